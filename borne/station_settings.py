@@ -8,6 +8,7 @@ from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from station.billing.price_settings import PriceSettings
 from station.charging.evse_settings import EvseSettings
+from station.charging.reservations.reservation_settings import ReservationSettings
 from station.charging.sampling_settings import SamplingSettings
 from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
@@ -35,6 +36,7 @@ class StationSettings:
         self.security = SecuritySettings(store)
         self.authorization = AuthorizationSettings(store)
         self.transactions = TransactionSettings(store)
+        self.reservations = ReservationSettings(store)
         self.sampling = SamplingSettings(store)
         self.smart_charging = SmartChargingSettings(store)
         self.prices = PriceSettings(store)
@@ -50,6 +52,7 @@ class StationSettings:
                 self.security,
                 self.authorization,
                 self.transactions,
+                self.reservations,
                 self.sampling,
                 self.smart_charging,
                 self.prices,

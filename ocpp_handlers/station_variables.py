@@ -106,13 +106,13 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("SampledDataCtrlr", "Available", None, "true"),
         ("AlignedDataCtrlr", "Available", None, "true"),
         ("SmartChargingCtrlr", "Available", None, "true"),
+        ("ReservationCtrlr", "Available", None, "true"),
         ("TariffCostCtrlr", "Available", "Tariff", "true"),
         ("TariffCostCtrlr", "Available", "Cost", "true"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
         # Functional blocks that this station does not implement.
         ("MonitoringCtrlr", "Available", None, "false"),
         ("DisplayMessageCtrlr", "Available", None, "false"),
-        ("ReservationCtrlr", "Available", None, "false"),
     ):
         yield read_only_variable(
             Component(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True

@@ -11,6 +11,7 @@ from station.billing.tariff_and_cost import TariffAndCost
 from station.billing.transaction_log import TransactionLog
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation
+from station.charging.reservations.reservations import Reservations
 from station.charging.signing.reading_signer import ReadingSigner
 from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.charging.tokens.owner_cards import OwnerCards
@@ -113,6 +114,11 @@ class RunningParts:
     def tokens(self) -> AuthorizationCache:
         """The authorization cache."""
         return self.parts.get(AuthorizationCache)
+
+    @property
+    def reservations(self) -> Reservations:
+        """The reservations."""
+        return self.parts.get(Reservations)
 
     @property
     def cards(self) -> OwnerCards:

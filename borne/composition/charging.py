@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from borne.composition.core import CoreParts
@@ -18,6 +18,8 @@ from station.charging.charging_station import ChargingStation, TokenParts
 from station.charging.evse import Evse
 from station.charging.meter_polling import MeterPoller
 from station.charging.recording import Recording, RunningTransactions
+from station.charging.reservations.reservation_store import ReservationStore
+from station.charging.reservations.reservations import Reservations
 from station.charging.restart import RestartController
 from station.charging.retained_cables import RetainedCables
 from station.charging.signing.signed_records import SignedRecords
@@ -58,6 +60,8 @@ class ChargingParts(Frozen):
     """the local authorization list of the CSMS"""
     availability: AvailabilityOrders
     """the availability set for station, EVSEs and connectors"""
+    reservations: Reservations
+    """the reservations of EVSEs"""
     restart: RestartController
     """resets of station and EVSEs"""
     evses: Mapping[int, Evse]
@@ -77,6 +81,7 @@ class ChargingParts(Frozen):
         parts.add(AuthorizationCache, self.tokens)
         parts.add(LocalAuthorizationList, self.local_list)
         parts.add(OwnerCards, self.cards)
+        parts.add(Reservations, self.reservations)
         parts.add(BillingMeters, self.metrology.meters)
         parts.add(SignedRecords, self.metrology.records)
 
@@ -93,21 +98,17 @@ async def create_charging(
     settings, outbox = core.settings, core.outbox
     meters = BillingMeters(core.facts("meter"), outbox, core.security_events, clock)
     metrology = Metrology(meters, SignedRecords(database, clock))
-    await metrology.meters.load()
+    await meters.load()
     desk = SigningContext(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy()
     recording, running = Recording(outbox, csms, time), RunningTransactions()
     evses = {config.id: await _evse(config, core, desk, recording, running, metrology) for config in configuration.evse}
-    given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
-    settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
-    if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
-        settings.transactions.disallow_parking_bay()
+    _restrict_settings(core, evses.values())
     tokens = AuthorizationCache(database, settings.authorization, clock)
     await tokens.load()
     local_list = LocalAuthorizationList(database, settings.authorization, clock)
     await local_list.load()
-    with contextlib.suppress(StorageError):  # start even with a full disk; pruning is repeated later
-        await outbox.prune(settings.records.recorded_events_limit)
+    await _prune_events(core)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
     cables = RetainedCables(evses, core.facts("cable"))
@@ -119,15 +120,15 @@ async def create_charging(
     # With a CSMS, the CSMS also decides about the owner's cards.
     own_cards = cards if configuration.csms is None else None
     authorizer = Authorizer(csms, tokens, local_list, own_cards, settings.authorization)
+    reservations = await _reservations(core, evses, restart)
     selects = configuration.station.master_pass_selection
     admission = TokenAdmission(
-        evses, authorizer, permission, cards, settings.authorization, clock, selection_enabled=selects
+        evses, authorizer, permission, cards, reservations, settings.authorization, clock, selection_enabled=selects
     )
-    decides = TokenParts(tokens, authorizer, admission)
     station = ChargingStation(
         evses,
         csms,
-        decides,
+        TokenParts(tokens, authorizer, admission, reservations),
         permission,
         outbox,
         availability,
@@ -135,10 +136,45 @@ async def create_charging(
         settings.authorization,
         settings.transactions,
     )
-    readers = _readers(core, station)
     return ChargingParts(
-        station, csms, tokens, local_list, availability, restart, evses, metrology, cards, cables, readers
+        station,
+        csms,
+        tokens,
+        local_list,
+        availability,
+        reservations,
+        restart,
+        evses,
+        metrology,
+        cards,
+        cables,
+        _readers(core, station),
     )
+
+
+async def _prune_events(core: CoreParts) -> None:
+    """Delete old transaction events; a full disk does not prevent the start, since this is repeated later."""
+    with contextlib.suppress(StorageError):
+        await core.outbox.prune(core.settings.records.recorded_events_limit)
+
+
+def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:
+    """Allow in the settings only what meters and sensors of the EVSEs can give."""
+    given = {measurand for evse in evses for measurand in evse.meter.measurands()}
+    core.settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
+    if not all(Sensor.BAY in evse.sensors for evse in evses):
+        core.settings.transactions.disallow_parking_bay()
+
+
+async def _reservations(core: CoreParts, evses: Mapping[int, Evse], restart: RestartController) -> Reservations:
+    """The reservations, loaded; a reset on idle waits until they are used or have ended (B11, errata 2025-09 2.14)."""
+    has_csms = core.configuration.csms is not None
+    store = ReservationStore(core.database)
+    reservations = Reservations(evses, store, core.settings.reservations, core.clock, reports_ends=has_csms)
+    await reservations.load()
+    core.outbox.appended.subscribe(reservations.note_event)
+    restart.delay_while(lambda: bool(reservations.pending))
+    return reservations
 
 
 async def _evse(

@@ -65,6 +65,7 @@ def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryRes
         charging.local_list.clear,
         assembled.billing.prices.forget,
         assembled.load.load.priorities.forget,
+        charging.reservations.clear,
         maintenance.commissioning.clear,
         assembled.load.residual.forget_shunt_trip_test,
         parts.get(SignInService).reset,

@@ -95,7 +95,13 @@ async def create_maintenance(
     light = create_status_light(core, charging.station, load, firmware, activation)
     uploads = create_log_uploads(core, charging.restart)
     customers = CustomerInformation(
-        charging.tokens, charging.local_list, charging.cards, core.outbox, core.database, core.clock
+        charging.tokens,
+        charging.local_list,
+        charging.cards,
+        charging.reservations,
+        core.outbox,
+        core.database,
+        core.clock,
     )
     return MaintenanceParts(firmware, uploads, customers, FrameLog(core.clock), activation, commissioning, light)
 
@@ -246,13 +252,21 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
     published: tuple[object, ...] | None = None
     while True:
         changes, state = evse.changed.count, evse.state
-        seen = (evse.connector_status, state.charging_state, state.seen.pilot, evse.offered_a, evse.transaction_id)
+        seen = (
+            evse.connector_status,
+            state.reserved_until,
+            state.charging_state,
+            state.seen.pilot,
+            evse.offered_a,
+            evse.transaction_id,
+        )
         if seen != published:
             published = seen
             feed.publish(
                 "evse",
                 id=evse.id,
                 connector_status=evse.connector_status.value,
+                reserved_until=state.reserved_until.isoformat() if state.reserved_until is not None else None,
                 charging_state=state.charging_state.value,
                 pilot=state.seen.pilot.value,
                 offered_a=evse.offered_a,

@@ -16,6 +16,7 @@ from ocpp_handlers.blocks.e_transactions import TransactionBlock
 from ocpp_handlers.blocks.f_remote_control import RemoteControl
 from ocpp_handlers.blocks.f_trigger_message import BootTriggers, TriggerMessage
 from ocpp_handlers.blocks.g_availability import AvailabilityBlock
+from ocpp_handlers.blocks.h_reservation import ReservationBlock
 from ocpp_handlers.blocks.i_tariff import TariffBlock
 from ocpp_handlers.blocks.j_meter_values import MeterValueBlock
 from ocpp_handlers.blocks.k_external_limits import ExternalLimitReports
@@ -69,6 +70,13 @@ class StackParts:
         self._availability = AvailabilityBlock(
             link, charging.evses, charging.availability, settings.transactions, clock
         )
+        self._reservations = ReservationBlock(
+            link,
+            charging.evses.values(),
+            charging.reservations,
+            self._availability,
+            clock,
+        )
         self._problems = ProblemReports(link, charging.evses.values(), clock)
         self._tariff = TariffBlock(assembled.billing.tariff_and_cost)
         self._transactions = TransactionBlock(link, charging.station, self._tariff, load_parts.load.priorities)
@@ -104,6 +112,7 @@ class StackParts:
                 "firmware-status": self._firmware.report,
                 "charging-limits": self._charging_limits.report,
                 "problems": self._problems.report,
+                "reservations": self._reservations.report,
             },
             after_link=self._delivery.mark_offline,
         )
@@ -137,6 +146,7 @@ class StackParts:
             Provisioning(self._model, charging.restart, settings.variable_requests),
             DeviceModelReports(link, self._model, settings.variable_requests, core.clock),
             self._availability,
+            self._reservations,
             self.authorization,
             LocalListBlock(charging.local_list, settings.variable_requests),
             self._transactions,

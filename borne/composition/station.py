@@ -235,6 +235,7 @@ def _auxiliary_tasks(assembled: AssembledParts) -> list[AuxiliaryTask]:
     watchers = [
         *(reader.run for reader in charging.readers),
         charging.cables.run,
+        charging.reservations.run,
         *assembled.load.watchers,
         *assembled.billing.watchers,
         core.log.run,

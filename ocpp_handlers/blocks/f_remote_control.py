@@ -65,7 +65,8 @@ class RemoteControl:
         evse_id = request.get("evseId")
         if evse_id is not None and evse_id not in self._station.evses:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
-        result = self._station.check_start(evse_id, id_token)
+        group_id = id_token_from_wire(group) if group is not None else None
+        result = await self._station.check_start(evse_id, id_token, group_id)
         if result.status is RemoteStartStatus.REJECTED or result.evse_id is None:
             return _rejected("Unspecified", result.reason or "")
         chosen = result.evse_id
@@ -76,7 +77,6 @@ class RemoteControl:
             if isinstance(decoded, ProfileRefusal):  # F01.FR.26, F02.FR.27, K05.FR.05
                 return _rejected(decoded.reason_code, decoded.sentence)
             profile = decoded
-        group_id = id_token_from_wire(group) if group is not None else None
         remote_start_id = parse_integer(request["remoteStartId"], "remoteStartId")
 
         self._station.reserve_start(chosen)

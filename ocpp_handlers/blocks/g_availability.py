@@ -90,8 +90,8 @@ class AvailabilityBlock:
         async def confirm() -> None:
             for evse in self._orders.affected_evses(place):
                 await evse.wait_for_observation()
-                if evse.connector_status is before[evse.id] and self._link.online:
-                    await self._send_status(self._now(evse))
+                if evse.connector_status is before[evse.id]:
+                    await self.report_again(evse)
 
         # TC_G_13_CS: after an accepted order without a change of status, the status is reported too.
         return HandlerResult({"status": answer.value}, confirm if answer is ChangeAvailabilityStatus.ACCEPTED else None)
@@ -169,6 +169,15 @@ class AvailabilityBlock:
             for evse_id, status in self._seen.items()
             if self._reported.get(evse_id) is not status
         ]
+
+    async def report_again(self, evse: Evse) -> None:
+        """Send the current status of an EVSE, changed or not, to confirm an accepted request; only while online.
+
+        Raises:
+            LinkLostError: the session has ended.
+        """
+        if self._link.online:
+            await self._send_status(self._now(evse))
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
         """Return Accepted and the follow-up that sends the current status of these EVSEs (F06.FR.09).

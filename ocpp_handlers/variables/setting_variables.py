@@ -12,6 +12,7 @@ from ocpp_handlers.variables.device_model import Component, DataType, Mutability
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.billing.price_settings import PriceSettings
+from station.charging.reservations.reservation_settings import ReservationSettings
 from station.charging.sampling_settings import SamplingSettings
 from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
@@ -49,6 +50,7 @@ _SETTINGS = (
     _row("TxCtrlr", "RecordedEventsLimit", RecordSettings.recorded_events_limit),
     _row("TxCtrlr", "EndRegisterWait", TransactionSettings.end_register_wait_s, unit="s"),
     _row("TxCtrlr", "RecordedTransactionsDays", RecordSettings.recorded_transactions_days, unit="d"),
+    _row("ReservationCtrlr", "Enabled", ReservationSettings.reservation_enabled),
     _row("AuthCtrlr", "Enabled", AuthorizationSettings.auth_enabled),
     _row("AuthCtrlr", "DisableRemoteAuthorization", AuthorizationSettings.disable_remote_authorization),
     _row("AuthCtrlr", "MasterPassGroupId", AuthorizationSettings.master_pass_group_id),
@@ -149,6 +151,7 @@ _OF_FIXED_CABLES = read_only_variable(
 """part 2, 2.1.12: on a station with fixed cables only, it SHALL be ReadOnly and false"""
 _TIME_OFFSET = _row("ClockCtrlr", "TimeOffset", ClockSettings.time_offset)
 _INSTALLER_SETTINGS = (
+    _row("ReservationCtrlr", "NonEvseSpecific", ReservationSettings.reservation_non_evse_specific),
     _row("SmartChargingCtrlr", "RateUnit", SmartChargingSettings.charging_rate_units),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_report_items, "GetReport"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_variables_items, "GetVariables"),

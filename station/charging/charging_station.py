@@ -25,6 +25,7 @@ from station.core.model import (
 
 if TYPE_CHECKING:
     from station.charging.availability import AvailabilityOrders
+    from station.charging.reservations.reservations import Reservations
     from station.charging.restart import RestartController
     from station.charging.start_permission import StartPermission
     from station.charging.tokens.admission import TokenAdmission, TokenOutcome
@@ -66,6 +67,8 @@ class TokenParts(Frozen):
     """the authorizations cached from the CSMS"""
     authorizer: Authorizer
     admission: TokenAdmission
+    reservations: Reservations
+    """decide who may use a reserved EVSE"""
 
 
 class ChargingStation:
@@ -93,7 +96,7 @@ class ChargingStation:
         self._tokens = tokens.store
         self.admission = tokens.admission
         self._outbox = outbox
-        self._starting: set[int] = set()
+        self.reservations = tokens.reservations
         self._authorizer = tokens.authorizer
         self._permission = permission
         self._authorization_settings = authorization
@@ -151,20 +154,25 @@ class ChargingStation:
 
     # Remote start and stop (F01–F03)
 
-    def check_start(self, evse_id: int | None, id_token: IdToken) -> RemoteStartResult:
+    async def check_start(
+        self, evse_id: int | None, id_token: IdToken, group_id: IdToken | None = None
+    ) -> RemoteStartResult:
         """Check whether a remote start is possible at an EVSE, or (None) at which; starts and reserves nothing.
 
-        The handler then calls `reserve_start`, and `start` after its response was sent.
+        The handler then calls `reserve_start`, and `start` after its response was sent. `group_id` None: the group is
+        looked up in local list and cache, for an EVSE that is reserved for a group.
         """
         if (refusal := self._permission.refusal_reason) is not None:
             return RemoteStartResult(RemoteStartStatus.REJECTED, reason=refusal)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
+        group_id = group_id or await self._authorizer.group_of(id_token)
         meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
+        meant.sort(key=lambda evse: not self.reservations.is_reserved_for(evse.id, id_token, group_id))
         reason = "the EVSE does not exist"
         for evse in meant:
             refusal = (
-                _start_refusal(evse, id_token)
-                if evse.id not in self._starting
+                self._start_refusal(evse, id_token, group_id)
+                if evse.id not in self.reservations.starting
                 else "another remote start is in progress"
             )
             if refusal is None:
@@ -174,11 +182,11 @@ class ChargingStation:
 
     def reserve_start(self, evse_id: int) -> None:
         """Reserve the EVSE for an accepted remote start, so that no second one is accepted meanwhile."""
-        self._starting.add(evse_id)
+        self.reservations.starting.add(evse_id)
 
     def release_start(self, evse_id: int) -> None:
         """Release the reservation by `reserve_start`, if there is one; starts nothing."""
-        self._starting.discard(evse_id)
+        self.reservations.starting.discard(evse_id)
 
     async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> bool:
         """Execute an accepted remote start (F01, F02): authorize the EVSE for the token, and release the reservation.
@@ -192,7 +200,8 @@ class ChargingStation:
             group_id, message, priority = group_id or await self._authorizer.group_of(id_token), None, 0
             # C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
             if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
-                info = await self._authorizer.authorize(id_token)
+                own = self.reservations.claim(evse.id, id_token).reservation
+                info = await self._authorizer.authorize(id_token, reserved=own is not None)
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
                     _log.info("remote start rejected: token %s is not authorized", loggable_token(id_token))
                     return False
@@ -201,12 +210,13 @@ class ChargingStation:
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
                 return False
-            if _start_refusal(evse, id_token) is not None or self._permission.refusal_reason is not None:
+            if self._start_refusal(evse, id_token, group_id) is not None or self._permission.refusal_reason is not None:
                 return False
             authorization = Authorization(
                 id_token,
                 group_id,
                 remote_start_id=remote_start_id,
+                reservation_id=self.reservations.use(evse.id, id_token, group_id),  # H03.FR.09
                 personal_message=message,
                 charging_priority=priority,
             )
@@ -264,9 +274,17 @@ class ChargingStation:
         else:  # E05.FR.02, E05.FR.03
             evse.refuse_energy(beyond_wh=self._transaction_settings.max_energy_on_invalid_id_wh)
 
+    def _start_refusal(self, evse: Evse, id_token: IdToken, group_id: IdToken | None) -> str | None:
+        """Why a token cannot start charging here remotely; None: it can."""
+        # F01.FR.21, F01.FR.22, F02.FR.23, F02.FR.24
+        if (refusal := _start_refusal(evse, id_token)) is not None:
+            return refusal
+        admitted = self.reservations.claim(evse.id, id_token, group_id).admitted
+        return None if admitted else "it is reserved for another token"
+
 
 def _start_refusal(evse: Evse, id_token: IdToken) -> str | None:
-    """Why a token cannot start charging here remotely; None: it can."""
+    """Why a token cannot start charging here remotely, apart from reservations; None: it can."""
     if not evse.observed:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
         return "its connector has not been observed yet"
     if not can_authorize(evse):  # F01.FR.23, F02.FR.25

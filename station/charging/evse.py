@@ -59,6 +59,8 @@ from station.core.model import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from energy.demand import Decision
     from energy.limit import Limit
     from foundation.clock import Clock
@@ -197,7 +199,7 @@ class Evse:
 
     @property
     def connector_status(self) -> ConnectorStatus:
-        """The status of its connector, without reservations."""
+        """The status of its connector."""
         return connector_status(self.state)
 
     @property
@@ -226,7 +228,12 @@ class Evse:
 
         Does not check the token: the caller has. `trigger` is reported to the CSMS.
         """
-        cause = ChangeCause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
+        cause = ChangeCause(
+            trigger,
+            id_token=authorization.id_token,
+            remote_start_id=authorization.remote_start_id,
+            reservation_id=authorization.reservation_id,
+        )
         authorization = replace(authorization, since_s=self._clock.monotonic())
         self._become(evse_changes.apply_authorization(self.state, authorization), cause)
 
@@ -337,6 +344,11 @@ class Evse:
         if not after.operative:
             after = replace(after, authorization=None)
         self._become(after, None)
+
+    def set_reserved(self, until: datetime | None) -> None:
+        """Set until when (UTC) only holders of reservations may use the EVSE; None: it is not reserved."""
+        if until != self.state.reserved_until:
+            self._become(replace(self.state, reserved_until=until), None)
 
     def set_withheld(self, why: WithholdReason, withheld: bool) -> None:
         """Add or remove one reason why the EVSE must not be used (status Unavailable); ends no transaction."""

@@ -66,6 +66,8 @@ class Authorization(Frozen):
     since_s: float = 0.0
     """when it was given (Clock.monotonic)"""
     remote_start_id: int | None = None
+    reservation_id: int | None = None
+    """the reservation that it used"""
     personal_message: MessageContent | None = None
     """a message for the holder, such as the tariff (I01)"""
     charging_priority: int = 0
@@ -83,6 +85,8 @@ class ChangeCause(Frozen):
     id_token: IdToken | None = None
     """the token to report"""
     remote_start_id: int | None = None
+    reservation_id: int | None = None
+    """the reservation that is used, to report (E01.FR.13)"""
     deauthorizes: bool = False
     """the authorization ends"""
     ends_transaction: bool = False
@@ -172,6 +176,8 @@ class EvseState(Frozen):
     """the transaction, started or about to start, whose begin is signed or need not be"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected (Clock.monotonic)"""
+    reserved_until: datetime | None = None
+    """only the holders of reservations may use the EVSE, and until when (UTC); None: everybody may"""
     missed_arrivals: frozenset[TriggerReason] = frozenset()
     """arrivals while out of service or before a reset, which may start a transaction later (E01.FR.01, E01.FR.02)"""
 
@@ -358,13 +364,16 @@ def keeps_flowing(state: EvseState) -> bool:
     return state.supplying and energy_flows(state)
 
 
-def connector_status(state: EvseState, *, reserved: bool = False) -> ConnectorStatus:
-    """Return the connector's status; the first that applies of Faulted, Unavailable, Reserved, Occupied, Available."""
+def connector_status(state: EvseState) -> ConnectorStatus:
+    """Return the connector's status; the first that applies of Faulted, Unavailable, Reserved, Occupied, Available.
+
+    A connected vehicle leaves it Reserved until a holder of the reservation is authorized (G01.FR.09, G03.FR.09).
+    """
     if blocking_faults(state):
         return ConnectorStatus.FAULTED
     if not state.operative:
         return ConnectorStatus.UNAVAILABLE
-    if reserved:
+    if state.reserved_until is not None:
         return ConnectorStatus.RESERVED
     if state.seen.cable_plugged or ev_connected(state):
         return ConnectorStatus.OCCUPIED

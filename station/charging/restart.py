@@ -248,6 +248,7 @@ def _free(evse: Evse) -> bool:
 
 
 def _in_use(evse: Evse) -> bool:
-    """Return whether an EVSE is in use: transaction, authorization, or a cable retained for its holder."""
+    """Return whether an EVSE is in use: transaction, authorization, reservation, or a cable retained for its holder."""
     state = evse.state
-    return state.transaction is not None or state.authorization is not None or state.lock_held_for is not None
+    in_use = (state.transaction, state.authorization, state.reserved_until, state.lock_held_for)
+    return any(one is not None for one in in_use)

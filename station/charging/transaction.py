@@ -278,11 +278,12 @@ def _tell(
         evse = EvseRef(rules.evse_id, rules.connector_id)
     elif kind is EventType.STARTED:
         evse = EvseRef(rules.evse_id)
-    remote_start_id = cause.remote_start_id
+    remote_start_id, reservation_id = cause.remote_start_id, cause.reservation_id
     trigger, id_token = cause.trigger, cause.id_token
     if untold is not None:
         id_token = id_token or untold.id_token
         remote_start_id = remote_start_id if remote_start_id is not None else untold.remote_start_id
+        reservation_id = reservation_id if reservation_id is not None else untold.reservation_id
         if untold.trigger is TriggerReason.REMOTE_START:
             trigger = TriggerReason.REMOTE_START  # F01.FR.19, F01.FR.25: reported by the next event
     event = TransactionEvent(
@@ -296,6 +297,7 @@ def _tell(
         id_token=id_token,
         evse=evse,
         remote_start_id=remote_start_id,
+        reservation_id=reservation_id,  # E01.FR.13, E02.FR.03, E03.FR.03, F02.FR.06, H01.FR.15
         cable_max_a=state.seen.cable_max_a if tell_connector else None,
     )
     told = replace(

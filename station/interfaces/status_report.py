@@ -114,12 +114,25 @@ class CostStatus(TypedDict):
     """who calculated it"""
 
 
+class ReservationStatus(TypedDict):
+    """The reservation of one EVSE, in the status report for the owner and higher roles."""
+
+    id: int
+    id_token: str
+    """shortened"""
+    expires_at: str
+
+
 class EvseStatus(TypedDict):
     """The state of one EVSE in the status report: connector, charge, limits, faults, meter, display."""
 
     id: int
     connector_id: int
     connector_status: ConnectorStatus
+    reserved_until: str | None
+    """when the EVSE stops being kept for somebody's reservation; null: it is not"""
+    reservation: NotRequired[ReservationStatus | None]
+    """of this very EVSE; null also if it is kept for a reservation of any EVSE. For the owner and higher roles"""
     operative: bool
     """whether the EVSE can be used now"""
     in_service: bool

@@ -21,6 +21,8 @@ from station.storage.recorded_register import last_register
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.reservations.reservation import Reservation
+    from station.charging.reservations.reservations import Reservations
     from station.charging.tokens.authorization_cache import AuthorizationCache, Key
     from station.charging.tokens.local_list import LocalAuthorizationList
     from station.charging.tokens.owner_cards import OwnerCards
@@ -57,7 +59,7 @@ class RemainingRecords(Frozen):
 
 
 class CustomerInformation:
-    """Reports and erases what the station has stored of a customer: cache, owner's cards, events, transaction log.
+    """Reports and erases what the station has stored of a customer: cache, cards, reservations, transactions.
 
     It also reports the customer's entry in the local authorization list, and leaves it there.
     """
@@ -67,12 +69,14 @@ class CustomerInformation:
         tokens: AuthorizationCache,
         local_list: LocalAuthorizationList,
         cards: OwnerCards,
+        reservations: Reservations,
         outbox: Outbox,
         database: Database,
         clock: Clock,
     ) -> None:
         self._tokens = tokens
         self._local_list = local_list
+        self._reservations = reservations
         self._cards = cards
         self._outbox = outbox
         self._database = database
@@ -92,6 +96,7 @@ class CustomerInformation:
         ]
         cards = [card for card in self._cards.all_with_removed() if card.id_token.key in keys]
         lines += [f"Owner's card: {_named(*card.id_token.key)}, {card.label}" for card in cards]
+        lines += [_reservation_line(one) for one in self._reservations.pending if one.id_token.key in keys]
         transactions = await self._transactions(keys)
         lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
         lines += await self._logged(keys, transactions)
@@ -138,6 +143,7 @@ class CustomerInformation:
         for key in keys:
             await self._tokens.forget(IdToken(*key))
             await self._cards.remove_token(IdToken(*key))
+            await self._reservations.forget(IdToken(*key))
             needed += await self._make_anonymous(key, now)
         return RemainingRecords(needed, await self._signed(keys), len(await self._listed(keys)))
 
@@ -170,6 +176,7 @@ class CustomerInformation:
             (identifier,),
         )
         cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}
+        cached |= {one.id_token.key for one in self._reservations.pending if one.id_token.key[0] == identifier}
         cached |= {card.id_token.key for card in self._cards.all_with_removed() if card.id_token.key[0] == identifier}
         cached |= {key for key, _ in await self._local_list.entries_of(identifier)}
         return cached | {(str(token), str(kind)) for token, kind in rows}
@@ -216,6 +223,12 @@ class CustomerInformation:
 def _named(value: str, kind: str) -> str:
     """A token for the CSMS; without the value of a key code, which must not enter logs (C04.FR.04)."""
     return kind if kind == "KeyCode" else f"{kind} {value}"
+
+
+def _reservation_line(reservation: Reservation) -> str:
+    place = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "any EVSE"
+    until = reservation.expires_at.isoformat(timespec="seconds")
+    return f"Reservation {reservation.reservation_id}: {place}, {_named(*reservation.id_token.key)}, until {until}"
 
 
 def _line(transaction_id: str, events: list[TransactionEvent]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
+from station.charging.reservations.reservation import RESERVATIONS
 from station.charging.signing import signed_records
 from station.charging.tokens import local_list
 from station.charging.tokens.authorization_cache import entry_of, place_of
@@ -132,6 +133,7 @@ _SOURCES: Final = (
         lambda row: signed_records.known_key_of(row, None),
     ),
     _Source("charging_profiles", "id", "payload", _first(PROFILES.from_text)),
+    _Source("reservations", "number", "payload", _first(RESERVATIONS.from_text), where="ended IS NULL"),
     _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
     _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
     _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_from_row),

@@ -108,6 +108,31 @@ async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_pat
         await expect(owner.page.locator("#list").get_by_role("button")).to_have_count(0)
 
 
+async def test_an_owner_reserves_for_a_card_and_cancels(browser: Browser, tmp_path: Path) -> None:
+    """A visitor sees until when, and not for whom."""
+    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
+        await walk.parts.cards.add(OTHER_CARD, "Anna")
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Cards")
+        await owner.reads("No reservations.")
+        await owner.page.get_by_label("For which card?").select_option("Anna")
+        await owner.page.get_by_role("button", name="Reserve", exact=True).click()
+        await expect(owner.page.locator("#reservation-items strong")).to_have_text("Anna")
+        await owner.audit()
+        await owner.picture("owner-reservations")
+        assert await walk.present(CARD) is TokenOutcome.REJECTED
+        await walk.advance(10)  # the light has shown the rejection
+        await owner.page.get_by_role("link", name="Charge", exact=True).click()
+        await owner.reads("If the reservation is yours, present your card.")
+        assert "Anna" not in await owner.page.inner_text("main")
+        await owner.audit()
+        await owner.page.get_by_role("link", name="Owner", exact=True).click()
+        await open_tab(owner, "Cards")
+        await owner.page.get_by_role("button", name="Cancel the reservation: Anna").click()
+        await owner.reads("No reservations.")
+        assert walk.parts.reservations.pending == ()
+
+
 async def test_a_driver_with_an_account_starts_without_a_card_where_there_is_no_csms(
     browser: Browser, tmp_path: Path
 ) -> None:

@@ -93,6 +93,31 @@ async def unavailable(bench: Bench, *, evse_id: int | None = None, connector_id:
         await bench.expect_status("Unavailable", evse_id=number, connector_id=connector_id or 1)
 
 
+async def reserved(
+    bench: Bench,
+    *,
+    evse_id: int | None = None,
+    id_token: Payload | None = None,
+    reservation_id: int = 1,
+    for_s: float = 3_600.0,
+) -> int:
+    """Reusable state Reserved: an EVSE is reserved for an id token; returns the <Generated reservationId>."""
+    evse = evse_id or bench.evse_id
+    request: Payload = {
+        "id": reservation_id,
+        "expiryDateTime": bench.iso(for_s),
+        "idToken": id_token if id_token is not None else VALID_TOKEN,
+        "evseId": evse,
+    }
+    since = len(bench.journal.frames)
+    answer = await bench.call("ReserveNow", request)
+    assert answer["status"] == "Accepted", answer
+    await bench.expect_status("Reserved", evse_id=evse)
+    told = [f.action for f in bench.journal.frames[since:] if f.from_station and f.action != "Heartbeat"]
+    assert told.index("ReserveNow") < told.index("StatusNotification"), "the status came before the response"
+    return reservation_id
+
+
 # A charging session
 
 

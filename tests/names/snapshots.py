@@ -31,6 +31,7 @@ from metering.journal_entry import JournalEvent
 from ocpp_handlers.variables.device_model import Variable
 from simulator.clock import VirtualClock
 from station.billing.price import Bill, PriceList
+from station.charging.reservations.reservation import Reservation, ReservationEnd
 from station.configuration.installation_file import Configuration
 from station.core.model import IdTokenInfo, TransactionEvent
 from station.core.sampling import MeterValue
@@ -87,13 +88,20 @@ STORED_JSON: Final[Mapping[str, object]] = {
     "events.payload, awaited_ends.payload": TransactionEvent,
     "ended_samples.payload": MeterValue,
     "charging_profiles.payload": ChargingProfile,
+    "reservations.payload": Reservation,
     "firmware_updates.payload": UpdateOrder,
     "authorization_cache.info": IdTokenInfo,
     "local_list.info": IdTokenInfo,
     "transactions.prices, facts prices/*": PriceList,
     "transactions.bill": Bill,
 }
-STORED_WORDS: Final[tuple[type[Enum], ...]] = (JournalEvent, SecurityEventType, FirmwareStatus, UploadStatus)
+STORED_WORDS: Final[tuple[type[Enum], ...]] = (
+    JournalEvent,
+    SecurityEventType,
+    FirmwareStatus,
+    UploadStatus,
+    ReservationEnd,
+)
 
 
 def payloads() -> Lines:

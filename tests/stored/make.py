@@ -26,6 +26,8 @@ from station.billing.price import PeriodPrice, PriceList
 from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog
+from station.charging.reservations.reservation import Reservation
+from station.charging.reservations.reservation_store import ReservationStore
 from station.core.clock_settings import ClockSettings
 from station.core.model import EvseRef, IdToken, StoppedReason, TriggerReason
 from station.core.setting_kinds import (
@@ -139,6 +141,7 @@ class Story:
         await self._billed_charge()
         await self._wrong_clock()
         await self._not_answered()
+        await self._reservations()
         await self._offline()
         await self._settings()
 
@@ -294,6 +297,14 @@ class Story:
         assert answer["status"] == "Accepted", answer
         await walk.until(lambda: ("Uploading", 7) in [(one["status"], one["requestId"]) for one in _logs(walk)])
 
+    async def _reservations(self) -> None:
+        """One that is used, and one that expires, both without a CSMS."""
+        now = self.walk.application.clock.now()
+        for number, evse_id, card, for_s in ((8, 2, OTHER_CARD, DAY_S), (9, 1, CARD, 100.0)):
+            expires_at = (now + timedelta(seconds=for_s)).isoformat()
+            wanted = {"id": number, "expiryDateTime": expires_at, "idToken": token(card), "evseId": evse_id}
+            assert (await self.walk.csms.call("ReserveNow", wanted))["status"] == "Accepted"
+
     async def _offline(self) -> None:
         """No CSMS any more: an open transaction, an end that waits for its meter, an alarm."""
         walk, api, csms = self.walk, self.api, self.walk.csms
@@ -402,13 +413,18 @@ def _logs(walk: Walk) -> list[Payload]:
 
 
 async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
-    """What the station does once a day: it notes when it looked, by a clock that a time service holds."""
+    """What the station does once a day: it notes when it looked, by a clock that a time service holds.
+
+    And a reservation that waits: all EVSEs are in use or out of order at the end of the story.
+    """
     clock = VirtualClock(start=at)
     async with open_database(storage / DATABASE, clock) as database:
         time = TimeQualityMonitor(clock, ClockSettings(), lambda: 300)
         log, facts = TransactionLog(database), FactStore(database, "retention")
         time.note_time_set(TimeSource.NTP, timedelta(0))
         await Retention(log, facts, time, RecordSettings(), clock).delete_old_transactions()
+        group = IdToken("FLEET-7", "Central")
+        await ReservationStore(database).put(Reservation(10, OWN_CARD, at + timedelta(days=1), group, 3, "sType2"))
 
 
 async def make(target: Stored) -> None:

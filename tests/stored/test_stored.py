@@ -59,8 +59,6 @@ STORED = all_stored()
 EACH = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.version)
 NEWEST = STORED[-1]
 UNREADABLE = re.compile(r"cannot be read|left out|does not exist any more|its default is used|set aside|cannot be used")
-NEVER_FILLED = {"reservation_id"}
-"""fields of an event: there are no reservations yet"""
 CUT_FOR = timedelta(minutes=10)
 """how long the station was without power"""
 
@@ -180,7 +178,7 @@ def test_every_field_of_an_event_has_a_value_somewhere_in_the_fixture_of_this_re
         texts += [str(text) for (text,) in database.execute("SELECT payload FROM awaited_ends")]
     events = [json.loads(text) for text in texts]
     filled = {name for event in events for name, value in event.items() if value not in (None, [], False)}
-    assert set(events[0]) - filled == NEVER_FILLED
+    assert set(events[0]) == filled
     assert {event["event_type"] for event in events} == {"Started", "Updated", "Ended"}
     assert len({event["trigger"] for event in events}) >= 9
 
@@ -472,7 +470,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert base64.b64decode(given).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
         groups = life.setting_groups
         in_force = {setting.name: groups.group_of(setting).text_of(setting) for setting in groups.all()}
-        assert in_force == settings
+        assert {name: in_force[name] for name in settings} == settings  # a later version has more of them
         assert {profile.id for profile in life.load.profiles.store.all()} >= {
             cast("int", wire["id"]) for _, wire in profiles()
         }

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
 from station.charging.evse_state import Authorization, blocking_faults, ev_connected
@@ -18,6 +20,7 @@ from station.core.model import CSMS_TOKEN_TYPES, NO_TOKEN, IdToken, IdTokenInfo,
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
     from station.charging.evse import Evse
+    from station.charging.reservations.reservations import Reservations
     from station.charging.start_permission import StartPermission
     from station.charging.tokens.authorization_settings import AuthorizationSettings
     from station.charging.tokens.owner_cards import OwnerCards
@@ -71,6 +74,7 @@ class TokenAdmission:
         authorizer: Authorizer,
         permission: StartPermission,
         own_cards: OwnerCards,
+        reservations: Reservations,
         settings: AuthorizationSettings,
         clock: Clock,
         *,
@@ -83,12 +87,14 @@ class TokenAdmission:
             authorizer: authorizes id tokens.
             permission: whether charging may start at all.
             own_cards: may add the next presented card as a new one.
+            reservations: decide who may use a reserved EVSE.
             settings: the authorization settings.
             clock: the station's clock.
             selection_enabled: whether a display lets the holder of a master pass select transactions (C16.FR.01).
         """
         self._permission = permission
         self._own_cards = own_cards
+        self._reservations = reservations
         self._selection_enabled = selection_enabled
         self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
         self.card_feedback = CardFeedback(evses, clock)
@@ -196,12 +202,16 @@ class TokenAdmission:
     async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
         """Authorize a token that does not stop a charge locally: it may start one, or stop one of its group."""
         running = {evse.id: evse.state.authorization for evse in self._evses.values()}
-        begins = self._permission.granted and self._meant(id_token, evse_id) is not None
+        meant = self._meant(id_token, evse_id) if self._permission.granted else None
         ends = any(one is not None and one.group_id is not None for one in running.values())  # C09.FR.05
-        if not begins and not ends and not self._settings.master_pass_group_id:
+        if meant is None and not ends and not self._settings.master_pass_group_id:
             return TokenOutcome.REJECTED  # C01.FR.04: the token could neither start nor stop anything
-        info = await self._authorizer.authorize(id_token)
+        claim = self._reservations.claim(meant.id, id_token) if meant is not None else None
+        reservation = claim.reservation if claim is not None else None
+        info = await self._authorizer.authorize(id_token, reserved=reservation is not None)
         if not info.accepted:  # C09.FR.11
+            if reservation is not None:
+                self._reservations.remove(reservation)  # H03.FR.09: presenting the token uses it
             self.card_feedback.publish_rejection()
             return TokenOutcome.REJECTED
         if self._authorizer.is_master_pass(info.group_id):
@@ -213,7 +223,7 @@ class TokenAdmission:
             return TokenOutcome.BUSY  # the authorization changed while waiting for the CSMS
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
-        return _start(
+        return self._start(
             evse,
             Authorization(
                 id_token,
@@ -223,14 +233,22 @@ class TokenAdmission:
             ),
         )
 
+    def _start(self, evse: Evse, authorization: Authorization) -> TokenOutcome:
+        id_token, group_id = authorization.id_token, authorization.group_id
+        if not matches_holder(evse, id_token) or not self._reservations.claim(evse.id, id_token, group_id).admitted:
+            return TokenOutcome.REJECTED
+        reservation_id = self._reservations.use(evse.id, id_token, group_id)  # H03.FR.09
+        evse.authorize(replace(authorization, reservation_id=reservation_id), TriggerReason.AUTHORIZED)
+        return TokenOutcome.AUTHORIZED
+
     def _chosen(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo) -> Evse | None:
         """The EVSE for an accepted token: with a waiting vehicle, else in use by its group, else free."""
-        if (waiting := self._waiting(id_token, evse_id, info.evse_ids)) is not None:
+        if (waiting := self._waiting(id_token, evse_id, info)) is not None:
             return waiting
         for evse in self._within(evse_id):
             if evse.state.authorization is not None and _same_group(evse.state.authorization, info.group_id):
                 return evse
-        return self._meant(id_token, evse_id, info.evse_ids) if self._permission.granted else None
+        return self._meant(id_token, evse_id, info) if self._permission.granted else None
 
     def _press(self, evse: Evse) -> TokenOutcome:
         if is_anonymous(evse.state.lock_held_for) and evse.state.authorization is None:
@@ -243,7 +261,7 @@ class TokenAdmission:
     def _serve_anybody(self, evse: Evse) -> TokenOutcome:
         if not self._permission.granted or not can_authorize(evse):
             return TokenOutcome.REJECTED
-        return _start(evse, Authorization(NO_TOKEN))
+        return self._start(evse, Authorization(NO_TOKEN))
 
     def _master_pass(self, id_token: IdToken) -> TokenOutcome:
         """Process a master pass: it stops transactions and never starts one (C16.FR.02, C16.FR.03)."""
@@ -286,22 +304,38 @@ class TokenAdmission:
         """The EVSE where a token was presented, or all of them if one reader serves all."""
         return [evse for evse in self._evses.values() if evse_id in {None, evse.id}]
 
-    def _waiting(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
+    def _waiting(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo | None = None) -> Evse | None:
         """The EVSE with a newly connected vehicle without authorization that this token may start; else None."""
         if not self._permission.granted:
             return None
-        evse = self._meant(id_token, evse_id, allowed)
+        evse = self._meant(id_token, evse_id, info)
         fresh = evse is not None and ev_connected(evse.state) and evse.id not in self._served
         return evse if evse is not None and fresh and evse.state.authorization is None else None
 
-    def _meant(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
-        """The EVSE a token is meant for: the given one, else one with a vehicle, else the first free (C01.FR.21)."""
+    def _meant(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo | None = None) -> Evse | None:
+        """The EVSE a token is meant for: the given one, else one reserved for it, one with a vehicle, the first free.
+
+        C01.FR.21. `info`: its authorization; None: not known yet, so that its group may turn out to have a reservation.
+        """
+        allowed = info.evse_ids if info is not None else ()
         candidates = [
-            evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and can_authorize(evse)
+            evse
+            for evse in self._within(evse_id)
+            if (not allowed or evse.id in allowed)
+            and can_authorize(evse)
+            and (evse.state.authorization is not None or self._admits(evse, id_token, info))
         ]
         free = [evse for evse in candidates if evse.state.authorization is None and matches_holder(evse, id_token)]
         plugged = sorted((evse for evse in free if ev_connected(evse.state)), key=lambda evse: evse.id in self._served)
-        return next(iter([*plugged, *free, *candidates]), None)
+        group_id = info.group_id if info is not None else None
+        own = [evse for evse in free if self._reservations.is_reserved_for(evse.id, id_token, group_id)]
+        return next(iter([*own, *plugged, *free, *candidates]), None)
+
+    def _admits(self, evse: Evse, id_token: IdToken, info: IdTokenInfo | None) -> bool:
+        """Return whether reservations leave this EVSE to the token; without `info`, whether they might."""
+        if info is None:
+            return self._reservations.might_admit(evse.id, id_token)
+        return self._reservations.claim(evse.id, id_token, info.group_id).admitted
 
 
 class KeyCodeGuard:
@@ -362,13 +396,6 @@ def matches_holder(evse: Evse, id_token: IdToken) -> bool:
     holder = state.transaction.holder if state.transaction is not None else None
     kept_for = None if state.attached_cable or is_anonymous(state.lock_held_for) else state.lock_held_for
     return all(other is None or id_token.same_as(other) for other in (holder, kept_for))
-
-
-def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
-    if not matches_holder(evse, authorization.id_token):
-        return TokenOutcome.REJECTED
-    evse.authorize(authorization, TriggerReason.AUTHORIZED)
-    return TokenOutcome.AUTHORIZED
 
 
 def _is_answered(presented: _Presented, running: Authorization | None) -> bool:

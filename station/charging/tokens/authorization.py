@@ -59,17 +59,21 @@ class Authorizer:
         self._own_cards = own_cards
         self._settings = settings
 
-    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
+    async def authorize(self, id_token: IdToken, *, reserved: bool = False) -> IdTokenInfo:
         """Return the authorization of a presented token; sends an AuthorizeRequest if local data do not suffice.
 
-        The CSMS's response is cached; without a response the offline rules decide.
+        The CSMS's response is cached; without a response the offline rules decide. `reserved`: there is a reservation
+        for this very token, which authorizes it where the CSMS cannot be asked (H03.FR.01–H03.FR.03).
         """
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
         if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
             return own
+        reserved = reserved and self._own_cards is None  # else of a card that was removed since
         listed, cached = await self._local_list.find(id_token), self._tokens.find_and_count_use(id_token)
         stored = listed.info if listed is not None else cached
+        if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
+            return IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
         if not self._csms.online:
             return self._offline(stored)
         if (known := self._without_asking(id_token, listed, cached)) is not None:
@@ -78,6 +82,8 @@ class Authorizer:
             info = await self._csms.authorize(id_token)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
+            if reserved:
+                return IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
             self.unanswered.publish(id_token)
             return self._offline(stored)
         await self._tokens.update(id_token, info)

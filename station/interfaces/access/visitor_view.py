@@ -19,6 +19,8 @@ _FOR_VISITORS: Final = frozenset(
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """fields of EVSE status and events"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows"})
+_EVSE_FOR_OWNERS: Final = frozenset({"reservation"})
+"""fields of EVSE status that name another person than the one who charges"""
 _MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 """least role for event types with restricted access; OCPP frames contain cards and customers"""
 
@@ -28,7 +30,10 @@ def status_for(role: Role, status: Status) -> Status:
     if role >= Role.OWNER:
         return status
     if role >= Role.DRIVER:
-        return cast("Status", {key: value for key, value in status.items() if key not in _FOR_OWNERS})
+        seen = cast("Status", {key: value for key, value in status.items() if key not in _FOR_OWNERS})
+        if "evses" in seen:
+            seen["evses"] = [_without_reservation(evse) for evse in seen["evses"]]
+        return seen
     seen = cast("Status", {key: value for key, value in status.items() if key in _FOR_VISITORS})
     seen["evses"] = [_evse(evse) for evse in status.get("evses", [])]
     return seen
@@ -36,10 +41,14 @@ def status_for(role: Role, status: Status) -> Status:
 
 def _evse(evse: EvseStatus) -> EvseStatus:
     """The EVSE status for anonymous visitors: as on a public display, without personal messages."""
-    seen = _public(evse)
+    seen = _public(_without_reservation(evse))
     seen["display"] = [_public(message) for message in evse["display"] if not message["personal"]]
     seen["cost"] = _public(evse["cost"]) if evse["cost"] is not None else None
     return seen
+
+
+def _without_reservation(evse: EvseStatus) -> EvseStatus:
+    return cast("EvseStatus", {key: value for key, value in evse.items() if key not in _EVSE_FOR_OWNERS})
 
 
 def _public(shown: _Shown) -> _Shown:

@@ -8,6 +8,7 @@ from fastapi import HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from station.charging.reservations.reservations import Reservations
 from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL, OwnerCards
 from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
@@ -126,11 +127,19 @@ async def stop_learning_card(cards: _Cards) -> Accepted:
 
 
 @router.delete("/api/cards/{name}", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Remove a card")
-async def remove_card(cards: _Cards, name: str) -> Accepted:
+async def remove_card(
+    cards: _Cards,
+    reservations: Annotated[Reservations, part(Reservations)],
+    configuration: Annotated[Configuration, part(Configuration)],
+    name: str,
+) -> Accepted:
     """Remove a card, which may not charge any more; its label stays with its transactions.
 
-    `name` is the id in the list of cards, not the label. 404 if there is none.
+    `name` is the id in the list of cards, not the label. 404 if there is none. The owner's reservations for it end.
     """
-    if not await cards.remove(name):
+    card = cards.all().get(name)
+    if card is None or not await cards.remove(name):
         raise HTTPException(404, "no card of the owner has this name")
+    if configuration.csms is None:
+        await reservations.forget(card.id_token)
     return ACCEPTED

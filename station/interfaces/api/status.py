@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from station.billing.tariff_and_cost import DisplayedCost, TariffAndCost
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
+    from station.charging.reservations.reservation import Reservation
     from station.configuration.installation_file import Configuration
     from station.core.clock_settings import ClockSettings
     from station.core.csms import CsmsLink
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         JumpersStatus,
         MeterStatus,
         OwnPrices,
+        ReservationStatus,
         Status,
         TariffStatus,
         UnreadableRowsStatus,
@@ -172,6 +174,8 @@ class EvseStatusReader:
             "id": evse.id,
             "connector_id": evse.layout.connector_id,
             "connector_status": evse.connector_status,
+            "reserved_until": state.reserved_until.isoformat() if state.reserved_until is not None else None,
+            "reservation": _reservation(self._station.reservations.of_evse(evse.id)),
             "operative": state.operative,
             "in_service": state.in_service,
             "pilot": state.seen.pilot,
@@ -278,6 +282,16 @@ def _status_while_off(configuration: Configuration, clock: Clock) -> Status:
             "rate": clock.rate,
             "follows_csms": None,
         },
+    }
+
+
+def _reservation(reservation: Reservation | None) -> ReservationStatus | None:
+    if reservation is None:
+        return None
+    return {
+        "id": reservation.reservation_id,
+        "id_token": shown_token(reservation.id_token),
+        "expires_at": reservation.expires_at.isoformat(),
     }
 
 

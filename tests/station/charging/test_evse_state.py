@@ -60,6 +60,7 @@ states = st.builds(
     seen=observations,
     faults=st.just(frozenset[Fault]()) | faults,
     in_service=st.sampled_from([True, True, True, False]),
+    reserved_until=st.none() | st.just(fakes.NOON),
     attached_cable=st.booleans(),
     ventilation=st.booleans(),
     authorization=authorizations,
@@ -201,18 +202,18 @@ def test_an_order_to_go_out_of_service_waits_for_the_transaction(state: EvseStat
     assert offers_energy(ordered) is (offers_energy(state) and state.transaction is not None)
 
 
-@given(states, st.booleans())
-def test_statuses_have_one_order(state: EvseState, reserved: bool) -> None:
+@given(states)
+def test_statuses_have_one_order(state: EvseState) -> None:
     """Faulted > Unavailable > Reserved > Occupied > Available"""
     occupied = state.seen.cable_plugged or ev_connected(state)
     ranked = [
         (bool(blocking_faults(state)), ConnectorStatus.FAULTED),
         (not state.operative, ConnectorStatus.UNAVAILABLE),
-        (reserved, ConnectorStatus.RESERVED),
+        (state.reserved_until is not None, ConnectorStatus.RESERVED),
         (occupied, ConnectorStatus.OCCUPIED),
         (True, ConnectorStatus.AVAILABLE),
     ]
-    assert connector_status(state, reserved=reserved) is next(status for holds, status in ranked if holds)
+    assert connector_status(state) is next(status for holds, status in ranked if holds)
 
 
 # One rule at a time

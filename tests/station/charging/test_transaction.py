@@ -76,6 +76,20 @@ def test_a_remote_start_before_the_start_point_is_told_as_the_trigger() -> None:
     assert all(event.remote_start_id is None for event in charge.events[1:])
 
 
+@pytest.mark.parametrize("first", ["vehicle", "card"])
+def test_the_next_event_names_the_reservation_that_is_used(first: str) -> None:
+    """E01.FR.13, E02.FR.03, E03.FR.03, H01.FR.15"""
+    charge = Charge(rules(start={"EVConnected"}))
+    if first == "vehicle":
+        charge.plug()
+    charge.authorize(ChangeCause(TriggerReason.AUTHORIZED, id_token=fakes.CARD, reservation_id=7))
+    if first == "card":
+        charge.plug()
+    charge.charge()
+    told = [event.reservation_id for event in charge.events]
+    assert told == ([None, 7, None] if first == "vehicle" else [7, None])
+
+
 def test_an_authorization_that_ended_before_any_start_is_never_told() -> None:
     charge = Charge(rules(start={"EVConnected"}))
     charge.authorize()

@@ -10,6 +10,7 @@ import pytest
 
 from foundation.frozen import Frozen
 from station.billing import transaction_rows
+from station.charging.reservations.reservation import RESERVATIONS
 from station.charging.tokens.authorization_cache import TOKEN_INFOS
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
@@ -93,6 +94,7 @@ def test_a_class_that_is_no_part_of_what_is_stored_needs_no_names() -> None:
         payloads.EVENTS,
         payloads.METER_VALUES,
         PROFILES,
+        RESERVATIONS,
         ORDERS,
         TOKEN_INFOS,
         transaction_rows.BILLS,

@@ -24,6 +24,14 @@ class FakeList(dict[tuple[str, str], ListedToken]):
         return self.get(id_token.key)
 
 
+class NoCards:
+    """The cards of an owner who has none any more."""
+
+    def find(self, id_token: IdToken) -> IdTokenInfo | None:
+        """Return None."""
+        del id_token
+
+
 class Desk:
     """An authorizer with everything that it asks."""
 
@@ -283,3 +291,30 @@ def test_of_a_key_code_nothing_is_shown() -> None:
     """C04.FR.04"""
     assert loggable_token(IdToken("1234567890", "KeyCode")) == "…"
     assert loggable_token(fakes.CARD) == "04A3…80"
+
+
+@pytest.mark.parametrize("known", [None, ACCEPTED, BLOCKED])
+@pytest.mark.parametrize("silent", [True, False])
+async def test_a_reservation_authorizes_its_token_where_the_csms_cannot_be_asked(
+    silent: bool, known: IdTokenInfo | None
+) -> None:
+    """H03.FR.01: offline, or online without an answer"""
+    desk = Desk(online=silent)
+    desk.csms.fails = True
+    if known is not None:
+        await desk.tokens.update(fakes.CARD, known)
+    info = await desk.authorizer.authorize(fakes.CARD, reserved=True)
+    assert info.status is AuthorizationStatus.ACCEPTED
+
+
+async def test_the_csms_may_still_reject_a_token_with_a_reservation() -> None:
+    """H03, remark: the identifier should be validated before the start."""
+    desk = Desk()
+    desk.csms.answers[fakes.CARD.key] = BLOCKED
+    assert (await desk.authorizer.authorize(fakes.CARD, reserved=True)).status is AuthorizationStatus.BLOCKED
+
+
+async def test_a_removed_card_of_the_owner_is_not_authorized_by_its_reservation() -> None:
+    desk = Desk(online=False)
+    authorizer = Authorizer(desk.csms, desk.tokens, desk.listed, NoCards(), desk.settings)
+    assert (await authorizer.authorize(fakes.CARD, reserved=True)).status is AuthorizationStatus.UNKNOWN

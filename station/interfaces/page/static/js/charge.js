@@ -76,7 +76,7 @@ function update(card, evse, status) {
   setText(card.name, status.evses.length > 1 ? t("charge.evse", { number: evse.id }) : "");
   show(card.name, status.evses.length > 1);
   setText(card.headline, t(`state.${state}`));
-  setText(card.sentence, sentenceOf(state, evse, status.stage, charge));
+  setText(card.sentence, sentenceOf(state, evse, status, charge));
   ring(card, evse, state, charge);
   awaitCar(card, state, charge, status);
   figures(card, state, charge, evse, status);
@@ -96,11 +96,12 @@ function stateOf(evse, charge) {
   return reason;
 }
 
-function sentenceOf(state, evse, stage, charge) {
+function sentenceOf(state, evse, { stage, clock }, charge) {
   const fault = evse.faults.find((one) => known(`fault.${one}`));
   if (fault !== undefined) return t(`fault.${fault}`);
   if (state === "not-activated" && stage === "not-commissioned") return t("state.not-commissioned.text");
   if (state === "not-activated" && isOwner) return t("activation.text");
+  if (state === "reserved" && evse.reserved_until) return t("state.reserved.until", { time: soon(evse.reserved_until, clock.now) });
   if (state === "stopped" && charge.start !== "account") return t(`state.stopped.text-${charge.start}`);
   if (state === "stopped") return t(isDriver ? "state.stopped.text-button" : "state.stopped.text-token");
   return known(`state.${state}.text`) ? t(`state.${state}.text`) : "";
@@ -237,11 +238,12 @@ function actions(card, evse, charge, state, stage) {
   const plugStarts = charge?.start === "plug";
   setText(card.stop, t(state === "plug-in" ? "shell.cancel" : "charge.stop"));
   show(card.stop, isDriver && someone);
-  show(card.start, isDriver && usable && charge !== undefined && !plugStarts);
+  const forHolder = state === "reserved" && charge?.start !== "token"; // only with the card of the reservation
+  show(card.start, isDriver && usable && charge !== undefined && !plugStarts && !forHolder);
   show(card.now, isDriver && someone && evse.limit?.source === "tariff");
   show(card.activate, isOwner && state === "not-activated" && stage === "commissioned");
   show(card.commission, isInstaller && state === "not-activated" && stage === "not-commissioned");
-  const hint = usable && state !== "stopped" ? t(plugStarts ? "charge.hint-plug" : "charge.hint-card") : "";
+  const hint = usable && !["stopped", "reserved"].includes(state) ? t(plugStarts ? "charge.hint-plug" : "charge.hint-card") : "";
   setText(card.hint, hint);
   show(card.hint, hint !== "" && card.start.hidden);
 }

@@ -7,11 +7,12 @@ import { look, watch } from "./live.js";
 import { openCards } from "./owner-cards.js";
 import { openHistory } from "./owner-history.js";
 import { openPrice, openSchedule } from "./owner-plan.js";
+import { openReservations } from "./owner-reservations.js";
 import { openTimeZone } from "./owner-time-zone.js";
 import { tabs } from "./tabs.js";
 import { openUnreadable } from "./unreadable.js";
 
-const panels = { history: openHistory, cards: openCards, schedule: () => Promise.all([openSchedule(), openTimeZone()]), price: openPrice, access: openAccess };
+const panels = { history: openHistory, cards: () => Promise.all([openCards(), openReservations()]), schedule: () => Promise.all([openSchedule(), openTimeZone()]), price: openPrice, access: openAccess };
 
 openUnreadable();
 tabs((name) => panels[name]());

@@ -1,0 +1,172 @@
+"""The rules of reservations: which EVSEs are kept for them, whether another is possible, and who may use an EVSE. Pure.
+
+A reservation of one EVSE keeps that EVSE. Reservations of a connector type, or of any EVSE, keep no EVSE in particular
+as long as more EVSEs are free than they need: the last free ones are Reserved (H01.FR.20, H01.FR.24).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+
+from foundation.frozen import Frozen
+from station.charging.evse_state import EvseState, WithholdReason, blocking_faults, ev_connected
+from station.charging.reservations.reservation import Reservation
+from station.core.model import IdToken
+
+_PASSING = frozenset({WithholdReason.RESET, WithholdReason.RESTART})
+"""reasons for being Unavailable that a reservation outlasts (B01.FR.13, B11.FR.05)"""
+
+
+class EvseUse(Enum):
+    """What an EVSE is used for at present, as far as reservations are concerned."""
+
+    FREE = auto()
+    WAITING = auto()
+    """a cable or vehicle is there, and nobody is authorized: it may be that of a holder of a reservation"""
+    IN_USE = auto()
+    UNAVAILABLE = auto()
+    FAULTED = auto()
+
+
+class ReservableEvse(Frozen):
+    """One EVSE as the rules of reservations see it."""
+
+    evse_id: int
+    connector_type: str
+    use: EvseUse
+    reserved: bool = False
+    """whether its connector status is Reserved already"""
+
+
+class Allocation(Frozen):
+    """Which EVSEs are kept for reservations, and which reservations cannot be kept."""
+
+    reserved: frozenset[int]
+    """EVSEs that nobody but the holders of reservations may use"""
+    unmet: tuple[Reservation, ...] = ()
+    """the newest ones of those that need more EVSEs than there are"""
+
+
+class Refusal(Enum):
+    """Why no EVSE can be reserved: the status of those that are meant (H01.FR.11, H01.FR.12, H01.FR.14)."""
+
+    OCCUPIED = auto()
+    FAULTED = auto()
+    UNAVAILABLE = auto()
+
+
+def evse_use(state: EvseState) -> EvseUse:
+    """Derive from the state of an EVSE what it is used for; a reset or restart does not make it unavailable."""
+    if blocking_faults(state):
+        return EvseUse.FAULTED
+    transaction = state.transaction
+    if state.authorization is not None or state.lock_held_for is not None:
+        return EvseUse.IN_USE
+    if transaction is not None:
+        return EvseUse.WAITING if transaction.holder is None and transaction.ending is None else EvseUse.IN_USE
+    if not state.in_service or state.withheld - _PASSING or state.installer_only:
+        return EvseUse.UNAVAILABLE
+    return EvseUse.WAITING if state.seen.cable_plugged or ev_connected(state) else EvseUse.FREE
+
+
+def allocate(reservations: Sequence[Reservation], evses: Iterable[ReservableEvse]) -> Allocation:
+    """Decide which EVSEs are kept for these reservations, given in the order of acceptance.
+
+    Free EVSEs are counted first. A waiting vehicle keeps its EVSE Reserved only where the free ones do not suffice, and
+    first where it is Reserved already (G01.FR.09), since nobody knows whether its driver is a holder.
+    """
+    counts = _Counts(evses)
+    for one in (one for one in reservations if one.evse_id is not None):
+        counts.keep_evse(one)
+    typed = [one for one in reservations if one.evse_id is None and one.connector_type is not None]
+    for connector_type in dict.fromkeys(one.connector_type for one in typed):
+        counts.keep_some([one for one in typed if one.connector_type == connector_type], connector_type)
+    counts.keep_some([one for one in reservations if one.evse_id is None and one.connector_type is None], None)
+    return Allocation(frozenset(counts.reserved), tuple(counts.unmet))
+
+
+class _Counts:
+    """The EVSEs that are left while reservations are allocated, from the most specific to the least."""
+
+    def __init__(self, evses: Iterable[ReservableEvse]) -> None:
+        usable = [one for one in evses if one.use in {EvseUse.FREE, EvseUse.WAITING}]
+        self._left = sorted(usable, key=lambda one: (one.use is EvseUse.WAITING, not one.reserved, one.evse_id))
+        self._claimed = 0
+        """free EVSEs that reservations of a connector type need, out of several"""
+        self.reserved: set[int] = set()
+        self.unmet: list[Reservation] = []
+
+    def keep_evse(self, reservation: Reservation) -> None:
+        """Keep the EVSE of this reservation."""
+        if any(one.evse_id == reservation.evse_id for one in self._left):
+            self._take([one for one in self._left if one.evse_id == reservation.evse_id])
+        else:
+            self.unmet.append(reservation)
+
+    def keep_some(self, reservations: Sequence[Reservation], connector_type: str | None) -> None:
+        """Keep as many EVSEs of a connector type (None: of any) as there are reservations."""
+        if not reservations:
+            return
+        fitting = [one for one in self._left if connector_type in {None, one.connector_type}]
+        free = [one for one in fitting if one.use is EvseUse.FREE]
+        waiting = [one for one in fitting if one.use is EvseUse.WAITING]
+        capacity = len(free) - (self._claimed if connector_type is None else 0)
+        missing = len(reservations) - capacity
+        if missing < 0:
+            self._claimed += len(reservations)
+            return
+        self._take([*free, *waiting[:missing]])
+        self.unmet += reservations[capacity + len(waiting) :]
+
+    def _take(self, evses: Sequence[ReservableEvse]) -> None:
+        self.reserved |= {one.evse_id for one in evses}
+        self._left = [one for one in self._left if one not in evses]
+
+
+def refusal(wanted: Reservation, existing: Sequence[Reservation], evses: Sequence[ReservableEvse]) -> Refusal | None:
+    """Why no EVSE can be reserved for `wanted`; None: it can (H01.FR.03, H01.FR.04, H01.FR.06).
+
+    `existing`: the reservations in force; one with the id of `wanted` is replaced (H01.FR.02). Only free EVSEs can be
+    reserved, and those that are kept already.
+    """
+    others = [one for one in existing if one.reservation_id != wanted.reservation_id]
+    kept = allocate(existing, evses).reserved
+    usable = [one for one in evses if one.use is EvseUse.FREE or one.evse_id in kept]
+    if len(allocate([*others, wanted], usable).unmet) <= len(allocate(others, usable).unmet):
+        return None
+    uses = {one.use for one in evses if wanted.covers(one.evse_id, one.connector_type)}
+    if uses & {EvseUse.FREE, EvseUse.WAITING, EvseUse.IN_USE}:
+        return Refusal.OCCUPIED
+    return Refusal.UNAVAILABLE if EvseUse.UNAVAILABLE in uses else Refusal.FAULTED
+
+
+class Claim(Frozen):
+    """Whether a token may use an EVSE, and the reservation that it uses by that."""
+
+    admitted: bool
+    reservation: Reservation | None = None
+
+
+def claim(
+    evse_id: int,
+    id_token: IdToken,
+    group_id: IdToken | None,
+    reservations: Sequence[Reservation],
+    evses: Sequence[ReservableEvse],
+) -> Claim:
+    """Decide whether a token may use an EVSE, and with which reservation: its most specific one (H03.FR.01–FR.06).
+
+    A holder may not use an EVSE that another reservation needs.
+    """
+    place = next(one for one in evses if one.evse_id == evse_id)
+    fitting = [
+        one for one in reservations if one.matches(id_token, group_id) and one.covers(evse_id, place.connector_type)
+    ]
+    fitting.sort(key=lambda one: (one.evse_id is None, one.connector_type is None))
+    remaining = [one for one in evses if one is not place]
+    now = allocate(reservations, evses)
+    for own in fitting:
+        if len(allocate([one for one in reservations if one is not own], remaining).unmet) <= len(now.unmet):
+            return Claim(True, own)
+    return Claim(evse_id not in now.reserved)

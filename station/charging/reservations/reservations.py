@@ -1,0 +1,396 @@
+"""The reservations of a station: accepted, cancelled, used, expired or removed, and what follows for its EVSEs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from foundation.change_signal import ChangeSignal
+from foundation.frozen import Frozen
+from station.charging.reservations.allocation import (
+    Claim,
+    EvseUse,
+    Refusal,
+    ReservableEvse,
+    allocate,
+    claim,
+    evse_use,
+    refusal,
+)
+from station.charging.reservations.reservation import Reservation, ReservationEnd
+from station.storage.database import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foundation.clock import Clock
+    from station.charging.evse import Evse
+    from station.charging.reservations.reservation_settings import ReservationSettings
+    from station.charging.reservations.reservation_store import EndedReservation, ReservationStore
+    from station.core.model import IdToken, TransactionEvent
+
+_log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S: Final = 30.0
+"""longest wait for an expiry, which is a wall time: the clock may be set meanwhile"""
+_RETRY_S: Final = 10.0
+_START_S: Final = 60.0
+"""time after a start in which a fault does not end a reservation: meters and boards start slower than this program"""
+
+
+class ReserveStatus(StrEnum):
+    """The answer to a request for a reservation (ReserveNowStatusEnumType)."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    OCCUPIED = "Occupied"
+    FAULTED = "Faulted"
+    UNAVAILABLE = "Unavailable"
+
+
+class ReserveResult(Frozen):
+    """Whether an EVSE was reserved, and if not, why."""
+
+    status: ReserveStatus
+    reason: str | None = None
+    """why not, in English; None: accepted"""
+    replaced: bool = False
+    """whether it is in place of an earlier one with its id (H01.FR.02)"""
+    code: str = "Unspecified"
+    """a reasonCode of the standard's appendix, if it is not accepted"""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the reservation is stored and in force."""
+        return self.status is ReserveStatus.ACCEPTED
+
+
+_REFUSED: Final = {
+    Refusal.OCCUPIED: ReserveResult(ReserveStatus.OCCUPIED, "no such EVSE is free"),
+    Refusal.FAULTED: ReserveResult(ReserveStatus.FAULTED, "the EVSE is out of order"),
+    Refusal.UNAVAILABLE: ReserveResult(ReserveStatus.UNAVAILABLE, "the EVSE is out of service"),
+}
+
+
+class Reservations:
+    """The reservations in force. Decides who may use an EVSE, and sets which EVSEs are Reserved.
+
+    What is accepted or cancelled is on disk before the result is returned. A used reservation stays on disk until a
+    transaction event that names it is: after a power cut before that, it is in force again.
+    """
+
+    def __init__(
+        self,
+        evses: Mapping[int, Evse],
+        store: ReservationStore,
+        settings: ReservationSettings,
+        clock: Clock,
+        *,
+        reports_ends: bool,
+    ) -> None:
+        """`reports_ends`: a CSMS is told how reservations end; otherwise an end is forgotten."""
+        self._reports_ends = reports_ends
+        self._evses = evses
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._pending: dict[int, Reservation] = {}
+        """those that wait for their holder, by id, in the order of acceptance"""
+        self._used: dict[int, Reservation] = {}
+        """those whose use no stored event has reported yet, by EVSE"""
+        self._ends: list[tuple[Reservation, ReservationEnd]] = []
+        """ends that are not stored yet"""
+        self._published: Sequence[Reservation] = ()
+        """the reservations in force when `changed` was last fired"""
+        self._started_until_s = 0.0
+        """until when faults may be those of a start (Clock.monotonic)"""
+        self._turn = asyncio.Lock()
+        """one request is decided and stored at a time"""
+        self._storing = asyncio.Lock()
+        self._due = ChangeSignal()
+        self.starting: set[int] = set()
+        """EVSEs for which a remote start is accepted and not executed yet"""
+        self.changed = ChangeSignal()
+        """fires when a reservation begins, ends, or is replaced"""
+        self.ended = ChangeSignal()
+        """fires when the end of a reservation is stored, to be reported (`oldest_unreported`)"""
+
+    async def load(self) -> None:
+        """Load the stored reservations at startup, and set which EVSEs are Reserved (B01.FR.13, B11.FR.05).
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        self._pending = {one.reservation_id: one for one in await self._store.load()}
+        if self._pending:
+            self._started_until_s = self._clock.monotonic() + _START_S
+        self.update_evses()
+
+    @property
+    def pending(self) -> Sequence[Reservation]:
+        """The reservations that wait for their holder, in the order of acceptance."""
+        return tuple(self._pending.values())
+
+    def unused_id(self) -> int:
+        """An id that no reservation has, for one that no CSMS makes."""
+        known = (*self._pending.values(), *self._used.values(), *(one for one, _ in self._ends))
+        return max((one.reservation_id for one in known), default=0) + 1
+
+    # Requests
+
+    async def reserve(self, wanted: Reservation) -> ReserveResult:
+        """Accept and store a reservation, in place of the one with its id, if there is one; or say why not (H01).
+
+        The connector statuses do not change before `update_evses` is called, or an EVSE changes.
+
+        Raises:
+            StorageError: the reservation is not accepted; an earlier one with its id stays.
+        """
+        async with self._turn:
+            if (problem := self._problem(wanted)) is not None:
+                code, reason = problem
+                return ReserveResult(ReserveStatus.REJECTED, reason, code=code)
+            if (refused := refusal(wanted, self.pending, self._reservable(with_starts=True))) is not None:
+                return _REFUSED[refused]
+            identity = wanted.reservation_id
+            replaced = self._pending.pop(identity, None)
+            self._pending[identity] = wanted  # from now on nobody else is admitted
+            try:
+                await self._store.put(wanted)
+            except StorageError:
+                self._pending.pop(identity, None)
+                if replaced is not None:
+                    self._pending[identity] = replaced
+                raise
+        _log.info("reservation %d: accepted", identity)
+        self._due.notify()
+        return ReserveResult(ReserveStatus.ACCEPTED, replaced=replaced is not None)
+
+    async def cancel(self, reservation_id: int) -> bool:
+        """Cancel a reservation; returns False if there is none with this id, or it was used already (H02).
+
+        The connector statuses change as after `reserve`.
+
+        Raises:
+            StorageError: the reservation stays in force.
+        """
+        async with self._turn:
+            if reservation_id not in self._pending:
+                return False
+            await self._store.remove(reservation_id)
+            self._pending.pop(reservation_id, None)
+        _log.info("reservation %d: cancelled", reservation_id)
+        self._due.notify()
+        return True
+
+    async def clear(self) -> None:
+        """End all reservations, for a factory reset; the CSMS is told that they are removed.
+
+        Raises:
+            StorageError: not all ends are stored.
+        """
+        for one in self.pending:
+            self._end(one, ReservationEnd.REMOVED)
+        self.update_evses()
+        await self._store_ends()
+
+    async def forget(self, id_token: IdToken) -> None:
+        """End all reservations for a token, whose holder's data is erased (N10.FR.03); the CSMS is told.
+
+        Raises:
+            StorageError: not all ends are stored.
+        """
+        for one in self.pending:
+            if one.id_token.same_as(id_token):
+                self._end(one, ReservationEnd.REMOVED)
+        self.update_evses()
+        await self._store_ends()
+
+    def of_evse(self, evse_id: int) -> Reservation | None:
+        """The waiting reservation of this very EVSE; None: there is none."""
+        return next((one for one in self._pending.values() if one.evse_id == evse_id), None)
+
+    async def oldest_unreported(self) -> EndedReservation | None:
+        """Read the oldest end of a reservation that the CSMS has not been told; None if there is none.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        return await self._store.oldest_ended()
+
+    async def mark_reported(self, ended: EndedReservation) -> None:
+        """Store that the CSMS has been told of an end.
+
+        Raises:
+            StorageError: it is reported again.
+        """
+        await self._store.delete_reported(ended)
+
+    # Use
+
+    def claim(self, evse_id: int, id_token: IdToken, group_id: IdToken | None = None) -> Claim:
+        """Return whether a token may use an EVSE now, and with which reservation; changes nothing."""
+        return claim(evse_id, id_token, group_id, self.pending, self._reservable())
+
+    def might_admit(self, evse_id: int, id_token: IdToken) -> bool:
+        """Return whether a token whose group is unknown might use an EVSE: as itself, or by its group (H03.FR.08)."""
+        if self.claim(evse_id, id_token).admitted:
+            return True
+        groups = [one.group_id for one in self._pending.values() if one.group_id is not None]
+        return any(self.claim(evse_id, id_token, group).admitted for group in groups)
+
+    def is_reserved_for(self, evse_id: int, id_token: IdToken, group_id: IdToken | None) -> bool:
+        """Return whether there is a reservation of this very EVSE for the token or its group."""
+        return any(one.evse_id == evse_id and one.matches(id_token, group_id) for one in self._pending.values())
+
+    def use(self, evse_id: int, id_token: IdToken, group_id: IdToken | None) -> int | None:
+        """Use the reservation with which this token is admitted to an EVSE; returns its id, None if it has none.
+
+        The caller authorizes the EVSE at once, and reports the id with its next transaction event (H03.FR.09).
+        """
+        own = self.claim(evse_id, id_token, group_id).reservation
+        if own is None:
+            return None
+        self._pending.pop(own.reservation_id, None)
+        self._used[evse_id] = own
+        _log.info("EVSE %d: reservation %d is used", evse_id, own.reservation_id)
+        self._evses[evse_id].set_reserved(None)  # H03.FR.10
+        self._due.notify()
+        return own.reservation_id
+
+    def remove(self, reservation: Reservation) -> None:
+        """End a reservation whose token was presented and rejected; the CSMS is told that it is removed."""
+        self._end(reservation, ReservationEnd.REMOVED)
+        self._due.notify()
+
+    def note_event(self, event: TransactionEvent) -> None:
+        """Note that a transaction event is stored: the reservation that it names is used for good."""
+        if event.reservation_id is not None:
+            self._used = {place: one for place, one in self._used.items() if one.reservation_id != event.reservation_id}
+
+    # Consequences
+
+    async def run(self) -> None:
+        """Task until cancelled: end expired reservations and those that cannot be kept, and update the EVSEs."""
+        async with asyncio.TaskGroup() as group:
+            for evse in self._evses.values():
+                group.create_task(self._watch(evse), name=f"reservations-{evse.id}")
+            group.create_task(self._run(), name="reservations")
+
+    async def _watch(self, evse: Evse) -> None:
+        seen = evse.changed.count
+        while True:
+            if self._pending or self._used:
+                self._due.notify()
+            seen = await evse.changed.wait(seen)
+
+    async def _run(self) -> None:
+        while True:
+            seen = self._due.count
+            self._end_unused()
+            self.update_evses()
+            try:
+                await self._store_ends()
+            except StorageError as error:
+                _log.error("the end of a reservation cannot be stored: %s; trying again", error)
+                await self._clock.sleep(_RETRY_S)
+                continue
+            wait_s = self._next_expiry_s()
+            if wait_s is None:
+                await self._due.wait(seen)
+            else:
+                await self._due.wait_for(seen, self._clock, wait_s)
+
+    def update_evses(self) -> None:
+        """End the reservations that have expired or cannot be kept; set which EVSEs are Reserved, and until when."""
+        now = self._clock.now()
+        for one in [one for one in self._pending.values() if one.expires_at <= now]:
+            self._end(one, ReservationEnd.EXPIRED)
+        evses = self._reservable()
+        if self._clock.monotonic() < self._started_until_s:  # B01.FR.13
+            evses = [replace(one, use=EvseUse.WAITING) if one.use is EvseUse.FAULTED else one for one in evses]
+        for one in allocate(self.pending, evses).unmet:
+            self._end(one, ReservationEnd.REMOVED)  # H01.FR.16, H01.FR.17
+        kept = allocate(self.pending, evses).reserved
+        for evse in self._evses.values():
+            covering = [one for one in self._pending.values() if one.covers(evse.id, evse.layout.connector_type)]
+            own = [one for one in covering if one.evse_id is not None] or covering
+            evse.set_reserved(min(one.expires_at for one in own) if evse.id in kept else None)
+        if self.pending != self._published:
+            self._published = self.pending
+            self.changed.notify()
+
+    def _end(self, reservation: Reservation, how: ReservationEnd) -> None:
+        if self._pending.pop(reservation.reservation_id, None) is None:
+            return
+        _log.info("reservation %d: %s", reservation.reservation_id, how.value.lower())
+        self._ends.append((reservation, how))
+        self._due.notify()
+
+    def _end_unused(self) -> None:
+        """End the used reservations whose authorization ended without a transaction, so that no event reports them."""
+        for place, one in list(self._used.items()):
+            evse = self._evses[place]
+            running = evse.state.authorization
+            holds = running is not None and running.reservation_id == one.reservation_id
+            if not holds and evse.state.transaction is None and not evse.count_unrecorded(None):
+                del self._used[place]
+                self._ends.append((one, ReservationEnd.REMOVED))
+
+    async def _store_ends(self) -> None:
+        """Store the ends in their order; the CSMS is told only what is on disk.
+
+        Raises:
+            StorageError: the remaining ones are not stored.
+        """
+        async with self._storing:
+            while self._ends:
+                reservation, how = self._ends[0]
+                if self._reports_ends:
+                    await self._store.end(reservation.reservation_id, how)
+                else:
+                    await self._store.remove(reservation.reservation_id)
+                self._ends.pop(0)
+                self.ended.notify()
+
+    def _next_expiry_s(self) -> float | None:
+        if not self._pending:
+            return None
+        left = min(one.expires_at for one in self._pending.values()) - self._clock.now()
+        return min(max(left.total_seconds(), 0.0), _LOOK_AGAIN_S)
+
+    def _problem(self, wanted: Reservation) -> tuple[str, str] | None:
+        """Why a reservation is rejected whatever the EVSEs are doing, as reasonCode and sentence; None: it is not."""
+        if not self._settings.reservation_enabled:  # H01.FR.01
+            return "NotEnabled", "the station is configured not to accept reservations"
+        if wanted.expires_at <= self._clock.now():
+            return "InvalidValue", "the expiry time has passed already"
+        if wanted.evse_id is not None and wanted.evse_id not in self._evses:
+            return "UnknownEvse", f"EVSE {wanted.evse_id} does not exist"
+        if wanted.evse_id is None and not self._settings.reservation_non_evse_specific:  # H01.FR.19
+            return "UnsupportedParam", "the station only accepts reservations of a given EVSE"
+        places = [one for one in self._evses.values() if wanted.evse_id in {None, one.id}]
+        types = {one.layout.connector_type for one in places}
+        if wanted.connector_type is not None and wanted.connector_type not in types:
+            return "UnknownConnectorType", f"no such EVSE has a connector of type {wanted.connector_type}"
+        known = (*self._used.values(), *(one for one, _ in self._ends))
+        if any(one.reservation_id == wanted.reservation_id for one in known):
+            return "InvalidValue", f"reservation {wanted.reservation_id} is being used or has just ended"
+        return None
+
+    def _reservable(self, *, with_starts: bool = False) -> list[ReservableEvse]:
+        """The EVSEs as the rules see them; `with_starts`: those with an accepted remote start are in use."""
+        return [
+            ReservableEvse(
+                evse.id,
+                evse.layout.connector_type,
+                EvseUse.IN_USE if with_starts and evse.id in self.starting else evse_use(evse.state),
+                reserved=evse.state.reserved_until is not None,
+            )
+            for evse in self._evses.values()
+        ]

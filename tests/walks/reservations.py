@@ -1,0 +1,56 @@
+"""Steps of walks with reservations."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from station.core.model import IdToken
+from tests.csms import Payload
+from tests.walk import CARD, Walk
+from tests.walks.steps import token
+
+
+def request(walk: Walk, *, number: int = 1, card: IdToken = CARD, for_s: float = 3_600.0, **more: object) -> Payload:
+    """A ReserveNowRequest; without `evseId` in `more`, for any EVSE."""
+    expires_at = walk.world.clock.now() + timedelta(seconds=for_s)
+    return {"id": number, "expiryDateTime": expires_at.isoformat(), "idToken": token(card), **more}
+
+
+async def reserve(walk: Walk, *, number: int = 1, card: IdToken = CARD, for_s: float = 3_600.0, **more: object) -> str:
+    """Send ReserveNow; the status answered."""
+    answer = await walk.csms.call("ReserveNow", request(walk, number=number, card=card, for_s=for_s, **more))
+    await walk.settle()
+    return str(answer["status"])
+
+
+async def cancel(walk: Walk, number: int = 1) -> str:
+    """Send CancelReservation; the status answered."""
+    answer = await walk.csms.call("CancelReservation", {"reservationId": number})
+    await walk.settle()
+    return str(answer["status"])
+
+
+def ends(walk: Walk) -> list[tuple[int, str]]:
+    """The ends of reservations that the CSMS has been told, in order."""
+    told = walk.csms.sent("ReservationStatusUpdate")
+    return [(update["reservationId"], update["reservationUpdateStatus"]) for update in told]
+
+
+def used(walk: Walk) -> list[int]:
+    """The reservations that transaction events have named, each event once, in order."""
+    named = {
+        (event["transactionInfo"]["transactionId"], event["seqNo"]): event["reservationId"]
+        for event in walk.events()
+        if "reservationId" in event
+    }
+    return list(named.values())
+
+
+def statuses_now(walk: Walk) -> list[str]:
+    """The present connector statuses of all EVSEs."""
+    return [evse.connector_status.value for evse in walk.parts.station.evses.values()]
+
+
+def pending(walk: Walk) -> list[int]:
+    """The reservations that wait for their holder."""
+    return [one.reservation_id for one in walk.parts.reservations.pending]

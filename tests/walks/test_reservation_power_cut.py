@@ -1,0 +1,181 @@
+"""The power fails in the middle of ReserveNow, CancelReservation, an expiry or the use of a reservation: what the CSMS
+was told holds afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.csms import Csms, Payload, running_csms
+from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered
+from tests.walks.reservations import ends, pending, request, statuses_now, used
+
+TWO: list[dict[str, object]] = [{"id": 1}, {"id": 2}]
+CUTS = 8
+LONGEST_TURNS = 60
+"""turns of the event loop between an action and the cut: some actions are over by then, others have just begun"""
+
+
+class Ledger:
+    """What the CSMS knows of each reservation, by its id, and what it has asked for without hearing of it."""
+
+    def __init__(self) -> None:
+        self.accepted: dict[int, datetime] = {}
+        """the accepted reservations that it has not cancelled, with their expiry"""
+        self.unknown: set[int] = set()
+        """reserved or cancelled without an answer: both outcomes are right"""
+        self.cancelled: set[int] = set()
+
+    def check(self, walk: Walk, now: datetime) -> None:
+        """Every accepted reservation is in force, was used, or has ended; none is two of these."""
+        kept, gone = set(pending(walk)), set(used(walk)) | {number for number, _ in ends(walk)}
+        assert len(used(walk)) == len(set(used(walk))), "a reservation was used twice"
+        assert len(ends(walk)) == len({number for number, _ in ends(walk)}), "an end was told twice"
+        assert not kept & gone, "a reservation is in force, although the CSMS was told that it is not"
+        assert not kept & self.cancelled - self.unknown
+        for number, expires_at in self.accepted.items():
+            if number not in self.unknown:
+                assert number in kept | gone, f"reservation {number} is lost"
+                assert number not in kept or expires_at > now
+
+
+class Driver:
+    """Somebody at the station and a CSMS that do one thing after the other, each interrupted by a power cut."""
+
+    def __init__(self, walk: Walk, dice: random.Random) -> None:
+        self.walk, self.dice = walk, dice
+        self.ledger = Ledger()
+        self.number = 0
+
+    async def act(self) -> None:
+        """Something with reservations, until it is over or the power fails."""
+        if not self.walk.csms.connected:
+            return
+        actions = [self._reserve, self._reserve, self._use]
+        if self.ledger.accepted:
+            actions.append(self._cancel)
+        if pending(self.walk):
+            actions.append(self._replace)
+        await self.dice.choice(actions)()
+
+    async def _reserve(self) -> None:
+        self.number += 1
+        await self._ask_for(self.number)
+
+    async def _replace(self) -> None:
+        await self._ask_for(self.dice.choice(pending(self.walk)))
+
+    async def _ask_for(self, number: int) -> None:
+        for_s = self.dice.choice([45.0, 600.0])
+        place = self.dice.choice([{"evseId": 1}, {"evseId": 2}, {}, {"connectorType": "sType2"}])
+        wanted = request(self.walk, number=number, card=CARD, for_s=for_s, **place)
+        known = number in self.ledger.unknown
+        self.ledger.unknown.add(number)
+        answer = await self.walk.csms.call("ReserveNow", wanted)
+        if answer["status"] == "Accepted":
+            self.ledger.accepted[number] = datetime.fromisoformat(wanted["expiryDateTime"])
+            self.ledger.cancelled.discard(number)
+        if answer["status"] == "Accepted" or not known:
+            self.ledger.unknown.discard(number)
+
+    async def _cancel(self) -> None:
+        number = self.dice.choice(sorted(self.ledger.accepted))
+        self.ledger.unknown.add(number)
+        answer = await self.walk.csms.call("CancelReservation", {"reservationId": number})
+        if answer["status"] == "Accepted":
+            del self.ledger.accepted[number]
+            self.ledger.cancelled.add(number)
+        self.ledger.unknown.discard(number)
+
+    async def _use(self) -> None:
+        evse_id = self.dice.choice([1, 2, None])
+        await self.walk.parts.station.present_token(self.dice.choice([CARD, CARD, OTHER_CARD]), evse_id)
+
+
+async def interrupted(driver: Driver) -> None:
+    """An action, and a power cut some turns of the event loop after it has begun."""
+    task = asyncio.create_task(driver.act())
+    for _ in range(driver.dice.randrange(LONGEST_TURNS)):
+        await asyncio.sleep(0)
+        if driver.dice.random() < 0.2:
+            await driver.walk.world.clock.settle()
+    await driver.walk.application.cut_power()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, AssertionError, TimeoutError):
+        await task
+
+
+async def settled(walk: Walk) -> None:
+    """The station is connected again, and has told all that it has to tell."""
+    connections = walk.csms.connections
+    await walk.until(lambda: walk.csms.connected and walk.csms.connections >= connections, within_s=600)
+    await walk.advance(2)
+
+    async def told() -> bool:
+        left = await walk.parts.reservations.oldest_unreported()
+        return left is None and not await walk.parts.outbox.count_waiting()
+
+    for _ in range(200):
+        if await told():
+            break
+        await walk.advance(0.5)
+        await asyncio.sleep(0.001)
+    assert await told()
+
+
+async def leave(walk: Walk) -> None:
+    """Who is authorized leaves, with the vehicle: so EVSEs are free again now and then."""
+    for evse in walk.parts.station.evses.values():
+        if (card := evse.authorized_token) is not None:
+            await walk.parts.station.present_token(card, evse.id)
+    await walk.advance(1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_was_accepted_holds_after_any_power_cut(tmp_path: Path, seed: int) -> None:
+    """B01.FR.13, H01.FR.02, H02.FR.02, H03.FR.09, H04.FR.01"""
+    dice = random.Random(seed)
+    async with running_csms(Csms()) as csms, powered(configuration(tmp_path, csms.url, evse=TWO), csms) as walk:
+        await walk.accepted()
+        driver = Driver(walk, dice)
+        for _ in range(CUTS):
+            await interrupted(driver)
+            if dice.random() < 0.3:
+                await walk.advance(50)  # some expire while the station is off
+            await walk.application.restore_power()
+            await settled(walk)
+            driver.ledger.check(walk, walk.world.clock.now())
+            if dice.random() < 0.5:
+                await leave(walk)
+            if dice.random() < 0.5:
+                await driver.act()
+                await settled(walk)
+                driver.ledger.check(walk, walk.world.clock.now())
+        assert driver.number > 1
+    assert csms.schema_faults == []
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34])
+async def test_a_used_reservation_is_told_or_in_force_again(tmp_path: Path, turns: int) -> None:
+    """The event that names it and its row in the storage change in one write (H01.FR.15, H03.FR.09)."""
+    async with running_csms(Csms()) as csms, powered(configuration(tmp_path, csms.url), csms) as walk:
+        await walk.accepted()
+        wanted: Payload = request(walk, evseId=1)
+        assert (await csms.call("ReserveNow", wanted))["status"] == "Accepted"
+        presented = walk.parts.station.present_token(CARD, 1)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await walk.application.cut_power()
+        presented.cancel()
+        await walk.application.restore_power()
+        await settled(walk)
+        assert bool(used(walk)) is not bool(pending(walk))
+        assert statuses_now(walk) == (["Reserved"] if pending(walk) else ["Available"])
+        await walk.advance(3_700)
+        assert ends(walk) == ([] if used(walk) else [(1, "Expired")])
