@@ -71,9 +71,9 @@ class ReserveResult(Frozen):
 
 
 _REFUSED: Final = {
-    Refusal.OCCUPIED: ReserveResult(ReserveStatus.OCCUPIED, "no such EVSE is free"),
-    Refusal.FAULTED: ReserveResult(ReserveStatus.FAULTED, "the EVSE is out of order"),
-    Refusal.UNAVAILABLE: ReserveResult(ReserveStatus.UNAVAILABLE, "the EVSE is out of service"),
+    Refusal.OCCUPIED: (ReserveStatus.OCCUPIED, "is occupied or reserved"),
+    Refusal.FAULTED: (ReserveStatus.FAULTED, "is out of order"),
+    Refusal.UNAVAILABLE: (ReserveStatus.UNAVAILABLE, "is out of service"),
 }
 
 
@@ -156,7 +156,9 @@ class Reservations:
                 code, reason = problem
                 return ReserveResult(ReserveStatus.REJECTED, reason, code=code)
             if (refused := refusal(wanted, self.pending, self._reservable(with_starts=True))) is not None:
-                return _REFUSED[refused]
+                status, reason = _REFUSED[refused]
+                place = f"EVSE {wanted.evse_id}" if wanted.evse_id is not None else "every EVSE that fits"
+                return ReserveResult(status, f"{place} {reason}")
             identity = wanted.reservation_id
             replaced = self._pending.pop(identity, None)
             self._pending[identity] = wanted  # from now on nobody else is admitted
