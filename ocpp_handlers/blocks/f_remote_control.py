@@ -52,11 +52,11 @@ class RemoteControl:
     async def request_start(
         self, request: m.RequestStartTransactionRequest
     ) -> HandlerResult[m.RequestStartTransactionResponse]:
-        """Answer RequestStartTransaction and reserve the EVSE; follow-up: start the transaction (F01, F02).
+        """Answer RequestStartTransaction and mark the EVSE as taken; follow-up: start the transaction (F01, F02).
 
         Rejected before the CSMS has accepted the station (B02.FR.05), and if the EVSE, token or charging profile is
-        refused. The profile is installed once the start has succeeded. The reservation is released if the response is
-        not sent.
+        refused, or if the EVSE is reserved for another token. The profile is installed once the start has succeeded.
+        The mark is removed if the response is not sent.
         """
         if not self._gate.accepted:
             return _rejected("CSNotAccepted", "the station is not accepted yet")

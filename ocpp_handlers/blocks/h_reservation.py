@@ -57,6 +57,8 @@ class ReservationBlock:
     async def reserve_now(self, request: m.ReserveNowRequest) -> HandlerResult[m.ReserveNowResponse]:
         """Accept and store a reservation, or refuse it (H01); the connector statuses change after the response.
 
+        They change also if it cannot be sent: the reservation is in force.
+
         Raises:
             PayloadError: a number or the expiry time is malformed.
         """
@@ -87,7 +89,7 @@ class ReservationBlock:
             for evse in before if result.replaced else ():  # TC_H_23_CS
                 await self._statuses.report_again(evse)
 
-        return HandlerResult(answer, confirm)
+        return HandlerResult(answer, confirm, undo=self._reservations.update_evses)
 
     async def cancel_reservation(
         self, request: m.CancelReservationRequest
@@ -109,7 +111,7 @@ class ReservationBlock:
         async def update() -> None:
             self._reservations.update_evses()
 
-        return HandlerResult({"status": "Accepted"}, update)
+        return HandlerResult({"status": "Accepted"}, update, undo=self._reservations.update_evses)
 
     async def report(self) -> None:
         """Send a ReservationStatusUpdate for each stored end of a reservation, in order, until the link ends.

@@ -157,7 +157,7 @@ class ChargingStation:
     async def check_start(
         self, evse_id: int | None, id_token: IdToken, group_id: IdToken | None = None
     ) -> RemoteStartResult:
-        """Check whether a remote start is possible at an EVSE, or (None) at which; starts and reserves nothing.
+        """Check whether a remote start is possible at an EVSE, or (None) at which; starts nothing.
 
         The handler then calls `reserve_start`, and `start` after its response was sent. `group_id` None: the group is
         looked up in local list and cache, for an EVSE that is reserved for a group.
@@ -181,15 +181,15 @@ class ChargingStation:
         return RemoteStartResult(RemoteStartStatus.REJECTED, reason=reason)
 
     def reserve_start(self, evse_id: int) -> None:
-        """Reserve the EVSE for an accepted remote start, so that no second one is accepted meanwhile."""
+        """Mark the EVSE as taken by an accepted remote start, so that no second one is accepted meanwhile."""
         self.reservations.starting.add(evse_id)
 
     def release_start(self, evse_id: int) -> None:
-        """Release the reservation by `reserve_start`, if there is one; starts nothing."""
+        """Remove the mark of `reserve_start`, if there is one; starts nothing."""
         self.reservations.starting.discard(evse_id)
 
     async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> bool:
-        """Execute an accepted remote start (F01, F02): authorize the EVSE for the token, and release the reservation.
+        """Execute an accepted remote start (F01, F02): authorize the EVSE for the token, and call `release_start`.
 
         With AuthorizeRemoteStart, the token itself must be authorized first, in general by the CSMS.
 

@@ -39,7 +39,7 @@ async def test_the_owner_reserves_for_a_card_and_cancels_where_there_is_no_csms(
         assert evse["reservation"] == {"id": 1, "id_token": "04A3…80", "expires_at": made["expires_at"]}
         assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
         refused = await api.post("/api/evses/1/reservation", {"card": name, "for_s": 60}, status=409)
-        assert refused["detail"] == "no such EVSE is free"
+        assert refused["detail"] == "EVSE 1 is occupied or reserved"
         await api.delete("/api/evses/1/reservation")
         assert (await api.evse())["connector_status"] == "Available"
         assert (await api.client.delete("/api/evses/1/reservation")).status_code == 404

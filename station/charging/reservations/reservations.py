@@ -71,9 +71,9 @@ class ReserveResult(Frozen):
 
 
 _REFUSED: Final = {
-    Refusal.OCCUPIED: ReserveResult(ReserveStatus.OCCUPIED, "no such EVSE is free"),
-    Refusal.FAULTED: ReserveResult(ReserveStatus.FAULTED, "the EVSE is out of order"),
-    Refusal.UNAVAILABLE: ReserveResult(ReserveStatus.UNAVAILABLE, "the EVSE is out of service"),
+    Refusal.OCCUPIED: (ReserveStatus.OCCUPIED, "is occupied or reserved"),
+    Refusal.FAULTED: (ReserveStatus.FAULTED, "is out of order"),
+    Refusal.UNAVAILABLE: (ReserveStatus.UNAVAILABLE, "is out of service"),
 }
 
 
@@ -146,7 +146,7 @@ class Reservations:
     async def reserve(self, wanted: Reservation) -> ReserveResult:
         """Accept and store a reservation, in place of the one with its id, if there is one; or say why not (H01).
 
-        The connector statuses do not change before `update_evses` is called, or an EVSE changes.
+        The caller calls `update_evses` after its response: the connector statuses change, and the expiry is awaited.
 
         Raises:
             StorageError: the reservation is not accepted; an earlier one with its id stays.
@@ -156,7 +156,9 @@ class Reservations:
                 code, reason = problem
                 return ReserveResult(ReserveStatus.REJECTED, reason, code=code)
             if (refused := refusal(wanted, self.pending, self._reservable(with_starts=True))) is not None:
-                return _REFUSED[refused]
+                status, reason = _REFUSED[refused]
+                place = f"EVSE {wanted.evse_id}" if wanted.evse_id is not None else "every EVSE that fits"
+                return ReserveResult(status, f"{place} {reason}")
             identity = wanted.reservation_id
             replaced = self._pending.pop(identity, None)
             self._pending[identity] = wanted  # from now on nobody else is admitted
@@ -168,13 +170,12 @@ class Reservations:
                     self._pending[identity] = replaced
                 raise
         _log.info("reservation %d: accepted", identity)
-        self._due.notify()
         return ReserveResult(ReserveStatus.ACCEPTED, replaced=replaced is not None)
 
     async def cancel(self, reservation_id: int) -> bool:
         """Cancel a reservation; returns False if there is none with this id, or it was used already (H02).
 
-        The connector statuses change as after `reserve`.
+        The caller then calls `update_evses`, as after `reserve`.
 
         Raises:
             StorageError: the reservation stays in force.
@@ -185,7 +186,6 @@ class Reservations:
             await self._store.remove(reservation_id)
             self._pending.pop(reservation_id, None)
         _log.info("reservation %d: cancelled", reservation_id)
-        self._due.notify()
         return True
 
     async def clear(self) -> None:
@@ -323,6 +323,7 @@ class Reservations:
             evse.set_reserved(min(one.expires_at for one in own) if evse.id in kept else None)
         if self.pending != self._published:
             self._published = self.pending
+            self._due.notify()  # another reservation may be the next to expire
             self.changed.notify()
 
     def _end(self, reservation: Reservation, how: ReservationEnd) -> None:
