@@ -146,6 +146,7 @@ def read_only_variable(
     fixed: bool = False,
     override: Callable[[str], None] | None = None,
     restore: Callable[[], None] | None = None,
+    changes: Event[None] | None = None,
 ) -> Variable:
     """Create a variable (attribute Actual) that the CSMS may only read; the fields are those of `Variable`."""
     return Variable(
@@ -163,6 +164,7 @@ def read_only_variable(
         maximum=maximum,
         constant=constant,
         fixed=fixed,
+        changes=changes,
     )
 
 
