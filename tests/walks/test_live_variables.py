@@ -1,4 +1,4 @@
-"""Every change of a variable that can be monitored is published by the part that owns the value, at the moment it occurs."""
+"""Each change of a variable that can be monitored is published at once by the part that owns the value."""
 
 from __future__ import annotations
 
