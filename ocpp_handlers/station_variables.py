@@ -105,7 +105,6 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("TariffCostCtrlr", "Available", "Cost", "true"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
         # Functional blocks that this station does not implement.
-        ("MonitoringCtrlr", "Available", None, "false"),
         ("DisplayMessageCtrlr", "Available", None, "false"),
         ("ReservationCtrlr", "Available", None, "false"),
         ("LocalAuthListCtrlr", "Available", None, "false"),

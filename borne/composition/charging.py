@@ -67,6 +67,8 @@ class ChargingParts(Frozen):
     """stores whose cables stay locked in the sockets"""
     readers: Sequence[CardReaderTask]
     """the tasks that read the token readers"""
+    running: RunningTransactions
+    """at which EVSEs a transaction runs"""
 
     def add_to(self, parts: StationParts) -> None:
         """Add charging station, authorization cache, owner's cards, billing meters and signed records to `parts`."""
@@ -129,7 +131,9 @@ async def create_charging(
         settings.transactions,
     )
     readers = _readers(core, station)
-    return ChargingParts(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
+    return ChargingParts(
+        station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers, running
+    )
 
 
 async def _evse(

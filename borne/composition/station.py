@@ -37,6 +37,7 @@ from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.logs.station_context import station_context
 from station.maintenance.logs.store import LogStore
+from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
@@ -199,15 +200,16 @@ async def _assemble(core: CoreParts) -> StationRun:
     maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
     assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance)
     ocpp = OcppComposition(assembled)
-    model = await ocpp.create_device_model()
+    model, monitoring = await ocpp.create_device_model()
     parts = program.create_running_parts()
     assembled.add_to(parts)
     ocpp.add_to(parts, model)
     parts.add_on_demand(lambda: _add_page_parts(parts, assembled))
     recovery = TransactionRecovery(charging.evses, core.outbox, core.settings.sampling, clock)
-    auxiliary = _auxiliary_tasks(assembled)
+    parts.add(VariableMonitoring, monitoring)
+    auxiliary = [*_auxiliary_tasks(assembled), AuxiliaryTask("monitoring", monitoring.detection.run)]
     if configuration.csms is not None:
-        auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model)))
+        auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model, monitoring)))
     return StationRun(
         StationTasks(recovery, station, load_parts.load, auxiliary, clock),
         StationShutdown(station, core.outbox, billing_parts.journal_writer, core.log),

@@ -210,7 +210,10 @@ def _attribute(variable: Variable) -> m.VariableAttributeType:
 
 
 def _characteristics(variable: Variable) -> m.VariableCharacteristicsType:
-    characteristics: m.VariableCharacteristicsType = {"dataType": variable.data_type.value, "supportsMonitoring": False}
+    characteristics: m.VariableCharacteristicsType = {
+        "dataType": variable.data_type.value,
+        "supportsMonitoring": variable.supports_monitoring,
+    }
     if variable.unit is not None:
         characteristics["unit"] = variable.unit
     if variable.minimum is not None:

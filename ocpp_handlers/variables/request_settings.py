@@ -1,4 +1,4 @@
-"""Settings of requests about variables.
+"""Settings of requests about variables and their monitors.
 
 The attribute names are stored (table `settings`) and must not change.
 """
@@ -10,7 +10,7 @@ from station.core.setting_values import SettingGroup
 
 
 class VariableRequestSettings(SettingGroup):
-    """How large a GetReport, GetVariables or SetVariables request may be, in items and bytes (DeviceDataCtrlr).
+    """How large a request about variables or monitors may be, in items and bytes (DeviceDataCtrlr, MonitoringCtrlr).
 
     A larger one is answered with a CALLERROR.
     """
@@ -23,3 +23,7 @@ class VariableRequestSettings(SettingGroup):
     get_variables_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
     set_variables_items = Integer(50, minimum=1, maximum=500)
     set_variables_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
+    set_monitoring_items = Integer(50, minimum=1, maximum=500)
+    set_monitoring_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
+    clear_monitoring_items = Integer(100, minimum=1, maximum=1_000)
+    clear_monitoring_bytes = Integer(16_384, minimum=512, maximum=1_000_000)
