@@ -16,6 +16,7 @@ from station.security.file_transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.events import Event
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.tokens.authorization_cache import AuthorizationCache
@@ -39,6 +40,8 @@ class DeviceModelSources(Frozen):
     nameplate: Nameplate
     connected: Callable[[], bool]
     """whether the link to the CSMS is up (DataLink.Active)"""
+    connected_changed: Event[None]
+    """published when that changes"""
     profiles: Callable[[], int]
     """how many charging profiles are installed"""
 
@@ -48,7 +51,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
 
     The caller adds the variables of certificates, the link and resource limits, and applies the installation file.
     """
-    physical = physical_variables(facts.station, facts.nameplate, facts.connected)
+    physical = physical_variables(facts.station, facts.nameplate, facts.connected, facts.connected_changed)
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)

@@ -67,6 +67,8 @@ class StackParts:
         link = self._link = Link(gate, settings.csms_link, clock)
         self._boot = self._make_boot()
         self._connection = Connection(access, settings.csms_link, settings.security, clock, core.security_events)
+        self.connected_changed = self._connection.connected_changed
+        """published when the websocket to the CSMS opens or ends"""
         self.authorization = AuthorizationBlock(link, charging.tokens, settings.authorization)
         """the block that asks the CSMS for authorizations"""
         self._availability = AvailabilityBlock(

@@ -43,7 +43,6 @@ from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
 from station.storage.database_thread import DatabaseThread
 from station.storage.storage_lock import StorageLock, StorageLockError
-from station.storage.storage_monitor import StorageMonitor
 
 if TYPE_CHECKING:
     from station.charging.evse import Evse
@@ -269,7 +268,7 @@ def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[
     clock = core.clock
     retention = Retention(billing.transactions, core.facts("retention"), billing.time, core.settings.records, clock)
     return [
-        *space_watchers(StorageMonitor(core.storage, clock), core.security_events),
+        *space_watchers(core.space, core.security_events),
         UnreadableRowsMonitor(core.database, core.security_events, core.settings.groups, clock).run,
         lambda: reclaim_when_idle(core.database, lambda: _idle(charging.evses.values()), clock),
         lambda: prune(core.outbox, retention, charging.tokens, core.settings.records, clock),
