@@ -38,7 +38,7 @@ def evaluate(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool
     A periodic monitor is never triggered by a value.
     """
     if monitor.is_notification:
-        return _after(state, exceeded=value == _TRUE)
+        return _after(state, exceeded=value == _TRUE, trigger=EventTrigger.DELTA)  # TC_G_20_CS
     match monitor.type:
         case MonitorType.UPPER_THRESHOLD | MonitorType.LOWER_THRESHOLD:
             number = parse_number(value)
@@ -84,10 +84,10 @@ def parse_number(text: str) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _after(state: MonitorState, *, exceeded: bool) -> Evaluation:
+def _after(state: MonitorState, *, exceeded: bool, trigger: EventTrigger = EventTrigger.ALERTING) -> Evaluation:
     if exceeded is state.exceeded:
         return Evaluation(state)
-    return Evaluation(MonitorState(exceeded=exceeded), Occurrence(EventTrigger.ALERTING, cleared=not exceeded))
+    return Evaluation(MonitorState(exceeded=exceeded), Occurrence(trigger, cleared=not exceeded))
 
 
 def _after_delta(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool) -> Evaluation:
