@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 AddressKey = tuple[tuple[str, str, int | None, int | None], tuple[str, str]]
 """component name and instance, EVSE, connector; variable name and instance; names are case-folded, none is empty"""
