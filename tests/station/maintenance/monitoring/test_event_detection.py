@@ -393,5 +393,5 @@ async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trac
         assert first.id is not None
         for _ in range(1_000):
             await station.set(LEVEL, PERIODIC, 86_400.0, id=first.id)
-        assert len(station.detection._due) < 300  # noqa: SLF001 - memory that nothing else shows
+        assert len(station.detection._due) < 300
         assert isinstance(station, Monitored)
