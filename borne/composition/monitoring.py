@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from station.maintenance.monitoring.event_detection import EventDetection
 from station.maintenance.monitoring.event_ids import EventIds
 from station.maintenance.monitoring.event_queue import EventQueue
-from station.maintenance.monitoring.evse_transactions import EvseTransactions
 from station.maintenance.monitoring.monitor_registry import MonitorRegistry
 from station.maintenance.monitoring.monitor_store import MonitorStore
 from station.maintenance.monitoring.reporting_rules import ReportingRules
+from station.maintenance.monitoring.station_evses import StationEvses
 from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def create_monitoring(
     registry, queue, ids = MonitorRegistry(variables), EventQueue(store, clock), EventIds(store)
     has_csms = core.configuration.csms is not None
     rules = ReportingRules(core.settings.monitoring, charging.csms, has_csms=has_csms)
-    transactions = EvseTransactions(charging.evses, charging.running, clock)
+    evses = StationEvses(charging.evses, charging.running, clock)
     notifications = {one.monitor.id: one for one in built_in.notifications}
-    detection = EventDetection(variables, transactions, registry, queue, rules, ids, notifications, clock)
+    detection = EventDetection(variables, evses, registry, queue, rules, ids, notifications, clock)
     return VariableMonitoring(variables, registry, detection, queue, rules, ids, built_in, store)

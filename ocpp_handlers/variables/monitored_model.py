@@ -15,7 +15,7 @@ from ocpp_handlers.variables.device_model import (
     VariableChange,
     VariableNotFound,
 )
-from station.maintenance.monitoring.monitored_variables import MonitorableVariable, VariableMissing, VariableValue
+from station.maintenance.monitoring.monitored_variables import MonitorableVariable, ObservedValue, VariableMissing
 
 if TYPE_CHECKING:
     from station.maintenance.monitoring.monitor import AddressKey, VariableAddress
@@ -34,7 +34,7 @@ class MonitoredModel:
         self._observed: dict[AddressKey, Variable] = {}
         self._writes: dict[AddressKey, int] = {}
         """of write-only variables"""
-        self.changed: Event[VariableValue] = Event()
+        self.changed: Event[ObservedValue] = Event()
         model.changed.subscribe(self._publish)
 
     def find(self, address: VariableAddress) -> MonitorableVariable | VariableMissing:
@@ -93,4 +93,4 @@ class MonitoredModel:
         if variable.mutability is Mutability.WRITE_ONLY:
             self._writes[key] = self._writes.get(key, 0) + 1
             value = str(self._writes[key])
-        self.changed.publish(VariableValue(key, value))
+        self.changed.publish(ObservedValue(key, value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 from collections import deque
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
     from station.maintenance.monitoring.monitor import AddressKey
     from station.maintenance.monitoring.monitor_registry import ActiveMonitor, MonitorRegistry
     from station.maintenance.monitoring.monitored_variables import (
-        MonitoredTransactions,
+        MonitoredEvses,
         MonitoredVariables,
-        VariableValue,
+        ObservedValue,
     )
     from station.maintenance.monitoring.reporting_rules import ReportingRules
 
 _log = logging.getLogger(__name__)
 
 SETTLING_S: Final = 5.0
-"""after the start, until boards and meters have answered; earlier values are not evaluated"""
+"""how long the boards may take to answer after the start; before that values are not evaluated"""
 SAMPLING_S: Final = 10.0
 """how often a monitored variable is read whose changes nobody publishes"""
 MAX_RECENT: Final = 200
@@ -61,7 +62,7 @@ _CONSEQUENCES: Final = frozenset({("availabilitystate", "Faulted"), ("problem", 
 """variables and values that a fault of a part brings about"""
 
 
-class _Change(Frozen):
+class _ObservedChange(Frozen):
     key: AddressKey
     value: str
     at: datetime
@@ -76,7 +77,7 @@ class EventDetection:
     def __init__(
         self,
         variables: MonitoredVariables,
-        transactions: MonitoredTransactions,
+        evses: MonitoredEvses,
         registry: MonitorRegistry,
         queue: EventQueue,
         rules: ReportingRules,
@@ -86,14 +87,14 @@ class EventDetection:
     ) -> None:
         """`notifications`: by id of their monitor."""
         self._variables = variables
-        self._transactions = transactions
+        self._evses = evses
         self._registry = registry
         self._queue = queue
         self._rules = rules
         self._ids = ids
         self._notifications = notifications
         self._clock = clock
-        self._changes: deque[_Change] = deque(maxlen=_MAX_CHANGES)
+        self._changes: deque[_ObservedChange] = deque(maxlen=_MAX_CHANGES)
         self._transaction_changes: deque[int] = deque()
         self._wake = ChangeSignal()
         self._due: list[tuple[float, int]] = []
@@ -110,13 +111,15 @@ class EventDetection:
         self.triggered: Event[MonitoringEvent] = Event()
         """each event once, whether or not the CSMS receives it"""
         variables.changed.subscribe(self._note_change)
-        transactions.changed.subscribe(self._note_transaction)
+        evses.transaction_changed.subscribe(self._note_transaction)
         rules.changed.subscribe(lambda _: self.report_current())
 
     async def run(self) -> None:
         """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""
         if not self._settled:
-            await self._clock.sleep(SETTLING_S)
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(SETTLING_S):
+                    await self._evses.wait_observed()
             await self._settle()
         while True:
             seen = self._wake.count
@@ -127,7 +130,7 @@ class EventDetection:
 
     def start(self, active: ActiveMonitor) -> None:
         """Begin to evaluate a monitor of the registry from now on, with its present value (N07.FR.16)."""
-        active.in_transaction = self._transactions.is_open(active.monitor.address.evse_id)
+        active.in_transaction = self._evses.has_transaction(active.monitor.address.evse_id)
         self._schedule(active)
         if self._settled:
             self._evaluate_now(active)
@@ -166,9 +169,9 @@ class EventDetection:
 
     # Listeners: they run in tasks of other parts, so they do nothing that can fail
 
-    def _note_change(self, change: VariableValue) -> None:
+    def _note_change(self, change: ObservedValue) -> None:
         if self._settled and self._registry.is_monitored(change.key):
-            self._changes.append(_Change(change.key, change.value, self._clock.now()))
+            self._changes.append(_ObservedChange(change.key, change.value, self._clock.now()))
             self._wake.notify()
 
     def _note_transaction(self, evse_id: int) -> None:
@@ -259,7 +262,7 @@ class EventDetection:
             return True
         if not self._rules.enabled:
             return False
-        return not active.monitor.transaction or self._transactions.is_open(active.monitor.address.evse_id)
+        return not active.monitor.transaction or self._evses.has_transaction(active.monitor.address.evse_id)
 
     def _event(self, active: ActiveMonitor, occurrence: Occurrence, value: str, at: datetime) -> MonitoringEvent:
         monitor = active.monitor
@@ -279,7 +282,7 @@ class EventDetection:
             self._cause(monitor.address.evse_id, active.key, value),
             details.code,
             details.info[:_MAX_INFO] if details.info is not None else None,
-            self._transactions.related_id(evse_id) if evse_id is not None else None,
+            self._evses.transaction_id(evse_id) if evse_id is not None else None,
         )
         if notification is not None:
             if occurrence.cleared:
@@ -365,7 +368,7 @@ class EventDetection:
         for active in list(self._registry):
             if not active.monitor.transaction or active.monitor.address.evse_id not in {None, evse_id}:
                 continue
-            is_open = self._transactions.is_open(active.monitor.address.evse_id)
+            is_open = self._evses.has_transaction(active.monitor.address.evse_id)
             if is_open is active.in_transaction:
                 continue
             active.in_transaction = is_open

@@ -1,4 +1,4 @@
-"""What variable monitoring needs to know of the variables of the device model, and of the transactions."""
+"""What variable monitoring needs to know of the variables of the device model, and of the EVSEs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class VariableMissing(Enum):
     VARIABLE = "variable"
 
 
-class VariableValue(Frozen):
+class ObservedValue(Frozen):
     """A changed value of an observed variable; of a write-only one the number of its changes."""
 
     key: AddressKey
@@ -46,7 +46,7 @@ class MonitoredVariables(Protocol):
     """The variables of the station: found, read and observed by variable monitoring."""
 
     @property
-    def changed(self) -> Event[VariableValue]:
+    def changed(self) -> Event[ObservedValue]:
         """Published with each change of an observed variable."""
         ...
 
@@ -71,18 +71,22 @@ class MonitoredVariables(Protocol):
         ...
 
 
-class MonitoredTransactions(Protocol):
-    """The open transactions, for monitors that are active during one, and for the events of a transaction."""
+class MonitoredEvses(Protocol):
+    """The EVSEs of the station: their transactions, and whether their boards have answered."""
 
     @property
-    def changed(self) -> Event[int]:
+    def transaction_changed(self) -> Event[int]:
         """Published with the id of an EVSE when a transaction begins or ends there."""
         ...
 
-    def is_open(self, evse_id: int | None) -> bool:
+    def has_transaction(self, evse_id: int | None) -> bool:
         """Return whether a transaction is open at this EVSE; None: at any."""
         ...
 
-    def related_id(self, evse_id: int) -> str | None:
+    def transaction_id(self, evse_id: int) -> str | None:
         """The id of the transaction that a change at this EVSE belongs to; also just after its end."""
+        ...
+
+    async def wait_observed(self) -> None:
+        """Wait until the board of each EVSE has answered, or failed; before that their values are no facts."""
         ...

@@ -13,7 +13,7 @@ from ocpp_handlers.variables.monitored_model import MonitoredModel
 from simulator.clock import VirtualClock
 from station.core.csms import NoCsms
 from station.maintenance.monitoring.built_in import BuiltInMonitors, HardWiredNotification, TechnicalDetails
-from station.maintenance.monitoring.event_detection import SETTLING_S, EventDetection
+from station.maintenance.monitoring.event_detection import EventDetection
 from station.maintenance.monitoring.event_ids import EventIds
 from station.maintenance.monitoring.event_queue import EventQueue, WaitingEvent
 from station.maintenance.monitoring.monitor import (
@@ -74,6 +74,8 @@ class World:
         self.transactions: dict[int, str] = {}
         self.settings = MonitoringSettings()
         self.has_csms = True
+        self.observed = asyncio.Event()
+        self.observed.set()
 
 
 class _Csms(NoCsms):
@@ -85,16 +87,19 @@ class _Csms(NoCsms):
         return self._world.online
 
 
-class _Transactions:
+class _Evses:
     def __init__(self, world: World) -> None:
         self._world = world
-        self.changed: Event[int] = Event()
+        self.transaction_changed: Event[int] = Event()
 
-    def is_open(self, evse_id: int | None) -> bool:
+    def has_transaction(self, evse_id: int | None) -> bool:
         return bool(self._world.transactions) if evse_id is None else evse_id in self._world.transactions
 
-    def related_id(self, evse_id: int) -> str | None:
+    def transaction_id(self, evse_id: int) -> str | None:
         return self._world.transactions.get(evse_id)
+
+    async def wait_observed(self) -> None:
+        await self._world.observed.wait()
 
 
 class Monitored:
@@ -106,7 +111,7 @@ class Monitored:
         self.moved: Event[None] = Event()
         self.model = DeviceModel(self._variables())
         variables = MonitoredModel(self.model)
-        self.transactions = _Transactions(world)
+        self.evses = _Evses(world)
         self.registry, self.queue = MonitorRegistry(variables), EventQueue(store, self.clock)
         self.rules = ReportingRules(world.settings, _Csms(world), has_csms=world.has_csms)
         ids = EventIds(store)
@@ -114,7 +119,7 @@ class Monitored:
         built_in = BuiltInMonitors([HARD_WIRED, PRECONFIGURED, ABSENT], [notification])
         self.detection = EventDetection(
             variables,
-            self.transactions,
+            self.evses,
             self.registry,
             self.queue,
             self.rules,
@@ -200,13 +205,13 @@ class Monitored:
     async def begin_transaction(self, transaction_id: str = "tx-1") -> None:
         """Begin a transaction at EVSE 1."""
         self.world.transactions[1] = transaction_id
-        self.transactions.changed.publish(1)
+        self.evses.transaction_changed.publish(1)
         await self.clock.settle()
 
     async def end_transaction(self) -> None:
         """End the transaction at EVSE 1."""
         del self.world.transactions[1]
-        self.transactions.changed.publish(1)
+        self.evses.transaction_changed.publish(1)
         await self.clock.settle()
 
     def waiting(self) -> list[MonitoringEvent]:
@@ -234,7 +239,7 @@ async def running(world: World, *, settled: bool = True) -> AsyncGenerator[Monit
         task = asyncio.ensure_future(monitored.detection.run())
         try:
             if settled:
-                await monitored.wait(SETTLING_S)
+                await world.clock.settle()
             yield monitored
         finally:
             task.cancel()

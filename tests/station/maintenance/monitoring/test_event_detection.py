@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocpp_handlers.variables.device_model import Component, Variable
-from station.maintenance.monitoring.event_detection import SAMPLING_S
+from station.maintenance.monitoring.event_detection import SAMPLING_S, SETTLING_S
 from station.maintenance.monitoring.monitor import EventNotificationType, EventTrigger
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 from tests.station.maintenance.monitoring.monitored import (
@@ -25,7 +25,6 @@ from tests.station.maintenance.monitoring.monitored import (
     SECRET,
     STATE,
     UPPER,
-    Monitored,
     World,
     running,
     summary,
@@ -222,7 +221,6 @@ async def test_offline_events_wait_on_disk_up_to_their_severity(world: World) ->
     async with running(world, settled=False) as station:
         assert summary(station.waiting()) == expected
         assert {event.severity for event in station.waiting()} == {5}
-        await station.wait(5.0)
         await station.go_online()
         assert summary(station.delivered()) == expected
         await station.saved()
@@ -319,7 +317,7 @@ async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(worl
         assert fault.notification_type is EventNotificationType.HARD_WIRED_NOTIFICATION
         assert (fault.tech_code, fault.tech_info) == ("lock-failure", "it is stuck")
         assert (fault.monitor_id, fault.transaction_id, fault.cause) == (None, "tx-1", None)
-        assert fault.trigger is EventTrigger.ALERTING
+        assert fault.trigger is EventTrigger.DELTA
         assert (consequence.value, consequence.cause) == ("Faulted", fault.id)
         await station.have(AvailabilityState="Available", Problem="false")
         cleared, recovered = station.delivered()
@@ -367,11 +365,24 @@ async def test_a_station_without_a_csms_publishes_events_and_queues_none(world: 
 async def test_values_before_boards_and_meters_have_answered_are_no_events(world: World) -> None:
     async with running(world) as station:
         await station.set(STATE, DELTA, 1.0)
-    async with running(world, settled=False) as station:
+    world.observed.clear()
+    async with running(world) as station:
         await station.have(State="Unavailable")
         await station.have(State="Idle")
-        await station.wait(5.0)
+        world.observed.set()
+        await station.have(State="Idle")
         assert station.events == []
+        await station.have(State="Busy")
+        assert len(station.events) == 2
+
+
+async def test_a_board_that_never_answers_does_not_hold_up_the_others(world: World) -> None:
+    world.observed.clear()
+    async with running(world) as station:
+        await station.have(Problem="true")
+        assert station.events == []
+        await station.wait(SETTLING_S)
+        assert summary(station.events) == [("Problem", "true", False)]
 
 
 async def test_ids_of_events_are_not_used_again_after_a_reboot(world: World) -> None:
@@ -393,5 +404,4 @@ async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trac
         assert first.id is not None
         for _ in range(1_000):
             await station.set(LEVEL, PERIODIC, 86_400.0, id=first.id)
-        assert len(station.detection._due) < 300
-        assert isinstance(station, Monitored)
+        assert len(vars(station.detection)["_due"]) < 300

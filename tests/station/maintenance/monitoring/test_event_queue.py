@@ -1,4 +1,4 @@
-"""Events wait in order; beyond the bound the least serious ones are dropped, and a full disk loses none of the others."""
+"""Events wait in order; beyond the bound the least serious are dropped; a full disk loses none of the others."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_beyond_the_bound_the_highest_severity_number_is_dropped_first_and
             queue.add(replace(EVENT, id=MAX_WAITING + number, severity=0), 1, QUIET, QUIET, keep=True)
         assert len(queue) == MAX_WAITING
         left = [one.event for one in queue.oldest(2 * MAX_WAITING, 2**40)]
-        assert [event.id for event in left if event.severity == 2][0] == 32  # ten older ones are gone
+        assert next(event.id for event in left if event.severity == 2) == 32  # ten older ones are gone
         assert sum(event.severity < 2 for event in left) == MAX_WAITING - MAX_WAITING // 3 + 10
         assert [event.id for event in left] == sorted(event.id for event in left)
         assert (queue.dropped, len(dropped)) == (10, 10)

@@ -1,4 +1,4 @@
-"""The transactions of the EVSEs, as variable monitoring sees them."""
+"""The EVSEs of a station, as variable monitoring sees them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _AFTERMATH_S: Final = 10.0
 """for so long after its end a change belongs to a transaction, such as the power that the meter then reads as 0"""
 
 
-class EvseTransactions:
-    """Implements `MonitoredTransactions` with the EVSEs of a station."""
+class StationEvses:
+    """Implements `MonitoredEvses` with the EVSEs of a station."""
 
     def __init__(self, evses: Mapping[int, Evse], running: RunningTransactions, clock: Clock) -> None:
         self._evses = evses
@@ -28,20 +28,27 @@ class EvseTransactions:
         running.changed.subscribe(self._note)
 
     @property
-    def changed(self) -> Event[int]:
+    def transaction_changed(self) -> Event[int]:
         """Published with the id of an EVSE when a transaction begins or ends there."""
         return self._running.changed
 
-    def is_open(self, evse_id: int | None) -> bool:
+    def has_transaction(self, evse_id: int | None) -> bool:
         """Return whether a transaction runs at this EVSE; None: at any."""
         return self._running.any if evse_id is None else self._running.runs_at(evse_id)
 
-    def related_id(self, evse_id: int) -> str | None:
+    def transaction_id(self, evse_id: int) -> str | None:
         """The id of the transaction at this EVSE, open or ended a moment ago; None: there is none."""
         if (evse := self._evses.get(evse_id)) is not None and (transaction := evse.state.transaction) is not None:
             return transaction.id
         last_id, seen_s = self._last.get(evse_id, (None, 0.0))
         return last_id if self._clock.monotonic() - seen_s <= _AFTERMATH_S else None
+
+    async def wait_observed(self) -> None:
+        """Wait until the board of each EVSE has answered, or failed."""
+        for evse in self._evses.values():
+            seen = evse.changed.count
+            while not evse.observed:
+                seen = await evse.changed.wait(seen)
 
     def _note(self, evse_id: int) -> None:
         evse = self._evses.get(evse_id)
