@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from energy.profile_store import HIGHEST_STACK_LEVEL, MAX_EXTERNAL_CONSTRAINTS, MAX_PERIODS, MAX_PROFILES
+from foundation.events import merged
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
@@ -69,6 +70,7 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
             name,
             DataType.BOOLEAN,
             lambda: str(bool(of) and all(len(e.selectable_phases) >= least for e in of)).lower(),
+            changes=merged(e.state_changed for e in of),
         )
 
     yield switching_variable(Component("SmartChargingCtrlr"), "Phases3to1", least=1, of=evses)

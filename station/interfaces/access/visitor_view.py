@@ -19,7 +19,7 @@ _FOR_VISITORS: Final = frozenset(
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """fields of EVSE status and events"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows"})
-_MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
+_MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER, "device-event": Role.INSTALLER}
 """least role for event types with restricted access; OCPP frames contain cards and customers"""
 
 

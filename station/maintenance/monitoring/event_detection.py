@@ -15,6 +15,7 @@ from foundation.frozen import Frozen
 from station.core.sampling import next_aligned
 from station.maintenance.monitoring.built_in import TechnicalDetails
 from station.maintenance.monitoring.evaluation import Occurrence, evaluate
+from station.maintenance.monitoring.event_counts import EventCounts
 from station.maintenance.monitoring.monitor import (
     EventTrigger,
     MonitoringEvent,
@@ -105,6 +106,8 @@ class EventDetection:
         self._catch_up = False
         self.recent: deque[MonitoringEvent] = deque(maxlen=MAX_RECENT)
         """the last events, the newest last"""
+        self.counts = EventCounts()
+        """how many events were triggered since the start"""
         self.triggered: Event[MonitoringEvent] = Event()
         """each event once, whether or not the CSMS receives it"""
         variables.changed.subscribe(self._note_change)
@@ -250,6 +253,7 @@ class EventDetection:
 
     def _publish(self, event: MonitoringEvent) -> None:
         self.recent.append(event)
+        self.counts.add(event)
         self.triggered.publish(event)
 
     def _is_active(self, active: ActiveMonitor) -> bool:
