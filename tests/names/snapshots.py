@@ -364,6 +364,10 @@ async def api_answers() -> Lines:
     return sorted(lines)
 
 
+_UNPACKED = {"light": "as `light` of /api/status", "device-event": "as one of /api/device-events"}
+"""the fields of events that are published as a whole"""
+
+
 def feed() -> Lines:
     """The events of the stream at /api/events and their fields, as they are published."""
     lines: set[str] = set()
@@ -373,9 +377,8 @@ def feed() -> Lines:
             continue
         if not isinstance(node.args[0].value, str):  # an `Event` between parts of the station, which has no name
             continue
-        lines.add(
-            f"{node.args[0].value}: {', '.join(str(one.arg or 'as `light` of /api/status') for one in node.keywords)}"
-        )
+        kind = node.args[0].value
+        lines.add(f"{kind}: {', '.join(one.arg or _UNPACKED[kind] for one in node.keywords)}")
     return sorted(lines)
 
 

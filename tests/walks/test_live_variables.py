@@ -7,7 +7,11 @@ from pathlib import Path
 
 from ocpp_handlers.variables.device_model import Variable
 from station.core.model import Fault
+from station.maintenance.firmware.firmware import FirmwareUpdates
+from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
+from station.security.certificates.certificate_store import CertificateStore
 from station.security.security_events import SecurityEvents, SecurityEventType
+from tests.conformance.pki import Pki
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.steps import charge
@@ -180,3 +184,33 @@ async def test_the_free_space_and_the_offset_of_the_clock_are_known(tmp_path: Pa
 
 def _values(walk: Walk) -> dict[str, str]:
     return {_name(variable): variable.read() for variable in walk.model}
+
+
+async def test_the_state_of_a_firmware_update_is_published(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        watched, record = Watched(walk.model), walk.application.parts.get(FirmwareUpdates).record
+        update = await record.begin(UpdateOrder(7, None, walk.application.clock.now()))
+        await record.store_status(update, FirmwareStatus.DOWNLOADED)
+        assert _values(walk)["FirmwareCtrlr.State"] == "Downloaded"
+        assert watched.missed() == set()
+        assert "FirmwareCtrlr.State" in watched.changed
+
+
+async def test_the_days_until_the_certificate_expires_are_published_as_they_pass(tmp_path: Path) -> None:
+    """At the check for renewal, which takes place every hour."""
+    issued = Pki(tmp_path / "pki").station("0001")
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        watched = Watched(walk.model)
+        assert _values(walk)["SecurityCtrlr.CertificateDaysLeft"] == ""
+        store = walk.application.parts.get(CertificateStore)
+        await store.install_unchecked(None, f"{issued.key_pem}{issued.pem}")
+        first = int(_values(walk)["SecurityCtrlr.CertificateDaysLeft"])
+        assert first > 30
+        assert watched.missed() == set()
+        watched.changed.clear()
+        await walk.until(
+            lambda: "SecurityCtrlr.CertificateDaysLeft" in watched.changed, within_s=90_000.0, step_s=600.0
+        )
+        assert int(_values(walk)["SecurityCtrlr.CertificateDaysLeft"]) == first - 1

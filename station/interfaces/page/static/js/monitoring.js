@@ -66,12 +66,17 @@ async function monitors() {
         "tr",
         {},
         make("td", { class: "mono" }, variable(one)),
-        make("td", {}, t(`monitoring.type-${one.type.toLowerCase()}`, { value: plain(one.value, 3) })),
-        make("td", {}, String(one.severity)),
+        make("td", {}, trigger(one)),
+        make("td", {}, t("monitoring.severity-of", { severity: one.severity })),
         make("td", {}, t(`monitoring.by-${one.notification_type.toLowerCase()}`)),
       ),
     ),
   );
+}
+
+function trigger({ type, value }) {
+  if (type === "Delta" && value === 0) return t("monitoring.any-change");
+  return t(`monitoring.type-${type.toLowerCase()}`, { value: plain(value, 3) });
 }
 
 const variable = (one) => nameOf({ ...one, attribute: "Actual" });
