@@ -31,17 +31,21 @@ class NeutralCsms:
         self.expected_events = 0
         self.url = ""
         self._websocket: ServerConnection | None = None
-        self._answer: asyncio.Future[None] | None = None
+        self._answer: asyncio.Future[Any] | None = None
 
     async def round_trip_us(self, identity: int) -> float:
         """The time from sending a GetVariables to its response, in microseconds."""
+        began_s = time.perf_counter()
+        await self.call(str(identity), "GetVariables", _GET_VARIABLES)
+        return (time.perf_counter() - began_s) * 1e6
+
+    async def call(self, identity: str, action: str, payload: str) -> Any:
+        """Send a CALL with a payload in JSON; returns the payload of the response."""
         if self._websocket is None:
             raise RuntimeError("the station is not connected")
         self._answer = asyncio.get_running_loop().create_future()
-        began_s = time.perf_counter()
-        await self._websocket.send(f'[2,"{identity}","GetVariables",{_GET_VARIABLES}]')
-        await self._answer
-        return (time.perf_counter() - began_s) * 1e6
+        await self._websocket.send(f'[2,"{identity}","{action}",{payload}]')
+        return await self._answer
 
     async def _serve(self, websocket: ServerConnection) -> None:
         self._websocket = websocket
@@ -51,7 +55,7 @@ class NeutralCsms:
                 if frame[0] == 2:
                     await websocket.send(f'[3,"{frame[1]}",{self._reply(frame[2])}]')
                 elif self._answer is not None and not self._answer.done():
-                    self._answer.set_result(None)
+                    self._answer.set_result(frame[2])
 
     def _reply(self, action: str) -> str:
         match action:

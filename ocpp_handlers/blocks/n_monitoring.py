@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ITEMS_PER_REPORT: Final = 30
-"""variables in one NotifyMonitoringReportRequest"""
+_REPORTED_AT_ONCE: Final = 100
+"""monitors in one NotifyMonitoringReportRequest, or all of one variable if these are more"""
 MAX_AT_ONCE: Final = 4
 """pending reports; a further request is Rejected"""
 _BURST_S: Final = 0.2
@@ -199,14 +199,14 @@ class MonitoringBlock:
 
     async def _send(self, request_id: int, variables: Sequence[m.MonitoringDataType]) -> None:
         """Send a report in parts (N02.FR.03, N02.FR.04, N02.FR.09)."""
-        starts = range(0, len(variables), ITEMS_PER_REPORT)
-        for number, start in enumerate(starts):
+        parts = list(_parts(variables))
+        for number, part in enumerate(parts):
             report: m.NotifyMonitoringReportRequest = {
                 "requestId": request_id,
                 "generatedAt": timestamps.encode(self._clock.now()),
                 "seqNo": number,
-                "tbc": number < len(starts) - 1,
-                "monitor": list(variables[start : start + ITEMS_PER_REPORT]),
+                "tbc": number < len(parts) - 1,
+                "monitor": part,
             }
             try:
                 await self._link.call(actions.NOTIFY_MONITORING_REPORT, report, requested=True)
@@ -313,6 +313,19 @@ def _by_variable(monitors: Sequence[Monitor]) -> Iterator[m.MonitoringDataType]:
             "variable": variable_to_wire(same[0].address),
             "variableMonitoring": [_monitor_to_wire(monitor) for monitor in same],
         }
+
+
+def _parts(variables: Sequence[m.MonitoringDataType]) -> Iterator[list[m.MonitoringDataType]]:
+    """Divide a report into parts of a bounded number of monitors."""
+    part: list[m.MonitoringDataType] = []
+    count = 0
+    for one in variables:
+        count += len(one["variableMonitoring"])
+        if part and count > _REPORTED_AT_ONCE:
+            yield part
+            part, count = [], len(one["variableMonitoring"])
+        part.append(one)
+    yield part
 
 
 def _monitor_to_wire(monitor: Monitor) -> m.VariableMonitoringType:

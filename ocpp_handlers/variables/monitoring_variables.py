@@ -43,6 +43,6 @@ def monitoring_variables(monitoring: VariableMonitoring) -> Iterator[Variable]:
         _PLACE,
         "DroppedEvents",
         DataType.INTEGER,
-        lambda: str(monitoring.queue.dropped),
-        changes=monitoring.queue.event_dropped,
+        lambda: str(monitoring.queue.dropped_reported),
+        changes=monitoring.queue.dropped_changed,
     )

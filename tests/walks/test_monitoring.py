@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from station.core.model import Fault
+from station.maintenance.monitoring import event_queue
 from station.maintenance.monitoring.variable_monitoring import MAX_MONITORS
 from tests.csms import NEVER, Csms, Payload, running_csms
 from tests.hostile import charging
@@ -107,6 +108,32 @@ async def test_offline_events_arrive_in_order_and_those_of_no_weight_are_not_que
         assert [event["actualValue"] for event in told] == ["Occupied", "Available"] * 3
         times = [event["timestamp"] for event in told]
         assert times == sorted(times)
+
+
+async def test_dropped_events_are_reported_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N07.FR.04: the highest severity number goes first; a hard-wired monitor reports how many went."""
+    monkeypatch.setattr(event_queue, "MAX_WAITING", 10)
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await set_monitors(
+            walk.csms,
+            monitor(EVSE, "AvailabilityState", "Delta", 1, 3),
+            monitor(CONNECTOR, "AvailabilityState", "Delta", 1, 5),
+        )
+        walk.stack.cut_network()
+        for _ in range(4):
+            await walk.plug()
+            await walk.advance(2)
+            await walk.unplug()
+            await walk.advance(2)
+        walk.stack.restore_network()
+        await walk.until(lambda: len(events(walk.csms)) >= 11)
+        await walk.advance(60)
+        *kept, dropped = events(walk.csms)
+        assert [event["component"]["name"] for event in kept].count("EVSE") == 8
+        assert len(kept) == 10
+        assert (dropped["component"]["name"], dropped["variable"]["name"]) == ("MonitoringCtrlr", "DroppedEvents")
+        assert (dropped["actualValue"], dropped["eventNotificationType"]) == ("6", "HardWiredMonitor")
 
 
 async def test_events_that_are_not_answered_are_sent_again_and_then_given_up(tmp_path: Path) -> None:

@@ -140,7 +140,12 @@ class EventDetection:
         """Begin to evaluate a monitor that replaced another one; `occurrence`: what this triggered (N07.FR.11)."""
         if occurrence is not None and self._is_active(active):
             value = self._variables.read(active.key)
-            self._report(active, self._event(active, occurrence, value, self._clock.now()), MonitorState())
+            event = self._event(active, occurrence, value, self._clock.now())
+            self._publish(event)
+            if self._rules.may_report(active.monitor.severity):
+                self._report(active, event, MonitorState(exceeded=not active.state.exceeded))
+            else:
+                active.reported = MonitorState(exceeded=not active.state.exceeded)
         self.start(active)
 
     def report_current(self) -> None:

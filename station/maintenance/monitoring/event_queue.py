@@ -73,7 +73,10 @@ class EventQueue:
         """how many events were dropped in the life of the station"""
         self.changed = ChangeSignal()
         """fires when an event is added"""
-        self.event_dropped: Event[None] = Event()
+        self.dropped_changed: Event[None] = Event()
+        """`dropped_reported` has changed"""
+        self.dropped_reported = 0
+        """`dropped`, updated once the CSMS has answered an event, so that there is room to report it"""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -84,7 +87,7 @@ class EventQueue:
         Raises:
             StorageError: the disk cannot be read.
         """
-        self.dropped = dropped
+        self.dropped = self.dropped_reported = dropped
         for number, event in (await self._store.load_events()).items():
             state = MonitorState()  # that of the monitor is stored already
             self._insert(WaitingEvent(number, event, 0, state, state))
@@ -123,6 +126,9 @@ class EventQueue:
             self._remove(waiting)
             if waiting.after != waiting.before:
                 self._set_state(waiting)
+        if self.dropped != self.dropped_reported:
+            self.dropped_reported = self.dropped
+            self.dropped_changed.publish(None)
 
     def keep_offline(self, highest_severity: int) -> list[WaitingEvent]:
         """Keep the events that were triggered online on disk too; remove and return those above a severity.
@@ -213,4 +219,3 @@ class EventQueue:
         self._dropped_unsaved = True
         if self.dropped % 1_000 == 1:
             _log.error("too many events of monitors wait for the CSMS: %d were dropped", self.dropped)
-        self.event_dropped.publish(None)

@@ -134,8 +134,9 @@ class VariableMonitoring:
                 gone.append(monitor.id)
             else:
                 self.detection.start(active)
-        if removed := [monitor.id for monitor in custom if monitor.id in gone]:
+        if removed := {monitor.id for monitor in custom} & set(gone):
             _log.warning("%d monitors are removed, since their variables cannot be monitored any more", len(removed))
+        if removed := removed | {one for one in states if self._registry.get(one) is None}:
             await self._store.save_monitors({}, removed=removed)
 
     async def set_monitors(self, requests: Sequence[MonitorRequest]) -> list[SetMonitorResult]:

@@ -89,6 +89,24 @@ async def test_replacing_a_threshold_evaluates_it_again(world: World) -> None:
         assert summary(station.delivered()) == [("Level", "50", False), ("Level", "50", True)]
 
 
+async def test_a_replacement_that_is_not_reported_now_is_reported_later(world: World) -> None:
+    """N07.FR.11 while offline, and what is known of it after a reboot."""
+    async with running(world) as station:
+        first = await station.set(LEVEL, UPPER, 60.0, 8)
+        assert first.id is not None
+        await station.go_offline()
+        await station.set(LEVEL, UPPER, 40.0, 8, id=first.id)
+        assert summary(station.events) == [("Level", "50", False)]
+        assert station.waiting() == []
+        await station.go_online()
+        assert summary(station.delivered()) == [("Level", "50", False)]
+        await station.set(LEVEL, UPPER, 60.0, 8, id=first.id)
+        assert summary(station.delivered()) == [("Level", "50", True)]
+        await station.saved()
+    async with running(world) as station:
+        assert station.waiting() == []
+
+
 async def test_removing_an_exceeded_threshold_sends_no_clear(world: World) -> None:
     """N07.FR.12"""
     async with running(world) as station:
