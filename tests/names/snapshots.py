@@ -39,6 +39,7 @@ from station.interfaces.mqtt import mqtt
 from station.interfaces.mqtt.home_assistant import DiscoveryDevice, discovery_message, discovery_topic
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.maintenance.logs.upload import UploadStatus
+from station.maintenance.monitoring.monitor import Monitor, MonitoringEvent
 from station.security.security_events import SecurityEventType
 from tests import project
 from tests.command_line import invoke
@@ -91,6 +92,8 @@ STORED_JSON: Final[Mapping[str, object]] = {
     "authorization_cache.info": IdTokenInfo,
     "transactions.prices, facts prices/*": PriceList,
     "transactions.bill": Bill,
+    "monitors.monitor": Monitor,
+    "monitoring_events.event": MonitoringEvent,
 }
 STORED_WORDS: Final[tuple[type[Enum], ...]] = (JournalEvent, SecurityEventType, FirmwareStatus, UploadStatus)
 

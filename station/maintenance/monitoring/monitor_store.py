@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.frozen import Frozen
 from station.maintenance.monitoring.monitor import (
+    HIGHEST_SEVERITY,
     EventNotificationType,
     EventTrigger,
     Monitor,
@@ -85,6 +86,33 @@ _SAVE_EVENT: Final = "INSERT OR REPLACE INTO monitoring_events (number, event) V
 _DELETE_EVENT: Final = "DELETE FROM monitoring_events WHERE number = ?"
 
 
+def monitor_from_text(stored: object) -> Monitor:
+    """Parse a stored monitor.
+
+    Raises:
+        ValueError: a field is missing, invalid or unknown.
+    """
+    monitor = MONITORS.from_text(stored)
+    _check_severity(monitor.severity)
+    return monitor
+
+
+def monitoring_event_from_text(stored: object) -> MonitoringEvent:
+    """Parse a stored event of a monitor.
+
+    Raises:
+        ValueError: a field is missing, invalid or unknown.
+    """
+    event = EVENTS.from_text(stored)
+    _check_severity(event.severity)
+    return event
+
+
+def _check_severity(severity: int) -> None:
+    if not 0 <= severity <= HIGHEST_SEVERITY:
+        raise ValueError(f"severity: is not between 0 and {HIGHEST_SEVERITY}")
+
+
 class StoredMonitoring(Frozen):
     """Facts of variable monitoring on disk, beside monitors and events."""
 
@@ -126,8 +154,8 @@ class MonitorStore:
             read("base", MonitoringBase, default.base),
             read("level", _severity, default.level),
             read("inactive", _ids, default.inactive),
-            read("event-ids", int, default.reserved_event_ids),
-            read("dropped", int, default.dropped_events),
+            read("event-ids", _count, default.reserved_event_ids),
+            read("dropped", _count, default.dropped_events),
         )
 
     async def load_monitors(self) -> list[Monitor]:
@@ -138,7 +166,7 @@ class MonitorStore:
         """
         rows = await self._database.rows("SELECT id, monitor FROM monitors ORDER BY id")
         read = self._database.unreadable.read
-        found = (read(MONITORS.from_text, text, RowAddress("monitors", str(key))) for key, text in rows)
+        found = (read(monitor_from_text, text, RowAddress("monitors", str(key))) for key, text in rows)
         return [monitor for monitor in found if monitor is not None]
 
     async def load_states(self) -> dict[int, MonitorState]:
@@ -162,7 +190,8 @@ class MonitorStore:
         rows = await self._database.rows("SELECT number, event FROM monitoring_events ORDER BY number")
         read = self._database.unreadable.read
         found = {
-            int(str(key)): read(EVENTS.from_text, text, RowAddress("monitoring_events", str(key))) for key, text in rows
+            int(str(key)): read(monitoring_event_from_text, text, RowAddress("monitoring_events", str(key)))
+            for key, text in rows
         }
         return {number: event for number, event in found.items() if event is not None}
 
@@ -260,7 +289,16 @@ def _state_row(state_id: int, state: MonitorState) -> tuple[int, int, str | None
 
 
 def _severity(text: str) -> int | None:
-    return int(text)
+    severity = int(text)
+    _check_severity(severity)
+    return severity
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise ValueError("is negative")
+    return count
 
 
 def _ids(text: str) -> frozenset[int]:

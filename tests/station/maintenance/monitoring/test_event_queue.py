@@ -17,7 +17,7 @@ from station.maintenance.monitoring.monitor import (
     MonitorState,
     VariableAddress,
 )
-from station.maintenance.monitoring.monitor_store import MonitorStore
+from station.maintenance.monitoring.monitor_store import EVENTS, MonitorStore
 from station.storage.database import StorageError
 from tests import fakes
 from tests.databases import open_database
@@ -174,7 +174,9 @@ async def test_a_reference_value_is_written_once_a_minute_at_most(tmp_path: Path
 async def test_an_unreadable_event_stays_on_disk_and_hinders_no_other(tmp_path: Path) -> None:
     clock = fakes.clock()
     async with open_database(tmp_path / "d.sqlite", clock) as database:
-        await database.write("INSERT INTO monitoring_events (number, event) VALUES (5, '{}')")
+        await database.write("INSERT INTO monitoring_events (number, event) VALUES (4, '{}')")
+        impossible = EVENTS.to_text(replace(EVENT, severity=10))
+        await database.write("INSERT INTO monitoring_events (number, event) VALUES (5, ?)", (impossible,))
         await database.write("INSERT INTO monitors (id, monitor) VALUES (20000, 'nonsense')")
         await database.write("INSERT INTO facts (name, value) VALUES ('monitoring/level', 'high')")
         store = MonitorStore(database)
@@ -186,4 +188,4 @@ async def test_an_unreadable_event_stays_on_disk_and_hinders_no_other(tmp_path: 
         assert list(await store.load_events()) == [6]
         assert await store.load_monitors() == []
         assert (await store.load_facts()).level is None
-        assert len(database.unreadable.all()) == 3
+        assert len(database.unreadable.all()) == 4
