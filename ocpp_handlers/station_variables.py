@@ -45,6 +45,8 @@ class DeviceModelSources(Frozen):
     """published when that changes"""
     profiles: Callable[[], int]
     """how many charging profiles are installed"""
+    profiles_changed: Event[None]
+    """published when that may have changed"""
 
 
 def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
@@ -130,6 +132,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         lambda: str(facts.profiles()),
         "ChargingProfiles",
         maximum=MAX_PROFILES + MAX_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
+        changes=facts.profiles_changed,
     )
     yield read_only_variable(
         Component("ClockCtrlr"), "DateTime", DataType.DATE_TIME, lambda: timestamps.encode(facts.clock.now())

@@ -79,6 +79,7 @@ class OcppComposition:
             connected=lambda: self._stack is not None and self._stack.connected,
             connected_changed=self._connected_changed,
             profiles=lambda: len(assembled.load.load.profiles.store.all()),
+            profiles_changed=assembled.load.load.profiles.store.changed,
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (

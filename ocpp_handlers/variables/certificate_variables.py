@@ -29,6 +29,7 @@ def certificate_variables(settings: SecuritySettings, certificates: CertificateS
         lambda: str(certificates.count),
         minimum=0,
         maximum=MAX_CERTIFICATES,
+        changes=certificates.expiry_checked,
     )
     yield read_only_variable(
         _PLACE,

@@ -188,7 +188,7 @@ async def test_an_installer_sees_monitors_and_events_as_they_occur(browser: Brow
     ("locale", "text"),
     [
         ("fr-FR", "Variables surveillées"),
-        ("de-DE", "Überwachte Variablen"),
+        ("de-DE", "Letzte Ereignisse"),
         ("nl-NL", "Bewaakte variabelen"),
     ],
 )

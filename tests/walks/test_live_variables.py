@@ -16,6 +16,16 @@ from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.steps import charge
 
+PROFILE = {
+    "id": 1,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": [
+        {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0}]}
+    ],
+}
+
 
 class Watched:
     """Reads variables only when their owner publishes a change, as a monitor does."""
@@ -214,3 +224,21 @@ async def test_the_days_until_the_certificate_expires_are_published_as_they_pass
             lambda: "SecurityCtrlr.CertificateDaysLeft" in watched.changed, within_s=90_000.0, step_s=600.0
         )
         assert int(_values(walk)["SecurityCtrlr.CertificateDaysLeft"]) == first - 1
+
+
+async def test_what_is_installed_is_counted_as_it_changes(tmp_path: Path) -> None:
+    root = Pki(tmp_path / "pki").root
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        watched = Watched(walk.model)
+        installed = {"certificateType": "CSMSRootCertificate", "certificate": root.pem}
+        assert (await walk.csms.call("InstallCertificate", installed))["status"] == "Accepted"
+        assert (await walk.csms.call("SetChargingProfile", {"evseId": 1, "chargingProfile": PROFILE}))["status"] == (
+            "Accepted"
+        )
+        assert watched.missed() == set()
+        assert {"SecurityCtrlr.CertificateEntries", "SmartChargingCtrlr.Entries[ChargingProfiles]"} <= watched.changed
+        watched.changed.clear()
+        assert (await walk.csms.call("ClearChargingProfile", {"chargingProfileId": 1}))["status"] == "Accepted"
+        assert watched.missed() == set()
+        assert "SmartChargingCtrlr.Entries[ChargingProfiles]" in watched.changed

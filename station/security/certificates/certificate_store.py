@@ -96,7 +96,7 @@ class CertificateStore:
         self.known_expiry: datetime | None = None
         """when the station certificate expires, as last read from the disk; None: there is none"""
         self.expiry_checked: Event[None] = Event()
-        """published when the expiry was read: at the start, after an installation, and at each check for renewal"""
+        """published when the expiry was read: at the start, after changes of certificates, and at checks for renewal"""
 
     async def load(self) -> None:
         """Load the certificates, and import the files configured in the installation file; errors are only logged."""
@@ -160,11 +160,13 @@ class CertificateStore:
         With AdditionalRootCertificateCheck a CSMS root must be signed by the present one, which becomes the fallback.
         """
         try:
-            return await self._do(lambda: self._install(use, pem))
+            refusal = await self._do(lambda: self._install(use, pem))
         except InvalidCertificateError as error:  # M05.FR.07
             return CertificateRefusal(CertificateRefusalReason.INVALID, str(error))
         except OSError as error:  # M05.FR.03
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
+        await self._check_expiry()
+        return refusal
 
     async def installed_roots(self, uses: Collection[CertificateUse]) -> list[InstalledRoot]:
         """The installed root certificates of these uses with their hashes; without those whose issuer is unknown."""
@@ -184,9 +186,11 @@ class CertificateStore:
                 the last usable one is then not deleted (M04.FR.03).
         """
         try:
-            return await self._do(lambda: self._delete(named, link_needs_root))
+            refusal = await self._do(lambda: self._delete(named, link_needs_root))
         except OSError as error:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
+        await self._check_expiry()
+        return refusal
 
     def trusted_roots(self, use: CertificateUse) -> list[Certificate]:
         """The trusted root certificates for this use, including a fallback; from memory."""
