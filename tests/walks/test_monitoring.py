@@ -201,9 +201,9 @@ async def test_a_flood_of_monitors_and_their_events_does_not_disturb_a_charge(tm
         async def measure() -> None:
             nonlocal longest_s
             while not stop.is_set():
-                before_s = time.monotonic()
+                before_s = time.thread_time()
                 await asyncio.sleep(0)
-                longest_s = max(longest_s, time.monotonic() - before_s)
+                longest_s = max(longest_s, time.thread_time() - before_s)
 
         measuring = asyncio.create_task(measure())
         for number in range(60):
@@ -214,7 +214,7 @@ async def test_a_flood_of_monitors_and_their_events_does_not_disturb_a_charge(tm
                 await walk.advance(1)
         stop.set()
         await measuring
-        assert longest_s < 1.0
+        assert longest_s < 0.5
         answer = await csms.ask("SetVariableMonitoring", {"setMonitoringData": wanted[:51]})
         assert answer[2] == "OccurrenceConstraintViolation"
         assert events(csms)

@@ -116,6 +116,7 @@ class EventDetection:
 
     async def run(self) -> None:
         """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""
+        await self._ids.reserve()
         if not self._settled:
             with contextlib.suppress(TimeoutError):
                 async with self._clock.timeout(SETTLING_S):

@@ -122,7 +122,6 @@ class VariableMonitoring:
         if facts.level is not None:
             self.rules.level = facts.level
         self._ids.load(facts.reserved_event_ids)
-        await self._ids.reserve()
         await self.queue.load(facts.dropped_events)
         custom = await self._store.load_monitors()
         self._last_id = max(self._last_id, (await self._store.highest_numbers())[0])
