@@ -39,12 +39,19 @@ class NeutralCsms:
         await self.ask(identity, "GetVariables", _GET_VARIABLES)
         return (time.perf_counter() - began_s) * 1e6
 
-    async def ask(self, identity: int, action: str, payload: str) -> list[Any]:
-        """Send a request with this JSON payload, and return the frame of the response; one at a time."""
+    async def ask(self, identity: int, action: str, payload: str) -> Any:
+        """Send a request with this JSON payload, and return the payload of the response; one at a time.
+
+        Raises:
+            RuntimeError: the station is not connected, or answered with a CALLERROR.
+        """
         websocket = self._connected()
         self._answer = asyncio.get_running_loop().create_future()
         await websocket.send(f'[2,"{identity}","{action}",{payload}]')
-        return await self._answer
+        frame = await self._answer
+        if frame[0] != 3:
+            raise RuntimeError(f"the station answered {frame}")
+        return frame[2]
 
     async def ping_us(self) -> float:
         """The time until the station answers a websocket ping, in microseconds: its event loop is free then."""

@@ -57,7 +57,7 @@ async def send(station: MeasuredProgram, tokens: Sequence[str]) -> tuple[float, 
     began_s = time.perf_counter()
     for number, message in enumerate(messages):
         answer = await station.csms.ask(number, "SendLocalList", message)
-        if answer[0] != 3 or answer[2]["status"] != "Accepted":
+        if answer["status"] != "Accepted":
             raise RuntimeError(f"the station answered {answer}")
     took_s = time.perf_counter() - began_s
     pinging.cancel()

@@ -16,6 +16,7 @@ from station.core.clock_settings import ClockSettings
 from station.core.setting_groups import SettingGroups
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
+from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 from station.security.security_settings import SecuritySettings
 from station.storage.record_settings import RecordSettings
 
@@ -41,6 +42,7 @@ class StationSettings:
         self.smart_charging = SmartChargingSettings(store)
         self.prices = PriceSettings(store)
         self.firmware = FirmwareSettings(store)
+        self.monitoring = MonitoringSettings(store)
         self.csms_link = CsmsLinkSettings(store)
         self.variable_requests = VariableRequestSettings(store)
         self.evse = EvseSettings(self.transactions, self.sampling, self.records)
@@ -57,6 +59,7 @@ class StationSettings:
                 self.smart_charging,
                 self.prices,
                 self.firmware,
+                self.monitoring,
                 self.csms_link,
                 self.variable_requests,
             )

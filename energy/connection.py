@@ -117,6 +117,11 @@ class ConnectionMonitor:
         return self._freshness.age_s(self._clock.monotonic())
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the last fresh sample is older than a working meter sends them (`HOLD_S`), or none came."""
+        return self.last_sample is None or self._silent_s > HOLD_S
+
+    @property
     def limit_a(self) -> float | None:
         """The limit of the connection, amperes per phase for house and EVSEs together; None: none is known.
 

@@ -111,6 +111,11 @@ class LoadController:
         return self.connection_monitor.age_s if self.connection_monitor is not None else None
 
     @property
+    def grid_meter_silent(self) -> bool:
+        """Whether the last fresh sample of the grid meter is older than a working meter sends them, or none came."""
+        return self.connection_monitor is not None and self.connection_monitor.is_silent
+
+    @property
     def grid_limit_a(self) -> float | None:
         """The limit of the house connection, amperes per phase for house and EVSEs together; None: none is known.
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import chain, count, pairwise
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
+from foundation.events import Event
 from foundation.frozen import Frozen
 
 MAX_PROFILES = 100
@@ -60,6 +61,8 @@ class ProfileStore:
         self._phases = phases
         self._selectable_phases = selectable_phases
         self._profiles: dict[int, ChargingProfile] = {}
+        self.changed: Event[None] = Event()
+        """published after profiles were installed or removed"""
         self.enabled = True
         """whether the CSMS's profiles apply (SmartChargingCtrlr.Enabled)"""
         self.expected: dict[int, ChargingProfile] = {}
@@ -139,10 +142,14 @@ class ProfileStore:
             if other.id != profile.id and _conflict(profile, other):
                 del self._profiles[other.id]
         self._profiles[profile.id] = profile
+        self.changed.publish(None)
 
     def remove(self, profile_id: int) -> ChargingProfile | None:
         """Remove the profile with this id, whoever has set it; returns it, or None if there is none."""
-        return self._profiles.pop(profile_id, None)
+        removed = self._profiles.pop(profile_id, None)
+        if removed is not None:
+            self.changed.publish(None)
+        return removed
 
     def clear(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
         """Remove profiles as the CSMS requests: those that match, except external constraints; returns them.
@@ -152,6 +159,8 @@ class ProfileStore:
         cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
         for profile in cleared:
             del self._profiles[profile.id]
+        if cleared:
+            self.changed.publish(None)
         return cleared
 
     def remove_transaction_profiles(self, transaction_id: str) -> list[ChargingProfile]:
@@ -159,6 +168,8 @@ class ProfileStore:
         ended = [p for p in self.all() if p.purpose is Purpose.TX and p.transaction_id == transaction_id]
         for profile in ended:
             del self._profiles[profile.id]
+        if ended:
+            self.changed.publish(None)
         return ended
 
     def _refusal_of_phases(self, profile: ChargingProfile) -> ProfileRefusal | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -73,3 +73,11 @@ class Event(Generic[T]):
             except BaseException:
                 self._call(keys, value)  # the remaining listeners; their error has this one as its context
                 raise
+
+
+def merged(events: Iterable[Event[T]]) -> Event[T]:
+    """Create an event that publishes each value that one of `events` publishes."""
+    result: Event[T] = Event()
+    for event in events:
+        event.subscribe(result.publish)
+    return result

@@ -10,12 +10,15 @@ from ocpp_handlers.blocks import g_availability as availability
 from ocpp_handlers.blocks import j_meter_values as meter_values
 from ocpp_handlers.blocks import k_smart_charging as smart_charging
 from ocpp_handlers.blocks import n_customer_information as customer_information
+from ocpp_handlers.blocks import n_monitoring as monitoring
 from ocpp_handlers.connection.connection import LARGEST_FRAME
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from station.maintenance.customer_information import MAX_TRANSACTIONS
 from station.maintenance.firmware.record import MAX_UNREPORTED as MAX_STATUSES
 from station.maintenance.logs.store import STORAGE_BYTES
 from station.maintenance.logs.upload import MAX_ORDERS
+from station.maintenance.monitoring.event_queue import MAX_WAITING
+from station.maintenance.monitoring.variable_monitoring import MAX_MONITORS
 from station.security.security_events import MAX_LOG_ENTRIES, MAX_UNSENT
 
 
@@ -27,6 +30,9 @@ def resource_limit_variables() -> Iterator[Variable]:
         ("OCPPCommCtrlr", "ReportsLimit", None, reports.MAX_AT_ONCE, None),
         ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", customer_information.MAX_AT_ONCE, None),
         ("OCPPCommCtrlr", "ReportsLimit", "ChargingProfiles", smart_charging.MAX_AT_ONCE, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "Monitoring", monitoring.MAX_AT_ONCE, None),
+        ("MonitoringCtrlr", "MonitorsLimit", None, MAX_MONITORS, None),  # of the CSMS
+        ("MonitoringCtrlr", "QueuedEventsLimit", None, MAX_WAITING, None),
         ("OCPPCommCtrlr", "QueuedStatusesLimit", None, availability.MAX_WAITING, None),
         ("OCPPCommCtrlr", "ReportedTransactionsLimit", None, MAX_TRANSACTIONS, None),  # of one customer
         ("AlignedDataCtrlr", "QueuedValuesLimit", None, meter_values.MAX_WAITING, None),

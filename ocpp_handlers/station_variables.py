@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from energy.profile_store import HIGHEST_STACK_LEVEL, MAX_EXTERNAL_CONSTRAINTS, MAX_PERIODS, MAX_PROFILES
+from foundation.events import merged
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.blocks import d_local_list as local_list
@@ -17,6 +18,7 @@ from station.security.file_transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.events import Event
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.tokens.authorization_cache import AuthorizationCache
@@ -42,8 +44,12 @@ class DeviceModelSources(Frozen):
     nameplate: Nameplate
     connected: Callable[[], bool]
     """whether the link to the CSMS is up (DataLink.Active)"""
+    connected_changed: Event[None]
+    """published when that changes"""
     profiles: Callable[[], int]
     """how many charging profiles are installed"""
+    profiles_changed: Event[None]
+    """published when that may have changed"""
 
 
 def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
@@ -51,7 +57,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
 
     The caller adds the variables of certificates, the link and resource limits, and applies the installation file.
     """
-    physical = physical_variables(facts.station, facts.nameplate, facts.connected)
+    physical = physical_variables(facts.station, facts.nameplate, facts.connected, facts.connected_changed)
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
@@ -73,6 +79,7 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
             name,
             DataType.BOOLEAN,
             lambda: str(bool(of) and all(len(e.selectable_phases) >= least for e in of)).lower(),
+            changes=merged(e.state_changed for e in of),
         )
 
     yield switching_variable(Component("SmartChargingCtrlr"), "Phases3to1", least=1, of=evses)
@@ -111,7 +118,6 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("TariffCostCtrlr", "Available", "Cost", "true"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
         # Functional blocks that this station does not implement.
-        ("MonitoringCtrlr", "Available", None, "false"),
         ("DisplayMessageCtrlr", "Available", None, "false"),
     ):
         yield read_only_variable(
@@ -133,6 +139,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         lambda: str(facts.profiles()),
         "ChargingProfiles",
         maximum=MAX_PROFILES + MAX_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
+        changes=facts.profiles_changed,
     )
     yield read_only_variable(
         Component("ClockCtrlr"), "DateTime", DataType.DATE_TIME, lambda: timestamps.encode(facts.clock.now())

@@ -29,6 +29,7 @@ from station.load.tamper import TamperAlarm
 from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.logs.store import LogStore
+from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 from station.security.access.sign_in_service import SignInService
 from station.security.certificates.certificate_store import CertificateStore
 from station.security.credentials import Credentials
@@ -195,3 +196,8 @@ class RunningParts:
         signing = self.station.evses[evse_id].signing
         assert signing is not None, "this EVSE does not sign"
         return signing.signatures
+
+    @property
+    def monitoring(self) -> VariableMonitoring:
+        """The monitors of the station."""
+        return self.parts.get(VariableMonitoring)

@@ -74,6 +74,8 @@ class ChargingParts(Frozen):
     """stores whose cables stay locked in the sockets"""
     readers: Sequence[CardReaderTask]
     """the tasks that read the token readers"""
+    running: RunningTransactions
+    """at which EVSEs a transaction runs"""
 
     def add_to(self, parts: StationParts) -> None:
         """Add charging station, cache, local list, owner's cards, billing meters and signed records to `parts`."""
@@ -149,6 +151,7 @@ async def create_charging(
         cards,
         cables,
         _readers(core, station),
+        running,
     )
 
 

@@ -23,6 +23,7 @@ from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
+from station.storage.storage_monitor import StorageMonitor
 from station.storage.unreadable_rows import UnreadableRows
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class CoreParts(Frozen):
     """the password for the CSMS"""
     network: NetworkProfiles
     """the network profiles: how CSMS are reached"""
+    space: StorageMonitor
+    """monitors the free disk space"""
 
     @property
     def clock(self) -> Clock:
@@ -98,6 +101,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     outbox = Outbox(database, clock, [transactions])
     await outbox.check()
     security_events = SecurityEvents(database, clock)
+    await security_events.load()
     await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
     certificates = CertificateStore(
         storage / "certificates", _seed(configuration), settings.security, clock, security_events
@@ -118,6 +122,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
         certificates,
         credentials,
         network,
+        StorageMonitor(storage, clock),
     )
 
 

@@ -39,12 +39,14 @@ if TYPE_CHECKING:
     from borne.composition.load import LoadParts
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
+    from foundation.events import Event
     from station.charging.restart import RestartController
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
     from station.interfaces.mqtt.mqtt import MqttBridge
     from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
+    from station.maintenance.monitoring.monitor import MonitoringEvent
     from station.security.access.sign_in_service import SignInService
 
 
@@ -201,6 +203,7 @@ def create_mqtt_bridge(
     evses: Mapping[int, Evse],
     power: LoadParts,
     maintenance: MaintenanceParts,
+    device_events: Event[MonitoringEvent],
     clock: Clock,
 ) -> MqttBridge:
     """Create the bridge that publishes the EVSEs to an MQTT broker and takes limits from it; connects when it runs."""
@@ -217,7 +220,7 @@ def create_mqtt_bridge(
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, clock)
+    return MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, device_events, clock)
 
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from borne.composition.monitoring import create_monitoring
+from foundation.events import Event
 from ocpp_handlers.connection.connection import CsmsAccess
 from ocpp_handlers.resource_limits import resource_limit_variables
 from ocpp_handlers.station_variables import DeviceModelSources, device_model
+from ocpp_handlers.variables.built_in_monitors import built_in_monitors
 from ocpp_handlers.variables.certificate_variables import certificate_variables
 from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
 from ocpp_handlers.variables.device_model import AttributeType, Component, Mutability
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
+from ocpp_handlers.variables.live_variables import (
+    clock_variables,
+    firmware_variables,
+    grid_variables,
+    housing_variables,
+    queue_variables,
+    storage_variables,
+)
+from ocpp_handlers.variables.monitored_model import MonitoredModel
+from ocpp_handlers.variables.monitoring_variables import monitoring_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
     from borne.composition.assembled_parts import AssembledParts
     from ocpp_handlers.stack import OcppStack
-    from ocpp_handlers.variables.device_model import DeviceModel
+    from ocpp_handlers.variables.device_model import DeviceModel, Variable
     from station.configuration.installation_file import Configuration
     from station.interfaces.parts import StationParts
+    from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 
 
 class OcppComposition:
@@ -31,6 +46,7 @@ class OcppComposition:
         core = assembled.core
         self._stack: OcppStack | None = None
         identity = core.configuration.station.identity
+        self._connected_changed: Event[None] = Event()
         self._access = CsmsAccess(identity, core.network, core.credentials, core.certificates)
         self._password = PasswordVariable(identity, core.credentials, core.security_events)
 
@@ -45,11 +61,13 @@ class OcppComposition:
         parts.add_current(CSMS_LINK, lambda: self._stack)
         parts.add_current(VENDOR_MESSAGES, lambda: self._stack.data_transfer if self._stack is not None else None)
 
-    async def create_device_model(self) -> DeviceModel:
+    async def create_device_model(self) -> tuple[DeviceModel, VariableMonitoring]:
         """Create the device model: all variables, with values of the installation file and those stored by the CSMS.
 
+        Also creates and loads its monitoring.
+
         Raises:
-            StorageError: the variables that the CSMS has written cannot be read.
+            StorageError: the variables that the CSMS has written, or the monitors, cannot be read.
         """
         assembled, core = self._assembled, self._assembled.core
         configuration, settings = core.configuration, core.settings
@@ -60,29 +78,51 @@ class OcppComposition:
             local_list=assembled.charging.local_list,
             nameplate=_nameplate(configuration, assembled.maintenance.firmware.version),
             connected=lambda: self._stack is not None and self._stack.connected,
+            connected_changed=self._connected_changed,
             profiles=lambda: len(assembled.load.load.profiles.store.all()),
+            profiles_changed=assembled.load.load.profiles.store.changed,
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (
             *certificate_variables(settings.security, core.certificates),
             *link_variables(self._access, self._password, settings.security),
             *resource_limit_variables(),
+            *self._live_variables(),
         ):
             model.add(variable)
+        charging = assembled.charging
+        monitoring = create_monitoring(
+            core, charging, MonitoredModel(model), built_in_monitors(charging.evses.values())
+        )
+        for variable in monitoring_variables(monitoring):
+            model.add(variable)
         await ConfiguredVariables(model, core.facts("variable")).apply(_rows(configuration))
-        return model
+        await monitoring.load()
+        return model, monitoring
 
-    async def keep_link(self, model: DeviceModel) -> None:
+    def _live_variables(self) -> Iterator[Variable]:
+        """The variables of parts that belong to no EVSE."""
+        core, load, grid = self._assembled.core, self._assembled.load, self._assembled.core.configuration.grid
+        yield from storage_variables(core.space)
+        yield from queue_variables(core.outbox, core.security_events)
+        yield from clock_variables(self._assembled.billing.time)
+        yield from firmware_variables(self._assembled.maintenance.firmware.record)
+        yield from housing_variables(load.tamper, load.plate)
+        if grid is not None:
+            yield from grid_variables(load.load, grid.phases)
+
+    async def keep_link(self, model: DeviceModel, monitoring: VariableMonitoring) -> None:
         """Create the OCPP stack and run it until cancelled: it connects to the CSMS again and again.
 
         From then on, the CSMS authorizes charging. Called anew after a failure.
         """
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
-        parts = StackParts(self._assembled, self._access, model)
+        parts = StackParts(self._assembled, self._access, model, monitoring)
         stack = parts.create_stack()
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
+            subscriptions.callback(parts.connected_changed.subscribe(self._connected_changed.publish))
             subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
             for evse in self._assembled.charging.evses.values():
                 subscriptions.callback(parts.subscribe_samples(evse.id, evse.sampler))

@@ -25,7 +25,7 @@ from ocpp_handlers.blocks.l_firmware import FirmwareBlock
 from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
 from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
-from ocpp_handlers.blocks.n_problems import ProblemReports
+from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
 from ocpp_handlers.blocks.p_data_transfer import DataTransfer
 from ocpp_handlers.connection.boot import BootMessageFilter, Identification, Registration
 from ocpp_handlers.connection.connection import Connection, CsmsAccess
@@ -45,26 +45,32 @@ if TYPE_CHECKING:
     from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
     from station.charging.sampler import Sampler
+    from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 
 
 class StackParts:
     """Creates the parts of one OCPP stack, and the stack from them; a new instance for each start of the stack.
 
-    `access`: how the CSMS is reached; `model`: the device model that the CSMS reads and writes.
+    `access`: how the CSMS is reached; `model`: the device model that the CSMS reads and writes; `monitoring`: its
+    monitors.
     """
 
-    def __init__(self, assembled: AssembledParts, access: CsmsAccess, model: DeviceModel) -> None:
+    def __init__(
+        self, assembled: AssembledParts, access: CsmsAccess, model: DeviceModel, monitoring: VariableMonitoring
+    ) -> None:
         self._core, self._charging, self._load_parts = assembled.core, assembled.charging, assembled.load
         self._billing, self._maintenance = assembled.billing, assembled.maintenance
         core, charging, load_parts = assembled.core, assembled.charging, assembled.load
         maintenance = assembled.maintenance
-        self._model = model
+        self._model, self._monitoring = model, monitoring
         settings, clock = core.settings, core.clock
         gate = self._gate = BootMessageFilter()
         follow_ups = self._follow_ups = FollowUpTasks()
         link = self._link = Link(gate, settings.csms_link, clock)
         self._boot = self._make_boot()
         self._connection = Connection(access, settings.csms_link, settings.security, clock, core.security_events)
+        self.connected_changed = self._connection.connected_changed
+        """published when the websocket to the CSMS opens or ends"""
         self.authorization = AuthorizationBlock(link, charging.tokens, settings.authorization)
         """the block that asks the CSMS for authorizations"""
         self._availability = AvailabilityBlock(
@@ -77,7 +83,6 @@ class StackParts:
             self._availability,
             clock,
         )
-        self._problems = ProblemReports(link, charging.evses.values(), clock)
         self._tariff = TariffBlock(assembled.billing.tariff_and_cost)
         self._transactions = TransactionBlock(link, charging.station, self._tariff, load_parts.load.priorities)
         self._meter_values = MeterValueBlock(link, follow_ups, settings.sampling)
@@ -93,6 +98,9 @@ class StackParts:
         """Create the stack and subscribe its parts to each other; connects nothing before its `run`. Call it once."""
         core = self._core
         security_events = SecurityEventDelivery(core.security_events, self._link, core.settings.csms_link, core.clock)
+        monitoring_events = MonitoringEventDelivery(
+            self._monitoring.queue, self._link, core.settings.csms_link, core.clock
+        )
         stack = OcppStack(
             self._link,
             self._connection,
@@ -111,8 +119,8 @@ class StackParts:
                 "security-events": security_events.run,
                 "firmware-status": self._firmware.report,
                 "charging-limits": self._charging_limits.report,
-                "problems": self._problems.report,
                 "reservations": self._reservations.report,
+                "monitoring-events": monitoring_events.run,
             },
             after_link=self._delivery.mark_offline,
         )
@@ -160,6 +168,7 @@ class StackParts:
             self._signing,
             self._diagnostics,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
+            MonitoringBlock(link, self._monitoring, settings.variable_requests, core.clock),
             self._data_transfer,
         )
 
@@ -184,12 +193,14 @@ class StackParts:
 
     def _subscribe_to_link(self) -> None:
         """Subscribe the blocks to the begin and end of a link."""
-        link, tariff_and_cost = self._link, self._billing.tariff_and_cost
+        link, tariff_and_cost, detection = self._link, self._billing.tariff_and_cost, self._monitoring.detection
         link.switched.subscribe(lambda _: self._charging_limits.forget_reported())
-        link.switched.subscribe(lambda _: self._problems.forget_reported())
+        link.switched.subscribe(lambda _: detection.forget_reported())
         link.up.subscribe(self._availability.prepare_reports)
         link.up.subscribe(lambda _: self._signing.check_expiry())
+        link.up.subscribe(lambda _: detection.report_current())
         link.lost.subscribe(lambda _: tariff_and_cost.link_lost())
+        link.lost.subscribe(lambda _: detection.mark_offline())
 
     def _subscribe_to_messages(self) -> None:
         """Subscribe the clock, the frame log and the security reports to received messages."""
@@ -203,6 +214,7 @@ class StackParts:
 
         self._boot.time_received.subscribe(synchronization.synchronize)
         synchronization.corrected.subscribe(sample_anew)
+        synchronization.corrected.subscribe(lambda _: self._monitoring.detection.reschedule())
         synchronization.corrected.subscribe(reports.report_clock_correction)
         self._sessions.invalid_message.subscribe(reports.report_invalid_message)
         self._sessions.frame_observed.subscribe(self._show)

@@ -33,23 +33,26 @@ from station.billing.retention import Retention
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
+from station.interfaces.monitoring_report import event_to_json
 from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.logs.station_context import station_context
 from station.maintenance.logs.store import LogStore
+from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
 from station.storage.database_thread import DatabaseThread
 from station.storage.storage_lock import StorageLock, StorageLockError
-from station.storage.storage_monitor import StorageMonitor
 
 if TYPE_CHECKING:
+    from foundation.events import Event
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.devices.station_hardware import StationHardware
     from station.interfaces.additional_routes import AdditionalRoutes
     from station.interfaces.parts import StationParts
+    from station.maintenance.monitoring.monitor import MonitoringEvent
 
 __all__ = ["StartError", "assembled_station", "host_process", "host_process_of_several", "run", "station_runtime"]
 
@@ -200,15 +203,18 @@ async def _assemble(core: CoreParts) -> StationRun:
     maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
     assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance)
     ocpp = OcppComposition(assembled)
-    model = await ocpp.create_device_model()
+    model, monitoring = await ocpp.create_device_model()
     parts = program.create_running_parts()
     assembled.add_to(parts)
     ocpp.add_to(parts, model)
     parts.add_on_demand(lambda: _add_page_parts(parts, assembled))
     recovery = TransactionRecovery(charging.evses, core.outbox, core.settings.sampling, clock)
-    auxiliary = _auxiliary_tasks(assembled)
+    parts.add(VariableMonitoring, monitoring)
+    device_events = monitoring.detection.triggered
+    device_events.subscribe(lambda event: program.feed.publish("device-event", **event_to_json(event)))
+    auxiliary = [*_auxiliary_tasks(assembled, device_events), AuxiliaryTask("monitoring", monitoring.detection.run)]
     if configuration.csms is not None:
-        auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model)))
+        auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model, monitoring)))
     return StationRun(
         StationTasks(recovery, station, load_parts.load, auxiliary, clock),
         StationShutdown(station, core.outbox, billing_parts.journal_writer, core.log),
@@ -230,7 +236,7 @@ async def _activation(core: CoreParts) -> StationActivation:
     return activation
 
 
-def _auxiliary_tasks(assembled: AssembledParts) -> list[AuxiliaryTask]:
+def _auxiliary_tasks(assembled: AssembledParts, device_events: Event[MonitoringEvent]) -> list[AuxiliaryTask]:
     core, charging, load = assembled.core, assembled.charging, assembled.load.load
     watchers = [
         *(reader.run for reader in charging.readers),
@@ -240,14 +246,16 @@ def _auxiliary_tasks(assembled: AssembledParts) -> list[AuxiliaryTask]:
         *assembled.billing.watchers,
         core.log.run,
         *assembled.maintenance.watchers,
-        *_publishers(assembled),
+        *_publishers(assembled, device_events),
         *_storage_watchers(assembled),
     ]
     tasks = [AuxiliaryTask("watcher", watcher) for watcher in watchers]
     return [AuxiliaryTask("grid meter", load.follow_grid_meter), *tasks] if load.has_grid_meter else tasks
 
 
-def _publishers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]]:
+def _publishers(
+    assembled: AssembledParts, device_events: Event[MonitoringEvent]
+) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that publish the state of the EVSEs, to the event feed and to MQTT."""
     core, evses = assembled.core, assembled.charging.evses
     program, configuration = core.runtime, core.configuration
@@ -257,7 +265,13 @@ def _publishers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]
     if configuration.mqtt is None:
         return feed
     bridge = create_mqtt_bridge(
-        configuration.mqtt, configuration.station, evses, assembled.load, assembled.maintenance, core.clock
+        configuration.mqtt,
+        configuration.station,
+        evses,
+        assembled.load,
+        assembled.maintenance,
+        device_events,
+        core.clock,
     )
     return [*feed, bridge.run]
 
@@ -268,7 +282,7 @@ def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[
     clock = core.clock
     retention = Retention(billing.transactions, core.facts("retention"), billing.time, core.settings.records, clock)
     return [
-        *space_watchers(StorageMonitor(core.storage, clock), core.security_events),
+        *space_watchers(core.space, core.security_events),
         UnreadableRowsMonitor(core.database, core.security_events, core.settings.groups, clock).run,
         lambda: reclaim_when_idle(core.database, lambda: _idle(charging.evses.values()), clock),
         lambda: prune(core.outbox, retention, charging.tokens, core.settings.records, clock),

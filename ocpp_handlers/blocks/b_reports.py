@@ -11,7 +11,7 @@ from ocpp_handlers.translate.message_size import check_size
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.variables.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers
+from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, UnknownValueResponse
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ _SWITCHES = {"Active": "active", "Available": "available", "Enabled": "enabled",
 _WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"}, "Problem": {"false"}}
 """the value assumed for a component without this variable (B08.FR.07 to B08.FR.10)"""
 
+_UNKNOWN_CRITERION: UnknownValueResponse[m.GetReportResponse] = UnknownValueResponse(
+    "componentCriteria", {"status": "NotSupported", "statusInfo": {"reasonCode": "UnsupportedParam"}}
+)
+"""B08.FR.02"""
+
 
 class DeviceModelReports:
     """Handles GetBaseReport and GetReport: answers, then sends the device model in NotifyReport messages."""
@@ -47,7 +52,7 @@ class DeviceModelReports:
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of GetBaseReport and GetReport."""
         handlers.on(actions.GET_BASE_REPORT, self.get_base_report)
-        handlers.on(actions.GET_REPORT, self.get_report)
+        handlers.on(actions.GET_REPORT, self.get_report, unknown_value=_UNKNOWN_CRITERION)
 
     async def get_base_report(self, request: m.GetBaseReportRequest) -> HandlerResult[m.GetBaseReportResponse]:
         """Answer GetBaseReport; follow-up: send the report (B07.FR.01, .03, .07, .08, .09, .12)."""
@@ -67,6 +72,9 @@ class DeviceModelReports:
     async def get_report(self, request: m.GetReportRequest) -> HandlerResult[m.GetReportResponse]:
         """Answer GetReport; follow-up: send the matching variables (B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15).
 
+        With componentCriteria alone the report lists the criteria that are true: each variable Active, Available,
+        Enabled or Problem that was asked for and has the value true, and no other variables (TC_B_16_CS).
+
         Raises:
             PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage.
         """
@@ -76,13 +84,17 @@ class DeviceModelReports:
         if self._under_way.is_full:  # B08.FR.16
             return HandlerResult({"status": "Rejected"})
         criteria = request.get("componentCriteria", [])
-        fitting = self._components_that(criteria) if criteria else None
-        chosen = [
-            variable
-            for variable in self._model.variables()
-            if (fitting is None or variable[0].component.key in fitting)
-            and (not wanted or any(_matches_item(item, variable[0]) for item in wanted))
-        ]
+        if criteria and not wanted:
+            names = {_SWITCHES[one] for one in criteria}
+            chosen = [one for one in self._model.variables() if one[0].name.casefold() in names and _is_true(one[0])]
+        else:
+            fitting = self._components_that(criteria) if criteria else None
+            chosen = [
+                variable
+                for variable in self._model.variables()
+                if (fitting is None or variable[0].component.key in fitting)
+                and (not wanted or any(_matches_item(item, variable[0]) for item in wanted))
+            ]
         if not chosen:
             return HandlerResult({"status": "EmptyResultSet"})
         return self._under_way.response_with_report(
@@ -129,6 +141,10 @@ class DeviceModelReports:
                 await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
             except CallRefusedError as error:  # the CSMS may still accept the next part
                 _log.warning("the CSMS refused part %d of device model report %d: %s", number, request_id, error)
+
+
+def _is_true(variable: Variable) -> bool:
+    return variable.mutability is not Mutability.WRITE_ONLY and variable.read() == "true"
 
 
 def _matches_item(item: m.ComponentVariableType, variable: Variable) -> bool:
@@ -194,7 +210,10 @@ def _attribute(variable: Variable) -> m.VariableAttributeType:
 
 
 def _characteristics(variable: Variable) -> m.VariableCharacteristicsType:
-    characteristics: m.VariableCharacteristicsType = {"dataType": variable.data_type.value, "supportsMonitoring": False}
+    characteristics: m.VariableCharacteristicsType = {
+        "dataType": variable.data_type.value,
+        "supportsMonitoring": variable.supports_monitoring,
+    }
     if variable.unit is not None:
         characteristics["unit"] = variable.unit
     if variable.minimum is not None:

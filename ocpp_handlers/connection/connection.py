@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from foundation.change_signal import ChangeSignal
+from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation, result_or_exception
 from ocpp_handlers.connection import handshake
@@ -111,6 +112,8 @@ class Connection:
         self._proving = asyncio.Lock()
         self._network_restored = ChangeSignal()
         self._reported: set[SecurityEventType] = set()
+        self.connected_changed: Event[None] = Event()
+        """published when the websocket opens, and when it has ended"""
         self.connected_since: datetime | None = None
         """when the current websocket opened; None while there is none"""
         self.last_error: str | None = None
@@ -214,6 +217,7 @@ class Connection:
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
+            self.connected_changed.publish(None)
             _log.info("connected to the CSMS at %s", profile.url)
             await self._serve_with_pings(websocket, profile, serve)
         except* ConnectionClosed as closed:
@@ -221,8 +225,10 @@ class Connection:
         finally:
             if profile.uses_password and not self._password_confirmed:
                 self._access.credentials.note_rejected(profile.url)
-            self._websocket = None
+            was_connected, self._websocket = self.connected, None
             self.connected_since = None
+            if was_connected:
+                self.connected_changed.publish(None)
             await _close_websocket(websocket)
         return True
 

@@ -18,7 +18,10 @@ _PLACE = Component("SecurityCtrlr")
 
 
 def certificate_variables(settings: SecuritySettings, certificates: CertificateStore) -> Iterator[Variable]:
-    """Yield CertificateEntries, CertSigningWaitMinimum and -RepeatTimes, and the two variables of chain checks."""
+    """Yield CertificateEntries, the expiry, CertSigningWaitMinimum and -RepeatTimes, and those of chain checks.
+
+    CertificateDaysLeft is a vendor variable: the days until the station certificate expires, empty without one.
+    """
     yield read_only_variable(
         _PLACE,
         "CertificateEntries",
@@ -26,6 +29,15 @@ def certificate_variables(settings: SecuritySettings, certificates: CertificateS
         lambda: str(certificates.count),
         minimum=0,
         maximum=MAX_CERTIFICATES,
+        changes=certificates.expiry_checked,
+    )
+    yield read_only_variable(
+        _PLACE,
+        "CertificateDaysLeft",
+        DataType.INTEGER,
+        lambda: str(certificates.days_left) if certificates.days_left is not None else "",
+        unit="d",
+        changes=certificates.expiry_checked,
     )
     binding, kind = SettingBinding(SettingGroups((settings,))), SecuritySettings
     for name, setting, unit in (

@@ -1,13 +1,13 @@
 """The device model: components, their variables, and how each is read and written (block B).
 
-Changes of values can be observed (block N): `DeviceModel.changed` publishes each one. How a change is detected
-depends on the variable:
+Changes of values can be observed (block N): `DeviceModel.changed` publishes each one of a variable between `observe`
+and `end_observation`. A variable that nobody observes costs nothing. How a change is detected depends on the variable:
 
-- The model subscribes to `changes` of a variable that has it, such as a setting: each change is published at once,
-  whatever its origin.
-- A value that is written, overridden or restored through the model is published at once too.
+- The model subscribes to `changes` of an observed variable that has it, such as a setting: each change is published at
+  once, whatever its origin.
+- A value that is written, overridden or restored through the model is published at once too, observed or not.
 - Every other value is read from a live part, such as a board or a meter. Its change is published by
-  `DeviceModel.sample`, which the monitor of the variable calls at its own interval (`Variable.is_sampled`).
+  `DeviceModel.sample`, which the monitors call at intervals (`Variable.is_sampled`).
 """
 
 from __future__ import annotations
@@ -126,6 +126,11 @@ class Variable(Frozen):
         return self.changes is None and not self.constant and self.mutability is not Mutability.WRITE_ONLY
 
     @property
+    def supports_monitoring(self) -> bool:
+        """Whether monitors may be set on the variable: on the Actual attribute of one whose value can change."""
+        return self.attribute is AttributeType.ACTUAL and not self.constant
+
+    @property
     def writable(self) -> bool:
         """Whether the CSMS may write the variable (SetVariables)."""
         return self.write is not None and self.mutability is not Mutability.READ_ONLY
@@ -146,6 +151,7 @@ def read_only_variable(
     fixed: bool = False,
     override: Callable[[str], None] | None = None,
     restore: Callable[[], None] | None = None,
+    changes: Event[None] | None = None,
 ) -> Variable:
     """Create a variable (attribute Actual) that the CSMS may only read; the fields are those of `Variable`."""
     return Variable(
@@ -163,6 +169,7 @@ def read_only_variable(
         maximum=maximum,
         constant=constant,
         fixed=fixed,
+        changes=changes,
     )
 
 
@@ -175,7 +182,7 @@ class VariableNotFound(StrEnum):
 
 
 class VariableChange(Frozen):
-    """A changed value of a variable: the text before and now."""
+    """A changed value of a variable: the text before and now; both empty if it is write-only."""
 
     variable: Variable
     before: str
@@ -191,9 +198,10 @@ class DeviceModel:
         """original variables while an override without support by the variable itself is in force"""
         self._known: dict[_Identity, str] = {}
         """last known values, to detect changes"""
-        self._subscriptions: dict[_Identity, Unsubscribe] = {}
+        self._observed: dict[_Identity, Unsubscribe | None] = {}
+        """observed variables, with the subscription to `Variable.changes`"""
         self.changed: Event[VariableChange] = Event()
-        """each change of a value, once (see the module docstring); never of a write-only variable"""
+        """each change of a value, once (see the module docstring), and each write of a write-only variable"""
         for variable in variables:
             self.add(variable)
 
@@ -202,12 +210,33 @@ class DeviceModel:
         component = self._components.setdefault(variable.component.key, {})
         component.setdefault(variable.key, {})[variable.attribute] = variable
         identity = _identity(variable)
-        if (unsubscribe := self._subscriptions.pop(identity, None)) is not None:
-            unsubscribe()
-        if variable.changes is not None:
-            self._subscriptions[identity] = variable.changes.subscribe(lambda _: self._compare(variable))
-        if variable.changes is not None or identity in self._known:
+        if identity in self._observed:
+            self._follow(variable)
+        if identity in self._known:
             self._compare(variable)
+
+    def observe(self, variable: Variable) -> None:
+        """Publish the changes of a variable of this model from now on; the first one against its present value.
+
+        One that is sampled still needs `sample`. Without effect if it is observed already.
+        """
+        if _identity(variable) not in self._observed:
+            self._note(variable)
+            self._follow(variable)
+
+    def end_observation(self, variable: Variable) -> None:
+        """Publish the changes of a variable no more, except those made through the model."""
+        identity = _identity(variable)
+        if (unsubscribe := self._observed.pop(identity, None)) is not None:
+            unsubscribe()
+        self._known.pop(identity, None)
+
+    def _follow(self, variable: Variable) -> None:
+        """Subscribe to the changes of an observed variable, instead of those of the variable that it replaces."""
+        identity, changes = _identity(variable), variable.changes
+        if (unsubscribe := self._observed.get(identity)) is not None:
+            unsubscribe()
+        self._observed[identity] = changes.subscribe(lambda _: self._compare(variable)) if changes is not None else None
 
     def sample(self, variables: Iterable[Variable]) -> None:
         """Read variables of this model, and publish a change for each whose value differs from the last known one.
@@ -229,12 +258,17 @@ class DeviceModel:
             raise ValueError("is read-only")
         self._note(variable)
         await variable.write(text)
+        if variable.mutability is Mutability.WRITE_ONLY:
+            self.changed.publish(VariableChange(variable, "", ""))
         self._compare(variable)
 
     def _note(self, variable: Variable) -> None:
-        """Store the value before a change, unless a last known value is stored already."""
-        if variable.mutability is not Mutability.WRITE_ONLY:
-            self._known.setdefault(_identity(variable), variable.read())
+        """Store the value before a change, unless the last known value of an observed variable is stored already."""
+        identity = _identity(variable)
+        if variable.mutability is not Mutability.WRITE_ONLY and not (
+            identity in self._observed and identity in self._known
+        ):
+            self._known[identity] = variable.read()
 
     def _compare(self, variable: Variable) -> None:
         """Publish a change if the value differs from the last known one, and store it."""

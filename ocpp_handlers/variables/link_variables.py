@@ -90,8 +90,15 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         override=network.override_priority,
         values=_SLOTS,
         maximum=len(",".join(_SLOTS)),
+        changes=network.changed,
     )
-    yield read_only_variable(_COMM, "ActiveNetworkProfile", DataType.INTEGER, lambda: str(network.active or ""))
+    yield read_only_variable(
+        _COMM,
+        "ActiveNetworkProfile",
+        DataType.INTEGER,
+        lambda: str(network.active or ""),
+        changes=network.changed,
+    )
     yield read_only_variable(
         _COMM,
         "MessageTimeout",
@@ -100,6 +107,7 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         "Default",
         unit="s",
         fixed=True,  # the network connection profile sets it
+        changes=network.changed,
     )
     number = Integer(0, maximum=3)
     yield Variable(
@@ -111,4 +119,5 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         override=lambda text: network.override_security_profile(number.parse(text)),
         minimum=0,
         maximum=3,
+        changes=network.changed,
     )

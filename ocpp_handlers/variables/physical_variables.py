@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.events import Event, merged
 from foundation.frozen import Frozen
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from station.charging.evse_state import all_faults, ev_connected
 from station.core.hardware.board import Sensor
 from station.core.model import ConnectorStatus, Fault
+from station.core.sampling import Measurand
 
 if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
@@ -24,7 +26,10 @@ _SENSORS = {
     "BayOccupancySensor": Sensor.BAY,
     "TemperatureSensor": Sensor.TEMPERATURE,
 }
-_PILOT = frozenset({Fault.DIODE, Fault.PILOT, Fault.BOARD, Fault.BOARD_SILENT})
+_BOARD = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
+_PILOT = frozenset({Fault.DIODE, Fault.PILOT, *_BOARD})
+PHASE_NAMES = ("L1", "L2", "L3")
+"""variable instances of values per phase (PhaseEnumType)"""
 
 
 class Nameplate(Frozen):
@@ -48,30 +53,47 @@ class Nameplate(Frozen):
     """rated current of the fuse of the grid connection, A; None if unknown"""
 
 
-def physical_variables(station: ChargingStation, plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
+def physical_variables(
+    station: ChargingStation, plate: Nameplate, connected: Callable[[], bool], connected_changed: Event[None]
+) -> Iterator[Variable]:
     """Yield the variables of the station, token reader, data link, grid connection, EVSEs, connectors and their parts.
 
-    `connected` returns whether the link to the CSMS is up.
+    `connected` returns whether the link to the CSMS is up; `connected_changed` is published when that changes.
     """
     yield from _station(station, plate)
-    yield from _link(plate, connected)
+    yield from _link(plate, connected, connected_changed)
     yield from _feed(plate)
     for evse in station.evses.values():
         yield from _evse(evse, station)
         yield from _connector(evse)
         yield from _parts(evse)
+        yield from _measured(evse)
 
 
 def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
     place, evses = Component("ChargingStation"), tuple(station.evses.values())
-    phases = max(evse.layout.phases for evse in evses)
+    phases, changes = max(evse.layout.phases for evse in evses), merged(evse.state_changed for evse in evses)
     yield _available(place)
     yield read_only_variable(
-        place, "AvailabilityState", DataType.OPTION_LIST, lambda: station.status.value, values=_STATUSES
+        place,
+        "AvailabilityState",
+        DataType.OPTION_LIST,
+        lambda: station.status.value,
+        values=_STATUSES,
+        changes=changes,
     )
     yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
     yield read_only_variable(
-        place, "Problem", DataType.BOOLEAN, lambda: _truth(any(_is_faulted(evse) for evse in evses))
+        place, "Problem", DataType.BOOLEAN, lambda: _truth(any(_is_faulted(evse) for evse in evses)), changes=changes
+    )
+    yield read_only_variable(
+        place,
+        "Power",
+        DataType.DECIMAL,
+        lambda: _total_power_text(evses),
+        unit="W",
+        maximum=sum(_rated_power_w(evse) for evse in evses),
+        changes=merged(evse.meter.values_changed for evse in evses),
     )
     for name, text in (
         ("Model", plate.model),
@@ -85,14 +107,18 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
         reader = Component("TokenReader")
         yield _available(reader)
         yield read_only_variable(
-            reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses))
+            reader,
+            "Problem",
+            DataType.BOOLEAN,
+            lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)),
+            changes=changes,
         )
 
 
-def _link(plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
+def _link(plate: Nameplate, connected: Callable[[], bool], changes: Event[None]) -> Iterator[Variable]:
     place = Component("DataLink")
     yield _available(place)
-    yield read_only_variable(place, "Active", DataType.BOOLEAN, lambda: _truth(connected()))
+    yield read_only_variable(place, "Active", DataType.BOOLEAN, lambda: _truth(connected()), changes=changes)
     for name, text in (("ICCID", plate.iccid), ("IMSI", plate.imsi)):
         if text is not None:
             yield read_only_variable(place, name, DataType.STRING, lambda text=text: text, constant=True)
@@ -110,8 +136,6 @@ def _feed(plate: Nameplate) -> Iterator[Variable]:
 
 def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
     place, restart = Component("EVSE", evse_id=evse.id), station.restart
-    # The rated power of the EVSE, as maxLimit; the actual power is measured.
-    power_w = round(evse.layout.max_current_a * NOMINAL_VOLTAGE_V * evse.layout.phases)
 
     def allow_reset(text: str) -> None:
         if text not in {"true", "false"}:
@@ -119,9 +143,7 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
         (restart.resettable.add if text == "true" else restart.resettable.discard)(evse.id)
 
     yield _available(place)
-    yield read_only_variable(
-        place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
-    )
+    yield _availability_state(place, evse)
     yield read_only_variable(
         place,
         "AllowReset",  # B11.FR.10
@@ -131,24 +153,33 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
         restore=lambda: allow_reset("true"),
     )
     yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
-    yield read_only_variable(place, "Power", DataType.DECIMAL, lambda: _power_text(evse), unit="W", maximum=power_w)
-    yield read_only_variable(place, "Problem", DataType.BOOLEAN, lambda: _truth(_is_faulted(evse)))
+    # The rated power of the EVSE, as maxLimit; the actual power is measured.
+    yield read_only_variable(
+        place,
+        "Power",
+        DataType.DECIMAL,
+        lambda: _power_text(evse),
+        unit="W",
+        maximum=_rated_power_w(evse),
+        changes=evse.meter.values_changed,
+    )
+    yield read_only_variable(
+        place, "Problem", DataType.BOOLEAN, lambda: _truth(_is_faulted(evse)), changes=evse.state_changed
+    )
 
 
 def _connector(evse: Evse) -> Iterator[Variable]:
     place = Component("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
     yield _available(place)
-    yield read_only_variable(
-        place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
-    )
+    yield _availability_state(place, evse)
     yield read_only_variable(place, "ConnectorType", DataType.STRING, lambda: evse.layout.connector_type, constant=True)
     yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
     yield read_only_variable(place, "ChargeProtocol", DataType.STRING, lambda: "CPPWM", constant=True)
     if not evse.layout.attached_cable:
         lock = Component("ConnectorPlugRetentionLock", evse_id=evse.id, connector_id=evse.layout.connector_id)
         yield _available(lock)
-        yield read_only_variable(lock, "Active", DataType.BOOLEAN, lambda: _truth(evse.state.seen.locked))
-        yield read_only_variable(lock, "Problem", DataType.BOOLEAN, lambda: _truth(_has(evse, Fault.LOCK)))
+        yield _fact(lock, "Active", lambda: evse.state.seen.locked, evse)
+        yield _fact(lock, "Problem", lambda: _has(evse, Fault.LOCK), evse)
 
 
 def _parts(evse: Evse) -> Iterator[Variable]:
@@ -158,7 +189,9 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         ("PowerContactor", "Problem", lambda: _has(evse, *_CONTACTOR)),
         ("CPPWMController", "Active", lambda: ev_connected(evse.state)),
         ("CPPWMController", "Problem", lambda: _has(evse, *_PILOT)),
+        ("Controller", "Problem", lambda: _has(evse, *_BOARD)),
         ("RCD", "Tripped", lambda: _has(evse, *_RESIDUAL)),
+        ("RCD", "Problem", lambda: _has(evse, Fault.RESIDUAL_MONITOR)),
         ("OverCurrentProtection", "Tripped", lambda: _has(evse, Fault.OVER_CURRENT)),
         ("EmergencyStopSensor", "Active", lambda: _has(evse, Fault.EMERGENCY_STOP)),
         ("BayOccupancySensor", "Active", lambda: evse.state.seen.bay_occupied),
@@ -168,20 +201,71 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         if _SENSORS.get(component) in {None, *evse.sensors}:
             place = Component(component, evse_id=evse.id)
             yield _available(place)
-            yield read_only_variable(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
-    operations = Component("PowerContactor", evse_id=evse.id)
-    yield read_only_variable(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed))
+            yield _fact(place, name, read, evse)
+    operations, changes = Component("PowerContactor", evse_id=evse.id), evse.state_changed
+    yield read_only_variable(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed), changes=changes)
     pilot, meter = Component("CPPWMController", evse_id=evse.id), Component("FiscalMetering", evse_id=evse.id)
-    yield read_only_variable(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value)
-    yield read_only_variable(meter, "EnergyImportRegister", DataType.DECIMAL, lambda: _register_text(evse), unit="Wh")
-    yield read_only_variable(meter, "EnergyExportRegister", DataType.DECIMAL, lambda: _export_text(evse), unit="Wh")
+    yield read_only_variable(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value, changes=changes)
+    for name, read in (
+        ("EnergyImportRegister", lambda: _register_text(evse)),
+        ("EnergyExportRegister", lambda: _export_text(evse)),
+    ):
+        yield read_only_variable(meter, name, DataType.DECIMAL, read, unit="Wh", changes=evse.meter.values_changed)
     if evse.signing is not None:  # OCA note on signed meter values, 4.3.2
         yield read_only_variable(meter, "PublicKey", DataType.STRING, evse.signing.public_key_text)
     if Sensor.TEMPERATURE in evse.sensors:
         sensor = Component("TemperatureSensor", evse_id=evse.id)
         yield read_only_variable(
-            sensor, "Temperature", DataType.DECIMAL, lambda: _temperature_text(evse), unit="Celsius"
+            sensor,
+            "Temperature",
+            DataType.DECIMAL,
+            lambda: _temperature_text(evse),
+            unit="Celsius",
+            changes=changes,
         )
+
+
+def _measured(evse: Evse) -> Iterator[Variable]:
+    """Current and voltage of each phase of an EVSE, if its meter measures them; numbered as at the meter."""
+    place, measurands, changes = Component("EVSE", evse_id=evse.id), evse.meter.measurands(), evse.meter.values_changed
+    for index, phase in enumerate(PHASE_NAMES[: evse.layout.phases]):
+        if Measurand.CURRENT_IMPORT in measurands:
+            yield read_only_variable(
+                place,
+                "ACCurrent",
+                DataType.DECIMAL,
+                lambda index=index: _current_text(evse, index),
+                phase,
+                unit="A",
+                maximum=evse.layout.max_current_a,
+                changes=changes,
+            )
+        if Measurand.VOLTAGE in measurands:
+            yield read_only_variable(
+                place,
+                "ACVoltage",
+                DataType.DECIMAL,
+                lambda index=index: _voltage_text(evse, index),
+                phase,
+                unit="V",
+                changes=changes,
+            )
+
+
+def _fact(place: Component, name: str, read: Callable[[], bool], evse: Evse) -> Variable:
+    """A boolean variable that follows from the state of an EVSE."""
+    return read_only_variable(place, name, DataType.BOOLEAN, lambda: _truth(read()), changes=evse.state_changed)
+
+
+def _availability_state(place: Component, evse: Evse) -> Variable:
+    return read_only_variable(
+        place,
+        "AvailabilityState",
+        DataType.OPTION_LIST,
+        lambda: evse.connector_status.value,
+        values=_STATUSES,
+        changes=evse.state_changed,
+    )
 
 
 def _available(place: Component) -> Variable:
@@ -201,24 +285,46 @@ def _truth(fact: bool) -> str:
     return "true" if fact else "false"
 
 
-# The texts are empty if the value is unknown (B06.FR.13).
+def _rated_power_w(evse: Evse) -> int:
+    return round(evse.layout.max_current_a * NOMINAL_VOLTAGE_V * evse.layout.phases)
+
+
+def decimal_text(value: float | None, decimals: int = 1) -> str:
+    """Write a measured value, rounded; empty if it is unknown (B06.FR.13)."""
+    return f"{value:.{decimals}f}" if value is not None else ""
 
 
 def _power_text(evse: Evse) -> str:
-    latest = evse.meter.latest
-    return f"{latest.power_w:.1f}" if latest is not None and latest.power_w is not None else ""
+    reading = evse.meter.valid_reading
+    return decimal_text(reading.power_w if reading is not None else None)
+
+
+def _total_power_text(evses: Iterable[Evse]) -> str:
+    """The power of all EVSEs together; unknown if that of one is."""
+    readings = [evse.meter.valid_reading for evse in evses]
+    powers_w = [reading.power_w for reading in readings if reading is not None and reading.power_w is not None]
+    return decimal_text(sum(powers_w) if len(powers_w) == len(readings) else None)
+
+
+def _current_text(evse: Evse, index: int) -> str:
+    reading = evse.meter.valid_reading
+    return decimal_text(tuple(reading.currents_a)[index] if reading is not None else None, 2)
+
+
+def _voltage_text(evse: Evse, index: int) -> str:
+    reading = evse.meter.valid_reading
+    return decimal_text(tuple(reading.voltages_v)[index] if reading is not None else None)
 
 
 def _register_text(evse: Evse) -> str:
     latest = evse.meter.latest
-    return f"{latest.energy_import_wh:.1f}" if latest is not None and latest.energy_import_wh is not None else ""
+    return decimal_text(latest.energy_import_wh if latest is not None else None)
 
 
 def _export_text(evse: Evse) -> str:
     latest = evse.meter.latest
-    return f"{latest.energy_export_wh:.1f}" if latest is not None and latest.energy_export_wh is not None else ""
+    return decimal_text(latest.energy_export_wh if latest is not None else None)
 
 
 def _temperature_text(evse: Evse) -> str:
-    celsius = evse.state.seen.temperature_c
-    return f"{celsius:.1f}" if celsius is not None else ""
+    return decimal_text(evse.state.seen.temperature_c)

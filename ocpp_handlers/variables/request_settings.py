@@ -10,7 +10,7 @@ from station.core.setting_values import SettingGroup
 
 
 class VariableRequestSettings(SettingGroup):
-    """How large a GetReport, GetVariables, SetVariables or SendLocalList request may be, in items and bytes.
+    """How large a request about variables, monitors or the local list may be, in items and bytes.
 
     A larger one is answered with a CALLERROR, a larger SendLocalList with status Failed.
     """
@@ -26,3 +26,7 @@ class VariableRequestSettings(SettingGroup):
     # 500 items of a token with status and group make some 100 kB; the list itself holds 100,000.
     send_local_list_items = Integer(500, minimum=1, maximum=1_000)
     send_local_list_bytes = Integer(262_144, minimum=512, maximum=1_000_000)
+    set_monitoring_items = Integer(50, minimum=1, maximum=500)
+    set_monitoring_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
+    clear_monitoring_items = Integer(100, minimum=1, maximum=1_000)
+    clear_monitoring_bytes = Integer(16_384, minimum=512, maximum=1_000_000)

@@ -20,6 +20,7 @@ from station.core.clock_settings import ClockSettings
 from station.core.local_time import change_time_offset
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
+from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 from station.security.security_settings import SecuritySettings
 from station.storage.record_settings import RecordSettings
 
@@ -109,6 +110,8 @@ _SETTINGS = (
     _row("AlignedDataCtrlr", "TxEndedMeasurands", SamplingSettings.aligned_tx_ended_measurands),
     _row("AlignedDataCtrlr", "TxEndedInterval", SamplingSettings.aligned_tx_ended_interval_s, unit="s"),
     _row("AlignedDataCtrlr", "SendDuringIdle", SamplingSettings.aligned_send_during_idle),
+    _row("MonitoringCtrlr", "Enabled", MonitoringSettings.monitoring_enabled),
+    _row("MonitoringCtrlr", "OfflineQueuingSeverity", MonitoringSettings.offline_queuing_severity),
     _row("TariffCostCtrlr", "Enabled", PriceSettings.tariff_enabled, "Tariff"),
     _row("TariffCostCtrlr", "Enabled", PriceSettings.cost_enabled, "Cost"),
     _row("TariffCostCtrlr", "Currency", PriceSettings.currency),
@@ -162,6 +165,24 @@ _INSTALLER_SETTINGS = (
     _row("LocalAuthListCtrlr", "ItemsPerMessage", VariableRequestSettings.send_local_list_items),
     _row("LocalAuthListCtrlr", "BytesPerMessage", VariableRequestSettings.send_local_list_bytes, unit="B"),
     _row("LocalAuthListCtrlr", "SupportsExpiryDateTime", AuthorizationSettings.local_list_supports_expiry),
+    _row("MonitoringCtrlr", "ItemsPerMessage", VariableRequestSettings.set_monitoring_items, "SetVariableMonitoring"),
+    _row(
+        "MonitoringCtrlr",
+        "BytesPerMessage",
+        VariableRequestSettings.set_monitoring_bytes,
+        "SetVariableMonitoring",
+        unit="B",
+    ),
+    _row(
+        "MonitoringCtrlr", "ItemsPerMessage", VariableRequestSettings.clear_monitoring_items, "ClearVariableMonitoring"
+    ),
+    _row(
+        "MonitoringCtrlr",
+        "BytesPerMessage",
+        VariableRequestSettings.clear_monitoring_bytes,
+        "ClearVariableMonitoring",
+        unit="B",
+    ),
 )
 """variables set in the installation file; read-only for the CSMS unless that file says otherwise"""
 

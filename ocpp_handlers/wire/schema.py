@@ -49,6 +49,17 @@ class Schemas:
         """Validate the payload of a CALL; None if it is valid."""
         return self._fault(f"{action}Request", payload)
 
+    def has_only_unknown_values(self, action: str, payload: object, field: str) -> bool:
+        """Return whether an invalid request is valid but for texts in `field` that its enumeration does not have.
+
+        `field` is a field of the request itself: an enumeration, or a list of one. False for a very large request.
+        """
+        try:
+            errors = _errors(self._validator(f"{action}Request"), payload) if not _is_large(payload) else []
+        except ValueError:
+            return False
+        return bool(errors) and all(_is_unknown_value(error) and error.instance_path[0] == field for error in errors)
+
     def check_response(self, action: str, payload: object) -> SchemaViolation | None:
         """Validate the payload of a CALLRESULT to this action; None if it is valid."""
         return self._fault(f"{action}Response", payload)
@@ -147,6 +158,10 @@ def _path(error: ValidationError) -> list[str | int]:
             return [*error.instance_path, unexpected[0]]
         case _:
             return error.instance_path
+
+
+def _is_unknown_value(error: ValidationError) -> bool:
+    return isinstance(error.kind, Kind.Enum) and isinstance(error.instance, str)
 
 
 def _surplus(error: ValidationError) -> list[list[str | int]]:

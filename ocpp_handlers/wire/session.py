@@ -70,23 +70,46 @@ class HandlerResult(Frozen, Generic[ResponseT]):
     """called if the response could not be sent or the follow-up cannot be started, so it will not run"""
 
 
+class UnknownValueResponse(Frozen, Generic[ResponseT]):
+    """How a request is answered whose only fault is an unknown value of one enumeration: not by a CALLERROR.
+
+    For requests whose response has a status for what the station does not support, such as NotSupported.
+    """
+
+    field: str
+    """the field of the request with the enumeration, or with a list of its values"""
+    response: ResponseT
+
+
 class Handlers:
     """Maps each action to the handler that answers its CALLs."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, Callable[[object], Awaitable[HandlerResult[object]]]] = {}
+        self._of_unknown_values: dict[str, UnknownValueResponse[object]] = {}
 
     def on(
         self,
         action: Action[RequestT, ResponseT],
         handler: Callable[[RequestT], Awaitable[HandlerResult[ResponseT]]],
+        *,
+        unknown_value: UnknownValueResponse[ResponseT] | None = None,
     ) -> None:
-        """Register the handler of an action, replacing any other; it is called with payloads that fit the schema."""
+        """Register the handler of an action, replacing any other; it is called with payloads that fit the schema.
+
+        `unknown_value`: how requests with an unknown value are answered; None: with a CALLERROR, as other invalid ones.
+        """
         self._handlers[action.name] = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
+        if unknown_value is not None:
+            self._of_unknown_values[action.name] = cast("UnknownValueResponse[object]", unknown_value)
 
     def get(self, action: str) -> Callable[[object], Awaitable[HandlerResult[object]]] | None:
         """Return the handler of the action with this name; None if there is none."""
         return self._handlers.get(action)
+
+    def unknown_value_response(self, action: str) -> UnknownValueResponse[object] | None:
+        """Return how this action answers an unknown value; None: with a CALLERROR."""
+        return self._of_unknown_values.get(action)
 
 
 class FunctionalBlock(Protocol):
@@ -287,6 +310,9 @@ class OcppSession:
         if (handler := self._handlers.get(call.action)) is None:
             return CallError(call.id, "NotSupported", f"{call.action} is not supported")
         if (fault := self._schemas.check_request(call.action, call.payload)) is not None:
+            unknown = self._handlers.unknown_value_response(call.action)
+            if unknown is not None and self._schemas.has_only_unknown_values(call.action, call.payload, unknown.field):
+                return HandlerResult(unknown.response)
             self.invalid_message.publish(f"{call.action}: {fault.code}")
             return CallError(call.id, fault.code, fault.description)
         outcome = await result_or_exception(handler(call.payload))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.constants import MINIMUM_CURRENT_A
+from foundation.events import Event
 from station.charging import evse_changes
 from station.charging.board_driver import BoardDriver
 from station.charging.contactor_count import ContactorCount
@@ -112,6 +113,8 @@ class Evse:
         """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()
         """fires after each change of the state, and when the end of a transaction is stored"""
+        self.state_changed = Event[None]()
+        """published after each change of the state, and at the first observation"""
         self.contactor = ContactorCount()
         """operations of its contactor in its life"""
         self.signing = (
@@ -418,6 +421,7 @@ class Evse:
         if not self.observed:
             self.observed = True
             self.changed.notify()
+            self.state_changed.publish(None)
 
     def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
         """Set the state; the only place that does. Record the resulting events and notify listeners."""
@@ -443,6 +447,7 @@ class Evse:
             if (running := _transaction_of(self.state)) != _transaction_of(before):
                 self._transactions.update(self.id, running=running is not None)
                 self.sampler.reschedule()
+            self.state_changed.publish(None)
 
     def count_unrecorded(self, transaction_id: str | None) -> int:
         """Return the number of its events that are not on disk yet, of one transaction or (None) of all."""

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from metering.meter import DetailedMeter, ImplausibleReadingError, Meter, MeterError
@@ -48,6 +50,8 @@ class MeterPoller:
         """why the last attempt to read failed; None: it succeeded"""
         self.foreign: str | None = None
         """why the meter seems to have been replaced; None: it does not"""
+        self._lost = False
+        """whether `failed` has published True last"""
         self.register_stuck = False
         """whether the import register does not count while energy flows, so that charging cannot be billed"""
         self._refusing = False
@@ -57,6 +61,13 @@ class MeterPoller:
         """each plausible reading"""
         self.failed = Event[bool]()
         """True: the meter has failed; False: it has recovered"""
+        self.values_changed = Event[None]()
+        """the values of `valid_reading` have changed, other than its time"""
+
+    @property
+    def valid_reading(self) -> Reading | None:
+        """The latest plausible reading; None while the meter has failed, and before the first reading."""
+        return None if self._lost else self.latest
 
     @property
     def read_at_s(self) -> float:
@@ -131,13 +142,17 @@ class MeterPoller:
             return reading
 
     def _succeeded(self, reading: Reading) -> None:
+        before = self.valid_reading
         self.latest, self.foreign, self.register_stuck, self._refusing = reading, None, False, False
+        self._lost = False
         self._read_s = self._clock.monotonic()
         if self.error is not None:
             _log.info("%s: reading succeeds again", self._name)
             self.error = None
             self.failed.publish(False)
         self.reading_taken.publish(reading)
+        if before is None or replace(before, taken_at=reading.taken_at) != reading:
+            self.values_changed.publish(None)
 
     def _failed(self, error: MeterError) -> None:
         _log.log(logging.WARNING if self.error is None else logging.DEBUG, "%s: %s", self._name, error)
@@ -151,4 +166,7 @@ class MeterPoller:
         self.error = str(error)
         lost = not error.transient or self._clock.monotonic() - self._read_s >= SILENT_AFTER_S
         if lost:
+            newly, self._lost = not self._lost, True
             self.failed.publish(True)
+            if newly:
+                self.values_changed.publish(None)

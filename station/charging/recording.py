@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -13,13 +14,15 @@ if TYPE_CHECKING:
 
 
 class RunningTransactions:
-    """Whether a transaction runs at any EVSE of the station, for the samplers (AlignedDataSendDuringIdle).
+    """At which EVSEs of the station a transaction runs, for the samplers and for monitors.
 
     In memory only; each EVSE updates its own entry.
     """
 
     def __init__(self) -> None:
         self._evse_ids: set[int] = set()
+        self.changed: Event[int] = Event()
+        """a transaction began or ended at the EVSE with this id; its state has changed already"""
 
     @property
     def any(self) -> bool:
@@ -32,6 +35,11 @@ class RunningTransactions:
             self._evse_ids.add(evse_id)
         else:
             self._evse_ids.discard(evse_id)
+        self.changed.publish(evse_id)
+
+    def runs_at(self, evse_id: int) -> bool:
+        """Return whether a transaction runs at this EVSE."""
+        return evse_id in self._evse_ids
 
 
 class Recording(Frozen):

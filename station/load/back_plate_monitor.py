@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from station.core.hardware.current_selector import selected_a
 from station.load.jumpers import Jumpers
 
@@ -27,11 +28,18 @@ class BackPlateMonitor:
         self._load = load
         self._tamper = tamper
         self._logged: str | None = None
+        self.view_changed: Event[None] = Event()
+        """published after each change of what the back plate shows"""
 
     @property
     def jumpers(self) -> Jumpers:
         """The position of jumpers J1 and J2 last read, and the one that the configuration requires."""
         return Jumpers(self._plate.view.jumpers, self._expected)
+
+    @property
+    def flap_open(self) -> bool:
+        """Whether the SIM-card flap is open, as last read."""
+        return self._plate.view.flap_open
 
     async def run(self) -> None:
         """Apply each change of the back plate until cancelled.
@@ -44,6 +52,7 @@ class BackPlateMonitor:
                 self._log_mismatch()
                 if seen.flap_open:
                     self._tamper.report_opened()
+                self.view_changed.publish(None)
         finally:
             self._load.set_station_limit(selected_a(None))
 

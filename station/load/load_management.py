@@ -97,6 +97,12 @@ class LoadManagement:
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
         self.before_decision = Event[None]()
         """published before each decision"""
+        self.grid_sampled = Event[None]()
+        """published after each sample of the grid meter"""
+        self.grid_meter_silent = inputs.source is not None
+        """whether there is a grid meter that has sent no fresh sample for some seconds, or none yet"""
+        self.grid_meter_changed = Event[None]()
+        """published when the grid meter falls silent, and when it sends again"""
         self.after_decision = Event[None]()
         """published after each decision, also if nothing changed"""
 
@@ -212,6 +218,7 @@ class LoadManagement:
         self.controller.observe_draw(self.collect_demands())
         self.controller.process_sample(sample)
         self._decide()
+        self.grid_sampled.publish(None)
 
     def collect_demands(self) -> list[Demand]:
         """Collect the demand of each EVSE now.
@@ -239,7 +246,14 @@ class LoadManagement:
                 self._logged[evse_id] = told
                 _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.source_text)
                 self.decided.notify()
+        self._note_silence()
         self.after_decision.publish(None)
+
+    def _note_silence(self) -> None:
+        silent = self.has_grid_meter and self.controller.grid_meter_silent
+        if silent is not self.grid_meter_silent:
+            self.grid_meter_silent = silent
+            self.grid_meter_changed.publish(None)
 
     def _demand(self, evse: Evse) -> Demand:
         state = evse.state

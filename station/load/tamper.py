@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from foundation.change_signal import ChangeSignal
+from foundation.events import Event
 from station.core.model import Fault
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import StorageError
@@ -47,6 +48,8 @@ class TamperAlarm:
         self._clock = clock
         self.alarm = False
         """the station was opened, and this has not been acknowledged"""
+        self.alarm_changed: Event[None] = Event()
+        """published when the alarm is raised or acknowledged"""
         self._stored = False
         """whether the alarm is on disk"""
         self._to_report = False
@@ -112,6 +115,7 @@ class TamperAlarm:
         self.alarm = alarm
         for evse in self._evses:
             evse.report_fault(Fault.TAMPER, alarm)
+        self.alarm_changed.publish(None)
 
     async def _store_alarm(self) -> bool:
         try:

@@ -17,6 +17,7 @@ from station.charging.tokens.authorization_cache import entry_of, place_of
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
 from station.maintenance.firmware.state import FirmwareStatus
+from station.maintenance.monitoring.monitor_store import monitor_from_text, monitoring_event_from_text
 from station.security.security_events import SecurityEventType, event_from_row
 from station.storage import payloads
 from station.storage.database import MIGRATIONS
@@ -136,6 +137,8 @@ _SOURCES: Final = (
     _Source("reservations", "number", "payload", _first(RESERVATIONS.from_text), where="ended IS NULL"),
     _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
     _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
+    _Source("monitors", "id", "monitor", _first(monitor_from_text)),
+    _Source("monitoring_events", "number", "event", _first(monitoring_event_from_text)),
     _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_from_row),
 )
 """all data, except settings"""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from foundation.events import Event
 from station.security.network_profile import NetworkProfile, NetworkProfileRefusal, profile_error
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import StorageError
@@ -102,6 +103,8 @@ class NetworkProfiles:
         self._in_force = _InForce()
         self.active: int | None = None
         """the slot connected or being tried (ActiveNetworkProfile)"""
+        self.changed: Event[None] = Event()
+        """published when the profiles, their order or the active slot may have changed"""
 
     async def load(self, installed: NetworkProfile | None) -> None:
         """Load the stored profiles; if the installation file has another CSMS since, use only its profile `installed`.
@@ -278,6 +281,7 @@ class NetworkProfiles:
                 await self._save(changed)
             except StorageError as error:
                 _log.error("the network profile of the successful connection is not stored: %s", error)
+        self.changed.publish(None)
         return switched
 
     def _apply_order(self, connected: int) -> None:
@@ -302,6 +306,7 @@ class NetworkProfiles:
         for _ in range(self._settings.network_profile_connection_attempts):
             if slot in self._in_force.slots:
                 self.active = slot
+                self.changed.publish(None)
                 yield slot
 
     def _parse(self, text: str) -> tuple[int, ...]:
@@ -364,6 +369,7 @@ class NetworkProfiles:
     async def _save(self, profiles: _StoredProfiles) -> None:
         await save_fact(self._database, _FACT, profiles.to_text())
         self._stored = profiles
+        self.changed.publish(None)
 
     async def _report_change(self, what: str) -> None:
         await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, what)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from foundation.frozen import Frozen
 from station.storage.database import Database, StorageError
 from station.storage.unreadable_rows import RowAddress, select_unreadable
@@ -99,8 +100,24 @@ class SecurityEvents:
         self._clock = clock
         self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_MAX_UNSAVED)
         self._arrived = asyncio.Event()
+        self.waiting = 0
+        """how many critical events are not sent to the CSMS yet"""
+        self.waiting_changed: Event[None] = Event()
         self._settled = 0
         """id of the newest settled event, whether or not that is stored"""
+
+    async def load(self) -> None:
+        """Count the critical events on disk that are not sent yet, at the start.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows("SELECT COUNT(*) FROM security_events WHERE to_tell = 1")
+        self._add_waiting(int(str(rows[0][0])))
+
+    def _add_waiting(self, count: int) -> None:
+        self.waiting = max(0, min(MAX_UNSENT, self.waiting + count))
+        self.waiting_changed.publish(None)
 
     async def report(self, kind: SecurityEventType, info: str = "") -> None:
         """Log an event, and queue it for the CSMS if it is critical (A04.FR.01, A04.FR.02, A04.FR.04).
@@ -111,6 +128,8 @@ class SecurityEvents:
         info = info[:_LONGEST_INFO]
         _log.info("security event %s: %s", kind, info)
         self._unsaved.append((kind, self._clock.now(), info))
+        if kind.critical:
+            self._add_waiting(1)
         await self._save()
         self._arrived.set()
 
@@ -167,6 +186,7 @@ class SecurityEvents:
             StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
         """
         self._settled = event.id
+        self._add_waiting(-1)
         await self._database.unreadable.save()
         await self._database.write(
             "UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?"

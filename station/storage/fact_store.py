@@ -9,6 +9,7 @@ from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from station.storage.database import Database
+    from station.storage.sql import Statement
 
 T = TypeVar("T")
 _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -23,6 +24,11 @@ async def save_fact(database: Database, name: str, value: str) -> None:
         StorageError: the fact is not stored.
     """
     await database.write(_SAVE, (name, value))
+
+
+def fact_statement(kind: str, name: str, value: str) -> Statement:
+    """The statement that stores a fact, for a transaction with others (`Database.write_together`)."""
+    return _SAVE, [(f"{kind}/{name}", value)]
 
 
 _TABLE = "facts"

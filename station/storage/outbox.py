@@ -76,6 +76,9 @@ class Outbox:
         self._handed_out = 0
         """the newest event that may have been sent since the start"""
         self._corrected: dict[str, bool] = {}
+        self.waiting = 0
+        """how many stored events wait for the CSMS, without unreadable ones"""
+        self.waiting_changed = Event[None]()
         self.appended = Event[TransactionEvent]()
         """each event once it is stored"""
         self.times_corrected = Event[CorrectedTransaction]()
@@ -92,6 +95,12 @@ class Outbox:
         with contextlib.suppress(StorageError):  # a full disk must not prevent the start
             await self._database.unreadable.save()
             await self.mark_offline()
+        self._add_waiting(await self.count_waiting())
+
+    def _add_waiting(self, count: int) -> None:
+        """Update the number of waiting events by those that were added, or (negative) have left the queue."""
+        self.waiting = max(0, self.waiting + count)
+        self.waiting_changed.publish(None)
 
     async def _try_unreadable_again(self) -> None:
         """Retry events that were unreadable at an earlier start: this version of the program may read them."""
@@ -129,6 +138,7 @@ class Outbox:
         recorded = replace(event, seq_no=int(str(rows[0][0])))
         self._since_bound += 1
         self._arrived.set()
+        self._add_waiting(1)
         self.appended.publish(recorded)
         return recorded
 
@@ -169,7 +179,9 @@ class Outbox:
         self._since_bound = 0
         if await self.count_waiting() <= max_count:  # also saves the list of unreadable events
             return 0
-        return len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
+        dropped = len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
+        self._add_waiting(-dropped)
+        return dropped
 
     async def wait(self) -> None:
         """Wait until an event has been appended since the last call of `oldest`."""
@@ -205,12 +217,14 @@ class Outbox:
     def _note_settled(self, number: int, *, given_up: bool) -> None:
         self._last_id = number
         self._progress.notify()
+        self._add_waiting(-1)
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def _pass_over(self, number: int) -> None:
         """Skip an unreadable event, which stays in the queue until the next start."""
         self._last_id = number
         self._progress.notify()
+        self._add_waiting(-1)
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
             await self._database.unreadable.save()
 

@@ -41,6 +41,10 @@ class StorageMonitor:
 
     def __init__(self, folder: Path, clock: Clock, free: Callable[[Path], int] = free_bytes) -> None:
         self.space_low = Event[SpaceLow]()
+        self.free_bytes: int | None = None
+        """the free space at the last check; None before the first"""
+        self.checked = Event[None]()
+        """published after each check"""
         self._folder = folder
         self._clock = clock
         self._free = free
@@ -53,8 +57,9 @@ class StorageMonitor:
         """
         published = False
         while True:
-            free = self._free(self._folder)
+            free = self.free_bytes = self._free(self._folder)
             if free < LOW_SPACE_BYTES and not published:
                 self.space_low.publish(SpaceLow(free))
             published = free < (2 * LOW_SPACE_BYTES if published else LOW_SPACE_BYTES)  # hysteresis
+            self.checked.publish(None)
             await self._clock.sleep(_EVERY_S)

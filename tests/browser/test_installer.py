@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, FilePayload, expect
 
 from metering.reading import Phases
@@ -150,6 +151,56 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
         assert any("a meter that limps" in line for line in told["log"])
         assert told["ocpp_frames"][0]["text"].startswith("[2,")
         assert PASSWORD not in text
+
+
+async def test_an_installer_sees_monitors_and_events_as_they_occur(browser: Browser, tmp_path: Path) -> None:
+    """Those of the CSMS and of the station; an event needs no reload."""
+    power = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Power"}}
+    wanted = {**power, "type": "UpperThreshold", "value": 7000, "severity": 4}
+    async with walking(tmp_path) as walk, visiting(browser, walk) as installer:
+        await walk.accepted()
+        await walk.csms.call("SetVariableMonitoring", {"setMonitoringData": [wanted]})
+        await installer.sign_in(Role.INSTALLER, to="/installer#monitoring")
+        await installer.reads("No event since the station started.")
+        monitors = installer.page.locator("#monitoring-monitors")
+        await expect(monitors).to_contain_text("EVSE[1].Power")
+        await expect(monitors).to_contain_text("above 7,000")
+        await expect(monitors).to_contain_text("PowerContactor[1].Count")
+        await expect(monitors).to_contain_text("station, fixed")
+        events = installer.page.locator("#monitoring-events")
+        await walk.plug(max_current_a=16)
+        await walk.present()
+        await walk.charging()
+        await walk.advance(5)
+        await expect(events).to_contain_text("EVSE[1].Power = 11040.0")
+        await expect(events).to_contain_text("severity 4")
+        walk.board.raise_fault(Fault.GROUND_FAULT)
+        await walk.advance(2)
+        await expect(events).to_contain_text("RCD[1].Tripped = true")
+        await expect(events).to_contain_text("ground-fault")
+        await expect(events).to_contain_text("back to normal")  # the power
+        await expect(installer.page.get_by_text("No event since the station started.")).to_be_hidden()
+        await installer.audit()
+        await installer.picture("installer-monitoring")
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("fr-FR", "Variables surveillées"),
+        ("de-DE", "Letzte Ereignisse"),
+        ("nl-NL", "Bewaakte variabelen"),
+    ],
+)
+async def test_monitors_are_listed_in_the_language_of_the_browser(
+    browser: Browser, tmp_path: Path, locale: str, text: str
+) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk, locale=locale, local=True) as installer:
+        await walk.accepted()
+        await installer.go("/installer#monitoring")
+        await installer.reads(text)
+        await expect(installer.page.locator("#monitoring-monitors tr").first).to_be_visible()
+        await installer.audit()
 
 
 async def test_service_brings_new_firmware_and_a_wrong_signature_is_said(browser: Browser, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ async def _tidy(bench: Bench) -> None:
             await bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": place})
     await bench.call("ChangeAvailability", {"operationalStatus": "Operative"})
     await bench.call("ClearCache", {})
+    await bench.call("SetMonitoringBase", {"monitoringBase": "FactoryDefault"})
+    await bench.call("SetMonitoringLevel", {"severity": 9})
     await bench.settle()
     await bench.learn_points()
     if not setup.accept_at_boot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance import states
+from tests.conformance.authorization import charges
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case
 from tests.conformance.frames import Payload
@@ -266,3 +267,21 @@ async def test_tc_g_21_cs(bench: Bench) -> None:
     before = bench.csms.connection
     await states.booting(bench)
     await states.has_booted(bench, after=before, statuses="Unavailable")
+
+
+@case("", "")
+async def test_tc_g_20_cs(bench: Bench) -> None:
+    """Connector status Notification - Lock Failure"""
+    await states.ev_connected_pre_session(bench)
+    await bench.station.post("/api/sim/lock", {"evse": 1, "failure": True})  # the plug is not in far enough to lock
+    await states.authorized(bench)
+    told = await bench.expect("NotifyEvent", within_s=60.0)
+    event = told["eventData"][0]
+    assert event["trigger"] == "Delta", told
+    assert event["component"]["name"] == "ConnectorPlugRetentionLock", told
+    assert event["variable"]["name"] == "Problem", told
+    assert event["actualValue"] == "true", told
+    await bench.advance(60.0)
+    for frame in bench.take("TransactionEvent"):
+        assert frame.payload["transactionInfo"].get("chargingState") != "Charging", frame
+    assert not await charges(bench)

@@ -1,10 +1,10 @@
-"""Block K beside the certification profiles: limits of others than the CSMS (K11–K13, TC_K_52_CS), and TC_K_15_CS."""
+"""Block K beside the certification profiles: limits of others than the CSMS (K11 to K13), and no smart charging."""
 
 from __future__ import annotations
 
 from tests.conformance import states
 from tests.conformance.bench import Bench
-from tests.conformance.cases import setup
+from tests.conformance.cases import case, setup
 from tests.conformance.charging_profiles import composite, profile, reported
 from tests.conformance.frames import Payload
 
@@ -16,16 +16,27 @@ def _is_rate(event: Payload) -> bool:
     return event["triggerReason"] == "ChargingRateChanged"
 
 
+@case("", "")
 @setup(variables={"SmartChargingCtrlr.Enabled": "false"})
-async def test_a_profile_is_not_supported_where_smart_charging_is_not(bench: Bench) -> None:
-    """K01.FR.29, as TC_K_15_CS."""
+async def test_tc_k_15_cs(bench: Bench) -> None:
+    """Set Charging Profile - Not Supported"""
     answer = await bench.ask("SetChargingProfile", {"evseId": 1, "chargingProfile": profile("A", start=bench.iso())})
     assert answer.kind == 4, answer
-    assert answer.payload["code"] in {"NotSupported", "NotImplemented"}, answer
+    assert answer.payload["code"] == "NotSupported", answer
+
+
+@case("", "")
+async def test_tc_k_52_cs(bench: Bench) -> None:
+    """Set External Charging Limit (not on a transaction) - ChargingStationExternalConstraints in report"""
+    await bench.station.put(_OPERATOR, {"current_a": 11.0})
+    await bench.expect("NotifyChargingLimit")
+    reports = await reported(bench, 52, chargingProfilePurpose=_EXTERNAL)  # accepted, and of this request
+    profiles = [one for report in reports for one in report["chargingProfile"]]
+    assert {one["chargingProfilePurpose"] for one in profiles} == {_EXTERNAL}, reports
 
 
 async def test_a_limit_from_outside_is_reported_as_an_external_constraint(bench: Bench) -> None:
-    """K12.FR.02, K12.FR.04, K12.FR.05, as TC_K_52_CS; the CSMS cannot clear it (K10.FR.08, K10.FR.09)."""
+    """K12.FR.02, K12.FR.04, K12.FR.05; the CSMS cannot clear it (K10.FR.08, K10.FR.09)."""
     await states.set_charging_profile(bench, profile("A", (0, 20.0), start=bench.iso()))
     await bench.station.put(_OPERATOR, {"current_a": 11.0})
     told = await bench.expect("NotifyChargingLimit")

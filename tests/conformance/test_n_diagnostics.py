@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.conformance import states
 from tests.conformance.bench import DEVIATION_S, VALID_TOKEN, Bench
 from tests.conformance.cases import case
@@ -94,6 +96,20 @@ async def test_tc_n_36_cs(bench: Bench) -> None:
         assert [len(content) > 0 for content in server.files.values()] == [True]
 
 
+@case("", "")
+@pytest.mark.parametrize("kind", ["DiagnosticsLog", "SecurityLog"])
+async def test_tc_n_34_cs(bench: Bench, kind: str) -> None:
+    """Retrieve Log Information - Rejected"""
+    async with serving() as server:
+        request = _get_log(f"{server.url}/logs/", kind=kind, request_id=34)
+        # No log information: of the year before the station began.
+        request["log"] |= {"oldestTimestamp": "2001-01-01T00:00:00Z", "latestTimestamp": "2001-12-31T00:00:00Z"}
+        answer = await bench.call("GetLog", request)
+        assert answer["status"] == "Rejected", answer
+        await bench.silence("LogStatusNotification", for_s=5.0)
+        assert server.requests == []
+
+
 # Customer information
 
 
@@ -169,6 +185,27 @@ async def test_tc_n_31_cs(bench: Bench) -> None:
     parts = await _ask(bench, report=True, clear=True, idToken=VALID_TOKEN)
     assert parts == await _of_a_stranger(bench, clear=True)
     await bench.silence("NotifyCustomerInformation", for_s=5.0)
+
+
+async def _invalid(bench: Bench, *, clear: bool) -> None:
+    """CustomerInformation that names no customer, or two: Invalid, and nothing is reported (N09.FR.09, N10.FR.01)."""
+    for customer in ({}, {"idToken": VALID_TOKEN, "customerIdentifier": _CUSTOMER}):
+        request: Payload = {"requestId": 29, "report": True, "clear": clear, **customer}
+        answer = await bench.call("CustomerInformation", request)
+        assert answer["status"] == "Invalid", answer
+    await bench.silence("NotifyCustomerInformation", for_s=5.0)
+
+
+@case("", "")
+async def test_tc_n_29_cs(bench: Bench) -> None:
+    """Get Customer Information - Not Accepted"""
+    await _invalid(bench, clear=False)
+
+
+@case("", "")
+async def test_tc_n_33_cs(bench: Bench) -> None:
+    """Clear Customer Information - Invalid"""
+    await _invalid(bench, clear=True)
 
 
 @case("Core", "M")

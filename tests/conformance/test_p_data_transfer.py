@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case
+from tests.conformance.charging_profiles import DURATION_S, UNITS, profile, reported, set_profile
 from tests.conformance.frames import Payload
 
 
@@ -37,3 +38,16 @@ async def test_tc_p_03_cs(bench: Bench) -> None:
     assert result["attributeStatus"] == "Accepted", result
     assert result.get("attributeType", "Actual") == "Actual", result
     assert result["attributeValue"] == "200", result
+
+
+@UNITS
+@case("", "")
+async def test_tc_p_04_cs(bench: Bench, unit: str) -> None:
+    """Able to receive customData - ChargingProfile"""
+    custom: Payload = {"vendorId": "org.openchargealliance.octt", "anything": {"snake_case": [1, None, "camelCase"]}}
+    sent = profile(unit, start=bench.iso(), duration=DURATION_S, customData=custom)
+    for period in sent["chargingSchedule"][0]["chargingSchedulePeriod"]:
+        period["customData"] = custom
+    assert await set_profile(bench, sent) == "Accepted"
+    (report,) = await reported(bench, 4, chargingProfileId=[sent["id"]])  # it is there, whatever became of the data
+    assert [one["id"] for one in report["chargingProfile"]] == [sent["id"]], report

@@ -40,6 +40,7 @@ from station.interfaces.mqtt import mqtt
 from station.interfaces.mqtt.home_assistant import DiscoveryDevice, discovery_message, discovery_topic
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.maintenance.logs.upload import UploadStatus
+from station.maintenance.monitoring.monitor import Monitor, MonitoringEvent
 from station.security.security_events import SecurityEventType
 from tests import project
 from tests.command_line import invoke
@@ -94,6 +95,8 @@ STORED_JSON: Final[Mapping[str, object]] = {
     "local_list.info": IdTokenInfo,
     "transactions.prices, facts prices/*": PriceList,
     "transactions.bill": Bill,
+    "monitors.monitor": Monitor,
+    "monitoring_events.event": MonitoringEvent,
 }
 STORED_WORDS: Final[tuple[type[Enum], ...]] = (
     JournalEvent,
@@ -373,6 +376,10 @@ async def api_answers() -> Lines:
     return sorted(lines)
 
 
+_UNPACKED = {"light": "as `light` of /api/status", "device-event": "as one of /api/device-events"}
+"""the fields of events that are published as a whole"""
+
+
 def feed() -> Lines:
     """The events of the stream at /api/events and their fields, as they are published."""
     lines: set[str] = set()
@@ -382,9 +389,8 @@ def feed() -> Lines:
             continue
         if not isinstance(node.args[0].value, str):  # an `Event` between parts of the station, which has no name
             continue
-        lines.add(
-            f"{node.args[0].value}: {', '.join(str(one.arg or 'as `light` of /api/status') for one in node.keywords)}"
-        )
+        kind = node.args[0].value
+        lines.add(f"{kind}: {', '.join(one.arg or _UNPACKED[kind] for one in node.keywords)}")
     return sorted(lines)
 
 

@@ -138,6 +138,7 @@ class Story:
         await self._trust()
         await self._owner()
         await self._operator()
+        await self._monitors()
         await self._billed_charge()
         await self._wrong_clock()
         await self._not_answered()
@@ -304,6 +305,19 @@ class Story:
             expires_at = (now + timedelta(seconds=for_s)).isoformat()
             wanted = {"id": number, "expiryDateTime": expires_at, "idToken": token(card), "evseId": evse_id}
             assert (await self.walk.csms.call("ReserveNow", wanted))["status"] == "Accepted"
+
+    async def _monitors(self) -> None:
+        """Monitors of the CSMS and a preconfigured one that it has cleared; a base and a level."""
+        csms = self.walk.csms
+        await csms.call("SetMonitoringBase", {"monitoringBase": "All"})
+        await csms.call("SetMonitoringLevel", {"severity": 7})
+        place = {"component": {"name": "EVSE", "evse": {"id": 1}}, "severity": 4}
+        power = {**place, "variable": {"name": "Power"}, "type": "UpperThreshold", "value": 1_000.0}
+        state = {**place, "variable": {"name": "AvailabilityState"}, "type": "Delta", "value": 1, "transaction": True}
+        answer = await csms.call("SetVariableMonitoring", {"setMonitoringData": [power, state]})
+        assert {one["status"] for one in answer["setMonitoringResult"]} == {"Accepted"}, answer
+        answer = await csms.call("ClearVariableMonitoring", {"id": [102]})
+        assert answer["clearMonitoringResult"][0]["status"] == "Accepted", answer
 
     async def _offline(self) -> None:
         """No CSMS any more: an open transaction, an end that waits for its meter, an alarm."""

@@ -15,6 +15,7 @@ import aiomqtt
 import pytest
 
 from energy.grid import GridSample, MeterTariff
+from station.core.model import Fault
 from station.load.smart_charging_settings import SmartChargingSettings
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
@@ -394,3 +395,20 @@ async def test_a_plus_in_the_identity_is_told_as_a_topic_can_hold_it(tmp_path: P
             hearing = asyncio.create_task(anext(client.messages))
             await until(walk, hearing.done)
             assert (await hearing).payload == b"true"
+
+
+async def test_events_of_monitors_and_faults_are_published_once(tmp_path: Path) -> None:
+    """They are of the moment: not kept by the broker."""
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await walk.accepted()
+        await until(walk, lambda: peer.heard["online"] == "true")
+        walk.board.raise_fault(Fault.GROUND_FAULT)
+        await until(walk, lambda: "device-event" in peer.heard)
+        told = json.loads(peer.heard["device-event"])
+        assert (told["component"], told["evse"], told["variable"], told["value"]) == ("RCD", 1, "Tripped", "true")
+        assert told["notification_type"] == "HardWiredNotification"
+        async with peering(port) as late:
+            await until(walk, lambda: "online" in late.heard)
+            assert "device-event" not in late.heard

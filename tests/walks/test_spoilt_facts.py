@@ -32,6 +32,7 @@ SAID = {
     "contactor": "stored contactor count cannot be read",
     "external-limit": "limit of SO cannot be read",
     "meter": "EVSE 1: the stored data of its meter cannot be read",
+    "monitoring": "facts monitoring/event-ids",
     "network": "network profiles cannot be read",
     "prices": "price list cannot be read",
     "priority": "the stored priority of EVSE 1 cannot be read",

@@ -86,6 +86,10 @@ class TimeQualityMonitor:
         self._ignored_csms = False
         self.corrected = Event[ClockCorrection]()
         """published at each correction of the clock"""
+        self.offset: timedelta | None = None
+        """what the clock lacked to the time of its source when that was last compared; None: never compared"""
+        self.compared = Event[None]()
+        """published after each comparison of the clock with a source"""
 
     @property
     def quality(self) -> TimeQuality:
@@ -122,6 +126,7 @@ class TimeQualityMonitor:
         status = TimeStatus.SYNCHRONIZED if source is TimeSource.NTP else TimeStatus.INFORMATIVE
         if source is TimeSource.NTP or correction or before.status is not TimeStatus.SYNCHRONIZED:
             self._quality = TimeQuality(status, source)
+        self._note_offset(correction)
         if correction:
             self.corrected.publish(ClockCorrection(correction, before))
 
@@ -130,6 +135,7 @@ class TimeQualityMonitor:
 
         `difference`: time of the CSMS less the station's.
         """
+        self._note_offset(difference)
         if not self._clock.synchronizable and not self._ignored_csms:
             self._ignored_csms = True
             _log.info(
@@ -137,6 +143,10 @@ class TimeQualityMonitor:
                 " (simulation.follow_csms_time = true would apply it)",
                 difference.total_seconds(),
             )
+
+    def _note_offset(self, offset: timedelta) -> None:
+        self.offset = offset
+        self.compared.publish(None)
 
     @property
     def follows_csms(self) -> bool:

@@ -21,7 +21,7 @@ _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 _FOR_OWNERS: Final = frozenset({"unreadable_rows"})
 _EVSE_FOR_OWNERS: Final = frozenset({"reservation"})
 """fields of EVSE status that name another person than the one who charges"""
-_MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
+_MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER, "device-event": Role.INSTALLER}
 """least role for event types with restricted access; OCPP frames contain cards and customers"""
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.configuration.station_tables import StationConfig
     from station.core.csms import CsmsLink
+    from station.maintenance.monitoring.event_counts import EventCount
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -37,6 +38,12 @@ class RunningStation(Frozen):
     """None without a CSMS"""
     waiting: int
     """number of transaction events that the CSMS has not received"""
+    device_events: Sequence[EventCount]
+    """how many events monitors and faults have triggered"""
+    device_events_waiting: int
+    """how many of them wait for the CSMS"""
+    device_events_dropped: int
+    """how many of them were dropped, because too many waited"""
 
 
 def prometheus_text(who: StationConfig, running: RunningStation | None) -> bytes:
@@ -79,7 +86,27 @@ class _StationCollector(Collector):
             )
             _add_phases(grid, [], sample.currents_a)
             yield grid
+        yield from _device_events(running)
         yield from _evses(running.evses)
+
+
+def _device_events(running: RunningStation) -> Iterator[Metric]:
+    events = CounterMetricFamily(
+        "borne_device_events", "Events of monitors and faults since the start.", labels=["component", "variable"]
+    )
+    for one in running.device_events:
+        events.add_metric([one.component, one.variable], float(one.count))
+    yield events
+    yield _gauge(
+        "borne_device_events_waiting",
+        "Events of monitors waiting for delivery to the CSMS.",
+        float(running.device_events_waiting),
+    )
+    yield CounterMetricFamily(
+        "borne_device_events_dropped",
+        "Events of monitors dropped because too many waited.",
+        value=float(running.device_events_dropped),
+    )
 
 
 def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:

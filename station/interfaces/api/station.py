@@ -40,6 +40,7 @@ from station.interfaces.status_report import Status, StatusSource
 from station.load.load_management import LoadManagement
 from station.load.tamper import TamperAlarm
 from station.maintenance.firmware.firmware import FirmwareUpdates
+from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 from station.security.access.accounts import Role
 from station.security.security_events import SecurityEvent, SecurityEvents
 from station.storage.outbox import Outbox
@@ -129,14 +130,31 @@ async def read_metrics(
     load: Annotated[LoadManagement | None, part_if_running(LoadManagement)],
     outbox: Annotated[Outbox | None, part_if_running(Outbox)],
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
+    monitoring: Annotated[VariableMonitoring | None, part_if_running(VariableMonitoring)],
 ) -> Response:
     """Returns the metrics in the text format of Prometheus, without personal data; two while the station is off."""
     from station.interfaces.api import metrics  # loads a library that only few installations use
 
     running = None
-    if firmware is not None and station is not None and load is not None and outbox is not None:
-        waiting, evses, grid = await outbox.count_waiting(), list(station.evses.values()), load.controller
-        running = metrics.RunningStation(firmware.version, evses, grid.last_sample, grid.sample_age_s, link, waiting)
+    if (
+        firmware is not None
+        and station is not None
+        and load is not None
+        and outbox is not None
+        and monitoring is not None
+    ):
+        grid = load.controller
+        running = metrics.RunningStation(
+            firmware_version=firmware.version,
+            evses=list(station.evses.values()),
+            grid_sample=grid.last_sample,
+            grid_sample_age_s=grid.sample_age_s,
+            link=link,
+            waiting=await outbox.count_waiting(),
+            device_events=monitoring.detection.counts.counts(),
+            device_events_waiting=len(monitoring.queue),
+            device_events_dropped=monitoring.queue.dropped,
+        )
     return Response(metrics.prometheus_text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
 
 

@@ -14,6 +14,8 @@ Topics below `{topic}/{identity}/`, where `%2B` replaces a `+` in the identity, 
 - `limit/{operator|user}` (retained): the limit that applies, or null;
 - `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last command was rejected; empty if
   it was accepted;
+- `device-event`: each event of a monitor or fault, as in `GET /api/device-events`; those that occur while the broker is
+  away are not published;
 - `error` (retained): why a command on an unknown topic was rejected.
 
 A retained command is ignored: the broker would send it again at each connection, when it is outdated.
@@ -26,11 +28,13 @@ import contextlib
 import json
 import logging
 import ssl
+from collections import deque
 from typing import TYPE_CHECKING
 
 from aiomqtt import Client, MqttError, Will
 
 from energy.limit import limit_to_json
+from station.interfaces.monitoring_report import event_to_json
 from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
 from station.interfaces.status_light import light_to_json as told_light
 from station.load.shared_limits import LimitSetter, parse_limit_request
@@ -41,12 +45,14 @@ if TYPE_CHECKING:
 
     from energy.limit import Limit
     from foundation.clock import Clock
+    from foundation.events import Event
     from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
     from station.interfaces.mqtt.home_assistant import DiscoveryDevice
     from station.interfaces.status_light import StatusLight
     from station.load.load_management import LoadManagement
     from station.load.shared_limits import SharedLimits
+    from station.maintenance.monitoring.monitor import MonitoringEvent
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +60,8 @@ _PUBLISH_EVERY_S = 10.0
 """interval of slowly changing values; decisions are published at once"""
 _LEAVE_S = 1.0
 """timeout of the last message, so that a slow broker does not delay the stop of the station"""
+_MAX_WAITING_EVENTS = 200
+"""device events that wait for the broker"""
 _LONGEST_COMMAND = 1000
 _LONGEST_TOPIC = 100
 _LONGEST_STATE = 255
@@ -71,6 +79,7 @@ class MqttBridge:
         load: LoadManagement,
         limits: SharedLimits,
         light: StatusLight,
+        device_events: Event[MonitoringEvent],
         clock: Clock,
     ) -> None:
         self._config = config
@@ -78,6 +87,7 @@ class MqttBridge:
         self._load = load
         self._limits = limits
         self._light = light
+        self._device_events = device_events
         self._clock = clock
         self._shown = shown
         self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
@@ -126,6 +136,7 @@ class MqttBridge:
             group.create_task(self._receive_commands(client), name="mqtt-orders")
             group.create_task(self._publish_reasons(client), name="mqtt-reasons")
             group.create_task(self._follow_decisions(), name="mqtt-decisions")
+            group.create_task(self._publish_device_events(client), name="mqtt-device-events")
             for evse in self._evses.values():
                 group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
 
@@ -227,6 +238,24 @@ class MqttBridge:
             seen = decided.count
             self._publish_now.set()
             await decided.wait(seen)
+
+    async def _publish_device_events(self, client: Client) -> None:
+        """Publish each event from now on; of a burst that the broker is too slow for, the newest ones."""
+        waiting: deque[MonitoringEvent] = deque(maxlen=_MAX_WAITING_EVENTS)
+        arrived = asyncio.Event()
+
+        def note(event: MonitoringEvent) -> None:
+            waiting.append(event)
+            arrived.set()
+
+        with contextlib.ExitStack() as subscription:
+            subscription.callback(self._device_events.subscribe(note))
+            while True:
+                await arrived.wait()
+                arrived.clear()
+                while waiting:
+                    text = json.dumps(event_to_json(waiting.popleft()))
+                    await client.publish(f"{self._root}/device-event", text, qos=1)
 
     async def _publish_reasons(self, client: Client) -> None:
         load = self._load

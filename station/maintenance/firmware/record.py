@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
+from foundation.events import Event
 from foundation.frozen import Frozen
 from station.maintenance.firmware.state import END_STATUSES, FirmwareStatus, FirmwareUpdate, UpdateOrder
 from station.security.file_transfer.location import FileLocation
@@ -66,6 +67,8 @@ class FirmwareRecord:
         self._told = ChangeSignal()
         self.update: FirmwareUpdate | None = None
         """the newest update, finished or not"""
+        self.update_changed: Event[None] = Event()
+        """published when an update is ordered, and when it reaches another status"""
         self.last_sent: EnteredStatus | None = None
         """the status last sent to the CSMS (L01.FR.25, L01.FR.26)"""
 
@@ -110,6 +113,7 @@ class FirmwareRecord:
             "INSERT INTO firmware_updates (payload) VALUES (?)", (ORDERS.to_text(order),)
         )
         self.update = FirmwareUpdate(identity, order)
+        self.update_changed.publish(None)
         await self._forget_older(identity)
         return self.update
 
@@ -133,6 +137,7 @@ class FirmwareRecord:
             await self._forget_access(entered)
         if self.update is not None and self.update.id == update.id:
             self.update = entered
+            self.update_changed.publish(None)
         self._arrived.set()
         return entered
 

@@ -7,12 +7,14 @@ in threads, since disk access and signatures are slow.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from foundation.events import Event
 from station.security.certificates.certificate_checks import (
     CertificateHash,
     InvalidCertificateError,
@@ -91,11 +93,16 @@ class CertificateStore:
         self._turn = asyncio.Lock()
         self._relied_on = ""
         """PEM of the roots with which the CSMS was last reached"""
+        self.known_expiry: datetime | None = None
+        """when the station certificate expires, as last read from the disk; None: there is none"""
+        self.expiry_checked: Event[None] = Event()
+        """published when the expiry was read: at the start, after changes of certificates, and at checks for renewal"""
 
     async def load(self) -> None:
         """Load the certificates, and import the files configured in the installation file; errors are only logged."""
         if self._folder.exists() or self._seed != ConfiguredFiles():
             await self._do(self._load)
+            await self._check_expiry()
 
     # For TLS
 
@@ -131,6 +138,7 @@ class CertificateStore:
         except OSError as error:
             _log.error("replaced certificates could not be deleted: %s", error)
             return
+        await self._check_expiry()
         if discarded:  # A02.FR.29
             _log.warning("the CSMS accepted only the old station certificate; the renewed one is deleted")
             await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
@@ -152,11 +160,13 @@ class CertificateStore:
         With AdditionalRootCertificateCheck a CSMS root must be signed by the present one, which becomes the fallback.
         """
         try:
-            return await self._do(lambda: self._install(use, pem))
+            refusal = await self._do(lambda: self._install(use, pem))
         except InvalidCertificateError as error:  # M05.FR.07
             return CertificateRefusal(CertificateRefusalReason.INVALID, str(error))
         except OSError as error:  # M05.FR.03
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
+        await self._check_expiry()
+        return refusal
 
     async def installed_roots(self, uses: Collection[CertificateUse]) -> list[InstalledRoot]:
         """The installed root certificates of these uses with their hashes; without those whose issuer is unknown."""
@@ -176,9 +186,11 @@ class CertificateStore:
                 the last usable one is then not deleted (M04.FR.03).
         """
         try:
-            return await self._do(lambda: self._delete(named, link_needs_root))
+            refusal = await self._do(lambda: self._delete(named, link_needs_root))
         except OSError as error:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
+        await self._check_expiry()
+        return refusal
 
     def trusted_roots(self, use: CertificateUse) -> list[Certificate]:
         """The trusted root certificates for this use, including a fallback; from memory."""
@@ -203,7 +215,18 @@ class CertificateStore:
             chain = self._station.chain()
             return chain[0].not_valid_after_utc if chain else None
 
-        return await self._do(expiry) if self._station.file is not None else None
+        self.known_expiry = await self._do(expiry) if self._station.file is not None else None
+        self.expiry_checked.publish(None)
+        return self.known_expiry
+
+    @property
+    def days_left(self) -> int | None:
+        """Whole days until the station certificate expires, negative once it has; None: there is none."""
+        return (self.known_expiry - self._clock.now()).days if self.known_expiry is not None else None
+
+    async def _check_expiry(self) -> None:
+        with contextlib.suppress(OSError):  # it is read again at the next check for renewal
+            await self.station_certificate_expires()
 
     async def renewal_due(self) -> bool:
         """Return whether the station certificate expires within 30 days or has expired (A03.FR.02); False: none."""
@@ -243,6 +266,7 @@ class CertificateStore:
             return CertificateRefusal(CertificateRefusalReason.INVALID, str(error))
         except OSError as error:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
+        await self._check_expiry()
         return None
 
     # For installers and test benches, without checks
@@ -265,6 +289,7 @@ class CertificateStore:
                 self._roots.save(use, parse_single(pem))
 
         await self._do(put)
+        await self._check_expiry()
 
     async def remove_unchecked(self, use: CertificateUse | None, pem: str | None = None) -> int:
         """Delete one root (`pem`), all roots of a use (no `pem`), or with use None the station certificate and key.
@@ -287,7 +312,9 @@ class CertificateStore:
                 self._roots.delete(root)
             return len(roots)
 
-        return await self._do(remove)
+        removed = await self._do(remove)
+        await self._check_expiry()
+        return removed
 
     async def all_pem(self) -> list[tuple[str, bool, str]]:
         """All installed certificates, as (certificate type, whether it is a fallback, PEM without key or chain)."""

@@ -366,7 +366,10 @@ async def test_a_value_that_is_not_stored_is_no_change(block: Provisioning, mode
     assert changes == []
 
 
-async def test_what_nobody_may_read_is_never_published(block: Provisioning, model: DeviceModel, shelf: Shelf) -> None:
+async def test_what_nobody_may_read_is_published_without_its_value(
+    block: Provisioning, model: DeviceModel, shelf: Shelf
+) -> None:
+    """N07.FR.10"""
     changes = watched(model)
     await put(block, item("Secret", attributeValue="new"))
     assert shelf.values["Secret"] == "new"
@@ -374,7 +377,7 @@ async def test_what_nobody_may_read_is_never_published(block: Provisioning, mode
     model.sample(model)
     shelf.values["Secret"] = "newest"
     model.sample(model)
-    assert changes == []
+    assert changes == [("Secret", "", "")]
 
 
 def test_an_overridden_value_is_published_and_so_is_its_end(model: DeviceModel) -> None:
@@ -409,14 +412,23 @@ def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
     )
     model = DeviceModel([level])
     changes = watched(model)
+    values["Level"] = "4"
     moved.publish(None)
+    assert changes == [], "nobody observes it"
+    model.observe(level)
     values["Level"] = "6"
     moved.publish(None)
-    assert changes == [("Level", "5", "6")]
-    model.add(replace(level, read=lambda: "7"))  # the one in its place is observed, the former is not any more
+    assert changes == [("Level", "4", "6")]
+    changes.clear()
+    other = replace(level, read=lambda: "7")
+    model.add(other)  # the one in its place is observed, the former is not any more
     values["Level"] = "8"
     moved.publish(None)
-    assert changes == [("Level", "5", "6"), ("Level", "6", "7")]
+    assert changes == [("Level", "6", "7")]
+    model.end_observation(other)
+    model.add(level)
+    moved.publish(None)
+    assert changes == [("Level", "6", "7")]
 
 
 def test_only_values_of_live_parts_are_sampled(model: DeviceModel) -> None:
@@ -433,14 +445,15 @@ async def test_a_setting_is_observed_whoever_changes_it() -> None:
     model = DeviceModel(setting_variables(station.groups, station.clock, SystemClock(), signs=False, sockets=True))
     changes = watched(model)
     name = "EVConnectionTimeOut"
+    variable = model.find(Component("TxCtrlr"), name)
+    assert not isinstance(variable, VariableNotFound)
+    model.observe(variable)
     await settings.change(TransactionSettings.ev_connection_timeout_s, "30")
     settings.override(TransactionSettings.ev_connection_timeout_s, 40)
     settings.override(TransactionSettings.ev_connection_timeout_s, 40)
     settings.restore(TransactionSettings.ev_connection_timeout_s)
     assert changes == [(name, "120", "30"), (name, "30", "40"), (name, "40", "30")]
     changes.clear()
-    variable = model.find(Component("TxCtrlr"), name)
-    assert not isinstance(variable, VariableNotFound)
     assert not variable.is_sampled
     await model.write(variable, "50")  # once, although the setting and the model both notice it
     assert changes == [(name, "30", "50")]

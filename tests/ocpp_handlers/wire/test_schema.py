@@ -458,3 +458,28 @@ def test_what_an_answer_lacks_it_lacks_still(schemas: Schemas, payload: object) 
 @given(payload=st.fixed_dictionaries({}, optional={"idTokenInfo": JSON, "customData": JSON}) | JSON)
 def test_whatever_an_answer_is_it_can_be_relieved(schemas: Schemas, payload: object) -> None:
     schemas.remove_unknown_fields("Authorize", payload)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "more", "expected"),
+    [
+        (["Available", "Broken"], {}, True),
+        (["Broken"], {}, True),
+        (["Available"], {}, False),
+        ([7], {}, False),
+        ("Broken", {}, False),
+        (["Broken"], {"colour": "red"}, False),
+        (["Broken", "Available", "Enabled", "Problem", "Active"], {}, False),
+        (["\ud800"], {}, False),
+        (["Broken"] * 2_001, {}, False),
+    ],
+)
+def test_only_unknown_values_are_told_from_other_faults(
+    schemas: Schemas, criteria: object, more: dict[str, str], expected: bool
+) -> None:
+    payload = {"requestId": 1, "componentCriteria": criteria, **more}
+    assert schemas.has_only_unknown_values("GetReport", payload, "componentCriteria") is expected
+
+
+def test_unknown_values_of_another_field_are_not_excused(schemas: Schemas) -> None:
+    assert not schemas.has_only_unknown_values("GetBaseReport", {"requestId": 1, "reportBase": "All"}, "requestId")

@@ -9,6 +9,8 @@ const PARTS = {
   load_management: "/api/load-management",
   commissioning: "/api/commissioning/steps",
   device_model: "/api/variables",
+  monitors: "/api/monitors",
+  device_events: "/api/device-events",
   charging_profiles: "/api/profiles",
   certificates: "/api/certificates",
   security_events: "/api/security-events?most=200",

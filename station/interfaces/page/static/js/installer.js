@@ -6,11 +6,20 @@ import { openLive } from "./io.js";
 import { openLog } from "./log.js";
 import { openMeter } from "./meter-frames.js";
 import { openModel } from "./model.js";
+import { openMonitoring } from "./monitoring.js";
 import { openOcpp } from "./ocpp-frames.js";
 import { tabs } from "./tabs.js";
 import { openUnreadable } from "./unreadable.js";
 
-const panels = { live: openLive, meter: openMeter, ocpp: openOcpp, model: openModel, log: openLog, access: openAccess };
+const panels = {
+  live: openLive,
+  meter: openMeter,
+  ocpp: openOcpp,
+  model: openModel,
+  monitoring: openMonitoring,
+  log: openLog,
+  access: openAccess,
+};
 
 openFirmware();
 openUnreadable();

@@ -14,7 +14,8 @@ export async function openModel() {
 
 find("#model-filter").addEventListener("input", draw);
 
-function nameOf(row) {
+/** A variable by its component, with EVSE and connector, and its instances. */
+export function nameOf(row) {
   const place = row.evse === null ? "" : `[${row.evse}${row.connector === null ? "" : `.${row.connector}`}]`;
   const component = row.component_instance === null ? row.component : `${row.component} ${row.component_instance}`;
   const variable = row.instance === null ? row.variable : `${row.variable} ${row.instance}`;

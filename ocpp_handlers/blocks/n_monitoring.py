@@ -1,0 +1,364 @@
+"""Block N: sets, clears and reports monitors, and sends their events (N02 to N08)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from foundation.supervision import FollowUp
+from ocpp_handlers.translate import translate
+from ocpp_handlers.translate.message_size import check_size
+from ocpp_handlers.translate.pending_reports import PendingReports
+from ocpp_handlers.translate.variable_address import (
+    address_from_wire,
+    component_to_wire,
+    matches_item,
+    variable_to_wire,
+)
+from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError, UnknownValueResponse
+from station.core.csms import NoAnswerError
+from station.maintenance.monitoring.monitor import PERIODIC, THRESHOLDS, Monitor, MonitoringBase, MonitorType
+from station.maintenance.monitoring.monitor_request import MonitorRequest, SetMonitorResult, SetMonitorStatus
+from station.storage.database import StorageError
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+    from ocpp_handlers.connection.link import Link
+    from ocpp_handlers.connection.link_settings import CsmsLinkSettings
+    from ocpp_handlers.variables.request_settings import VariableRequestSettings
+    from ocpp_handlers.wire import messages as m
+    from station.maintenance.monitoring.event_queue import EventQueue, WaitingEvent
+    from station.maintenance.monitoring.monitor import MonitoringEvent
+    from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
+
+_log = logging.getLogger(__name__)
+
+_REPORTED_AT_ONCE: Final = 100
+"""monitors in one NotifyMonitoringReportRequest, or all of one variable if these are more"""
+MAX_AT_ONCE: Final = 4
+"""pending reports; a further request is Rejected"""
+_BURST_S: Final = 0.2
+"""events that follow each other within this time are sent in one NotifyEventRequest"""
+_MAX_EVENTS: Final = 50
+_MAX_BYTES: Final = 32_768
+"""of one NotifyEventRequest, about"""
+_LONGEST_RETRY_S: Final = 600.0
+_TYPES: Final = {
+    "ThresholdMonitoring": THRESHOLDS,
+    "DeltaMonitoring": frozenset({MonitorType.DELTA}),
+    "PeriodicMonitoring": PERIODIC,
+}
+"""the types of monitors of each criterion (N02.FR.12 to N02.FR.14)"""
+_NOT_ENABLED: Final[m.StatusInfoType] = {"reasonCode": "NotEnabled"}
+_UNKNOWN_CRITERION: UnknownValueResponse[m.GetMonitoringReportResponse] = UnknownValueResponse(
+    "monitoringCriteria", {"status": "NotSupported", "statusInfo": {"reasonCode": "UnsupportedParam"}}
+)
+"""N02.FR.02"""
+_UNKNOWN_BASE: UnknownValueResponse[m.SetMonitoringBaseResponse] = UnknownValueResponse(
+    "monitoringBase", {"status": "NotSupported", "statusInfo": {"reasonCode": "UnsupportedParam"}}
+)
+"""N03.FR.02"""
+
+
+class MonitoringBlock:
+    """Handles the messages that set, clear and report monitors, and sends reports of them.
+
+    While MonitoringCtrlr.Enabled is false they are rejected.
+    """
+
+    def __init__(
+        self, link: Link, monitoring: VariableMonitoring, settings: VariableRequestSettings, clock: Clock
+    ) -> None:
+        self._link = link
+        self._monitoring = monitoring
+        self._settings = settings
+        self._clock = clock
+        self._under_way = PendingReports(MAX_AT_ONCE)
+
+    def register(self, handlers: Handlers) -> None:
+        """Register the handlers of the five messages about monitors."""
+        handlers.on(actions.SET_VARIABLE_MONITORING, self.set_variable_monitoring)
+        handlers.on(actions.CLEAR_VARIABLE_MONITORING, self.clear_variable_monitoring)
+        handlers.on(actions.SET_MONITORING_BASE, self.set_monitoring_base, unknown_value=_UNKNOWN_BASE)
+        handlers.on(actions.SET_MONITORING_LEVEL, self.set_monitoring_level)
+        handlers.on(actions.GET_MONITORING_REPORT, self.get_monitoring_report, unknown_value=_UNKNOWN_CRITERION)
+
+    async def set_variable_monitoring(
+        self, request: m.SetVariableMonitoringRequest
+    ) -> HandlerResult[m.SetVariableMonitoringResponse]:
+        """Set or replace monitors, with a result for each, in order; accepted ones are on disk (N04.FR.01, N04.FR.02).
+
+        Raises:
+            PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage (N04.FR.09); nothing is set.
+        """
+        items = request["setMonitoringData"]
+        most_items, most_bytes = self._settings.set_monitoring_items, self._settings.set_monitoring_bytes
+        check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)
+        wanted = [_request_from_wire(item) for item in items]
+        refused = SetMonitorResult(SetMonitorStatus.REJECTED, reason="NotEnabled")
+        results = [refused] * len(wanted)
+        if self._monitoring.rules.enabled:
+            try:
+                results = await self._monitoring.set_monitors(wanted)
+            except StorageError as error:
+                _log.error("monitors could not be stored: %s", error)
+                results = [SetMonitorResult(SetMonitorStatus.REJECTED, reason="InternalError")] * len(wanted)
+        answered = [_result_to_wire(item, result) for item, result in zip(items, results, strict=True)]
+        return HandlerResult({"setMonitoringResult": answered})
+
+    async def clear_variable_monitoring(
+        self, request: m.ClearVariableMonitoringRequest
+    ) -> HandlerResult[m.ClearVariableMonitoringResponse]:
+        """Clear monitors, with a result for each id, in order (N06.FR.01 to N06.FR.05).
+
+        Raises:
+            PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage; nothing is cleared (N06.FR.06, .07).
+        """
+        ids = [translate.parse_integer(one, "id") for one in request["id"]]
+        most_items, most_bytes = self._settings.clear_monitoring_items, self._settings.clear_monitoring_bytes
+        check_size(request, len(ids), most_items=most_items, most_bytes=most_bytes)
+        reason = "NotEnabled"
+        if self._monitoring.rules.enabled:
+            try:
+                cleared = await self._monitoring.clear(ids)
+                found = zip(ids, cleared, strict=True)
+                return HandlerResult({"clearMonitoringResult": [{"id": one, "status": s.value} for one, s in found]})
+            except StorageError as error:
+                _log.error("monitors could not be cleared: %s", error)
+                reason = "InternalError"
+        rejected: list[m.ClearMonitoringResultType] = [
+            {"id": one, "status": "Rejected", "statusInfo": {"reasonCode": reason}} for one in ids
+        ]
+        return HandlerResult({"clearMonitoringResult": rejected})
+
+    async def set_monitoring_base(
+        self, request: m.SetMonitoringBaseRequest
+    ) -> HandlerResult[m.SetMonitoringBaseResponse]:
+        """Activate the monitors of a base (N03.FR.01, N03.FR.03 to N03.FR.05)."""
+        if not self._monitoring.rules.enabled:
+            return HandlerResult({"status": "Rejected", "statusInfo": _NOT_ENABLED})
+        try:
+            await self._monitoring.set_base(MonitoringBase(request["monitoringBase"]))
+        except StorageError as error:
+            _log.error("the monitoring base could not be stored: %s", error)
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
+        return HandlerResult({"status": "Accepted"})
+
+    async def set_monitoring_level(
+        self, request: m.SetMonitoringLevelRequest
+    ) -> HandlerResult[m.SetMonitoringLevelResponse]:
+        """Set the highest severity number of events that are sent (N05.FR.01 to N05.FR.03)."""
+        if not self._monitoring.rules.enabled:
+            return HandlerResult({"status": "Rejected", "statusInfo": _NOT_ENABLED})
+        try:
+            if await self._monitoring.set_level(translate.parse_integer(request["severity"], "severity")):
+                return HandlerResult({"status": "Accepted"})
+        except StorageError as error:
+            _log.error("the monitoring level could not be stored: %s", error)
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
+        return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "ValueOutOfRange"}})
+
+    async def get_monitoring_report(
+        self, request: m.GetMonitoringReportRequest
+    ) -> HandlerResult[m.GetMonitoringReportResponse]:
+        """Answer GetMonitoringReport; follow-up: send the matching monitors (N02.FR.01, N02.FR.05 to N02.FR.11).
+
+        Raises:
+            PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage of GetReport (N02.FR.07).
+        """
+        request_id = translate.parse_integer(request["requestId"], "requestId")
+        wanted, criteria = request.get("componentVariable", []), request.get("monitoringCriteria", [])
+        most_items, most_bytes = self._settings.get_report_items, self._settings.get_report_bytes
+        check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)
+        if not self._monitoring.rules.enabled:
+            return HandlerResult({"status": "Rejected", "statusInfo": _NOT_ENABLED})
+        if self._under_way.is_full:
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
+        types = frozenset[MonitorType]().union(*(_TYPES[one] for one in criteria))
+        chosen = [
+            monitor
+            for monitor in self._monitoring.monitors()
+            if (not criteria or monitor.type in types)
+            and (not wanted or any(matches_item(item, monitor.address) for item in wanted))
+        ]
+        if not chosen:
+            return HandlerResult({"status": "EmptyResultSet"})
+        return self._under_way.response_with_report({"status": "Accepted"}, self._follow_up(request_id, chosen))
+
+    def _follow_up(self, request_id: int, monitors: Sequence[Monitor]) -> FollowUp:
+        async def send() -> None:
+            try:
+                await self._send(request_id, list(_by_variable(monitors)))
+            except NoAnswerError as error:
+                _log.warning("monitoring report %d was not sent completely: %s", request_id, error)
+
+        return send
+
+    async def _send(self, request_id: int, variables: Sequence[m.MonitoringDataType]) -> None:
+        """Send a report in parts (N02.FR.03, N02.FR.04, N02.FR.09)."""
+        parts = list(_parts(variables))
+        for number, part in enumerate(parts):
+            report: m.NotifyMonitoringReportRequest = {
+                "requestId": request_id,
+                "generatedAt": timestamps.encode(self._clock.now()),
+                "seqNo": number,
+                "tbc": number < len(parts) - 1,
+                "monitor": part,
+            }
+            try:
+                await self._link.call(actions.NOTIFY_MONITORING_REPORT, report, requested=True)
+            except CallRefusedError as error:  # the CSMS may still accept the next part
+                _log.warning("the CSMS refused part %d of monitoring report %d: %s", number, request_id, error)
+
+
+class MonitoringEventDelivery:
+    """Sends the waiting events of monitors to the CSMS, the oldest first, several in a message; empties the queue."""
+
+    def __init__(self, queue: EventQueue, link: Link, settings: CsmsLinkSettings, clock: Clock) -> None:
+        self._queue = queue
+        self._link = link
+        self._settings = settings
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered or given up.
+
+        Raises:
+            LinkLostError: the session has ended.
+        """
+        while True:
+            seen = self._queue.changed.count
+            if not len(self._queue):
+                await self._queue.changed.wait(seen)
+                await self._clock.sleep(_BURST_S)
+            if events := self._queue.oldest(_MAX_EVENTS, _MAX_BYTES):
+                await self._deliver(events)
+                self._queue.settle(events)
+
+    async def _deliver(self, events: Sequence[WaitingEvent]) -> None:
+        """Send events until the CSMS answers, at most MessageAttempts times; a refusal is an answer."""
+        for attempt in itertools.count(1):
+            try:
+                await self._link.call(actions.NOTIFY_EVENT, self._notification(events))
+                return
+            except LinkLostError:
+                raise
+            except CallRefusedError as error:
+                _log.warning("the CSMS refused %d events of monitors: %s", len(events), error)
+                return
+            except NoAnswerError as error:
+                _log.warning("%d events of monitors were not answered: %s", len(events), error)
+            if attempt >= self._settings.message_attempts:
+                _log.error("%d events of monitors are not sent again after %d attempts", len(events), attempt)
+                return
+            await self._clock.sleep(min(self._settings.message_attempt_interval_s * attempt, _LONGEST_RETRY_S))
+
+    def _notification(self, events: Sequence[WaitingEvent]) -> m.NotifyEventRequest:
+        """One message with these events, complete in itself (N07.FR.07, N08.FR.04)."""
+        return {
+            "generatedAt": timestamps.encode(self._clock.now()),
+            "seqNo": 0,
+            "eventData": [_event_to_wire(waiting.event) for waiting in events],
+        }
+
+
+def _request_from_wire(item: m.SetMonitoringDataType) -> MonitorRequest:
+    monitor_id = item.get("id")
+    return MonitorRequest(
+        address_from_wire(item["component"], item["variable"]),
+        MonitorType(item["type"]),
+        _finite(item["value"]),
+        translate.parse_integer(item["severity"], "severity"),
+        item.get("transaction", False),
+        translate.parse_integer(monitor_id, "id") if monitor_id is not None else None,
+    )
+
+
+def _finite(value: float) -> float:
+    """The value as a float; an integer beyond the range of floats becomes infinite, which is rejected."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _result_to_wire(item: m.SetMonitoringDataType, result: SetMonitorResult) -> m.SetMonitoringResultType:
+    answer: m.SetMonitoringResultType = {
+        "status": result.status.value,
+        "type": item["type"],
+        "severity": item["severity"],
+        "component": item["component"],
+        "variable": item["variable"],
+    }
+    if result.id is not None:
+        answer["id"] = result.id
+    if result.reason is not None:
+        answer["statusInfo"] = {"reasonCode": result.reason}
+        if result.info is not None:
+            answer["statusInfo"]["additionalInfo"] = result.info
+    return answer
+
+
+def _by_variable(monitors: Sequence[Monitor]) -> Iterator[m.MonitoringDataType]:
+    """Yield each variable with its monitors."""
+    grouped: dict[object, list[Monitor]] = {}
+    for monitor in monitors:
+        grouped.setdefault(monitor.address.key, []).append(monitor)
+    for same in grouped.values():
+        yield {
+            "component": component_to_wire(same[0].address),
+            "variable": variable_to_wire(same[0].address),
+            "variableMonitoring": [_monitor_to_wire(monitor) for monitor in same],
+        }
+
+
+def _parts(variables: Sequence[m.MonitoringDataType]) -> Iterator[list[m.MonitoringDataType]]:
+    """Divide a report into parts of a bounded number of monitors."""
+    part: list[m.MonitoringDataType] = []
+    count = 0
+    for one in variables:
+        count += len(one["variableMonitoring"])
+        if part and count > _REPORTED_AT_ONCE:
+            yield part
+            part, count = [], len(one["variableMonitoring"])
+        part.append(one)
+    yield part
+
+
+def _monitor_to_wire(monitor: Monitor) -> m.VariableMonitoringType:
+    return {
+        "id": monitor.id,
+        "transaction": monitor.transaction,
+        "value": monitor.value,
+        "type": monitor.type.value,
+        "severity": monitor.severity,
+    }
+
+
+def _event_to_wire(event: MonitoringEvent) -> m.EventDataType:
+    """Translate an event (N07.FR.06, N07.FR.10, N08.FR.05)."""
+    data: m.EventDataType = {
+        "eventId": event.id,
+        "timestamp": timestamps.encode(event.occurred_at),
+        "trigger": event.trigger.value,
+        "actualValue": event.value,
+        "eventNotificationType": event.notification_type.value,
+        "component": component_to_wire(event.address),
+        "variable": variable_to_wire(event.address),
+    }
+    if event.cleared is not None:
+        data["cleared"] = event.cleared
+    if event.monitor_id is not None:
+        data["variableMonitoringId"] = event.monitor_id
+    if event.cause is not None:
+        data["cause"] = event.cause
+    if event.transaction_id is not None:
+        data["transactionId"] = event.transaction_id
+    if event.tech_code is not None:
+        data["techCode"] = event.tech_code
+    if event.tech_info is not None:
+        data["techInfo"] = event.tech_info
+    return data

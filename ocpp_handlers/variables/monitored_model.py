@@ -1,0 +1,96 @@
+"""The device model as variable monitoring sees it: addresses, traits, values and changes of variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from foundation.events import Event
+from ocpp_handlers.variables.device_model import (
+    AttributeType,
+    Component,
+    DataType,
+    DeviceModel,
+    Mutability,
+    Variable,
+    VariableChange,
+    VariableNotFound,
+)
+from station.maintenance.monitoring.monitored_variables import MonitorableVariable, ObservedValue, VariableMissing
+
+if TYPE_CHECKING:
+    from station.maintenance.monitoring.monitor import AddressKey, VariableAddress
+
+_NUMERIC: Final = frozenset({DataType.INTEGER, DataType.DECIMAL})
+
+
+class MonitoredModel:
+    """Implements `MonitoredVariables` with a device model.
+
+    The value of a write-only variable is the number of its writes, so that each one is a change.
+    """
+
+    def __init__(self, model: DeviceModel) -> None:
+        self._model = model
+        self._observed: dict[AddressKey, Variable] = {}
+        self._writes: dict[AddressKey, int] = {}
+        """of write-only variables"""
+        self.changed: Event[ObservedValue] = Event()
+        model.changed.subscribe(self._publish)
+
+    def find(self, address: VariableAddress) -> MonitorableVariable | VariableMissing:
+        """The traits of the Actual attribute of a variable; else which part of the address is unknown."""
+        place = Component(address.component, address.component_instance, address.evse_id, address.connector_id)
+        variable = self._model.find(place, address.variable, address.instance)
+        if variable is VariableNotFound.COMPONENT:
+            return VariableMissing.COMPONENT
+        if isinstance(variable, VariableNotFound):
+            return VariableMissing.VARIABLE
+        numeric = variable.data_type in _NUMERIC
+        return MonitorableVariable(
+            variable.supports_monitoring,
+            numeric,
+            variable.minimum if numeric else None,
+            variable.maximum if numeric else None,
+            write_only=variable.mutability is Mutability.WRITE_ONLY,
+            sampled=variable.is_sampled,
+        )
+
+    def read(self, key: AddressKey) -> str:
+        """The present value of a variable; empty if it is unknown or the variable does not exist."""
+        if (variable := self._find(key)) is None:
+            return ""
+        if variable.mutability is Mutability.WRITE_ONLY:
+            return str(self._writes.get(key, 0))
+        return variable.read()
+
+    def observe(self, key: AddressKey) -> None:
+        """Publish the changes of a variable from now on."""
+        if (variable := self._find(key)) is not None:
+            self._observed[key] = variable
+            self._model.observe(variable)
+
+    def end_observation(self, key: AddressKey) -> None:
+        """Publish the changes of a variable no more."""
+        if (variable := self._observed.pop(key, None)) is not None:
+            self._model.end_observation(variable)
+
+    def sample(self, key: AddressKey) -> None:
+        """Read an observed variable, and publish its change."""
+        if (variable := self._find(key)) is not None:
+            self._model.sample([variable])
+
+    def _find(self, key: AddressKey) -> Variable | None:
+        (component, instance, evse_id, connector_id), (name, variable_instance) = key
+        place = Component(component, instance or None, evse_id, connector_id)
+        found = self._model.find(place, name, variable_instance or None, AttributeType.ACTUAL)
+        return found if isinstance(found, Variable) else None
+
+    def _publish(self, change: VariableChange) -> None:
+        variable, value = change.variable, change.value
+        key = (variable.component.key, variable.key)
+        if key not in self._observed or variable.attribute is not AttributeType.ACTUAL:
+            return
+        if variable.mutability is Mutability.WRITE_ONLY:
+            self._writes[key] = self._writes.get(key, 0) + 1
+            value = str(self._writes[key])
+        self.changed.publish(ObservedValue(key, value))

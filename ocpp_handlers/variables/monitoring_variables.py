@@ -1,0 +1,48 @@
+"""The variables of MonitoringCtrlr that are no settings (N02 to N08)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, MonitoringBase
+
+if TYPE_CHECKING:
+    from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
+
+_PLACE = Component("MonitoringCtrlr")
+_BASES = tuple(MonitoringBase)
+
+
+def monitoring_variables(monitoring: VariableMonitoring) -> Iterator[Variable]:
+    """Yield Available, the active base and level under both of their names, and the vendor variable DroppedEvents."""
+    yield read_only_variable(_PLACE, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
+    for name in ("ActiveMonitoringBase", "MonitoringBase"):  # the former in part 2, the latter in the appendix
+        yield read_only_variable(
+            _PLACE,
+            name,
+            DataType.OPTION_LIST,
+            lambda: monitoring.base.value,
+            values=_BASES,
+            fixed=True,  # by SetMonitoringBase and SetMonitoringLevel
+            changes=monitoring.configured,
+        )
+    for name in ("ActiveMonitoringLevel", "MonitoringLevel"):
+        yield read_only_variable(
+            _PLACE,
+            name,
+            DataType.INTEGER,
+            lambda: str(monitoring.rules.level),
+            minimum=0,
+            maximum=HIGHEST_SEVERITY,
+            fixed=True,  # by SetMonitoringBase and SetMonitoringLevel
+            changes=monitoring.configured,
+        )
+    yield read_only_variable(
+        _PLACE,
+        "DroppedEvents",
+        DataType.INTEGER,
+        lambda: str(monitoring.queue.dropped_reported),
+        changes=monitoring.queue.dropped_changed,
+    )

@@ -1,0 +1,107 @@
+"""Decides whether a value triggers a monitor (N07.FR.02, N07.FR.16 to N07.FR.19); pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from foundation.frozen import Frozen
+from station.maintenance.monitoring.monitor import EventTrigger, Monitor, MonitorState, MonitorType
+
+_TRUE = "true"
+
+
+class Occurrence(Frozen):
+    """A monitor was triggered by a value."""
+
+    trigger: EventTrigger
+    cleared: bool | None = None
+    """as `MonitoringEvent.cleared`"""
+
+
+class Evaluation(Frozen):
+    """The state of a monitor after a value, and what the value triggered; None: nothing."""
+
+    state: MonitorState
+    occurrence: Occurrence | None = None
+
+
+def initial_state(monitor: Monitor, value: str, *, numeric: bool) -> MonitorState:
+    """The state of a monitor that was just set: a Delta monitor counts from the present value."""
+    if monitor.type is not MonitorType.DELTA or monitor.is_notification:
+        return MonitorState()
+    return MonitorState(reference=value if not numeric or parse_number(value) is not None else None)
+
+
+def evaluate(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool) -> Evaluation:
+    """Compare a value with the state of a monitor; an unknown value of a numeric variable changes nothing.
+
+    A periodic monitor is never triggered by a value.
+    """
+    if monitor.is_notification:
+        return _after(state, exceeded=value == _TRUE, trigger=EventTrigger.DELTA)  # TC_G_20_CS
+    match monitor.type:
+        case MonitorType.UPPER_THRESHOLD | MonitorType.LOWER_THRESHOLD:
+            number = parse_number(value)
+            return _after(state, exceeded=is_exceeded(monitor, number)) if number is not None else Evaluation(state)
+        case MonitorType.DELTA:
+            return _after_delta(monitor, state, value, numeric=numeric)
+        case MonitorType.PERIODIC | MonitorType.PERIODIC_CLOCK_ALIGNED:
+            return Evaluation(state)
+
+
+def replaced_state(former: Monitor, state: MonitorState, monitor: Monitor, value: str, *, numeric: bool) -> Evaluation:
+    """The state of a monitor that replaces another one, and what the replacement triggers (N07.FR.11).
+
+    A threshold that clears the former one triggers an event, and so does each one that the value exceeds. Otherwise
+    the monitor starts as if it was just set.
+    """
+    number = parse_number(value)
+    if former.type is not monitor.type or monitor.type is MonitorType.DELTA or number is None:
+        return Evaluation(initial_state(monitor, value, numeric=numeric))
+    if is_exceeded(monitor, number):
+        return Evaluation(MonitorState(exceeded=True), Occurrence(EventTrigger.ALERTING, cleared=False))
+    return _after(state, exceeded=False)
+
+
+def is_exceeded(monitor: Monitor, number: Decimal) -> bool:
+    """Return whether a number is beyond a threshold, which it is not on the threshold itself (N07.FR.16, N07.FR.17)."""
+    limit = _decimal(monitor.value)
+    match monitor.type:
+        case MonitorType.UPPER_THRESHOLD:
+            return number > limit
+        case MonitorType.LOWER_THRESHOLD:
+            return number < limit
+        case _:
+            return False
+
+
+def parse_number(text: str) -> Decimal | None:
+    """Parse the text of a numeric value; None if it is empty or no finite number."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _after(state: MonitorState, *, exceeded: bool, trigger: EventTrigger = EventTrigger.ALERTING) -> Evaluation:
+    if exceeded is state.exceeded:
+        return Evaluation(state)
+    return Evaluation(MonitorState(exceeded=exceeded), Occurrence(trigger, cleared=not exceeded))
+
+
+def _after_delta(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool) -> Evaluation:
+    if state.reference is None:
+        return Evaluation(initial_state(monitor, value, numeric=numeric))
+    if numeric:
+        number, reference = parse_number(value), parse_number(state.reference)
+        if number is None or reference is None or abs(number - reference) <= _decimal(monitor.value):
+            return Evaluation(state)
+    elif value == state.reference:
+        return Evaluation(state)
+    return Evaluation(MonitorState(reference=value), Occurrence(EventTrigger.DELTA))
+
+
+def _decimal(value: float) -> Decimal:
+    """The number as it is written: 0.1 is a tenth, so that a change by exactly 0.1 is not more than 0.1."""
+    return Decimal(repr(value))

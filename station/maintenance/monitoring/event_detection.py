@@ -1,0 +1,388 @@
+"""Evaluates monitors: observes their variables, and creates an event whenever one is triggered (N07, N08)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from foundation.change_signal import ChangeSignal
+from foundation.events import Event
+from foundation.frozen import Frozen
+from station.core.sampling import next_aligned
+from station.maintenance.monitoring.built_in import TechnicalDetails
+from station.maintenance.monitoring.evaluation import Occurrence, evaluate
+from station.maintenance.monitoring.event_counts import EventCounts
+from station.maintenance.monitoring.monitor import (
+    EventTrigger,
+    MonitoringEvent,
+    MonitorState,
+    MonitorType,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from foundation.clock import Clock
+    from station.maintenance.monitoring.built_in import HardWiredNotification
+    from station.maintenance.monitoring.event_ids import EventIds
+    from station.maintenance.monitoring.event_queue import EventQueue
+    from station.maintenance.monitoring.monitor import AddressKey
+    from station.maintenance.monitoring.monitor_registry import ActiveMonitor, MonitorRegistry
+    from station.maintenance.monitoring.monitored_variables import (
+        MonitoredEvses,
+        MonitoredVariables,
+        ObservedValue,
+    )
+    from station.maintenance.monitoring.reporting_rules import ReportingRules
+
+_log = logging.getLogger(__name__)
+
+SETTLING_S: Final = 5.0
+"""how long the boards may take to answer after the start; before that values are not evaluated"""
+SAMPLING_S: Final = 10.0
+"""how often a monitored variable is read whose changes nobody publishes"""
+MAX_RECENT: Final = 200
+"""events kept in memory, for the page"""
+_MAX_INFO: Final = 500
+"""characters of techInfo"""
+_MAX_VALUE: Final = 2_500
+"""characters of actualValue"""
+_MAX_SKIPPED: Final = 100
+"""entries of the heap that no monitor needs any more, beside as many as there are monitors"""
+_MAX_CHANGES: Final = 20_000
+"""changes that wait to be evaluated, which takes less than a second"""
+_AT_ONCE: Final = 100
+"""values evaluated before other tasks may run"""
+_CONSEQUENCES: Final = frozenset({("availabilitystate", "Faulted"), ("problem", "true")})
+"""variables and values that a fault of a part brings about"""
+
+
+class _ObservedChange(Frozen):
+    key: AddressKey
+    value: str
+    at: datetime
+
+
+class EventDetection:
+    """Evaluates the monitors of a registry when their variables change, and periodically; publishes each event.
+
+    Events that the CSMS is to receive are added to the queue. A monitor costs nothing until its variable changes.
+    """
+
+    def __init__(
+        self,
+        variables: MonitoredVariables,
+        evses: MonitoredEvses,
+        registry: MonitorRegistry,
+        queue: EventQueue,
+        rules: ReportingRules,
+        ids: EventIds,
+        notifications: Mapping[int, HardWiredNotification],
+        clock: Clock,
+    ) -> None:
+        """`notifications`: by id of their monitor."""
+        self._variables = variables
+        self._evses = evses
+        self._registry = registry
+        self._queue = queue
+        self._rules = rules
+        self._ids = ids
+        self._notifications = notifications
+        self._clock = clock
+        self._changes: deque[_ObservedChange] = deque(maxlen=_MAX_CHANGES)
+        self._transaction_changes: deque[int] = deque()
+        self._wake = ChangeSignal()
+        self._due: list[tuple[float, int]] = []
+        """a heap of when periodic monitors trigger, with their ids; entries of removed monitors are skipped"""
+        self._sample_due_s = 0.0
+        self._faults: dict[int, MonitoringEvent] = {}
+        """the events of the notified faults that are present, by id of the notification"""
+        self._settled = False
+        self._catch_up = False
+        self.recent: deque[MonitoringEvent] = deque(maxlen=MAX_RECENT)
+        """the last events, the newest last"""
+        self.counts = EventCounts()
+        """how many events were triggered since the start"""
+        self.triggered: Event[MonitoringEvent] = Event()
+        """each event once, whether or not the CSMS receives it"""
+        variables.changed.subscribe(self._note_change)
+        evses.transaction_changed.subscribe(self._note_transaction)
+        rules.changed.subscribe(lambda _: self.report_current())
+
+    async def run(self) -> None:
+        """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""
+        await self._ids.reserve()
+        if not self._settled:
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(SETTLING_S):
+                    await self._evses.wait_observed()
+            await self._settle()
+        while True:
+            seen = self._wake.count
+            await self._evaluate_pending()
+            await self._queue.save()
+            await self._ids.reserve()
+            await self._wake.wait_for(seen, self._clock, max(0.0, self._next_due_s() - self._clock.monotonic()))
+
+    def start(self, active: ActiveMonitor) -> None:
+        """Begin to evaluate a monitor of the registry from now on, with its present value (N07.FR.16)."""
+        active.in_transaction = self._evses.has_transaction(active.monitor.address.evse_id)
+        self._schedule(active)
+        if self._settled:
+            self._evaluate_now(active)
+        self._wake.notify()
+
+    def replace(self, active: ActiveMonitor, occurrence: Occurrence | None) -> None:
+        """Begin to evaluate a monitor that replaced another one; `occurrence`: what this triggered (N07.FR.11)."""
+        if occurrence is not None and self._is_active(active):
+            value = self._variables.read(active.key)
+            event = self._event(active, occurrence, value, self._clock.now())
+            self._publish(event)
+            if self._rules.may_report(active.monitor.severity):
+                self._report(active, event, MonitorState(exceeded=not active.state.exceeded))
+            else:
+                active.reported = MonitorState(exceeded=not active.state.exceeded)
+        self.start(active)
+
+    def report_current(self) -> None:
+        """Report what the CSMS does not know yet of the monitors that it may know: it is back, or allows more."""
+        self._catch_up = True
+        self._wake.notify()
+
+    def forget_reported(self) -> None:
+        """Report all present faults and exceeded thresholds again: the CSMS may be another one (B10.FR.10)."""
+        for active in self._registry:
+            active.reported = MonitorState(reference=active.state.reference)
+
+    def mark_offline(self) -> None:
+        """Keep the waiting events on disk, or take them back if they may not wait: the link is lost (N07.FR.04)."""
+        for waiting in reversed(self._queue.keep_offline(self._rules.offline_severity)):
+            if (active := self._registry.get(waiting.state_id)) is not None:
+                active.reported = waiting.before
+        self._wake.notify()
+
+    def reschedule(self) -> None:
+        """Compute anew when clock-aligned monitors trigger, since the clock was set."""
+        for active in self._registry:
+            if active.monitor.type is MonitorType.PERIODIC_CLOCK_ALIGNED:
+                self._schedule(active)
+        self._wake.notify()
+
+    # Listeners: they run in tasks of other parts, so they do nothing that can fail
+
+    def _note_change(self, change: ObservedValue) -> None:
+        if self._settled and self._registry.is_monitored(change.key):
+            self._changes.append(_ObservedChange(change.key, change.value, self._clock.now()))
+            self._wake.notify()
+
+    def _note_transaction(self, evse_id: int) -> None:
+        self._transaction_changes.append(evse_id)
+        self._wake.notify()
+
+    # Evaluation
+
+    async def _settle(self) -> None:
+        """Compare what was known at the last end of the program with the present values (N07.FR.14)."""
+        self._settled = True
+        for count, active in enumerate(list(self._registry)):
+            self._evaluate_now(active)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _evaluate_pending(self) -> None:
+        while self._transaction_changes:
+            self._apply_transaction(self._transaction_changes.popleft())
+        changes = list(self._changes)
+        self._changes.clear()
+        # What a fault brings about comes after the notification of the fault, whose event is its cause.
+        changes.sort(key=lambda change: change.key[1][0] == "availabilitystate" or change.key[0][0] in _WHOLES)
+        for count, change in enumerate(changes, 1):
+            for active in list(self._registry.of_variable(change.key)):
+                self._evaluate(active, change.value, change.at)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if self._catch_up:
+            self._catch_up = False
+            await self._report_differences()
+        await self._trigger_due()
+
+    def _evaluate_now(self, active: ActiveMonitor) -> None:
+        self._evaluate(active, self._variables.read(active.key), self._clock.now())
+
+    def _evaluate(self, active: ActiveMonitor, value: str, at: datetime) -> None:
+        """Evaluate a monitor with a value: publish the event, and report it if the CSMS may know of it."""
+        if not self._is_active(active):
+            return
+        before, alike = active.state, active.reported == active.state
+        monitor, numeric = active.monitor, active.variable.numeric
+        found = evaluate(monitor, before, value, numeric=numeric)
+        active.state = found.state
+        event = None
+        if found.occurrence is not None:
+            event = self._event(active, found.occurrence, value, at)
+            self._publish(event)
+        if not self._rules.may_report(monitor.severity):
+            return
+        if not alike:
+            self._report_difference(active, value, at)
+        elif event is not None:
+            self._report(active, event, before)
+        else:
+            active.reported = active.state
+
+    def _report_difference(self, active: ActiveMonitor, value: str, at: datetime) -> None:
+        """Report the present value if it triggers the monitor as the CSMS knows it."""
+        before = active.reported
+        found = evaluate(active.monitor, before, value, numeric=active.variable.numeric)
+        active.reported = found.state
+        if found.occurrence is not None:
+            active.state = found.state
+            self._report(active, self._event(active, found.occurrence, value, at), before)
+
+    async def _report_differences(self) -> None:
+        """Evaluate all monitors, also from the states that the CSMS knows."""
+        for count, active in enumerate(list(self._registry), 1):
+            if self._settled:
+                self._evaluate_now(active)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _report(self, active: ActiveMonitor, event: MonitoringEvent, before: MonitorState) -> None:
+        active.reported = active.state
+        keep = not self._rules.online
+        self._queue.add(event, active.monitor.id, before, active.state, keep=keep)
+
+    def _publish(self, event: MonitoringEvent) -> None:
+        self.recent.append(event)
+        self.counts.add(event)
+        self.triggered.publish(event)
+
+    def _is_active(self, active: ActiveMonitor) -> bool:
+        """Return whether a monitor is evaluated now; hard-wired notifications are even if monitoring is disabled."""
+        if active.monitor.is_notification:
+            return True
+        if not self._rules.enabled:
+            return False
+        return not active.monitor.transaction or self._evses.has_transaction(active.monitor.address.evse_id)
+
+    def _event(self, active: ActiveMonitor, occurrence: Occurrence, value: str, at: datetime) -> MonitoringEvent:
+        monitor = active.monitor
+        notification = self._notifications.get(monitor.id)
+        details = notification.details() if notification is not None and not occurrence.cleared else TechnicalDetails()
+        evse_id = monitor.address.evse_id
+        event = MonitoringEvent(
+            self._ids.next(),
+            at,
+            occurrence.trigger,
+            monitor.notification_type,
+            monitor.address,
+            "" if active.variable.write_only else value[:_MAX_VALUE],
+            monitor.severity,
+            None if monitor.is_notification else monitor.id,
+            occurrence.cleared,
+            self._cause(monitor.address.evse_id, active.key, value),
+            details.code,
+            details.info[:_MAX_INFO] if details.info is not None else None,
+            self._evses.transaction_id(evse_id) if evse_id is not None else None,
+        )
+        if notification is not None:
+            if occurrence.cleared:
+                self._faults.pop(monitor.id, None)
+            else:
+                self._faults[monitor.id] = event
+        return event
+
+    def _cause(self, evse_id: int | None, key: AddressKey, value: str) -> int | None:
+        """The id of the event of the latest fault that made an EVSE or the station faulty; None: another cause."""
+        if (key[1][0], value) not in _CONSEQUENCES or key[0][0] not in _WHOLES:
+            return None
+        faults = [one.id for one in self._faults.values() if evse_id in {None, one.address.evse_id}]
+        return faults[-1] if faults else None
+
+    # Periodic monitors
+
+    def _schedule(self, active: ActiveMonitor) -> None:
+        monitor, now_s = active.monitor, self._clock.monotonic()
+        if monitor.type is MonitorType.PERIODIC:
+            active.due_s = now_s + monitor.value
+        elif monitor.type is MonitorType.PERIODIC_CLOCK_ALIGNED:
+            now = self._clock.now()
+            active.due_s = now_s + (next_aligned(now, round(monitor.value)) - now).total_seconds()
+        if active.due_s is not None:
+            self._push(active.due_s, monitor.id)
+
+    async def _trigger_due(self) -> None:
+        """Trigger the periodic monitors that are due, and sample variables (N08.FR.06, N08.FR.07)."""
+        now_s = self._clock.monotonic()
+        count = 0
+        while self._due and self._due[0][0] <= now_s:
+            due_s, monitor_id = heapq.heappop(self._due)
+            active = self._registry.get(monitor_id)
+            if active is None or active.due_s != due_s:
+                continue  # removed, replaced or scheduled anew
+            self._trigger(active)
+            self._schedule_next(active, due_s, now_s)
+            count += 1
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if self._registry.sampled and now_s >= self._sample_due_s:
+            self._sample_due_s = now_s + SAMPLING_S
+            for key in list(self._registry.sampled):
+                self._variables.sample(key)
+
+    def _trigger(self, active: ActiveMonitor) -> None:
+        if not self._settled or not self._is_active(active):
+            return
+        value = self._variables.read(active.key)
+        event = self._event(active, Occurrence(EventTrigger.PERIODIC), value, self._clock.now())
+        self._publish(event)
+        if self._rules.may_report(active.monitor.severity):
+            self._report(active, event, active.state)
+
+    def _schedule_next(self, active: ActiveMonitor, due_s: float, now_s: float) -> None:
+        if active.monitor.type is MonitorType.PERIODIC_CLOCK_ALIGNED:
+            self._schedule(active)
+            return
+        active.due_s = max(due_s + active.monitor.value, now_s)  # in step; what a pause has missed is left out
+        self._push(active.due_s, active.monitor.id)
+
+    def _push(self, due_s: float, monitor_id: int) -> None:
+        if len(self._due) > _MAX_SKIPPED + 2 * self._registry.count:  # mostly of monitors that were replaced
+            self._due = [(one.due_s, one.monitor.id) for one in self._registry if one.due_s is not None]
+            heapq.heapify(self._due)
+        else:
+            heapq.heappush(self._due, (due_s, monitor_id))
+
+    def _next_due_s(self) -> float:
+        """When the next evaluation, sample or write is due (Clock.monotonic)."""
+        due = [self._due[0][0]] if self._due else []
+        if self._registry.sampled:
+            due.append(self._sample_due_s)
+        if (save_due_s := self._queue.save_due_s) is not None:
+            due.append(save_due_s)
+        return min(due, default=self._clock.monotonic() + 86_400.0)
+
+    # Transactions
+
+    def _apply_transaction(self, evse_id: int) -> None:
+        """Begin or end the evaluation of the monitors that are active during a transaction only."""
+        for active in list(self._registry):
+            if not active.monitor.transaction or active.monitor.address.evse_id not in {None, evse_id}:
+                continue
+            is_open = self._evses.has_transaction(active.monitor.address.evse_id)
+            if is_open is active.in_transaction:
+                continue
+            active.in_transaction = is_open
+            active.start(self._variables.read(active.key))
+            if is_open:
+                self._schedule(active)
+                self._evaluate_now(active)
+
+
+_WHOLES: Final = frozenset({"evse", "connector", "chargingstation"})
+"""components that are faulty if one of their parts is"""

@@ -1,0 +1,91 @@
+"""Judges requests to set monitors (N04): whether they suit the variable, and whether the values are allowed; pure."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from foundation.frozen import Frozen
+from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, PERIODIC, THRESHOLDS, MonitorType
+
+if TYPE_CHECKING:
+    from station.maintenance.monitoring.monitor import VariableAddress
+    from station.maintenance.monitoring.monitored_variables import MonitorableVariable
+
+SHORTEST_PERIOD_S = 1.0
+LONGEST_PERIOD_S = 365 * 86_400.0
+
+
+class MonitorRequest(Frozen):
+    """A request to set a monitor, or to replace the one with this id (SetMonitoringDataType)."""
+
+    address: VariableAddress
+    type: MonitorType
+    value: float
+    severity: int
+    transaction: bool = False
+    id: int | None = None
+    """None: a new monitor"""
+
+
+class SetMonitorStatus(StrEnum):
+    """Whether a monitor was set (SetMonitoringStatusEnumType)."""
+
+    ACCEPTED = "Accepted"
+    UNKNOWN_COMPONENT = "UnknownComponent"
+    UNKNOWN_VARIABLE = "UnknownVariable"
+    UNSUPPORTED_MONITOR_TYPE = "UnsupportedMonitorType"
+    REJECTED = "Rejected"
+    DUPLICATE = "Duplicate"
+
+
+class SetMonitorResult(Frozen):
+    """The result of one request to set a monitor."""
+
+    status: SetMonitorStatus
+    id: int | None = None
+    """of the monitor; None: not accepted"""
+    reason: str | None = None
+    """a reason code (appendix 5); None: accepted, or the status says it all"""
+    info: str | None = None
+    """the reason as a sentence"""
+
+
+def unsuitable(request: MonitorRequest, variable: MonitorableVariable) -> SetMonitorResult | None:
+    """The refusal of a request that does not suit the variable; None: it suits.
+
+    N04.FR.05, N04.FR.06, N04.FR.14.
+    """
+    if not _supports(variable, request.type):
+        return SetMonitorResult(SetMonitorStatus.UNSUPPORTED_MONITOR_TYPE)
+    if not 0 <= request.severity <= HIGHEST_SEVERITY:
+        return rejected("ValueOutOfRange", f"severity must be between 0 and {HIGHEST_SEVERITY}")
+    if not math.isfinite(request.value):
+        return rejected("ValueOutOfRange", "value must be a finite number")
+    if request.type is MonitorType.DELTA and request.value < 0:
+        return rejected("ValuePositiveOnly", "value of a Delta monitor must not be negative")
+    if request.type in PERIODIC and not SHORTEST_PERIOD_S <= request.value <= LONGEST_PERIOD_S:
+        return rejected("ValueOutOfRange", f"value must be between {SHORTEST_PERIOD_S:g} and {LONGEST_PERIOD_S:g} s")
+    if request.type is MonitorType.PERIODIC_CLOCK_ALIGNED and not float(request.value).is_integer():
+        return rejected("ValueOutOfRange", "value of a PeriodicClockAligned monitor must be a whole number of seconds")
+    if request.type in THRESHOLDS and not _within_limits(request.value, variable):
+        return rejected("ValueOutOfRange", "value is outside minLimit and maxLimit of the variable")
+    return None
+
+
+def rejected(reason: str, info: str) -> SetMonitorResult:
+    """A refusal with its reason code (appendix 5) and a sentence."""
+    return SetMonitorResult(SetMonitorStatus.REJECTED, reason=reason, info=info)
+
+
+def _supports(variable: MonitorableVariable, kind: MonitorType) -> bool:
+    """Return whether a variable supports a type of monitor: thresholds are of numbers, a write-only value is none."""
+    if not variable.supports_monitoring or (variable.write_only and kind is not MonitorType.DELTA):
+        return False
+    return variable.numeric or kind not in THRESHOLDS
+
+
+def _within_limits(value: float, variable: MonitorableVariable) -> bool:
+    above = variable.minimum is None or value >= variable.minimum
+    return above and (variable.maximum is None or value <= variable.maximum)

@@ -1,0 +1,58 @@
+"""The EVSEs of a station, as variable monitoring sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from foundation.clock import Clock
+    from foundation.events import Event
+    from station.charging.evse import Evse
+    from station.charging.recording import RunningTransactions
+
+_AFTERMATH_S: Final = 10.0
+"""for so long after its end a change belongs to a transaction, such as the power that the meter then reads as 0"""
+
+
+class StationEvses:
+    """Implements `MonitoredEvses` with the EVSEs of a station."""
+
+    def __init__(self, evses: Mapping[int, Evse], running: RunningTransactions, clock: Clock) -> None:
+        self._evses = evses
+        self._running = running
+        self._clock = clock
+        self._last: dict[int, tuple[str, float]] = {}
+        """by EVSE: id of the last transaction, and when it was last seen open (Clock.monotonic)"""
+        running.changed.subscribe(self._note)
+
+    @property
+    def transaction_changed(self) -> Event[int]:
+        """Published with the id of an EVSE when a transaction begins or ends there."""
+        return self._running.changed
+
+    def has_transaction(self, evse_id: int | None) -> bool:
+        """Return whether a transaction runs at this EVSE; None: at any."""
+        return self._running.any if evse_id is None else self._running.runs_at(evse_id)
+
+    def transaction_id(self, evse_id: int) -> str | None:
+        """The id of the transaction at this EVSE, open or ended a moment ago; None: there is none."""
+        if (evse := self._evses.get(evse_id)) is not None and (transaction := evse.state.transaction) is not None:
+            return transaction.id
+        last_id, seen_s = self._last.get(evse_id, (None, 0.0))
+        return last_id if self._clock.monotonic() - seen_s <= _AFTERMATH_S else None
+
+    async def wait_observed(self) -> None:
+        """Wait until the board of each EVSE has answered, or failed."""
+        for evse in self._evses.values():
+            seen = evse.changed.count
+            while not evse.observed:
+                seen = await evse.changed.wait(seen)
+
+    def _note(self, evse_id: int) -> None:
+        evse = self._evses.get(evse_id)
+        if evse is not None and evse.state.transaction is not None:
+            self._last[evse_id] = (evse.state.transaction.id, self._clock.monotonic())
+        elif evse_id in self._last:
+            self._last[evse_id] = (self._last[evse_id][0], self._clock.monotonic())

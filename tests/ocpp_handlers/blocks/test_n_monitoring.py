@@ -1,0 +1,253 @@
+"""The messages of block N on the block itself: sizes, refusals, reports in parts, events on the wire (N02 to N08)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
+from ocpp_handlers.variables.request_settings import VariableRequestSettings
+from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, HandlerResult, PayloadError
+from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
+from station.storage.database import StorageError
+from tests.station.maintenance.monitoring.monitored import Monitored, World, running
+
+Payload = dict[str, Any]
+SCHEMAS = Schemas()
+
+
+class FakeLink:
+    """Records the CALLs of the blocks, and answers or fails as told."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Payload]] = []
+        self.errors: list[Exception] = []
+
+    async def call(self, action: Any, request: Payload, *, requested: bool = False) -> Payload:
+        del requested
+        assert SCHEMAS.check_request(action.name, request) is None
+        self.sent.append((action.name, request))
+        if self.errors:
+            raise self.errors.pop(0)
+        return {}
+
+
+class Wired:
+    """A station with the block."""
+
+    def __init__(self, world: World, station: Monitored) -> None:
+        self.world, self.station = world, station
+        self.link = FakeLink()
+        self.settings = VariableRequestSettings()
+        self.block = MonitoringBlock(cast("Any", self.link), station.monitoring, self.settings, world.clock)
+        self.delivery = MonitoringEventDelivery(station.queue, cast("Any", self.link), CsmsLinkSettings(), world.clock)
+
+    async def ask(self, action: str, request: Payload) -> Payload:
+        """Let the block answer a request, and do what follows."""
+        assert SCHEMAS.check_request(action, request) is None
+        handler = {
+            "SetVariableMonitoring": self.block.set_variable_monitoring,
+            "ClearVariableMonitoring": self.block.clear_variable_monitoring,
+            "SetMonitoringBase": self.block.set_monitoring_base,
+            "SetMonitoringLevel": self.block.set_monitoring_level,
+            "GetMonitoringReport": self.block.get_monitoring_report,
+        }[action]
+        result = cast("HandlerResult[Payload]", await handler(cast("Any", request)))
+        assert SCHEMAS.check_response(action, result.response) is None
+        if result.follow_up is not None:
+            await result.follow_up()
+        return result.response
+
+    async def report(self, **criteria: Any) -> tuple[str, list[Payload]]:
+        """The status and the parts of a report."""
+        before = len(self.link.sent)
+        answer = await self.ask("GetMonitoringReport", {"requestId": 7, **criteria})
+        return answer["status"], [payload for _, payload in self.link.sent[before:]]
+
+
+@pytest.fixture
+async def wired(tmp_path: Path) -> AsyncGenerator[Wired]:
+    world = World(tmp_path)
+    async with running(world) as station:
+        yield Wired(world, station)
+
+
+def item(variable: str, kind: str = "Delta", value: float = 1, severity: int = 5, **more: Any) -> Payload:
+    evse = {"evse": {"id": 1}} if variable in {"Power", "AvailabilityState"} else {}
+    component = {"name": "EVSE" if evse else "Thing", **evse}
+    return {
+        "component": component,
+        "variable": {"name": variable},
+        "type": kind,
+        "value": value,
+        "severity": severity,
+        **more,
+    }
+
+
+def ids(parts: list[Payload]) -> list[int]:
+    return [one["id"] for part in parts for data in part["monitor"] for one in data["variableMonitoring"]]
+
+
+async def test_each_result_echoes_what_was_asked_for(wired: Wired) -> None:
+    """N04.FR.01, N04.FR.02, N04.FR.11."""
+    asked = [item("lEVEL", "UpperThreshold", 80), item("Nothing"), item("Level", "UpperThreshold", 200), item("State")]
+    answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": asked})
+    results = answer["setMonitoringResult"]
+    assert [result["status"] for result in results] == ["Accepted", "UnknownVariable", "Rejected", "Accepted"]
+    for result, one in zip(results, asked, strict=True):
+        assert {key: result[key] for key in ("component", "variable", "type", "severity")} == {
+            key: one[key] for key in ("component", "variable", "type", "severity")
+        }
+    assert ["id" in result for result in results] == [True, False, False, True]
+    assert results[2]["statusInfo"]["reasonCode"] == "ValueOutOfRange"
+
+
+async def test_larger_requests_than_allowed_are_refused_as_a_whole(wired: Wired) -> None:
+    """N02.FR.07, N04.FR.09, N06.FR.06, N06.FR.07."""
+    wanted = {"component": {"name": "Thing"}}
+    padding = {"vendorId": "v", "text": "x" * 70_000}
+    for action, request, code in (
+        ("SetVariableMonitoring", {"setMonitoringData": [item("Level")] * 51}, "OccurrenceConstraintViolation"),
+        ("SetVariableMonitoring", {"setMonitoringData": [{**item("Level"), "customData": padding}]}, "FormatViolation"),
+        ("ClearVariableMonitoring", {"id": list(range(101))}, "OccurrenceConstraintViolation"),
+        ("ClearVariableMonitoring", {"id": [1], "customData": padding}, "FormatViolation"),
+        (
+            "GetMonitoringReport",
+            {"requestId": 1, "componentVariable": [wanted] * 51},
+            "OccurrenceConstraintViolation",
+        ),
+    ):
+        with pytest.raises(PayloadError) as refused:
+            await wired.ask(action, request)
+        assert refused.value.code == code
+    assert len(wired.station.monitoring.monitors()) == 2
+
+
+async def test_a_report_is_limited_by_criteria_and_by_variables(wired: Wired) -> None:
+    """N02.FR.01, N02.FR.03 to N02.FR.06, N02.FR.08 to N02.FR.21."""
+    asked = [
+        item("Level", "UpperThreshold", 80),
+        item("Level", "LowerThreshold", 5),
+        item("Level", "Delta", 5),
+        item("Power", "Periodic", 60),
+        item("Power", "PeriodicClockAligned", 60),
+    ]
+    answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": asked})
+    upper, lower, delta, periodic, aligned = (result["id"] for result in answer["setMonitoringResult"])
+    threshold, changes, times = "ThresholdMonitoring", "DeltaMonitoring", "PeriodicMonitoring"
+    thing, evse = {"component": {"name": "tHING"}}, {"component": {"name": "EVSE", "evse": {"id": 1}}}
+    level = {**thing, "variable": {"name": "Level"}}
+    for criteria, expected in (
+        ({}, [1, 100, upper, lower, delta, periodic, aligned]),
+        ({"monitoringCriteria": [threshold]}, [1, upper, lower]),
+        ({"monitoringCriteria": [changes]}, [100, delta]),
+        ({"monitoringCriteria": [times]}, [periodic, aligned]),
+        ({"monitoringCriteria": [threshold, changes]}, [1, 100, upper, lower, delta]),
+        ({"componentVariable": [thing]}, [1, 100, upper, lower, delta]),
+        ({"componentVariable": [level]}, [1, upper, lower, delta]),
+        ({"componentVariable": [evse]}, [periodic, aligned]),
+        ({"componentVariable": [{"component": {"name": "EVSE"}}]}, [periodic, aligned]),
+        ({"componentVariable": [evse, level], "monitoringCriteria": [times]}, [periodic, aligned]),
+    ):
+        status, parts = await wired.report(**criteria)
+        assert status == "Accepted", criteria
+        assert sorted(ids(parts)) == sorted(expected), criteria
+        assert {part["requestId"] for part in parts} == {7}
+    for criteria in (
+        {"componentVariable": [evse], "monitoringCriteria": [threshold]},  # N02.FR.10
+        {"componentVariable": [{"component": {"name": "EVSE", "evse": {"id": 2}}}]},
+        {"componentVariable": [{"component": {"name": "Thing", "instance": "x"}}]},
+    ):
+        assert await wired.report(**criteria) == ("EmptyResultSet", [])
+
+
+async def test_a_long_report_is_sent_in_numbered_parts(wired: Wired) -> None:
+    """N02.FR.03, N02.FR.09: a part that is refused does not end it."""
+    kinds = {"Power": ("UpperThreshold", "LowerThreshold", "Delta", "Periodic"), "AvailabilityState": ("Delta",)}
+    for variable, types in kinds.items():
+        for kind in types:
+            data = [item(variable, kind, 60, severity) for severity in range(10)]
+            await wired.ask("SetVariableMonitoring", {"setMonitoringData": data})
+    more = [item("Live", kind, 60, severity) for kind in kinds["Power"] for severity in range(10)]
+    await wired.ask("SetVariableMonitoring", {"setMonitoringData": more})
+    more = [item("Level", kind, 60, severity) for kind in kinds["Power"][2:] for severity in range(10)]
+    await wired.ask("SetVariableMonitoring", {"setMonitoringData": more})
+    wired.link.errors.append(CallRefusedError("GenericError", ""))
+    _, parts = await wired.report()
+    assert [part["seqNo"] for part in parts] == [0, 1]
+    assert [part["tbc"] for part in parts] == [True, False]
+    assert len(ids(parts)) == len(wired.station.monitoring.monitors()) == 112
+
+
+async def test_while_monitoring_is_disabled_everything_is_rejected(wired: Wired) -> None:
+    wired.world.settings.override(MonitoringSettings.monitoring_enabled, False)
+    set_answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": [item("Level")] * 2})
+    assert [result["status"] for result in set_answer["setMonitoringResult"]] == ["Rejected"] * 2
+    cleared = await wired.ask("ClearVariableMonitoring", {"id": [1, 2]})
+    assert [result["status"] for result in cleared["clearMonitoringResult"]] == ["Rejected"] * 2
+    for action, request in (
+        ("SetMonitoringBase", {"monitoringBase": "All"}),
+        ("SetMonitoringLevel", {"severity": 5}),
+        ("GetMonitoringReport", {"requestId": 1}),
+    ):
+        assert (await wired.ask(action, request))["status"] == "Rejected"
+    assert len(wired.station.monitoring.monitors()) == 2
+
+
+async def test_what_cannot_be_stored_is_rejected_and_changes_nothing(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = wired.station.monitoring.monitors()
+
+    async def fail(*_: object, **__: object) -> None:
+        raise StorageError("disk full")
+
+    for name in ("save_monitors", "save_base", "save_level"):
+        monkeypatch.setattr(wired.station.store, name, fail)
+    answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": [item("Level")]})
+    assert answer["setMonitoringResult"][0]["status"] == "Rejected"
+    assert "id" not in answer["setMonitoringResult"][0]
+    answer = await wired.ask("ClearVariableMonitoring", {"id": [100]})
+    assert answer["clearMonitoringResult"][0]["status"] == "Rejected"
+    assert (await wired.ask("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"}))["status"] == "Rejected"
+    assert (await wired.ask("SetMonitoringLevel", {"severity": 5}))["status"] == "Rejected"
+    assert wired.station.monitoring.monitors() == before
+    assert wired.station.rules.level == 9
+
+
+async def test_the_level_is_between_0_and_9(wired: Wired) -> None:
+    """N05.FR.01, N05.FR.02."""
+    for severity, status in ((0, "Accepted"), (9, "Accepted"), (10, "Rejected"), (-1, "Rejected")):
+        assert (await wired.ask("SetMonitoringLevel", {"severity": severity}))["status"] == status
+
+
+async def test_events_go_out_together_and_once(wired: Wired) -> None:
+    """N07.FR.06, N07.FR.07, N08.FR.04, N08.FR.05: refused ones are not sent again, unanswered ones are."""
+    await wired.ask(
+        "SetVariableMonitoring", {"setMonitoringData": [item("Level", "UpperThreshold", 60), item("State")]}
+    )
+    await wired.ask("ClearVariableMonitoring", {"id": [100]})
+    await wired.station.have(Level="70", State="Busy")
+    wired.link.errors += [CallTimeoutError("no answer"), CallRefusedError("InternalError", "")]
+    clock = wired.world.clock
+    sending = asyncio.ensure_future(wired.delivery.run())
+    await clock.settle()
+    await clock.advance(3_600.0)
+    await clock.settle()
+    sending.cancel()
+    sent = [payload for action, payload in wired.link.sent if action == "NotifyEvent"]
+    assert len(sent) == 2
+    assert sent[0]["eventData"] == sent[1]["eventData"]
+    assert (sent[0]["seqNo"], "tbc" in sent[0]) == (0, False)
+    level, state = sent[0]["eventData"]
+    assert (level["trigger"], level["actualValue"], level["cleared"]) == ("Alerting", "70", False)
+    assert (state["trigger"], state["actualValue"], "cleared" in state) == ("Delta", "Busy", False)
+    assert {one["eventNotificationType"] for one in (level, state)} == {"CustomMonitor"}
+    assert len(wired.station.queue) == 0
