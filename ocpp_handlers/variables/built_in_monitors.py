@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
 
 _DROPPED_EVENTS_ID: Final = 1
+_STORAGE_ID: Final = 100
+_STORAGE_FREE_MB: Final = 16
+"""enough for some weeks of transactions and the logs of a day"""
 _CONTACTOR_ID: Final = 100
 """plus the id of the EVSE"""
 _CONTACTOR_OPERATIONS: Final = 50_000
 """after so many a contactor is to be inspected"""
 _PART_IDS: Final = 1_000
-"""the distance between the ids of the notifications of two parts; the id of the EVSE is added"""
+"""the distance between the ids of the notifications of two parts of an EVSE; the id of the EVSE is added"""
+_OF_STATION: Final = (
+    (9_001, VariableAddress("CaseAccessSensor", "Tripped"), 3, Fault.TAMPER.value),
+    (9_002, VariableAddress("TokenReader", "Problem"), 4, Fault.READER.value),
+    (9_003, VariableAddress("ControlMetering", "Problem"), 4, "grid-meter-silent"),
+)
+"""notifications of parts that belong to no EVSE: id, variable, severity, techCode"""
 
 
 class _MonitoredPart(Frozen):
@@ -60,8 +69,8 @@ def built_in_monitors(evses: Iterable[Evse]) -> BuiltInMonitors:
     """The monitors and notifications of a station; those of variables that it does not have are to be ignored."""
     listed = list(evses)
     return BuiltInMonitors(
-        [_dropped_events(), *(_contactor_operations(evse) for evse in listed)],
-        [notification for evse in listed for notification in _notifications(evse)],
+        [_dropped_events(), _storage(), *(_contactor_operations(evse) for evse in listed)],
+        [*_notifications_of_station(), *(one for evse in listed for one in _notifications(evse))],
     )
 
 
@@ -77,6 +86,18 @@ def _dropped_events() -> Monitor:
     )
 
 
+def _storage() -> Monitor:
+    """The disk is nearly full."""
+    return Monitor(
+        _STORAGE_ID,
+        VariableAddress("Controller", "StorageFree"),
+        MonitorType.LOWER_THRESHOLD,
+        float(_STORAGE_FREE_MB),
+        4,
+        notification_type=EventNotificationType.PRECONFIGURED_MONITOR,
+    )
+
+
 def _contactor_operations(evse: Evse) -> Monitor:
     return Monitor(
         _CONTACTOR_ID + evse.id,
@@ -86,6 +107,13 @@ def _contactor_operations(evse: Evse) -> Monitor:
         7,
         notification_type=EventNotificationType.PRECONFIGURED_MONITOR,
     )
+
+
+def _notifications_of_station() -> Iterator[HardWiredNotification]:
+    for notification_id, address, severity, code in _OF_STATION:
+        kind = EventNotificationType.HARD_WIRED_NOTIFICATION
+        monitor = Monitor(notification_id, address, MonitorType.DELTA, 0.0, severity, notification_type=kind)
+        yield HardWiredNotification(monitor, lambda code=code: TechnicalDetails(code))
 
 
 def _notifications(evse: Evse) -> Iterator[HardWiredNotification]:
