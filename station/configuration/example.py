@@ -179,6 +179,11 @@ type = "simulated"
 #digits = "hexadecimal"                 # or "decimal"
 #exclusive = true                       # no other program receives the key presses
 
+# The displays, which show messages of the CSMS.
+[display]
+#evses = []                             # the EVSEs with a display of their own, besides that of the station
+#states = ["Charging", "Faulted", "Idle", "Unavailable"]    # messages of the CSMS for other states are refused
+
 # Protection settings for local rules and the site.
 [protection]
 #shunt_trip = "none"                    # a DC residual current trips the breaker: "pulse", or "hold" until cleared

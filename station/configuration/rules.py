@@ -95,6 +95,16 @@ def _readers_have_an_evse(tables: InstallationTables) -> Iterator[RuleError]:
             yield RuleError(("reader", position, "evse"), f"must be the id of an [[evse]] (is {reader.evse})")
 
 
+def _displays_have_an_evse(tables: InstallationTables) -> Iterator[RuleError]:
+    evses = tables.display.evses
+    for position, evse_id in enumerate(evses):
+        key = ("display", "evses", position)
+        if evse_id > len(tables.evse):
+            yield RuleError(key, f"must be the id of an [[evse]] (is {evse_id})")
+        elif evse_id in evses[:position]:
+            yield RuleError(key, f"must not contain {evse_id} twice")
+
+
 def _variables_have_a_place(tables: InstallationTables) -> Iterator[RuleError]:
     taken: set[tuple[object, ...]] = set()
     for position, row in enumerate(tables.variable):
@@ -140,6 +150,7 @@ _RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[Ke
     _a_broken_wire_ends_no_order: _CONTACT,
     _the_share_of_other_devices_is_theirs: (_EVSES,),
     _readers_have_an_evse: (_EVSES, ("reader", "*")),
+    _displays_have_an_evse: (_EVSES, ("display", "evses", "*")),
     simulated_part_errors: (_EVSES, ("reader", "*"), ("board", "type")),
     board_errors: (_EVSES, ("board", "evse", "*"), ("board", "shunt_trip")),
     socket_errors: (_EVSES, ("evse", "*", "attached_cable"), ("board", "evse", "*")),
