@@ -16,7 +16,7 @@ DEFAULT_LANGUAGE: Final = "en"
 
 
 def read_catalogue(folder: Path, language: str) -> Mapping[str, str]:
-    """Read the texts of one of `LANGUAGES` from its file in a folder, by key; `{name}` is the placeholder of a value."""
+    """Read the texts in one of `LANGUAGES` from its file in a folder, by key; `{name}` stands for a value."""
     texts: dict[str, str] = json.loads((folder / f"{language}.json").read_text(encoding="utf-8"))
     return texts
 

@@ -43,6 +43,23 @@ class LineReason(StrEnum):
     """the QR code of the page on which the driver follows the charge"""
 
 
+class CharacterSet(StrEnum):
+    """The two character ROMs of the HD44780 (its data sheet, table 4)."""
+
+    A00 = "A00"
+    """Japanese ROM: ASCII and some letters with diaeresis"""
+    A02 = "A02"
+    """European ROM: ASCII and the letters of ISO 8859-1"""
+
+
+class TextSize(Frozen):
+    """The size of a character display."""
+
+    columns: int
+    rows: int
+    characters: CharacterSet = CharacterSet.A00
+
+
 class TextSpan(Frozen):
     """A piece of a line in one style."""
 

@@ -21,14 +21,16 @@ Line = tuple[TextSpan, ...]
 """a line of text, in pieces of one style each"""
 _BOLD: Final = frozenset({"b", "strong", "th", "h1", "h2", "h3", "h4", "h5", "h6"})
 _ITALIC: Final = frozenset({"i", "em", "cite"})
-_BLOCKS: Final = frozenset(
-    "address article aside blockquote br dd div dl dt figure footer h1 h2 h3 h4 h5 h6 header hr li main nav ol p"
-    " pre section table td th tr ul".split()
+_BLOCK_TAGS: Final = (
+    "address article aside blockquote br dd div dl dt figure footer h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre"
+    " section table td th tr ul"
 )
+_BLOCKS: Final = frozenset(_BLOCK_TAGS.split())
 """tags that begin and end a line"""
-_HIDDEN: Final = frozenset(
-    "audio canvas embed head iframe math noscript object script select style svg template textarea title video".split()
+_HIDDEN_TAGS: Final = (
+    "audio canvas head iframe math noscript object script select style svg template textarea title video"
 )
+_HIDDEN: Final = frozenset(_HIDDEN_TAGS.split())
 """elements whose content is not shown"""
 _BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """could show a price in another order than it was written"""

@@ -6,8 +6,7 @@ import textwrap
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import Frozen
-from station.core.installation_file.display_tables import CharacterSet
+from station.core.screen import CharacterSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,14 +43,6 @@ _REPLACED: Final = {
 }
 """replacements of characters that a display lacks"""
 _UNKNOWN: Final = "?"
-
-
-class TextSize(Frozen):
-    """The size of a character display."""
-
-    columns: int
-    rows: int
-    characters: CharacterSet = CharacterSet.A00
 
 
 def fold(text: str, characters: CharacterSet) -> str:
