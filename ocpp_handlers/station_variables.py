@@ -9,6 +9,7 @@ from energy.profile_store import HIGHEST_STACK_LEVEL, MAX_EXTERNAL_CONSTRAINTS, 
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
+from ocpp_handlers.variables.display_variables import display_variables
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.wire import timestamps
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from station.charging.tokens.authorization_cache import AuthorizationCache
     from station.core.clock_settings import ClockSettings
     from station.core.setting_groups import SettingGroups
+    from station.display.message_store import DisplayMessages
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables that also report their value as their maxLimit"""
@@ -41,6 +43,8 @@ class DeviceModelSources(Frozen):
     """whether the link to the CSMS is up (DataLink.Active)"""
     profiles: Callable[[], int]
     """how many charging profiles are installed"""
+    messages: DisplayMessages
+    """the messages of the CSMS for the displays"""
 
 
 def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
@@ -53,7 +57,15 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
     bound = setting_variables(settings, clock_settings, facts.clock, signs=signs, sockets=sockets)
-    return DeviceModel([*bound, *_fixed(facts), *authorization.authorization_variables(facts.tokens), *physical])
+    return DeviceModel(
+        [
+            *bound,
+            *_fixed(facts),
+            *authorization.authorization_variables(facts.tokens),
+            *physical,
+            *display_variables(facts.messages),
+        ]
+    )
 
 
 def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
@@ -101,9 +113,9 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("TariffCostCtrlr", "Available", "Tariff", "true"),
         ("TariffCostCtrlr", "Available", "Cost", "true"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
+        ("DisplayMessageCtrlr", "Available", None, "true"),
         # Functional blocks that this station does not implement.
         ("MonitoringCtrlr", "Available", None, "false"),
-        ("DisplayMessageCtrlr", "Available", None, "false"),
         ("ReservationCtrlr", "Available", None, "false"),
         ("LocalAuthListCtrlr", "Available", None, "false"),
     ):

@@ -60,6 +60,7 @@ class OcppComposition:
             nameplate=_nameplate(configuration, assembled.maintenance.firmware.version),
             connected=lambda: self._stack is not None and self._stack.connected,
             profiles=lambda: len(assembled.load.load.profiles.store.all()),
+            messages=assembled.display.messages,
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (

@@ -24,6 +24,7 @@ from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
 from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
 from ocpp_handlers.blocks.n_problems import ProblemReports
+from ocpp_handlers.blocks.o_display_messages import DisplayMessageBlock
 from ocpp_handlers.blocks.p_data_transfer import DataTransfer
 from ocpp_handlers.connection.boot import BootMessageFilter, Identification, Registration
 from ocpp_handlers.connection.connection import Connection, CsmsAccess
@@ -54,6 +55,7 @@ class StackParts:
     def __init__(self, assembled: AssembledParts, access: CsmsAccess, model: DeviceModel) -> None:
         self._core, self._charging, self._load_parts = assembled.core, assembled.charging, assembled.load
         self._billing, self._maintenance = assembled.billing, assembled.maintenance
+        self._display = assembled.display
         core, charging, load_parts = assembled.core, assembled.charging, assembled.load
         maintenance = assembled.maintenance
         self._model = model
@@ -148,6 +150,7 @@ class StackParts:
             self._signing,
             self._diagnostics,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
+            DisplayMessageBlock(link, self._display.messages),
             self._data_transfer,
         )
 

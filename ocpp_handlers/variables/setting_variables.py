@@ -17,6 +17,7 @@ from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.local_time import change_time_offset
+from station.display.display_settings import DisplaySettings
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.security.security_settings import SecuritySettings
@@ -110,6 +111,7 @@ _SETTINGS = (
     _row("TariffCostCtrlr", "Currency", PriceSettings.currency),
     _row("TariffCostCtrlr", "TariffFallbackMessage", PriceSettings.tariff_fallback_message),
     _row("TariffCostCtrlr", "TotalCostFallbackMessage", PriceSettings.total_cost_fallback_message),
+    _row("DisplayMessageCtrlr", "Enabled", DisplaySettings.display_messages_enabled),
     _row("SmartChargingCtrlr", "Enabled", SmartChargingSettings.smart_charging_enabled),
     _row(
         "SmartChargingCtrlr",
@@ -148,6 +150,9 @@ _OF_FIXED_CABLES = read_only_variable(
 _TIME_OFFSET = _row("ClockCtrlr", "TimeOffset", ClockSettings.time_offset)
 _INSTALLER_SETTINGS = (
     _row("SmartChargingCtrlr", "RateUnit", SmartChargingSettings.charging_rate_units),
+    _row("DisplayMessageCtrlr", "SupportedFormats", DisplaySettings.display_supported_formats),
+    _row("DisplayMessageCtrlr", "SupportedPriorities", DisplaySettings.display_supported_priorities),
+    _row("DisplayMessageCtrlr", "PersonalMessageSize", DisplaySettings.personal_message_size),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_report_items, "GetReport"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_variables_items, "GetVariables"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.set_variables_items, "SetVariables"),
