@@ -199,7 +199,7 @@ async def _assemble(core: CoreParts) -> StationRun:
     firmware_version = update.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
     maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
-    display = await create_display(core, charging, billing_parts)
+    display = await create_display(core, charging, billing_parts, maintenance)
     assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance, display)
     ocpp = OcppComposition(assembled)
     model = await ocpp.create_device_model()

@@ -174,6 +174,8 @@ class EvseState(Frozen):
     """the transaction, started or about to start, whose begin is signed or need not be"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected (Clock.monotonic)"""
+    reserved_until: datetime | None = None
+    """only the holders of reservations may use the EVSE, and until when (UTC); None: everybody may"""
     missed_arrivals: frozenset[TriggerReason] = frozenset()
     """arrivals while out of service or before a reset, which may start a transaction later (E01.FR.01, E01.FR.02)"""
 

@@ -72,7 +72,7 @@ def evse_screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Scre
         Screen(
             tuple(_evse_lines(group, language, inputs, named=several)),
             language,
-            inputs.session_page if _follows_charge(group[0]) and display.size is None else None,
+            group[0].session_page if _follows_charge(group[0]) and display.size is None else None,
         )
         for group in groups
         for language in _languages(group[0], display)
@@ -111,7 +111,7 @@ def _evse_lines(
     yield from _figure_lines(evse, language)
     yield from _cost_lines(evse, language)
     yield from _tariff_lines(evse, language, only)
-    if _follows_charge(evse) and inputs.session_page is not None:
+    if _follows_charge(evse) and evse.session_page is not None:
         yield _line(screen_text(language, "session-page"), LineRole.NOTE, LineReason.SESSION_PAGE, only)
 
 

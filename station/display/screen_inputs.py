@@ -53,7 +53,7 @@ class ShownCost(Frozen):
     """shown if there is no amount"""
 
 
-class ChargeFigures(Frozen):
+class ShownFigures(Frozen):
     """The figures of a transaction that its driver is shown; None: not known."""
 
     energy_wh: float | None = None
@@ -77,7 +77,7 @@ class DisplayedEvse(Frozen):
     """whether a vehicle is connected"""
     transaction_id: str | None = None
     """the open transaction"""
-    figures: ChargeFigures | None = None
+    figures: ShownFigures | None = None
     """of the open transaction, or of the last one until its vehicle has left"""
     tariff: ShownTariff | None = None
     cost: ShownCost | None = None
@@ -85,6 +85,8 @@ class DisplayedEvse(Frozen):
     """the languages of the driver who charges here (RFC 5646), the preferred one first; empty: not known"""
     reserved_until: datetime | None = None
     """the end of the reservation of this EVSE; None: not reserved"""
+    session_page: str | None = None
+    """the URL of the page on which its driver follows the charge; None: not shown"""
 
 
 class DisplayProfile(Frozen):
@@ -112,5 +114,3 @@ class ScreenInputs(Frozen):
     """seconds since the screens of the cycle last became other ones: the first of them is shown at 0"""
     zone: tzinfo = UTC
     """the local time zone"""
-    session_page: str | None = None
-    """the URL of the page on which a driver follows the charge; None: not shown"""
