@@ -152,7 +152,7 @@ _INSTALLER_SETTINGS = (
     _row("SmartChargingCtrlr", "RateUnit", SmartChargingSettings.charging_rate_units),
     _row("DisplayMessageCtrlr", "SupportedFormats", DisplaySettings.display_supported_formats),
     _row("DisplayMessageCtrlr", "SupportedPriorities", DisplaySettings.display_supported_priorities),
-    _row("DisplayMessageCtrlr", "PersonalMessageSize", DisplaySettings.personal_message_size),
+    _row("DisplayMessageCtrlr", "PersonalMessageSize", PriceSettings.personal_message_size),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_report_items, "GetReport"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_variables_items, "GetVariables"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.set_variables_items, "SetVariables"),

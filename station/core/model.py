@@ -203,6 +203,10 @@ PAGE_TOKEN = IdToken("driver", "Local")
 """the token of a user signed in as driver who starts charging at the page; no reader reads it"""
 
 
+LONGEST_CONTENT = 512
+"""characters of a text for a driver (schema of MessageContentType)"""
+
+
 class MessageContent(Frozen):
     """A text for display to a driver (MessageContentType)."""
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
-from station.display.display_settings import LONGEST_CONTENT
+from station.core.model import LONGEST_CONTENT
 
 if TYPE_CHECKING:
     from station.core.model import MessageContent

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from station.core.setting_kinds import Integer, Members, Switch
+from station.core.setting_kinds import Members, Switch
 from station.core.setting_values import SettingGroup
 from station.display.display_message import MessagePriority
 
 FORMATS: Final = ("ASCII", "UTF8", "HTML", "URI")
 """the formats of a message that the station can show (MessageFormatEnumType)"""
-LONGEST_CONTENT: Final = 512
-"""characters of a message (schema of MessageContentType)"""
 
 
 class DisplaySettings(SettingGroup):
@@ -23,4 +21,3 @@ class DisplaySettings(SettingGroup):
     display_messages_enabled = Switch(True)
     display_supported_formats = Members(FORMATS, FORMATS)
     display_supported_priorities = Members(tuple(MessagePriority), tuple(MessagePriority))
-    personal_message_size = Integer(LONGEST_CONTENT, maximum=LONGEST_CONTENT)
