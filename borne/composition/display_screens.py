@@ -8,7 +8,7 @@ from station.billing.price_settings import PriceSettings
 from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.devices.display_config import MqttDisplayConfig
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress, displays_of
-from station.display.display_screens import DisplayDriver, DisplayScreens, ScreenSources
+from station.display.display_screens import DisplayDriver, DisplayScreens, PublishedDisplays, ScreenSources
 from station.display.display_settings import DisplaySettings
 from station.display.evse_reader import EvseReader, ShownPrices, StartMethods
 from station.display.screen_inputs import DisplayProfile
@@ -55,10 +55,12 @@ def create_screens(
     return screens
 
 
-def mqtt_displays(configuration: Configuration) -> list[DisplayAddress]:
-    """The displays whose screens are published to the MQTT broker."""
+def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> PublishedDisplays:
+    """The displays whose screens are published to the MQTT broker, by the installation file."""
     outputs = configuration.display.output
-    return [_address(one.evse) for one in outputs if isinstance(one, MqttDisplayConfig)]
+    return PublishedDisplays(
+        screens, tuple(_address(one.evse) for one in outputs if isinstance(one, MqttDisplayConfig))
+    )
 
 
 def _subscribe_screens(

@@ -15,6 +15,7 @@ from borne.composition.billing import create_billing, create_prices
 from borne.composition.charging import create_charging
 from borne.composition.core import CoreParts, create_core
 from borne.composition.display import create_display
+from borne.composition.display_screens import mqtt_displays
 from borne.composition.load import create_load
 from borne.composition.maintenance import (
     create_firmware_updates,
@@ -259,7 +260,13 @@ def _publishers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]
     if configuration.mqtt is None:
         return feed
     bridge = create_mqtt_bridge(
-        configuration.mqtt, configuration.station, evses, assembled.load, assembled.maintenance, core.clock
+        configuration.mqtt,
+        configuration.station,
+        evses,
+        assembled.load,
+        assembled.maintenance,
+        mqtt_displays(configuration, assembled.display.screens),
+        core.clock,
     )
     return [*feed, bridge.run]
 

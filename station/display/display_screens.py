@@ -10,7 +10,7 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from station.core.local_time import zone
-from station.core.screen import DisplayError, DisplayOutput, Screen
+from station.core.screen import DisplayError, DisplayOutput, Screen, TextSize
 from station.display.screen import current_screen, cycle_identity, screen_cycle
 from station.display.screen_inputs import DisplayProfile, ScreenInputs
 
@@ -123,6 +123,11 @@ class DisplayScreens:
         """Whether a driver of this display fails."""
         return display in self._failing
 
+    def text_size(self, display: DisplayAddress) -> TextSize | None:
+        """The size of the character display that shows this display; None if there is none."""
+        sizes = (maker.profile.size for _, maker in self._drivers if maker.profile.address == display)
+        return next((size for size in sizes if size is not None), None)
+
     def refresh(self) -> None:
         """Make `run` choose all screens anew, after a change of messages, prices or settings; returns at once."""
         self._due.notify()
@@ -185,6 +190,13 @@ class DisplayScreens:
             await self._due.wait(seen)
         else:
             await self._due.wait_for(seen, self._clock, wait_s)
+
+
+class PublishedDisplays(Frozen):
+    """The displays whose screens are published to a broker."""
+
+    screens: DisplayScreens
+    addresses: tuple[DisplayAddress, ...]
 
 
 async def _try_to_show(output: DisplayOutput, screen: Screen) -> DisplayError | None:

@@ -9,7 +9,7 @@ from station.charging.evse_state import all_faults, ev_connected
 from station.core.display import DisplayTopic
 from station.core.model import ChargingState, MessageContent
 from station.display.message_visibility import condition_of
-from station.display.screen_inputs import ShownFigures, DisplayedEvse, ShownCost, ShownTariff, StartMethod
+from station.display.screen_inputs import DisplayedEvse, ShownCost, ShownFigures, ShownTariff, StartMethod
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -80,7 +80,7 @@ function drawCode(qr) {
 /** Choose the largest letters with which all lines fit the window. */
 function fit() {
   const space = place.clientHeight * 0.92;
-  let [small, large] = [SMALLEST_PX, innerHeight * (find(".heading", lines) === null ? LARGEST.plain : LARGEST.headed)];
+  let [small, large] = [SMALLEST_PX, innerHeight * (find(".heading", lines) === null && code.hidden ? LARGEST.plain : LARGEST.headed)];
   while (large - small > 1) {
     const size = (small + large) / 2;
     lines.style.fontSize = `${size}px`;
