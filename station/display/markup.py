@@ -48,8 +48,7 @@ def message_lines(content: MessageContent) -> tuple[Line, ...]:
 
 def printable(text: str) -> str:
     """Remove control characters and explicit text directions; any white space becomes one space."""
-    kept = "".join(" " if char.isspace() else char for char in text if not _is_control(char))
-    return " ".join(kept.split(" "))
+    return "".join(" " if char.isspace() else char for char in text if not _is_control(char))
 
 
 def _is_control(char: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
 from station.billing.price import PriceList
@@ -13,10 +12,7 @@ from station.core.languages import DEFAULT_LANGUAGE
 from station.core.light_patterns import LightReason
 from station.core.model import Fault, MessageContent
 from station.core.screen import TextSize
-from station.display.display_message import MAIN_DISPLAY, DisplayAddress, MessageState
-
-if TYPE_CHECKING:
-    from station.display.display_message import DisplayMessage
+from station.display.display_message import MAIN_DISPLAY, DisplayAddress, DisplayMessage, MessageState
 
 
 class StartMethod(StrEnum):

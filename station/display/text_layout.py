@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _ASCII: Final = frozenset(map(chr, range(0x20, 0x7F)))
 _SHOWN: Final = {
     CharacterSet.A00: _ASCII - {"\\", "~"} | frozenset("äöüñ°£¥¢"),
-    CharacterSet.A02: _ASCII | frozenset("¡¢£¥§©ª«®±²³¹º»¼½¾¿×÷") | frozenset(map(chr, range(0xC0, 0x100))),
+    CharacterSet.A02: _ASCII
+    | frozenset("¡¢£¥§©ª«®±²³¹º»¼½¾¿×÷")
+    | frozenset(map(chr, range(0xC0, 0x100))) - {"Ø"},  # RPLCD takes the code of Ø for Φ
 }
 """the characters that a display shows as they are"""
 _REPLACED: Final = {
