@@ -35,6 +35,7 @@ from station.configuration.installation_file import Configuration
 from station.core.model import IdTokenInfo, TransactionEvent
 from station.core.sampling import MeterValue
 from station.core.setting_kinds import Setting
+from station.display.display_message import DisplayMessage
 from station.interfaces.mqtt import mqtt
 from station.interfaces.mqtt.home_assistant import DiscoveryDevice, discovery_message, discovery_topic
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
@@ -87,6 +88,7 @@ STORED_JSON: Final[Mapping[str, object]] = {
     "events.payload, awaited_ends.payload": TransactionEvent,
     "ended_samples.payload": MeterValue,
     "charging_profiles.payload": ChargingProfile,
+    "display_messages.payload": DisplayMessage,
     "firmware_updates.payload": UpdateOrder,
     "authorization_cache.info": IdTokenInfo,
     "transactions.prices, facts prices/*": PriceList,

@@ -203,7 +203,7 @@ class Story:
         await life.load.priorities.change(2, 3)
 
     async def _operator(self) -> None:
-        """Limits from outside, charging profiles of each purpose, an order of the grid operator, a fault that stays."""
+        """Limits from outside, profiles of each purpose, a display message, a grid order, a fault that stays."""
         walk, api = self.walk, self.api
         await walk.parts.shared_limits.set_limit(
             LimitSetter.OPERATOR, LimitRequest(current_a=30.0, power_w=20_000.0, for_s=DAY_S)
@@ -215,6 +215,12 @@ class Story:
         for evse_id, profile in profiles():
             answer = await walk.csms.call("SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile})
             assert answer["status"] == "Accepted", answer
+        message = {"id": 1, "priority": "InFront", "state": "Idle", "message": {"format": "UTF8", "content": "Welcome"}}
+        times = {"startDateTime": "2026-01-01T00:00:00Z", "endDateTime": "2099-01-01T00:00:00Z"}
+        answer = await walk.csms.call(
+            "SetDisplayMessage", {"message": message | times | {"display": {"name": "Display"}}}
+        )
+        assert answer["status"] == "Accepted", answer
         await walk.advance(2)
         await api.post("/api/sim/grid", {"contact": True})
         await walk.advance(5)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from station.interfaces.status_report import (
         CostStatus,
         CsmsStatus,
-        DisplayMessage,
+        DriverMessage,
         EvseStatus,
         FirmwareUpdateStatus,
         GridOrderStatus,
@@ -281,7 +281,7 @@ def _status_while_off(configuration: Configuration, clock: Clock) -> Status:
     }
 
 
-def _message(message: DisplayedMessage) -> DisplayMessage:
+def _message(message: DisplayedMessage) -> DriverMessage:
     return {
         "topic": message.topic,
         "content": message.content.content,

@@ -11,6 +11,7 @@ import pytest
 from foundation.frozen import Frozen
 from station.billing import transaction_rows
 from station.charging.tokens.authorization_cache import TOKEN_INFOS
+from station.display.message_store import MESSAGES
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
 from station.storage import payloads
@@ -93,6 +94,7 @@ def test_a_class_that_is_no_part_of_what_is_stored_needs_no_names() -> None:
         payloads.EVENTS,
         payloads.METER_VALUES,
         PROFILES,
+        MESSAGES,
         ORDERS,
         TOKEN_INFOS,
         transaction_rows.BILLS,
