@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from station.charging.tokens.authorization_cache import AuthorizationCache
     from station.core.clock_settings import ClockSettings
     from station.core.setting_groups import SettingGroups
+    from station.display.display_screens import DisplayScreens
     from station.display.message_store import DisplayMessages
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
@@ -45,6 +46,8 @@ class DeviceModelSources(Frozen):
     """how many charging profiles are installed"""
     messages: DisplayMessages
     """the messages of the CSMS for the displays"""
+    screens: DisplayScreens
+    """what the displays show"""
 
 
 def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
@@ -63,7 +66,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
             *_fixed(facts),
             *authorization.authorization_variables(facts.tokens),
             *physical,
-            *display_variables(facts.messages),
+            *display_variables(facts.messages, facts.screens),
         ]
     )
 

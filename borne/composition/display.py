@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from borne.composition.billing import BillingParts
 from borne.composition.charging import ChargingParts
 from borne.composition.core import CoreParts
+from borne.composition.display_screens import create_screens
+from borne.composition.maintenance import MaintenanceParts
 from foundation.frozen import Frozen
 from station.display.display_message import MessageState, displays_of
+from station.display.display_screens import DisplayScreens
 from station.display.message_store import DisplayCapabilities, DisplayMessages
 
 if TYPE_CHECKING:
@@ -20,18 +23,22 @@ class DisplayParts(Frozen):
     """What `create_display` creates for one run: the messages of the CSMS for the displays."""
 
     messages: DisplayMessages
+    screens: DisplayScreens
 
     @property
     def watchers(self) -> list[Callable[[], Awaitable[None]]]:
         """The tasks of these parts, to run while the station runs."""
-        return [self.messages.run]
+        return [self.messages.run, self.screens.run]
 
     def add_to(self, parts: StationParts) -> None:
         """Add the messages to `parts`, where the routes of the API find them."""
         parts.add(DisplayMessages, self.messages)
+        parts.add(DisplayScreens, self.screens)
 
 
-async def create_display(core: CoreParts, charging: ChargingParts, billing: BillingParts) -> DisplayParts:
+async def create_display(
+    core: CoreParts, charging: ChargingParts, billing: BillingParts, maintenance: MaintenanceParts
+) -> DisplayParts:
     """Create the messages of the CSMS, load them, and subscribe them to the ends of transactions and to the clock.
 
     Raises:
@@ -43,4 +50,4 @@ async def create_display(core: CoreParts, charging: ChargingParts, billing: Bill
     await messages.load()
     core.outbox.appended.subscribe(messages.event_recorded)
     billing.time.corrected.subscribe(lambda _: messages.clock_corrected())
-    return DisplayParts(messages)
+    return DisplayParts(messages, create_screens(core, charging, billing, maintenance, messages))

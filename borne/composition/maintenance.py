@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from station.charging.restart import RestartController
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
+    from station.display.display_screens import PublishedDisplays
     from station.interfaces.mqtt.mqtt import MqttBridge
     from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
@@ -193,9 +194,13 @@ def create_mqtt_bridge(
     evses: Mapping[int, Evse],
     power: LoadParts,
     maintenance: MaintenanceParts,
+    displays: PublishedDisplays,
     clock: Clock,
 ) -> MqttBridge:
-    """Create the bridge that publishes the EVSEs to an MQTT broker and takes limits from it; connects when it runs."""
+    """Create the bridge that publishes EVSEs and displays to an MQTT broker, and takes limits from it.
+
+    It connects when it runs.
+    """
     from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # not loaded without a broker
     from station.interfaces.mqtt.mqtt import MqttBridge
 
@@ -209,7 +214,9 @@ def create_mqtt_bridge(
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, clock)
+    bridge = MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, displays, clock)
+    displays.screens.changed.subscribe(bridge.publish_display)
+    return bridge
 
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:

@@ -61,6 +61,7 @@ class OcppComposition:
             connected=lambda: self._stack is not None and self._stack.connected,
             profiles=lambda: len(assembled.load.load.profiles.store.all()),
             messages=assembled.display.messages,
+            screens=assembled.display.screens,
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (

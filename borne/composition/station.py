@@ -15,6 +15,7 @@ from borne.composition.billing import create_billing, create_prices
 from borne.composition.charging import create_charging
 from borne.composition.core import CoreParts, create_core
 from borne.composition.display import create_display
+from borne.composition.display_screens import mqtt_displays
 from borne.composition.load import create_load
 from borne.composition.maintenance import (
     create_firmware_updates,
@@ -199,7 +200,7 @@ async def _assemble(core: CoreParts) -> StationRun:
     firmware_version = update.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
     maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
-    display = await create_display(core, charging, billing_parts)
+    display = await create_display(core, charging, billing_parts, maintenance)
     assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance, display)
     ocpp = OcppComposition(assembled)
     model = await ocpp.create_device_model()
@@ -259,7 +260,13 @@ def _publishers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]
     if configuration.mqtt is None:
         return feed
     bridge = create_mqtt_bridge(
-        configuration.mqtt, configuration.station, evses, assembled.load, assembled.maintenance, core.clock
+        configuration.mqtt,
+        configuration.station,
+        evses,
+        assembled.load,
+        assembled.maintenance,
+        mqtt_displays(configuration, assembled.display.screens),
+        core.clock,
     )
     return [*feed, bridge.run]
 

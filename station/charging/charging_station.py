@@ -190,6 +190,7 @@ class ChargingStation:
         evse = self.evses[evse_id]
         try:
             group_id, message, priority = group_id or self._authorizer.group_of(id_token), None, 0
+            languages: tuple[str, ...] = ()
             # C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
             if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 info = await self._authorizer.authorize(id_token)
@@ -197,7 +198,7 @@ class ChargingStation:
                     _log.info("remote start rejected: token %s is not authorized", loggable_token(id_token))
                     return False
                 group_id, message = info.group_id or group_id, info.personal_message
-                priority = info.charging_priority
+                priority, languages = info.charging_priority, info.languages
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
                 return False
@@ -209,6 +210,7 @@ class ChargingStation:
                 remote_start_id=remote_start_id,
                 personal_message=message,
                 charging_priority=priority,
+                languages=languages,
             )
             evse.authorize(authorization, TriggerReason.REMOTE_START)
             return True

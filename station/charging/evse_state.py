@@ -72,6 +72,8 @@ class Authorization(Frozen):
     """chargingPriority from the CSMS, −9 to 9; a higher priority is served first"""
     tests: bool = False
     """whether this is an installer's test"""
+    languages: tuple[str, ...] = ()
+    """the languages that the holder prefers, the first one most (RFC 5646)"""
 
 
 class ChangeCause(Frozen):
@@ -172,6 +174,8 @@ class EvseState(Frozen):
     """the transaction, started or about to start, whose begin is signed or need not be"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected (Clock.monotonic)"""
+    reserved_until: datetime | None = None
+    """only the holders of reservations may use the EVSE, and until when (UTC); None: everybody may"""
     missed_arrivals: frozenset[TriggerReason] = frozenset()
     """arrivals while out of service or before a reset, which may start a transaction later (E01.FR.01, E01.FR.02)"""
 

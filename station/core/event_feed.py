@@ -22,7 +22,8 @@ class FeedEvent(Frozen):
     """An event of the live feed, as its subscribers receive it."""
 
     event_type: str
-    """`frame` (an OCPP frame), `evse` (the state of an EVSE changed) or `light` (the status light changed)"""
+    """`frame` (an OCPP frame), `evse` (the state of an EVSE changed), `light` (the status light changed), or `display`
+    (a display shows another screen)"""
     data: dict[str, object]
 
     @property

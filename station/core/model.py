@@ -230,6 +230,8 @@ class IdTokenInfo(Frozen):
     """a message for the holder, such as the tariff (I01)"""
     charging_priority: int = 0
     """chargingPriority, −9 to 9; a higher priority is served first"""
+    languages: tuple[str, ...] = ()
+    """the languages that the holder prefers, the first one most (language1, language2; RFC 5646)"""
 
     @property
     def accepted(self) -> bool:
