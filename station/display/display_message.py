@@ -45,10 +45,11 @@ class DisplayAddress(Frozen):
 
     def same_as(self, other: DisplayAddress) -> bool:
         """Return whether both name the same display; names and instances are case-insensitive (identifierString)."""
-        return self._key == other._key
+        return self.key == other.key
 
     @property
-    def _key(self) -> tuple[str, str, int | None, int | None]:
+    def key(self) -> tuple[str, str, int | None, int | None]:
+        """The same for all addresses of one display, as a key in a mapping."""
         return self.name.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id
 
 

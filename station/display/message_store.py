@@ -13,6 +13,7 @@ from foundation.frozen import Frozen
 from station.core.model import EventType, MessageContent
 from station.display.content_rules import content_error
 from station.display.display_message import DisplayAddress, DisplayMessage, MessagePriority, MessageState
+from station.display.display_settings import DisplaySettings
 from station.display.message_visibility import MessageVisibility, condition_of, shown_messages, visibilities
 from station.storage.stored_format import StoredFormat, names
 from station.storage.unreadable_rows import RowAddress
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.charging_station import ChargingStation
     from station.core.model import TransactionEvent
-    from station.display.display_settings import DisplaySettings
     from station.display.message_visibility import EvseCondition
     from station.storage.database import Database
 
@@ -95,7 +95,8 @@ class DisplayMessages:
         clock: Clock,
     ) -> None:
         self.changed = Event[None]()
-        """a message was added, replaced or removed, or a start time has come: displays choose anew what they show"""
+        """displays choose anew what they show: a message was added, replaced or removed, or its start time has come,
+        or messages of the CSMS were enabled or disabled"""
         self.capabilities = capabilities
         self._database = database
         self._station = station
@@ -108,6 +109,7 @@ class DisplayMessages:
         """held while the disk is changed, so that memory and disk change in the same order"""
         self._due = ChangeSignal()
         """the next start or end, or `_ended`, has changed"""
+        settings.changed(DisplaySettings.display_messages_enabled).subscribe(lambda _: self.changed.publish(None))
 
     async def load(self) -> None:
         """Load the stored messages, without those that have ended; call once, before `run`.

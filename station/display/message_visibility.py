@@ -91,14 +91,15 @@ def visibilities(
     """
     found = {message.id: (message, _by_itself(message, now, conditions)) for message in messages}
     in_force = [message for message, seen in found.values() if seen is MessageVisibility.SHOWN]
-    result: dict[int, MessageVisibility] = {}
-    for message, seen in found.values():
-        rank = _RANK.index(message.priority)
-        covered = seen is MessageVisibility.SHOWN and any(
-            _RANK.index(other.priority) < rank and other.place.same_as(message.place) for other in in_force
-        )
-        result[message.id] = MessageVisibility.COVERED if covered else seen
-    return result
+    front: dict[object, MessagePriority] = {}
+    """the highest priority in force, by display"""
+    for message in in_force:
+        before = front.setdefault(message.place.key, message.priority)
+        front[message.place.key] = min(before, message.priority, key=_RANK.index)
+    covered = {message.id for message in in_force if message.priority is not front[message.place.key]}
+    return {
+        identity: MessageVisibility.COVERED if identity in covered else seen for identity, (_, seen) in found.items()
+    }
 
 
 def shown_messages(
