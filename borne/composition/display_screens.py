@@ -14,7 +14,6 @@ from station.display.evse_reader import EvseReader, ShownPrices, StartMethods
 from station.display.screen_inputs import DisplayProfile
 from station.display.session_page import SessionPage
 from station.interfaces.mdns import is_announced
-from station.maintenance.commissioning.label import station_address
 
 if TYPE_CHECKING:
     from borne.composition.billing import BillingParts
@@ -94,7 +93,7 @@ def _session_page(core: CoreParts) -> SessionPage:
     if pattern is None:
         path = "/" if core.runtime.process.alone else "/stations/{identity}/"
         reachable = is_announced(configuration.mdns, http.host) and http.port != 0
-        pattern = f"{station_address(configuration)}{path}" if reachable else ""
+        pattern = f"{configuration.local_url}{path}" if reachable else ""
     return SessionPage(pattern, configuration.station.identity)
 
 

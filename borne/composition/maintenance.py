@@ -201,11 +201,10 @@ def create_mqtt_bridge(
 
     It connects when it runs.
     """
-    from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # not loaded without a broker
-    from station.interfaces.mqtt.mqtt import MqttBridge
+    from station.interfaces.mqtt import home_assistant, mqtt  # not loaded without a broker
 
     layouts = [evse.layout for evse in evses.values()]
-    shown = DiscoveryDevice(
+    shown = home_assistant.DiscoveryDevice(
         who.identity,
         who.vendor,
         who.model,
@@ -214,7 +213,7 @@ def create_mqtt_bridge(
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    bridge = MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, displays, clock)
+    bridge = mqtt.MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, displays, clock)
     displays.screens.changed.subscribe(bridge.publish_display)
     return bridge
 

@@ -68,10 +68,14 @@ class TextSpan(Frozen):
     italic: bool = False
 
 
+Spans = tuple[TextSpan, ...]
+"""a line of text, in pieces of one style each"""
+
+
 class ScreenLine(Frozen):
     """A line of text on a screen: its pieces, and why it is there."""
 
-    spans: tuple[TextSpan, ...]
+    spans: Spans
     role: LineRole
     reason: LineReason
     message_id: int | None = None

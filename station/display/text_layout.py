@@ -1,4 +1,4 @@
-"""Fits text into the columns, rows and characters of a character display. Pure."""
+"""Makes text printable, and fits it into the columns and characters of a character display. Pure."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ _REPLACED: Final = {
 }
 """replacements of characters that a display lacks"""
 _UNKNOWN: Final = "?"
+_BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""could show a price in another order than it was written"""
+
+
+def printable(text: str) -> str:
+    """Remove control characters and explicit text directions; any white space becomes one space."""
+    return "".join(" " if char.isspace() else char for char in text if not _is_control(char))
 
 
 def fold(text: str, characters: CharacterSet) -> str:
@@ -65,3 +72,7 @@ def _replacement(char: str, shown: frozenset[str]) -> str:
         return {"Pd": "-", "Zs": " "}.get(unicodedata.category(char), "")
     plain = [part for part in unicodedata.normalize("NFKD", char) if unicodedata.category(part) != "Mn"]
     return "".join(part if part in shown else _UNKNOWN for part in plain)
+
+
+def _is_control(char: str) -> bool:
+    return char in _BIDI_CONTROLS or (unicodedata.category(char) in {"Cc", "Cs", "Co", "Cn"} and not char.isspace())

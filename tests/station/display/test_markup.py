@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from station.core.model import MessageContent
 from station.core.screen import TextSpan
-from station.display.markup import MAX_LINES, message_lines, printable
+from station.display.markup import MAX_LINES, message_lines
+from station.display.text_layout import printable
 
 PIECES = st.sampled_from(
     [
