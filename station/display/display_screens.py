@@ -111,7 +111,7 @@ class DisplayScreens:
             (one.output, ScreenMaker(one.profile, _evses_of(one.profile, evses), sources, clock)) for one in drivers
         ]
         self._shown: dict[DisplayAddress, Screen] = {}
-        self._failing: set[DisplayAddress] = set()
+        self._failing: set[DisplayOutput] = set()
         self._due = ChangeSignal()
         self._keys: list[object] = []
 
@@ -121,7 +121,7 @@ class DisplayScreens:
 
     def has_problem(self, display: DisplayAddress) -> bool:
         """Whether a driver of this display fails."""
-        return display in self._failing
+        return any(output in self._failing for output, maker in self._drivers if maker.profile.address == display)
 
     def text_size(self, display: DisplayAddress) -> TextSize | None:
         """The size of the character display that shows this display; None if there is none."""
@@ -182,7 +182,7 @@ class DisplayScreens:
                 elif failing:
                     _log.info("%s: works again", output)
                 failing = error is not None
-                (self._failing.add if failing else self._failing.discard)(maker.profile.address)
+                (self._failing.add if failing else self._failing.discard)(output)
             await self._wait(seen, wait_s)
 
     async def _wait(self, seen: int, wait_s: float | None) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from station.billing.tariff_and_cost import TariffAndCost
     from station.billing.transaction_log import TransactionLog
     from station.charging.evse import Evse
+    from station.charging.evse_state import Authorization
     from station.charging.tokens.authorization_settings import AuthorizationSettings
     from station.core.light_patterns import Light
     from station.display.session_page import SessionPage
@@ -112,6 +113,8 @@ class EvseReader:
         self._clock = clock
         self._latest: dict[int, LoggedTransaction] = {}
         """by EVSE: its latest transaction, until its driver has left"""
+        self._languages: dict[int, tuple[str, ...]] = {}
+        """by EVSE: the languages of its latest driver, until that driver has left"""
 
     def state_key(self, evse: Evse) -> object:
         """What changes when a display has something else to say about an EVSE than other figures; cheap to read."""
@@ -147,10 +150,18 @@ class EvseReader:
             figures=await self._figures(evse, condition.transaction_id or cost_of, kept=present),
             tariff=self._prices.tariff(evse, driver_present=present),
             cost=cost,
-            languages=authorization.languages if authorization is not None else (),
+            languages=self._languages_at(evse, authorization, kept=present),
             reserved_until=state.reserved_until,
             session_page=self._session_page.address(evse.id),
         )
+
+    def _languages_at(self, evse: Evse, authorization: Authorization | None, *, kept: bool) -> tuple[str, ...]:
+        """The languages of the driver who is authorized, or was while the vehicle is still connected."""
+        if authorization is not None:
+            self._languages[evse.id] = authorization.languages
+        elif not kept:
+            self._languages.pop(evse.id, None)
+        return self._languages.get(evse.id, ())
 
     async def _figures(self, evse: Evse, transaction_id: str | None, *, kept: bool) -> ShownFigures | None:
         """The figures of a transaction; without one, those of the latest while they are `kept`."""

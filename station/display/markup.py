@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Line = tuple[TextSpan, ...]
 """a line of text, in pieces of one style each"""
+MAX_LINES: Final = 10
+"""most lines of a message"""
 _BOLD: Final = frozenset({"b", "strong", "th", "h1", "h2", "h3", "h4", "h5", "h6"})
 _ITALIC: Final = frozenset({"i", "em", "cite"})
 _BLOCK_TAGS: Final = (
@@ -37,13 +39,21 @@ _BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u2
 
 
 def message_lines(content: MessageContent) -> tuple[Line, ...]:
-    """The lines of a message as plain text with simple markup; at least one, which may be empty."""
+    """The lines of a message as plain text with simple markup; at least one, which may be empty.
+
+    Lines beyond `MAX_LINES` continue the last one, so that no message is cut into letters too small to read.
+    """
     if content.format == "HTML":
         parser = _HtmlText()
         parser.feed(content.content)
         parser.close()
-        return tuple(parser.lines()) or ((),)
-    return tuple(_plain_line(line) for line in content.content.splitlines()) or ((),)
+        lines = parser.lines()
+    else:
+        lines = [_plain_line(line) for line in content.content.splitlines()]
+    if len(lines) > MAX_LINES:
+        rest = [span for line in lines[MAX_LINES:] for span in (TextSpan(" "), *line)]
+        lines[MAX_LINES - 1 :] = [(*lines[MAX_LINES - 1], *rest)]
+    return tuple(lines) or ((),)
 
 
 def printable(text: str) -> str:

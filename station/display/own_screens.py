@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES, primary_language
 from station.core.light_patterns import LightReason
 from station.core.model import Fault
@@ -209,7 +211,8 @@ def _tariff_lines(evse: DisplayedEvse, language: str, only: int | None) -> Itera
         for spans in message_lines(tariff.content):
             yield ScreenLine(spans, LineRole.TEXT, LineReason.TARIFF, evse_id=only, personal=tariff.personal)
     elif tariff.prices is not None:
-        yield _figure(language, "tariff", price_text(tariff.prices, language), LineReason.TARIFF, only)
+        price = _figure(language, "tariff", price_text(tariff.prices, language), LineReason.TARIFF, only)
+        yield replace(price, role=LineRole.NOTE) if evse.light in _CHARGES else price
 
 
 def _sentence(language: str, key: str, reason: LineReason, evse_id: int | None) -> tuple[ScreenLine, ...]:

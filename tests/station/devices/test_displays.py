@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
-from RPLCD.codecs import A00Codec, A02Codec
+from RPLCD.codecs import hd44780_a00, hd44780_a02
 
 from station.core.screen import (
     CharacterSet,
@@ -23,7 +22,7 @@ from station.core.screen import (
     ScreenLine,
     TextSpan,
 )
-from station.devices.display_config import CharacterLcdConfig, DisplayOutputConfig, FileDisplayConfig
+from station.devices.display_config import CharacterLcdConfig, FileDisplayConfig
 from station.display.text_layout import fold
 from tests.descriptors import open_descriptors
 from tests.i2c_double import Hd44780, wire_bus
@@ -36,10 +35,7 @@ def screen_of(*texts: str) -> Screen:
 
 def lcd(device: Path, **keys: object) -> DisplayOutput:
     """The driver of an [[display.output]] of type "lcd"."""
-    config: CharacterLcdConfig = TypeAdapter(DisplayOutputConfig).validate_python(
-        {"type": "lcd", "device": str(device), **keys}
-    )
-    return config.open()
+    return CharacterLcdConfig.model_validate({"type": "lcd", "device": str(device), **keys}).open()
 
 
 async def test_the_rows_of_a_screen_stand_on_the_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,8 +111,8 @@ async def test_without_a_bus_the_driver_says_so(tmp_path: Path) -> None:
 @given(st.text(), st.sampled_from(CharacterSet))
 def test_whatever_is_folded_can_be_shown_by_the_display(text: str, characters: CharacterSet) -> None:
     """Each character has a code in the ROM, by the tables of RPLCD; `?` may stand for others."""
-    codec = A00Codec() if characters is CharacterSet.A00 else A02Codec()
-    table: dict[str, int] = codec.codec.encoding_table
+    rom = hd44780_a00 if characters is CharacterSet.A00 else hd44780_a02
+    table: Collection[str] = rom.encoding_table
     folded = fold(text, characters)
     assert [char for char in folded if char not in table] == []
     assert fold(folded, characters) == folded

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from station.core.model import MessageContent
 from station.core.screen import TextSpan
-from station.display.markup import message_lines, printable
+from station.display.markup import MAX_LINES, message_lines, printable
 
 PIECES = st.sampled_from(
     [
@@ -117,3 +117,10 @@ def test_what_is_printable_stays_and_nothing_else(text: str) -> None:
     shown = printable(text)
     assert printable(shown) == shown
     assert all(not char.isspace() or char == " " for char in shown)
+
+
+def test_lines_beyond_the_most_continue_the_last_one() -> None:
+    lines = message_lines(MessageContent("\n".join(str(number) for number in range(1, 15)), "UTF8"))
+    assert len(lines) == MAX_LINES
+    assert "".join(span.text for span in lines[-1]) == "10 11 12 13 14"
+    assert "".join(span.text for span in lines[-2]) == "9"

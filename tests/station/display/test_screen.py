@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from station.billing.price import PeriodPrice, PriceList
 from station.core.languages import LANGUAGES
@@ -46,21 +47,16 @@ def message(number: int, priority: MessagePriority, text: str = "text", **more: 
     return DisplayMessage(number, priority, MessageContent(text), **more)
 
 
-def charging(**more: Any) -> DisplayedEvse:
-    """An EVSE that charges."""
-    figures = ShownFigures(12_340.0, 7_400.0, timedelta(minutes=65))
-    around: dict[str, Any] = {"figures": figures, "cost": ShownCost(Decimal("3.70")), "transaction_id": "T1"}
-    return DisplayedEvse(
-        1,
-        **{
-            "light": LightReason.CHARGING,
-            "message_state": MessageState.CHARGING,
-            "authorized": True,
-            "connected": True,
-            **around,
-            **more,
-        },
-    )
+CHARGING = DisplayedEvse(
+    1,
+    LightReason.CHARGING,
+    MessageState.CHARGING,
+    authorized=True,
+    connected=True,
+    transaction_id="T1",
+    figures=ShownFigures(12_340.0, 7_400.0, timedelta(minutes=65)),
+    cost=ShownCost(Decimal("3.70")),
+)
 
 
 # --- precedence
@@ -72,7 +68,7 @@ def test_a_message_with_always_front_is_shown_alone_O01_FR_15() -> None:
         message(2, MessagePriority.IN_FRONT),
         message(3, MessagePriority.ALWAYS_FRONT, "closed"),
     )
-    for evse in (DisplayedEvse(1), charging(), DisplayedEvse(1, LightReason.CARD_REJECTED)):
+    for evse in (DisplayedEvse(1), CHARGING, DisplayedEvse(1, LightReason.CARD_REJECTED)):
         assert shown(evse, messages=messages) == [["closed"]]
 
 
@@ -82,7 +78,7 @@ def test_messages_in_front_are_shown_in_turn_without_the_normal_cycle_O01_FR_13_
         message(2, MessagePriority.IN_FRONT, "first"),
         message(3, MessagePriority.IN_FRONT, "second"),
     )
-    assert shown(charging(), messages=messages) == [["first"], ["second"]]
+    assert shown(CHARGING, messages=messages) == [["first"], ["second"]]
 
 
 def test_the_answer_to_a_card_is_shown_before_messages_in_front() -> None:
@@ -109,7 +105,7 @@ def test_each_screen_is_shown_for_its_time_and_then_the_next_one() -> None:
 
 
 def test_every_line_says_which_rule_or_message_put_it_there() -> None:
-    evse = charging(tariff=ShownTariff(PRICES), session_page="https://charge.example/1")
+    evse = replace(CHARGING, tariff=ShownTariff(PRICES), session_page="https://charge.example/1")
     messages = (message(7, MessagePriority.NORMAL_CYCLE),)
     own, of_csms = screen_cycle(PAGE, ScreenInputs(NOW, (evse,), messages))
     assert [line.reason for line in own.lines] == [
@@ -140,7 +136,7 @@ def test_a_message_is_shown_in_its_state_and_time_only() -> None:
         message(5, MessagePriority.IN_FRONT, "this transaction", transaction_id="T1"),
     )
     assert shown(messages=messages) == [["Ready to charge", "Present your card."]]
-    assert shown(charging(), messages=messages) == [["charging"], ["this transaction"]]
+    assert shown(CHARGING, messages=messages) == [["charging"], ["this transaction"]]
 
 
 def test_a_uri_is_text_and_a_qr_code() -> None:
@@ -164,13 +160,16 @@ def test_texts_and_messages_are_in_the_language_of_the_driver_O01_FR_08() -> Non
         DisplayMessage(number, MessagePriority.NORMAL_CYCLE, MessageContent(text, language=language))
         for number, (text, language) in enumerate([("Welcome", "en"), ("Willkommen", "de"), ("Welkom", "nl")])
     )
-    german = shown(charging(languages=("de-AT", "fr")), messages=messages)
+    german = shown(replace(CHARGING, languages=("de-AT", "fr")), messages=messages)
     assert [lines[0] for lines in german] == ["Lädt 7,4 kW", "Willkommen"]
     assert german[0][1:] == ["Energie 12,34 kWh", "Dauer 1:05 h", "Kosten 3,70 €"]
 
 
 def test_a_driver_whose_languages_the_station_does_not_speak_reads_english_O01_FR_09() -> None:
-    assert shown(charging(languages=("fi",)), display=DisplayProfile(languages=("nl",)))[0][0] == "Charging 7.4 kW"
+    assert (
+        shown(replace(CHARGING, languages=("fi",)), display=DisplayProfile(languages=("nl",)))[0][0]
+        == "Charging 7.4 kW"
+    )
 
 
 def test_without_a_driver_the_languages_of_the_display_follow_each_other() -> None:
@@ -248,7 +247,7 @@ def test_a_reservation_names_its_end_in_local_time_and_nobody() -> None:
 
 
 def test_free_evses_share_a_screen_and_each_one_in_use_has_its_own() -> None:
-    evses = (DisplayedEvse(1), charging(), DisplayedEvse(3))
+    evses = (DisplayedEvse(1), CHARGING, DisplayedEvse(3))
     inputs = [DisplayedEvse(2, LightReason.PLUGGED_IN, connected=True) if one.transaction_id else one for one in evses]
     assert [lines[:2] for lines in shown(*inputs)] == [
         ["Charging point 2", "Plugged in"],
@@ -258,7 +257,7 @@ def test_free_evses_share_a_screen_and_each_one_in_use_has_its_own() -> None:
 
 def test_the_qr_code_of_the_session_is_shown_during_a_charge_only() -> None:
     page = "https://charge.example/1"
-    assert screen(PAGE, ScreenInputs(NOW, (charging(session_page=page),))).qr_text == page
+    assert screen(PAGE, ScreenInputs(NOW, (replace(CHARGING, session_page=page),))).qr_text == page
     assert screen(PAGE, ScreenInputs(NOW, (DisplayedEvse(1, session_page=page),))).qr_text is None
 
 
@@ -384,7 +383,7 @@ def test_what_is_meant_for_one_driver_is_not_seen_by_visitors(
     """A price for this driver, and a message of a transaction."""
     personal = ShownTariff(content=MessageContent(f"{SECRET} {secret}"), personal=True)
     mine = DisplayMessage(99, MessagePriority.NORMAL_CYCLE, MessageContent(f"{SECRET}", "URI"), transaction_id="T9")
-    evse = charging(tariff=personal, transaction_id="T9")
+    evse = replace(CHARGING, tariff=personal, transaction_id="T9")
     around = tuple(one for one in inputs.evses if one.evse_id != 1)
     for one in screen_cycle(display, ScreenInputs(NOW, (evse, *around), (*inputs.messages, mine))):
         seen = without_personal_lines(one)
@@ -394,6 +393,6 @@ def test_what_is_meant_for_one_driver_is_not_seen_by_visitors(
 
 
 def test_a_screen_without_personal_lines_stays_as_it_is() -> None:
-    one = screen(PAGE, ScreenInputs(NOW, (charging(session_page="https://charge.example/1"),)))
+    one = screen(PAGE, ScreenInputs(NOW, (replace(CHARGING, session_page="https://charge.example/1"),)))
     assert without_personal_lines(one) is one
     assert without_personal_lines(Screen()) == Screen()

@@ -7,7 +7,7 @@ import { root } from "./root.js";
 const EVERY_MS = 30_000; // besides the events
 const SILENT_MS = 15_000;
 const LARGEST = { headed: 0.17, plain: 0.24 }; // letters of a screen with and without a heading, of the window's height
-const SMALLEST_PX = 12;
+const SMALLEST_PX = 6;
 const QUIET = 4; // modules around a QR code
 
 const evse = document.documentElement.dataset.evse === "" ? null : Number(document.documentElement.dataset.evse);
