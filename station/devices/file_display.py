@@ -43,4 +43,5 @@ class FileDisplay:
     def _write(self, text: str) -> None:
         written = self._path.with_name(f".{self._path.name}.new")
         written.write_text(text, encoding="utf-8")
+        written.chmod(0o644)  # whatever the umask of the service: other users' programs read it
         os.replace(written, self._path)

@@ -15,6 +15,7 @@ import aiomqtt
 import pytest
 
 from energy.grid import GridSample, MeterTariff
+from simulator.vehicle import VehicleModel
 from station.load.smart_charging_settings import SmartChargingSettings
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
@@ -394,3 +395,24 @@ async def test_a_plus_in_the_identity_is_told_as_a_topic_can_hold_it(tmp_path: P
             hearing = asyncio.create_task(anext(client.messages))
             await until(walk, hearing.done)
             assert (await hearing).payload == b"true"
+
+
+async def test_a_display_with_an_output_of_type_mqtt_is_published_and_others_are_not(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    display = {"evses": [2], "output": [{"type": "mqtt", "evse": 2}]}
+    evses = [{"id": 1}, {"id": 2}]
+    async with (
+        broker(tmp_path, port),
+        peering(port) as peer,
+        walking(tmp_path, mqtt=mqtt, display=display, evse=evses, reader=[{"type": "simulated"}]) as walk,
+    ):
+        await walk.accepted()
+
+        def texts() -> list[str]:
+            return [line["text"] for line in json.loads(peer.heard["evse/2/display"])["lines"]]
+
+        await until(walk, lambda: texts() == ["Ready to charge", "Present your card."])
+        walk.world.boards[2].plug(VehicleModel())
+        await until(walk, lambda: texts()[0] == "Plugged in")
+        assert "display" not in peer.heard

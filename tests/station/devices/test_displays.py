@@ -126,6 +126,7 @@ async def test_the_file_has_the_whole_screen_as_json_and_goes_at_the_end(tmp_pat
         shown = json.loads(path.read_text(encoding="utf-8"))
         assert [line["text"] for line in shown["lines"]] == [text]
         assert shown["lines"][0]["reason"] == "state"
+    assert path.stat().st_mode & 0o777 == 0o644, "a program of another user reads it"
     assert os.listdir(tmp_path) == [path.name], "no half file beside it"
     await output.close()
     assert not path.exists()
