@@ -91,12 +91,35 @@ def equal_messages(found: Iterable[Payload], sent: Iterable[Payload]) -> bool:
 
 
 async def messages_on_display(bench: Bench) -> list[int]:
-    """The ids of the messages that are shown on their display now, by the local API."""
-    listed = await bench.station.get("/api/messages")
-    return [one["id"] for one in listed["messages"] if one["visibility"] == "shown"]
+    """The ids of the messages that are shown now, alone or in turn, by the local API.
+
+    A screen that is shown now has no others; and if its display shows only this one, all of them.
+    """
+    await bench.settle()
+    listed = (await bench.station.get("/api/messages"))["messages"]
+    shown = [one["id"] for one in listed if one["visibility"] == "shown"]
+    for display in await bench.station.get("/api/display"):
+        of_display = {one["id"] for one in listed if one["id"] in shown and one["display"]["evse"] == display["evse"]}
+        on_screen = _messages_on_screen(display)
+        assert on_screen <= of_display, display
+        if display["screen"]["pages"] == 1:
+            assert on_screen == of_display, display
+    return shown
+
+
+async def messages_in_turn(bench: Bench) -> set[int]:
+    """The ids of the messages that the display of the station shows within a minute."""
+    found: set[int] = set()
+    for _ in range(60):
+        found |= _messages_on_screen((await bench.station.get("/api/display"))[0])
+        await bench.advance(1.0)
+    return found
 
 
 async def is_displayed(bench: Bench, identity: int = MESSAGE_ID) -> bool:
     """Whether a message is shown now, alone or in turn with others."""
-    await bench.settle()
     return identity in await messages_on_display(bench)
+
+
+def _messages_on_screen(display: Payload) -> set[int]:
+    return {line["message_id"] for line in display["screen"]["lines"] if line["message_id"] is not None}
