@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _FIGURES_EVERY_S: Final = 5.0
 """interval at which energy, cost and time on a display are updated during a charge"""
+_SHORTEST_WAIT_S: Final = 0.001
+"""until the next screen of a cycle; rounding may leave less, by which a clock does not advance"""
 _RETRY_S: Final = 10.0
 """interval of attempts to write a display that fails"""
 
@@ -72,7 +74,7 @@ class ScreenMaker:
         if (identity := cycle_identity(cycle)) != self._identity:
             self._identity, self._began_s = identity, now_s
         elapsed_s, rotation_s = now_s - self._began_s, self.profile.rotation_s
-        waits = [rotation_s - elapsed_s % rotation_s] if len(cycle) > 1 else []
+        waits = [max(_SHORTEST_WAIT_S, rotation_s - elapsed_s % rotation_s)] if len(cycle) > 1 else []
         if any(evse.transaction_id is not None for evse in self.evses):
             waits.append(_FIGURES_EVERY_S)
         self.wait_s = min(waits, default=None)

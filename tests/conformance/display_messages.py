@@ -107,12 +107,11 @@ async def messages_on_display(bench: Bench) -> list[int]:
     return shown
 
 
-async def messages_in_turn(bench: Bench) -> list[int]:
-    """The ids of the messages of the station's own display in the order in which it shows them, through one cycle."""
-    found: list[int] = []
+async def messages_in_turn(bench: Bench) -> set[int]:
+    """The ids of the messages that the display of the station shows within a minute."""
+    found: set[int] = set()
     for _ in range(60):
-        display = (await bench.station.get("/api/display"))[0]
-        found += [one for one in _messages_on_screen(display) if one not in found]
+        found |= _messages_on_screen((await bench.station.get("/api/display"))[0])
         await bench.advance(1.0)
     return found
 

@@ -22,6 +22,7 @@ from tests.conformance.display_messages import (
     clear_all_messages,
     is_displayed,
     message,
+    messages_in_turn,
     messages_on_display,
     reported_message,
     request_messages,
@@ -114,6 +115,7 @@ async def test_tc_o_30_cs(bench: Bench) -> None:
     second = of_transaction(bench, SECOND_ID, priority="InFront", content=SECOND_CONTENT)
     assert await send_message(bench, second) == "Accepted"
     assert await messages_on_display(bench) == [MESSAGE_ID, SECOND_ID]
+    assert await messages_in_turn(bench) == {MESSAGE_ID, SECOND_ID}
     for identity, content in ((MESSAGE_ID, CONTENT), (SECOND_ID, SECOND_CONTENT)):
         told = await reported_message(bench, identity, request_id=identity)
         assert told["transactionId"] == transaction_id
