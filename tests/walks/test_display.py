@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from station.display.display_message import MAIN_DISPLAY, DisplayAddress
 from station.display.display_screens import DisplayScreens
 from tests.csms import Csms
 from tests.i2c_double import Hd44780, wire_bus
+from tests.patience import PATIENCE_S
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.test_access import away
 from tests.walks.visit import visiting
@@ -133,6 +135,26 @@ async def test_a_character_display_and_a_file_show_it_and_a_broken_one_stops_not
     assert chip.text() == ["", "", "", ""]
     assert not chip.lit
     assert not file.exists()
+
+
+async def test_a_bus_that_hangs_delays_neither_other_displays_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bus, device = wire_bus(monkeypatch, tmp_path)
+    bus.devices[0x27] = Hd44780()
+    bus.runs.clear()
+    try:
+        async with walking(
+            tmp_path, reader=READER, display={"output": [{"type": "lcd", "device": str(device)}]}
+        ) as walk:
+            await walk.accepted()
+            await shows(walk, "Ready to charge")
+            await walk.plug()
+            await shows(walk, "Plugged in")
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < PATIENCE_S
+    finally:
+        bus.runs.set()
 
 
 async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
