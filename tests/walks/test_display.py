@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ocpp_handlers.variables.device_model import Component, Variable
+from station.core.model import Fault
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress
 from station.display.display_screens import DisplayScreens
 from tests.csms import Csms
@@ -184,3 +185,34 @@ async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
             "2",
             "16",
         ]
+
+
+async def test_faults_an_evse_out_of_service_and_a_lost_link_are_told(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER) as walk:
+        await walk.accepted()
+        walk.board.raise_fault(Fault.GROUND_FAULT)
+        await shows(walk, "Out of order", "Please do not use this charging point.")
+        walk.board.clear_fault(Fault.GROUND_FAULT)
+        await shows(walk, "Ready to charge")
+        order = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
+        assert (await walk.csms.call("ChangeAvailability", order))["status"] == "Accepted"
+        await shows(walk, "Out of service", "Please use another charging point.")
+        assert (await walk.csms.call("ChangeAvailability", {**order, "operationalStatus": "Operative"}))[
+            "status"
+        ] == "Accepted"
+        await shows(walk, "Ready to charge")
+        walk.csms.drop()
+        await shows(walk, "Ready to charge", "Offline")
+
+
+async def test_a_text_of_the_csms_for_all_drivers_replaces_the_owners_prices_at_once(tmp_path: Path) -> None:
+    """And without tariffs there is no price at all."""
+    async with walking(tmp_path, reader=READER, prices=PRICES) as walk:
+        await walk.accepted()
+        await shows(walk, "Price €0.30/kWh")
+        await walk.set_variable("TariffCostCtrlr", "TariffFallbackMessage", "35 ct/kWh")
+        await walk.settle()
+        assert texts(walk)[-1] == "35 ct/kWh"
+        await walk.set_variable("TariffCostCtrlr", "Enabled", "false", "Tariff")
+        await walk.settle()
+        assert texts(walk) == ["Ready to charge", "Present your card."]
