@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,6 +81,9 @@ class I2cBus:
 
     def __init__(self) -> None:
         self.devices: dict[int, Hd44780] = {}
+        self.runs = threading.Event()
+        """cleared: every transfer waits, as on a bus whose clock line is held low"""
+        self.runs.set()
         self._address = 0
 
     def ioctl(self, fd: int, request: int, argument: Any) -> int:
@@ -95,6 +99,7 @@ class I2cBus:
         return 0
 
     def _transfer(self, message: Any) -> None:
+        self.runs.wait()
         device = self.devices.get(self._address)
         if device is None:
             raise OSError(errno.EREMOTEIO, "Remote I/O error")

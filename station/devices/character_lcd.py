@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from RPLCD.i2c import CharLCD
 from smbus2 import SMBus
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from station.core.screen import TextSize
+
+_LAST_S: Final = 1.0
+"""seconds to wait at the end for a screen that is being written"""
 
 
 class _Bus(Protocol):
@@ -83,13 +86,15 @@ class CharacterLcd:
                 raise
 
     def _clear(self) -> None:
-        with self._in_use:
-            try:
-                if self._lcd is not None:
-                    self._lcd.clear()
-                    self._lcd.backlight_enabled = False
-            finally:
-                self._release()
+        if not self._in_use.acquire(timeout=_LAST_S):
+            return  # a bus that hangs must not delay the end of the program
+        try:
+            if self._lcd is not None:
+                self._lcd.clear()
+                self._lcd.backlight_enabled = False
+        finally:
+            self._release()
+            self._in_use.release()
 
     def _open(self) -> _Lcd:
         with SMBus(str(self._device)) as bus:

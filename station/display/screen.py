@@ -7,6 +7,7 @@ NormalCycle (O01.FR.12). Each line says which rule put it there.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from station.display.display_message import DisplayMessage
     from station.display.screen_inputs import DisplayProfile, ScreenInputs
 
+_KEPT_MESSAGES: Final = 512
+"""messages whose screens are kept: all of a station, on several displays"""
 _REASONS: Final = {
     MessagePriority.ALWAYS_FRONT: LineReason.ALWAYS_FRONT,
     MessagePriority.IN_FRONT: LineReason.IN_FRONT,
@@ -45,10 +48,7 @@ def current_screen(cycle: Sequence[Screen], rotation_s: float, cycle_s: float) -
 
 def screen_cycle(display: DisplayProfile, inputs: ScreenInputs) -> tuple[Screen, ...]:
     """All screens that a display shows in turn now, in order; at least one."""
-    screens = _screens(display, inputs) or (Screen(language=display.languages[0]),)
-    if display.size is None:
-        return tuple(screens)
-    return tuple(page for one in screens for page in _text_pages(one, display.size))
+    return tuple(_screens(display, inputs)) or (Screen(language=display.languages[0]),)
 
 
 def cycle_identity(cycle: Sequence[Screen]) -> object:
@@ -59,15 +59,14 @@ def cycle_identity(cycle: Sequence[Screen]) -> object:
 def _screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
     messages = _messages(display, inputs)
     priority = messages[0].priority if messages else MessagePriority.NORMAL_CYCLE
-    of_csms = [_message_screen(message, display) for message in messages]
     if priority is MessagePriority.ALWAYS_FRONT:
-        return of_csms[-1:]
-    cards = card_screens(display, inputs)
-    if cards:
-        return cards
+        return _message_screens(messages[-1], display)
+    if cards := card_screens(display, inputs):
+        return _fitted(cards, display)
+    of_csms = [one for message in messages for one in _message_screens(message, display)]
     if priority is MessagePriority.IN_FRONT:
         return of_csms
-    return [*evse_screens(display, inputs), *of_csms]
+    return [*_fitted(evse_screens(display, inputs), display), *of_csms]
 
 
 def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[DisplayMessage]:
@@ -78,8 +77,12 @@ def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Display
     return choose_languages(shown, preferred)
 
 
-def _message_screen(message: DisplayMessage, display: DisplayProfile) -> Screen:
-    """The screen of a message of the CSMS; one of a transaction is meant for its driver only."""
+@lru_cache(maxsize=_KEPT_MESSAGES)
+def _message_screens(message: DisplayMessage, display: DisplayProfile) -> Sequence[Screen]:
+    """The screens of a message of the CSMS; one of a transaction is meant for its driver only.
+
+    They are kept: to parse 100 messages in HTML takes some 50 ms, and a display chooses its screens often.
+    """
     content = message.content
     lines = tuple(
         ScreenLine(
@@ -92,7 +95,15 @@ def _message_screen(message: DisplayMessage, display: DisplayProfile) -> Screen:
         for spans in message_lines(content)
     )
     language = content.language or display.languages[0]
-    return Screen(lines, language, content.content.strip() if content.format == "URI" else None)
+    whole = Screen(lines, language, content.content.strip() if content.format == "URI" else None)
+    return _fitted([whole], display)
+
+
+def _fitted(screens: Sequence[Screen], display: DisplayProfile) -> Sequence[Screen]:
+    """Break screens into pages that fit the display; unchanged if it fits any text."""
+    if display.size is None:
+        return screens
+    return [page for one in screens for page in _text_pages(one, display.size)]
 
 
 def _text_pages(whole: Screen, size: TextSize) -> Sequence[Screen]:

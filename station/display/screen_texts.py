@@ -60,7 +60,8 @@ def price_text(prices: PriceList, language: str) -> str:
         energy = _unit_price(prices.energy_per_kwh, prices.currency, language)
         parts.append(f"{energy}/kWh" + (f" ({periods})" if periods else ""))
     if prices.time_per_hour:
-        parts.append(f"{_unit_price(prices.time_per_hour, prices.currency, language)}/h")
+        price = _unit_price(prices.time_per_hour, prices.currency, language)
+        parts.append(screen_text(language, "tariff.time", price=price))
     if prices.idle_per_hour:
         key = "tariff.idle-after" if prices.idle_after_s else "tariff.idle"
         price, minutes = _unit_price(prices.idle_per_hour, prices.currency, language), f"{prices.idle_after_s / 60:g}"

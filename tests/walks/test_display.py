@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ocpp_handlers.variables.device_model import Component, Variable
+from station.core.model import Fault
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress
 from station.display.display_screens import DisplayScreens
 from tests.csms import Csms
 from tests.i2c_double import Hd44780, wire_bus
+from tests.patience import PATIENCE_S
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.test_access import away
 from tests.walks.visit import visiting
@@ -135,6 +138,26 @@ async def test_a_character_display_and_a_file_show_it_and_a_broken_one_stops_not
     assert not file.exists()
 
 
+async def test_a_bus_that_hangs_delays_neither_other_displays_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bus, device = wire_bus(monkeypatch, tmp_path)
+    bus.devices[0x27] = Hd44780()
+    bus.runs.clear()
+    try:
+        async with walking(
+            tmp_path, reader=READER, display={"output": [{"type": "lcd", "device": str(device)}]}
+        ) as walk:
+            await walk.accepted()
+            await shows(walk, "Ready to charge")
+            await walk.plug()
+            await shows(walk, "Plugged in")
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < PATIENCE_S
+    finally:
+        bus.runs.set()
+
+
 async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -162,3 +185,34 @@ async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
             "2",
             "16",
         ]
+
+
+async def test_faults_an_evse_out_of_service_and_a_lost_link_are_told(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER) as walk:
+        await walk.accepted()
+        walk.board.raise_fault(Fault.GROUND_FAULT)
+        await shows(walk, "Out of order", "Please do not use this charging point.")
+        walk.board.clear_fault(Fault.GROUND_FAULT)
+        await shows(walk, "Ready to charge")
+        order = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
+        assert (await walk.csms.call("ChangeAvailability", order))["status"] == "Accepted"
+        await shows(walk, "Out of service", "Please use another charging point.")
+        assert (await walk.csms.call("ChangeAvailability", {**order, "operationalStatus": "Operative"}))[
+            "status"
+        ] == "Accepted"
+        await shows(walk, "Ready to charge")
+        walk.csms.drop()
+        await shows(walk, "Ready to charge", "Offline")
+
+
+async def test_a_text_of_the_csms_for_all_drivers_replaces_the_owners_prices_at_once(tmp_path: Path) -> None:
+    """And without tariffs there is no price at all."""
+    async with walking(tmp_path, reader=READER, prices=PRICES) as walk:
+        await walk.accepted()
+        await shows(walk, "Price €0.30/kWh")
+        await walk.set_variable("TariffCostCtrlr", "TariffFallbackMessage", "35 ct/kWh")
+        await walk.settle()
+        assert texts(walk)[-1] == "35 ct/kWh"
+        await walk.set_variable("TariffCostCtrlr", "Enabled", "false", "Tariff")
+        await walk.settle()
+        assert texts(walk) == ["Ready to charge", "Present your card."]

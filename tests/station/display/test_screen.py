@@ -175,7 +175,7 @@ def test_a_driver_whose_languages_the_station_does_not_speak_reads_english_O01_F
 def test_without_a_driver_the_languages_of_the_display_follow_each_other() -> None:
     display = DisplayProfile(languages=("nl", "fr"))
     assert shown(display=display) == [
-        ["Klaar om te laden", "Houd uw kaart voor."],
+        ["Klaar om te laden", "Houd uw kaart voor de lezer."],
         ["Prête à charger", "Présentez votre carte."],
     ]
 

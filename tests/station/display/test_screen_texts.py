@@ -83,7 +83,7 @@ def test_a_price_list_is_one_line_with_all_digits_of_its_prices() -> None:
         time_per_hour=Decimal("1"),
         idle_per_hour=Decimal("6.5"),
     )
-    assert price_text(prices, "de") == "0,2516 €/kWh (HC 0,20 €) + 1,00 €/h + 6,50 €/h ohne zu laden"
+    assert price_text(prices, "de") == "0,2516 €/kWh (HC 0,20 €) + 1,00 €/h + 6,50 €/h Standzeit"
     assert price_text(PriceList(), "fr") == "gratuit"
     assert price_text(PriceList(energy_per_kwh=Decimal("1E+1")), "en") == "€10.00/kWh"
 
