@@ -14,6 +14,7 @@ from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.setting_groups import SettingGroups
+from station.display.display_settings import DisplaySettings
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
@@ -43,6 +44,7 @@ class StationSettings:
         self.prices = PriceSettings(store)
         self.firmware = FirmwareSettings(store)
         self.monitoring = MonitoringSettings(store)
+        self.display = DisplaySettings(store)
         self.csms_link = CsmsLinkSettings(store)
         self.variable_requests = VariableRequestSettings(store)
         self.evse = EvseSettings(self.transactions, self.sampling, self.records)
@@ -60,6 +62,7 @@ class StationSettings:
                 self.prices,
                 self.firmware,
                 self.monitoring,
+                self.display,
                 self.csms_link,
                 self.variable_requests,
             )

@@ -11,6 +11,7 @@ from ocpp_handlers.blocks import j_meter_values as meter_values
 from ocpp_handlers.blocks import k_smart_charging as smart_charging
 from ocpp_handlers.blocks import n_customer_information as customer_information
 from ocpp_handlers.blocks import n_monitoring as monitoring
+from ocpp_handlers.blocks import o_display_messages as display_messages
 from ocpp_handlers.connection.connection import LARGEST_FRAME
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from station.maintenance.customer_information import MAX_TRANSACTIONS
@@ -33,6 +34,7 @@ def resource_limit_variables() -> Iterator[Variable]:
         ("OCPPCommCtrlr", "ReportsLimit", "Monitoring", monitoring.MAX_AT_ONCE, None),
         ("MonitoringCtrlr", "MonitorsLimit", None, MAX_MONITORS, None),  # of the CSMS
         ("MonitoringCtrlr", "QueuedEventsLimit", None, MAX_WAITING, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "DisplayMessages", display_messages.MAX_AT_ONCE, None),
         ("OCPPCommCtrlr", "QueuedStatusesLimit", None, availability.MAX_WAITING, None),
         ("OCPPCommCtrlr", "ReportedTransactionsLimit", None, MAX_TRANSACTIONS, None),  # of one customer
         ("AlignedDataCtrlr", "QueuedValuesLimit", None, meter_values.MAX_WAITING, None),

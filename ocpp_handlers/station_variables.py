@@ -11,6 +11,7 @@ from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.blocks import d_local_list as local_list
 from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
+from ocpp_handlers.variables.display_variables import display_variables
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.wire import timestamps
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from station.charging.tokens.local_list import LocalAuthorizationList
     from station.core.clock_settings import ClockSettings
     from station.core.setting_groups import SettingGroups
+    from station.display.display_screens import DisplayScreens
+    from station.display.message_store import DisplayMessages
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables that also report their value as their maxLimit"""
@@ -50,6 +53,10 @@ class DeviceModelSources(Frozen):
     """how many charging profiles are installed"""
     profiles_changed: Event[None]
     """published when that may have changed"""
+    messages: DisplayMessages
+    """the messages of the CSMS for the displays"""
+    screens: DisplayScreens
+    """what the displays show"""
 
 
 def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
@@ -62,11 +69,16 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
     bound = setting_variables(settings, clock_settings, facts.clock, signs=signs, sockets=sockets)
-    of_tokens = (
-        *authorization.authorization_variables(facts.tokens),
-        *local_list.local_list_variables(facts.local_list),
+    return DeviceModel(
+        [
+            *bound,
+            *_fixed(facts),
+            *authorization.authorization_variables(facts.tokens),
+            *local_list.local_list_variables(facts.local_list),
+            *physical,
+            *display_variables(facts.messages, facts.screens),
+        ]
     )
-    return DeviceModel([*bound, *_fixed(facts), *of_tokens, *physical])
 
 
 def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
@@ -117,8 +129,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("TariffCostCtrlr", "Available", "Tariff", "true"),
         ("TariffCostCtrlr", "Available", "Cost", "true"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
-        # Functional blocks that this station does not implement.
-        ("DisplayMessageCtrlr", "Available", None, "false"),
+        ("DisplayMessageCtrlr", "Available", None, "true"),
     ):
         yield read_only_variable(
             Component(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True

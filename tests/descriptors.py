@@ -1,4 +1,4 @@
-"""Exhausts the file descriptors of the process."""
+"""Counts and exhausts the file descriptors of the process."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def no_free_descriptor() -> Generator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for descriptor in taken:
             os.close(descriptor)
+
+
+def open_descriptors() -> int:
+    """The number of open file descriptors of the process."""
+    return len(os.listdir("/proc/self/fd"))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from borne.composition.billing import BillingParts
     from borne.composition.charging import ChargingParts
     from borne.composition.core import CoreParts
+    from borne.composition.display import DisplayParts
     from borne.composition.load import LoadParts
     from borne.composition.maintenance import MaintenanceParts
     from station.interfaces.parts import StationParts
@@ -23,8 +24,9 @@ class AssembledParts(Frozen):
     load: LoadParts
     billing: BillingParts
     maintenance: MaintenanceParts
+    display: DisplayParts
 
     def add_to(self, parts: StationParts) -> None:
         """Add the parts that routes of the API use to `parts`, by calling `add_to` of each group."""
-        for group in (self.core, self.charging, self.load, self.billing, self.maintenance):
+        for group in (self.core, self.charging, self.load, self.billing, self.maintenance, self.display):
             group.add_to(parts)

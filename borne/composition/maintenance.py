@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from station.charging.restart import RestartController
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
+    from station.display.display_screens import PublishedDisplays
     from station.interfaces.mqtt.mqtt import MqttBridge
     from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
@@ -204,14 +205,17 @@ def create_mqtt_bridge(
     power: LoadParts,
     maintenance: MaintenanceParts,
     device_events: Event[MonitoringEvent],
+    displays: PublishedDisplays,
     clock: Clock,
 ) -> MqttBridge:
-    """Create the bridge that publishes the EVSEs to an MQTT broker and takes limits from it; connects when it runs."""
-    from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # not loaded without a broker
-    from station.interfaces.mqtt.mqtt import MqttBridge
+    """Create the bridge that publishes EVSEs and displays to an MQTT broker, and takes limits from it.
+
+    It connects when it runs.
+    """
+    from station.interfaces.mqtt import home_assistant, mqtt  # not loaded without a broker
 
     layouts = [evse.layout for evse in evses.values()]
-    shown = DiscoveryDevice(
+    shown = home_assistant.DiscoveryDevice(
         who.identity,
         who.vendor,
         who.model,
@@ -220,7 +224,11 @@ def create_mqtt_bridge(
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, device_events, clock)
+    bridge = mqtt.MqttBridge(
+        config, shown, evses, power.load, power.shared_limits, maintenance.light, device_events, displays, clock
+    )
+    displays.screens.changed.subscribe(bridge.publish_display)
+    return bridge
 
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:

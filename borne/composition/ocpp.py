@@ -81,6 +81,8 @@ class OcppComposition:
             connected_changed=self._connected_changed,
             profiles=lambda: len(assembled.load.load.profiles.store.all()),
             profiles_changed=assembled.load.load.profiles.store.changed,
+            messages=assembled.display.messages,
+            screens=assembled.display.screens,
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (

@@ -26,6 +26,7 @@ from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
 from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
 from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
+from ocpp_handlers.blocks.o_display_messages import DisplayMessageBlock
 from ocpp_handlers.blocks.p_data_transfer import DataTransfer
 from ocpp_handlers.connection.boot import BootMessageFilter, Identification, Registration
 from ocpp_handlers.connection.connection import Connection, CsmsAccess
@@ -60,6 +61,7 @@ class StackParts:
     ) -> None:
         self._core, self._charging, self._load_parts = assembled.core, assembled.charging, assembled.load
         self._billing, self._maintenance = assembled.billing, assembled.maintenance
+        self._display = assembled.display
         core, charging, load_parts = assembled.core, assembled.charging, assembled.load
         maintenance = assembled.maintenance
         self._model, self._monitoring = model, monitoring
@@ -169,6 +171,7 @@ class StackParts:
             self._diagnostics,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
             MonitoringBlock(link, self._monitoring, settings.variable_requests, core.clock),
+            DisplayMessageBlock(link, self._display.messages),
             self._data_transfer,
         )
 

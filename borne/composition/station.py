@@ -14,6 +14,8 @@ from borne.composition.assembled_parts import AssembledParts
 from borne.composition.billing import create_billing, create_prices
 from borne.composition.charging import create_charging
 from borne.composition.core import CoreParts, create_core
+from borne.composition.display import create_display
+from borne.composition.display_screens import mqtt_displays
 from borne.composition.load import create_load
 from borne.composition.maintenance import (
     create_firmware_updates,
@@ -201,7 +203,8 @@ async def _assemble(core: CoreParts) -> StationRun:
     firmware_version = update.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
     maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
-    assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance)
+    display = await create_display(core, charging, billing_parts, maintenance)
+    assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance, display)
     ocpp = OcppComposition(assembled)
     model, monitoring = await ocpp.create_device_model()
     parts = program.create_running_parts()
@@ -246,6 +249,7 @@ def _auxiliary_tasks(assembled: AssembledParts, device_events: Event[MonitoringE
         *assembled.billing.watchers,
         core.log.run,
         *assembled.maintenance.watchers,
+        *assembled.display.watchers,
         *_publishers(assembled, device_events),
         *_storage_watchers(assembled),
     ]
@@ -271,6 +275,7 @@ def _publishers(
         assembled.load,
         assembled.maintenance,
         device_events,
+        mqtt_displays(configuration, assembled.display.screens),
         core.clock,
     )
     return [*feed, bridge.run]

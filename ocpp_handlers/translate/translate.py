@@ -91,6 +91,7 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         tuple(int(evse_id) for evse_id in wire.get("evseId", ())[:_MAX_EVSES] if abs(evse_id) <= _LARGEST),
         message_content_from_wire(wire["personalMessage"]) if "personalMessage" in wire else None,
         charging_priority_from_wire(wire.get("chargingPriority", 0)),
+        tuple(language for key in ("language1", "language2") if (language := wire.get(key))),
     )
 
 

@@ -18,6 +18,7 @@ from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.local_time import change_time_offset
+from station.display.display_settings import DisplaySettings
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
@@ -117,6 +118,7 @@ _SETTINGS = (
     _row("TariffCostCtrlr", "Currency", PriceSettings.currency),
     _row("TariffCostCtrlr", "TariffFallbackMessage", PriceSettings.tariff_fallback_message),
     _row("TariffCostCtrlr", "TotalCostFallbackMessage", PriceSettings.total_cost_fallback_message),
+    _row("DisplayMessageCtrlr", "Enabled", DisplaySettings.display_messages_enabled),
     _row("SmartChargingCtrlr", "Enabled", SmartChargingSettings.smart_charging_enabled),
     _row(
         "SmartChargingCtrlr",
@@ -156,6 +158,9 @@ _TIME_OFFSET = _row("ClockCtrlr", "TimeOffset", ClockSettings.time_offset)
 _INSTALLER_SETTINGS = (
     _row("ReservationCtrlr", "NonEvseSpecific", ReservationSettings.reservation_non_evse_specific),
     _row("SmartChargingCtrlr", "RateUnit", SmartChargingSettings.charging_rate_units),
+    _row("DisplayMessageCtrlr", "SupportedFormats", DisplaySettings.display_supported_formats),
+    _row("DisplayMessageCtrlr", "SupportedPriorities", DisplaySettings.display_supported_priorities),
+    _row("DisplayMessageCtrlr", "PersonalMessageSize", PriceSettings.personal_message_size),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_report_items, "GetReport"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.get_variables_items, "GetVariables"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", VariableRequestSettings.set_variables_items, "SetVariables"),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from foundation.frozen import Frozen
+from metering.reading import Reading
 from station.billing.currency import round_amount
 from station.billing.price import Bill, PriceList
 
@@ -83,6 +84,13 @@ class LoggedTransaction(Frozen):
         if self.begin.energy_wh is None or self.end.energy_wh is None:
             return None
         return self.end.energy_wh - self.begin.energy_wh
+
+    def energy_so_far_wh(self, latest: Reading | None) -> float | None:
+        """The energy in Wh up to the latest reading of the meter, or up to the end; None: not measured."""
+        if self.ended_at is not None:
+            return float(self.energy_wh) if self.energy_wh is not None else None
+        begin_wh, now_wh = self.begin.energy_wh, latest.energy_import_wh if latest is not None else None
+        return max(0.0, now_wh - float(begin_wh)) if now_wh is not None and begin_wh is not None else None
 
     @property
     def duration(self) -> timedelta | None:

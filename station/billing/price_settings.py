@@ -5,7 +5,8 @@ The attribute names are stored (table `settings`) and must not change.
 
 from __future__ import annotations
 
-from station.core.setting_kinds import Currency, Switch, Text
+from station.core.model import LONGEST_CONTENT
+from station.core.setting_kinds import Currency, Integer, Switch, Text
 from station.core.setting_values import SettingGroup
 
 
@@ -17,3 +18,5 @@ class PriceSettings(SettingGroup):
     currency = Currency("EUR")
     tariff_fallback_message = Text("", 255)
     total_cost_fallback_message = Text("", 255)
+    # DisplayMessageCtrlr.PersonalMessageSize: characters; 0: no personal message is used
+    personal_message_size = Integer(LONGEST_CONTENT, maximum=LONGEST_CONTENT)

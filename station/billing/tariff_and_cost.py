@@ -163,9 +163,12 @@ class TariffAndCost:
     # From the CSMS
 
     def set_tariff(self, transaction_id: str, content: MessageContent) -> None:
-        """Show the tariff that the CSMS sent for a running transaction (I01.FR.03, I06.FR.03); else ignore it."""
+        """Show the tariff that the CSMS sent for a running transaction (I01.FR.03, I06.FR.03); else ignore it.
+
+        One that is longer than PersonalMessageSize is ignored too.
+        """
         found = self._account_of(transaction_id)
-        if found is not None and not found[1].ended:
+        if found is not None and not found[1].ended and self._messages.is_short_enough(content):
             self._own_tariffs.pop(found[0], None)
             self.display.show(found[0], DisplayTopic.TARIFF, content, transaction_id, personal=True)
 
@@ -308,7 +311,7 @@ class TariffAndCost:
         if (prices := self._messages.own_prices(authorization)) is not None:
             self._own_tariffs[evse_id] = prices
         if (content := self._messages.message(authorization)) is not None:
-            personal = authorization.personal_message is not None
+            personal = self._messages.personal_message(authorization) is not None
             self.display.show(evse_id, DisplayTopic.TARIFF, content, personal=personal)
 
 

@@ -30,15 +30,24 @@ class TariffMessages:
 
     def message(self, authorization: Authorization) -> MessageContent | None:
         """The price message for an authorization, also if tariffs are disabled; None if there is none."""
-        if authorization.personal_message is not None:
-            return authorization.personal_message
+        if (personal := self.personal_message(authorization)) is not None:
+            return personal
         prices = self.own_prices(authorization)
         text = in_words(prices) if prices is not None else self._settings.tariff_fallback_message
         return MessageContent(text) if text else None
 
+    def personal_message(self, authorization: Authorization) -> MessageContent | None:
+        """The message of the CSMS for the holder of the token; None if there is none, or it is too long."""
+        message = authorization.personal_message
+        return message if message is not None and self.is_short_enough(message) else None
+
+    def is_short_enough(self, message: MessageContent) -> bool:
+        """Return whether a personal message of the CSMS may be used (DisplayMessageCtrlr.PersonalMessageSize)."""
+        return len(message.content) <= self._settings.personal_message_size
+
     def own_prices(self, authorization: Authorization) -> PriceList | None:
         """The owner's prices, if the price message states them; None if a text of the CSMS does, or none are set."""
-        replaced = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
+        replaced = self.personal_message(authorization) is not None or bool(self._settings.tariff_fallback_message)
         return None if replaced else self._prices.current
 
 

@@ -198,6 +198,7 @@ class ChargingStation:
         evse = self.evses[evse_id]
         try:
             group_id, message, priority = group_id or await self._authorizer.group_of(id_token), None, 0
+            languages: tuple[str, ...] = ()
             # C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
             if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 own = self.reservations.claim(evse.id, id_token).reservation
@@ -206,7 +207,7 @@ class ChargingStation:
                     _log.info("remote start rejected: token %s is not authorized", loggable_token(id_token))
                     return False
                 group_id, message = info.group_id or group_id, info.personal_message
-                priority = info.charging_priority
+                priority, languages = info.charging_priority, info.languages
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
                 return False
@@ -219,6 +220,7 @@ class ChargingStation:
                 reservation_id=self.reservations.use(evse.id, id_token, group_id),  # H03.FR.09
                 personal_message=message,
                 charging_priority=priority,
+                languages=languages,
             )
             evse.authorize(authorization, TriggerReason.REMOTE_START)
             return True

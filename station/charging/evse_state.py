@@ -74,6 +74,8 @@ class Authorization(Frozen):
     """chargingPriority from the CSMS, −9 to 9; a higher priority is served first"""
     tests: bool = False
     """whether this is an installer's test"""
+    languages: tuple[str, ...] = ()
+    """the languages that the holder prefers, the first one most (RFC 5646)"""
 
 
 class ChangeCause(Frozen):

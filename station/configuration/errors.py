@@ -48,6 +48,7 @@ _EXPECTED = {
     "string_too_long": "length must be at most {max_length}",
     "string_too_short": "length must be at least {min_length}",
     "string_type": "must be text in quotes",
+    "too_short": "must have {min_length} or more entries",
     "tuple_type": "must be a list of tables, in double brackets",
     "union_tag_invalid": "must be one of {expected_tags}",
     "union_tag_not_found": "is missing",

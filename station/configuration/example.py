@@ -179,6 +179,30 @@ type = "simulated"
 #digits = "hexadecimal"                 # or "decimal"
 #exclusive = true                       # no other program receives the key presses
 
+# The displays, which show messages of the CSMS.
+[display]
+#evses = []                             # the EVSEs with a display of their own, besides that of the station
+#states = ["Charging", "Faulted", "Idle", "Unavailable"]    # messages of the CSMS for other states are refused
+#languages = ["en"]                     # "en", "fr", "de", "nl"; several in turn; a driver's own language goes first
+#rotation_s = 8                         # seconds for which each of several screens is shown
+#session_page = "https://charge.example/{identity}/{evse}"  # QR code during a charge; default: the station's page
+
+# What shows a display besides the page /display: a character display, a file or MQTT for other programs.
+#[[display.output]]
+#type = "lcd"                           # HD44780 with an I²C port expander
+#device = "/dev/i2c-1"
+#address = 0x27                         # of the port expander
+#expander = "PCF8574"                   # or "MCP23008"
+#columns = 20
+#rows = 4                               # 1, 2 or 4
+#characters = "A00"                     # character ROM; or "A02" (European)
+#evse = 1                               # one of display.evses; default: the display of the station
+#[[display.output]]
+#type = "file"
+#path = "/run/borne/display.json"       # each screen as JSON
+#[[display.output]]
+#type = "mqtt"                          # each screen as JSON, on the topic display; needs [mqtt]
+
 # Protection settings for local rules and the site.
 [protection]
 #shunt_trip = "none"                    # a DC residual current trips the breaker: "pulse", or "hold" until cleared

@@ -18,6 +18,7 @@ from station.configuration import environment as config_environment
 from station.configuration import rules
 from station.configuration.installation_tables import InstallationTables
 from station.configuration.rules import SIMULATED_DEVICE
+from station.core.identifiers import host_name
 from station.core.installation_file import document as config_file
 from station.core.installation_file.document import ConfigurationError
 
@@ -45,6 +46,12 @@ def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
 
 class Configuration(InstallationTables):
     """The validated configuration of a station: all tables of the installation file, and the rules between them."""
+
+    @property
+    def local_url(self) -> str:
+        """The URL of the station in the local network, by its multicast DNS name, without a path."""
+        name = host_name(self.mdns.name or self.station.identity)
+        return f"{'https' if self.http.tls else 'http'}://{name}.local:{self.http.port}"
 
     @model_validator(mode="before")
     @classmethod

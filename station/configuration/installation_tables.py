@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from energy.sources.dry_contact import DryContactConfig
+from station.configuration.display_tables import DisplayConfig
 from station.configuration.network_tables import CsmsConfig, HttpConfig, MdnsConfig, MqttConfig
 from station.configuration.price_table import PricesConfig
 from station.configuration.simulation_tables import SimulationConfig
@@ -30,6 +31,8 @@ class InstallationTables(Table):
     """output for the status light besides the page"""
     reader: tuple[ReaderConfig, ...] = ()
     """the token readers"""
+    display: DisplayConfig = DisplayConfig()
+    """the displays, and what they can show"""
     protection: ProtectionConfig = ProtectionConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
     """how new firmware is installed"""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from station.configuration.hardware_rules import board_errors, simulated_part_errors, socket_errors
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
+from station.devices.display_config import MqttDisplayConfig
 from station.devices.leds import SysfsLightConfig
 
 if TYPE_CHECKING:
@@ -95,6 +96,26 @@ def _readers_have_an_evse(tables: InstallationTables) -> Iterator[RuleError]:
             yield RuleError(("reader", position, "evse"), f"must be the id of an [[evse]] (is {reader.evse})")
 
 
+def _displays_have_an_evse(tables: InstallationTables) -> Iterator[RuleError]:
+    evses = tables.display.evses
+    for position, evse_id in enumerate(evses):
+        key = ("display", "evses", position)
+        if evse_id > len(tables.evse):
+            yield RuleError(key, f"must be the id of an [[evse]] (is {evse_id})")
+        elif evse_id in evses[:position]:
+            yield RuleError(key, f"must not contain {evse_id} twice")
+    for position, output in enumerate(tables.display.output):
+        if output.evse is not None and output.evse not in evses:
+            key = ("display", "output", position, "evse")
+            yield RuleError(key, f"must be one of display.evses (is {output.evse})")
+
+
+def _screens_have_a_broker(tables: InstallationTables) -> Iterator[RuleError]:
+    for position, output in enumerate(tables.display.output):
+        if isinstance(output, MqttDisplayConfig) and tables.mqtt is None:
+            yield RuleError(("display", "output", position, "type"), 'must not be "mqtt" without [mqtt]')
+
+
 def _variables_have_a_place(tables: InstallationTables) -> Iterator[RuleError]:
     taken: set[tuple[object, ...]] = set()
     for position, row in enumerate(tables.variable):
@@ -140,6 +161,8 @@ _RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[Ke
     _a_broken_wire_ends_no_order: _CONTACT,
     _the_share_of_other_devices_is_theirs: (_EVSES,),
     _readers_have_an_evse: (_EVSES, ("reader", "*")),
+    _displays_have_an_evse: (_EVSES, ("display", "evses", "*"), ("display", "output", "*")),
+    _screens_have_a_broker: (("display", "output", "*"),),
     simulated_part_errors: (_EVSES, ("reader", "*"), ("board", "type")),
     board_errors: (_EVSES, ("board", "evse", "*"), ("board", "shunt_trip")),
     socket_errors: (_EVSES, ("evse", "*", "attached_cable"), ("board", "evse", "*")),

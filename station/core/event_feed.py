@@ -22,8 +22,8 @@ class FeedEvent(Frozen):
     """An event of the live feed, as its subscribers receive it."""
 
     event_type: str
-    """`frame` (an OCPP frame), `evse` (the state of an EVSE changed), `light` (the status light changed) or
-    `device-event` (a monitor was triggered, or a fault occurred or cleared)"""
+    """`frame` (an OCPP frame), `evse` (the state of an EVSE changed), `light` (the status light changed), `display`
+    (a display shows another screen) or `device-event` (a monitor was triggered, or a fault occurred or cleared)"""
     data: dict[str, object]
 
     @property

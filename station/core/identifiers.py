@@ -77,6 +77,26 @@ def _iana_names() -> frozenset[str]:
     return frozenset((Path(tzdata.__path__[0]) / "zones").read_text(encoding="utf-8").split())
 
 
+def check_page_address(address: str) -> str:
+    """Validate the address of a page, http:// or https://, and return it unchanged; an empty one is allowed.
+
+    Raises:
+        ValueError: the address is not allowed; the message says why.
+    """
+    if not address:
+        return address
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises ValueError if the port is not a number
+    except ValueError as error:
+        raise ValueError("is not a URL") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and a host name")
+    if not address.isascii() or not address.isprintable() or " " in address:
+        raise ValueError("must contain printable ASCII only, without spaces")
+    return address
+
+
 def check_url(url: str) -> str:
     """Validate the URL of a CSMS, ws:// or wss://, and return it unchanged.
 

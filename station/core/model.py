@@ -203,6 +203,10 @@ PAGE_TOKEN = IdToken("driver", "Local")
 """the token of a user signed in as driver who starts charging at the page; no reader reads it"""
 
 
+LONGEST_CONTENT = 512
+"""characters of a text for a driver (schema of MessageContentType)"""
+
+
 class MessageContent(Frozen):
     """A text for display to a driver (MessageContentType)."""
 
@@ -226,6 +230,8 @@ class IdTokenInfo(Frozen):
     """a message for the holder, such as the tariff (I01)"""
     charging_priority: int = 0
     """chargingPriority, −9 to 9; a higher priority is served first"""
+    languages: tuple[str, ...] = ()
+    """the languages that the holder prefers, the first one most (language1, language2; RFC 5646)"""
 
     @property
     def accepted(self) -> bool:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES, primary_language, read_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import HTTPConnection
 
-LANGUAGES: Final = {"en": "English", "fr": "Français", "de": "Deutsch", "nl": "Nederlands"}
-"""native names by language code; the languages of the page"""
-DEFAULT_LANGUAGE: Final = "en"
+__all__ = ["DEFAULT_LANGUAGE", "LANGUAGES", "LANGUAGE_COOKIE", "best_language", "catalogue", "language_of"]
+
 LANGUAGE_COOKIE: Final = "borne_language"
 _FOLDER = Path(__file__).with_name("locales")
 
@@ -22,8 +22,7 @@ _FOLDER = Path(__file__).with_name("locales")
 @cache
 def catalogue(language: str) -> Mapping[str, str]:
     """The texts of the page in one of `LANGUAGES`, by key; `{name}` is the placeholder of a value. Read once."""
-    texts: dict[str, str] = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    return texts
+    return read_catalogue(_FOLDER, language)
 
 
 def language_of(request: HTTPConnection) -> str:
@@ -39,7 +38,7 @@ def best_language(accepted: str) -> str:
     best, weight = DEFAULT_LANGUAGE, 0.0
     for one in accepted[:500].split(","):
         tag, _, parameter = one.strip().partition(";")
-        language = tag.strip().lower().partition("-")[0]
+        language = primary_language(tag)
         try:
             quality = float(parameter.strip().removeprefix("q=")) if parameter.strip() else 1.0
         except ValueError:

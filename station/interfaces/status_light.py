@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from typing_extensions import TypedDict
 
+from foundation.events import Event
 from foundation.frozen import Frozen
 from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.core.light_patterns import (
@@ -143,6 +144,8 @@ class StatusLight:
         *,
         has_csms: bool,
     ) -> None:
+        self.changed = Event[None]()
+        """published when the light of an EVSE may have changed"""
         self._station = station
         self._firmware = firmware
         self._activation = activation
@@ -199,6 +202,7 @@ class StatusLight:
     def refresh(self) -> None:
         """Make `run` update the lamps now, after a change that is not one of an EVSE's state; returns at once."""
         self._due.set()
+        self.changed.publish(None)
 
     def mark_refused(self, evse_id: int | None) -> None:
         """Mark a vehicle without authorization as refused, since a card was not accepted; None: at all EVSEs."""
@@ -214,7 +218,7 @@ class StatusLight:
             if authorization_expired(before.state, after, self._clock.monotonic(), evse.connection_timeout_s):
                 self._cards.show_expired(evse.id)
             self._past[evse.id] = update_history(before, after)
-            self._due.set()
+            self.refresh()
             await evse.changed.wait(seen)
 
     async def _shine(self) -> None:

@@ -64,7 +64,7 @@ class MeterStatus(TypedDict):
     """of the three phases, to neutral"""
 
 
-class DisplayMessage(TypedDict):
+class DriverMessage(TypedDict):
     """A text on the driver's display of an EVSE: the tariff or cost."""
 
     topic: DisplayTopic
@@ -167,7 +167,7 @@ class EvseStatus(TypedDict):
     meter_error: str | None
     """why the last reading of the meter failed; null: it succeeded"""
     light: LightShown
-    display: list[DisplayMessage]
+    display: list[DriverMessage]
     own_tariff: OwnPrices | None
     """the owner's prices, while the display shows them"""
     cost: CostStatus | None

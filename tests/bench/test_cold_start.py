@@ -19,7 +19,7 @@ LATE = {
     *("typer", "click", "rich"),  # of the other commands
     *("fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client"),  # the first visitor's
     *("fpdf", "segno", "httpx", "asyncssh", "cryptography", "ocpp", "jsonschema"),
-    *("zeroconf", "ifaddr", "aiomqtt", "pymodbus", "serialx", "gpiod", "pydantic_settings"),
+    *("zeroconf", "ifaddr", "aiomqtt", "pymodbus", "serialx", "gpiod", "RPLCD", "smbus2", "html", "pydantic_settings"),
 }
 """packages that a simple station boots without"""
 LATE_OF_OURS = {
@@ -32,7 +32,7 @@ LATE_OF_OURS = {
     ),
     "ocpp_handlers.wire.messages",
 }
-MAX_MODULES = 714
+MAX_MODULES = 736
 """our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens.
 Of these, 12 are msgspec's (docs/adr/0016)."""
 STANDARD_FROZEN = 20

@@ -36,6 +36,7 @@ from station.configuration.installation_file import Configuration
 from station.core.model import IdTokenInfo, TransactionEvent
 from station.core.sampling import MeterValue
 from station.core.setting_kinds import Setting
+from station.display.display_message import DisplayMessage
 from station.interfaces.mqtt import mqtt
 from station.interfaces.mqtt.home_assistant import DiscoveryDevice, discovery_message, discovery_topic
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
@@ -90,6 +91,7 @@ STORED_JSON: Final[Mapping[str, object]] = {
     "ended_samples.payload": MeterValue,
     "charging_profiles.payload": ChargingProfile,
     "reservations.payload": Reservation,
+    "display_messages.payload": DisplayMessage,
     "firmware_updates.payload": UpdateOrder,
     "authorization_cache.info": IdTokenInfo,
     "local_list.info": IdTokenInfo,

@@ -207,7 +207,7 @@ class Story:
         await life.load.priorities.change(2, 3)
 
     async def _operator(self) -> None:
-        """A list of tokens, limits, charging profiles of each purpose, an order of the grid operator, and a fault."""
+        """A list of tokens, limits, profiles of each purpose, a display message, a grid order, a fault that stays."""
         walk, api = self.walk, self.api
         update = {"updateType": "Full", "versionNumber": 12, "localAuthorizationList": local_list()}
         assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
@@ -221,6 +221,12 @@ class Story:
         for evse_id, profile in profiles():
             answer = await walk.csms.call("SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile})
             assert answer["status"] == "Accepted", answer
+        message = {"id": 1, "priority": "InFront", "state": "Idle", "message": {"format": "UTF8", "content": "Welcome"}}
+        times = {"startDateTime": "2026-01-01T00:00:00Z", "endDateTime": "2099-01-01T00:00:00Z"}
+        answer = await walk.csms.call(
+            "SetDisplayMessage", {"message": message | times | {"display": {"name": "Display"}}}
+        )
+        assert answer["status"] == "Accepted", answer
         await walk.advance(2)
         await api.post("/api/sim/grid", {"contact": True})
         await walk.advance(5)

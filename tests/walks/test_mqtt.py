@@ -15,6 +15,7 @@ import aiomqtt
 import pytest
 
 from energy.grid import GridSample, MeterTariff
+from simulator.vehicle import VehicleModel
 from station.core.model import Fault
 from station.load.smart_charging_settings import SmartChargingSettings
 from tests.patience import PATIENCE_S
@@ -412,3 +413,24 @@ async def test_events_of_monitors_and_faults_are_published_once(tmp_path: Path) 
         async with peering(port) as late:
             await until(walk, lambda: "online" in late.heard)
             assert "device-event" not in late.heard
+
+
+async def test_a_display_with_an_output_of_type_mqtt_is_published_and_others_are_not(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    display = {"evses": [2], "output": [{"type": "mqtt", "evse": 2}]}
+    evses = [{"id": 1}, {"id": 2}]
+    async with (
+        broker(tmp_path, port),
+        peering(port) as peer,
+        walking(tmp_path, mqtt=mqtt, display=display, evse=evses, reader=[{"type": "simulated"}]) as walk,
+    ):
+        await walk.accepted()
+
+        def texts() -> list[str]:
+            return [line["text"] for line in json.loads(peer.heard["evse/2/display"])["lines"]]
+
+        await until(walk, lambda: texts() == ["Ready to charge", "Present your card."])
+        walk.world.boards[2].plug(VehicleModel())
+        await until(walk, lambda: texts()[0] == "Plugged in")
+        assert "display" not in peer.heard

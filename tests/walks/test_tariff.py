@@ -89,6 +89,23 @@ async def test_without_a_tariff_of_ones_own_the_fallback_is_shown(tmp_path: Path
         assert await seen(api) == {"tariff": "Ask the owner"}
 
 
+@pytest.mark.parametrize("size", [0, 12])
+async def test_a_personal_message_that_is_too_long_is_not_used(tmp_path: Path, size: int) -> None:
+    """DisplayMessageCtrlr.PersonalMessageSize: the fallback is shown instead (I04.FR.01), and no update of it"""
+    csms = telling(
+        Authorize={"personalMessage": message("x" * (size + 1))},
+        Started={"updatedPersonalMessage": message("y" * (size + 1))},
+    )
+    settings = FALLBACK + variables(DisplayMessageCtrlr__PersonalMessageSize=str(size))
+    async with walking(tmp_path, csms, variable=settings) as walk, visiting(walk) as api:
+        await charging(api)
+        assert (await seen(api))["tariff"] == "Ask the owner"
+        if size:
+            csms.answers["TransactionEvent"] = lambda _: {"updatedPersonalMessage": message("z" * size)}
+            await api.advance(70)
+            assert (await seen(api))["tariff"] == "z" * size
+
+
 async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(tmp_path: Path) -> None:
     info = {"idTokenInfo": {"status": "Accepted", "personalMessage": message("0.40/kWh")}}
     async with walking(tmp_path, telling(Started=info, Updated=info)) as walk, visiting(walk) as api:

@@ -230,6 +230,7 @@ class TokenAdmission:
                 info.group_id,
                 personal_message=info.personal_message,
                 charging_priority=info.charging_priority,
+                languages=info.languages,
             ),
         )
 

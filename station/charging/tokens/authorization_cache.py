@@ -40,7 +40,9 @@ TOKEN_INFOS: Final = StoredFormat(
     IdTokenInfo,
     {
         **ID_TOKEN_NAMES,
-        IdTokenInfo: names("status", "group_id", "expires_at", "evse_ids", "personal_message", "charging_priority"),
+        IdTokenInfo: names(
+            "status", "group_id", "expires_at", "evse_ids", "personal_message", "charging_priority", "languages"
+        ),
         MessageContent: names("content", "format", "language"),
         AuthorizationStatus: names(
             ACCEPTED="Accepted",

@@ -8,8 +8,6 @@ from fastapi import Query
 from typing_extensions import TypedDict
 
 from foundation.clock import Clock
-from metering.reading import Reading
-from station.billing.logged_transaction import LoggedTransaction
 from station.billing.transaction_log import TransactionLog
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
@@ -161,12 +159,5 @@ async def _figures(evse: Evse, past: VehicleHistory, transactions: TransactionLo
         "began_at": found.began_at.isoformat(),
         "duration_s": found.duration.total_seconds() if found.duration is not None else None,
         "authorized": evse.state.authorization is not None,
-        "energy_wh": _energy_wh(found, evse.meter.latest),
+        "energy_wh": found.energy_so_far_wh(evse.meter.latest),
     }
-
-
-def _energy_wh(transaction: LoggedTransaction, latest: Reading | None) -> float | None:
-    if transaction.ended_at is not None:
-        return float(transaction.energy_wh) if transaction.energy_wh is not None else None
-    begin_wh, now_wh = transaction.begin.energy_wh, latest.energy_import_wh if latest is not None else None
-    return max(0.0, now_wh - float(begin_wh)) if now_wh is not None and begin_wh is not None else None

@@ -71,8 +71,8 @@ async def listen_to_events(
     places: Annotated[ListenerPlaces, part(ListenerPlaces)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> StreamingResponse:
-    """Sends an `evse` event for each change at an EVSE, `light` for each of the status light, and `frame` for each OCPP
-    message (installers only).
+    """Sends an `evse` event for each change at an EVSE, `light` for each of the status light, `display` for each other
+    screen of a display (read it with GET /api/display), and `frame` for each OCPP message (installers only).
 
     The stream ends when the session or access token ends. 503 if there are too many listeners.
     """

@@ -20,6 +20,7 @@ from station.charging.signing.meter_value_signing import format_public_key
 from station.charging.signing.reading_signer import SigningError
 from station.charging.signing.signed_container import signed_container
 from station.charging.signing.signed_records import SignedRecords, SigningPublicKey
+from station.core.qr_code import qr_code
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import Command, PathEvse, part
 from station.interfaces.api.routing import api_router
@@ -145,9 +146,7 @@ async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
 )
 async def draw_public_key(key: _CurrentKey) -> Response:
     """Returns a QR code of the SubjectPublicKeyInfo in hexadecimal, as printed on a meter."""
-    import segno  # takes about 90 ms to import
-
-    code = segno.make(key.spki.hex().upper(), error="m", micro=False)
+    code = qr_code(key.spki.hex().upper())
     picture = io.BytesIO()  # without a fixed size, and with a white background for dark pages
     code.save(picture, kind="svg", xmldecl=False, omitsize=True, light="#fff", svgclass=None, lineclass=None)
     return Response(picture.getvalue(), media_type="image/svg+xml")

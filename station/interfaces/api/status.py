@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from station.interfaces.status_report import (
         CostStatus,
         CsmsStatus,
-        DisplayMessage,
+        DriverMessage,
         EvseStatus,
         FirmwareUpdateStatus,
         GridOrderStatus,
@@ -295,7 +295,7 @@ def _reservation(reservation: Reservation | None) -> ReservationStatus | None:
     }
 
 
-def _message(message: DisplayedMessage) -> DisplayMessage:
+def _message(message: DisplayedMessage) -> DriverMessage:
     return {
         "topic": message.topic,
         "content": message.content.content,

@@ -5,6 +5,7 @@ Topics below `{topic}/{identity}/`, where `%2B` replaces a `+` in the identity, 
 - `evse/{id}/state` (retained): status, charging state, current, power and energy, the offer and its reason in words;
 - `evse/{id}/charge-now/set`: charge without waiting for low prices; any payload;
 - `light` (retained): colour, pattern and reason of the status light;
+- `display` and `evse/{id}/display` (retained): what a display shows, as in the API, if it has an output of type "mqtt";
 - `pause` (retained) and `pause/set`: ON pauses all charging until OFF, after which the owner's limit applies again;
   RESUME ends the pause and the owner's limit;
 - `grid` (retained): the current of the house connection and its limit;
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING
 from aiomqtt import Client, MqttError, Will
 
 from energy.limit import limit_to_json
+from station.core.screen import screen_to_json
 from station.interfaces.monitoring_report import event_to_json
 from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
 from station.interfaces.status_light import light_to_json as told_light
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from foundation.events import Event
     from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
+    from station.display.display_message import DisplayAddress
+    from station.display.display_screens import PublishedDisplays
     from station.interfaces.mqtt.home_assistant import DiscoveryDevice
     from station.interfaces.status_light import StatusLight
     from station.load.load_management import LoadManagement
@@ -80,6 +84,7 @@ class MqttBridge:
         limits: SharedLimits,
         light: StatusLight,
         device_events: Event[MonitoringEvent],
+        displays: PublishedDisplays,
         clock: Clock,
     ) -> None:
         self._config = config
@@ -88,6 +93,7 @@ class MqttBridge:
         self._limits = limits
         self._light = light
         self._device_events = device_events
+        self._displays = displays
         self._clock = clock
         self._shown = shown
         self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
@@ -95,6 +101,11 @@ class MqttBridge:
         self._published: dict[str, str] = {}
         self._ignored: set[str] = set()
         """topics for which an ignored retained command has been logged"""
+
+    def publish_display(self, display: DisplayAddress) -> None:
+        """Publish the screen of a display at once, if it is one of those to publish; returns at once."""
+        if display in self._displays.addresses:
+            self._publish_now.set()
 
     async def run(self) -> None:
         """Connect, publish, and apply commands until cancelled or the link fails.
@@ -266,6 +277,10 @@ class MqttBridge:
                 await self._publish(client, f"evse/{evse.id}/reason", json.dumps(shown))
                 await self._publish(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
             await self._publish(client, "light", json.dumps(told_light(self._light.station)))
+            for display in self._displays.addresses:
+                topic = "display" if display.evse_id is None else f"evse/{display.evse_id}/display"
+                screen = screen_to_json(self._displays.screens.current(display))
+                await self._publish(client, topic, json.dumps(screen, ensure_ascii=False))
             if (sample := load.controller.last_sample) is not None:
                 grid = {"currents_a": list(sample.currents_a), "limit_a": load.controller.grid_limit_a}
                 await self._publish(client, "grid", json.dumps(grid))

@@ -16,6 +16,7 @@ from metering.drivers.models import MODELS
 from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
 from station.core.version import package_version
+from station.display.display_screens import DisplayScreens
 from station.interfaces.access.access_control import ASK_AGAIN_S
 from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
@@ -83,6 +84,20 @@ async def commissioning_page(
 async def installer_page(request: Request) -> HTMLResponse:
     """The installer's page for diagnosis, after commissioning."""
     return _page(request, _INSTALLER.name)
+
+
+@router.get("/display", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
+async def display_page(request: Request, screens: Annotated[DisplayScreens, part(DisplayScreens)]) -> HTMLResponse:
+    """The display of the station, full screen, for a kiosk browser."""
+    return _display_page(request, None, screens)
+
+
+@router.get("/display/{evse_id}", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
+async def evse_display_page(
+    request: Request, evse_id: int, screens: Annotated[DisplayScreens, part(DisplayScreens)]
+) -> HTMLResponse:
+    """The display of one EVSE, full screen; 404 if it has none of its own (`[display] evses`)."""
+    return _display_page(request, evse_id, screens)
 
 
 @router.get("/api/docs", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
@@ -167,6 +182,12 @@ def not_found(request: Request, detail: str = "Not Found") -> Response:
     page = _page(request, "not-found")
     page.status_code = 404
     return page
+
+
+def _display_page(request: Request, evse_id: int | None, screens: DisplayScreens) -> HTMLResponse:
+    if all(one.address.evse_id != evse_id for one in screens.displays):
+        raise HTTPException(404, f"EVSE {evse_id} has no display of its own")
+    return _page(request, "display", evse_id=evse_id)
 
 
 def _page(request: Request, name: str, **more: object) -> HTMLResponse:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from foundation.frozen import Frozen
-from station.core.identifiers import host_name
+from station.core.qr_code import qr_code
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
@@ -45,16 +45,12 @@ class Label(Frozen):
 
 def page_address(configuration: Configuration) -> str:
     """The URL of the station's commissioning page in the local network, by its multicast DNS name."""
-    http, mdns = configuration.http, configuration.mdns
-    name = host_name(mdns.name or configuration.station.identity)
-    return f"{'https' if http.tls else 'http'}://{name}.local:{http.port}/commissioning"
+    return f"{configuration.local_url}/commissioning"
 
 
 def label_svg(label: Label) -> str:
     """Draw the label (80 × 36 mm) as the text of an SVG image."""
-    import segno  # late: the import takes about 90 ms
-
-    matrix = [bytes(row) for row in segno.make(label.link, error="m", micro=False).matrix]
+    matrix = [bytes(row) for row in qr_code(label.link).matrix]
     side = _CODE_MM / len(matrix)
     dark = "".join(
         f"M{3 + x * side:.3f} {3 + y * side:.3f}h{side:.3f}v{side:.3f}h-{side:.3f}z"

@@ -16,7 +16,7 @@ from tests.shared import SHARED
 from tests.walk import walking
 
 _TABLE = SHARED / "spec" / "variables.csv"
-_BLOCKS_WE_LACK = {"DisplayMessageCtrlr", "ISO15118Ctrlr"}
+_BLOCKS_WE_LACK = {"ISO15118Ctrlr"}
 """the variables of these are required where their functional block is supported only"""
 _LISTS = {DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST}
 _TEXTS = {"string", "identifierString", "passwordString"}

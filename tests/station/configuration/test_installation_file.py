@@ -298,6 +298,26 @@ RULES = {
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'\nvalue = ''\nevse = 2",
         "station.toml:7: variable[0].evse: must be the id of an [[evse]] (is 2)",
     ),
+    "a driver of a display that is not there": (
+        "[display]\nevses = [1]\n[[display.output]]\ntype = 'file'\npath = 'x'\nevse = 2",
+        "station.toml:8: display.output[0].evse: must be one of display.evses (is 2)",
+    ),
+    "a display on MQTT without a broker": (
+        "[[display.output]]\ntype = 'mqtt'",
+        'station.toml:4: display.output[0].type: must not be "mqtt" without [mqtt]',
+    ),
+    "an address of an I2C device that is none": (
+        "[[display.output]]\ntype = 'lcd'\naddress = 0x78",
+        "station.toml:5: display.output[0].address: must be at most 119 (is 120)",
+    ),
+    "a page of the session that is none": (
+        "[display]\nsession_page = 'charge.example'",
+        "station.toml:4: display.session_page: must begin with http:// or https:// and a host name",
+    ),
+    "a display without a language": (
+        "[display]\nlanguages = []",
+        "station.toml:4: display.languages: must have 1 or more entries",
+    ),
     "a variable of a connector of no EVSE": (
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'\nvalue = ''\nconnector = 1",
         "station.toml:7: variable[0].connector: must be 1, together with evse",

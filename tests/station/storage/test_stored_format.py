@@ -12,6 +12,7 @@ from foundation.frozen import Frozen
 from station.billing import transaction_rows
 from station.charging.reservations.reservation import RESERVATIONS
 from station.charging.tokens.authorization_cache import TOKEN_INFOS
+from station.display.message_store import MESSAGES
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
 from station.storage import payloads
@@ -95,6 +96,7 @@ def test_a_class_that_is_no_part_of_what_is_stored_needs_no_names() -> None:
         payloads.METER_VALUES,
         PROFILES,
         RESERVATIONS,
+        MESSAGES,
         ORDERS,
         TOKEN_INFOS,
         transaction_rows.BILLS,

@@ -1,0 +1,53 @@
+"""Creates the messages of the CSMS for the displays."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from borne.composition.billing import BillingParts
+from borne.composition.charging import ChargingParts
+from borne.composition.core import CoreParts
+from borne.composition.display_screens import create_screens
+from borne.composition.maintenance import MaintenanceParts
+from foundation.frozen import Frozen
+from station.display.display_message import MessageState, displays_of
+from station.display.display_screens import DisplayScreens
+from station.display.message_store import DisplayCapabilities, DisplayMessages
+
+if TYPE_CHECKING:
+    from station.interfaces.parts import StationParts
+
+
+class DisplayParts(Frozen):
+    """What `create_display` creates for one run: the messages of the CSMS for the displays."""
+
+    messages: DisplayMessages
+    screens: DisplayScreens
+
+    @property
+    def watchers(self) -> list[Callable[[], Awaitable[None]]]:
+        """The tasks of these parts, to run while the station runs."""
+        return [self.messages.run, self.screens.run]
+
+    def add_to(self, parts: StationParts) -> None:
+        """Add the messages to `parts`, where the routes of the API find them."""
+        parts.add(DisplayMessages, self.messages)
+        parts.add(DisplayScreens, self.screens)
+
+
+async def create_display(
+    core: CoreParts, charging: ChargingParts, billing: BillingParts, maintenance: MaintenanceParts
+) -> DisplayParts:
+    """Create the messages of the CSMS, load them, and subscribe them to the ends of transactions and to the clock.
+
+    Raises:
+        StorageError: the records cannot be read.
+    """
+    config = core.configuration.display
+    capabilities = DisplayCapabilities(displays_of(config.evses), frozenset(map(MessageState, config.states)))
+    messages = DisplayMessages(core.database, charging.station, capabilities, core.settings.display, core.clock)
+    await messages.load()
+    core.outbox.appended.subscribe(messages.event_recorded)
+    billing.time.corrected.subscribe(lambda _: messages.clock_corrected())
+    return DisplayParts(messages, create_screens(core, charging, billing, maintenance, messages))

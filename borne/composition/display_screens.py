@@ -1,0 +1,101 @@
+"""Creates the displays of a station: what they show, and the drivers that show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from station.billing.price_settings import PriceSettings
+from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.devices.display_config import MqttDisplayConfig
+from station.display.display_message import MAIN_DISPLAY, DisplayAddress, displays_of
+from station.display.display_screens import DisplayDriver, DisplayScreens, PublishedDisplays, ScreenSources
+from station.display.display_settings import DisplaySettings
+from station.display.evse_reader import EvseReader, ShownPrices, StartMethods
+from station.display.screen_inputs import DisplayProfile
+from station.display.session_page import SessionPage
+from station.interfaces.mdns import is_announced
+
+if TYPE_CHECKING:
+    from borne.composition.billing import BillingParts
+    from borne.composition.charging import ChargingParts
+    from borne.composition.core import CoreParts
+    from borne.composition.maintenance import MaintenanceParts
+    from station.configuration.installation_file import Configuration
+    from station.display.message_store import DisplayMessages
+
+
+def create_screens(
+    core: CoreParts,
+    charging: ChargingParts,
+    billing: BillingParts,
+    maintenance: MaintenanceParts,
+    messages: DisplayMessages,
+) -> DisplayScreens:
+    """Create the displays, and subscribe them to all that changes what they show; opens no device."""
+    configuration, settings, clock = core.configuration, core.settings, core.clock
+    config, has_csms = configuration.display, configuration.csms is not None
+    prices = ShownPrices(billing.tariff_and_cost, billing.prices, settings.prices)
+    starts = StartMethods(settings.authorization, [one.evse for one in configuration.reader], has_csms=has_csms)
+    reader = EvseReader(maintenance.light, prices, core.transactions, starts, _session_page(core), clock)
+    drivers = [
+        DisplayDriver(
+            DisplayProfile(_address(one.evse), tuple(config.languages), config.rotation_s, one.text_size), one.open()
+        )
+        for one in config.output
+        if not isinstance(one, MqttDisplayConfig)
+    ]
+    displays = [
+        DisplayProfile(address, tuple(config.languages), config.rotation_s)
+        for address in messages.capabilities.displays
+    ]
+    sources = ScreenSources(messages, reader, settings.display, settings.clock)
+    screens = DisplayScreens(displays, drivers, charging.evses, sources, clock)
+    _subscribe_screens(screens, core, billing, maintenance, messages)
+    return screens
+
+
+def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> PublishedDisplays:
+    """The displays whose screens are published to the MQTT broker, by the installation file."""
+    outputs = configuration.display.output
+    return PublishedDisplays(
+        screens, tuple(_address(one.evse) for one in outputs if isinstance(one, MqttDisplayConfig))
+    )
+
+
+def _subscribe_screens(
+    screens: DisplayScreens,
+    core: CoreParts,
+    billing: BillingParts,
+    maintenance: MaintenanceParts,
+    messages: DisplayMessages,
+) -> None:
+    """Subscribe the screens to all that changes them, and the event feed to the screens."""
+    settings, feed = core.settings, core.runtime.feed
+    maintenance.light.changed.subscribe(lambda _: screens.check_states())
+    messages.changed.subscribe(lambda _: screens.refresh())
+    billing.tariff_and_cost.display.changed.subscribe(lambda _: screens.refresh())
+    billing.prices.changed.subscribe(lambda _: screens.refresh())
+    for changed in (
+        settings.prices.changed(PriceSettings.tariff_enabled),
+        settings.prices.changed(PriceSettings.cost_enabled),
+        settings.prices.changed(PriceSettings.tariff_fallback_message),
+        settings.authorization.changed(AuthorizationSettings.auth_enabled),
+        settings.display.changed(DisplaySettings.display_messages_enabled),
+    ):
+        changed.subscribe(lambda _: screens.refresh())
+    screens.changed.subscribe(lambda display: feed.publish("display", evse=display.evse_id))
+
+
+def _session_page(core: CoreParts) -> SessionPage:
+    """The configured address of the page for drivers, else that of the station's page in the local network."""
+    configuration, http = core.configuration, core.configuration.http
+    pattern = configuration.display.session_page
+    if pattern is None:
+        path = "/" if core.runtime.process.alone else "/stations/{identity}/"
+        reachable = is_announced(configuration.mdns, http.host) and http.port != 0
+        pattern = f"{configuration.local_url}{path}" if reachable else ""
+    return SessionPage(pattern, configuration.station.identity)
+
+
+def _address(evse_id: int | None) -> DisplayAddress:
+    return MAIN_DISPLAY if evse_id is None else displays_of([evse_id])[1]

@@ -1,0 +1,51 @@
+"""Rules for the content of a message of the CSMS: length, characters of its format, language."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from foundation.frozen import Frozen
+from station.core.model import LONGEST_CONTENT
+
+if TYPE_CHECKING:
+    from station.core.model import MessageContent
+
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", re.ASCII)
+"""the syntax of a language tag (RFC 5646), without its registry"""
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", re.ASCII)
+"""a scheme, and printable ASCII characters without spaces (RFC 3986)"""
+_LINE_BREAKS: Final = frozenset("\t\n\r")
+
+
+class ContentError(Frozen):
+    """Why the content of a message is refused: the reason code of statusInfo, and a sentence that names the field."""
+
+    reason_code: str
+    sentence: str
+
+
+def content_error(content: MessageContent) -> ContentError | None:
+    """Check the content of a message by the rules of its format, which must be a supported one; None if it is valid.
+
+    ASCII must be printable ASCII, URI a URI, and no format may contain control characters besides tabs and line
+    breaks. The language must be a tag of RFC 5646 (O01.FR.17, O02.FR.12).
+    """
+    text = content.content
+    if len(text) > LONGEST_CONTENT:
+        return ContentError("TooLargeElement", f"message.content must have at most {LONGEST_CONTENT} characters")
+    if not text.strip():
+        return ContentError("InvalidValue", "message.content must not be empty")
+    if any(_is_control(character) for character in text):
+        return ContentError("InvalidValue", "message.content must have no control characters")
+    if content.format == "ASCII" and not text.isascii():
+        return ContentError("InvalidValue", "message.content must be printable ASCII, as message.format says")
+    if content.format == "URI" and _URI.fullmatch(text) is None:
+        return ContentError("InvalidURL", "message.content must be a URI, as message.format says")
+    if content.language is not None and _LANGUAGE.fullmatch(content.language) is None:
+        return ContentError("InvalidValue", "message.language must be a language tag such as en-US (RFC 5646)")
+    return None
+
+
+def _is_control(character: str) -> bool:
+    return (character < " " or "\x7f" <= character < "\xa0") and character not in _LINE_BREAKS

@@ -1,0 +1,216 @@
+"""Keeps every display of the station up to date: chooses its screen, and gives it to the drivers. Auxiliary."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from foundation.change_signal import ChangeSignal
+from foundation.events import Event
+from foundation.frozen import Frozen
+from station.core.local_time import zone
+from station.core.screen import DisplayError, DisplayOutput, Screen, TextSize
+from station.display.screen import current_screen, cycle_identity, screen_cycle
+from station.display.screen_inputs import DisplayProfile, ScreenInputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from foundation.clock import Clock
+    from station.charging.evse import Evse
+    from station.core.clock_settings import ClockSettings
+    from station.display.display_message import DisplayAddress
+    from station.display.display_settings import DisplaySettings
+    from station.display.evse_reader import EvseReader
+    from station.display.message_store import DisplayMessages
+
+_log = logging.getLogger(__name__)
+
+_FIGURES_EVERY_S: Final = 5.0
+"""interval at which energy, cost and time on a display are updated during a charge"""
+_SHORTEST_WAIT_S: Final = 0.001
+"""until the next screen of a cycle; rounding may leave less, by which a clock does not advance"""
+_RETRY_S: Final = 10.0
+"""interval of attempts to write a display that fails"""
+
+
+class ScreenSources(Frozen):
+    """What the screens are made of, besides the EVSEs."""
+
+    messages: DisplayMessages
+    reader: EvseReader
+    display_settings: DisplaySettings
+    clock_settings: ClockSettings
+
+
+class ScreenMaker:
+    """Makes the screens of one profile of a display: reads the inputs, and keeps the place in the cycle."""
+
+    def __init__(self, profile: DisplayProfile, evses: Sequence[Evse], sources: ScreenSources, clock: Clock) -> None:
+        self.profile = profile
+        self.evses = evses
+        self._sources = sources
+        self._clock = clock
+        self._identity: object = None
+        self._began_s = 0.0
+        self.wait_s: float | None = None
+        """seconds until the next screen differs without any event; None: until an event"""
+
+    async def make(self) -> Screen:
+        """Make the screen to show now, and set `wait_s`.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        sources, now_s = self._sources, self._clock.monotonic()
+        inputs = ScreenInputs(
+            self._clock.now(),
+            tuple([await sources.reader.read(evse) for evse in self.evses]),
+            tuple(sources.messages.all()) if sources.display_settings.display_messages_enabled else (),
+            zone=zone(sources.clock_settings),
+        )
+        cycle = screen_cycle(self.profile, inputs)
+        if (identity := cycle_identity(cycle)) != self._identity:
+            self._identity, self._began_s = identity, now_s
+        elapsed_s, rotation_s = now_s - self._began_s, self.profile.rotation_s
+        waits = [max(_SHORTEST_WAIT_S, rotation_s - elapsed_s % rotation_s)] if len(cycle) > 1 else []
+        if any(evse.transaction_id is not None for evse in self.evses):
+            waits.append(_FIGURES_EVERY_S)
+        self.wait_s = min(waits, default=None)
+        return current_screen(cycle, rotation_s, elapsed_s)
+
+    def state_key(self) -> object:
+        """What changes when there is something else to say about the EVSEs than other figures."""
+        return [self._sources.reader.state_key(evse) for evse in self.evses]
+
+
+class DisplayDriver(Frozen):
+    """A driver of a display with what its display can show."""
+
+    profile: DisplayProfile
+    output: DisplayOutput
+
+
+class DisplayScreens:
+    """The screens of all displays: of each one as the page shows it, and as each of its drivers does."""
+
+    def __init__(
+        self,
+        displays: Sequence[DisplayProfile],
+        drivers: Sequence[DisplayDriver],
+        evses: Mapping[int, Evse],
+        sources: ScreenSources,
+        clock: Clock,
+    ) -> None:
+        """`displays`: the displays of the station as the page shows them, the main one first."""
+        self.changed = Event["DisplayAddress"]()
+        """the page of a display shows another screen"""
+        self.displays = displays
+        self._clock = clock
+        self._makers = [ScreenMaker(one, _evses_of(one, evses), sources, clock) for one in displays]
+        self._drivers = [
+            (one.output, ScreenMaker(one.profile, _evses_of(one.profile, evses), sources, clock)) for one in drivers
+        ]
+        self._shown: dict[DisplayAddress, Screen] = {}
+        self._failing: set[DisplayOutput] = set()
+        self._due = ChangeSignal()
+        self._keys: list[object] = []
+
+    def current(self, display: DisplayAddress) -> Screen:
+        """What the page of a display shows now; an empty screen until `run` has begun."""
+        return self._shown.get(display, Screen())
+
+    def has_problem(self, display: DisplayAddress) -> bool:
+        """Whether a driver of this display fails."""
+        return any(output in self._failing for output, maker in self._drivers if maker.profile.address == display)
+
+    def text_size(self, display: DisplayAddress) -> TextSize | None:
+        """The size of the character display that shows this display; None if there is none."""
+        sizes = (maker.profile.size for _, maker in self._drivers if maker.profile.address == display)
+        return next((size for size in sizes if size is not None), None)
+
+    def refresh(self) -> None:
+        """Make `run` choose all screens anew, after a change of messages, prices or settings; returns at once."""
+        self._due.notify()
+
+    def check_states(self) -> None:
+        """As `refresh`, if there is something else to say about an EVSE; cheap, and may be called at any event."""
+        keys = [maker.state_key() for maker in self._makers]
+        if keys != self._keys:
+            self._keys = keys
+            self._due.notify()
+
+    async def run(self) -> None:
+        """Show the screens until cancelled; then close the drivers.
+
+        Raises:
+            StorageError: the records cannot be read; the displays keep their screens until it runs again.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for maker in self._makers:
+                    group.create_task(self._follow(maker), name="display-page")
+                for output, maker in self._drivers:
+                    group.create_task(self._drive(output, maker), name=f"{output}")
+        finally:
+            for output, _ in self._drivers:
+                await output.close()
+
+    async def _follow(self, maker: ScreenMaker) -> None:
+        """Keep the screen that the page shows of a display."""
+        address = maker.profile.address
+        while True:
+            seen = self._due.count
+            shown = await maker.make()
+            if shown != self._shown.get(address):
+                self._shown[address] = shown
+                self.changed.publish(address)
+            await self._wait(seen, maker.wait_s)
+
+    async def _drive(self, output: DisplayOutput, maker: ScreenMaker) -> None:
+        """Show the screens of a display on one driver; one that fails is tried again, and stops no other."""
+        shown: Screen | None = None
+        failing = False
+        while True:
+            seen = self._due.count
+            wanted, wait_s = await maker.make(), maker.wait_s
+            if wanted != shown:
+                error = await _try_to_show(output, wanted)
+                shown = wanted if error is None else None
+                if error is not None:
+                    _log.log(logging.DEBUG if failing else logging.WARNING, "%s: %s", output, error)
+                    wait_s = _RETRY_S
+                elif failing:
+                    _log.info("%s: works again", output)
+                failing = error is not None
+                (self._failing.add if failing else self._failing.discard)(output)
+            await self._wait(seen, wait_s)
+
+    async def _wait(self, seen: int, wait_s: float | None) -> None:
+        if wait_s is None:
+            await self._due.wait(seen)
+        else:
+            await self._due.wait_for(seen, self._clock, wait_s)
+
+
+class PublishedDisplays(Frozen):
+    """The displays whose screens are published to a broker."""
+
+    screens: DisplayScreens
+    addresses: tuple[DisplayAddress, ...]
+
+
+async def _try_to_show(output: DisplayOutput, screen: Screen) -> DisplayError | None:
+    """Show a screen; returns why it failed, or None."""
+    try:
+        await output.show(screen)
+    except DisplayError as error:
+        return error
+    return None
+
+
+def _evses_of(profile: DisplayProfile, evses: Mapping[int, Evse]) -> Sequence[Evse]:
+    """The EVSEs that a display is for: its own one, or all of the station."""
+    evse_id = profile.address.evse_id
+    return [evse for evse in evses.values() if evse_id in {None, evse.id}]

@@ -1,0 +1,188 @@
+"""Reads what a display may show of each EVSE: state, figures of the charge, price, cost, reservation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from station.charging.evse_state import all_faults, ev_connected
+from station.core.display import DisplayTopic
+from station.core.model import ChargingState, MessageContent
+from station.display.message_visibility import condition_of
+from station.display.screen_inputs import DisplayedEvse, ShownCost, ShownFigures, ShownTariff, StartMethod
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from foundation.clock import Clock
+    from station.billing.logged_transaction import LoggedTransaction
+    from station.billing.price_settings import PriceSettings
+    from station.billing.prices import Prices
+    from station.billing.tariff_and_cost import TariffAndCost
+    from station.billing.transaction_log import TransactionLog
+    from station.charging.evse import Evse
+    from station.charging.evse_state import Authorization
+    from station.charging.tokens.authorization_settings import AuthorizationSettings
+    from station.core.light_patterns import Light
+    from station.display.session_page import SessionPage
+
+
+class EvseLights(Protocol):
+    """The status light of each EVSE; its reason is the state that the display puts into words."""
+
+    def evse_light(self, evse_id: int) -> Light:
+        """The light that one EVSE shows now."""
+        ...
+
+
+class ShownPrices:
+    """Chooses the price and the cost that drivers are shown at each EVSE."""
+
+    def __init__(self, tariff_and_cost: TariffAndCost, prices: Prices, settings: PriceSettings) -> None:
+        self._tariff_and_cost = tariff_and_cost
+        self._prices = prices
+        self._settings = settings
+
+    def tariff(self, evse: Evse, *, driver_present: bool) -> ShownTariff | None:
+        """The price of the driver at an EVSE, else the general one; None if there is none, or prices are not shown.
+
+        A price meant for one driver is not shown after that driver has left.
+        """
+        if not self._settings.tariff_enabled:
+            return None
+        for message in self._tariff_and_cost.display.of(evse.id):
+            if message.topic is DisplayTopic.TARIFF and (driver_present or not message.personal):
+                if (own := self._tariff_and_cost.own_tariff(evse)) is not None:
+                    return ShownTariff(own)
+                return ShownTariff(content=message.content, personal=message.personal)
+        if fallback := self._settings.tariff_fallback_message:
+            return ShownTariff(content=MessageContent(fallback))
+        return ShownTariff(self._prices.current) if self._prices.current is not None else None
+
+    async def cost(self, evse: Evse) -> tuple[ShownCost | None, str | None]:
+        """The cost of the newest charge at an EVSE that its driver is shown, and its transaction; None: none is shown.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        cost = await self._tariff_and_cost.cost(evse)
+        if cost is not None:
+            return ShownCost(cost.amount, cost.currency, cost.final), cost.transaction_id
+        if self._settings.cost_enabled:
+            for message in self._tariff_and_cost.display.of(evse.id):
+                if message.topic is DisplayTopic.COST:
+                    return ShownCost(content=message.content, final=True), message.transaction_id
+        return None, None
+
+
+class StartMethods:
+    """Knows how a driver starts a charge at each EVSE."""
+
+    def __init__(self, settings: AuthorizationSettings, readers: Collection[int | None], *, has_csms: bool) -> None:
+        """`readers`: the EVSE of each card reader; None: it serves all EVSEs."""
+        self._settings = settings
+        self._readers = readers
+        self._has_csms = has_csms
+
+    def of(self, evse: Evse) -> StartMethod:
+        """How a driver starts a charge at an EVSE now."""
+        if not self._settings.auth_enabled:
+            return StartMethod.BUTTON if evse.layout.start_button else StartMethod.PLUG
+        if evse.id in self._readers or None in self._readers:
+            return StartMethod.CARD
+        return StartMethod.APP if self._has_csms else StartMethod.PAGE
+
+
+class EvseReader:
+    """Reads what a display may show of each EVSE; nothing of it tells who charges or who has reserved."""
+
+    def __init__(
+        self,
+        lights: EvseLights,
+        prices: ShownPrices,
+        transactions: TransactionLog,
+        start_methods: StartMethods,
+        session_page: SessionPage,
+        clock: Clock,
+    ) -> None:
+        self._lights = lights
+        self._prices = prices
+        self._transactions = transactions
+        self._start_methods = start_methods
+        self._session_page = session_page
+        self._clock = clock
+        self._latest: dict[int, LoggedTransaction] = {}
+        """by EVSE: its latest transaction, until its driver has left"""
+        self._languages: dict[int, tuple[str, ...]] = {}
+        """by EVSE: the languages of its latest driver, until that driver has left"""
+
+    def state_key(self, evse: Evse) -> object:
+        """What changes when a display has something else to say about an EVSE than other figures; cheap to read."""
+        state = evse.state
+        return (
+            self._lights.evse_light(evse.id).reason,
+            condition_of(evse),
+            state.authorization,
+            ev_connected(state),
+            all_faults(state),
+            state.reserved_until,
+        )
+
+    async def read(self, evse: Evse) -> DisplayedEvse:
+        """Read what a display may show of an EVSE now.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        state, condition = evse.state, condition_of(evse)
+        authorization, connected = state.authorization, ev_connected(state)
+        present = authorization is not None or connected
+        cost, cost_of = await self._prices.cost(evse)
+        return DisplayedEvse(
+            evse.id,
+            light=self._lights.evse_light(evse.id).reason,
+            message_state=condition.state,
+            faults=all_faults(state),
+            start=self._start_methods.of(evse),
+            authorized=authorization is not None,
+            connected=connected,
+            transaction_id=condition.transaction_id,
+            figures=await self._figures(evse, condition.transaction_id or cost_of, kept=present),
+            tariff=self._prices.tariff(evse, driver_present=present),
+            cost=cost,
+            languages=self._languages_at(evse, authorization, kept=present),
+            reserved_until=state.reserved_until,
+            session_page=self._session_page.address(evse.id),
+        )
+
+    def _languages_at(self, evse: Evse, authorization: Authorization | None, *, kept: bool) -> tuple[str, ...]:
+        """The languages of the driver who is authorized, or was while the vehicle is still connected."""
+        if authorization is not None:
+            self._languages[evse.id] = authorization.languages
+        elif not kept:
+            self._languages.pop(evse.id, None)
+        return self._languages.get(evse.id, ())
+
+    async def _figures(self, evse: Evse, transaction_id: str | None, *, kept: bool) -> ShownFigures | None:
+        """The figures of a transaction; without one, those of the latest while they are `kept`."""
+        latest = self._latest.get(evse.id)
+        if transaction_id is None and latest is not None and kept:
+            transaction_id = latest.transaction_id
+        if transaction_id is None:
+            self._latest.pop(evse.id, None)
+            return None
+        open_here = transaction_id == evse.transaction_id
+        if latest is None or latest.transaction_id != transaction_id or (latest.ended_at is None and not open_here):
+            latest = await self._transactions.get(transaction_id)
+            if latest is None:
+                return None
+            self._latest[evse.id] = latest
+        if latest.ended_at is not None:
+            return ShownFigures(latest.energy_so_far_wh(None), None, latest.duration)
+        reading = evse.meter.latest
+        flows = evse.state.charging_state is ChargingState.CHARGING
+        return ShownFigures(
+            latest.energy_so_far_wh(reading),
+            reading.power_w if reading is not None and flows else None,
+            max(timedelta(0), self._clock.now() - latest.began_at),
+        )

@@ -1,0 +1,124 @@
+"""What a display shows: a pure function of messages, states of the EVSEs, language of the driver, time, and prices.
+
+The order of precedence: a message with AlwaysFront, alone (O01.FR.15); the answer to a card that was just presented;
+messages with InFront, in turn (O01.FR.13, O01.FR.14); the normal cycle: the station's own texts and the messages with
+NormalCycle (O01.FR.12). Each line says which rule put it there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from station.core.screen import LineReason, LineRole, Screen, ScreenLine, TextSpan
+from station.display.display_message import MessagePriority
+from station.display.markup import message_lines
+from station.display.message_visibility import EvseCondition, choose_languages, shown_messages
+from station.display.own_screens import card_screens, evse_screens
+from station.display.text_layout import fold, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from station.core.screen import TextSize
+    from station.display.display_message import DisplayMessage
+    from station.display.screen_inputs import DisplayProfile, ScreenInputs
+
+_KEPT_MESSAGES: Final = 512
+"""messages whose screens are kept: all of a station, on several displays"""
+_REASONS: Final = {
+    MessagePriority.ALWAYS_FRONT: LineReason.ALWAYS_FRONT,
+    MessagePriority.IN_FRONT: LineReason.IN_FRONT,
+    MessagePriority.NORMAL_CYCLE: LineReason.NORMAL_CYCLE,
+}
+
+
+def screen(display: DisplayProfile, inputs: ScreenInputs) -> Screen:
+    """What a display shows at this moment."""
+    return current_screen(screen_cycle(display, inputs), display.rotation_s, inputs.cycle_s)
+
+
+def current_screen(cycle: Sequence[Screen], rotation_s: float, cycle_s: float) -> Screen:
+    """The screen of a cycle that is shown `cycle_s` seconds after its begin; each is shown for `rotation_s`."""
+    position = int(cycle_s // rotation_s) % len(cycle)
+    return replace(cycle[position], page=position + 1, pages=len(cycle))
+
+
+def screen_cycle(display: DisplayProfile, inputs: ScreenInputs) -> tuple[Screen, ...]:
+    """All screens that a display shows in turn now, in order; at least one."""
+    return tuple(_screens(display, inputs)) or (Screen(language=display.languages[0]),)
+
+
+def cycle_identity(cycle: Sequence[Screen]) -> object:
+    """What tells whether a cycle consists of the same screens as before, although their figures may have changed."""
+    return [(one.language, [(line.reason, line.message_id, line.evse_id) for line in one.lines]) for one in cycle]
+
+
+def _screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
+    messages = _messages(display, inputs)
+    priority = messages[0].priority if messages else MessagePriority.NORMAL_CYCLE
+    if priority is MessagePriority.ALWAYS_FRONT:
+        return _message_screens(messages[-1], display)
+    if cards := card_screens(display, inputs):
+        return _fitted(cards, display)
+    of_csms = [one for message in messages for one in _message_screens(message, display)]
+    if priority is MessagePriority.IN_FRONT:
+        return of_csms
+    return [*_fitted(evse_screens(display, inputs), display), *of_csms]
+
+
+def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[DisplayMessage]:
+    """The messages that the display shows now, all of one priority, in the language of the driver (O01.FR.08)."""
+    conditions = {one.evse_id: EvseCondition(one.message_state, one.transaction_id) for one in inputs.evses}
+    shown = shown_messages(inputs.messages, inputs.now, conditions, display.address)
+    preferred = list(dict.fromkeys(language for one in inputs.evses for language in one.languages))
+    return choose_languages(shown, preferred)
+
+
+@lru_cache(maxsize=_KEPT_MESSAGES)
+def _message_screens(message: DisplayMessage, display: DisplayProfile) -> Sequence[Screen]:
+    """The screens of a message of the CSMS; one of a transaction is meant for its driver only.
+
+    They are kept: to parse 100 messages in HTML takes some 50 ms, and a display chooses its screens often.
+    """
+    content = message.content
+    lines = tuple(
+        ScreenLine(
+            spans,
+            LineRole.TEXT,
+            _REASONS[message.priority],
+            message_id=message.id,
+            personal=message.transaction_id is not None,
+        )
+        for spans in message_lines(content)
+    )
+    language = content.language or display.languages[0]
+    whole = Screen(lines, language, content.content.strip() if content.format == "URI" else None)
+    return _fitted([whole], display)
+
+
+def _fitted(screens: Sequence[Screen], display: DisplayProfile) -> Sequence[Screen]:
+    """Break screens into pages that fit the display; unchanged if it fits any text."""
+    if display.size is None:
+        return screens
+    return [page for one in screens for page in _text_pages(one, display.size)]
+
+
+def _text_pages(whole: Screen, size: TextSize) -> Sequence[Screen]:
+    """Break a screen into pages for a character display: wrapped rows, as many as it has; at least one page."""
+    rows = [
+        replace(line, spans=(TextSpan(row),))
+        for line in whole.lines
+        if line.reason is not LineReason.SESSION_PAGE
+        for row in wrap(fold(line.text, size.characters), size.columns)
+    ]
+    pages = [tuple(rows[first : first + size.rows]) for first in range(0, len(rows), size.rows)]
+    return [Screen(page, whole.language) for page in pages] or [Screen(language=whole.language)]
+
+
+def without_personal_lines(shown: Screen) -> Screen:
+    """A screen as visitors of the page see it who need not stand before the display: without lines for one driver."""
+    kept = tuple(line for line in shown.lines if not line.personal)
+    return shown if len(kept) == len(shown.lines) else replace(shown, lines=kept, qr_text=None)

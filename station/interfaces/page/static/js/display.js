@@ -1,0 +1,100 @@
+// The display of the station, full screen: shows the screen that the station chooses, as large as fits. Texts are only
+// inserted as text, never as HTML, and no address in them is opened.
+
+import { find, make, show } from "./dom.js";
+import { root } from "./root.js";
+
+const EVERY_MS = 30_000; // besides the events
+const SILENT_MS = 15_000;
+const LARGEST = { headed: 0.17, plain: 0.24 }; // letters of a screen with and without a heading, of the window's height
+const SMALLEST_PX = 6;
+const QUIET = 4; // modules around a QR code
+
+const evse = document.documentElement.dataset.evse === "" ? null : Number(document.documentElement.dataset.evse);
+const place = find("#screen");
+const lines = find("#lines");
+const code = find("#code");
+let shown = "";
+let heard = performance.now();
+let reading = false;
+let again = false;
+
+/** Read the screen of this display, and show it. */
+async function look() {
+  if (reading) {
+    again = true;
+    return;
+  }
+  reading = true;
+  try {
+    const answer = await fetch(`${root}/api/display`);
+    if (answer.ok) {
+      heard = performance.now();
+      const display = (await answer.json()).find((one) => one.evse === evse);
+      if (display !== undefined) draw(display);
+    }
+  } catch {
+    // the station restarts: the banner says so after a while
+  }
+  show(find("#silent"), performance.now() - heard > SILENT_MS);
+  reading = false;
+  if (again) {
+    again = false;
+    look();
+  }
+}
+
+function draw(display) {
+  const { screen, light, qr } = display;
+  const now = JSON.stringify([screen, light.colour]);
+  if (now === shown) return;
+  shown = now;
+  document.documentElement.lang = screen.language;
+  place.dataset.colour = light.colour;
+  lines.replaceChildren(...screen.lines.map(lineElement));
+  drawCode(qr);
+  const dots = screen.pages > 1 ? screen.pages : 0;
+  find("#pages").replaceChildren(
+    ...Array.from({ length: dots }, (_, at) => make("li", { class: at + 1 === screen.page ? "now" : "" })),
+  );
+  fit();
+}
+
+function lineElement(line) {
+  const spans = line.spans.map((span) => make(span.bold ? "strong" : "span", {}, span.italic ? make("em", {}, span.text) : span.text));
+  const content = line.role === "figure" ? spans : make("span", {}, ...spans);
+  return make("p", { class: line.role, dir: "auto" }, content);
+}
+
+function drawCode(qr) {
+  show(code, qr !== null);
+  if (qr === null) return;
+  const side = qr.size + 2 * QUIET;
+  const picture = find("svg", code);
+  picture.setAttribute("viewBox", `${-QUIET} ${-QUIET} ${side} ${side}`);
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", qr.path);
+  picture.replaceChildren(path);
+}
+
+/** Choose the largest letters with which all lines fit the window. */
+function fit() {
+  const space = place.clientHeight * 0.92;
+  let [small, large] = [SMALLEST_PX, innerHeight * (find(".heading", lines) === null && code.hidden ? LARGEST.plain : LARGEST.headed)];
+  while (large - small > 1) {
+    const size = (small + large) / 2;
+    lines.style.fontSize = `${size}px`;
+    if (lines.scrollHeight <= space && lines.scrollWidth <= lines.clientWidth) small = size;
+    else large = size;
+  }
+  lines.style.fontSize = `${small}px`;
+}
+
+const source = new EventSource(`${root}/api/events`);
+source.addEventListener("display", look);
+source.addEventListener("light", look);
+source.addEventListener("open", look);
+setInterval(look, EVERY_MS);
+setInterval(() => show(find("#silent"), performance.now() - heard > SILENT_MS + EVERY_MS), 5000);
+addEventListener("resize", fit);
+look();

@@ -1,0 +1,154 @@
+"""The display of the station as a page: large, complete, by itself, and nothing of a message but its text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.visitor import Visitor, visiting
+from tests.walk import Walk, walking
+
+READER = [{"type": "simulated"}]
+PRICES = {"energy_per_kwh": 0.3, "idle_per_hour": 6.0, "idle_after_s": 900}
+SESSION = {"session_page": "https://charge.example/{identity}/{evse}"}
+SCREENS = [{"width": 1920, "height": 1080}, {"width": 800, "height": 480}]
+HTML = (
+    "<h2>Welcome &amp; <i>bienvenue</i></h2><p onclick='alert(1)'>Closes at <b>22:00</b>"
+    "<script>document.title='broken'</script><img src='https://evil.example/x.png' onerror='alert(1)'></p>"
+    "<iframe src='https://evil.example'></iframe><a href='javascript:alert(1)'>more</a>"
+)
+
+
+async def set_message(walk: Walk, content: str, form: str = "UTF8", **more: Any) -> None:
+    """Show a message of the CSMS in front, in place of the last one."""
+    message = {"id": 1, "priority": "InFront", "message": {"format": form, "content": content}, **more}
+    assert (await walk.csms.call("SetDisplayMessage", {"message": message}))["status"] == "Accepted"
+    await walk.settle()
+
+
+async def letter_height(page: Page, selector: str = "#lines p") -> float:
+    """The size of the smallest letters of a line, as a share of the height of the window."""
+    sizes: list[float] = await page.locator(selector).evaluate_all(
+        "all => all.map((one) => parseFloat(getComputedStyle(one).fontSize) / innerHeight)"
+    )
+    return min(sizes)
+
+
+async def fits(page: Page) -> None:
+    """Nothing is cut off, and nothing can be scrolled."""
+    outside: list[str] = await page.locator("#lines p, #code").evaluate_all(
+        """all => all.filter((one) => !one.hidden).filter((one) => {
+             const { top, left, right, bottom } = one.getBoundingClientRect();
+             return top < 0 || left < 0 || right > innerWidth + 1 || bottom > innerHeight;
+           }).map((one) => one.outerHTML)"""
+    )
+    assert outside == []
+    wide = await page.locator("#lines").evaluate("one => one.scrollWidth - one.clientWidth")
+    assert wide <= 0
+
+
+async def look(visitor: Visitor, name: str, screen: dict[str, int]) -> None:
+    """What is always right, and a picture."""
+    await fits(visitor.page)
+    await visitor.audit()
+    await visitor.picture(f"display-{name}-{screen['width']}")
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda one: str(one["width"]))
+async def test_a_driver_reads_price_energy_and_cost_from_two_metres(
+    browser: Browser, tmp_path: Path, screen: dict[str, int]
+) -> None:
+    """On a screen of 7 inches, 86 mm high, letters of 10 mm are 12 % of the height: headings have them (DIN 1450).
+
+    The figures have half of that, and no interaction is needed: the page follows the charge by itself.
+    """
+    async with (
+        walking(tmp_path, reader=READER, prices=PRICES, display=SESSION) as walk,
+        visiting(browser, walk, viewport=screen, local=True) as visitor,
+    ):
+        await walk.accepted()
+        await walk.advance(2)
+        await visitor.go("/display")
+        await visitor.reads("Ready to charge")
+        await visitor.reads("Present your card.")
+        await visitor.reads("€0.30/kWh")
+        assert await letter_height(visitor.page, ".heading") >= 0.12
+        await look(visitor, "free", screen)
+        await walk.plug(phases=3, max_current_a=16)
+        await walk.present()
+        await walk.charging()
+        await walk.advance(600)
+        await walk.settle()
+        await visitor.reads("Charging 11.0 kW")
+        await visitor.reads("1.8")
+        await visitor.reads("Follow your charge on your phone")
+        await expect(visitor.page.get_by_role("img", name="QR code")).to_be_visible()
+        assert await letter_height(visitor.page, ".figure") >= 0.06
+        await look(visitor, "charging", screen)
+        assert await visitor.page.locator("a, button, input, select").count() == 0
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda one: str(one["width"]))
+async def test_of_a_message_in_html_only_text_and_simple_markup_reach_the_page(
+    browser: Browser, tmp_path: Path, screen: dict[str, int]
+) -> None:
+    """At the end the visit checks that nothing was loaded from elsewhere, and nothing complained."""
+    async with (
+        walking(tmp_path, reader=READER) as walk,
+        visiting(browser, walk, viewport=screen, local=True) as visitor,
+    ):
+        await walk.accepted()
+        await visitor.go("/display")
+        await set_message(walk, HTML, "HTML")
+        await visitor.reads("bienvenue")
+        await expect(visitor.page.locator("#lines em")).to_have_text("bienvenue")
+        await expect(visitor.page.locator("#lines p")).to_have_text(["Welcome & bienvenue", "Closes at 22:00", "more"])
+        assert await visitor.page.locator("#lines :is(script, img, iframe, a, [onclick], [href], [src])").count() == 0
+        assert "broken" not in await visitor.page.title()
+        await look(visitor, "html", screen)
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda one: str(one["width"]))
+async def test_the_longest_messages_fit_and_a_uri_is_text_and_code_that_nobody_opens(
+    browser: Browser, tmp_path: Path, screen: dict[str, int]
+) -> None:
+    async with (
+        walking(tmp_path, reader=READER) as walk,
+        visiting(browser, walk, viewport=screen, local=True) as visitor,
+    ):
+        await walk.accepted()
+        await visitor.go("/display")
+        for text in (("The car park closes at ten. " * 20)[:512], "W" * 512, "\n".join("ab" * 3 for _ in range(73))):
+            await set_message(walk, text)
+            await visitor.reads(text.split("\n", 1)[0][:20])
+            await fits(visitor.page)
+        await visitor.picture(f"display-long-{screen['width']}")
+        uri = "https://operator.example/offers?" + "x" * 300
+        await set_message(walk, uri, "URI")
+        await visitor.reads(uri)
+        await expect(visitor.page.get_by_role("img", name="QR code")).to_be_visible()
+        await look(visitor, "uri", screen)
+
+
+async def test_an_evse_with_a_display_of_its_own_has_a_page_and_others_have_none(
+    browser: Browser, tmp_path: Path
+) -> None:
+    display = {"evses": [2], "languages": ["nl"]}
+    async with (
+        walking(tmp_path, reader=READER, evse=[{"id": 1}, {"id": 2}], display=display) as walk,
+        visiting(browser, walk, viewport=SCREENS[0], local=True) as visitor,
+    ):
+        await walk.accepted()
+        await walk.advance(2)
+        await visitor.go("/display/2")
+        await visitor.reads("Klaar om te laden")
+        await expect(visitor.page.locator("html")).to_have_attribute("lang", "nl")
+        await set_message(walk, "Alleen hier", display={"name": "Display", "evse": {"id": 2}})
+        await visitor.reads("Alleen hier")
+        await visitor.go("/display")
+        await visitor.reads("Laadpunten 1, 2")
+        answer = await visitor.page.request.get(f"{visitor.address}/display/1")
+        assert answer.status == 404

@@ -1,0 +1,218 @@
+"""What the displays of a whole station show: API, character display, file, MQTT, device model."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocpp_handlers.variables.device_model import Component, Variable
+from station.core.model import Fault
+from station.display.display_message import MAIN_DISPLAY, DisplayAddress
+from station.display.display_screens import DisplayScreens
+from tests.csms import Csms
+from tests.i2c_double import Hd44780, wire_bus
+from tests.patience import PATIENCE_S
+from tests.walk import CARD, OTHER_CARD, Walk, walking
+from tests.walks.test_access import away
+from tests.walks.visit import visiting
+
+READER = [{"type": "simulated"}]
+PRICES = {"energy_per_kwh": 0.3}
+
+
+def texts(walk: Walk, display: DisplayAddress = MAIN_DISPLAY) -> list[str]:
+    """What stands on a display now."""
+    return [line.text for line in walk.parts.parts.get(DisplayScreens).current(display).lines]
+
+
+async def shows(walk: Walk, *beginnings: str, within_s: float = 30.0) -> None:
+    """Wait until the display has lines that begin so."""
+
+    def shown() -> bool:
+        assert [one for one in beginnings if not any(text.startswith(one) for text in texts(walk))] == [], texts(walk)
+        return True
+
+    await walk.until(shown, within_s=within_s)
+
+
+def accept_in_german(csms: Csms) -> None:
+    """The CSMS accepts every card, of a driver who prefers German, and states the price."""
+    message = {"format": "UTF8", "language": "de", "content": "Ihr Preis: 29 ct/kWh"}
+    info = {"status": "Accepted", "language1": "de-AT", "language2": "fr", "personalMessage": message}
+    csms.answers["Authorize"] = lambda _: {"idTokenInfo": info}
+
+
+async def test_a_driver_is_led_from_the_price_to_the_total_in_their_language(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER, prices=PRICES) as walk:
+        await walk.accepted()
+        await shows(walk, "Ready to charge", "Present your card.", "Price €0.30/kWh")
+        accept_in_german(walk.csms)
+        await walk.present()
+        await shows(walk, "Bitte einstecken", "Ihr Preis: 29 ct/kWh")
+        await walk.plug(phases=3)
+        await walk.charging()
+        await shows(walk, "Lädt 2", "Energie 0,", "Dauer 0:", "Kosten", within_s=120)
+        await walk.present()
+        await shows(walk, "Ladung beendet", "Energie 0,", within_s=120)
+        await walk.unplug()
+        await shows(walk, "Ready to charge", "Price €0.30/kWh", within_s=120)
+        assert not any("29 ct" in text for text in texts(walk)), "the price of a driver who has left"
+
+
+async def test_a_refused_card_is_answered_at_once_and_for_some_seconds(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER) as walk:
+        await walk.accepted()
+        walk.csms.answers["Authorize"] = lambda _: {"idTokenInfo": {"status": "Invalid"}}
+        await walk.present(OTHER_CARD)
+        await walk.settle()
+        assert texts(walk) == ["Card not accepted", "Please try another card."]
+        await walk.advance(4)
+        await walk.settle()
+        assert texts(walk)[0] == "Ready to charge"
+
+
+async def test_the_api_says_what_is_shown_and_why_and_the_feed_when_it_changes(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER, evse=[{"id": 1}, {"id": 2}], display={"evses": [2]}) as walk:
+        await walk.accepted()
+        await walk.advance(2)
+        async with visiting(walk) as api:
+            station, second = await api.get("/api/display")
+            assert [(one["evse"], one["path"]) for one in (station, second)] == [(None, "/display"), (2, "/display/2")]
+            assert [line["text"] for line in second["screen"]["lines"]] == ["Ready to charge", "Present your card."]
+            with walk.application.feed.subscribe(lambda kind: kind == "display") as events:
+                await set_message(
+                    walk, 7, "The car park closes at 22:00.", display={"name": "display", "evse": {"id": 2}}
+                )
+                event = await events.get()
+                assert event.data == {"evse": 2}
+            station, second = await api.get("/api/display")
+            (line,) = second["screen"]["lines"]
+            assert (line["reason"], line["message_id"]) == ("in-front", 7)
+            assert station["screen"]["lines"][1]["text"] == "Ready to charge", "the other display is not concerned"
+
+
+async def set_message(walk: Walk, number: int, text: str, **more: Any) -> None:
+    """Show a message of the CSMS in front."""
+    message = {"id": number, "priority": "InFront", "message": {"format": "UTF8", "content": text}, **more}
+    assert (await walk.csms.call("SetDisplayMessage", {"message": message}))["status"] == "Accepted"
+    await walk.settle()
+
+
+async def test_what_is_meant_for_one_driver_is_read_at_the_station_only(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER) as walk:
+        await walk.accepted()
+        accept_in_german(walk.csms)
+        await walk.present()
+        await shows(walk, "Ihr Preis")
+        async with visiting(walk) as here, away(walk) as elsewhere:
+            at_the_station, by_a_visitor = await here.get("/api/display"), (await elsewhere.get("/api/display")).json()
+        assert "Ihr Preis: 29 ct/kWh" in str(at_the_station)
+        assert "Ihr Preis" not in str(by_a_visitor)
+        assert "Bitte einstecken" in str(by_a_visitor)
+        assert CARD.value[:6] not in str([at_the_station, by_a_visitor])
+
+
+async def test_a_character_display_and_a_file_show_it_and_a_broken_one_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bus, device = wire_bus(monkeypatch, tmp_path)
+    file = tmp_path / "display.json"
+    outputs = [{"type": "lcd", "device": str(device)}, {"type": "file", "path": str(file)}]
+    async with walking(tmp_path, reader=READER, display={"output": outputs}) as walk:
+        await walk.accepted()
+        await walk.until(lambda: [one["text"] for one in json.loads(file.read_text())["lines"]] == texts(walk))
+        problem = walk.model.find(Component("Display"), "Problem")
+        assert isinstance(problem, Variable)
+        assert problem.read() == "true", "nobody answers on the bus"
+        chip = bus.devices[0x27] = Hd44780()
+        await walk.until(lambda: chip.text() == ["Ready to charge", "Present your card.", "", ""])
+        await walk.until(lambda: problem.read() == "false")
+        await walk.plug()
+        await walk.until(lambda: chip.text()[0] == "Plugged in")
+    assert chip.text() == ["", "", "", ""]
+    assert not chip.lit
+    assert not file.exists()
+
+
+async def test_a_bus_that_hangs_delays_neither_other_displays_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bus, device = wire_bus(monkeypatch, tmp_path)
+    bus.devices[0x27] = Hd44780()
+    bus.runs.clear()
+    try:
+        async with walking(
+            tmp_path, reader=READER, display={"output": [{"type": "lcd", "device": str(device)}]}
+        ) as walk:
+            await walk.accepted()
+            await shows(walk, "Ready to charge")
+            await walk.plug()
+            await shows(walk, "Plugged in")
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < PATIENCE_S
+    finally:
+        bus.runs.set()
+
+
+async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, device = wire_bus(monkeypatch, tmp_path)
+    outputs = [{"type": "lcd", "device": str(device), "columns": 16, "rows": 2}]
+    async with walking(tmp_path, reader=READER, display={"output": outputs}) as walk:
+        await walk.accepted()
+        await walk.advance(2)
+        asked = [
+            ("Available", None),
+            ("DataText", "Visible"),
+            ("State", None),
+            ("Count", "HeightInChars"),
+            ("Count", "WidthInChars"),
+        ]
+        data = [
+            {"component": {"name": "Display"}, "variable": {"name": name, **({"instance": of} if of else {})}}
+            for name, of in asked
+        ]
+        answer = await walk.csms.call("GetVariables", {"getVariableData": data})
+        assert [one["attributeValue"] for one in answer["getVariableResult"]] == [
+            "true",
+            "Ready to charge\nPresent your card.",
+            "state",
+            "2",
+            "16",
+        ]
+
+
+async def test_faults_an_evse_out_of_service_and_a_lost_link_are_told(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER) as walk:
+        await walk.accepted()
+        walk.board.raise_fault(Fault.GROUND_FAULT)
+        await shows(walk, "Out of order", "Please do not use this charging point.")
+        walk.board.clear_fault(Fault.GROUND_FAULT)
+        await shows(walk, "Ready to charge")
+        order = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
+        assert (await walk.csms.call("ChangeAvailability", order))["status"] == "Accepted"
+        await shows(walk, "Out of service", "Please use another charging point.")
+        assert (await walk.csms.call("ChangeAvailability", {**order, "operationalStatus": "Operative"}))[
+            "status"
+        ] == "Accepted"
+        await shows(walk, "Ready to charge")
+        walk.csms.drop()
+        await shows(walk, "Ready to charge", "Offline")
+
+
+async def test_a_text_of_the_csms_for_all_drivers_replaces_the_owners_prices_at_once(tmp_path: Path) -> None:
+    """And without tariffs there is no price at all."""
+    async with walking(tmp_path, reader=READER, prices=PRICES) as walk:
+        await walk.accepted()
+        await shows(walk, "Price €0.30/kWh")
+        await walk.set_variable("TariffCostCtrlr", "TariffFallbackMessage", "35 ct/kWh")
+        await walk.settle()
+        assert texts(walk)[-1] == "35 ct/kWh"
+        await walk.set_variable("TariffCostCtrlr", "Enabled", "false", "Tariff")
+        await walk.settle()
+        assert texts(walk) == ["Ready to charge", "Present your card."]

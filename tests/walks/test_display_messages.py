@@ -1,0 +1,304 @@
+"""Messages of the CSMS for the display: accepted means kept, at any power cut; a hostile CSMS meets their limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import sqlite3
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation.clock import Clock
+from station.core.model import MessageContent
+from station.display.display_message import DisplayMessage, MessagePriority
+from station.display.message_store import MAX_MESSAGES, DisplayMessages
+from station.storage.database import Database, StorageError
+from station.storage.sql import Statement
+from tests.csms import Csms, Payload, running_csms
+from tests.hostile import charging
+from tests.patience import PATIENCE_S
+from tests.walk import Walk, configuration, powered, walking
+from tests.walks.station_process import StationProcess, until
+
+_BACK_OFF = """
+[[variable]]
+component = "OCPPCommCtrlr"
+variable = "RetryBackOffWaitMinimum"
+value = "1"
+[[variable]]
+component = "OCPPCommCtrlr"
+variable = "RetryBackOffRandomRange"
+value = "0"
+"""
+
+
+def message(identity: int, content: str = "Welcome", **more: Any) -> Payload:
+    """A MessageInfoType."""
+    return {"id": identity, "priority": "NormalCycle", "message": {"format": "UTF8", "content": content}} | more
+
+
+def messages_of(walk: Walk) -> DisplayMessages:
+    """The messages of a running station."""
+    return walk.application.parts.get(DisplayMessages)
+
+
+async def send(csms: Csms, wire: Payload) -> str:
+    """SetDisplayMessage; the status."""
+    return str((await csms.call("SetDisplayMessage", {"message": wire}))["status"])
+
+
+# Power cuts
+
+
+class MessageKeeper:
+    """A CSMS that sets and clears messages one after the other, and knows what the station must have."""
+
+    def __init__(self, csms: Csms, chance: random.Random) -> None:
+        self.csms = csms
+        self.chance = chance
+        self.kept: dict[int, Payload] = {}
+        """the messages that were accepted and not cleared, by id"""
+        self.in_flight: tuple[int, Payload | None] | None = None
+        """the request without a response: an id and its message, or None if it is to be cleared"""
+
+    async def work(self) -> None:
+        """Send requests until the link breaks."""
+        while True:
+            identity = self.chance.randrange(8)
+            if self.chance.random() < 0.25:
+                await self._clear(identity)
+            else:
+                priority = self.chance.choice(["AlwaysFront", "InFront", "NormalCycle"])
+                content = f"{self.chance.random()} " + "x" * self.chance.randrange(400)
+                await self._set(message(identity, content, priority=priority))
+
+    async def _set(self, wire: Payload) -> None:
+        self.in_flight = wire["id"], wire
+        assert await send(self.csms, wire) == "Accepted"
+        self._apply(wire["id"], wire)
+
+    async def _clear(self, identity: int) -> None:
+        self.in_flight = identity, None
+        answer = await self.csms.call("ClearDisplayMessage", {"id": identity})
+        assert answer["status"] == ("Accepted" if identity in self.kept else "Unknown")
+        self._apply(identity, None)
+
+    def _apply(self, identity: int, wire: Payload | None) -> None:
+        self.kept = self.after(identity, wire)
+        self.in_flight = None
+
+    def after(self, identity: int, wire: Payload | None) -> dict[int, Payload]:
+        """What the station has after a request."""
+        others = {key: one for key, one in self.kept.items() if key != identity}
+        if wire is None:
+            return others
+        if wire["priority"] == "AlwaysFront":
+            others = {key: one for key, one in others.items() if one["priority"] != "AlwaysFront"}
+        return {**others, identity: wire}
+
+    async def check(self) -> None:
+        """The station has what was accepted; a request without response was executed wholly or not at all."""
+        possible = [self.kept]
+        if self.in_flight is not None:
+            possible.append(self.after(*self.in_flight))
+        found = await self._reported()
+        assert found in possible
+        self.kept, self.in_flight = found, None
+
+    async def _reported(self) -> dict[int, Payload]:
+        if (await self.csms.call("GetDisplayMessages", {"requestId": 1}))["status"] == "Unknown":
+            return {}
+        report = await self.csms.expect("NotifyDisplayMessages")
+        assert not report["tbc"]
+        return {one["id"]: one for one in report["messageInfo"]}
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(tmp_path: Path, seed: int) -> None:
+    """O01.FR.10, O06.FR.01: also of two messages of which one replaces the other, one is there, and not both"""
+    chance = random.Random(seed)
+    async with running_csms() as csms:
+        keeper = MessageKeeper(csms, chance)
+        station = StationProcess(tmp_path, csms.url, more=_BACK_OFF)
+        try:
+            for boots in range(1, 8):
+                station.start()
+                await until(lambda boots=boots: len(csms.sent("BootNotification")) == boots and csms.connected)
+                await until(lambda boots=boots: len(csms.sent("StatusNotification")) >= boots)
+                await keeper.check()
+                working = asyncio.create_task(keeper.work())
+                await asyncio.sleep(chance.uniform(0.0, 0.2))
+                station.kill()
+                assert await station.ended() == -signal.SIGKILL
+                await until(lambda: not csms.connected)
+                working.cancel()
+                with contextlib.suppress(asyncio.CancelledError, AssertionError, OSError):
+                    await working
+        finally:
+            await station.aclose()
+    assert keeper.kept, "nothing was ever set"
+    assert csms.schema_faults == []
+
+
+# The disk
+
+
+async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_together = Database.write_together
+
+    async def full(database: Database, *writes: Statement) -> None:
+        if any("display_messages" in sql for sql, _ in writes):
+            raise StorageError("database or disk is full")
+        await write_together(database, *writes)
+
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert await send(walk.csms, message(1, priority="AlwaysFront")) == "Accepted"
+        monkeypatch.setattr(Database, "write_together", full)
+        answer = await walk.csms.call("SetDisplayMessage", {"message": message(2, priority="AlwaysFront")})
+        assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
+        assert [one.id for one in messages_of(walk).all()] == [1]
+
+
+async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: object) -> int:
+        raise StorageError("database or disk is full")
+
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert await send(walk.csms, message(1)) == "Accepted"
+        with monkeypatch.context() as broken:
+            broken.setattr(Database, "write", full)
+            answer = await walk.csms.ask("ClearDisplayMessage", {"id": 1})
+        assert answer[0] == 4
+        assert answer[2] == "InternalError"
+        assert [one.id for one in messages_of(walk).all()] == [1]
+        assert await walk.csms.call("ClearDisplayMessage", {"id": 1}) == {"status": "Accepted"}
+
+
+async def test_a_message_that_cannot_be_read_is_set_aside_and_the_others_are_shown(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for identity in (1, 2):
+            assert await send(walk.csms, message(identity)) == "Accepted"
+    with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
+        database.execute("UPDATE display_messages SET payload = json_set(payload, '$.priority', 'Loud') WHERE id = 1")
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert [one.id for one in messages_of(walk).all()] == [2]
+        assert [str(row.address) for row in walk.parts.unreadable.all()] == ["display_messages 1"]
+        assert await send(walk.csms, message(1)) == "Accepted"
+        assert walk.parts.unreadable.all() == []
+
+
+# Time
+
+
+@contextlib.asynccontextmanager
+async def without_csms(folder: Path) -> AsyncGenerator[tuple[Walk, DisplayMessages, Clock, list[int]]]:
+    """A station without a CSMS: its messages, its clock, and a list that gets an item at each change."""
+    async with powered(configuration(folder, None), Csms()) as walk:
+        messages, changes = messages_of(walk), list[int]()
+        messages.changed.subscribe(lambda _: changes.append(1))
+        yield walk, messages, walk.application.clock, changes
+
+
+async def test_starts_and_ends_are_published_at_their_moment(tmp_path: Path) -> None:
+    async with without_csms(tmp_path) as (walk, messages, clock, changes):
+        now = clock.now()
+        content = MessageContent("Happy hour")
+        timed = DisplayMessage(
+            1,
+            MessagePriority.IN_FRONT,
+            content,
+            starts_at=now + timedelta(hours=1),
+            ends_at=now + timedelta(hours=2),
+        )
+        assert await messages.put(timed) is None
+        assert len(changes) == 1
+        await walk.advance(3599.0)
+        assert (len(changes), messages.visibilities()) == (1, {1: "waiting"})
+        await walk.advance(1.5)
+        assert (len(changes), messages.visibilities()) == (2, {1: "shown"})
+        await walk.advance(3600.0)
+        assert (len(changes), messages.visibilities()) == (3, {})
+        assert await stored_ids(tmp_path) == []
+
+
+async def test_a_clock_that_is_set_ends_a_message_at_once(tmp_path: Path) -> None:
+    async with without_csms(tmp_path) as (walk, messages, clock, changes):
+        ends_at = clock.now() + timedelta(days=1)
+        assert (
+            await messages.put(DisplayMessage(1, MessagePriority.IN_FRONT, MessageContent("x"), ends_at=ends_at))
+            is None
+        )
+        clock.adjust(timedelta(days=2))
+        assert messages.all() == []
+        messages.clock_corrected()
+        await walk.settle()
+        assert len(changes) == 2
+        assert await stored_ids(tmp_path) == []
+
+
+async def stored_ids(folder: Path) -> list[int]:
+    """The ids of the messages on disk."""
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.sleep(0.05)  # the disk is another thread
+    with contextlib.closing(sqlite3.connect(folder / "borne.sqlite")) as database:
+        return [identity for (identity,) in database.execute("SELECT id FROM display_messages")]
+
+
+# A hostile CSMS
+
+
+async def test_messages_at_their_limits_do_not_disturb_a_charge(tmp_path: Path) -> None:
+    """O01.FR.11: the number is limited, a message is, and so are the reports that are under way"""
+    async with charging(tmp_path) as (walk, csms):
+        longest = "\N{ELECTRIC PLUG}" * 512
+        statuses = [await send(csms, message(number, longest)) for number in range(MAX_MESSAGES + 20)]
+        assert statuses == ["Accepted"] * MAX_MESSAGES + ["Rejected"] * 20
+        for _ in range(300):
+            assert await send(csms, message(0, longest, priority="AlwaysFront")) == "Accepted"
+        answer = await csms.ask("SetDisplayMessage", {"message": message(1, longest + "!")})
+        assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
+        wanted = {"requestId": 1, "id": list(range(MAX_MESSAGES + 1))}
+        assert (await csms.ask("GetDisplayMessages", wanted))[2] == "OccurrenceConstraintViolation"
+        csms.slow = True  # it asks for reports and takes none
+        told = [(await csms.call("GetDisplayMessages", {"requestId": 1}))["status"] for _ in range(50)]
+        assert told == ["Accepted"] * 4 + ["Unknown"] * 46
+        csms.slow = False
+        await csms.release()
+        await walk.until(lambda: len(csms.sent("NotifyDisplayMessages")) >= 4 * MAX_MESSAGES // 10, within_s=600)
+        sizes = [len(json.dumps(part)) for part in csms.sent("NotifyDisplayMessages")]
+        assert max(sizes) < 100_000
+        assert (tmp_path / "borne.sqlite").stat().st_size < 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", -1),
+        ("id", 1e300),
+        ("startDateTime", "soon"),
+        ("endDateTime", "2026-13-01T00:00:00Z"),
+        ("display", {"name": "Display", "evse": {"id": 1e300}}),
+    ],
+)
+async def test_a_malformed_field_is_answered_with_an_error_that_names_it(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        answer = await walk.csms.ask("SetDisplayMessage", {"message": message(1) | {field: value}})
+        assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
+        assert f"message.{field}" in answer[3]
+        assert messages_of(walk).all() == []
