@@ -69,8 +69,7 @@ def condition_of(evse: Evse) -> EvseCondition:
 def states_shown(conditions: Collection[EvseCondition]) -> frozenset[MessageState]:
     """The states for which a display of these EVSEs shows messages: those of its EVSEs.
 
-    Idle only if none of them charges, so that the display of a station with several EVSEs welcomes nobody during a
-    charge (O01, MessageStateEnumType: "idle (not charging)").
+    Idle only if none of them charges, since the station as a whole is then not idle (MessageStateEnumType).
     """
     states = frozenset(condition.state for condition in conditions)
     return states - {MessageState.IDLE} if MessageState.CHARGING in states else states
