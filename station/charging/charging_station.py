@@ -264,6 +264,7 @@ class ChargingStation:
         # C16.FR.03: a master pass must not start a transaction, even if recognized only now.
         if info.accepted and not self._authorizer.is_master_pass(info.group_id):
             evse.set_group(info.group_id)
+            evse.set_languages(info.languages)
             return
         why = (
             "it is a master pass, which cannot start a transaction"

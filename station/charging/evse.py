@@ -265,6 +265,12 @@ class Evse:
             authorization = replace(self.state.authorization, group_id=group_id)
             self._become(replace(self.state, authorization=authorization), None)
 
+    def set_languages(self, languages: tuple[str, ...]) -> None:
+        """Set the languages that the driver prefers, as sent by the CSMS (language1, language2); empty: unchanged."""
+        authorization = self.state.authorization
+        if authorization is not None and languages and languages != authorization.languages:
+            self._become(replace(self.state, authorization=replace(authorization, languages=languages)), None)
+
     def retain_cable(self, holder: IdToken) -> None:
         """Keep the cable locked for the holder from before the power cut, if it is still there; call before `run`."""
         self._become(replace(self.state, retained_for=holder), None)

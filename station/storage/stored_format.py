@@ -7,14 +7,13 @@ format, and in the tests.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
-from pydantic_core import SchemaSerializer, SchemaValidator, core_schema
+from pydantic_core import SchemaSerializer, SchemaValidator, core_schema, from_json, to_json
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -49,14 +48,12 @@ class StoredFormat(Generic[T]):
     def to_text(self, value: T, *, without: Collection[str] = ()) -> str:
         """Serialize an object as JSON with stored names, omitting the attributes named in `without`."""
         _, serializer = self._build()
-        text = serializer.to_json(value, by_alias=True).decode()
-        if not without:
-            return text
-        stored = self._names_of(self.kind)
-        omitted = {stored[attribute] for attribute in without}
-        fields = cast("dict[str, object]", json.loads(text))
-        kept = {name: field for name, field in fields.items() if name not in omitted}
-        return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        text = serializer.to_json(value, by_alias=True)
+        if without:  # the serializer of a frozen value is a function, for which pydantic excludes nothing
+            omitted = {self.stored_names[self.kind][name] for name in without}
+            fields: dict[str, object] = from_json(text)
+            text = to_json({name: stored for name, stored in fields.items() if name not in omitted})
+        return text.decode()
 
     def from_text(self, stored: object) -> T:
         """Parse an object from its stored JSON text; nothing is read from disk.

@@ -216,3 +216,16 @@ async def test_a_text_of_the_csms_for_all_drivers_replaces_the_owners_prices_at_
         await walk.set_variable("TariffCostCtrlr", "Enabled", "false", "Tariff")
         await walk.settle()
         assert texts(walk) == ["Ready to charge", "Present your card."]
+
+
+async def test_the_language_of_a_driver_started_from_afar_comes_with_the_first_answer(tmp_path: Path) -> None:
+    """By the response to a transaction event: nobody asked for an authorization."""
+    async with walking(tmp_path, reader=READER) as walk:
+        await walk.accepted()
+        info = {"status": "Accepted", "language1": "nl"}
+        walk.csms.answers["TransactionEvent"] = lambda event: {"idTokenInfo": info} if "idToken" in event else {}
+        token = {"idToken": "app", "type": "Central"}
+        start = {"idToken": token, "evseId": 1, "remoteStartId": 1}
+        assert (await walk.csms.call("RequestStartTransaction", start))["status"] == "Accepted"
+        await walk.plug(phases=3)
+        await shows(walk, "Laadt", "Energie", within_s=120)

@@ -167,7 +167,8 @@ class AuthorizationCache:
         if info.expires_at is not None and info.expires_at <= now:  # C10.FR.13
             await self._drop([key])
             return
-        text = TOKEN_INFOS.to_text(info, without=("personal_message",))
+        unused = () if info.languages else ("languages",)  # few tokens have them, and the room is small
+        text = TOKEN_INFOS.to_text(info, without=("personal_message", *unused))
         entry = CacheEntry(info, now, now, now, 1, _size_bytes(*key, text))
         if (known := self._entries.get(key)) is not None:
             entry = replace(entry, stored_at=known.stored_at, used_at=known.used_at, uses=known.uses)

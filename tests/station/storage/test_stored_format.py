@@ -45,6 +45,16 @@ OUTER = {Outer: names("note", inner="parts", paint="colour"), Inner: names(lengt
 WHOLE = Outer((Inner(1.5),), Colour.RED)
 
 
+def test_attributes_that_are_to_be_omitted_are_not_stored_and_read_as_their_defaults() -> None:
+    """By the name of the attribute, whatever its stored name is."""
+    whole = Outer((Inner(1.5),), Colour.RED, "personal")
+    form = StoredFormat(Outer, OUTER)
+    stored = form.to_text(whole, without=("note", "paint"))
+    assert json.loads(stored) == {"parts": [{"length": 1.5}]}
+    stored = form.to_text(whole, without=("note",))
+    assert form.from_text(stored) == Outer((Inner(1.5),), Colour.RED)
+
+
 def test_renamed_attributes_and_words_keep_their_stored_names() -> None:
     form = StoredFormat(Outer, OUTER)
     text = form.to_text(WHOLE)
