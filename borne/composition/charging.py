@@ -98,18 +98,13 @@ async def create_charging(
     """
     configuration, database, clock = core.configuration, core.database, core.clock
     settings, outbox = core.settings, core.outbox
-    meters = BillingMeters(core.facts("meter"), outbox, core.security_events, clock)
-    metrology = Metrology(meters, SignedRecords(database, clock))
-    await meters.load()
+    metrology = await _metrology(core)
     desk = SigningContext(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy()
     recording, running = Recording(outbox, csms, time), RunningTransactions()
     evses = {config.id: await _evse(config, core, desk, recording, running, metrology) for config in configuration.evse}
     _restrict_settings(core, evses.values())
-    tokens = AuthorizationCache(database, settings.authorization, clock)
-    await tokens.load()
-    local_list = LocalAuthorizationList(database, settings.authorization, clock)
-    await local_list.load()
+    tokens, local_list, cards = await _tokens(core)
     await _prune_events(core)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
@@ -117,8 +112,6 @@ async def create_charging(
     await cables.load()
     restart = RestartController(evses, outbox, csms, settings.transactions, clock, core.runtime.reboot)
     permission = StartPermission(restart, activation, csms, settings.transactions)
-    cards = OwnerCards(core.facts("card"), clock)
-    await cards.load()
     # With a CSMS, the CSMS also decides about the owner's cards.
     own_cards = cards if configuration.csms is None else None
     authorizer = Authorizer(csms, tokens, local_list, own_cards, settings.authorization)
@@ -153,6 +146,24 @@ async def create_charging(
         _readers(core, station),
         running,
     )
+
+
+async def _metrology(core: CoreParts) -> Metrology:
+    meters = BillingMeters(core.facts("meter"), core.outbox, core.security_events, core.clock)
+    await meters.load()
+    return Metrology(meters, SignedRecords(core.database, core.clock))
+
+
+async def _tokens(core: CoreParts) -> tuple[AuthorizationCache, LocalAuthorizationList, OwnerCards]:
+    """What the station knows of tokens, loaded."""
+    settings = core.settings.authorization
+    tokens = AuthorizationCache(core.database, settings, core.clock)
+    await tokens.load()
+    local_list = LocalAuthorizationList(core.database, settings, core.clock)
+    await local_list.load()
+    cards = OwnerCards(core.facts("card"), core.clock)
+    await cards.load()
+    return tokens, local_list, cards
 
 
 async def _prune_events(core: CoreParts) -> None:
