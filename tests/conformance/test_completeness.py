@@ -18,6 +18,7 @@ _CASES = SHARED / "spec" / "test_cases_cs.csv"
 _PROFILES = frozenset(get_args(Profile)) - {""}
 _REMOVED = "removed"
 """status of a case that the errata take out of a profile"""
+_REMOVED_CONDITION = "<Removed>"
 _MISPRINTED = {"Managem ent": "Management"}
 """words that the stored table has got wrong"""
 
@@ -54,6 +55,8 @@ def _memberships(row: dict[str, str]) -> Iterator[Membership]:
 
 def _conditions(row: dict[str, str], profiles: int) -> list[str]:
     """The ids of the station's condition in each profile: those that the errata print, else those of the table."""
+    if row["condition_errata"] == _REMOVED_CONDITION:
+        return [""] * profiles
     printed = re.findall(r"\[([^\[\]]*)\]|(?<![^ ])-(?![^ ])", row["condition_errata"])
     conditions = printed[-profiles:] or [row["features"]] * profiles
     return [_repaired(condition) for condition in conditions]
