@@ -55,7 +55,7 @@ def _memberships(row: dict[str, str]) -> Iterator[Membership]:
 
 def _conditions(row: dict[str, str], profiles: int) -> list[str]:
     """The ids of the station's condition in each profile: those that the errata print, else those of the table."""
-    if row["condition_errata"] == _REMOVED_CONDITION:
+    if row["condition_errata"].startswith(_REMOVED_CONDITION):
         return [""] * profiles
     printed = re.findall(r"\[([^\[\]]*)\]|(?<![^ ])-(?![^ ])", row["condition_errata"])
     conditions = printed[-profiles:] or [row["features"]] * profiles
