@@ -42,7 +42,7 @@ class CharacterLcdConfig(_OutputTable):
     columns: Annotated[int, Field(strict=True, ge=8, le=40)] = 20
     """characters of a row"""
     rows: Literal[1, 2, 4] = 4
-    """rows of the display"""
+    """rows of characters"""
     characters: CharacterSet = CharacterSet.A00
     """the character ROM: A00 (most displays) or A02 (European)"""
 
