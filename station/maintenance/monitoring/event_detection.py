@@ -113,6 +113,7 @@ class EventDetection:
         variables.changed.subscribe(self._note_change)
         evses.transaction_changed.subscribe(self._note_transaction)
         rules.changed.subscribe(lambda _: self.report_current())
+        queue.save_requested.subscribe(lambda _: self._wake.notify())
 
     async def run(self) -> None:
         """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""
