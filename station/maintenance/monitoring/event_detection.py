@@ -201,7 +201,7 @@ class EventDetection:
         changes = list(self._changes)
         self._changes.clear()
         # What a fault brings about comes after the notification of the fault, whose event is its cause.
-        changes.sort(key=lambda change: change.key[1][0] == "availabilitystate" or change.key[0][0] in _WHOLES)
+        changes.sort(key=lambda change: (round(change.at.timestamp(), 2), change.key[0][0] in _WHOLES))
         for count, change in enumerate(changes, 1):
             for active in list(self._registry.of_variable(change.key)):
                 self._evaluate(active, change.value, change.at)
