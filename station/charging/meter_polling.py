@@ -100,6 +100,7 @@ class MeterPoller:
                 self._meter.accept_exchange()
             self.latest = None
             self.starts.clear()
+            self.values_changed.publish(None)
 
     def measurands(self) -> tuple[Measurand, ...]:
         """Return the measurands that the meter supports; all of them if its driver does not say. Reads nothing."""

@@ -167,6 +167,7 @@ async def test_an_installer_sees_monitors_and_events_as_they_occur(browser: Brow
         await expect(monitors).to_contain_text("above 7,000")
         await expect(monitors).to_contain_text("PowerContactor[1].Count")
         await expect(monitors).to_contain_text("station, fixed")
+        await installer.reads("Events waiting for the CSMS: 0.")
         events = installer.page.locator("#monitoring-events")
         await walk.plug(max_current_a=16)
         await walk.present()

@@ -19,7 +19,8 @@ accepts commands from it. [Home Assistant](../home-assistant.md) discovers it au
 
 All topics begin with `borne/{identity}/`, where `borne` is the key `mqtt.topic` and `{identity}` is
 `station.identity`; a `+` in the identity is written `%2B`. Payloads are JSON, or a word where the table says so.
-Published topics are retained. A retained command is ignored, since the broker would send it again at each connection.
+Published topics are retained, but for `device-event`. A retained command is ignored, since the broker would send it
+again at each connection.
 
 """
 _MEANINGS: Final = {
@@ -42,6 +43,24 @@ _MEANINGS: Final = {
     "pattern": "steady or blinking",
     "by": "who set the limit",
     "until": "when the limit ends; null: when it is removed",
+    "id": "number of the event",
+    "at": "when it occurred",
+    "trigger": "Alerting, Delta or Periodic",
+    "notification_type": "HardWiredNotification, HardWiredMonitor, PreconfiguredMonitor or CustomMonitor",
+    "component": "component of the device model",
+    "component_instance": "instance of the component; null: it has none",
+    "evse": "EVSE of the component; null: it belongs to the station",
+    "connector": "connector of the component; null: it belongs to the EVSE or the station",
+    "variable": "variable of the component",
+    "instance": "instance of the variable; null: it has none",
+    "value": "value of the variable; empty if unknown or not readable",
+    "severity": "0 (danger) to 9 (debug)",
+    "monitor": "id of the monitor; null: a fault that the station notifies by itself",
+    "cleared": "true: back to normal; false: exceeded or faulty; null: neither",
+    "cause": "number of the event that caused this one, if known",
+    "tech_code": "name of the fault, if it is one",
+    "tech_info": "what the part says about the fault, if anything",
+    "transaction_id": "transaction during which it occurred; null: none",
 }
 """meanings of the payload fields"""
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from foundation.supervision import FollowUpTasks
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.frame import CallError
 from ocpp_handlers.wire.schema import Schemas
-from ocpp_handlers.wire.session import Handlers, LinkLostError, OcppSession
+from ocpp_handlers.wire.session import HandlerResult, Handlers, LinkLostError, OcppSession, UnknownValueResponse
 from tests import fakes
 
 
@@ -67,3 +69,41 @@ async def test_a_call_that_ends_with_the_link_leaves_no_failure_that_nobody_fore
     await clock.advance(60.0)  # by then nobody remembers the call
     gc.collect()
     assert unforeseen == []
+
+
+class AskingWire:
+    """It brings CALLs of the CSMS, then ends; what is sent is kept."""
+
+    def __init__(self, *calls: str) -> None:
+        self._calls = list(calls)
+        self.sent: list[Any] = []
+
+    async def send(self, message: str) -> None:
+        self.sent.append(json.loads(message))
+
+    async def recv(self) -> str | bytes:
+        if not self._calls:
+            raise ConnectionClosedError(None, None)
+        return self._calls.pop(0)
+
+
+async def test_an_unknown_value_is_answered_with_the_registered_response_and_other_faults_with_a_callerror() -> None:
+    """B08.FR.02; the handler sees neither."""
+
+    async def get_report(request: object) -> HandlerResult[Any]:
+        raise AssertionError(request)
+
+    handlers, reported = Handlers(), list[str]()
+    response: Any = {"status": "NotSupported"}
+    handlers.on(actions.GET_REPORT, get_report, unknown_value=UnknownValueResponse("componentCriteria", response))
+    wire = AskingWire(
+        '[2, "1", "GetReport", {"requestId": 1, "componentCriteria": ["Broken"]}]',
+        '[2, "2", "GetReport", {"requestId": "1", "componentCriteria": ["Broken"]}]',
+    )
+    session = OcppSession(wire, handlers, Open(), Schemas(), FollowUpTasks(), fakes.clock(), timeout_s=30.0)
+    session.invalid_message.subscribe(reported.append)
+    with pytest.raises(ConnectionClosedError):
+        await session.run()
+    assert wire.sent[0] == [3, "1", response]
+    assert wire.sent[1][:3] == [4, "2", "TypeConstraintViolation"]
+    assert reported == ["GetReport: TypeConstraintViolation"], "the former is no invalid message"

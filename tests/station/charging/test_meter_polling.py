@@ -8,7 +8,7 @@ import pytest
 
 from metering.meter import MeterError
 from metering.reading import Reading
-from station.charging.meter_polling import MeterPoller
+from station.charging.meter_polling import SILENT_AFTER_S, MeterPoller
 from tests import fakes
 
 
@@ -38,3 +38,27 @@ async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_the
     meter.broken = False
     assert await watch.read_now() is not None
     assert [one.levelno for one in caplog.records] == [logging.WARNING, logging.DEBUG, logging.DEBUG, logging.INFO]
+
+
+async def test_changed_values_are_published_once_and_those_of_a_failed_meter_are_unknown() -> None:
+    meter, published = FailingMeter(), list[Reading | None]()
+    meter.broken = False
+    clock = fakes.clock()
+    watch = MeterPoller("meter of EVSE 1", meter, clock)
+    watch.values_changed.subscribe(lambda _: published.append(watch.valid_reading))
+    reading = await watch.read_now()
+    await watch.read_now()
+    assert published == [reading]
+    meter.broken = True
+    await watch.read_now()
+    assert watch.valid_reading == reading, "a single failure is none of the meter"
+    await clock.advance(SILENT_AFTER_S)
+    await watch.read_now()
+    await watch.read_now()
+    assert published == [reading, None]
+    assert watch.latest == reading
+    meter.broken = False
+    assert await watch.read_now() == reading
+    assert published == [reading, None, reading]
+    await watch.accept_exchange()
+    assert published[3:] == [None]

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { find, make, setText, show } from "./dom.js";
 import { day, plain } from "./format.js";
-import { on } from "./live.js";
+import { on, watch } from "./live.js";
 import { nameOf } from "./model.js";
 import { t } from "./words.js";
 
@@ -15,6 +15,7 @@ export async function openMonitoring() {
   if (!begun) {
     begun = true;
     on("device-event", (event) => add([event]));
+    watch((status) => show(find("#monitoring-state"), status.csms !== null)); // without a CSMS nothing waits for one
   }
   await Promise.all([monitors(), events()]);
 }
