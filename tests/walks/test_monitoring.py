@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,6 +65,30 @@ def is_complete(csms: Csms, request_id: int) -> bool:
     return bool(parts) and not parts[-1].get("tbc", False)
 
 
+def rows(storage: Path, table: str) -> int:
+    """How many rows a table on disk has."""
+    with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
+        ((count,),) = database.execute(f"SELECT COUNT(*) FROM {table}")
+    return int(count)
+
+
+async def test_a_threshold_reported_online_is_cleared_after_a_power_cut(tmp_path: Path) -> None:
+    """N07.FR.14: what the CSMS knows is on disk soon after its answer."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await set_monitors(walk.csms, monitor(EVSE, "Power", "UpperThreshold", 100.0))
+        await charge(walk)
+        await walk.until(lambda: events(walk.csms))
+        await walk.advance(5)
+        await walk.application.cut_power()
+        walk.board.unplug()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(events(walk.csms)) == 2, within_s=120.0)
+        above, below = events(walk.csms)
+        assert (above["cleared"], below["cleared"]) == (False, True)
+        assert above["variableMonitoringId"] == below["variableMonitoringId"]
+
+
 async def test_what_one_plug_triggers_comes_in_one_message(tmp_path: Path) -> None:
     """N07: each event once, with seqNo 0 and an id of its own."""
     async with walking(tmp_path) as walk:
@@ -108,6 +133,8 @@ async def test_offline_events_arrive_in_order_and_those_of_no_weight_are_not_que
         assert [event["actualValue"] for event in told] == ["Occupied", "Available"] * 3
         times = [event["timestamp"] for event in told]
         assert times == sorted(times)
+        await walk.until(lambda: rows(tmp_path, "monitoring_events") == 0)
+        await walk.until(lambda: rows(tmp_path, "monitor_states") >= 1)
 
 
 async def test_dropped_events_are_reported_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

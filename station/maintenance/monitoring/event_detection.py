@@ -113,6 +113,7 @@ class EventDetection:
         variables.changed.subscribe(self._note_change)
         evses.transaction_changed.subscribe(self._note_transaction)
         rules.changed.subscribe(lambda _: self.report_current())
+        queue.save_requested.subscribe(lambda _: self._wake.notify())
 
     async def run(self) -> None:
         """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""
@@ -200,7 +201,7 @@ class EventDetection:
         changes = list(self._changes)
         self._changes.clear()
         # What a fault brings about comes after the notification of the fault, whose event is its cause.
-        changes.sort(key=lambda change: change.key[1][0] == "availabilitystate" or change.key[0][0] in _WHOLES)
+        changes.sort(key=lambda change: (round(change.at.timestamp(), 2), change.key[0][0] in _WHOLES))
         for count, change in enumerate(changes, 1):
             for active in list(self._registry.of_variable(change.key)):
                 self._evaluate(active, change.value, change.at)

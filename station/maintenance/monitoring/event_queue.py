@@ -73,6 +73,8 @@ class EventQueue:
         """how many events were dropped in the life of the station"""
         self.changed = ChangeSignal()
         """fires when an event is added"""
+        self.save_requested: Event[None] = Event()
+        """`save` has something to write, at once or later"""
         self.dropped_changed: Event[None] = Event()
         """`dropped_reported` has changed"""
         self.dropped_reported = 0
@@ -129,13 +131,15 @@ class EventQueue:
         if self.dropped != self.dropped_reported:
             self.dropped_reported = self.dropped
             self.dropped_changed.publish(None)
+        self.save_requested.publish(None)
 
     def keep_offline(self, highest_severity: int) -> list[WaitingEvent]:
         """Keep the events that were triggered online on disk too; remove and return those above a severity.
 
         Called when the link is lost. Events that were kept before stay.
         """
-        online = [one for one in self._waiting.values() if one.number not in self._stored | self._unsaved.keys()]
+        kept = self._stored | self._unsaved.keys()
+        online = [one for one in self._waiting.values() if one.number not in kept]
         gone = [waiting for waiting in online if waiting.event.severity > highest_severity]
         for waiting in gone:
             self._remove(waiting)

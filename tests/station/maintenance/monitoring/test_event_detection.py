@@ -344,6 +344,18 @@ async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(worl
         assert len({event.id for event in station.events}) == 4
 
 
+async def test_events_are_in_the_order_of_their_changes(world: World) -> None:
+    async with running(world) as station:
+        await station.set(AVAILABILITY, DELTA, 1.0)
+        for state, problem in (("Faulted", "true"), ("Available", "false"), ("Faulted", "true")):
+            world.values.update(AvailabilityState=state, Problem=problem)
+            station.moved.publish(None)
+            await station.wait(0.5)
+        times = [event.occurred_at for event in station.delivered()]
+        assert len(times) == 6
+        assert times == sorted(times)
+
+
 async def test_a_fault_is_notified_though_monitoring_is_disabled_and_monitors_rest(world: World) -> None:
     """MonitoringCtrlr.Enabled; G05.FR.02 does not depend on it."""
     async with running(world) as station:
