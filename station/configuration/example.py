@@ -181,7 +181,7 @@ type = "simulated"
 
 # The displays, which show messages of the CSMS.
 [display]
-#evses = [1]                            # the EVSEs with a display of their own, besides that of the station; default: none
+#evses = [1]                            # EVSEs with a display of their own, besides that of the station; default: none
 #states = ["Charging", "Faulted", "Idle", "Unavailable"]    # messages of the CSMS for other states are refused
 #languages = ["en"]                     # "en", "fr", "de", "nl"; several in turn; a driver's own language goes first
 #rotation_s = 8                         # seconds for which each of several screens is shown
