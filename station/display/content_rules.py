@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
 from station.core.model import LONGEST_CONTENT
+from station.display.markup import message_lines
 
 if TYPE_CHECKING:
     from station.core.model import MessageContent
@@ -28,20 +29,21 @@ class ContentError(Frozen):
 def content_error(content: MessageContent) -> ContentError | None:
     """Check the content of a message by the rules of its format, which must be a supported one; None if it is valid.
 
-    ASCII must be printable ASCII, URI a URI, and no format may contain control characters besides tabs and line
-    breaks. The language must be a tag of RFC 5646 (O01.FR.17, O02.FR.12).
+    There must be a visible text: one without would leave the display blank. ASCII must be printable ASCII, URI a URI,
+    and no format may contain control characters besides tabs and line breaks. The language must be a tag of RFC 5646
+    (O01.FR.17, O02.FR.12).
     """
     text = content.content
     if len(text) > LONGEST_CONTENT:
         return ContentError("TooLargeElement", f"message.content must have at most {LONGEST_CONTENT} characters")
-    if not text.strip():
-        return ContentError("InvalidValue", "message.content must not be empty")
     if any(_is_control(character) for character in text):
         return ContentError("InvalidValue", "message.content must have no control characters")
     if content.format == "ASCII" and not text.isascii():
         return ContentError("InvalidValue", "message.content must be printable ASCII, as message.format says")
     if content.format == "URI" and _URI.fullmatch(text) is None:
         return ContentError("InvalidURL", "message.content must be a URI, as message.format says")
+    if not any(message_lines(content)):
+        return ContentError("InvalidValue", "message.content must have a visible text")
     if content.language is not None and _LANGUAGE.fullmatch(content.language) is None:
         return ContentError("InvalidValue", "message.language must be a language tag such as en-US (RFC 5646)")
     return None

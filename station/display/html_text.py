@@ -48,6 +48,8 @@ class _HtmlText(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:  # noqa: ARG002 - of no effect
         """Note the style of an element, or begin a line; attributes have no effect."""
+        if tag == "body":  # ends the head, whose end tag may be omitted
+            self._hidden = 0
         self._open(tag)
         if tag in _BLOCKS:
             self._new_line()
@@ -64,6 +66,10 @@ class _HtmlText(HTMLParser):
         self._bold -= tag in _BOLD and self._bold > 0
         self._italic -= tag in _ITALIC and self._italic > 0
         self._hidden -= tag in _HIDDEN and self._hidden > 0
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: ARG002 - as in the parser
+        """Skip a marked section as a comment, as browsers do; the parser itself fails at one of unknown name."""
+        return self.parse_bogus_comment(i)
 
     def handle_data(self, data: str) -> None:
         """Add a piece of text, unless its element is hidden."""

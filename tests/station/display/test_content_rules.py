@@ -33,6 +33,8 @@ def test_a_valid_content_has_no_error(content: MessageContent) -> None:
         (MessageContent("a\x00b"), "InvalidValue", "message.content"),
         (MessageContent("a\x9bb"), "InvalidValue", "message.content"),
         (MessageContent("\n "), "InvalidValue", "message.content"),
+        (MessageContent("\u200e\u202a"), "InvalidValue", "message.content"),
+        (MessageContent("<p><script>text</script>", "HTML"), "InvalidValue", "message.content"),
         (MessageContent("www.example.com", "URI"), "InvalidURL", "message.content"),
         (MessageContent("https://a b", "URI"), "InvalidURL", "message.content"),
         (MessageContent("x" * (LONGEST_CONTENT + 1)), "TooLargeElement", "message.content"),

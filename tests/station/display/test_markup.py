@@ -32,6 +32,9 @@ PIECES = st.sampled_from(
         "<!--",
         "-->",
         "<![CDATA[",
+        "<![if !IE]>",
+        "<![x[",
+        "<![ ",
         "]]>",
         "<?php",
         "&lt;script&gt;",
@@ -68,7 +71,11 @@ def texts(html: str) -> list[str]:
         ("<head><title>hidden</title></head><body>seen</body>", ["seen"]),
         ("<img src='http://evil.example/x.png' alt='picture'>seen", ["seen"]),
         ("<a href='javascript:alert(1)'>link</a>", ["link"]),
+        ("<html><head><title>hidden</title><body>seen", ["seen"]),
         ("<!-- comment -->seen", ["seen"]),
+        ("<![CDATA[hidden]]>seen", ["seen"]),
+        ("<![unknown[hidden]]>seen", ["seen"]),
+        ("<![ hidden>seen", ["seen"]),
         ("&lt;script&gt;alert(1)&lt;/script&gt;", ["<script>alert(1)</script>"]),
         ("price \u202e00.1\u202c", ["price 00.1"]),
         ("<b>open", ["open"]),
@@ -99,6 +106,8 @@ def test_a_text_that_is_no_html_keeps_its_angle_brackets() -> None:
 @given(HTML)
 @example("<p>" * 300)
 @example("<b>" * 170 + "x")
+@example("<![x[")
+@example("<![ ")
 def test_whatever_html_is_sent_its_lines_are_printable_and_tidy(html: str) -> None:
     """No control character, no direction of its own, no empty line but the only one, nothing added to the text."""
     lines = message_lines(MessageContent(html, "HTML"))
