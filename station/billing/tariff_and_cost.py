@@ -283,14 +283,18 @@ class TariffAndCost:
     async def _watch(self, evse: Evse) -> None:
         served: Authorization | None = None
         there_s = self._clock.monotonic()
+        present = False
         while True:
             seen, now_s = evse.changed.count, self._clock.monotonic()
-            authorization = evse.state.authorization
+            authorization, before = evse.state.authorization, present
+            present = authorization is not None or evse.state.transaction is not None or ev_connected(evse.state)
+            if present and not before:
+                self._forget_last_driver(evse.id)
             if authorization is not None and not _same(authorization, served):
                 self._welcome(evse.id, authorization)
             served = authorization
             messages = self.display.of(evse.id)
-            if authorization is not None or evse.state.transaction is not None or ev_connected(evse.state):
+            if present:
                 there_s = now_s
             elif messages:
                 ages = [(self._clock.now() - message.since).total_seconds() for message in messages]
@@ -300,6 +304,15 @@ class TariffAndCost:
                 await evse.changed.wait_for(seen, self._clock, LINGER_S)
                 continue
             await evse.changed.wait(seen)
+
+    def _forget_last_driver(self, evse_id: int) -> None:
+        """Clear the tariff and the cost of a driver who has left, because the next one is there."""
+        account = self._accounts.get(evse_id)
+        if account is None or not account.ended:
+            self.display.clear(evse_id, DisplayTopic.TARIFF)  # the Started event has cleared the cost
+            return
+        del self._accounts[evse_id]
+        self.display.clear(evse_id)
 
     def _welcome(self, evse_id: int, authorization: Authorization) -> None:
         """Show the tariff after an authorization: the driver's own, or the general one (I01.FR.03, I04.FR.01)."""

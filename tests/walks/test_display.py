@@ -63,6 +63,24 @@ async def test_a_driver_is_led_from_the_price_to_the_total_in_their_language(tmp
         assert not any("29 ct" in text for text in texts(walk)), "the price of a driver who has left"
 
 
+async def test_the_next_driver_does_not_see_what_was_meant_for_the_last_one(tmp_path: Path) -> None:
+    """Not even if they plug in while the total of the last one still stands on the display."""
+    async with walking(tmp_path, reader=READER, prices=PRICES) as walk:
+        await walk.accepted()
+        accept_in_german(walk.csms)
+        await walk.present()
+        await walk.plug(phases=3)
+        await walk.charging()
+        await shows(walk, "Ihr Preis: 29 ct/kWh")
+        await walk.present()
+        await shows(walk, "Ladung beendet", within_s=120)
+        await walk.unplug()
+        await shows(walk, "Ready to charge", "Total cost")
+        await walk.plug(phases=3)
+        await shows(walk, "Plugged in", "Price €0.30/kWh")
+        assert not any("Ihr Preis" in text or "Total" in text for text in texts(walk)), texts(walk)
+
+
 async def test_a_refused_card_is_answered_at_once_and_for_some_seconds(tmp_path: Path) -> None:
     async with walking(tmp_path, reader=READER) as walk:
         await walk.accepted()
