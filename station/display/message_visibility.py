@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,8 @@ def choose_languages(messages: Sequence[DisplayMessage], preferred: Sequence[str
     """Of messages that are translations of each other, keep the one in the language of the driver (O01.FR.08, .09).
 
     In OCPP 2.0.1 a message has one text. Translations are thus messages with different languages that agree in all
-    but id and content: priority, state, times, transaction and display.
+    but id and content: priority, state, times, transaction and display. Those of a language that has more of them than
+    the chosen one are kept: some of them are no translations.
 
     Args:
         messages: the messages that a display shows.
@@ -138,11 +140,12 @@ def choose_languages(messages: Sequence[DisplayMessage], preferred: Sequence[str
             groups.setdefault(_without_text(message), []).append(message)
     dropped: set[int] = set()
     for group in groups.values():
-        if len({_primary(message) for message in group}) == 1:
-            continue
         best = _best(group, preferred)
         if best is not None:
-            dropped |= {message.id for message in group if _primary(message) != _primary(best)}
+            number = Counter(map(_primary, group))
+            chosen = _primary(best)
+            replaced = {one for one in number if one != chosen and number[one] <= number[chosen]}
+            dropped |= {message.id for message in group if _primary(message) in replaced}
     return [message for message in messages if message.id not in dropped]
 
 

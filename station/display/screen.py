@@ -70,11 +70,20 @@ def _screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
 
 
 def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[DisplayMessage]:
-    """The messages that the display shows now, all of one priority, in the language of the driver (O01.FR.08)."""
+    """The messages that the display shows now, all of one priority, in the languages of the drivers (O01.FR.08).
+
+    Each driver sees those for them, in their language; where the driver at an EVSE is not known, all are shown.
+    """
     conditions = {one.evse_id: EvseCondition(one.message_state, one.transaction_id) for one in inputs.evses}
     shown = shown_messages(inputs.messages, inputs.now, conditions, display.address)
-    preferred = list(dict.fromkeys(language for one in inputs.evses for language in one.languages))
-    return choose_languages(shown, preferred)
+    chosen = {
+        message.id
+        for evse in inputs.evses
+        for message in choose_languages(
+            [one for one in shown if one.transaction_id in {None, evse.transaction_id}], evse.languages
+        )
+    }
+    return [message for message in shown if message.id in chosen]
 
 
 @lru_cache(maxsize=_KEPT_MESSAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Request
@@ -79,8 +80,9 @@ def _display_shown(
     }
 
 
+@lru_cache(maxsize=16)
 def _qr_shown(text: str) -> QrCodeShown | None:
-    """The QR code of a text; None if it is too long for one."""
+    """The QR code of a text; None if it is too long for one. Kept: a long one takes 20 ms, and anybody may read it."""
     try:
         matrix = [bytes(row) for row in qr_code(text).matrix]
     except ValueError:

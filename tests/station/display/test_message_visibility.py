@@ -157,5 +157,11 @@ def test_messages_that_are_no_translations_of_each_other_are_all_kept() -> None:
     assert choose_languages([FRENCH, other, second], ["de"]) == [FRENCH, other, second]
 
 
+def test_a_message_without_a_translation_is_kept_with_those_of_its_language() -> None:
+    second = message(5, "en")
+    assert choose_languages([ENGLISH, GERMAN, second], ["de"]) == [ENGLISH, GERMAN, second]
+    assert choose_languages([ENGLISH, GERMAN, second], ["en"]) == [ENGLISH, second]
+
+
 def test_without_english_all_translations_are_kept() -> None:
     assert choose_languages([FRENCH, GERMAN], ["it"]) == [FRENCH, GERMAN]

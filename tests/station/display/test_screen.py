@@ -165,6 +165,24 @@ def test_texts_and_messages_are_in_the_language_of_the_driver_O01_FR_08() -> Non
     assert german[0][1:] == ["Energie 12,34 kWh", "Dauer 1:05 h", "Kosten 3,70 €"]
 
 
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (DisplayedEvse(2, languages=("nl",)), ["Willkommen", "Welkom"]),
+        (DisplayedEvse(2, languages=("de",)), ["Willkommen"]),
+        (DisplayedEvse(2), ["Welcome", "Willkommen", "Welkom"]),
+    ],
+)
+def test_each_of_two_drivers_finds_messages_in_their_language(second: DisplayedEvse, expected: list[str]) -> None:
+    """One whose language is not known may not speak that of the other."""
+    messages = tuple(
+        DisplayMessage(number, MessagePriority.IN_FRONT, MessageContent(text, language=language))
+        for number, (text, language) in enumerate([("Welcome", "en"), ("Willkommen", "de"), ("Welkom", "nl")])
+    )
+    both = replace(CHARGING, languages=("de",)), second
+    assert [line for lines in shown(*both, messages=messages) for line in lines] == expected
+
+
 def test_a_driver_whose_languages_the_station_does_not_speak_reads_english_O01_FR_09() -> None:
     assert (
         shown(replace(CHARGING, languages=("fi",)), display=DisplayProfile(languages=("nl",)))[0][0]
