@@ -36,12 +36,15 @@ class Hd44780:
         self.four_bits = False
         self.received = 0
         """bytes written to the expander"""
+        self.port = 0xFF
+        """the pins of the expander; all are high when its supply comes"""
         self._high: int | None = None
         self._enabled = False
 
     def write(self, port: int) -> None:
         """Take a byte that the expander puts on its pins; the controller reads them when E falls."""
         self.received += 1
+        self.port = port
         self.lit = bool(port & _BACKLIGHT)
         falls, self._enabled = self._enabled and not port & _ENABLE, bool(port & _ENABLE)
         if falls:
@@ -108,7 +111,7 @@ class I2cBus:
             command = message.command
             device.write(command.value if isinstance(command, ctypes.c_uint8) else command)
         else:
-            message.data.contents.byte = 0xFF
+            message.data.contents.byte = device.port
 
 
 def wire_bus(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[I2cBus, Path]:

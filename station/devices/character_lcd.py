@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
     from station.core.screen import TextSize
 
+_ENABLE: Final = 0x04
+"""the pin of a PCF8574 that leads to E of the controller; low between two commands"""
 _LAST_S: Final = 1.0
 """seconds to wait at the end for a screen that is being written"""
 
 
 class _Bus(Protocol):
+    def read_byte(self, i2c_addr: int) -> int: ...
+
     def close(self) -> None: ...
 
 
@@ -77,6 +81,8 @@ class CharacterLcd:
         texts = [line.text[:columns] for line in screen.lines[:rows]]
         with self._in_use:
             try:
+                if self._lcd is not None and self._lost_supply(self._lcd):
+                    self._release()
                 lcd = self._lcd = self._lcd or self._open()
                 for row, text in enumerate([*texts, *[""] * (rows - len(texts))]):
                     lcd.cursor_pos = (row, 0)
@@ -95,6 +101,13 @@ class CharacterLcd:
         finally:
             self._release()
             self._in_use.release()
+
+    def _lost_supply(self, lcd: _Lcd) -> bool:
+        """Whether a PCF8574 has been without supply since it was written: all its pins are then high (its data sheet).
+
+        The controller has then forgotten its setup and its texts; with another expander this cannot be seen.
+        """
+        return self._expander == "PCF8574" and bool(lcd.bus.read_byte(self._address) & _ENABLE)
 
     def _open(self) -> _Lcd:
         with SMBus(str(self._device)) as bus:

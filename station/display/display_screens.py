@@ -33,6 +33,8 @@ _SHORTEST_WAIT_S: Final = 0.001
 """until the next screen of a cycle; rounding may leave less, by which a clock does not advance"""
 _RETRY_S: Final = 10.0
 """interval of attempts to write a display that fails"""
+_REPEAT_S: Final = 60.0
+"""interval at which a character display is written without a change: only so does the station see that it is gone"""
 
 
 class ScreenSources(Frozen):
@@ -172,12 +174,16 @@ class DisplayScreens:
         """Show the screens of a display on one driver; one that fails is tried again, and stops no other."""
         shown: Screen | None = None
         failing = False
+        repeat_s = None if maker.profile.size is None else _REPEAT_S
+        shown_s = self._clock.monotonic()
         while True:
             seen = self._due.count
-            wanted, wait_s = await maker.make(), maker.wait_s
-            if wanted != shown:
+            wanted = await maker.make()
+            wait_s = min((one for one in (maker.wait_s, repeat_s) if one is not None), default=None)
+            if wanted != shown or (repeat_s is not None and self._clock.monotonic() - shown_s >= repeat_s):
                 error = await _try_to_show(output, wanted)
                 shown = wanted if error is None else None
+                shown_s = self._clock.monotonic()
                 if error is not None:
                     _log.log(logging.DEBUG if failing else logging.WARNING, "%s: %s", output, error)
                     wait_s = _RETRY_S

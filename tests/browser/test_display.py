@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.visitor import Visitor, visiting
 from tests.walk import Walk, walking
@@ -152,3 +152,34 @@ async def test_an_evse_with_a_display_of_its_own_has_a_page_and_others_have_none
         await visitor.reads("Laadpunten 1, 2")
         answer = await visitor.page.request.get(f"{visitor.address}/display/1")
         assert answer.status == 404
+
+
+async def test_the_page_follows_the_station_again_after_one_that_starts_has_refused_its_events(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """A browser does not try again by itself after 503; and a station that never answers does not stop the page."""
+    async with (
+        walking(tmp_path, reader=READER) as walk,
+        visiting(browser, walk, viewport=SCREENS[1], local=True) as visitor,
+    ):
+        await walk.accepted()
+        await walk.advance(2)
+        refused: list[str] = []
+
+        async def refuse_once(route: Route) -> None:
+            if refused:
+                await route.continue_()
+                return
+            refused.append(route.request.url)
+            await route.fulfill(status=503, json={"detail": "the station is starting; try again", "starting": True})
+
+        await visitor.page.route("**/api/events", refuse_once)
+        await visitor.go("/display")
+        await visitor.reads("Ready to charge")
+        assert refused
+        async with visitor.page.expect_request("**/api/events"):
+            pass
+        await visitor.reads("Ready to charge")
+        await set_message(walk, "The car park closes at 22:00.")
+        await visitor.reads("The car park closes", within_s=10)
+        visitor.wrong.clear()  # the browser complains of the refusal

@@ -156,6 +156,23 @@ async def test_a_character_display_and_a_file_show_it_and_a_broken_one_stops_not
     assert not file.exists()
 
 
+async def test_a_character_display_that_was_replaced_shows_the_screen_again_although_nothing_has_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bus, device = wire_bus(monkeypatch, tmp_path)
+    bus.devices[0x27] = Hd44780()
+    async with walking(tmp_path, reader=READER, display={"output": [{"type": "lcd", "device": str(device)}]}) as walk:
+        await walk.accepted()
+        problem = walk.model.find(Component("Display"), "Problem")
+        assert isinstance(problem, Variable)
+        await walk.until(lambda: problem.read() == "false")
+        await walk.until(lambda: bus.devices[0x27].text()[0] == "Ready to charge")
+        del bus.devices[0x27]
+        await walk.until(lambda: problem.read() == "true", within_s=120)
+        chip = bus.devices[0x27] = Hd44780()
+        await walk.until(lambda: chip.text() == ["Ready to charge", "Present your card.", "", ""], within_s=120)
+
+
 async def test_a_bus_that_hangs_delays_neither_other_displays_nor_the_end(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -92,6 +92,25 @@ async def test_a_display_that_is_unplugged_fails_and_works_again(
     assert open_descriptors() == before
 
 
+async def test_a_display_that_was_without_supply_for_a_moment_is_set_up_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Although every transfer succeeds, and the screen is the same."""
+    bus, device = wire_bus(monkeypatch, tmp_path)
+    output = lcd(device)
+    bus.devices[0x27] = Hd44780()
+    await output.show(screen_of("Ready"))
+    before = open_descriptors()
+    chip = bus.devices[0x27] = Hd44780()
+    await output.show(screen_of("Ready"))
+    assert chip.text()[0] == "Ready"
+    assert open_descriptors() == before
+    chip.memory[-1] = ord("x")
+    await output.show(screen_of("Ready"))
+    assert chip.memory[-1] == ord("x"), "one that had supply is not cleared"
+    await output.close()
+
+
 async def test_at_the_end_the_display_is_dark_and_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bus, device = wire_bus(monkeypatch, tmp_path)
     chip = bus.devices[0x27] = Hd44780()

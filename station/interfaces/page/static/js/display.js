@@ -6,6 +6,8 @@ import { root } from "./root.js";
 
 const EVERY_MS = 30_000; // besides the events
 const SILENT_MS = 15_000;
+const ANSWER_MS = 10_000; // a connection to a station without power may never end by itself
+const AGAIN_MS = 5_000;
 const LARGEST = { headed: 0.17, plain: 0.24 }; // letters of a screen with and without a heading, of the window's height
 const SMALLEST_PX = 6;
 const QUIET = 4; // modules around a QR code
@@ -27,7 +29,7 @@ async function look() {
   }
   reading = true;
   try {
-    const answer = await fetch(`${root}/api/display`);
+    const answer = await fetch(`${root}/api/display`, { signal: AbortSignal.timeout(ANSWER_MS) });
     if (answer.ok) {
       heard = performance.now();
       const display = (await answer.json()).find((one) => one.evse === evse);
@@ -90,10 +92,16 @@ function fit() {
   lines.style.fontSize = `${small}px`;
 }
 
-const source = new EventSource(`${root}/api/events`);
-source.addEventListener("display", look);
-source.addEventListener("light", look);
-source.addEventListener("open", look);
+/** Look again at each event. A browser gives up at an error status, such as 503 while the station starts. */
+function listen() {
+  const source = new EventSource(`${root}/api/events`);
+  for (const kind of ["display", "light", "open"]) source.addEventListener(kind, look);
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
+  });
+}
+
+listen();
 setInterval(look, EVERY_MS);
 setInterval(() => show(find("#silent"), performance.now() - heard > SILENT_MS + EVERY_MS), 5000);
 addEventListener("resize", fit);
