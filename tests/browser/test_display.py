@@ -91,6 +91,22 @@ async def test_a_driver_reads_price_energy_and_cost_from_two_metres(
         assert await visitor.page.locator("a, button, input, select").count() == 0
 
 
+@pytest.mark.parametrize(("language", "whole"), [("de", "6,00\u00a0€/h"), ("nl", "€\u00a06,00/u"), ("fr", "15\u00a0min")])
+async def test_a_number_and_its_unit_stand_on_one_line(
+    browser: Browser, tmp_path: Path, language: str, whole: str
+) -> None:
+    display = {"languages": [language]}
+    async with (
+        walking(tmp_path, reader=READER, prices=PRICES, display=display) as walk,
+        visiting(browser, walk, viewport=SCREENS[1], local=True) as visitor,
+    ):
+        await walk.accepted()
+        await walk.advance(2)
+        await visitor.go("/display")
+        await visitor.reads("0,30")
+        assert whole in str(await visitor.page.locator("#lines .figure").text_content())
+
+
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda one: str(one["width"]))
 async def test_of_a_message_in_html_only_text_and_simple_markup_reach_the_page(
     browser: Browser, tmp_path: Path, screen: dict[str, int]

@@ -63,9 +63,17 @@ function draw(display) {
 }
 
 function lineElement(line) {
-  const spans = line.spans.map((span) => make(span.bold ? "strong" : "span", {}, span.italic ? make("em", {}, span.text) : span.text));
+  const spans = line.spans.map((span) => {
+    const text = line.message_id === null ? together(span.text) : span.text;
+    return make(span.bold ? "strong" : "span", {}, span.italic ? make("em", {}, text) : text);
+  });
   const content = line.role === "figure" ? spans : make("span", {}, ...spans);
   return make("p", { class: line.role, dir: "auto" }, content);
+}
+
+/** Keep a number and its unit or currency on one line. */
+function together(text) {
+  return text.replace(/(\d) (?=[\p{L}\p{Sc}])|(\p{Sc}) (?=\d)/gu, "$1$2\u00a0");
 }
 
 function drawCode(qr) {
