@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
@@ -42,11 +43,17 @@ def content_error(content: MessageContent) -> ContentError | None:
         return ContentError("InvalidValue", "message.content must be printable ASCII, as message.format says")
     if content.format == "URI" and _URI.fullmatch(text) is None:
         return ContentError("InvalidURL", "message.content must be a URI, as message.format says")
-    if not any(message_lines(content)):
+    if not _has_visible_text(content):
         return ContentError("InvalidValue", "message.content must have a visible text")
     if content.language is not None and _LANGUAGE.fullmatch(content.language) is None:
         return ContentError("InvalidValue", "message.language must be a language tag such as en-US (RFC 5646)")
     return None
+
+
+def _has_visible_text(content: MessageContent) -> bool:
+    """Whether there is a letter, number, punctuation or symbol, in HTML outside its tags and hidden elements."""
+    texts = (span.text for line in message_lines(content) for span in line)
+    return any(unicodedata.category(character)[0] in "LNPS" for text in texts for character in text)
 
 
 def _is_control(character: str) -> bool:

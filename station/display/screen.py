@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _KEPT_MESSAGES: Final = 512
 """messages whose screens are kept: all of a station, on several displays"""
+_MESSAGES_IN_A_ROW: Final = 4
+"""screens of messages in the normal cycle before the station's own follow again, which a driver waits for"""
 _REASONS: Final = {
     MessagePriority.ALWAYS_FRONT: LineReason.ALWAYS_FRONT,
     MessagePriority.IN_FRONT: LineReason.IN_FRONT,
@@ -66,7 +68,13 @@ def _screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
     of_csms = [one for message in messages for one in _message_screens(message, display)]
     if priority is MessagePriority.IN_FRONT:
         return of_csms
-    return [*_fitted(evse_screens(display, inputs), display), *of_csms]
+    return _normal_cycle(_fitted(evse_screens(display, inputs), display), of_csms)
+
+
+def _normal_cycle(own: Sequence[Screen], of_csms: Sequence[Screen]) -> Sequence[Screen]:
+    """The station's own screens and those of messages in turn, the own ones again after every few messages."""
+    starts = range(0, max(1, len(of_csms)), _MESSAGES_IN_A_ROW)
+    return [one for start in starts for one in (*own, *of_csms[start : start + _MESSAGES_IN_A_ROW])]
 
 
 def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[DisplayMessage]:

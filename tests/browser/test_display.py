@@ -91,7 +91,9 @@ async def test_a_driver_reads_price_energy_and_cost_from_two_metres(
         assert await visitor.page.locator("a, button, input, select").count() == 0
 
 
-@pytest.mark.parametrize(("language", "whole"), [("de", "6,00\u00a0€/h"), ("nl", "€\u00a06,00/u"), ("fr", "15\u00a0min")])
+@pytest.mark.parametrize(
+    ("language", "whole"), [("de", "6,00\u00a0€/h"), ("nl", "€\u00a06,00/u"), ("fr", "15\u00a0min")]
+)
 async def test_a_number_and_its_unit_stand_on_one_line(
     browser: Browser, tmp_path: Path, language: str, whole: str
 ) -> None:

@@ -34,6 +34,7 @@ def test_a_valid_content_has_no_error(content: MessageContent) -> None:
         (MessageContent("a\x9bb"), "InvalidValue", "message.content"),
         (MessageContent("\n "), "InvalidValue", "message.content"),
         (MessageContent("\u200e\u202a"), "InvalidValue", "message.content"),
+        (MessageContent("\ufeff\u200b\u0301"), "InvalidValue", "message.content"),
         (MessageContent("<p><script>text</script>", "HTML"), "InvalidValue", "message.content"),
         (MessageContent("www.example.com", "URI"), "InvalidURL", "message.content"),
         (MessageContent("https://a b", "URI"), "InvalidURL", "message.content"),

@@ -94,6 +94,13 @@ def test_the_normal_cycle_has_the_own_texts_and_the_messages_in_turn_O01_FR_12()
     assert shown(messages=messages) == [["Ready to charge", "Present your card."], ["offer"], ["news"]]
 
 
+def test_however_many_messages_there_are_a_driver_soon_reads_about_their_charge() -> None:
+    messages = tuple(message(number, MessagePriority.NORMAL_CYCLE, f"{number}") for number in range(9))
+    begins = [lines[0] for lines in shown(CHARGING, messages=messages)]
+    own = "Charging 7.4 kW"
+    assert begins == [own, "0", "1", "2", "3", own, "4", "5", "6", "7", own, "8"]
+
+
 def test_each_screen_is_shown_for_its_time_and_then_the_next_one() -> None:
     messages = (message(1, MessagePriority.NORMAL_CYCLE, "offer"),)
     seen: list[tuple[str, int, int]] = []
