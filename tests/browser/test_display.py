@@ -201,3 +201,33 @@ async def test_the_page_follows_the_station_again_after_one_that_starts_has_refu
         await set_message(walk, "The car park closes at 22:00.")
         await visitor.reads("The car park closes", within_s=10)
         visitor.wrong.clear()  # the browser complains of the refusal
+
+
+async def test_a_page_of_another_version_of_the_station_is_loaded_anew(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        walking(tmp_path, reader=READER) as walk,
+        visiting(browser, walk, viewport=SCREENS[1], local=True) as visitor,
+    ):
+        await walk.accepted()
+        await walk.advance(2)
+        loaded: list[str] = []
+
+        async def old_page_first(route: Route) -> None:
+            loaded.append(route.request.resource_type)
+            answer = await route.fetch()
+            page = await answer.text()
+            old = page.replace('data-version="', 'data-version="old-') if len(loaded) == 1 else page
+            assert "data-version" in old
+            await route.fulfill(response=answer, body=old)
+
+        await visitor.page.route(
+            "**/display", lambda route: old_page_first(route) if _is_page(route) else route.continue_()
+        )
+        await visitor.go("/display")
+        await expect(visitor.page.locator("html:not([data-version^=old])")).to_be_visible()
+        await visitor.reads("Ready to charge")
+        assert loaded[:3] == ["document", "fetch", "document"]
+
+
+def _is_page(route: Route) -> bool:
+    return not route.request.url.endswith("/api/display")

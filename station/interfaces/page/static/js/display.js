@@ -100,10 +100,23 @@ function fit() {
   lines.style.fontSize = `${small}px`;
 }
 
+/** Load the page anew if the station has another software since: nobody else does that on a screen without keys. */
+async function reloadIfUpdated() {
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(ANSWER_MS) });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const { version } = page.documentElement.dataset;
+    if (version !== undefined && version !== document.documentElement.dataset.version) location.reload();
+  } catch {
+    // it is checked again at the next connection
+  }
+}
+
 /** Look again at each event. A browser gives up at an error status, such as 503 while the station starts. */
 function listen() {
   const source = new EventSource(`${root}/api/events`);
   for (const kind of ["display", "light", "open"]) source.addEventListener(kind, look);
+  source.addEventListener("open", reloadIfUpdated);
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
   });
