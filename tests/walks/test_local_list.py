@@ -123,6 +123,14 @@ async def test_an_entry_that_allows_one_evse_does_not_start_at_another(tmp_path:
         assert walk.parts.station.evses[2].state.authorization is not None
 
 
+async def test_an_entry_for_evses_that_cannot_exist_starts_at_none(tmp_path: Path) -> None:
+    """C01.FR.21: numbers beyond 32 bits are not stored, and do not turn into "any EVSE"."""
+    async with walking(tmp_path, variable=ONLINE) as walk:
+        await walk.accepted()
+        await accepted(walk.csms, 1, listed(token(), evseId=[2**31]))
+        assert await walk.present() is TokenOutcome.REJECTED
+
+
 @pytest.mark.parametrize("supported", [True, False])
 async def test_what_the_installation_file_says_of_the_expiry_counts(tmp_path: Path, supported: bool) -> None:
     """LocalAuthListCtrlr.SupportsExpiryDateTime; C13.FR.02, C13.FR.05"""
