@@ -134,6 +134,7 @@ _SOURCES: Final = (
         lambda row: signed_records.known_key_of(row, None),
     ),
     _Source("charging_profiles", "id", "payload", _first(PROFILES.from_text)),
+    _Source(local_list.STATE_TABLE, "id", "version, entries, size_bytes", local_list.state_of),
     _Source("reservations", "number", "payload", _first(RESERVATIONS.from_text), where="ended IS NULL"),
     _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
     _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),

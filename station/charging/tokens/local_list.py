@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 TABLE: Final = "local_list"
+STATE_TABLE: Final = "local_list_state"
 MAX_ENTRIES: Final = 100_000
 """most tokens in the list (maxLimit of LocalAuthListCtrlr.Entries)"""
 MAX_BYTES: Final = 33_554_432
@@ -42,7 +43,8 @@ _ROWS_AT_ONCE: Final = 1_000
 """rows of one query; three values each are far below SQLite's limit of 32,766 for a statement"""
 
 _UNREADABLE: Final = IdTokenInfo(AuthorizationStatus.UNKNOWN)
-"""the authorization of a token whose entry cannot be read: the CSMS is asked; without the CSMS, it may not charge"""
+"""the authorization of a token whose entry cannot be read: without the CSMS, it may not charge"""
+_STATE_ADDRESS: Final = RowAddress(STATE_TABLE, "1")
 _DEFAULTS: Final = {field.name: field.default for field in fields(IdTokenInfo) if not field.required}
 
 _INSERT: Final = (
@@ -53,6 +55,10 @@ _DELETE: Final = "DELETE FROM local_list WHERE token = ? AND type = ?"
 _DELETE_ALL: Final = "DELETE FROM local_list"
 _FIND: Final = "SELECT info FROM local_list WHERE token = ? AND type = ?"
 _STATE: Final = "SELECT version, entries, size_bytes FROM local_list_state"
+_COUNTED: Final = (
+    "SELECT 0, COUNT(*), COALESCE(SUM(length(CAST(token || type || info AS BLOB))), 0)"
+    f" + COUNT(*) * {_OVERHEAD_BYTES} FROM local_list"
+)
 _SAVE_STATE: Final = (
     "INSERT INTO local_list_state (id, version, entries, size_bytes) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
     " SET version = excluded.version, entries = excluded.entries, size_bytes = excluded.size_bytes"
@@ -71,9 +77,9 @@ class ListedToken(Frozen):
     """What the local authorization list says of a token."""
 
     info: IdTokenInfo
-    """as the CSMS sent it; with status Expired if `lapsed`"""
-    lapsed: bool = False
-    """whether it was Accepted, and its cacheExpiryDateTime has passed (C13.FR.05, C14.FR.05)"""
+    """as the CSMS sent it; status Expired if it was Accepted until its cacheExpiryDateTime, Unknown if unreadable"""
+    must_ask: bool = False
+    """whether the CSMS is asked if online, whatever DisablePostAuthorize says: it is expired or cannot be read"""
 
 
 class LocalListRefusal(Frozen):
@@ -87,7 +93,9 @@ class LocalListRefusal(Frozen):
     """whether the version is not higher than that of the list (D01.FR.19)"""
 
 
-class _State(Frozen):
+class LocalListState(Frozen):
+    """Version and size of the list, stored with each update."""
+
     version: int = 0
     """0: the CSMS has never sent a list"""
     entries: int = 0
@@ -116,7 +124,7 @@ class LocalAuthorizationList:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._state = _State()
+        self._state = LocalListState()
         self._outdated = False
         """whether `_state` may differ from the disk, since an update was interrupted"""
         self._updating = asyncio.Lock()
@@ -162,11 +170,11 @@ class LocalAuthorizationList:
             rows = await self._database.rows(_FIND, id_token.key)
         except StorageError as error:
             _log.error("the local authorization list cannot be read: %s", error)
-            return ListedToken(_UNREADABLE)
+            return ListedToken(_UNREADABLE, must_ask=True)
         if not rows:
             return None
         info = self._database.unreadable.read(TOKEN_INFOS.from_text, rows[0][0], listed_address(id_token.key))
-        return self._judged(info) if info is not None else ListedToken(_UNREADABLE)
+        return self._judged(info)
 
     async def replace(self, version: int, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Replace the whole list, also by an empty one (D01.FR.04, D01.FR.15); it is on disk when this returns.
@@ -220,14 +228,14 @@ class LocalAuthorizationList:
             StorageError: the list is unchanged.
         """
         async with self._updating:
-            await self._write(_State(), (_DELETE_ALL, [()]))
+            await self._write(LocalListState(), (_DELETE_ALL, [()]))
             self._forget_unreadable(None)
         self.changed.publish(None)
 
     async def page(self, most: int, *, after: Key = ("", ""), skip: int = 0) -> list[tuple[Key, IdTokenInfo]]:
         """Return at most `most` entries in the order of their keys, also while the list is disabled.
 
-        It begins after the key `after`, and skips `skip` entries more. Unreadable entries have status Unknown.
+        It begins after the key `after`, and skips `skip` entries more. The status is as in `ListedToken`.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -237,10 +245,7 @@ class LocalAuthorizationList:
             " ORDER BY token, type LIMIT ? OFFSET ?",
             (*after, most, skip),
         )
-        read = self._database.unreadable.read
-        keys = [(str(token), str(kind)) for token, kind, _ in rows]
-        infos = [read(listed_info_of, row, listed_address(key)) for key, row in zip(keys, rows, strict=True)]
-        return [(key, info if info is not None else _UNREADABLE) for key, info in zip(keys, infos, strict=True)]
+        return self._read(rows)
 
     async def entries_of(self, value: str) -> list[tuple[Key, IdTokenInfo]]:
         """Return the entries of all tokens with this value, ignoring case, whatever their type, also if disabled.
@@ -248,15 +253,26 @@ class LocalAuthorizationList:
         Raises:
             StorageError: the disk cannot be read.
         """
-        folded = value.casefold()
-        return [entry for entry in await self.page(_ROWS_AT_ONCE, after=(folded, "")) if entry[0][0] == folded]
+        return self._read(
+            await self._database.rows(
+                "SELECT token, type, info FROM local_list WHERE token = ? ORDER BY type", (value.casefold(),)
+            )
+        )
 
-    def _judged(self, info: IdTokenInfo) -> ListedToken:
-        """The entry at the present time (LocalAuthListCtrlr.SupportsExpiryDateTime)."""
+    def _read(self, rows: Iterable[Row]) -> list[tuple[Key, IdTokenInfo]]:
+        """Parse rows, each with the authorization at the present time."""
+        read = self._database.unreadable.read
+        keyed = [((str(row[0]), str(row[1])), row) for row in rows]
+        return [(key, self._judged(read(listed_info_of, row, listed_address(key))).info) for key, row in keyed]
+
+    def _judged(self, info: IdTokenInfo | None) -> ListedToken:
+        """The entry at the present time (C13.FR.05, C14.FR.05); `info` None: it cannot be read."""
+        if info is None:
+            return ListedToken(_UNREADABLE, must_ask=True)
         passed = info.expires_at is not None and info.expires_at <= self._clock.now()
         if not passed or not info.accepted or not self._settings.local_list_supports_expiry:
             return ListedToken(info)
-        return ListedToken(replace(info, status=AuthorizationStatus.EXPIRED), lapsed=True)
+        return ListedToken(replace(info, status=AuthorizationStatus.EXPIRED), must_ask=True)
 
     def _refusal(self, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Why an update is refused whatever is in the list; None: it is not."""
@@ -273,10 +289,10 @@ class LocalAuthorizationList:
         self, version: int, entries: Sequence[LocalListEntry], *, replaces: bool
     ) -> LocalListRefusal | None:
         """Write an update with its version in one transaction, if the list stays within its bounds."""
-        state = _State() if replaces else await self._current()
+        state = LocalListState() if replaces else await self._current()
         rows = await _rows_of(entries)
         before = {} if replaces else await self._stored([entry.id_token.key for entry in entries])
-        state = _State(
+        state = LocalListState(
             version,
             state.entries + len(rows) - len(before),
             state.size_bytes + sum(map(_size_bytes, rows)) - sum(map(_size_bytes, before.values())),
@@ -293,7 +309,7 @@ class LocalAuthorizationList:
         self.changed.publish(None)
         return None
 
-    async def _write(self, state: _State, *writes: Statement) -> None:
+    async def _write(self, state: LocalListState, *writes: Statement) -> None:
         row = (state.version, state.entries, state.size_bytes)
         try:
             await self._database.write_together(*writes, (_SAVE_STATE, [row]))
@@ -301,16 +317,21 @@ class LocalAuthorizationList:
             self._outdated = True
             raise
         self._state = state
+        self._database.unreadable.remove(_STATE_ADDRESS)
 
-    async def _current(self) -> _State:
+    async def _current(self) -> LocalListState:
         """Version and size, read from disk again after an interrupted update."""
         if self._outdated:
             self._state, self._outdated = await self._stored_state(), False
         return self._state
 
-    async def _stored_state(self) -> _State:
+    async def _stored_state(self) -> LocalListState:
+        """Version and size on disk; if they cannot be read, version 0, so that the CSMS sends the list."""
         rows = await self._database.rows(_STATE)
-        return _State(*(int(str(value)) for value in rows[0])) if rows else _State()
+        if not rows:
+            return LocalListState()
+        state = self._database.unreadable.read(state_of, rows[0], _STATE_ADDRESS)
+        return state if state is not None else state_of((await self._database.rows(_COUNTED))[0])
 
     async def _stored(self, keys: Sequence[Key]) -> dict[Key, Row]:
         """The stored rows of these tokens."""
@@ -360,6 +381,15 @@ def listed_info_of(row: Row) -> IdTokenInfo:
         ValueError: the row cannot be read.
     """
     return TOKEN_INFOS.from_text(row[2])
+
+
+def state_of(row: Row) -> LocalListState:
+    """Parse a row of table `local_list_state`: version, entries, size_bytes.
+
+    Raises:
+        ValueError: the row cannot be read.
+    """
+    return LocalListState(*(int(str(value)) for value in row))
 
 
 async def _rows_of(entries: Sequence[LocalListEntry]) -> list[tuple[str, str, str]]:
