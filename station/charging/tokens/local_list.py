@@ -1,6 +1,6 @@
 """The local authorization list, which the CSMS sends and only the CSMS changes (OCPP 2.0.1 D01, D02, C13, C14).
 
-The list is on disk only, and each look-up is a query by primary key: 0.1 ms with 100,000 tokens, which would take some
+The list is on disk only, and each look-up is a query by primary key: 0.04 ms with 100,000 tokens, which would take some
 30 MB in memory. An update is one transaction of the database, together with the version of the list.
 """
 
