@@ -215,7 +215,9 @@ async def test_a_monitor_of_the_number_of_tokens_hears_of_each_update(tmp_path: 
         await walk.accepted()
         heard: list[tuple[str, str, str]] = []
         walk.model.changed.subscribe(lambda it: heard.append((it.variable.name, it.before, it.value)))
-        walk.model.sample([one for one in walk.model if one.component.name == "LocalAuthListCtrlr"])
+        for one in walk.model:
+            if one.component.name == "LocalAuthListCtrlr":
+                walk.model.observe(one)
         await accepted(walk.csms, 1, listed(token()), listed(token(OTHER_CARD)))
         size = await variable(walk.csms, "Storage")
         assert heard == [("Entries", "0", "2"), ("Storage", "0", size)]
