@@ -245,8 +245,8 @@ class Reservations:
         return any(self.claim(evse_id, id_token, group).admitted for group in groups)
 
     def is_reserved_for(self, evse_id: int, id_token: IdToken, group_id: IdToken | None) -> bool:
-        """Return whether there is a reservation of this very EVSE for the token or its group."""
-        return any(one.evse_id == evse_id and one.matches(id_token, group_id) for one in self._pending.values())
+        """Return whether the token or its group would use a reservation by charging at this EVSE."""
+        return self.claim(evse_id, id_token, group_id).reservation is not None
 
     def use(self, evse_id: int, id_token: IdToken, group_id: IdToken | None) -> int | None:
         """Use the reservation with which this token is admitted to an EVSE; returns its id, None if it has none.
@@ -392,6 +392,7 @@ class Reservations:
                 evse.layout.connector_type,
                 EvseUse.IN_USE if with_starts and evse.id in self.starting else evse_use(evse.state),
                 reserved=evse.state.reserved_until is not None,
+                operative=evse.state.operative,
             )
             for evse in self._evses.values()
         ]
