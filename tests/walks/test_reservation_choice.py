@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from simulator.vehicle import VehicleModel
 from station.charging.evse_state import WithholdReason
 from station.charging.tokens.admission import TokenOutcome
-from tests.csms import NEVER
-from tests.walk import CARD, OTHER_CARD, walking
-from tests.walks.reservations import ends, pending, request, reserve, statuses_now, used
-from tests.walks.test_display import shows
+from tests.csms import NEVER, Csms
+from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
+from tests.walks.reservations import ends, pending, request, reserve, statuses_now
 from tests.walks.steps import GROUP, answering, ask_start, show, variables
+from tests.walks.test_display import shows
+from tests.walks.visit import visiting
 
 TWO: list[dict[str, object]] = [{"id": 1}, {"id": 2}]
 TYPES: list[dict[str, object]] = [
@@ -121,3 +123,13 @@ async def test_an_expiry_time_in_the_year_9999_is_kept_and_shown(tmp_path: Path)
         await walk.advance(60)
         assert statuses_now(walk) == ["Reserved"]
         await shows(walk, "Reserved until ")
+
+
+async def test_owners_who_reserve_at_the_same_time_do_not_replace_one_another(tmp_path: Path) -> None:
+    """While one reservation is being stored, two others wait for their turn."""
+    three: list[dict[str, object]] = [{"id": 1}, {"id": 2}, {"id": 3}]
+    async with powered(configuration(tmp_path, None, evse=three), Csms()) as walk, visiting(walk) as api:
+        name = await walk.parts.cards.add(CARD, "Anna")
+        body = {"card": name, "for_s": 3600}
+        await asyncio.gather(*(api.post(f"/api/evses/{number}/reservation", body, status=201) for number in (1, 2, 3)))
+        assert sorted(one.evse_id or 0 for one in walk.parts.reservations.pending) == [1, 2, 3]

@@ -107,6 +107,8 @@ class Reservations:
         """ends that are not stored yet"""
         self._published: Sequence[Reservation] = ()
         """the reservations in force when `changed` was last fired"""
+        self._given_id = 0
+        """the id that `unused_id` gave last"""
         self._started_until_s = 0.0
         """until when faults may be those of a start (Clock.monotonic)"""
         self._turn = asyncio.Lock()
@@ -137,9 +139,10 @@ class Reservations:
         return tuple(self._pending.values())
 
     def unused_id(self) -> int:
-        """An id that no reservation has, for one that no CSMS makes."""
+        """An id that no reservation has and that was not given before, for one that no CSMS makes."""
         known = (*self._pending.values(), *self._used.values(), *(one for one, _ in self._ends))
-        return max((one.reservation_id for one in known), default=0) + 1
+        self._given_id = max([self._given_id, *(one.reservation_id for one in known)]) + 1
+        return self._given_id
 
     # Requests
 

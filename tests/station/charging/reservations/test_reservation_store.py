@@ -10,8 +10,8 @@ from station.charging.reservations import reservation_store
 from station.charging.reservations.reservation import Reservation, ReservationEnd
 from station.charging.reservations.reservation_store import ReservationStore
 from station.core.model import IdToken
-from station.storage.database import open_database
 from tests import fakes
+from tests.databases import open_database
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 
