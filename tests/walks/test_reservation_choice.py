@@ -133,3 +133,20 @@ async def test_owners_who_reserve_at_the_same_time_do_not_replace_one_another(tm
         body = {"card": name, "for_s": 3600}
         await asyncio.gather(*(api.post(f"/api/evses/{number}/reservation", body, status=201) for number in (1, 2, 3)))
         assert sorted(one.evse_id or 0 for one in walk.parts.reservations.pending) == [1, 2, 3]
+
+
+async def test_a_station_that_has_no_csms_any_more_keeps_no_reservation_that_its_owner_cannot_cancel(
+    tmp_path: Path,
+) -> None:
+    async with walking(tmp_path, evse=TWO) as walk:
+        await walk.accepted()
+        assert await reserve(walk, number=1, evseId=1) == "Accepted"
+        assert await reserve(walk, number=2, card=OTHER_CARD) == "Accepted"
+    async with powered(configuration(tmp_path, None, evse=TWO), Csms()) as walk, visiting(walk) as api:
+        await walk.advance(10)
+        assert pending(walk) == [1]
+        await api.delete("/api/evses/1/reservation")
+        assert pending(walk) == []
+        await walk.application.cut_power()
+        await walk.application.restore_power()
+        assert pending(walk) == []

@@ -125,10 +125,15 @@ class Reservations:
     async def load(self) -> None:
         """Load the stored reservations at startup, and set which EVSEs are Reserved (B01.FR.13, B11.FR.05).
 
+        Without a CSMS, those of no EVSE in particular end: an earlier CSMS made them, and the owner cannot cancel them.
+
         Raises:
             StorageError: the disk cannot be read.
         """
         self._pending = {one.reservation_id: one for one in await self._store.load()}
+        for one in self.pending:
+            if one.evse_id is None and not self._reports_ends:
+                self._end(one, ReservationEnd.REMOVED)
         if self._pending:
             self._started_until_s = self._clock.monotonic() + _START_S
         self.update_evses()
