@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from station.charging.tokens.authorization import Authorizer, loggable_token
 from station.charging.tokens.authorization_cache import AuthorizationCache
@@ -13,7 +14,8 @@ from tests import fakes
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
-LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id), lapsed=True)
+LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id), must_ask=True)
+UNREADABLE = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), must_ask=True)
 
 
 class FakeList(dict[tuple[str, str], ListedToken]):
@@ -146,6 +148,7 @@ async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached:
         (LAPSED, False, True),  # C14.FR.05
         (ListedToken(BLOCKED), True, False),  # LocalAuthListCtrlr.DisablePostAuthorize
         (LAPSED, True, True),  # which is about another status than Accepted
+        (UNREADABLE, True, True),  # nobody knows its status
     ],
 )
 async def test_a_token_that_the_local_list_refuses_is_asked_for(
@@ -318,3 +321,11 @@ async def test_a_removed_card_of_the_owner_is_not_authorized_by_its_reservation(
     desk = Desk(online=False)
     authorizer = Authorizer(desk.csms, desk.tokens, desk.listed, NoCards(), desk.settings)
     assert (await authorizer.authorize(fakes.CARD, reserved=True)).status is AuthorizationStatus.UNKNOWN
+
+
+async def test_what_is_stored_of_the_holder_of_a_reservation_counts_offline_too() -> None:
+    """Group, languages and priority; at the EVSE that the CSMS has reserved, whatever EVSEs are stored."""
+    desk = Desk(online=False)
+    known = replace(ACCEPTED, evse_ids=(2,), charging_priority=5, languages=("de",))
+    await desk.tokens.update(fakes.CARD, known)
+    assert await desk.authorizer.authorize(fakes.CARD, reserved=True) == replace(known, evse_ids=())
