@@ -45,6 +45,8 @@ _BURST_S: Final = 0.2
 _MAX_EVENTS: Final = 50
 _MAX_BYTES: Final = 32_768
 """of one NotifyEventRequest, about"""
+_SHORTEST_RETRY_S: Final = 5.0
+"""so that a CSMS that does not answer events still answers other messages, also if MessageAttemptInterval is 0"""
 _LONGEST_RETRY_S: Final = 600.0
 _TYPES: Final = {
     "ThresholdMonitoring": THRESHOLDS,
@@ -224,7 +226,7 @@ class MonitoringEventDelivery:
         self._clock = clock
 
     async def run(self) -> None:
-        """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered or given up.
+        """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered.
 
         Raises:
             LinkLostError: the session has ended.
@@ -239,7 +241,7 @@ class MonitoringEventDelivery:
                 self._queue.settle(events)
 
     async def _deliver(self, events: Sequence[WaitingEvent]) -> None:
-        """Send events until the CSMS answers, at most MessageAttempts times; a refusal is an answer."""
+        """Send events until the CSMS answers, at intervals that grow (N07.FR.04); a refusal is an answer."""
         for attempt in itertools.count(1):
             try:
                 await self._link.call(actions.NOTIFY_EVENT, self._notification(events))
@@ -250,11 +252,9 @@ class MonitoringEventDelivery:
                 _log.warning("the CSMS refused %d events of monitors: %s", len(events), error)
                 return
             except NoAnswerError as error:
-                _log.warning("%d events of monitors were not answered: %s", len(events), error)
-            if attempt >= self._settings.message_attempts:
-                _log.error("%d events of monitors are not sent again after %d attempts", len(events), attempt)
-                return
-            await self._clock.sleep(min(self._settings.message_attempt_interval_s * attempt, _LONGEST_RETRY_S))
+                _log.warning("%d events of monitors were not answered and will be sent again: %s", len(events), error)
+            interval_s = max(_SHORTEST_RETRY_S, self._settings.message_attempt_interval_s)
+            await self._clock.sleep(min(interval_s * attempt, _LONGEST_RETRY_S))
 
     def _notification(self, events: Sequence[WaitingEvent]) -> m.NotifyEventRequest:
         """One message with these events, complete in itself (N07.FR.07, N08.FR.04)."""

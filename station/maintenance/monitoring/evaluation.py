@@ -9,7 +9,7 @@ from station.maintenance.monitoring.monitor import EventTrigger, Monitor, Monito
 
 _TRUE = "true"
 _MAX_EXPONENT = 400
-"""of the decimal digits of a number, beyond those of any float, so that the difference of two numbers can be computed"""
+"""of a number: beyond those of any float, and small enough that the difference of two numbers can be computed"""
 
 
 class Occurrence(Frozen):
