@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -48,6 +47,8 @@ _MAX_BYTES: Final = 32_768
 _SHORTEST_RETRY_S: Final = 5.0
 """so that a CSMS that does not answer events still answers other messages, also if MessageAttemptInterval is 0"""
 _LONGEST_RETRY_S: Final = 600.0
+_NOT_OF_ONE_EVENT: Final = frozenset({"NotImplemented", "NotSupported"})
+"""error codes of a refusal that does not depend on the events: the CSMS does not know the message"""
 _TYPES: Final = {
     "ThresholdMonitoring": THRESHOLDS,
     "DeltaMonitoring": frozenset({MonitorType.DELTA}),
@@ -238,23 +239,33 @@ class MonitoringEventDelivery:
                 await self._clock.sleep(_BURST_S)
             if events := self._queue.oldest(_MAX_EVENTS, _MAX_BYTES):
                 await self._deliver(events)
-                self._queue.settle(events)
 
-    async def _deliver(self, events: Sequence[WaitingEvent]) -> None:
-        """Send events until the CSMS answers, at intervals that grow (N07.FR.04); a refusal is an answer."""
-        for attempt in itertools.count(1):
+    async def _deliver(self, events: list[WaitingEvent]) -> None:
+        """Send events; if the CSMS refuses several because of one of them, each for itself."""
+        refusal = await self._send(events)
+        if refusal is not None and refusal.code not in _NOT_OF_ONE_EVENT and len(events) > 1:
+            for one in events:
+                await self._deliver([one])
+        else:
+            self._queue.settle(events)
+
+    async def _send(self, events: Sequence[WaitingEvent]) -> CallRefusedError | None:
+        """Send events until the CSMS answers, at intervals that grow (N07.FR.04); returns its refusal, or None."""
+        attempts = 0
+        while True:
             try:
                 await self._link.call(actions.NOTIFY_EVENT, self._notification(events))
-                return
+                return None
             except LinkLostError:
                 raise
             except CallRefusedError as error:
                 _log.warning("the CSMS refused %d events of monitors: %s", len(events), error)
-                return
+                return error
             except NoAnswerError as error:
                 _log.warning("%d events of monitors were not answered and will be sent again: %s", len(events), error)
+            attempts += 1
             interval_s = max(_SHORTEST_RETRY_S, self._settings.message_attempt_interval_s)
-            await self._clock.sleep(min(interval_s * attempt, _LONGEST_RETRY_S))
+            await self._clock.sleep(min(interval_s * attempts, _LONGEST_RETRY_S))
 
     def _notification(self, events: Sequence[WaitingEvent]) -> m.NotifyEventRequest:
         """One message with these events, complete in itself (N07.FR.07, N08.FR.04)."""
