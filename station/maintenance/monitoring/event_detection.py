@@ -310,11 +310,11 @@ class EventDetection:
     # Periodic monitors
 
     def _schedule(self, active: ActiveMonitor) -> None:
-        monitor, now_s = active.monitor, self._clock.monotonic()
+        monitor, now = active.monitor, self._clock.now()
+        now_s = self._clock.monotonic()  # after `now`, so that it is never due just before the aligned time, and again
         if monitor.type is MonitorType.PERIODIC:
             active.due_s = now_s + monitor.value
         elif monitor.type is MonitorType.PERIODIC_CLOCK_ALIGNED:
-            now = self._clock.now()
             active.due_s = now_s + (next_aligned(now, round(monitor.value)) - now).total_seconds()
         if active.due_s is not None:
             self._push(active.due_s, monitor.id)
