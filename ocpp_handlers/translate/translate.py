@@ -88,7 +88,8 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         AuthorizationStatus(wire["status"]),
         id_token_from_wire(group) if group is not None else None,
         expires_at,
-        tuple(int(evse_id) for evse_id in wire.get("evseId", ())[:_MAX_EVSES] if abs(evse_id) <= _LARGEST),
+        # 0 is no EVSE; an empty list would allow all of them.
+        tuple(int(one) if abs(one) <= _LARGEST else 0 for one in wire.get("evseId", ())[:_MAX_EVSES]),
         message_content_from_wire(wire["personalMessage"]) if "personalMessage" in wire else None,
         charging_priority_from_wire(wire.get("chargingPriority", 0)),
         tuple(language for key in ("language1", "language2") if (language := wire.get(key))),

@@ -12,7 +12,7 @@ from foundation.frozen import Frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
 from station.charging.reservations.reservation import RESERVATIONS
 from station.charging.signing import signed_records
-from station.charging.tokens import local_list
+from station.charging.tokens import local_list_rows
 from station.charging.tokens.authorization_cache import entry_of, place_of
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
@@ -134,6 +134,7 @@ _SOURCES: Final = (
         lambda row: signed_records.known_key_of(row, None),
     ),
     _Source("charging_profiles", "id", "payload", _first(PROFILES.from_text)),
+    _Source(local_list_rows.STATE_TABLE, "id", "version, entries, size_bytes", local_list_rows.state_of),
     _Source("reservations", "number", "payload", _first(RESERVATIONS.from_text), where="ended IS NULL"),
     _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
     _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
@@ -167,7 +168,7 @@ def unreadable_rows(storage: Path, settings: SettingGroups) -> list[str]:
     sources = _sources(settings)
     with _opened(storage) as connection:
         found = {row_place.identity: (row_place, problem) for row_place, problem in _found(connection, sources)}
-        checked = {source.name for source in sources} | {"authorization_cache", local_list.TABLE}
+        checked = {source.name for source in sources} | {"authorization_cache", local_list_rows.TABLE}
         noted = connection.execute(
             "SELECT source, row_key, transaction_id, seq_no, problem FROM unreadable_rows ORDER BY source, row_key"
         )
@@ -187,8 +188,8 @@ def _found(connection: sqlite3.Connection, sources: Sequence[_Source]) -> Iterat
         if (problem := _problem(entry_of, row)) is not None:
             yield place_of((str(row[0]), str(row[1]))), problem
     for row in connection.execute(_LOCAL_LIST):
-        if (problem := _problem(local_list.listed_info_of, row)) is not None:
-            yield local_list.listed_address((str(row[0]), str(row[1]))), problem
+        if (problem := _problem(local_list_rows.info_of, row)) is not None:
+            yield local_list_rows.address_of((str(row[0]), str(row[1]))), problem
 
 
 def _problem(parse: Callable[[Row], object], row: Row) -> str | None:

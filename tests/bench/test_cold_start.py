@@ -32,7 +32,7 @@ LATE_OF_OURS = {
     ),
     "ocpp_handlers.wire.messages",
 }
-MAX_MODULES = 736
+MAX_MODULES = 744
 """our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens.
 Of these, 12 are msgspec's (docs/adr/0016)."""
 STANDARD_FROZEN = 20

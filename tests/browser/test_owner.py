@@ -84,7 +84,8 @@ async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_pat
             "localAuthorizationList": [
                 listed(token(), cacheExpiryDateTime="2030-05-01T10:00:00Z"),
                 listed(token(OTHER_CARD), "Blocked"),
-                *map(listed, others),
+                listed(others[0], cacheExpiryDateTime="2020-05-01T10:00:00Z"),
+                *map(listed, others[1:]),
             ],
         }
         await owner.sign_in(Role.OWNER, to="/owner")
@@ -100,12 +101,18 @@ async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_pat
         await expect(items.filter(has_text="Anna")).to_contain_text("until 1 May 2030")
         await expect(items.filter(has_text="Anna")).to_contain_text("may charge")
         await expect(items.filter(has_text="04ff")).to_contain_text("may not charge")
+        await expect(items.filter(has_text="0500…00")).to_contain_text("may not charge")
         await owner.audit()
         await owner.picture("owner-local-list")
         for shown, left in ((100, 72), (122, 22)):
             await owner.page.get_by_role("button", name=f"and {left} more").click()
             await expect(items).to_have_count(shown)
         await expect(owner.page.locator("#list").get_by_role("button")).to_have_count(0)
+        await walk.set_variable("LocalAuthListCtrlr", "Enabled", "false")
+        await owner.go("/owner")
+        await open_tab(owner, "Cards")
+        await owner.reads("Anna")
+        await expect(owner.page.locator("#list")).to_be_hidden()
 
 
 async def test_an_owner_reserves_for_a_card_and_cancels(browser: Browser, tmp_path: Path) -> None:

@@ -98,6 +98,40 @@ async def test_a_master_pass_of_the_list_stops_charges_and_starts_none(tmp_path:
         assert [asked["idToken"] for asked in walk.csms.sent("Authorize")] == [token()]
 
 
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_master_pass_of_the_list_starts_nothing_remotely_either(tmp_path: Path, asks: bool) -> None:
+    """C16.FR.03; the request itself names no group."""
+    settings = variables(
+        AuthCtrlr__LocalPreAuthorize=True,
+        AuthCtrlr__AuthorizeRemoteStart=asks,
+        AuthCtrlr__MasterPassGroupId=MASTERS["idToken"],
+    )
+    async with walking(tmp_path, variable=settings) as walk:
+        await walk.accepted()
+        await accepted(walk.csms, 1, listed(token(), groupIdToken=MASTERS))
+        await walk.plug()
+        await ask_start(walk)
+        await walk.advance(10.0)
+        assert walk.evse.state.authorization is None
+
+
+async def test_key_codes_that_are_tried_are_soon_not_looked_up_in_the_list(tmp_path: Path) -> None:
+    """C04.FR.06: nor does one of the group of a charge end it."""
+    code = IdToken("482913", "KeyCode")
+    async with walking(tmp_path, everybody_refused(), variable=ONLINE) as walk:
+        walk.csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
+        await walk.accepted()
+        await accepted(walk.csms, 1, *(listed(token(one), groupIdToken=GROUP) for one in (CARD, code)))
+        await walk.plug()
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        for number in range(4):
+            assert await walk.present(IdToken(f"{number:06}", "KeyCode")) is TokenOutcome.REJECTED
+        assert await walk.present(code) is TokenOutcome.REJECTED
+        await walk.advance(11.0)
+        assert await walk.present(code) is TokenOutcome.STOPPED
+
+
 @pytest.mark.parametrize(("status", "starts"), [("Accepted", True), ("Blocked", False)])
 async def test_a_remote_start_is_authorized_by_the_list(tmp_path: Path, status: str, starts: bool) -> None:
     """F01.FR.01, F02.FR.09: with AuthorizeRemoteStart."""
@@ -121,6 +155,14 @@ async def test_an_entry_that_allows_one_evse_does_not_start_at_another(tmp_path:
         await walk.until(both.done)
         assert both.result() is TokenOutcome.AUTHORIZED
         assert walk.parts.station.evses[2].state.authorization is not None
+
+
+async def test_an_entry_for_evses_that_cannot_exist_starts_at_none(tmp_path: Path) -> None:
+    """C01.FR.21: numbers beyond 32 bits are not stored, and do not turn into "any EVSE"."""
+    async with walking(tmp_path, variable=ONLINE) as walk:
+        await walk.accepted()
+        await accepted(walk.csms, 1, listed(token(), evseId=[2**31]))
+        assert await walk.present() is TokenOutcome.REJECTED
 
 
 @pytest.mark.parametrize("supported", [True, False])
@@ -173,7 +215,9 @@ async def test_a_monitor_of_the_number_of_tokens_hears_of_each_update(tmp_path: 
         await walk.accepted()
         heard: list[tuple[str, str, str]] = []
         walk.model.changed.subscribe(lambda it: heard.append((it.variable.name, it.before, it.value)))
-        walk.model.sample([one for one in walk.model if one.component.name == "LocalAuthListCtrlr"])
+        for one in walk.model:
+            if one.component.name == "LocalAuthListCtrlr":
+                walk.model.observe(one)
         await accepted(walk.csms, 1, listed(token()), listed(token(OTHER_CARD)))
         size = await variable(walk.csms, "Storage")
         assert heard == [("Entries", "0", "2"), ("Storage", "0", size)]

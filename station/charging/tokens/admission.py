@@ -186,14 +186,15 @@ class TokenAdmission:
             return TokenOutcome.REJECTED  # no reader reads these
         if await self._own_cards.learn_presented(id_token):
             return TokenOutcome.LEARNED
-        group = await self._authorizer.group_of(id_token)
+        blocked = id_token.type == "KeyCode" and self._key_codes.blocked  # C04.FR.06
+        group = await self._authorizer.group_of(id_token) if not blocked else None
         if (evse := self._in_use_by(id_token, evse_id, group)) is not None:
             if _is_answered(presented, evse.state.authorization):
                 return TokenOutcome.AUTHORIZED
             return _stop_or_unlock(evse, id_token)
         if id_token.type != "KeyCode":
             return await self._ask(id_token, evse_id)
-        if self._key_codes.blocked:  # C04.FR.06
+        if blocked:
             return TokenOutcome.REJECTED
         outcome = await self._ask(id_token, evse_id)
         self._key_codes.count_attempt(wrong=outcome is TokenOutcome.REJECTED)

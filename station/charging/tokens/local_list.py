@@ -1,49 +1,44 @@
 """The local authorization list, which the CSMS sends and only the CSMS changes (OCPP 2.0.1 D01, D02, C13, C14).
 
-The list is on disk only, and each look-up is a query by primary key: 0.1 ms with 100,000 tokens, which would take some
+The list is on disk only, and each look-up is a query by primary key: 0.04 ms with 100,000 tokens, which would take some
 30 MB in memory. An update is one transaction of the database, together with the version of the list.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from foundation.events import Event
 from foundation.frozen import Frozen
-from station.charging.tokens.authorization_cache import TOKEN_INFOS, Key
+from station.charging.tokens import local_list_rows as on_disk
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.storage.database import StorageError
-from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.tokens.authorization_cache import Key
     from station.charging.tokens.authorization_settings import AuthorizationSettings
     from station.storage.database import Database
     from station.storage.sql import Row, Statement, Value
 
 _log = logging.getLogger(__name__)
 
-TABLE: Final = "local_list"
 MAX_ENTRIES: Final = 100_000
 """most tokens in the list (maxLimit of LocalAuthListCtrlr.Entries)"""
 MAX_BYTES: Final = 33_554_432
 """most bytes of the list (maxLimit of LocalAuthListCtrlr.Storage): 335 for each of 100,000 tokens"""
-_OVERHEAD_BYTES: Final = 20
-"""size of a row on disk besides its texts"""
 _PREPARED_AT_ONCE: Final = 50
 """entries that are converted before other tasks get their turn"""
 _ROWS_AT_ONCE: Final = 1_000
 """rows of one query; three values each are far below SQLite's limit of 32,766 for a statement"""
 
 _UNREADABLE: Final = IdTokenInfo(AuthorizationStatus.UNKNOWN)
-"""the authorization of a token whose entry cannot be read: the CSMS is asked; without the CSMS, it may not charge"""
-_DEFAULTS: Final = {field.name: field.default for field in fields(IdTokenInfo) if not field.required}
+"""the authorization of a token whose entry cannot be read: without the CSMS, it may not charge"""
 
 _INSERT: Final = (
     "INSERT INTO local_list (token, type, info) VALUES (?, ?, ?)"
@@ -51,8 +46,12 @@ _INSERT: Final = (
 )
 _DELETE: Final = "DELETE FROM local_list WHERE token = ? AND type = ?"
 _DELETE_ALL: Final = "DELETE FROM local_list"
-_FIND: Final = "SELECT info FROM local_list WHERE token = ? AND type = ?"
+_FIND: Final = "SELECT token, type, info FROM local_list WHERE token = ? AND type = ?"
 _STATE: Final = "SELECT version, entries, size_bytes FROM local_list_state"
+_COUNTED: Final = (
+    "SELECT 0, COUNT(*), COALESCE(SUM(length(CAST(token || type || info AS BLOB))), 0)"
+    f" + COUNT(*) * {on_disk.OVERHEAD_BYTES} FROM {on_disk.TABLE}"
+)
 _SAVE_STATE: Final = (
     "INSERT INTO local_list_state (id, version, entries, size_bytes) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
     " SET version = excluded.version, entries = excluded.entries, size_bytes = excluded.size_bytes"
@@ -71,9 +70,9 @@ class ListedToken(Frozen):
     """What the local authorization list says of a token."""
 
     info: IdTokenInfo
-    """as the CSMS sent it; with status Expired if `lapsed`"""
-    lapsed: bool = False
-    """whether it was Accepted, and its cacheExpiryDateTime has passed (C13.FR.05, C14.FR.05)"""
+    """as the CSMS sent it; status Expired if it was Accepted until its cacheExpiryDateTime, Unknown if unreadable"""
+    must_ask: bool = False
+    """whether the CSMS is asked if online, whatever DisablePostAuthorize says: it is expired or cannot be read"""
 
 
 class LocalListRefusal(Frozen):
@@ -85,13 +84,6 @@ class LocalListRefusal(Frozen):
     """what is wrong, with the name of the field"""
     version_mismatch: bool = False
     """whether the version is not higher than that of the list (D01.FR.19)"""
-
-
-class _State(Frozen):
-    version: int = 0
-    """0: the CSMS has never sent a list"""
-    entries: int = 0
-    size_bytes: int = 0
 
 
 class LocalAuthorizationList:
@@ -116,7 +108,7 @@ class LocalAuthorizationList:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._state = _State()
+        self._state = on_disk.LocalListState()
         self._outdated = False
         """whether `_state` may differ from the disk, since an update was interrupted"""
         self._updating = asyncio.Lock()
@@ -128,7 +120,7 @@ class LocalAuthorizationList:
             StorageError: the disk cannot be read.
         """
         self._state = await self._stored_state()
-        if self._database.unreadable.of(TABLE):
+        if self._database.unreadable.of(on_disk.TABLE):
             await self._forget_removed_unreadable()
 
     @property
@@ -162,11 +154,11 @@ class LocalAuthorizationList:
             rows = await self._database.rows(_FIND, id_token.key)
         except StorageError as error:
             _log.error("the local authorization list cannot be read: %s", error)
-            return ListedToken(_UNREADABLE)
+            return ListedToken(_UNREADABLE, must_ask=True)
         if not rows:
             return None
-        info = self._database.unreadable.read(TOKEN_INFOS.from_text, rows[0][0], listed_address(id_token.key))
-        return self._judged(info) if info is not None else ListedToken(_UNREADABLE)
+        info = self._database.unreadable.read(on_disk.info_of, rows[0], on_disk.address_of(id_token.key))
+        return self._judged(info)
 
     async def replace(self, version: int, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Replace the whole list, also by an empty one (D01.FR.04, D01.FR.15); it is on disk when this returns.
@@ -220,14 +212,14 @@ class LocalAuthorizationList:
             StorageError: the list is unchanged.
         """
         async with self._updating:
-            await self._write(_State(), (_DELETE_ALL, [()]))
+            await self._write(on_disk.LocalListState(), (_DELETE_ALL, [()]))
             self._forget_unreadable(None)
         self.changed.publish(None)
 
     async def page(self, most: int, *, after: Key = ("", ""), skip: int = 0) -> list[tuple[Key, IdTokenInfo]]:
         """Return at most `most` entries in the order of their keys, also while the list is disabled.
 
-        It begins after the key `after`, and skips `skip` entries more. Unreadable entries have status Unknown.
+        It begins after the key `after`, and skips `skip` entries more. The status is as in `ListedToken`.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -237,10 +229,7 @@ class LocalAuthorizationList:
             " ORDER BY token, type LIMIT ? OFFSET ?",
             (*after, most, skip),
         )
-        read = self._database.unreadable.read
-        keys = [(str(token), str(kind)) for token, kind, _ in rows]
-        infos = [read(listed_info_of, row, listed_address(key)) for key, row in zip(keys, rows, strict=True)]
-        return [(key, info if info is not None else _UNREADABLE) for key, info in zip(keys, infos, strict=True)]
+        return self._read(rows)
 
     async def entries_of(self, value: str) -> list[tuple[Key, IdTokenInfo]]:
         """Return the entries of all tokens with this value, ignoring case, whatever their type, also if disabled.
@@ -248,15 +237,26 @@ class LocalAuthorizationList:
         Raises:
             StorageError: the disk cannot be read.
         """
-        folded = value.casefold()
-        return [entry for entry in await self.page(_ROWS_AT_ONCE, after=(folded, "")) if entry[0][0] == folded]
+        return self._read(
+            await self._database.rows(
+                "SELECT token, type, info FROM local_list WHERE token = ? ORDER BY type", (value.casefold(),)
+            )
+        )
 
-    def _judged(self, info: IdTokenInfo) -> ListedToken:
-        """The entry at the present time (LocalAuthListCtrlr.SupportsExpiryDateTime)."""
+    def _read(self, rows: Iterable[Row]) -> list[tuple[Key, IdTokenInfo]]:
+        """Parse rows, each with the authorization at the present time."""
+        read = self._database.unreadable.read
+        keyed = [((str(row[0]), str(row[1])), row) for row in rows]
+        return [(key, self._judged(read(on_disk.info_of, row, on_disk.address_of(key))).info) for key, row in keyed]
+
+    def _judged(self, info: IdTokenInfo | None) -> ListedToken:
+        """The entry at the present time (C13.FR.05, C14.FR.05); `info` None: it cannot be read."""
+        if info is None:
+            return ListedToken(_UNREADABLE, must_ask=True)
         passed = info.expires_at is not None and info.expires_at <= self._clock.now()
         if not passed or not info.accepted or not self._settings.local_list_supports_expiry:
             return ListedToken(info)
-        return ListedToken(replace(info, status=AuthorizationStatus.EXPIRED), lapsed=True)
+        return ListedToken(replace(info, status=AuthorizationStatus.EXPIRED), must_ask=True)
 
     def _refusal(self, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Why an update is refused whatever is in the list; None: it is not."""
@@ -273,13 +273,13 @@ class LocalAuthorizationList:
         self, version: int, entries: Sequence[LocalListEntry], *, replaces: bool
     ) -> LocalListRefusal | None:
         """Write an update with its version in one transaction, if the list stays within its bounds."""
-        state = _State() if replaces else await self._current()
+        state = on_disk.LocalListState() if replaces else await self._current()
         rows = await _rows_of(entries)
         before = {} if replaces else await self._stored([entry.id_token.key for entry in entries])
-        state = _State(
+        state = on_disk.LocalListState(
             version,
             state.entries + len(rows) - len(before),
-            state.size_bytes + sum(map(_size_bytes, rows)) - sum(map(_size_bytes, before.values())),
+            state.size_bytes + sum(map(on_disk.size_bytes_of, rows)) - sum(map(on_disk.size_bytes_of, before.values())),
         )
         if state.entries > self.most_entries:
             return LocalListRefusal("OutOfStorage", f"the list would have more than {self.most_entries} entries")
@@ -293,7 +293,7 @@ class LocalAuthorizationList:
         self.changed.publish(None)
         return None
 
-    async def _write(self, state: _State, *writes: Statement) -> None:
+    async def _write(self, state: on_disk.LocalListState, *writes: Statement) -> None:
         row = (state.version, state.entries, state.size_bytes)
         try:
             await self._database.write_together(*writes, (_SAVE_STATE, [row]))
@@ -301,16 +301,21 @@ class LocalAuthorizationList:
             self._outdated = True
             raise
         self._state = state
+        self._database.unreadable.remove(on_disk.STATE_ADDRESS)
 
-    async def _current(self) -> _State:
+    async def _current(self) -> on_disk.LocalListState:
         """Version and size, read from disk again after an interrupted update."""
         if self._outdated:
             self._state, self._outdated = await self._stored_state(), False
         return self._state
 
-    async def _stored_state(self) -> _State:
+    async def _stored_state(self) -> on_disk.LocalListState:
+        """Version and size on disk; if they cannot be read, version 0, so that the CSMS sends the list."""
         rows = await self._database.rows(_STATE)
-        return _State(*(int(str(value)) for value in rows[0])) if rows else _State()
+        if not rows:
+            return on_disk.LocalListState()
+        state = self._database.unreadable.read(on_disk.state_of, rows[0], on_disk.STATE_ADDRESS)
+        return state if state is not None else on_disk.state_of((await self._database.rows(_COUNTED))[0])
 
     async def _stored(self, keys: Sequence[Key]) -> dict[Key, Row]:
         """The stored rows of these tokens."""
@@ -329,10 +334,10 @@ class LocalAuthorizationList:
     def _forget_unreadable(self, keys: Iterable[Key] | None) -> None:
         """Remove the rows that an update replaced from the list of unreadable rows; None: all rows."""
         unreadable = self._database.unreadable
-        listed = {row.address.identity: row.address for row in unreadable.of(TABLE)}
+        listed = {row.address.identity: row.address for row in unreadable.of(on_disk.TABLE)}
         if not listed:
             return
-        replaced = listed if keys is None else {listed_address(key).identity for key in keys}
+        replaced = listed if keys is None else {on_disk.address_of(key).identity for key in keys}
         for identity in listed.keys() & replaced:
             unreadable.remove(listed[identity])
 
@@ -341,25 +346,11 @@ class LocalAuthorizationList:
         stored: set[tuple[str, str]] = set()
         after: Key = ("", "")
         while entries := await self.page(_ROWS_AT_ONCE, after=after):
-            stored |= {listed_address(key).identity for key, _ in entries}
+            stored |= {on_disk.address_of(key).identity for key, _ in entries}
             after = entries[-1][0]
-        for row in self._database.unreadable.of(TABLE):
+        for row in self._database.unreadable.of(on_disk.TABLE):
             if row.address.identity not in stored:
                 self._database.unreadable.remove(row.address)
-
-
-def listed_address(key: Key) -> RowAddress:
-    """Build the address of a token's row for the list of unreadable rows; with a hash, since the token is secret."""
-    return RowAddress(TABLE, hashlib.sha256("/".join(key).encode()).hexdigest()[:16])
-
-
-def listed_info_of(row: Row) -> IdTokenInfo:
-    """Parse a row of table `local_list`: token, type, info.
-
-    Raises:
-        ValueError: the row cannot be read.
-    """
-    return TOKEN_INFOS.from_text(row[2])
 
 
 async def _rows_of(entries: Sequence[LocalListEntry]) -> list[tuple[str, str, str]]:
@@ -367,16 +358,6 @@ async def _rows_of(entries: Sequence[LocalListEntry]) -> list[tuple[str, str, st
     rows: list[tuple[str, str, str]] = []
     for start in range(0, len(entries), _PREPARED_AT_ONCE):
         some = entries[start : start + _PREPARED_AT_ONCE]
-        rows += [(*entry.id_token.key, _text_of(entry.info)) for entry in some if entry.info is not None]
+        rows += [on_disk.row_of(entry.id_token.key, entry.info) for entry in some if entry.info is not None]
         await asyncio.sleep(0)
     return rows
-
-
-def _text_of(info: IdTokenInfo) -> str:
-    """Serialize an authorization without the attributes that have their default."""
-    without = [name for name, default in _DEFAULTS.items() if getattr(info, name) == default]
-    return TOKEN_INFOS.to_text(info, without=without)
-
-
-def _size_bytes(row: Row) -> int:
-    return sum(len(str(value).encode()) for value in row) + _OVERHEAD_BYTES

@@ -41,6 +41,7 @@ SPOILT = {
     "firmware_statuses": ("status = 'Later'", "firmware_statuses 1: "),
     "authorization_cache": ("info = '{}'", "authorization_cache "),
     "local_list": ("info = '{'", "local_list "),
+    "local_list_state": ("version = 'x'", "local_list_state 1: "),
     "security_events": ("occurred_at = 'x'", "security_events 1: "),
     "settings": ("value = 'perhaps'", "settings smart_charging_enabled: "),
 }
@@ -58,6 +59,7 @@ ROWS = (
     "INSERT INTO authorization_cache (token, type, info, updated_at) VALUES"
     " ('04aabbccdd', 'ISO14443', '{\"status\":\"Accepted\"}', '2026-01-01T00:00:00+00:00')",
     "INSERT INTO local_list VALUES ('04aabbccdd', 'ISO14443', '{\"status\":\"Blocked\"}')",
+    "INSERT INTO local_list_state VALUES (1, 7, 1, 60)",
     "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES ('X', '2026-01-01T00:00:00+00:00', '', 0)",
     "INSERT INTO settings VALUES ('smart_charging_enabled', 'true')",
     'UPDATE transactions SET prices = \'{"currency":"EUR"}\', bill = \'{"currency":"EUR","lines":[],"total":"1.00"}\'',

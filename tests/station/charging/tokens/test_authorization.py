@@ -13,7 +13,8 @@ from tests import fakes
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
-LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id), lapsed=True)
+LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id), must_ask=True)
+UNREADABLE = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), must_ask=True)
 
 
 class FakeList(dict[tuple[str, str], ListedToken]):
@@ -146,6 +147,7 @@ async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached:
         (LAPSED, False, True),  # C14.FR.05
         (ListedToken(BLOCKED), True, False),  # LocalAuthListCtrlr.DisablePostAuthorize
         (LAPSED, True, True),  # which is about another status than Accepted
+        (UNREADABLE, True, True),  # nobody knows its status
     ],
 )
 async def test_a_token_that_the_local_list_refuses_is_asked_for(

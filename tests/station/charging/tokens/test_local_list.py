@@ -162,6 +162,14 @@ async def test_tokens_of_two_types_with_one_value_are_two_tokens(tmp_path: Path)
         assert await there.list.entries_of("abc") == []
 
 
+async def test_the_entries_of_one_token_are_found_without_reading_those_of_others(tmp_path: Path) -> None:
+    async with listed(tmp_path) as there:
+        await there.list.replace(1, [entry(IdToken("ABCD", "ISO14443")), entry(IdToken("ABCE", "ISO14443"))])
+        await there.database.write("UPDATE local_list SET info = '{' WHERE token = 'abce'")
+        assert await there.list.entries_of("abcd") == [(("abcd", "ISO14443"), ACCEPTED)]
+        assert there.database.unreadable.of("local_list") == []
+
+
 @pytest.mark.parametrize("bounds", [{"most_entries": 3}, {"most_bytes": 210}])
 async def test_the_list_never_exceeds_its_bounds(tmp_path: Path, bounds: dict[str, int]) -> None:
     """LocalAuthListCtrlr.Entries and Storage: maxLimit"""
@@ -215,7 +223,8 @@ async def test_an_entry_counts_until_its_expiry_where_that_is_supported(tmp_path
         await there.clock.advance(1)
         found = await there.list.find(fakes.CARD)
         assert found is not None
-        assert (found.lapsed, found.info.accepted) == (supported, not supported)
+        assert (found.must_ask, found.info.accepted) == (supported, not supported)
+        assert (await there.content())[1][fakes.CARD.value.casefold()] is found.info.status, "pages show the same"
         assert await there.info(fakes.OTHER_CARD) == ACCEPTED, "without cacheExpiryDateTime it never expires"
         assert there.list.entries == 2, "cacheExpiryDateTime does not change the list"
 
@@ -261,7 +270,8 @@ async def test_an_unreadable_entry_is_set_aside_and_charges_nobody(tmp_path: Pat
     async with listed(tmp_path) as there:
         await there.list.replace(7, [entry(fakes.CARD), entry(fakes.OTHER_CARD)])
         await there.database.write("UPDATE local_list SET info = '{}' WHERE token = ?", (fakes.CARD.value.casefold(),))
-        assert await there.info(fakes.CARD) == IdTokenInfo(AuthorizationStatus.UNKNOWN)
+        unknown = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), must_ask=True)
+        assert await there.list.find(fakes.CARD) == unknown
         assert await there.info(fakes.OTHER_CARD) == ACCEPTED
         (row,) = there.database.unreadable.of("local_list")
         assert fakes.CARD.value.casefold() not in str(row)
@@ -272,6 +282,21 @@ async def test_an_unreadable_entry_is_set_aside_and_charges_nobody(tmp_path: Pat
         await there.list.change(8, [entry(fakes.CARD, BLOCKED)])
         assert there.database.unreadable.of("local_list") == []
         assert await there.info(fakes.CARD) == BLOCKED
+
+
+async def test_without_a_readable_version_the_csms_sends_the_list_anew(tmp_path: Path) -> None:
+    async with listed(tmp_path) as there:
+        await there.list.replace(7, [entry(fakes.CARD, RICH), entry(fakes.OTHER_CARD)])
+        size_bytes = there.list.size_bytes
+        await there.database.write("UPDATE local_list_state SET version = 'x'")
+    async with listed(tmp_path) as there:
+        assert (await there.list.version(), there.list.entries, there.list.size_bytes) == (0, 2, size_bytes)
+        assert await there.info(fakes.CARD) == RICH
+        assert len(there.database.unreadable.of("local_list_state")) == 1
+        assert await there.list.change(8, []) is None
+        assert there.database.unreadable.of("local_list_state") == []
+    async with listed(tmp_path) as there:
+        assert (await there.list.version(), there.list.entries, there.list.size_bytes) == (8, 2, size_bytes)
 
 
 async def test_an_unreadable_entry_that_is_gone_is_not_set_aside_any_more(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ function item(card) {
   return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: day(card.added_at) }))), gone);
 }
 
-/** Show the local authorization list that the operator has sent, from its beginning; nothing if there is none. */
+/** Show the local authorization list that the operator has sent, from its beginning; nothing if none is in use. */
 async function loadList() {
   find("#list-items").replaceChildren();
   await loadMore();
@@ -76,7 +76,7 @@ async function loadMore() {
   const items = find("#list-items");
   const list = await get(`/api/auth/list?most=${LISTED_AT_ONCE}&skip=${items.childElementCount}`);
   items.append(...list.tokens.map(listed));
-  show(find("#list"), list.entries > 0);
+  show(find("#list"), list.version > 0 && list.entries > 0);
   setText(find("#list-title"), t("list.title", { count: plain(list.entries, 0) }));
   const more = list.entries - items.childElementCount;
   show(find("#list-more"), more > 0);
