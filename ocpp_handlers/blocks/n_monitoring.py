@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 _REPORTED_AT_ONCE: Final = 100
 """monitors in one NotifyMonitoringReportRequest, or all of one variable if these are more"""
+_COMPARED_AT_ONCE: Final = 50
+"""monitors compared with a request before other tasks may run"""
 MAX_AT_ONCE: Final = 4
 """pending reports; a further request is Rejected"""
 _BURST_S: Final = 0.2
@@ -178,18 +181,27 @@ class MonitoringBlock:
         check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)
         if not self._monitoring.rules.enabled:
             return HandlerResult({"status": "Rejected", "statusInfo": _NOT_ENABLED})
-        if self._under_way.is_full:
-            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
-        types = frozenset[MonitorType]().union(*(_TYPES[one] for one in criteria))
-        chosen = [
-            monitor
-            for monitor in self._monitoring.monitors()
-            if (not criteria or monitor.type in types)
-            and (not wanted or any(matches_item(item, monitor.address) for item in wanted))
-        ]
+        chosen = await self._chosen(wanted, criteria)
         if not chosen:
             return HandlerResult({"status": "EmptyResultSet"})
+        if self._under_way.is_full:
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         return self._under_way.response_with_report({"status": "Accepted"}, self._follow_up(request_id, chosen))
+
+    async def _chosen(
+        self, wanted: Sequence[m.ComponentVariableType], criteria: Sequence[m.MonitoringCriterionEnumType]
+    ) -> list[Monitor]:
+        """The monitors that a request includes; lets other tasks run meanwhile."""
+        types = frozenset[MonitorType]().union(*(_TYPES[one] for one in criteria))
+        chosen: list[Monitor] = []
+        for count, monitor in enumerate(self._monitoring.monitors(), 1):
+            if (not criteria or monitor.type in types) and (
+                not wanted or any(matches_item(item, monitor.address) for item in wanted)
+            ):
+                chosen.append(monitor)
+            if count % _COMPARED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return chosen
 
     def _follow_up(self, request_id: int, monitors: Sequence[Monitor]) -> FollowUp:
         async def send() -> None:

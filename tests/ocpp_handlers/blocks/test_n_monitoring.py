@@ -268,3 +268,28 @@ async def test_an_event_that_the_csms_refuses_does_not_take_the_others_with_it(w
     assert [len(events) for events in sent] == [3, 1, 1, 1]
     assert [event for events in sent[1:] for event in events] == sent[0]
     assert len(wired.station.queue) == 0
+
+
+async def test_other_tasks_run_while_many_monitors_are_compared_with_many_items(wired: Wired) -> None:
+    wanted = [item("Level", "Periodic", 60 + number, number % 10) for number in range(10)]
+    wanted += [item("State", "Periodic", 60, number) for number in range(10)]
+    wanted += [
+        item(name, kind, 60, number) for name in ("Level", "State") for kind in ("Delta",) for number in range(10)
+    ]
+    wanted += [item("Level", kind, 60, number) for kind in ("UpperThreshold", "LowerThreshold") for number in range(10)]
+    for start in (0, 30):
+        await wired.ask("SetVariableMonitoring", {"setMonitoringData": wanted[start : start + 30]})
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(others())
+    await asyncio.sleep(0)
+    before = turns
+    assert await wired.report(componentVariable=[{"component": {"name": "Absent"}}] * 50) == ("EmptyResultSet", [])
+    task.cancel()
+    assert turns > before
