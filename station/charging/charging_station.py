@@ -203,6 +203,8 @@ class ChargingStation:
             if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 own = self.reservations.claim(evse.id, id_token).reservation
                 info = await self._authorizer.authorize(id_token, reserved=own is not None)
+                if own is not None and not info.accepted:
+                    self.reservations.remove(own)  # H03.FR.09: presenting the token uses it
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
                     _log.info("remote start rejected: token %s is not authorized", loggable_token(id_token))
                     return False

@@ -15,6 +15,7 @@ from station.display.screen_texts import (
     amount_text,
     duration_text,
     energy_text,
+    in_zone,
     moment_text,
     power_text,
     price_text,
@@ -172,7 +173,7 @@ def _reservation_lines(evse: DisplayedEvse, language: str, inputs: ScreenInputs,
     """That an EVSE is reserved and until when; never for whom. The holder reads how to start."""
     heading = screen_text(language, "reserved")
     if (until := evse.reserved_until) is not None:
-        time = moment_text(until.astimezone(inputs.zone), inputs.now.astimezone(inputs.zone), language)
+        time = moment_text(in_zone(until, inputs.zone), in_zone(inputs.now, inputs.zone), language)
         heading = screen_text(language, "reserved-until", time=time)
     return [
         _line(heading, LineRole.HEADING, LineReason.RESERVATION, evse.evse_id),

@@ -11,12 +11,14 @@ from playwright.async_api import Browser, expect
 from simulator.vehicle import VehicleModel
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.transaction_log import TransactionQuery
+from station.core.light_patterns import LightReason
 from station.interfaces.languages import catalogue
 from station.security.access.accounts import Role
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.walk import CARD, Walk, walking
 from tests.walks.commissioned import commission
 from tests.walks.house import GRID, House
+from tests.walks.reservations import reserve
 from tests.walks.station_process import until
 from tests.walks.visit import visiting as api_of
 
@@ -48,6 +50,21 @@ async def test_anybody_sees_on_a_phone_whether_the_station_is_free(browser: Brow
         await expect(visitor.page.locator("#chart-card")).to_be_hidden()
         await walk.plug()
         await visitor.reads("Plugged in")
+
+
+async def test_anybody_sees_until_when_an_evse_is_reserved_also_offline(browser: Browser, tmp_path: Path) -> None:
+    """The light says that the station is offline; the page says that another card would be refused."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
+        await walk.accepted()
+        assert await reserve(walk, evseId=1) == "Accepted"
+        await visitor.go()
+        await visitor.reads("If the reservation is yours, present your card.")
+        walk.csms.http_status = 503
+        walk.csms.drop()
+        await walk.until(lambda: walk.parts.light.station.reason is LightReason.OFFLINE)
+        await walk.advance(10)
+        await visitor.go()
+        await visitor.reads("If the reservation is yours, present your card.")
 
 
 async def test_before_it_is_commissioned_nobody_is_told_that_it_is_free(browser: Browser, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ class ReservableEvse(Frozen):
     use: EvseUse
     reserved: bool = False
     """whether its connector status is Reserved already"""
+    operative: bool = True
+    """whether it may be used; false also during a reset, which the reservations of it outlast"""
 
 
 class Allocation(Frozen):
@@ -128,17 +130,24 @@ def refusal(wanted: Reservation, existing: Sequence[Reservation], evses: Sequenc
     """Why no EVSE can be reserved for `wanted`; None: it can (H01.FR.03, H01.FR.04, H01.FR.06).
 
     `existing`: the reservations in force; one with the id of `wanted` is replaced (H01.FR.02). Only free EVSEs can be
-    reserved, and those that are kept already.
+    reserved, and those that are kept already; none while it is being reset.
     """
     others = [one for one in existing if one.reservation_id != wanted.reservation_id]
     kept = allocate(existing, evses).reserved
     usable = [one for one in evses if one.use is EvseUse.FREE or one.evse_id in kept]
-    if len(allocate([*others, wanted], usable).unmet) <= len(allocate(others, usable).unmet):
+    meant = [one for one in evses if wanted.covers(one.evse_id, one.connector_type)]
+    open_now = any(one.operative for one in meant if one in usable)
+    if open_now and len(allocate([*others, wanted], usable).unmet) <= len(allocate(others, usable).unmet):
         return None
-    uses = {one.use for one in evses if wanted.covers(one.evse_id, one.connector_type)}
+    uses = {_use_now(one) for one in meant}
     if uses & {EvseUse.FREE, EvseUse.WAITING, EvseUse.IN_USE}:
         return Refusal.OCCUPIED
     return Refusal.UNAVAILABLE if EvseUse.UNAVAILABLE in uses else Refusal.FAULTED
+
+
+def _use_now(evse: ReservableEvse) -> EvseUse:
+    """What the connector status says of an EVSE: one that is free but being reset is Unavailable."""
+    return evse.use if evse.operative or evse.use is EvseUse.FAULTED else EvseUse.UNAVAILABLE
 
 
 class Claim(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
 from station.charging.reservations.reservation import RESERVATIONS, Reservation, ReservationEnd
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_DELETE = "DELETE FROM reservations WHERE reservation_id = ? AND ended IS NULL"
+_MAX_ENDS: Final = 1_000
+"""limit of ends to be reported; a CSMS that answers none of so many loses the oldest ones"""
+_DELETE: Final = "DELETE FROM reservations WHERE reservation_id = ? AND ended IS NULL"
 
 
 class EndedReservation(Frozen):
@@ -52,7 +54,9 @@ class ReservationStore:
         return found
 
     async def put(self, reservation: Reservation) -> None:
-        """Store a reservation, in place of the waiting one with its id, if there is one.
+        """Store a reservation, in place of the one with its id, if there is one, waiting or ended.
+
+        The CSMS would take the end of an earlier one for that of the new one.
 
         Raises:
             StorageError: nothing is changed.
@@ -60,7 +64,8 @@ class ReservationStore:
         identity = reservation.reservation_id
         insert = "INSERT INTO reservations (reservation_id, payload) VALUES (?, ?)"
         await self._database.write_together(
-            (_DELETE, [(identity,)]), (insert, [(identity, RESERVATIONS.to_text(reservation))])
+            ("DELETE FROM reservations WHERE reservation_id = ?", [(identity,)]),
+            (insert, [(identity, RESERVATIONS.to_text(reservation))]),
         )
 
     async def remove(self, reservation_id: int) -> None:
@@ -77,9 +82,16 @@ class ReservationStore:
         Raises:
             StorageError: it still waits.
         """
-        await self._database.write(
-            "UPDATE reservations SET ended = ?, payload = '{}' WHERE reservation_id = ? AND ended IS NULL",
-            (how.value, reservation_id),
+        await self._database.write_together(
+            (
+                "UPDATE reservations SET ended = ?, payload = '{}' WHERE reservation_id = ? AND ended IS NULL",
+                [(how.value, reservation_id)],
+            ),
+            (
+                "DELETE FROM reservations WHERE ended IS NOT NULL AND number <= (SELECT number FROM reservations"
+                " WHERE ended IS NOT NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                [(_MAX_ENDS,)],
+            ),
         )
 
     async def oldest_ended(self) -> EndedReservation | None:

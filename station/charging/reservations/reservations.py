@@ -107,6 +107,8 @@ class Reservations:
         """ends that are not stored yet"""
         self._published: Sequence[Reservation] = ()
         """the reservations in force when `changed` was last fired"""
+        self._given_id = 0
+        """the id that `unused_id` gave last"""
         self._started_until_s = 0.0
         """until when faults may be those of a start (Clock.monotonic)"""
         self._turn = asyncio.Lock()
@@ -123,10 +125,15 @@ class Reservations:
     async def load(self) -> None:
         """Load the stored reservations at startup, and set which EVSEs are Reserved (B01.FR.13, B11.FR.05).
 
+        Without a CSMS, those of no EVSE in particular end: an earlier CSMS made them, and the owner cannot cancel them.
+
         Raises:
             StorageError: the disk cannot be read.
         """
         self._pending = {one.reservation_id: one for one in await self._store.load()}
+        for one in self.pending:
+            if one.evse_id is None and not self._reports_ends:
+                self._end(one, ReservationEnd.REMOVED)
         if self._pending:
             self._started_until_s = self._clock.monotonic() + _START_S
         self.update_evses()
@@ -137,9 +144,10 @@ class Reservations:
         return tuple(self._pending.values())
 
     def unused_id(self) -> int:
-        """An id that no reservation has, for one that no CSMS makes."""
+        """An id that no reservation has and that was not given before, for one that no CSMS makes."""
         known = (*self._pending.values(), *self._used.values(), *(one for one, _ in self._ends))
-        return max((one.reservation_id for one in known), default=0) + 1
+        self._given_id = max([self._given_id, *(one.reservation_id for one in known)]) + 1
+        return self._given_id
 
     # Requests
 
@@ -245,8 +253,8 @@ class Reservations:
         return any(self.claim(evse_id, id_token, group).admitted for group in groups)
 
     def is_reserved_for(self, evse_id: int, id_token: IdToken, group_id: IdToken | None) -> bool:
-        """Return whether there is a reservation of this very EVSE for the token or its group."""
-        return any(one.evse_id == evse_id and one.matches(id_token, group_id) for one in self._pending.values())
+        """Return whether the token or its group would use a reservation by charging at this EVSE."""
+        return self.claim(evse_id, id_token, group_id).reservation is not None
 
     def use(self, evse_id: int, id_token: IdToken, group_id: IdToken | None) -> int | None:
         """Use the reservation with which this token is admitted to an EVSE; returns its id, None if it has none.
@@ -392,6 +400,7 @@ class Reservations:
                 evse.layout.connector_type,
                 EvseUse.IN_USE if with_starts and evse.id in self.starting else evse_use(evse.state),
                 reserved=evse.state.reserved_until is not None,
+                operative=evse.state.operative,
             )
             for evse in self._evses.values()
         ]

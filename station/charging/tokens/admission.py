@@ -244,9 +244,9 @@ class TokenAdmission:
         return TokenOutcome.AUTHORIZED
 
     def _chosen(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo) -> Evse | None:
-        """The EVSE for an accepted token: with a waiting vehicle, else in use by its group, else free."""
-        if (waiting := self._waiting(id_token, evse_id, info)) is not None:
-            return waiting
+        """The EVSE for an accepted token: one that expects it, else one in use by its group, else a free one."""
+        if (expecting := self._expecting(id_token, evse_id, info)) is not None:
+            return expecting
         for evse in self._within(evse_id):
             if evse.state.authorization is not None and _same_group(evse.state.authorization, info.group_id):
                 return evse
@@ -291,8 +291,8 @@ class TokenAdmission:
     def _in_use_by(self, id_token: IdToken, evse_id: int | None, group: IdToken | None) -> Evse | None:
         """The EVSE that this token of this group stops or unlocks without asking the CSMS (C01.FR.03, C09.FR.07)."""
         evses = self._within(evse_id)
-        if self._waiting(id_token, evse_id) is not None:
-            group = None  # the token is meant for the waiting vehicle, not for stopping one of its group
+        if self._expecting(id_token, evse_id) is not None:
+            group = None  # the token is meant for that EVSE, not for stopping the charge of its group
         rules: tuple[Callable[[Evse], bool], ...] = (
             lambda evse: id_token.same_as(evse.authorized_token),
             lambda evse: evse.authorized_token is None and id_token.same_as(evse.state.lock_held_for),
@@ -306,16 +306,21 @@ class TokenAdmission:
         """The EVSE where a token was presented, or all of them if one reader serves all."""
         return [evse for evse in self._evses.values() if evse_id in {None, evse.id}]
 
-    def _waiting(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo | None = None) -> Evse | None:
-        """The EVSE with a newly connected vehicle without authorization that this token may start; else None."""
+    def _expecting(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo | None = None) -> Evse | None:
+        """The EVSE without authorization that waits for this token; None: there is none.
+
+        It has a newly connected vehicle, or a reservation for this very token (H03.FR.01–H03.FR.03).
+        """
         if not self._permission.granted:
             return None
         evse = self._meant(id_token, evse_id, info)
-        fresh = evse is not None and ev_connected(evse.state) and evse.id not in self._served
-        return evse if evse is not None and fresh and evse.state.authorization is None else None
+        if evse is None or evse.state.authorization is not None:
+            return None
+        newly_connected = ev_connected(evse.state) and evse.id not in self._served
+        return evse if newly_connected or self._reservations.is_reserved_for(evse.id, id_token, None) else None
 
     def _meant(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo | None = None) -> Evse | None:
-        """The EVSE a token is meant for: the given one, else one reserved for it, one with a vehicle, the first free.
+        """The EVSE a token is meant for: the given one, else one with its reservation, with a vehicle, the first free.
 
         C01.FR.21. `info`: its authorization; None: not known yet, so that its group may turn out to have a reservation.
         """
@@ -330,7 +335,7 @@ class TokenAdmission:
         free = [evse for evse in candidates if evse.state.authorization is None and matches_holder(evse, id_token)]
         plugged = sorted((evse for evse in free if ev_connected(evse.state)), key=lambda evse: evse.id in self._served)
         group_id = info.group_id if info is not None else None
-        own = [evse for evse in free if self._reservations.is_reserved_for(evse.id, id_token, group_id)]
+        own = [evse for evse in [*plugged, *free] if self._reservations.is_reserved_for(evse.id, id_token, group_id)]
         return next(iter([*own, *plugged, *free, *candidates]), None)
 
     def _admits(self, evse: Evse, id_token: IdToken, info: IdTokenInfo | None) -> bool:

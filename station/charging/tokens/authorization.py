@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from foundation.events import Event
 from station.core.csms import Csms, NoAnswerError
 from station.core.identifiers import shorten_token
@@ -73,7 +75,7 @@ class Authorizer:
         listed, cached = await self._local_list.find(id_token), self._tokens.find_and_count_use(id_token)
         stored = listed.info if listed is not None else cached
         if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
-            return IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
+            return _by_reservation(stored)
         if not self._csms.online:
             return self._offline(stored)
         if (known := self._without_asking(id_token, listed, cached)) is not None:
@@ -83,7 +85,7 @@ class Authorizer:
         except NoAnswerError as error:
             _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
             if reserved:
-                return IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
+                return _by_reservation(stored)
             self.unanswered.publish(id_token)
             return self._offline(stored)
         await self._tokens.update(id_token, info)
@@ -125,6 +127,13 @@ class Authorizer:
         if stored is None and self._settings.offline_tx_for_unknown_id_enabled:
             return IdTokenInfo(AuthorizationStatus.ACCEPTED)  # C15.FR.08; not cached (C15.FR.01)
         return IdTokenInfo(AuthorizationStatus.UNKNOWN)
+
+
+def _by_reservation(stored: IdTokenInfo | None) -> IdTokenInfo:
+    """The authorization by a reservation: with what is stored of an accepted token, but at the reserved EVSE."""
+    if stored is None or not stored.accepted:
+        return IdTokenInfo(AuthorizationStatus.ACCEPTED)
+    return replace(stored, evse_ids=())
 
 
 def loggable_token(id_token: IdToken) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from station.charging.tokens.authorization import Authorizer, loggable_token
 from station.charging.tokens.authorization_cache import AuthorizationCache
@@ -320,3 +321,11 @@ async def test_a_removed_card_of_the_owner_is_not_authorized_by_its_reservation(
     desk = Desk(online=False)
     authorizer = Authorizer(desk.csms, desk.tokens, desk.listed, NoCards(), desk.settings)
     assert (await authorizer.authorize(fakes.CARD, reserved=True)).status is AuthorizationStatus.UNKNOWN
+
+
+async def test_what_is_stored_of_the_holder_of_a_reservation_counts_offline_too() -> None:
+    """Group, languages and priority; at the EVSE that the CSMS has reserved, whatever EVSEs are stored."""
+    desk = Desk(online=False)
+    known = replace(ACCEPTED, evse_ids=(2,), charging_priority=5, languages=("de",))
+    await desk.tokens.update(fakes.CARD, known)
+    assert await desk.authorizer.authorize(fakes.CARD, reserved=True) == replace(known, evse_ids=())

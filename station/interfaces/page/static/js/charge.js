@@ -91,6 +91,7 @@ function stateOf(evse, charge) {
   const reason = evse.light?.reason ?? evse.connector_status.toLowerCase();
   const awaits = charge?.awaits_vehicle ?? null;
   if (awaits !== null && WAITING.has(reason)) return awaits.left_s === null ? "car-unplugged" : "plug-in";
+  if (reason === "offline" && evse.connector_status === "Reserved") return "reserved"; // known cards may not charge there either
   if (reason === "charge-rests" && charge?.stopped) return "stopped";
   if (reason === "charging" && charge !== undefined && !charge.authorized) return "stopping";
   return reason;

@@ -54,7 +54,7 @@ function item(one, byOwner) {
   const until = t("reservations.until", { moment: day(one.expires_at) });
   const shown = make("div", {}, make("strong", {}, name), make("p", { class: "muted small" }, several || one.evse === null ? `${place}, ${until}` : until));
   if (!byOwner || one.evse === null) return make("li", {}, shown);
-  const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("reservations.cancel")}: ${name}` }, t("reservations.cancel"));
+  const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("reservations.cancel")}: ${name}` }, t("reservations.cancel-short"));
   acting(gone, async () => {
     await remove(`/api/evses/${one.evse}/reservation`);
     await load();
