@@ -10,7 +10,14 @@ from foundation.events import merged
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.blocks import d_local_list as local_list
-from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
+from ocpp_handlers.variables.device_model import (
+    Component,
+    DataType,
+    DeviceModel,
+    Mutability,
+    Variable,
+    read_only_variable,
+)
 from ocpp_handlers.variables.display_variables import display_variables
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.variables.setting_variables import setting_variables
@@ -152,6 +159,11 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         maximum=MAX_PROFILES + MAX_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
         changes=facts.profiles_changed,
     )
-    yield read_only_variable(
-        Component("ClockCtrlr"), "DateTime", DataType.DATE_TIME, lambda: timestamps.encode(facts.clock.now())
+    yield Variable(
+        Component("ClockCtrlr"),
+        "DateTime",
+        DataType.DATE_TIME,
+        Mutability.READ_ONLY,
+        lambda: timestamps.encode(facts.clock.now()),
+        monitorable=False,
     )

@@ -37,7 +37,13 @@ def authorization_variables(tokens: AuthorizationCache) -> Iterator[Variable]:
         _AUTH, "SupportedIdTokenTypes", DataType.MEMBER_LIST, lambda: types, values=ID_TOKEN_TYPES, constant=True
     )
     yield read_only_variable(
-        _CACHE, "Storage", DataType.INTEGER, lambda: str(tokens.size_bytes), unit="B", maximum=tokens.most_bytes
+        _CACHE,
+        "Storage",
+        DataType.INTEGER,
+        lambda: str(tokens.size_bytes),
+        unit="B",
+        maximum=tokens.most_bytes,
+        changes=tokens.size_changed,
     )
 
 

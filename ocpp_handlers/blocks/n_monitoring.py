@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 _REPORTED_AT_ONCE: Final = 100
 """monitors in one NotifyMonitoringReportRequest, or all of one variable if these are more"""
+_COMPARED_AT_ONCE: Final = 50
+"""monitors compared with a request before other tasks may run"""
 MAX_AT_ONCE: Final = 4
 """pending reports; a further request is Rejected"""
 _BURST_S: Final = 0.2
@@ -45,7 +47,11 @@ _BURST_S: Final = 0.2
 _MAX_EVENTS: Final = 50
 _MAX_BYTES: Final = 32_768
 """of one NotifyEventRequest, about"""
+_SHORTEST_RETRY_S: Final = 5.0
+"""so that a CSMS that does not answer events still answers other messages, also if MessageAttemptInterval is 0"""
 _LONGEST_RETRY_S: Final = 600.0
+_NOT_OF_ONE_EVENT: Final = frozenset({"NotImplemented", "NotSupported"})
+"""error codes of a refusal that does not depend on the events: the CSMS does not know the message"""
 _TYPES: Final = {
     "ThresholdMonitoring": THRESHOLDS,
     "DeltaMonitoring": frozenset({MonitorType.DELTA}),
@@ -175,18 +181,27 @@ class MonitoringBlock:
         check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)
         if not self._monitoring.rules.enabled:
             return HandlerResult({"status": "Rejected", "statusInfo": _NOT_ENABLED})
-        if self._under_way.is_full:
-            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
-        types = frozenset[MonitorType]().union(*(_TYPES[one] for one in criteria))
-        chosen = [
-            monitor
-            for monitor in self._monitoring.monitors()
-            if (not criteria or monitor.type in types)
-            and (not wanted or any(matches_item(item, monitor.address) for item in wanted))
-        ]
+        chosen = await self._chosen(wanted, criteria)
         if not chosen:
             return HandlerResult({"status": "EmptyResultSet"})
+        if self._under_way.is_full:
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         return self._under_way.response_with_report({"status": "Accepted"}, self._follow_up(request_id, chosen))
+
+    async def _chosen(
+        self, wanted: Sequence[m.ComponentVariableType], criteria: Sequence[m.MonitoringCriterionEnumType]
+    ) -> list[Monitor]:
+        """The monitors that a request includes; lets other tasks run meanwhile."""
+        types = frozenset[MonitorType]().union(*(_TYPES[one] for one in criteria))
+        chosen: list[Monitor] = []
+        for count, monitor in enumerate(self._monitoring.monitors(), 1):
+            if (not criteria or monitor.type in types) and (
+                not wanted or any(matches_item(item, monitor.address) for item in wanted)
+            ):
+                chosen.append(monitor)
+            if count % _COMPARED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return chosen
 
     def _follow_up(self, request_id: int, monitors: Sequence[Monitor]) -> FollowUp:
         async def send() -> None:
@@ -224,7 +239,7 @@ class MonitoringEventDelivery:
         self._clock = clock
 
     async def run(self) -> None:
-        """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered or given up.
+        """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered.
 
         Raises:
             LinkLostError: the session has ended.
@@ -236,25 +251,33 @@ class MonitoringEventDelivery:
                 await self._clock.sleep(_BURST_S)
             if events := self._queue.oldest(_MAX_EVENTS, _MAX_BYTES):
                 await self._deliver(events)
-                self._queue.settle(events)
 
-    async def _deliver(self, events: Sequence[WaitingEvent]) -> None:
-        """Send events until the CSMS answers, at most MessageAttempts times; a refusal is an answer."""
-        for attempt in itertools.count(1):
+    async def _deliver(self, events: list[WaitingEvent]) -> None:
+        """Send events; if the CSMS refuses several because of one of them, each for itself."""
+        refusal = await self._send(events)
+        if refusal is not None and refusal.code not in _NOT_OF_ONE_EVENT and len(events) > 1:
+            for one in events:
+                await self._deliver([one])
+        else:
+            self._queue.settle(events)
+
+    async def _send(self, events: Sequence[WaitingEvent]) -> CallRefusedError | None:
+        """Send events until the CSMS answers, at intervals that grow (N07.FR.04); returns its refusal, or None."""
+        attempts = 0
+        while True:
             try:
                 await self._link.call(actions.NOTIFY_EVENT, self._notification(events))
-                return
+                return None
             except LinkLostError:
                 raise
             except CallRefusedError as error:
                 _log.warning("the CSMS refused %d events of monitors: %s", len(events), error)
-                return
+                return error
             except NoAnswerError as error:
-                _log.warning("%d events of monitors were not answered: %s", len(events), error)
-            if attempt >= self._settings.message_attempts:
-                _log.error("%d events of monitors are not sent again after %d attempts", len(events), attempt)
-                return
-            await self._clock.sleep(min(self._settings.message_attempt_interval_s * attempt, _LONGEST_RETRY_S))
+                _log.warning("%d events of monitors were not answered and will be sent again: %s", len(events), error)
+            attempts += 1
+            interval_s = max(_SHORTEST_RETRY_S, self._settings.message_attempt_interval_s)
+            await self._clock.sleep(min(interval_s * attempts, _LONGEST_RETRY_S))
 
     def _notification(self, events: Sequence[WaitingEvent]) -> m.NotifyEventRequest:
         """One message with these events, complete in itself (N07.FR.07, N08.FR.04)."""

@@ -109,6 +109,8 @@ class Variable(Frozen):
     """the value is a limit enforced by the program: neither the installation file nor a simulation can change it"""
     reboot_required: bool = False
     """a written value takes effect at the next boot"""
+    monitorable: bool = True
+    """False: the value changes all the time, like a clock, so that there is no change to observe"""
     changes: Event[None] | None = None
     """published by the owner of the value whenever it may have changed; None: the owner publishes nothing"""
 
@@ -128,7 +130,7 @@ class Variable(Frozen):
     @property
     def supports_monitoring(self) -> bool:
         """Whether monitors may be set on the variable: on the Actual attribute of one whose value can change."""
-        return self.attribute is AttributeType.ACTUAL and not self.constant
+        return self.attribute is AttributeType.ACTUAL and not self.constant and self.monitorable
 
     @property
     def writable(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from foundation.events import Event
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from station.display.message_store import MAX_MESSAGES
 
@@ -38,8 +39,14 @@ def display_variables(messages: DisplayMessages, screens: DisplayScreens) -> Ite
 
 def _shown(place: Component, display: DisplayAddress, screens: DisplayScreens) -> Iterator[Variable]:
     """Yield what a display shows and why, whether it works, and the size of its character display."""
+    shown: Event[None] = Event()
+    screens.changed.subscribe(lambda address: shown.publish(None) if address == display else None)
     yield read_only_variable(
-        place, "Problem", DataType.BOOLEAN, lambda: "true" if screens.has_problem(display) else "false"
+        place,
+        "Problem",
+        DataType.BOOLEAN,
+        lambda: "true" if screens.has_problem(display) else "false",
+        changes=screens.problem_changed,
     )
     yield read_only_variable(
         place,
@@ -47,9 +54,14 @@ def _shown(place: Component, display: DisplayAddress, screens: DisplayScreens) -
         DataType.STRING,
         lambda: "\n".join(line.text for line in screens.current(display).lines)[:_LONGEST_TEXT],
         "Visible",
+        changes=shown,
     )
     yield read_only_variable(
-        place, "State", DataType.STRING, lambda: next((line.reason for line in screens.current(display).lines), "")
+        place,
+        "State",
+        DataType.STRING,
+        lambda: next((line.reason.value for line in screens.current(display).lines), ""),
+        changes=shown,
     )
     if (size := screens.text_size(display)) is not None:
         for instance, number in (("HeightInChars", size.rows), ("WidthInChars", size.columns)):

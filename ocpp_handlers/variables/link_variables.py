@@ -33,7 +33,9 @@ def link_variables(access: CsmsAccess, password: PasswordVariable, settings: Sec
     settings of the link are in `setting_variables`.
     """
     yield from _network_variables(access.network)
-    yield read_only_variable(_SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY)
+    yield read_only_variable(
+        _SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY, constant=True
+    )
     yield password.variable()
     # The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
     downgrade = SecuritySettings.allow_security_profile_downgrade

@@ -45,13 +45,14 @@ class MonitoredModel:
             return VariableMissing.COMPONENT
         if isinstance(variable, VariableNotFound):
             return VariableMissing.VARIABLE
-        numeric = variable.data_type in _NUMERIC
+        write_only = variable.mutability is Mutability.WRITE_ONLY
+        numeric = variable.data_type in _NUMERIC and not write_only  # each write counts, whatever was written
         return MonitorableVariable(
             variable.supports_monitoring,
             numeric,
             variable.minimum if numeric else None,
             variable.maximum if numeric else None,
-            write_only=variable.mutability is Mutability.WRITE_ONLY,
+            write_only=write_only,
             sampled=variable.is_sampled,
         )
 

@@ -108,6 +108,8 @@ class DisplayScreens:
         """`displays`: the displays of the station as the page shows them, the main one first."""
         self.changed = Event["DisplayAddress"]()
         """the page of a display shows another screen"""
+        self.problem_changed = Event[None]()
+        """a driver fails, or works again"""
         self.displays = displays
         self._clock = clock
         self._makers = [ScreenMaker(one, _evses_of(one, evses), sources, clock) for one in displays]
@@ -189,8 +191,10 @@ class DisplayScreens:
                     wait_s = _RETRY_S
                 elif failing:
                     _log.info("%s: works again", output)
-                failing = error is not None
-                (self._failing.add if failing else self._failing.discard)(output)
+                if failing is not (error is not None):
+                    failing = error is not None
+                    (self._failing.add if failing else self._failing.discard)(output)
+                    self.problem_changed.publish(None)
             await self._wait(seen, wait_s)
 
     async def _wait(self, seen: int, wait_s: float | None) -> None:

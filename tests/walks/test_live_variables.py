@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ocpp_handlers.variables.device_model import Variable
+from ocpp_handlers.variables.device_model import DataType, Mutability, Variable
 from station.core.model import Fault
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
@@ -242,3 +242,88 @@ async def test_what_is_installed_is_counted_as_it_changes(tmp_path: Path) -> Non
         assert (await walk.csms.call("ClearChargingProfile", {"chargingProfileId": 1}))["status"] == "Accepted"
         assert watched.missed() == set()
         assert "SmartChargingCtrlr.Entries[ChargingProfiles]" in watched.changed
+
+
+async def test_each_variable_that_supports_monitoring_has_an_owner_that_publishes_its_changes(tmp_path: Path) -> None:
+    """B08.FR.07: supportsMonitoring is true only where it is so; two rarely change, and are sampled."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        names = {_name(one) for one in walk.model if one.supports_monitoring and one.is_sampled}
+        assert names == {"EVSE.AllowReset", "FiscalMetering.PublicKey"}
+        assert "ClockCtrlr.DateTime" not in {_name(one) for one in walk.model if one.supports_monitoring}
+
+
+async def test_each_order_of_the_csms_publishes_what_it_changes(tmp_path: Path) -> None:
+    token = {"idToken": "04E2A1", "type": "ISO14443"}
+    listed = {"idToken": token, "idTokenInfo": {"status": "Accepted"}}
+    reservation = {"id": 1, "expiryDateTime": "2099-01-01T00:00:00Z", "idToken": token}
+    shown = {"id": 1, "priority": "AlwaysFront", "message": {"format": "UTF8", "content": "Hello"}}
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.advance(2.0)
+        watched = Watched(walk.model)
+        for action, payload, expected in (
+            ("ReserveNow", {**reservation, "evseId": 1}, "Connector.AvailabilityState"),
+            ("CancelReservation", {"reservationId": 1}, "EVSE.AvailabilityState"),
+            ("ReserveNow", reservation, "ChargingStation.AvailabilityState"),
+            ("CancelReservation", {"reservationId": 1}, "ChargingStation.AvailabilityState"),
+            ("ChangeAvailability", {"operationalStatus": "Inoperative"}, "ChargingStation.AvailabilityState"),
+            ("ChangeAvailability", {"operationalStatus": "Operative"}, "EVSE.AvailabilityState"),
+            (
+                "SendLocalList",
+                {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": [listed]},
+                "LocalAuthListCtrlr.Entries",
+            ),
+            ("SendLocalList", {"versionNumber": 2, "updateType": "Full"}, "LocalAuthListCtrlr.Storage"),
+            ("SetDisplayMessage", {"message": shown}, "Display.State"),
+            ("ClearDisplayMessage", {"id": 1}, "Display.DataText[Visible]"),
+            ("SetMonitoringBase", {"monitoringBase": "All"}, "MonitoringCtrlr.ActiveMonitoringBase"),
+            ("SetMonitoringLevel", {"severity": 8}, "MonitoringCtrlr.ActiveMonitoringLevel"),
+        ):
+            assert (await walk.csms.call(action, payload))["status"] == "Accepted", action
+            await walk.advance(2.0)
+            assert watched.missed() == set(), action
+            assert expected in watched.changed, action
+            watched.changed.clear()
+        await walk.plug()
+        await walk.present()
+        await walk.advance(2.0)
+        assert watched.missed() == set()
+        assert {"AuthCacheCtrlr.Storage", "Display.DataText[Visible]"} <= watched.changed
+        watched.changed.clear()
+        assert (await walk.csms.call("ClearCache", {}))["status"] == "Accepted"
+        assert "AuthCacheCtrlr.Storage" in watched.changed
+        assert watched.missed() == set()
+
+
+async def test_each_setting_that_is_written_publishes_its_change(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        watched, count = Watched(walk.model), 0
+        for variable in list(walk.model):
+            if variable.mutability is not Mutability.READ_WRITE or (value := _other_value(variable)) is None:
+                continue
+            named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
+            data = {"component": {"name": variable.component.name}, "variable": named, "attributeValue": value}
+            answer = await walk.csms.call("SetVariables", {"setVariableData": [data]})
+            if answer["setVariableResult"][0]["attributeStatus"] == "Accepted":
+                count += 1
+                assert _name(variable) in watched.changed, "published before the answer"
+            assert watched.missed() == set(), _name(variable)
+        assert count > 50
+
+
+def _other_value(variable: Variable) -> str | None:
+    """A value that the variable does not have; None: not known."""
+    value = variable.read()
+    match variable.data_type:
+        case DataType.BOOLEAN:
+            return "false" if value == "true" else "true"
+        case DataType.INTEGER | DataType.DECIMAL:
+            return str(int(value or 0) + 1)
+        case DataType.OPTION_LIST | DataType.MEMBER_LIST | DataType.SEQUENCE_LIST:
+            return next((one for one in variable.values if one != value), None)
+        case DataType.STRING:
+            return "abc"
+        case DataType.DATE_TIME:
+            return None

@@ -163,18 +163,27 @@ async def test_dropped_events_are_reported_once_there_is_room(tmp_path: Path, mo
         assert (dropped["actualValue"], dropped["eventNotificationType"]) == ("6", "HardWiredMonitor")
 
 
-async def test_events_that_are_not_answered_are_sent_again_and_then_given_up(tmp_path: Path) -> None:
+async def test_events_that_are_not_answered_are_sent_until_they_are(tmp_path: Path) -> None:
+    """N07.FR.04: also beyond MessageAttempts, and over a reboot of the CSMS; the other messages are not held up."""
     csms = Csms()
     csms.answers["NotifyEvent"] = lambda _: NEVER
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
+        await walk.set_variable("OCPPCommCtrlr", "MessageAttempts", "2", "TransactionEvent")
+        await walk.set_variable("OCPPCommCtrlr", "MessageAttemptInterval", "0", "TransactionEvent")
         await set_monitors(csms, monitor(EVSE, "AvailabilityState", "Delta", 1))
         await walk.plug()
-        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 2, within_s=300.0, step_s=5.0)
+        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 4, within_s=900.0, step_s=5.0)
+        assert walk.events()[0]["eventType"] == "Started"
+        walk.stack.cut_network()
+        await walk.until(lambda: not walk.stack.connected)
+        walk.stack.restore_network()
+        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 5, within_s=900.0, step_s=5.0)
         del csms.answers["NotifyEvent"]
-        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 3, within_s=300.0, step_s=5.0)
-        await walk.advance(600)
-        assert [event["eventId"] for event in events(csms)] == [events(csms)[0]["eventId"]] * 3
+        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 6, within_s=900.0, step_s=5.0)
+        await walk.advance(900)
+        assert [event["eventId"] for event in events(csms)] == [events(csms)[0]["eventId"]] * 6
+        assert len(walk.parts.monitoring.queue) == 0
 
 
 async def test_the_power_of_a_charge_is_monitored_within_its_transaction(tmp_path: Path) -> None:

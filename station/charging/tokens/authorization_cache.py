@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from foundation.events import Event
 from foundation.frozen import Frozen
 from station.core.model import CSMS_TOKEN_TYPES, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
 from station.storage.database import Database, StorageError
@@ -100,6 +101,8 @@ class AuthorizationCache:
         self._settings = settings
         self._clock = clock
         self._entries: dict[Key, CacheEntry] = {}
+        self.size_changed: Event[None] = Event()
+        """`size_bytes` may have changed"""
 
     @property
     def size_bytes(self) -> int:
@@ -173,6 +176,7 @@ class AuthorizationCache:
         if (known := self._entries.get(key)) is not None:
             entry = replace(entry, stored_at=known.stored_at, used_at=known.used_at, uses=known.uses)
         self._entries[key] = entry
+        self.size_changed.publish(None)
         await self._drop(self._too_many(key))
         try:
             await self._save(key, entry, text)
@@ -195,6 +199,7 @@ class AuthorizationCache:
             StorageError: the entries are deleted in memory only, and return at the next start.
         """
         self._entries.clear()
+        self.size_changed.publish(None)
         if self._database is not None:
             await self._database.write("DELETE FROM authorization_cache")
 
@@ -226,6 +231,8 @@ class AuthorizationCache:
     async def _drop(self, keys: list[Key]) -> None:
         for key in keys:
             self._entries.pop(key, None)
+        if keys:
+            self.size_changed.publish(None)
         if self._database is None or not keys:
             return
         try:

@@ -8,6 +8,8 @@ from foundation.frozen import Frozen
 from station.maintenance.monitoring.monitor import EventTrigger, Monitor, MonitorState, MonitorType
 
 _TRUE = "true"
+_MAX_EXPONENT = 400
+"""of a number: beyond those of any float, and small enough that the difference of two numbers can be computed"""
 
 
 class Occurrence(Frozen):
@@ -76,12 +78,12 @@ def is_exceeded(monitor: Monitor, number: Decimal) -> bool:
 
 
 def parse_number(text: str) -> Decimal | None:
-    """Parse the text of a numeric value; None if it is empty or no finite number."""
+    """Parse the text of a numeric value; None if it is empty, no finite number, or of an exorbitant size."""
     try:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) <= _MAX_EXPONENT else None
 
 
 def _after(state: MonitorState, *, exceeded: bool, trigger: EventTrigger = EventTrigger.ALERTING) -> Evaluation:

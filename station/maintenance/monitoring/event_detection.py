@@ -66,6 +66,8 @@ class _ObservedChange(Frozen):
     key: AddressKey
     value: str
     at: datetime
+    noticed_s: float
+    """Clock.monotonic, since the clock may be set between two changes"""
 
 
 class EventDetection:
@@ -178,7 +180,7 @@ class EventDetection:
 
     def _note_change(self, change: ObservedValue) -> None:
         if self._settled and self._registry.is_monitored(change.key):
-            self._changes.append(_ObservedChange(change.key, change.value, self._clock.now()))
+            self._changes.append(_ObservedChange(change.key, change.value, self._clock.now(), self._clock.monotonic()))
             self._wake.notify()
 
     def _note_transaction(self, evse_id: int) -> None:
@@ -201,7 +203,7 @@ class EventDetection:
         changes = list(self._changes)
         self._changes.clear()
         # What a fault brings about comes after the notification of the fault, whose event is its cause.
-        changes.sort(key=lambda change: (round(change.at.timestamp(), 2), change.key[0][0] in _WHOLES))
+        changes.sort(key=lambda change: (round(change.noticed_s, 2), change.key[0][0] in _WHOLES))
         for count, change in enumerate(changes, 1):
             for active in list(self._registry.of_variable(change.key)):
                 self._evaluate(active, change.value, change.at)
@@ -308,11 +310,11 @@ class EventDetection:
     # Periodic monitors
 
     def _schedule(self, active: ActiveMonitor) -> None:
-        monitor, now_s = active.monitor, self._clock.monotonic()
+        monitor, now = active.monitor, self._clock.now()
+        now_s = self._clock.monotonic()  # after `now`, so that it is never due just before the aligned time, and again
         if monitor.type is MonitorType.PERIODIC:
             active.due_s = now_s + monitor.value
         elif monitor.type is MonitorType.PERIODIC_CLOCK_ALIGNED:
-            now = self._clock.now()
             active.due_s = now_s + (next_aligned(now, round(monitor.value)) - now).total_seconds()
         if active.due_s is not None:
             self._push(active.due_s, monitor.id)
@@ -349,7 +351,8 @@ class EventDetection:
         if active.monitor.type is MonitorType.PERIODIC_CLOCK_ALIGNED:
             self._schedule(active)
             return
-        active.due_s = max(due_s + active.monitor.value, now_s)  # in step; what a pause has missed is left out
+        missed = (now_s - due_s) // active.monitor.value  # during a pause: left out
+        active.due_s = due_s + (missed + 1) * active.monitor.value
         self._push(active.due_s, active.monitor.id)
 
     def _push(self, due_s: float, monitor_id: int) -> None:

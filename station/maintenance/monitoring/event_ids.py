@@ -14,6 +14,8 @@ _log = logging.getLogger(__name__)
 
 _BLOCK: Final = 10_000
 """ids reserved at once, so that not each event needs a write"""
+_RETRIED_AFTER: Final = 100
+"""events after which a failed reservation is tried again"""
 _LARGEST: Final = 2**31 - 1
 """of an integer in OCPP; then numbering begins anew"""
 
@@ -25,6 +27,7 @@ class EventIds:
         self._store = store
         self._last = 0
         self._reserved = 0
+        self._retry_from = 0
 
     def load(self, reserved: int) -> None:
         """Continue after the ids that the last run may have used."""
@@ -37,11 +40,13 @@ class EventIds:
 
     async def reserve(self) -> None:
         """Reserve more numbers on disk if fewer than half a block are left; a failure is logged."""
-        if self._reserved - self._last >= _BLOCK // 2:
+        if self._reserved - self._last >= _BLOCK // 2 or self._last < self._retry_from:
             return
         reserved = self._last + _BLOCK
         try:
             await self._store.reserve_event_ids(reserved)
         except StorageError as error:
             _log.error("numbers of events could not be reserved: %s", error)
-        self._reserved = reserved  # a failure is not retried at once
+            self._retry_from = self._last + _RETRIED_AFTER
+        else:
+            self._reserved = reserved

@@ -121,7 +121,7 @@ class EventQueue:
         return chosen
 
     def settle(self, events: list[WaitingEvent]) -> None:
-        """Remove events that the CSMS has answered, or that it does not accept."""
+        """Remove events that the CSMS has answered."""
         for waiting in events:
             if self._waiting.get(waiting.number) is not waiting:
                 continue  # dropped meanwhile

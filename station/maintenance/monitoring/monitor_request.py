@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SHORTEST_PERIOD_S = 1.0
 LONGEST_PERIOD_S = 365 * 86_400.0
+LONGEST_ALIGNED_S = 86_400.0
+"""aligned intervals begin anew every midnight"""
 
 
 class MonitorRequest(Frozen):
@@ -65,8 +67,9 @@ def unsuitable(request: MonitorRequest, variable: MonitorableVariable) -> SetMon
         return rejected("ValueOutOfRange", "value must be a finite number")
     if request.type is MonitorType.DELTA and request.value < 0:
         return rejected("ValuePositiveOnly", "value of a Delta monitor must not be negative")
-    if request.type in PERIODIC and not SHORTEST_PERIOD_S <= request.value <= LONGEST_PERIOD_S:
-        return rejected("ValueOutOfRange", f"value must be between {SHORTEST_PERIOD_S:g} and {LONGEST_PERIOD_S:g} s")
+    longest_s = LONGEST_ALIGNED_S if request.type is MonitorType.PERIODIC_CLOCK_ALIGNED else LONGEST_PERIOD_S
+    if request.type in PERIODIC and not SHORTEST_PERIOD_S <= request.value <= longest_s:
+        return rejected("ValueOutOfRange", f"value must be between {SHORTEST_PERIOD_S:.0f} and {longest_s:.0f} s")
     if request.type is MonitorType.PERIODIC_CLOCK_ALIGNED and not float(request.value).is_integer():
         return rejected("ValueOutOfRange", "value of a PeriodicClockAligned monitor must be a whole number of seconds")
     if request.type in THRESHOLDS and not _within_limits(request.value, variable):

@@ -63,6 +63,12 @@ class _Accepted(Frozen):
     active: ActiveMonitor
     start: Evaluation
 
+    @property
+    def known_state(self) -> MonitorState:
+        """The state that the CSMS knows, which is stored: an event that a power cut loses is then triggered again."""
+        state = self.start.state
+        return state if self.start.occurrence is None else MonitorState(exceeded=not state.exceeded)
+
 
 class VariableMonitoring:
     """The monitors of the station: those of the program, and those that the CSMS has set.
@@ -158,7 +164,7 @@ class VariableMonitoring:
                 results.append(result)
             if accepted:
                 overruled = self._inactive | (accepted.keys() & self._built_in.preconfigured.keys())
-                stored = {one.active.monitor: one.start.state for one in accepted.values()}
+                stored = {one.active.monitor: one.known_state for one in accepted.values()}
                 await self._store.save_monitors(stored, inactive=overruled if overruled != self._inactive else None)
                 self._inactive = overruled
             for one in accepted.values():

@@ -229,13 +229,13 @@ async def test_the_level_is_between_0_and_9(wired: Wired) -> None:
 
 
 async def test_events_go_out_together_and_once(wired: Wired) -> None:
-    """N07.FR.06, N07.FR.07, N08.FR.04, N08.FR.05: refused ones are not sent again, unanswered ones are."""
+    """N07.FR.06, N07.FR.07, N08.FR.04, N08.FR.05: ones that the CSMS does not know are not sent again."""
     await wired.ask(
         "SetVariableMonitoring", {"setMonitoringData": [item("Level", "UpperThreshold", 60), item("State")]}
     )
     await wired.ask("ClearVariableMonitoring", {"id": [100]})
     await wired.station.have(Level="70", State="Busy")
-    wired.link.errors += [CallTimeoutError("no answer"), CallRefusedError("InternalError", "")]
+    wired.link.errors += [CallTimeoutError("no answer"), CallRefusedError("NotImplemented", "")]
     clock = wired.world.clock
     sending = asyncio.ensure_future(wired.delivery.run())
     await clock.settle()
@@ -251,3 +251,45 @@ async def test_events_go_out_together_and_once(wired: Wired) -> None:
     assert (state["trigger"], state["actualValue"], "cleared" in state) == ("Delta", "Busy", False)
     assert {one["eventNotificationType"] for one in (level, state)} == {"CustomMonitor"}
     assert len(wired.station.queue) == 0
+
+
+async def test_an_event_that_the_csms_refuses_does_not_take_the_others_with_it(wired: Wired) -> None:
+    """N07.FR.04: refused together, they are sent one by one."""
+    wanted = [item("Level", "UpperThreshold", 60), item("State"), item("Level")]
+    await wired.ask("SetVariableMonitoring", {"setMonitoringData": wanted})
+    await wired.ask("ClearVariableMonitoring", {"id": [100]})
+    await wired.station.have(Level="70", State="Busy")
+    wired.link.errors += [CallRefusedError("FormatViolation", ""), CallRefusedError("FormatViolation", "")]
+    sending = asyncio.ensure_future(wired.delivery.run())
+    await wired.world.clock.advance(3_600.0)
+    await wired.world.clock.settle()
+    sending.cancel()
+    sent = [payload["eventData"] for action, payload in wired.link.sent if action == "NotifyEvent"]
+    assert [len(events) for events in sent] == [3, 1, 1, 1]
+    assert [event for events in sent[1:] for event in events] == sent[0]
+    assert len(wired.station.queue) == 0
+
+
+async def test_other_tasks_run_while_many_monitors_are_compared_with_many_items(wired: Wired) -> None:
+    wanted = [item("Level", "Periodic", 60 + number, number % 10) for number in range(10)]
+    wanted += [item("State", "Periodic", 60, number) for number in range(10)]
+    wanted += [
+        item(name, kind, 60, number) for name in ("Level", "State") for kind in ("Delta",) for number in range(10)
+    ]
+    wanted += [item("Level", kind, 60, number) for kind in ("UpperThreshold", "LowerThreshold") for number in range(10)]
+    for start in (0, 30):
+        await wired.ask("SetVariableMonitoring", {"setMonitoringData": wanted[start : start + 30]})
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(others())
+    await asyncio.sleep(0)
+    before = turns
+    assert await wired.report(componentVariable=[{"component": {"name": "Absent"}}] * 50) == ("EmptyResultSet", [])
+    task.cancel()
+    assert turns > before

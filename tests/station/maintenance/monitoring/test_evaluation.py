@@ -67,7 +67,7 @@ def test_every_change_of_a_text_triggers_whatever_the_difference_is(difference: 
 
 
 @pytest.mark.parametrize("kind", [UPPER, LOWER, DELTA])
-@pytest.mark.parametrize("unknown", ["", "NaN", "sNaN", "Infinity", "x"])
+@pytest.mark.parametrize("unknown", ["", "NaN", "sNaN", "Infinity", "x", "9e999999", "-9e999999", "1e-999999"])
 def test_an_unknown_number_changes_nothing(kind: MonitorType, unknown: str) -> None:
     for state in (MonitorState(exceeded=True), MonitorState(reference="1")):
         outcome = evaluate(monitor(kind, 5), state, unknown, numeric=True)

@@ -435,3 +435,41 @@ async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trac
         for _ in range(1_000):
             await station.set(LEVEL, PERIODIC, 86_400.0, id=first.id)
         assert len(vars(station.detection)["_due"]) < 300
+
+
+async def test_the_event_of_a_replacement_that_a_power_cut_has_lost_is_triggered_again(world: World) -> None:
+    """N07.FR.11: the replacement is on disk before its event, which nobody has received yet."""
+    async with running(world) as station:
+        first = await station.set(LEVEL, UPPER, 60.0)
+        await station.set(LEVEL, UPPER, 40.0, id=first.id or 0)
+        assert summary(station.waiting()) == [("Level", "50", False)]
+    async with running(world) as station:
+        assert summary(station.delivered()) == [("Level", "50", False)]
+        await station.saved()
+        await station.set(LEVEL, UPPER, 60.0, id=first.id or 0)
+        assert summary(station.waiting()) == [("Level", "50", True)]
+    async with running(world) as station:
+        assert summary(station.waiting()) == [("Level", "50", True)]
+
+
+async def test_changes_keep_their_order_though_the_clock_is_set_back_between_them(world: World) -> None:
+    async with running(world) as station:
+        await station.set(LEVEL, UPPER, 60.0)
+        for level, correction in (("70", -timedelta(minutes=5)), ("50", timedelta())):  # before they are evaluated
+            world.values["Level"] = level
+            station.moved.publish(None)
+            world.clock.adjust(correction)
+        await world.clock.settle()
+        assert summary(station.delivered()) == [("Level", "70", False), ("Level", "50", True)]
+
+
+async def test_a_periodic_monitor_reports_once_after_a_pause_and_stays_in_step(world: World) -> None:
+    async with running(world) as station:
+        await station.set(LEVEL, PERIODIC, 10.0)
+        vars(world.clock)["_elapsed_s"] += 35.0  # nothing ran meanwhile
+        await station.wait(0.0)
+        assert len(station.delivered()) == 1
+        await station.wait(4.5)
+        assert station.delivered() == []
+        await station.wait(0.5)
+        assert len(station.delivered()) == 1

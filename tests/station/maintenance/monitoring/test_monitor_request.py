@@ -45,6 +45,8 @@ UNSUPPORTED, REJECTED = SetMonitorStatus.UNSUPPORTED_MONITOR_TYPE, SetMonitorSta
         (NUMBER, PERIODIC, 1e9, 5, REJECTED, "ValueOutOfRange"),
         (NUMBER, ALIGNED, 900, 5, None, None),
         (NUMBER, ALIGNED, 1.5, 5, REJECTED, "ValueOutOfRange"),
+        (NUMBER, ALIGNED, 86_400, 5, None, None),
+        (NUMBER, ALIGNED, 172_800, 5, REJECTED, "ValueOutOfRange"),  # would report every day
         (NUMBER, DELTA, math.inf, 5, REJECTED, "ValueOutOfRange"),
         (NUMBER, UPPER, math.nan, 5, REJECTED, "ValueOutOfRange"),
         (NUMBER, UPPER, 50, 10, REJECTED, "ValueOutOfRange"),
