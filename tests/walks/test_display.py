@@ -11,6 +11,8 @@ import pytest
 
 from ocpp_handlers.variables.device_model import Component, Variable
 from station.core.model import Fault
+from station.core.screen import Screen
+from station.devices.character_lcd import CharacterLcd
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress
 from station.display.display_screens import DisplayScreens
 from tests.csms import Csms
@@ -160,13 +162,22 @@ async def test_a_character_display_that_was_replaced_shows_the_screen_again_alth
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bus, device = wire_bus(monkeypatch, tmp_path)
-    bus.devices[0x27] = Hd44780()
+    old = bus.devices[0x27] = Hd44780()
+    written: list[Screen] = []
+    show = CharacterLcd.show
+
+    async def show_and_note(output: CharacterLcd, screen: Screen) -> None:
+        await show(output, screen)
+        written.append(screen)
+
+    monkeypatch.setattr(CharacterLcd, "show", show_and_note)
     async with walking(tmp_path, reader=READER, display={"output": [{"type": "lcd", "device": str(device)}]}) as walk:
         await walk.accepted()
         problem = walk.model.find(Component("Display"), "Problem")
         assert isinstance(problem, Variable)
-        await walk.until(lambda: problem.read() == "false")
-        await walk.until(lambda: bus.devices[0x27].text()[0] == "Ready to charge")
+        await walk.until(lambda: written and len(written[-1].lines) == 2)  # online
+        assert old.text() == ["Ready to charge", "Present your card.", "", ""]
+        assert problem.read() == "false"
         del bus.devices[0x27]
         await walk.until(lambda: problem.read() == "true", within_s=120)
         chip = bus.devices[0x27] = Hd44780()
