@@ -21,6 +21,7 @@ class SimulatedBackPlate:
     """
 
     def __init__(self, selector: str | None, jumpers: JumperPosition | None) -> None:
+        self.has_flap_contact = True
         self.view = BackPlateView(selector, jumpers)
         """the present state of the inputs"""
         self.shunt_trip = False

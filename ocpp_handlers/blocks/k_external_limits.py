@@ -81,9 +81,10 @@ class ExternalLimitReports:
             reported = self._reported.get(source)
             if reported is not None and not self._differ(reported, profiles):
                 continue
+            # Stored first: after a power cut in between, the CSMS is told of the end of a limit that it may know.
+            await self._limits.note_announced(source, limits=True)
             await self._call_notify(source, profiles)
             self._reported[source] = profiles
-            await self._limits.note_announced(source, limits=True)
             return True
         return False
 

@@ -84,7 +84,12 @@ def firmware_variables(record: FirmwareRecord) -> Iterator[Variable]:
 
 
 def housing_variables(tamper: TamperAlarm, plate: BackPlateMonitor) -> Iterator[Variable]:
-    """Yield the variables of the sensor of the SIM-card flap: Active while open, Tripped until it is acknowledged."""
+    """Yield the variables of the sensor of the SIM-card flap: Active while open, Tripped until it is acknowledged.
+
+    None if the flap has no contact.
+    """
+    if not plate.has_flap_contact:
+        return
     place = Component("CaseAccessSensor")
     yield _true(place, "Available")
     yield read_only_variable(

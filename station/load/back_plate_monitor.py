@@ -37,6 +37,11 @@ class BackPlateMonitor:
         return Jumpers(self._plate.view.jumpers, self._expected)
 
     @property
+    def has_flap_contact(self) -> bool:
+        """Whether a contact tells that the SIM-card flap is open."""
+        return self._plate.has_flap_contact
+
+    @property
     def flap_open(self) -> bool:
         """Whether the SIM-card flap is open, as last read."""
         return self._plate.view.flap_open

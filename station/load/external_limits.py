@@ -89,7 +89,7 @@ class ExternalLimits:
                 self.announced.add(source)
 
     async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
-        """Store that the CSMS was notified of limits of a source, or of their release (K12.FR.02, K13.FR.02).
+        """Store that the CSMS is being notified of a limit of a source, or knows of its release (K12.FR.02, K13.FR.02).
 
         A release during a power cut is thus reported after it. `limits`: True: there are limits; False: they were
         released. Sends nothing; a failed write is logged.

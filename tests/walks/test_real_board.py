@@ -140,13 +140,16 @@ async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_th
     table = bench.table()
     for name in () if wired else ("bay", "emergency_stop", "too_hot", "temperature"):
         del table["evse"][0][name]
+    if not wired:
+        del table["flap"]
     monkeypatch.setattr(bench, "table", lambda: table)
     async with powered(tmp_path, monkeypatch, bench) as station:
         assert station.program.running
         model = station.program.parts.get(DEVICE_MODEL)
         assert isinstance(model, DeviceModel)
         sensors = {one.component.name for one in model if one.component.name.endswith("Sensor")}
-        assert sensors == ({"BayOccupancySensor", "EmergencyStopSensor", "TemperatureSensor"} if wired else set())
+        fitted = {"BayOccupancySensor", "CaseAccessSensor", "EmergencyStopSensor", "TemperatureSensor"}
+        assert sensors == (fitted if wired else set())
         for name in ("TxStartPoint", "TxStopPoint"):
             point = model.find(Component("TxCtrlr"), name)
             assert isinstance(point, Variable)

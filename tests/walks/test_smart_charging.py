@@ -676,19 +676,25 @@ async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely
             assert len(csms.sent("ClearedChargingLimit")) == 2
 
 
-async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have_ended(tmp_path: Path) -> None:
-    """K13.FR.02: the CSMS would believe in it for ever."""
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have_ended(
+    tmp_path: Path, answered: bool
+) -> None:
+    """K13.FR.02: the CSMS would believe in it for ever; also if power failed before its answer came."""
     async with (
         running_csms() as csms,
         powered(configuration(tmp_path, csms.url), csms) as walk,
     ):
         await walk.accepted()
+        if not answered:
+            csms.answers["NotifyChargingLimit"] = lambda _: NEVER
         await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
         await walk.until(lambda: csms.sent("NotifyChargingLimit"))
         await walk.application.cut_power()
         await walk.advance(120)
         await walk.application.restore_power()
         await walk.until(lambda: csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
+        await walk.advance(5)
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 3)

@@ -32,6 +32,11 @@ class BackPlate(Protocol):
     """Reads selector, jumpers and flap of a station, and switches its shunt trip; shared by its EVSEs."""
 
     @property
+    def has_flap_contact(self) -> bool:
+        """Whether a contact tells that the SIM-card flap is open; without one it always counts as closed."""
+        ...
+
+    @property
     def view(self) -> BackPlateView:
         """The last state read from the hardware, without reading it again."""
         ...
@@ -57,6 +62,7 @@ class ConfiguredBackPlate:
     """A back plate without readable hardware: the installer configures the selector position; no shunt trip."""
 
     def __init__(self, selector: str) -> None:
+        self.has_flap_contact = False
         self.view = BackPlateView(selector)
 
     async def views(self) -> AsyncGenerator[BackPlateView]:

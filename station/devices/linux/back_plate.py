@@ -69,6 +69,11 @@ class LinuxBackPlate:
         """the last state ordered for the shunt trip"""
         self.view = UNKNOWN_BACK_PLATE
 
+    @property
+    def has_flap_contact(self) -> bool:
+        """Whether the contact of the SIM-card flap is wired."""
+        return self._lines.has("flap")
+
     async def views(self) -> AsyncGenerator[BackPlateView]:
         """Read the inputs every 0.2 s; yield their state, also as `view`, at once and after each change.
 
