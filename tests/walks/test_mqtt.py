@@ -132,7 +132,7 @@ async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -
         await peer.order("limit/user/set", {"current_a": 10, "for_s": 30, "by": "solar"})
         await until(walk, lambda: peer.reason()["offered_a"] == 10.0)
         assert peer.reason()["reason"]["words"] == "the owner's limit (solar)"
-        assert json.loads(peer.heard["limit/user"])["current_a"] == 10.0
+        await until(walk, lambda: peer.limit_a("user") == 10.0)
         await peer.order("limit/operator/set", {"power_w": 4200})
         await until(walk, lambda: peer.reason()["offered_a"] == 6.0)
         assert peer.reason()["reason"]["source"] == "grid-operator"
@@ -140,7 +140,7 @@ async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -
         await until(walk, lambda: peer.reason()["offered_a"] in {10.0, 32.0})
         await walk.advance(31)
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
-        assert peer.heard["limit/user"] == "null"
+        await until(walk, lambda: peer.heard["limit/user"] == "null")
 
 
 async def test_status_log_broker_and_csms_tell_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -250,7 +250,7 @@ async def test_what_an_evse_does_is_told_as_it_happens(tmp_path: Path) -> None:
         assert peer.state()["current_a"] == pytest.approx(32.0, abs=0.5)
         await until(walk, lambda: peer.state()["energy_wh"] > 0)
         assert peer.state()["reason"] == peer.reason()["reason"]["words"]
-        assert json.loads(peer.heard["light"])["reason"] == "charging"
+        await until(walk, lambda: json.loads(peer.heard["light"])["reason"] == "charging")
 
 
 async def test_a_charge_is_paused_and_resumed_from_home_assistant(tmp_path: Path) -> None:
