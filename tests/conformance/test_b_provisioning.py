@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from tests.conformance import states
 from tests.conformance.bench import OTHER_TOKEN, VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
+from tests.conformance.device_model_reports import reported
 from tests.conformance.frames import Payload
 
 HEARTBEAT_S = 300
@@ -304,17 +305,7 @@ async def base_report(bench: Bench, base: str, request_id: int) -> list[Payload]
     answer = await bench.call("GetBaseReport", {"requestId": request_id, "reportBase": base})
     assert answer["status"] == "Accepted", answer
     no_error(answer.get("statusInfo"))
-    rows: list[Payload] = []
-    number, more = 0, True
-    while more:
-        part = await bench.expect("NotifyReport")
-        assert part["requestId"] == request_id, part
-        assert part["seqNo"] == number, part
-        generated = datetime.fromisoformat(part["generatedAt"].replace("Z", "+00:00"))
-        assert abs(generated - bench.now()) < timedelta(seconds=10), part["generatedAt"]
-        rows += part["reportData"]
-        number, more = number + 1, part.get("tbc", False)
-    await bench.silence("NotifyReport", for_s=2.0)
+    rows = await reported(bench, request_id)
     for row in rows:
         characteristics = row["variableCharacteristics"]
         if characteristics["dataType"] in LISTS:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case, setup
+from tests.conformance.device_model_reports import reported
 from tests.conformance.frames import Payload
 from tests.conformance.test_b_provisioning import base_report, no_error
 
@@ -21,17 +21,7 @@ async def custom_report(bench: Bench, request_id: int, **wanted: Any) -> list[Pa
     answer = await bench.call("GetReport", {"requestId": request_id, **wanted})
     assert answer["status"] == "Accepted", answer
     no_error(answer.get("statusInfo"))
-    rows: list[Payload] = []
-    number, more = 0, True
-    while more:
-        part = await bench.expect("NotifyReport")
-        assert part["requestId"] == request_id, part
-        assert part["seqNo"] == number, part
-        generated = datetime.fromisoformat(part["generatedAt"].replace("Z", "+00:00"))
-        assert abs(generated - bench.now()) < timedelta(seconds=10), part["generatedAt"]
-        rows += part["reportData"]
-        number, more = number + 1, part.get("tbc", False)
-    await bench.silence("NotifyReport", for_s=2.0)
+    rows = await reported(bench, request_id)
     assert all(row["variableCharacteristics"] for row in rows)
     return rows
 

@@ -55,7 +55,7 @@ class MonitorRegistry:
 
     @property
     def count(self) -> int:
-        """How many are active, notifications included."""
+        """The number of active monitors, hard-wired notifications included."""
         return len(self._monitors)
 
     def get(self, monitor_id: int) -> ActiveMonitor | None:

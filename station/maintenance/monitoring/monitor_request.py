@@ -32,7 +32,7 @@ class MonitorRequest(Frozen):
 
 
 class SetMonitorStatus(StrEnum):
-    """Whether a monitor was set (SetMonitoringStatusEnumType)."""
+    """The outcome of setting one monitor (SetMonitoringStatusEnumType)."""
 
     ACCEPTED = "Accepted"
     UNKNOWN_COMPONENT = "UnknownComponent"

@@ -11,7 +11,7 @@ from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY
 
 
 class MonitoringSettings(SettingGroup):
-    """Whether variables are monitored, and which events wait on disk while the CSMS is offline (MonitoringCtrlr)."""
+    """Settings of MonitoringCtrlr: a switch for all monitors, and up to which severity events wait for the CSMS."""
 
     monitoring_enabled = Switch(True)
     # Warnings and all that is more serious; notices, information and debugging are of the moment.

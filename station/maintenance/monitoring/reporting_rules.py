@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ReportingRules:
-    """Whether an event of a severity is reported to the CSMS now (N05.FR.03, N07.FR.04, N07.FR.15)."""
+    """Decides by severity whether the CSMS receives an event now, later, or never (N05.FR.03, N07.FR.04, N07.FR.15)."""
 
     def __init__(self, settings: MonitoringSettings, csms: Csms, *, has_csms: bool) -> None:
         """`has_csms`: whether the station has a CSMS at all; otherwise nothing waits for one."""

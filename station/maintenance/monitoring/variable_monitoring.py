@@ -49,7 +49,7 @@ _MISSING: Final = {
 
 
 class ClearMonitorStatus(StrEnum):
-    """Whether a monitor was cleared (ClearMonitoringStatusEnumType)."""
+    """The outcome of clearing one monitor (ClearMonitoringStatusEnumType)."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
