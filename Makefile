@@ -65,7 +65,7 @@ replay: $(VENV)/.ready-dev
 # Pins the dependencies of pyproject.toml, with the hashes of all their files.
 lock: $(VENV)/.ready-dev
 	$(COMPILE) -o requirements.lock
-	$(COMPILE) --extra test --extra dev -o requirements-dev.lock
+	$(COMPILE) --extra fleet --extra test --extra dev -o requirements-dev.lock
 	$(COMPILE) --extra test --resolution lowest-direct --upgrade -o requirements-lowest.lock
 
 $(VENV)/bin/python:
