@@ -8,7 +8,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from station.storage import compaction, private_files
 from station.storage.database_thread import DatabaseThread, is_busy
@@ -23,6 +23,8 @@ T = TypeVar("T")
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOG_BYTES = 4 * 1024 * 1024
 """size to which the write-ahead log is truncated; kept as reserve for the next records on a full disk"""
+_ERRORS: Final = (sqlite3.Error, ValueError, OverflowError)
+"""exceptions of statements; ValueError: null character in a text"""
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +70,20 @@ class Database:
         statements = [(sql, list(rows)) for sql, rows in writes]  # here, and not in another thread
         await self._run(lambda connection: _execute_together(connection, statements))
 
+    async def insert_each(
+        self, sql: str, rows: Sequence[Sequence[Value]], *before: Statement
+    ) -> list[Row | StorageError]:
+        """Execute the statements `before`, then an INSERT with RETURNING for each row of values, in one transaction.
+
+        Returns what RETURNING returns for each row. A row that cannot be inserted does not affect the others: its
+        result is the error.
+
+        Raises:
+            StorageError: as `write`; nothing is inserted.
+        """
+        statements = [(each, list(values)) for each, values in before]
+        return await self._run(lambda connection: _insert_each(connection, sql, rows, statements))
+
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return all rows of a query, or of a statement with RETURNING, which is committed.
 
@@ -75,6 +91,16 @@ class Database:
             StorageError: as `write`.
         """
         return await self._run(lambda connection: connection.execute(sql, values).fetchall())
+
+    async def first_rows(self, sql: str, values: Sequence[Value], *, max_chars: int) -> tuple[list[Row], bool]:
+        """Return the first rows of a query, up to the one with which its texts reach `max_chars` characters in all.
+
+        Also returns whether they are all rows of the query.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        return await self._run(lambda connection: _first_rows(connection, sql, values, max_chars))
 
     async def free_pages(self) -> int:
         """Return the number of unused pages in the database file.
@@ -175,10 +201,48 @@ async def open_database(path: Path, clock: Clock, thread: DatabaseThread) -> Asy
 
 def _execute_together(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
     """Execute statements in one transaction."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection):
         for sql, rows in statements:
             connection.executemany(sql, rows)
+
+
+def _insert_each(
+    connection: sqlite3.Connection, sql: str, rows: Iterable[Sequence[Value]], before: Iterable[Statement]
+) -> list[Row | StorageError]:
+    results: list[Row | StorageError] = []
+    with _transaction(connection):
+        for each, values in before:
+            connection.executemany(each, values)
+        for values in rows:
+            try:
+                results += connection.execute(sql, values).fetchall()
+            except _ERRORS as error:
+                if not connection.in_transaction:  # SQLite has undone the whole transaction: the disk is full, for one
+                    raise
+                results.append(StorageError(str(error)))
+    return results
+
+
+def _first_rows(
+    connection: sqlite3.Connection, sql: str, values: Sequence[Value], max_chars: int
+) -> tuple[list[Row], bool]:
+    rows: list[Row] = []
+    chars = 0
+    with contextlib.closing(connection.execute(sql, values)) as cursor:
+        for row in cursor:
+            if chars >= max_chars:
+                return rows, False
+            rows.append(row)
+            chars += sum(len(value) for value in row if isinstance(value, str))
+    return rows, True
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """Commit what the block executes, or roll it back if that fails."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
@@ -253,5 +317,5 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _storage(path: Path | None = None) -> Generator[None]:
     try:
         yield
-    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: null character in a text
+    except _ERRORS as error:
         raise StorageError(f"{path}: {error}" if path is not None else str(error)) from error

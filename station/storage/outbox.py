@@ -3,6 +3,9 @@
 One table: unsettled rows are the queue, settled rows the history. The seqNo of an event is assigned by the statement
 that stores it, so it cannot be assigned twice.
 
+Events that several EVSEs record at the same time share one commit (`GroupCommit`), and so do the responses of the CSMS
+that came meanwhile. The oldest rows of the queue are also held in memory (`ReadAhead`), each only after its commit.
+
 An unreadable row stays where it is, unsettled and with its seqNo, while later events are delivered. Each start retries
 to read it. If that succeeds, it is the oldest in the queue again and is sent first, as an offline event with its own
 time and seqNo. Later events of its transaction, and even its end, may have been delivered by then: the CSMS has seen
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -25,22 +28,28 @@ from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.storage import payloads
 from station.storage.corrected_records import CorrectedRecords, CorrectedTransaction
 from station.storage.database import Database, StorageError
+from station.storage.group_commit import GroupCommit
 from station.storage.queued_event import QueuedEvent
+from station.storage.read_ahead import MAX_CHARS, MAX_ROWS, ReadAhead
+from station.storage.stored_events import EVENT_COLUMNS, StoredEvents
 from station.storage.time_corrections import ClockCorrections, TimeCorrection
 from station.storage.transaction_end_data import TransactionEndData
-from station.storage.unreadable_rows import event_address, select_unreadable
+from station.storage.unreadable_rows import select_unreadable
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from foundation.clock import Clock
-    from station.storage.sql import Row
+    from station.storage.sql import Row, Value
 
 _SETTLED_AT_ONCE = 64
 """responses stored in one write; a power cut before it causes at most this many events to be sent again"""
 _BOUND_AFTER = 64
 """number of events between two checks of the queue length"""
-_COLUMNS = "id, transaction_id, seq_no, offline, attempts, payload"
+_INSERT = f"""
+    INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)
+    SELECT ?1, (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1), ?2, ?3, ?4, ?5, ?6
+    RETURNING {EVENT_COLUMNS}
+"""
+_SETTLE = "UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?"
 _UNREADABLE = select_unreadable("events")
 _SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
 _THIN_OUT = f"""
@@ -55,7 +64,7 @@ _THIN_OUT = f"""
 """
 
 
-class Outbox:
+class Outbox(StoredEvents):
     """The transaction events on disk: the queue to the CSMS and the history of delivered events.
 
     An event is settled once the CSMS has answered it, or once it is given up. One outbox for all EVSEs of a station.
@@ -63,12 +72,14 @@ class Outbox:
 
     def __init__(self, database: Database, clock: Clock, corrected_records: Sequence[CorrectedRecords] = ()) -> None:
         """`corrected_records`: other tables with times of transactions, corrected in the same write as the events."""
-        self._database = database
+        super().__init__(database)
         self._corrected_records = tuple(corrected_records)
         self._clock = clock
         self._corrections = ClockCorrections(clock)
         self.end_data = TransactionEndData(database, self._corrections)
         self._settled: list[tuple[str, int, int]] = []
+        self._appends = GroupCommit(self._store)
+        self._ahead = ReadAhead()
         self._last_id = 0
         self._since_bound = 0
         self._arrived = asyncio.Event()
@@ -105,7 +116,9 @@ class Outbox:
     async def _try_unreadable_again(self) -> None:
         """Retry events that were unreadable at an earlier start: this version of the program may read them."""
         for row in self._database.unreadable.of("events"):
-            stored = await self._database.rows(f"SELECT {_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),))
+            stored = await self._database.rows(
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),)
+            )
             if stored:
                 self._readable(stored)
             else:
@@ -117,30 +130,40 @@ class Outbox:
         Raises:
             StorageError: the event is not stored; the caller must retry.
         """
-        insert = """
-            INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)
-            SELECT ?1, (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1), ?2, ?3, ?4, ?5, ?6
-            RETURNING seq_no
-        """
-        async with self._corrections.turn:
-            event = self._corrections.correct_event(event)
-            rows = await self._database.rows(
-                insert,
-                (
-                    event.transaction_id,
-                    event.evse_id,
-                    event.event_type.value,
-                    event.occurred_at.isoformat(),
-                    int(event.offline),
-                    payloads.event_to_text(event),
-                ),
-            )
-        recorded = replace(event, seq_no=int(str(rows[0][0])))
-        self._since_bound += 1
-        self._arrived.set()
-        self._add_waiting(1)
+        recorded = await self._appends.add(event)
         self.appended.publish(recorded)
         return recorded
+
+    async def _store(self, events: Sequence[TransactionEvent]) -> list[TransactionEvent | Exception]:
+        """Store events, and what was settled before, with one commit; returns each event with its seqNo, or its error.
+
+        If the disk refuses the whole write, each event is tried alone: a smaller one may fit.
+        """
+        async with self._corrections.turn:
+            corrected = [self._corrections.correct_event(event) for event in events]
+            values = [_to_values(event) for event in corrected]
+            try:
+                with self._settling() as settled:
+                    rows = await self._database.insert_each(_INSERT, values, (_SETTLE, settled))
+            except StorageError:
+                rows = [await self._store_alone(each) for each in values]
+            stored = [row for row in rows if not isinstance(row, StorageError)]
+            for row in stored:
+                self._ahead.add(row)
+        self._since_bound += len(stored)
+        self._arrived.set()
+        self._add_waiting(len(stored))
+        return [
+            row if isinstance(row, StorageError) else replace(event, seq_no=int(str(row[2])))
+            for event, row in zip(corrected, rows, strict=True)
+        ]
+
+    async def _store_alone(self, values: Sequence[Value]) -> Row | StorageError:
+        try:
+            (row,) = await self._database.insert_each(_INSERT, [values])
+        except StorageError as error:
+            return error
+        return row
 
     async def oldest(self) -> QueuedEvent | None:
         """Read the oldest unsettled event, the next to send; None if there is none.
@@ -152,18 +175,30 @@ class Outbox:
             StorageError: the disk cannot be read.
         """
         self._arrived.clear()
-        async with self._corrections.turn:
-            await self._apply_corrections()
-            while rows := await self._database.rows(
-                f"SELECT {_COLUMNS} FROM events WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
-                (self._last_id,),
-            ):
-                self._handed_out = int(str(rows[0][0]))
-                if queued := self._readable(rows):
-                    return queued[0]
-                await self._pass_over(self._handed_out)
-        await self.flush()
+        while True:
+            if self._ahead.must_read or self._corrections.due:
+                async with self._corrections.turn:
+                    await self._apply_corrections()
+                    await self._read_ahead()
+            if (row := self._ahead.oldest()) is None:
+                break
+            self._handed_out = int(str(row[0]))
+            if queued := self._readable([row]):
+                return queued[0]
+            await self._pass_over(self._handed_out)
+        if not self._appends.storing:  # otherwise these responses are stored with a later event
+            await self.flush()
         return None
+
+    async def _read_ahead(self) -> None:
+        """Read the oldest rows of the queue, unless some are held."""
+        if self._ahead.must_read:
+            rows, all_of_them = await self._database.first_rows(
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT {MAX_ROWS}",
+                (self._last_id,),
+                max_chars=MAX_CHARS,
+            )
+            self._ahead.fill(rows, complete=all_of_them and len(rows) < MAX_ROWS)
 
     async def limit_queue(self, max_count: int) -> int:
         """Above `max_count` waiting events, drop the 1st, 3rd, 5th … sample of each transaction (E04.FR.07, E04.FR.08).
@@ -179,7 +214,9 @@ class Outbox:
         self._since_bound = 0
         if await self.count_waiting() <= max_count:  # also saves the list of unreadable events
             return 0
-        dropped = len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
+        async with self._corrections.turn:
+            self._ahead.clear()
+            dropped = len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
         self._add_waiting(-dropped)
         return dropped
 
@@ -216,6 +253,7 @@ class Outbox:
 
     def _note_settled(self, number: int, *, given_up: bool) -> None:
         self._last_id = number
+        self._ahead.drop_oldest(number)
         self._progress.notify()
         self._add_waiting(-1)
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
@@ -223,6 +261,7 @@ class Outbox:
     async def _pass_over(self, number: int) -> None:
         """Skip an unreadable event, which stays in the queue until the next start."""
         self._last_id = number
+        self._ahead.drop_oldest(number)
         self._progress.notify()
         self._add_waiting(-1)
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
@@ -234,7 +273,9 @@ class Outbox:
         Raises:
             StorageError: as `append`.
         """
-        await self._database.write("UPDATE events SET attempts = attempts + 1 WHERE id = ?", (queued.id,))
+        async with self._corrections.turn:
+            self._ahead.clear()
+            await self._database.write("UPDATE events SET attempts = attempts + 1 WHERE id = ?", (queued.id,))
 
     async def flush(self) -> None:
         """Write to disk which events were settled since the last flush.
@@ -243,12 +284,18 @@ class Outbox:
             StorageError: not stored; kept in memory for the next flush.
         """
         if self._settled:
-            noted, self._settled = self._settled, []
-            try:
-                await self._database.write_many("UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?", noted)
-            except BaseException:
-                self._settled = noted + self._settled
-                raise
+            with self._settling() as settled:
+                await self._database.write_many(_SETTLE, settled)
+
+    @contextlib.contextmanager
+    def _settling(self) -> Generator[list[tuple[str, int, int]]]:
+        """Take the settlements that the block writes to disk; they are kept for the next write if the block fails."""
+        taken, self._settled = self._settled, []
+        try:
+            yield taken
+        except BaseException:
+            self._settled = taken + self._settled
+            raise
 
     async def mark_offline(self) -> None:
         """Set the offline flag of all unsettled events on disk, since the CSMS is not connected (E11.FR.07).
@@ -256,8 +303,10 @@ class Outbox:
         Raises:
             StorageError: as `append`.
         """
-        await self.flush()
-        await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
+        async with self._corrections.turn:
+            self._ahead.clear()
+            await self.flush()
+            await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
 
     async def count_waiting(self, transaction_id: str | None = None) -> int:
         """Return the number of stored events that wait for the CSMS, of one transaction or of all for None (E14).
@@ -273,54 +322,6 @@ class Outbox:
             f"SELECT COUNT(*) FROM events WHERE settled_at IS NULL AND id > ?{where}", values
         )
         return int(str(rows[0][0]))
-
-    async def events(self, transaction_id: str) -> list[TransactionEvent]:
-        """Read all readable stored events of a transaction, delivered or not, by seqNo."""
-        rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM events WHERE transaction_id = ? ORDER BY seq_no",
-            (transaction_id,),
-        )
-        return [queued.event for queued in self._readable(rows)]
-
-    async def evse_of(self, transaction_id: str) -> int | None:
-        """Read the EVSE number of a transaction, even if none of its events is readable; None if it is not stored.
-
-        Raises:
-            StorageError: the disk cannot be read.
-        """
-        rows = await self._database.rows(
-            "SELECT evse_id FROM events WHERE transaction_id = ? ORDER BY seq_no LIMIT 1", (transaction_id,)
-        )
-        return int(str(rows[0][0])) if rows else None
-
-    async def open_transactions(self) -> list[str]:
-        """Read the ids of stored transactions without an Ended event, oldest first."""
-        rows = await self._database.rows(
-            "SELECT transaction_id FROM events AS s WHERE event_type = 'Started' AND NOT EXISTS"
-            " (SELECT 1 FROM events AS e WHERE e.event_type = 'Ended' AND e.transaction_id = s.transaction_id)"
-            " ORDER BY id"
-        )
-        return [str(row[0]) for row in rows]
-
-    async def newest_row_id(self) -> int:
-        """Read the row id of the newest event ever stored, delivered or deleted ones included; 0 before the first.
-
-        It never decreases, so it marks a point in time independent of the clock.
-        """
-        rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
-        return int(str(rows[0][0])) if rows else 0
-
-    async def begins_and_ends(self, after: int, max_count: int) -> list[tuple[int, TransactionEvent]]:
-        """Read the oldest Started and Ended events after row id `after`, at most `max_count`, each with its row id.
-
-        Raises:
-            StorageError: the disk cannot be read.
-        """
-        rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM events WHERE id > ? AND event_type IN ('Started', 'Ended') ORDER BY id LIMIT ?",
-            (after, max_count),
-        )
-        return [(queued.id, queued.event) for queued in self._readable(rows)]
 
     def correct_times(self, correction: TimeCorrection) -> None:
         """Queue a correction of times recorded by a wrong clock; writes nothing, the next call of `oldest` does.
@@ -346,9 +347,10 @@ class Outbox:
 
     async def _apply_corrections(self) -> None:
         while self._corrections.due:
+            self._ahead.clear()
             due, now = self._corrections.due[0], self._clock.now()
             rows = await self._database.rows(
-                f"SELECT {_COLUMNS} FROM events WHERE id > ? AND occurred_at <= ?",
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE id > ? AND occurred_at <= ?",
                 (due.after_event, due.until.isoformat()),
             )
             both = [(one.id, one.event, due.correct_event(one.event, now)) for one in self._readable(rows)]
@@ -379,32 +381,6 @@ class Outbox:
                 self._corrected[identity] = begin_is_wrong or self._corrected.get(identity, False)
                 self.times_corrected.publish(CorrectedTransaction(identity, due))
 
-    async def latest_events(self, evse_id: int, max_count: int = 50, *, after: int = 0) -> list[TransactionEvent]:
-        """Read the newest `max_count` readable events of an EVSE stored after row id `after`, oldest first."""
-        rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM events WHERE evse_id = ? AND id > ? ORDER BY id DESC LIMIT ?",
-            (evse_id, after, max_count),
-        )
-        return [queued.event for queued in self._readable(reversed(rows))]
-
-    async def recorded_between(
-        self, oldest: datetime | None, latest: datetime | None, max_count: int
-    ) -> list[TransactionEvent]:
-        """Read the newest `max_count` events from `oldest` to `latest` (None: no limit), sent or not, oldest first.
-
-        Raises:
-            StorageError: the disk cannot be read.
-        """
-        rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM events WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
-            (
-                oldest.isoformat() if oldest is not None else "",
-                latest.isoformat() if latest is not None else "~",
-                max_count,
-            ),
-        )
-        return [queued.event for queued in self._readable(reversed(rows))]
-
     async def prune(self, keep_settled: int) -> None:
         """Delete events of ended and delivered transactions that are not among the newest `keep_settled` stored events.
 
@@ -419,14 +395,14 @@ class Outbox:
         )
         await self.end_data.prune()
 
-    def _readable(self, rows: Iterable[Row]) -> list[QueuedEvent]:
-        """Parse these rows; unreadable ones are listed as such and omitted."""
-        read = self._database.unreadable.read
-        return [queued for row in rows if (queued := read(_queued, row, event_address(*row[:3]))) is not None]
 
-
-def _queued(row: Row) -> QueuedEvent:
-    identity, _, seq_no, offline, attempts, payload = row
-    event = payloads.event_from_text(payload)
-    recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
-    return QueuedEvent(int(str(identity)), recorded, int(str(attempts)))
+def _to_values(event: TransactionEvent) -> Sequence[Value]:
+    """The values of `_INSERT`."""
+    return (
+        event.transaction_id,
+        event.evse_id,
+        event.event_type.value,
+        event.occurred_at.isoformat(),
+        int(event.offline),
+        payloads.event_to_text(event),
+    )

@@ -189,10 +189,10 @@ class JournalWriter:
         await self._follow_events()
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Wake `run`, which writes the begin or the end of a transaction from the stored event."""
+        """Wake `run`, which writes the begin or the end of a transaction from the stored event; ignore other events."""
         if event.event_type is not EventType.UPDATED:
             self._small.flush()  # counted corrections come before it
-        self._due.set()
+            self._due.set()
 
     def request_tariff_entry(self) -> None:
         """Wake `run` if the tariff period has changed, to store registers and write an entry per transaction."""

@@ -1,0 +1,91 @@
+"""Group commit: what several tasks store at the same time shares one write to disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+from foundation.supervision import result_or_exception
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+_MAX_GROUP: Final = 64
+"""maximum number of items of one write"""
+
+StoreGroup = Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT | Exception]]]
+"""stores items in their order with one commit; returns the result, or the error, of each of them"""
+
+
+class _Waiting(Generic[ItemT, ResultT]):
+    """An item that is not stored yet, and the future for which its caller waits."""
+
+    def __init__(self, item: ItemT, stored: asyncio.Future[ResultT]) -> None:
+        self.item = item
+        self.stored = stored
+
+
+class GroupCommit(Generic[ItemT, ResultT]):
+    """Passes items to `store_group` in groups, in the order of the calls of `add`.
+
+    A group consists of the items that were added in one turn of the event loop or while the group before was stored. So
+    the more tasks wait for the disk, the fewer commits each of them costs; a task that is alone waits for no other.
+    """
+
+    def __init__(self, store_group: StoreGroup[ItemT, ResultT]) -> None:
+        self._store_group = store_group
+        self._waiting: deque[_Waiting[ItemT, ResultT]] = deque()
+        self._storing: asyncio.Task[None] | None = None
+
+    @property
+    def storing(self) -> bool:
+        """Whether an item is being stored or waits for it."""
+        return self._storing is not None and not self._storing.done()
+
+    async def add(self, item: ItemT) -> ResultT:
+        """Store an item together with those that other tasks add at the same time; returns its own result.
+
+        An item whose caller is cancelled is not stored if its group has not begun, and is stored to the end otherwise.
+
+        Raises:
+            Exception: the error that `store_group` raised or returned for this item.
+        """
+        waiting = _Waiting[ItemT, ResultT](item, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if not self.storing:
+            self._storing = asyncio.create_task(  # noqa: TID251 - callers wait for it, and none may cancel it for others
+                self._store_waiting(), name="group commit"
+            )
+        return await waiting.stored
+
+    async def _store_waiting(self) -> None:
+        group: list[_Waiting[ItemT, ResultT]] = []
+        try:
+            while group := self._next_group():
+                outcome = await result_or_exception(self._store_group([one.item for one in group]))
+                results = [outcome] * len(group) if isinstance(outcome, Exception) else outcome
+                for one, result in zip(group, results, strict=True):
+                    _complete(one.stored, result)
+        finally:
+            for one in (*group, *self._waiting):  # only if this task was cancelled, with the event loop
+                one.stored.cancel()
+
+    def _next_group(self) -> list[_Waiting[ItemT, ResultT]]:
+        """Take the next items, without those whose callers were cancelled."""
+        group: list[_Waiting[ItemT, ResultT]] = []
+        while self._waiting and len(group) < _MAX_GROUP:
+            one = self._waiting.popleft()
+            if not one.stored.done():
+                group.append(one)
+        return group
+
+
+def _complete(stored: asyncio.Future[ResultT], result: ResultT | Exception) -> None:
+    if stored.done():  # its caller was cancelled meanwhile
+        return
+    if isinstance(result, Exception):
+        stored.set_exception(result)
+    else:
+        stored.set_result(result)
