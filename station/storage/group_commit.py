@@ -37,12 +37,13 @@ class GroupCommit(Generic[ItemT, ResultT]):
     def __init__(self, store_group: StoreGroup[ItemT, ResultT]) -> None:
         self._store_group = store_group
         self._waiting: deque[_Waiting[ItemT, ResultT]] = deque()
-        self._storing: asyncio.Task[None] | None = None
+        self._group: list[_Waiting[ItemT, ResultT]] = []
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def storing(self) -> bool:
         """Whether an item is being stored or waits for it."""
-        return self._storing is not None and not self._storing.done()
+        return bool(self._group or self._waiting)
 
     async def add(self, item: ItemT) -> ResultT:
         """Store an item together with those that other tasks add at the same time; returns its own result.
@@ -54,32 +55,31 @@ class GroupCommit(Generic[ItemT, ResultT]):
         """
         waiting = _Waiting[ItemT, ResultT](item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        if not self.storing:
-            self._storing = asyncio.create_task(  # noqa: TID251 - callers wait for it, and none may cancel it for others
-                self._store_waiting(), name="group commit"
-            )
+        if self._task is None or self._task.done():
+            # A task of its own, since no caller may cancel what it stores for others; each of them waits for its part.
+            self._task = asyncio.create_task(self._store_groups(), name="group commit")  # noqa: TID251 - see above
         return await waiting.stored
 
-    async def _store_waiting(self) -> None:
-        group: list[_Waiting[ItemT, ResultT]] = []
+    async def _store_groups(self) -> None:
         try:
-            while group := self._next_group():
-                outcome = await result_or_exception(self._store_group([one.item for one in group]))
-                results = [outcome] * len(group) if isinstance(outcome, Exception) else outcome
-                for one, result in zip(group, results, strict=True):
+            while self._take_group():
+                outcome = await result_or_exception(self._store_group([one.item for one in self._group]))
+                results = [outcome] * len(self._group) if isinstance(outcome, Exception) else outcome
+                for one, result in zip(self._group, results, strict=True):
                     _complete(one.stored, result)
+                self._group.clear()
+                await asyncio.sleep(0)  # callers with another item add it now, and share the next commit
         finally:
-            for one in (*group, *self._waiting):  # only if this task was cancelled, with the event loop
+            for one in (*self._group, *self._waiting):  # some are left only if the event loop ends
                 one.stored.cancel()
 
-    def _next_group(self) -> list[_Waiting[ItemT, ResultT]]:
-        """Take the next items, without those whose callers were cancelled."""
-        group: list[_Waiting[ItemT, ResultT]] = []
-        while self._waiting and len(group) < _MAX_GROUP:
+    def _take_group(self) -> bool:
+        """Move the next items to the group, without those whose callers were cancelled; False if there are none."""
+        while self._waiting and len(self._group) < _MAX_GROUP:
             one = self._waiting.popleft()
             if not one.stored.done():
-                group.append(one)
-        return group
+                self._group.append(one)
+        return bool(self._group)
 
 
 def _complete(stored: asyncio.Future[ResultT], result: ResultT | Exception) -> None:

@@ -20,7 +20,7 @@ from station.charging.sampling_settings import SamplingSettings
 from station.charging.signing.signed_records import SignedRecord
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import ReadingContext
-from station.storage.database import Database, Row, StorageError, Value
+from station.storage.database import Database, Row, Statement, StorageError, Value
 from tests import fakes
 from tests.databases import open_database
 from tests.station import post as posts
@@ -50,6 +50,13 @@ class Failing(Database):
         if not sql.lstrip().upper().startswith(("SELECT", "PRAGMA")):
             self._count()
         return await super().rows(sql, values)
+
+    async def insert_each(
+        self, sql: str, rows: Sequence[Sequence[Value]], *before: Statement
+    ) -> list[Row | StorageError]:
+        """One write of events."""
+        self._count()
+        return await super().insert_each(sql, rows, *before)
 
     def _count(self) -> None:
         if self.left <= 0:
