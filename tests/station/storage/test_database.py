@@ -245,3 +245,50 @@ def test_it_opens_on_a_full_disk_with_what_is_on_record(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n") == ["[('before',)]", "full", ""]
     assert set(on_disk(tmp_path / "db")) == {"before", "room again"}
+
+
+INSERT = WRITE + " RETURNING name"
+
+
+async def test_rows_inserted_together_are_committed_together_and_each_returns_its_own(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        await database.write(WRITE, ("old", "1"))
+        delete = ("DELETE FROM facts WHERE name = ?", [("old",)])
+        assert await database.insert_each(INSERT, [("a", "1"), ("b", "2")], delete) == [("a",), ("b",)]
+        assert on_disk(tmp_path / "db") == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize("bad", [("a", "again"), ("c", "\ud800"), ("c", None)])
+async def test_a_row_that_is_refused_is_left_out_and_the_others_are_inserted(
+    tmp_path: Path, bad: tuple[str, str | None]
+) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        first, second, third = await database.insert_each(INSERT, [("a", "1"), bad, ("b", "2")])
+        assert (first, third) == (("a",), ("b",))
+        assert isinstance(second, StorageError)
+        assert on_disk(tmp_path / "db") == {"a": "1", "b": "2"}
+
+
+async def test_nothing_is_inserted_if_what_comes_before_fails_or_the_disk_refuses(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        with pytest.raises(StorageError):
+            await database.insert_each(INSERT, [("a", "1")], (WRITE, [("b", "2"), ("b", "again")]))
+        assert on_disk(tmp_path / "db") == {}
+        await database.write(
+            "CREATE TRIGGER full BEFORE INSERT ON facts WHEN NEW.name = 'c' BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
+        )
+        with pytest.raises(StorageError):
+            await database.insert_each(INSERT, [("a", "1"), ("c", "3"), ("b", "2")])
+        assert on_disk(tmp_path / "db") == {}
+        assert await database.insert_each(INSERT, [("a", "1"), ("b", "2")]) == [("a",), ("b",)]
+
+
+async def test_the_first_rows_of_a_query_end_with_the_one_that_reaches_the_size(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        await database.write_many(WRITE, [(name, "x" * 10) for name in "abcd"])
+        query = "SELECT value FROM facts WHERE name > ? ORDER BY name"
+        for max_chars, count in ((1, 1), (10, 1), (11, 2), (30, 3)):
+            assert await database.first_rows(query, ("",), max_chars=max_chars) == ([("x" * 10,)] * count, False)
+        assert await database.first_rows(query, ("",), max_chars=40) == ([("x" * 10,)] * 4, True)
+        assert await database.first_rows(query, ("z",), max_chars=1) == ([], True)
+        await database.write(WRITE, ("e", "1"))  # no query is left open that would block it
