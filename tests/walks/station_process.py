@@ -159,14 +159,14 @@ class StationProcess:
         assert answer.is_success, answer.text
         return cast("Payload", answer.json())
 
-    async def evse(self) -> Payload:
-        """The status of the first EVSE from the API."""
-        return cast("Payload", (await self.status())["evses"][0])
+    async def evse(self, evse_id: int = 1) -> Payload:
+        """The status of an EVSE from the API."""
+        return cast("Payload", (await self.status())["evses"][evse_id - 1])
 
-    async def until_evse(self, what: Callable[[Payload], object]) -> Payload:
-        """Wait until the status of the EVSE meets a condition; returns it."""
+    async def until_evse(self, what: Callable[[Payload], object], evse_id: int = 1) -> Payload:
+        """Wait until the status of an EVSE meets a condition; returns it."""
         async with asyncio.timeout(PATIENCE_S):
-            while not what(shown := await self.evse()):  # noqa: ASYNC110 - as in `until`
+            while not what(shown := await self.evse(evse_id)):  # noqa: ASYNC110 - as in `until`
                 await asyncio.sleep(_LOOK_EVERY_S)
             return shown
 
