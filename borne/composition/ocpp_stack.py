@@ -223,8 +223,9 @@ class StackParts:
         self._sessions.frame_observed.subscribe(self._show)
 
     def _show(self, observed: ObservedFrame) -> None:
-        """Store a frame in the frame log, and publish it to the event feed."""
-        frame = self._maintenance.frames.append(observed.direction, observed.text)
-        self._core.runtime.feed.publish(
-            "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
-        )
+        """Store a frame in the frame log, and publish it to the event feed if somebody listens."""
+        frame, feed = self._maintenance.frames.append(observed), self._core.runtime.feed
+        if feed.has_listener("frame"):
+            feed.publish(
+                "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
+            )

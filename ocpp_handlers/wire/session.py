@@ -148,13 +148,29 @@ class FrameTransport(Protocol):
         ...
 
 
-class ObservedFrame(Frozen):
-    """A frame that a session has received or is about to send, for logs and pages."""
+class ObservedFrame:
+    """A frame that a session has received or is about to send, for logs and pages.
 
-    direction: str
-    """`in` or `out`"""
-    text: str
-    """without passwords and other secrets"""
+    Most frames are never read by anybody, so secrets are masked at the first reading.
+    """
+
+    __slots__ = ("_is_masked", "_text", "direction", "length")
+
+    def __init__(self, direction: str, text: str) -> None:
+        """`direction`: `in` or `out`; `text`: as received or sent, with its secrets."""
+        self.direction = direction
+        self.length = len(text)
+        """number of characters as received or sent"""
+        self._text = text
+        self._is_masked = False
+
+    @property
+    def text(self) -> str:
+        """The text with passwords and other secrets masked; once it was read, the secrets are no longer in memory."""
+        if not self._is_masked:
+            self._text = frame.without_secrets(self._text)
+            self._is_masked = True
+        return self._text
 
 
 class OcppSession:
@@ -341,9 +357,10 @@ class OcppSession:
             raise LinkLostError("the connection to the CSMS is closing") from error
 
     def _observe(self, direction: str, text: str | bytes) -> None:
-        shown = frame.without_secrets(text) if isinstance(text, str) else f"<{len(text)} bytes>"
-        _frames.debug("%s %s", direction, shown)
-        self.frame_observed.publish(ObservedFrame(direction, shown))
+        observed = ObservedFrame(direction, text if isinstance(text, str) else f"<{len(text)} bytes>")
+        if _frames.isEnabledFor(logging.DEBUG):
+            _frames.debug("%s %s", direction, observed.text)
+        self.frame_observed.publish(observed)
 
 
 def _retrieve_exception(answer: asyncio.Future[CallResult | CallError]) -> None:
