@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from foundation.address_lookups import AddressLookups
 
-ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class UvLoop(uvloop.Loop):
@@ -32,8 +32,8 @@ class UvLoop(uvloop.Loop):
         return await self._lookups.resolve(host, port, family, type, proto, flags)
 
     async def create_connection(
-        self, protocol_factory: Callable[[], ProtocolT], host: Any = None, port: Any = None, **options: Any
-    ) -> tuple[asyncio.BaseTransport, ProtocolT]:
+        self, protocol_factory: Callable[[], asyncio.BaseProtocol], host: Any = None, port: Any = None, **options: Any
+    ) -> tuple[Any, Any]:
         """Connect as the base class does, but resolve the host name with `getaddrinfo`.
 
         The addresses are tried in turn.

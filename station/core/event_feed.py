@@ -77,7 +77,7 @@ class EventFeed:
 
     def has_listener(self, kind: str) -> bool:
         """Return whether a current subscriber wants events of this type; else there is no need to publish one."""
-        return any(queue.accepts(kind) for queue in self._listeners)
+        return bool(self._listeners) and any(queue.accepts(kind) for queue in self._listeners)
 
     def publish(self, kind: str, **data: object) -> None:
         """Publish an event of type `kind` with these data to all current subscribers, which share one `FeedEvent`."""
