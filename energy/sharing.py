@@ -135,7 +135,7 @@ def share_conductor(
     left_a = capacity_a
     served: list[int] = []
     for evse_id in order:
-        if left_a >= _LEAST_A and demand_a[evse_id] >= MINIMUM_CURRENT_A:
+        if left_a >= _LEAST_A and demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
             shares[evse_id] = MINIMUM_CURRENT_A
             left_a -= MINIMUM_CURRENT_A
             served.append(evse_id)
