@@ -10,7 +10,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, pairwise
+from itertools import chain
+from operator import attrgetter
 from typing import TypeAlias
 
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, SchedulePeriod
@@ -24,6 +25,7 @@ _AHEAD = timedelta(weeks=1)
 """how far ahead a change of a limit is searched"""
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
+_START_S = attrgetter("start_s")
 
 LimitSpan: TypeAlias = tuple[int, int, float]
 """from, until (microseconds after the beginning of a span of time), limit (amperes per phase unless stated)"""
@@ -281,16 +283,20 @@ def _pieces(
         earliest = max(earliest, (profile.valid_from - begin) // _MICROSECOND)
     if profile.valid_to is not None:
         latest = min(latest, (profile.valid_to - begin) // _MICROSECOND)
-    schedule = profile.schedule
-    starts = [period.start_s * _SECOND for period in schedule.periods]
+    periods = profile.schedule.periods
     for origin, over in _runs(profile, target, begin, earliest, latest):
         over = min(over, latest)
-        index = max(0, bisect_right(starts, earliest - origin) - 1)
-        while index < len(starts) and (since := origin + starts[index]) < over:
-            until = min(over, origin + starts[index + 1]) if index + 1 < len(starts) else over
-            if until > (since := max(since, earliest)):
-                yield since, until, schedule.periods[index]
+        index = max(0, bisect_right(periods, (earliest - origin) // _SECOND, key=_START_S) - 1)
+        since = origin + periods[index].start_s * _SECOND if periods else over
+        while since < over:
+            following = origin + periods[index + 1].start_s * _SECOND if index + 1 < len(periods) else over
+            until = following if following < over else over
+            if since < earliest:
+                since = earliest
+            if until > since:
+                yield since, until, periods[index]
             index += 1
+            since = following
 
 
 def _runs(
@@ -327,16 +333,24 @@ def merge_lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
     return pieces
 
 
-def slices(layers: Sequence[Sequence[LimitSpan]]) -> Iterator[tuple[int, int, list[float | None]]]:
+def slices(layers: Sequence[Sequence[LimitSpan]]) -> Iterator[tuple[int, int, tuple[float | None, ...]]]:
     """Cut layers at every moment at which one changes; yield from, until, and each layer's value (None in a gap)."""
-    bounds = sorted({bound for layer in layers for piece in layer for bound in piece[:2]})
-    places = [0] * len(layers)
-    for since, until in pairwise(bounds):
-        values: list[float | None] = []
-        for number, layer in enumerate(layers):
-            place = places[number]
-            while place < len(layer) and layer[place][1] <= since:
-                place += 1
-            places[number] = place
-            values.append(layer[place][2] if place < len(layer) and layer[place][0] <= since else None)
-        yield since, until, values
+    moments: set[int] = set()
+    parts: list[tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]] = []
+    for layer in layers:
+        starts, ends, values = zip(*layer, strict=True) if layer else ((), (), ())
+        moments.update(starts)
+        moments.update(ends)
+        parts.append((starts, ends, values))
+    bounds = sorted(moments)
+    index = dict(zip(bounds, range(len(bounds)), strict=True))
+    columns: list[list[float | None]] = []
+    for starts, ends, values in parts:
+        column: list[float | None] = [None] * len(bounds)
+        for since, until, value in zip(starts, ends, values, strict=True):
+            first, last = index[since], index[until]
+            column[first] = value
+            if last > first + 1:
+                column[first:last] = [value] * (last - first)
+        columns.append(column)
+    return zip(bounds, bounds[1:], zip(*columns, strict=True), strict=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, cast
 
 from msgspec.structs import replace
 
@@ -17,6 +17,7 @@ from foundation.frozen import Frozen
 MAX_EVALUATED_PERIODS = 20_000
 """highest number of periods to evaluate for one response, some 20 ms of work; a longer request is rejected"""
 _SECOND = 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class EvseForecast(Frozen):
@@ -86,7 +87,6 @@ def composite_schedule(
     with the connected vehicles or with a vehicle at each EVSE, whichever is more.
     """
     length = timedelta(seconds=duration_s)
-    whole = length // timedelta(microseconds=1)
     forecasts = [
         consumer
         if consumer.may_charge or consumer.target.transaction_id is not None
@@ -95,44 +95,56 @@ def composite_schedule(
         if evse_id == 0 or consumer.may_charge or consumer.target.evse_id == evse_id
     ]
     switching = [consumer for consumer in forecasts if consumer.target.phases is not None]
-    # A layer over the whole span, so that `slices` covers every moment of it.
-    currents, powers = station_limits_over(profiles, begin, length)
-    layers: list[Sequence[LimitSpan]] = [[(0, whole, 0.0)], currents]
-    layers += [limits_over(profiles, consumer.target, begin, length) for consumer in forecasts]
+    whole = length // _MICROSECOND
+    layers: list[Sequence[LimitSpan]] = [
+        _at_most(consumer.local_a, limits_over(profiles, consumer.target, begin, length), whole)
+        for consumer in forecasts
+    ]
     layers += [phases_over(profiles, consumer.target, begin, length) for consumer in switching]
-    if powers:
-        layers.append(powers)
-    expected = _ExpectedDraw(station, _conductors(forecasts), evse_id, unit)
+    currents, powers = station_limits_over(profiles, begin, length)
+    # A layer over the whole span, so that `slices` covers every moment of it.
+    layers += [currents if station.local_a is None else _at_most(station.local_a, currents, whole), powers]
+    layers += [[(0, whole, 0.0)]]
+    evse_ids = [consumer.target.evse_id for consumer in forecasts]
+    expected = _ExpectedDraw(station.share, _conductors(forecasts), evse_id, unit is RateUnit.W)
     exact: list[LimitSpan] = []
     counts: list[LimitSpan] = []
-    for since, until, (_, current_a, *limits) in slices(layers):
-        power_w = limits[-1] if powers else None
-        demand_a = {
-            consumer.target.evse_id: consumer.local_a if limit is None else min(consumer.local_a, limit)
-            for consumer, limit in zip(forecasts, limits, strict=False)
-        }
-        now = (
-            _with_ordered_phases(forecasts, switching, limits[len(forecasts) :][: len(switching)])
-            if switching
-            else forecasts
-        )
-        exact.append((since, until, expected.at(now, demand_a, current_a, power_w)))
+    now: Sequence[EvseForecast] = forecasts
+    for since, until, values in slices(layers):
+        demand_a = cast("dict[int, float]", dict(zip(evse_ids, values)))  # noqa: B905 - an argument would cost 0.15 µs
         if switching:
+            now = _with_ordered_phases(forecasts, switching, values[len(forecasts) : -3])
             counts.append((since, until, float(_most_phases(now, evse_id))))
+        exact.append((since, until, expected.at(now, demand_a, values[-3], values[-2])))
     if not switching:
         phases = _most_phases(forecasts, evse_id)
         return [CompositePeriod(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
     return _levels(exact, counts)
 
 
+def _at_most(most_a: float, limits: Iterable[LimitSpan], whole: int) -> list[LimitSpan]:
+    """Fill the gaps of limits over a span of `whole` microseconds with `most_a`, which no limit exceeds either."""
+    spans: list[LimitSpan] = []
+    reached = 0
+    for since, until, limit_a in limits:
+        if since > reached:
+            spans.append((reached, since, most_a))
+        spans.append((since, until, limit_a if limit_a < most_a else most_a))
+        reached = until
+    if reached < whole:
+        spans.append((reached, whole, most_a))
+    return spans
+
+
 class _ExpectedDraw(Frozen):
     """The expected draw of an EVSE, or of all EVSEs together, in the requested unit."""
 
-    station: StationForecast
+    share: ShareFunction
     conductors: Sequence[Mapping[int, float]]
     """per conductor the EVSEs on it, as the weights of a `Bound`"""
     evse_id: int
-    unit: RateUnit
+    in_watts: bool
+    """else in amperes"""
 
     def at(
         self,
@@ -142,11 +154,19 @@ class _ExpectedDraw(Frozen):
         power_w: float | None,
     ) -> float:
         """The expected draw under shared limits of `current_a` per conductor and `power_w` in total; None: no limit."""
-        if current_a is None or (self.station.local_a is not None and self.station.local_a < current_a):
-            current_a = self.station.local_a
-        expected = self._drawn(forecasts, self._shares(forecasts, demand_a, current_a, power_w))
+        if power_w is not None or current_a is None or len(self.conductors) > 1 or len(demand_a) == 1:
+            shares_a = self._shares(forecasts, demand_a, current_a, power_w)
+        elif sum(demand_a.values()) <= current_a:  # the usual case, in short: one conductor loads all EVSEs, weight 1
+            shares_a = demand_a
+        else:
+            shares_a = self.share([Bound(current_a, self.conductors[0])], demand_a, list(demand_a))
+        if self.evse_id != 0 and not self.in_watts:  # each EVSE loads a conductor, with weight 1
+            return shares_a[self.evse_id]
+        expected = self._drawn(forecasts, shares_a)
+        if self.evse_id != 0:
+            return expected
         requesting_a = {one.target.evse_id: demand_a[one.target.evse_id] for one in forecasts if one.may_charge}
-        if self.evse_id != 0 or len(requesting_a) in {0, len(forecasts)}:
+        if len(requesting_a) in {0, len(forecasts)}:
             return expected
         # The connected vehicles may draw more as long as no further one is connected.
         return max(expected, self._drawn(forecasts, self._shares(forecasts, requesting_a, current_a, power_w)))
@@ -155,7 +175,7 @@ class _ExpectedDraw(Frozen):
         """The draw of the EVSE (0: of all) with these shares: watts, or amperes on the most loaded conductor."""
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
-        if self.unit is RateUnit.W:
+        if self.in_watts:
             return sum(shares_a.get(one.target.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in forecasts)
         return max(sum(shares_a.get(evse_id, 0.0) for evse_id in conductor) for conductor in self.conductors)
 
@@ -179,7 +199,7 @@ class _ExpectedDraw(Frozen):
             if len(demand_a) == 1:
                 demand_a = {evse_id: min(most_a, alone_a(bounds, evse_id)) for evse_id, most_a in demand_a.items()}
             elif any(_weighted_demand(demand_a, bound) > bound.capacity for bound in bounds):
-                demand_a = self.station.share(bounds, demand_a, list(demand_a))
+                demand_a = self.share(bounds, demand_a, list(demand_a))
         return demand_a
 
 
@@ -219,16 +239,21 @@ def in_whole_seconds(exact: Iterable[LimitSpan]) -> list[LimitSpan]:
     rounded: list[LimitSpan] = []
     for since, until, limit in exact:
         first, last = since // _SECOND, -(-until // _SECOND)
-        while rounded and rounded[-1][1] > first and limit < rounded[-1][2]:
-            begun, _, before = rounded.pop()
-            if begun < first:
-                rounded.append((begun, first, before))
-                break
-        if rounded:
-            first = max(first, rounded[-1][1])
+        if rounded and rounded[-1][1] > first:  # two within one second
+            first = _lower_last_second(rounded, first, limit)
         if first >= last:
             continue
         if rounded and rounded[-1][2] == limit:
             first = rounded.pop()[0]
         rounded.append((first, last, limit))
     return rounded
+
+
+def _lower_last_second(rounded: list[LimitSpan], first: int, limit: float) -> int:
+    """Lower the last spans to a limit from second `first` on; return the second at which its own span begins."""
+    while rounded and rounded[-1][1] > first and limit < rounded[-1][2]:
+        begun, _, before = rounded.pop()
+        if begun < first:
+            rounded.append((begun, first, before))
+            break
+    return max(first, rounded[-1][1]) if rounded else first

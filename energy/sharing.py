@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import Frozen
@@ -17,6 +18,7 @@ from foundation.frozen import Frozen
 TURN_S = 900.0
 """time of service after which an EVSE goes behind those that wait"""
 _NOTHING = 1e-9
+_LEAST_A = MINIMUM_CURRENT_A - _NOTHING
 _CLASS_A = 0.5
 """tolerance by which meters and pilots differ: a draw above its share by more is still falling"""
 
@@ -28,6 +30,9 @@ class Policy(StrEnum):
     """equally, up to what each can use"""
     FIRST_COME = "first-come"
     """all that the first can use, then the second, …; higher priorities first"""
+
+
+_FAIR: Final = Policy.FAIR  # looked up in a third of the time
 
 
 class Bound(Frozen):
@@ -126,23 +131,28 @@ def share_conductor(
     capacity_a: float, demand_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
 ) -> dict[int, float]:
     """`share` for a single conductor that all EVSEs load, faster: schedules call it hundreds of times."""
-    shares = dict.fromkeys(order, 0.0)
+    shares: dict[int, float] = {}
     left_a = capacity_a
     served: list[int] = []
     for evse_id in order:
-        if left_a < MINIMUM_CURRENT_A - _NOTHING:
-            break
-        if demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
+        if left_a >= _LEAST_A and demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
             shares[evse_id] = MINIMUM_CURRENT_A
             left_a -= MINIMUM_CURRENT_A
             served.append(evse_id)
-    fair = policy is Policy.FAIR
-    if fair:
-        served.sort(key=demand_a.__getitem__)  # those that want less leave more to the others
+        else:
+            shares[evse_id] = 0.0
+    fair = policy is _FAIR
+    if fair:  # those that want less leave more to the others
+        if len(served) > 2:
+            served.sort(key=demand_a.__getitem__)
+        elif len(served) == 2 and demand_a[served[1]] < demand_a[served[0]]:
+            served.reverse()
     waiting = len(served)
     for evse_id in served:
-        more_a = min(demand_a[evse_id] - MINIMUM_CURRENT_A, left_a / waiting if fair else left_a)
+        more_a, most_a = demand_a[evse_id] - MINIMUM_CURRENT_A, left_a / waiting if fair else left_a
         waiting -= 1
+        if most_a < more_a:
+            more_a = most_a
         if more_a > 0.0:
             shares[evse_id] += more_a
             left_a -= more_a

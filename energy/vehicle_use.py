@@ -70,17 +70,19 @@ class VehicleUses:
 
     def share(self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
         """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest to those that can use it."""
-        used = dict(demand_a)
+        used: Mapping[int, float] = demand_a
         for evse_id in order:
             use = self._uses.get(evse_id)
             if use is not None and self._lasts(use.less_since_s, _DRAWS_LESS_S):
-                used[evse_id] = min(demand_a[evse_id], max(MINIMUM_CURRENT_A, use.drawn_a + _SPARE_A))
+                most_a = max(MINIMUM_CURRENT_A, use.drawn_a + _SPARE_A)
+                if most_a < demand_a[evse_id]:
+                    used = {**used, evse_id: most_a}
         if (
-            len(bounds) == 1
-            and used == demand_a
+            used is demand_a
+            and len(bounds) == 1
             and (capacity_a := _equal_weight_limit_a(bounds[0], order)) is not None
         ):
-            return share_conductor(capacity_a, used, order, self.policy)
+            return share_conductor(capacity_a, demand_a, order, self.policy)
         return spread_remainder(share(bounds, used, order, self.policy), bounds, demand_a)
 
     def _use(self, evse_id: int) -> _VehicleUse:
@@ -98,5 +100,10 @@ def _since(since_s: float | None, so: bool, now_s: float) -> float | None:
 
 def _equal_weight_limit_a(bound: Bound, order: Sequence[int]) -> float | None:
     """The capacity of a bound in amperes if these EVSEs have equal weights on it; else None."""
-    weights = {bound.weights.get(evse_id, 0.0) for evse_id in order}
-    return bound.capacity / weights.pop() if len(weights) == 1 and 0.0 not in weights else None
+    weight = 0.0
+    for evse_id in order:
+        own = bound.weights.get(evse_id, 0.0)
+        if own == 0.0 or own != (weight or own):
+            return None
+        weight = own
+    return bound.capacity / weight if weight else None

@@ -1,17 +1,12 @@
-"""The station's event loop: resolves host names in threads of their own, and can report when it is idle.
-
-An unreachable name server blocks each look-up for half a minute (resolv.conf(5): timeout, attempts). asyncio runs
-look-ups in the few threads that it shares with work that must not wait: the board's A/D converters, writes to disk.
-"""
+"""The event loop of stations on a virtual clock: it can report when it is idle. Stations in real time: `uv_loop`."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import selectors
-import socket
-import threading
 from typing import Any
+
+from foundation.address_lookups import AddressLookups
 
 _IDLE_POLLS = 5
 """consecutive polls without an event after which the loop counts as idle: the kernel may still deliver what was sent"""
@@ -60,15 +55,12 @@ class _IdleSelector(selectors.DefaultSelector):
 
 
 class StationLoop(asyncio.SelectorEventLoop):
-    """The asyncio event loop of the program. It resolves each host name in a daemon thread of its own.
-
-    Callers that ask for the same name meanwhile share the result. It can also report when it is idle.
-    """
+    """An asyncio event loop that can report when it is idle, and resolves each host name in a thread of its own."""
 
     def __init__(self) -> None:
         self._idleness = _IdleSelector()
         super().__init__(self._idleness)
-        self._lookups: dict[tuple[object, ...], asyncio.Future[Any]] = {}
+        self._lookups = AddressLookups(self)
 
     async def wait_until_idle(self) -> None:
         """Wait until no callback is ready to run and no event has arrived. Timers that are not yet due do not count."""
@@ -79,32 +71,5 @@ class StationLoop(asyncio.SelectorEventLoop):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """Resolve a host name as socket.getaddrinfo does, in a thread.
-
-        A cancelled caller does not cancel the look-up: the next caller gets its result.
-        """
-        question = (host, port, family, type, proto, flags)
-        if question not in self._lookups:
-            self._lookups[question] = self.create_future()
-            threading.Thread(
-                target=self._resolve, args=(question,), name=f"address lookup of {host}", daemon=True
-            ).start()
-        return await asyncio.shield(self._lookups[question])
-
-    def _resolve(self, question: tuple[Any, ...]) -> None:
-        found: Any = None
-        failure: Exception | None = None
-        try:
-            found = socket.getaddrinfo(*question)
-        except Exception as error:  # noqa: BLE001 - any error is passed on to the callers
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
-            self.call_soon_threadsafe(self._finish_lookup, question, found, failure)
-
-    def _finish_lookup(self, question: tuple[object, ...], found: object, failure: Exception | None) -> None:
-        asked = self._lookups.pop(question)
-        if failure is None:
-            asked.set_result(found)
-        else:
-            asked.set_exception(failure)
-            asked.exception()  # all callers may be cancelled: mark it as retrieved
+        """Resolve a host name as socket.getaddrinfo does, in a thread of its own."""
+        return await self._lookups.resolve(host, port, family, type, proto, flags)

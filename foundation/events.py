@@ -53,7 +53,11 @@ class Event(Generic[T]):
 
         Raises the error of a listener after all of them were called (see the class).
         """
-        self._call(iter(tuple(self._listeners)), value)
+        if len(self._listeners) == 1:  # most events have one listener, and some are published for every message
+            (listener,) = self._listeners.values()
+            listener(value)
+        else:
+            self._call(iter(tuple(self._listeners)), value)
 
     def _add(self, key: object, listener: Listener[T]) -> Unsubscribe:
         self._listeners[key] = listener

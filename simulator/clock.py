@@ -14,7 +14,7 @@ from foundation.clock import Clock, machine_time
 from foundation.event_loop import StationLoop
 from foundation.frozen import Frozen
 
-_TURNS = 40
+_TURNS = 100
 """turns that are enough for another class of event loop to become idle"""
 _RATES_OF_REAL_TIME = (0.0, 1.0)
 """rates at which the clock stays synchronizable: one that stood still can be corrected when it runs again"""

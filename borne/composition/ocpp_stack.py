@@ -219,12 +219,13 @@ class StackParts:
         synchronization.corrected.subscribe(sample_anew)
         synchronization.corrected.subscribe(lambda _: self._monitoring.detection.reschedule())
         synchronization.corrected.subscribe(reports.report_clock_correction)
-        self._sessions.invalid_message.subscribe(reports.report_invalid_message)
-        self._sessions.frame_observed.subscribe(self._show)
+        self._sessions.events.invalid_message.subscribe(reports.report_invalid_message)
+        self._sessions.events.frame_observed.subscribe(self._show)
 
     def _show(self, observed: ObservedFrame) -> None:
-        """Store a frame in the frame log, and publish it to the event feed."""
-        frame = self._maintenance.frames.append(observed.direction, observed.text)
-        self._core.runtime.feed.publish(
-            "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
-        )
+        """Store a frame in the frame log, and publish it to the event feed if somebody listens."""
+        frame, feed = self._maintenance.frames.append(observed), self._core.runtime.feed
+        if feed.has_listener("frame"):
+            feed.publish(
+                "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
+            )

@@ -56,6 +56,11 @@ if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
     from station.maintenance.monitoring.monitor import MonitoringEvent
 
+try:
+    from foundation.uv_loop import UvLoop as RealTimeLoop
+except ModuleNotFoundError:  # there is no uvloop for this platform
+    from foundation.event_loop import StationLoop as RealTimeLoop
+
 __all__ = ["StartError", "assembled_station", "host_process", "host_process_of_several", "run", "station_runtime"]
 
 
@@ -70,8 +75,16 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
         process = host_process(configuration, http_port=http_port, environ=os.environ, lock=lock)
         await process.run_until_signal(ready_file)
 
-    with asyncio.Runner(loop_factory=StationLoop) as runner:
+    with asyncio.Runner(loop_factory=event_loop_of(configuration)) as runner:
         runner.run(live())
+
+
+def event_loop_of(configuration: Configuration) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Choose the event loop of a station: in real time the fastest; with virtual time one that reports when it is idle.
+
+    A station in real time whose clock is advanced by command has to guess when it is idle (`VirtualClock.settle`).
+    """
+    return RealTimeLoop if configuration.simulation.rate == 1.0 else StationLoop
 
 
 def host_process(

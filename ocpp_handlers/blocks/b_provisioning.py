@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from ocpp_handlers.translate.message_size import check_size
 from ocpp_handlers.variables.device_model import (
     AttributeType,
-    Component,
     DeviceModel,
     Mutability,
     Variable,
     VariableNotFound,
+    component_key,
+    name_key,
 )
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from station.charging.restart import RestartController
 
 _log = logging.getLogger(__name__)
+
+_ATTRIBUTE_TYPES: Final[Mapping[str, AttributeType]] = {one.value: one for one in AttributeType}
 
 
 class Provisioning:
@@ -116,16 +120,13 @@ class Provisioning:
     def _find(
         self, component: m.ComponentType, variable: m.VariableType, attribute: str
     ) -> Variable | VariableNotFound:
-        return self._model.find(
-            _component_from_wire(component), variable["name"], variable.get("instance"), AttributeType(attribute)
+        evse = component.get("evse")
+        evse_id, connector_id = (None, None) if evse is None else (evse["id"], evse.get("connectorId"))
+        return self._model.find_key(
+            component_key(component["name"], component.get("instance"), evse_id, connector_id),
+            name_key(variable["name"], variable.get("instance")),
+            _ATTRIBUTE_TYPES[attribute],
         )
-
-
-def _component_from_wire(component: m.ComponentType) -> Component:
-    evse = component.get("evse")
-    if evse is None:
-        return Component(component["name"], component.get("instance"))
-    return Component(component["name"], component.get("instance"), evse["id"], evse.get("connectorId"))
 
 
 def _reject(result: m.SetVariableResultType, reason_code: str, info: str) -> None:

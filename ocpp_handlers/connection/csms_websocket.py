@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.datastructures import HeadersLike
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Data
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.frames import CloseCode
+from websockets.protocol import State
+from websockets.typing import Data, DataLike
 
 
 class dial(connect):  # noqa: N801 - used as the function that it extends
@@ -28,13 +29,11 @@ class CsmsWebsocket(ClientConnection):
     `recv` returns the messages before that frame, then raises ConnectionClosed. The opener still has to end TCP.
     """
 
-    _reading: asyncio.Timeout | None = None
-
     def data_received(self, data: bytes) -> None:
         """Process received bytes; a Close frame among them ends a waiting `recv`."""
         super().data_received(data)
-        if self._reading is not None and self._close_received and not self._reading.expired():
-            self._reading.reschedule(self.loop.time())
+        if self.protocol.close_rcvd is not None:
+            self.recv_messages.close()
 
     async def recv(  # pyright: ignore[reportIncompatibleMethodOverride]  # without the overloads: nobody sets `decode`
         self, decode: bool | None = None
@@ -44,19 +43,45 @@ class CsmsWebsocket(ClientConnection):
         Raises:
             ConnectionClosed: all messages before the Close frame have been read.
         """
-        # A message that has arrived is returned without waiting, before a deadline that has passed can end the read.
+        # Not by `super().recv`, which waits for the end of TCP. It would also double the cost of each message.
         try:
-            async with asyncio.timeout_at(self.loop.time() if self._close_received else None) as self._reading:
-                return await super().recv(decode)
-        except TimeoutError as error:
+            return await self.recv_messages.get(decode)
+        except EOFError:
             protocol = self.protocol
-            raise ConnectionClosed(protocol.close_rcvd, protocol.close_sent, protocol.close_rcvd_then_sent) from error
-        finally:
-            self._reading = None
+            if protocol.close_rcvd is not None:
+                closed = protocol.close_rcvd, protocol.close_sent, protocol.close_rcvd_then_sent
+                raise ConnectionClosed(*closed) from None
+        except UnicodeDecodeError as error:
+            await self._fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        except WebSocketException as error:  # too many fragments
+            await self._fail(CloseCode.MESSAGE_TOO_BIG, str(error))
+        return await super().recv(decode)  # raises what ended the connection
 
-    @property
-    def _close_received(self) -> bool:
-        return self.protocol.close_rcvd is not None
+    async def send(
+        self,
+        message: DataLike | Iterable[DataLike] | AsyncIterable[DataLike],
+        *,
+        text: bool | None = None,
+    ) -> None:
+        """Send a message; waits while the CSMS does not read.
+
+        Raises:
+            ConnectionClosed: the connection has ended, or ends.
+        """
+        is_open = self.protocol.state is State.OPEN and not self.transport.is_closing()
+        if not isinstance(message, str) or not is_open:
+            await super().send(message, text=text)
+            return
+        # As `super().send` does for a text on an open connection, without its context manager.
+        self.protocol.send_text(message.encode())
+        self.send_data()
+        if self.paused:
+            await self.drain()
+
+    async def _fail(self, code: CloseCode, reason: str) -> None:
+        """Close the connection because of a message that cannot be read, as `super().recv` does."""
+        async with self.send_context():
+            self.protocol.fail(code, reason)
 
 
 def csms_websocket_class(
@@ -65,11 +90,13 @@ def csms_websocket_class(
     """Make the class of the websocket of one attempt, which calls back when it progresses.
 
     It calls `on_request` when the HTTP request, which carries the password, is about to be sent (TCP and TLS are
-    established by then), and awaits `on_message` before `recv` returns a message.
+    established by then), and awaits `on_message` before `recv` returns the first message.
     """
 
     class ReportingConnection(CsmsWebsocket):
-        """A CsmsWebsocket that reports its HTTP request and each message."""
+        """A CsmsWebsocket that reports its HTTP request and its first message."""
+
+        _has_message = False
 
         async def handshake(
             self, additional_headers: HeadersLike | None = None, user_agent_header: str | None = None
@@ -79,9 +106,11 @@ def csms_websocket_class(
             await super().handshake(additional_headers, user_agent_header)
 
         async def recv(self, decode: bool | None = None) -> Data:
-            """Wait for a message, report it, and return it."""
+            """Wait for a message and return it; report the first one before."""
             data = await super().recv(decode)
-            await on_message()
+            if not self._has_message:
+                await on_message()
+                self._has_message = True
             return data
 
     return ReportingConnection

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from foundation.events import Event
 from ocpp_handlers.wire.schema import Schemas
-from ocpp_handlers.wire.session import Handlers, OcppSession
+from ocpp_handlers.wire.session import Handlers, OcppSession, SessionEvents
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
-    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, ObservedFrame
+    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter
     from station.security.network_profiles import NetworkProfiles
 
 
 class SessionFactory:
-    """Creates the OCPP session of each new websocket, with the same handlers; its events cover all sessions."""
+    """Creates the OCPP session of each new websocket, with the same handlers; all publish to the same events."""
 
     def __init__(
         self,
@@ -36,22 +35,18 @@ class SessionFactory:
         self._follow_ups = follow_ups
         self._clock = clock
         self._schemas = Schemas()
-        self.frame_observed: Event[ObservedFrame] = Event()
-        """each frame of every session"""
-        self.invalid_message: Event[str] = Event()
-        """the reason why a frame of the CSMS is not a valid OCPP message"""
+        self.events = SessionEvents()
+        """published by every session"""
 
     def open(self, transport: FrameTransport) -> OcppSession:
         """Create a session on an open websocket, with the current profile's message timeout; the caller runs it."""
-        session = OcppSession(
+        return OcppSession(
             transport,
             self._handlers,
             self._gate,
             self._schemas,
             self._follow_ups,
             self._clock,
+            self.events,
             timeout_s=self._network.message_timeout_s,
         )
-        session.frame_observed.subscribe(self.frame_observed.publish)
-        session.invalid_message.subscribe(self.invalid_message.publish)
-        return session

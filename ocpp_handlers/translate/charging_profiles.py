@@ -121,6 +121,8 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
 
 
 def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> SchedulePeriod:
+    if len(wire) == 2:  # most have no other field than the two required ones, and a profile has up to 1,024 of them
+        return SchedulePeriod(parse_integer(wire["startPeriod"], "startPeriod"), float(wire["limit"]))
     phases, phase_to_use = wire.get("numberPhases"), wire.get("phaseToUse")
     return SchedulePeriod(
         parse_integer(wire["startPeriod"], "startPeriod"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from typing import Final
+
+from msgspec.json import Encoder
 
 from ocpp_handlers.wire.session import PayloadError
+
+_ENCODER: Final = Encoder()
 
 
 def check_size(request: object, items: int, *, most_items: int, most_bytes: int) -> None:
@@ -21,4 +25,4 @@ def check_size(request: object, items: int, *, most_items: int, most_bytes: int)
 
 def size_bytes(request: object) -> int:
     """Return the size of a payload as compact JSON in UTF-8, in bytes."""
-    return len(json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_ENCODER.encode(request))

@@ -61,6 +61,16 @@ _Identity = tuple[Key, Name, AttributeType]
 """unique key of a variable attribute"""
 
 
+def component_key(name: str, instance: str | None, evse_id: int | None, connector_id: int | None) -> Key:
+    """The lookup key of a component."""
+    return (name.casefold(), instance.casefold() if instance else "", evse_id, connector_id)
+
+
+def name_key(name: str, instance: str | None) -> Name:
+    """The lookup key of a variable in its component."""
+    return (name.casefold(), instance.casefold() if instance else "")
+
+
 class Component(Frozen):
     """The address of a component of the device model, optionally of an EVSE or a connector."""
 
@@ -72,7 +82,7 @@ class Component(Frozen):
     @property
     def key(self) -> Key:
         """The lookup key: name and instance case-folded (without instance: empty), EVSE and connector."""
-        return (self.name.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id)
+        return component_key(self.name, self.instance, self.evse_id, self.connector_id)
 
 
 class Variable(Frozen):
@@ -117,7 +127,7 @@ class Variable(Frozen):
     @property
     def key(self) -> Name:
         """The lookup key of the variable in its component: name and instance case-folded (without instance: empty)."""
-        return (self.name.casefold(), (self.instance or "").casefold())
+        return name_key(self.name, self.instance)
 
     @property
     def is_sampled(self) -> bool:
@@ -290,11 +300,13 @@ class DeviceModel:
         attribute: AttributeType = AttributeType.ACTUAL,
     ) -> Variable | VariableNotFound:
         """The variable with this address, names in any case; else which part of the address is unknown."""
-        component = self._components.get(place.key)
-        if component is None:
+        return self.find_key(place.key, name_key(name, instance), attribute)
+
+    def find_key(self, component: Key, variable: Name, attribute: AttributeType) -> Variable | VariableNotFound:
+        """The variable with these keys (see `component_key` and `name_key`); else which of them is unknown."""
+        if (variables := self._components.get(component)) is None:
             return VariableNotFound.COMPONENT
-        attributes = component.get((name.casefold(), (instance or "").casefold()))
-        if attributes is None:
+        if (attributes := variables.get(variable)) is None:
             return VariableNotFound.VARIABLE
         return attributes.get(attribute, VariableNotFound.ATTRIBUTE)
 

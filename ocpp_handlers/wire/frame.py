@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NoReturn, TypeAlias, cast
+from typing import Final, NoReturn, TypeAlias, cast
 
-from msgspec import field
+from msgspec import DecodeError, field
+from msgspec.json import Decoder, Encoder
 
 from foundation.frozen import Frozen
 
@@ -58,7 +59,7 @@ def decode(text: str | bytes) -> Frame:
     if isinstance(text, bytes):
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is binary, not text")
     try:
-        parts = json.loads(text, parse_constant=_no_constant, parse_float=_number)
+        parts = _parse(text)
     except (ValueError, RecursionError) as error:
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", f"the frame is not valid JSON: {type(error).__name__}")
     if not isinstance(parts, list) or len(cast("list[object]", parts)) < 2:
@@ -116,6 +117,9 @@ def encode(frame: Call | CallResult | CallError) -> str:
         case CallError():
             parts = [_ERROR, frame.id, frame.code, frame.description[:255], frame.details]
     try:
+        text = _ENCODER.encode(parts).decode()
+        if "null" not in text:  # written for NaN too, which is not JSON: `json.dumps` refuses it
+            return text
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except RecursionError as error:
         raise ValueError("the payload is nested too deeply") from error
@@ -180,6 +184,22 @@ def _is_text(text: str) -> bool:
     return True
 
 
+def _parse(text: str) -> object:
+    """Parse JSON.
+
+    msgspec takes a fraction of the time of `json` and refuses all that `json` refuses. It also refuses what the caller
+    answers more precisely, such as unpaired surrogates: what it refuses is left to `json`.
+
+    Raises:
+        ValueError: not JSON.
+        RecursionError: nested too deeply.
+    """
+    try:
+        return _DECODER.decode(text)
+    except (DecodeError, ValueError, RecursionError):
+        return json.loads(text, parse_constant=_no_constant, parse_float=_number)
+
+
 def _number(text: str) -> float:
     """Parse a number with a decimal point; 1.0 becomes an integer, as in JSON schema: some libraries write it so."""
     value = float(text)
@@ -192,3 +212,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _refuse(message_id: str, code: str, why: str) -> InvalidFrame:
     return InvalidFrame(why, CallError(message_id, code, why))
+
+
+_DECODER: Final = Decoder(float_hook=_number)
+_ENCODER: Final = Encoder()

@@ -82,9 +82,11 @@ class Schemas:
         return payload
 
     def _fault(self, message: str, payload: object) -> SchemaViolation | None:
-        if message not in self._files:
-            return SchemaViolation("NotImplemented", "OCPP 2.0.1 has no such action.")
-        validator = self._validator(message)
+        validator = self._validators.get(message)
+        if validator is None:
+            if message not in self._files:
+                return SchemaViolation("NotImplemented", "OCPP 2.0.1 has no such action.")
+            validator = self._validator(message)
         try:
             if validator.is_valid(payload):
                 return None

@@ -148,19 +148,45 @@ class FrameTransport(Protocol):
         ...
 
 
-class ObservedFrame(Frozen):
-    """A frame that a session has received or is about to send, for logs and pages."""
+class ObservedFrame:
+    """A frame that a session has received or is about to send, for logs and pages.
 
-    direction: str
-    """`in` or `out`"""
-    text: str
-    """without passwords and other secrets"""
+    Most frames are never read by anybody, so secrets are masked at the first reading.
+    """
+
+    __slots__ = ("_is_masked", "_text", "direction", "length")
+
+    def __init__(self, direction: str, text: str) -> None:
+        """`direction`: `in` or `out`; `text`: as received or sent, with its secrets."""
+        self.direction = direction
+        self.length = len(text)
+        """number of characters as received or sent"""
+        self._text = text
+        self._is_masked = False
+
+    @property
+    def text(self) -> str:
+        """The text with passwords and other secrets masked; once it was read, the secrets are no longer in memory."""
+        if not self._is_masked:
+            self._text = frame.without_secrets(self._text)
+            self._is_masked = True
+        return self._text
+
+
+class SessionEvents:
+    """What the sessions of a station publish; all of them publish to the same events."""
+
+    def __init__(self) -> None:
+        self.frame_observed: Event[ObservedFrame] = Event()
+        """each frame received or about to be sent"""
+        self.invalid_message: Event[str] = Event()
+        """the reason why a received frame is not a valid OCPP message"""
 
 
 class OcppSession:
     """An OCPP session of the station over one websocket: sends CALLs one at a time, answers those of the CSMS.
 
-    Publishes each frame, and why a received frame is invalid.
+    Publishes each frame, and why a received frame is invalid, to `events`.
     """
 
     def __init__(
@@ -171,6 +197,7 @@ class OcppSession:
         schemas: Schemas,
         follow_ups: FollowUpTasks,
         clock: Clock,
+        events: SessionEvents,
         *,
         timeout_s: float,
     ) -> None:
@@ -182,9 +209,7 @@ class OcppSession:
         self._follow_ups = follow_ups
         self._clock = clock
         self._timeout_s = timeout_s
-        self.frame_observed: Event[ObservedFrame] = Event()
-        self.invalid_message: Event[str] = Event()
-        """the reason why a received frame is not a valid OCPP message"""
+        self._events = events
         self._all_answered = asyncio.Event()
         self._all_answered.set()
         self._turn = asyncio.Lock()
@@ -272,7 +297,7 @@ class OcppSession:
                     _log.warning("unexpected response ignored: message id %s", taken.id)
             case InvalidFrame():
                 _log.warning("invalid OCPP frame received: %s", taken.reason)
-                self.invalid_message.publish(taken.reason)
+                self._events.invalid_message.publish(taken.reason)
                 if taken.reply is not None:
                     await self._send(taken.reply)
 
@@ -313,7 +338,7 @@ class OcppSession:
             unknown = self._handlers.unknown_value_response(call.action)
             if unknown is not None and self._schemas.has_only_unknown_values(call.action, call.payload, unknown.field):
                 return HandlerResult(unknown.response)
-            self.invalid_message.publish(f"{call.action}: {fault.code}")
+            self._events.invalid_message.publish(f"{call.action}: {fault.code}")
             return CallError(call.id, fault.code, fault.description)
         outcome = await result_or_exception(handler(call.payload))
         if isinstance(outcome, PayloadError):
@@ -341,9 +366,10 @@ class OcppSession:
             raise LinkLostError("the connection to the CSMS is closing") from error
 
     def _observe(self, direction: str, text: str | bytes) -> None:
-        shown = frame.without_secrets(text) if isinstance(text, str) else f"<{len(text)} bytes>"
-        _frames.debug("%s %s", direction, shown)
-        self.frame_observed.publish(ObservedFrame(direction, shown))
+        observed = ObservedFrame(direction, text if isinstance(text, str) else f"<{len(text)} bytes>")
+        if _frames.isEnabledFor(logging.DEBUG):
+            _frames.debug("%s %s", direction, observed.text)
+        self._events.frame_observed.publish(observed)
 
 
 def _retrieve_exception(answer: asyncio.Future[CallResult | CallError]) -> None:

@@ -36,14 +36,15 @@ class FeedQueue:
     """The queue of events for one listener; the oldest are dropped if the listener is too slow."""
 
     def __init__(self, accepts: Callable[[str], bool]) -> None:
-        self._accepts = accepts
+        self.accepts = accepts
+        """returns whether the listener wants events of a type"""
         self._waiting: deque[tuple[FeedEvent, int]] = deque()
         self._size_bytes = 0
         self._filled = asyncio.Event()
 
     def offer(self, event: FeedEvent, size_bytes: int) -> None:
         """Add an event if the listener wants its type; the newest event is never dropped, whatever its size."""
-        if not self._accepts(event.event_type):
+        if not self.accepts(event.event_type):
             return
         self._waiting.append((event, size_bytes))
         self._size_bytes += size_bytes
@@ -73,6 +74,10 @@ class EventFeed:
 
     def __init__(self) -> None:
         self._listeners: set[FeedQueue] = set()
+
+    def has_listener(self, kind: str) -> bool:
+        """Return whether a current subscriber wants events of this type; else there is no need to publish one."""
+        return bool(self._listeners) and any(queue.accepts(kind) for queue in self._listeners)
 
     def publish(self, kind: str, **data: object) -> None:
         """Publish an event of type `kind` with these data to all current subscribers, which share one `FeedEvent`."""

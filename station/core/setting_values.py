@@ -100,9 +100,10 @@ class SettingGroup:
 
     def value_of(self, setting: Setting[T]) -> T:
         """The current value: the override, else the stored value, else the preset, else the default."""
+        name = setting.name
         for values in (self._overrides, self._saved, self._presets):
-            if setting.name in values:
-                return self._in_force(setting, cast("T", values[setting.name]))  # `_put` stored a T
+            if name in values:
+                return self._in_force(setting, cast("T", values[name]))  # `_put` stored a T
         return self._in_force(setting, setting.default)
 
     def text_of(self, setting: Setting[T]) -> str:
@@ -150,7 +151,7 @@ class SettingGroup:
         self._supported[choices] = supported
 
     def _in_force(self, setting: Setting[T], value: T) -> T:
-        if (supported := self._supported.get(setting.choices)) is None:
+        if not setting.choices or (supported := self._supported.get(setting.choices)) is None:
             return value
         valid = tuple(name for name in cast("tuple[str, ...]", value) if name in supported.choices)
         if not valid and not supported.may_be_empty:

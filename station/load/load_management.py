@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from msgspec import field
 from energy.composite import ProfileTarget
 from energy.controller import Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
+from energy.profile_limits import ProfileLimits, profile_limits
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
@@ -23,11 +25,11 @@ from station.charging.evse_state import ev_connected, is_blocked, lacks_ventilat
 from station.load.derating import Derating, TemperatureRange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
-    from foundation.clock import Clock
+    from foundation.clock import Clock, TimerHandle
     from station.load.charging_profiles import PersistentProfiles
     from station.load.priorities import Priorities
     from station.load.tariff_steering import TariffSteering
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DECIDE_EVERY_S = 1.0
+_COALESCE_S = 0.05
+"""shortest interval between two decisions because of profiles, if no limit falls"""
 _DECIDE_AGAIN_S = 15.0
 """watchdog deadline of the decision loop"""
 _UNSETTLED_A = 1.0
@@ -92,6 +96,13 @@ class LoadManagement:
         self._ready_s: dict[int, float] = {}
         self._derating = {evse.id: Derating(evse.layout.max_current_a, inputs.temperatures) for evse in evses.values()}
         self._due = ChangeSignal()
+        self._decided_s = -math.inf
+        self._demands: Sequence[Demand] = ()
+        """of the last decision"""
+        self._profiles_changed_s = -math.inf
+        self._decided_limits: ProfileLimits | None = None
+        """what the profiles allowed at the last decision, if they had changed shortly before; else None"""
+        self._coalesced: TimerHandle | None = None
         self._newest_sample: GridSample | None = None
         self._sample_received = ChangeSignal()
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
@@ -114,6 +125,26 @@ class LoadManagement:
     def request_update(self) -> None:
         """Wake the decision loop, after a change of a profile or a limit; returns before it has decided."""
         self._due.notify()
+
+    def profiles_changed(self) -> None:
+        """Request a decision because profiles were installed or removed; returns before it has decided.
+
+        A CSMS may send many profiles one after the other, and each decision costs as much as answering one. So only the
+        first leads to a decision at once, and those that lower a limit; the others are decided together 50 ms later.
+        """
+        now_s = self._profiles_changed_s = self._clock.monotonic()
+        wait_s = self._decided_s + _COALESCE_S - now_s
+        before = self._decided_limits
+        if wait_s <= 0.0 or before is None or self._limits_of_profiles().restricts_more_than(before):
+            self.request_update()
+        elif self._coalesced is None:
+            self._coalesced = self._clock.call_later(wait_s, self.request_update)
+
+    def _limits_of_profiles(self) -> ProfileLimits:
+        """What the profiles allow now to the transactions of the last decision."""
+        switching = [one.target for one in self._demands if one.can_switch_phases]
+        targets = [one.target for one in self._demands]
+        return profile_limits(self.profiles.store.applicable(), targets, switching, self._clock.now())
 
     async def run(self) -> None:
         """Run until cancelled: decide, save charging profiles, process grid samples, and watch the EVSEs for changes.
@@ -229,7 +260,13 @@ class LoadManagement:
 
     def _decide(self) -> None:
         self.before_decision.publish(None)
-        for evse_id, decision in self.controller.decide(self.collect_demands()).items():
+        self._decided_s, self._demands = self._clock.monotonic(), self.collect_demands()
+        changed_lately = self._decided_s - self._profiles_changed_s < _DECIDE_EVERY_S
+        self._decided_limits = self._limits_of_profiles() if changed_lately else None
+        if self._coalesced is not None:
+            self._coalesced.cancel()
+            self._coalesced = None
+        for evse_id, decision in self.controller.decide(self._demands).items():
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
                 _log.info("EVSE %d: number of phases for charging: %d", evse_id, decision.phases)

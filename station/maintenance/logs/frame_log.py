@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from foundation.clock import Clock
 
 Direction = Literal["in", "out"]
 _MAX_CHARACTERS = 512 * 1024
 _OVERHEAD = 100
+
+
+class MaskedFrame(Protocol):
+    """An OCPP message whose secrets are masked when its text is read."""
+
+    direction: str
+    """in: from the CSMS; out: to the CSMS"""
+    length: int
+    """number of characters, before secrets are masked"""
+
+    @property
+    def text(self) -> str:
+        """The text without passwords and other secrets."""
+        ...
 
 
 class LoggedFrame(Frozen):
@@ -23,9 +38,17 @@ class LoggedFrame(Frozen):
     """counted from 1 since the start, for `frames_after`"""
     at: datetime
     """the station's time"""
-    direction: str
-    """in: from the CSMS; out: to the CSMS"""
-    text: str
+    frame: MaskedFrame
+
+    @property
+    def direction(self) -> str:
+        """in: from the CSMS; out: to the CSMS."""
+        return self.frame.direction
+
+    @property
+    def text(self) -> str:
+        """The text without passwords and other secrets."""
+        return self.frame.text
 
 
 class FrameLog:
@@ -38,16 +61,16 @@ class FrameLog:
         self._size = 0
         self._number = 0
 
-    def append(self, direction: str, text: str) -> LoggedFrame:
+    def append(self, frame: MaskedFrame) -> LoggedFrame:
         """Add a message with the present time, and return the entry; drops the oldest ones if the log is full."""
         self._number += 1
-        frame = LoggedFrame(self._number, self._clock.now(), direction, text)
-        self._frames.append(frame)
-        self._size += len(text) + _OVERHEAD
+        logged = LoggedFrame(self._number, self._clock.now(), frame)
+        self._frames.append(logged)
+        self._size += frame.length + _OVERHEAD
         while self._size > self._most and len(self._frames) > 1:
-            self._size -= len(self._frames.popleft().text) + _OVERHEAD
-        return frame
+            self._size -= self._frames.popleft().frame.length + _OVERHEAD
+        return logged
 
     def frames_after(self, number: int) -> list[LoggedFrame]:
         """The messages after this number, in order."""
-        return [frame for frame in self._frames if frame.number > number]
+        return [logged for logged in self._frames if logged.number > number]

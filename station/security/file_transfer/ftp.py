@@ -10,11 +10,10 @@ import contextlib
 import re
 import ssl
 from collections.abc import AsyncGenerator, Awaitable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from station.security.file_transfer.ftp_data import DataConnection
 from station.security.file_transfer.location import (
-    CHUNK,
     CONNECT_S,
     IDLE_S,
     DownloadFile,
@@ -63,12 +62,12 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
     async with _connected(location, tls) as control:
         path = _path(location)
         sink.expect(await control.size(path))
-        async with control.data(sink.size) as open_data:
-            if not open_data.resumed:
+        async with control.data(sink.size) as transfer:
+            if not transfer.resumed:
                 sink.restart()
             await control.begin(f"RETR {path}")
-            reader, _ = await open_data.streams()
-            while chunk := await _in_time(reader.read(CHUNK)):
+            connection = await transfer.begin()
+            while chunk := await _in_time(connection.read()):
                 await sink.write(chunk)
 
 
@@ -94,13 +93,12 @@ async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) 
 
 async def _store(control: _ControlConnection, path: str, source: UploadFile) -> None:
     offset = min(source.sent, await control.size(path) or 0) if source.sent else 0
-    async with control.data(offset) as open_data:
-        source.seek(offset if open_data.resumed else 0)
+    async with control.data(offset) as transfer:
+        source.seek(offset if transfer.resumed else 0)
         await control.begin(f"STOR {path}")
-        _, writer = await open_data.streams()
+        connection = await transfer.begin()
         while chunk := source.read():
-            writer.write(chunk)
-            await _in_time(writer.drain())
+            await _in_time(connection.write(chunk))
 
 
 @contextlib.asynccontextmanager
@@ -124,31 +122,19 @@ async def _connected(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenera
         raise TransferError(TransferFailure.BAD_MESSAGE, "the server does not respond as an FTP server") from error
 
 
-@dataclass(slots=True)
-class _DataConnection:
-    """A data connection."""
+class _Transfer:
+    """The transfer of one file on a data connection."""
 
-    host: str
-    port: int
-    context: ssl.SSLContext | None
-    resumed: bool
-    plain: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-    """the streams before TLS; referenced, since a garbage-collected writer closes its connection"""
-    writer: asyncio.StreamWriter | None = None
+    def __init__(self, connection: DataConnection, host: str, context: ssl.SSLContext | None, *, resumed: bool) -> None:
+        self._connection, self._host, self._context = connection, host, context
+        self.resumed = resumed
+        """whether the server continues at the requested offset"""
 
-    async def connect(self) -> None:
-        async with asyncio.timeout(CONNECT_S):
-            self.plain = await asyncio.open_connection(self.host, self.port)
-        self.writer = self.plain[1]
-
-    async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The streams, after the server's reply to the transfer command; TLS begins only then."""
-        if self.plain is None:
-            raise TransferError(TransferFailure.FAILED, "the FTP data connection is not open")
-        reader, self.writer = self.plain
-        if self.context is not None:
-            reader, self.writer = await _in_time(_secured(self.writer, self.context, self.host))
-        return reader, self.writer
+    async def begin(self) -> DataConnection:
+        """The connection, after the server's reply to the transfer command; TLS begins only then."""
+        if self._context is not None:
+            await _in_time(self._connection.secure(self._context, self._host))
+        return self._connection
 
 
 class _ControlConnection:
@@ -209,20 +195,20 @@ class _ControlConnection:
         return True
 
     @contextlib.asynccontextmanager
-    async def data(self, offset: int) -> AsyncGenerator[_DataConnection]:
+    async def data(self, offset: int) -> AsyncGenerator[_Transfer]:
         """Open a data connection for one file; on normal exit the server has confirmed the transfer."""
-        data = _DataConnection(self._host, await self._passive(), self._context, resumed=False)
+        port, resumed = await self._passive(), False
         if offset:
             with contextlib.suppress(_RefusedError):
                 await self.command(f"REST {offset}", "3")
-                data.resumed = True
-        await data.connect()
+                resumed = True
+        connection = await DataConnection.connect(self._host, port)
         try:
-            yield data
-            await _close(data)
+            yield _Transfer(connection, self._host, self._context, resumed=resumed)
+            with contextlib.suppress(OSError):  # the server's reply confirms the transfer
+                await _in_time(connection.close())
         finally:
-            if data.writer is not None:
-                data.writer.transport.abort()
+            connection.abort()
         await self._expect("2")
 
     async def _passive(self) -> int:
@@ -293,14 +279,6 @@ def _port(number: int) -> int:
 async def _in_time(what: Awaitable[T]) -> T:
     async with asyncio.timeout(IDLE_S):
         return await what
-
-
-async def _close(data: _DataConnection) -> None:
-    """Close the data connection after the last data was sent; the server's reply confirms the transfer."""
-    if data.writer is not None:
-        data.writer.close()
-        with contextlib.suppress(OSError):
-            await _in_time(data.writer.wait_closed())
 
 
 def _path(location: FileLocation) -> str:

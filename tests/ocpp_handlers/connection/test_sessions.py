@@ -58,8 +58,8 @@ class Sessions:
         self.factory = SessionFactory([Echo()], BootMessageFilter(), network, FollowUpTasks(), fakes.clock())
         self.frames: list[ObservedFrame] = []
         self.invalid: list[str] = []
-        self.factory.frame_observed.subscribe(self.frames.append)
-        self.factory.invalid_message.subscribe(self.invalid.append)
+        self.factory.events.frame_observed.subscribe(self.frames.append)
+        self.factory.events.invalid_message.subscribe(self.invalid.append)
 
     async def serve(self, *frames: str) -> list[Any]:
         """A session over a wire with these frames; what was sent on it."""

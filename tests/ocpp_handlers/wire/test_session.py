@@ -14,7 +14,14 @@ from foundation.supervision import FollowUpTasks
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.frame import CallError
 from ocpp_handlers.wire.schema import Schemas
-from ocpp_handlers.wire.session import HandlerResult, Handlers, LinkLostError, OcppSession, UnknownValueResponse
+from ocpp_handlers.wire.session import (
+    HandlerResult,
+    Handlers,
+    LinkLostError,
+    OcppSession,
+    SessionEvents,
+    UnknownValueResponse,
+)
 from tests import fakes
 
 
@@ -54,7 +61,7 @@ class EndingWire:
 
 async def test_a_call_that_ends_with_the_link_leaves_no_failure_that_nobody_foresaw() -> None:
     wire, clock = EndingWire(), fakes.clock()
-    session = OcppSession(wire, Handlers(), Open(), Schemas(), FollowUpTasks(), clock, timeout_s=30.0)
+    session = OcppSession(wire, Handlers(), Open(), Schemas(), FollowUpTasks(), clock, SessionEvents(), timeout_s=30.0)
     unforeseen: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: unforeseen.append(told))
     reading = asyncio.create_task(session.run())
@@ -100,8 +107,9 @@ async def test_an_unknown_value_is_answered_with_the_registered_response_and_oth
         '[2, "1", "GetReport", {"requestId": 1, "componentCriteria": ["Broken"]}]',
         '[2, "2", "GetReport", {"requestId": "1", "componentCriteria": ["Broken"]}]',
     )
-    session = OcppSession(wire, handlers, Open(), Schemas(), FollowUpTasks(), fakes.clock(), timeout_s=30.0)
-    session.invalid_message.subscribe(reported.append)
+    events = SessionEvents()
+    session = OcppSession(wire, handlers, Open(), Schemas(), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0)
+    events.invalid_message.subscribe(reported.append)
     with pytest.raises(ConnectionClosedError):
         await session.run()
     assert wire.sent[0] == [3, "1", response]
