@@ -33,6 +33,11 @@ class NeutralCsms:
         self._websocket: ServerConnection | None = None
         self._answer: asyncio.Future[list[Any]] | None = None
 
+    def expect_boot(self) -> None:
+        """Forget an earlier BootNotification: `booted` and `booted_at` are those of the next one."""
+        self.booted_at = None
+        self.booted.clear()
+
     async def round_trip_us(self, identity: int) -> float:
         """The time from sending a GetVariables to its response, in microseconds."""
         began_s = time.perf_counter()
