@@ -6,16 +6,23 @@ import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from bench import composite, records
+from bench import composite, many, records
+from bench.events import measure_events
 from bench.first_response import measure_first_response
 from bench.idle import SETTLING_S, IdleComparison, measure_idle
 from bench.pilot import samples_to_pilots
+from bench.requests import measure_requests
 from bench.rows import Aim, Floor, Row
 from bench.start import measure_starts
 from foundation.frozen import Frozen
 
 BARE: Final = "bare `websockets` client"
 CLIENT: Final = "`ocpp` client"
+CHECKED: Final = "checked floor"
+COMMITS: Final = "bare commits"
+_REQUESTS: Final = ("get-variables", "get-variables-10", "set-variables", "set-charging-profile")
+_EVENTS: Final = ("events-one-producer", "events-five-waiting", "events-draining")
+_MANY: Final = ("many-memory", "many-boot", "many-threads", "many-descriptors", "many-idle-cpu")
 
 
 class Measurement(Frozen):
@@ -62,6 +69,60 @@ def _idle_cpu_rows(found: IdleComparison, note: str) -> list[Row]:
     ]
 
 
+async def _requests(quick: bool) -> list[Row]:
+    count, note = (500, "500 requests") if quick else (5000, "")
+    return [
+        Row(
+            name,
+            f"{one.what}, p50",
+            one.p50_us,
+            "µs",
+            (Floor(CHECKED, one.floor_p50_us),),
+            Aim(one.aim_us),
+            note,
+        )
+        for name, one in zip(_REQUESTS, await measure_requests(count), strict=True)
+    ]
+
+
+async def _events(quick: bool) -> list[Row]:
+    count, note = (500, "500 events, once") if quick else (3000, "")
+    return [
+        Row(
+            name,
+            f"durable TransactionEvents, {one.what}",
+            one.per_s,
+            "/s",
+            (Floor(COMMITS, one.floor_per_s),),
+            None if one.aim_per_s is None else Aim(one.aim_per_s, at_least=True),
+            note,
+        )
+        for name, one in zip(_EVENTS, await measure_events(count, 1 if quick else 3), strict=True)
+    ]
+
+
+async def _many(quick: bool) -> list[Row]:
+    count, idle_s, note = (200, 10.0, "200 stations instead of 1,000") if quick else (1000, 30.0, "")
+    floors = {
+        BARE: await many.compare(many.BARE, count, idle_s),
+        CLIENT: await many.compare(many.OCPP, count, idle_s),
+    }
+    ours = await many.compare(many.STATION, count, idle_s)
+
+    def row(name: str, title: str, unit: str, at_most: float, figure: Callable[[many.ManyComparison], float]) -> Row:
+        beside = tuple(Floor(floor, figure(found)) for floor, found in floors.items())
+        return Row(name, title, figure(ours), unit, beside, Aim(at_most), note)
+
+    memory, boot, threads, descriptors, idle = _MANY
+    return [
+        row(memory, "1,000 stations in a process: memory of one more", "KiB", 500.0, lambda one: one.kib_each),
+        row(boot, "… CPU until all are accepted", "s", 15.0, lambda one: one.many.booted_cpu_s),
+        row(threads, "… threads of one more", "", 0.0, lambda one: one.threads_each),
+        row(descriptors, "… descriptors of one more", "", 5.0, lambda one: one.descriptors_each),
+        row(idle, "… idle CPU of all", "%", 15.0, lambda one: one.many.idle_cpu * 100.0),
+    ]
+
+
 async def _composite(quick: bool) -> list[Row]:
     median_ms, _ = composite.milliseconds(runs=50 if quick else 200, evses=2)
     title = "GetCompositeSchedule, 20 profiles, 24 h, 2 EVSEs, computation only"
@@ -100,7 +161,10 @@ async def _log(quick: bool) -> list[Row]:
 MEASUREMENTS: Final[Sequence[Measurement]] = (
     Measurement(("cold-start", "first-start"), _starts),
     Measurement(("memory", "memory-equipped", "idle-cpu", "idle-cpu-equipped"), _idle),
+    Measurement(_REQUESTS, _requests),
     Measurement(("composite-schedule",), _composite),
+    Measurement(_EVENTS, _events),
+    Measurement(_MANY, _many),
     Measurement(("first-light", "first-answer"), _first_responses),
     Measurement(("pilot-1", "pilot-4"), _pilots),
     Measurement(
