@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import ssl
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -52,7 +51,9 @@ class CertificateHash(Frozen):
 
 def fingerprint(certificate: Certificate) -> str:
     """The SHA-256 of the certificate in lower-case hexadecimal, used as file name."""
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem_of(certificate))).hexdigest()
+    from cryptography.hazmat.primitives.serialization import Encoding  # late, as in the whole module
+
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def pem_of(certificate: Certificate) -> str:
