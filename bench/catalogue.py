@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from bench import composite, many, records
+from bench.days import run_days
 from bench.events import measure_events
 from bench.first_response import measure_first_response
 from bench.idle import SETTLING_S, IdleComparison, measure_idle
@@ -123,6 +125,18 @@ async def _many(quick: bool) -> list[Row]:
     ]
 
 
+async def _days(quick: bool) -> list[Row]:
+    days, note = (1, "from one day") if quick else (2, "")
+    found: list[Row] = []
+    for name, title, linky, at_most in (
+        ("days", "1,000 days of a station that charges once a day, from two days", False, 4.0),
+        ("days-linky", "the same with a Linky as grid meter", True, 8.0),
+    ):
+        day_s = await asyncio.to_thread(run_days, days, linky=linky)
+        found.append(Row(name, title, day_s * 1000 / 3600, "h", aim=Aim(at_most), note=note))
+    return found
+
+
 async def _composite(quick: bool) -> list[Row]:
     median_ms, _ = composite.milliseconds(runs=50 if quick else 200, evses=2)
     title = "GetCompositeSchedule, 20 profiles, 24 h, 2 EVSEs, computation only"
@@ -165,6 +179,7 @@ MEASUREMENTS: Final[Sequence[Measurement]] = (
     Measurement(("composite-schedule",), _composite),
     Measurement(_EVENTS, _events),
     Measurement(_MANY, _many),
+    Measurement(("days", "days-linky"), _days),
     Measurement(("first-light", "first-answer"), _first_responses),
     Measurement(("pilot-1", "pilot-4"), _pilots),
     Measurement(
