@@ -1,6 +1,6 @@
 """Measures the processor time of a simulated day of a station that charges once (`python -m bench.days`).
 
-Station, vehicle, meters and CSMS are in this process, on a virtual clock. Simulating a station for a thousand days finds
+Station, vehicle, meters and CSMS are in this process, on a virtual clock. Simulating a thousand days of a station finds
 errors that show after months.
 """
 
