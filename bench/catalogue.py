@@ -79,7 +79,10 @@ async def _requests(quick: bool) -> list[Row]:
             f"{one.what}, p50",
             one.p50_us,
             "µs",
-            (Floor(CHECKED, one.floor_p50_us),),
+            (
+                Floor(CHECKED, one.floor_p50_us),
+                *(() if one.client_p50_us is None else (Floor(CLIENT, one.client_p50_us),)),
+            ),
             Aim(one.aim_us),
             note,
         )
