@@ -13,7 +13,7 @@ from energy.composite_schedule import EvseForecast, StationForecast, composite_s
 from energy.sharing import Policy
 from energy.vehicle_use import VehicleUses
 
-AIM_MS = 2.0
+AIM_MS = 0.8
 _DAY_S = 86_400
 _BEGIN = datetime(2026, 1, 12, 7, 30, tzinfo=UTC)
 _QUARTER_S = 900

@@ -12,7 +12,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-_BOOTED = '{"currentTime":"%s","interval":3600,"status":"Accepted"}'
+_HEARTBEAT_S = 3600
 _GET_VARIABLES = json.dumps(
     {"getVariableData": [{"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}]}
 )
@@ -21,7 +21,11 @@ _GET_VARIABLES = json.dumps(
 class NeutralCsms:
     """Counts received messages, and measures round trips."""
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat_s: int = _HEARTBEAT_S) -> None:
+        """`heartbeat_s`: the interval of Heartbeats that it asks for."""
+        self._heartbeat_s = heartbeat_s
+        self.heartbeat = asyncio.Event()
+        """set once a Heartbeat has arrived"""
         self.booted_at: float | None = None
         """wall time of the first BootNotification"""
         self.events = 0
@@ -32,6 +36,11 @@ class NeutralCsms:
         self.url = ""
         self._websocket: ServerConnection | None = None
         self._answer: asyncio.Future[list[Any]] | None = None
+
+    def expect_boot(self) -> None:
+        """Forget an earlier BootNotification: `booted` and `booted_at` are those of the next one."""
+        self.booted_at = None
+        self.booted.clear()
 
     async def round_trip_us(self, identity: int) -> float:
         """The time from sending a GetVariables to its response, in microseconds."""
@@ -76,12 +85,16 @@ class NeutralCsms:
                     self._answer.set_result(frame)
 
     def _reply(self, action: str) -> str:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         match action:
             case "BootNotification":
                 if self.booted_at is None:
                     self.booted_at = time.time()
                 self.booted.set()
-                return _BOOTED % time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                return f'{{"currentTime":"{now}","interval":{self._heartbeat_s},"status":"Accepted"}}'
+            case "Heartbeat":
+                self.heartbeat.set()
+                return f'{{"currentTime":"{now}"}}'
             case "TransactionEvent":
                 self.events += 1
                 if self.events >= self.expected_events:
@@ -92,11 +105,11 @@ class NeutralCsms:
 
 
 @contextlib.asynccontextmanager
-async def neutral_csms() -> AsyncGenerator[NeutralCsms]:
-    """Run a NeutralCsms on a free local port."""
+async def neutral_csms(heartbeat_s: int = _HEARTBEAT_S) -> AsyncGenerator[NeutralCsms]:
+    """Run a NeutralCsms on a free local port; `heartbeat_s`: the interval of Heartbeats that it asks for."""
     from websockets.typing import Subprotocol
 
-    csms = NeutralCsms()
+    csms = NeutralCsms(heartbeat_s)
     async with serve(
         csms._serve,  # pyright: ignore[reportPrivateUsage]  # this is its other half
         "127.0.0.1",

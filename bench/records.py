@@ -8,7 +8,7 @@ import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from foundation.clock import SystemClock
+from foundation.frozen import Frozen
 from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
 from station.billing.documents import table
@@ -89,31 +90,48 @@ async def _export(log: TransactionLog) -> int:
     return size
 
 
-async def measure(count: int) -> None:
-    """Measure and print the log's performance, then the event commits of one station and of several at once."""
+class RecordFigure(Frozen):
+    """One measured figure of the log; `at_most`: its aim, None without one."""
+
+    name: str
+    what: str
+    value: float
+    unit: str
+    at_most: float | None = None
+
+
+async def measure(count: int) -> list[RecordFigure]:
+    """Measure a log of `count` transactions, then the event commits of one station and of several at once."""
     with tempfile.TemporaryDirectory() as folder, DatabaseThread() as thread:
-        await _measure_log(Path(folder) / "borne.sqlite", thread, count)
+        figures = await _measure_log(Path(folder) / "borne.sqlite", thread, count)
         for stations in (1, 10):
             per_s = await _committed_per_s(Path(folder) / str(stations), thread, stations)
-            _print_result(f"events committed by {stations} stations of a process, each second", per_s)
+            what = f"events committed by {stations} station{'s' if stations > 1 else ''} of a process"
+            figures.append(RecordFigure(f"commits-{stations}", what, per_s, "/s"))
+    return figures
 
 
-async def _measure_log(path: Path, thread: DatabaseThread, count: int) -> None:
+async def _measure_log(path: Path, thread: DatabaseThread, count: int) -> list[RecordFigure]:
     async with open_database(path, SystemClock(), thread) as database:
         log = TransactionLog(database)
         await fill(database, log, count)
         size_mib = path.stat().st_size / 2**20  # noqa: ASYNC240 - nothing else runs
-        _print_result(f"{count} transactions on disk, MiB", size_mib, SIZE_AIM_MIB)
         since = BEGIN + timedelta(days=3_000)
         month = TransactionQuery(since, since + timedelta(days=31))
-        _print_result("the first 100 of a month, ms", await _best_ms(lambda: log.find(month)), MONTH_AIM_MS)
         card = replace(month, token=CARDS[3].value)
-        _print_result("those of a card in a month, ms", await _best_ms(lambda: log.find(card)), MONTH_AIM_MS)
-        _print_result("the newest 100 of all, ms", await _best_ms(lambda: log.find(TransactionQuery())), MONTH_AIM_MS)
+        month_ms, card_ms = await _best_ms(lambda: log.find(month)), await _best_ms(lambda: log.find(card))
+        newest_ms = await _best_ms(lambda: log.find(TransactionQuery()))
         begun = time.perf_counter()
         size = await _export(log)
         took_s = time.perf_counter() - begun
-        _print_result(f"all of them as a table of {size / 2**20:.1f} MiB, s", took_s, CSV_AIM_S)
+    whole = f"log: all of them as a table of {size / 2**20:.1f} MiB"
+    return [
+        RecordFigure("log-size", f"log of {count:,} transactions on disk", size_mib, "MiB", SIZE_AIM_MIB),
+        RecordFigure("log-month", "log: the first 100 of a month", month_ms, "ms", MONTH_AIM_MS),
+        RecordFigure("log-card", "log: those of a card in a month", card_ms, "ms", MONTH_AIM_MS),
+        RecordFigure("log-newest", "log: the newest 100 of all", newest_ms, "ms", MONTH_AIM_MS),
+        RecordFigure("log-table", whole, took_s, "s", CSV_AIM_S),
+    ]
 
 
 async def _committed_per_s(folder: Path, thread: DatabaseThread, stations: int) -> float:
@@ -138,12 +156,14 @@ async def _commit(outbox: Outbox, turn: int, count: int) -> None:
         )
 
 
-def _print_result(what: str, value: float, aim: float | None = None) -> None:
-    verdict = f"   aim ≤ {aim:g}: {'met' if value <= aim else 'NOT MET'}" if aim is not None else ""
-    print(f"{what:68} {value:9.2f}{verdict}", flush=True)
+def print_figures(figures: Sequence[RecordFigure]) -> None:
+    """Print one line for each figure."""
+    for one in figures:
+        verdict = f"aim ≤ {one.at_most:g}: {'met' if one.value <= one.at_most else 'NOT MET'}" if one.at_most else ""
+        print(f"{one.what:68} {one.value:9.2f} {one.unit:4} {verdict}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Measure the log of transactions after ten years.")
     parser.add_argument("--transactions", type=int, default=50_000)
-    asyncio.run(measure(parser.parse_args().transactions))
+    print_figures(asyncio.run(measure(parser.parse_args().transactions)))

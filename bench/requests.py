@@ -171,12 +171,14 @@ def _frame_size(received: bytearray) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RequestFigure:
-    """The round trip of one kind of request, in microseconds: of the station, of the floor, and the aim."""
+    """The round trip of one kind of request, in microseconds: of the station, of the floors, and the aim."""
 
     what: str
     p50_us: float
     p99_us: float
     floor_p50_us: float
+    client_p50_us: float | None
+    """of the minimal client on the `ocpp` package; None for requests that it does not know"""
     aim_us: float
 
 
@@ -196,7 +198,7 @@ def _peer(*arguments: str, folder: Path, configuration: str | None = None) -> Ge
     """Start a program that connects to a CSMS, and yield that once it has booted."""
     csms = WireCsms()
     if configuration is None:
-        arguments = (*arguments, csms.url, str(folder / "floor.sqlite"))
+        arguments = (*arguments, csms.url, str(folder / "floor.sqlite"))  # the second is for those that store something
     else:
         file = folder / "station.toml"
         file.write_text(configuration.format(url=csms.url, storage=folder / "storage"), encoding="utf-8")
@@ -274,23 +276,22 @@ def _measure(count: int) -> Iterator[RequestFigure]:
         _pinned(),
         tempfile.TemporaryDirectory() as folder,
         _peer("-m", "bench.floor_requests", folder=Path(folder)) as floor,
+        _peer("-m", "bench.floor_ocpp", folder=Path(folder)) as client,
         _peer("-m", "borne", "run", folder=Path(folder), configuration=STATION) as station,
     ):
         for what, action, payloads, requests, aim_us in rows:
-            ours, bare = _in_turns(station, floor, action, payloads, requests)
-            yield RequestFigure(
-                what, ours[len(ours) // 2], ours[len(ours) * 99 // 100], statistics.median(bare), aim_us
-            )
+            peers = [station, floor, client] if action == "GetVariables" else [station, floor]
+            ours, bare, *others = _in_turns(peers, action, payloads, requests)
+            client_us = statistics.median(others[0]) if others else None
+            p99_us = ours[len(ours) * 99 // 100]
+            yield RequestFigure(what, ours[len(ours) // 2], p99_us, statistics.median(bare), client_us, aim_us)
 
 
-def _in_turns(
-    station: WireCsms, floor: WireCsms, action: str, payloads: Sequence[str], count: int
-) -> tuple[list[float], list[float]]:
-    """The round trips of the station and of the floor, in microseconds, sorted."""
-    ours: list[float] = []
-    bare: list[float] = []
+def _in_turns(peers: Sequence[WireCsms], action: str, payloads: Sequence[str], count: int) -> list[list[float]]:
+    """The round trips of each peer, in microseconds, sorted."""
+    all_taken: list[list[float]] = [[] for _ in peers]
     for done in range(0, count + _ROUND, _ROUND):
-        for csms, taken in ((station, ours), (floor, bare)):
+        for csms, taken in zip(peers, all_taken, strict=True):
             for number in range(_ROUND):
                 payload = payloads[number % len(payloads)]
                 began_s = time.perf_counter()
@@ -300,7 +301,7 @@ def _in_turns(
                     raise RuntimeError(f"the station answered {answer}")
                 if done > 0:  # the first round compiles schemas
                     taken.append(took_us)
-    return sorted(ours), sorted(bare)
+    return [sorted(taken) for taken in all_taken]
 
 
 async def measure_requests(count: int = 3000) -> list[RequestFigure]:

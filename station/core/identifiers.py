@@ -16,6 +16,8 @@ MIN_CSMS_PASSWORD = 16
 MAX_CSMS_PASSWORD = 64
 """the limits of A00.FR.205; the upper one must be at least 40 and at most 64"""
 
+_MAX_LABEL = 63
+"""octets of a part of a host name"""
 _IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
 
 
@@ -112,15 +114,28 @@ def check_url(url: str) -> str:
         raise ValueError("must begin with ws:// or wss://")
     if not parts.hostname:
         raise ValueError("must contain a host name")
-    try:
-        parts.hostname.encode("idna")  # as address resolution will do
-    except UnicodeError as error:
-        raise ValueError("must contain a valid host name") from error
+    if not _is_host_name(parts.hostname):
+        raise ValueError("must contain a valid host name")
     if "@" in parts.netloc:
         raise ValueError("must not contain a user or password; the password has its own key")
     if "#" in url or not url.isprintable() or " " in url:
         raise ValueError("must not contain spaces or a fragment (#)")
     return url
+
+
+def _is_host_name(name: str) -> bool:
+    """Return whether address resolution accepts a name: each label has 1 to 63 octets (RFC 1035 §2.3.4).
+
+    Only a name with other characters than ASCII is encoded: the codec and its tables are modules of their own.
+    """
+    if name.isascii():
+        *labels, last = name.split(".")  # the last one is empty in a name that ends with the root's dot
+        return all(0 < len(label) <= _MAX_LABEL for label in labels) and len(last) <= _MAX_LABEL
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def shorten_token(id_token: str) -> str:

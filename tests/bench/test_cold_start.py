@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 LATE = {
     *("typer", "click", "rich"),  # of the other commands
     *("fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client"),  # the first visitor's
-    *("fpdf", "segno", "httpx", "asyncssh", "cryptography", "ocpp", "jsonschema"),
+    *("fpdf", "segno", "httpx", "asyncssh", "cryptography", "ocpp", "jsonschema", "jsonschema_rs"),
     *("zeroconf", "ifaddr", "aiomqtt", "pymodbus", "serialx", "gpiod", "RPLCD", "smbus2", "html", "pydantic_settings"),
 }
 """packages that a simple station boots without"""

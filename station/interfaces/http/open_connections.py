@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 from collections import Counter
@@ -158,3 +159,7 @@ def network_of(source: str) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return source
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+
+
+ProtocolFactory = Callable[[ConnectionSlot], asyncio.Protocol]
+"""creates the protocol of an admitted connection"""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import math
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from station.interfaces.http.open_connections import ConnectionSlot, OpenConnections
+from station.interfaces.http.open_connections import OpenConnections
 
 if TYPE_CHECKING:
     import ssl
@@ -21,9 +19,8 @@ if TYPE_CHECKING:
 
     from station.interfaces.http.acceptor import Acceptor
     from station.interfaces.http.connection_limits import ConnectionLimits
+    from station.interfaces.http.open_connections import ProtocolFactory
 
-ProtocolFactory = Callable[[ConnectionSlot], asyncio.Protocol]
-"""creates the protocol of an admitted connection"""
 _log = logging.getLogger(__name__)
 
 _TCP_OPTIONS: Final = {
@@ -128,32 +125,8 @@ def _server(
     build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None, limits: ConnectionLimits
 ) -> tuple[uvicorn.Server, ProtocolFactory]:
     """Create the loaded uvicorn server, and the factory of its protocols."""
-    # late: for the first visitor
-    import uvicorn
-
-    from station.interfaces.http.bounded_protocol import BoundedProtocol
-
-    class Server(uvicorn.Server):
-        """A uvicorn server that installs no signal handlers."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Generator[None]:
-            yield
+    from station.interfaces.http.uvicorn_server import uvicorn_server  # late: for the first visitor
 
     if tls is not None:
         tls()  # reads the certificate here, in the thread
-    config = uvicorn.Config(
-        build(),
-        http=BoundedProtocol,
-        proxy_headers=False,  # a request through a proxy does not count as from this machine (access/visitor.py)
-        server_header=False,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-        timeout_keep_alive=math.ceil(limits.idle_s),
-        ws="none",
-    )
-    config.load()
-    server = Server(config)
-    return server, lambda place: BoundedProtocol(config, server.server_state, place, limits)
+    return uvicorn_server(build(), limits)
