@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
-from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.schema import shared_schemas
 from ocpp_handlers.wire.session import Handlers, OcppSession
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class SessionFactory:
         self._network = network
         self._follow_ups = follow_ups
         self._clock = clock
-        self._schemas = Schemas()
+        self._schemas = shared_schemas()
         self.frame_observed: Event[ObservedFrame] = Event()
         """each frame of every session"""
         self.invalid_message: Event[str] = Event()

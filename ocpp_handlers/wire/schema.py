@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,6 +105,12 @@ class Schemas:
             # Date-times are checked by `timestamps.decode`, which accepts more of the formats that CSMSs send.
             validator = self._validators[message] = validator_for(text, validate_formats=False)
         return validator
+
+
+@functools.cache
+def shared_schemas() -> Schemas:
+    """The schemas that all stations of the process share, so that each is compiled once."""
+    return Schemas()
 
 
 def _schema_folder() -> Path:
