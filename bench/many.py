@@ -269,7 +269,9 @@ async def _ocpp_clients(count: int, url: str, _: Path) -> None:
 
 
 def _run_child(kind: str, count: int, url: str, folder: Path) -> None:
-    logging.basicConfig(level=logging.WARNING)
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, handlers=[console])  # each station stores its own lines, as `borne run`
     runs: dict[str, Callable[[int, str, Path], Awaitable[None]]] = {
         STATION: _stations,
         BARE: _bare_clients,

@@ -27,10 +27,11 @@ from borne.composition.maintenance import (
 )
 from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
-from borne.station_run import AuxiliaryTask, StationRun, StationShutdown, StationTasks, TransactionRecovery
+from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from borne.systemd_notifier import SystemdNotifier, boot_reason
 from foundation.event_loop import StationLoop
+from foundation.supervision import AuxiliaryTask
 from station.billing.retention import Retention
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
