@@ -26,7 +26,7 @@ from borne.composition.maintenance import (
     space_watchers,
 )
 from borne.composition.ocpp import OcppComposition
-from borne.host_process import HostProcess
+from borne.host_process import HostProcess, raise_descriptor_limit
 from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from borne.systemd_notifier import SystemdNotifier, boot_reason
@@ -103,11 +103,13 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
     Environment variables do not change their configurations.
 
     Raises:
-        StartError: two have the same identity, the storage of one cannot be opened, or another station uses it.
+        StartError: two have the same identity, the storage of one cannot be opened, or another station uses it; or
+            the process may not open enough files.
     """
     for identity, count in Counter(one.station.identity for one in configurations).items():
         if count > 1:
             raise StartError(f"station.identity: {identity} is used by several stations")
+    raise_descriptor_limit(len(configurations))
     thread = DatabaseThread()
     parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
