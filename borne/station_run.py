@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from foundation.supervision import AuxiliaryTask, keep_all_running
+from foundation.supervision import AuxiliaryTask, keep_all_running, run_together
 from metering.journal import JournalError
 from station.charging.recovery import end_open_transactions, record_ends
 from station.storage.database import StorageError
@@ -82,16 +82,17 @@ class StationTasks:
 
         A crash of an essential task is raised and ends all of them, with contactors open; auxiliary ones are restarted.
         """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._charge(), name="station")
-            group.create_task(self._load.run(), name="load-management")
-            group.create_task(keep_all_running(self._auxiliary, self._clock), name="auxiliary tasks")
+        await run_together(
+            {
+                "station": self._charge(),
+                "load-management": self._load.run(),
+                "auxiliary tasks": keep_all_running(self._auxiliary, self._clock),
+            }
+        )
 
     async def _charge(self) -> None:
         ends = await self._recovery.recover()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._recovery.store(ends), name="recovery")
-            group.create_task(self._station.run(), name="evses")
+        await run_together({"recovery": self._recovery.store(ends), "evses": self._station.run()})
 
     def monitored_tasks(self) -> list[MonitoredTask]:
         """The essential tasks with a deadline, for the service watchdog: load management, admission, EVSEs."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from foundation.frozen import Frozen
@@ -89,6 +89,23 @@ def _end(
 async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
     """Run one auxiliary task until cancelled; restart it when it fails or ends, after increasing delays."""
     await keep_all_running([AuxiliaryTask(name, work)], clock)
+
+
+async def run_together(works: Mapping[str, Coroutine[None, None, None]]) -> None:
+    """Run coroutines beside each other, as a `TaskGroup` does: the failure of one ends the others. Names are for logs.
+
+    The last one runs in the calling task, the others each in a task of its own: where most stations have one EVSE, that
+    halves the number of tasks. A single coroutine raises its failure itself, several raise an ExceptionGroup.
+    """
+    *others, (_, last) = works.items()
+    if not others:
+        await last
+        return
+    async with asyncio.TaskGroup() as group:
+        for name, work in others:
+            group.create_task(work, name=name)
+        del works, others, name, work  # they would last as long as this does
+        await last
 
 
 def raise_lost_cancellation() -> None:

@@ -124,6 +124,8 @@ class DatabaseConnection:
             await asyncio.to_thread(compaction.rewrite, self._path)
             await self._thread.run(self._open)
         await self.run(_prepare)
+        if (pages := self._thread.cached_pages) is not None:
+            await self.run(lambda connection: _limit_cache(connection, pages))
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Call `job` with the connection in the database thread; returns its result.
@@ -238,6 +240,12 @@ def _prepare(connection: sqlite3.Connection) -> None:
             _log.info("database migrated to version %d", version)
     except database_schema.NewerDatabaseError as error:
         raise StorageError(str(error)) from error
+
+
+def _limit_cache(connection: sqlite3.Connection, pages: int) -> None:
+    """Cache so many pages at the most; SQLite also allocates as many as 20 at once, which are released."""
+    connection.execute(f"PRAGMA cache_size={pages}")
+    connection.execute("PRAGMA shrink_memory")
 
 
 @contextlib.contextmanager
