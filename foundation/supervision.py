@@ -102,9 +102,10 @@ async def run_together(works: Mapping[str, Coroutine[None, None, None]]) -> None
         await last
         return
     async with asyncio.TaskGroup() as group:
-        for name, work in others:
+        while others:  # nothing of them may stay here: this lasts as long as they do
+            name, work = others.pop(0)
             group.create_task(work, name=name)
-        del works, others, name, work  # they would last as long as this does
+        del works
         await last
 
 
