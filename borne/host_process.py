@@ -8,10 +8,11 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Self
 
 from borne.station_runtime import StartError
 from borne.tasks import end_task, end_task_once
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from station.storage.database_thread import DatabaseThread
 
 _log = logging.getLogger(__name__)
+
+_DESCRIPTORS_PER_STATION: Final = 8
+"""link, storage and lock take five; the rest for uploads and meters"""
+_DESCRIPTORS_OF_PROCESS: Final = 512
+"""for visitors, modules and whatever stations share"""
 
 
 class HostProcess:
@@ -113,9 +119,7 @@ class HostProcess:
             if self._manager is not None:
                 stack.callback(self._manager.close)
             await self._listen()
-            for station in self.stations:
-                stack.callback(station.started.subscribe(_freeze_garbage))
-                stack.callback(station.restarting.subscribe(_collect_garbage))
+            stack.enter_context(GarbageCollection(self.stations))
             if len(self.stations) == 1:
                 stack.callback(self.station.time_zone_changed.subscribe(set_time_zone))
             for name, work in self._services(ready_file).items():
@@ -226,13 +230,62 @@ class HostProcess:
         )
 
 
-def _freeze_garbage(_: StationRuntime) -> None:
-    """Exclude the objects of a start from garbage collection: they live as long as the station runs."""
-    gc.freeze()
-    gc.enable()
+class GarbageCollection:
+    """Context manager: keeps the garbage collector away from objects that live as long as the stations.
+
+    It does not run until all stations have started, since each collection meanwhile would find nothing and visit the
+    objects of all. Those are then excluded from it (`gc.freeze`). What an ended run leaves is collected before the next
+    one, or, with many stations, once a tenth of them have restarted.
+    """
+
+    def __init__(self, stations: Sequence[StationRuntime]) -> None:
+        self._stations = stations
+        self._starting = {station.identity for station in stations}
+        self._ended = 0
+        self._subscriptions = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Stop collections until the stations have started."""
+        gc.disable()
+        self._subscriptions.callback(gc.enable)  # also if a station does not start
+        for station in self._stations:
+            self._subscriptions.callback(station.started.subscribe(self._exclude))
+            self._subscriptions.callback(station.restarting.subscribe(self._collect))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the subscriptions to the stations."""
+        self._subscriptions.close()
+
+    def _exclude(self, station: StationRuntime) -> None:
+        """Exclude the objects of a start from garbage collection."""
+        self._starting.discard(station.identity)
+        if not self._starting:
+            gc.freeze()
+            gc.enable()
+
+    def _collect(self, _: StationRuntime) -> None:
+        """Collect the objects of ended runs, which were frozen at their start."""
+        self._ended += 1
+        if self._ended * 10 >= len(self._stations):
+            self._ended = 0
+            gc.unfreeze()
+            gc.collect()
 
 
-def _collect_garbage(_: StationRuntime) -> None:
-    """Collect the objects of an ended run, which were frozen at its start."""
-    gc.unfreeze()
-    gc.collect()
+def raise_descriptor_limit(stations: int) -> None:
+    """Raise the soft limit of open files of this process to what so many stations need.
+
+    Raises:
+        StartError: the hard limit is lower.
+    """
+    needed = stations * _DESCRIPTORS_PER_STATION + _DESCRIPTORS_OF_PROCESS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise StartError(
+            f"{stations} stations need {needed} open files, and this process may open {hard}: raise its hard limit "
+            "(ulimit -Hn, or LimitNOFILE of its service)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from foundation.supervision import keep_running
+from foundation.supervision import AuxiliaryTask, keep_all_running, run_together
 from metering.journal import JournalError
 from station.charging.recovery import end_open_transactions, record_ends
 from station.storage.database import StorageError
@@ -32,15 +32,6 @@ _log = logging.getLogger(__name__)
 
 _CLOSED_WITHIN_S = 1.0
 """a stop may take 5 s in total, most of which the vehicles need"""
-
-
-class AuxiliaryTask(Frozen):
-    """A task of a running station that is restarted after a failure, without ending a transaction."""
-
-    name: str
-    """for the log"""
-    run: Callable[[], Awaitable[None]]
-    """the task; called again after a failure or its end"""
 
 
 class TransactionRecovery:
@@ -91,17 +82,17 @@ class StationTasks:
 
         A crash of an essential task is raised and ends all of them, with contactors open; auxiliary ones are restarted.
         """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._charge(), name="station")
-            group.create_task(self._load.run(), name="load-management")
-            for task in self._auxiliary:
-                group.create_task(keep_running(task.name, task.run, self._clock), name=task.name)
+        await run_together(
+            {
+                "station": self._charge(),
+                "load-management": self._load.run(),
+                "auxiliary tasks": keep_all_running(self._auxiliary, self._clock),
+            }
+        )
 
     async def _charge(self) -> None:
         ends = await self._recovery.recover()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._recovery.store(ends), name="recovery")
-            group.create_task(self._station.run(), name="evses")
+        await run_together({"recovery": self._recovery.store(ends), "evses": self._station.run()})
 
     def monitored_tasks(self) -> list[MonitoredTask]:
         """The essential tasks with a deadline, for the service watchdog: load management, admission, EVSEs."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
+from msgspec import field
+
 from borne.tasks import end_task, first_of
 from foundation.events import Event
 from foundation.frozen import Frozen
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _RENEWED_S: Final = 60.0
 """deadline for the end of a run or the start of the next one"""
+_STARTING_AT_ONCE: Final = 8
+"""stations of a process that are assembled at the same time: some wait for the disk while another one computes"""
 
 
 class StartError(Exception):
@@ -54,6 +58,8 @@ class ProcessContext(Frozen):
     """why the process was started"""
     alone: bool
     """whether the station is the only one, so that all log lines of the process belong to it"""
+    starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STARTING_AT_ONCE))
+    """held while a station is assembled: the others wait, so that those assembled connect meanwhile"""
 
 
 class StationRuntime:
@@ -282,6 +288,7 @@ class StationRuntime:
     async def _begin(self, stack: contextlib.AsyncExitStack) -> StationRun:
         """Assemble the parts for one run, which ends with `stack`."""
         try:
-            return await stack.enter_async_context(self._assemble(self))
+            async with self.process.starting:
+                return await stack.enter_async_context(self._assemble(self))
         except StorageError as error:
             raise StartError(f"station.storage: {error}") from error

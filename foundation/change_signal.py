@@ -16,9 +16,11 @@ class ChangeSignal:
     was fired in between, the wait ends at once, however long reading the state took.
     """
 
+    __slots__ = ("_count", "_waiters")
+
     def __init__(self) -> None:
         self._count = 0
-        self._waiters: set[asyncio.Future[bool]] = set()
+        self._waiters: list[asyncio.Future[bool]] = []
 
     @property
     def count(self) -> int:
@@ -28,7 +30,7 @@ class ChangeSignal:
     def notify(self) -> None:
         """Fire the signal: increase the count and wake every waiting task."""
         self._count += 1
-        waiters, self._waiters = self._waiters, set()
+        waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             _wake(waiter, True)
 
@@ -39,7 +41,7 @@ class ChangeSignal:
             try:
                 await waiter
             finally:
-                self._waiters.discard(waiter)
+                self._leave(waiter)
         return self._count
 
     async def wait_for(self, seen: int, clock: Clock, timeout_s: float) -> bool:
@@ -52,7 +54,7 @@ class ChangeSignal:
             return await waiter
         finally:
             handle.cancel()
-            self._waiters.discard(waiter)
+            self._leave(waiter)
 
     async def _missed(self, seen: int) -> bool:
         if self._count == seen:
@@ -62,8 +64,12 @@ class ChangeSignal:
 
     def _join(self) -> asyncio.Future[bool]:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters.append(waiter)
         return waiter
+
+    def _leave(self, waiter: asyncio.Future[bool]) -> None:
+        if waiter in self._waiters:  # not after `notify`
+            self._waiters.remove(waiter)
 
 
 def _wake(waiter: asyncio.Future[bool], fired: bool) -> None:

@@ -28,6 +28,8 @@ class Event(Generic[T]):
     is not, it is logged and restarted. A listener of an auxiliary component must therefore do nothing that can fail.
     """
 
+    __slots__ = ("_exclusive", "_listeners")  # a station has hundreds of events
+
     def __init__(self) -> None:
         self._listeners: dict[object, Listener[T]] = {}
         """listeners by subscription key, in the order of subscription"""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
+
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -25,23 +27,86 @@ _MAX_AT_ONCE = 20
 FollowUp = Callable[[], Awaitable[None]]
 
 
-async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
-    """Run an auxiliary task until cancelled; restart it when it fails or ends, after increasing delays."""
-    failures = 0
-    while True:
-        began_s = clock.monotonic()
-        error = await asyncio.create_task(_failure_of(work), name=name)  # noqa: TID251 - awaited at once, for its name
-        raise_lost_cancellation()
-        if clock.monotonic() - began_s >= _HEALTHY_S:
-            failures = 0
-        delay_s = _RESTART_S[min(failures, len(_RESTART_S) - 1)]
-        failures += 1
-        level = logging.WARNING if failures == 1 else logging.DEBUG
+class AuxiliaryTask(Frozen):
+    """A task that is restarted after a failure, without ending what runs beside it."""
+
+    name: str
+    """for the log"""
+    run: Callable[[], Awaitable[None]]
+    """the task; called again after a failure or its end"""
+
+
+class _Restarts:
+    """When to start one task again: after increasing delays."""
+
+    def __init__(self, task: AuxiliaryTask, clock: Clock) -> None:
+        self.task = task
+        self._clock = clock
+        self._failures = 0
+        self._began_s = clock.monotonic()
+
+    def delay_after(self, error: Exception | None) -> float:
+        """Log why the task has ended, and return the seconds after which to start it again."""
+        if self._clock.monotonic() - self._began_s >= _HEALTHY_S:
+            self._failures = 0
+        delay_s = _RESTART_S[min(self._failures, len(_RESTART_S) - 1)]
+        self._failures += 1
+        level = logging.WARNING if self._failures == 1 else logging.DEBUG
         known = error is None or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _OWN_PACKAGES
         trace = None if known else error
-        _log.log(level, "%s: %s; restart in %g s", name, error or "ended", delay_s, exc_info=trace)
-        del error, trace  # their frames hold the objects of the task that has ended
-        await clock.sleep(delay_s)
+        _log.log(level, "%s: %s; restart in %g s", self.task.name, error or "ended", delay_s, exc_info=trace)
+        return delay_s
+
+    async def run_again(self, delay_s: float) -> Exception | None:
+        """Wait, then run the task once more; returns its failure."""
+        await self._clock.sleep(delay_s)
+        self._began_s = self._clock.monotonic()
+        return await _failure_of(self.task.run)
+
+
+async def keep_all_running(tasks: Iterable[AuxiliaryTask], clock: Clock) -> None:
+    """Run auxiliary tasks until cancelled; restart each one that fails or ends, after increasing delays.
+
+    One supervisor for all: a station has dozens of them, and each supervisor of its own would be a second task.
+    """
+    async with asyncio.TaskGroup() as group:
+        running = {group.create_task(_failure_of(task.run), name=task.name): _Restarts(task, clock) for task in tasks}
+        while running:
+            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            while ended:  # nothing of them may stay: their failures hold the objects of the tasks that have ended
+                restarts, delay_s = _end(ended.pop(), running)
+                running[group.create_task(restarts.run_again(delay_s), name=restarts.task.name)] = restarts
+
+
+def _end(
+    ended: asyncio.Task[Exception | None], running: dict[asyncio.Task[Exception | None], _Restarts]
+) -> tuple[_Restarts, float]:
+    """Remove an ended task from `running`, and log its failure; returns after how many seconds it starts again."""
+    restarts = running.pop(ended)
+    return restarts, restarts.delay_after(None if ended.cancelled() else ended.result())
+
+
+async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Run one auxiliary task until cancelled; restart it when it fails or ends, after increasing delays."""
+    await keep_all_running([AuxiliaryTask(name, work)], clock)
+
+
+async def run_together(works: Mapping[str, Coroutine[None, None, None]]) -> None:
+    """Run coroutines beside each other, as a `TaskGroup` does: the failure of one ends the others. Names are for logs.
+
+    The last one runs in the calling task, the others each in a task of its own: where most stations have one EVSE, that
+    halves the number of tasks. A single coroutine raises its failure itself, several raise an ExceptionGroup.
+    """
+    *others, (_, last) = works.items()
+    if not others:
+        await last
+        return
+    async with asyncio.TaskGroup() as group:
+        while others:  # nothing of them may stay here: this lasts as long as they do
+            name, work = others.pop(0)
+            group.create_task(work, name=name)
+        del works
+        await last
 
 
 def raise_lost_cancellation() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from foundation.supervision import run_together
 from ocpp_handlers.wire.session import LinkLostError
 
 if TYPE_CHECKING:
@@ -69,11 +69,13 @@ class OcppStack:
 
     async def run(self) -> None:
         """Connect to the CSMS, serve each link until it ends, and reconnect, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_ups.run(), name="follow-ups")
-            for name, task in self._tasks.items():
-                group.create_task(task(), name=name)
-            group.create_task(self._connection.run(self._serve), name="connection")
+        await run_together(
+            {
+                "follow-ups": self._follow_ups.run(),
+                **{name: task() for name, task in self._tasks.items()},
+                "connection": self._connection.run(self._serve),
+            }
+        )
 
     # For the local API (station.core.csms.CsmsLink)
 
@@ -141,9 +143,7 @@ class OcppStack:
             self._boot.reset()
             self.link.switched.publish(None)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(session.run(), name="session")
-                group.create_task(self._send_own_messages(session), name="speaker")
+            await run_together({"own-messages": self._send_own_messages(session), "session": session.run()})
         except* LinkLostError:
             pass  # the error of the task that reads the websocket is more specific, and is in the group too
         finally:
@@ -156,9 +156,7 @@ class OcppStack:
         await self._boot.obtain_acceptance(session)
         self.link.begin(newly_accepted=newly_accepted)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._boot.send_heartbeats(session), name="heartbeat")
-                for name, task in self._link_tasks.items():
-                    group.create_task(task(), name=name)
+            tasks = {name: task() for name, task in self._link_tasks.items()}
+            await run_together({**tasks, "heartbeat": self._boot.send_heartbeats(session)})
         except* LinkLostError:
             pass

@@ -16,6 +16,7 @@ from ocpp_handlers.variables.device_model import (
     DeviceModel,
     Mutability,
     Variable,
+    create_variable,
     read_only_variable,
 )
 from ocpp_handlers.variables.display_variables import display_variables
@@ -159,7 +160,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         maximum=MAX_PROFILES + MAX_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
         changes=facts.profiles_changed,
     )
-    yield Variable(
+    yield create_variable(
         Component("ClockCtrlr"),
         "DateTime",
         DataType.DATE_TIME,

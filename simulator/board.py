@@ -72,6 +72,9 @@ class SimulatedBoard:
         self._counted_s = clock.monotonic()
         self._flows_w = NO_CURRENT
         self._noise = Random(0)
+        self._last_basis: tuple[object, ...] = ()
+        self._last_reading: Reading | None = None
+        """the last reading of the meter, repeated while nothing that it depends on (`_last_basis`) changes"""
         self.vehicle: Vehicle | None = None
         """the vehicle that is plugged in; None: none"""
         self.meter_override = MeterOverride()
@@ -248,6 +251,13 @@ class SimulatedBoard:
     def read_meter(self) -> Reading:
         """Count the energy up to now, and return the billing meter's reading with the overridden values."""
         self._count()
+        over = self.meter_override
+        basis = (over, self._register.energies_wh, self.currents_a, self._phases)
+        if self._last_reading is None or self._last_basis != basis or over.noise:
+            self._last_basis, self._last_reading = basis, self._reading()
+        return replace(self._last_reading, taken_at=self._clock.now())
+
+    def _reading(self) -> Reading:
         over = self.meter_override
         voltage_v = over.voltage_v if over.voltage_v is not None else NOMINAL_VOLTAGE_V
         voltages = self._noisy(Phases(voltage_v, voltage_v, voltage_v))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
-import mmap
 import os
 import struct
 from pathlib import Path
@@ -19,53 +19,88 @@ class RegisterError(Exception):
 
 
 class EnergyRegister:
-    """The energy register of a simulated meter, in Wh: total and per phase, in a memory-mapped file.
+    """The energy register of a simulated meter, in Wh: total and per phase, in a file.
 
-    Each change is in the file at once, so a killed process loses nothing. The file is locked until `close` or the end
-    of the process: only one register may use it at a time.
+    Each change is in the file when `add` returns, so a killed process loses nothing. Only one register may use the file
+    at a time: it is locked, or its folder is, by the station that uses it.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open and lock the file; creates it if it is missing.
+    def __init__(self, path: Path, *, folder_locked: bool = False) -> None:
+        """Read the file; creates it if it is missing.
+
+        `folder_locked`: the caller holds the lock on the folder (`StorageLock`), so that the register needs no
+        descriptor of its own between two changes. Otherwise it locks the file until `close` or the end of the process.
 
         Raises:
             RegisterError: another simulated meter uses the file, or it cannot be opened.
         """
+        self._path = path
+        self._lock: int | None = None
         try:
-            self._memory = _locked_memory(path)
+            file = _locked_file(path)
+            try:
+                values = _VALUES.unpack(os.pread(file, _VALUES.size, 0))
+                if not folder_locked:
+                    _check_folder(path.parent)
+                    self._lock = os.dup(file)  # shares the lock
+            finally:
+                os.close(file)
         except BlockingIOError as error:
             raise RegisterError(f"{path} is in use by another simulated meter") from error
         except OSError as error:
             raise RegisterError(f"{path}: {error.strerror}") from error
+        total_wh, *phases = (float(value) for value in values)
+        self._energy_wh = total_wh
+        self._energies_wh = Phases(*phases)
 
     @property
     def energy_wh(self) -> float:
         """The counted energy of all phases together, in Wh."""
-        return float(_VALUES.unpack_from(self._memory)[0])
+        return self._energy_wh
 
     @property
     def energies_wh(self) -> Phases[float]:
         """The counted energy of L1, L2 and L3, in Wh."""
-        _, *phases = _VALUES.unpack_from(self._memory)
-        return Phases(*(float(value) for value in phases))
+        return self._energies_wh
 
     def add(self, energies_wh: Phases[float]) -> None:
-        """Count energy in Wh on each phase, and the sum of the phases in the total."""
-        counted = (before + more for before, more in zip(self.energies_wh, energies_wh, strict=True))
-        _VALUES.pack_into(self._memory, 0, self.energy_wh + sum(energies_wh), *counted)
+        """Count energy in Wh on each phase, and the sum of the phases in the total; writes the file if it is not 0."""
+        if not any(energies_wh):
+            return
+        self._energies_wh = Phases(*(now + more for now, more in zip(self._energies_wh, energies_wh, strict=True)))
+        self._energy_wh += sum(energies_wh)
+        with contextlib.suppress(OSError), self._path.open("r+b", buffering=0) as file:  # the next change writes all
+            file.write(_VALUES.pack(self._energy_wh, *self._energies_wh))
 
     def close(self) -> None:
-        """Close and unlock the file; the register cannot be read or changed any more."""
-        self._memory.close()
+        """Unlock the file; the register must not be changed any more."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
-def _locked_memory(path: Path) -> mmap.mmap:
+def _locked_file(path: Path) -> int:
+    """Open and lock the file, made as long as the values; returns its descriptor."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(file).st_size < _VALUES.size:
-            os.ftruncate(file, _VALUES.size)
-        return mmap.mmap(file, _VALUES.size)  # keeps a duplicate of the descriptor, and so the lock
-    finally:
+            os.pwrite(file, bytes(_VALUES.size), 0)  # takes its disk space now
+    except BaseException:
         os.close(file)
+        raise
+    return file
+
+
+def _check_folder(folder: Path) -> None:
+    """Check that no station uses the folder, and so perhaps the file.
+
+    Raises:
+        BlockingIOError: one does.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    finally:
+        os.close(descriptor)

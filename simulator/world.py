@@ -81,7 +81,7 @@ class World:
     """
 
     def __init__(self, configuration: Configuration) -> None:
-        """Create the simulated hardware; no meter serves or sends before `start`.
+        """Create the simulated hardware; no meter serves or sends before `start`. The storage must be locked.
 
         Raises:
             RegisterError: the register file of a simulated billing meter cannot be opened.
@@ -118,7 +118,7 @@ class World:
         self._running = AsyncExitStack()
         with ExitStack() as opened:
             for evse in configuration.evse:
-                register = EnergyRegister(storage / f"simulated-meter-{evse.id}.register")
+                register = EnergyRegister(storage / f"simulated-meter-{evse.id}.register", folder_locked=True)
                 opened.callback(register.close)
                 self._registers.append(register)
                 self.boards[evse.id] = SimulatedBoard(

@@ -26,11 +26,12 @@ from borne.composition.maintenance import (
     space_watchers,
 )
 from borne.composition.ocpp import OcppComposition
-from borne.host_process import HostProcess
-from borne.station_run import AuxiliaryTask, StationRun, StationShutdown, StationTasks, TransactionRecovery
+from borne.host_process import HostProcess, raise_descriptor_limit
+from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from borne.systemd_notifier import SystemdNotifier, boot_reason
 from foundation.event_loop import StationLoop
+from foundation.supervision import AuxiliaryTask
 from station.billing.retention import Retention
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
@@ -62,6 +63,10 @@ except ModuleNotFoundError:  # there is no uvloop for this platform
     from foundation.event_loop import StationLoop as RealTimeLoop
 
 __all__ = ["StartError", "assembled_station", "host_process", "host_process_of_several", "run", "station_runtime"]
+
+
+_CACHED_PAGES = 8
+"""of the database of each of several stations: 35 KiB, where SQLite would keep 87 KiB and more for each"""
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
@@ -115,12 +120,14 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
     Environment variables do not change their configurations.
 
     Raises:
-        StartError: two have the same identity, the storage of one cannot be opened, or another station uses it.
+        StartError: two have the same identity, the storage of one cannot be opened, or another station uses it; or
+            the process may not open enough files.
     """
     for identity, count in Counter(one.station.identity for one in configurations).items():
         if count > 1:
             raise StartError(f"station.identity: {identity} is used by several stations")
-    thread = DatabaseThread()
+    raise_descriptor_limit(len(configurations))
+    thread = DatabaseThread(_CACHED_PAGES)
     parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_lock(one)) for one in configurations]  # acquired before any hardware is opened

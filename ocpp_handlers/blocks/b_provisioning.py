@@ -113,7 +113,7 @@ class Provisioning:
                 _log.error("variable %s could not be stored: %s", variable.name, error)
                 _reject(result, "InternalError", f"{variable.name} could not be stored")  # B05.FR.09
             else:
-                if variable.reboot_required:
+                if variable.description.reboot_required:
                     result["attributeStatus"] = "RebootRequired"
         return result
 

@@ -201,8 +201,8 @@ def _attribute(variable: Variable) -> m.VariableAttributeType:
     attribute: m.VariableAttributeType = {
         "type": variable.attribute.value,
         "mutability": variable.mutability.value,
-        "persistent": variable.write is not None or variable.constant,
-        "constant": variable.constant,
+        "persistent": variable.access.write is not None or variable.description.constant,
+        "constant": variable.description.constant,
     }
     if variable.mutability is not Mutability.WRITE_ONLY:  # B07.FR.03 (errata): write-only values are not reported
         attribute["value"] = variable.read()
@@ -210,16 +210,17 @@ def _attribute(variable: Variable) -> m.VariableAttributeType:
 
 
 def _characteristics(variable: Variable) -> m.VariableCharacteristicsType:
+    description = variable.description
     characteristics: m.VariableCharacteristicsType = {
-        "dataType": variable.data_type.value,
+        "dataType": description.data_type.value,
         "supportsMonitoring": variable.supports_monitoring,
     }
-    if variable.unit is not None:
-        characteristics["unit"] = variable.unit
-    if variable.minimum is not None:
-        characteristics["minLimit"] = variable.minimum
-    if variable.maximum is not None:
-        characteristics["maxLimit"] = variable.maximum
-    if variable.data_type in _LISTS:
-        characteristics["valuesList"] = ",".join(variable.values)
+    if description.unit is not None:
+        characteristics["unit"] = description.unit
+    if description.minimum is not None:
+        characteristics["minLimit"] = description.minimum
+    if description.maximum is not None:
+        characteristics["maxLimit"] = description.maximum
+    if description.data_type in _LISTS:
+        characteristics["valuesList"] = ",".join(description.values)
     return characteristics

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import replace
-
 from ocpp_handlers.translate.message_size import size_bytes
 from ocpp_handlers.translate.translate import (
     id_token_from_wire,
@@ -40,8 +38,9 @@ def local_list_variables(local_list: LocalAuthorizationList) -> Iterator[Variabl
         ("Entries", lambda: str(local_list.entries), local_list.most_entries, None),
         ("Storage", lambda: str(local_list.size_bytes), local_list.most_bytes, "B"),
     ):
-        variable = read_only_variable(_COMPONENT, name, DataType.INTEGER, read, unit=unit, maximum=most)
-        yield replace(variable, changes=local_list.changed)
+        yield read_only_variable(
+            _COMPONENT, name, DataType.INTEGER, read, unit=unit, maximum=most, changes=local_list.changed
+        )
 
 
 class LocalListBlock:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
@@ -98,9 +98,7 @@ class AvailabilityBlock:
 
     async def run(self) -> None:
         """Watch the status of the EVSEs and queue each debounced change until cancelled; `report` sends them."""
-        async with asyncio.TaskGroup() as group:
-            for evse in self._evses.values():
-                group.create_task(self._watch(evse), name=f"status-{evse.id}")
+        await run_together({f"status-{evse.id}": self._watch(evse) for evse in self._evses.values()})
 
     async def _watch(self, evse: Evse) -> None:
         """Queue each change of an EVSE's status until cancelled, beginning with its first observed status."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.schema import shared_schemas
 from ocpp_handlers.wire.session import Handlers, OcppSession, SessionEvents
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SessionFactory:
         self._network = network
         self._follow_ups = follow_ups
         self._clock = clock
-        self._schemas = Schemas()
+        self._schemas = shared_schemas()
         self.events = SessionEvents()
         """published by every session"""
 

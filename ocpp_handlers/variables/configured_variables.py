@@ -6,8 +6,6 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from foundation.frozen import Frozen
 from ocpp_handlers.variables.device_model import (
     AttributeType,
@@ -17,6 +15,7 @@ from ocpp_handlers.variables.device_model import (
     Mutability,
     Variable,
     VariableNotFound,
+    create_variable,
 )
 
 if TYPE_CHECKING:
@@ -72,29 +71,29 @@ class ConfiguredVariables:
                 raise ValueError(f"is not known ({found}); a custom variable needs `mutability`")
             self._model.add(self._own(row, row.mutability))
             return
-        if found.fixed:
+        if found.description.fixed:
             raise ValueError("is fixed by the program")
         if row.value is not None:
             found = self._with_value(found, row.value)
         if row.mutability is not None:
-            found = replace(found, mutability=row.mutability)
-            if found.write is None and row.mutability is not Mutability.READ_ONLY:
+            found = found.with_mutability(row.mutability)
+            if found.access.write is None and row.mutability is not Mutability.READ_ONLY:
                 found = self._keeping(found)
         self._model.add(found)
 
     def _with_value(self, variable: Variable, value: str) -> Variable:
         """The variable with another initial value; a value that the CSMS has saved takes precedence."""
-        if variable.preset is not None:
-            variable.preset(value)
+        if (preset := variable.access.preset) is not None:
+            preset(value)
             return variable
-        if variable.override is not None:
-            variable.override(value)
-            return replace(variable, restore=lambda: _override_again(variable, value))
-        return replace(variable, read=lambda: value)
+        if (override := variable.access.override) is not None:
+            override(value)
+            return variable.with_access(restore=lambda: override(value))
+        return variable.with_access(read=lambda: value)
 
     def _own(self, row: ConfiguredVariable, mutability: Mutability) -> Variable:
         """A custom variable of the installation file, of type string."""
-        variable = Variable(
+        variable = create_variable(
             row.component,
             row.name,
             DataType.STRING,
@@ -117,14 +116,9 @@ class ConfiguredVariables:
             await self._facts.save(name, text)
             self._stored[name] = text
 
-        return replace(
-            variable, read=lambda: self._stored[name] if name in self._stored else variable.read(), write=write
+        return variable.with_access(
+            read=lambda: self._stored[name] if name in self._stored else variable.read(), write=write
         )
-
-
-def _override_again(variable: Variable, value: str) -> None:
-    if variable.override is not None:
-        variable.override(value)
 
 
 def _fact_name(variable: Variable) -> str:

@@ -8,12 +8,16 @@ and `end_observation`. A variable that nobody observes costs nothing. How a chan
 - A value that is written, overridden or restored through the model is published at once too, observed or not.
 - Every other value is read from a live part, such as a board or a meter. Its change is published by
   `DeviceModel.sample`, which the monitors call at intervals (`Variable.is_sampled`).
+
+A `Variable` is a description, which all stations of a process share, and the access to the value of one station.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from enum import StrEnum
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -57,7 +61,7 @@ class DataType(StrEnum):
     MEMBER_LIST = "MemberList"
 
 
-_Identity = tuple[Key, Name, AttributeType]
+Identity = tuple[Key, Name, AttributeType]
 """unique key of a variable attribute"""
 
 
@@ -85,26 +89,16 @@ class Component(Frozen):
         return component_key(self.name, self.instance, self.evse_id, self.connector_id)
 
 
-class Variable(Frozen):
-    """One attribute of one variable of one component, with functions to read and write its value as text.
+class VariableDescription(Frozen, dict=True):
+    """What a variable is, without its value: address, data type, limits, and what may be done with it.
 
-    Nearly all variables only have the Actual attribute.
+    Equal descriptions are one object in a process (`create_variable`), whatever station they belong to.
     """
 
     component: Component
     name: str
     data_type: DataType
     mutability: Mutability
-    read: Callable[[], str]
-    """returns the present value as text, without I/O; empty if unknown"""
-    write: Callable[[str], Awaitable[None]] | None = None
-    """sets and saves the value from text; raises ValueError with the reason of a rejection; None: cannot be written"""
-    override: Callable[[str], None] | None = None
-    """sets a value temporarily, regardless of mutability, without saving it; raises ValueError"""
-    restore: Callable[[], None] | None = None
-    """undoes `override`"""
-    preset: Callable[[str], None] | None = None
-    """replaces the default; a saved value takes precedence; raises ValueError"""
     instance: str | None = None
     unit: str | None = None
     values: tuple[str, ...] = ()
@@ -121,13 +115,110 @@ class Variable(Frozen):
     """a written value takes effect at the next boot"""
     monitorable: bool = True
     """False: the value changes all the time, like a clock, so that there is no change to observe"""
+
+    @functools.cached_property
+    def key(self) -> Name:
+        """The lookup key of the variable in its component: name and instance case-folded (without instance: empty)."""
+        return name_key(self.name, self.instance)
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        """The unique key of the variable attribute in the device model."""
+        return (self.component.key, self.key, self.attribute)
+
+
+class VariableAccess(Protocol):
+    """Reads and writes the value of a variable of one station, as text."""
+
+    @property
+    def read(self) -> Callable[[], str]:
+        """Returns the present value as text, without I/O; empty if unknown."""
+        ...
+
+    @property
+    def write(self) -> Callable[[str], Awaitable[None]] | None:
+        """Sets and saves the value from text; raises ValueError with the reason of a rejection; None: read-only."""
+        ...
+
+    @property
+    def override(self) -> Callable[[str], None] | None:
+        """Sets a value temporarily, regardless of mutability, without saving it; raises ValueError."""
+        ...
+
+    @property
+    def restore(self) -> Callable[[], None] | None:
+        """Undoes `override`."""
+        ...
+
+    @property
+    def preset(self) -> Callable[[str], None] | None:
+        """Replaces the default; a saved value takes precedence; raises ValueError."""
+        ...
+
+    @property
+    def changes(self) -> Event[None] | None:
+        """Published by the owner of the value whenever it may have changed; None: the owner publishes nothing."""
+        ...
+
+
+class FunctionAccess(Frozen):
+    """Access to a value by functions; each is as in `VariableAccess`."""
+
+    read: Callable[[], str]
+    write: Callable[[str], Awaitable[None]] | None = None
+    override: Callable[[str], None] | None = None
+    restore: Callable[[], None] | None = None
+    preset: Callable[[str], None] | None = None
     changes: Event[None] | None = None
-    """published by the owner of the value whenever it may have changed; None: the owner publishes nothing"""
+
+
+class Variable(Frozen):
+    """One attribute of one variable of one component of a station, with access to its value.
+
+    Nearly all variables only have the Actual attribute.
+    """
+
+    description: VariableDescription
+    access: VariableAccess
+
+    @property
+    def component(self) -> Component:
+        """The component that the variable belongs to."""
+        return self.description.component
+
+    @property
+    def name(self) -> str:
+        """The name of the variable, as it is reported."""
+        return self.description.name
+
+    @property
+    def instance(self) -> str | None:
+        """The instance of the variable; None if it has only one."""
+        return self.description.instance
+
+    @property
+    def attribute(self) -> AttributeType:
+        """The attribute of the variable that this is."""
+        return self.description.attribute
+
+    @property
+    def mutability(self) -> Mutability:
+        """Whether the CSMS may read and write the variable."""
+        return self.description.mutability
+
+    @property
+    def identity(self) -> Identity:
+        """The unique key of the variable attribute in the device model."""
+        return self.description.identity
 
     @property
     def key(self) -> Name:
         """The lookup key of the variable in its component: name and instance case-folded (without instance: empty)."""
-        return name_key(self.name, self.instance)
+        return self.description.key
+
+    def read(self) -> str:
+        """Return the present value as text, without I/O; empty if unknown."""
+        return self.access.read()
 
     @property
     def is_sampled(self) -> bool:
@@ -135,17 +226,94 @@ class Variable(Frozen):
 
         False for a constant or write-only variable.
         """
-        return self.changes is None and not self.constant and self.mutability is not Mutability.WRITE_ONLY
+        description = self.description
+        if description.constant or description.mutability is Mutability.WRITE_ONLY:
+            return False
+        return self.access.changes is None
 
     @property
     def supports_monitoring(self) -> bool:
         """Whether monitors may be set on the variable: on the Actual attribute of one whose value can change."""
-        return self.attribute is AttributeType.ACTUAL and not self.constant and self.monitorable
+        description = self.description
+        return description.attribute is AttributeType.ACTUAL and not description.constant and description.monitorable
 
     @property
     def writable(self) -> bool:
         """Whether the CSMS may write the variable (SetVariables)."""
-        return self.write is not None and self.mutability is not Mutability.READ_ONLY
+        return self.description.mutability is not Mutability.READ_ONLY and self.access.write is not None
+
+    def with_mutability(self, mutability: Mutability) -> Variable:
+        """Return the variable with another mutability."""
+        return replace(self, description=shared_description(replace(self.description, mutability=mutability)))
+
+    def with_access(
+        self,
+        *,
+        read: Callable[[], str] | None = None,
+        write: Callable[[str], Awaitable[None]] | None = None,
+        restore: Callable[[], None] | None = None,
+        changes: Event[None] | None = None,
+    ) -> Variable:
+        """Return the variable with other functions to access its value; None: the present one."""
+        now = self.access
+        access = FunctionAccess(
+            read or now.read,
+            write or now.write,
+            now.override,
+            restore or now.restore,
+            now.preset,
+            changes if changes is not None else now.changes,
+        )
+        return replace(self, access=access)
+
+
+@functools.lru_cache(maxsize=4096)
+def shared_description(description: VariableDescription) -> VariableDescription:
+    """Return the one object of the process that equals `description`: stations of one kind have the same variables."""
+    return description
+
+
+def create_variable(
+    place: Component,
+    name: str,
+    data_type: DataType,
+    mutability: Mutability,
+    read: Callable[[], str],
+    write: Callable[[str], Awaitable[None]] | None = None,
+    *,
+    override: Callable[[str], None] | None = None,
+    restore: Callable[[], None] | None = None,
+    instance: str | None = None,
+    unit: str | None = None,
+    values: tuple[str, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    attribute: AttributeType = AttributeType.ACTUAL,
+    constant: bool = False,
+    fixed: bool = False,
+    reboot_required: bool = False,
+    monitorable: bool = True,
+    changes: Event[None] | None = None,
+) -> Variable:
+    """Create a variable whose value is accessed by functions (`FunctionAccess`); see `VariableDescription`."""
+    description = VariableDescription(
+        place,
+        name,
+        data_type,
+        mutability,
+        instance,
+        unit,
+        values,
+        minimum,
+        maximum,
+        attribute,
+        constant,
+        fixed,
+        reboot_required,
+        monitorable,
+    )
+    access = FunctionAccess(read, write, override, restore, None, changes)
+    return Variable(shared_description(description), access)
 
 
 def read_only_variable(
@@ -165,8 +333,8 @@ def read_only_variable(
     restore: Callable[[], None] | None = None,
     changes: Event[None] | None = None,
 ) -> Variable:
-    """Create a variable (attribute Actual) that the CSMS may only read; the fields are those of `Variable`."""
-    return Variable(
+    """Create a variable (attribute Actual) that the CSMS may only read; as `create_variable`."""
+    return create_variable(
         place,
         name,
         data_type,
@@ -205,13 +373,13 @@ class DeviceModel:
     """All variables of the station: find, read, write and override them; publishes changes of their values."""
 
     def __init__(self, variables: Iterable[Variable] = ()) -> None:
-        self._components: dict[Key, dict[Name, dict[AttributeType, Variable]]] = {}
-        self._replaced: dict[_Identity, Variable] = {}
+        self._variables: dict[Identity, Variable] = {}
+        self._replaced: dict[Identity, Variable] = {}
         """original variables while an override without support by the variable itself is in force"""
-        self._known: dict[_Identity, str] = {}
+        self._known: dict[Identity, str] = {}
         """last known values, to detect changes"""
-        self._observed: dict[_Identity, Unsubscribe | None] = {}
-        """observed variables, with the subscription to `Variable.changes`"""
+        self._observed: dict[Identity, Unsubscribe | None] = {}
+        """observed variables, with the subscription to `VariableAccess.changes`"""
         self.changed: Event[VariableChange] = Event()
         """each change of a value, once (see the module docstring), and each write of a write-only variable"""
         for variable in variables:
@@ -219,9 +387,8 @@ class DeviceModel:
 
     def add(self, variable: Variable) -> None:
         """Add a variable, or replace the one with the same key; publishes a change if its known value then differs."""
-        component = self._components.setdefault(variable.component.key, {})
-        component.setdefault(variable.key, {})[variable.attribute] = variable
-        identity = _identity(variable)
+        identity = variable.identity
+        self._variables[identity] = variable
         if identity in self._observed:
             self._follow(variable)
         if identity in self._known:
@@ -232,20 +399,20 @@ class DeviceModel:
 
         One that is sampled still needs `sample`. Without effect if it is observed already.
         """
-        if _identity(variable) not in self._observed:
+        if variable.identity not in self._observed:
             self._note(variable)
             self._follow(variable)
 
     def end_observation(self, variable: Variable) -> None:
         """Publish the changes of a variable no more, except those made through the model."""
-        identity = _identity(variable)
+        identity = variable.identity
         if (unsubscribe := self._observed.pop(identity, None)) is not None:
             unsubscribe()
         self._known.pop(identity, None)
 
     def _follow(self, variable: Variable) -> None:
         """Subscribe to the changes of an observed variable, instead of those of the variable that it replaces."""
-        identity, changes = _identity(variable), variable.changes
+        identity, changes = variable.identity, variable.access.changes
         if (unsubscribe := self._observed.get(identity)) is not None:
             unsubscribe()
         self._observed[identity] = changes.subscribe(lambda _: self._compare(variable)) if changes is not None else None
@@ -266,17 +433,17 @@ class DeviceModel:
             ValueError: the text is rejected; carries the reason.
             StorageError: the value could not be saved and is unchanged.
         """
-        if variable.write is None:
+        if (write := variable.access.write) is None:
             raise ValueError("is read-only")
         self._note(variable)
-        await variable.write(text)
+        await write(text)
         if variable.mutability is Mutability.WRITE_ONLY:
             self.changed.publish(VariableChange(variable, "", ""))
         self._compare(variable)
 
     def _note(self, variable: Variable) -> None:
         """Store the value before a change, unless the last known value of an observed variable is stored already."""
-        identity = _identity(variable)
+        identity = variable.identity
         if variable.mutability is not Mutability.WRITE_ONLY and not (
             identity in self._observed and identity in self._known
         ):
@@ -286,7 +453,7 @@ class DeviceModel:
         """Publish a change if the value differs from the last known one, and store it."""
         if variable.mutability is Mutability.WRITE_ONLY:
             return
-        identity, value = _identity(variable), variable.read()
+        identity, value = variable.identity, variable.read()
         before = self._known.get(identity)
         self._known[identity] = value
         if before is not None and before != value:
@@ -304,19 +471,23 @@ class DeviceModel:
 
     def find_key(self, component: Key, variable: Name, attribute: AttributeType) -> Variable | VariableNotFound:
         """The variable with these keys (see `component_key` and `name_key`); else which of them is unknown."""
-        if (variables := self._components.get(component)) is None:
+        if (found := self._variables.get((component, variable, attribute))) is not None:
+            return found
+        names = {name for place, name, _ in self._variables if place == component}
+        if not names:
             return VariableNotFound.COMPONENT
-        if (attributes := variables.get(variable)) is None:
-            return VariableNotFound.VARIABLE
-        return attributes.get(attribute, VariableNotFound.ATTRIBUTE)
+        return VariableNotFound.ATTRIBUTE if variable in names else VariableNotFound.VARIABLE
 
     def __iter__(self) -> Iterator[Variable]:
         for attributes in self.variables():
             yield from attributes
 
     def variables(self) -> Iterator[tuple[Variable, ...]]:
-        """Yield each variable as the tuple of its attributes (B07.FR.11)."""
-        for component in self._components.values():
+        """Yield each variable as the tuple of its attributes (B07.FR.11), component by component."""
+        components: dict[Key, dict[Name, dict[AttributeType, Variable]]] = {}
+        for (place, name, attribute), variable in self._variables.items():
+            components.setdefault(place, {}).setdefault(name, {})[attribute] = variable
+        for component in components.values():
             for attributes in component.values():
                 yield tuple(attributes[kind] for kind in AttributeType if kind in attributes)
 
@@ -336,16 +507,16 @@ class DeviceModel:
             ValueError: the value is rejected; carries the reason.
         """
         variable = self.find_row(row)
-        if variable.fixed:
+        if variable.description.fixed:
             raise ValueError("is fixed by the program")
         value = row.value or ""
         self._note(variable)
-        if variable.override is not None:
-            variable.override(value)
+        if (override := variable.access.override) is not None:
+            override(value)
             self._compare(variable)
         else:
-            self._replaced.setdefault(_identity(variable), variable)
-            self.add(replace(variable, read=lambda: value))
+            self._replaced.setdefault(variable.identity, variable)
+            self.add(variable.with_access(read=lambda: value))
 
     def restore(self, row: VariableRow) -> None:
         """Undo `override` of the variable that a row names, and publish the change; without effect if not overridden.
@@ -354,11 +525,11 @@ class DeviceModel:
             KeyError: there is no such variable.
         """
         variable = self.find_row(row)
-        if variable.restore is not None:
+        if (restore := variable.access.restore) is not None:
             self._note(variable)
-            variable.restore()
+            restore()
             self._compare(variable)
-        original = self._replaced.pop(_identity(variable), None)
+        original = self._replaced.pop(variable.identity, None)
         if original is not None:
             self.add(original)
 
@@ -373,10 +544,6 @@ class DeviceModel:
         if isinstance(variable, VariableNotFound):
             raise KeyError(variable.value)
         return variable
-
-
-def _identity(variable: Variable) -> _Identity:
-    return variable.component.key, variable.key, variable.attribute
 
 
 def _row(variable: Variable) -> VariableRow:

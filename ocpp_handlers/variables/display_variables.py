@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import replace
-
 from foundation.events import Event
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from station.display.message_store import MAX_MESSAGES
@@ -27,14 +25,14 @@ def display_variables(messages: DisplayMessages, screens: DisplayScreens) -> Ite
         place = Component(display.name, display.instance, display.evse_id, display.connector_id)
         yield read_only_variable(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
         yield from _shown(place, display, screens)
-    number = read_only_variable(
+    yield read_only_variable(
         Component("DisplayMessageCtrlr"),
         "DisplayMessages",
         DataType.INTEGER,
         lambda: str(len(messages.all())),
         maximum=MAX_MESSAGES,
+        changes=messages.changed,
     )
-    yield replace(number, changes=messages.changed)
 
 
 def _shown(place: Component, display: DisplayAddress, screens: DisplayScreens) -> Iterator[Variable]:

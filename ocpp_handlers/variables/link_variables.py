@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
+from ocpp_handlers.variables.device_model import (
+    Component,
+    DataType,
+    Mutability,
+    Variable,
+    create_variable,
+    read_only_variable,
+)
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.identifiers import MAX_CSMS_PASSWORD
 from station.core.setting_groups import SettingGroups
@@ -59,7 +66,7 @@ class PasswordVariable:
 
     def variable(self) -> Variable:
         """Create BasicAuthPassword for the device model; reading it returns an empty text."""
-        return Variable(
+        return create_variable(
             _SECURITY,
             "BasicAuthPassword",
             DataType.STRING,
@@ -82,7 +89,7 @@ class PasswordVariable:
 
 
 def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
-    yield Variable(
+    yield create_variable(
         _COMM,
         "NetworkConfigurationPriority",
         DataType.SEQUENCE_LIST,
@@ -112,7 +119,7 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         changes=network.changed,
     )
     number = Integer(0, maximum=3)
-    yield Variable(
+    yield create_variable(
         _SECURITY,
         "SecurityProfile",
         DataType.INTEGER,

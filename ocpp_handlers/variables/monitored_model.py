@@ -46,12 +46,13 @@ class MonitoredModel:
         if isinstance(variable, VariableNotFound):
             return VariableMissing.VARIABLE
         write_only = variable.mutability is Mutability.WRITE_ONLY
-        numeric = variable.data_type in _NUMERIC and not write_only  # each write counts, whatever was written
+        description = variable.description
+        numeric = description.data_type in _NUMERIC and not write_only  # each write counts, whatever was written
         return MonitorableVariable(
             variable.supports_monitoring,
             numeric,
-            variable.minimum if numeric else None,
-            variable.maximum if numeric else None,
+            description.minimum if numeric else None,
+            description.maximum if numeric else None,
             write_only=write_only,
             sampled=variable.is_sampled,
         )

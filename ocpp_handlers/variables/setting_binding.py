@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import DataType, Mutability, Variable
+from ocpp_handlers.variables.device_model import DataType, Mutability, Variable, VariableDescription, shared_description
 from station.core.setting_kinds import (
     Choice,
     Currency,
@@ -26,6 +26,7 @@ from station.core.setting_kinds import (
 if TYPE_CHECKING:
     from ocpp_handlers.variables.device_model import Component
     from station.core.setting_groups import SettingGroups
+    from station.core.setting_values import SettingGroup
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class SettingBinding:
     def __init__(self, settings: SettingGroups) -> None:
         self._settings = settings
         self._changes: dict[str, Event[None]] = {}
-        """events for the settings that have a variable, by setting name"""
+        """events for the settings whose variable was observed, by setting name"""
         for group in settings.groups:
             group.any_changed.subscribe(self._publish)
 
@@ -69,29 +70,54 @@ class SettingBinding:
 
         A read-only one keeps its `write`: the installation file may still make it writable.
         """
-        settings = self._settings.group_of(setting)
-
-        async def write(text: str) -> None:
-            await settings.change(setting, text)
-
-        return Variable(
+        group = self._settings.group_of(setting)
+        description = VariableDescription(
             place,
             name,
             _DATA_TYPES[type(setting)],
             mutability,
-            read=lambda: settings.text_of(setting),
-            write=write,
-            override=lambda text: settings.override(setting, settings.parse(setting, text)),
-            restore=lambda: settings.restore(setting),
-            preset=lambda text: settings.preset(setting, settings.parse(setting, text)),
-            instance=instance,
-            unit=unit,
-            values=settings.choices_of(setting),
-            minimum=setting.bounds[0],
-            maximum=setting.bounds[1],
-            changes=self._changes.setdefault(setting.name, Event()),
+            instance,
+            unit,
+            group.choices_of(setting),
+            setting.bounds[0],
+            setting.bounds[1],
         )
+        return Variable(shared_description(description), _SettingAccess(self, group, setting))
+
+    def changes_of(self, setting: Setting[T]) -> Event[None]:
+        """The event to subscribe to for changes of a setting, whatever its value type."""
+        return self._changes.setdefault(setting.name, Event())
 
     def _publish(self, setting: Setting[object]) -> None:
         if (changes := self._changes.get(setting.name)) is not None:
             changes.publish(None)
+
+
+class _SettingAccess(Generic[T]):
+    """Access to the value of a setting of one station (`VariableAccess`): a station has a hundred of them."""
+
+    __slots__ = ("_binding", "_group", "_setting")
+
+    def __init__(self, binding: SettingBinding, group: SettingGroup, setting: Setting[T]) -> None:
+        self._binding = binding
+        self._group = group
+        self._setting = setting
+
+    @property
+    def changes(self) -> Event[None]:
+        return self._binding.changes_of(self._setting)
+
+    def read(self) -> str:
+        return self._group.text_of(self._setting)
+
+    async def write(self, text: str) -> None:
+        await self._group.change(self._setting, text)
+
+    def override(self, text: str) -> None:
+        self._group.override(self._setting, self._group.parse(self._setting, text))
+
+    def restore(self) -> None:
+        self._group.restore(self._setting)
+
+    def preset(self, text: str) -> None:
+        self._group.preset(self._setting, self._group.parse(self._setting, text))

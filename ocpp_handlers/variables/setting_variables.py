@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec.structs import replace
-
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
@@ -34,10 +32,16 @@ T = TypeVar("T")
 
 
 def _row(
-    component: str, name: str, setting: Setting[T], instance: str | None = None, *, unit: str | None = None
+    component: str,
+    name: str,
+    setting: Setting[T],
+    instance: str | None = None,
+    *,
+    unit: str | None = None,
 ) -> Callable[[SettingBinding], Variable]:
     """A function that creates the variable of a setting."""
-    return lambda binding: binding.variable(Component(component), name, setting, instance, unit=unit)
+    place = Component(component)
+    return lambda binding: binding.variable(place, name, setting, instance, unit=unit)
 
 
 _SETTINGS = (
@@ -207,7 +211,7 @@ def setting_variables(
         await change_time_offset(clock_settings, text, clock.now())
 
     # Part 2, ClockCtrlr.TimeOffset: not to be used at the same time as TimeZone.
-    yield replace(_TIME_OFFSET(binding), write=write_time_offset)
+    yield _TIME_OFFSET(binding).with_access(write=write_time_offset)
     yield _OF_SOCKETS(binding) if sockets else _OF_FIXED_CABLES
     for made in _INSTALLER_SETTINGS:
-        yield replace(made(binding), mutability=Mutability.READ_ONLY)
+        yield made(binding).with_mutability(Mutability.READ_ONLY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,6 +92,12 @@ class Schemas:
         if (field := _MAY_BE_EMPTY.get(message)) is not None:
             text = _without_min_items(text, field)
         return text
+
+
+@functools.cache
+def shared_schemas() -> Schemas:
+    """The schemas that all stations of the process share, so that each is compiled once."""
+    return Schemas()
 
 
 def _schema_folder() -> Path:

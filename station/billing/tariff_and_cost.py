@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from station.billing.currency import format_amount, round_amount
 from station.billing.logged_transaction import StatedCost
 from station.charging.evse_state import ev_connected
@@ -107,10 +108,8 @@ class TariffAndCost:
         Raises:
             StorageError: a total is not stored; nothing is lost, the caller retries later.
         """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write_totals(), name="told-costs")
-            for evse in self._evses.values():
-                group.create_task(self._watch(evse), name=f"display-{evse.id}")
+        watching = {f"display-{evse.id}": self._watch(evse) for evse in self._evses.values()}
+        await run_together({**watching, "told-costs": self._write_totals()})
 
     async def cost(self, evse: Evse) -> DisplayedCost | None:
         """The cost of the newest transaction of an EVSE; None if no cost is to be shown to its driver.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from foundation.monitored_task import MonitoredTask
+from foundation.supervision import run_together
 from station.charging.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
 from station.core.hardware.board import SAFE_OUTPUTS, Board, BoardError, Observation, Outputs, SelfTest
 from station.core.model import Fault, PilotState
@@ -166,9 +167,8 @@ class BoardDriver:
 
     async def run(self) -> None:
         """Task until cancelled: apply outputs and process observations; applies the safe outputs at the end."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._drive(), name=f"evse-{self._evse.id}-board")
-            group.create_task(self._watch(), name=f"evse-{self._evse.id}-observations")
+        evse_id = self._evse.id
+        await run_together({f"evse-{evse_id}-board": self._drive(), f"evse-{evse_id}-observations": self._watch()})
 
     async def _drive(self) -> None:
         """Apply the outputs whenever they change; level-triggered: the state is re-evaluated after each command."""

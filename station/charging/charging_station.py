@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, ev_connected
 from station.charging.tokens.admission import can_authorize, matches_holder
@@ -119,12 +120,15 @@ class ChargingStation:
 
     async def run(self) -> None:
         """Task until cancelled: run all EVSEs, their scheduled resets, and the decisions on presented tokens."""
-        async with asyncio.TaskGroup() as group:
-            for evse in self.evses.values():
-                group.create_task(evse.run(), name=f"evse-{evse.id}")
-                group.create_task(self.restart.run_scheduled_resets(evse), name=f"restart-{evse.id}")
-                group.create_task(self.admission.start_without_token(evse), name=f"admission-{evse.id}")
-            group.create_task(self.admission.run(), name="tokens")
+        evses = self.evses.values()
+        await run_together(
+            {
+                **{f"evse-{evse.id}": evse.run() for evse in evses},
+                **{f"restart-{evse.id}": self.restart.run_scheduled_resets(evse) for evse in evses},
+                **{f"admission-{evse.id}": self.admission.start_without_token(evse) for evse in evses},
+                "tokens": self.admission.run(),
+            }
+        )
 
     async def halt(self) -> None:
         """Stop charging because the program stops: end all transactions and wait at most 3.5 s until this is stored."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 from foundation.change_signal import ChangeSignal
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.events import Event
+from foundation.supervision import run_together
 from station.charging import evse_changes
 from station.charging.board_driver import BoardDriver
 from station.charging.contactor_count import ContactorCount
@@ -541,13 +541,16 @@ class Evse:
 
     async def run(self) -> None:
         """Task until cancelled: run board, meter, sampling, signing and event storage; then open the contactor."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._driver.run(), name=f"evse-{self.id}-driver")
-            group.create_task(self._recorder.run(), name=f"evse-{self.id}-recorder")
-            group.create_task(self.meter.run(), name=f"evse-{self.id}-meter")
-            group.create_task(self.sampler.run(), name=f"evse-{self.id}-sampler")
-            if self.signing is not None:
-                group.create_task(self.signing.run(), name=f"evse-{self.id}-signing")
+        signing = {} if self.signing is None else {f"evse-{self.id}-signing": self.signing.run()}
+        await run_together(
+            {
+                f"evse-{self.id}-driver": self._driver.run(),
+                f"evse-{self.id}-recorder": self._recorder.run(),
+                f"evse-{self.id}-meter": self.meter.run(),
+                **signing,
+                f"evse-{self.id}-sampler": self.sampler.run(),
+            }
+        )
 
     def process_timeouts(self) -> None:
         """Update the state with the changes that are due by elapsed time, such as EVConnectionTimeOut.

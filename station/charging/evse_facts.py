@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from foundation.supervision import run_together
 
 if TYPE_CHECKING:
     from foundation.change_signal import ChangeSignal
@@ -63,9 +64,7 @@ class EvseFacts(Generic[E]):
         Raises:
             StorageError: a change was not stored; run again to retry.
         """
-        async with asyncio.TaskGroup() as group:
-            for evse in self._evses.values():
-                group.create_task(self._follow(evse))
+        await run_together({f"facts-{evse.id}": self._follow(evse) for evse in self._evses.values()})
 
     async def _follow(self, evse: E) -> None:
         while True:

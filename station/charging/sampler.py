@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
+from foundation.supervision import run_together
 from station.charging.sampling_settings import SamplingSettings
 from station.core.model import TriggerReason
 from station.core.sampling import Measurand, MeterValue, ReadingContext, Series, next_aligned, sample_reading
@@ -97,15 +97,15 @@ class Sampler:
     async def run(self) -> None:
         """Task until cancelled: take the samples of all four series when they are due."""
         settings = self._settings
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                self._in_transaction(lambda: self._sampled(settings.sampled_tx_updated_interval_s), self._updated)
-            )
-            group.create_task(
-                self._in_transaction(lambda: self._sampled(settings.sampled_tx_ended_interval_s), self._ended)
-            )
-            group.create_task(self._aligned(lambda: settings.aligned_interval_s, self._clock_sample))
-            group.create_task(self._aligned(lambda: settings.aligned_tx_ended_interval_s, self._aligned_ended))
+        in_transaction, aligned = self._in_transaction, self._aligned
+        await run_together(
+            {
+                "updated": in_transaction(lambda: self._sampled(settings.sampled_tx_updated_interval_s), self._updated),
+                "ended": in_transaction(lambda: self._sampled(settings.sampled_tx_ended_interval_s), self._ended),
+                "aligned": aligned(lambda: settings.aligned_interval_s, self._clock_sample),
+                "aligned-ended": aligned(lambda: settings.aligned_tx_ended_interval_s, self._aligned_ended),
+            }
+        )
 
     def _sampled(self, interval_s: int) -> int:
         """The interval, or 0 if SampledDataCtrlr.Enabled is false."""

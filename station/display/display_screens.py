@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from station.core.local_time import zone
 from station.core.screen import DisplayError, DisplayOutput, Screen, TextSize
 from station.display.screen import current_screen, cycle_identity, screen_cycle
@@ -152,11 +152,12 @@ class DisplayScreens:
             StorageError: the records cannot be read; the displays keep their screens until it runs again.
         """
         try:
-            async with asyncio.TaskGroup() as group:
-                for maker in self._makers:
-                    group.create_task(self._follow(maker), name="display-page")
-                for output, maker in self._drivers:
-                    group.create_task(self._drive(output, maker), name=f"{output}")
+            await run_together(
+                {
+                    **{f"display-page-{number}": self._follow(maker) for number, maker in enumerate(self._makers)},
+                    **{f"display-{number}": self._drive(*driver) for number, driver in enumerate(self._drivers)},
+                }
+            )
         finally:
             for output, _ in self._drivers:
                 await output.close()

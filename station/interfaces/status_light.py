@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from foundation.events import Event
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.core.light_patterns import (
     STOPPED,
@@ -191,10 +192,8 @@ class StatusLight:
     async def run(self) -> None:
         """Follow the state and update the lamps until cancelled; then show `STOPPED` on every lamp."""
         try:
-            async with asyncio.TaskGroup() as group:
-                for evse in self._evses.values():
-                    group.create_task(self._follow(evse), name=f"light-{evse.id}")
-                group.create_task(self._shine(), name="lamps")
+            following = {f"light-{evse.id}": self._follow(evse) for evse in self._evses.values()}
+            await run_together({**following, "lamps": self._shine()})
         finally:
             for lamp in self._lamps:
                 await self._show(lamp, STOPPED, failing=False)

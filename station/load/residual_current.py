@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from station.core.hardware.board import BoardError, SelfTest
 from station.core.model import Fault
 from station.storage.database import StorageError
@@ -119,10 +120,12 @@ class ResidualCurrentGuard:
 
         Failed writes are retried. Does not drive the shunt trip: see `drive_shunt_trip`.
         """
-        async with asyncio.TaskGroup() as group:
-            for evse in self._evses.values():
-                group.create_task(self._follow(evse))
-                group.create_task(self._test_periodically(evse))
+        await run_together(
+            {
+                **{f"residual-current-{evse.id}": self._follow(evse) for evse in self._evses.values()},
+                **{f"monitor-test-{evse.id}": self._test_periodically(evse) for evse in self._evses.values()},
+            }
+        )
 
     async def drive_shunt_trip(self) -> None:
         """Switch the shunt trip of the upstream breaker as `trip_required` says, until cancelled.

@@ -20,7 +20,7 @@ from station.maintenance.firmware.state import FirmwareStatus
 from station.maintenance.monitoring.monitor_store import monitor_from_text, monitoring_event_from_text
 from station.security.security_events import SecurityEventType, event_from_row
 from station.storage import payloads
-from station.storage.database import MIGRATIONS
+from station.storage.database_schema import NewerDatabaseError, migrate, migrations
 from station.storage.unreadable_rows import UNREADABLE_ERRORS, RowAddress, UnreadableRow, describe_error
 
 if TYPE_CHECKING:
@@ -216,18 +216,16 @@ def _opened(storage: Path) -> Generator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
             connection.text_factory = _text
             ((version,),) = connection.execute("PRAGMA user_version")
-            scripts = sorted(MIGRATIONS.glob("*.sql"))
-            if version > len(scripts):
-                raise StorageUnreadableError(f"{file}: was written by a newer version of this program")
-            if version == len(scripts):
+            if version == len(migrations()):
                 yield connection
                 return
             with contextlib.closing(sqlite3.connect(":memory:")) as copy:
                 copy.text_factory = connection.text_factory
                 connection.backup(copy)
-                for script in scripts[version:]:
-                    copy.executescript(script.read_text(encoding="utf-8"))
+                migrate(copy)
                 yield copy
+    except NewerDatabaseError as error:
+        raise StorageUnreadableError(f"{file}: was written by a newer version of this program") from error
     except sqlite3.Error as error:
         raise StorageUnreadableError(f"{file}: {error}") from error
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Seque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from station.storage import compaction, private_files
+from station.storage import compaction, database_schema
 from station.storage.database_thread import DatabaseThread, is_busy
 from station.storage.sql import Row, Statement, Value
 from station.storage.unreadable_rows import UnreadableRows
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MIGRATIONS = Path(__file__).with_name("migrations")
 _LOG_BYTES = 4 * 1024 * 1024
 """size to which the write-ahead log is truncated; kept as reserve for the next records on a full disk"""
 _ERRORS: Final = (sqlite3.Error, ValueError, OverflowError)
 """exceptions of statements; ValueError: null character in a text"""
+_CACHED_STATEMENTS = 24
+"""compiled statements kept per connection, 1 to 4 KiB each: more than those of one transaction event"""
 _log = logging.getLogger(__name__)
 
 
@@ -136,18 +137,21 @@ class DatabaseConnection:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open the file and apply new migrations; a file that cannot shrink is rewritten first.
+        """Open the file, created if missing, and apply new migrations; a file that cannot shrink is rewritten first.
 
         Raises:
-            StorageError: the file was written by a newer version.
+            StorageError: the file cannot be created, or was written by a newer version.
             sqlite3.Error: the file cannot be opened or is not a database of a station.
         """
+        await self._thread.run(self._create)
         await self._thread.run(self._open)
         if not await self.run(_shrinks):  # made by an older program
             await self.close()
             await asyncio.to_thread(compaction.rewrite, self._path)
             await self._thread.run(self._open)
         await self.run(_prepare)
+        if (pages := self._thread.cached_pages) is not None:
+            await self.run(lambda connection: _limit_cache(connection, pages))
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Call `job` with the connection in the database thread; returns its result.
@@ -165,6 +169,12 @@ class DatabaseConnection:
         if self._connection is None:
             raise sqlite3.ProgrammingError("the database is closed")
         return self._connection
+
+    def _create(self) -> None:
+        try:
+            database_schema.create(self._path)
+        except OSError as error:
+            raise StorageError(f"{self._path.parent}: {error.strerror}") from error
 
     def _open(self) -> None:
         self._connection = _connect(self._path)
@@ -185,12 +195,6 @@ async def open_database(path: Path, clock: Clock, thread: DatabaseThread) -> Asy
     connection = DatabaseConnection(path, thread)
     try:
         with _storage(path):
-            try:
-                private_files.create_folder(path.parent)
-                path.touch(0o600)  # noqa: ASYNC240 - at the start only
-                path.chmod(0o600)  # noqa: ASYNC240 - it names cards and customers (C10.FR.12)
-            except OSError as error:
-                raise StorageError(f"{path.parent}: {error.strerror}") from error
             await connection.open()
         database = Database(connection, clock)
         await database.unreadable.load()
@@ -268,12 +272,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _connect_wal(path: Path, locking_mode: str) -> sqlite3.Connection:
     # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite must not wait for locks
     # (timeout 0), since that would block the other stations in this thread.
-    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
     connection.text_factory = _text
     try:
         connection.execute(f"PRAGMA locking_mode={locking_mode}")
-        if path.stat().st_size == 0:  # new files only; otherwise the pragma would write at each start
-            connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # only possible in an empty file
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
     except BaseException:
@@ -294,23 +296,20 @@ def _text(raw: bytes) -> str:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Set synchronous=FULL, and apply each new migration; `user_version` is the number of the last one."""
+    """Set synchronous=FULL, and apply new migrations."""
     connection.execute("PRAGMA synchronous=FULL")
-    ((seen,),) = connection.execute("PRAGMA user_version")
-    scripts = sorted(MIGRATIONS.glob("*.sql"))
-    if seen > len(scripts):
-        raise StorageError(f"the database has version {seen}, which was written by a newer version of this program")
-    for script in scripts:
-        number = int(script.name.split("_", 1)[0])
-        if number > seen:
-            sql = script.read_text(encoding="utf-8")
-            try:
-                connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version={number};\nCOMMIT;")
-            except sqlite3.Error:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            _log.info("database migrated to version %d", number)
+    try:
+        if database_schema.migrate(connection):
+            ((version,),) = connection.execute("PRAGMA user_version")
+            _log.info("database migrated to version %d", version)
+    except database_schema.NewerDatabaseError as error:
+        raise StorageError(str(error)) from error
+
+
+def _limit_cache(connection: sqlite3.Connection, pages: int) -> None:
+    """Cache so many pages at the most; SQLite also allocates as many as 20 at once, which are released."""
+    connection.execute(f"PRAGMA cache_size={pages}")
+    connection.execute("PRAGMA shrink_memory")
 
 
 @contextlib.contextmanager

@@ -31,7 +31,9 @@ class DatabaseThread:
     the queue holds at most one waiting job per station, and stations take turns however much one of them writes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cached_pages: int | None = None) -> None:
+        """`cached_pages`: pages that each database keeps in memory, for many stations; None: SQLite's default."""
+        self.cached_pages = cached_pages
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=_execute, args=(self._jobs,), name="database")
         self._closed = False

@@ -8,9 +8,18 @@ from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Write a private file (mode 0600) atomically; missing folders are created.
+    """Write a private text file (mode 0600) atomically; missing folders are created.
 
     It is synced to disk when this returns; a power cut leaves the old or the new content.
+
+    Raises:
+        OSError: the file was not written; the old content is unchanged.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a private file (mode 0600) atomically, as `write` does.
 
     Raises:
         OSError: the file was not written; the old content is unchanged.
@@ -19,8 +28,8 @@ def write(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)  # one left by a power cut may have another mode
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         move(unfinished, path)

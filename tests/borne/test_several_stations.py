@@ -158,8 +158,8 @@ async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplo
         async with running(*stations):
             board(stations[0]).plug(VehicleModel())
             await until(lambda: "EVConnected" in logged(stations[0]), stations)
-            assert "database migrated to version" in logged(stations[0])
-            assert "database migrated to version" in logged(stations[1])
+            assert "database created with version" in logged(stations[0])
+            assert "database created with version" in logged(stations[1])
             assert "EVConnected" not in logged(stations[1])
 
 

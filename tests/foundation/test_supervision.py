@@ -7,7 +7,14 @@ import logging
 
 import pytest
 
-from foundation.supervision import FollowUpTasks, keep_running, result_or_exception
+from foundation.supervision import (
+    AuxiliaryTask,
+    FollowUpTasks,
+    keep_all_running,
+    keep_running,
+    result_or_exception,
+    run_together,
+)
 from metering.meter import MeterError
 from tests import fakes
 
@@ -128,3 +135,80 @@ async def test_more_errands_than_can_be_remembered_are_refused_with_a_word(caplo
     assert len(done) == 200
     running.cancel()
     await asyncio.wait({running})
+
+
+async def test_one_that_fails_is_started_again_beside_the_others() -> None:
+    clock = fakes.clock()
+    failing, steady = Failing(ValueError("unforeseen")), Failing(runs_s=10_000.0)
+    failing.clock = steady.clock = clock
+    tasks = [AuxiliaryTask("failing", failing.work), AuxiliaryTask("steady", steady.work)]
+    running = asyncio.create_task(keep_all_running(tasks, clock))
+    await clock.advance(9)
+    assert (failing.started_at, steady.started_at) == ([0.0, 1.0, 3.0, 8.0], [0.0])
+    running.cancel()
+    await asyncio.wait({running})
+    await clock.advance(1_000)
+    assert running.cancelled()
+    assert len(failing.started_at) == 4
+
+
+async def test_one_that_cancels_itself_is_started_again() -> None:
+    clock, starts = fakes.clock(), list[float]()
+
+    async def give_up() -> None:
+        starts.append(clock.monotonic())
+        raise asyncio.CancelledError
+
+    running = asyncio.create_task(keep_all_running([AuxiliaryTask("it", give_up)], clock))
+    await clock.advance(4)
+    assert starts == [0.0, 1.0, 3.0]
+    running.cancel()
+    await asyncio.wait({running})
+
+
+@pytest.mark.parametrize("failing", ["first", "last"])
+async def test_the_failure_of_one_of_several_ends_the_others(failing: str) -> None:
+    ended: list[str] = []
+
+    async def work(name: str) -> None:
+        try:
+            await asyncio.sleep(0)
+            if name == failing:
+                raise MeterError("silent")
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    with pytest.raises(ExceptionGroup) as failed:
+        await run_together({name: work(name) for name in ("first", "middle", "last")})
+    assert [type(error) for error in failed.value.exceptions] == [MeterError]
+    assert sorted(ended) == ["first", "last", "middle"]
+
+
+async def test_a_single_one_runs_in_the_task_of_its_caller() -> None:
+    tasks: list[object] = []
+
+    async def work() -> None:
+        tasks.append(asyncio.current_task())
+        raise MeterError("silent")
+
+    with pytest.raises(MeterError):
+        await run_together({"it": work()})
+    assert tasks == [asyncio.current_task()]
+
+
+async def test_whoever_is_cancelled_cancels_all_of_them() -> None:
+    ended: list[int] = []
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    running = asyncio.create_task(run_together({str(number): work(number) for number in range(3)}))
+    await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    assert sorted(ended) == [0, 1, 2]

@@ -303,9 +303,11 @@ def _variable(one: Variable) -> str:
     level = "@evse" * (place.evse_id is not None) + "@connector" * (place.connector_id is not None)
     where = place.name + (f"[{place.instance}]" if place.instance else "") + level
     what = one.name + (f"[{one.instance}]" if one.instance else "")
-    words = f" of {','.join(one.values)}" if one.values else ""
-    unit = f" in {one.unit}" if one.unit else ""
-    return f"{where} {what}: {one.attribute.value} {one.data_type.value} {one.mutability.value}{unit}{words}"
+    words = f" of {','.join(one.description.values)}" if one.description.values else ""
+    unit = f" in {one.description.unit}" if one.description.unit else ""
+    return (
+        f"{where} {what}: {one.attribute.value} {one.description.data_type.value} {one.mutability.value}{unit}{words}"
+    )
 
 
 async def metrics() -> Lines:

@@ -31,13 +31,13 @@ class Watched:
     """Reads variables only when their owner publishes a change, as a monitor does."""
 
     def __init__(self, variables: Iterable[Variable]) -> None:
-        self._variables = [variable for variable in variables if variable.changes is not None]
+        self._variables = [variable for variable in variables if variable.access.changes is not None]
         self._known = {id(variable): variable.read() for variable in self._variables}
         self.changed: set[str] = set()
         """the variables of which a change was published"""
         for variable in self._variables:
-            assert variable.changes is not None
-            variable.changes.subscribe(lambda _, variable=variable: self._read(variable))
+            assert variable.access.changes is not None
+            variable.access.changes.subscribe(lambda _, variable=variable: self._read(variable))
 
     def _read(self, variable: Variable) -> None:
         if variable.read() != self._known[id(variable)]:
@@ -316,13 +316,13 @@ async def test_each_setting_that_is_written_publishes_its_change(tmp_path: Path)
 def _other_value(variable: Variable) -> str | None:
     """A value that the variable does not have; None: not known."""
     value = variable.read()
-    match variable.data_type:
+    match variable.description.data_type:
         case DataType.BOOLEAN:
             return "false" if value == "true" else "true"
         case DataType.INTEGER | DataType.DECIMAL:
             return str(int(value or 0) + 1)
         case DataType.OPTION_LIST | DataType.MEMBER_LIST | DataType.SEQUENCE_LIST:
-            return next((one for one in variable.values if one != value), None)
+            return next((one for one in variable.description.values if one != value), None)
         case DataType.STRING:
             return "abc"
         case DataType.DATE_TIME:

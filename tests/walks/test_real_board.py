@@ -153,8 +153,8 @@ async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_th
         for name in ("TxStartPoint", "TxStopPoint"):
             point = model.find(Component("TxCtrlr"), name)
             assert isinstance(point, Variable)
-            assert ("ParkingBayOccupancy" in point.values) is wired
-            assert "Authorized" in point.values
+            assert ("ParkingBayOccupancy" in point.description.values) is wired
+            assert "Authorized" in point.description.values
 
 
 async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, JournalNote
 from metering.reading import exact_wh
@@ -171,11 +172,8 @@ class JournalWriter:
         """
         await self._follow_tariff()
         await self._open()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write_when_due(), name="bookkeeping")
-            group.create_task(self._verify_daily(), name="journal-proof")
-            for evse in self._evses.values():
-                group.create_task(self._watch(evse), name=f"books-{evse.id}")
+        watching = {f"books-{evse.id}": self._watch(evse) for evse in self._evses.values()}
+        await run_together({**watching, "journal-proof": self._verify_daily(), "bookkeeping": self._write_when_due()})
 
     async def close(self) -> None:
         """Write all pending entries after `run` has ended, so that an orderly stop leaves the journal complete.

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from foundation.supervision import run_together
 from station.charging.reservations.allocation import (
     Claim,
     EvseUse,
@@ -285,10 +286,8 @@ class Reservations:
 
     async def run(self) -> None:
         """Task until cancelled: end expired reservations and those that cannot be kept, and update the EVSEs."""
-        async with asyncio.TaskGroup() as group:
-            for evse in self._evses.values():
-                group.create_task(self._watch(evse), name=f"reservations-{evse.id}")
-            group.create_task(self._run(), name="reservations")
+        watching = {f"reservations-{evse.id}": self._watch(evse) for evse in self._evses.values()}
+        await run_together({**watching, "reservations": self._run()})
 
     async def _watch(self, evse: Evse) -> None:
         seen = evse.changed.count

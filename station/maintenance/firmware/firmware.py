@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.change_signal import ChangeSignal
-from foundation.supervision import result_or_exception
+from foundation.supervision import result_or_exception, run_together
 from station.charging.evse_state import WithholdReason
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.core.model import BootReason
@@ -186,10 +186,8 @@ class FirmwareUpdates:
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
         unsubscribe = allows_sessions.subscribe(lambda _: self._changed.notify())
         try:
-            async with asyncio.TaskGroup() as group:
-                for evse in self._evses.values():
-                    group.create_task(self._follow(evse), name=f"firmware-{evse.id}")
-                group.create_task(self._work(), name="firmware")
+            following = {f"firmware-{evse.id}": self._follow(evse) for evse in self._evses.values()}
+            await run_together({**following, "firmware": self._work()})
         finally:
             unsubscribe()
 

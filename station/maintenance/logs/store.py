@@ -66,8 +66,6 @@ class LogStore(logging.Handler):
         OCPP messages are excluded: they contain customers and cards in full. So are lines beyond 100 an hour of one
         source line.
         """
-        if self._station is not None and current_station() != self._station:
-            return
         if record.name == FRAMES or (over := self._over(record)) > 0:
             return
         stamped = copy.copy(record)  # its own time is that of the machine, which may be unset
@@ -89,12 +87,19 @@ class LogStore(logging.Handler):
 
     @contextlib.asynccontextmanager
     async def attached(self) -> AsyncGenerator[LogStore]:
-        """Context manager: store what is logged within its block, by adding this handler to the root logger."""
-        logging.getLogger().addHandler(self)
+        """Context manager: store what is logged within its block, by this handler or the process's `LogRouter`."""
+        root = logging.getLogger()
+        if self._station is None:
+            root.addHandler(self)
+        else:
+            _router(root).stores[self._station] = self
         try:
             yield self
         finally:
-            logging.getLogger().removeHandler(self)
+            if self._station is None:
+                root.removeHandler(self)
+            else:
+                _router(root).remove(self._station, root)
 
     async def run(self) -> None:
         """Write the buffered lines to disk once a minute, until cancelled."""
@@ -164,6 +169,41 @@ class LogStore(logging.Handler):
 
     def _path(self, number: int) -> Path:
         return self._folder / ("station.log" if number == 0 else f"station.{number}.log")
+
+
+class LogRouter(logging.Handler):
+    """Log handler that passes each record to the log of the station that it is about: one for all stations.
+
+    It is among the handlers of the root logger while a station has an attached log. With a handler for each station,
+    every record would be offered to all of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stores: dict[str, LogStore] = {}
+        """the attached logs, by identity of their station"""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record to the log of the station in the present context, if there is one; called by logging."""
+        identity = current_station()
+        if identity is not None and (store := self.stores.get(identity)) is not None:
+            store.handle(record)
+
+    def remove(self, identity: str, root: logging.Logger) -> None:
+        """Detach the log of a station; after the last one, this handler leaves the root logger."""
+        self.stores.pop(identity, None)
+        if not self.stores:
+            root.removeHandler(self)
+
+
+def _router(root: logging.Logger) -> LogRouter:
+    """The router of the root logger, added to it if there is none."""
+    for handler in root.handlers:
+        if isinstance(handler, LogRouter):
+            return handler
+    router = LogRouter()
+    root.addHandler(router)
+    return router
 
 
 def _stamp(moment: datetime) -> str:

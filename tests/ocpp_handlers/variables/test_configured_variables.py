@@ -89,10 +89,10 @@ async def test_an_own_variable_is_written_and_kept_where_it_may_be(database: Dat
     colour, target = find(model, OWN, "Colour"), find(model, OWN, "Colour", AttributeType.TARGET)
     assert (colour.read(), target.read(), find(model, OWN, "Batch").read()) == ("red", "green", "7")
     assert not find(model, OWN, "Batch").writable
-    assert colour.write is not None
+    assert colour.access.write is not None
     with pytest.raises(ValueError, match="must have at most"):
-        await colour.write("x" * 1001)
-    await colour.write("blue")
+        await colour.access.write("x" * 1001)
+    await colour.access.write("blue")
     again = await model_with(database, *rows)
     assert find(again, OWN, "Colour").read() == "blue"
     assert find(again, OWN, "Colour", AttributeType.TARGET).read() == "green"
@@ -102,8 +102,8 @@ async def test_what_is_told_becomes_writable_where_the_installer_says_so(databas
     model = await model_with(database, row(KNOWN, "Fixed", mutability=Mutability.READ_WRITE))
     variable = find(model, KNOWN, "Fixed")
     assert variable.read() == "as built"
-    assert variable.write is not None
-    await variable.write("as told")
+    assert variable.access.write is not None
+    await variable.access.write("as told")
     assert find(model, KNOWN, "Fixed").read() == "as told"
 
 
@@ -226,9 +226,13 @@ async def test_a_variable_that_equals_its_maximum_is_fixed_or_enforced(tmp_path:
     """Such a variable reports a bound; a new one is fixed too, or is bound to a setting."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        bounds = [one for one in walk.model if one.maximum is not None and one.read() == str(one.maximum)]
+        bounds = [
+            one
+            for one in walk.model
+            if one.description.maximum is not None and one.read() == str(one.description.maximum)
+        ]
         assert len(bounds) > 10
-        assert [one.name for one in bounds if not one.fixed and one.override is None] == []
+        assert [one.name for one in bounds if not one.description.fixed and one.access.override is None] == []
 
 
 async def test_the_installers_variables_are_reported_written_and_outlive_a_power_cut(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ocpp_handlers.variables.device_model import (
     Mutability,
     Variable,
     VariableNotFound,
+    create_variable,
 )
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_variables import setting_variables
@@ -73,16 +74,16 @@ def model(shelf: Shelf) -> DeviceModel:
     values = shelf.values
     return DeviceModel(
         [
-            Variable(place, "Level", integer, read_write, lambda: values["Level"], shelf.write_level),
-            Variable(place, "Secret", string, write_only, lambda: values["Secret"], shelf.write_secret),
-            Variable(place, "Fixed", string, read_only, lambda: values["Fixed"]),
-            Variable(place, "Unset", string, read_only, lambda: values["Unset"]),
-            Variable(place, "Named", string, read_only, lambda: values["Named"], instance="One"),
-            Variable(Component("Thing", evse_id=1), "Fixed", string, read_only, lambda: "of EVSE 1"),
-            Variable(
+            create_variable(place, "Level", integer, read_write, lambda: values["Level"], shelf.write_level),
+            create_variable(place, "Secret", string, write_only, lambda: values["Secret"], shelf.write_secret),
+            create_variable(place, "Fixed", string, read_only, lambda: values["Fixed"]),
+            create_variable(place, "Unset", string, read_only, lambda: values["Unset"]),
+            create_variable(place, "Named", string, read_only, lambda: values["Named"], instance="One"),
+            create_variable(Component("Thing", evse_id=1), "Fixed", string, read_only, lambda: "of EVSE 1"),
+            create_variable(
                 Component("Thing", evse_id=1, connector_id=2), "Fixed", string, read_only, lambda: "of connector 2"
             ),
-            Variable(Component("Part", instance="Left"), "Fixed", string, read_only, lambda: "left"),
+            create_variable(Component("Part", instance="Left"), "Fixed", string, read_only, lambda: "left"),
         ]
     )
 
@@ -281,7 +282,7 @@ async def test_what_counts_from_the_next_boot_on_is_answered_so(block: Provision
     """B05.FR.10: accepted, and a reboot is needed."""
     variable = model.find(Component("Thing"), "Level")
     assert not isinstance(variable, VariableNotFound)
-    model.add(replace(variable, reboot_required=True))
+    model.add(replace(variable, description=replace(variable.description, reboot_required=True)))
     (written,) = await put(block, item("Level", attributeValue="6"))
     assert written["attributeStatus"] == "RebootRequired"
 
@@ -304,7 +305,7 @@ async def test_each_attribute_is_read_written_and_found_by_its_type(block: Provi
     """B05.FR.06, B06.FR.08, B07.FR.11."""
     place = Component("Thing")
     model.add(
-        Variable(
+        create_variable(
             place,
             "Level",
             DataType.INTEGER,
@@ -407,7 +408,7 @@ def test_the_value_of_a_live_part_is_noted_by_the_first_sample_and_compared_by_t
 def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
     moved: Event[None] = Event()
     values = shelf.values
-    level = Variable(
+    level = create_variable(
         Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
     )
     model = DeviceModel([level])
@@ -420,7 +421,7 @@ def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
     moved.publish(None)
     assert changes == [("Level", "4", "6")]
     changes.clear()
-    other = replace(level, read=lambda: "7")
+    other = level.with_access(read=lambda: "7")
     model.add(other)  # the one in its place is observed, the former is not any more
     values["Level"] = "8"
     moved.publish(None)
@@ -434,8 +435,8 @@ def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
 def test_only_values_of_live_parts_are_sampled(model: DeviceModel) -> None:
     fixed = found(model, "Fixed")
     assert fixed.is_sampled
-    assert not replace(fixed, constant=True).is_sampled
-    assert not replace(fixed, changes=Event[None]()).is_sampled
+    assert not replace(fixed, description=replace(fixed.description, constant=True)).is_sampled
+    assert not fixed.with_access(changes=Event[None]()).is_sampled
     assert not found(model, "Secret").is_sampled
 
 

@@ -35,8 +35,8 @@ class Written:
 
     async def write(self, text: str) -> None:
         """What SetVariables does."""
-        assert self.variable.write is not None
-        await self.variable.write(text)
+        assert self.variable.access.write is not None
+        await self.variable.access.write(text)
 
 
 async def test_a_new_password_is_stored_reported_without_its_text_and_published(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ async def test_a_refused_password_changes_nothing(tmp_path: Path, identity: str,
 def test_a_test_bench_that_puts_one_in_force_publishes_nothing(tmp_path: Path) -> None:
     """It counts from the next connection on, and the present one stays."""
     it = Written(tmp_path)
-    assert it.variable.override is not None
-    it.variable.override(NEW)
+    assert it.variable.access.override is not None
+    it.variable.access.override(NEW)
     assert it.credentials.password == NEW
     assert it.published == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Mutability, Variable
+from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Mutability, create_variable
 from ocpp_handlers.variables.monitored_model import MonitoredModel
 from station.maintenance.monitoring.monitor import VariableAddress
 from station.maintenance.monitoring.monitored_variables import MonitorableVariable
@@ -14,7 +14,9 @@ def test_the_writes_of_a_number_that_nobody_may_read_are_counted_not_compared() 
     async def write(_: str) -> None:
         return None
 
-    pin = Variable(Component("Thing"), "Pin", DataType.INTEGER, Mutability.WRITE_ONLY, lambda: "", write, maximum=9_999)
+    pin = create_variable(
+        Component("Thing"), "Pin", DataType.INTEGER, Mutability.WRITE_ONLY, lambda: "", write, maximum=9_999
+    )
     found = MonitoredModel(DeviceModel([pin])).find(VariableAddress("thing", "pin"))
     assert isinstance(found, MonitorableVariable)
     assert (found.numeric, found.write_only, found.maximum) == (False, True, None)

@@ -94,11 +94,11 @@ def _faults(variable: Variable, row: Published) -> list[str]:
     faults: list[str] = []
     kinds = {kind.strip(" ()") for kind in row["data_type"].replace("appendix:", "").replace("(", ",").split(",")}
     kinds = {"string" if kind in _TEXTS or kind == "String" else kind for kind in kinds}
-    if variable.data_type.value not in kinds | {"OptionList" if "OptionList" in row["data_type"] else ""}:
-        faults.append(f"data type {variable.data_type} is not of {sorted(kinds)}")
+    if variable.description.data_type.value not in kinds | {"OptionList" if "OptionList" in row["data_type"] else ""}:
+        faults.append(f"data type {variable.description.data_type} is not of {sorted(kinds)}")
     units = [unit.strip() for unit in row["unit"].split(",") if unit]
-    if units and variable.unit not in units:
-        faults.append(f"unit {variable.unit} is not of {units}")
+    if units and variable.description.unit not in units:
+        faults.append(f"unit {variable.description.unit} is not of {units}")
     if row["mutability"] and variable.mutability.value not in row["mutability"]:
         faults.append(f"{variable.mutability} is not {row['mutability']}")
     return faults
@@ -111,21 +111,23 @@ async def test_every_variable_can_be_described_truly(model: DeviceModel) -> None
         title = f"{variable.component.name}.{variable.name}"
         if variable.mutability is Mutability.READ_ONLY and variable.writable:
             wrong.append(f"{title} is ReadOnly and can be written")
-        if variable.mutability is not Mutability.READ_ONLY and variable.write is None:
+        if variable.mutability is not Mutability.READ_ONLY and variable.access.write is None:
             wrong.append(f"{title} is {variable.mutability} and cannot be written")
         if variable.mutability is Mutability.WRITE_ONLY:
             continue
         value = variable.read()
         if len(value) > 1000:
             wrong.append(f"{title} is longer than a report can carry")
-        if variable.data_type in _LISTS:
-            single = variable.data_type is DataType.OPTION_LIST
+        if variable.description.data_type in _LISTS:
+            single = variable.description.data_type is DataType.OPTION_LIST
             members = {value} if single else {one for one in value.split(",") if one}
-            if not variable.values or not members <= set(variable.values):
-                wrong.append(f"{title} = {value} is not of {variable.values}")
-        if variable.data_type is DataType.BOOLEAN and value not in {"true", "false"}:
+            if not variable.description.values or not members <= set(variable.description.values):
+                wrong.append(f"{title} = {value} is not of {variable.description.values}")
+        if variable.description.data_type is DataType.BOOLEAN and value not in {"true", "false"}:
             wrong.append(f"{title} = {value} is no boolean")
-        if variable.data_type is DataType.INTEGER and value and not value.lstrip("-").isdecimal():  # empty: unknown
+        if (
+            variable.description.data_type is DataType.INTEGER and value and not value.lstrip("-").isdecimal()
+        ):  # empty: unknown
             wrong.append(f"{title} = {value} is no integer")
     assert wrong == []
 

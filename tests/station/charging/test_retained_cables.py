@@ -89,7 +89,7 @@ async def test_a_holder_that_a_disk_would_not_forget_is_forgotten_when_it_is_ask
         with monkeypatch.context() as full:
             full.setattr(facts, "remove", refuse)
             socket.hold(None)
-            with pytest.raises(ExceptionGroup):
+            with pytest.raises(StorageError):
                 await first
         again = asyncio.create_task(cables.run())
         await kept(facts, 0)

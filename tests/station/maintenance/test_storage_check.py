@@ -13,7 +13,7 @@ from borne.stored_rows import describe_unreadable_rows
 from station.charging.tokens.owner_cards import OwnerCards
 from station.core.model import EventType, TriggerReason
 from station.maintenance.storage_check import StorageUnreadableError
-from station.storage.database import MIGRATIONS
+from station.storage.database_schema import MIGRATIONS
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from tests import fakes

@@ -131,3 +131,17 @@ def test_a_station_whose_register_is_taken_does_not_start_and_keeps_nothing_lock
         host_process(configuration(tmp_path, None))
     register.close()
     StorageLock(tmp_path).release()
+
+
+def test_a_register_in_a_locked_folder_needs_no_descriptor_and_is_refused_to_others(tmp_path: Path) -> None:
+    file = tmp_path / "simulated-meter-1.register"
+    with StorageLock(tmp_path):
+        before = len(os.listdir("/proc/self/fd"))
+        register = EnergyRegister(file, folder_locked=True)
+        register.add(Phases(1.0, 2.0, 3.0))
+        assert len(os.listdir("/proc/self/fd")) == before
+        with pytest.raises(RegisterError, match=r"is in use by another simulated meter$"):
+            EnergyRegister(file)
+        killed = EnergyRegister(file, folder_locked=True)  # nothing was closed
+        assert (killed.energy_wh, killed.energies_wh) == (6.0, Phases(1.0, 2.0, 3.0))
+    EnergyRegister(file).close()

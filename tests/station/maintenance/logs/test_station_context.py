@@ -26,6 +26,7 @@ from station.maintenance.logs.setup import setup
 from station.maintenance.logs.station_context import current_station, station_context
 from station.maintenance.logs.store import LogStore
 from station.storage.database import open_database
+from station.storage.database_schema import migrations
 from station.storage.database_thread import DatabaseThread
 from tests import fakes
 from tests.patience import PATIENCE_S
@@ -108,10 +109,8 @@ async def test_lines_of_the_one_database_thread_are_their_stations(tmp_path: Pat
                     await database.write("INSERT INTO facts (name, value) VALUES ('a', 'b')")
 
             await in_both(open_its_own)
-            migrations = [lines(store, "station.storage.database") for store in stores.values()]
-    assert migrations[0]
-    assert migrations[0][0] == "database migrated to version 1"
-    assert migrations[0] == migrations[1]  # each its own, and once
+            created = [lines(store, "station.storage.database_schema") for store in stores.values()]
+    assert created[0] == created[1] == [f"database created with version {len(migrations())}"]  # each its own, once
 
 
 async def test_lines_of_pymodbus_are_of_the_station_that_made_its_connection(tmp_path: Path) -> None:

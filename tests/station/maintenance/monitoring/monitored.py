@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Mutability, Variable
+from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Mutability, Variable, create_variable
 from ocpp_handlers.variables.monitored_model import MonitoredModel
 from simulator.clock import VirtualClock
 from station.core.csms import NoCsms
@@ -141,7 +141,7 @@ class Monitored:
 
         def variable(place: Component, name: str, kind: DataType, *, live: bool = True, **limits: float) -> Variable:
             changes = self.moved if live else None
-            return Variable(
+            return create_variable(
                 place,
                 name,
                 kind,
@@ -159,8 +159,8 @@ class Monitored:
             variable(thing, "Level", DataType.INTEGER, minimum=0.0, maximum=100.0),
             variable(thing, "State", DataType.OPTION_LIST),
             variable(thing, "Live", DataType.DECIMAL, live=False),
-            Variable(thing, "Fixed", DataType.INTEGER, read_only, lambda: values["Fixed"], constant=True),
-            Variable(thing, "Secret", DataType.STRING, Mutability.WRITE_ONLY, lambda: "", write),
+            create_variable(thing, "Fixed", DataType.INTEGER, read_only, lambda: values["Fixed"], constant=True),
+            create_variable(thing, "Secret", DataType.STRING, Mutability.WRITE_ONLY, lambda: "", write),
             variable(evse, "Power", DataType.DECIMAL, maximum=22_000.0),
             variable(evse, "AvailabilityState", DataType.OPTION_LIST),
             variable(lock, "Problem", DataType.BOOLEAN),

@@ -1,0 +1,93 @@
+"""The schema of the station's database: numbered scripts, applied once each, and the content of a new database."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from foundation.frozen import Frozen
+from station.storage import compaction, private_files
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_WAL_FORMAT: Final = 2
+"""file format of a database with a write-ahead log (https://www.sqlite.org/fileformat2.html, 1.3.3)"""
+_FORMAT_BYTES: Final = slice(18, 20)
+"""where the header has the file formats needed to write and to read"""
+_log = logging.getLogger(__name__)
+
+
+class NewerDatabaseError(Exception):
+    """A database was written by a newer version of this program; the message names the number of its last script."""
+
+
+class Migration(Frozen):
+    """One script of the schema."""
+
+    number: int
+    """its position, from 1; `user_version` of the database once it is applied"""
+    sql: str
+
+
+@functools.cache
+def migrations() -> tuple[Migration, ...]:
+    """All scripts, by number; read once per process."""
+    scripts = sorted(MIGRATIONS.glob("*.sql"))
+    return tuple(Migration(int(one.name.split("_", 1)[0]), one.read_text(encoding="utf-8")) for one in scripts)
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Apply each script that the database does not have yet, each in a transaction; return how many were applied.
+
+    Raises:
+        NewerDatabaseError: the database has more scripts than this program.
+        sqlite3.Error: a script fails; the ones before it stay applied.
+    """
+    ((seen,),) = connection.execute("PRAGMA user_version")
+    if seen > len(migrations()):
+        raise NewerDatabaseError(
+            f"the database has version {seen}, which was written by a newer version of this program"
+        )
+    missing = [one for one in migrations() if one.number > seen]
+    for one in missing:
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{one.sql}\nPRAGMA user_version={one.number};\nCOMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return len(missing)
+
+
+def create(path: Path) -> None:
+    """Create the file of a new database, with the schema, unless one with content exists; it is synced to disk.
+
+    A power cut leaves no file, an empty one or the complete one. Private: it names cards and customers (C10.FR.12).
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if path.exists() and path.stat().st_size > 0:
+        path.chmod(0o600)
+        return
+    for suffix in ("-wal", "-shm", "-journal"):  # of a deleted database: SQLite would apply them to the new one
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    private_files.write_bytes(path, new_database())
+    _log.info("database created with version %d", len(migrations()))
+
+
+@functools.cache
+def new_database() -> bytes:
+    """The content of a new database file: the schema, and no rows. Made once per process, in memory.
+
+    So a new station costs one write, instead of one synced transaction for each script.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # only possible in an empty file
+        migrate(connection)
+        content = bytearray(connection.serialize())
+    content[_FORMAT_BYTES] = bytes((_WAL_FORMAT, _WAL_FORMAT))  # else the first start would write the header again
+    return bytes(content)
