@@ -289,7 +289,10 @@ class SimulatedBoard:
         """Add the energy since the last call to the register."""
         now_s = self._clock.monotonic()
         elapsed_h = (now_s - self._counted_s) / 3600.0
-        self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h))
+        offered_wh = sum(self._flows_w) * elapsed_h
+        if offered_wh > 0.0:
+            taken = self.vehicle.take_energy(offered_wh) / offered_wh if self.vehicle is not None else 1.0
+            self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h * taken))
         self._counted_s = now_s
         self._flow()
 
