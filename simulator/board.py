@@ -245,6 +245,12 @@ class SimulatedBoard:
             return currents
         return Phases(*(currents.l1 if phase == (self._seen.phase or 1) else 0.0 for phase in (1, 2, 3)))
 
+    @property
+    def register_wh(self) -> float:
+        """The energy that the billing meter has really counted up to now, in Wh, whatever it reports."""
+        self._count()
+        return self._register.energy_wh
+
     def read_meter(self) -> Reading:
         """Count the energy up to now, and return the billing meter's reading with the overridden values."""
         self._count()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from foundation.frozen import Frozen
 from simulator.fleet.plan import LoadedPlan
-from simulator.fleet.reports import HostReport
+from simulator.fleet.reports import HostReport, StationReport, StationState
 
 
 class HostTask(Frozen):
@@ -22,6 +24,18 @@ class HostTask(Frozen):
     """the folder of the fleet with the storage of each station; a station whose storage exists goes on with it"""
     begins_at: float
     """when the ramp of the whole fleet begins, in seconds since 1970 by the clock of the machine"""
+
+
+def lost_host_report(task: HostTask, latest: HostReport | None, failure: str) -> HostReport:
+    """The last report of a host that has ended without one: what it has reported until then, and why.
+
+    `latest`: its latest report; None: there is none.
+    """
+    if latest is None:
+        identities = ((number, task.loaded.station_credentials(number).identity) for number in task.numbers)
+        latest = HostReport("", tuple(StationReport(number, identity) for number, identity in identities))
+    stations = tuple(replace(one, state=StationState.FAILED, failure=failure) for one in latest.stations)
+    return replace(latest, stations=stations, finished=True, failure=failure)
 
 
 class HostControl(Protocol):

@@ -68,6 +68,8 @@ class FleetTable(Table):
     """ws:// or wss:// URL, to which each station appends its identity; or the CSMS that comes with the package"""
     csms_workers: Annotated[Count, Field(ge=1, le=64)] = 1
     """processes of the bundled CSMS"""
+    csms_heartbeat_s: Annotated[Count, Field(ge=1, le=86_400)] = 300
+    """simulated seconds between two Heartbeats, as the bundled CSMS sets them"""
     first: Annotated[Count, Field(ge=0)] = 1
     """the number `n` of the first station"""
     identity: Pattern = "FLEET-{n:05}"
