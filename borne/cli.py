@@ -74,6 +74,12 @@ def _fleet() -> Mapping[str, Action]:
     return fleet.COMMANDS
 
 
+def _bundled_csms() -> Mapping[str, Action]:
+    from borne.commands import bundled_csms  # late: only the group that is called
+
+    return bundled_csms.COMMANDS
+
+
 def _records() -> Mapping[str, Action]:
     from borne.commands import records  # late: only the group that is called
 
@@ -90,7 +96,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     ),
     "sim": CommandEntry("Control the simulated hardware of a running station: `borne sim evses/1/plug`.", _simulation),
     "meter": CommandEntry("Serve a simulated billing meter over Modbus TCP.", _simulation),
-    "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _demonstration),
+    "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _bundled_csms),
     "demo": CommandEntry("Show a station, a CSMS, a house and a car on one screen, until Ctrl-C.", _demonstration),
     "fleet": CommandEntry(
         "Run the plan of a fleet, many simulated stations at one CSMS; `borne fleet init` writes one.", _fleet
