@@ -12,7 +12,7 @@ from ocpp_handlers.wire.session import Handlers, OcppSession
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
-    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, ObservedFrame
+    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, ObservedFrame, TransportTap
     from station.security.network_profiles import NetworkProfiles
 
 
@@ -26,8 +26,13 @@ class SessionFactory:
         network: NetworkProfiles,
         follow_ups: FollowUpTasks,
         clock: Clock,
+        *,
+        tap: TransportTap | None = None,
     ) -> None:
-        """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer."""
+        """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer.
+
+        `tap`: observes each websocket; None: nobody does.
+        """
         self._handlers = Handlers()
         for block in blocks:
             block.register(self._handlers)
@@ -36,6 +41,7 @@ class SessionFactory:
         self._follow_ups = follow_ups
         self._clock = clock
         self._schemas = Schemas()
+        self._tap = tap
         self.frame_observed: Event[ObservedFrame] = Event()
         """each frame of every session"""
         self.invalid_message: Event[str] = Event()
@@ -44,7 +50,7 @@ class SessionFactory:
     def open(self, transport: FrameTransport) -> OcppSession:
         """Create a session on an open websocket, with the current profile's message timeout; the caller runs it."""
         session = OcppSession(
-            transport,
+            self._tap.observe(transport) if self._tap is not None else transport,
             self._handlers,
             self._gate,
             self._schemas,
