@@ -84,32 +84,39 @@ class FleetStation:
         """Whether the CSMS has accepted the station since its host began."""
         return self.observer.boots > 0
 
-    async def play(self) -> None:
-        """Play this station's part of the plan from now on; returns when all vehicles have left."""
-        begin_s = self._world.clock.monotonic()
-        end_s = begin_s + self._plan.fleet.duration_s
-        async with asyncio.TaskGroup() as group:
-            for evse_id in self._world.boards:
-                evse = _DrivenEvse(self._world, evse_id, self._reader_of(evse_id), lambda: self._evses)
-                drivers = Drivers(
-                    evse,
-                    card_after_s=self._plan.arrivals.card_after_s,
-                    leave=self._plan.arrivals.leave,
-                    leaving=self._leaving,
-                    plugged_in=self._count_arrival,
-                )
-                arrivals = schedule.arrivals(self._plan, self.number, evse_id)
-                group.create_task(drivers.play(arrivals, begin_s, end_s))
-            group.create_task(self._play_house(begin_s))
-            group.create_task(self._play_disturbances(begin_s))
-            group.create_task(wait_until(self._world.clock, end_s, self._leaving))
+    async def play(self, elapsed_s: float) -> None:
+        """Play this station's part of the plan from `elapsed_s` simulated seconds after its begin.
 
-    async def drain(self, within_s: float) -> None:
-        """Wait until every transaction has ended and every event is answered, at most `within_s` real seconds."""
+        Returns when all vehicles have left, every transaction has ended and every event is answered, but at the latest
+        when the time that the plan allows for it is over.
+        """
+        begin_s = self._world.clock.monotonic() - elapsed_s
+        end_s = begin_s + self._plan.fleet.duration_s
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(None) as limit:
+                async with asyncio.TaskGroup() as group:
+                    for evse_id in self._world.boards:
+                        arrivals = schedule.arrivals(self._plan, self.number, evse_id)
+                        group.create_task(self._drivers(evse_id).play(arrivals, begin_s, end_s))
+                    group.create_task(self._play_house(begin_s))
+                    group.create_task(self._play_disturbances(begin_s))
+                    group.create_task(self._limit(limit, end_s))
                 while not self._is_drained():  # noqa: ASYNC110 - depends on many things at once
                     await asyncio.sleep(_DRAIN_CHECK_S)
+
+    async def _limit(self, limit: asyncio.Timeout, end_s: float) -> None:
+        """Wait until the end of the plan, then set the time that is left for the vehicles and events."""
+        await wait_until(self._world.clock, end_s, self._leaving)
+        limit.reschedule(asyncio.get_running_loop().time() + self._plan.fleet.drain_s)
+
+    def _drivers(self, evse_id: int) -> Drivers:
+        return Drivers(
+            _DrivenEvse(self._world, evse_id, self._reader_of(evse_id), lambda: self._evses),
+            card_after_s=self._plan.arrivals.card_after_s,
+            leave=self._plan.arrivals.leave,
+            leaving=self._leaving,
+            plugged_in=self._count_arrival,
+        )
 
     def drop_connection(self) -> None:
         """Abort the connection to the CSMS, if there is one; the station reconnects by its back-off."""

@@ -22,6 +22,7 @@ from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.plan import InstallationFiles
 from simulator.fleet.reports import HostReport, StationReport
 from simulator.fleet.request_meter import ConnectionObserver, RequestMeter
+from station.interfaces.http.server import WebServer
 
 _log = logging.getLogger(__name__)
 
@@ -60,8 +61,11 @@ class FleetHost:
         self._boot = DurationHistogram()
         self._reconnections = DurationHistogram()
         self._leaving = asyncio.Event()
+        self._hurrying = asyncio.Event()
+        """set when a stopped fleet waits no longer"""
         self._booted: set[int] = set()
-        self._http_port = 0
+        self._web: WebServer | None = None
+        """the pages of its stations; None before `run`"""
         self._before: list[StationReport] = []
         """the reports of the stations before they were stopped"""
 
@@ -71,7 +75,7 @@ class FleetHost:
             stations, process = self._stations()
         except StartError as error:
             return self._publish_last(self._failed(str(error)))
-        self._http_port = process.web.port
+        self._web = process.web
         failure = None
         try:
             await self._play(process, stations)
@@ -144,7 +148,9 @@ class FleetHost:
             ]
             running = asyncio.create_task(process.run(), name="stations")  # noqa: TID251 - awaited below
             played = asyncio.gather(*playing)
-            await asyncio.wait([running, played], return_when=asyncio.FIRST_COMPLETED)
+            hurrying = asyncio.create_task(self._hurrying.wait(), name="hurry")  # noqa: TID251 - cancelled below
+            await asyncio.wait([running, played, hurrying], return_when=asyncio.FIRST_COMPLETED)
+            hurrying.cancel()
             self._before = [one.report() for one in stations]
             process.stop()
             await asyncio.wait([running])
@@ -156,15 +162,18 @@ class FleetHost:
                 played.result()
 
     async def _play_station(self, station: FleetStation) -> None:
-        """Wait until the plan begins and the station is accepted, play the plan, and wait for the last responses."""
+        """Wait until the plan begins and the station is accepted, then play the plan.
+
+        A host that continues for one that was lost begins at the present moment of the plan.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._until_s(self._plan_begin_s)):
                 await self._leaving.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ACCEPTANCE_S):
                 await first_of(station.observer.accepted, self._leaving)
-        await station.play()
-        await station.drain(_STOP_DRAIN_S if self._leaving.is_set() else self._plan.fleet.drain_s)
+        late_s = machine_time().timestamp() - self._task.begins_at - self._plan_begin_s
+        await station.play(max(0.0, late_s) * self._plan.fleet.rate if self._control.continues else 0.0)
 
     async def _play_storms(self, stations: Sequence[FleetStation]) -> None:
         """Abort connections, at the same real moment in all hosts."""
@@ -174,9 +183,9 @@ class FleetHost:
                 storms.setdefault(at_s, []).append(station)
         for at_s in sorted(storms):
             wait_s = self._task.begins_at + self._plan_begin_s + at_s / self._plan.fleet.rate
-            if (wait_s := wait_s - machine_time().timestamp()) < 0.0:
-                continue  # the host has been started anew
-            await asyncio.sleep(wait_s)
+            if (wait_s := wait_s - machine_time().timestamp()) < 0.0 and self._control.continues:
+                continue  # the lost host has played it
+            await asyncio.sleep(max(0.0, wait_s))
             _log.warning("reconnect storm of %d stations", len(storms[at_s]))
             for station in storms[at_s]:
                 station.drop_connection()
@@ -185,6 +194,8 @@ class FleetHost:
         while not self._control.stop_requested():  # noqa: ASYNC110 - the engine is asked
             await asyncio.sleep(_STOP_CHECK_S)
         self._leaving.set()
+        await asyncio.sleep(_STOP_DRAIN_S)
+        self._hurrying.set()
 
     async def _publish_reports(self, stations: Sequence[FleetStation]) -> None:
         while True:
@@ -208,7 +219,7 @@ class FleetHost:
             self._reconnections.data(),
             finished=finished,
             failure=failure,
-            http_port=self._http_port,
+            http_port=self._web.port if self._web is not None else 0,
         )
 
     def _note_boots(self, stations: Sequence[FleetStation]) -> None:

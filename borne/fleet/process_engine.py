@@ -31,6 +31,11 @@ class PipeControl:
         self._connection = connection
         self._stopped = False
 
+    @property
+    def continues(self) -> bool:
+        """False: a host that has ended is not started again."""
+        return False
+
     def publish(self, report: HostReport) -> None:
         """Send a report; nothing if the engine has ended."""
         try:

@@ -39,7 +39,12 @@ def lost_host_report(task: HostTask, latest: HostReport | None, failure: str) ->
 
 
 class HostControl(Protocol):
-    """What an engine gives a host: a way for its reports, and the request to stop. Both must return at once."""
+    """What an engine gives a host: a way for its reports, and the request to stop. All must return at once."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether an earlier host of the same task was lost, so this one goes on at the present moment of the plan."""
+        ...
 
     def publish(self, report: HostReport) -> None:
         """Send a report to the engine; called each second, and with the last one."""

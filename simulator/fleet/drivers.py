@@ -80,7 +80,7 @@ class Drivers:
         for arrival in arrivals:
             leave_s = begin_s + arrival.at_s + arrival.stay_s
             if leave_s <= self._now_s:
-                continue  # the host has been started anew
+                continue  # the host goes on for one that was lost
             await wait_until(self._evse.clock, begin_s + arrival.at_s, self._leaving)
             if self._leaving.is_set():
                 return
