@@ -52,6 +52,22 @@ class DaskOptions(Frozen):
     """whether all workers see the folder of the fleet under the same path, with working file locks"""
 
 
+def count_threads(scheduler: str) -> int:
+    """The number of threads of all workers of a cluster: how many hosts it is made for. Blocks.
+
+    Raises:
+        EngineError: the scheduler does not answer, or has no worker.
+    """
+    try:
+        with dask.config.set(_CONFIGURATION), Client(scheduler, set_as_default=False) as client:
+            threads = sum(cast("dict[str, int]", client.nthreads()).values())
+    except (OSError, ValueError) as error:
+        raise EngineError(f"Dask: {scheduler}: {error}") from error
+    if not threads:
+        raise EngineError(f"Dask: {scheduler}: has no workers")
+    return threads
+
+
 class _RemoteHost(Protocol):
     """`HostActor`, as the engine sees it from afar."""
 
@@ -140,7 +156,7 @@ class DaskEngine:
                 address = self.cluster or options.scheduler
                 client = await stack.enter_async_context(Client(address, asynchronous=True))
                 yield cast("_ClusterClient", client)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise EngineError(f"Dask: {options.scheduler or 'cluster on this machine'}: {error}") from error
 
     def _forget_cluster(self) -> None:
@@ -149,12 +165,13 @@ class DaskEngine:
     async def _run_range(self, client: _ClusterClient, task: HostTask, listener: ReportListener) -> None:
         """Run one range of stations until a host has sent its last report."""
         latest: HostReport | None = None
-        failure = ""
+        failure, continues = "", False
+        shared = self._options.shared_storage
         for start in range(_MOST_STARTS):
             if start:
                 _log.warning("stations from %d: %s; they are started again", task.numbers.start, failure)
-            shared = self._options.shared_storage
-            attempt = _Attempt(WorkerOrder(self._host, task, _LEASE_S, shared, package_version()))
+            order = WorkerOrder(self._host, task, _LEASE_S, continues, shared, package_version())
+            attempt = _Attempt(order)
             try:
                 async for report in attempt.run(client, self):
                     latest = report
@@ -164,6 +181,7 @@ class DaskEngine:
                 failure = str(error)
             if self._stopped:
                 break
+            continues |= attempt.began
             if attempt.began and not shared:
                 # What was not reported may have happened: none of these stations counts any more.
                 listener(lost_host_report(task, latest, failure))

@@ -21,6 +21,8 @@ class WorkerOrder(Frozen):
     host: Host
     task: HostTask
     lease_s: float
+    continues: bool
+    """whether an earlier host of the same task was lost"""
     shared_storage: bool
     """whether all workers see the folder of the fleet; otherwise the stations are stored below the worker's folder"""
     version: str
@@ -56,7 +58,7 @@ class HostActor:
         else:
             self._own_folder = tempfile.mkdtemp(prefix="fleet-", dir=get_worker().local_directory)
             task = replace(task, folder=self._own_folder)
-        self._process = LeasedHostProcess(HostOrder(order.host, task, order.lease_s, lock_file))
+        self._process = LeasedHostProcess(HostOrder(order.host, task, order.lease_s, order.continues, lock_file))
 
     def exchange(self, stop: bool) -> tuple[bytes | None, int | None]:
         """Renew the lease of the host; returns its latest report and its exit code (`LeasedHostProcess`)."""

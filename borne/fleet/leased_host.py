@@ -44,6 +44,8 @@ class HostOrder(Frozen):
     task: HostTask
     lease_s: float
     """real seconds without a renewal after which it ends"""
+    continues: bool = False
+    """whether an earlier host of the same task was lost"""
     lock_file: str | None = None
     """file to be locked while it runs; None: nobody else can reach its storage"""
 
@@ -156,9 +158,10 @@ def _read_exactly(stream: IO[bytes], count: int) -> bytes | None:
 class LeaseControl:
     """What a leased host uses to talk to its parent (`HostControl`)."""
 
-    def __init__(self, lease_s: float, control: int, reports: int) -> None:
+    def __init__(self, order: HostOrder, control: int, reports: int) -> None:
         """`control`, `reports`: descriptors of the pipes from and to the parent."""
-        self._lease_s = lease_s
+        self._lease_s = order.lease_s
+        self._continues = order.continues
         self._control = control
         self._reports = reports
         self._stopped = threading.Event()
@@ -172,6 +175,11 @@ class LeaseControl:
                 os._exit(LEASE_ENDED)
             if _STOP in received:
                 self._stopped.set()
+
+    @property
+    def continues(self) -> bool:
+        """Whether an earlier host of the same task was lost."""
+        return self._continues
 
     def publish(self, report: HostReport) -> None:
         """Send a report to the parent."""
@@ -198,7 +206,7 @@ def main() -> None:
     if data is None:
         raise SystemExit(LEASE_ENDED)
     order: HostOrder = pickle.loads(data)
-    control = LeaseControl(order.lease_s, 0, reports)
+    control = LeaseControl(order, 0, reports)
     threading.Thread(target=control.watch, name="lease", daemon=True).start()
     if order.lock_file is not None:
         # The lease of another host ends after `lease_s`; that of the machine's file system may take longer.

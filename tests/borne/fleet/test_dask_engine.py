@@ -8,7 +8,9 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
 import pytest
 
@@ -25,27 +27,48 @@ from distributed import LocalCluster
 from borne.fleet.dask_engine import DaskEngine, DaskOptions
 
 
+@dataclass
+class Cluster:
+    """A running Dask cluster."""
+
+    scheduler: str
+    """address of its scheduler"""
+    folder: Path
+    """where its workers keep their files"""
+
+
 @pytest.fixture(scope="module")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a scheduler with two workers, which are started again when they are killed."""
-    with LocalCluster(
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler with two workers, which are started again when they are killed."""
+    folder = tmp_path_factory.mktemp("dask")
+    local = LocalCluster(
         host="127.0.0.1",
         n_workers=2,
         threads_per_worker=1,
         memory_limit=0,
         dashboard_address="127.0.0.1:0",
-        local_directory=str(tmp_path_factory.mktemp("dask")),
+        local_directory=str(folder),
         silence_logs=logging.CRITICAL,
-    ) as cluster:
-        yield cluster.scheduler_address
+    )
+    try:
+        yield Cluster(str(cast("SupportsScheduler", local).scheduler_address), folder)
+    finally:
+        local.close()
+
+
+class SupportsScheduler(Protocol):
+    """What `LocalCluster` inherits without types."""
+
+    scheduler_address: str
 
 
 class Running:
     """An engine that runs ranges of two stations."""
 
-    def __init__(self, engine: DaskEngine, folder: Path) -> None:
+    def __init__(self, engine: DaskEngine, folder: Path, workers: Path) -> None:
         self.engine = engine
         self.folder = folder
+        self.workers = workers
         self.reports: list[HostReport] = []
         self.record = FleetRecord()
         self.changed = asyncio.Event()
@@ -68,11 +91,7 @@ class Running:
 
     def worker_of(self, first: int) -> int:
         """The process id of the worker that runs the latest host of a range."""
-        lines = [
-            line.split()
-            for file in self._parents()
-            for line in file.read_text(encoding="utf-8").splitlines()
-        ]
+        lines = [line.split() for file in self._parents() for line in file.read_text(encoding="utf-8").splitlines()]
         return max(int(parent) for number, parent, host in lines if int(number) == first and is_running(int(host)))
 
     def finish(self) -> None:
@@ -99,19 +118,19 @@ def two_ranges(folder: Path) -> list[HostTask]:
 
 @asynccontextmanager
 async def running(
-    scheduler: str, folder: Path, *, shared: bool, host: Host = patient_host
+    cluster: Cluster, folder: Path, *, shared: bool, host: Host = patient_host
 ) -> AsyncGenerator[Running]:
     """Run two ranges on the workers, until both have reported; then the block, then their end."""
-    engine = DaskEngine(host, DaskOptions(scheduler=scheduler, shared_storage=shared))
-    found = Running(engine, folder)
+    engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, shared_storage=shared))
+    found = Running(engine, folder, cluster.folder)
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(engine.run(two_ranges(folder), found.note))
         await found.until(lambda: found.hosts(1) and found.hosts(3))
         yield found
 
 
-async def test_a_lost_worker_s_range_goes_on_elsewhere_with_its_storage(scheduler: str, tmp_path: Path) -> None:
-    async with running(scheduler, tmp_path, shared=True) as fleet:
+async def test_a_lost_worker_s_range_goes_on_elsewhere_with_its_storage(cluster: Cluster, tmp_path: Path) -> None:
+    async with running(cluster, tmp_path, shared=True) as fleet:
         os.kill(fleet.worker_of(1), signal.SIGKILL)
         await fleet.until(lambda: len(fleet.hosts(1)) == 2)
         fleet.finish()
@@ -122,8 +141,8 @@ async def test_a_lost_worker_s_range_goes_on_elsewhere_with_its_storage(schedule
     assert changes == sorted(changes, key=fleet.hosts(1).index), "a lost host was heard again"
 
 
-async def test_without_shared_storage_the_stations_of_a_lost_worker_are_replaced(scheduler: str, tmp_path: Path) -> None:
-    async with running(scheduler, tmp_path, shared=False) as fleet:
+async def test_without_shared_storage_stations_of_a_lost_worker_are_replaced(cluster: Cluster, tmp_path: Path) -> None:
+    async with running(cluster, tmp_path, shared=False) as fleet:
         os.kill(fleet.worker_of(3), signal.SIGKILL)
         await fleet.until(lambda: len([one for one in fleet.hosts(3) if one]) == 2)
         fleet.finish()
@@ -134,15 +153,15 @@ async def test_without_shared_storage_the_stations_of_a_lost_worker_are_replaced
     assert {one.state for one in lost[0].stations} == {StationState.FAILED}
 
 
-async def test_a_stop_ends_all_hosts_in_order(scheduler: str, tmp_path: Path) -> None:
-    async with running(scheduler, tmp_path, shared=True) as fleet:
+async def test_a_stop_ends_all_hosts_in_order(cluster: Cluster, tmp_path: Path) -> None:
+    async with running(cluster, tmp_path, shared=True) as fleet:
         fleet.engine.stop()
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
     assert [len(fleet.hosts(first)) for first in (1, 3)] == [1, 1]
 
 
-async def test_a_host_that_fails_each_time_is_reported_and_not_started_for_ever(scheduler: str, tmp_path: Path) -> None:
-    async with running(scheduler, tmp_path, shared=True, host=failing_host) as fleet:
+async def test_a_host_that_fails_each_time_is_reported_at_last(cluster: Cluster, tmp_path: Path) -> None:
+    async with running(cluster, tmp_path, shared=True, host=failing_host) as fleet:
         pass
     assert [host.failure for host in fleet.record.hosts] == ["its host process has ended with exit code 3"] * 2
     assert all(host.finished for host in fleet.record.hosts)

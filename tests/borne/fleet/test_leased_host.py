@@ -25,7 +25,7 @@ def started(
 ) -> LeasedHostProcess:
     """A host that has been started."""
     lock_file = str(folder / "lock") if lock else None
-    return LeasedHostProcess(HostOrder(host, task(folder), lease_s, lock_file))
+    return LeasedHostProcess(HostOrder(host, task(folder), lease_s, lock_file=lock_file))
 
 
 def outcome(process: LeasedHostProcess, *, stop: bool = False, renew: bool = True) -> tuple[list[HostReport], int]:
