@@ -43,7 +43,7 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         "--engine",
         choices=("process", "dask"),
         default="process",
-        help="Run the stations in processes of this machine, or on the workers of a Dask cluster. [default: %(default)s]",
+        help="Run stations in processes of this machine, or on the workers of a Dask cluster. [default: %(default)s]",
     )
     parser.add_argument(
         "--scheduler",

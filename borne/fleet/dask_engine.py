@@ -60,7 +60,7 @@ def count_threads(scheduler: str) -> int:
     """
     try:
         with dask.config.set(_CONFIGURATION), Client(scheduler, set_as_default=False) as client:
-            threads = sum(cast("dict[str, int]", client.nthreads()).values())
+            threads = sum(cast("_ThreadCounter", client).nthreads().values())
     except (OSError, ValueError) as error:
         raise EngineError(f"Dask: {scheduler}: {error}") from error
     if not threads:
@@ -94,6 +94,14 @@ class _ClusterClient(Protocol):
     async def wait_for_workers(self, n_workers: int, timeout: float) -> None: ...
 
 
+class _ThreadCounter(Protocol):
+    """`distributed.Client` in its synchronous form."""
+
+    def nthreads(self) -> dict[str, int]:
+        """The number of threads of each worker, by its address."""
+        ...
+
+
 class HostLostError(Exception):
     """A host has ended before its last report, or its worker is lost."""
 
@@ -111,56 +119,52 @@ class DaskEngine:
         self._host = host
         self._options = options
         self._stopped = False
+        self._client: _ClusterClient | None = None
         self.cluster: LocalCluster | None = None
-        """the cluster on this machine while `run` runs; None: there is none"""
+        """the cluster on this machine, within `prepared`; None: there is none"""
+
+    @asynccontextmanager
+    async def prepared(self, folder: Path) -> AsyncGenerator[None]:
+        """Connect to the cluster, within the block, and wait for a worker; starts one on this machine if none is given.
+
+        Raises:
+            EngineError: there is no cluster, or no worker.
+        """
+        options = self._options
+        async with AsyncExitStack() as stack:
+            stack.enter_context(dask.config.set(_CONFIGURATION))
+            try:
+                if options.scheduler is None:
+                    self.cluster = await stack.enter_async_context(_local_cluster(options.workers, folder / "dask"))
+                address = self.cluster or options.scheduler
+                client = await stack.enter_async_context(Client(address, asynchronous=True))
+            except (OSError, ValueError) as error:
+                raise EngineError(f"Dask: {options.scheduler or 'cluster on this machine'}: {error}") from error
+            self._client = cast("_ClusterClient", client)
+            await _wait_for_worker(self._client)
+            try:
+                yield
+            finally:
+                self._client = self.cluster = None
 
     async def run(self, tasks: Sequence[HostTask], listener: ReportListener) -> None:
         """Run each task on a worker, to its end, with new workers if some are lost.
 
         Raises:
-            EngineError: there is no cluster, no worker, or workers have another version of the package.
+            EngineError: there is no worker, or workers have another version of the package.
         """
-        with dask.config.set(_CONFIGURATION):
-            async with self._client(tasks) as client:
-                await _wait_for_worker(client)
-                try:
-                    async with asyncio.TaskGroup() as group:
-                        for task in tasks:
-                            group.create_task(self._run_range(client, task, listener))
-                except* EngineError as errors:
-                    raise EngineError(str(errors.exceptions[0])) from None
+        if self._client is None:
+            raise EngineError("Dask: not connected")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(self._run_range(self._client, task, listener))
+        except* EngineError as errors:
+            raise EngineError(str(errors.exceptions[0])) from None
 
     def stop(self) -> None:
         """Request all hosts to stop in order; they get the request with the next renewal of their lease."""
         self._stopped = True
-
-    @asynccontextmanager
-    async def _client(self, tasks: Sequence[HostTask]) -> AsyncGenerator[_ClusterClient]:
-        options = self._options
-        async with AsyncExitStack() as stack:
-            try:
-                if options.scheduler is None:
-                    self.cluster = await stack.enter_async_context(
-                        LocalCluster(
-                            host="127.0.0.1",
-                            n_workers=options.workers,
-                            threads_per_worker=1,
-                            memory_limit=0,
-                            dashboard_address="127.0.0.1:0",
-                            local_directory=str(Path(tasks[0].folder) / "dask"),
-                            silence_logs=logging.CRITICAL,
-                            asynchronous=True,
-                        )
-                    )
-                    stack.callback(self._forget_cluster)
-                address = self.cluster or options.scheduler
-                client = await stack.enter_async_context(Client(address, asynchronous=True))
-                yield cast("_ClusterClient", client)
-            except (OSError, ValueError) as error:
-                raise EngineError(f"Dask: {options.scheduler or 'cluster on this machine'}: {error}") from error
-
-    def _forget_cluster(self) -> None:
-        self.cluster = None
 
     async def _run_range(self, client: _ClusterClient, task: HostTask, listener: ReportListener) -> None:
         """Run one range of stations until a host has sent its last report."""
@@ -191,6 +195,20 @@ class DaskEngine:
     def stop_requested(self) -> bool:
         """Whether `stop` was called."""
         return self._stopped
+
+
+def _local_cluster(workers: int, folder: Path) -> LocalCluster:
+    """A cluster on this machine, not started."""
+    return LocalCluster(
+        host="127.0.0.1",
+        n_workers=workers,
+        threads_per_worker=1,
+        memory_limit=0,  # the hosts are processes of their own
+        dashboard_address="127.0.0.1:0",
+        local_directory=str(folder),
+        silence_logs=logging.CRITICAL,
+        asynchronous=True,
+    )
 
 
 class _Attempt:

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -24,7 +24,7 @@ pytest.importorskip("distributed", reason="the extra borne[fleet] is not install
 
 from distributed import LocalCluster
 
-from borne.fleet.dask_engine import DaskEngine, DaskOptions
+from borne.fleet.dask_engine import DaskEngine, DaskOptions, count_threads
 
 
 @dataclass
@@ -116,14 +116,23 @@ def two_ranges(folder: Path) -> list[HostTask]:
     return [task(folder, range(1, 3)), task(folder, range(3, 5))]
 
 
+async def two_workers(cluster: Cluster) -> None:
+    """Wait until a worker that an earlier test has killed is there again."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await asyncio.to_thread(count_threads, cluster.scheduler) < 2:  # noqa: ASYNC110  # it sets no event
+            await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def running(
     cluster: Cluster, folder: Path, *, shared: bool, host: Host = patient_host
 ) -> AsyncGenerator[Running]:
     """Run two ranges on the workers, until both have reported; then the block, then their end."""
+    await two_workers(cluster)
     engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, shared_storage=shared))
     found = Running(engine, folder, cluster.folder)
-    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        await stack.enter_async_context(engine.prepared(folder))
         group.create_task(engine.run(two_ranges(folder), found.note))
         await found.until(lambda: found.hosts(1) and found.hosts(3))
         yield found
@@ -170,4 +179,5 @@ async def test_a_host_that_fails_each_time_is_reported_at_last(cluster: Cluster,
 async def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path) -> None:
     engine = DaskEngine(patient_host, DaskOptions(scheduler="tcp://127.0.0.1:9"))
     with pytest.raises(EngineError, match=r"^Dask: tcp://127\.0\.0\.1:9: "):
-        await engine.run(two_ranges(tmp_path), lambda _: None)
+        async with engine.prepared(tmp_path):
+            pass
