@@ -18,6 +18,7 @@ from simulator.fleet.energy_balance import balance_energy
 from simulator.fleet.fleet_record import FleetRecord, FleetSample
 from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
 from simulator.fleet.plan import LoadedPlan
+from simulator.fleet.reports import HostReport
 
 _SAMPLE_S: Final = 1.0
 _LEAD_S: Final = 2.0
@@ -55,6 +56,9 @@ class FleetRun:
         self._bundled: BundledCsms | None = None
         self._began_at = machine_time()
         self._begins_at = 0.0
+        self._hosts = 0
+        self._begun = asyncio.Event()
+        """set once the plan has begun at all hosts"""
 
     @property
     def tasks_s(self) -> tuple[float, float]:
@@ -90,7 +94,7 @@ class FleetRun:
             await stack.enter_async_context(self._engine.prepared(self.options.folder))
             tasks = self._host_tasks(url)
             await stack.enter_async_context(_beside(self._sample, self._restart_csms))
-            await self._engine.run(tasks, self.record.note)
+            await self._engine.run(tasks, self._take_report)
             self.record.sample(max(0.0, self.elapsed_s))
             lasted_s = max(0.0, self.elapsed_s)
             bills = await self._bundled.bills() if self._bundled is not None else None
@@ -100,10 +104,16 @@ class FleetRun:
         )
         return fleet_report(self.loaded.plan, facts, self.record, energy)
 
+    def _take_report(self, report: HostReport) -> None:
+        self.record.note(report)
+        if not self._begun.is_set() and sum(one.begun_at > 0.0 for one in self.record.hosts) == self._hosts:
+            self._begun.set()
+            self.remarks.publish("the plan begins")
+
     def _host_tasks(self, url: str) -> list[HostTask]:
         """One task for each host; neighbouring stations are on different hosts, so that the ramp loads all alike."""
         numbers = self.loaded.numbers
-        hosts = min(self.loaded.plan.fleet.hosts or self.options.hosts, len(numbers))
+        hosts = self._hosts = min(self.loaded.plan.fleet.hosts or self.options.hosts, len(numbers))
         lead_s = _LEAD_S + _LEAD_PER_STATION_S * len(numbers) / hosts
         self._begins_at = machine_time().timestamp() + lead_s
         folder = str(self.options.folder.absolute())
@@ -130,10 +140,12 @@ class FleetRun:
         """Play the restarts of the bundled CSMS, in real time."""
         plan, csms = self.loaded.plan, self._bundled
         restarts = sorted((one.at_s, one.lasts_s) for one in plan.disturbance if one.type == "csms-restart")
-        if csms is None:
+        if csms is None or not restarts:
             return
+        await self._begun.wait()
+        begun_at = machine_time().timestamp()
         for at_s, lasts_s in restarts:
-            await asyncio.sleep(self.tasks_s[0] + at_s / plan.fleet.rate - self.elapsed_s)
+            await asyncio.sleep(at_s / plan.fleet.rate - (machine_time().timestamp() - begun_at))
             self.remarks.publish(f"the CSMS stops for {lasts_s:g} s")
             await csms.stop()
             await asyncio.sleep(lasts_s / plan.fleet.rate)

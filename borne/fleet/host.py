@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 _REPORT_S: Final = 1.0
 _STOP_CHECK_S: Final = 0.5
 _ACCEPTANCE_S: Final = 60.0
-"""real seconds for which the begin of the plan at a station waits for its acceptance by the CSMS"""
+"""longest real time after the ramp for which the begin of the plan waits until all stations are accepted"""
 _STOP_DRAIN_S: Final = 10.0
 """real seconds for which a stopped fleet waits for its transactions"""
 
@@ -63,6 +63,9 @@ class FleetHost:
         self._leaving = asyncio.Event()
         self._hurrying = asyncio.Event()
         """set when a stopped fleet waits no longer"""
+        self._begun = asyncio.Event()
+        """set when the plan begins"""
+        self._begun_at = 0.0
         self._booted: set[int] = set()
         self._web: WebServer | None = None
         """the pages of its stations; None before `run`"""
@@ -127,17 +130,13 @@ class FleetHost:
         """Real seconds from now until a moment after the begin of the ramp; 0 if it has passed."""
         return max(0.0, self._task.begins_at + after_begin_s - machine_time().timestamp())
 
-    @property
-    def _plan_begin_s(self) -> float:
-        """Real seconds from the begin of the ramp until the plan begins, the same at all hosts."""
-        return self._ramp_s(self._plan.fleet.first + self._plan.fleet.stations)
-
     async def _play(self, process: HostProcess, stations: Sequence[FleetStation]) -> None:
         """Run the process until each station has played its part, or a stop is requested."""
         async with contextlib.AsyncExitStack() as stack:
             for name, work in (
                 ("reports", self._publish_reports(stations)),
                 ("stop", self._watch_for_stop()),
+                ("begin", self._begin(stations)),
                 ("storms", self._play_storms(stations)),
             ):
                 task = asyncio.create_task(work, name=name)  # noqa: TID251 - cancelled at the end of the block
@@ -161,31 +160,42 @@ class FleetHost:
             if not played.cancelled():
                 played.result()
 
-    async def _play_station(self, station: FleetStation) -> None:
-        """Wait until the plan begins and the station is accepted, then play the plan.
-
-        A host that continues for one that was lost begins at the present moment of the plan.
-        """
+    async def _begin(self, stations: Sequence[FleetStation]) -> None:
+        """Wait until the ramp is over and all stations are accepted, then let the plan begin at all of them at once."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._until_s(self._plan_begin_s)):
+            async with asyncio.timeout(self._until_s(self._ramp_s(self._plan.fleet.first + self._plan.fleet.stations))):
                 await self._leaving.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ACCEPTANCE_S):
-                await first_of(station.observer.accepted, self._leaving)
-        late_s = machine_time().timestamp() - self._task.begins_at - self._plan_begin_s
-        await station.play(max(0.0, late_s) * self._plan.fleet.rate if self._control.continues else 0.0)
+                for station in stations:
+                    await first_of(station.observer.accepted, self._leaving)
+        self._begun_at = machine_time().timestamp()
+        self._begun.set()
+
+    async def _play_station(self, station: FleetStation) -> None:
+        await self._begun.wait()
+        await station.play(self._elapsed_s)
+
+    @property
+    def _elapsed_s(self) -> float:
+        """Simulated seconds of the plan that had passed when it began here: some if an earlier host was lost."""
+        if not self._control.continues:
+            return 0.0
+        planned_at = self._task.begins_at + self._ramp_s(self._plan.fleet.first + self._plan.fleet.stations)
+        return max(0.0, self._begun_at - planned_at) * self._plan.fleet.rate
 
     async def _play_storms(self, stations: Sequence[FleetStation]) -> None:
-        """Abort connections, at the same real moment in all hosts."""
+        """Abort the connections of all stations that a storm affects at the same moment of real time."""
         storms: dict[float, list[FleetStation]] = {}
         for station in stations:
             for at_s in schedule.storms_s(self._plan, station.number):
                 storms.setdefault(at_s, []).append(station)
+        await self._begun.wait()
         for at_s in sorted(storms):
-            wait_s = self._task.begins_at + self._plan_begin_s + at_s / self._plan.fleet.rate
-            if (wait_s := wait_s - machine_time().timestamp()) < 0.0 and self._control.continues:
+            if at_s < self._elapsed_s:
                 continue  # the lost host has played it
-            await asyncio.sleep(max(0.0, wait_s))
+            due_at = self._begun_at + (at_s - self._elapsed_s) / self._plan.fleet.rate
+            await asyncio.sleep(max(0.0, due_at - machine_time().timestamp()))
             _log.warning("reconnect storm of %d stations", len(storms[at_s]))
             for station in storms[at_s]:
                 station.drop_connection()
@@ -219,6 +229,7 @@ class FleetHost:
             self._reconnections.data(),
             finished=finished,
             failure=failure,
+            begun_at=self._begun_at,
             http_port=self._web.port if self._web is not None else 0,
         )
 

@@ -36,6 +36,20 @@ def _csms(text: str) -> str:
     return text
 
 
+def _hours(values: tuple[float, ...]) -> tuple[float, ...]:
+    if len(values) != HOURS_PER_DAY:
+        raise ValueError(f"must have {HOURS_PER_DAY} entries (has {len(values)})")
+    if not any(values):
+        raise ValueError("must not all be 0")
+    return values
+
+
+def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("must have 1 or more entries")
+    return values
+
+
 def _range(values: tuple[float, float]) -> tuple[float, float]:
     if values[0] > values[1]:
         raise ValueError("must be a smallest and a largest value")
@@ -102,7 +116,7 @@ class ArrivalsTable(Table):
 
     per_day: Annotated[Number, Field(ge=0, le=10_000)] = 4.0
     """mean number of vehicles that arrive at an EVSE in a day, while it is free"""
-    hours: Annotated[tuple[Weight, ...], Field(min_length=HOURS_PER_DAY, max_length=HOURS_PER_DAY)] | None = None
+    hours: Annotated[tuple[Weight, ...], AfterValidator(_hours)] | None = None
     """relative frequency of arrivals in each hour of the day, 24 values; absent: all equal"""
     begin_hour: Annotated[Number, Field(ge=0, lt=HOURS_PER_DAY)] = 17.0
     """hour of the day at which the simulated time begins"""
@@ -133,7 +147,7 @@ class TokensTable(Table):
 
     count: Annotated[Count, Field(ge=1, le=10_000_000)] = 1000
     """number of different cards, whose UIDs follow from the seed"""
-    uids: Annotated[tuple[Annotated[str, AfterValidator(_uid)], ...], Field(min_length=1)] | None = None
+    uids: Annotated[tuple[Annotated[str, AfterValidator(_uid)], ...], AfterValidator(_not_empty)] | None = None
     """these cards instead, hexadecimal"""
 
 
@@ -212,8 +226,6 @@ class FleetPlan(Table):
                 broken.append(RuleError(("disturbance", index, "at_s"), text))
             if one.type == "csms-restart" and self.fleet.csms != "bundled":
                 broken.append(RuleError(("disturbance", index, "type"), 'needs fleet.csms = "bundled"'))
-        if self.arrivals.hours is not None and not any(self.arrivals.hours):
-            broken.append(RuleError(("arrivals", "hours"), "must not all be 0"))
         if not self.vehicle:
             broken.append(RuleError(("vehicle",), "must have 1 or more entries"))
         if broken:

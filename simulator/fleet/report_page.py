@@ -40,7 +40,8 @@ def report_page(report: FleetReport) -> str:
         "<h2>Energy</h2>",
         _energy(report),
         *_stations(report),
-        f"<h2>Plan</h2><details><summary>Show</summary><pre>{escape(json.dumps(report.plan, indent=1))}</pre></details>",
+        "<h2>Plan</h2>",
+        f"<details><summary>Show</summary><pre>{escape(json.dumps(report.plan, indent=1))}</pre></details>",
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

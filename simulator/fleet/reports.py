@@ -95,6 +95,8 @@ class HostReport(Frozen):
     finished: bool = False
     failure: str | None = None
     """why the host has ended early"""
+    begun_at: float = 0.0
+    """when the plan has begun at its stations, in seconds since 1970; 0: not yet"""
     http_port: int = 0
     """port of the pages of its stations, at /stations/{identity}/; 0: none"""
 
