@@ -28,21 +28,21 @@ PLAN = """
 [fleet]
 stations = 6
 template = "station.toml"
-duration_s = 240
-rate = 30
+duration_s = 600
+rate = 40
 seed = 4
 hosts = 2
 drain_s = 60
 [ramp]
 stations_per_s = 20
 [arrivals]
-per_day = 600
+per_day = 500
 leave = "charged" # so the energy does not depend on when a busy machine plugs in
 [[vehicle]]
 phases = 3
 battery_wh = 2000
 soc = [0.9, 0.95]
-stay_s = [30, 60]
+stay_s = [120, 180]
 """
 TEMPLATE = """
 [station]
