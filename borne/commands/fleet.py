@@ -32,6 +32,7 @@ _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
 
 def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne fleet`; returns the exit code: 0 if all thresholds of the plan are met, else 1."""
+    parser.epilog = "`borne fleet init [FILE]` writes an example of a plan, and a template beside it."
     parser.add_argument("plan", metavar="PLAN", type=Path, help="The plan, a TOML file; see `borne fleet init`.")
     parser.add_argument(
         "--out", metavar="FOLDER", type=Path, help="Folder for storages and report. Default: fleet-DATE-TIME."
@@ -130,12 +131,13 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     if file is None:
         say(PLAN_EXAMPLE, end="")
         return 0
-    for path, text in ((file, PLAN_EXAMPLE), (file.with_name("station.toml"), TEMPLATE_EXAMPLE)):
-        try:
-            with path.open("w" if given.force else "x", encoding="utf-8") as target:
-                target.write(text)
-        except FileExistsError:
+    files = {file: PLAN_EXAMPLE, file.with_name("station.toml"): TEMPLATE_EXAMPLE}
+    for path in files:
+        if path.exists() and not given.force:
             refuse(f"{path}: already exists; use --force to overwrite it")
+    for path, text in files.items():
+        try:
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             refuse(f"{path}: cannot be written: {error.strerror}")
     return 0

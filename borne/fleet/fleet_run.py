@@ -75,7 +75,7 @@ class FleetRun:
         """Request the fleet to stop in order, and return at once; `run` then returns the report."""
         if not self.interrupted:
             self.interrupted = True
-            self.remarks.publish("stopping: vehicles leave, and stations stop in order")
+            self._remark("stopping: vehicles leave, and stations stop in order")
             self._engine.stop()
 
     async def run(self) -> FleetReport:
@@ -90,7 +90,7 @@ class FleetRun:
             if fleet.csms == "bundled":
                 self._bundled = await stack.enter_async_context(self._running_csms())
                 url = self._bundled.url
-            self.remarks.publish(f"CSMS at {url}")
+            self._remark(f"CSMS at {url}")
             await stack.enter_async_context(self._engine.prepared(self.options.folder))
             tasks = self._host_tasks(url)
             await stack.enter_async_context(_beside(self._sample, self._restart_csms))
@@ -108,7 +108,10 @@ class FleetRun:
         self.record.note(report)
         if not self._begun.is_set() and sum(one.begun_at > 0.0 for one in self.record.hosts) == self._hosts:
             self._begun.set()
-            self.remarks.publish("the plan begins")
+            self._remark("the plan begins")
+
+    def _remark(self, sentence: str) -> None:
+        self.remarks.publish(sentence)
 
     def _host_tasks(self, url: str) -> list[HostTask]:
         """One task for each host; neighbouring stations are on different hosts, so that the ramp loads all alike."""
@@ -146,11 +149,11 @@ class FleetRun:
         begun_at = machine_time().timestamp()
         for at_s, lasts_s in restarts:
             await asyncio.sleep(at_s / plan.fleet.rate - (machine_time().timestamp() - begun_at))
-            self.remarks.publish(f"the CSMS stops for {lasts_s:g} s")
+            self._remark(f"the CSMS stops for {lasts_s:g} s")
             await csms.stop()
             await asyncio.sleep(lasts_s / plan.fleet.rate)
             await csms.start()
-            self.remarks.publish("the CSMS runs again")
+            self._remark("the CSMS runs again")
 
 
 def default_hosts() -> int:

@@ -60,6 +60,8 @@ class FleetHost:
         self._meter = RequestMeter()
         self._boot = DurationHistogram()
         self._reconnections = DurationHistogram()
+        self._ramp_at = task.begins_at
+        """when the ramp begins here: later than planned if this host was not ready"""
         self._leaving = asyncio.Event()
         self._hurrying = asyncio.Event()
         """set when a stopped fleet waits no longer"""
@@ -97,6 +99,7 @@ class FleetHost:
         resumed = {number for number, path in folders.items() if path.exists()}
         configurations = [files.configuration(number, task.csms_url, path) for number, path in folders.items()]
         real_s = asyncio.get_running_loop().time
+        self._ramp_at = max(task.begins_at, machine_time().timestamp())
         delays_s = {number: self._until_s(self._ramp_s(number)) for number in task.numbers}
         now_s = real_s()
         observers = {
@@ -128,7 +131,7 @@ class FleetHost:
 
     def _until_s(self, after_begin_s: float) -> float:
         """Real seconds from now until a moment after the begin of the ramp; 0 if it has passed."""
-        return max(0.0, self._task.begins_at + after_begin_s - machine_time().timestamp())
+        return max(0.0, self._ramp_at + after_begin_s - machine_time().timestamp())
 
     async def _play(self, process: HostProcess, stations: Sequence[FleetStation]) -> None:
         """Run the process until each station has played its part, or a stop is requested."""
@@ -163,7 +166,7 @@ class FleetHost:
     async def _begin(self, stations: Sequence[FleetStation]) -> None:
         """Wait until the ramp is over and all stations are accepted, then let the plan begin at all of them at once."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._until_s(self._ramp_s(self._plan.fleet.first + self._plan.fleet.stations))):
+            async with asyncio.timeout(self._until_s(self._ramp_s(self._task.loaded.numbers.stop))):
                 await self._leaving.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ACCEPTANCE_S):
@@ -181,7 +184,7 @@ class FleetHost:
         """Simulated seconds of the plan that had passed when it began here: some if an earlier host was lost."""
         if not self._control.continues:
             return 0.0
-        planned_at = self._task.begins_at + self._ramp_s(self._plan.fleet.first + self._plan.fleet.stations)
+        planned_at = self._task.begins_at + self._ramp_s(self._task.loaded.numbers.stop)
         return max(0.0, self._begun_at - planned_at) * self._plan.fleet.rate
 
     async def _play_storms(self, stations: Sequence[FleetStation]) -> None:

@@ -75,17 +75,18 @@ class Drivers:
         """Play these arrivals, which are relative to `begin_s`; returns when the last vehicle has left.
 
         Times by the station's clock. A vehicle leaves at `end_s` at the latest, unless it waits for a full battery.
-        Arrivals whose stay is over are left out.
+        Those whose stay is over when this is called are left out: the host goes on for one that was lost.
         """
+        called_s = self._now_s
         for arrival in arrivals:
-            leave_s = begin_s + arrival.at_s + arrival.stay_s
-            if leave_s <= self._now_s:
-                continue  # the host goes on for one that was lost
+            if begin_s + arrival.at_s + arrival.stay_s <= called_s:
+                continue
             await wait_until(self._evse.clock, begin_s + arrival.at_s, self._leaving)
             if self._leaving.is_set():
                 return
             self._evse.board.plug(arrival.vehicle)
             self._plugged_in()
+            leave_s = max(begin_s + arrival.at_s, self._now_s) + arrival.stay_s
             await self._stay(arrival, leave_s if self._leave == "charged" else min(leave_s, end_s))
             await self._depart(arrival)
 

@@ -56,13 +56,14 @@ def plan(folder: Path, *, hosts: int, more: str = SEVERAL_CUTS, rate: float = 60
         [fleet]
         stations = {STATIONS}
         template = "station.toml"
+        seed = 399
         duration_s = 240
         rate = {rate}
         hosts = {hosts}
         [ramp]
         stations_per_s = 20
         [arrivals]
-        per_day = 1500
+        per_day = 600
         leave = "charged"
         [[vehicle]]
         battery_wh = 1000
