@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from borne.arguments import Action, port_number, refuse, say
 from borne.fleet.command import FleetOutput, FolderError, run_fleet
 from borne.fleet.fleet_run import FleetOptions, default_hosts
+from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
 from borne.fleet.unit import EngineError
 from foundation.clock import machine_time
+from foundation.frozen import Frozen
 from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE
 from simulator.fleet.plan import load_plan
 from station.core.installation_file.document import ConfigurationError
+
+if TYPE_CHECKING:
+    from borne.fleet.unit import FleetEngine
+    from simulator.fleet.plan import LoadedPlan
+
+_MOST_WORKERS: Final = 1024
+_LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
 
 
 def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -29,6 +39,29 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--http-port", metavar="PORT", type=port_number, help="Serve a page of all stations, and /metrics. 0: any port."
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("process", "dask"),
+        default="process",
+        help="Run stations in processes of this machine, or on the workers of a Dask cluster. [default: %(default)s]",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="URL",
+        help="With --engine dask: scheduler of a running cluster, tcp://… Default: a cluster on this machine.",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        default=2,
+        help="With --engine dask: workers of the cluster on this machine. [default: %(default)s]",
+    )
+    parser.add_argument(
+        "--shared-storage",
+        action="store_true",
+        help="With --scheduler: all workers see the folder --out; stations of a lost worker go on with their storage.",
     )
     parser.add_argument("--check", action="store_true", help="Only check the plan and its template.")
     given = parser.parse_intermixed_args(arguments)
@@ -42,11 +75,51 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         say(f"{plan}: ok: {fleet.stations} stations for {fleet.duration_s:g} s at rate {fleet.rate:g}")
         return 0
     folder: Path = given.out or Path(f"fleet-{machine_time():%Y%m%d-%H%M%S}")
-    options = FleetOptions("process", folder, default_hosts())
     try:
-        return run_fleet(loaded, ProcessEngine(), options, FleetOutput(Console(), given.http_port))
+        chosen = _ChosenEngine("process", ProcessEngine(), default_hosts())
+        if given.engine == "dask":
+            chosen = _dask_engine(loaded, given.scheduler, workers=given.workers, shared_storage=given.shared_storage)
+        elif given.scheduler is not None or given.shared_storage:
+            refuse("--scheduler and --shared-storage need --engine dask")
+        options = FleetOptions(chosen.name, folder, chosen.hosts)
+        return run_fleet(loaded, chosen.engine, options, FleetOutput(Console(), given.http_port))
     except (FolderError, EngineError) as error:
         refuse(str(error))
+
+
+class _ChosenEngine(Frozen):
+    """An engine, and what it can run."""
+
+    name: str
+    engine: FleetEngine
+    hosts: int
+    """number of hosts that it is made for"""
+
+
+def _dask_engine(loaded: LoadedPlan, scheduler: str | None, *, workers: int, shared_storage: bool) -> _ChosenEngine:
+    """The engine `dask`; exits if Dask is not installed, or the workers could not reach the CSMS.
+
+    Raises:
+        EngineError: the scheduler does not answer.
+    """
+    try:
+        # late: an extra, and it takes a second to import
+        from borne.fleet.dask_engine import DaskEngine, DaskOptions, count_threads
+    except ImportError as error:
+        refuse(f"--engine dask: {error}; install Dask with: pip install 'borne[fleet]'")
+    if scheduler is None:
+        return _ChosenEngine("dask", DaskEngine(host, DaskOptions(workers=workers)), workers)
+    if loaded.plan.fleet.csms == "bundled" and urlsplit(scheduler).hostname not in _LOCAL:
+        refuse('fleet.csms: "bundled" is only reached from this machine; give the URL of a CSMS that all workers reach')
+    engine = DaskEngine(host, DaskOptions(scheduler=scheduler, shared_storage=shared_storage))
+    return _ChosenEngine("dask", engine, count_threads(scheduler))
+
+
+def _workers(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MOST_WORKERS:
+        raise ArgumentTypeError(f"must be 1 to {_MOST_WORKERS} (is {number})")
+    return number
 
 
 def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:

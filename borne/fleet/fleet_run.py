@@ -91,6 +91,7 @@ class FleetRun:
                 self._bundled = await stack.enter_async_context(self._running_csms())
                 url = self._bundled.url
             self._remark(f"CSMS at {url}")
+            await stack.enter_async_context(self._engine.prepared(self.options.folder))
             tasks = self._host_tasks(url)
             await stack.enter_async_context(_beside(self._sample, self._restart_csms))
             await self._engine.run(tasks, self._take_report)

@@ -20,6 +20,7 @@ from simulator.register import EnergyRegister, RegisterError
 from station.charging.charging_station import ChargingStation
 from station.core.model import EventType
 from station.devices.simulated_config import SimulatedReaderConfig
+from station.storage.database import StorageError
 from station.storage.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class FleetStation:
                     group.create_task(self._play_house(begin_s))
                     group.create_task(self._play_disturbances(begin_s))
                     group.create_task(self._limit(limit, end_s))
-                while not self._is_drained():  # noqa: ASYNC110 - depends on many things at once
+                while not await self._is_drained():  # noqa: ASYNC110 - depends on many things at once
                     await asyncio.sleep(_DRAIN_CHECK_S)
 
     async def _limit(self, limit: asyncio.Timeout, end_s: float) -> None:
@@ -180,14 +181,19 @@ class FleetStation:
             return StationState.STARTING
         return StationState.ONLINE if link.connected else StationState.OFFLINE
 
-    def _is_drained(self) -> bool:
-        evses = self._evses.values()
-        return (
-            self._outbox is not None
-            and not self._outbox.waiting
-            and all(one.state.transaction is None and not one.count_unrecorded(None) for one in evses)
-            and all(board.vehicle is None for board in self._world.boards.values())
-        )
+    async def _is_drained(self) -> bool:
+        outbox, evses = self._outbox, self._evses.values()
+        if (
+            outbox is None
+            or outbox.waiting
+            or any(one.state.transaction is not None or one.count_unrecorded(None) for one in evses)
+            or any(board.vehicle is not None for board in self._world.boards.values())
+        ):
+            return False
+        try:  # after a start, the transactions that it interrupted are ended beside everything else
+            return not await outbox.open_transactions() and not outbox.waiting
+        except StorageError:
+            return False  # its power was cut meanwhile
 
     def _reader_of(self, evse_id: int) -> str:
         """The name of a simulated reader that serves an EVSE."""
@@ -245,7 +251,7 @@ class FleetStation:
 
 
 class _DrivenEvse:
-    """An EVSE as its drivers see it (`DrivenEvse`)."""
+    """An EVSE as its drivers see it (`EvseForDrivers`)."""
 
     def __init__(self, world: World, evse_id: int, reader: str, evses: Callable[[], dict[int, Evse]]) -> None:
         self._world = world

@@ -7,8 +7,10 @@ import logging
 import multiprocessing
 import signal
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from borne.fleet.host import host
@@ -68,6 +70,10 @@ class ProcessEngine:
     def __init__(self) -> None:
         self._hosts: list[_HostProcess] = []
         self._stopped = False
+
+    def prepared(self, folder: Path) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """Nothing is needed: each host is a new process."""
+        return nullcontext()
 
     async def run(self, tasks: Sequence[HostTask], listener: ReportListener) -> None:
         """Run each task in a process of its own, to its end.

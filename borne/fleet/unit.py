@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -67,6 +69,14 @@ ReportListener = Callable[[HostReport], None]
 
 class FleetEngine(Protocol):
     """Runs the hosts of a fleet, on this machine or on others."""
+
+    def prepared(self, folder: Path) -> AbstractAsyncContextManager[None]:
+        """Have ready, within the block, what hosts need; `run` is called in it. `folder`: that of the fleet.
+
+        Raises:
+            EngineError: the hosts cannot be run.
+        """
+        ...
 
     async def run(self, tasks: Sequence[HostTask], listener: ReportListener) -> None:
         """Run each task to its end; returns when all have ended or failed. A failed host is reported, not raised.

@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 from simulator.csms.billed_transactions import BilledTransaction, ReceivedEvent, SequenceNumbers
 
 _MOST_IN_MEMORY: Final = 1_000_000
-"""transactions; about half a KiB each"""
+"""transactions; 0.6 KiB each"""
 _LOCK_WAIT_S: Final = 30.0
 _FORMAT: Final = 1
 """user_version of the database"""

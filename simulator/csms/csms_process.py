@@ -64,7 +64,7 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
     most_connections = raise_file_limit() - _OTHER_FILES
     if options.storage is not None:
         options.storage.mkdir(parents=True, exist_ok=True)
-    server = _Server(options, say, most_connections)
+    server = _CsmsServer(options, say, most_connections)
     if options.workers == 1:
         bills = MemoryBillStore() if options.storage is None else SharedBillStore(options.storage / _BILLS)
         server.run(bills, announce=True)
@@ -112,7 +112,7 @@ def _shared_listeners(host: str, port: int, count: int) -> list[socket.socket]:
     return listeners
 
 
-class _Server:
+class _CsmsServer:
     """The CSMS of one process, with its event loop."""
 
     def __init__(self, options: CsmsProcessOptions, say: Callable[[str], None], most_connections: int) -> None:
@@ -160,7 +160,7 @@ class _Server:
 class _Workers:
     """Starts a process for each listener, and starts it again if it ends. Its socket stays open and keeps the queue."""
 
-    def __init__(self, server: _Server, listeners: list[socket.socket], bills: Path) -> None:
+    def __init__(self, server: _CsmsServer, listeners: list[socket.socket], bills: Path) -> None:
         self._server = server
         self._listeners = listeners
         self._bills = bills

@@ -217,8 +217,9 @@ def _failure(station: StationReport) -> str | None:
     """Why a station has failed, or what it has left over; None: nothing."""
     if station.failure is not None:
         return station.failure
+    # What a lost host has counted since its last report is not known; `unfinished` is from the storage.
     left = [
-        (station.started - station.ended, "transactions have not ended"),
+        (0 if station.resumed else station.started - station.ended, "transactions have not ended"),
         (station.waiting_events, "transaction events were not answered"),
         (station.unfinished, "bills are not complete"),
     ]
