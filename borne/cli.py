@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from borne.commands import package
+
 if TYPE_CHECKING:
     from borne.arguments import Action
 
@@ -51,8 +53,6 @@ def _station() -> Mapping[str, Action]:
 
 
 def _package() -> Mapping[str, Action]:
-    from borne.commands import package  # late: only the group that is called
-
     return package.COMMANDS
 
 

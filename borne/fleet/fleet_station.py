@@ -251,7 +251,7 @@ class FleetStation:
 
 
 class _DrivenEvse:
-    """An EVSE as its drivers see it (`DrivenEvse`)."""
+    """An EVSE as its drivers see it (`EvseForDrivers`)."""
 
     def __init__(self, world: World, evse_id: int, reader: str, evses: Callable[[], dict[int, Evse]]) -> None:
         self._world = world

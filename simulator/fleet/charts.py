@@ -20,7 +20,7 @@ _BAR_LEFT: Final = 190.0
 _BAR_RIGHT: Final = 110.0
 
 
-class Series(Frozen):
+class ChartLine(Frozen):
     """One line of a chart."""
 
     name: str
@@ -28,7 +28,7 @@ class Series(Frozen):
     """x and y, in ascending x; a None interrupts the line"""
 
 
-class Bar(Frozen):
+class ChartBar(Frozen):
     """One bar of a bar chart, with a second, shorter value drawn within it."""
 
     name: str
@@ -38,7 +38,7 @@ class Bar(Frozen):
     """the values, for readers"""
 
 
-def line_chart(title: str, series: Sequence[Series], show: Callable[[float], str]) -> str:
+def line_chart(title: str, series: Sequence[ChartLine], show: Callable[[float], str]) -> str:
     """Draw series over time in seconds; `show` formats a value of the y axis."""
     xs = [x for one in series for x, _ in one.points]
     ys = [y for one in series for _, y in one.points if y is not None]
@@ -66,7 +66,7 @@ def line_chart(title: str, series: Sequence[Series], show: Callable[[float], str
     return _figure(title, "".join([*parts, "</svg>"]), f'<div class="legend">{legend}</div>' if legend else "")
 
 
-def bar_chart(title: str, bars: Sequence[Bar], legend: str) -> str:
+def bar_chart(title: str, bars: Sequence[ChartBar], legend: str) -> str:
     """Draw horizontal bars; `legend` says what bar and inner bar are."""
     height = len(bars) * _BAR + 8.0
     longest = max([one.value for one in bars] or [0.0]) or 1.0

@@ -21,7 +21,7 @@ _GIVE_UP_S: Final = 600.0
 """simulated seconds without authorization after which a driver who wants a full battery leaves"""
 
 
-class DrivenEvse(Protocol):
+class EvseForDrivers(Protocol):
     """An EVSE as its drivers see it; `board` and `clock` keep running while the station has no power."""
 
     @property
@@ -49,7 +49,7 @@ class Drivers:
 
     def __init__(
         self,
-        evse: DrivenEvse,
+        evse: EvseForDrivers,
         *,
         card_after_s: float,
         leave: Literal["stay", "charged"],

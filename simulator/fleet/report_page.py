@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from simulator.fleet.charts import Bar, Series, bar_chart, line_chart
+from simulator.fleet.charts import ChartBar, ChartLine, bar_chart, line_chart
 from simulator.fleet.fleet_report import different_stations
 from simulator.fleet.page_style import STYLE
 from simulator.fleet.reports import StationState
@@ -76,7 +76,7 @@ def _threshold(one: ThresholdResult) -> tuple[str, str, str, str]:
 def _charts(report: FleetReport) -> str:
     samples = report.samples
     states = [
-        Series(state.value, [(one.at_s, float(one.states.get(state.value, 0))) for one in samples])
+        ChartLine(state.value, [(one.at_s, float(one.states.get(state.value, 0))) for one in samples])
         for state in _STATES
         if any(one.states.get(state.value) for one in samples)
     ]
@@ -85,33 +85,33 @@ def _charts(report: FleetReport) -> str:
             line_chart("Stations by state", states, lambda y: f"{y:g}"),
             line_chart(
                 "Requests per second",
-                [Series("requests/s", [(one.at_s, one.requests_per_s) for one in samples])],
+                [ChartLine("requests/s", [(one.at_s, one.requests_per_s) for one in samples])],
                 lambda y: f"{y:g}",
             ),
             line_chart(
                 "Response time of the CSMS",
                 [
-                    Series("median", [(one.at_s, one.median_s) for one in samples]),
-                    Series("p95", [(one.at_s, one.p95_s) for one in samples]),
+                    ChartLine("median", [(one.at_s, one.median_s) for one in samples]),
+                    ChartLine("p95", [(one.at_s, one.p95_s) for one in samples]),
                 ],
                 _seconds,
             ),
             line_chart(
                 "Charging power",
-                [Series("all vehicles", [(one.at_s, one.power_w / 1e3) for one in samples])],
+                [ChartLine("all vehicles", [(one.at_s, one.power_w / 1e3) for one in samples])],
                 lambda y: f"{y:g} kW",
             ),
             line_chart(
                 "Transactions",
                 [
-                    Series("started", [(one.at_s, float(one.started)) for one in samples]),
-                    Series("ended", [(one.at_s, float(one.ended)) for one in samples]),
+                    ChartLine("started", [(one.at_s, float(one.started)) for one in samples]),
+                    ChartLine("ended", [(one.at_s, float(one.ended)) for one in samples]),
                 ],
                 lambda y: f"{y:g}",
             ),
             line_chart(
                 "Events waiting for the CSMS",
-                [Series("waiting", [(one.at_s, float(one.waiting_events)) for one in samples])],
+                [ChartLine("waiting", [(one.at_s, float(one.waiting_events)) for one in samples])],
                 lambda y: f"{y:g}",
             ),
         )
@@ -120,7 +120,7 @@ def _charts(report: FleetReport) -> str:
 
 def _latency_chart(actions: Sequence[ActionReport]) -> str:
     bars = [
-        Bar(
+        ChartBar(
             f"{one.action} ({'out' if one.direction == 'to CSMS' else 'in'})",
             one.percentiles_ms["95"],
             one.percentiles_ms["50"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from tests.simulator.fleet.plans import write_plan
 
 class IdleEngine:
     """An engine whose hosts never report."""
+
+    def prepared(self, folder: Path) -> AbstractAsyncContextManager[None]:
+        """Nothing is needed."""
+        return nullcontext()
 
     async def run(self, tasks: Sequence[HostTask], listener: ReportListener) -> None:
         """Do nothing."""
