@@ -29,7 +29,7 @@ _RENEWAL_S: Final = 1.0
 _ANSWER_SHARE: Final = 2 / 3
 """of the lease: a worker that does not answer for so long is lost; its host ends with the lease"""
 _WORKERS_S: Final = 60.0
-"""how long to wait for the first worker, and for another one when all are lost"""
+"""how long to wait for another worker when all are lost"""
 _MOST_STARTS: Final = 4
 """of one range; a host that is lost so often fails for a reason of its own"""
 _CONFIGURATION: Final = {
@@ -50,6 +50,10 @@ class DaskOptions(Frozen):
     """workers of a cluster on this machine"""
     shared_storage: bool = True
     """whether all workers see the folder of the fleet under the same path, with working file locks"""
+    hosts: int = 1
+    """workers to wait for, so that hosts do not share one while others are still starting"""
+    join_s: float = 60.0
+    """longest real time to wait for the scheduler and its workers; then one worker is enough"""
     lease_s: float = 30.0
     """real seconds after which a host ends whose worker is cut off"""
 
@@ -61,7 +65,7 @@ def count_threads(scheduler: str) -> int:
         EngineError: the scheduler does not answer, or has no worker.
     """
     try:
-        with dask.config.set(_CONFIGURATION), Client(scheduler, set_as_default=False) as client:
+        with Client(scheduler, timeout=f"{_WORKERS_S} s", set_as_default=False) as client:
             threads = sum(cast("_ThreadCounter", client).nthreads().values())
     except (OSError, ValueError) as error:
         raise EngineError(f"Dask: {scheduler}: {error}") from error
@@ -158,11 +162,12 @@ class DaskEngine:
                 if options.scheduler is None:
                     self.cluster = await stack.enter_async_context(_local_cluster(options.workers, folder / "dask"))
                 address = self.cluster or options.scheduler
-                client = await stack.enter_async_context(Client(address, asynchronous=True))
+                timeout = f"{options.join_s} s"
+                client = await stack.enter_async_context(Client(address, timeout=timeout, asynchronous=True))
             except (OSError, ValueError) as error:
                 raise EngineError(f"Dask: {options.scheduler or 'cluster on this machine'}: {error}") from error
             self._client = cast("_ClusterClient", client)
-            await _wait_for_worker(self._client)
+            await self._wait_for_workers(self._client)
             try:
                 yield
             finally:
@@ -182,6 +187,21 @@ class DaskEngine:
                     group.create_task(self._run_range(self._client, task, listener))
         except* EngineError as errors:
             raise EngineError(str(errors.exceptions[0])) from None
+
+    async def _wait_for_workers(self, client: _ClusterClient) -> None:
+        """Wait for as many workers as there are hosts; one is enough if no others join in time.
+
+        Raises:
+            EngineError: there is none.
+        """
+        wanted = self._options.workers if self._options.scheduler is None else self._options.hosts
+        try:
+            await client.wait_for_workers(wanted, timeout=self._options.join_s)
+        except TimeoutError:
+            present = len(await client.nthreads())
+            if not present:
+                raise EngineError(f"Dask: no worker has joined within {self._options.join_s:g} s") from None
+            _log.warning("Dask: %d workers for %d hosts", present, wanted)
 
     def stop(self) -> None:
         """Request all hosts to stop in order; they get the request with the next renewal of their lease."""
