@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from borne.commands import package
+
 if TYPE_CHECKING:
     from borne.arguments import Action
 
@@ -51,8 +53,6 @@ def _station() -> Mapping[str, Action]:
 
 
 def _package() -> Mapping[str, Action]:
-    from borne.commands import package  # late: only the group that is called
-
     return package.COMMANDS
 
 
@@ -66,6 +66,18 @@ def _demonstration() -> Mapping[str, Action]:
     from borne.commands import demonstration  # late: only the group that is called
 
     return demonstration.COMMANDS
+
+
+def _fleet() -> Mapping[str, Action]:
+    from borne.commands import fleet  # late: only the group that is called
+
+    return fleet.COMMANDS
+
+
+def _bundled_csms() -> Mapping[str, Action]:
+    from borne.commands import bundled_csms  # late: only the group that is called
+
+    return bundled_csms.COMMANDS
 
 
 def _records() -> Mapping[str, Action]:
@@ -84,8 +96,11 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     ),
     "sim": CommandEntry("Control the simulated hardware of a running station: `borne sim evses/1/plug`.", _simulation),
     "meter": CommandEntry("Serve a simulated billing meter over Modbus TCP.", _simulation),
-    "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _demonstration),
+    "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _bundled_csms),
     "demo": CommandEntry("Show a station, a CSMS, a house and a car on one screen, until Ctrl-C.", _demonstration),
+    "fleet": CommandEntry(
+        "Run the plan of a fleet, many simulated stations at one CSMS; `borne fleet init` writes one.", _fleet
+    ),
     "decode": CommandEntry("Decode a recording of a meter to JSON lines; exit 1 if nothing in it is valid.", _records),
     "verify": CommandEntry(
         "Verify signed readings: exit 0 if every signature is valid, 1 if not, 2 if FILE cannot be read.", _records
@@ -101,6 +116,8 @@ JOURNAL_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "export": CommandEntry("Print the entries of the register journal as JSON lines.", _records),
 }
 """the commands of `borne journal`"""
+FLEET_INIT: Final = CommandEntry("Write an example plan of a fleet, and a template of its stations.", _fleet)
+"""`borne fleet init`"""
 
 
 def _dispatch(program: str, summary: str, commands: Mapping[str, CommandEntry], arguments: Sequence[str]) -> int:
@@ -111,6 +128,8 @@ def _dispatch(program: str, summary: str, commands: Mapping[str, CommandEntry], 
             return _run("borne", "version", COMMANDS["version"], ())
         if name == "journal":
             return _dispatch("borne journal", COMMANDS[name].summary, JOURNAL_COMMANDS, arguments[1:])
+        if name == "fleet" and arguments[1:2] == ["init"]:
+            return _run("borne fleet", "init", FLEET_INIT, arguments[2:])
     if name is not None and name in commands:
         return _run(program, name, commands[name], arguments[1:])
     lines = "".join(f"  {one:<8} {command.summary}\n" for one, command in commands.items())

@@ -58,12 +58,22 @@ class HostProcess:
         manager: SystemdNotifier | None,
         *,
         http_port: int | None = None,
+        start_after_s: Sequence[float] = (),
     ) -> None:
-        """`manager`: None if systemd did not start the process. `http_port`: overrides the configured port; 0: any."""
+        """Take the stations of the process, which `run` runs.
+
+        Args:
+            stations: the stations; the first one decides about the HTTP server.
+            database_thread: the thread of their databases.
+            manager: notifies systemd; None if systemd did not start the process.
+            http_port: overrides the configured port; 0: any.
+            start_after_s: the real time after which each station starts; empty: all start at once.
+        """
         self.stations = stations
         """the stations of this process; the first one decides about the HTTP server"""
         self._database_thread = database_thread
         self._manager = manager
+        self._start_after_s = dict(zip((one.identity for one in stations), start_after_s, strict=bool(start_after_s)))
         self._stopping = False
         http = self.station.configuration.http
         port = http.port if http_port is None else http_port
@@ -128,7 +138,7 @@ class HostProcess:
 
     async def _run_stations(self) -> None:
         """Run all stations; if one fails, stop the others in order and raise its failure."""
-        running = [asyncio.create_task(station.run(), name=station.identity) for station in self.stations]
+        running = [asyncio.create_task(self._run_station(station), name=station.identity) for station in self.stations]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
             for station in self.stations:
@@ -140,6 +150,14 @@ class HostProcess:
             await asyncio.gather(*running, return_exceptions=True)
         for task in running:
             task.result()
+
+    async def _run_station(self, station: StationRuntime) -> None:
+        """Run a station once its time to start has come, or once it is stopped, so that it releases its hardware."""
+        if (wait_s := self._start_after_s.get(station.identity)) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await station.wait_until_stopping()
+        await station.run()
 
     def _services(self, ready_file: Path | None) -> dict[str, Callable[[], Coroutine[object, object, None]]]:
         """The tasks that run beside the stations, by name."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from borne.station_run import StationRun
     from foundation.clock import Clock
+    from ocpp_handlers.wire.session import TransportTap
     from station.core.csms import CsmsLink
     from station.devices.station_hardware import StationHardware
     from station.interfaces.additional_routes import AdditionalRoutes
@@ -81,6 +82,7 @@ class StationRuntime:
         site_settings: SiteSettings,
         further_routes: Sequence[AdditionalRoutes],
         lock: StorageLock,
+        transport_tap: TransportTap | None = None,
     ) -> None:
         self.identity = identity
         """identity from the installation file, even if the site settings override it; the key within the process"""
@@ -95,6 +97,8 @@ class StationRuntime:
         """the settings that the installer made on site"""
         self.further_routes = further_routes
         """routes of the API that only this hardware needs: those of simulated hardware"""
+        self.transport_tap = transport_tap
+        """observes the websockets to the CSMS; None: nobody does"""
         self._assemble = alive
         self._lock = lock
         self.feed = EventFeed()
@@ -181,6 +185,10 @@ class StationRuntime:
     def stopping(self) -> bool:
         """Whether `stop` has been called; the station may still run."""
         return self._stopped.is_set()
+
+    async def wait_until_stopping(self) -> None:
+        """Wait until `stop` is called."""
+        await self._stopped.wait()
 
     async def wait_until_started(self) -> None:
         """Wait until a run of the station has started; returns at once if it runs."""

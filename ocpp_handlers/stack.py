@@ -135,6 +135,10 @@ class OcppStack:
         """End the simulated network failure and connect at once; without effect if there is none."""
         self._connection.restore_network()
 
+    def drop_connection(self) -> None:
+        """Simulate that the connection is lost, as in a restart of the CSMS: the station reconnects by its back-off."""
+        self._connection.drop()
+
     async def _serve(self, websocket: ClientConnection) -> None:
         """Receive and send on a websocket until it ends."""
         session = self._sessions.open(websocket)

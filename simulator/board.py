@@ -248,6 +248,12 @@ class SimulatedBoard:
             return currents
         return Phases(*(currents.l1 if phase == (self._seen.phase or 1) else 0.0 for phase in (1, 2, 3)))
 
+    @property
+    def register_wh(self) -> float:
+        """The energy that the billing meter has really counted up to now, in Wh, whatever it reports."""
+        self._count()
+        return self._register.energy_wh
+
     def read_meter(self) -> Reading:
         """Count the energy up to now, and return the billing meter's reading with the overridden values."""
         self._count()
@@ -299,7 +305,10 @@ class SimulatedBoard:
         """Add the energy since the last call to the register."""
         now_s = self._clock.monotonic()
         elapsed_h = (now_s - self._counted_s) / 3600.0
-        self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h))
+        offered_wh = sum(self._flows_w) * elapsed_h
+        if offered_wh > 0.0:
+            taken = self.vehicle.take_energy(offered_wh) / offered_wh if self.vehicle is not None else 1.0
+            self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h * taken))
         self._counted_s = now_s
         self._flow()
 

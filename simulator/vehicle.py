@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 from metering.reading import Phases
 from station.core.model import PilotState
@@ -14,7 +13,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
 
 _TAPER_FROM = 0.8
-_STEP_S = 1.0
+_CHECK_S = 1.0
+"""interval at which it checks its battery"""
 
 
 class VehicleModel(Frozen):
@@ -48,7 +48,7 @@ class Vehicle:
         self.max_current_a = model.max_current_a
         """present limit of its charger, in A per phase"""
         self.soc = model.soc
-        """present state of charge, 0 to 1"""
+        """present state of charge, 0 to 1; `take_energy` adds to it"""
         self.pilot = PilotState.B
         """the pilot state that the vehicle sets: B, or C (D with ventilation) while it requests energy"""
         self.diode_fault = False
@@ -64,7 +64,8 @@ class Vehicle:
         self._timers: dict[str, TimerHandle] = {}
         if not self._wants:
             self._later("ready", model.ready_after_s, self.resume)
-        self._later("battery", _STEP_S, self._charge_battery)
+        self._checked_soc, self._checked_a = self.soc, 0.0
+        self._later("battery", _CHECK_S, self._check_battery)
 
     @property
     def current_a(self) -> float:
@@ -95,6 +96,18 @@ class Vehicle:
     def set_powered(self, closed: bool) -> None:
         """Set whether the contactor connects the vehicle to the supply; does not call `on_change`."""
         self._powered = closed
+
+    def take_energy(self, energy_wh: float) -> float:
+        """Store energy that has flowed in the battery, and return how much of it the battery could take, in Wh.
+
+        The rest did not flow: the vehicle stops at the moment when its battery is full, between two of its checks.
+        """
+        room_wh = (1.0 - self.soc) * self.model.battery_wh
+        if energy_wh >= room_wh:
+            self.soc = 1.0
+            return room_wh
+        self.soc += energy_wh / self.model.battery_wh
+        return energy_wh
 
     def suspend(self) -> None:
         """Stop requesting energy, at once: the pilot goes to state B, the vehicle stays plugged in."""
@@ -132,16 +145,17 @@ class Vehicle:
         self.pilot = taking if takes else PilotState.B
         self._on_change()
 
-    def _charge_battery(self) -> None:
-        drawn_w = sum(self.currents_a) * NOMINAL_VOLTAGE_V
-        if drawn_w > 0.0:
-            before = self.current_a
-            self.soc = min(1.0, self.soc + drawn_w * _STEP_S / 3600.0 / self.model.battery_wh)
-            if self.soc >= 1.0:
-                self._follow()
-            elif self.current_a != before:
-                self._on_change()
-        self._later("battery", _STEP_S, self._charge_battery)
+    def _check_battery(self) -> None:
+        """Follow what the battery has taken since the last check: stop when it is full, draw less when almost."""
+        self._later("battery", _CHECK_S, self._check_battery)
+        before_a = self._checked_a
+        if self.current_a > 0.0 and self.soc == self._checked_soc:
+            self._on_change()  # nobody has read the meter meanwhile: this counts the energy
+        if self.soc >= 1.0 and self._checked_soc < 1.0:
+            self._follow()
+        elif self.current_a != before_a:
+            self._on_change()
+        self._checked_soc, self._checked_a = self.soc, self.current_a
 
     def _later(self, purpose: str, delay_s: float, action: Callable[[], None]) -> None:
         """Schedule an action; replaces the pending one for the same purpose."""

@@ -1,4 +1,4 @@
-"""Commands that show a station at work: the bundled CSMS, and the demonstration."""
+"""`borne demo`: a station at work."""
 
 from __future__ import annotations
 
@@ -6,25 +6,8 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from borne.arguments import Action, add_host, port_number, refuse, say
+from borne.arguments import Action, port_number, refuse
 from borne.demo import run as demo
-
-
-def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run `borne csms`: serve the bundled CSMS and print its frames until Ctrl-C; returns the exit code."""
-    add_host(parser)
-    parser.add_argument(
-        "--port", type=port_number, default=9000, help="TCP port; 0: any free port. [default: %(default)s]"
-    )
-    parser.add_argument(
-        "--time-of-station", action="store_true", help="Send each station its own time, derived from its messages."
-    )
-    given = parser.parse_args(arguments)
-    try:
-        demo.serve_csms(given.host, given.port, say, time_of_station=given.time_of_station)
-    except demo.StartError as error:
-        refuse(str(error))
-    return 0
 
 
 def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -53,4 +36,4 @@ def _speed(text: str) -> float:
     return speed
 
 
-COMMANDS: Final[Mapping[str, Action]] = {"csms": csms, "demo": demonstrate}
+COMMANDS: Final[Mapping[str, Action]] = {"demo": demonstrate}

@@ -93,7 +93,9 @@ class StackParts:
         self._signing = self._make_signing()
         self._diagnostics = LogUploadBlock(link, maintenance.uploads, clock)
         self._data_transfer = DataTransfer(link)
-        self._sessions = SessionFactory(self._blocks(), gate, core.network, follow_ups, clock)
+        self._sessions = SessionFactory(
+            self._blocks(), gate, core.network, follow_ups, clock, tap=core.runtime.transport_tap
+        )
         self._delivery = TransactionEventDelivery(core.outbox, self._transactions.send, settings.csms_link, clock)
 
     def create_stack(self) -> OcppStack:

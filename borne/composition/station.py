@@ -50,6 +50,7 @@ from station.storage.storage_lock import StorageLock, StorageLockError
 
 if TYPE_CHECKING:
     from foundation.events import Event
+    from ocpp_handlers.wire.session import TransportTap
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.devices.station_hardware import StationHardware
@@ -114,10 +115,22 @@ def host_process(
     return HostProcess([station], thread, SystemdNotifier.from_environment(given), http_port=http_port)
 
 
-def host_process_of_several(configurations: Sequence[Configuration], *, http_port: int | None = None) -> HostProcess:
+def host_process_of_several(
+    configurations: Sequence[Configuration],
+    *,
+    http_port: int | None = None,
+    start_after_s: Sequence[float] = (),
+    taps: Mapping[str, TransportTap] | None = None,
+) -> HostProcess:
     """Create a process that hosts these stations, not yet running; systemd is not notified.
 
     Environment variables do not change their configurations.
+
+    Args:
+        configurations: the installation file of each station.
+        http_port: port of the pages instead of the one of the first station; 0: any.
+        start_after_s: the real time after which each station starts; empty: all start at once.
+        taps: what observes the websocket of a station, by its identity.
 
     Raises:
         StartError: two have the same identity, the storage of one cannot be opened, or another station uses it; or
@@ -131,9 +144,12 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
     parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_lock(one)) for one in configurations]  # acquired before any hardware is opened
-        stations = [station_runtime(one, parts, lock=lock) for one, lock in zip(configurations, locks, strict=True)]
+        stations = [
+            station_runtime(one, parts, lock=lock, tap=(taps or {}).get(one.station.identity))
+            for one, lock in zip(configurations, locks, strict=True)
+        ]
         stack.pop_all()  # each station releases its own lock
-    return HostProcess(stations, thread, None, http_port=http_port)
+    return HostProcess(stations, thread, None, http_port=http_port, start_after_s=start_after_s)
 
 
 def station_runtime(
@@ -142,11 +158,13 @@ def station_runtime(
     *,
     environ: Mapping[str, str] | None = None,
     lock: StorageLock | None = None,
+    tap: TransportTap | None = None,
 ) -> StationRuntime:
     """Create the runtime of one station, not yet running, with its hardware and site settings.
 
     `configuration`: the installation file, which the site settings of the installer override. `environ`: variables that
     override both. The station holds the lock on its storage until it has run; without `lock`, one is acquired here.
+    `tap` observes its websockets to the CSMS.
 
     Raises:
         StartError: its storage cannot be opened, or another station uses it.
@@ -161,7 +179,15 @@ def station_runtime(
             locked.pop_all()  # the station releases it
     identity = configuration.station.identity
     return StationRuntime(
-        identity, in_force, site, assembled_station, process, site_settings=settings, further_routes=routes, lock=held
+        identity,
+        in_force,
+        site,
+        assembled_station,
+        process,
+        site_settings=settings,
+        further_routes=routes,
+        lock=held,
+        transport_tap=tap,
     )
 
 

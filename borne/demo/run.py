@@ -7,7 +7,6 @@ import gc
 import logging
 import signal
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,7 +20,6 @@ from borne.demo.demonstration import Demonstration, Remark
 from borne.demo.measurements import DemoMeasurements, GridCurrentMonitor, summarize
 from borne.demo.script import DemoScenario, SceneFailedError, play_in_loop, play_once
 from borne.demo.view import describe, picture, summary
-from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 from simulator.csms.csms import DemoCsms, NotConnectedError
@@ -71,34 +69,6 @@ def run(options: DemoOptions) -> bool:
     gc.enable()
     with tempfile.TemporaryDirectory(prefix="borne-demo-") as storage:
         return asyncio.run(_show(options, Path(storage)))
-
-
-def serve_csms(host: str, port: int, say: Callable[[str], None], *, time_of_station: bool) -> None:
-    """Run the bundled CSMS until Ctrl-C, and print each frame by `say`; blocks.
-
-    `time_of_station`: send each station its own estimated time instead of the real time.
-
-    Raises:
-        StartError: the address cannot be bound.
-    """
-    gc.enable()
-    try:
-        asyncio.run(_serve_csms(host, port, say, time_of_station=time_of_station))
-    except OSError as error:
-        raise StartError(f"csms: cannot listen at {host}:{port}: {error.strerror}") from error
-
-
-async def _serve_csms(host: str, port: int, say: Callable[[str], None], *, time_of_station: bool) -> None:
-    def passes(identity: str, direction: str, text: str) -> None:
-        say(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
-
-    csms = DemoCsms(SystemClock().now, passes, time_of_station=time_of_station)
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with csms.listening(host, port):
-        say(f"CSMS at {csms.url}")
-        await stopped.wait()
 
 
 def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:

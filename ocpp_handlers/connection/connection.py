@@ -176,6 +176,11 @@ class Connection:
             self._cut = False
             self._network_restored.notify()
 
+    def drop(self) -> None:
+        """Simulate that the connection is lost: abort it; `run` connects again by its back-off. Nothing without one."""
+        if self._websocket is not None:
+            self._websocket.transport.abort()
+
     async def reconnect(self) -> None:
         """Close the link, so that `run` connects again soon: the station's credentials changed (A01, A02.FR.08).
 

@@ -11,7 +11,7 @@ from ocpp_handlers.wire.session import Handlers, OcppSession, SessionEvents
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
-    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter
+    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, TransportTap
     from station.security.network_profiles import NetworkProfiles
 
 
@@ -25,8 +25,13 @@ class SessionFactory:
         network: NetworkProfiles,
         follow_ups: FollowUpTasks,
         clock: Clock,
+        *,
+        tap: TransportTap | None = None,
     ) -> None:
-        """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer."""
+        """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer.
+
+        `tap`: observes each websocket; None: nobody does.
+        """
         self._handlers = Handlers()
         for block in blocks:
             block.register(self._handlers)
@@ -35,13 +40,14 @@ class SessionFactory:
         self._follow_ups = follow_ups
         self._clock = clock
         self._schemas = shared_schemas()
+        self._tap = tap
         self.events = SessionEvents()
         """published by every session"""
 
     def open(self, transport: FrameTransport) -> OcppSession:
         """Create a session on an open websocket, with the current profile's message timeout; the caller runs it."""
         return OcppSession(
-            transport,
+            self._tap.observe(transport) if self._tap is not None else transport,
             self._handlers,
             self._gate,
             self._schemas,

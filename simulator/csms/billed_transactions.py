@@ -2,23 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-Json = dict[str, object]
+from foundation.frozen import Frozen
+
+Json = Mapping[str, object]
 
 _REGISTER: Final = "Energy.Active.Import.Register"
 
 
+class ReceivedEvent(Frozen):
+    """What bills need of one TransactionEvent."""
+
+    station: str
+    """identity of the station that sent it"""
+    transaction_id: str
+    seq_no: int
+    ended: bool = False
+    """whether its eventType is Ended"""
+    offline: bool = False
+    begin_wh: float | None = None
+    """register of the sample with context Transaction.Begin, Wh; None: not in this event"""
+    end_wh: float | None = None
+    """register of the sample with context Transaction.End, Wh; None: not in this event"""
+
+
+class SequenceNumbers:
+    """A set of sequence numbers as ascending ranges: its size depends on the gaps, not on how many there are."""
+
+    __slots__ = ("_firsts", "_lasts")
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        """`ranges`: first and last number of each range, ascending, with a gap between any two."""
+        pairs = list(ranges)
+        self._firsts = [first for first, _ in pairs]
+        self._lasts = [last for _, last in pairs]
+
+    def __iter__(self) -> Iterator[int]:
+        for first, last in self.ranges():
+            yield from range(first, last + 1)
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """First and last number of each range, ascending."""
+        return list(zip(self._firsts, self._lasts, strict=True))
+
+    def add(self, number: int) -> bool:
+        """Add a number; False if it was in the set already."""
+        firsts, lasts = self._firsts, self._lasts
+        after = bisect_right(firsts, number)  # the first range that begins above the number
+        if after and number <= lasts[after - 1]:
+            return False
+        extends = after > 0 and lasts[after - 1] == number - 1
+        precedes = after < len(firsts) and firsts[after] == number + 1
+        if extends and precedes:
+            lasts[after - 1] = lasts.pop(after)
+            del firsts[after]
+        elif extends:
+            lasts[after - 1] = number
+        elif precedes:
+            firsts[after] = number
+        else:
+            firsts.insert(after, number)
+            lasts.insert(after, number)
+        return True
+
+
 @dataclass(slots=True)
 class BilledTransaction:
-    """One transaction as the bundled CSMS has received it, built from its TransactionEvents; in memory only."""
+    """One transaction as the bundled CSMS has received it, built from its TransactionEvents."""
 
+    station: str
+    """identity of the station that charged"""
     id: str
     """transactionId"""
-    triggers: dict[int, str] = field(default_factory=dict[int, str])
-    """triggerReason of each received event, by sequence number"""
+    received: SequenceNumbers = field(default_factory=SequenceNumbers)
+    """sequence numbers of the received events"""
     begin_wh: float | None = None
     """register of the sample with context Transaction.Begin, Wh; None: not received"""
     end_wh: float | None = None
@@ -28,41 +89,56 @@ class BilledTransaction:
     offline: int = 0
     """number of events sent with `offline`; repetitions do not count"""
     repeated: int = 0
-    """number of events received again with the same sequence number"""
+    """number of events received again with the same sequence number; they change nothing else"""
 
     @property
     def sequence_numbers(self) -> list[int]:
         """The received sequence numbers, ascending, each once."""
-        return sorted(self.triggers)
+        return list(self.received)
 
     @property
     def energy_wh(self) -> float | None:
         """The energy to bill in Wh: register at the end minus at the begin; None until both are received."""
         return None if self.begin_wh is None or self.end_wh is None else self.end_wh - self.begin_wh
 
-    def record(
-        self, event_type: str, trigger_reason: str, seq_no: int, meter_values: Sequence[Json], *, offline: bool
-    ) -> None:
-        """Add one received TransactionEvent; `meter_values` are as the package `ocpp` gives them, in snake case."""
-        if seq_no in self.triggers:
+    def record(self, event: ReceivedEvent) -> None:
+        """Add one received event; one with a sequence number that was received before is only counted as repeated."""
+        if not self.received.add(event.seq_no):
             self.repeated += 1
-        else:
-            self.offline += offline
-        self.triggers[seq_no] = trigger_reason
-        self.ended |= event_type == "Ended"
-        for context, energy_wh in _registers(meter_values):
-            if context == "Transaction.Begin":
-                self.begin_wh = energy_wh
-            elif context == "Transaction.End":
-                self.end_wh = energy_wh
+            return
+        self.ended |= event.ended
+        self.offline += event.offline
+        if event.begin_wh is not None:
+            self.begin_wh = event.begin_wh
+        if event.end_wh is not None:
+            self.end_wh = event.end_wh
 
 
-def _registers(values: Iterable[Json]) -> Iterable[tuple[str, float]]:
+def received_event(station: str, payload: Json) -> ReceivedEvent:
+    """Extract what bills need from a valid TransactionEventRequest."""
+    begin_wh, end_wh = None, None
+    for context, energy_wh in _registers(cast("Sequence[Json]", payload.get("meterValue", ()))):
+        if context == "Transaction.Begin":
+            begin_wh = energy_wh
+        elif context == "Transaction.End":
+            end_wh = energy_wh
+    return ReceivedEvent(
+        station=station,
+        transaction_id=str(cast("Json", payload["transactionInfo"])["transactionId"]),
+        seq_no=int(cast("int", payload["seqNo"])),
+        ended=payload["eventType"] == "Ended",
+        offline=payload.get("offline") is True,
+        begin_wh=begin_wh,
+        end_wh=end_wh,
+    )
+
+
+def _registers(values: Iterable[Json]) -> Iterator[tuple[str, float]]:
     """Yield context and value, in Wh, of each sample of the total import register."""
     for value in values:
-        for sample in cast("list[Json]", value["sampled_value"]):
+        for sample in cast("Sequence[Json]", value["sampledValue"]):
             if sample.get("measurand", _REGISTER) != _REGISTER or "phase" in sample:
                 continue
-            unit = cast("Json", sample.get("unit_of_measure", {}))
+            unit = cast("Json", sample.get("unitOfMeasure", {}))
             factor = 10.0 ** cast("int", unit.get("multiplier", 0)) * (1000.0 if unit.get("unit") == "kWh" else 1.0)
             yield str(sample.get("context", "Sample.Periodic")), cast("float", sample["value"]) * factor

@@ -1,100 +1,86 @@
-"""A small CSMS for demonstrations and tests, based on the PyPI package `ocpp`.
+"""A small CSMS for demonstrations, tests and fleets.
 
-Session, frames and schemas are those of the package, not of `ocpp_handlers`, so that their interoperation is a real
-test; only the format of timestamps is shared with the station. The CSMS accepts every station, keeps the transactions
-in memory, and can simulate a network failure.
+Its frames, sessions and schema checks are not those of the station (`ocpp_handlers`), so that each tests the other;
+only the format of timestamps is shared. It accepts every station, keeps the bills of all transactions, gives them by
+HTTP on the same port, and can simulate a network failure.
 """
-
-# The library is untyped: types are asserted here, after the library's own schema check.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingParameterType=false, reportUnknownParameterType=false, reportUntypedFunctionDecorator=false
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
+from datetime import datetime
+from typing import Final
 from urllib.parse import unquote
 
-from ocpp.exceptions import OCPPError
-from ocpp.routing import after, on
-from ocpp.v201 import ChargePoint, call, call_result
-from ocpp.v201 import datatypes as types
-from ocpp.v201 import enums as words
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from ocpp_handlers.wire import timestamps
-from simulator.csms.billed_transactions import BilledTransaction, Json
+from foundation.frozen import Frozen
+from simulator.csms.bill_store import BillStore, MemoryBillStore
+from simulator.csms.billed_transactions import BilledTransaction
+from simulator.csms.bills_api import BILLS_PATH, answer_bills_request
+from simulator.csms.messages import Payload, RequestSchemas
+from simulator.csms.station_connection import NotConnectedError, StationConnection
 from simulator.csms.station_time import EstimatedStationTime
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from websockets.http11 import Request, Response
 
 _log = logging.getLogger(__name__)
 
-REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"}
-"""cards that this CSMS rejects, with the AuthorizationStatusEnumType of its response; it accepts all others"""
-_HEARTBEAT_S = 20
-_CALL_S = 10
-_NO_ID: Final = "-1"
-"""message id of a CALLERROR to a frame whose own id cannot be read (part 4, §4.2.3)"""
-_ACKNOWLEDGED = (
-    "ClearedChargingLimit",
-    "FirmwareStatusNotification",
-    "LogStatusNotification",
-    "MeterValues",
-    "NotifyChargingLimit",
-    "NotifyCustomerInformation",
-    "NotifyDisplayMessages",
-    "NotifyEvent",
-    "NotifyMonitoringReport",
-    "NotifyReport",
-    "ReportChargingProfiles",
-    "ReservationStatusUpdate",
-    "SecurityEventNotification",
-    "StatusNotification",
-)
-"""actions that are answered with an empty response"""
+BACKLOG: Final = 4096
+"""connections that the kernel queues until they are accepted, if net.core.somaxconn allows it: a fleet comes at once"""
+_HANDSHAKE_S: Final = 60.0
+"""when a whole fleet connects, the last station waits for the others"""
 
 FrameListener = Callable[[str, str, str], None]
 """called with each frame: identity of the station, direction (`in`: from the station; `out`: to it) and text"""
 
 
-class NotConnectedError(Exception):
-    """The bundled CSMS could not complete a request: the station is not connected, is silent, or sends a CALLERROR."""
+class CsmsSettings(Frozen):
+    """How the bundled CSMS behaves."""
+
+    time_of_station: bool = False
+    """send each station its own estimated time (EstimatedStationTime) instead of the real time"""
+    heartbeat_interval_s: int = 20
+    """interval in the response to BootNotification"""
+    most_connections: int = 10_000
+    """further ones are refused with HTTP 503"""
 
 
 class DemoCsms:
     """The bundled CSMS: accepts every station, answers it, records its transactions, and sends it requests.
 
-    It listens on a websocket within `listening`, and keeps everything in memory.
+    It listens on a websocket within `listening`.
     """
 
     def __init__(
-        self, now: Callable[[], datetime], on_frame: FrameListener | None = None, *, time_of_station: bool = False
+        self,
+        now: Callable[[], datetime],
+        on_frame: FrameListener | None = None,
+        *,
+        settings: CsmsSettings | None = None,
+        bills: BillStore | None = None,
     ) -> None:
-        """`now` returns the time sent to stations, unless `time_of_station`: each is then sent its own (StationTime).
+        """`now` returns the time sent to stations, unless `settings` say otherwise.
 
-        `on_frame` is called with each frame that is received or sent.
+        `on_frame` is called with each frame that is received or sent. `bills` is where transactions are stored; without
+        it they are kept in memory. The caller closes it.
         """
         self.now = now
-        self._time_of_station = time_of_station
-        self._times: dict[str, EstimatedStationTime] = {}
         self.on_frame = on_frame
-        self.transactions: dict[str, BilledTransaction] = {}
-        """the transactions of all stations since this CSMS was created, by transactionId"""
+        self.bills: BillStore = bills or MemoryBillStore()
+        self.schemas = RequestSchemas()
         self.port = 0
         """the TCP port on which it listens; 0 before `listening`"""
         self.host = "127.0.0.1"
-        self._stations: dict[str, _StationConnection] = {}
+        self._settings = settings or CsmsSettings()
+        self._times: dict[str, EstimatedStationTime] = {}
+        self._stations: dict[str, StationConnection] = {}
+        self._connections = 0
+        self._full = False
         self._cut = False
         self._remote_starts = itertools.count(1)
 
@@ -109,23 +95,49 @@ class DemoCsms:
         return sorted(self._stations)
 
     @property
+    def transactions(self) -> Mapping[str, BilledTransaction]:
+        """The transactions in memory since this CSMS was created, by transactionId; empty with a file."""
+        return self.bills.by_id() if isinstance(self.bills, MemoryBillStore) else {}
+
+    @property
+    def heartbeat_interval_s(self) -> int:
+        """The heartbeat interval that stations are sent."""
+        return self._settings.heartbeat_interval_s
+
+    @property
+    def reads_station_clocks(self) -> bool:
+        """Whether connections read ClockCtrlr.DateTime after each response with a currentTime.
+
+        Hours of simulated time may pass between two timestamps.
+        """
+        return self._settings.time_of_station
+
+    @property
     def is_cut(self) -> bool:
         """Whether the simulated network failure of `cut_network` lasts."""
         return self._cut
 
     @contextlib.asynccontextmanager
-    async def listening(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[DemoCsms]:
+    async def listening(
+        self, host: str = "127.0.0.1", port: int = 0, *, listener: socket.socket | None = None
+    ) -> AsyncGenerator[DemoCsms]:
         """Accept connections of stations while the `with` block runs; port 0 is any free port.
+
+        `listener` is a bound socket to listen on instead of `host` and `port`.
 
         Raises:
             OSError: it cannot listen on this address.
         """
         server: Server = await serve(
             self._serve,
-            host,
-            port,
+            host if listener is None else None,
+            port if listener is None else None,
+            sock=listener,
+            backlog=BACKLOG,
             subprotocols=[Subprotocol("ocpp2.0.1")],
-            process_request=self._refuse_if_cut,
+            compression=None,
+            process_request=self._process_request,
+            open_timeout=_HANDSHAKE_S,
             ping_interval=None,
             close_timeout=1.0,
         )
@@ -136,14 +148,9 @@ class DemoCsms:
             server.close()
             await server.wait_closed()
 
-    def update_station_time(self, identity: str, action: str, payload: Json) -> None:
-        """Update the estimated time of a station from a CALL received from it; nothing without `time_of_station`."""
-        if self._time_of_station:
-            self._time_of(identity).update_from(action, payload)
-
     def time_for(self, identity: str) -> datetime:
         """The currentTime to send to a station: what `now` returns, or with `time_of_station` its estimated time."""
-        return self._time_of(identity).now() if self._time_of_station else self.now()
+        return self._time_of(identity).now() if self._settings.time_of_station else self.now()
 
     def _time_of(self, identity: str) -> EstimatedStationTime:
         return self._times.setdefault(identity, EstimatedStationTime(self.now))
@@ -157,7 +164,7 @@ class DemoCsms:
         """
         self._cut = True
         for station in self._stations.values():
-            station.adapter.abort()
+            station.abort()
 
     def restore_network(self) -> None:
         """End the simulated network failure: accept connections again."""
@@ -171,10 +178,14 @@ class DemoCsms:
         Raises:
             NotConnectedError: there is no answer.
         """
-        token = types.IdTokenType(id_token=id_token, type=words.IdTokenEnumType.central)
-        number = next(self._remote_starts)
         return await self.send_request(
-            identity, call.RequestStartTransaction(id_token=token, remote_start_id=number, evse_id=evse_id)
+            identity,
+            "RequestStartTransaction",
+            {
+                "idToken": {"idToken": id_token, "type": "Central"},
+                "remoteStartId": next(self._remote_starts),
+                "evseId": evse_id,
+            },
         )
 
     async def stop_transaction(self, identity: str, transaction_id: str) -> str:
@@ -183,7 +194,7 @@ class DemoCsms:
         Raises:
             NotConnectedError: there is no answer.
         """
-        return await self.send_request(identity, call.RequestStopTransaction(transaction_id=transaction_id))
+        return await self.send_request(identity, "RequestStopTransaction", {"transactionId": transaction_id})
 
     async def set_current_limit(self, identity: str, transaction_id: str, current_a: float, evse_id: int = 1) -> str:
         """Limit a running transaction to `current_a` A per phase (SetChargingProfile, TxProfile); returns the status.
@@ -193,20 +204,20 @@ class DemoCsms:
         Raises:
             NotConnectedError: the station is not connected, does not answer, or answers with a CALLERROR.
         """
-        schedule = types.ChargingScheduleType(
-            id=1,
-            charging_rate_unit=words.ChargingRateUnitEnumType.amps,
-            charging_schedule_period=[types.ChargingSchedulePeriodType(start_period=0, limit=current_a)],
-        )
-        profile = types.ChargingProfileType(
-            id=1,
-            stack_level=0,
-            charging_profile_purpose=words.ChargingProfilePurposeEnumType.tx_profile,
-            charging_profile_kind=words.ChargingProfileKindEnumType.relative,
-            charging_schedule=[schedule],
-            transaction_id=transaction_id,
-        )
-        return await self.send_request(identity, call.SetChargingProfile(evse_id=evse_id, charging_profile=profile))
+        schedule = {
+            "id": 1,
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": current_a}],
+        }
+        profile = {
+            "id": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": [schedule],
+            "transactionId": transaction_id,
+        }
+        return await self.send_request(identity, "SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile})
 
     async def clear_current_limit(self, identity: str) -> str:
         """Remove the profile of `set_current_limit` (ClearChargingProfile); returns the status of the response.
@@ -214,181 +225,66 @@ class DemoCsms:
         Raises:
             NotConnectedError: there is no answer.
         """
-        return await self.send_request(identity, call.ClearChargingProfile(charging_profile_id=1))
+        return await self.send_request(identity, "ClearChargingProfile", {"chargingProfileId": 1})
 
-    async def send_request(self, identity: str, request: object) -> str:
-        """Send any request of the library's `call` to a station; returns the status of the response, "" if it has none.
+    async def send_request(self, identity: str, action: str, payload: Payload) -> str:
+        """Send any request to a station; returns the status of the response, "" if it has none.
 
         Raises:
             NotConnectedError: the station is not connected, does not answer, or answers with a CALLERROR.
         """
-        return str(getattr(await self._call(identity, request), "status", ""))
+        return str((await self._call(identity, action, payload)).get("status", ""))
 
-    def request_station_clock(self, identity: str) -> Awaitable[None] | None:
-        """Return an awaitable that reads the station's clock into its estimated time; None without `time_of_station`.
-
-        Used after each response with a currentTime, since hours of simulated time may pass between two timestamps. The
-        library runs the awaitable as a task.
-        """
-        return self._read_time(identity) if self._time_of_station else None
-
-    async def _read_time(self, identity: str) -> None:
-        """Read ClockCtrlr.DateTime of a station."""
-        clock = types.GetVariableDataType(types.ComponentType("ClockCtrlr"), types.VariableType("DateTime"))
-        try:
-            answer = await self._call(identity, call.GetVariables(get_variable_data=[clock]))
-            results = cast("list[Json]", getattr(answer, "get_variable_result", []))
-            self._time_of(identity).note_time(timestamps.decode(str(results[0]["attribute_value"])))
-        except (NotConnectedError, LookupError, ValueError) as error:
-            _log.info("station %s does not report its time: %s", identity, error)
-
-    async def _call(self, identity: str, request: object) -> object:
+    async def _call(self, identity: str, action: str, payload: Payload) -> Payload:
         station = self._stations.get(identity)
         if station is None:
             raise NotConnectedError(f"station {identity} is not connected")
-        try:
-            return await station.call(request, suppress=False)
-        except (OCPPError, TimeoutError, ConnectionClosed) as error:
-            raise NotConnectedError(f"station {identity}: {type(error).__name__}: {error}") from error
+        return await station.call(action, payload)
+
+    # Called by the connections
+
+    def note_request(self, identity: str, action: str, payload: Payload) -> None:
+        """Update the estimated time of a station from a request received from it, with `time_of_station`."""
+        if self._settings.time_of_station:
+            self._time_of(identity).update_from(action, payload)
+
+    def note_station_clock(self, identity: str, moment: datetime) -> None:
+        """Update the estimated time of a station from its clock."""
+        self._time_of(identity).note_time(moment)
+
+    def report_frame(self, identity: str, direction: str, text: str) -> None:
+        """Pass a frame to `on_frame`."""
+        if self.on_frame is not None:
+            self.on_frame(identity, direction, text)
 
     # One connection
 
-    def _refuse_if_cut(self, connection: ServerConnection, _: Request) -> Response | None:
-        return connection.respond(503, "the simulated network is interrupted\n") if self._cut else None
+    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer requests of the bills, and refuse stations while the network is cut or too many are connected."""
+        if request.path.startswith(BILLS_PATH):
+            return await answer_bills_request(request.path, self.bills)
+        if self._cut:
+            return connection.respond(503, "the simulated network is interrupted\n")
+        most = self._settings.most_connections
+        if self._connections < most:
+            self._full = False
+            return None
+        if not self._full:
+            self._full = True
+            _log.warning("stations are refused: %d are connected, the most for the open files of a process", most)
+        return connection.respond(503, f"{most} stations are connected\n")
 
     async def _serve(self, websocket: ServerConnection) -> None:
         path = websocket.request.path if websocket.request is not None else ""
         identity = unquote(path.rpartition("/")[2])
-        station = _StationConnection(
-            identity, _WebsocketAdapter(websocket, partial(self._report_frame, identity)), self
-        )
+        station = StationConnection(identity, websocket, self)
+        if (replaced := self._stations.get(identity)) is not None:
+            replaced.abort()  # its peer is gone, or it would not have connected again
         self._stations[identity] = station
+        self._connections += 1
         try:
-            await station.start()
-        except ConnectionClosed:
-            _log.info("connection of station %s ended", identity)
+            await station.serve()
         finally:
+            self._connections -= 1
             if self._stations.get(identity) is station:
                 del self._stations[identity]
-
-    def _report_frame(self, identity: str, direction: str, text: str) -> None:
-        if self.on_frame is not None:
-            self.on_frame(identity, direction, text)
-
-
-class _WebsocketAdapter:
-    """Adapts the websocket to the library's interface, and reports frames to a listener."""
-
-    def __init__(self, websocket: ServerConnection, observe: Callable[[str, str], None]) -> None:
-        self._websocket = websocket
-        self._observe = observe
-
-    async def recv(self) -> str:
-        received = await self._websocket.recv()
-        text = received if isinstance(received, str) else received.decode("utf-8", "replace")
-        self._observe("in", text)
-        return text
-
-    async def send(self, text: str) -> None:
-        self._observe("out", text)
-        await self._websocket.send(text)
-
-    def abort(self) -> None:
-        self._websocket.transport.abort()
-
-
-class _StationConnection(ChargePoint):
-    """The connection of one station: handlers for its requests."""
-
-    def __init__(self, identity: str, wire: _WebsocketAdapter, csms: DemoCsms) -> None:
-        super().__init__(identity, wire, response_timeout=_CALL_S)
-        self.adapter = wire
-        self._csms = csms
-        for action in _ACKNOWLEDGED:
-            self.route_map[action] = {"_on_action": partial(_acknowledge, action)}
-
-    async def route_message(self, raw_msg: str) -> None:
-        """Handle a frame. Invalid ones are answered (§4.2.3); the library would only log them."""
-        if (error := _frame_error(raw_msg)) is not None:
-            await self.adapter.send(json.dumps([4, *error, {}]))
-        else:
-            kind, _, *rest = cast("list[object]", json.loads(raw_msg))
-            if kind == 2:
-                self._csms.update_station_time(self.id, cast("str", rest[0]), cast("Json", rest[1]))
-            await super().route_message(raw_msg)
-
-    @on("BootNotification")
-    def on_boot(self, **_: object) -> call_result.BootNotification:
-        return call_result.BootNotification(
-            current_time=self._now(), interval=_HEARTBEAT_S, status=words.RegistrationStatusEnumType.accepted
-        )
-
-    @on("Heartbeat")
-    def on_heartbeat(self, **_: object) -> call_result.Heartbeat:
-        return call_result.Heartbeat(current_time=self._now())
-
-    @after("BootNotification")
-    def after_boot(self, **_: object) -> Awaitable[None] | None:
-        return self._csms.request_station_clock(self.id)
-
-    @after("Heartbeat")
-    def after_heartbeat(self, **_: object) -> Awaitable[None] | None:
-        return self._csms.request_station_clock(self.id)
-
-    @on("Authorize")
-    def on_authorize(self, id_token: Json, **_: object) -> call_result.Authorize:
-        return call_result.Authorize(id_token_info=_id_token_info(id_token))
-
-    @on("TransactionEvent")
-    def on_transaction_event(
-        self,
-        event_type: str,
-        trigger_reason: str,
-        seq_no: int,
-        transaction_info: Json,
-        id_token: Json | None = None,
-        meter_value: list[Json] | None = None,
-        offline: bool = False,
-        **_: object,
-    ) -> call_result.TransactionEvent:
-        identity = str(transaction_info["transaction_id"])
-        billed = self._csms.transactions.setdefault(identity, BilledTransaction(identity))
-        billed.record(event_type, trigger_reason, seq_no, meter_value or [], offline=offline)
-        return call_result.TransactionEvent(id_token_info=_id_token_info(id_token) if id_token is not None else None)
-
-    @on("DataTransfer")
-    def on_data_transfer(self, **_: object) -> call_result.DataTransfer:
-        return call_result.DataTransfer(status=words.DataTransferStatusEnumType.unknown_vendor_id)
-
-    @on("SignCertificate")
-    def on_sign_certificate(self, **_: object) -> call_result.SignCertificate:
-        return call_result.SignCertificate(status=words.GenericStatusEnumType.rejected)
-
-    def _now(self) -> str:
-        return self._csms.time_for(self.id).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-
-def _acknowledge(action: str, **_: object) -> object:
-    return getattr(call_result, action)()
-
-
-def _id_token_info(id_token: Json) -> types.IdTokenInfoType:
-    card = str(id_token["id_token"]).upper()  # identifiers ignore case
-    return types.IdTokenInfoType(status=words.AuthorizationStatusEnumType(REFUSED_CARDS.get(card, "Accepted")))
-
-
-def _frame_error(text: str) -> tuple[str, str, str] | None:
-    """Message id, error code and description for the answer to an invalid frame; None if it is valid."""
-    try:
-        parts: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return _NO_ID, "RpcFrameworkError", "the frame is not valid JSON"
-    if not isinstance(parts, list) or len(parts) < 2 or not isinstance(parts[1], str) or not parts[1]:
-        return _NO_ID, "RpcFrameworkError", "the frame is not an array with a message id"
-    frame = cast("list[object]", parts)
-    kind, identity = frame[0], str(frame[1])
-    if isinstance(kind, bool) or kind not in (2, 3, 4):
-        return identity, "MessageTypeNotSupported", "the message type is not 2, 3 or 4"
-    if kind == 2 and (len(frame) != 4 or not isinstance(frame[2], str) or not isinstance(frame[3], dict)):
-        return identity, "RpcFrameworkError", "a CALL must be [2, id, action, payload]"
-    return None

@@ -176,6 +176,10 @@ class CsmsLink(Protocol):
         """Reconnect soon, after a change of credentials; pending responses are sent first."""
         ...
 
+    def drop_connection(self) -> None:
+        """Simulate that the connection is lost; the station reconnects by its back-off. Nothing without one."""
+        ...
+
     def cut_network(self) -> None:
         """Simulate a failure of the network to the CSMS until `restore_network`."""
         ...

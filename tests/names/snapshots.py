@@ -225,7 +225,7 @@ def environment() -> Lines:
 def command_line() -> Lines:
     """How each command is called: its arguments and options, as its usage says."""
     named = [(name,) for name in COMMANDS if name != "journal"] + [("journal", name) for name in JOURNAL_COMMANDS]
-    return ["borne --version", *sorted(_usage(*words) for words in named)]
+    return ["borne --version", *sorted(_usage(*words) for words in [*named, ("fleet", "init")])]
 
 
 def _usage(*command: str) -> str:

@@ -51,16 +51,18 @@ class CertificateHash(Frozen):
 
 def fingerprint(certificate: Certificate) -> str:
     """The SHA-256 of the certificate in lower-case hexadecimal, used as file name."""
-    from cryptography.hazmat.primitives.serialization import Encoding  # late, as in the whole module
-
-    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+    return hashlib.sha256(_encoded(certificate, "DER")).hexdigest()
 
 
 def pem_of(certificate: Certificate) -> str:
     """The certificate alone as PEM text, without chain or key."""
+    return _encoded(certificate, "PEM").decode()
+
+
+def _encoded(certificate: Certificate, encoding: Literal["DER", "PEM"]) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding  # late, as in the whole module
 
-    return certificate.public_bytes(Encoding.PEM).decode()
+    return certificate.public_bytes(Encoding.DER if encoding == "DER" else Encoding.PEM)
 
 
 def parse(pem: str) -> list[Certificate]:

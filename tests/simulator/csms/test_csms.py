@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from foundation.clock import SystemClock, machine_time
-from simulator.csms.csms import REFUSED_CARDS, DemoCsms, NotConnectedError
+from simulator.csms.csms import CsmsSettings, DemoCsms
+from simulator.csms.station_connection import REFUSED_CARDS, NotConnectedError
 from tests.patience import PATIENCE_S
 
 NOW = "2026-03-01T12:00:00Z"
@@ -196,7 +197,7 @@ async def test_stations_are_told_real_time_unless_their_own_is_wanted() -> None:
 
 async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_has_passed_since() -> None:
     may = datetime(2031, 5, 1, 8, tzinfo=UTC)
-    async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms:
+    async with DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms:
         async with station(csms) as websocket, station(csms, "S-2") as other:
             assert abs(await told_time(websocket, BOOT) - machine_time()) < CLOSE, "nothing was heard yet"
             await asked(websocket, None)
@@ -219,7 +220,10 @@ async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_ha
 
 async def test_after_a_boot_the_station_may_have_another_clock() -> None:
     """What was queued without a link comes before it, and is old."""
-    async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms, station(csms) as websocket:
+    async with (
+        DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms,
+        station(csms) as websocket,
+    ):
         await say(websocket, status("2031-05-01T08:00:00Z"))
         await told_time(websocket, BOOT)
         await asked(websocket, None)
@@ -234,7 +238,10 @@ async def test_after_a_boot_the_station_may_have_another_clock() -> None:
 
 async def test_a_station_without_anything_to_tell_is_asked_for_its_time_after_each_heartbeat() -> None:
     """ClockCtrlr.DateTime; simulated time may pass by hours between two heartbeats."""
-    async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms, station(csms) as websocket:
+    async with (
+        DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms,
+        station(csms) as websocket,
+    ):
         await told_time(websocket, HEARTBEAT)
         for shows in ("2031-05-01T08:00:00Z", "2031-05-01T16:00:00Z", "2031-05-01T07:00:00Z"):
             await asked(websocket, shows)

@@ -1,0 +1,79 @@
+"""`borne csms`: the bundled CSMS."""
+
+from __future__ import annotations
+
+import gc
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from borne.arguments import Action, add_host, port_number, refuse, say
+from simulator.csms.bill_store import BillStoreError
+from simulator.csms.csms_process import CsmsProcessOptions, run_csms
+
+_MOST_WORKERS: Final = 64
+_LONGEST_INTERVAL_S: Final = 86_400
+
+
+def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Run `borne csms`: serve the bundled CSMS and print its frames until Ctrl-C; returns the exit code."""
+    add_host(parser)
+    parser.add_argument(
+        "--port", type=port_number, default=9000, help="TCP port; 0: any free port. [default: %(default)s]"
+    )
+    parser.add_argument(
+        "--time-of-station", action="store_true", help="Send each station its own time, derived from its messages."
+    )
+    parser.add_argument(
+        "--workers", type=_workers, default=1, help="Processes that share the port, 1 to 64. [default: %(default)s]"
+    )
+    parser.add_argument(
+        "--storage", metavar="FOLDER", type=Path, help="Keep the bills in this folder. Default: until it ends."
+    )
+    parser.add_argument(
+        "--heartbeat",
+        metavar="SECONDS",
+        type=_interval,
+        default=20,
+        help="Interval of the stations' heartbeats. [default: %(default)s]",
+    )
+    parser.add_argument("--quiet", action="store_true", help="Print no frames.")
+    given = parser.parse_args(arguments)
+    options = CsmsProcessOptions(
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        storage=given.storage,
+        quiet=given.quiet,
+        time_of_station=given.time_of_station,
+        heartbeat_interval_s=given.heartbeat,
+    )
+    gc.enable()
+    try:
+        run_csms(options, say)
+    except BillStoreError as error:
+        refuse(f"--storage: {error}")
+    except OSError as error:
+        if options.storage is not None and error.filename is not None:
+            refuse(f"--storage: {error.filename}: {error.strerror}")
+        refuse(f"csms: cannot listen at {options.host}:{options.port}: {error.strerror}")
+    return 0
+
+
+def _workers(text: str) -> int:
+    return _number(text, _MOST_WORKERS)
+
+
+def _interval(text: str) -> int:
+    return _number(text, _LONGEST_INTERVAL_S)
+
+
+def _number(text: str, most: int) -> int:
+    number = int(text)
+    if not 1 <= number <= most:
+        raise ArgumentTypeError(f"must be 1 to {most} (is {number})")
+    return number
+
+
+COMMANDS: Final[Mapping[str, Action]] = {"csms": csms}

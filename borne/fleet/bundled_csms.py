@@ -1,0 +1,103 @@
+"""The CSMS that comes with the package, as a process of a fleet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import httpx
+
+from borne.fleet.unit import EngineError
+
+_HOST: Final = "127.0.0.1"
+_START_S: Final = 30.0
+_STOP_S: Final = 15.0
+_BILLS_S: Final = 60.0
+_ANNOUNCEMENT: Final = "CSMS at "
+
+
+class BundledCsms:
+    """`borne csms` in a process of its own, with its bills in a folder: they survive its restarts."""
+
+    def __init__(self, folder: Path, *, workers: int, heartbeat_s: int) -> None:
+        """`folder`: for its bills and its log; `heartbeat_s`: the interval that it sets at each station."""
+        self._folder = folder
+        self._workers = workers
+        self._heartbeat_s = heartbeat_s
+        self._port = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ""
+        """its URL for stations, without identity; empty before `start`"""
+
+    async def start(self) -> None:
+        """Start it, at the same port as before; returns once it listens.
+
+        Raises:
+            EngineError: it cannot be started.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        arguments = [
+            *("csms", "--host", _HOST, "--port", str(self._port), "--workers", str(self._workers), "--quiet"),
+            *("--heartbeat", str(self._heartbeat_s), "--storage", str(self._folder)),
+        ]
+        with (self._folder / "csms.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "borne", *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C stops the stations first
+            )
+        try:
+            async with asyncio.timeout(_START_S):
+                line = (await _output(self._process).readline()).decode()
+        except TimeoutError:
+            line = ""
+        if not line.startswith(_ANNOUNCEMENT):
+            await self.stop()
+            raise EngineError(f"the bundled CSMS does not start; see {self._folder / 'csms.log'}")
+        self.url = line.removeprefix(_ANNOUNCEMENT).strip()
+        self._port = urlsplit(self.url).port or 0
+
+    async def stop(self) -> None:
+        """Stop it in order; nothing if it does not run."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def bills(self) -> dict[str, dict[str, float | None]]:
+        """The energy of each transaction in Wh, by identity of the station and transactionId.
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        try:
+            async with httpx.AsyncClient(timeout=_BILLS_S, trust_env=False) as client:
+                response = (await client.get(f"http://{_HOST}:{self._port}/api/transactions")).raise_for_status()
+            transactions = cast("list[dict[str, object]]", json.loads(response.content)["transactions"])
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise EngineError(f"the bundled CSMS does not tell its bills: {error}") from error
+        found: dict[str, dict[str, float | None]] = {}
+        for one in transactions:
+            energy_wh = cast("float | None", one["energy_wh"])
+            found.setdefault(str(one["station"]), {})[str(one["id"])] = energy_wh
+        return found
+
+
+def _output(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
+    if process.stdout is None:
+        raise TypeError("the process was started without a pipe")
+    return process.stdout

@@ -1,0 +1,92 @@
+"""`borne fleet PLAN`: runs a plan with its views, and writes the report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+
+from borne.fleet.fleet_page import serving_fleet_page
+from borne.fleet.fleet_run import FleetOptions, FleetRun
+from borne.fleet.live_view import PlainView, ScreenView, conclusion
+from foundation.frozen import Frozen
+from simulator.fleet.report_page import report_page
+from simulator.fleet.requests_csv import requests_csv
+
+if TYPE_CHECKING:
+    from borne.fleet.unit import FleetEngine
+    from simulator.fleet.fleet_report import FleetReport
+    from simulator.fleet.plan import LoadedPlan
+
+PASSED: Final = 0
+FAILED: Final = 1
+
+
+class FolderError(Exception):
+    """The folder of a fleet cannot be used; the message says why."""
+
+
+class FleetOutput(Frozen):
+    """What the user sees of a fleet while it runs."""
+
+    console: Console
+    http_port: int | None
+    """port of page, API and metrics; 0: any free one; None: none"""
+
+
+def run_fleet(loaded: LoadedPlan, engine: FleetEngine, options: FleetOptions, output: FleetOutput) -> int:
+    """Run a plan until its end or Ctrl-C, show it meanwhile, and write the report; returns the exit code. Blocks.
+
+    Raises:
+        FolderError: the folder has been used by a fleet, or cannot be written.
+        EngineError: CSMS or hosts cannot be started.
+    """
+    _create(options.folder)
+    gc.enable()
+    report = asyncio.run(_run(FleetRun(loaded, engine, options), output))
+    write_reports(report, options.folder)
+    for line in (*conclusion(report), f"report: {options.folder / 'report.html'}"):
+        output.console.out(line, highlight=False)
+    return PASSED if report.passed else FAILED
+
+
+def write_reports(report: FleetReport, folder: Path) -> None:
+    """Write report.html, report.json and requests.csv.
+
+    Raises:
+        FolderError: they cannot be written.
+    """
+    try:
+        (folder / "report.json").write_bytes(report.to_json())
+        (folder / "requests.csv").write_text(requests_csv(report.actions), encoding="utf-8")
+        (folder / "report.html").write_text(report_page(report), encoding="utf-8")
+    except OSError as error:
+        raise FolderError(f"{folder}: the report cannot be written: {error.strerror}") from error
+
+
+def _create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise FolderError(f"{folder}: is not empty; every run needs its own folder")
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be used: {error.strerror}") from error
+
+
+async def _run(run: FleetRun, output: FleetOutput) -> FleetReport:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, run.stop)
+    async with contextlib.AsyncExitStack() as stack:
+        if output.console.is_terminal:
+            stack.enter_context(ScreenView(run, output.console).live)
+        else:
+            PlainView(run, output.console)
+        if output.http_port is not None:
+            port = await stack.enter_async_context(serving_fleet_page(run, output.http_port))
+            run.remarks.publish(f"page of all stations at http://127.0.0.1:{port}/, metrics at /metrics")
+        return await run.run()

@@ -1,0 +1,174 @@
+"""Runs a fleet: CSMS, engine, disturbances of the CSMS, views, and the report at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from borne.fleet.bundled_csms import BundledCsms
+from borne.fleet.unit import EngineError, FleetEngine, HostTask
+from foundation.clock import machine_time
+from foundation.events import Event
+from foundation.frozen import Frozen
+from simulator.fleet.energy_balance import balance_energy
+from simulator.fleet.fleet_record import FleetRecord, FleetSample
+from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
+from simulator.fleet.plan import LoadedPlan
+from simulator.fleet.reports import HostReport
+
+_SAMPLE_S: Final = 1.0
+_LEAD_S: Final = 2.0
+_LEAD_PER_STATION_S: Final = 0.005
+"""real time that a host needs to create a station before the ramp begins"""
+
+
+class FleetOptions(Frozen):
+    """How a plan is run."""
+
+    engine: str
+    """name of the engine, for the report"""
+    folder: Path
+    """the folder of the fleet"""
+    hosts: int
+    """number of hosts, if the plan does not say"""
+
+
+class FleetRun:
+    """One run of a plan, and its state for views; `run` runs it."""
+
+    def __init__(self, loaded: LoadedPlan, engine: FleetEngine, options: FleetOptions) -> None:
+        """Prepare a run; starts nothing."""
+        self.loaded = loaded
+        self.options = options
+        self.record = FleetRecord()
+        """the reports of the hosts so far"""
+        self.sampled: Event[FleetSample] = Event()
+        """published each second"""
+        self.remarks: Event[str] = Event()
+        """what happens to the fleet as a whole, in a sentence"""
+        self.interrupted = False
+        """whether `stop` was called"""
+        self._engine = engine
+        self._bundled: BundledCsms | None = None
+        self._began_at = machine_time()
+        self._begins_at = 0.0
+        self._hosts = 0
+        self._begun = asyncio.Event()
+        """set once the plan has begun at all hosts"""
+
+    @property
+    def tasks_s(self) -> tuple[float, float]:
+        """Real seconds of the ramp, and of the plan after it, until vehicles leave."""
+        fleet = self.loaded.plan.fleet
+        return fleet.stations / self.loaded.plan.ramp.stations_per_s, fleet.duration_s / fleet.rate
+
+    @property
+    def elapsed_s(self) -> float:
+        """Real seconds since the begin of the ramp; negative before it."""
+        return machine_time().timestamp() - self._begins_at if self._begins_at else 0.0
+
+    def stop(self) -> None:
+        """Request the fleet to stop in order, and return at once; `run` then returns the report."""
+        if not self.interrupted:
+            self.interrupted = True
+            self._remark("stopping: vehicles leave, and stations stop in order")
+            self._engine.stop()
+
+    async def run(self) -> FleetReport:
+        """Run the plan to its end; returns the report.
+
+        Raises:
+            EngineError: CSMS or hosts cannot be started, or the bundled CSMS does not tell its bills.
+        """
+        fleet = self.loaded.plan.fleet
+        async with AsyncExitStack() as stack:
+            url = fleet.csms
+            if fleet.csms == "bundled":
+                self._bundled = await stack.enter_async_context(self._running_csms())
+                url = self._bundled.url
+            self._remark(f"CSMS at {url}")
+            await stack.enter_async_context(self._engine.prepared(self.options.folder))
+            tasks = self._host_tasks(url)
+            await stack.enter_async_context(_beside(self._sample, self._restart_csms))
+            await self._engine.run(tasks, self._take_report)
+            self.record.sample(max(0.0, self.elapsed_s))
+            lasted_s = max(0.0, self.elapsed_s)
+            bills = await self._bundled.bills() if self._bundled is not None else None
+        energy = balance_energy(self.record.stations, frozenset(self.record.replaced), bills)
+        facts = FleetRunFacts(
+            self.options.engine, self._began_at.isoformat(timespec="seconds"), lasted_s, self.interrupted
+        )
+        return fleet_report(self.loaded.plan, facts, self.record, energy)
+
+    def _take_report(self, report: HostReport) -> None:
+        self.record.note(report)
+        if not self._begun.is_set() and sum(one.begun_at > 0.0 for one in self.record.hosts) == self._hosts:
+            self._begun.set()
+            self._remark("the plan begins")
+
+    def _remark(self, sentence: str) -> None:
+        self.remarks.publish(sentence)
+
+    def _host_tasks(self, url: str) -> list[HostTask]:
+        """One task for each host; neighbouring stations are on different hosts, so that the ramp loads all alike."""
+        numbers = self.loaded.numbers
+        hosts = self._hosts = min(self.loaded.plan.fleet.hosts or self.options.hosts, len(numbers))
+        lead_s = _LEAD_S + _LEAD_PER_STATION_S * len(numbers) / hosts
+        self._begins_at = machine_time().timestamp() + lead_s
+        folder = str(self.options.folder.absolute())
+        return [HostTask(self.loaded, numbers[index::hosts], url, folder, self._begins_at) for index in range(hosts)]
+
+    @asynccontextmanager
+    async def _running_csms(self) -> AsyncGenerator[BundledCsms]:
+        fleet = self.loaded.plan.fleet
+        folder = self.options.folder / "csms"
+        csms = BundledCsms(folder, workers=fleet.csms_workers, heartbeat_s=fleet.csms_heartbeat_s)
+        await csms.start()
+        try:
+            yield csms
+        finally:
+            await csms.stop()
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(_SAMPLE_S)
+            if self.record.hosts:
+                self.sampled.publish(self.record.sample(max(0.0, self.elapsed_s)))
+
+    async def _restart_csms(self) -> None:
+        """Play the restarts of the bundled CSMS, in real time."""
+        plan, csms = self.loaded.plan, self._bundled
+        restarts = sorted((one.at_s, one.lasts_s) for one in plan.disturbance if one.type == "csms-restart")
+        if csms is None or not restarts:
+            return
+        await self._begun.wait()
+        begun_at = machine_time().timestamp()
+        for at_s, lasts_s in restarts:
+            await asyncio.sleep(at_s / plan.fleet.rate - (machine_time().timestamp() - begun_at))
+            self._remark(f"the CSMS stops for {lasts_s:g} s")
+            await csms.stop()
+            await asyncio.sleep(lasts_s / plan.fleet.rate)
+            await csms.start()
+            self._remark("the CSMS runs again")
+
+
+def default_hosts() -> int:
+    """One host for each core that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@asynccontextmanager
+async def _beside(*works: Callable[[], Coroutine[object, object, None]]) -> AsyncGenerator[None]:
+    """Run tasks while the block runs; the failure of one ends the block with it."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work()) for work in works]
+            yield
+            for task in tasks:
+                task.cancel()
+    except* EngineError as errors:
+        raise EngineError("; ".join(str(one) for one in errors.exceptions)) from None

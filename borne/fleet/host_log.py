@@ -1,0 +1,25 @@
+"""The log of a host of a fleet: a file in the folder of the fleet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from borne.fleet.unit import HostTask
+from simulator.fleet.plan import InstallationFiles
+from station.maintenance.logs import setup as logging_setup
+
+
+def log_to_file(task: HostTask) -> Path:
+    """Write the log of this process to a file of the fleet's folder, with the level of the template; returns its path.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    folder = Path(task.folder) / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"host-{task.numbers.start:06}.log"
+    first = InstallationFiles(task.loaded).configuration(task.numbers.start, task.csms_url, folder)
+    # Line by line, and open until the process ends.
+    stream = path.open("a", encoding="utf-8", buffering=1)
+    logging_setup.setup(first.log.model_copy(update={"file": None}), stream, shows_station=True)
+    return path

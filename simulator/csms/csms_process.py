@@ -1,0 +1,224 @@
+"""`borne csms` as a process: one event loop, or several worker processes that share one port and one file of bills."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from multiprocessing.connection import wait as wait_for_any
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+from typing import Final
+
+from foundation.clock import SystemClock
+from foundation.frozen import Frozen
+from simulator.csms.bill_store import BillStore, MemoryBillStore, SharedBillStore
+from simulator.csms.csms import BACKLOG, CsmsSettings, DemoCsms
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # no wheel for this machine
+    from asyncio import new_event_loop
+
+_log = logging.getLogger(__name__)
+
+_BILLS: Final = "bills.sqlite"
+_OTHER_FILES: Final = 64
+"""descriptors of a process that are no connections of stations"""
+_MOST_FILES: Final = 1_048_576
+_END_WAIT_S: Final = 10.0
+_RESTART_S: Final = 1.0
+"""a worker that ended is replaced, but not more often than this"""
+
+
+class CsmsProcessOptions(Frozen):
+    """The options of `borne csms`."""
+
+    host: str
+    port: int
+    """TCP port; 0: any free port"""
+    workers: int = 1
+    storage: Path | None = None
+    """folder in which bills are kept; None: until the program ends"""
+    quiet: bool = False
+    """print no frames"""
+    time_of_station: bool = False
+    heartbeat_interval_s: int = 20
+
+
+def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
+    """Serve the bundled CSMS until SIGINT or SIGTERM. Prints its URL, then each frame, by `say`. Blocks.
+
+    Raises:
+        OSError: it cannot listen on the address, or the storage folder cannot be created.
+        BillStoreError: the bills in the storage folder cannot be opened.
+    """
+    most_connections = raise_file_limit() - _OTHER_FILES
+    if options.storage is not None:
+        options.storage.mkdir(parents=True, exist_ok=True)
+    server = _CsmsServer(options, say, most_connections)
+    if options.workers == 1:
+        bills = MemoryBillStore() if options.storage is None else SharedBillStore(options.storage / _BILLS)
+        server.run(bills, announce=True)
+        return
+    with contextlib.ExitStack() as stack:
+        folder = options.storage or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borne-csms-")))
+        listeners = _shared_listeners(options.host, options.port, options.workers)
+        for listener in listeners:
+            stack.enter_context(listener)
+        port: int = listeners[0].getsockname()[1]
+        SharedBillStore.create(folder / _BILLS)
+        workers = _Workers(server, listeners, folder / _BILLS)
+        workers.supervise(lambda: say(f"CSMS at ws://{options.host}:{port}/ocpp"))
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files of this process to its hard limit; returns the limit that holds now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if soft != resource.RLIM_INFINITY else _MOST_FILES
+
+
+def _shared_listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """Listen at one port with several sockets, among which the kernel distributes connections; port 0 is any free port.
+
+    Raises:
+        OSError: the address is in use, or is none of this machine.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:  # with SO_REUSEPORT, another CSMS would share its port unasked
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        address = probe.getsockname()
+    listeners: list[socket.socket] = []
+    for _ in range(count):
+        listener = socket.socket(family, kind, protocol)
+        listeners.append(listener)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+    for listener in listeners:
+        listener.listen(BACKLOG)  # connections queue here until the workers run
+    return listeners
+
+
+class _CsmsServer:
+    """The CSMS of one process, with its event loop."""
+
+    def __init__(self, options: CsmsProcessOptions, say: Callable[[str], None], most_connections: int) -> None:
+        self._options = options
+        self._say = say
+        self._settings = CsmsSettings(
+            time_of_station=options.time_of_station,
+            heartbeat_interval_s=options.heartbeat_interval_s,
+            most_connections=most_connections,
+        )
+
+    def run(
+        self, bills: BillStore, *, announce: bool, listener: socket.socket | None = None, end: int | None = None
+    ) -> None:
+        """Serve until SIGINT or SIGTERM, or until the pipe `end` is closed by the process at its other end."""
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(self._serve(bills, listener, end, announce=announce))
+
+    async def _serve(
+        self, bills: BillStore, listener: socket.socket | None, end: int | None, *, announce: bool
+    ) -> None:
+        def print_frame(identity: str, direction: str, text: str) -> None:
+            self._say(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
+
+        options = self._options
+        on_frame = None if options.quiet else print_frame
+        csms = DemoCsms(SystemClock().now, on_frame, settings=self._settings, bills=bills)
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+        if end is not None:
+            loop.add_reader(end, stopped.set)
+        try:
+            async with csms.listening(options.host, options.port, listener=listener):
+                if announce:
+                    self._say(f"CSMS at {csms.url}")
+                await stopped.wait()
+        finally:
+            if end is not None:
+                loop.remove_reader(end)
+            await bills.close()
+
+
+class _Workers:
+    """Starts a process for each listener, and starts it again if it ends. Its socket stays open and keeps the queue."""
+
+    def __init__(self, server: _CsmsServer, listeners: list[socket.socket], bills: Path) -> None:
+        self._server = server
+        self._listeners = listeners
+        self._bills = bills
+        self._context = multiprocessing.get_context("fork")  # the modules are loaded once, and shared
+        self._end_read, self._end_write = os.pipe()
+
+    def supervise(self, on_start: Callable[[], None]) -> None:
+        """Run until SIGINT or SIGTERM, then end the workers; `on_start` is called when they have been started."""
+        with _signals() as signalled:
+            workers = [self._start(number) for number in range(len(self._listeners))]
+            try:
+                on_start()
+                while True:
+                    ready = wait_for_any([signalled, *(worker.sentinel for worker in workers)])
+                    if signalled in ready:
+                        return
+                    for number, worker in enumerate(workers):
+                        if worker.exitcode is not None:
+                            _log.warning("worker %d ended with exit code %d; it is replaced", number, worker.exitcode)
+                            time.sleep(_RESTART_S)
+                            workers[number] = self._start(number)
+            finally:
+                os.close(self._end_write)
+                for worker in workers:
+                    worker.join(_END_WAIT_S)
+                    if worker.is_alive():
+                        worker.kill()
+
+    def _start(self, number: int) -> ForkProcess:
+        worker = self._context.Process(target=self._work, args=(number,), name=f"csms-{number}")
+        worker.start()
+        return worker
+
+    def _work(self, number: int) -> None:
+        """The work of one process."""
+        os.close(self._end_write)  # so that the end of the parent closes the pipe
+        for other, listener in enumerate(self._listeners):
+            if other != number:
+                listener.close()
+        bills = SharedBillStore(self._bills)
+        self._server.run(bills, announce=False, listener=self._listeners[number], end=self._end_read)
+
+
+@contextlib.contextmanager
+def _signals() -> Generator[socket.socket]:
+    """A socket that becomes readable when SIGINT or SIGTERM arrives."""
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        sender.setblocking(False)
+        previous = [(number, signal.signal(number, _ignore)) for number in (signal.SIGINT, signal.SIGTERM)]
+        signal.set_wakeup_fd(sender.fileno())
+        try:
+            yield receiver
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in previous:
+                signal.signal(number, handler)
+
+
+def _ignore(*_: object) -> None:
+    """The signal arrives by the wake-up descriptor."""

@@ -1,0 +1,250 @@
+"""One connection of a station to the bundled CSMS: answers its requests, and sends it requests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from websockets.exceptions import ConnectionClosed
+
+from ocpp_handlers.wire import timestamps
+from simulator.csms.bill_store import BillStore, BillStoreError
+from simulator.csms.billed_transactions import received_event
+from simulator.csms.messages import (
+    ErrorFrame,
+    InvalidFrameError,
+    Payload,
+    RequestFrame,
+    RequestSchemas,
+    ResultFrame,
+    decode,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
+_log = logging.getLogger(__name__)
+
+REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"}
+"""cards that this CSMS rejects, with the AuthorizationStatusEnumType of its response; it accepts all others"""
+_CALL_S: Final = 10.0
+_EMPTY: Final[Payload] = {}
+_ACKNOWLEDGED: Final = frozenset(
+    {
+        "ClearedChargingLimit",
+        "FirmwareStatusNotification",
+        "LogStatusNotification",
+        "MeterValues",
+        "NotifyChargingLimit",
+        "NotifyCustomerInformation",
+        "NotifyDisplayMessages",
+        "NotifyEvent",
+        "NotifyMonitoringReport",
+        "NotifyReport",
+        "ReportChargingProfiles",
+        "ReservationStatusUpdate",
+        "SecurityEventNotification",
+        "StatusNotification",
+    }
+)
+"""actions that are answered with an empty response"""
+_ANSWERED: Final = _ACKNOWLEDGED | {
+    "Authorize",
+    "BootNotification",
+    "DataTransfer",
+    "Heartbeat",
+    "SignCertificate",
+    "TransactionEvent",
+}
+"""actions that are answered with a CALLRESULT"""
+
+
+class NotConnectedError(Exception):
+    """The bundled CSMS could not complete a request: the station is not connected, is silent, or sends a CALLERROR."""
+
+
+class CsmsOfStations(Protocol):
+    """What a connection needs of the CSMS that it belongs to."""
+
+    @property
+    def bills(self) -> BillStore: ...
+
+    @property
+    def schemas(self) -> RequestSchemas: ...
+
+    @property
+    def heartbeat_interval_s(self) -> int: ...
+
+    def time_for(self, identity: str) -> datetime:
+        """The currentTime to send to a station."""
+        ...
+
+    def note_request(self, identity: str, action: str, payload: Payload) -> None:
+        """Called with each valid request, before it is answered."""
+        ...
+
+    @property
+    def reads_station_clocks(self) -> bool:
+        """Whether to read a station's clock after each response with a currentTime."""
+        ...
+
+    def note_station_clock(self, identity: str, moment: datetime) -> None:
+        """Called with the time that a station's clock shows."""
+        ...
+
+    def report_frame(self, identity: str, direction: str, text: str) -> None:
+        """Called with each frame, before it is handled or sent."""
+        ...
+
+
+class StationConnection:
+    """The CSMS's end of a station's websocket."""
+
+    __slots__ = ("_answer", "_calling", "_csms", "_identity", "_message_ids", "_request_id", "_websocket")
+
+    def __init__(self, identity: str, websocket: ServerConnection, csms: CsmsOfStations) -> None:
+        self._identity = identity
+        self._websocket = websocket
+        self._csms = csms
+        self._message_ids = itertools.count(1)
+        self._calling = asyncio.Lock()
+        self._request_id = ""
+        self._answer: asyncio.Future[Payload] | None = None
+        """of the request that was sent last, while its response is awaited"""
+
+    def abort(self) -> None:
+        """Close the connection at once, without a close frame."""
+        self._websocket.transport.abort()
+
+    async def serve(self) -> None:
+        """Answer requests until the connection ends."""
+        try:
+            while True:
+                received = await self._websocket.recv()
+                text = received if isinstance(received, str) else received.decode("utf-8", "replace")
+                self._csms.report_frame(self._identity, "in", text)
+                await self._handle(text)
+        except ConnectionClosed:
+            _log.info("connection of station %s ended", self._identity)
+        finally:
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(NotConnectedError(f"station {self._identity} has disconnected"))
+
+    async def call(self, action: str, payload: Payload) -> Payload:
+        """Send a request and return the payload of its response. Requests are sent one after another.
+
+        Raises:
+            NotConnectedError: the connection ends, the station does not answer, or answers with a CALLERROR.
+        """
+        async with self._calling:
+            if self._answer is not None:  # of the station's clock
+                await asyncio.wait([self._answer], timeout=_CALL_S)
+            answer = self._expect_answer()
+            try:
+                async with asyncio.timeout(_CALL_S):
+                    await self._send(RequestFrame(self._request_id, action, payload))
+                    return await answer
+            except (TimeoutError, ConnectionClosed) as error:
+                raise NotConnectedError(f"station {self._identity}: {type(error).__name__}: {error}") from error
+            finally:
+                self._answer = None
+
+    async def _request_clock(self) -> None:
+        """Send a request for the station's clock, unless another request is under way; does not wait for the answer."""
+        if self._calling.locked():
+            return
+        self._expect_answer().add_done_callback(self._note_clock)
+        clock = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
+        await self._send(RequestFrame(self._request_id, "GetVariables", {"getVariableData": [clock]}))
+
+    def _note_clock(self, answer: asyncio.Future[Payload]) -> None:
+        if self._answer is answer:
+            self._answer = None
+        try:
+            results = cast("list[Payload]", answer.result()["getVariableResult"])
+            self._csms.note_station_clock(self._identity, timestamps.decode(str(results[0]["attributeValue"])))
+        except (NotConnectedError, LookupError, TypeError, ValueError) as error:
+            _log.info("station %s does not report its time: %s", self._identity, error)
+
+    def _expect_answer(self) -> asyncio.Future[Payload]:
+        """The future answer to the request that is sent next."""
+        self._request_id = str(next(self._message_ids))
+        self._answer = asyncio.get_running_loop().create_future()
+        return self._answer
+
+    async def _send(self, message: RequestFrame | ResultFrame | ErrorFrame) -> None:
+        text = encode(message)
+        self._csms.report_frame(self._identity, "out", text)
+        await self._websocket.send(text)
+
+    async def _handle(self, text: str) -> None:
+        try:
+            message = decode(text)
+        except InvalidFrameError as error:
+            await self._send(error.response)
+            return
+        match message:
+            case RequestFrame():
+                await self._send(await self._respond(message))
+                if self._csms.reads_station_clocks and message.action in ("BootNotification", "Heartbeat"):
+                    await self._request_clock()
+            case ResultFrame() | ErrorFrame() if self._answer is not None and message.id == self._request_id:
+                self._complete(self._answer, message)
+            case _:
+                pass  # nobody waits for it, or it is not valid: it must not be answered
+
+    def _complete(self, answer: asyncio.Future[Payload], message: ResultFrame | ErrorFrame) -> None:
+        if answer.done():
+            return
+        if isinstance(message, ResultFrame):
+            answer.set_result(message.payload)
+        else:
+            answer.set_exception(
+                NotConnectedError(f"station {self._identity}: {message.code}: {message.description[:255]}")
+            )
+
+    async def _respond(self, request: RequestFrame) -> ResultFrame | ErrorFrame:
+        """The response to a request, once everything is stored that it acknowledges."""
+        action = request.action
+        if action not in _ANSWERED:
+            known = action in self._csms.schemas
+            code = "NotImplemented" if known else "NotSupported"
+            return ErrorFrame(request.id, code, "the bundled CSMS does not answer this action" if known else "")
+        self._csms.note_request(self._identity, action, request.payload)
+        if (invalid := self._csms.schemas.check(request)) is not None:
+            return invalid
+        if action == "TransactionEvent":
+            try:
+                await self._csms.bills.record(received_event(self._identity, request.payload))
+            except BillStoreError as error:
+                _log.warning("a TransactionEvent of station %s is not stored: %s", self._identity, error)
+                return ErrorFrame(request.id, "InternalError", str(error)[:255])
+        return ResultFrame(request.id, self._response(action, request.payload))
+
+    def _response(self, action: str, payload: Payload) -> Payload:
+        match action:
+            case "BootNotification":
+                return {"currentTime": self._now(), "interval": self._csms.heartbeat_interval_s, "status": "Accepted"}
+            case "Heartbeat":
+                return {"currentTime": self._now()}
+            case "Authorize" | "TransactionEvent" if "idToken" in payload:
+                return {"idTokenInfo": {"status": _authorization(cast("Payload", payload["idToken"]))}}
+            case "DataTransfer":
+                return {"status": "UnknownVendorId"}
+            case "SignCertificate":
+                return {"status": "Rejected"}
+            case _:
+                return _EMPTY
+
+    def _now(self) -> str:
+        return timestamps.encode(self._csms.time_for(self._identity))
+
+
+def _authorization(id_token: Mapping[str, object]) -> str:
+    """The AuthorizationStatusEnumType of a card; identifiers ignore case."""
+    return REFUSED_CARDS.get(str(id_token["idToken"]).upper(), "Accepted")

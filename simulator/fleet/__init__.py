@@ -1,0 +1,1 @@
+"""Fleets of simulated stations: plans, arrivals of vehicles, measurements, and reports."""

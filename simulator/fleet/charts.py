@@ -1,0 +1,109 @@
+"""Charts as inline SVG, whose colours come from the style of the page. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import Final
+
+from foundation.frozen import Frozen
+
+_WIDTH: Final = 640.0
+_HEIGHT: Final = 220.0
+_LEFT: Final = 56.0
+_RIGHT: Final = 12.0
+_TOP: Final = 12.0
+_BOTTOM: Final = 28.0
+_BAR: Final = 22.0
+_BAR_LEFT: Final = 190.0
+_BAR_RIGHT: Final = 110.0
+
+
+class ChartLine(Frozen):
+    """One line of a chart."""
+
+    name: str
+    points: Sequence[tuple[float, float | None]]
+    """x and y, in ascending x; a None interrupts the line"""
+
+
+class ChartBar(Frozen):
+    """One bar of a bar chart, with a second, shorter value drawn within it."""
+
+    name: str
+    value: float
+    inner: float
+    text: str
+    """the values, for readers"""
+
+
+def line_chart(title: str, series: Sequence[ChartLine], show: Callable[[float], str]) -> str:
+    """Draw series over time in seconds; `show` formats a value of the y axis."""
+    xs = [x for one in series for x, _ in one.points]
+    ys = [y for one in series for _, y in one.points if y is not None]
+    x_max, y_ticks = max([*xs, 1.0]), ticks(max([*ys, 0.0]))
+    y_max = y_ticks[-1]
+
+    def place(x: float, y: float) -> str:
+        across = _LEFT + x / x_max * (_WIDTH - _LEFT - _RIGHT)
+        down = _HEIGHT - _BOTTOM - y / y_max * (_HEIGHT - _TOP - _BOTTOM)
+        return f"{across:.1f} {down:.1f}"
+
+    parts = [f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}">']
+    for tick in y_ticks:
+        down = _HEIGHT - _BOTTOM - tick / y_max * (_HEIGHT - _TOP - _BOTTOM)
+        parts.append(f'<path class="grid" d="M{_LEFT:g} {down:.1f}H{_WIDTH - _RIGHT:g}"/>')
+        parts.append(f'<text class="y" x="{_LEFT - 6:g}" y="{down + 4:.1f}">{escape(show(tick))}</text>')
+    for tick in ticks(x_max):
+        if tick <= x_max:
+            across = _LEFT + tick / x_max * (_WIDTH - _LEFT - _RIGHT)
+            parts.append(f'<text class="x" x="{across:.1f}" y="{_HEIGHT - 8:g}">{tick:g} s</text>')
+    for index, one in enumerate(series):
+        if path := _path(one.points, place):
+            parts.append(f'<path class="line c{index}" d="{path}"><title>{escape(one.name)}</title></path>')
+    legend = "".join(f'<span><i class="c{index}"></i>{escape(one.name)}</span>' for index, one in enumerate(series))
+    return _figure(title, "".join([*parts, "</svg>"]), f'<div class="legend">{legend}</div>' if legend else "")
+
+
+def bar_chart(title: str, bars: Sequence[ChartBar], legend: str) -> str:
+    """Draw horizontal bars; `legend` says what bar and inner bar are."""
+    height = len(bars) * _BAR + 8.0
+    longest = max([one.value for one in bars] or [0.0]) or 1.0
+    room = _WIDTH - _BAR_LEFT - _BAR_RIGHT
+    parts = [f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(title)}">']
+    for index, one in enumerate(bars):
+        down = index * _BAR + 4.0
+        for kind, value in (("bar", one.value), ("bar inner", one.inner)):
+            width = max(1.0, value / longest * room)
+            parts.append(f'<rect class="{kind}" x="{_BAR_LEFT:g}" y="{down:.1f}" width="{width:.1f}" height="14"/>')
+        parts.append(f'<text class="y" x="{_BAR_LEFT - 8:g}" y="{down + 11:.1f}">{escape(one.name)}</text>')
+        end = _BAR_LEFT + max(1.0, one.value / longest * room) + 6.0
+        parts.append(f'<text x="{end:.1f}" y="{down + 11:.1f}">{escape(one.text)}</text>')
+    return _figure(title, "".join([*parts, "</svg>"]), f'<div class="legend">{escape(legend)}</div>')
+
+
+def ticks(highest: float) -> list[float]:
+    """Values of an axis: 0 and up to five more at round steps, the last of which is at least `highest`."""
+    if highest <= 0.0:
+        return [0.0, 1.0]
+    rough = highest / 4.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= rough)
+    return [index * step for index in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def _path(points: Iterable[tuple[float, float | None]], place: Callable[[float, float], str]) -> str:
+    steps: list[str] = []
+    begins = True
+    for x, y in points:
+        if y is None:
+            begins = True
+            continue
+        steps.append(("M" if begins else "L") + place(x, y))
+        begins = False
+    return "".join(steps)
+
+
+def _figure(title: str, drawing: str, legend: str) -> str:
+    return f"<figure><figcaption>{escape(title)}</figcaption>{drawing}{legend}</figure>"

@@ -1,0 +1,86 @@
+"""The energy balance of a fleet: what the meters have counted, and what the CSMS bills. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from foundation.frozen import Frozen
+
+if TYPE_CHECKING:
+    from simulator.fleet.reports import StationReport
+
+Bills = Mapping[str, Mapping[str, float | None]]
+"""by identity of the station and transactionId: the energy that a CSMS bills, in Wh; None: it lacks begin or end"""
+
+
+class StationBalance(Frozen):
+    """The energy of one station."""
+
+    number: int
+    identity: str
+    register_wh: float
+    """what its meters have counted"""
+    billed_wh: float
+    """sum of its bills at the CSMS"""
+    transactions: int
+    """number of its bills"""
+
+    @property
+    def difference_wh(self) -> float:
+        """Bills minus meters: positive if the CSMS bills more."""
+        return self.billed_wh - self.register_wh
+
+
+class EnergyBalance(Frozen):
+    """The energy of a fleet, without the stations that were replaced."""
+
+    stations: tuple[StationBalance, ...]
+    source: str
+    """where the bills are from, for readers of the report"""
+    unknown_stations: tuple[str, ...] = ()
+    """identities with bills at the CSMS that are not in the fleet"""
+
+    @property
+    def register_wh(self) -> float:
+        """What all meters have counted."""
+        return sum(one.register_wh for one in self.stations)
+
+    @property
+    def billed_wh(self) -> float:
+        """The sum of all bills."""
+        return sum(one.billed_wh for one in self.stations)
+
+    @property
+    def transactions(self) -> int:
+        """The number of all bills."""
+        return sum(one.transactions for one in self.stations)
+
+    @property
+    def largest_difference_wh(self) -> float:
+        """The largest difference at a station, in either direction; 0 without stations."""
+        return max((abs(one.difference_wh) for one in self.stations), default=0.0)
+
+
+def balance_energy(stations: Iterable[StationReport], replaced: frozenset[int], bills: Bills | None) -> EnergyBalance:
+    """Compare meters and bills of each station.
+
+    Args:
+        stations: the last report of each station.
+        replaced: numbers of the stations to leave out: their first storage is lost, and a second one was begun.
+        bills: what the CSMS itself says; None: it cannot be asked, and the answered transaction events count.
+    """
+    reports = list(stations)
+    balances: list[StationBalance] = []
+    for one in reports:
+        if one.number in replaced:
+            continue
+        billed = one.bills if bills is None else bills.get(one.identity, {})
+        energies_wh = [energy_wh for energy_wh in billed.values() if energy_wh is not None]
+        balances.append(StationBalance(one.number, one.identity, one.register_wh, sum(energies_wh), len(energies_wh)))
+    known = {one.identity for one in reports}
+    return EnergyBalance(
+        tuple(balances),
+        "transaction events that the CSMS has answered" if bills is None else "bills of the bundled CSMS",
+        tuple(sorted(bills.keys() - known)) if bills is not None else (),
+    )

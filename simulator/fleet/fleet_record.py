@@ -1,0 +1,172 @@
+"""What is known about a fleet while it runs: the latest report of each host, and samples over time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
+from simulator.fleet.histogram import DurationHistogram, HistogramData
+from simulator.fleet.reports import HostReport, RequestReport, StationReport, StationState, merge_requests
+
+_MOST_SAMPLES: Final = 2_000
+
+
+class FleetSample(Frozen):
+    """A fleet at one moment."""
+
+    at_s: float
+    """real seconds since the first station was started"""
+    states: dict[str, int]
+    """number of stations by state (`StationState`)"""
+    requests: int
+    """requests with a response or a failure, of stations and CSMS, since the begin"""
+    requests_per_s: float
+    """the same since the sample before"""
+    failures: int
+    """requests without a valid response, since the begin"""
+    median_s: float | None
+    """median time until the CSMS responded, since the sample before; None: no request"""
+    p95_s: float | None
+    """95th percentile of it"""
+    boots: int
+    """acceptances by the CSMS since the begin"""
+    started: int
+    """transactions started since the begin"""
+    ended: int
+    """transactions ended since the begin"""
+    power_w: float
+    """power that flows to all vehicles"""
+    energy_wh: float
+    """energy that all meters have counted"""
+    waiting_events: int
+    """transaction events that wait for the CSMS"""
+
+
+class FleetRecord:
+    """Collects the reports of all hosts, also of those that are lost and started again."""
+
+    def __init__(self) -> None:
+        self._latest: dict[int, HostReport] = {}
+        self._lost: list[HostReport] = []
+        self._earlier: dict[int, StationReport] = {}
+        self.replaced: set[int] = set()
+        """numbers of the stations that were started anew without the storage that they had"""
+        self.samples: list[FleetSample] = []
+        """samples over time, oldest first; thinned out when there are too many"""
+        self._before = HistogramData()
+        self._keeps_each = 1
+        self._taken = 0
+
+    def note(self, report: HostReport) -> None:
+        """Take a report in place of the former one of the same host.
+
+        If another host has reported on the same stations before, that one is lost: what it has measured is kept, and
+        its stations either go on with their storage, or are replaced by new ones.
+        """
+        before = self._latest.get(report.first)
+        if before is not None and report.host and before.host != report.host:
+            self._lost.append(before)
+            resumed = {one.number for one in report.stations if one.resumed}
+            for station in self._with_earlier(before.stations):
+                if station.number in resumed:
+                    self._earlier[station.number] = station
+                elif station.state is not StationState.WAITING:
+                    self.replaced.add(station.number)
+                    self._earlier.pop(station.number, None)
+        self._latest[report.first] = report
+
+    @property
+    def hosts(self) -> list[HostReport]:
+        """The latest report of each host that is not lost, by its first station."""
+        return [self._latest[first] for first in sorted(self._latest)]
+
+    @property
+    def stations(self) -> list[StationReport]:
+        """The latest report of each station, by number."""
+        found = [one for host in self._latest.values() for one in self._with_earlier(host.stations)]
+        return sorted(found, key=lambda one: one.number)
+
+    @property
+    def requests(self) -> list[RequestReport]:
+        """The requests of all hosts, also of lost ones."""
+        return merge_requests(self._all)
+
+    @property
+    def boot(self) -> DurationHistogram:
+        """Real time from the start of each station until its acceptance."""
+        return DurationHistogram(one.boot for one in self._all)
+
+    @property
+    def reconnect(self) -> DurationHistogram:
+        """Real time from the loss of each connection until the next one."""
+        return DurationHistogram(one.reconnect for one in self._all)
+
+    def latency(self) -> DurationHistogram:
+        """Time until the CSMS has responded, over all actions."""
+        return DurationHistogram(
+            one.latency for report in self._all for one in report.requests if one.direction == "to CSMS"
+        )
+
+    def sample(self, at_s: float) -> FleetSample:
+        """Take a sample `at_s` real seconds after the begin, and keep it."""
+        stations, requests, latency = self.stations, self.requests, self.latency()
+        recent = latency.without(self._before)
+        self._before = latency.data()
+        total = sum(DurationHistogram([one.latency]).count for one in requests)
+        last = self.samples[-1] if self.samples else None
+        elapsed_s = at_s - (last.at_s if last is not None else 0.0)
+        more = total - (last.requests if last is not None else 0)
+        sample = FleetSample(
+            at_s,
+            dict(Counter(one.state.value for one in stations)),
+            total,
+            more / elapsed_s if elapsed_s > 0.0 else 0.0,
+            sum(count_failures(one) for one in requests),
+            recent.percentile_s(50) if recent.count else None,
+            recent.percentile_s(95) if recent.count else None,
+            sum(one.boots for one in stations),
+            sum(one.started for one in stations),
+            sum(one.ended for one in stations),
+            sum(one.power_w for one in stations),
+            sum(one.register_wh for one in stations),
+            sum(one.waiting_events for one in stations),
+        )
+        self._keep(sample)
+        return sample
+
+    @property
+    def _all(self) -> list[HostReport]:
+        return [*self._lost, *self._latest.values()]
+
+    def _with_earlier(self, stations: Iterable[StationReport]) -> list[StationReport]:
+        """Add what a lost host has counted about a station that goes on."""
+        return [
+            one
+            if (earlier := self._earlier.get(one.number)) is None
+            else replace(
+                one,
+                boots=one.boots + earlier.boots,
+                arrivals=one.arrivals + earlier.arrivals,
+                started=one.started + earlier.started,
+                ended=one.ended + earlier.ended,
+            )
+            for one in stations
+        ]
+
+    def _keep(self, sample: FleetSample) -> None:
+        self._taken += 1
+        if self._taken % self._keeps_each:
+            return
+        self.samples.append(sample)
+        if len(self.samples) > _MOST_SAMPLES:
+            self.samples = self.samples[1::2]
+            self._keeps_each *= 2
+
+
+def count_failures(request: RequestReport) -> int:
+    """The number of requests without a valid response."""
+    return sum(request.failures.values())

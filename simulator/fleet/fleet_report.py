@@ -1,0 +1,232 @@
+"""The result of a fleet: what `report.json` contains, and what decides the exit code. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from foundation.frozen import Frozen
+from simulator.fleet.energy_balance import EnergyBalance, StationBalance
+from simulator.fleet.fleet_record import FleetRecord, FleetSample, count_failures
+from simulator.fleet.histogram import DurationHistogram, Percentiles
+
+if TYPE_CHECKING:
+    from simulator.fleet.plan_tables import FleetPlan, ThresholdsTable
+    from simulator.fleet.reports import RequestReport, StationReport
+
+PERCENTS: Final = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 99.99, 100)
+"""the percentiles of a request's latency, those of Locust"""
+
+
+class ActionReport(Frozen):
+    """The requests of one action in one direction, or of all."""
+
+    direction: str
+    """`to CSMS` or `from CSMS`; empty for all"""
+    action: str
+    requests: int
+    failures: int
+    failures_by_reason: dict[str, int]
+    interrupted: int
+    """requests whose connection ended before the response; neither requests nor failures"""
+    requests_per_s: float
+    failures_per_s: float
+    mean_ms: float
+    min_ms: float
+    max_ms: float
+    mean_bytes: float
+    """mean length of a response"""
+    percentiles_ms: dict[str, float]
+    """by percentage: 50, 66, … 100"""
+
+
+class ThresholdResult(Frozen):
+    """One threshold of the plan, and whether it is met."""
+
+    name: str
+    """key of the table [thresholds], or `completed`"""
+    limit: float
+    value: float | None
+    """None: there is nothing to judge, such as no reconnection"""
+    met: bool
+
+
+class FleetReport(Frozen):
+    """The result of a fleet."""
+
+    plan: dict[str, object]
+    """the plan, without passwords"""
+    engine: str
+    hosts: int
+    began_at: str
+    """ISO 8601, UTC"""
+    lasted_s: float
+    """real seconds"""
+    interrupted: bool
+    """whether it was stopped before the end of the plan"""
+    stations: int
+    booted: int
+    """stations that the CSMS has accepted"""
+    failed: dict[str, str]
+    """why a station has failed, or what was left over, by identity"""
+    replaced: list[str]
+    """identities of stations that were started anew without their storage"""
+    arrivals: int
+    started: int
+    ended: int
+    boot: Percentiles
+    reconnect: Percentiles
+    latency: Percentiles
+    """of all requests to the CSMS"""
+    actions: list[ActionReport]
+    energy: EnergyBalance
+    thresholds: list[ThresholdResult]
+    samples: list[FleetSample]
+    station_reports: list[StationReport]
+    host_failures: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all thresholds are met."""
+        return all(one.met for one in self.thresholds)
+
+    def to_json(self) -> bytes:
+        """The content of `report.json`."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return msgspec.json.format(msgspec.json.encode({**fields, "passed": self.passed}), indent=1)
+
+
+class FleetRunFacts(Frozen):
+    """What a report says about the run as a whole."""
+
+    engine: str
+    began_at: str
+    lasted_s: float
+    interrupted: bool
+
+
+def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, energy: EnergyBalance) -> FleetReport:
+    """Make the report of a fleet whose hosts have ended."""
+    stations, boot, reconnect, latency = record.stations, record.boot, record.reconnect, record.latency()
+    failed = {one.identity: why for one in stations if (why := _failure(one)) is not None}
+    actions = action_reports(record.requests, facts.lasted_s)
+    figures = _Figures(stations, failed, len(record.replaced), boot, reconnect, latency, actions[-1], energy)
+    completed = ThresholdResult("completed", 1.0, float(not facts.interrupted), not facts.interrupted)
+    return FleetReport(
+        plan.model_dump(mode="json", exclude={"fleet": {"password"}}),
+        facts.engine,
+        len(record.hosts),
+        facts.began_at,
+        facts.lasted_s,
+        facts.interrupted,
+        len(stations),
+        figures.booted,
+        failed,
+        [one.identity for one in stations if one.number in record.replaced],
+        sum(one.arrivals for one in stations),
+        sum(one.started for one in stations),
+        sum(one.ended for one in stations),
+        boot.percentiles(),
+        reconnect.percentiles(),
+        latency.percentiles(),
+        actions,
+        energy,
+        [completed, *_thresholds(plan.thresholds, figures)],
+        record.samples,
+        stations,
+        [one.failure for one in record.hosts if one.failure is not None],
+    )
+
+
+def action_reports(requests: Sequence[RequestReport], lasted_s: float) -> list[ActionReport]:
+    """One report for each action and direction, and a last one, named Aggregated, for all."""
+    found = [_action(one.direction, one.action, DurationHistogram([one.latency]), [one], lasted_s) for one in requests]
+    return [*found, _action("", "Aggregated", DurationHistogram(one.latency for one in requests), requests, lasted_s)]
+
+
+def _action(
+    direction: str, name: str, latency: DurationHistogram, requests: Sequence[RequestReport], lasted_s: float
+) -> ActionReport:
+    failures = sum(count_failures(one) for one in requests)
+    answered = latency.count - sum(one.failures.get("timeout", 0) for one in requests)
+    reasons: dict[str, int] = {}
+    for one in requests:
+        for reason, count in one.failures.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return ActionReport(
+        direction,
+        name,
+        latency.count,
+        failures,
+        reasons,
+        sum(one.interrupted for one in requests),
+        latency.count / lasted_s if lasted_s > 0.0 else 0.0,
+        failures / lasted_s if lasted_s > 0.0 else 0.0,
+        latency.mean_s * 1e3,
+        latency.min_s * 1e3,
+        latency.max_s * 1e3,
+        sum(one.response_bytes for one in requests) / answered if answered > 0 else 0.0,
+        {f"{percent:g}": latency.percentile_s(percent) * 1e3 for percent in PERCENTS},
+    )
+
+
+class _Figures(Frozen):
+    """What thresholds are compared with."""
+
+    stations: Sequence[StationReport]
+    failed: dict[str, str]
+    replaced: int
+    boot: DurationHistogram
+    reconnect: DurationHistogram
+    latency: DurationHistogram
+    total: ActionReport
+    energy: EnergyBalance
+
+    @property
+    def booted(self) -> int:
+        """Stations that the CSMS has accepted."""
+        return sum(one.boots > 0 for one in self.stations)
+
+
+def _thresholds(limits: ThresholdsTable, figures: _Figures) -> Iterator[ThresholdResult]:
+    if limits.min_booted is not None:
+        share = figures.booted / max(1, len(figures.stations))
+        yield ThresholdResult("min_booted", limits.min_booted, share, share >= limits.min_booted)
+    total, boot, reconnect, latency = figures.total, figures.boot, figures.reconnect, figures.latency
+    highest: list[tuple[str, float | None, float | None]] = [
+        ("max_boot_p95_s", limits.max_boot_p95_s, boot.percentile_s(95) if boot.count else None),
+        ("max_reconnect_p95_s", limits.max_reconnect_p95_s, reconnect.percentile_s(95) if reconnect.count else None),
+        ("max_latency_p95_ms", limits.max_latency_p95_ms, latency.percentile_s(95) * 1e3 if latency.count else None),
+        (
+            "max_failed_requests",
+            limits.max_failed_requests,
+            total.failures / total.requests if total.requests else None,
+        ),
+        ("max_energy_difference_wh", limits.max_energy_difference_wh, figures.energy.largest_difference_wh),
+        ("max_failed_stations", limits.max_failed_stations, float(len(figures.failed))),
+        ("max_replaced_stations", limits.max_replaced_stations, float(figures.replaced)),
+    ]
+    for name, limit, value in highest:
+        if limit is not None:
+            yield ThresholdResult(name, limit, value, value is None or value <= limit)
+
+
+def _failure(station: StationReport) -> str | None:
+    """Why a station has failed, or what it has left over; None: nothing."""
+    if station.failure is not None:
+        return station.failure
+    # What a lost host has counted since its last report is not known; `unfinished` is from the storage.
+    left = [
+        (0 if station.resumed else station.started - station.ended, "transactions have not ended"),
+        (station.waiting_events, "transaction events were not answered"),
+        (station.unfinished, "bills are not complete"),
+    ]
+    return "; ".join(f"{count} {what}" for count, what in left if count > 0) or None
+
+
+def different_stations(energy: EnergyBalance, limit_wh: float) -> list[StationBalance]:
+    """The stations whose bills and meters differ by more than `limit_wh`, those that differ most first."""
+    found = [one for one in energy.stations if abs(one.difference_wh) > limit_wh]
+    return sorted(found, key=lambda one: -abs(one.difference_wh))

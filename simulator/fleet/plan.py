@@ -1,0 +1,163 @@
+"""Reads a fleet's plan with the files that it names, and makes the installation file of each station from them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
+
+from foundation.frozen import Frozen
+from simulator.fleet.plan_tables import FleetPlan
+from station.configuration.errors import explain_errors
+from station.configuration.installation_file import Configuration
+from station.core.installation_file.document import (
+    ConfigurationDocument,
+    ConfigurationError,
+    read_installation_file,
+)
+from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
+
+Tree = dict[str, object]
+
+
+class StationCredentials(Frozen):
+    """Identity and password with which one station connects to the CSMS."""
+
+    identity: str
+    password: str | None = None
+    """None: that of the template, or none"""
+
+
+class LoadedPlan(Frozen):
+    """A plan with the files that it names; complete in itself, so that it can be sent to another machine."""
+
+    plan: FleetPlan
+    template: str
+    """the text of the template"""
+    template_path: str
+    """its file name, for error messages"""
+    credentials: tuple[StationCredentials, ...] = ()
+    """identity and password of each station; empty: the plan's patterns give them"""
+
+    @property
+    def numbers(self) -> range:
+        """The number `n` of each station."""
+        return range(self.plan.fleet.first, self.plan.fleet.first + self.plan.fleet.stations)
+
+    def station_credentials(self, number: int) -> StationCredentials:
+        """Identity and password of the station with this number."""
+        if self.credentials:
+            return self.credentials[number - self.plan.fleet.first]
+        password = self.plan.fleet.password
+        return StationCredentials(
+            self.plan.fleet.identity.format(n=number), password.format(n=number) if password is not None else None
+        )
+
+
+def load_plan(path: Path) -> LoadedPlan:
+    """Read and validate a plan, its template and its credentials.
+
+    Raises:
+        ConfigurationError: one sentence for each error: file and line, key, reason.
+    """
+    document = read_installation_file(path)
+    try:
+        plan = FleetPlan.model_validate(document.tree)
+    except ValidationError as error:
+        raise explain_errors(error, document, FleetPlan) from None
+    template_path = path.parent / plan.fleet.template
+    loaded = LoadedPlan(plan, read_installation_file(template_path).text, str(template_path))
+    if plan.fleet.credentials is not None:
+        rows = _read_credentials(path.parent / plan.fleet.credentials, plan.fleet.stations)
+        loaded = LoadedPlan(plan, loaded.template, loaded.template_path, rows)
+    InstallationFiles(loaded).configuration(plan.fleet.first, "ws://127.0.0.1:9/ocpp", Path(os.devnull))
+    return loaded
+
+
+class InstallationFiles:
+    """Makes the configuration of each station of a plan from its template."""
+
+    def __init__(self, loaded: LoadedPlan) -> None:
+        """Parse the template, which `load_plan` has found to be valid TOML."""
+        self._loaded = loaded
+        path = Path(loaded.template_path)
+        self._document = ConfigurationDocument(path, loaded.template, tomllib.loads(loaded.template))
+
+    def configuration(self, number: int, csms_url: str, storage: Path) -> Configuration:
+        """The configuration of one station. `csms_url`: without its identity; `storage`: its storage directory.
+
+        Raises:
+            ConfigurationError: the template does not give a valid one, or its board is not simulated.
+        """
+        tree = self._tree(number, csms_url, storage)
+        try:
+            found = Configuration.model_validate(tree)
+        except ValidationError as error:
+            raise explain_errors(error, self._document, Configuration) from None
+        if not isinstance(found.board, SimulatedBoardConfig):
+            raise ConfigurationError(
+                f'{self._document.path}: board.type: must be "simulated" in the template of a fleet'
+            )
+        return found
+
+    def _tree(self, number: int, csms_url: str, storage: Path) -> Tree:
+        fleet, who = self._loaded.plan.fleet, self._loaded.station_credentials(number)
+        tree = cast("Tree", _replaced(self._document.tree, {"{n}": str(number), "{identity}": who.identity}))
+        station = _table(tree, "station") | {"identity": who.identity, "storage": str(storage)}
+        csms = _table(tree, "csms") | {"url": csms_url}
+        if who.password is not None:
+            csms["password"] = who.password
+        simulation = _table(tree, "simulation") | {"rate": fleet.rate}
+        http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}
+        readers = cast("list[Tree]", tree.get("reader", []))
+        if not any(one.get("type") == "simulated" for one in readers):
+            readers = [*readers, SimulatedReaderConfig(type="simulated", name="fleet").model_dump(exclude_none=True)]
+        return tree | {"station": station, "csms": csms, "simulation": simulation, "http": http, "reader": readers}
+
+
+def _table(tree: Tree, name: str) -> Tree:
+    table = tree.get(name)
+    return dict(cast("Tree", table)) if isinstance(table, dict) else {}
+
+
+def _replaced(value: object, words: Mapping[str, str]) -> object:
+    """A copy of a parsed TOML value with placeholders replaced in every text."""
+    if isinstance(value, str):
+        for word, text in words.items():
+            value = value.replace(word, text)
+        return value
+    if isinstance(value, dict):
+        return {key: _replaced(inner, words) for key, inner in cast("Tree", value).items()}
+    if isinstance(value, list):
+        return [_replaced(inner, words) for inner in cast("list[object]", value)]
+    return value
+
+
+def _read_credentials(path: Path, wanted: int) -> tuple[StationCredentials, ...]:
+    """Read the first `wanted` rows of a CSV file with the columns identity and password."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = set(reader.fieldnames or ())
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if "identity" not in columns:
+        raise ConfigurationError(f"{path}:1: identity: is missing: the first line must name the columns")
+    if len(rows) < wanted:
+        raise ConfigurationError(f"{path}: has {len(rows)} stations, but fleet.stations is {wanted}")
+    found: list[StationCredentials] = []
+    for line, row in rows[:wanted]:
+        if not row["identity"]:
+            raise ConfigurationError(f"{path}:{line}: identity: must not be empty")
+        found.append(StationCredentials(row["identity"], row.get("password") or None))
+    for identity, count in Counter(one.identity for one in found).items():
+        if count > 1:
+            raise ConfigurationError(f"{path}: identity: {identity} is used by {count} stations")
+    return tuple(found)

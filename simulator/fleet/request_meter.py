@@ -1,0 +1,180 @@
+"""Measures the requests of simulated stations at their websockets: latency, failures and sizes, by action."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from websockets.exceptions import ConnectionClosed
+
+from foundation.frozen import Frozen
+from simulator.fleet.histogram import DurationHistogram
+from simulator.fleet.reports import Direction, RequestReport
+
+if TYPE_CHECKING:
+    from ocpp_handlers.wire.session import FrameTransport
+
+_BOOT: Final = "BootNotification"
+_ACCEPTED: Final = '"Accepted"'
+_NO_ANSWER: Final = "timeout"
+
+
+class RequestMeter:
+    """The requests of any number of stations, by direction and action."""
+
+    def __init__(self) -> None:
+        self._actions: dict[tuple[Direction, str], _ActionMeter] = {}
+
+    def action(self, direction: Direction, name: str) -> _ActionMeter:
+        """The requests of one action in one direction."""
+        found = self._actions.get((direction, name))
+        if found is None:
+            found = self._actions[direction, name] = _ActionMeter()
+        return found
+
+    def reports(self) -> tuple[RequestReport, ...]:
+        """All requests so far."""
+        return tuple(
+            RequestReport(name, direction, one.latency.data(), dict(one.failures), one.interrupted, one.response_bytes)
+            for (direction, name), one in self._actions.items()
+        )
+
+
+class _ActionMeter:
+    """The requests of one action in one direction."""
+
+    __slots__ = ("failures", "interrupted", "latency", "response_bytes")
+
+    def __init__(self) -> None:
+        self.latency = DurationHistogram()
+        self.failures: dict[str, int] = {}
+        self.interrupted = 0
+        self.response_bytes = 0
+
+    def fail(self, reason: str) -> None:
+        """Count a request without a valid response."""
+        self.failures[reason] = self.failures.get(reason, 0) + 1
+
+
+class _OpenRequest(Frozen):
+    action: str
+    sent_s: float
+
+
+class ConnectionObserver:
+    """The tap of one station (`TransportTap`): measures its requests, boots and reconnections.
+
+    `real_s` returns real time; the clock of the station may be a virtual one.
+    """
+
+    def __init__(self, meter: RequestMeter, reconnections: DurationHistogram, real_s: Callable[[], float]) -> None:
+        self._meter = meter
+        self._reconnections = reconnections
+        self._real_s = real_s
+        self._lost_s: float | None = None
+        self.boots = 0
+        """number of times that the CSMS has accepted the station"""
+        self.accepted_s: float | None = None
+        """real time of the first acceptance"""
+        self.accepted = asyncio.Event()
+        """set by the first acceptance"""
+
+    def observe(self, transport: FrameTransport, /) -> FrameTransport:
+        """Return a transport that measures what passes."""
+        if self._lost_s is not None:
+            self._reconnections.record(self._real_s() - self._lost_s)
+            self._lost_s = None
+        return _MeasuredTransport(transport, self._meter, self, self._real_s)
+
+    def note_lost(self) -> None:
+        """Note that the connection is lost: the time until the next one counts as a reconnection."""
+        self._lost_s = self._real_s()
+
+    def note_power_cut(self) -> None:
+        """Note that the station has no power: the time until the next connection does not count."""
+        self._lost_s = None
+
+    def note_acceptance(self) -> None:
+        """Note that the CSMS has accepted the station."""
+        self.boots += 1
+        if self.accepted_s is None:
+            self.accepted_s = self._real_s()
+            self.accepted.set()
+
+
+class _MeasuredTransport:
+    """A websocket that measures the requests of both sides, from the beginning of each frame."""
+
+    def __init__(
+        self,
+        transport: FrameTransport,
+        meter: RequestMeter,
+        observer: ConnectionObserver,
+        real_s: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._meter = meter
+        self._observer = observer
+        self._real_s = real_s
+        self._sent: dict[str, _OpenRequest] = {}
+        self._received: dict[str, _OpenRequest] = {}
+
+    async def send(self, message: str) -> None:
+        """Send a text frame."""
+        kind, parts = _beginning(message)
+        if kind == "2" and len(parts) > 3:
+            self._expire_sent()
+            self._sent[parts[1]] = _OpenRequest(parts[3], self._real_s())
+        await self._transport.send(message)
+        if kind in ("3", "4") and (request := self._received.pop(parts[1], None)) is not None:
+            self._note_response("from CSMS", request, kind, parts, len(message))
+
+    async def recv(self) -> str | bytes:
+        """Wait for a frame."""
+        try:
+            message = await self._transport.recv()
+        except (ConnectionClosed, asyncio.CancelledError):
+            self._end()
+            raise
+        if isinstance(message, str):
+            kind, parts = _beginning(message)
+            if kind == "2" and len(parts) > 3:
+                self._received[parts[1]] = _OpenRequest(parts[3], self._real_s())
+            elif kind in ("3", "4") and (request := self._sent.pop(parts[1], None)) is not None:
+                self._note_response("to CSMS", request, kind, parts, len(message))
+                if request.action == _BOOT and kind == "3" and _ACCEPTED in message:
+                    self._observer.note_acceptance()
+        return message
+
+    def _note_response(
+        self, direction: Direction, request: _OpenRequest, kind: str, parts: list[str], length: int
+    ) -> None:
+        action = self._meter.action(direction, request.action)
+        action.latency.record(self._real_s() - request.sent_s)
+        action.response_bytes += length
+        if kind == "4":
+            action.fail(parts[3] if len(parts) > 3 else "CALLERROR")
+
+    def _expire_sent(self) -> None:
+        """Count requests of the station that are still open: it sends the next one after a response or a timeout."""
+        for request in self._sent.values():
+            action = self._meter.action("to CSMS", request.action)
+            action.latency.record(self._real_s() - request.sent_s)
+            action.fail(_NO_ANSWER)
+        self._sent.clear()
+
+    def _end(self) -> None:
+        """Count what the end of the connection has interrupted."""
+        for request in self._sent.values():
+            self._meter.action("to CSMS", request.action).interrupted += 1
+        for request in self._received.values():
+            self._meter.action("from CSMS", request.action).interrupted += 1
+        self._sent.clear()
+        self._received.clear()
+        self._observer.note_lost()
+
+
+def _beginning(text: str) -> tuple[str, list[str]]:
+    """The message type of a frame, and its parts between the first quotation marks: `[2,"id","Action",…`."""
+    return text[1:3].strip(" ,"), text.split('"', 4)

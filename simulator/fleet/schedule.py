@@ -1,0 +1,130 @@
+"""What happens at each station of a fleet, and when: vehicles, loads of the house, disturbances. Pure.
+
+All of it follows from the seed of the plan and the number of the station, so it does not depend on the engine, on the
+number of hosts, or on what other stations do. Times are simulated seconds since the begin of the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Final, Literal
+
+from foundation.frozen import Frozen
+from metering.reading import Phases
+from simulator.fleet.plan_tables import HOURS_PER_DAY, ArrivalsTable, FleetPlan
+from simulator.vehicle import VehicleModel
+
+_DAY_S: Final = 86_400.0
+_HOUR_S: Final = 3_600.0
+_UID_BYTES: Final = 6
+"""random bytes of a UID of seven, whose first one names a manufacturer"""
+
+
+class Arrival(Frozen):
+    """A vehicle that comes to an EVSE, and the card of its driver."""
+
+    at_s: float
+    """when it is plugged in, if the EVSE is free by then; else as soon as it is"""
+    stay_s: float
+    """from plugging in until it leaves"""
+    vehicle: VehicleModel
+    uid: str
+    """digits of the card"""
+
+
+class HouseLoads(Frozen):
+    """The other loads of the house from a moment on."""
+
+    at_s: float
+    currents_a: Phases[float]
+
+
+class StationDisturbance(Frozen):
+    """A cut at one station."""
+
+    type: Literal["link-cut", "power-cut"]
+    at_s: float
+    lasts_s: float
+
+
+def arrivals(plan: FleetPlan, number: int, evse_id: int) -> Iterator[Arrival]:
+    """The vehicles that come to an EVSE of station `number` within the duration, in order of time.
+
+    The gaps between the end of a stay and the next arrival are those of a Poisson process with the plan's frequency in
+    each hour of the day.
+    """
+    random = _random(plan, number, f"evse {evse_id}")
+    kinds, shares = plan.vehicle, [one.share for one in plan.vehicle]
+    free_s = 0.0
+    while True:
+        at_s = _next_arrival_s(plan.arrivals, free_s, plan.fleet.duration_s, random)
+        if at_s is None:
+            return
+        kind = random.choices(kinds, shares)[0]
+        stay_s, soc = random.uniform(*kind.stay_s), random.uniform(*kind.soc)
+        vehicle = VehicleModel(
+            max_current_a=kind.max_current_a, phases=kind.phases, battery_wh=kind.battery_wh, soc=soc
+        )
+        yield Arrival(at_s, stay_s, vehicle, _uid(plan, random))
+        free_s = at_s + stay_s
+
+
+def house_loads(plan: FleetPlan, number: int) -> Iterator[HouseLoads]:
+    """The loads of the house of station `number` within the duration; none if its house has no such loads."""
+    houses = plan.houses
+    random = _random(plan, number, "house")
+    if houses is None or random.random() >= houses.share:
+        return
+    at_s = 0.0
+    while at_s < plan.fleet.duration_s:
+        yield HouseLoads(at_s, Phases(*(houses.base_a + random.uniform(0.0, houses.varying_a) for _ in range(3))))
+        at_s += random.expovariate(1.0 / houses.changes_every_s)
+
+
+def station_disturbances(plan: FleetPlan, number: int) -> list[StationDisturbance]:
+    """The cuts of link and power at station `number`, in order of time."""
+    found: list[StationDisturbance] = []
+    for index, one in enumerate(plan.disturbance):
+        random = _random(plan, number, f"disturbance {index}")
+        affected, late_s = random.random() < one.share, random.uniform(0.0, one.spread_s)
+        if affected and one.type in ("link-cut", "power-cut"):
+            found.append(StationDisturbance(one.type, one.at_s + late_s, one.lasts_s))
+    return sorted(found, key=lambda one: one.at_s)
+
+
+def storms_s(plan: FleetPlan, number: int) -> list[float]:
+    """When a reconnect storm aborts the connection of station `number`, in order of time."""
+    return sorted(
+        one.at_s
+        for index, one in enumerate(plan.disturbance)
+        if one.type == "reconnect-storm" and _random(plan, number, f"disturbance {index}").random() < one.share
+    )
+
+
+def _random(plan: FleetPlan, number: int, purpose: str) -> Random:
+    """A source of random numbers for one purpose at one station, the same on every machine."""
+    return Random(f"{plan.fleet.seed}/{number}/{purpose}")
+
+
+def _next_arrival_s(table: ArrivalsTable, after_s: float, until_s: float, random: Random) -> float | None:
+    """Draw the next arrival by thinning: candidates at the highest frequency, each kept by that of its hour."""
+    hours = table.hours or (1.0,) * HOURS_PER_DAY
+    mean, highest = sum(hours) / HOURS_PER_DAY, max(hours)
+    if table.per_day <= 0.0:
+        return None
+    highest_per_s = table.per_day / _DAY_S * highest / mean
+    at_s = after_s
+    while (at_s := at_s + random.expovariate(highest_per_s)) < until_s:
+        hour = int(table.begin_hour + at_s / _HOUR_S) % HOURS_PER_DAY
+        if random.random() * highest < hours[hour]:
+            return at_s
+    return None
+
+
+def _uid(plan: FleetPlan, random: Random) -> str:
+    """The card of one of the plan's drivers."""
+    if (uids := plan.tokens.uids) is not None:
+        return random.choice(uids)
+    driver = Random(f"{plan.fleet.seed}/driver {random.randrange(plan.tokens.count)}")
+    return "04" + driver.randbytes(_UID_BYTES).hex().upper()

@@ -1,0 +1,121 @@
+"""Small fleets of complete stations: the engines give the same results, and a lost worker costs no bill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import pytest
+
+from borne.fleet.fleet_run import FleetOptions, FleetRun
+from borne.fleet.host import host
+from borne.fleet.process_engine import ProcessEngine
+from simulator.fleet.plan import load_plan
+from tests.patience import PATIENCE_S
+
+if TYPE_CHECKING:
+    from simulator.fleet.fleet_report import FleetReport
+    from simulator.fleet.plan import LoadedPlan
+
+pytest.importorskip("distributed", reason="the extra borne[fleet] is not installed")
+
+from borne.fleet.dask_engine import DaskEngine, DaskOptions
+
+PLAN = """
+[fleet]
+stations = 6
+template = "station.toml"
+duration_s = 400
+rate = 40
+seed = 4
+hosts = 2
+drain_s = 60
+[ramp]
+stations_per_s = 20
+[arrivals]
+per_day = 700
+leave = "charged" # so the energy does not depend on when a busy machine plugs in
+[[vehicle]]
+phases = 3
+battery_wh = 2000
+soc = [0.9, 0.95]
+stay_s = [120, 180]
+"""
+TEMPLATE = """
+[station]
+identity = "{identity}"
+[log]
+level = "warning"
+[[evse]]
+phases = 3
+max_current_a = 16
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> LoadedPlan:
+    """A plan of six stations on two hosts."""
+    (tmp_path / "station.toml").write_text(TEMPLATE, encoding="utf-8")
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
+    return load_plan(tmp_path / "plan.toml")
+
+
+def energies(report: FleetReport) -> dict[str, list[float]]:
+    """The energy of the bills of each station, in order of size."""
+    return {one.identity: sorted(one.bills.values()) for one in report.station_reports}
+
+
+class WithPid(Protocol):
+    """A worker of a local cluster, which is declared without types."""
+
+    pid: int
+
+
+class WithWorkers(Protocol):
+    """A local cluster."""
+
+    workers: dict[int, WithPid]
+    """by their number"""
+
+
+async def kill_a_worker(run: FleetRun, engine: DaskEngine) -> None:
+    """Kill a worker of the cluster once energy flows at a station of each host."""
+    while True:
+        await asyncio.sleep(0.1)
+        hosts = run.record.hosts
+        if len(hosts) == 2 and all(any(one.power_w for one in host.stations) for host in hosts):
+            break
+    assert engine.cluster is not None
+    os.kill(cast("WithWorkers", engine.cluster).workers[0].pid, signal.SIGKILL)
+
+
+async def test_the_dask_engine_gives_the_results_of_the_process_engine(plan: LoadedPlan, tmp_path: Path) -> None:
+    runs = [
+        FleetRun(plan, ProcessEngine(), FleetOptions("process", tmp_path / "process", 2)),
+        FleetRun(plan, DaskEngine(host, DaskOptions()), FleetOptions("dask", tmp_path / "dask", 2)),
+    ]
+    async with asyncio.timeout(PATIENCE_S):
+        by_process, by_dask = await asyncio.gather(*(run.run() for run in runs))
+    for report in (by_process, by_dask):
+        assert (report.booted, report.failed, report.replaced) == (6, {}, [])
+        assert report.energy.largest_difference_wh <= 0.01
+        assert report.ended == report.energy.transactions >= 6
+    assert energies(by_dask).keys() == energies(by_process).keys()
+    for identity, expected in energies(by_process).items():
+        assert energies(by_dask)[identity] == pytest.approx(expected, abs=1.0)
+
+
+async def test_with_a_worker_killed_every_bill_equals_its_register(plan: LoadedPlan, tmp_path: Path) -> None:
+    engine = DaskEngine(host, DaskOptions())
+    run = FleetRun(plan, engine, FleetOptions("dask", tmp_path / "dask", 2))
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        running = group.create_task(run.run())
+        await kill_a_worker(run, engine)
+    report = running.result()
+    assert len([one for one in report.station_reports if one.resumed]) == 3, "no host was lost"
+    assert (report.booted, report.failed, report.replaced) == (6, {}, [])
+    assert report.energy.largest_difference_wh <= 0.01
+    assert report.energy.transactions >= 4

@@ -1,0 +1,172 @@
+"""Whole fleets of the process engine: complete stations in processes of their own, at the bundled CSMS."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import multiprocessing
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from borne.fleet.command import FleetOutput, FolderError, run_fleet
+from borne.fleet.fleet_run import FleetOptions, FleetRun
+from borne.fleet.process_engine import ProcessEngine
+from simulator.fleet.fleet_record import FleetSample
+from simulator.fleet.fleet_report import FleetReport
+from simulator.fleet.plan import LoadedPlan, load_plan
+from simulator.fleet.reports import StationState
+from simulator.fleet.schedule import arrivals
+from tests.simulator.fleet.plans import write_plan
+
+STATIONS = 6
+SEVERAL_CUTS = """
+[[disturbance]]
+type = "reconnect-storm"
+at_s = 20
+
+[[disturbance]]
+type = "link-cut"
+at_s = 60
+lasts_s = 40
+spread_s = 10
+share = 0.5
+
+[[disturbance]]
+type = "power-cut"
+at_s = 110
+lasts_s = 20
+share = 0.5
+
+[[disturbance]]
+type = "csms-restart"
+at_s = 150
+lasts_s = 30
+"""
+
+
+def plan(folder: Path, *, hosts: int, more: str = SEVERAL_CUTS, rate: float = 60) -> LoadedPlan:
+    """Six stations whose vehicles charge until they are full, a few simulated minutes each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f"""
+        [fleet]
+        stations = {STATIONS}
+        template = "station.toml"
+        seed = 399
+        duration_s = 240
+        rate = {rate}
+        hosts = {hosts}
+        [ramp]
+        stations_per_s = 20
+        [arrivals]
+        per_day = 600
+        leave = "charged"
+        [[vehicle]]
+        battery_wh = 1000
+        soc = [0.5, 0.8]
+        stay_s = [20, 60]
+        {more}
+    """
+    return load_plan(write_plan(folder, text))
+
+
+def fleet(folder: Path, loaded: LoadedPlan) -> FleetRun:
+    return FleetRun(loaded, ProcessEngine(), FleetOptions("process", folder / "out", 2))
+
+
+def when(run: FleetRun, reached: Callable[[FleetSample], bool], act: Callable[[], None]) -> None:
+    """Act once, at the first sample that satisfies a condition."""
+    acted: list[FleetSample] = []
+
+    def check(sample: FleetSample) -> None:
+        if not acted and reached(sample):
+            acted.append(sample)
+            act()
+
+    run.sampled.subscribe(check)
+
+
+def energies_wh(report: FleetReport) -> list[float]:
+    return [one.register_wh for one in report.station_reports]
+
+
+async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_energy(tmp_path: Path) -> None:
+    """Through a storm, cuts of link and power, and a restart of the CSMS; however the stations are spread."""
+    first, second = plan(tmp_path / "a", hosts=2), plan(tmp_path / "b", hosts=1)
+    reports = await asyncio.gather(fleet(tmp_path / "a", first).run(), fleet(tmp_path / "b", second).run())
+    for report in reports:
+        assert report.passed, report.thresholds
+        assert report.failed == {}
+        assert report.booted == STATIONS
+        assert report.started == report.ended == report.energy.transactions
+        assert report.energy.source == "bills of the bundled CSMS"
+        assert report.energy.unknown_stations == ()
+        assert report.reconnect.count >= STATIONS
+        assert all(one.boots >= 1 for one in report.station_reports)
+        assert any(one.boots > 1 for one in report.station_reports), "nobody has lost its power"
+        by_events = {one.number: sum(one.bills.values()) for one in report.station_reports}
+        for balance in report.energy.stations:
+            assert balance.register_wh > 100.0
+            assert balance.billed_wh == pytest.approx(balance.register_wh, abs=1.0)
+            assert by_events[balance.number] == pytest.approx(balance.billed_wh, abs=0.01)  # OCPP sends 0.001 Wh
+    assert reports[0].hosts == 2
+    assert energies_wh(reports[0]) == pytest.approx(energies_wh(reports[1]), abs=1.0)
+    planned = [len(list(arrivals(first.plan, number, 1))) for number in first.numbers]
+    assert [one.arrivals for one in reports[0].station_reports] == planned
+    assert [one.arrivals for one in reports[1].station_reports] == planned
+
+
+async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_path: Path) -> None:
+    run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=10))
+    when(run, lambda sample: sample.energy_wh > 50.0, run.stop)
+    report = await run.run()
+    assert report.interrupted
+    assert [one.name for one in report.thresholds if not one.met] == ["completed"]
+    assert report.started == report.ended > 0
+    assert report.energy.largest_difference_wh <= 1.0
+    assert all(one.state is StationState.STOPPED for one in report.station_reports)
+
+
+async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -> None:
+    run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=60))
+
+    def kill() -> None:
+        next(one for one in multiprocessing.active_children() if one.name == "fleet host 1").kill()
+
+    when(run, lambda sample: sample.started >= 3, kill)
+    report = await run.run()
+    assert report.host_failures == ["its host process has ended with exit code -9"]
+    assert sorted(report.failed) == ["FLEET-00001", "FLEET-00003", "FLEET-00005"]
+    assert "max_failed_stations" in [one.name for one in report.thresholds if not one.met]
+    others = [one for one in report.energy.stations if one.number % 2 == 0]
+    assert all(one.billed_wh == pytest.approx(one.register_wh, abs=1.0) for one in others)
+    assert all(one.register_wh > 0.0 for one in others)
+
+
+def test_the_command_writes_a_report_and_its_thresholds_give_the_exit_code(tmp_path: Path) -> None:
+    tight = '[[disturbance]]\ntype = "reconnect-storm"\nat_s = 30\n[thresholds]\nmax_reconnect_p95_s = 0.001\n'
+    loaded = plan(tmp_path, hosts=1, more=tight)
+    out = tmp_path / "out"
+    with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
+        output = FleetOutput(Console(file=terminal, width=200), http_port=0)
+        assert run_fleet(loaded, ProcessEngine(), FleetOptions("process", out, 2), output) == 1
+    said = (tmp_path / "terminal").read_text(encoding="utf-8")
+    assert "CSMS at ws://127.0.0.1:" in said
+    assert "page of all stations at http://127.0.0.1:" in said
+    assert "threshold not met: max_reconnect_p95_s = 0.001, was" in said
+    found = json.loads((out / "report.json").read_bytes())
+    assert found["passed"] is False
+    rows = list(csv.DictReader((out / "requests.csv").read_text(encoding="utf-8").splitlines()))
+    assert {"BootNotification", "StatusNotification", "TransactionEvent"} <= {row["Name"] for row in rows}
+    counted = sum(one["requests"] for one in found["actions"][:-1])
+    assert counted == found["actions"][-1]["requests"] == int(rows[-1]["Request Count"])
+    assert "Thresholds not met" in (out / "report.html").read_text(encoding="utf-8")
+    with sqlite3.connect(f"file:{out}/stations/000001/borne.sqlite?mode=ro", uri=True) as database:
+        events = database.execute("SELECT count(*) FROM events").fetchone()[0]
+    assert events > 0
+    with pytest.raises(FolderError, match=r"is not empty; every run needs its own folder$"):
+        run_fleet(loaded, ProcessEngine(), FleetOptions("process", out, 2), FleetOutput(Console(), None))

@@ -1,0 +1,122 @@
+"""Stores of bills: both count each event once; the one on disk is shared and survives."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from simulator.csms.bill_store import BillStore, BillStoreError, MemoryBillStore, SharedBillStore
+from simulator.csms.billed_transactions import ReceivedEvent
+
+EVENTS = [
+    ReceivedEvent(
+        station=f"S{number % 3}",
+        transaction_id=f"t{number}",
+        seq_no=seq_no,
+        begin_wh=1000.0 if seq_no == 0 else None,
+        end_wh=1000.0 + number if seq_no == 3 else None,
+        ended=seq_no == 3,
+    )
+    for number in range(12)
+    for seq_no in range(4)
+]
+
+
+@asynccontextmanager
+async def shared(file: Path) -> AsyncGenerator[SharedBillStore]:
+    """An open store."""
+    store = SharedBillStore(file)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def shown(store: BillStore, station: str | None = None) -> list[tuple[str, str, float | None, int, bool]]:
+    """What a store says of each transaction."""
+    return [
+        (one.station, one.id, one.energy_wh, len(one.sequence_numbers), one.ended)
+        for one in await store.transactions(station)
+    ]
+
+
+EXPECTED = sorted((f"S{number % 3}", f"t{number}", float(number), 4, True) for number in range(12))
+
+
+async def test_every_event_counts_once_in_both_stores_in_any_order_and_at_the_same_time(tmp_path: Path) -> None:
+    async with shared(tmp_path / "bills") as on_disk:
+        for store in (MemoryBillStore(), on_disk):
+            delivered = EVENTS * 2
+            random.Random(1).shuffle(delivered)
+            await asyncio.gather(*(store.record(event) for event in delivered))
+            assert await shown(store) == EXPECTED
+            assert await shown(store, "S1") == [one for one in EXPECTED if one[0] == "S1"]
+            assert sum(one.repeated for one in await store.transactions()) == len(EVENTS)
+
+
+async def test_two_stores_of_one_file_share_a_transaction_whose_station_changes_between_them(tmp_path: Path) -> None:
+    async with shared(tmp_path / "bills") as one, shared(tmp_path / "bills") as other:
+        turns = [(one, other)[index % 2].record(event) for index, event in enumerate(EVENTS)]
+        repeated = [(other, one)[index % 2].record(event) for index, event in enumerate(EVENTS)]
+        await asyncio.gather(*turns, *repeated)
+        assert await shown(one) == await shown(other) == EXPECTED
+
+
+async def test_a_recorded_event_is_on_disk_before_it_is_acknowledged_and_found_after_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "bills"
+    async with shared(file) as store:
+        for event in EVENTS:
+            await store.record(event)
+        with sqlite3.connect(file) as reader:  # another process would see the same
+            assert reader.execute("SELECT COUNT(*) FROM billed_transaction").fetchone() == (12,)
+        reader.close()
+    async with shared(file) as again:
+        await again.record(EVENTS[0])
+        assert await shown(again) == EXPECTED
+
+
+async def test_an_event_whose_sender_is_gone_delays_no_other(tmp_path: Path) -> None:
+    async with shared(tmp_path / "bills") as store:
+        gone = asyncio.create_task(store.record(EVENTS[0]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(*(store.record(event) for event in EVENTS[1:]))
+        assert len(await shown(store)) == 12
+
+
+async def test_an_event_that_cannot_be_stored_is_not_acknowledged(tmp_path: Path) -> None:
+    file = tmp_path / "bills"
+    async with shared(file) as store:
+        with sqlite3.connect(file) as other:
+            other.execute("DROP TABLE billed_transaction")
+        other.close()
+        with pytest.raises(BillStoreError, match="no such table"):
+            await store.record(EVENTS[0])
+        with pytest.raises(BillStoreError, match="no such table"):
+            await store.transactions()
+
+
+def test_a_file_that_is_no_database_or_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database" * 100, encoding="utf-8")
+    with pytest.raises(BillStoreError, match="not a database"):
+        SharedBillStore.create(tmp_path / "text")
+    database = sqlite3.connect(tmp_path / "newer")
+    database.execute("PRAGMA user_version = 9")
+    database.close()
+    with pytest.raises(BillStoreError, match="newer version"):
+        SharedBillStore.create(tmp_path / "newer")
+
+
+async def test_memory_is_bounded_and_what_does_not_fit_is_not_acknowledged() -> None:
+    store = MemoryBillStore(most=2)
+    for event in EVENTS[:8]:
+        await store.record(event)
+    with pytest.raises(BillStoreError, match="--storage"):
+        await store.record(EVENTS[8])
+    await store.record(EVENTS[7])

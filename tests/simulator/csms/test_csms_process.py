@@ -1,0 +1,223 @@
+"""`borne csms` as processes: workers that share a port and the bills, restarts, and the limit of open files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import sys
+import urllib.request
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+
+from simulator.csms.csms_process import raise_file_limit
+from tests.command_line import invoke
+from tests.patience import PATIENCE_S
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class CsmsProcess:
+    """A running `borne csms`."""
+
+    process: asyncio.subprocess.Process
+    url: str
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2].removesuffix("/ocpp"))
+
+    def workers(self) -> list[int]:
+        """The ids of its worker processes."""
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+
+    async def get(self, path: str) -> Any:
+        """What its API answers."""
+
+        def read() -> Any:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_S) as answer:
+                return json.load(answer)
+
+        return await asyncio.to_thread(read)
+
+
+@asynccontextmanager
+async def csms_process(*arguments: str, limit: str = "") -> AsyncGenerator[CsmsProcess]:
+    """Run `borne csms` on a free port, unless the arguments name one; `limit`: shell command before it."""
+    command = f'{limit} exec "$0" -m borne csms --port 0 "$@"'
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", command, sys.executable, *arguments), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("CSMS at ws://"), line
+        yield CsmsProcess(process, line.split()[-1])
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(PATIENCE_S):
+            await process.wait()
+
+
+async def deliver(csms: CsmsProcess, identity: str, *seq_nos: int, last: int = 3) -> None:
+    """Connect as a station, and send events of its transaction; each must be acknowledged."""
+    async with connect(f"{csms.url}/{identity}", subprotocols=[Subprotocol("ocpp2.0.1")]) as websocket:
+        for seq_no in seq_nos:
+            context = {0: "Transaction.Begin", last: "Transaction.End"}.get(seq_no, "Sample.Periodic")
+            at = "2026-03-01T12:00:00Z"
+            sample = {"value": 100.0 * seq_no, "context": context}
+            payload = {
+                "eventType": {0: "Started", last: "Ended"}.get(seq_no, "Updated"),
+                "timestamp": at,
+                "triggerReason": "MeterValuePeriodic",
+                "seqNo": seq_no,
+                "transactionInfo": {"transactionId": f"t-{identity}"},
+                "meterValue": [{"timestamp": at, "sampledValue": [sample]}],
+            }
+            await websocket.send(json.dumps([2, f"m{seq_no}", "TransactionEvent", payload]))
+            async with asyncio.timeout(PATIENCE_S):
+                assert json.loads(await websocket.recv()) == [3, f"m{seq_no}", {}]
+
+
+async def test_workers_share_a_port_and_each_answers_for_the_bills_of_all() -> None:
+    """Each connection may reach another worker; both have to know every event, also those that are sent again."""
+    async with csms_process("--quiet", "--workers", "2") as csms:
+        assert len(csms.workers()) == 2
+        stations = [f"S{number}" for number in range(8)]
+        for seq_nos in ((0, 1), (1, 2), (2, 3)):
+            await asyncio.gather(*(deliver(csms, identity, *seq_nos) for identity in stations))
+        total = {"transactions": 1, "ended": 1, "energy_wh": 300.0, "repeated": 2}
+        for _ in range(6):  # whichever worker answers
+            assert await csms.get("/api/bills") == {"stations": dict.fromkeys(stations, total)}
+        csms.process.send_signal(signal.SIGINT)
+        assert await csms.process.wait() == 0
+
+
+async def test_a_killed_worker_is_replaced_and_its_bills_are_kept() -> None:
+    async with csms_process("--quiet", "--workers", "2") as csms:
+        await deliver(csms, "S1", 0, 1)
+        before = csms.workers()
+        os.kill(before[0], signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(now := csms.workers()) < 2 or now == before:  # noqa: ASYNC110  # processes set no events
+                await asyncio.sleep(0.01)
+        await asyncio.gather(*(deliver(csms, identity, 0, 1, 2, 3) for identity in ("S1", "S2", "S3", "S4")))
+        bills = (await csms.get("/api/bills"))["stations"]
+        assert {name: bill["energy_wh"] for name, bill in bills.items()} == dict.fromkeys(
+            ("S1", "S2", "S3", "S4"), 300.0
+        )
+        assert bills["S1"]["repeated"] == 2
+
+
+async def test_workers_end_with_their_parent_however_it_ends() -> None:
+    async with csms_process("--quiet", "--workers", "2") as csms:
+        workers = csms.workers()
+        csms.process.kill()
+        await csms.process.wait()
+        async with asyncio.timeout(PATIENCE_S):
+            while any(is_running(worker) for worker in workers):  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_with_a_storage_folder_bills_survive_a_killed_csms(tmp_path: Path, workers: str) -> None:
+    options = ("--quiet", "--workers", workers, "--storage", str(tmp_path / "bills"))
+    async with csms_process(*options) as csms:
+        await deliver(csms, "S1", 0, 1)
+        csms.process.kill()
+        await csms.process.wait()
+    async with csms_process(*options, "--port", str(csms.port)) as again:
+        assert again.port == csms.port
+        await deliver(again, "S1", 1, 2, 3)
+        assert await again.get("/api/transactions?station=S1") == {
+            "transactions": [
+                {
+                    "station": "S1",
+                    "id": "t-S1",
+                    "ended": True,
+                    "begin_wh": 0.0,
+                    "end_wh": 300.0,
+                    "energy_wh": 300.0,
+                    "received": [[0, 3]],
+                    "offline": 0,
+                    "repeated": 1,
+                }
+            ]
+        }
+        assert await again.get("/api/transactions?station=S2") == {"transactions": []}
+
+
+async def test_a_port_is_not_shared_with_another_csms() -> None:
+    async with csms_process("--quiet", "--workers", "2") as csms:
+        for workers in ("1", "2"):
+            refused = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "borne", "csms", "--port", str(csms.port), "--workers", workers),
+                cwd=ROOT,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, sentence = await refused.communicate()
+            assert refused.returncode == 2
+            assert sentence.decode().startswith(f"csms: cannot listen at 127.0.0.1:{csms.port}: ")
+            assert "address already in use" in sentence.decode().lower()
+
+
+async def test_stations_beyond_the_open_files_of_a_process_are_refused_with_a_reason() -> None:
+    async with csms_process("--quiet", limit="ulimit -n 66;") as csms:
+        async with (
+            connect(f"{csms.url}/S1", subprotocols=[Subprotocol("ocpp2.0.1")]),
+            connect(f"{csms.url}/S2", subprotocols=[Subprotocol("ocpp2.0.1")]),
+        ):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(f"{csms.url}/S3", subprotocols=[Subprotocol("ocpp2.0.1")])
+            assert refused.value.response.body == b"2 stations are connected\n"
+        await deliver(csms, "S4", 0)
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        assert raise_file_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--workers", "0"), "must be 1 to 64 (is 0)"),
+        (("--heartbeat", "86401"), "must be 1 to 86400 (is 86401)"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: tuple[str, ...], sentence: str) -> None:
+    outcome = invoke(("csms", *options))
+    assert outcome.exit_code == 2
+    assert sentence in outcome.stderr
+
+
+def test_a_storage_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    outcome = invoke(("csms", "--port", "0", "--storage", str(tmp_path / "file")))
+    assert (outcome.exit_code, outcome.stderr) == (2, f"--storage: {tmp_path / 'file'}: File exists\n")

@@ -1,0 +1,240 @@
+"""The report of a fleet: requests in Locust's columns, energy balance, thresholds, lost hosts; and its files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from simulator.fleet.charts import ticks
+from simulator.fleet.energy_balance import balance_energy
+from simulator.fleet.fleet_record import FleetRecord
+from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
+from simulator.fleet.histogram import DurationHistogram
+from simulator.fleet.report_page import report_page
+from simulator.fleet.reports import (
+    Direction,
+    HostReport,
+    RequestReport,
+    StationReport,
+    StationState,
+    decode_report,
+    encode_report,
+)
+from simulator.fleet.requests_csv import COLUMNS, requests_csv
+from tests.simulator.fleet.plans import plan
+
+FACTS = FleetRunFacts("process", "2026-03-01T12:00:00+00:00", 10.0, interrupted=False)
+
+
+def requests(action: str, latencies_ms: list[float], direction: Direction = "to CSMS", **more: Any) -> RequestReport:
+    latency = DurationHistogram()
+    for latency_ms in latencies_ms:
+        latency.record(latency_ms / 1e3)
+    return RequestReport(action, direction, latency.data(), **more)
+
+
+def station(number: int, **more: Any) -> StationReport:
+    fields: dict[str, Any] = {"state": StationState.STOPPED, "boots": 1, **more}
+    return StationReport(number, f"CS-{number}", **fields)
+
+
+def host(name: str, *stations: StationReport, boot_s: float = 0.5, made: tuple[RequestReport, ...] = ()) -> HostReport:
+    boot = DurationHistogram()
+    boot.record(boot_s)
+    return HostReport(name, stations, made, boot.data(), finished=True)
+
+
+def report(*hosts: HostReport, bills: Any = None, facts: FleetRunFacts = FACTS, **thresholds: Any) -> FleetReport:
+    record = FleetRecord()
+    for one in hosts:
+        record.note(one)
+    record.sample(5.0)
+    energy = balance_energy(record.stations, frozenset(record.replaced), bills)
+    return fleet_report(plan(thresholds=thresholds), facts, record, energy)
+
+
+def missed(made: FleetReport) -> list[str]:
+    return [one.name for one in made.thresholds if not one.met]
+
+
+def test_a_report_survives_the_way_to_another_process() -> None:
+    made = host("a", station(1, bills={"t": 5.0}), made=(requests("Heartbeat", [1.0, 2.0], failures={"timeout": 1}),))
+    assert decode_report(encode_report(made)) == made
+
+
+def test_requests_of_all_hosts_are_in_the_columns_of_locust() -> None:
+    made = report(
+        host("a", station(1), made=(requests("Heartbeat", [1.0, 3.0], response_bytes=160),)),
+        host("b", station(2), made=(requests("Heartbeat", [5.0]), requests("GetVariables", [7.0], "from CSMS"))),
+    )
+    rows = list(csv.DictReader(requests_csv(made.actions).splitlines()))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(row["Type"], row["Name"], row["Request Count"]) for row in rows] == [
+        ("from CSMS", "GetVariables", "1"),
+        ("to CSMS", "Heartbeat", "3"),
+        ("", "Aggregated", "4"),
+    ]
+    heartbeat = rows[1]
+    assert float(heartbeat["Median Response Time"]) == pytest.approx(3.0, rel=0.02)
+    assert float(heartbeat["Average Response Time"]) == pytest.approx(3.0, rel=0.001)
+    assert (float(heartbeat["Min Response Time"]), float(heartbeat["Max Response Time"])) == (1.0, 5.0)
+    assert float(heartbeat["100%"]) == 5.0
+    assert float(heartbeat["Requests/s"]) == pytest.approx(0.3)
+
+
+def test_energy_is_compared_at_each_station() -> None:
+    stations = (
+        station(1, register_wh=100.0, bills={"a": 60.0, "b": 40.0}),
+        station(2, register_wh=100.0, bills={"c": 104.0}),
+        station(3, register_wh=104.0, bills={"d": 100.0}),
+    )
+    answered = balance_energy(stations, frozenset(), None)
+    assert answered.register_wh == answered.billed_wh == 304.0  # differences of stations do not cancel each other
+    assert answered.largest_difference_wh == 4.0
+    asked = balance_energy(stations, frozenset({3}), {"CS-1": {"a": 60.0, "b": 40.0}, "CS-2": {"c": None}, "X": {}})
+    assert [one.number for one in asked.stations] == [1, 2]
+    assert asked.largest_difference_wh == 100.0
+    assert asked.unknown_stations == ("X",)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "limits", "expected"),
+    [
+        ((host("a", station(1)),), {}, []),
+        ((host("a", station(1), station(2, boots=0)),), {}, ["min_booted"]),
+        ((host("a", station(1), station(2, boots=0)),), {"min_booted": 0.5}, []),
+        ((host("a", station(1), boot_s=9.0),), {"max_boot_p95_s": 8}, ["max_boot_p95_s"]),
+        ((host("a", station(1)),), {"max_reconnect_p95_s": 1}, []),
+        ((host("a", station(1, register_wh=5.0)),), {}, ["max_energy_difference_wh"]),
+        ((host("a", station(1, register_wh=5.0)),), {"max_energy_difference_wh": 6}, []),
+        ((host("a", station(1, started=2, ended=1)),), {}, ["max_failed_stations"]),
+        ((host("a", station(1, waiting_events=2)),), {}, ["max_failed_stations"]),
+        ((host("a", station(1, failure="disk")),), {"max_failed_stations": 1}, []),
+        (
+            (host("a", station(1), made=(requests("Heartbeat", [1.0] * 9, failures={"timeout": 1}),)),),
+            {"max_latency_p95_ms": 0.5},
+            ["max_latency_p95_ms", "max_failed_requests"],
+        ),
+        (
+            (host("a", station(1), made=(requests("Heartbeat", [1.0] * 10, failures={"timeout": 1}),)),),
+            {"max_failed_requests": 0.1},
+            [],
+        ),
+        ((host("a", station(1), made=(requests("Heartbeat", [1.0], interrupted=7),)),), {}, []),
+    ],
+)
+def test_thresholds_decide(hosts: tuple[HostReport, ...], limits: dict[str, Any], expected: list[str]) -> None:
+    made = report(*hosts, **limits)
+    assert missed(made) == expected
+    assert made.passed is not bool(expected)
+
+
+def test_a_fleet_that_was_stopped_has_not_passed() -> None:
+    assert missed(report(host("a", station(1)), facts=replace(FACTS, interrupted=True))) == ["completed"]
+
+
+def test_a_lost_host_is_counted_once_and_its_stations_go_on_or_are_replaced() -> None:
+    before = replace(
+        host("a", station(1, started=2, arrivals=3), station(2, started=1), made=(requests("Heartbeat", [1.0]),)),
+        finished=False,
+    )
+    again = host(
+        "b",
+        station(1, started=1, ended=3, arrivals=1, resumed=True),
+        station(2, started=4, ended=4, register_wh=70.0),
+        made=(requests("Heartbeat", [1.0, 1.0]),),
+    )
+    made = report(before, before, again, again)
+    assert made.replaced == ["CS-2"]
+    assert missed(made) == ["max_replaced_stations"]
+    assert [one.started for one in made.station_reports] == [3, 4]
+    assert made.station_reports[0].arrivals == 4
+    assert made.actions[-1].requests == 3
+    assert [one.number for one in made.energy.stations] == [1]
+
+
+def test_the_failure_of_a_host_is_not_another_host() -> None:
+    lost = replace(host("a", station(1, state=StationState.FAILED)), failure="killed")
+    made = report(host("a", station(1, started=1)), lost)
+    assert made.host_failures == ["killed"]
+    assert made.replaced == []
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and checks that its tags are balanced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.references += [str(value) for name, value in attrs if name in ("src", "href")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_complete_without_other_resources_and_escapes_names() -> None:
+    evil = replace(station(1, failure="<script>"), identity="<b>&")
+    text = report_page(report(host("a", evil, made=(requests("Heartbeat", [1.0], failures={"<x>": 1}),))))
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.references == []
+    assert page.seen.count("svg") == 7
+    assert "script" not in page.seen
+    assert "&lt;b&gt;&amp;" in text
+    assert "<b>&" not in text
+    assert "url(" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_the_json_has_everything_but_passwords() -> None:
+    record = FleetRecord()
+    record.note(host("a", station(1, bills={"t": 5.0}, register_wh=5.0)))
+    secret = plan({"password": "0123456789abcdef-{n}"})
+    made = fleet_report(secret, FACTS, record, balance_energy(record.stations, frozenset(), None))
+    text = made.to_json().decode()
+    assert "0123456789abcdef" not in text
+    found = json.loads(text)
+    assert found["passed"] is True
+    assert found["station_reports"][0]["bills"] == {"t": 5.0}
+    assert found["energy"]["stations"][0]["register_wh"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"),
+    [
+        (0.0, [0, 1]),
+        (4.0, [0, 1, 2, 3, 4]),
+        (60.0, [0, 20, 40, 60]),
+        (0.03, [0, 0.01, 0.02, 0.03]),
+        (7.0, [0, 2, 4, 6, 8]),
+    ],
+)
+def test_an_axis_has_round_values_up_to_the_highest(highest: float, expected: list[float]) -> None:
+    assert ticks(highest) == pytest.approx(expected)
+
+
+def test_long_runs_are_thinned_out() -> None:
+    record = FleetRecord()
+    record.note(host("a", station(1)))
+    for second in range(9_000):
+        record.sample(float(second))
+    assert 1_000 <= len(record.samples) <= 2_000
+    assert record.samples[-1].at_s > 8_900
+    steps = {second.at_s - first.at_s for first, second in zip(record.samples, record.samples[1:], strict=False)}
+    assert len(steps) == 1

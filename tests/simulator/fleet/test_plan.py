@@ -1,0 +1,166 @@
+"""The plan of a fleet: its errors name file, line and key, and each station gets its own installation file."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE
+from simulator.fleet.plan import InstallationFiles, StationCredentials, load_plan
+from simulator.fleet.plan_tables import FleetPlan
+from station.configuration.schema_keys import entry, tables
+from station.core.installation_file.document import ConfigurationError
+from tests.simulator.fleet.plans import TEMPLATE, write_plan
+
+FLEET = '[fleet]\nstations = 3\ntemplate = "station.toml"\n'
+URL = "ws://127.0.0.1:9000/ocpp"
+
+
+def errors(path: Path) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        load_plan(path)
+    return [one.replace(f"{path.parent}/", "") for one in raised.value.sentences]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{FLEET}station = 4\n", ["plan.toml:4: fleet.station: is not a known key (did you mean stations?)"]),
+        ('[fleet]\ntemplate = "station.toml"\n', ["plan.toml:1: fleet.stations: is missing"]),
+        (f'{FLEET}csms = "http://x"\n', ['plan.toml:4: fleet.csms: must be "bundled", or a ws:// or wss:// URL']),
+        (f'{FLEET}identity = "CS-1"\n', ["plan.toml:4: fleet.identity: must contain {n}: every station needs its own"]),
+        (
+            f'{FLEET}identity = "{{n:05}}-{{m}}"\n',
+            ["plan.toml:4: fleet.identity: must contain no other placeholder than {n}, such as {n:05}"],
+        ),
+        (f"{FLEET}[[vehicle]]\nsoc = [0.5, 1.5]\n", ["plan.toml:5: vehicle[0].soc[1]: must be at most 1 (is 1.5)"]),
+        (
+            f"{FLEET}[[vehicle]]\nsoc = [0.9, 0.5]\n",
+            ["plan.toml:5: vehicle[0].soc: must be a smallest and a largest value"],
+        ),
+        (
+            f'{FLEET}\n[[disturbance]]\ntype = "power-cut"\nat_s = 900\n',
+            ["plan.toml:7: disturbance[0].at_s: must be less than fleet.duration_s (600)"],
+        ),
+        (
+            f'{FLEET}csms = "ws://csms.example/ocpp"\n[[disturbance]]\ntype = "csms-restart"\nat_s = 10\n',
+            ['plan.toml:6: disturbance[0].type: needs fleet.csms = "bundled"'],
+        ),
+        (
+            f'{FLEET}[[disturbance]]\ntype = "earthquake"\nat_s = 1\n',
+            [
+                'plan.toml:5: disturbance[0].type: must be "reconnect-storm", "link-cut", "power-cut" or "csms-restart"'
+                ' (is "earthquake")'
+            ],
+        ),
+        (
+            f'{FLEET}[tokens]\nuids = ["04A3"]\n',
+            ["plan.toml:5: tokens.uids[0]: must be a UID of 8, 14 or 20 hexadecimal digits"],
+        ),
+        (f"{FLEET}[arrivals]\nhours = {[0] * 24}\n", ["plan.toml:5: arrivals.hours: must not all be 0"]),
+        ("[fleet\n", ["plan.toml:1: is not valid TOML: Expected ']' at the end of a table declaration (column 7)"]),
+    ],
+)
+def test_an_error_names_file_line_and_key(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert errors(write_plan(tmp_path, text)) == expected
+
+
+def test_an_error_of_the_template_names_its_line(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, FLEET, TEMPLATE.replace("max_current_a = 16", "max_current_a = 5"))
+    assert errors(path) == ["station.toml:11: evse[0].max_current_a: must be at least 6 (is 5)"]
+
+
+def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
+    modbus = '[board]\ntype = "modbus"\nselector_a = 16\n[[board.evse]]\nmodel = "simple-evse"\ndevice = "/dev/ttyS9"\n'
+    meter = '[evse.meter]\ntype = "modbus-tcp"\nmodel = "eastron-sdm630"\nhost = "192.0.2.1"\n'
+    firmware = '[firmware]\ntype = "command"\ninstall = ["true"]\nreboot = ["true"]\n'
+    sentences = errors(write_plan(tmp_path, FLEET, TEMPLATE + meter + modbus + firmware))
+    assert sentences
+    assert all(one.startswith("station.toml") for one in sentences)
+
+
+def test_a_missing_template_is_named(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, FLEET)
+    (tmp_path / "station.toml").unlink()
+    assert errors(path) == ["station.toml: cannot be read: No such file or directory"]
+
+
+def test_each_station_has_its_own_identity_and_password(tmp_path: Path) -> None:
+    text = f'{FLEET}first = 7\nidentity = "CS-{{n:03}}"\npassword = "0123456789abcdef-{{n}}"\nrate = 30\n'
+    loaded = load_plan(write_plan(tmp_path, text))
+    assert list(loaded.numbers) == [7, 8, 9]
+    made = InstallationFiles(loaded).configuration(8, URL, tmp_path / "8")
+    assert (made.station.identity, made.station.serial_number) == ("CS-008", "8")
+    assert made.csms is not None
+    assert made.csms.url == URL
+    assert made.csms.password is not None
+    assert made.csms.password.get_secret_value() == "0123456789abcdef-8"
+    assert made.simulation.rate == 30
+    assert made.station.storage == tmp_path / "8"
+
+
+def test_credentials_come_from_a_csv_file(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, f'{FLEET}credentials = "stations.csv"\n')
+    csv = tmp_path / "stations.csv"
+    csv.write_text("identity,password\nA,0123456789abcdef\nB,\nC,0123456789abcdeg\n", encoding="utf-8")
+    loaded = load_plan(path)
+    assert loaded.station_credentials(2) == StationCredentials("B", None)
+    assert loaded.station_credentials(3) == StationCredentials("C", "0123456789abcdeg")
+    csv.write_text("identity,password\nA,\nA,\nC,\n", encoding="utf-8")
+    assert errors(path) == ["stations.csv: identity: A is used by 2 stations"]
+    csv.write_text("identity\nA\n", encoding="utf-8")
+    assert errors(path) == ["stations.csv: has 1 stations, but fleet.stations is 3"]
+    csv.write_text("name\nA\nB\nC\n", encoding="utf-8")
+    assert errors(path) == ["stations.csv:1: identity: is missing: the first line must name the columns"]
+
+
+def test_a_loaded_plan_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    loaded = load_plan(write_plan(tmp_path, FLEET))
+    assert pickle.loads(pickle.dumps(loaded)) == loaded
+
+
+def test_the_example_is_valid_and_names_every_key(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, PLAN_EXAMPLE, TEMPLATE_EXAMPLE)
+    load_plan(path)
+    everything = re.sub(r"(?m)^#(?=[\[\w])", "", PLAN_EXAMPLE)
+    everything = everything.replace('csms = "bundled"', "").replace("uids = [", "unused_uids = [")
+    (tmp_path / "stations.csv").write_text(
+        "identity,password\n" + "".join(f"S{n},\n" for n in range(20)), encoding="utf-8"
+    )
+    named: dict[str, Any] = tomllib.loads(everything)
+    named["tokens"]["uids"] = named["tokens"].pop("unused_uids")
+    named["fleet"]["csms"] = "bundled"
+    FleetPlan.model_validate(named)
+    for name, field in FleetPlan.model_fields.items():
+        kind = entry(field.annotation) or field.annotation
+        (table,) = tables(kind)
+        shown: list[dict[str, Any]] | dict[str, Any] = named[name]
+        keys = {key for one in shown for key in one} if isinstance(shown, list) else set(shown)
+        assert keys >= set(table.model_fields), name
+
+
+def test_commented_keys_of_the_example_show_the_defaults() -> None:
+    defaults = re.sub(r"(?m)^#(?=[\w]+ = )", "", PLAN_EXAMPLE)
+    shown = tomllib.loads(re.sub(r"(?m)^#(?=\[)", "", defaults))
+    for table, without in (
+        ("fleet", {"password", "credentials", "hosts"}),
+        ("ramp", set[str]()),
+        ("arrivals", {"hours"}),
+        ("tokens", {"uids"}),
+        ("houses", set[str]()),
+        ("thresholds", {"max_boot_p95_s", "max_reconnect_p95_s", "max_latency_p95_ms"}),
+    ):
+        (model,) = tables(FleetPlan.model_fields[table].annotation)
+        for key in set(shown[table]) - without:
+            if f"#{key} = " in PLAN_EXAMPLE:
+                assert shown[table][key] == default_of(model, key), key
+
+
+def default_of(model: type[BaseModel], key: str) -> object:
+    return model.model_fields[key].default

@@ -1,0 +1,104 @@
+"""What happens at each station follows from the seed and its number alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.fleet.schedule import arrivals, house_loads, station_disturbances, storms_s
+from tests.simulator.fleet.plans import plan
+
+DAY_S = 86_400
+
+
+@given(st.integers(0, 10_000), st.integers(1, 1_000_000))
+def test_the_same_seed_gives_a_station_the_same_vehicles_however_many_others_there_are(seed: int, number: int) -> None:
+    few = plan({"seed": seed, "duration_s": 20_000, "stations": 5}, arrivals={"per_day": 100}, vehicle=KINDS)
+    many = plan(
+        {"seed": seed, "duration_s": 20_000, "stations": 5000, "hosts": 7}, arrivals={"per_day": 100}, vehicle=KINDS
+    )
+    assert list(arrivals(few, number, 1)) == list(arrivals(many, number, 1))
+
+
+KINDS: list[dict[str, Any]] = [
+    {"share": 3, "phases": 3, "max_current_a": 16, "battery_wh": 60_000, "soc": [0.1, 0.5], "stay_s": [60, 600]},
+    {"share": 1, "phases": 1, "max_current_a": 32, "battery_wh": 30_000, "soc": [0.6, 0.9], "stay_s": [30, 90]},
+]
+
+
+def test_stations_and_evses_and_seeds_have_different_vehicles() -> None:
+    busy = plan({"duration_s": DAY_S}, arrivals={"per_day": 50}, vehicle=KINDS)
+    other = plan({"duration_s": DAY_S, "seed": 2}, arrivals={"per_day": 50}, vehicle=KINDS)
+    lists = [list(arrivals(*which)) for which in ((busy, 1, 1), (busy, 2, 1), (busy, 1, 2), (other, 1, 1))]
+    assert len({tuple(one) for one in lists}) == 4
+
+
+@given(st.integers(0, 500))
+def test_vehicles_do_not_overlap_and_are_as_the_plan_says(number: int) -> None:
+    made = list(arrivals(plan({"duration_s": 40_000}, arrivals={"per_day": 300}, vehicle=KINDS), number, 1))
+    assert made
+    for one in made:
+        kind = KINDS[0] if one.vehicle.phases == 3 else KINDS[1]
+        assert kind["soc"][0] <= one.vehicle.soc <= kind["soc"][1]
+        assert kind["stay_s"][0] <= one.stay_s <= kind["stay_s"][1]
+        assert one.vehicle.battery_wh == kind["battery_wh"]
+        assert 0.0 <= one.at_s < 40_000
+        assert len(one.uid) == 14
+    for first, second in pairwise(made):
+        assert second.at_s >= first.at_s + first.stay_s
+
+
+def test_the_frequency_follows_the_hours_of_the_day() -> None:
+    hours = [0.0] * 24
+    hours[18], hours[19] = 3.0, 1.0
+    evening = plan(
+        {"duration_s": DAY_S},
+        arrivals={"per_day": 20, "hours": hours, "begin_hour": 12},
+        vehicle=[{"stay_s": [1, 1]}],
+    )
+    made = [one for number in range(300) for one in arrivals(evening, number, 1)]
+    seven, eight = (sum(start <= one.at_s < start + 3600 for one in made) for start in (6 * 3600, 7 * 3600))
+    assert seven + eight == len(made)
+    assert len(made) / 300 == pytest.approx(20, rel=0.05)
+    assert seven / eight == pytest.approx(3.0, rel=0.15)
+
+
+def test_no_vehicles_come_if_none_are_wanted() -> None:
+    assert list(arrivals(plan(arrivals={"per_day": 0}), 1, 1)) == []
+
+
+def test_cards_are_those_of_the_plan() -> None:
+    one_card = plan({"duration_s": DAY_S}, arrivals={"per_day": 100}, tokens={"uids": ["04a3b2c1d5e680"]})
+    assert {one.uid for one in arrivals(one_card, 1, 1)} == {"04A3B2C1D5E680"}
+    few = plan({"duration_s": DAY_S}, arrivals={"per_day": 200}, tokens={"count": 3}, vehicle=[{"stay_s": [1, 1]}])
+    assert len({one.uid for number in range(20) for one in arrivals(few, number, 1)}) == 3
+
+
+def test_a_share_of_the_stations_is_disturbed() -> None:
+    disturbed = plan(
+        {"duration_s": 600},
+        disturbance=[
+            {"type": "power-cut", "at_s": 100, "lasts_s": 20, "spread_s": 50, "share": 0.25},
+            {"type": "reconnect-storm", "at_s": 300, "share": 0.5},
+            {"type": "link-cut", "at_s": 50, "lasts_s": 10},
+        ],
+    )
+    found = [station_disturbances(disturbed, number) for number in range(1000)]
+    assert all(one[0].type == "link-cut" and one[0].at_s == 50 for one in found)
+    cuts = [one[1] for one in found if len(one) > 1]
+    assert len(cuts) == pytest.approx(250, rel=0.15)
+    assert all(100 <= one.at_s <= 150 and one.lasts_s == 20 for one in cuts)
+    assert sum(storms_s(disturbed, number) == [300] for number in range(1000)) == pytest.approx(500, rel=0.1)
+
+
+def test_houses_change_their_loads() -> None:
+    houses = plan({"duration_s": 3600}, houses={"share": 0.5, "base_a": 2, "varying_a": 6, "changes_every_s": 60})
+    found = [list(house_loads(houses, number)) for number in range(400)]
+    assert sum(map(bool, found)) == pytest.approx(200, rel=0.2)
+    assert all(2 <= a <= 8 for loads in found for one in loads for a in one.currents_a)
+    assert sum(len(one) for one in found) / sum(map(bool, found)) == pytest.approx(61, rel=0.1)
+    assert list(house_loads(plan(), 1)) == []
