@@ -150,9 +150,10 @@ class Outbox(StoredEvents):
             stored = [row for row in rows if not isinstance(row, StorageError)]
             for row in stored:
                 self._ahead.add(row)
-        self._since_bound += len(stored)
-        self._arrived.set()
-        self._add_waiting(len(stored))
+        if stored:
+            self._since_bound += len(stored)
+            self._arrived.set()
+            self._add_waiting(len(stored))
         return [
             row if isinstance(row, StorageError) else replace(event, seq_no=int(str(row[2])))
             for event, row in zip(corrected, rows, strict=True)

@@ -17,6 +17,7 @@ from station.storage.database_thread import DatabaseThread
 from station.storage.outbox import Outbox
 from station.storage.sql import Row, Statement, Value
 from tests import fakes
+from tests.patience import PATIENCE_S
 from tests.station.storage.test_outbox import drain, next_of
 
 BAD = (
@@ -204,6 +205,20 @@ async def test_responses_are_kept_if_the_write_of_the_event_fails(tmp_path: Path
         await database.rows("PRAGMA query_only=0")
         await outbox.flush()
         assert await database.rows("SELECT 1 FROM events WHERE settled_at IS NULL") == []
+
+
+async def test_an_event_that_could_not_be_stored_does_not_wake_the_delivery(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, database):
+        assert await outbox.oldest() is None
+        waiting = asyncio.create_task(outbox.wait())
+        await database.rows("PRAGMA query_only=1")
+        with pytest.raises(StorageError):
+            await outbox.append(fakes.event("a"))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await database.rows("PRAGMA query_only=0")
+        await outbox.append(fakes.event("a"))
+        await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 @pytest.mark.parametrize("turns", range(12))

@@ -18,7 +18,7 @@ from metering.journal_entry import JournalEntry, JournalEvent, JournalNote
 from metering.time_quality import TimeSource
 from station.billing.register_journal.fault_episodes import QUIET_S
 from station.billing.transaction_log import TransactionQuery
-from station.core.model import Fault, PilotState
+from station.core.model import Fault, PilotState, TransactionEvent
 from tests import fakes
 from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
 from tests.station.post import post
@@ -40,6 +40,27 @@ async def test_a_begin_and_an_end_are_in_the_journal_with_their_registers_and_wi
         assert it.billed == []
         assert fakes.CARD.value not in (tmp_path / "register-journal.jsonl").read_text()
         assert it.books.journal.verify().broken is None
+
+
+async def test_an_event_in_the_middle_of_a_charge_is_no_reason_to_read_the_records(tmp_path: Path) -> None:
+    async with books(tmp_path) as it:
+        outbox, reads = it.post.outbox, list[int]()
+        await it.post.charge()
+        await it.post.clock.advance(1)
+        read = outbox.begins_and_ends
+
+        async def counted(after: int, max_count: int) -> list[tuple[int, TransactionEvent]]:
+            reads.append(after)
+            return await read(after, max_count)
+
+        outbox.begins_and_ends = counted
+        for _ in range(10):
+            await outbox.append(fakes.event((await it.only()).transaction_id))
+            await it.post.clock.advance(1)
+        assert reads == []
+        await it.end(3000.0)
+        assert reads != []
+        assert len(it.entries(JournalEvent.END)) == 1
 
 
 async def test_each_tariff_period_is_closed_with_a_register_of_its_own(tmp_path: Path) -> None:
