@@ -154,7 +154,7 @@ async def measure(kind: str, count: int, idle_s: float) -> ManyFigures:
     csms = ManyCsms(count)
     await compile_sources()
     with tempfile.TemporaryDirectory() as folder:
-        async with _serving(csms) as url, _child(kind, count, url, folder) as pid:
+        async with serving(csms) as url, _child(kind, count, url, folder) as pid:
             began_s = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_BOOT_WAIT_S):
@@ -191,7 +191,7 @@ async def main(count: int, idle_s: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _serving(csms: ManyCsms) -> AsyncGenerator[str]:
+async def serving(csms: ManyCsms) -> AsyncGenerator[str]:
     """Serve the CSMS on a free local port; yields its URL."""
     async with serve(
         csms.serve,
