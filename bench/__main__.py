@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from bench.catalogue import MEASUREMENTS
 from bench.report import PAGE, Machine, PageError, as_json, read_json, this_machine, with_table
 from bench.rows import Row, line
 
+_IDLE_LOAD = 0.25
+"""load average for each CPU below which the machine counts as idle"""
 NAMES = [name for measurement in MEASUREMENTS for name in measurement.rows]
 """the names of all rows, in the order of the table"""
 
@@ -59,6 +62,8 @@ def main() -> None:
             print(line(row))
     else:
         print(f"{machine.sentence} Medians of interleaved runs; between machines compare ratios only.", flush=True)
+        if (load := os.getloadavg()[0]) > _IDLE_LOAD * machine.cpus:
+            print(f"Other programs use this machine (load {load:.1f}): times are too long, rates too low.", flush=True)
         rows = asyncio.run(_measured(given.only, given.quick))
     if given.json is not None:
         given.json.write_text(as_json(machine, rows), encoding="utf-8")

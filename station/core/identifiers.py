@@ -16,8 +16,6 @@ MIN_CSMS_PASSWORD = 16
 MAX_CSMS_PASSWORD = 64
 """the limits of A00.FR.205; the upper one must be at least 40 and at most 64"""
 
-_MAX_LABEL = 63
-"""octets of a part of a host name"""
 _IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
 
 
@@ -130,7 +128,7 @@ def _is_host_name(name: str) -> bool:
     """
     if name.isascii():
         *labels, last = name.split(".")  # the last one is empty in a name that ends with the root's dot
-        return all(0 < len(label) <= _MAX_LABEL for label in labels) and len(last) <= _MAX_LABEL
+        return all(0 < len(label) <= 63 for label in labels) and len(last) <= 63
     try:
         name.encode("idna")
     except UnicodeError:
