@@ -22,7 +22,6 @@ from station.interfaces.http.server import WebServer
 from station.interfaces.mdns import MdnsAnnouncement, is_announced
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.logs.setup import set_time_zone
-from station.maintenance.logs.station_context import station_context
 from station.security.certificates.certificate_store import CertificateStore
 
 if TYPE_CHECKING:
@@ -75,6 +74,7 @@ class HostProcess:
         self._manager = manager
         self._start_after_s = dict(zip((one.identity for one in stations), start_after_s, strict=bool(start_after_s)))
         self._stopping = False
+        self._announcing: set[asyncio.Task[None]] = set()
         http = self.station.configuration.http
         port = http.port if http_port is None else http_port
         self.web = WebServer(http.host, port, connection_limits(tls=http.tls))
@@ -130,6 +130,9 @@ class HostProcess:
                 stack.callback(self._manager.close)
             await self._listen()
             stack.enter_context(GarbageCollection(self.stations))
+            for station in self.stations:
+                stack.callback(station.started.subscribe(self._announce))
+            stack.push_async_callback(self._end_announcements)
             if len(self.stations) == 1:
                 stack.callback(self.station.time_zone_changed.subscribe(set_time_zone))
             for name, work in self._services(ready_file).items():
@@ -173,8 +176,6 @@ class HostProcess:
             services["heartbeat"] = lambda: self._beat(manager)
         if ready_file is not None:
             services["ready file"] = lambda: self._write_ready_file(ready_file)
-        for station in self.stations:
-            services[f"mDNS of {station.identity}"] = lambda station=station: self._announce(station)
         return services
 
     async def _listen(self) -> None:
@@ -190,23 +191,28 @@ class HostProcess:
         """The URL path of a station's page on this process: `/` if it is the only one, else `/stations/{identity}/`."""
         return "/" if len(self.stations) == 1 else f"/stations/{station.identity}/"
 
-    async def _announce(self, station: StationRuntime) -> None:
-        """Announce the page of a station in the local network, while it runs."""
-        with station_context(station.identity):
-            while True:
-                await station.wait_until_started()
-                if (announcement := self._announcement(station)) is not None:
-                    announcing = asyncio.create_task(keep_running("mDNS", announcement.run, station.clock))
-                    try:
-                        await station.wait_until_ended()
-                    finally:
-                        await end_task_once(announcing)  # it withdraws the announcement, and closes its sockets
-                await station.wait_until_ended()
+    def _announce(self, station: StationRuntime) -> None:
+        """Announce the page of a started station in the local network while it runs, unless that is disabled."""
+        if (announcement := self._announcement(station)) is not None:
+            announcing = asyncio.create_task(self._run_announcement(station, announcement), name="mDNS")
+            self._announcing.add(announcing)
+            announcing.add_done_callback(self._announcing.discard)
+
+    async def _run_announcement(self, station: StationRuntime, announcement: MdnsAnnouncement) -> None:
+        announcing = asyncio.create_task(keep_running("mDNS", announcement.run, station.clock))
+        try:
+            await station.wait_until_ended()
+        finally:
+            await end_task_once(announcing)  # it withdraws the announcement, and closes its sockets
+
+    async def _end_announcements(self) -> None:
+        for announcing in tuple(self._announcing):
+            await end_task(announcing)
 
     def _announcement(self, station: StationRuntime) -> MdnsAnnouncement | None:
         """The mDNS announcement of a running station; None if it is not to be announced."""
         configuration = station.configuration
-        if not station.running or not is_announced(configuration.mdns, configuration.http.host):
+        if not is_announced(configuration.mdns, configuration.http.host):
             return None
         version = station.parts.get(FirmwareUpdates).version or configuration.station.firmware_version
         return MdnsAnnouncement(configuration, self.web.port, self.path_of(station), version, station.clock)

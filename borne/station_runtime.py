@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import field
 
-from borne.tasks import end_task, first_of
+from borne.tasks import end_task
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
@@ -110,13 +111,14 @@ class StationRuntime:
         """published when a run has ended and the next one is about to start"""
         self.time_zone_changed: Event[tzinfo] = Event()
         """the time zone of the station; published at each start too"""
-        self._stopped = asyncio.Event()
-        self._power_on = asyncio.Event()
-        self._power_on.set()
-        self._power_lost = asyncio.Event()
+        self._stopped = False
+        self._power_on = True
+        self._power_lost = False
+        self._rebooting = False
+        self._requested = ChangeSignal()
+        """fired when one of the four above changes, and when the tasks of a run end"""
         self._alive = asyncio.Event()
         self._dead = asyncio.Event()
-        self._rebooting = asyncio.Event()
         self._boot_reason = process.boot_reason
         self._sessions: BrowserSessions | None = None
         self.installation_parts = self._installation()
@@ -179,12 +181,13 @@ class StationRuntime:
 
     def stop(self) -> None:
         """Request the station to stop in order, and return at once; `run` returns when it has stopped."""
-        self._stopped.set()
+        self._stopped = True
+        self._requested.notify()
 
     @property
     def stopping(self) -> bool:
         """Whether `stop` has been called; the station may still run."""
-        return self._stopped.is_set()
+        return self._stopped
 
     async def wait_until_stopping(self) -> None:
         """Wait until `stop` is called."""
@@ -212,13 +215,15 @@ class StationRuntime:
 
         Ends the sign-in sessions too. The simulated hardware keeps running.
         """
-        self._power_on.clear()
-        self._power_lost.set()
+        self._power_on = False
+        self._power_lost = True
+        self._requested.notify()
         await self._dead.wait()
 
     async def restore_power(self) -> None:
         """End the simulated power cut; returns when the station runs again."""
-        self._power_on.set()
+        self._power_on = True
+        self._requested.notify()
         await self._alive.wait()
 
     def reboot(self, reason: BootReason) -> None:
@@ -228,7 +233,8 @@ class StationRuntime:
         restart.
         """
         self._boot_reason = reason
-        self._rebooting.set()
+        self._rebooting = True
+        self._requested.notify()
 
     def restart_with(self, configuration: Configuration) -> None:
         """Replace the effective configuration and restart with it, as a local reset; returns at once.
@@ -251,10 +257,10 @@ class StationRuntime:
             stack.callback(self._lock.release)  # runs last, when nothing uses the storage any more
             await self.hardware.start()
             stack.push_async_callback(self.hardware.stop)
-            while not self._stopped.is_set():
+            while not self._stopped:
                 await self._live()
-                await first_of(self._stopped, self._power_on)
-                if not self._stopped.is_set():
+                await self._wait_until(lambda: self._stopped or self._power_on)
+                if not self._stopped:
                     self.restarting.publish(self)
 
     async def discard(self) -> None:
@@ -264,8 +270,8 @@ class StationRuntime:
 
     async def _live(self) -> None:
         """Run until the station is stopped, reboots or loses its power."""
-        self._power_lost.clear()
-        self._rebooting.clear()
+        self._power_lost = False
+        self._rebooting = False
         async with contextlib.AsyncExitStack() as stack:
             run = self._run = await self._begin(stack)
             self.renewal.finish()
@@ -274,24 +280,34 @@ class StationRuntime:
             self._dead.clear()
             self.started.publish(self)
             try:
-                await first_of(self._stopped, self._power_lost, self._rebooting, running)
-                if self._stopped.is_set() and not running.done():
+                running.add_done_callback(lambda _: self._requested.notify())
+                await self._wait_until(
+                    lambda: self._stopped or self._power_lost or self._rebooting or running.done(),
+                )
+                if running.done():
+                    running.result()  # raises its failure
+                elif self._stopped:
                     self.hardware.run_clock()
                     await run.shutdown.stop_charging()
             finally:
                 self._run = None
-                if not self._power_lost.is_set():  # after a power cut, the time of the next start is open
+                if not self._power_lost:  # after a power cut, the time of the next start is open
                     self.renewal.start()
                 self._alive.clear()
-                if self._power_lost.is_set():
+                if self._power_lost:
                     self._boot_reason = BootReason.POWER_UP
                     self._sessions = None
-                if (link := run.link()) is not None and self._power_lost.is_set():
+                if (link := run.link()) is not None and self._power_lost:
                     link.cut_network()
                 await end_task(running)
-                if not self._power_lost.is_set():
+                if not self._power_lost:
                     await run.shutdown.write_pending_data()
                 self._dead.set()
+
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on the requests to this station is true."""
+        while not condition():
+            await self._requested.wait(self._requested.count)
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> StationRun:
         """Assemble the parts for one run, which ends with `stack`."""

@@ -45,7 +45,7 @@ from station.maintenance.monitoring.variable_monitoring import VariableMonitorin
 from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
-from station.storage.database_thread import DatabaseThread
+from station.storage.database_thread import OF_MANY_STATIONS, DatabaseThread
 from station.storage.storage_lock import StorageLock, StorageLockError
 
 if TYPE_CHECKING:
@@ -64,10 +64,6 @@ except ModuleNotFoundError:  # there is no uvloop for this platform
     from foundation.event_loop import StationLoop as RealTimeLoop
 
 __all__ = ["StartError", "assembled_station", "host_process", "host_process_of_several", "run", "station_runtime"]
-
-
-_CACHED_PAGES = 8
-"""of the database of each of several stations: 35 KiB, where SQLite would keep 87 KiB and more for each"""
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
@@ -140,7 +136,7 @@ def host_process_of_several(
         if count > 1:
             raise StartError(f"station.identity: {identity} is used by several stations")
     raise_descriptor_limit(len(configurations))
-    thread = DatabaseThread(_CACHED_PAGES)
+    thread = DatabaseThread(OF_MANY_STATIONS)
     parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_lock(one)) for one in configurations]  # acquired before any hardware is opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -232,6 +233,7 @@ def sample_reading(
     return MeterValue(reading.taken_at, tuple(samples)) if samples else None
 
 
+@functools.lru_cache(maxsize=16)
 def supported_measurands(specimen: Reading) -> tuple[Measurand, ...]:
     """The measurands supported by a meter that fills the fields of this specimen reading."""
     found = sample_reading(

@@ -24,8 +24,6 @@ _LOG_BYTES = 4 * 1024 * 1024
 """size to which the write-ahead log is truncated; kept as reserve for the next records on a full disk"""
 _ERRORS: Final = (sqlite3.Error, ValueError, OverflowError)
 """exceptions of statements; ValueError: null character in a text"""
-_CACHED_STATEMENTS = 24
-"""compiled statements kept per connection, 1 to 4 KiB each: more than those of one transaction event"""
 _log = logging.getLogger(__name__)
 
 
@@ -150,7 +148,7 @@ class DatabaseConnection:
             await asyncio.to_thread(compaction.rewrite, self._path)
             await self._thread.run(self._open)
         await self.run(_prepare)
-        if (pages := self._thread.cached_pages) is not None:
+        if (pages := self._thread.caches.pages) is not None:
             await self.run(lambda connection: _limit_cache(connection, pages))
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
@@ -177,7 +175,7 @@ class DatabaseConnection:
             raise StorageError(f"{self._path.parent}: {error.strerror}") from error
 
     def _open(self) -> None:
-        self._connection = _connect(self._path)
+        self._connection = _connect(self._path, self._thread.caches.statements)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -254,25 +252,25 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None]:
         raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Connect, with a write-ahead log, so that a write needs one sync only.
+def _connect(path: Path, statements: int) -> sqlite3.Connection:
+    """Connect, with a write-ahead log, so that a write needs one sync only. `statements`: how many to keep compiled.
 
     If a full disk has no room for the index file of the log, the index is kept in memory; then no other process can
     open the database until the next start.
     """
     try:
-        return _connect_wal(path, "NORMAL")
+        return _connect_wal(path, "NORMAL", statements)
     except sqlite3.OperationalError as error:
         if is_busy(error):
             raise
         _log.error("%s: %s; the database is opened with its index in memory", path, error)
-        return _connect_wal(path, "EXCLUSIVE")
+        return _connect_wal(path, "EXCLUSIVE", statements)
 
 
-def _connect_wal(path: Path, locking_mode: str) -> sqlite3.Connection:
+def _connect_wal(path: Path, locking_mode: str, statements: int) -> sqlite3.Connection:
     # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite must not wait for locks
     # (timeout 0), since that would block the other stations in this thread.
-    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
+    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, cached_statements=statements)
     connection.text_factory = _text
     try:
         connection.execute(f"PRAGMA locking_mode={locking_mode}")

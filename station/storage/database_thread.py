@@ -12,6 +12,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from foundation.frozen import Frozen
 from foundation.supervision import contained_call
 
 T = TypeVar("T")
@@ -24,6 +25,19 @@ _PRIMARY_CODE: Final = 0xFF
 """the bits of an extended result code that say which kind of error it is"""
 
 
+class DatabaseCaches(Frozen):
+    """What each database keeps in memory. SQLite's page cache takes 87 KiB at once, unless it is smaller than that."""
+
+    statements: int = 24
+    """compiled statements, 1 to 4 KiB each: more than those of one transaction event"""
+    pages: int | None = None
+    """pages of 4 KiB; None: SQLite's default"""
+
+
+OF_MANY_STATIONS: Final = DatabaseCaches(statements=8, pages=4)
+"""for many stations: memory counts more than the microseconds of a statement"""
+
+
 class DatabaseThread:
     """Executes database jobs of all stations of a process in one thread, in the order in which they are submitted.
 
@@ -31,9 +45,9 @@ class DatabaseThread:
     the queue holds at most one waiting job per station, and stations take turns however much one of them writes.
     """
 
-    def __init__(self, cached_pages: int | None = None) -> None:
-        """`cached_pages`: pages that each database keeps in memory, for many stations; None: SQLite's default."""
-        self.cached_pages = cached_pages
+    def __init__(self, caches: DatabaseCaches | None = None) -> None:
+        """`caches`: what each database keeps in memory; None: the default, for one station."""
+        self.caches = caches or DatabaseCaches()
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=_execute, args=(self._jobs,), name="database")
         self._closed = False
