@@ -111,8 +111,9 @@ def _dask_engine(loaded: LoadedPlan, scheduler: str | None, *, workers: int, sha
         return _ChosenEngine("dask", DaskEngine(host, DaskOptions(workers=workers)), workers)
     if loaded.plan.fleet.csms == "bundled" and urlsplit(scheduler).hostname not in _LOCAL:
         refuse('fleet.csms: "bundled" is only reached from this machine; give the URL of a CSMS that all workers reach')
-    engine = DaskEngine(host, DaskOptions(scheduler=scheduler, shared_storage=shared_storage))
-    return _ChosenEngine("dask", engine, count_threads(scheduler))
+    hosts = loaded.plan.fleet.hosts or count_threads(scheduler)
+    engine = DaskEngine(host, DaskOptions(scheduler=scheduler, hosts=hosts, shared_storage=shared_storage))
+    return _ChosenEngine("dask", engine, hosts)
 
 
 def _workers(text: str) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
@@ -15,6 +15,7 @@ import dask.config
 from distributed import Client, LocalCluster
 
 from borne.fleet.dask_worker import HostActor, WorkerOrder, WorkerVersionError
+from borne.fleet.leased_host import LOCKED
 from borne.fleet.unit import EngineError, Host, HostTask, ReportListener, lost_host_report
 from foundation.frozen import Frozen
 from simulator.fleet.reports import HostReport, decode_report
@@ -25,11 +26,10 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _RENEWAL_S: Final = 1.0
-_LEASE_S: Final = 30.0
-_ANSWER_S: Final = 20.0
-"""a worker that does not answer for so long is lost; less than the lease, which ends its host"""
+_ANSWER_SHARE: Final = 2 / 3
+"""of the lease: a worker that does not answer for so long is lost; its host ends with the lease"""
 _WORKERS_S: Final = 60.0
-"""how long to wait for the first worker, and for another one when all are lost"""
+"""how long to wait for another worker when all are lost"""
 _MOST_STARTS: Final = 4
 """of one range; a host that is lost so often fails for a reason of its own"""
 _CONFIGURATION: Final = {
@@ -50,6 +50,12 @@ class DaskOptions(Frozen):
     """workers of a cluster on this machine"""
     shared_storage: bool = True
     """whether all workers see the folder of the fleet under the same path, with working file locks"""
+    hosts: int = 1
+    """workers to wait for, so that hosts do not share one while others are still starting"""
+    join_s: float = 60.0
+    """longest real time to wait for the scheduler and its workers; then one worker is enough"""
+    lease_s: float = 30.0
+    """real seconds after which a host ends whose worker is cut off"""
 
 
 def count_threads(scheduler: str) -> int:
@@ -59,7 +65,7 @@ def count_threads(scheduler: str) -> int:
         EngineError: the scheduler does not answer, or has no worker.
     """
     try:
-        with dask.config.set(_CONFIGURATION), Client(scheduler, set_as_default=False) as client:
+        with Client(scheduler, timeout=f"{_WORKERS_S} s", set_as_default=False) as client:
             threads = sum(cast("_ThreadCounter", client).nthreads().values())
     except (OSError, ValueError) as error:
         raise EngineError(f"Dask: {scheduler}: {error}") from error
@@ -70,6 +76,8 @@ def count_threads(scheduler: str) -> int:
 
 class _RemoteHost(Protocol):
     """`HostActor`, as the engine sees it from afar."""
+
+    def address(self) -> Awaitable[str]: ...
 
     def exchange(self, stop: bool) -> Awaitable[tuple[bytes | None, int | None]]: ...
 
@@ -88,8 +96,19 @@ class _ClusterClient(Protocol):
     """`distributed.Client` in its asynchronous form, which it does not declare."""
 
     def submit(
-        self, func: type[HostActor], order: WorkerOrder, *, key: str, actor: bool, pure: bool, retries: int
+        self,
+        func: type[HostActor],
+        order: WorkerOrder,
+        *,
+        key: str,
+        actor: bool,
+        pure: bool,
+        retries: int,
+        workers: Sequence[str] | None,
+        allow_other_workers: bool,
     ) -> _Submitted: ...
+
+    async def nthreads(self) -> Mapping[str, int]: ...
 
     async def wait_for_workers(self, n_workers: int, timeout: float) -> None: ...
 
@@ -106,6 +125,10 @@ class HostLostError(Exception):
     """A host has ended before its last report, or its worker is lost."""
 
 
+class WorkerLostError(HostLostError):
+    """The worker of a host has ended, or does not answer."""
+
+
 class DaskEngine:
     """Runs each host on a worker of a Dask cluster (`FleetEngine`).
 
@@ -119,6 +142,8 @@ class DaskEngine:
         self._host = host
         self._options = options
         self._stopped = False
+        self._lost_workers: set[str] = set()
+        """addresses of workers that have lost a host; some of them may only be cut off"""
         self._client: _ClusterClient | None = None
         self.cluster: LocalCluster | None = None
         """the cluster on this machine, within `prepared`; None: there is none"""
@@ -137,11 +162,12 @@ class DaskEngine:
                 if options.scheduler is None:
                     self.cluster = await stack.enter_async_context(_local_cluster(options.workers, folder / "dask"))
                 address = self.cluster or options.scheduler
-                client = await stack.enter_async_context(Client(address, asynchronous=True))
+                timeout = f"{options.join_s} s"
+                client = await stack.enter_async_context(Client(address, timeout=timeout, asynchronous=True))
             except (OSError, ValueError) as error:
                 raise EngineError(f"Dask: {options.scheduler or 'cluster on this machine'}: {error}") from error
             self._client = cast("_ClusterClient", client)
-            await _wait_for_worker(self._client)
+            await self._wait_for_workers(self._client)
             try:
                 yield
             finally:
@@ -162,6 +188,21 @@ class DaskEngine:
         except* EngineError as errors:
             raise EngineError(str(errors.exceptions[0])) from None
 
+    async def _wait_for_workers(self, client: _ClusterClient) -> None:
+        """Wait for as many workers as there are hosts; one is enough if no others join in time.
+
+        Raises:
+            EngineError: there is none.
+        """
+        wanted = self._options.workers if self._options.scheduler is None else self._options.hosts
+        try:
+            await client.wait_for_workers(wanted, timeout=self._options.join_s)
+        except TimeoutError:
+            present = len(await client.nthreads())
+            if not present:
+                raise EngineError(f"Dask: no worker has joined within {self._options.join_s:g} s") from None
+            _log.warning("Dask: %d workers for %d hosts", present, wanted)
+
     def stop(self) -> None:
         """Request all hosts to stop in order; they get the request with the next renewal of their lease."""
         self._stopped = True
@@ -174,8 +215,8 @@ class DaskEngine:
         for start in range(_MOST_STARTS):
             if start:
                 _log.warning("stations from %d: %s; they are started again", task.numbers.start, failure)
-            order = WorkerOrder(self._host, task, _LEASE_S, continues, shared, package_version())
-            attempt = _Attempt(order)
+            order = WorkerOrder(self._host, task, self._options.lease_s, continues, shared, package_version())
+            attempt = _Attempt(order, self._lost_workers)
             try:
                 async for report in attempt.run(client, self):
                     latest = report
@@ -183,6 +224,8 @@ class DaskEngine:
                 return
             except HostLostError as error:
                 failure = str(error)
+                if isinstance(error, WorkerLostError):
+                    self._lost_workers.add(attempt.worker)
             if self._stopped:
                 break
             continues |= attempt.began
@@ -214,10 +257,15 @@ def _local_cluster(workers: int, folder: Path) -> LocalCluster:
 class _Attempt:
     """One host for a range of stations, from its start until its end or loss."""
 
-    def __init__(self, order: WorkerOrder) -> None:
+    def __init__(self, order: WorkerOrder, avoided: Set[str]) -> None:
+        """`avoided`: addresses of workers that get a host only if there are no others."""
         self._order = order
+        self._avoided = avoided
+        self._answer_s = order.lease_s * _ANSWER_SHARE
         self.began = False
         """whether its host may have run"""
+        self.worker = ""
+        """address of its worker; empty: not known"""
 
     async def run(self, client: _ClusterClient, engine: DaskEngine) -> AsyncGenerator[HostReport]:
         """Yield the reports of the host until its last one.
@@ -226,26 +274,58 @@ class _Attempt:
             HostLostError: host or worker are lost before.
             EngineError: there is no worker, or it cannot run hosts.
         """
-        await _wait_for_worker(client)
-        key = f"host-{self._order.task.numbers.start}-{uuid.uuid4().hex}"
-        future = client.submit(HostActor, self._order, key=key, actor=True, pure=False, retries=0)
+        future = await self._submit(client)
         try:
             self.began = True
-            actor = await _answered(_started(future))
+            actor = await self._answered(_started(future))
+            self.worker = await self._answered(_address(actor))
             while True:
-                encoded, exit_code = await _answered(_exchange(actor, stop=engine.stop_requested))
+                encoded, exit_code = await self._answered(_exchange(actor, stop=engine.stop_requested))
                 if encoded is not None:
                     report = decode_report(encoded)
                     yield report
                     if report.finished:
                         break
                 if exit_code is not None:
-                    raise HostLostError(f"its host process has ended with exit code {exit_code}")
+                    raise HostLostError(_explain_exit(exit_code))
                 await asyncio.sleep(_RENEWAL_S)
             with contextlib.suppress(HostLostError):  # its work is done
-                await _answered(_close(actor))
+                await self._answered(_close(actor))
         finally:
             future.release()
+
+    async def _submit(self, client: _ClusterClient) -> _Submitted:
+        await _wait_for_worker(client)
+        workers = [one for one in await client.nthreads() if one not in self._avoided]
+        return client.submit(
+            HostActor,
+            self._order,
+            key=f"host-{self._order.task.numbers.start}-{uuid.uuid4().hex}",
+            actor=True,
+            pure=False,
+            retries=0,
+            workers=workers or None,
+            allow_other_workers=bool(workers),
+        )
+
+    async def _answered(self, answer: Awaitable[T]) -> T:
+        """Await the answer of the worker.
+
+        Raises:
+            HostLostError: the worker is lost, or does not answer in time.
+        """
+        try:
+            async with asyncio.timeout(self._answer_s):
+                return await answer
+        except (OSError, RuntimeError, LookupError) as error:  # in Dask's versions, a lost actor is one or the other
+            reason = f"no answer within {self._answer_s:g} s" if isinstance(error, TimeoutError) else str(error)
+            raise WorkerLostError(f"its worker is lost: {reason}") from error
+
+
+def _explain_exit(exit_code: int) -> str:
+    if exit_code == LOCKED:
+        return "the storage of its stations is still used by a host that was lost"
+    return f"its host process has ended with exit code {exit_code}"
 
 
 async def _started(future: _Submitted) -> _RemoteHost:
@@ -261,7 +341,11 @@ async def _started(future: _Submitted) -> _RemoteHost:
     except asyncio.CancelledError as error:  # Dask reports an actor so that was lost before it began
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise
-        raise HostLostError("its worker was lost while it started it") from error
+        raise WorkerLostError("its worker was lost while it started it") from error
+
+
+async def _address(actor: _RemoteHost) -> str:
+    return await actor.address()
 
 
 async def _exchange(actor: _RemoteHost, *, stop: bool) -> tuple[bytes | None, int | None]:
@@ -270,20 +354,6 @@ async def _exchange(actor: _RemoteHost, *, stop: bool) -> tuple[bytes | None, in
 
 async def _close(actor: _RemoteHost) -> None:
     await actor.close()
-
-
-async def _answered(answer: Awaitable[T]) -> T:
-    """Await the answer of a worker.
-
-    Raises:
-        HostLostError: the worker is lost, or does not answer in time.
-    """
-    try:
-        async with asyncio.timeout(_ANSWER_S):
-            return await answer
-    except (OSError, RuntimeError, LookupError) as error:  # in Dask's versions, a lost actor is one or the other
-        reason = f"no answer within {_ANSWER_S:g} s" if isinstance(error, TimeoutError) else str(error)
-        raise HostLostError(f"its worker is lost: {reason}") from error
 
 
 async def _wait_for_worker(client: _ClusterClient) -> None:

@@ -60,6 +60,10 @@ class HostActor:
             task = replace(task, folder=self._own_folder)
         self._process = LeasedHostProcess(HostOrder(order.host, task, order.lease_s, order.continues, lock_file))
 
+    def address(self) -> str:
+        """The address of the worker."""
+        return str(get_worker().address)
+
     def exchange(self, stop: bool) -> tuple[bytes | None, int | None]:
         """Renew the lease of the host; returns its latest report and its exit code (`LeasedHostProcess`)."""
         return self._process.exchange(stop=stop)

@@ -116,20 +116,12 @@ def two_ranges(folder: Path) -> list[HostTask]:
     return [task(folder, range(1, 3)), task(folder, range(3, 5))]
 
 
-async def two_workers(cluster: Cluster) -> None:
-    """Wait until a worker that an earlier test has killed is there again."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await asyncio.to_thread(count_threads, cluster.scheduler) < 2:  # noqa: ASYNC110  # it sets no event
-            await asyncio.sleep(0.1)
-
-
 @asynccontextmanager
 async def running(
-    cluster: Cluster, folder: Path, *, shared: bool, host: Host = patient_host
+    cluster: Cluster, folder: Path, *, shared: bool, host: Host = patient_host, lease_s: float = PATIENCE_S
 ) -> AsyncGenerator[Running]:
     """Run two ranges on the workers, until both have reported; then the block, then their end."""
-    await two_workers(cluster)
-    engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, shared_storage=shared))
+    engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, hosts=2, shared_storage=shared, lease_s=lease_s))
     found = Running(engine, folder, cluster.folder)
     async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         await stack.enter_async_context(engine.prepared(folder))
@@ -144,6 +136,25 @@ async def test_a_lost_worker_s_range_goes_on_elsewhere_with_its_storage(cluster:
         await fleet.until(lambda: len(fleet.hosts(1)) == 2)
         fleet.finish()
     assert len(fleet.hosts(3)) == 1, "the other range was disturbed"
+    assert fleet.record.replaced == set()
+    assert all(host.finished and host.failure is None for host in fleet.record.hosts)
+    changes = [one.host for one in fleet.reports if one.first == 1]
+    assert changes == sorted(changes, key=fleet.hosts(1).index), "a lost host was heard again"
+
+
+async def test_a_worker_that_is_cut_off_loses_its_host_before_another_one_uses_the_storage(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """A worker that does not answer is not dead: its host holds the lock of the range until its lease ends."""
+    async with running(cluster, tmp_path, shared=True, lease_s=3.0) as fleet:
+        worker = fleet.worker_of(1)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            await fleet.until(lambda: len(fleet.hosts(1)) == 2)
+            assert fleet.worker_of(1) != worker
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        fleet.finish()
     assert fleet.record.replaced == set()
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
     changes = [one.host for one in fleet.reports if one.first == 1]
@@ -176,8 +187,18 @@ async def test_a_host_that_fails_each_time_is_reported_at_last(cluster: Cluster,
     assert all(host.finished for host in fleet.record.hosts)
 
 
+async def test_a_cluster_with_fewer_workers_than_hosts_is_used_as_it_is(cluster: Cluster, tmp_path: Path) -> None:
+    engine = DaskEngine(patient_host, DaskOptions(scheduler=cluster.scheduler, hosts=3, join_s=0.5))
+    async with engine.prepared(tmp_path):
+        engine.stop()
+        reports: list[HostReport] = []
+        await engine.run(two_ranges(tmp_path), reports.append)
+    assert {one.first for one in reports if one.finished} == {1, 3}
+    assert await asyncio.to_thread(count_threads, cluster.scheduler) in (1, 2)
+
+
 async def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    engine = DaskEngine(patient_host, DaskOptions(scheduler="tcp://127.0.0.1:9"))
+    engine = DaskEngine(patient_host, DaskOptions(scheduler="tcp://127.0.0.1:9", join_s=0.5))
     with pytest.raises(EngineError, match=r"^Dask: tcp://127\.0\.0\.1:9: "):
         async with engine.prepared(tmp_path):
             pass
