@@ -250,6 +250,7 @@ def _local_cluster(workers: int, folder: Path) -> LocalCluster:
         dashboard_address="127.0.0.1:0",
         local_directory=str(folder),
         silence_logs=logging.CRITICAL,
+        preload=["borne.fleet.dask_session"],
         asynchronous=True,
     )
 

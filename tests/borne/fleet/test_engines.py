@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -24,6 +27,7 @@ pytest.importorskip("distributed", reason="the extra borne[fleet] is not install
 
 from borne.fleet.dask_engine import DaskEngine, DaskOptions
 
+ROOT = Path(__file__).parents[3]
 PLAN = """
 [fleet]
 stations = 6
@@ -61,6 +65,11 @@ def plan(tmp_path: Path) -> LoadedPlan:
     (tmp_path / "station.toml").write_text(TEMPLATE, encoding="utf-8")
     (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
     return load_plan(tmp_path / "plan.toml")
+
+
+def plan_path(plan: LoadedPlan) -> str:
+    """The file of a plan, which is beside its template."""
+    return str(Path(plan.template_path).with_name("plan.toml"))
 
 
 def energies(report: FleetReport) -> dict[str, list[float]]:
@@ -119,3 +128,28 @@ async def test_with_a_worker_killed_every_bill_equals_its_register(plan: LoadedP
     assert (report.booted, report.failed, report.replaced) == (6, {}, [])
     assert report.energy.largest_difference_wh <= 0.01
     assert report.energy.transactions >= 4
+
+
+async def test_a_signal_to_the_whole_group_stops_a_dask_fleet_in_order(plan: LoadedPlan, tmp_path: Path) -> None:
+    """As Ctrl-C on a terminal, which reaches every process of the command."""
+    command = (
+        sys.executable,
+        "-m",
+        "borne",
+        "fleet",
+        plan_path(plan),
+        "--engine",
+        "dask",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, start_new_session=True)
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE_S):
+        while b"online" not in await process.stdout.readline():
+            assert process.returncode is None
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = await process.communicate()
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert (report["interrupted"], report["host_failures"]) == (True, []), output.decode()
+    assert {one["state"] for one in report["station_reports"]} == {"stopped"}
