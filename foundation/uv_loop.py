@@ -7,7 +7,9 @@ do not have.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -28,7 +30,9 @@ class UvLoop(uvloop.Loop):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """Resolve a host name as socket.getaddrinfo does, in a thread of its own."""
+        """Resolve a host name as socket.getaddrinfo does, in a thread of its own; an address needs none."""
+        if _is_address(host):
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
         return await self._lookups.resolve(host, port, family, type, proto, flags)
 
     async def create_connection(
@@ -41,33 +45,27 @@ class UvLoop(uvloop.Loop):
         Raises:
             OSError: the host is unknown, or none of its addresses can be reached.
         """
-        if host is None or options.get("local_addr") is not None:
+        if host is None or _is_address(host):
             return await super().create_connection(protocol_factory, host, port, **options)
+        if options.get("ssl") and options.get("server_hostname") is None:
+            options["server_hostname"] = host
         family, proto, flags = (options.pop(name, 0) for name in ("family", "proto", "flags"))
         found = await self.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags)
-        connected = await self._connect_first(found)
-        if options.get("ssl") is not None and options.get("server_hostname") is None:
-            options["server_hostname"] = host
-        try:
-            return await super().create_connection(protocol_factory, sock=connected, **options)
-        except BaseException:
-            connected.close()
-            raise
-
-    async def _connect_first(self, addresses: list[Any]) -> socket.socket:
-        """Connect a socket to the first of these addresses that accepts; raise the last error if none does."""
         failure = OSError("the host has no address")
-        for family, kind, proto, _, address in addresses:
-            attempt = socket.socket(family, kind, proto)
+        for _, _, _, _, (address, number, *more) in found:
+            scoped = f"{address}%{more[1]}" if more and more[1] else address  # IPv6, of one network interface
             try:
-                attempt.setblocking(False)
-                await self.sock_connect(attempt, address)
-            except OSError as error:
-                attempt.close()
-                failure = error
-            except BaseException:
-                attempt.close()
+                return await super().create_connection(protocol_factory, scoped, number, **options)
+            except ssl.SSLError:
                 raise
-            else:
-                return attempt
+            except OSError as error:
+                failure = error
         raise failure
+
+
+def _is_address(host: object) -> bool:
+    try:
+        ipaddress.ip_address(str(host))
+    except ValueError:
+        return False
+    return True

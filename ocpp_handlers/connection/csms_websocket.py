@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.datastructures import HeadersLike
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.frames import CloseCode
 from websockets.protocol import State
-from websockets.typing import Data, DataLike
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+
+    from websockets.datastructures import HeadersLike
+    from websockets.typing import Data, DataLike
 
 
 class dial(connect):  # noqa: N801 - used as the function that it extends

@@ -12,19 +12,21 @@ import pytest
 
 from borne.composition import station as app
 from foundation.event_loop import StationLoop
+from foundation.uv_loop import UvLoop
+from station.configuration.installation_file import Configuration
 from station.storage.storage_lock import StorageLock
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    from station.configuration.installation_file import Configuration
 
 _MANY = 100
 
 
+@pytest.mark.parametrize("loop_class", [StationLoop, UvLoop])
 async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure_or_record(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, loop_class: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     """A meter is dialled by its name again and again, each time for as long as its patience goes."""
     gone = threading.Event()
@@ -48,7 +50,7 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
         return sum(thread.name == "address lookup of meter.local" for thread in threading.enumerate())
 
     def run() -> int:
-        with asyncio.Runner(loop_factory=StationLoop) as runner:
+        with asyncio.Runner(loop_factory=loop_class) as runner:
             return runner.run(live())
 
     threads = await asyncio.to_thread(run)  # its end waits for no look-up either
@@ -57,8 +59,9 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
     assert threads == 1
 
 
+@pytest.mark.parametrize("loop_class", [StationLoop, UvLoop])
 async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybody_who_asks(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, loop_class: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     asked: list[Any] = []
 
@@ -76,7 +79,7 @@ async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybo
         return await asyncio.gather(*(loop.getaddrinfo(name, 502) for name in names), return_exceptions=True)
 
     def run() -> list[object]:
-        with asyncio.Runner(loop_factory=StationLoop) as runner:
+        with asyncio.Runner(loop_factory=loop_class) as runner:
             return runner.run(live())
 
     found, *failures = await asyncio.to_thread(run)
@@ -85,7 +88,10 @@ async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybo
     assert sorted(asked) == [("meter.local", 502, 0, 0, 0, 0), ("nobody.invalid", 502, 0, 0, 0, 0)]
 
 
-def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rate", "loop"), [(1.0, UvLoop), (60.0, StationLoop), (0.0, StationLoop)])
+def test_a_station_in_real_time_runs_on_the_fastest_loop_and_another_one_on_one_that_tells_when_it_is_idle(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rate: float, loop: type
+) -> None:
     used: list[object] = []
 
     class _Process:
@@ -96,8 +102,11 @@ def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         return _Process()
 
     monkeypatch.setattr(app, "host_process", host_process)
-    app.run(cast("Configuration", None), http_port=None, ready_file=None, lock=StorageLock(tmp_path))
-    assert used == [StationLoop]
+    configuration = Configuration.model_validate(
+        {"station": {"identity": "A", "storage": str(tmp_path)}, "simulation": {"rate": rate}}
+    )
+    app.run(configuration, http_port=None, ready_file=None, lock=StorageLock(tmp_path))
+    assert used == [loop]
 
 
 async def test_the_loop_is_idle_only_when_a_chain_of_callbacks_has_ended() -> None:

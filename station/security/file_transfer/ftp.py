@@ -122,7 +122,7 @@ async def _connected(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenera
         raise TransferError(TransferFailure.BAD_MESSAGE, "the server does not respond as an FTP server") from error
 
 
-class _Transfer:
+class _FileTransfer:
     """The transfer of one file on a data connection."""
 
     def __init__(self, connection: DataConnection, host: str, context: ssl.SSLContext | None, *, resumed: bool) -> None:
@@ -195,7 +195,7 @@ class _ControlConnection:
         return True
 
     @contextlib.asynccontextmanager
-    async def data(self, offset: int) -> AsyncGenerator[_Transfer]:
+    async def data(self, offset: int) -> AsyncGenerator[_FileTransfer]:
         """Open a data connection for one file; on normal exit the server has confirmed the transfer."""
         port, resumed = await self._passive(), False
         if offset:
@@ -204,7 +204,7 @@ class _ControlConnection:
                 resumed = True
         connection = await DataConnection.connect(self._host, port)
         try:
-            yield _Transfer(connection, self._host, self._context, resumed=resumed)
+            yield _FileTransfer(connection, self._host, self._context, resumed=resumed)
             with contextlib.suppress(OSError):  # the server's reply confirms the transfer
                 await _in_time(connection.close())
         finally:

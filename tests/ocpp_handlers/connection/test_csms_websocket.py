@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
+import socket
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
@@ -142,3 +144,40 @@ async def _never(connection: ServerConnection) -> None:
 async def _until(what: Callable[[], bool]) -> None:
     while not what():  # noqa: ASYNC110 - the library tells nobody of a Close frame that nobody reads
         await asyncio.sleep(0.001)
+
+
+async def test_what_is_sent_arrives_and_nothing_is_sent_after_the_end() -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        there.transport.resume_reading()
+        await client.send("é")
+        assert await there.recv() == "é"
+        client.transport.abort()
+        await client.wait_closed()
+        with pytest.raises(ConnectionClosed):
+            await client.send("too late")
+
+
+async def test_sending_waits_while_the_csms_reads_nothing() -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        for connection, buffer in ((client, socket.SO_SNDBUF), (there, socket.SO_RCVBUF)):
+            connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 65_536)
+
+        async def flood() -> None:
+            for _ in range(400):
+                await client.send(secrets.token_hex(50_000))  # which compresses badly
+
+        sending = asyncio.create_task(flood())
+        for _ in range(2_000):
+            await asyncio.sleep(0)
+        assert not sending.done()
+        assert client.transport.get_write_buffer_size() < 1_000_000
+        sending.cancel()
+
+
+@pytest.mark.parametrize("frames", [b"\x81\x02\xc3\x28", b"\x01\x01\xc3\x80\x01\x28"])
+async def test_a_text_that_is_no_utf8_ends_the_connection(frames: bytes) -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        there.transport.write(TEXT + frames)
+        assert await client.recv() == "hello"
+        with pytest.raises(ConnectionClosed, match="1007"):
+            await client.recv()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any, cast
 
 import pytest
@@ -95,3 +96,22 @@ async def test_no_secret_is_in_a_published_frame() -> None:
     await it.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
     assert len(it.frames) == 2
     assert not any(SECRET in frame.text for frame in it.frames)
+
+
+async def test_a_frame_holds_its_secret_no_longer_than_until_it_was_read() -> None:
+    it = Sessions()
+    component = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+    await it.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
+    received = it.frames[0]
+    assert received.length > len(received.text)
+    held = [getattr(received, name) for name in received.__slots__]
+    assert not any(SECRET in str(value) for value in held)
+
+
+async def test_no_secret_is_in_a_logged_frame(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "ocpp.frames")
+    it = Sessions()
+    component = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+    await it.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
+    assert [record.message.split()[0] for record in caplog.records if record.name == "ocpp.frames"] == ["in", "out"]
+    assert SECRET not in caplog.text

@@ -250,3 +250,40 @@ def test_the_value_of_a_secret_variable_is_not_shown(name: str) -> None:
     item = {"component": {"name": "X"}, "variable": {"name": name}, "attributeValue": "hidden"}
     shown = frame.without_secrets(json.dumps([2, "1", "SetVariables", {"setVariableData": [item]}]))
     assert json.loads(shown)[3]["setVariableData"][0] == item | {"attributeValue": "***"}
+
+
+def as_json_reads(text: str) -> object:
+    """What the standard library makes of a text, with whole numbers as integers; None: it is not JSON."""
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        return int(value) if value.is_integer() and abs(value) <= 2**53 else value
+
+    def refuse(_: str) -> float:
+        raise ValueError
+
+    try:
+        return json.loads(text, parse_float=number, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+NUMBERS = st.from_regex(r"-?[0-9]{1,25}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+PIECES = st.sampled_from(
+    ["1", "1.0", "-0", "1e3", "1e999", "NaN", "Infinity", "01", "1.", "+1", '"a"', '"\\ud800"', '"\\u00e9"', '"\x01"',
+     '"\x7f"', "null", "true", "{", "}", "[", "]", ",", ":", " ", "\t", "\ufeff", "{}", '{"a":1}', '{"a":1,"a":2}', "/"]
+)  # fmt: skip
+
+
+@given(st.one_of(JSON_VALUES.map(json.dumps), NUMBERS, st.lists(PIECES, max_size=12).map("".join), st.text()))
+@example("12345678901234567890123")
+@example("1" * 5_000)
+def test_json_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    """Types and signs too: 1.0 is an integer, 1.5 and 1e300 are not."""
+    whole = f'[2,"1","X",{text}]'
+    expected, taken = as_json_reads(whole), frame.decode(whole)
+    if isinstance(taken, Call):
+        assert repr([2, taken.id, taken.action, taken.payload]) == repr(expected)
+    else:
+        is_call = isinstance(expected, list) and len(cast("list[object]", expected)) == 4
+        assert not is_call or "\\ud800" in text

@@ -107,3 +107,12 @@ async def test_who_has_gone_gets_nothing() -> None:
         pass
     feed.publish("evse", id=1)
     assert len(queue) == 0
+
+
+async def test_a_type_has_a_listener_while_a_subscriber_accepts_it() -> None:
+    feed = EventFeed()
+    assert not feed.has_listener("frame")
+    with feed.subscribe(lambda kind: kind == "light"):
+        assert feed.has_listener("light")
+        assert not feed.has_listener("frame")
+    assert not feed.has_listener("light")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from energy.controller import GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import LimitSource
@@ -130,3 +131,69 @@ async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once
             await it.clock.advance(0)
             assert heard.done()
             assert caplog.messages[-1] == f"EVSE 1 may draw 10.0 A: user, the owner's limit ({by})"
+
+
+def default(limit_a: float) -> ChargingProfile:
+    """The TxDefaultProfile of the station."""
+    schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, limit_a),), starts_at=fakes.clock().now() - timedelta(days=1))
+    return ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
+
+
+@contextlib.asynccontextmanager
+async def deciding(path: Path) -> AsyncGenerator[tuple[Post, LoadManagement, list[float | None]]]:
+    """A vehicle that charges without a grid meter, and the limit of the profiles at each decision."""
+    async with post(path) as it:
+        store = ProfileStore({1: 3}, no_selectable_phases)
+        load = LoadManagement(
+            LoadController(it.clock, store, None),
+            {1: it.evse},
+            it.clock,
+            profiles=PersistentProfiles(store, None, SmartChargingSettings(), it.clock),
+            priorities=Priorities({1: 0}, FactStore(it.database, "priority")),
+            inputs=LoadInputs(),
+        )
+        decided: list[float | None] = []
+
+        def note(_: None) -> None:
+            found = [one.current_a for one in it.evse.limits if one.source is LimitSource.CHARGING_PROFILE]
+            decided.append(found[0] if found else None)
+
+        load.after_decision.subscribe(note)
+        running = asyncio.create_task(load.run())
+        await it.clock.advance(0.5)
+        decided.clear()
+        yield it, load, decided
+        running.cancel()
+
+
+async def install(it: Post, load: LoadManagement, limit_a: float) -> None:
+    """The CSMS sets the profile, and the station does what it does at once."""
+    load.profiles.store.install(default(limit_a))
+    load.profiles_changed()
+    await it.clock.advance(0)
+
+
+async def test_many_profiles_one_after_the_other_are_decided_together(tmp_path: Path) -> None:
+    async with deciding(tmp_path) as (it, load, decided):
+        for limit_a in (10.0, 11.0, 12.0, 13.0):
+            await install(it, load, limit_a)
+        assert decided == [10.0], "the first at once"
+        await it.clock.advance(0.06)
+        assert decided == [10.0, 13.0], "the others in 50 ms"
+
+
+async def test_a_limit_that_falls_is_decided_at_once(tmp_path: Path) -> None:
+    async with deciding(tmp_path) as (it, load, decided):
+        for limit_a in (16.0, 20.0, 18.0, 15.0, 14.0):
+            await install(it, load, limit_a)
+        assert decided == [16.0, 15.0, 14.0], "18 A are more than what applies: 16 A"
+        await it.clock.advance(0.06)
+        assert decided == [16.0, 15.0, 14.0], "nothing waits any more"
+
+
+async def test_a_profile_that_comes_alone_is_decided_at_once(tmp_path: Path) -> None:
+    async with deciding(tmp_path) as (it, load, decided):
+        for limit_a in (10.0, 11.0, 12.0):
+            await install(it, load, limit_a)
+            await it.clock.advance(0.06)
+        assert decided == [10.0, 11.0, 12.0]
