@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
+from msgspec.structs import replace
+
 from foundation.frozen import Frozen
 from metering.meter import DescribedMeter, DetailedMeter, IdentifiedMeter, ImplausibleReadingError, Meter, MeterError
 from metering.reading import UNKNOWN_PHASES, Phases, Reading
@@ -269,6 +271,21 @@ class PlausibleMeter:
         except MeterError:
             self._identified = False  # the next answer may come from another meter
             raise
+        if not self._repeats_accepted(reading):  # as an idle meter does each second
+            self._check(reading, requested_s, now_s)
+        self._reject_stuck_register(reading, requested_s)
+        self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
+        return reading
+
+    def _repeats_accepted(self, reading: Reading) -> bool:
+        """Return whether a reading has the values of the one accepted before in this run, and nothing is in doubt."""
+        accepted = self._accepted
+        if accepted is None or accepted.at_s is None or self._doubted is not None:
+            return False
+        return replace(accepted.reading, taken_at=reading.taken_at) == reading
+
+    def _check(self, reading: Reading, requested_s: float, now_s: float) -> None:
+        """Raise an error for a reading that is not possible, or does not continue the accepted ones."""
         if (reason := self._rules.implausibility(reading)) is not None:
             raise ImplausibleReadingError(reason)
         if self._accepted is not None:
@@ -285,9 +302,6 @@ class PlausibleMeter:
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise ImplausibleReadingError(reason, transient=not confirmed, foreign=foreign)
-        self._reject_stuck_register(reading, requested_s)
-        self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
-        return reading
 
     def _reject_stuck_register(self, reading: Reading, requested_s: float) -> None:
         """Raise an error if the import register did not move while more than `most_unmoved_wh` flowed."""

@@ -36,8 +36,10 @@ _log = logging.getLogger(__name__)
 
 _DECIDE_EVERY_S = 1.0
 """seconds between two decisions while an EVSE charges, or is about to: shares, pauses and protection depend on time"""
-_DECIDE_IDLE_S = 10.0
-"""longest time between two decisions while no EVSE does: the load history has a sample for each"""
+_DECIDE_IDLE_S = 60.0
+"""longest time between two decisions while no EVSE does"""
+_REPORT_ALIVE_S = 10.0
+"""longest wait of the decision loop, whose watchdog must see it go on"""
 _SOONEST_S = 0.01
 _FLUSH_RETRY_S = 1.0
 _DECIDE_AGAIN_S = 15.0
@@ -174,7 +176,7 @@ class LoadManagement:
             # A sample of the grid meter decides too, and so puts the next decision off.
             while (wait_s := self._decide_again_s - self._clock.monotonic()) > 0.0:
                 with self.waiting:
-                    if await self._due.wait_for(seen, self._clock, wait_s):
+                    if await self._due.wait_for(seen, self._clock, min(wait_s, _REPORT_ALIVE_S)):
                         break
 
     def _decision_lasts_s(self) -> float:
