@@ -40,6 +40,9 @@ BREAKER_SUSTAINED_LOAD = 1.1
 FAST_PERIOD_S = 2.5
 """a source with at most this period can distinguish a starting motor from a lasting load"""
 RISE_TOLERANCE_S = VEHICLE_RESPONSE_S + 2 * FAST_PERIOD_S
+_SILENT_STEP_S = 1.0
+_SILENT_AFTER_S = 0.01
+"""a meter is silent when more than `HOLD_S` have passed"""
 OPENS_WITHIN_S = 2.0
 """one decision per second, and the contactor's opening time"""
 
@@ -120,6 +123,17 @@ class ConnectionMonitor:
     def is_silent(self) -> bool:
         """Whether the last fresh sample is older than a working meter sends them (`HOLD_S`), or none came."""
         return self.last_sample is None or self._silent_s > HOLD_S
+
+    @property
+    def silence_change_s(self) -> float:
+        """Seconds until the silence of the grid meter changes the limits, if no sample comes.
+
+        A second once it is silent: from then on the limits fall with time.
+        """
+        if self.last_sample is None or (left_s := HOLD_S - self._silent_s) < 0.0:
+            return _SILENT_STEP_S
+        grace_s = max(0.0, self.last_sample.period_s - 1.0) - (self.age_s or 0.0) if self._silent_s == 0.0 else 0.0
+        return left_s + max(0.0, grace_s) + _SILENT_AFTER_S
 
     @property
     def limit_a(self) -> float | None:

@@ -23,6 +23,7 @@ from energy.rotation import RotationProber
 from energy.sharing import Bound, Policy, ServiceQueue, ServiceRequest, alone_a, equal_share_a
 from energy.vehicle_use import VehicleUses
 from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
+from foundation.events import Event
 from metering.reading import UNKNOWN_PHASES, Phases
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class LoadController:
         self._profiles = profiles
         self.connection_monitor = ConnectionMonitor(clock, connection) if connection is not None else None
         self._shared: dict[str, SharedLimit] = {}
+        self.shared_limit_changed = Event[None]()
+        """published when a limit of `set_shared_limit` was set, changed or removed"""
         self._service_queue = ServiceQueue()
         self._uses = VehicleUses(policy)
         self._house_share = HouseAllocator(self._uses)
@@ -75,10 +78,13 @@ class LoadController:
 
     def set_shared_limit(self, name: str, limit: SharedLimit | None) -> None:
         """Set the limit of this name for all EVSEs together, or remove it (None), from the next decision on."""
+        before = self._shared.get(name)
         if limit is None:
             self._shared.pop(name, None)
         else:
             self._shared[name] = limit
+        if limit != before:
+            self.shared_limit_changed.publish(None)
 
     @property
     def shared_limits(self) -> dict[str, SharedLimit]:
@@ -214,6 +220,24 @@ class LoadController:
         current_keys = {(evse_id, limit.source, limit.by) for evse_id, limits in own.items() for limit in limits}
         self._since = {key: since for key, since in self._since.items() if key in current_keys}
         return decisions
+
+    @property
+    def idle_change_s(self) -> float | None:
+        """Seconds until the limits may change by time alone while no EVSE charges or wants to; None: never.
+
+        The sources are charging profiles, ends of shared limits, and the silence of the grid meter. An EVSE that wants
+        energy has more of them: turns, pauses, probes, protection; then decide at least every second.
+        """
+        now, profiles = self._clock.now(), self._profiles.applicable()
+        moments = [
+            next_station_change(profiles, now),
+            *(next_change(profiles, demand.target, now) for demand in self._demands),
+            *(limit.until for limit in self.shared_limits.values()),
+        ]
+        seconds = [(moment - now).total_seconds() for moment in moments if moment is not None]
+        if self.connection_monitor is not None:
+            seconds.append(self.connection_monitor.silence_change_s)
+        return min(seconds, default=None)
 
     def _collect_limits(
         self, demands: Sequence[Demand], now: datetime, now_s: float

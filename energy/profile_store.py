@@ -62,7 +62,7 @@ class ProfileStore:
         self._selectable_phases = selectable_phases
         self._profiles: dict[int, ChargingProfile] = {}
         self.changed: Event[None] = Event()
-        """published after profiles were installed or removed"""
+        """published after profiles were installed or removed, or became applicable or not by `enabled`"""
         self.enabled = True
         """whether the CSMS's profiles apply (SmartChargingCtrlr.Enabled)"""
         self.expected: dict[int, ChargingProfile] = {}

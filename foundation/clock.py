@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+from foundation.events import Event
+
 _SETTLING_TURNS: Final = 40
 """turns of the event loop, enough for a chain of tasks that wake each other to finish"""
 
@@ -29,6 +31,10 @@ class Clock(ABC):
     Everything that waits in this project waits on one of these, so that virtual time can run at another rate.
     """
 
+    def __init__(self) -> None:
+        self.adjusted = Event[timedelta]()
+        """published after `adjust` has moved the wall time; carries the correction"""
+
     @abstractmethod
     def now(self) -> datetime:
         """The wall time, aware, in UTC."""
@@ -41,9 +47,13 @@ class Clock(ABC):
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
         """Call back once `delay_s` seconds from now (at once when negative)."""
 
-    @abstractmethod
     def adjust(self, correction: timedelta) -> None:
         """Move the wall time by `correction`; elapsed time and pending timers do not move."""
+        self._move_wall_time(correction)
+        self.adjusted.publish(correction)
+
+    @abstractmethod
+    def _move_wall_time(self, correction: timedelta) -> None: ...
 
     def behind_machine(self) -> timedelta:
         """The machine's own time less that of this clock; zero for a virtual clock, unrelated to the machine's."""
@@ -58,6 +68,11 @@ class Clock(ABC):
     def runs_without_power(self) -> bool:
         """Whether this clock keeps running while the power is off; True unless a subclass depends on the machine's."""
         return True
+
+    @property
+    def outruns_real_time(self) -> bool:
+        """Whether time passes faster than real time now, so that a real line could not follow; False in real time."""
+        return False
 
     @contextlib.contextmanager
     def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:  # noqa: ARG002 - a virtual clock uses it
@@ -121,6 +136,7 @@ class SystemClock(Clock):
         machine: Callable[[], datetime] = machine_time,
         runs_without_power: Callable[[], bool] = has_real_time_clock,
     ) -> None:
+        super().__init__()
         self._machine = machine
         self._runs_without_power = runs_without_power
         self._begin = machine() - timedelta(seconds=self.monotonic())
@@ -137,9 +153,8 @@ class SystemClock(Clock):
         """Call back once `delay_s` seconds from now, by a timer of the running event loop."""
         return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
 
-    def adjust(self, correction: timedelta) -> None:
-        """Move the wall time of this clock by `correction`; the machine's clock is not set."""
-        self._begin += correction
+    def _move_wall_time(self, correction: timedelta) -> None:
+        self._begin += correction  # the machine's clock is not set
 
     def behind_machine(self) -> timedelta:
         """The machine's present time less that of this clock: what has been set on either of them since the start."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
+from msgspec.structs import replace
+
 from foundation.frozen import Frozen
 from metering.meter import DescribedMeter, DetailedMeter, IdentifiedMeter, ImplausibleReadingError, Meter, MeterError
-from metering.reading import Reading
+from metering.reading import UNKNOWN_PHASES, Phases, Reading
 from metering.uncounted_energy import UncountedEnergy
 
 _LOWEST_VOLTAGE_V = 80.0
@@ -44,10 +46,25 @@ class PlausibilityRules(Frozen):
         """The reason why a meter of this circuit can never show this reading; None if it can."""
         if reading.energy_import_wh is None:
             return "The import register is missing."
-        for name, value, lowest, highest in self._bounds(reading):
-            if value is not None and not lowest <= value <= highest:  # NaN is not between anything
-                return f"{name} shows {value:g}, which is not between {lowest:g} and {highest:g}."
-        return None
+        most_w = self.max_power_w * _SURGE
+        most_a = self.max_power_w / _LOWEST_VOLTAGE_V
+        return _outside(
+            ("energy_import_wh", reading.energy_import_wh, 0.0, _LARGEST_REGISTER_WH),
+            ("energy_export_wh", reading.energy_export_wh, 0.0, _LARGEST_REGISTER_WH),
+            ("power_w", reading.power_w, -most_w, most_w),
+            ("reactive_power_var", reading.reactive_power_var, -most_w, most_w),
+            ("reactive_import_varh", reading.reactive_import_varh, 0.0, _LARGEST_REGISTER_WH),
+            ("reactive_export_varh", reading.reactive_export_varh, 0.0, _LARGEST_REGISTER_WH),
+            ("apparent_vah", reading.apparent_vah, 0.0, _LARGEST_REGISTER_WH),
+            ("frequency_hz", reading.frequency_hz, _LOWEST_FREQUENCY_HZ, _HIGHEST_FREQUENCY_HZ),
+        ) or _phase_outside(
+            ("energies_import_wh", reading.energies_import_wh, 0.0, _LARGEST_REGISTER_WH),
+            ("energies_export_wh", reading.energies_export_wh, 0.0, _LARGEST_REGISTER_WH),
+            ("currents_a", reading.currents_a, -most_a, most_a),
+            ("voltages_v", reading.voltages_v, 0.0, _HIGHEST_VOLTAGE_V),
+            ("powers_w", reading.powers_w, -most_w, most_w),
+            ("reactive_powers_var", reading.reactive_powers_var, -most_w, most_w),
+        )
 
     def discontinuity(
         self, previous: Reading, new: Reading, elapsed_s: float | None = None, *, unmoved_wh: float = 0.0
@@ -63,8 +80,8 @@ class PlausibilityRules(Frozen):
             ("reactive_import_varh", previous.reactive_import_varh, new.reactive_import_varh),
             ("reactive_export_varh", previous.reactive_export_varh, new.reactive_export_varh),
             ("apparent_vah", previous.apparent_vah, new.apparent_vah),
-            *zip(_IMPORTS, previous.energies_import_wh, new.energies_import_wh, strict=True),
-            *zip(_EXPORTS, previous.energies_export_wh, new.energies_export_wh, strict=True),
+            *_phase_registers(_IMPORTS, previous.energies_import_wh, new.energies_import_wh),
+            *_phase_registers(_EXPORTS, previous.energies_export_wh, new.energies_export_wh),
         )
         elapsed_h = _elapsed_h(previous, new, elapsed_s)
         most_wh = self.max_power_w * elapsed_h * _HEADROOM + self.register_step_wh + unmoved_wh
@@ -89,27 +106,39 @@ class PlausibilityRules(Frozen):
         most_wh = min(most_wh, self.max_power_w + self.register_step_wh)
         return any(before_wh < width and 0.0 <= width - before_wh + after_wh <= most_wh for width in _WIDTHS_WH)
 
-    def _bounds(self, reading: Reading) -> Iterator[tuple[str, float | None, float, float]]:
-        most_w = self.max_power_w * _SURGE
-        most_a = self.max_power_w / _LOWEST_VOLTAGE_V
-        yield "energy_import_wh", reading.energy_import_wh, 0.0, _LARGEST_REGISTER_WH
-        yield "energy_export_wh", reading.energy_export_wh, 0.0, _LARGEST_REGISTER_WH
-        yield "power_w", reading.power_w, -most_w, most_w
-        yield "reactive_power_var", reading.reactive_power_var, -most_w, most_w
-        yield "reactive_import_varh", reading.reactive_import_varh, 0.0, _LARGEST_REGISTER_WH
-        yield "reactive_export_varh", reading.reactive_export_varh, 0.0, _LARGEST_REGISTER_WH
-        yield "apparent_vah", reading.apparent_vah, 0.0, _LARGEST_REGISTER_WH
-        yield "frequency_hz", reading.frequency_hz, _LOWEST_FREQUENCY_HZ, _HIGHEST_FREQUENCY_HZ
-        for name, values, lowest, highest in (
-            ("energies_import_wh", reading.energies_import_wh, 0.0, _LARGEST_REGISTER_WH),
-            ("energies_export_wh", reading.energies_export_wh, 0.0, _LARGEST_REGISTER_WH),
-            ("currents_a", reading.currents_a, -most_a, most_a),
-            ("voltages_v", reading.voltages_v, 0.0, _HIGHEST_VOLTAGE_V),
-            ("powers_w", reading.powers_w, -most_w, most_w),
-            ("reactive_powers_var", reading.reactive_powers_var, -most_w, most_w),
-        ):
-            for phase, value in zip(_PHASES, values, strict=True):
-                yield f"{name}.{phase}", value, lowest, highest
+
+# The next three run at each reading of each meter: so they do not iterate over phases that no meter reports.
+
+
+def _outside(*values: tuple[str, float | None, float, float]) -> str | None:
+    """The reason to reject the first of these values that is outside its bounds (name, value, bounds); None: none."""
+    for name, value, lowest, highest in values:
+        if value is not None and not lowest <= value <= highest:  # NaN is not between anything
+            return f"{name} shows {value:g}, which is not between {lowest:g} and {highest:g}."
+    return None
+
+
+def _phase_outside(*rows: tuple[str, Phases[float | None], float, float]) -> str | None:
+    """As `_outside`, for values per phase."""
+    for name, values, lowest, highest in rows:
+        if values is UNKNOWN_PHASES:
+            continue
+        if (
+            reason := _outside(
+                *((f"{name}.{phase}", value, lowest, highest) for phase, value in zip(_PHASES, values, strict=True))
+            )
+        ) is not None:
+            return reason
+    return None
+
+
+def _phase_registers(
+    names: tuple[str, ...], before: Phases[float | None], after: Phases[float | None]
+) -> Iterator[tuple[str, float | None, float | None]]:
+    """Name, earlier and later value of the register of each phase; none if neither reading has them."""
+    if before is UNKNOWN_PHASES and after is UNKNOWN_PHASES:
+        return iter(())
+    return zip(names, before, after, strict=True)
 
 
 class _TimedReading(Frozen):
@@ -242,6 +271,21 @@ class PlausibleMeter:
         except MeterError:
             self._identified = False  # the next answer may come from another meter
             raise
+        if not self._repeats_accepted(reading):  # as an idle meter does each second
+            self._check(reading, requested_s, now_s)
+        self._reject_stuck_register(reading, requested_s)
+        self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
+        return reading
+
+    def _repeats_accepted(self, reading: Reading) -> bool:
+        """Return whether a reading has the values of the one accepted before in this run, and nothing is in doubt."""
+        accepted = self._accepted
+        if accepted is None or accepted.at_s is None or self._doubted is not None:
+            return False
+        return replace(accepted.reading, taken_at=reading.taken_at) == reading
+
+    def _check(self, reading: Reading, requested_s: float, now_s: float) -> None:
+        """Raise an error for a reading that is not possible, or does not continue the accepted ones."""
         if (reason := self._rules.implausibility(reading)) is not None:
             raise ImplausibleReadingError(reason)
         if self._accepted is not None:
@@ -258,9 +302,6 @@ class PlausibleMeter:
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise ImplausibleReadingError(reason, transient=not confirmed, foreign=foreign)
-        self._reject_stuck_register(reading, requested_s)
-        self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
-        return reading
 
     def _reject_stuck_register(self, reading: Reading, requested_s: float) -> None:
         """Raise an error if the import register did not move while more than `most_unmoved_wh` flowed."""

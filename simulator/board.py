@@ -275,7 +275,7 @@ class SimulatedBoard:
         counted_wh = self._register.energy_wh
         return Reading(
             taken_at=self._clock.now(),
-            energy_import_wh=over.energy_wh if over.energy_wh is not None else self._register.energy_wh,
+            energy_import_wh=over.energy_wh if over.energy_wh is not None else counted_wh,
             energy_export_wh=0.0,
             energies_import_wh=_existing_phases(self._register.energies_wh, shown)
             if over.energy_wh is None
@@ -305,15 +305,17 @@ class SimulatedBoard:
         """Add the energy since the last call to the register."""
         now_s = self._clock.monotonic()
         elapsed_h = (now_s - self._counted_s) / 3600.0
-        offered_wh = sum(self._flows_w) * elapsed_h
-        if offered_wh > 0.0:
+        if self._flows_w is not NO_CURRENT and (offered_wh := sum(self._flows_w) * elapsed_h) > 0.0:
             taken = self.vehicle.take_energy(offered_wh) / offered_wh if self.vehicle is not None else 1.0
             self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h * taken))
         self._counted_s = now_s
         self._flow()
 
     def _flow(self) -> None:
-        self._flows_w = self.currents_a.map(lambda current_a: current_a * NOMINAL_VOLTAGE_V)
+        currents = self.currents_a
+        self._flows_w = (
+            currents if currents is NO_CURRENT else currents.map(lambda current_a: current_a * NOMINAL_VOLTAGE_V)
+        )
 
     def short_pilot(self, shorted: bool) -> None:
         """Short the control pilot to earth (state E), or end the short circuit."""

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 
@@ -21,6 +22,8 @@ _RATES_OF_REAL_TIME = (0.0, 1.0)
 
 
 class _Deadline:
+    __slots__ = ("callback", "context", "due_s")
+
     def __init__(self, due_s: float, callback: Callable[[], object]) -> None:
         self.due_s = due_s
         self.callback: Callable[[], object] | None = callback
@@ -53,6 +56,7 @@ class VirtualClock(Clock):
     """
 
     def __init__(self, *, start: datetime | None = None, rate: float = 0.0, synchronized: bool = False) -> None:
+        super().__init__()
         self._epoch = start if start is not None else machine_time()
         self._elapsed_s = 0.0
         self._flowing: _Flow | None = None
@@ -64,12 +68,19 @@ class VirtualClock(Clock):
         self._queue: list[tuple[float, int, _Deadline]] = []
         self._order = itertools.count()
         self._wake: asyncio.TimerHandle | None = None
+        self._wake_s = math.inf
+        """virtual time of `_wake`; infinite without one"""
         self._advancing = asyncio.Lock()
 
     @property
     def rate(self) -> float:
         """Virtual seconds per real second, as last set; a present `outside_wait` does not change it."""
         return self._wanted_rate
+
+    @property
+    def outruns_real_time(self) -> bool:
+        """Whether virtual time passes faster than real time now: while it is advanced, and at a rate above 1."""
+        return self._advancing.locked() or self._wanted_rate > 1.0
 
     @property
     def synchronizable(self) -> bool:
@@ -88,8 +99,7 @@ class VirtualClock(Clock):
         flowing = self._flowing  # read once: threads call this too, to check certificates and write logs
         return flowing.time_s() if flowing is not None else self._elapsed_s
 
-    def adjust(self, correction: timedelta) -> None:
-        """Move the virtual wall time by `correction`; elapsed time and pending timers do not move."""
+    def _move_wall_time(self, correction: timedelta) -> None:
         self._epoch += correction
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> _Deadline:
@@ -98,7 +108,8 @@ class VirtualClock(Clock):
             self._flow()  # the first user of a running clock starts it: there was no event loop before
         deadline = _Deadline(self.monotonic() + max(0.0, delay_s), callback)
         heapq.heappush(self._queue, (deadline.due_s, next(self._order), deadline))
-        self._schedule()
+        if deadline.due_s < self._wake_s:
+            self._schedule()
         return deadline
 
     def set_rate(self, rate: float) -> None:
@@ -171,9 +182,12 @@ class VirtualClock(Clock):
     def _stop(self) -> None:
         self._elapsed_s = self.monotonic()
         self._flowing = None
+        self._cancel_wake()
+
+    def _cancel_wake(self) -> None:
         if self._wake is not None:
             self._wake.cancel()
-            self._wake = None
+        self._wake, self._wake_s = None, math.inf
 
     def _flow(self) -> None:
         if self._wanted_rate > 0.0 and self._free and self._flowing is None:
@@ -182,16 +196,14 @@ class VirtualClock(Clock):
         self._schedule()
 
     def _schedule(self) -> None:
-        if self._wake is not None:
-            self._wake.cancel()
-            self._wake = None
+        self._cancel_wake()
         due_s = self._next_due()
         if self._flowing is not None and due_s is not None:
             wait_s = max(0.0, (due_s - self.monotonic()) / self._flowing.rate)
-            self._wake = asyncio.get_running_loop().call_later(wait_s, self._tick)
+            self._wake, self._wake_s = asyncio.get_running_loop().call_later(wait_s, self._tick), due_s
 
     def _tick(self) -> None:
-        self._wake = None
+        self._wake, self._wake_s = None, math.inf
         self._fire_due()
         self._schedule()
 

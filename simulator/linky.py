@@ -1,5 +1,9 @@
 """A simulated Linky: writes the frames of a house to a pseudo-terminal, at the speed of a real one.
 
+While virtual time outruns real time, whole frames go through memory instead, when their last character would have
+arrived, and a frame that shows nothing new is sent only before its reader would count the meter as silent. Where only
+the energy has changed, the next frame is sent when a real meter, whose frames have more groups, would send it.
+
 Source: Enedis-NOI-CPT_54E v3. Optional groups that load management does not use (highest powers, load curve,
 mean voltages) are left out.
 """
@@ -14,11 +18,15 @@ from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec.structs import replace
+
 from energy.sources.tic import TicMode
+from foundation.frozen import Frozen
 from simulator.house import HouseReading
 from simulator.meter_output import PseudoTerminal
 
 if TYPE_CHECKING:
+    from energy.sources.byte_feed import ByteFeed
     from foundation.clock import Clock
 
 _BITS_PER_CHARACTER: Final = 10
@@ -29,6 +37,12 @@ _SHORT_FRAMES: Final = 20
 """short frames between two long ones while a three-phase house exceeds its contract"""
 _SHORT_FOR_S: Final = 60.0
 """time for which short frames continue after that"""
+_FIRST_FRAMES: Final = 6
+"""frames that a new reader gets in any case: from the first ones it finds the speed and the number of phases"""
+_SILENT_S: Final = 5.0
+"""a reader gets a frame at least this often: a longer silence changes the limits (`energy.failsafe`)"""
+_COUNTING_S: Final = 1.5
+"""time between two frames of a real meter in standard mode"""
 _WINTER: Final = timezone(timedelta(hours=1))
 _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
 
@@ -188,17 +202,49 @@ def _status(house: HouseReading) -> int:
     return status
 
 
+class _DeliveredFrame(Frozen):
+    """The last frame that was sent through memory, and how many in a row its reader has got."""
+
+    house: HouseReading | None = None
+    """what it showed; None: no frame was sent yet"""
+    at_s: float = 0.0
+    connection: int = 0
+    count: int = 0
+    """frames sent to this connection of the reader"""
+
+    def is_due(self, house: HouseReading, feed: ByteFeed, now_s: float, frame_s: float) -> bool:
+        """Return whether a frame that shows this house and takes `frame_s` has to be sent from now on."""
+        if self.connection != feed.connections or self.count < _FIRST_FRAMES or self.house is None:
+            return True
+        since_s = now_s - self.at_s
+        if house.phases_over or since_s + frame_s > _SILENT_S:  # the next one would be too late
+            return True
+        if house == self.house:
+            return False
+        return since_s >= _COUNTING_S or replace(house, energy_import_wh=self.house.energy_import_wh) != self.house
+
+    def after(self, house: HouseReading, feed: ByteFeed, now_s: float) -> _DeliveredFrame:
+        """Return the state after a frame was sent."""
+        count = self.count + 1 if self.connection == feed.connections else 1
+        return _DeliveredFrame(house, now_s, feed.connections, count)
+
+
 class SimulatedLinky:
     """A simulated Linky that sends frames of the house on a pseudo-terminal, from `start` to `stop`.
 
     It writes each group when its last character would have arrived, and never waits for a reader: data that does not
     fit into the pseudo-terminal is lost, as on a wire. A reader set to another speed receives noise. `house` is called
-    for the values of each frame; `seed` makes bit flips repeatable. Faults: set `silent`, set `flips_per_byte`, call
-    `restart`.
+    for the values of each frame; `seed` makes bit flips repeatable; `feed` takes the frames while virtual time outruns
+    real time. Faults: set `silent`, set `flips_per_byte`, call `restart`.
     """
 
     def __init__(
-        self, house: Callable[[], HouseReading], clock: Clock, mode: TicMode = TicMode.HISTORIQUE, seed: int = 0
+        self,
+        house: Callable[[], HouseReading],
+        clock: Clock,
+        mode: TicMode = TicMode.HISTORIQUE,
+        seed: int = 0,
+        feed: ByteFeed | None = None,
     ) -> None:
         self.silent = False
         """whether nothing is sent, while the time of the frames passes"""
@@ -211,6 +257,10 @@ class SimulatedLinky:
         self._short_until_s: float | None = None
         self._short_sent = 0
         self._dark_s = 0.0
+        self._feed = feed
+        self._delivered = _DeliveredFrame()
+        self._frame_bytes = 0
+        """length of the last whole frame, for the time that a frame takes which is not made"""
         self._wire: PseudoTerminal | None = None
         self._sending: asyncio.Task[None] | None = None
 
@@ -231,7 +281,7 @@ class SimulatedLinky:
         Needs a running event loop.
         """
         if self._wire is None:
-            self._wire = PseudoTerminal(_SPEEDS[self._mode])
+            self._wire = PseudoTerminal(_SPEEDS[self._mode], self._feed)
             self._sending = asyncio.get_running_loop().create_task(self._send(self._wire))
 
     async def stop(self) -> None:
@@ -267,6 +317,9 @@ class SimulatedLinky:
 
     async def _send(self, wire: PseudoTerminal) -> None:
         while True:
+            if self._feed is not None and self._clock.outruns_real_time:
+                await self._deliver(wire, self._feed)
+                continue
             arrives_s = self._clock.monotonic()
             for piece in self._frame():
                 arrives_s += len(piece) * _BITS_PER_CHARACTER / self._mode.value
@@ -278,8 +331,28 @@ class SimulatedLinky:
             dark_s, self._dark_s = self._dark_s, 0.0
             await self._clock.sleep(dark_s or _GAP_S)
 
+    async def _deliver(self, wire: PseudoTerminal, feed: ByteFeed) -> None:
+        """Let the time of one frame pass and then send it as a whole, through memory, if it has to be sent."""
+        began_s, house = self._clock.monotonic(), self._house()
+        shown = replace(house, energy_import_wh=float(int(house.energy_import_wh)))
+        frame_s = self._frame_bytes * _BITS_PER_CHARACTER / self._mode.value
+        faulty = bool(self._dark_s or self.flips_per_byte)
+        if self._frame_bytes and not faulty and not self._delivered.is_due(shown, feed, began_s, frame_s + _GAP_S):
+            await self._clock.sleep(frame_s + _GAP_S)
+            return
+        frame = b"".join(self._frame_of(house))
+        self._frame_bytes = len(frame)
+        await self._clock.sleep(len(frame) * _BITS_PER_CHARACTER / self._mode.value)
+        dark_s, self._dark_s = self._dark_s, 0.0
+        if not self.silent:
+            wire.send_directly(self._flipped(frame[: len(frame) // 2] if dark_s else frame))
+            self._delivered = self._delivered.after(shown, feed, began_s)
+        await self._clock.sleep(dark_s or _GAP_S)
+
     def _frame(self) -> list[bytes]:
-        house = self._house()
+        return self._frame_of(self._house())
+
+    def _frame_of(self, house: HouseReading) -> list[bytes]:
         if self._mode is TicMode.STANDARD:
             return standard_frame(house, self._clock.now())
         return historique_frame(house, short=self._is_short_due(house))
@@ -296,7 +369,10 @@ class SimulatedLinky:
 
     def _put(self, wire: PseudoTerminal, piece: bytes) -> None:
         if not self.silent:
-            wire.send(bytes(byte ^ self._flip() for byte in piece))
+            wire.send(self._flipped(piece))
+
+    def _flipped(self, data: bytes) -> bytes:
+        return bytes(byte ^ self._flip() for byte in data) if self.flips_per_byte else data
 
     def _flip(self) -> int:
         return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0

@@ -7,7 +7,10 @@ import contextlib
 import os
 import termios
 import tty
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from energy.sources.byte_feed import ByteFeed
 
 
 class MeterOutput(Protocol):
@@ -22,6 +25,10 @@ class MeterOutput(Protocol):
         """Send data without waiting; it is lost if nobody reads."""
         ...
 
+    def send_directly(self, data: bytes) -> None:
+        """As `send`, but through memory where the wire has a `ByteFeed`: for time that outruns a real line."""
+        ...
+
     def close(self) -> None:
         """Close the wire; readers get an error."""
         ...
@@ -30,11 +37,12 @@ class MeterOutput(Protocol):
 class PseudoTerminal:
     """A pseudo-terminal: the simulated meter writes to one end, a reader opens the other by the path `device`.
 
-    `speed`: a constant of termios, such as `termios.B1200`.
+    `speed`: a constant of termios, such as `termios.B1200`. `feed`: what the reader reads beside the device.
     """
 
-    def __init__(self, speed: int) -> None:
+    def __init__(self, speed: int, feed: ByteFeed | None) -> None:
         self._speed = speed
+        self._feed = feed
         self._near, self._far = os.openpty()
         # The far end is kept open, so that its settings and its path stay valid.
         self.device = os.ttyname(self._far)
@@ -47,10 +55,18 @@ class PseudoTerminal:
 
     def send(self, data: bytes) -> None:
         """Send data without waiting; it is lost if nobody reads. A reader that set another speed receives zeros."""
-        if termios.tcgetattr(self._far)[4] != self._speed:
-            data = bytes(len(data))
         with contextlib.suppress(BlockingIOError):
-            os.write(self._near, data)
+            os.write(self._near, self._received(data))
+
+    def send_directly(self, data: bytes) -> None:
+        """Send data through the feed, if there is one, as the reader would receive it from the device."""
+        if self._feed is None:
+            self.send(data)
+        else:
+            self._feed.send(self._received(data))
+
+    def _received(self, data: bytes) -> bytes:
+        return data if termios.tcgetattr(self._far)[4] == self._speed else bytes(len(data))
 
     def close(self) -> None:
         """Close both ends; readers get an error."""
@@ -84,6 +100,10 @@ class SerialServer:
         for writer in self._writers:
             if writer.transport.get_write_buffer_size() < self._UNREAD:
                 writer.write(data)
+
+    def send_directly(self, data: bytes) -> None:
+        """Send data to all clients, as `send`: a TCP port has no way through memory."""
+        self.send(data)
 
     def hang_up(self) -> None:
         """Abort the connections of all clients, and continue listening."""

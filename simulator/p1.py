@@ -23,6 +23,7 @@ from simulator.meter_output import MeterOutput, PseudoTerminal, SerialServer
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from energy.sources.byte_feed import ByteFeed
     from foundation.clock import Clock
     from simulator.house import HouseReading
 
@@ -141,13 +142,21 @@ def _phases(version: P1Version, house: HouseReading) -> Iterator[str]:
             yield f"1-0:{voltages}.7.0({house.voltage_v:05.1f}*V)"
 
 
+def _crc_of_byte(byte: int) -> int:
+    """The CRC of one byte, bit by bit as in the standard (P1 5.0.2 §6.2)."""
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+_CRC_OF_BYTE: Final = tuple(_crc_of_byte(byte) for byte in range(256))
+
+
 def _crc(data: bytes) -> int:
-    """CRC-16 with x^16 + x^15 + x^2 + 1, reflected, initially 0, bit by bit as in the standard (P1 5.0.2 §6.2)."""
+    """CRC-16 with x^16 + x^15 + x^2 + 1, reflected, initially 0 (P1 5.0.2 §6.2)."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0xA001 if crc & 1 else 0)
+        crc = (crc >> 8) ^ _CRC_OF_BYTE[(crc ^ byte) & 0xFF]
     return crc
 
 
@@ -155,7 +164,8 @@ class SimulatedP1:
     """A simulated P1 meter that sends telegrams of the house from `start` to `stop`, by pseudo-terminal or TCP.
 
     `house` is called for the values of each telegram; `seed` makes bit flips repeatable. Faults: set `silent`,
-    `repeating`, `flips_per_byte`; call `restart`, `hang_up`.
+    `repeating`, `flips_per_byte`; call `restart`, `hang_up`. `feed` takes the telegrams while virtual time outruns real
+    time.
     """
 
     def __init__(
@@ -166,6 +176,7 @@ class SimulatedP1:
         *,
         tcp: bool = False,
         seed: int = 0,
+        feed: ByteFeed | None = None,
     ) -> None:
         self.meter = meter or P1Meter()
         """its kind and settings; may be changed while it sends"""
@@ -177,6 +188,7 @@ class SimulatedP1:
         """probability that one bit of a sent byte is flipped, 0 to 1"""
         self._house = house
         self._clock = clock
+        self._feed = feed
         self._server = SerialServer() if tcp else None
         self._random = random.Random(seed)
         self._last = b""
@@ -204,7 +216,7 @@ class SimulatedP1:
             self._wire = self._server
         else:
             old = self.meter.version is P1Version.V22
-            self._wire = PseudoTerminal(termios.B9600 if old else termios.B115200)
+            self._wire = PseudoTerminal(termios.B9600 if old else termios.B115200, self._feed)
         self._sending = asyncio.create_task(self._send(self._wire))  # noqa: TID251 - `stop` ends it
 
     async def stop(self) -> None:
@@ -254,7 +266,8 @@ class SimulatedP1:
             sent = self._last[: len(self._last) // 2] if self._breaks_off else self._last
             self._breaks_off = False
             if not self.silent:
-                wire.send(bytes(byte ^ self._flip() for byte in sent))
+                send = wire.send_directly if self._clock.outruns_real_time else wire.send
+                send(bytes(byte ^ self._flip() for byte in sent) if self.flips_per_byte else sent)
             due_s += self.meter.version.period_s
             await self._clock.sleep(due_s - self._clock.monotonic())
 

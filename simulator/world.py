@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from energy.sources.byte_feed import ByteFeed
 from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
 from foundation.constants import NOMINAL_VOLTAGE_V
@@ -108,6 +109,8 @@ class World:
         self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
         """tariff that the Linky reports: running period, and tomorrow's colour"""
         self._grid = configuration.grid
+        self.grid_feed = ByteFeed()
+        """what Linky or P1 meter send while virtual time outruns their line"""
         self.linky: SimulatedLinky | None = None
         """the simulated Linky; None if there is none, or before `start`"""
         self.p1: SimulatedP1 | None = None
@@ -150,7 +153,9 @@ class World:
             from simulator import linky as linky_meter  # late: only stations with a simulated Linky
 
             mode = linky_meter.TicMode.STANDARD if linky.mode == "standard" else linky_meter.TicMode.HISTORIQUE
-            self.linky = linky_meter.SimulatedLinky(self._house_reading, self.clock, mode, self._simulation.seed or 0)
+            self.linky = linky_meter.SimulatedLinky(
+                self._house_reading, self.clock, mode, self._simulation.seed or 0, self.grid_feed
+            )
             await self._running.enter_async_context(self.linky)
         if self._grid is not None:
             await self._start_grid_meter(self._grid.source)
@@ -162,7 +167,9 @@ class World:
 
             kind = self._simulation.p1
             meter = P1Meter(P1Version(kind.version), fuse_a=kind.fuse_a)
-            self.p1 = SimulatedP1(self._house_reading, self.clock, meter, seed=self._simulation.seed or 0)
+            self.p1 = SimulatedP1(
+                self._house_reading, self.clock, meter, seed=self._simulation.seed or 0, feed=self.grid_feed
+            )
             await self._running.enter_async_context(self.p1)
         elif isinstance(source, GridModbusConfig):
             serial = isinstance(source.meter, ModbusRtuMeterConfig)

@@ -35,6 +35,7 @@ class StepClock(Clock):
     """A clock that the replay advances step by step."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.second = 0.0
 
     def now(self) -> datetime:
@@ -46,7 +47,7 @@ class StepClock(Clock):
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
         raise NotImplementedError("a replay has nothing that waits")
 
-    def adjust(self, correction: timedelta) -> None:
+    def _move_wall_time(self, correction: timedelta) -> None:
         raise NotImplementedError("a replay's clock is right")
 
 

@@ -194,7 +194,9 @@ def create_status_light(
     light = StatusLight(station, firmware, activation, lamps, core.clock, has_csms=configuration.csms is not None)
     station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
     station.admission.card_feedback.account_refused.subscribe(light.mark_refused)
-    load.after_decision.subscribe(lambda _: light.refresh())  # once a second, for states without an event
+    firmware.record.update_changed.subscribe(lambda _: light.refresh())
+    activation.changed.subscribe(lambda _: light.refresh())
+    load.after_decision.subscribe(lambda _: light.refresh())  # now and then, for states without an event
     return light
 
 

@@ -206,6 +206,8 @@ class StackParts:
         link.up.subscribe(lambda _: detection.report_current())
         link.lost.subscribe(lambda _: tariff_and_cost.link_lost())
         link.lost.subscribe(lambda _: detection.mark_offline())
+        link.up.subscribe(lambda _: self._maintenance.light.refresh())
+        link.lost.subscribe(lambda _: self._maintenance.light.refresh())
 
     def _subscribe_to_messages(self) -> None:
         """Subscribe the clock, the frame log and the security reports to received messages."""

@@ -14,6 +14,8 @@ from energy.sources.stream_device import is_socket
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
+    from energy.sources.byte_feed import FedPort
+    from energy.sources.source_context import SourceContext
     from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
 
@@ -41,7 +43,7 @@ class StreamError(Exception):
 class ByteStream:
     """An open serial device or TCP connection of a meter, made by `open_stream`: it only receives."""
 
-    def __init__(self, device: str, port: AsyncSerial, clock: Clock, tap: ByteTap | None) -> None:
+    def __init__(self, device: str, port: AsyncSerial | FedPort, clock: Clock, tap: ByteTap | None) -> None:
         self._device = device
         self._tap = tap
         self._port = port
@@ -79,9 +81,11 @@ class ByteStream:
 
 @contextlib.asynccontextmanager
 async def open_stream(
-    device: str, settings: LineSettings, clock: Clock, tap: ByteTap | None = None
+    device: str, settings: LineSettings, clock: Clock, context: SourceContext | None = None
 ) -> AsyncGenerator[ByteStream]:
-    """Open a device for the duration of the block; received bytes are recorded in `tap`.
+    """Open a device for the duration of the block; received bytes are recorded in the tap of `context`.
+
+    The feed of `context` is read too.
 
     Raises:
         StreamError: the device is missing, busy, or refuses.
@@ -94,11 +98,13 @@ async def open_stream(
         raise StreamError(f"{device}: no connection within {_DIALLING_S:g} s") from None
     except (OSError, ValueError, SerialException) as error:
         raise StreamError(f"{device}: {error}") from error
+    read_from = context.feed.connect(port) if context is not None and context.feed is not None else port
     try:
-        yield ByteStream(device, port, clock, tap)
+        yield ByteStream(device, read_from, clock, context.tap if context is not None else None)
     finally:
-        with contextlib.suppress(OSError, SerialException):  # a lost device need not be closed
-            await port.close()
+        # A lost device need not be closed.
+        with contextlib.suppress(OSError, SerialException), clock.outside_wait():
+            await read_from.close()
 
 
 async def _open(device: str, settings: LineSettings) -> AsyncSerial:

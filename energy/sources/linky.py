@@ -29,4 +29,4 @@ class LinkyConfig(BaseModel):
         # late: the parser, and serialx
         from energy.sources.linky_source import LinkySource
 
-        return LinkySource(self.device, self.mode, clock, context.tap)
+        return LinkySource(self.device, self.mode, clock, context)

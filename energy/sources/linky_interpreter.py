@@ -234,7 +234,7 @@ def _meter_time(groups: _Groups, received_at: datetime) -> datetime | None:
     if season is None:
         return None
     try:
-        stated = datetime.strptime(date.stamp[1:] + season, "%y%m%d%H%M%S%z").astimezone(UTC)
+        stated = datetime.fromisoformat(f"20{date.stamp[1:7]}T{date.stamp[7:]}{season}").astimezone(UTC)
     except ValueError:
         return None
     return stated if abs(stated - received_at) <= _CLOCKS_APART else None

@@ -15,7 +15,7 @@ from energy.sources.stream_device import is_socket
 from energy.sources.tic import TicGroup, TicMode, TicParser
 
 if TYPE_CHECKING:
-    from foundation.byte_tap import ByteTap
+    from energy.sources.source_context import SourceContext
     from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ class LinkySource:
     """Grid source: a Linky. Silence is no error: the caller tracks the age of its values."""
 
     def __init__(
-        self, device: str, mode: Literal["auto", "historique", "standard"], clock: Clock, tap: ByteTap | None
+        self, device: str, mode: Literal["auto", "historique", "standard"], clock: Clock, context: SourceContext
     ) -> None:
-        self._tap = tap
+        self._context = context
         self._device = device
         modes = tuple(TicMode) if mode == "auto" else (TicMode[mode.upper()],)
         self._modes = deque(modes[:1] if is_socket(device) else modes)  # a serial server has its own speed
@@ -56,9 +56,8 @@ class LinkySource:
     async def _listen(self) -> AsyncGenerator[GridSample]:
         while True:
             mode = self._modes[0]
-            async with open_stream(
-                self._device, LineSettings(mode.value, seven_bits=True), self._clock, self._tap
-            ) as stream:
+            settings = LineSettings(mode.value, seven_bits=True)
+            async with open_stream(self._device, settings, self._clock, self._context) as stream:
                 decoder = _LinkyReceiver(self._clock, searching=len(self._modes) > 1)
                 while (data := await stream.read(decoder.until_s)) is not None:
                     for sample in decoder.take(data):

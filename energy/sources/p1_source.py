@@ -71,7 +71,7 @@ class P1Source:
         speeds = _SPEEDS[version]
         self._speeds = deque(speeds[:1] if is_socket(device) else speeds)  # a serial server has its own
         self._clock = clock
-        self._tap = context.tap
+        self._context = context
         self._interpreter = P1Interpreter(context)
 
     async def samples(self) -> AsyncGenerator[GridSample]:
@@ -93,7 +93,7 @@ class P1Source:
         while True:
             settings, patience_s = self._speeds[0]
             searching = len(self._speeds) > 1
-            async with open_stream(self._device, settings, self._clock, self._tap) as stream:
+            async with open_stream(self._device, settings, self._clock, self._context) as stream:
                 receiver = _P1Receiver(self._keys.decryptor())
                 until_s = self._clock.monotonic() + patience_s if searching else None
                 while (data := await stream.read(until_s)) is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
+    from energy.sources.byte_feed import ByteFeed
     from foundation.byte_tap import ByteTap
     from metering.drivers.modbus import BusRegistry
 
@@ -18,6 +19,8 @@ class SourceContext(Frozen):
     """of the connection: 1 or 3"""
     buses: BusRegistry | None = None
     """the Modbus wires shared with the billing meters; None: the source has its own"""
+    feed: ByteFeed | None = None
+    """bytes that a simulated meter sends beside its device; None: it sends all of them there, as real ones do"""
 
     @property
     def tap(self) -> ByteTap | None:

@@ -55,6 +55,9 @@ SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
 """table for bytes.translate that removes the parity bit, for 7E1 received as 8N1"""
 _LONGEST: Final = 160
 """limit of bytes between LF and CR; the longest group of the document has 110"""
+_WHOLE_GROUP: Final = re.compile(rb"\n([\t\x20-\x7e]{0,160})\r")
+_MOST_KNOWN: Final = 64
+"""different groups whose parsed form is kept; most groups of a meter repeat in each frame"""
 
 
 class TicMode(Enum):
@@ -88,17 +91,41 @@ class TicParser:
     """Converts the received bytes of a Linky's output to groups and marks, however the bytes are split.
 
     `spoiled` counts the groups dropped since the parser was made. The parser buffers at most one unfinished
-    group.
+    group, and the last parsed ones.
     """
 
     def __init__(self) -> None:
         self.spoiled = 0
         self._open: bytearray | None = None
+        self._known: dict[bytes, TicGroup] = {}
 
     def feed(self, data: bytes) -> list[TicGroup | Mark]:
         """Return the groups and marks completed by these bytes, in order; bit 7 (parity) is ignored."""
-        taken = (self._take(byte) for byte in data.translate(SEVEN_BITS))
-        return [event for event in taken if event is not None]
+        plain, position = data.translate(SEVEN_BITS), 0
+        events: list[TicGroup | Mark] = []
+        while position < len(plain):
+            event: TicGroup | Mark | None
+            if (whole := _WHOLE_GROUP.match(plain, position)) is not None:
+                self._drop()
+                event, position = self._group(whole[1]), whole.end()
+            else:
+                event, position = self._take(plain[position]), position + 1
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _group(self, raw: bytes) -> TicGroup | None:
+        """Parse the bytes of a group; None, and counted as spoiled, if it is not valid."""
+        if (known := self._known.get(raw)) is not None:
+            return known
+        group = parse_group(raw)
+        if group is None or not believable(group):
+            self.spoiled += 1
+            return None
+        if len(self._known) == _MOST_KNOWN:
+            self._known.clear()
+        self._known[raw] = group
+        return group
 
     def _take(self, byte: int) -> TicGroup | Mark | None:
         if byte in (Mark.START, Mark.END, Mark.BREAK):
@@ -110,12 +137,8 @@ class TicParser:
         elif self._open is None:
             return None  # between groups, or the rest of a spoiled one
         elif byte == _CR:
-            group = parse_group(bytes(self._open))
-            if group is None or not believable(group):
-                group = None
-                self._drop()
-            self._open = None
-            return group
+            raw, self._open = bytes(self._open), None
+            return self._group(raw)
         elif len(self._open) < _LONGEST and (byte == _HT or _SP <= byte < 0x7F):
             self._open.append(byte)
         else:

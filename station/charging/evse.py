@@ -139,6 +139,8 @@ class Evse:
         self._charging_time = ChargingTime(clock)
         self._draw = PilotComplianceMonitor(clock)
         self._unlock_until_s = -_UNLOCK_S
+        self._points: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        """TxStartPoint and TxStopPoint by which the state was last judged"""
         self._recorder.recorded.subscribe(self.event_recorded)
         self._recorder.disk_failed.subscribe(self._storage_failed)
         meter.reading_taken.subscribe(self._metered)
@@ -432,14 +434,15 @@ class Evse:
     def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
         """Set the state; the only place that does. Record the resulting events and notify listeners."""
         before, now_s = self.state, self._clock.monotonic()
-        energy_starts = TxPoint.ENERGY_TRANSFER.value in self._settings.tx_start_points
+        starts, stops = self._points = self._configured_points
+        energy_starts = TxPoint.ENERGY_TRANSFER.value in starts
         signs = self.signing is not None
         after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
         rules = TransactionRules(
             self.id,
             self.layout.connector_id,
-            start_points(self._settings.tx_start_points, signs=signs),
-            frozenset(TxPoint(point) for point in self._settings.tx_stop_points),
+            start_points(starts, signs=signs),
+            frozenset(TxPoint(point) for point in stops),
         )
         outcome = update_transaction(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
         self.state = with_derived_values(after, outcome.state, now_s)
@@ -483,6 +486,11 @@ class Evse:
             self.changed.notify()  # others may wait for the end of the transaction to be stored
 
     @property
+    def _configured_points(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """TxStartPoint and TxStopPoint as set now."""
+        return self._settings.tx_start_points, self._settings.tx_stop_points
+
+    @property
     def _endings(self) -> evse_changes.EndConditions:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
@@ -499,7 +507,8 @@ class Evse:
     def _metered(self, reading: Reading) -> None:
         after = evse_changes.apply_reading(self.state, reading)
         draw_a = after.draw_a
-        self._become(after, None)
+        if after != self.state or self._points != self._configured_points:  # elapsed time: see process_timeouts
+            self._become(after, None)
         if self._draw.exceeds(draw_a, self.offered_a):
             _log.error("EVSE %d: the vehicle draws %.1f A where %.1f A are offered", self.id, draw_a, self.offered_a)
             self.report_fault(Fault.OVER_CURRENT, True)

@@ -109,7 +109,7 @@ async def _load_interrupted(
         if awaited is not None
         else _power_lost(transaction_id, evse_id, recorded, clock.now())
     )
-    return _InterruptedTransaction(end, recorded, kept, evse, await _read_meter(evse))
+    return _InterruptedTransaction(end, recorded, kept, evse, await _read_meter(evse, clock))
 
 
 def _power_lost(transaction_id: str, evse_id: int, recorded: list[TransactionEvent], now: datetime) -> TransactionEvent:
@@ -165,12 +165,13 @@ async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ER
     return True
 
 
-async def _read_meter(evse: Evse | None) -> Reading | None:
+async def _read_meter(evse: Evse | None, clock: Clock) -> Reading | None:
     if evse is None:
         return None
     try:
-        async with asyncio.timeout(_METER_WAIT_S):  # real time: hardware I/O
-            return await evse.meter.read_now()
+        with clock.outside_wait(_METER_WAIT_S + 1.0):
+            async with asyncio.timeout(_METER_WAIT_S):  # real time: hardware I/O
+                return await evse.meter.read_now()
     except TimeoutError:
         return None
 

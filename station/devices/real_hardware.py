@@ -28,6 +28,7 @@ class RealHardware:
     def __init__(self, config: RealBoardConfig, clock: Clock | None = None) -> None:
         self.clock = clock if clock is not None else SystemClock()
         self.buses = BusRegistry()
+        self.grid_feed = None
         self.back_plate = config.open_back_plate(self.clock)
         self._config = config
         self._boards: dict[int, Board] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from energy.sources.byte_feed import ByteFeed
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import ContactPort, DryContactConfig
     from foundation.clock import Clock
@@ -28,6 +29,11 @@ class StationHardware(Protocol):
     @property
     def buses(self) -> BusRegistry:
         """The registry of the Modbus buses, so that devices on the same bus share its connection."""
+        ...
+
+    @property
+    def grid_feed(self) -> ByteFeed | None:
+        """What a simulated grid meter sends beside its device, to be read with it; None: nothing."""
         ...
 
     @property

@@ -212,6 +212,11 @@ class PersistentProfiles:
         if transaction_id is not None and (profile := self.store.expected.pop(evse_id, None)) is not None:
             self._install(replace(profile, transaction_id=transaction_id))
 
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether profiles or removals wait for `flush`."""
+        return bool(self._unsaved)
+
     async def flush(self) -> None:
         """Write all unsaved profiles and removals to disk; after an error, which is logged, the next call retries."""
         if self._database is None:
@@ -254,3 +259,4 @@ class PersistentProfiles:
 
     def _enable(self, enabled: bool) -> None:
         self.store.enabled = enabled
+        self.store.changed.publish(None)

@@ -1,4 +1,4 @@
-"""Applies the decisions of the load controller to the EVSEs: every second, and at once after a change."""
+"""Applies the decisions of the load controller to the EVSEs: after each change, and when time alone changes them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DECIDE_EVERY_S = 1.0
+"""seconds between two decisions while an EVSE charges, or is about to: shares, pauses and protection depend on time"""
+_DECIDE_IDLE_S = 60.0
+"""longest time between two decisions while no EVSE does"""
+_REPORT_ALIVE_S = 10.0
+"""longest wait of the decision loop, whose watchdog must see it go on"""
+_SOONEST_S = 0.01
+_FLUSH_RETRY_S = 1.0
 _COALESCE_S = 0.05
 """shortest interval between two decisions because of profiles, if no limit falls"""
 _DECIDE_AGAIN_S = 15.0
@@ -62,10 +69,37 @@ class LoadInputs(Frozen):
     """seconds; after a power cut charging restarts after a random part of this"""
 
 
+class _EvseInputs(Frozen):
+    """What the demand of an EVSE is made of, besides its meter and its temperature: a change needs a new decision."""
+
+    connected: bool
+    authorized: bool
+    wants: bool
+    transaction_id: str | None
+    contactor_closed: bool
+    cable_max_a: float | None
+    lacks_ventilation: bool
+
+    @classmethod
+    def of(cls, evse: Evse) -> _EvseInputs:
+        """The present inputs of an EVSE."""
+        state = evse.state
+        return cls(
+            ev_connected(state),
+            state.authorization is not None,
+            _wants(evse),
+            evse.transaction_id,
+            state.seen.contactor_closed,
+            state.seen.cable_max_a,
+            lacks_ventilation(state),
+        )
+
+
 class LoadManagement:
-    """Decides every second, and after changes, which current each EVSE may offer, on which phases.
+    """Decides which current each EVSE may offer, on which phases: after changes, and when time alone changes it.
 
     It collects the demand of each EVSE, has the load controller decide, and applies the decisions to the EVSEs.
+    While an EVSE charges or is about to, it decides at least every second.
     """
 
     def __init__(
@@ -103,6 +137,9 @@ class LoadManagement:
         self._decided_limits: ProfileLimits | None = None
         """what the profiles allowed at the last decision, if they had changed shortly before; else None"""
         self._coalesced: TimerHandle | None = None
+        self._decide_again_s = clock.monotonic()
+        self._profiles_changed = ChangeSignal()
+        """fires when a decision has left profiles to be saved"""
         self._newest_sample: GridSample | None = None
         self._sample_received = ChangeSignal()
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
@@ -151,34 +188,56 @@ class LoadManagement:
 
         Does not read grid meter and contacts: `follow_grid_meter` and `follow_grid_orders` do.
         """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_decisions(), name="limits")
-            group.create_task(self._save_profiles(), name="profiles")
-            group.create_task(self._process_samples(), name="grid-samples")
-            for evse in self._evses.values():
-                group.create_task(self._follow(evse), name=f"demand-{evse.id}")
+        # Schedules follow the wall time. The clock outlives this run.
+        unsubscribe = self._clock.adjusted.subscribe(lambda _: self.request_update())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._run_decisions(), name="limits")
+                group.create_task(self._save_profiles(), name="profiles")
+                group.create_task(self._process_samples(), name="grid-samples")
+                for evse in self._evses.values():
+                    group.create_task(self._follow(evse), name=f"demand-{evse.id}")
+        finally:
+            unsubscribe()
 
     async def _run_decisions(self) -> None:
         while True:
             seen = self._due.count
             self._decide()
-            with self.waiting:
-                await self._due.wait_for(seen, self._clock, _DECIDE_EVERY_S)
+            # A sample of the grid meter decides too, and so puts the next decision off.
+            while (wait_s := self._decide_again_s - self._clock.monotonic()) > 0.0:
+                with self.waiting:
+                    if await self._due.wait_for(seen, self._clock, min(wait_s, _REPORT_ALIVE_S)):
+                        break
+
+    def _decision_lasts_s(self) -> float:
+        """Seconds after which to decide again if nothing changes."""
+        if any(map(_is_active, self._evses.values())):
+            return _DECIDE_EVERY_S
+        due_s = [_DECIDE_IDLE_S]
+        if (change_s := self.controller.idle_change_s) is not None:
+            due_s.append(change_s)
+        if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
+            due_s.append(wait_s)
+        return max(_SOONEST_S, min(due_s))
 
     async def _save_profiles(self) -> None:
         """Save profiles that start or end with a transaction; separate, so that decisions never wait for the disk."""
         while True:
-            seen = self._due.count
+            seen = self._profiles_changed.count
             await self.profiles.flush()
-            await self._due.wait_for(seen, self._clock, _DECIDE_EVERY_S)
+            if self.profiles.has_unsaved:  # the disk refused them
+                await self._profiles_changed.wait_for(seen, self._clock, _FLUSH_RETRY_S)
+            else:
+                await self._profiles_changed.wait(seen)
 
     async def _follow(self, evse: Evse) -> None:
-        """Request a decision when a vehicle starts or stops wanting energy."""
-        seen, wanted = evse.changed.count, _wants(evse)
+        """Request a decision when what the demand of an EVSE is made of has changed."""
+        seen, inputs = evse.changed.count, _EvseInputs.of(evse)
         while True:
             seen = await evse.changed.wait(seen)
-            if _wants(evse) is not wanted:
-                wanted = not wanted
+            if (now := _EvseInputs.of(evse)) != inputs:
+                inputs = now
                 self.request_update()
 
     @property
@@ -284,6 +343,9 @@ class LoadManagement:
                 _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.source_text)
                 self.decided.notify()
         self._note_silence()
+        if self.profiles.has_unsaved:
+            self._profiles_changed.notify()
+        self._decide_again_s = self._clock.monotonic() + self._decision_lasts_s()
         self.after_decision.publish(None)
 
     def _note_silence(self) -> None:
@@ -356,6 +418,12 @@ def _is_unsettled(evse: Evse) -> bool:
     """Return whether the vehicle draws more or less than it is offered."""
     differs = abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
     return evse.state.seen.contactor_closed and differs and evse.meter.error is None
+
+
+def _is_active(evse: Evse) -> bool:
+    """Return whether an EVSE charges, or a change of its state that nobody announces may let it charge."""
+    state = evse.state
+    return state.authorization is not None or state.transaction is not None or state.seen.contactor_closed
 
 
 def _is_here(evse: Evse) -> bool:

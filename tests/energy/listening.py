@@ -26,6 +26,7 @@ class FastClock(Clock):
     """Time that runs faster than the machine's."""
 
     def __init__(self, rate: float = 20.0) -> None:
+        super().__init__()
         self._system = SystemClock()
         self._rate = rate
         self._wired = False
@@ -50,7 +51,7 @@ class FastClock(Clock):
         finally:
             self._wired = False
 
-    def adjust(self, correction: timedelta) -> None:
+    def _move_wall_time(self, correction: timedelta) -> None:
         self._epoch += correction
 
 

@@ -33,6 +33,7 @@ class SteppingClock(Clock):
     """Time that jumps to whatever is waited for; one waiter only."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._elapsed_s = 0.0
 
     def now(self) -> datetime:
@@ -45,7 +46,7 @@ class SteppingClock(Clock):
         self._elapsed_s += max(0.0, delay_s)
         return asyncio.get_running_loop().call_soon(callback)
 
-    def adjust(self, correction: timedelta) -> None:
+    def _move_wall_time(self, correction: timedelta) -> None:
         raise NotImplementedError
 
 

@@ -70,6 +70,7 @@ class _FixedClock(Clock):
     """Elapsed time that is assigned; the wall time stands still, so that equal states stay equal."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now_s = 0.0
 
     def now(self) -> datetime:
@@ -81,7 +82,7 @@ class _FixedClock(Clock):
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
         raise NotImplementedError("nothing waits here")
 
-    def adjust(self, correction: timedelta) -> None:
+    def _move_wall_time(self, correction: timedelta) -> None:
         raise NotImplementedError("nobody sets this clock")
 
 

@@ -1,0 +1,417 @@
+"""Plays days of a station's life on the virtual clock, and checks it all the while (`python -m bench.life`).
+
+Drivers, loads of the house, power cuts, failures of network, CSMS, meters and disk, charging profiles, firmware updates
+and clock errors follow from a seed. The events of a day depend on seed and number of the day only, so the first day
+that fails is the shortest prefix that does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from bench.life_csms import LifeCsms, LifeError, life_csms
+from bench.life_watch import SUBSCRIBED_VA, LifeWatch
+from borne.composition.simulated import world_of
+from borne.composition.station import host_process
+from borne.host_process import HostProcess
+from foundation.event_loop import StationLoop
+from foundation.frozen import Frozen
+from metering.reading import Phases
+from simulator.vehicle import VehicleModel
+from simulator.world import World
+from station.charging.charging_station import ChargingStation
+from station.configuration.installation_file import Configuration
+from station.core.model import IdToken
+from station.storage.outbox import Outbox
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_CARD = IdToken("04A3B2C1D5E680", "ISO14443")
+_MOST_WAITING = 2_000
+"""events that a day without CSMS leaves in the queue at most"""
+_TOLERANCE_WH = 0.01
+"""rounding of a register in an event"""
+_DRAINS_S = 7200.0
+_STARTS_S = 120.0
+
+
+class LifePlan(Frozen):
+    """What to play: so many days from the first one on."""
+
+    days: int
+    seed: int = 0
+    linky: bool = False
+    """a house with a Linky, whose current the station shares"""
+    day_hours: float = 24.0
+    """length of a day; its events keep their share of it, so that a short day has as many"""
+
+
+class LifeFigures(Frozen):
+    """What a life has cost, and what happened in it."""
+
+    days: int
+    cpu_s: float
+    """CPU time of the process, with its CSMS"""
+    transactions: int
+    unbilled: int
+    """transactions without a register at begin or end, because the meter was silent"""
+    billed_wh: float
+
+    @property
+    def cpu_s_per_day(self) -> float:
+        """CPU time of one day."""
+        return self.cpu_s / self.days
+
+
+class LifeFailedError(Exception):
+    """An invariant did not hold; `day` is the shortest prefix of days that fails."""
+
+    def __init__(self, plan: LifePlan, day: int, what: str) -> None:
+        linky = " --linky" if plan.linky else ""
+        hours = f" --hours {plan.day_hours:g}" if plan.day_hours != 24.0 else ""
+        super().__init__(
+            f"day {day} fails: {what}\nto repeat: python -m bench.life --days {day} --seed {plan.seed}{linky}{hours}"
+        )
+        self.day = day
+
+
+_Action = Callable[[], Awaitable[None]]
+
+
+class Life:
+    """One station, its driver, house and CSMS; made by `living`."""
+
+    def __init__(self, plan: LifePlan, world: World, process: HostProcess, csms: LifeCsms, storage: Path) -> None:
+        self._plan = plan
+        self.world = world
+        """the simulated hardware of the station, with vehicle and house"""
+        self._runtime = process.station
+        self.csms = csms
+        """the CSMS of the station, with what it has received"""
+        self._storage = storage
+        self._clock = world.clock
+        self._day_s = plan.day_hours * 3600.0
+        self._began_s = world.clock.monotonic()
+        self._watch = LifeWatch(self._runtime, world)
+        self._counted_wh = self._register_wh
+        self._random = Random()
+        self._away_until_s = 0.0
+        csms.now = lambda: _START + timedelta(seconds=self._clock.monotonic())
+
+    @property
+    def _register_wh(self) -> float:
+        return self.world.boards[1].read_meter().energy_import_wh or 0.0
+
+    # Days
+
+    async def play_day(self, day: int) -> None:
+        """Play one day, counted from 1, and check the station at its end.
+
+        Raises:
+            LifeError: an invariant does not hold.
+        """
+        self._random = Random(f"{self._plan.seed}/{day}")
+        begins_s = self._began_s + (day - 1) * self._day_s
+        for share, action in sorted(self._script(), key=lambda one: one[0]):
+            await self._advance_to(begins_s + share * self._day_s)
+            await self._wait_running()
+            await action()
+            self._check()
+        await self._advance_to(begins_s + self._day_s)
+        await self._wait_running()
+        await self._check_day(day)
+
+    def _script(self) -> list[tuple[float, _Action]]:
+        """The events of a day: when, as a share of it, and what."""
+        random = self._random
+        arrives = random.uniform(0.2, 0.7)
+        leaves = arrives + random.uniform(0.1, 0.25)
+        script: list[tuple[float, _Action]] = [(arrives, self._arrive), (leaves, self._leave)]
+        script += [(random.random(), self._change_house) for _ in range(12 if self._plan.linky else 0)]
+        troubles: tuple[tuple[float, _Action], ...] = (
+            (0.2, self._cut_power),
+            (0.4, self._cut_link),
+            (0.3, self._restart_csms),
+            (0.3, self._silence_meter),
+            (0.3, self._silence_grid_meter),
+            (0.15, self._fill_disk),
+            (0.2, self._update_firmware),
+            (0.5, self._push_profile),
+            (0.2, self._err_clock),
+            (0.1, self._reset),
+        )
+        for chance, trouble in troubles:
+            # Most of them while the vehicle is there.
+            at = random.uniform(arrives, leaves) if random.random() < 0.7 else random.random()
+            if random.random() < chance:
+                script.append((at, trouble))
+        return script
+
+    async def _advance_to(self, at_s: float) -> None:
+        """Let the time pass; a CSMS that is away comes back meanwhile."""
+        if self._away_until_s and self._away_until_s <= at_s:
+            await self._clock.advance(max(0.0, self._away_until_s - self._clock.monotonic()))
+            self._away_until_s = 0.0
+            self.csms.come_back()
+        await self._clock.advance(max(0.0, at_s - self._clock.monotonic()))
+
+    async def _wait(self, low_s: float, high_s: float) -> None:
+        await self._clock.advance(self._random.uniform(low_s, high_s))
+
+    async def _wait_running(self) -> None:
+        """Wait until the station runs: it may restart after a reset."""
+        given_up_s = self._clock.monotonic() + _STARTS_S
+        while not self._runtime.running:
+            if self._clock.monotonic() > given_up_s:
+                raise LifeError("the station does not start again")
+            await self._clock.advance(0.5)
+            await asyncio.sleep(0.01)
+
+    # The driver and the house
+
+    async def _arrive(self) -> None:
+        random, board = self._random, self.world.boards[1]
+        if board.vehicle is not None:
+            return
+        model = VehicleModel(
+            max_current_a=random.choice((10.0, 16.0, 32.0)),
+            phases=1 if self._plan.linky else random.choice((1, 3)),
+            battery_wh=random.choice((20_000.0, 50_000.0, 77_000.0)),
+            soc=random.uniform(0.1, 0.7),
+            reaction_s=random.uniform(0.2, 4.0),
+        )
+        card_first = random.random() < 0.3
+        if card_first:
+            self._present()
+            await self._wait(1, 30)
+        board.plug(model)
+        if not card_first:
+            await self._wait(1, 60)
+            self._present()
+        await self._wait(2, 10)
+
+    async def _leave(self) -> None:
+        board = self.world.boards[1]
+        if board.vehicle is None:
+            return
+        for _ in range(20):
+            await self._wait_running()
+            if self._has_authorization:
+                self._present()
+            await self._wait(5, 15)
+            if not board.locked:
+                board.unplug()
+                await self._wait(1, 5)
+                return
+        raise LifeError("the cable stays locked, and the driver cannot leave")
+
+    @property
+    def _has_authorization(self) -> bool:
+        return self._runtime.parts.get(ChargingStation).evses[1].state.authorization is not None
+
+    def _present(self) -> None:
+        self._runtime.parts.get(ChargingStation).present_token(_CARD, 1)
+
+    async def _change_house(self) -> None:
+        self.world.house.set_currents(Phases(self._random.choice((1.0, 4.0, 12.0, 20.0, 28.0, 34.0)), 0.0, 0.0))
+
+    # Troubles
+
+    async def _cut_power(self) -> None:
+        await self._runtime.cut_power()
+        await self._wait(1, 600)
+        await self._runtime.restore_power()
+        await self._wait(1, 60)
+
+    async def _cut_link(self) -> None:
+        self.csms.leave()
+        self._away_until_s = self._clock.monotonic() + self._random.uniform(0.002, 0.3) * self._day_s
+
+    async def _restart_csms(self) -> None:
+        self.csms.restart()
+        await self._wait(0, 5)
+
+    async def _silence_meter(self) -> None:
+        self.world.fail_meter(1, True)
+        await self._wait(1, 90)
+        self.world.fail_meter(1, False)
+        await self._wait(2, 20)
+
+    async def _silence_grid_meter(self) -> None:
+        if self.world.disturb_grid_meter(silence=True, noise=None):
+            await self._wait(2, 900)
+            self.world.disturb_grid_meter(silence=False, noise=None)
+
+    async def _fill_disk(self) -> None:
+        """No file of this process may grow for a while."""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+        try:
+            await self._wait(1, 300)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        await self._wait(1, 30)
+
+    async def _update_firmware(self) -> None:
+        """Order an update whose image is not there."""
+        firmware = {"location": "http://127.0.0.1:9/image", "retrieveDateTime": "2020-01-01T00:00:00Z"}
+        request = {"requestId": self._random.randrange(2**30), "retries": 1, "retryInterval": 30, "firmware": firmware}
+        await self.csms.ask("UpdateFirmware", request)
+        await self._wait(1, 60)
+
+    async def _push_profile(self) -> None:
+        random = self._random
+        purpose = random.choice(("TxDefaultProfile", "ChargingStationMaxProfile"))
+        periods = [
+            {"startPeriod": 0, "limit": random.choice((0.0, 6.0, 10.0, 16.0))},
+            {"startPeriod": 600, "limit": 13.0},
+        ]
+        schedule = {
+            "id": 1,
+            "chargingRateUnit": "A",
+            "startSchedule": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "duration": int(0.1 * self._day_s),
+            "chargingSchedulePeriod": periods,
+        }
+        profile = {
+            "id": random.randrange(1, 4),
+            "stackLevel": random.randrange(3),
+            "chargingProfilePurpose": purpose,
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": [schedule],
+        }
+        await self.csms.ask("SetChargingProfile", {"evseId": 0, "chargingProfile": profile})
+        if random.random() < 0.3:
+            await self._wait(1, 100)
+            await self.csms.ask("ClearChargingProfile", {"chargingProfileId": profile["id"]})
+
+    async def _err_clock(self) -> None:
+        """The station's clock jumps; the next Heartbeat corrects it."""
+        self._clock.adjust(timedelta(seconds=self._random.choice((-1, 1)) * self._random.uniform(1, 5000)))
+
+    async def _reset(self) -> None:
+        await self.csms.ask("Reset", {"type": self._random.choice(("Immediate", "OnIdle"))})
+        await self._wait(30, 90)
+
+    # Checks
+
+    def _check(self) -> None:
+        self._watch.check()
+        if self.csms.faults:
+            raise LifeError("; ".join(self.csms.faults[:3]))
+
+    async def _check_day(self, day: int) -> None:
+        """Let the CSMS receive everything, and compare its bills with the register."""
+        self.csms.come_back()
+        self._away_until_s = 0.0
+        outbox = self._runtime.parts.get(Outbox)
+        if (waiting := await outbox.count_waiting()) > _MOST_WAITING:
+            raise LifeError(f"{waiting} events wait for the CSMS")
+        self._watch.check_growth(self._storage, settled=day >= 3)
+        self._check()
+        if self.world.boards[1].vehicle is not None:
+            return
+        until_s = self._clock.monotonic() + _DRAINS_S
+        while (await outbox.count_waiting() or self.csms.running) and self._clock.monotonic() < until_s:
+            await self._clock.advance(10.0)
+        self._check()
+        if self.csms.running:
+            raise LifeError(f"transactions do not end at the CSMS: {self.csms.running}")
+        tolerance_wh = _TOLERANCE_WH * (1 + self.csms.ended)
+        counted_wh = self._register_wh - self._counted_wh
+        if not self.csms.unbilled and abs(self.csms.billed_wh - counted_wh) > tolerance_wh:
+            raise LifeError(f"{self.csms.billed_wh:.3f} Wh are billed, the register has counted {counted_wh:.3f} Wh")
+
+
+def _configuration(plan: LifePlan, storage: Path, url: str) -> Configuration:
+    tables: dict[str, Any] = {
+        "station": {"identity": "LIFE-1", "storage": str(storage)},
+        "csms": {"url": url},
+        "http": {"port": 0},
+        "simulation": {"rate": 0.0, "follow_csms_time": True, "seed": plan.seed},
+    }
+    if plan.linky:
+        tables["evse"] = [{"id": 1, "phases": 1}]
+        tables["grid"] = {"phases": 1, "source": {"type": "linky", "device": "simulated"}}
+        tables["simulation"]["linky"] = {"mode": "historique", "phases": 1, "subscribed_va": SUBSCRIBED_VA}
+    return Configuration.model_validate(tables)
+
+
+@contextlib.asynccontextmanager
+async def living(plan: LifePlan, storage: Path) -> AsyncGenerator[Life]:
+    """Run a station on an empty storage directory, with its CSMS, whose days can be played one after the other."""
+    async with life_csms() as csms:
+        process = host_process(_configuration(plan, storage, csms.url))
+        world = world_of(process.station.hardware)
+        world.clock.adjust(_START - world.clock.now())
+        life = Life(plan, world, process, csms, storage)
+        running = asyncio.get_running_loop().create_task(process.run())
+        try:
+            await process.station.wait_until_started()
+            yield life
+        finally:
+            csms.come_back()
+            process.stop()
+            while not running.done():
+                await world.clock.advance(0.5)
+                await asyncio.sleep(0.001)
+            await running
+
+
+async def live(plan: LifePlan, storage: Path, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
+    """Play the days of a plan on an empty storage directory; `report` is called after each day.
+
+    Raises:
+        LifeFailedError: an invariant did not hold.
+    """
+    began_s = time.process_time()
+    async with living(plan, storage) as life:
+        for day in range(1, plan.days + 1):
+            try:
+                await life.play_day(day)
+            except LifeError as error:
+                raise LifeFailedError(plan, day, str(error)) from error
+            report(day)
+        csms = life.csms
+        return LifeFigures(plan.days, time.process_time() - began_s, csms.ended, csms.unbilled, csms.billed_wh)
+
+
+def play(plan: LifePlan, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
+    """Play the days of a plan in an event loop of its own and a temporary storage; as `live`."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=StationLoop) as runner:
+        return runner.run(live(plan, Path(folder), report))
+
+
+def main() -> int:
+    """Play a life by the arguments of the command line, and print what it cost."""
+    parser = argparse.ArgumentParser(description="Play days of a station's life, and check it all the while.")
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--linky", action="store_true", help="a house with a Linky, whose current the station shares")
+    parser.add_argument("--hours", type=float, default=24.0, help="length of a day (24)")
+    given = parser.parse_args()
+    plan = LifePlan(given.days, given.seed, given.linky, given.hours)
+    try:
+        figures = play(plan, lambda day: print(f"\rday {day}", end="", file=sys.stderr, flush=True))
+    except LifeFailedError as error:
+        print(f"\n{error}")
+        return 1
+    print(
+        f"\n{figures.days} days, {figures.transactions} transactions ({figures.unbilled} without a register),"
+        f" {figures.billed_wh / 1000:.1f} kWh, {figures.cpu_s_per_day:.2f} s of CPU for a day"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
