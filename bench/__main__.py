@@ -112,7 +112,7 @@ async def _events(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         storage = Path(folder)
         async with neutral_csms() as csms:
-            configuration = Configuration.model_validate(
+            configuration = Configuration.from_tree(
                 {
                     "station": {"identity": "BENCH-1", "storage": str(storage)},
                     "csms": {"url": csms.url},

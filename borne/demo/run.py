@@ -102,7 +102,7 @@ async def _serve_csms(host: str, port: int, say: Callable[[str], None], *, time_
 
 
 def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
-    return Configuration.model_validate(
+    return Configuration.from_tree(
         {
             "station": {"identity": "BORNE-DEMO", "storage": str(storage)},
             "csms": {"url": csms_url},
