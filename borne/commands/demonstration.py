@@ -6,8 +6,9 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from borne.arguments import Action, add_host, port_number, refuse, say
+from borne.arguments import Action, add_host, port_number
 from borne.demo import run as demo
+from borne.output import refuse, say
 
 
 def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
