@@ -30,7 +30,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
     """Milliseconds from a sample to the order at the board, for `count` samples, sorted."""
     with tempfile.TemporaryDirectory() as folder:
         process = host_process(
-            Configuration.model_validate(
+            Configuration.from_tree(
                 {
                     "station": {"identity": "BENCH-1", "storage": folder},
                     "http": {"port": 0},

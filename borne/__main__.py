@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import sys
 
+from borne.lazy_modules import load_lazily
+
 
 def main() -> None:
     """Run the command of the command line, then exit: 0 on success, 2 if its arguments or files are rejected."""
     # Objects created while starting are not garbage; long-running commands enable the collector again.
     gc.disable()
     if sys.argv[1:2] == ["run"]:
+        load_lazily()
         # late: a start needs no command line, and the commands no start
         from borne.start import run
 

@@ -1,26 +1,13 @@
-"""What the commands of the command line share: arguments and output."""
+"""The arguments that several commands of the command line share."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 Action: TypeAlias = Callable[[argparse.ArgumentParser, Sequence[str]], int]
 """a command: gets its parser, which has no arguments yet, and the words after its name; returns the exit code"""
-
-
-def refuse(sentence: str) -> NoReturn:
-    """Write a sentence to stderr, and exit with 2: the arguments or files of a command are rejected."""
-    sys.stderr.write(f"{sentence}\n")
-    raise SystemExit(2)
-
-
-def say(text: str, *, end: str = "\n") -> None:
-    """Write text and `end` to standard output and flush, so that a pipe receives it at once."""
-    sys.stdout.write(f"{text}{end}")
-    sys.stdout.flush()
 
 
 def port_number(text: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from foundation.frozen import Frozen
 from metering.drivers.simulated import SimulatedMeterConfig
@@ -33,8 +34,7 @@ _LOOK_EVERY_S = 86_400.0
 _AFTER_START_S = 60.0
 
 
-@dataclass(slots=True)
-class Metrology:
+class Metrology(Struct):
     """The billing meters of a station, its store of signed records, and the signers of its readings."""
 
     meters: BillingMeters

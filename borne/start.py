@@ -1,13 +1,13 @@
-"""`borne run`: its arguments, and the start of a station."""
+"""`borne run`: the start of a station."""
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from borne.arguments import port_number, refuse
+from borne.output import refuse
+from borne.run_arguments import plain_arguments
 from station.configuration.installation_file import Configuration, ConfigurationError, load_configuration
 from station.core.light_patterns import STARTING
 from station.core.local_time import named_zone
@@ -21,8 +21,12 @@ def run(arguments: Sequence[str]) -> None:
 
     Exits with 2 if arguments, installation file, log file or storage are rejected.
     """
-    given = _parser().parse_args(arguments)
-    config: Path = given.config
+    given = plain_arguments(arguments)
+    if given is None:  # any other way to write them, a mistake, or --help
+        from borne.run_parser import parse_run_arguments  # late: argparse costs 3 ms of a start
+
+        given = parse_run_arguments(arguments)
+    config = given.config
     configuration = load_installation(config)
     try:  # first: a second process must use neither the log file nor the light of the first
         lock = StorageLock(Path(configuration.station.storage))
@@ -48,16 +52,3 @@ def load_installation(file: Path) -> Configuration:
         return load_configuration(file, os.environ)
     except ConfigurationError as error:
         refuse("\n".join(error.sentences))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("borne run", description="Run the station until it is stopped.")
-    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="The installation file.")
-    parser.add_argument(
-        "--http-port",
-        metavar="PORT",
-        type=port_number,
-        help="TCP port instead of http.port, up to 65535; 0: any free port.",
-    )
-    parser.add_argument("--ready-file", metavar="PATH", type=Path, help="File to write once the station is running.")
-    return parser

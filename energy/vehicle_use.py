@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from energy.demand import CHARGING_THRESHOLD_A, Demand
 from energy.offer_history import TOLERANCE_A, OfferHistory
@@ -22,8 +23,7 @@ _DEAF_S = 5.0
 """a vehicle that exceeds all offers of this time, for this time, does not follow its pilot"""
 
 
-@dataclass(slots=True)
-class _VehicleUse:
+class _VehicleUse(Struct):
     """How the vehicle at an EVSE uses its offer: since when it is in each state (monotonic); None: it is not."""
 
     drawn_a: float = 0.0

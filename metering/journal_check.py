@@ -16,7 +16,7 @@ from metering.journal_entry import HASH_BEFORE_FIRST, JournalEntry, JournalEvent
 
 HEAD_NAME: Final = "register-journal.head"
 
-_HEAD = re.compile(rb"([1-9][0-9]{0,14}) ([0-9a-f]{64})\n")
+_HEAD: Final = rb"([1-9][0-9]{0,14}) ([0-9a-f]{64})\n"
 
 
 class JournalCheck(Frozen):
@@ -100,7 +100,7 @@ def _check_end(
 
 def parse_head(head: bytes) -> tuple[int, str] | None:
     """Parse the content of a head file: number and hash of the entry that it names; None if it is invalid."""
-    found = _HEAD.fullmatch(head)
+    found = re.fullmatch(_HEAD, head)
     return (int(found[1]), found[2].decode()) if found is not None else None
 
 

@@ -16,7 +16,7 @@ from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 HASH_BEFORE_FIRST: Final = "0" * 64
 """hash field of the first entry, which has none before it"""
 
-_LINE = re.compile(rb'(\{.+),"hash":"([0-9a-f]{64})"\}')
+_LINE: Final = rb'(\{.+),"hash":"([0-9a-f]{64})"\}'
 
 
 class JournalEvent(StrEnum):
@@ -133,7 +133,7 @@ def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
 
 def parse_entry(line: bytes) -> JournalEntry | None:
     """Parse a line of the journal, without the line feed; None if it is not an entry, or was altered."""
-    found = _LINE.fullmatch(line)
+    found = re.fullmatch(_LINE, line)
     if found is None or hashlib.sha256(found[1]).hexdigest().encode() != found[2]:
         return None
     try:

@@ -23,7 +23,7 @@ END_REASONS: Final = frozenset("ELRAP")
 _INHERITED: Final = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
 """fields that a reading may leave out if they are as in the reading before"""
 _IN_WH: Final[Mapping[str, int]] = {"Wh": 1, "kWh": 1000}
-_TIME = re.compile(
+_TIME: Final = (
     r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([,.](?P<fraction>\d{1,6}))?"
     r"(?P<zone>Z|[+-]\d\d:?\d\d)?\s*(?P<state>[A-Za-z])?\s*"
 )
@@ -212,7 +212,7 @@ def _decimal(value: Json) -> Decimal | None:
 
 def read_time(text: str) -> OcmfTime | None:
     """Parse TM, `2018-07-24T13:22:04,000+0200 S`; None if it is invalid."""
-    match = _TIME.fullmatch(text.strip())
+    match = re.fullmatch(_TIME, text.strip())
     if match is None:
         return None
     zone = match["zone"] or ""

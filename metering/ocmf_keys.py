@@ -57,8 +57,8 @@ CURVES: Final[Mapping[str, Curve]] = {
 _EC_PUBLIC_KEY: Final = bytes.fromhex("2a8648ce3d0201")
 _SIZES: Final = frozenset(curve.size for curve in CURVES.values())
 _SEQUENCE, _BIT_STRING, _OBJECT_ID = 0x30, 0x03, 0x06
-_ARMOUR = re.compile(r"-----[A-Z ]+-----")
-_OCA_PREFIX = re.compile(r"^oca:base(16|32|64):asn1:", re.IGNORECASE)
+_ARMOUR: Final = r"-----[A-Z ]+-----"
+_OCA_PREFIX: Final = r"(?i)^oca:base(16|32|64):asn1:"
 _MAX_CHARACTERS: Final = 4_000
 """longest accepted text"""
 
@@ -147,7 +147,7 @@ def fingerprint(spki: bytes) -> str:
 
 
 def _read(text: str) -> PublicKey | None:
-    bare = _OCA_PREFIX.sub("", _ARMOUR.sub("", text).strip())
+    bare = re.sub(_OCA_PREFIX, "", re.sub(_ARMOUR, "", text).strip())
     for data in decodings(bare):
         key = _from_spki(data) or _from_point(data)
         if key is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
@@ -30,8 +30,7 @@ NO_CURRENT = Phases(0.0, 0.0, 0.0)
 """0 A on each phase"""
 
 
-@dataclass(slots=True)
-class MeterOverride:
+class MeterOverride(Struct):
     """Values that the billing meter of a simulated EVSE reports instead of the real ones; None: the real value."""
 
     energy_wh: float | None = None

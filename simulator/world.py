@@ -8,7 +8,10 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from msgspec.structs import replace
+
 from energy.sources.byte_feed import ByteFeed
+from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
 from foundation.constants import NOMINAL_VOLTAGE_V
@@ -210,20 +213,20 @@ class World:
         serial = self._simulation.meter_transport == "modbus-rtu"
         kind = ModbusRtuMeterConfig if serial else ModbusTcpMeterConfig
         settings = {"model": self._simulation.meter_model, "unit": _UNIT, **server.address}
-        return kind.model_validate(settings).open(self.clock, self.buses)
+        return kind.from_tree(settings).open(self.clock, self.buses)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """Return the configured source of grid readings, with the address of the simulated grid meter if that runs.
 
         Other sources are returned unchanged.
         """
-        if self.linky is not None:
-            return configured.model_copy(update={"device": self.linky.device})
-        if self.p1 is not None:
-            return configured.model_copy(update={"device": self.p1.device})
+        if self.linky is not None and isinstance(configured, LinkyConfig):
+            return replace(configured, device=self.linky.device)
+        if self.p1 is not None and isinstance(configured, P1Config):
+            return replace(configured, device=self.p1.device)
         if isinstance(configured, GridModbusConfig) and self._grid_server is not None:
             wire = {"unit": _UNIT, **self._grid_server.address}
-            return configured.model_copy(update={"meter": configured.meter.model_copy(update=wire)})
+            return replace(configured, meter=replace(configured.meter, **wire))
         return configured
 
     def reader(self, config: ReaderConfig) -> TokenReader:

@@ -169,7 +169,7 @@ def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configu
         given["csms"] = {"url": csms_url}
     for name, table in tables.items():
         given[name] = {**given.get(name, {}), **table} if isinstance(table, dict) else table
-    return Configuration.model_validate(given)
+    return Configuration.from_tree(given)
 
 
 @contextlib.asynccontextmanager

@@ -19,7 +19,7 @@ _WHOLE_PACKAGES: Final = frozenset(name for name, layer in _LAYERS.items() if la
 _LAYERED_PACKAGES: Final = frozenset(name for name, layer in _LAYERS.items() if layer == "folder")
 _COMPOSITION: Final = "borne/"
 _VALUE_BASES: Final = frozenset(
-    {"Enum", "StrEnum", "IntEnum", "Flag", "IntFlag", "Exception", "TypedDict", "NamedTuple", "BaseModel"}
+    {"Enum", "StrEnum", "IntEnum", "Flag", "IntFlag", "Exception", "TypedDict", "NamedTuple", "BaseModel", "Table"}
 )
 
 _Named: TypeAlias = tuple[str, str]

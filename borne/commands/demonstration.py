@@ -6,8 +6,9 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from borne.arguments import Action, port_number, refuse
+from borne.arguments import Action, port_number
 from borne.demo import run as demo
+from borne.output import refuse, say
 
 
 def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:

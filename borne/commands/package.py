@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from borne.arguments import Action, refuse, say
+from borne.arguments import Action
+from borne.output import refuse, say
 from station.configuration.example import EXAMPLE
 from station.core.version import package_version
 

@@ -12,7 +12,8 @@ from typing import Final
 from borne import decode as decoding
 from borne import journal_file
 from borne import verify as verifying
-from borne.arguments import Action, refuse, say
+from borne.arguments import Action
+from borne.output import refuse, say
 
 
 def decode(parser: ArgumentParser, arguments: Sequence[str]) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from borne.arguments import Action, add_host, port_number, refuse, say
+from borne.arguments import Action, add_host, port_number
+from borne.output import refuse, say
 from simulator.api_client import SimulatorRequestError, listing, send_action
 from simulator.register import RegisterError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from borne import start
-from borne.arguments import Action, refuse, say
+from borne.arguments import Action
+from borne.output import refuse, say
 from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
 from station.configuration.installation_file import Configuration
 from station.maintenance.commissioning.label import Label, label_svg, page_address

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from borne.composition.maintenance import create_sign_in_service
 from station.interfaces.api.status import CsmsStatusReader, EvseStatusReader, GridStatusReader, RunningStatusSource
 from station.interfaces.part_keys import CSMS_LINK, STATION_STATUS
 from station.maintenance.commissioning.grid_tests import GridTests
@@ -13,10 +12,13 @@ from station.maintenance.commissioning.input_tests import CommissioningTests
 from station.maintenance.commissioning.installation_facts import InstallationFacts
 from station.maintenance.commissioning.report import ReportWriter, remove_report
 from station.maintenance.factory_reset import FactoryReset
+from station.security.access.accounts import Accounts, Role
+from station.security.access.sessions import AccessTokens
 from station.security.access.sign_in_service import SignInService
 
 if TYPE_CHECKING:
     from borne.composition.assembled_parts import AssembledParts
+    from borne.composition.core import CoreParts
     from station.interfaces.parts import StationParts
 
 
@@ -26,9 +28,19 @@ def add_page_parts(parts: StationParts, assembled: AssembledParts) -> None:
     These are the sign-in service, the commissioning tests, the factory reset and the status of the station.
     """
     _add_commissioning_parts(parts, assembled)
-    parts.add_lazy(SignInService, lambda: create_sign_in_service(assembled.core))
+    parts.add_lazy(SignInService, lambda: _sign_in_service(assembled.core))
     parts.add_lazy(FactoryReset, lambda: _factory_reset(parts, assembled))
     parts.add_lazy(STATION_STATUS, lambda: _status(parts, assembled))
+
+
+def _sign_in_service(core: CoreParts) -> SignInService:
+    """Create the sign-in service of API and page, with the installation file's label codes."""
+    http, clock = core.configuration.http, core.clock
+    codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
+    label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
+    accounts = Accounts(core.facts("account"), label, clock)
+    tokens = AccessTokens(core.facts("access-token"), clock)
+    return SignInService(accounts, core.runtime.sessions, tokens, core.security_events, clock)
 
 
 def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> None:

@@ -1,4 +1,4 @@
-"""Creates firmware updates, log uploads, sign-in, status light, MQTT bridge, and storage maintenance of a station."""
+"""Creates firmware updates, log uploads, status light, MQTT bridge, and storage maintenance of a station."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.event_feed import EventFeed
-from station.devices.command_updater import CommandUpdater, UpdaterCommands
 from station.devices.leds import create_leds
 from station.devices.simulated_config import SimulatedUpdaterConfig
 from station.interfaces.part_keys import DEVICE_MODEL, STATION_STATUS
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
     from station.maintenance.monitoring.monitor import MonitoringEvent
-    from station.security.access.sign_in_service import SignInService
 
 
 class MaintenanceParts(Frozen):
@@ -121,8 +119,7 @@ def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> Firmwar
 
         updater = simulated_updater(storage / "firmware", clock)
     else:
-        commands = UpdaterCommands(config.install_command, config.activate_command or (), config.confirm_command or ())
-        updater = CommandUpdater(commands, storage / "firmware", clock)
+        updater = config.open(storage / "firmware", clock)
     around = FirmwareUpdateContext(
         updater,
         core.outbox,
@@ -159,21 +156,6 @@ async def _snapshot(program: StationRuntime) -> StationSnapshot:
     status, model = program.parts.find(STATION_STATUS), program.parts.find(DEVICE_MODEL)
     shown = await status.status() if status is not None else {"powered": False}
     return StationSnapshot(shown, model.rows() if model is not None else [])
-
-
-def create_sign_in_service(core: CoreParts) -> SignInService:
-    """Create the sign-in service of API and page, with the installation file's label codes; for the first visitor."""
-    # late: for the first visitor
-    from station.security.access.accounts import Accounts, Role
-    from station.security.access.sessions import AccessTokens
-    from station.security.access.sign_in_service import SignInService
-
-    http, clock = core.configuration.http, core.clock
-    codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
-    label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
-    accounts = Accounts(core.facts("account"), label, clock)
-    tokens = AccessTokens(core.facts("access-token"), clock)
-    return SignInService(accounts, core.runtime.sessions, tokens, core.security_events, clock)
 
 
 def create_status_light(

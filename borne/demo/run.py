@@ -72,7 +72,7 @@ def run(options: DemoOptions) -> bool:
 
 
 def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
-    return Configuration.model_validate(
+    return Configuration.from_tree(
         {
             "station": {"identity": "BORNE-DEMO", "storage": str(storage)},
             "csms": {"url": csms_url},

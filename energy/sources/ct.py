@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from energy.grid import GridSource
 from energy.sources.source_context import THREE_PHASES, SourceContext
+from foundation.table import Table
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
 
-class ClampConfig(BaseModel):
+class ClampConfig(Table):
     """Configuration of a current transformer with a voltage output, and the converter's input that it is wired to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    channel: Annotated[int, Field(ge=0, le=63)]
+    channel: Annotated[int, Meta(ge=0, le=63)]
     """in_voltageN of the converter"""
-    primary_a: Annotated[float, Field(gt=0, le=2000)] = 100.0
+    primary_a: Annotated[float, Meta(gt=0, le=2000)] = 100.0
     """rated current of the transformer, in the conductor"""
-    secondary_v: Annotated[float, Field(gt=0, le=10)] = 0.333
+    secondary_v: Annotated[float, Meta(gt=0, le=10)] = 0.333
     """RMS voltage at the converter at `primary_a`; for a clamp with a current output: its current times the burden"""
-    gain: Annotated[float, Field(ge=0.9, le=1.1)] = 1.0
+    gain: Annotated[float, Meta(ge=0.9, le=1.1)] = 1.0
     """calibration factor; beyond ten percent it is another kind of clamp"""
-    noise_a: Annotated[float, Field(ge=0, le=2)] = 0.0
+    noise_a: Annotated[float, Meta(ge=0, le=2)] = 0.0
     """current shown when none flows, measured at installation"""
-    bias_v: Annotated[float, Field(ge=0, le=10)] | None = None
+    bias_v: Annotated[float, Meta(ge=0, le=10)] | None = None
     """DC offset of the signal; the middle of the converter's range when absent"""
 
 
-class CtConfig(BaseModel):
+class CtConfig(Table, tag_field="type", tag="ct"):
     """Configuration of a grid source: up to three current transformers at the house connection; the first is L1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    type: Literal["ct"]
-    clamps: Annotated[tuple[ClampConfig, ...], Field(min_length=1, max_length=3)]
+    type: ClassVar[Literal["ct"]] = "ct"
+    clamps: Annotated[tuple[ClampConfig, ...], Meta(min_length=1, max_length=3)]
     """the current transformers, in the order L1, L2, L3"""
     path: Path = Path("/sys/bus/iio/devices/iio:device0")
     """the converter's directory in sysfs"""
     node: Path | None = None
     """the device file that its samples are read from; /dev/ and the name of the directory when absent"""
-    sampling_hz: Annotated[int, Field(ge=1300, le=50_000)] = 3000
+    sampling_hz: Annotated[int, Meta(ge=1300, le=50_000)] = 3000
     """sampling rate of each channel; below 1300 the 13th harmonic is lost"""
 
     def open(self, clock: Clock, _: SourceContext = THREE_PHASES) -> GridSource:

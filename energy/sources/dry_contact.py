@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from energy.grid import GridOrder, OrderReason
+from foundation.table import Table
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -50,27 +51,25 @@ class ContactPort(Protocol):
         ...
 
 
-class DryContactConfig(BaseModel):
+class DryContactConfig(Table, kw_only=True):
     """[grid_order]: a contact for orders, on a GPIO of this machine; optionally its opposite, to supervise the wire."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: Literal["dry-contact"]
     polarity: Literal["closed-dims", "open-dims"]
     """contact state that means an order: vendors differ, so there is no default; to be tested at commissioning"""
-    chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
+    chip: Annotated[str, Meta(min_length=1)] = "/dev/gpiochip0"
     """the GPIO chip, or `simulated`"""
-    line: Annotated[int, Field(ge=0, le=1023)]
+    line: Annotated[int, Meta(ge=0, le=1023)]
     """line number of the contact on its chip"""
-    opposite_line: Annotated[int, Field(ge=0, le=1023)] | None = None
+    opposite_line: Annotated[int, Meta(ge=0, le=1023)] | None = None
     """line of the opposite contact of a changeover relay: exactly one of the two is closed unless a wire is broken"""
     unsupervised: bool = False
     """accept "closed-dims" without `opposite_line`, although a broken wire then ends an order"""
-    devices: Annotated[int, Field(ge=1, le=100)] = 1
+    devices: Annotated[int, Meta(ge=1, le=100)] = 1
     """number of controllable devices of this station, which are its EVSEs; others, such as a heat pump, do not count"""
-    limit_w: Annotated[float, Field(ge=MINIMUM_W)] | None = None
+    limit_w: Annotated[float, Meta(ge=MINIMUM_W)] | None = None
     """power limit of an order as stated by the grid operator; computed from `devices` when absent"""
-    debounce_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
+    debounce_s: Annotated[float, Meta(ge=0.1, le=2.0)] = 0.3
     """time for which a new state must last before it counts"""
 
     @property

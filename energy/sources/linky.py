@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from energy.grid import GridSource
 from energy.sources.source_context import THREE_PHASES, SourceContext
+from foundation.table import Table
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
 
-class LinkyConfig(BaseModel):
+class LinkyConfig(Table, tag_field="type", tag="linky"):
     """Configuration of a Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    type: Literal["linky"]
-    device: Annotated[str, Field(min_length=1)]
+    type: ClassVar[Literal["linky"]] = "linky"
+    device: Annotated[str, Meta(min_length=1)]
     """path of the serial device, or `socket://host:port` of a serial server set to the meter's speed"""
     mode: Literal["auto", "historique", "standard"] = "auto"
     """mode of the meter's output; the grid operator sets it, the factory setting is historique"""

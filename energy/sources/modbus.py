@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.frozen_reading import STILL_AFTER_S, FrozenReadingCheck
 from energy.sources.source_context import THREE_PHASES, SourceContext
 from energy.step_check import CHECKED_PERIOD_S
 from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.table import Table
 from metering.drivers.modbus import BusRegistry, ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
@@ -28,19 +29,15 @@ _QUANTITIES: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Q
 """quantities to read; frequency and voltages verify that the register table fits the meter"""
 
 
-class GridModbusConfig(BaseModel):
+class GridModbusConfig(Table, tag_field="type", tag="modbus"):
     """Configuration of a meter at the house connection that is read over Modbus."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    type: Literal["modbus"]
-    meter: Annotated[
-        ModbusTcpMeterConfig | ModbusRtuMeterConfig | ModbusRtuOverTcpMeterConfig, Field(discriminator="type")
-    ]
+    type: ClassVar[Literal["modbus"]] = "modbus"
+    meter: ModbusTcpMeterConfig | ModbusRtuMeterConfig | ModbusRtuOverTcpMeterConfig
     """the meter and its wire"""
     port: Literal["rs-485", "rs-232"] = "rs-485"
     """how a serial meter is wired to the station; the software reads both the same way, the jumpers differ"""
-    every_s: Annotated[float, Field(ge=0.2, le=30.0)] = 1.0
+    every_s: Annotated[float, Meta(ge=0.2, le=30.0)] = 1.0
     """seconds from one reading to the next; most meters have something new every second or faster"""
 
     def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:

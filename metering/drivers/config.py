@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
+from typing import TypeAlias
 
 from metering.drivers.modbus import ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 
-MeterConfig = Annotated[
-    ModbusTcpMeterConfig | ModbusRtuMeterConfig | ModbusRtuOverTcpMeterConfig | SimulatedMeterConfig,
-    Field(discriminator="type"),
-]
+MeterConfig: TypeAlias = (
+    ModbusTcpMeterConfig | ModbusRtuMeterConfig | ModbusRtuOverTcpMeterConfig | SimulatedMeterConfig
+)
 """The billing meter in the installation file; `type` selects the driver."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
+from msgspec import Meta
 from msgspec.structs import replace
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from foundation.table import Table
+from foundation.table_definition import FINITE, Check
 from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.em580 import Em580
 from metering.drivers.endpoints import ModbusEndpoint, serial_endpoint, tcp_endpoint
@@ -18,6 +20,8 @@ from metering.drivers.registers import MeterModel, NumberType, Register, SerialL
 from metering.meter import Meter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from foundation.clock import Clock
 
 __all__ = ["BusRegistry", "ModbusRtuMeterConfig", "ModbusRtuOverTcpMeterConfig", "ModbusTcpMeterConfig"]
@@ -26,14 +30,12 @@ _COMMON_LINE: Final = SerialLine(9600, "N", 1)
 """serial settings of a custom meter: the most common ones"""
 
 
-class RegisterRow(BaseModel):
+class RegisterRow(Table):
     """Configuration of one register of a custom meter, which has no built-in table."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     quantity: Quantity
     """the quantity in the register: `power_w`, `currents_a.l1`, `powers_w.l3`, …"""
-    address: Annotated[int, Field(ge=0, le=0xFFFF)]
+    address: Annotated[int, Meta(ge=0, le=0xFFFF)]
     """address on the wire; many manuals print one more"""
     type: Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
     """number type: unsigned (u), signed (s) or floating point (f), with its bits"""
@@ -41,15 +43,13 @@ class RegisterRow(BaseModel):
     """the Modbus function that reads it: 3 for holding registers, 4 for input registers"""
     word_order: WordOrder = WordOrder.BIG
     """which of its 16-bit registers comes first"""
-    factor: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    factor: Annotated[float, Meta(extra=FINITE)] = 1.0
     """factor to convert the number to V, A, W, Hz or Wh"""
 
-    @field_validator("factor")
     @classmethod
-    def _is_not_zero(cls, factor: float) -> float:
-        if factor == 0.0:
-            raise ValueError("must not be 0")
-        return factor
+    def field_checks(cls) -> Mapping[str, Check]:
+        """The factor must not be 0."""
+        return {"factor": _check_factor}
 
     def register(self) -> Register:
         """Convert the row to a register of a table."""
@@ -57,31 +57,37 @@ class RegisterRow(BaseModel):
         return Register(self.quantity, self.function, self.address, type_, self.word_order, Decimal(repr(self.factor)))
 
 
-class _ModbusMeterConfig(BaseModel):
-    """Settings common to all Modbus meters."""
+def _check_factor(factor: float) -> None:
+    if factor == 0.0:
+        raise ValueError("must not be 0")
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+class _ModbusMeterConfig(Table):
+    """Settings common to all Modbus meters."""
 
     model: ModelName | Literal["custom"]
     """custom: a meter whose table is given in `registers`"""
     registers: tuple[RegisterRow, ...] = ()
     """the registers of a custom meter"""
-    max_registers: Annotated[int, Field(ge=4, le=125)] | None = None
+    max_registers: Annotated[int, Meta(ge=4, le=125)] | None = None
     """highest number of registers per request; when absent, that of the model, or 125"""
     invert: bool = False
     """the meter is mounted in reverse: swap import and export"""
     invert_power: bool = False
     """the meter reports powers with inverted sign, but counts energy correctly (SolarEdge)"""
-    timeout_s: Annotated[float, Field(gt=0.0, le=10.0)] = 1.0
+    timeout_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 1.0
     """seconds to wait for a connection and for an answer; a whole reading takes twice as long at most"""
 
-    @model_validator(mode="after")
-    def _has_one_table(self) -> Self:
+    def check_rules(self) -> None:
+        """Check that the meter has exactly one register table.
+
+        Raises:
+            ValueError: it has none, or two.
+        """
         if self.model == "custom" and not self.registers:
             raise ValueError('model = "custom" requires at least one entry in registers')
         if self.model != "custom" and self.registers:
             raise ValueError(f'registers are only allowed with model = "custom"; {self.model} has its own table')
-        return self
 
     @property
     def table(self) -> MeterModel:
@@ -105,15 +111,15 @@ class _ModbusMeterConfig(BaseModel):
         return kind(self.table, bus, reach, clock, quantities)
 
 
-class ModbusTcpMeterConfig(_ModbusMeterConfig):
+class ModbusTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-tcp"):
     """Configuration of a meter on Modbus TCP, or behind a gateway."""
 
-    type: Literal["modbus-tcp"] = "modbus-tcp"
-    host: Annotated[str, Field(min_length=1)]
+    type: ClassVar[Literal["modbus-tcp"]] = "modbus-tcp"
+    host: Annotated[str, Meta(min_length=1)]
     """the address of the meter or its gateway"""
-    port: Annotated[int, Field(ge=1, le=65535)] = 502
+    port: Annotated[int, Meta(ge=1, le=65535)] = 502
     """its TCP port"""
-    unit: Annotated[int, Field(ge=0, le=255)] = 1
+    unit: Annotated[int, Meta(ge=0, le=255)] = 1
     """the Modbus unit (server address)"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
@@ -125,15 +131,15 @@ class ModbusTcpMeterConfig(_ModbusMeterConfig):
         return self._open(tcp_endpoint(self.host, self.port, rtu=False), self.unit, clock, buses, quantities)
 
 
-class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig):
+class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu-over-tcp"):
     """Configuration of a meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
 
-    type: Literal["modbus-rtu-over-tcp"] = "modbus-rtu-over-tcp"
-    host: Annotated[str, Field(min_length=1)]
+    type: ClassVar[Literal["modbus-rtu-over-tcp"]] = "modbus-rtu-over-tcp"
+    host: Annotated[str, Meta(min_length=1)]
     """the address of the serial server"""
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Annotated[int, Meta(ge=1, le=65535)]
     """its TCP port"""
-    unit: Annotated[int, Field(ge=1, le=247)] | None = None
+    unit: Annotated[int, Meta(ge=1, le=247)] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
@@ -146,19 +152,19 @@ class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig):
         return self._open(tcp_endpoint(self.host, self.port, rtu=True), unit, clock, buses, quantities)
 
 
-class ModbusRtuMeterConfig(_ModbusMeterConfig):
+class ModbusRtuMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu"):
     """Configuration of a meter on a serial line of this machine; absent settings are the model's factory settings."""
 
-    type: Literal["modbus-rtu"] = "modbus-rtu"
-    device: Annotated[str, Field(min_length=1)]
+    type: ClassVar[Literal["modbus-rtu"]] = "modbus-rtu"
+    device: Annotated[str, Meta(min_length=1)]
     """path of the serial device"""
-    baud: Annotated[int, Field(ge=300, le=1_000_000)] | None = None
+    baud: Annotated[int, Meta(ge=300, le=1_000_000)] | None = None
     """bits per second; the factory setting of the model when absent"""
     parity: Literal["N", "E", "O"] | None = None
     """none, even or odd; the factory setting of the model when absent"""
     stop_bits: Literal[1, 2] | None = None
     """the factory setting of the model when absent"""
-    unit: Annotated[int, Field(ge=1, le=247)] | None = None
+    unit: Annotated[int, Meta(ge=1, le=247)] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from foundation.table import Table
 from metering.drivers.quantities import reading_of
 from metering.meter import MeterIdentity
 from metering.reading import Reading
@@ -36,9 +35,7 @@ class SimulatedMeter:
         """Do nothing: there is no wire."""
 
 
-class SimulatedMeterConfig(BaseModel):
+class SimulatedMeterConfig(Table, tag_field="type", tag="simulated"):
     """Configuration of the meter of a simulated circuit. It has no `open`: the simulator makes the meter."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    type: Literal["simulated"] = "simulated"
+    type: ClassVar[Literal["simulated"]] = "simulated"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
@@ -49,8 +50,7 @@ class DisplayedCost(Frozen):
     """False: calculated here from the owner's prices"""
 
 
-@dataclass(slots=True)
-class _Account:
+class _Account(Struct):
     """The cost state of the newest transaction of an EVSE."""
 
     transaction_id: str

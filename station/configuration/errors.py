@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
@@ -21,8 +21,9 @@ from station.core.installation_file.document import (
 )
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
+
+    from foundation.table import Table
 
 _EXPECTED = {
     "bool_type": "must be true or false",
@@ -72,14 +73,14 @@ class _Place(Frozen):
 
 
 def explain_errors(
-    error: ValidationError, document: ConfigurationDocument, root: type[BaseModel]
+    found: Sequence[ErrorDetails], document: ConfigurationDocument, root: type[Table]
 ) -> ConfigurationError:
     """Translate all validation errors of an installation file into one error of sentences, in the order of the file.
 
-    It includes broken rules between tables, and the refused variables of the document. The caller raises it.
+    `found`: the details of `InvalidTableError`. The result includes broken rules between tables, and the refused
+    variables of the document. The caller raises it.
     """
     places = _places(document)
-    found = error.errors(include_url=False)
     complaints = _without_alternatives(one for details in found for one in _complaints(details, root))
     if not any(isinstance(details.get("ctx", {}).get("error"), RuleErrors) for details in found):
         # The model checks the rules between tables only if every table is valid.
@@ -116,8 +117,6 @@ def _nearest(path: KeyPath, places: dict[KeyPath, _Place]) -> _Place:
 
 
 def _complaints(details: ErrorDetails, root: object) -> Iterator[_Complaint]:
-    if details["type"] == "default_factory_not_called":
-        return  # caused by another error
     path = _follow(details, root)[0]
     match details.get("ctx", {}).get("error"):
         case RuleErrors(errors=rules):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
@@ -28,7 +30,7 @@ def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleErr
     if isinstance(board, SimulatedBoardConfig):
         return
     around = f'board.type is "{board.type}"'
-    if "simulation" in configuration.model_fields_set:
+    if configuration.given_simulation is not UNSET:
         yield RuleError(("simulation",), f"must be left out: {around}, and nothing is simulated")
     if isinstance(configuration.firmware, SimulatedUpdaterConfig):
         yield RuleError(("firmware", "type"), f'must be "command": {around}')

@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from pydantic import ValidationError, model_validator
-
+from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
 from station.configuration import rules
 from station.configuration.installation_tables import InstallationTables
 from station.configuration.rules import SIMULATED_DEVICE
 from station.core.identifiers import host_name
 from station.core.installation_file import document as config_file
-from station.core.installation_file.document import ConfigurationError
+from station.core.installation_file.document import ConfigurationDocument, ConfigurationError
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load_configuration"]
 
@@ -33,15 +32,19 @@ def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
     """
     document = config_environment.overlay(config_file.read_installation_file(path), environ, Configuration)
     try:
-        configuration = Configuration.model_validate(document.tree)
-    except ValidationError as error:
-        from station.configuration import errors as config_errors  # late: needed after an error only
-
-        # Without cause: the text of pydantic contains the input, which may be a password.
-        raise config_errors.explain_errors(error, document, Configuration) from None
+        configuration = Configuration.from_tree(document.tree)
+    except InvalidTableError as error:
+        raise explain(error, document) from None
     if document.refused:
         raise ConfigurationError(*document.refused)
     return configuration
+
+
+def explain(error: InvalidTableError, document: ConfigurationDocument) -> ConfigurationError:
+    """Translate the validation errors of a document of the installation file into one sentence each."""
+    from station.configuration.errors import explain_errors  # late: needed after an error only
+
+    return explain_errors(error.details, document, Configuration)
 
 
 class Configuration(InstallationTables):
@@ -53,27 +56,38 @@ class Configuration(InstallationTables):
         name = host_name(self.mdns.name or self.station.identity)
         return f"{'https' if self.http.tls else 'http'}://{name}.local:{self.http.port}"
 
-    @model_validator(mode="before")
     @classmethod
-    def _complete(cls, given: object) -> object:
-        """Add what other keys imply: an empty [station], the type of the board, the device of a simulated Linky.
+    def from_tree(cls, tree: object) -> Configuration:
+        """Validate the values of an installation file, with the rules between its tables.
 
-        A missing [station] is thus reported as a missing identity. A board without a type is simulated.
+        Raises:
+            InvalidTableError: with all errors.
         """
-        if not isinstance(given, dict):
-            return given
-        tree: dict[str, object] = {"station": dict[str, object](), **cast("dict[str, object]", given)}
-        if isinstance(board := tree.get("board"), dict):
-            tree["board"] = {"type": "simulated", **cast("dict[str, object]", board)}
-        match tree:
-            case {"grid": {"source": {"type": "linky"}}, "simulation": {"linky": {}}}:
-                grid = cast("dict[str, object]", tree["grid"])
-                source = {"device": SIMULATED_DEVICE} | cast("dict[str, object]", grid["source"])
-                return tree | {"grid": grid | {"source": source}}
-            case _:
-                return tree
+        return super().from_tree(_completed(tree))
 
-    @model_validator(mode="after")
-    def _tables_go_together(self) -> Configuration:
+    def check_rules(self) -> None:
+        """Check the rules between the tables.
+
+        Raises:
+            RuleErrors: the keys and the reasons.
+        """
         rules.check(self)
-        return self
+
+
+def _completed(given: object) -> object:
+    """Add what other keys imply: an empty [station], the type of the board, the device of a simulated Linky.
+
+    A missing [station] is thus reported as a missing identity. A board without a type is simulated.
+    """
+    if not isinstance(given, dict):
+        return given
+    tree: dict[str, object] = {"station": dict[str, object](), **cast("dict[str, object]", given)}
+    if isinstance(board := tree.get("board"), dict):
+        tree["board"] = {"type": "simulated", **cast("dict[str, object]", board)}
+    match tree:
+        case {"grid": {"source": {"type": "linky"}}, "simulation": {"linky": {}}}:
+            grid = cast("dict[str, object]", tree["grid"])
+            source = {"device": SIMULATED_DEVICE} | cast("dict[str, object]", grid["source"])
+            return tree | {"grid": grid | {"source": source}}
+        case _:
+            return tree

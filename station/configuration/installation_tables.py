@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType, field
+
 from energy.sources.dry_contact import DryContactConfig
+from foundation.table import Table
 from station.configuration.display_tables import DisplayConfig
 from station.configuration.network_tables import CsmsConfig, HttpConfig, MdnsConfig, MqttConfig
 from station.configuration.price_table import PricesConfig
 from station.configuration.simulation_tables import SimulationConfig
 from station.configuration.station_tables import LogConfig, StationConfig, VariableConfig
 from station.core.installation_file.charging_tables import EvseConfig, GridConfig
-from station.core.installation_file.table import Table
 from station.devices.config import BoardConfig, FirmwareConfig, ReaderConfig
 from station.devices.leds import LightConfig, PageLightConfig
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedUpdaterConfig
@@ -43,6 +45,11 @@ class InstallationTables(Table):
     mdns: MdnsConfig = MdnsConfig()
     prices: PricesConfig | None = None
     """the owner's prices, until they are changed through the API"""
-    simulation: SimulationConfig = SimulationConfig()
+    given_simulation: SimulationConfig | UnsetType = field(name="simulation", default=UNSET)
     variable: tuple[VariableConfig, ...] = ()
     """values and variables of the OCPP device model, in addition to the station's own"""
+
+    @property
+    def simulation(self) -> SimulationConfig:
+        """The table [simulation]; that with its defaults if it is left out."""
+        return self.given_simulation if self.given_simulation is not UNSET else SimulationConfig()

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from pydantic import BaseModel, ValidationError
+from msgspec.structs import fields
 
+from foundation.table import Table
+from foundation.table_definition import InvalidTableError
 from station.configuration import schema_keys as config_keys
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
 
@@ -26,7 +28,7 @@ _MAX_ROUNDS: Final = 20
 Locate = Callable[["ErrorDetails"], Iterable[KeyPath]]
 
 
-def broken_rules(tree: object, model: type[BaseModel], wrong: Sequence[KeyPath], locate: Locate) -> list[RuleError]:
+def broken_rules(tree: object, model: type[Table], wrong: Sequence[KeyPath], locate: Locate) -> list[RuleError]:
     """The rules between tables that are broken whatever the invalid values are corrected to.
 
     Args:
@@ -50,9 +52,9 @@ def broken_rules(tree: object, model: type[BaseModel], wrong: Sequence[KeyPath],
             removed.append(gone)
             taken_out |= {path, gone}
         try:
-            model.model_validate(tree)
-        except ValidationError as error:
-            details = error.errors(include_url=False)
+            model.from_tree(tree)
+        except InvalidTableError as error:
+            details = error.details
             rules = [one["ctx"]["error"] for one in details if one["loc"] == () and "ctx" in one]
             if rules and isinstance(rules[0], RuleErrors):
                 return [rule for rule in rules[0].errors if not _reads(rule, taken_out)]
@@ -67,7 +69,7 @@ def _last_entries_first(path: KeyPath) -> list[int]:
     return [-step if isinstance(step, int) else 1 for step in path] + [2]
 
 
-def _bare_board(tree: object, model: type[BaseModel]) -> BaseModel | None:
+def _bare_board(tree: object, model: type[Table]) -> Table | None:
     """A board of the configured type without wiring: its type alone excludes simulated parts."""
     match tree:
         case {"board": {"type": str() as tag}}:
@@ -76,7 +78,8 @@ def _bare_board(tree: object, model: type[BaseModel]) -> BaseModel | None:
             if table is boards:
                 return None
             (board,) = config_keys.tables(table)
-            return board.model_construct(type=tag, evse=())
+            unset = {one.name: None for one in fields(board) if one.required}
+            return board(**{**unset, "evse": ()})
         case _:
             return None
 

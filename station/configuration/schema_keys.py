@@ -1,20 +1,24 @@
-"""The allowed keys of the installation file, derived from the pydantic models, so that no list is kept twice."""
+"""The allowed keys of the installation file, derived from the tables, so that no list is kept twice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from inspect import isclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, SecretStr
+from foundation.secret import Secret
+from foundation.table import Table
+from foundation.table_definition import ValidatedAs, keys_of
 
 
 def plain_types(kind: object) -> Iterator[object]:
     """Yield the types in an annotation, without unions and `Annotated`: int and None for `int | None`."""
     if get_origin(kind) is Annotated:
-        yield from plain_types(get_args(kind)[0])
+        first, *annotations = get_args(kind)
+        yield from plain_types(next((one.kind for one in annotations if isinstance(one, ValidatedAs)), first))
     elif get_origin(kind) in (Union, UnionType):
         for part in get_args(kind):
             yield from plain_types(part)
@@ -22,19 +26,30 @@ def plain_types(kind: object) -> Iterator[object]:
         yield kind
 
 
-def tables(kind: object) -> list[type[BaseModel]]:
+def tables(kind: object) -> list[type[Table]]:
     """The models that a value of this type may be; several if a `type` key selects one."""
-    return [part for part in plain_types(kind) if isclass(part) and issubclass(part, BaseModel)]
+    return [part for part in plain_types(kind) if isclass(part) and issubclass(part, Table)]
 
 
 def table_keys(kind: object) -> dict[str, object]:
     """The keys of a table with their types; those of all union members if a `type` key selects one."""
     found: dict[str, object] = {}
     for table in tables(kind):
-        for name, field in table.model_fields.items():
+        for name, inner in key_types(table).items():
             known = found.get(name)
-            found[name] = field.annotation if known is None else Union[known, field.annotation]  # noqa: UP007 - made at run time, of what was found
+            found[name] = inner if known is None else Union[known, inner]  # noqa: UP007 - made at run time, of what was found
     return found
+
+
+@cache
+def key_types(table: type[Table]) -> Mapping[str, object]:
+    """The keys of one table with their types."""
+    hints = cast("dict[str, object]", get_type_hints(table, include_extras=True))
+    return {key: _key_type(hints[attribute]) for key, attribute in keys_of(table).items()}
+
+
+def _key_type(hint: object) -> object:
+    return get_args(hint)[0] if get_origin(hint) is ClassVar else hint
 
 
 def entry(kind: object) -> object:
@@ -50,22 +65,21 @@ def below(kind: object, step: str | int) -> object:
 def member(kind: object, tag: str) -> object:
     """The table in a union whose `type` key is `tag`; `kind` itself if there is none."""
     for table in tables(kind):
-        field = table.model_fields.get("type")
-        if field is not None and tag in get_args(field.annotation):
+        if table.__struct_config__.tag == tag:
             return table
     return kind
 
 
 def is_secret(kind: object) -> bool:
     """Return whether values of this type must never be shown."""
-    return SecretStr in plain_types(kind)
+    return Secret in plain_types(kind)
 
 
 def is_text(kind: object) -> bool:
     """Return whether a value of this type may be text, so that it is written in quotes in TOML."""
     for part in plain_types(kind):
         choices = get_args(part) if _is_literal(part) else (part,)
-        if any(choice in (str, SecretStr, Path) or isinstance(choice, str) for choice in choices):
+        if any(choice in (str, Secret, Path) or isinstance(choice, str) for choice in choices):
             return True
     return False
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from msgspec import Meta
 
+from foundation.table import Table
+from foundation.table_definition import Count, Number
 from metering.drivers.models import ModelName
-from station.core.installation_file.table import Count, Number, PhaseCount, Table
+from station.core.installation_file.table import PhaseCount
 
 
 class SimulatedLinkyConfig(Table):
@@ -17,7 +19,7 @@ class SimulatedLinkyConfig(Table):
     """the protocol of the customer interface (TIC)"""
     phases: PhaseCount
     """the phases of the connection"""
-    subscribed_va: Annotated[Count, Field(ge=1000, le=36_000)]
+    subscribed_va: Annotated[Count, Meta(ge=1000, le=36_000)]
     """the subscribed power of the contract; a Linky supports up to 36 kVA"""
 
 
@@ -26,14 +28,14 @@ class SimulatedP1Config(Table):
 
     version: Literal["2.2", "4.2", "5.0", "BE"] = "5.0"
     """the version of the telegrams: DSMR, or BE for Belgium"""
-    fuse_a: Annotated[Count, Field(ge=1, le=999)] = 999
+    fuse_a: Annotated[Count, Meta(ge=1, le=999)] = 999
     """the current threshold that a Belgian meter reports; 999: none"""
 
 
 class SimulationConfig(Table):
     """[simulation]: clock, billing meters and grid connection that are simulated, for a simulated board."""
 
-    rate: Annotated[Number, Field(ge=0)] = 1.0
+    rate: Annotated[Number, Meta(ge=0)] = 1.0
     """virtual seconds per real second; 0: the clock is advanced by command only"""
     follow_csms_time: bool = False
     """whether the CSMS sets the clock also at a rate other than 1, or after it was advanced"""

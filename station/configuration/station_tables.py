@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from msgspec import Meta, field
 
+from foundation.table import Table
+from foundation.table_definition import Check, Count, FilePath
 from station.core.identifiers import check_identifier, check_time_zone
 from station.core.installation_file.document import RuleError
-from station.core.installation_file.table import Count, FilePath, Name, Table
+from station.core.installation_file.table import Name
 from station.core.version import package_version
 
 
 class StationConfig(Table):
     """[station]: who the station is, where it stores its data, and what it requires before charging."""
 
-    identity: Annotated[str, Field(min_length=1, max_length=48), AfterValidator(check_identifier)]
+    identity: Annotated[str, Meta(min_length=1, max_length=48)]
     """the charging station's identity at the CSMS (SecurityCtrlr.Identity)"""
     vendor: Name = "borne"
     """the manufacturer, for BootNotification and ChargingStation.VendorName"""
-    model: Annotated[str, Field(min_length=1, max_length=20)] = "flex"
+    model: Annotated[str, Meta(min_length=1, max_length=20)] = "flex"
     """the model, for BootNotification and ChargingStation.Model"""
-    serial_number: Annotated[str, Field(min_length=1, max_length=25)] | None = None
+    serial_number: Annotated[str, Meta(min_length=1, max_length=25)] | None = None
     """the serial number on the label"""
-    firmware_version: Name = Field(default_factory=package_version)
+    firmware_version: Name = field(default_factory=package_version)
     """the version that the CSMS sees; the version of this program when left out"""
-    iccid: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
+    iccid: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
     """the identifier of the SIM card of a mobile link"""
-    imsi: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
+    imsi: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
     """the subscriber identity of the SIM card"""
-    time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = None
+    time_zone: str | None = None
     """the time zone of the station, such as Europe/Paris (IANA); when left out: UTC, until it is set on the page"""
     storage: FilePath = Path("./borne-data")
     """the directory of the records; created if absent"""
@@ -40,6 +43,16 @@ class StationConfig(Table):
     """required: no charging until an installer has commissioned the station and its owner has activated it"""
     master_pass_selection: bool = False
     """whether the holder of a master pass selects the transactions to stop on a display; else all are stopped (C16)"""
+
+    @classmethod
+    def field_checks(cls) -> Mapping[str, Check]:
+        """Characters of the identifiers, and existence of the time zone."""
+        return {
+            "identity": check_identifier,
+            "iccid": check_identifier,
+            "imsi": check_identifier,
+            "time_zone": check_time_zone,
+        }
 
 
 class LogConfig(Table):
@@ -55,7 +68,7 @@ class LogConfig(Table):
     """whether OCPP messages are logged also above level debug; they contain cards and customer data"""
 
 
-class VariableConfig(Table):
+class VariableConfig(Table, kw_only=True):
     """[[variable]]: a value or mutability that replaces the default of the device model, or a new variable."""
 
     component: Name
@@ -66,25 +79,24 @@ class VariableConfig(Table):
     """the name of the variable"""
     instance: Name | None = None
     """the instance of the variable, if it has one"""
-    evse: Annotated[Count, Field(ge=1)] | None = None
+    evse: Annotated[Count, Meta(ge=1)] | None = None
     """the EVSE that the component belongs to; absent for the station itself"""
-    connector: Annotated[Count, Field(ge=1)] | None = None
+    connector: Annotated[Count, Meta(ge=1)] | None = None
     """the connector that the component belongs to; absent for none"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
     """the attribute of the variable"""
     mutability: Literal["ReadOnly", "WriteOnly", "ReadWrite"] | None = None
     """the mutability; given for an unknown variable, it adds the variable"""
-    value: Annotated[str, Field(max_length=1000)] | None = None
+    value: Annotated[str, Meta(max_length=1000)] | None = None
     """the value as text, as in SetVariables"""
 
-    @model_validator(mode="after")
-    def _says_something(self) -> VariableConfig:
+    def check_rules(self) -> None:
+        """Check that the row changes something, and is no password.
+
+        Raises:
+            RuleError: it is not so.
+        """
         if self.value is None and self.mutability is None:
             raise RuleError(("value",), "is missing: a variable needs value or mutability")
-        return self
-
-    @model_validator(mode="after")
-    def _is_no_secret(self) -> VariableConfig:
         if self.variable.casefold() == "basicauthpassword":
             raise RuleError(("variable",), "must not be BasicAuthPassword: set csms.password, which is kept secret")
-        return self

@@ -7,16 +7,17 @@ Source: OCPP 2.0.1 part 2, primitive datatypes.
 from __future__ import annotations
 
 import re
+import zoneinfo
 from functools import cache
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 MIN_CSMS_PASSWORD = 16
 MAX_CSMS_PASSWORD = 64
 """the limits of A00.FR.205; the upper one must be at least 40 and at most 64"""
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
+_IDENTIFIER: Final = r"[A-Za-z0-9*\-_=:+|@.]*"
 
 
 def check_identifier(text: str) -> str:
@@ -25,7 +26,7 @@ def check_identifier(text: str) -> str:
     Raises:
         ValueError: the text is not an identifierString.
     """
-    if not _IDENTIFIER.fullmatch(text):
+    if not re.fullmatch(_IDENTIFIER, text):
         raise ValueError("must contain only the characters a-z A-Z 0-9 * - _ = : + | @ .")
     return text
 
@@ -64,7 +65,7 @@ def check_time_zone(name: str) -> str:
         # The system's zoneinfo directory also has other files (localtime, right/, posix/); this list has zones only.
         if name not in _iana_names():
             raise LookupError(name)
-        ZoneInfo(name)
+        zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, LookupError):
         raise ValueError("must be a time zone of the IANA database, such as Europe/Oslo") from None
     return name

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
 
 from station.core.clock_settings import ClockSettings
 
@@ -42,7 +42,7 @@ def named_zone(name: str | None) -> tzinfo:
     if name is None:
         return UTC
 
-    return ZoneInfo(name)
+    return zoneinfo.ZoneInfo(name)
 
 
 def watch_zone(settings: ClockSettings, use: Callable[[tzinfo], None]) -> Callable[[], None]:

@@ -10,9 +10,7 @@ import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import IO, TYPE_CHECKING
 
 from foundation.frozen import Frozen
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
@@ -29,24 +27,6 @@ _LONGEST_REASON = 200
 _TAIL_BYTES = 4096
 _GONE_S = 5.0
 """longest wait for a killed command to end"""
-
-_Command = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class CommandUpdaterConfig(BaseModel):
-    """[firmware] of type "command": the station installs updates by running these programs, without a shell."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["command"]
-    allow_unsigned: bool = False
-    """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
-    install_command: _Command
-    """gets the path of the image as its last argument; exit status 65 means that the image is bad"""
-    activate_command: _Command | None = None
-    """activates the installed firmware and reboots the machine; if left out, a restart of the program activates it"""
-    confirm_command: _Command | None = None
-    """exit status 0 means that the new firmware runs; if left out, it runs once activated"""
 
 
 class UpdaterCommands(Frozen):

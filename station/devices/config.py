@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TypeAlias
 
-from pydantic import Field
-
-from station.devices.command_updater import CommandUpdaterConfig
 from station.devices.keyboard_reader import KeyboardReaderConfig
 from station.devices.linux.config import LinuxBoardConfig
 from station.devices.modbus.config import ModbusBoardConfig
 from station.devices.serial_reader import SerialReaderConfig
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
+from station.devices.updater_config import CommandUpdaterConfig
 
-RealBoardConfig = LinuxBoardConfig | ModbusBoardConfig
+RealBoardConfig: TypeAlias = LinuxBoardConfig | ModbusBoardConfig
 """boards with real hardware"""
-BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig | ModbusBoardConfig, Field(discriminator="type")]
+BoardConfig: TypeAlias = SimulatedBoardConfig | LinuxBoardConfig | ModbusBoardConfig
 """the board in the installation file; `type` selects the driver"""
-ReaderConfig = Annotated[SimulatedReaderConfig | SerialReaderConfig | KeyboardReaderConfig, Field(discriminator="type")]
+ReaderConfig: TypeAlias = SimulatedReaderConfig | SerialReaderConfig | KeyboardReaderConfig
 """a token reader; `type` selects the driver. The API can present tokens without a reader"""
-FirmwareConfig = Annotated[SimulatedUpdaterConfig | CommandUpdaterConfig, Field(discriminator="type")]
+FirmwareConfig: TypeAlias = SimulatedUpdaterConfig | CommandUpdaterConfig
 """how firmware is installed; `type` selects the updater"""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from msgspec import Meta
 
+from foundation.table import Table
+from foundation.table_definition import STRICT, FilePath
 from station.core.screen import CharacterSet, TextSize
 from station.devices.file_display import FileDisplay
 
@@ -14,32 +16,24 @@ if TYPE_CHECKING:
     from station.core.screen import DisplayOutput
 
 
-def _named(path: object) -> object:
-    if path == "":
-        raise ValueError("must not be empty")  # pathlib would read it as the working directory
-    return path
-
-
-class _OutputTable(BaseModel):
+class _OutputTable(Table):
     """The keys that all outputs have."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    evse: Annotated[int, Field(strict=True, ge=1)] | None = None
+    evse: Annotated[int, Meta(extra=STRICT, ge=1)] | None = None
     """the EVSE whose display this is, one of display.evses; absent: the display of the station"""
 
 
-class CharacterLcdConfig(_OutputTable):
+class CharacterLcdConfig(_OutputTable, tag_field="type", tag="lcd"):
     """[[display.output]] of type "lcd": a character display with an HD44780 controller behind an I²C port expander."""
 
-    type: Literal["lcd"]
-    device: Annotated[Path, BeforeValidator(_named)] = Path("/dev/i2c-1")
+    type: ClassVar[Literal["lcd"]] = "lcd"
+    device: FilePath = Path("/dev/i2c-1")
     """the I²C bus"""
-    address: Annotated[int, Field(strict=True, ge=0x08, le=0x77)] = 0x27
+    address: Annotated[int, Meta(extra=STRICT, ge=0x08, le=0x77)] = 0x27
     """of the port expander: 0x20 to 0x27 for a PCF8574, 0x38 to 0x3F for a PCF8574A"""
     expander: Literal["PCF8574", "MCP23008"] = "PCF8574"
     """the port expander; a PCF8574A counts as PCF8574"""
-    columns: Annotated[int, Field(strict=True, ge=8, le=40)] = 20
+    columns: Annotated[int, Meta(extra=STRICT, ge=8, le=40)] = 20
     """characters of a row"""
     rows: Literal[1, 2, 4] = 4
     """rows of characters"""
@@ -58,11 +52,11 @@ class CharacterLcdConfig(_OutputTable):
         return CharacterLcd(self.device, self.address, self.expander, self.text_size)
 
 
-class FileDisplayConfig(_OutputTable):
+class FileDisplayConfig(_OutputTable, kw_only=True, tag_field="type", tag="file"):
     """[[display.output]] of type "file": a file that receives each screen as JSON, for a program that shows it."""
 
-    type: Literal["file"]
-    path: Annotated[Path, BeforeValidator(_named)]
+    type: ClassVar[Literal["file"]] = "file"
+    path: FilePath
     """the file; it is replaced as a whole, and readable for all users of the machine"""
 
     @property
@@ -75,11 +69,11 @@ class FileDisplayConfig(_OutputTable):
         return FileDisplay(self.path)
 
 
-class MqttDisplayConfig(_OutputTable):
+class MqttDisplayConfig(_OutputTable, tag_field="type", tag="mqtt"):
     """[[display.output]] of type "mqtt": each screen is published as JSON to the broker of [mqtt]."""
 
-    type: Literal["mqtt"]
+    type: ClassVar[Literal["mqtt"]] = "mqtt"
 
 
-DisplayOutputConfig = Annotated[CharacterLcdConfig | FileDisplayConfig | MqttDisplayConfig, Field(discriminator="type")]
+DisplayOutputConfig: TypeAlias = CharacterLcdConfig | FileDisplayConfig | MqttDisplayConfig
 """an output of a display besides the page; `type` selects the driver"""

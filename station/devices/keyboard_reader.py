@@ -11,10 +11,11 @@ import fcntl
 import os
 import struct
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
+from foundation.table import Table
 from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
@@ -38,13 +39,11 @@ _SILENT: Final = frozenset({42, 54, 58, 69})
 _LONGEST: Final = 40
 
 
-class KeyboardReaderConfig(BaseModel):
+class KeyboardReaderConfig(Table, tag_field="type", tag="keyboard"):
     """[[reader]] of type "keyboard": an RFID reader that types the UID of a card as key presses, then Enter."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["keyboard"]
-    device: Annotated[str, Field(min_length=1)]
+    type: ClassVar[Literal["keyboard"]] = "keyboard"
+    device: Annotated[str, Meta(min_length=1)]
     """/dev/input/by-id/…-event-kbd"""
     digits: Literal["hexadecimal", "decimal"] = "hexadecimal"
     """how the reader types the UID; decimal: its four bytes as one number, as many readers do"""
@@ -52,7 +51,7 @@ class KeyboardReaderConfig(BaseModel):
     """whether no other program receives what the reader types; without it a login prompt would"""
     reversed_bytes: bool = False
     """whether the reader types the last byte of a UID first"""
-    evse: Annotated[int, Field(ge=1)] | None = None
+    evse: Annotated[int, Meta(ge=1)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, _: Clock) -> KeyboardReader:

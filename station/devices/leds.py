@@ -8,10 +8,12 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
+from foundation.table import Table
+from foundation.table_definition import STRICT
 from station.core.light_patterns import Colour, Light, Pattern
 
 if TYPE_CHECKING:
@@ -53,27 +55,23 @@ class LightOutput(Protocol):
         ...
 
 
-class PageLightConfig(BaseModel):
+class PageLightConfig(Table, tag_field="type", tag="simulated"):
     """[light] of type "simulated": no LED; the status light is shown on the page and in the API only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["simulated"] = "simulated"
+    type: ClassVar[Literal["simulated"]] = "simulated"
 
 
-class SysfsLightConfig(BaseModel):
+class SysfsLightConfig(Table, tag_field="type", tag="sysfs"):
     """[light] of type "sysfs": also shown on multicolour LEDs of the Linux kernel."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["sysfs"]
-    paths: Annotated[tuple[Path, ...], Field(min_length=1)]
+    type: ClassVar[Literal["sysfs"]] = "sysfs"
+    paths: Annotated[tuple[Path, ...], Meta(min_length=1)]
     """directories of LEDs, such as /sys/class/leds/rgb:status: one for the station, or one for each EVSE in order"""
-    brightness: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    brightness: Annotated[float, Meta(extra=STRICT, gt=0, le=1)] = 1.0
     """share of the maximum brightness"""
 
 
-LightConfig = Annotated[PageLightConfig | SysfsLightConfig, Field(discriminator="type")]
+LightConfig: TypeAlias = PageLightConfig | SysfsLightConfig
 """the output for the status light besides the page; `type` selects the driver"""
 
 

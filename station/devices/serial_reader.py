@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from energy.sources.stream_device import is_socket
+from foundation.table import Table
 from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
@@ -21,15 +22,13 @@ _DIALLED_ANEW_S: Final = 30.0
 """a TCP connection without data is closed and opened again after this time, to detect that the reader is gone"""
 
 
-class SerialReaderConfig(BaseModel):
+class SerialReaderConfig(Table, tag_field="type", tag="serial"):
     """[[reader]] of type "serial": an RFID reader that sends UIDs on a serial line or a TCP connection."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["serial"]
-    device: Annotated[str, Field(min_length=1)]
+    type: ClassVar[Literal["serial"]] = "serial"
+    device: Annotated[str, Meta(min_length=1)]
     """path of the serial device, or socket://host:port"""
-    baud: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
+    baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 9600
     """bits per second of the serial line"""
     framing: Literal["line", "stx-etx"] = "line"
     """line: digits and a line end; stx-etx: digits between the bytes 0x02 and 0x03"""
@@ -37,7 +36,7 @@ class SerialReaderConfig(BaseModel):
     """xor: the last two digits are the exclusive or of the bytes before"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Field(ge=1)] | None = None
+    evse: Annotated[int, Meta(ge=1)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, clock: Clock) -> SerialReader:

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
+
+from foundation.table import Table
 
 
-class SimulatedBoardConfig(BaseModel):
+class SimulatedBoardConfig(Table, tag_field="type", tag="simulated"):
     """[board] of type "simulated": the boards of all EVSEs are simulated in this process, without hardware."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["simulated"] = "simulated"
+    type: ClassVar[Literal["simulated"]] = "simulated"
+    """chooses this kind of table; may be left out here"""
     selector_a: Literal[32, 25, 20, 16, 12, 8] = 32
     """the position of the simulated current selector, amperes per phase"""
     jumpers: Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None = None
     """position of the simulated jumpers of the smart-meter port; absent: not readable"""
 
 
-class SimulatedReaderConfig(BaseModel):
+class SimulatedReaderConfig(Table, tag_field="type", tag="simulated"):
     """[[reader]] of type "simulated": the API of the simulator presents cards at it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["simulated"]
-    name: Annotated[str, Field(min_length=1, max_length=40)] = "reader"
+    type: ClassVar[Literal["simulated"]] = "simulated"
+    name: Annotated[str, Meta(min_length=1, max_length=40)] = "reader"
     """names the reader in the API of the simulator"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Field(ge=1)] | None = None
+    evse: Annotated[int, Meta(ge=1)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
 
-class SimulatedUpdaterConfig(BaseModel):
+class SimulatedUpdaterConfig(Table, tag_field="type", tag="simulated"):
     """[firmware] of type "simulated": images are stored in two simulated slots, files below the storage directory."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["simulated"] = "simulated"
+    type: ClassVar[Literal["simulated"]] = "simulated"
     allow_unsigned: bool = False
     """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""

@@ -13,9 +13,9 @@ from station.display.markup import message_lines
 if TYPE_CHECKING:
     from station.core.model import MessageContent
 
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", re.ASCII)
+_LANGUAGE: Final = r"(?a)[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*"
 """the syntax of a language tag (RFC 5646), without its registry"""
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", re.ASCII)
+_URI: Final = r"(?a)[A-Za-z][A-Za-z0-9+.-]*:[!-~]+"
 """a scheme, and printable ASCII characters without spaces (RFC 3986)"""
 _LINE_BREAKS: Final = frozenset("\t\n\r")
 
@@ -41,11 +41,11 @@ def content_error(content: MessageContent) -> ContentError | None:
         return ContentError("InvalidValue", "message.content must have no control characters")
     if content.format == "ASCII" and not text.isascii():
         return ContentError("InvalidValue", "message.content must be printable ASCII, as message.format says")
-    if content.format == "URI" and _URI.fullmatch(text) is None:
+    if content.format == "URI" and re.fullmatch(_URI, text) is None:
         return ContentError("InvalidURL", "message.content must be a URI, as message.format says")
     if not _has_visible_text(content):
         return ContentError("InvalidValue", "message.content must have a visible text")
-    if content.language is not None and _LANGUAGE.fullmatch(content.language) is None:
+    if content.language is not None and re.fullmatch(_LANGUAGE, content.language) is None:
         return ContentError("InvalidValue", "message.language must be a language tag such as en-US (RFC 5646)")
     return None
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from msgspec import Meta
 
+from foundation.table import Table
+from foundation.table_definition import FINITE
 from station.load.derating import TemperatureRange
 
-_Celsius = Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)]
+_Celsius = Annotated[float, Meta(ge=-60, le=100, extra=FINITE)]
 
 
-class ProtectionConfig(BaseModel):
+class ProtectionConfig(Table):
     """[protection]: shunt trip, tests of the residual-current monitor, and temperatures that pause charging."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     shunt_trip: Literal["none", "pulse", "hold"] = "none"
     """whether a DC residual current trips the breaker upstream: with a pulse, or held until service clears the fault"""
-    shunt_trip_pulse_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 1.0
+    shunt_trip_pulse_s: Annotated[float, Meta(gt=0, le=60, extra=FINITE)] = 1.0
     """duration of the shunt-trip pulse"""
-    monitor_test_every_h: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = 24.0
+    monitor_test_every_h: Annotated[float, Meta(gt=0, le=8760, extra=FINITE)] = 24.0
     """test interval of the residual-current monitor; it is also tested at each start"""
     pause_below_c: _Celsius = -40.0
     """degrees inside the station below which it does not charge"""
@@ -29,11 +29,14 @@ class ProtectionConfig(BaseModel):
     pause_above_c: _Celsius = 50.0
     """degrees inside the station above which it does not charge"""
 
-    @model_validator(mode="after")
-    def _temperatures_rise(self) -> ProtectionConfig:
+    def check_rules(self) -> None:
+        """Check that the temperatures rise.
+
+        Raises:
+            ValueError: they do not.
+        """
         if not self.pause_below_c < self.full_current_until_c < self.pause_above_c:
             raise ValueError("must fulfil pause_below_c < full_current_until_c < pause_above_c")
-        return self
 
     @property
     def temperatures(self) -> TemperatureRange:

@@ -11,10 +11,12 @@ import asyncio
 import hashlib
 import json
 import logging
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.core.identifiers import check_password
 from station.storage import private_files
 from station.storage.database import StorageError
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _StoredPasswords:
+class _StoredPasswords(Frozen):
     """The content of the file."""
 
     password: str
@@ -35,6 +36,9 @@ class _StoredPasswords:
     """the former password, until a CSMS has accepted the new one"""
     installed: str = ""
     """fingerprint of the installation file's password when this was stored; if that changes, it takes precedence"""
+
+    def __repr__(self) -> str:
+        return "<stored passwords>"
 
 
 _FORMAT: Final = FlatFormat(_StoredPasswords, names("password", "previous", "installed"))

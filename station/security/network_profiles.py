@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from foundation.events import Event
 from station.security.network_profile import NetworkProfile, NetworkProfileRefusal, profile_error
@@ -39,8 +41,7 @@ _USUAL_TIMEOUT_S = 30.0
 """recommended by the specification"""
 
 
-@dataclass(slots=True)
-class _StoredProfiles:
+class _StoredProfiles(Struct):
     """The stored profiles, as one fact, so that changes are atomic."""
 
     installed: NetworkProfile | None
@@ -70,8 +71,7 @@ def _profile(profile: NetworkProfile | None) -> dict[str, object] | None:
     return _PROFILE.to_dict(profile) if profile is not None else None
 
 
-@dataclass(slots=True)
-class _InForce:
+class _InForce(Struct):
     """The profiles in use, as of boot or of the last connection loss."""
 
     slots: dict[int, NetworkProfile] = field(default_factory=dict[int, NetworkProfile])

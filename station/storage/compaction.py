@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.clock import SystemClock
 from station.storage import private_files
+from station.storage.disk_space import free_bytes
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -86,7 +86,7 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
         )
         if (too_many := _pages_that_took_too_long(slow)) is not None and 2 * (pages - free) > too_many:
             return
-        room = shutil.disk_usage(path.parent).free - _RESERVE_BYTES
+        room = free_bytes(path.parent) - _RESERVE_BYTES
         if page_bytes * (pages - free) > room:
             raise OSError("not enough disk space for a copy")
         connection.set_progress_handler(lambda: clock.monotonic() > deadline_s, _OPS_PER_CHECK)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
 from foundation.frozen import Frozen
+from station.storage.disk_space import free_bytes
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 _EVERY_S = 600.0
 LOW_SPACE_BYTES = 16 * 1024 * 1024
 """threshold of free space; enough for some weeks of transactions and the logs of a day"""
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the free disk space, in bytes, of the file system that contains a folder.
-
-    Raises:
-        OSError: the folder does not exist.
-    """
-    return shutil.disk_usage(folder).free
 
 
 class SpaceLow(Frozen):

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
-from pydantic_core import ValidationError
 
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from station.storage.stored_names import FieldError, StoredValueError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -189,9 +189,9 @@ class UnreadableRows:
 
 def describe_error(error: Exception) -> str:
     """Describe which fields of a row are missing or wrong, without their values, which may be secret."""
-    if isinstance(error, ValidationError):
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        sentences = [_sentence(one["loc"], one["type"], one["msg"]) for one in found[:_MAX_FIELDS]]
+    if isinstance(error, StoredValueError):
+        found = error.errors
+        sentences = [_sentence(one) for one in found[:_MAX_FIELDS]]
         more = f"; {len(found) - _MAX_FIELDS} more" if len(found) > _MAX_FIELDS else ""
         return "; ".join(sentences) + more
     if isinstance(error, KeyError):
@@ -199,15 +199,15 @@ def describe_error(error: Exception) -> str:
     return _shortened(str(error) or type(error).__name__)
 
 
-def _sentence(path: tuple[int | str, ...], kind: str, message: str) -> str:
-    field = ".".join(map(str, path))
-    if kind == "missing":
+def _sentence(error: FieldError) -> str:
+    field = ".".join(map(str, error.path))
+    if error.kind == "missing":
         return f"{field}: is missing"
-    if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
+    if error.kind in {"unexpected_keyword_argument", "extra_forbidden"}:
         return f"{field}: is not known"
-    if kind == "enum":
+    if error.kind == "enum":
         return f"{field}: has an unknown value"
-    return f"{field}: {_shortened(message)}" if field else _shortened(message)
+    return f"{field}: {_shortened(error.message)}" if field else _shortened(error.message)
 
 
 def _shortened(sentence: str) -> str:

@@ -66,7 +66,7 @@ class FakeConverter:
 
     def config(self, clamps: int = 3) -> CtConfig:
         rows = tuple(ClampConfig(channel=number) for number in range(clamps))
-        return CtConfig(type="ct", clamps=rows, path=self.path, node=self.node, sampling_hz=HZ)
+        return CtConfig(clamps=rows, path=self.path, node=self.node, sampling_hz=HZ)
 
     def close(self) -> None:
         os.close(self._end)

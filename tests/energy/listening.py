@@ -7,19 +7,22 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from pydantic import TypeAdapter
-
 from energy.failsafe import STALE_AFTER_S
 from energy.freshness import Freshness
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.config import GridSourceConfig
 from foundation.clock import Clock, SystemClock, TimerHandle
+from foundation.table import Table
 from tests.patience import PATIENCE_S
+
+
+class _Sources(Table):
+    source: GridSourceConfig
 
 
 def configured(settings: Mapping[str, object]) -> GridSourceConfig:
     """The configuration of a source, as the installation file makes it."""
-    return TypeAdapter[GridSourceConfig](GridSourceConfig).validate_python(settings)
+    return _Sources.from_tree({"source": settings}).source
 
 
 class FastClock(Clock):

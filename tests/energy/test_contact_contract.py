@@ -52,7 +52,7 @@ class Contact:
     @property
     def config(self) -> DryContactConfig:
         wiring = WIRINGS[self.name]
-        return DryContactConfig.model_validate({"type": "dry-contact", "chip": CHIP, "line": LINE, **wiring})
+        return DryContactConfig.from_tree({"type": "dry-contact", "chip": CHIP, "line": LINE, **wiring})
 
     def dim(self, ordered: bool) -> None:
         self.chips.active[LINE] = ordered is (self.config.polarity == "closed-dims")

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from energy.grid import SourceError
 from energy.sources.ct import ClampConfig, CtConfig
@@ -20,6 +19,7 @@ from energy.sources.iio import IioCapture, SampleLayout
 from energy.sources.rms import ChannelCalibration, ClampFault, rms_current
 from energy.sources.source_context import SourceContext
 from foundation.clock import SystemClock
+from foundation.table_definition import InvalidTableError
 from tests.energy.fake_converter import HZ, FakeConverter, wave
 from tests.energy.listening import Listener, configured, listening
 from tests.examples import examples
@@ -159,7 +159,7 @@ async def test_a_converter_that_gives_nothing_is_an_error(tmp_path: Path) -> Non
 
 
 async def test_a_converter_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    source = CtConfig(type="ct", clamps=(ClampConfig(channel=0),), path=tmp_path / "iio:device7").open(SystemClock())
+    source = CtConfig(clamps=(ClampConfig(channel=0),), path=tmp_path / "iio:device7").open(SystemClock())
     with pytest.raises(SourceError, match="iio:device7"):
         async for _ in source.samples():
             pass
@@ -201,8 +201,8 @@ async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_
 
 @pytest.mark.parametrize("gain", [0.89, 1.11])
 def test_a_calibration_beyond_ten_percent_is_another_kind_of_clamp(gain: float) -> None:
-    with pytest.raises(ValidationError, match="gain"):
-        ClampConfig(channel=0, gain=gain)
+    with pytest.raises(InvalidTableError, match="gain"):
+        ClampConfig.from_tree({"channel": 0, "gain": gain})
 
 
 def test_a_calibrated_clamp_shows_more_or_less() -> None:

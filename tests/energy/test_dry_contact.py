@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from energy.grid import GridOrder, OrderReason
 from energy.sources.dry_contact import DryContactConfig, DryContactSource, minimum_w
 from energy.sources.gpio_contacts import GpioContacts
+from foundation.table_definition import InvalidTableError
 from tests.fakes import NOON, clock
 
 
@@ -37,7 +37,7 @@ class Contacts:
 
 
 def config(polarity: str = "closed-dims", **more: Any) -> DryContactConfig:
-    return DryContactConfig.model_validate({"type": "dry-contact", "polarity": polarity, "line": 17, **more})
+    return DryContactConfig.from_tree({"type": "dry-contact", "polarity": polarity, "line": 17, **more})
 
 
 class Follower:
@@ -88,13 +88,13 @@ def test_what_the_devices_keep_together(devices: int, watts: float) -> None:
 def test_an_order_is_for_all_devices_unless_the_operator_states_a_limit() -> None:
     assert config(devices=2).ordered_w == pytest.approx(7560.0)
     assert config(devices=2, limit_w=8000).ordered_w == 8000.0
-    with pytest.raises(ValidationError, match="limit_w"):
+    with pytest.raises(InvalidTableError, match="limit_w"):
         config(limit_w=4199)
 
 
 def test_the_polarity_has_no_default() -> None:
-    with pytest.raises(ValidationError, match="polarity"):
-        DryContactConfig.model_validate({"type": "dry-contact", "line": 17})
+    with pytest.raises(InvalidTableError, match="polarity"):
+        DryContactConfig.from_tree({"type": "dry-contact", "line": 17})
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,14 @@ async def test_a_meter_on_modbus_tcp_that_breaks_off() -> None:
     async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": port, "timeout_s": _SOON_S}
-        await silent(ModbusTcpMeterConfig.model_validate(settings).open(SystemClock(), BusRegistry()))
+        await silent(ModbusTcpMeterConfig.from_tree(settings).open(SystemClock(), BusRegistry()))
 
 
 async def test_a_meter_on_a_serial_line_that_is_silent() -> None:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     settings = {"model": "eastron-sdm630", "device": os.ttyname(theirs), "baud": 115200, "timeout_s": _SOON_S}
-    await silent(ModbusRtuMeterConfig.model_validate(settings).open(SystemClock(), BusRegistry()))
+    await silent(ModbusRtuMeterConfig.from_tree(settings).open(SystemClock(), BusRegistry()))
     os.close(ours)
     os.close(theirs)
 
@@ -100,7 +100,7 @@ async def test_a_grid_meter_behind_tcp_that_breaks_off(kind: str) -> None:
 async def test_a_card_reader_behind_tcp_that_breaks_off() -> None:
     async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
         device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        reader = SerialReaderConfig(type="serial", device=device).open(SystemClock())
+        reader = SerialReaderConfig(device=device).open(SystemClock())
 
         async def once() -> None:
             with pytest.raises(ReaderError):

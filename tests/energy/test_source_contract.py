@@ -23,6 +23,7 @@ from energy.sources.p1_cipher import AUTHENTICATION_KEY
 from energy.sources.source_context import SourceContext
 from energy.sources.tic import TicMode
 from foundation.clock import Clock, SystemClock
+from foundation.table import all_values
 from metering.drivers.models import MODELS, ModelName
 from metering.reading import Phases, Reading
 from simulator.house import HouseReading
@@ -218,7 +219,7 @@ class ClampsOnConverter:
 
     @property
     def settings(self) -> dict[str, object]:
-        return self.converter.config().model_dump()
+        return all_values(self.converter.config())
 
     def silence(self, silent: bool) -> None:
         self.converter.silent = silent

@@ -18,9 +18,10 @@ from typing import Literal
 
 import pytest
 from msgspec.structs import replace
-from pydantic import TypeAdapter, ValidationError
 
 from foundation.clock import SystemClock
+from foundation.table import Table
+from foundation.table_definition import InvalidTableError
 from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.config import MeterConfig
 from metering.drivers.endpoints import tcp_endpoint
@@ -69,7 +70,15 @@ SHOWN = Reading(
 
 WireName = Literal["tcp", "rtu", "rtu-over-tcp"]
 WIRES: tuple[WireName, ...] = ("tcp", "rtu", "rtu-over-tcp")
-CONFIGS: TypeAdapter[MeterConfig] = TypeAdapter(MeterConfig)
+
+
+class _Meters(Table):
+    meter: MeterConfig
+
+
+def configured(settings: Mapping[str, object]) -> MeterConfig:
+    """The configuration of a meter, as the installation file makes it."""
+    return _Meters.from_tree({"meter": settings}).meter
 
 
 class StoppedClock(SystemClock):
@@ -487,7 +496,7 @@ async def test_an_order_goes_before_the_readings_that_wait() -> None:
     async with TcpMeterServer({}, RtuFraming(), SystemClock()) as server:
         buses = BusRegistry()
         settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": server.port, "timeout_s": 1.0}
-        dead = [ModbusRtuOverTcpMeterConfig.model_validate({**settings, "unit": unit}) for unit in (7, 8, 9)]
+        dead = [ModbusRtuOverTcpMeterConfig.from_tree({**settings, "unit": unit}) for unit in (7, 8, 9)]
         meters = [config.open(StoppedClock(), buses) for config in dead]
         silences = [asyncio.create_task(failure(meter)) for meter in meters]
         async with asyncio.timeout(PATIENCE_S):
@@ -662,16 +671,16 @@ def test_planned_silences_are_those_of_the_serial_line_specification() -> None:
     ],
 )
 def test_a_bad_configuration_names_its_key_and_the_choices(given: dict[str, object], names: list[str]) -> None:
-    with pytest.raises(ValidationError) as caught:
-        CONFIGS.validate_python(given)
+    with pytest.raises(InvalidTableError) as caught:
+        configured(given)
     for name in names:
         assert name in str(caught.value)
 
 
 def test_the_type_chooses_the_driver() -> None:
     given = {"type": "modbus-rtu", "model": "siemens-pac2200", "device": "/dev/ttyUSB0"}
-    assert CONFIGS.validate_python(given) == ModbusRtuMeterConfig(model="siemens-pac2200", device="/dev/ttyUSB0")
-    assert CONFIGS.validate_python({"type": "simulated"}) == SimulatedMeterConfig()
+    assert configured(given) == ModbusRtuMeterConfig(model="siemens-pac2200", device="/dev/ttyUSB0")
+    assert configured({"type": "simulated"}) == SimulatedMeterConfig()
 
 
 async def test_a_serial_meter_without_settings_has_those_of_its_factory() -> None:

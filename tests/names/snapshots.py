@@ -27,6 +27,8 @@ from pydantic import TypeAdapter
 
 from borne.cli import COMMANDS, JOURNAL_COMMANDS
 from energy.charging_profile import ChargingProfile
+from foundation.table import given_values
+from foundation.table_model import table_model
 from metering.journal_entry import JournalEvent
 from ocpp_handlers.variables.device_model import Variable
 from simulator.clock import VirtualClock
@@ -206,7 +208,7 @@ def settings() -> Lines:
 
 def configuration_keys() -> Lines:
     """The keys of the installation file, with their types, words and bounds."""
-    return sorted(set(_fields(Configuration.model_json_schema(), "")))
+    return sorted(set(_fields(table_model(Configuration).model_json_schema(), "")))
 
 
 def environment() -> Lines:
@@ -258,9 +260,8 @@ async def mqtt_topics() -> Lines:
         async with broker(folder, port), running_csms(Csms()) as csms:
             stored.restore(folder / "storage", csms.port)
             made = station_configuration(folder / "storage", csms.url)
-            config = Configuration.model_validate(
-                made.model_dump(exclude_unset=True)
-                | {"mqtt": {"host": "127.0.0.1", "port": port}, "csms": {"url": csms.url}}
+            config = Configuration.from_tree(
+                given_values(made) | {"mqtt": {"host": "127.0.0.1", "port": port}, "csms": {"url": csms.url}}
             )
             async with powered(config, csms, at=stored.ended_at) as walk, aiomqtt.Client("127.0.0.1", port) as client:
                 peer = Peer(client)

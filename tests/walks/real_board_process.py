@@ -123,7 +123,7 @@ async def work(directory: Path, meter_port: int) -> dict[str, int]:
 
     bench = Bench(directory / "bench")
     gpiod.request_lines = bench.chips.request_lines
-    process = host_process(Configuration.model_validate(tables(bench, directory / "storage", meter_port)))
+    process = host_process(Configuration.from_tree(tables(bench, directory / "storage", meter_port)))
     async with running(process):
         await charge(process.station, bench)
         address = f"http://127.0.0.1:{process.web.port}"

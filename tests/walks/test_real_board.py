@@ -64,7 +64,7 @@ async def powered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench)
     clock = SystemClock()
     served = ServedMeter(MODELS["eastron-sdm630"], lambda: fakes.reading(1000.0, 0.0))
     async with TcpMeterServer({1: served}, TcpFraming(), clock) as meter:
-        process = host_process(Configuration.model_validate(tables(bench, tmp_path / "storage", meter.port)))
+        process = host_process(Configuration.from_tree(tables(bench, tmp_path / "storage", meter.port)))
         async with running(process):
             yield Station(bench, process)
 

@@ -34,7 +34,7 @@ class Api:
 def api() -> Api:
     """The API of a station that is assembled but not started."""
     with tempfile.TemporaryDirectory() as place, StorageLock(Path(place)) as lock:
-        configuration = Configuration.model_validate({"station": {"identity": "BORNE-0001", "storage": place}})
+        configuration = Configuration.from_tree({"station": {"identity": "BORNE-0001", "storage": place}})
         station = host_process(configuration, lock=lock).station
         app = build_application(station.further_routes)
         return Api(app.openapi(), _permissions(app))

@@ -47,8 +47,8 @@ def of_keys() -> list[tuple[str, str]]:
 def _plain_keys() -> Iterator[tuple[str, str]]:
     for section in sections():
         for place in section.places:
-            for name, field in section.model.model_fields.items():
-                if keys.tables(field.annotation) or keys.tables(keys.entry(field.annotation)):
+            for name, kind in keys.key_types(section.model).items():
+                if keys.tables(kind) or keys.tables(keys.entry(kind)):
                     continue
                 path = f"{place}.{name}" if place else name
                 yield f"BORNE_{path.replace('[]', '_0').replace('.', '_').upper()}", path.replace("[]", "[0]")

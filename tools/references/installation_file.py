@@ -1,4 +1,4 @@
-"""The reference of the installation file: every key with its type, default and meaning, from the pydantic models."""
+"""The reference of the installation file: every key with its type, default and meaning, from its tables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from msgspec import NODEFAULT, structs
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
+from foundation.table import Table
+from foundation.table_definition import keys_of
+from foundation.table_model import table_model
 from station.configuration import schema_keys as keys
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration
@@ -38,7 +40,7 @@ and key.
 class Section:
     """One kind of table of the file."""
 
-    model: type[BaseModel]
+    model: type[Table]
     choice: str
     """the key and value that select this kind among several (`type = "linux"`), or the enclosing table; else empty"""
     places: list[str]
@@ -47,20 +49,20 @@ class Section:
 
 def sections() -> list[Section]:
     """The kinds of tables in the order of the file, each once."""
-    found: dict[type[BaseModel], Section] = {}
+    found: dict[type[Table], Section] = {}
     for section in _tables(Configuration, "", ""):
         first = found.setdefault(section.model, section)
         first.places.extend(place for place in section.places if place not in first.places)
     return list(found.values())
 
 
-def _tables(model: type[BaseModel], place: str, choice: str) -> Iterator[Section]:
+def _tables(model: type[Table], place: str, choice: str) -> Iterator[Section]:
     """A table and all nested tables."""
     own = _choice(model)
     yield Section(model, own or choice, [place])
-    for name, field in model.model_fields.items():
+    for name, kind in keys.key_types(model).items():
         inner = f"{place}.{name}" if place else name
-        yield from _tables_in(field.annotation, inner, f"{_plain(place)}.{own}" if own else choice)
+        yield from _tables_in(kind, inner, f"{_plain(place)}.{own}" if own else choice)
 
 
 def _tables_in(kind: object, place: str, choice: str) -> Iterator[Section]:
@@ -70,11 +72,11 @@ def _tables_in(kind: object, place: str, choice: str) -> Iterator[Section]:
         yield from _tables_in(entry, f"{place}[]", choice)
 
 
-def _choice(model: type[BaseModel]) -> str:
+def _choice(model: type[Table]) -> str:
     """The key and value that select this kind of table, if its `type` or `kind` has a single value; else empty."""
     for name in ("type", "kind"):
-        field = model.model_fields.get(name)
-        if field is not None and len(values := get_args(field.annotation)) == 1:
+        kind = keys.key_types(model).get(name)
+        if len(values := get_args(kind)) == 1:
             return f'{name} = "{values[0]}"'
     return ""
 
@@ -111,51 +113,59 @@ def _bracketed(place: str) -> str:
 
 
 def _keys(section: Section) -> str:
-    schema = Schema.model_validate(section.model.model_json_schema())
+    schema = Schema.model_validate(table_model(section.model).model_json_schema())
     definitions = _definitions(section.model)
-    meanings = docstrings.of_members(section.model)
+    meanings = _meanings(section.model)
+    fields = {one.encode_name: one for one in structs.fields(section.model)}
     rows: list[tuple[str, str, str, str]] = []
-    for name, field in section.model.model_fields.items():
-        what = _tables_named(name, field, section) or words(schema.properties[name], definitions)
-        rows.append((f"`{name}`", what, _default(field, schema.properties[name]), _meaning(name, field, meanings)))
+    for name, kind in keys.key_types(section.model).items():
+        what = _tables_named(name, kind, section) or words(schema.properties[name], definitions)
+        default = _default(kind, fields.get(name), schema.properties[name])
+        rows.append((f"`{name}`", what, default, _meaning(name, kind, meanings)))
     return table(("key", "value", "default", "meaning"), rows)
 
 
-def _meaning(name: str, field: FieldInfo, meanings: Mapping[str, str]) -> str:
+def _meanings(model: type[Table]) -> Mapping[str, str]:
+    """The docstring of each key."""
+    members = docstrings.of_members(model)
+    return {key: members[attribute] for key, attribute in keys_of(model).items() if attribute in members}
+
+
+def _meaning(name: str, kind: object, meanings: Mapping[str, str]) -> str:
     """The meaning of a key: its docstring, or that of its table."""
     if name in meanings:
         return sentence(meanings[name])
     if name == "type":
         return "Chooses this kind of table."
-    models = keys.tables(field.annotation) or keys.tables(keys.entry(field.annotation))
+    models = keys.tables(kind) or keys.tables(keys.entry(kind))
     return _summary(models[0]) if len(models) == 1 else ""
 
 
-def _summary(model: type[BaseModel]) -> str:
+def _summary(model: type[Table]) -> str:
     """The docstring of a table, without its name."""
     return sentence(re.sub(r"^\[+[\w.]+\]+: ", "", docstrings.of_class(model)))
 
 
-def _definitions(model: type[BaseModel]) -> dict[str, Schema]:
+def _definitions(model: type[Table]) -> dict[str, Schema]:
     class Whole(BaseModel):
         """A schema with its definitions."""
 
         defs: dict[str, Schema] = {}
 
-    whole = model.model_json_schema()
+    whole = table_model(model).model_json_schema()
     return Whole.model_validate({"defs": whole.get("$defs", {})}).defs
 
 
-def _tables_named(name: str, field: FieldInfo, section: Section) -> str:
+def _tables_named(name: str, kind: object, section: Section) -> str:
     """Links to the tables of a key; empty if it has none."""
-    models = keys.tables(field.annotation)
+    models = keys.tables(kind)
     place = f"{section.places[0]}.{name}" if section.places[0] else name
-    if not models and (models := keys.tables(keys.entry(field.annotation))):
+    if not models and (models := keys.tables(keys.entry(kind))):
         place += "[]"
     if not models:
         return ""
     links = [f"[`{_choice(one) or _bracketed(place)}`](#{one.__name__})" for one in models]
-    further = [_PLAIN[one] for one in keys.plain_types(field.annotation) if one in _PLAIN]
+    further = [_PLAIN[one] for one in keys.plain_types(kind) if one in _PLAIN]
     start = f"table with {' or '.join(links)}" if len(links) > 1 else links[0]
     return " or ".join([start, *further])
 
@@ -163,16 +173,18 @@ def _tables_named(name: str, field: FieldInfo, section: Section) -> str:
 _PLAIN: Final[dict[object, str]] = {str: "text", bool: "true or false", int: "integer", float: "number"}
 
 
-def _default(field: FieldInfo, schema: Schema) -> str:
-    """The default of a key."""
-    if field.is_required():
+def _default(kind: object, field: structs.FieldInfo | None, schema: Schema) -> str:
+    """The default of a key; `field` is None for the key that chooses the kind of table."""
+    if field is None or field.required:
         return "**required**"
-    if field.default is PydanticUndefined:
-        return "depends on others" if field.default_factory_takes_validated_data else "set by the program"
-    if field.default is None:
+    if field.default is NODEFAULT:
+        return "set by the program"
+    if field.name != field.encode_name and not keys.tables(kind):
+        return "depends on others"
+    if field.default is None and field.name == field.encode_name:
         return "–"
     if field.default == ():
         return "none"
-    if keys.tables(field.annotation) or keys.tables(keys.entry(field.annotation)):
+    if keys.tables(kind) or keys.tables(keys.entry(kind)):
         return "its defaults"
     return code(schema.default) if not isinstance(schema.default, float) else f"`{schema.default:g}`"

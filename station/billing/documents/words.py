@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter
+from msgspec import convert
 
 from foundation.frozen import Frozen
 from station.billing.currency import minor_unit
@@ -136,4 +136,4 @@ def _decimals(number: Decimal) -> int:
 def words(language: Language) -> Words:
     """Load the texts of documents in a language from its file; cached."""
     path = Path(__file__).with_name("words") / f"{language}.toml"
-    return TypeAdapter(Words).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    return convert(tomllib.loads(path.read_text(encoding="utf-8")), Words)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from metering.journal_entry import JournalEvent
 
@@ -16,8 +17,7 @@ QUIET_S: Final = 3600.0
 """a fault that returns within this time continues the same episode: at most two entries per fault and hour"""
 
 
-@dataclass(slots=True)
-class _Episode:
+class _Episode(Struct):
     times: int = 0
     gone_s: float | None = None
     """when the fault cleared (Clock.monotonic); None: present"""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MARK: Final = re.compile(r"([0-9a-f]{64}) ([TF]) ([0-9]{1,15})")
+_MARK: Final = r"([0-9a-f]{64}) ([TF]) ([0-9]{1,15})"
 
 
 class PageCounter:
@@ -53,6 +53,6 @@ class PageCounter:
             except OSError as error:
                 _log.error("%s: the page counter cannot be read: %s", self._file, error.strerror)
                 text = ""
-            found = (_MARK.fullmatch(line) for line in text.splitlines())
+            found = (re.fullmatch(_MARK, line) for line in text.splitlines())
             self._pages = {(mark[1], mark[2]): int(mark[3]) for mark in found if mark is not None}
         return self._pages

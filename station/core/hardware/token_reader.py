@@ -12,7 +12,7 @@ _TYPES: Final = {4: "ISO14443", 7: "ISO14443", 10: "ISO14443", 8: "ISO15693"}
 """token type by length in bytes: single, double and triple UIDs of ISO/IEC 14443-3, and UIDs of ISO/IEC 15693"""
 _RANDOM: Final = 0x08
 """the first byte of a random single UID (ISO/IEC 14443-3)"""
-_SEPARATORS: Final = re.compile(r"[\s:\-]")
+_SEPARATORS: Final = r"[\s:\-]"
 
 
 class ReaderError(Exception):
@@ -44,7 +44,7 @@ def id_token_from_uid(digits: str, *, reversed_bytes: bool = False) -> IdToken:
     Raises:
         UnusableUidError: not a UID of a known length, or a random UID.
     """
-    plain = _SEPARATORS.sub("", digits)
+    plain = re.sub(_SEPARATORS, "", digits)
     try:
         uid = bytes.fromhex(plain)
     except ValueError:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from msgspec import UNSET, Meta, UnsetType, field
 
 from energy.sources.config import GridSourceConfig
 from energy.sources.ct import CtConfig
 from energy.sources.modbus import GridModbusConfig
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
+from foundation.table import Table
+from foundation.table_definition import Check, Count, Number, ValidatedAs
 from metering.drivers.config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.hardware.pilot import UnratedCable
 from station.core.installation_file.document import RuleError
-from station.core.installation_file.table import Count, Number, PhaseCount, Table
+from station.core.installation_file.table import PhaseCount
+
+ConnectorType = Literal["cType1", "cType2", "sType2", "sType3"]
+_SilentPause = Annotated[
+    Annotated[float, Meta(ge=10)] | bool, ValidatedAs(Annotated[Number, Meta(ge=10)] | Literal[False])
+]
+"""msgspec has no literal of a truth value"""
 
 
 class EvseConfig(Table):
     """[[evse]]: one EVSE and its only connector."""
 
-    id: Annotated[Count, Field(ge=1)] = 1
+    id: Annotated[Count, Meta(ge=1)] = 1
     """the number of the EVSE: 1, 2, 3 in the order of the file"""
     phases: PhaseCount = 3
     """the number of supply phases"""
-    max_current_a: Annotated[Number, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] = 32.0
+    max_current_a: Annotated[Number, Meta(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] = 32.0
     """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
     attached_cable: bool = False
     """whether the EVSE has an attached cable; otherwise it has a socket"""
@@ -41,15 +50,13 @@ class EvseConfig(Table):
     """
     phase_choice: bool = False
     """the simulated board can also choose the phase for single-phase charging"""
-    priority: Annotated[Count, Field(ge=0, le=9)] = 0
+    priority: Annotated[Count, Meta(ge=0, le=9)] = 0
     """a higher priority is served first if the connection cannot supply all EVSEs"""
-    connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
-        default_factory=lambda values: "cType2" if values.get("attached_cable") else "sType2"
-    )
+    given_connector_type: ConnectorType | UnsetType = field(name="connector_type", default=UNSET)
     """ConnectorEnumType, limited to AC types with a control pilot: c… attached cable, s… socket"""
     meter: MeterConfig = SimulatedMeterConfig()
     """the billing meter"""
-    meter_serial: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    meter_serial: Annotated[str, Meta(min_length=1, max_length=50)] | None = None
     """the printed serial number, for a meter that does not report it"""
     signing: Literal["station", "none"] = "station"
     """who signs the readings of a meter that does not sign itself"""
@@ -58,8 +65,19 @@ class EvseConfig(Table):
     cable_without_rating: UnratedCable = "refuse"
     """the limit for a cable in the socket without a valid rating, amperes per phase; refuse: no charging"""
 
-    @model_validator(mode="after")
-    def _connector_fits_its_cable(self) -> EvseConfig:
+    @property
+    def connector_type(self) -> ConnectorType:
+        """The type of the connector: the given one, or type 2 with attached cable or socket."""
+        if self.given_connector_type is not UNSET:
+            return self.given_connector_type
+        return "cType2" if self.attached_cable else "sType2"
+
+    def check_rules(self) -> None:
+        """Check that phases, phase switching, cable and connector fit each other.
+
+        Raises:
+            RuleError: they do not.
+        """
         if self.phase_switching and self.phases != 3:
             raise RuleError(("phase_switching",), "must be false with phases = 1")
         if self.phase_choice and not self.phase_switching:
@@ -69,42 +87,46 @@ class EvseConfig(Table):
             raise RuleError(
                 ("connector_type",), f"must be {allowed} with attached_cable = {str(self.attached_cable).lower()}"
             )
-        return self
 
 
-class GridConfig(Table):
+class GridConfig(Table, kw_only=True):
     """[grid]: the grid connection that the station shares with the loads of the house."""
 
     phases: PhaseCount
     """the number of phases of the connection"""
-    max_current_a: Annotated[Number, Field(gt=0)] | None = None
+    max_current_a: Annotated[Number, Meta(gt=0)] | None = None
     """limit of the connection in amperes per phase, in addition to the contract limit reported by the meter"""
-    safe_current_a: Annotated[Number, Field(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A
+    safe_current_a: Annotated[Number, Meta(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A
     """limit of the station in amperes per phase while the source gives no readings; below 6: no charging"""
     breaker: Literal["B", "C"] = "C"
     """trip curve of the breaker of max_current_a, unless the meter reports its own cut-off"""
-    unbalance_a: Annotated[Number, Field(gt=0)] | None = None
+    unbalance_a: Annotated[Number, Meta(gt=0)] | None = None
     """amperes by which single-phase vehicles may unbalance the phases (VDE-AR-N 4100: 20)"""
-    silent_least_after_s: Annotated[Number, Field(ge=10)] = 600.0
+    silent_least_after_s: Annotated[Number, Meta(ge=10)] = 600.0
     """after this time without readings from the source the station is limited to 6 A"""
-    silent_pause_after_s: Annotated[Number, Field(ge=10)] | Literal[False] = 3600.0
+    silent_pause_after_s: _SilentPause = 3600.0
     """after this time without readings from the source charging is paused; false: it continues"""
-    restart_delay_max_s: Annotated[Number, Field(ge=0, le=1800)] = 0.0
+    restart_delay_max_s: Annotated[Number, Meta(ge=0, le=1800)] = 0.0
     """after a power failure charging restarts after a random delay of up to this (Great Britain 600, Austria 300)"""
     sharing: Literal["fair", "first-come"] = "fair"
     """how the current above the 6 A minimum of each vehicle is shared"""
     source: GridSourceConfig
     """the source of the house's consumption"""
 
-    @model_validator(mode="after")
-    def _every_phase_has_a_clamp(self) -> GridConfig:
+    @classmethod
+    def field_checks(cls) -> Mapping[str, Check]:
+        """The pause cannot be true."""
+        return {"silent_pause_after_s": _check_pause}
+
+    def check_rules(self) -> None:
+        """Check that the source measures every phase.
+
+        Raises:
+            RuleError: it does not.
+        """
         if isinstance(self.source, CtConfig) and len(self.source.clamps) != self.phases:
             count = len(self.source.clamps)
             raise RuleError(("source", "clamps"), f"must have {self.phases} entries, one for each phase (has {count})")
-        return self
-
-    @model_validator(mode="after")
-    def _the_meter_shows_every_phase(self) -> GridConfig:
         if isinstance(self.source, GridModbusConfig) and self.phases == 3:
             table = self.source.meter.table
             if (
@@ -112,4 +134,8 @@ class GridConfig(Table):
             ):  # a model that reports its register addresses has none yet
                 reason = f"{table.name} does not measure each of three phases, so the phases cannot be limited by it"
                 raise RuleError(("source", "meter", "model"), reason)
-        return self
+
+
+def _check_pause(pause: float | bool) -> None:
+    if pause is True:
+        raise ValueError("must be a number or false (is true)")

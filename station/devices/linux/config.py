@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from msgspec import Meta
 
+from foundation.table import Table
 from station.devices.linux.wiring import GpioLine, JumperWiring, LinuxEvseWiring, SelectorWiring
 
 if TYPE_CHECKING:
@@ -16,13 +17,11 @@ if TYPE_CHECKING:
     from station.core.installation_file.charging_tables import EvseConfig
 
 
-class LinuxBoardConfig(BaseModel):
+class LinuxBoardConfig(Table, tag_field="type", tag="linux"):
     """[board] of type "linux": the station drives pilot, contactor and lock itself by GPIO, PWM and A/D converters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["linux"]
-    evse: Annotated[tuple[LinuxEvseWiring, ...], Field(min_length=1)]
+    type: ClassVar[Literal["linux"]] = "linux"
+    evse: Annotated[tuple[LinuxEvseWiring, ...], Meta(min_length=1)]
     selector: SelectorWiring | None = None
     """if left out, the breaker is unknown and the limit is 8 A"""
     jumpers: JumperWiring | None = None
@@ -31,14 +30,17 @@ class LinuxBoardConfig(BaseModel):
     shunt_trip: GpioLine | None = None
     """trips the breaker upstream while the line is active"""
 
-    @model_validator(mode="after")
-    def _each_line_has_one_use(self) -> LinuxBoardConfig:
+    def check_rules(self) -> None:
+        """Check that each line has one use.
+
+        Raises:
+            ValueError: a line is used twice.
+        """
         used: set[tuple[str, int]] = set()
         for line in _lines(self):
             if (line.chip, line.line) in used:
                 raise ValueError(f"line {line.line} of {line.chip} is used twice")
             used.add((line.chip, line.line))
-        return self
 
     def open(self, evse: EvseConfig, clock: Clock, _: BusRegistry) -> Board:
         """Create the board of an EVSE; GPIO lines are requested and files opened at first use."""
@@ -53,13 +55,14 @@ class LinuxBoardConfig(BaseModel):
         return LinuxBackPlate(self, clock)
 
 
-def _lines(table: BaseModel) -> list[GpioLine]:
+def _lines(table: Table) -> list[GpioLine]:
     """All GPIO lines in a table and its sub-tables."""
     if isinstance(table, GpioLine):
         return [table]
     found: list[GpioLine] = []
-    for _, value in table:
+    for name in table.__struct_fields__:
+        value = getattr(table, name)
         for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
-            if isinstance(part, BaseModel):
+            if isinstance(part, Table):
                 found += _lines(part)
     return found

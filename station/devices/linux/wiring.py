@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from msgspec import Meta
 
+from foundation.table import Table
+from foundation.table_definition import FINITE
 from station.core.hardware.current_selector import FALLBACK_A, selected_a
+from station.core.installation_file.document import RuleError
 
-_Seconds = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
-_Factor = Annotated[float, Field(allow_inf_nan=False)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+_Seconds = Annotated[float, Meta(gt=0, le=10, extra=FINITE)]
+_Factor = Annotated[float, Meta(extra=FINITE)]
+_Positive = Annotated[float, Meta(gt=0, extra=FINITE)]
 
 
-class GpioLine(_Table):
+class GpioLine(Table):
     """One GPIO input or output of the board, and how it is wired."""
 
-    line: Annotated[int, Field(ge=0, le=1023)]
+    line: Annotated[int, Meta(ge=0, le=1023)]
     """the number of the line on its chip"""
-    chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
+    chip: Annotated[str, Meta(min_length=1)] = "/dev/gpiochip0"
     """device path of the GPIO chip"""
     active_low: bool = False
     """active when the level is low, as for a contact between the line and ground"""
@@ -31,12 +30,12 @@ class GpioLine(_Table):
     """the pull resistor that the chip switches on; as-is changes nothing"""
 
 
-class AnalogInput(_Table):
+class AnalogInput(Table):
     """One channel of an A/D converter (Linux industrial I/O in sysfs), and the divider in front of it."""
 
     path: Path
     """/sys/bus/iio/devices/iio:deviceN"""
-    channel: Annotated[int, Field(ge=0, le=255)]
+    channel: Annotated[int, Meta(ge=0, le=255)]
     """in_voltageN"""
     gain: _Factor = 1.0
     """volts at the terminal for each volt at the converter"""
@@ -44,18 +43,18 @@ class AnalogInput(_Table):
     """volts at the terminal when the converter measures 0 V"""
 
 
-class PwmOutput(_Table):
+class PwmOutput(Table):
     """The PWM channel (Linux, sysfs) that drives the control pilot."""
 
     path: Path
     """/sys/class/pwm/pwmchipN"""
-    channel: Annotated[int, Field(ge=0, le=255)] = 0
+    channel: Annotated[int, Meta(ge=0, le=255)] = 0
     """the channel of that chip"""
     inverted: bool = False
     """whether the stage behind it inverts: its output is at +12 V while the channel is low"""
 
 
-class PilotWiring(_Table):
+class PilotWiring(Table):
     """The control pilot: its PWM, and the inputs that measure its levels (peak detectors or synchronous sampling)."""
 
     pwm: PwmOutput
@@ -65,7 +64,7 @@ class PilotWiring(_Table):
     """measures the negative half; if left out, a missing diode in the vehicle is not detected"""
 
 
-class ProximityWiring(AnalogInput):
+class ProximityWiring(AnalogInput, kw_only=True):
     """The input that measures the proximity contact of a socket, whose resistor codes the cable's rating."""
 
     pull_up_ohm: _Positive
@@ -74,10 +73,10 @@ class ProximityWiring(AnalogInput):
     """the reference voltage"""
 
 
-class MotorLock(_Table):
+class MotorLock(Table, tag_field="kind", tag="motor"):
     """The connector lock of a socket with a motor: short pulses move it, and it keeps its position."""
 
-    kind: Literal["motor"]
+    kind: ClassVar[Literal["motor"]] = "motor"
     """a lock with a motor, which is driven by pulses and keeps its position"""
     shut: GpioLine
     """drives the lock shut"""
@@ -89,10 +88,10 @@ class MotorLock(_Table):
     """duration of a pulse, seconds"""
 
 
-class SolenoidLock(_Table):
+class SolenoidLock(Table, tag_field="kind", tag="solenoid"):
     """The connector lock of a socket with a solenoid: shut while energised, open without power."""
 
-    kind: Literal["solenoid"]
+    kind: ClassVar[Literal["solenoid"]] = "solenoid"
     """a lock that is shut while its line is active"""
     shut: GpioLine
     """shuts the lock while active"""
@@ -100,7 +99,7 @@ class SolenoidLock(_Table):
     """active while the lock is shut; if left out, the lock is assumed to follow"""
 
 
-class ResidualMonitorWiring(_Table):
+class ResidualMonitorWiring(Table):
     """The residual-current monitor of an EVSE (IEC 62955): the lines of its trip contact and its test input."""
 
     tripped: GpioLine
@@ -113,7 +112,7 @@ class ResidualMonitorWiring(_Table):
     """longest time until the monitor is ready again after a test, seconds"""
 
 
-class PhaseRelayWiring(_Table):
+class PhaseRelayWiring(Table):
     """The lines of the relay that connects L2 and L3, for three phases; at rest they are disconnected."""
 
     connect: GpioLine
@@ -122,7 +121,7 @@ class PhaseRelayWiring(_Table):
     """active while all three phases are connected"""
 
 
-class LinuxEvseWiring(_Table):
+class LinuxEvseWiring(Table):
     """[[board.evse]]: the inputs and outputs of one EVSE on a Linux machine, in the order of [[evse]]."""
 
     pilot: PilotWiring
@@ -132,7 +131,7 @@ class LinuxEvseWiring(_Table):
     """active while the auxiliary contact of the contactor is closed"""
     proximity: ProximityWiring | None = None
     """for a socket; left out with an attached cable"""
-    lock: Annotated[MotorLock | SolenoidLock, Field(discriminator="kind")] | None = None
+    lock: MotorLock | SolenoidLock | None = None
     """the lock of a socket; left out with an attached cable"""
     phases: PhaseRelayWiring | None = None
     """if left out, the contactor always connects all phases"""
@@ -147,27 +146,29 @@ class LinuxEvseWiring(_Table):
     """a file with thousandths of a degree: in_temp_input of an IIO device, temp1_input of hwmon"""
 
 
-class SelectorWiring(_Table):
+class SelectorWiring(Table):
     """The rotary current selector, which sets the maximum current: its lines encode an index into `positions`."""
 
-    lines: Annotated[tuple[GpioLine, ...], Field(min_length=1, max_length=8)]
+    lines: Annotated[tuple[GpioLine, ...], Meta(min_length=1, max_length=8)]
     """the bits of the index, least significant first"""
     positions: tuple[Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"], ...]
     """the labels for index 0, 1, 2, …; an index without a label means 8 A, one that never occurs may be Z"""
 
-    @field_validator("positions")
-    @classmethod
-    def _a_wire_that_is_off_allows_the_least(cls, positions: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Reject positions above 8 A for all lines inactive or all active: an unplugged or cut wire looks like that."""
-        most = (1 << len(info.data.get("lines", ()))) - 1
+    def check_rules(self) -> None:
+        """Reject positions above 8 A for all lines inactive or all active: an unplugged or cut wire looks like that.
+
+        Raises:
+            RuleError: such a position.
+        """
+        most = (1 << len(self.lines)) - 1
         for number, lines in ((0, "inactive"), (most, "active")):
-            if number < len(positions) and selected_a(positions[number]) > FALLBACK_A:
+            if number < len(self.positions) and selected_a(self.positions[number]) > FALLBACK_A:
                 off = f"all lines are {lines} if a plug is loose"
-                raise ValueError(f"number {number} must be 8, X, Y or Z, not {positions[number]}: {off}")
-        return positions
+                reason = f"number {number} must be 8, X, Y or Z, not {self.positions[number]}: {off}"
+                raise RuleError(("positions",), reason)
 
 
-class JumperWiring(_Table):
+class JumperWiring(Table):
     """The jumpers of the smart-meter port: an input for each position, active while the jumpers are there."""
 
     lines: tuple[GpioLine, GpioLine, GpioLine, GpioLine, GpioLine]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
+from foundation.table import Table
 from station.core.hardware.back_plate import ConfiguredBackPlate
 from station.devices.modbus.wiring import ModbusEvse
 
@@ -17,15 +18,13 @@ if TYPE_CHECKING:
     from station.core.installation_file.charging_tables import EvseConfig
 
 
-class ModbusBoardConfig(BaseModel):
+class ModbusBoardConfig(Table, tag_field="type", tag="modbus"):
     """[board] of type "modbus": each EVSE has a controller on Modbus, which operates pilot and contactor."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    type: Literal["modbus"]
+    type: ClassVar[Literal["modbus"]] = "modbus"
     selector_a: Literal[32, 25, 20, 16, 12, 8]
     """the position of the current selector, or the rating of the breaker, which the station cannot read"""
-    evse: Annotated[tuple[ModbusEvse, ...], Field(min_length=1)]
+    evse: Annotated[tuple[ModbusEvse, ...], Meta(min_length=1)]
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
         """Create the board of an EVSE: joins its bus; nothing is sent yet."""

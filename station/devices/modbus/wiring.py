@@ -4,44 +4,46 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from msgspec import Meta
 
+from foundation.table import Table
 from metering.drivers.endpoints import ModbusEndpoint, serial_endpoint, tcp_endpoint
 from metering.drivers.registers import SerialLine
 from station.devices.modbus.controllers import CONTROLLERS, ControllerName, EvseController
 
 
-class ModbusEvse(BaseModel):
+class ModbusEvse(Table):
     """[[board.evse]]: type and Modbus address of one EVSE's controller, in the order of [[evse]]."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     model: ControllerName
     """the controller, which decides the register map"""
-    host: Annotated[str, Field(min_length=1)] | None = None
+    host: Annotated[str, Meta(min_length=1)] | None = None
     """the address of a controller or gateway on the network"""
-    port: Annotated[int, Field(ge=1, le=65535)] = 502
+    port: Annotated[int, Meta(ge=1, le=65535)] = 502
     """its TCP port"""
     rtu_over_tcp: bool = False
     """whether RTU frames are sent in a TCP stream, for a transparent serial server"""
-    device: Annotated[str, Field(min_length=1)] | None = None
+    device: Annotated[str, Meta(min_length=1)] | None = None
     """path of the serial device, in place of host"""
-    baud: Annotated[int, Field(ge=300, le=1_000_000)] | None = None
+    baud: Annotated[int, Meta(ge=300, le=1_000_000)] | None = None
     """bits per second of the serial line; the usual rate of the controller when left out"""
     parity: Literal["N", "E", "O"] | None = None
     """parity of the serial line; that of the controller when left out"""
     stop_bits: Literal[1, 2] | None = None
     """stop bits of the serial line; those of the controller when left out"""
-    unit: Annotated[int, Field(ge=0, le=255)] | None = None
+    unit: Annotated[int, Meta(ge=0, le=255)] | None = None
     """the Modbus unit (server address); the controller's factory setting when left out"""
-    timeout_s: Annotated[float, Field(gt=0.0, le=5.0)] = 1.0
+    timeout_s: Annotated[float, Meta(gt=0.0, le=5.0)] = 1.0
     """seconds that the station waits for each response"""
 
-    @model_validator(mode="after")
-    def _has_one_wire(self) -> ModbusEvse:
+    def check_rules(self) -> None:
+        """Check that the controller is reached in one way.
+
+        Raises:
+            ValueError: it has neither host nor device, or both.
+        """
         if (self.host is None) is (self.device is None):
             raise ValueError("needs either host or device")
-        return self
 
     @property
     def controller(self) -> EvseController:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import json
+
 from energy.sources.ct import CtConfig
+from foundation.table import all_values
 from station.maintenance.commissioning.steps import Installation
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ class InstallationFacts:
             identity=configuration.station.identity,
             selector_a=self._load.controller.station_limit_a,
             csms_url=profile.url if profile is not None else None,
-            meter=f"{grid.phases} {grid.source.model_dump_json()}" if grid is not None else None,
+            meter=f"{grid.phases} {json.encode(all_values(grid.source)).decode()}" if grid is not None else None,
             clamps=len(grid.source.clamps) if grid is not None and isinstance(grid.source, CtConfig) else 0,
             contact=f"{contact.polarity} {contact.line} {contact.opposite_line}" if contact is not None else None,
             limits=limits,

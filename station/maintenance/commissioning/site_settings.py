@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
 
-from pydantic import ValidationError
-
+from foundation.table import all_values, given_values
+from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
-from station.configuration.installation_file import Configuration
+from station.configuration.installation_file import Configuration, explain
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, KeyPath, dotted
 from station.storage import private_files
 
@@ -105,18 +105,14 @@ class SiteSettings:
         for path in _paths(tree):
             if not any(_within(path, allowed) for allowed in _MAY):
                 raise SettingsRefusedError(f"{dotted(path)}: cannot be set on site")
-        given = _merged(self._installed.model_dump(exclude_unset=True), tree, drop_null=False)
+        given = _merged(given_values(self._installed), tree, drop_null=False)
         try:
             document = config_environment.overlay(
                 ConfigurationDocument(Path(_NAME), "", given), self._environ, Configuration
             )
-            laid_over = Configuration.model_validate(document.tree)
-        except ValidationError as error:
-            from station.configuration import errors as config_errors  # late: needed after an error only
-
-            told = str(
-                config_errors.explain_errors(error, ConfigurationDocument(Path(_NAME), "", given), Configuration)
-            )
+            laid_over = Configuration.from_tree(document.tree)
+        except InvalidTableError as error:
+            told = str(explain(error, ConfigurationDocument(Path(_NAME), "", given)))
             raise SettingsRefusedError(told.removeprefix(f"{_NAME}:1: ")) from None
         if document.refused:
             raise SettingsRefusedError(str(ConfigurationError(*document.refused)))
@@ -133,7 +129,7 @@ class SiteSettings:
 
 def site_settings_to_json(configuration: Configuration) -> Tree:
     """What is in force for each key that may be set on site, wherever set; secrets masked; null: not configured."""
-    whole = cast("dict[str, Tree]", configuration.model_dump(mode="json"))
+    whole = cast("dict[str, Tree]", all_values(configuration))
     csms = {key: whole["csms"][key] for key in ("url", "password")} if configuration.csms is not None else None
     return _without_secrets(
         {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from foundation.frozen import Frozen
 from foundation.supervision import result_or_exception
@@ -66,8 +67,7 @@ class UploadProgress(Frozen):
     status: UploadStatus
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LogUploadOrder:
+class LogUploadOrder(Frozen, eq=False):
     """A log upload that the CSMS has ordered (GetLogRequest), with the file name given in the response."""
 
     request_id: int

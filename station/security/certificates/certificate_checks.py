@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from typing_extensions import TypedDict
 
@@ -30,8 +30,8 @@ _LONGEST_SERIAL_BYTES = 20
 _MAX_IN_CHAIN = 6
 _MIN_RSA_BITS = 2048
 _MIN_EC_BITS = 224
-_REVOCATION_LIST = re.compile("-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
-_PRIVATE_KEY = re.compile("-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \\1-----", re.DOTALL)
+_REVOCATION_LIST: Final = "(?s)-----BEGIN X509 CRL-----.*?-----END X509 CRL-----"
+_PRIVATE_KEY: Final = "(?s)-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \\1-----"
 _WEAK_HASHES = frozenset({"md5", "sha1"})
 
 
@@ -241,7 +241,7 @@ def revocation_lists(pem: str) -> str:
     Raises:
         InvalidCertificateError: one cannot be read.
     """
-    lists = "".join(f"{one}\n" for one in _REVOCATION_LIST.findall(pem))
+    lists = "".join(f"{one}\n" for one in re.findall(_REVOCATION_LIST, pem))
     revocation_deadlines(lists)
     return lists
 
@@ -255,7 +255,7 @@ def revocation_deadlines(pem: str) -> list[datetime]:
     from cryptography.x509 import load_pem_x509_crl  # late, as in the whole module
 
     try:
-        lists = [load_pem_x509_crl(one.encode()) for one in _REVOCATION_LIST.findall(pem)]
+        lists = [load_pem_x509_crl(one.encode()) for one in re.findall(_REVOCATION_LIST, pem)]
     except ValueError as error:
         raise InvalidCertificateError("has an unreadable revocation list") from error
     return [one.next_update_utc for one in lists if one.next_update_utc is not None]
@@ -267,7 +267,7 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
     Raises:
         InvalidCertificateError: it does not.
     """
-    found = _PRIVATE_KEY.search(pem)
+    found = re.search(_PRIVATE_KEY, pem)
     if found is None:
         raise InvalidCertificateError("has no private key in the file")
     from station.security.certificates.key_pairs import public_key_of  # late, as in the whole module

@@ -21,7 +21,8 @@ from station.security.file_transfer.location import (
     UploadFile,
     open_file,
 )
-from station.storage.storage_monitor import LOW_SPACE_BYTES, free_bytes
+from station.storage.disk_space import free_bytes
+from station.storage.storage_monitor import LOW_SPACE_BYTES
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -35,7 +35,7 @@ def screen_of(*texts: str) -> Screen:
 
 def lcd(device: Path, **keys: object) -> DisplayOutput:
     """The driver of an [[display.output]] of type "lcd"."""
-    return CharacterLcdConfig.model_validate({"type": "lcd", "device": str(device), **keys}).open()
+    return CharacterLcdConfig.from_tree({"type": "lcd", "device": str(device), **keys}).open()
 
 
 async def test_the_rows_of_a_screen_stand_on_the_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_whatever_is_folded_can_be_shown_by_the_display(text: str, characters: C
 
 async def test_the_file_has_the_whole_screen_as_json_and_goes_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "display.json"
-    output = FileDisplayConfig(type="file", path=path).open()
+    output = FileDisplayConfig(path=path).open()
     for text in ("Bereit", "Lädt"):
         await output.show(screen_of(text))
         shown = json.loads(path.read_text(encoding="utf-8"))
@@ -152,7 +152,7 @@ async def test_the_file_has_the_whole_screen_as_json_and_goes_at_the_end(tmp_pat
 
 
 async def test_a_file_that_cannot_be_written_is_a_display_that_fails(tmp_path: Path) -> None:
-    output = FileDisplayConfig(type="file", path=tmp_path / "absent" / "display.json").open()
+    output = FileDisplayConfig(path=tmp_path / "absent" / "display.json").open()
     with pytest.raises(DisplayError, match="No such file"):
         await output.show(screen_of("Ready"))
     await output.close()
@@ -164,7 +164,7 @@ def names(outputs: Sequence[DisplayOutput]) -> list[str]:
 
 
 def test_the_log_names_a_driver_by_its_place(tmp_path: Path) -> None:
-    file = FileDisplayConfig(type="file", path=tmp_path / "display.json").open()
+    file = FileDisplayConfig(path=tmp_path / "display.json").open()
     assert names([lcd(Path("/dev/i2c-1")), file]) == [
         "character display 0x27 on /dev/i2c-1",
         f"display file {tmp_path / 'display.json'}",

@@ -98,7 +98,7 @@ async def test_an_led_that_is_not_there_is_complained_of_and_never_made(tmp_path
 
 def test_the_first_light_is_there_on_every_lamp_though_one_is_broken(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:right")
-    config = SysfsLightConfig(type="sysfs", paths=(tmp_path / "rgb:broken", path))
+    config = SysfsLightConfig(paths=(tmp_path / "rgb:broken", path))
     show_on_all_leds(config, STARTING)
     assert shown(path, "multi_intensity") == "255 255 255"
     assert shown(path, "trigger") == "pattern"

@@ -153,7 +153,7 @@ async def first(reads: AsyncIterator[str | None]) -> str | None:
 async def test_a_serial_reader_over_a_pseudo_terminal_until_it_is_unplugged() -> None:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
-    config = SerialReaderConfig(type="serial", device=os.ttyname(theirs), framing="stx-etx", checksum="xor")
+    config = SerialReaderConfig(device=os.ttyname(theirs), framing="stx-etx", checksum="xor")
     reads = config.open(SystemClock()).reads()
     assert await first(reads) is None
     os.write(ours, stx_etx(b"\x04\xa3\xb2\xc1\xd5\xe6\x80"))
@@ -168,7 +168,7 @@ async def test_a_reader_behind_tcp_to_which_nobody_comes_for_minutes_is_no_failu
     dialled: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
     async with await asyncio.start_server(lambda _, writer: dialled.put_nowait(writer), "127.0.0.1", 0) as server:
         device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        reads = SerialReaderConfig(type="serial", device=device).open(FastClock(300.0)).reads()
+        reads = SerialReaderConfig(device=device).open(FastClock(300.0)).reads()
         for _ in range(4):  # each time that it is dialled anew it is known to be there
             assert await first(reads) is None
         *before, now = [await dialled.get() for _ in range(4)]
@@ -182,7 +182,7 @@ async def test_a_reader_behind_tcp_to_which_nobody_comes_for_minutes_is_no_failu
 
 
 async def test_a_serial_reader_that_is_missing_is_a_reader_error() -> None:
-    config = SerialReaderConfig(type="serial", device="/dev/none")
+    config = SerialReaderConfig(device="/dev/none")
     with pytest.raises(ReaderError, match="/dev/none"):
         await first(config.open(SystemClock()).reads())
 
@@ -190,7 +190,7 @@ async def test_a_serial_reader_that_is_missing_is_a_reader_error() -> None:
 async def test_a_keyboard_reader_over_a_pipe_until_it_is_gone(tmp_path: Path) -> None:
     pipe = tmp_path / "event0"
     os.mkfifo(pipe)
-    reads = KeyboardReaderConfig(type="keyboard", device=str(pipe), exclusive=False).open(SystemClock()).reads()
+    reads = KeyboardReaderConfig(device=str(pipe), exclusive=False).open(SystemClock()).reads()
     assert await first(reads) is None
     end = os.open(pipe, os.O_WRONLY)
     os.write(end, typed("04A3B2C1D5E680"))
@@ -205,15 +205,15 @@ async def test_a_device_that_cannot_be_had_alone_is_refused(tmp_path: Path) -> N
     pipe = tmp_path / "event0"
     os.mkfifo(pipe)
     with pytest.raises(ReaderError, match="for exclusive use"):
-        await first(KeyboardReaderConfig(type="keyboard", device=str(pipe)).open(SystemClock()).reads())
+        await first(KeyboardReaderConfig(device=str(pipe)).open(SystemClock()).reads())
     with pytest.raises(ReaderError, match="No such file"):
-        await first(KeyboardReaderConfig(type="keyboard", device=str(tmp_path / "x")).open(SystemClock()).reads())
+        await first(KeyboardReaderConfig(device=str(tmp_path / "x")).open(SystemClock()).reads())
 
 
 async def test_a_file_that_cannot_be_waited_for_is_a_reader_error(tmp_path: Path) -> None:
     file = tmp_path / "event0"
     file.write_bytes(typed("04A3B2C1D5E680"))
-    reads = KeyboardReaderConfig(type="keyboard", device=str(file), exclusive=False).open(SystemClock()).reads()
+    reads = KeyboardReaderConfig(device=str(file), exclusive=False).open(SystemClock()).reads()
     assert await first(reads) is None
     with pytest.raises(ReaderError, match="is not an input device"):
         await first(reads)

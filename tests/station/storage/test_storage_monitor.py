@@ -7,7 +7,8 @@ from pathlib import Path
 
 from borne.composition.maintenance import space_watchers
 from station.security.security_events import SecurityEvents
-from station.storage.storage_monitor import StorageMonitor, free_bytes
+from station.storage.disk_space import free_bytes
+from station.storage.storage_monitor import StorageMonitor
 from tests import fakes
 from tests.databases import open_database
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from enum import StrEnum
+from inspect import isclass
 from pathlib import Path
+from typing import cast, get_args, get_origin, get_type_hints
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foundation.frozen import Frozen
 from station.billing import transaction_rows
@@ -15,10 +22,18 @@ from station.charging.tokens.authorization_cache import TOKEN_INFOS
 from station.display.message_store import MESSAGES
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
+from station.maintenance.monitoring import monitor_store
 from station.storage import payloads
+from station.storage.pydantic_format import PydanticFormat
 from station.storage.stored_format import FlatFormat, StoredFormat, UnmappedNameError, names
+from station.storage.stored_names import StoredValueError
+from station.storage.unreadable_rows import describe_error
 
 _ROOT = Path(__file__).parents[3]
+FORMATS = (
+    *(payloads.EVENTS, payloads.METER_VALUES, PROFILES, RESERVATIONS, MESSAGES, ORDERS, TOKEN_INFOS),
+    *(transaction_rows.BILLS, transaction_rows.PRICE_LISTS, monitor_store.MONITORS, monitor_store.EVENTS),
+)
 
 
 class Colour(StrEnum):
@@ -99,28 +114,86 @@ def test_a_class_that_is_no_part_of_what_is_stored_needs_no_names() -> None:
         StoredFormat(Outer, OUTER | {StoredFormat: names()}).check()
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        payloads.EVENTS,
-        payloads.METER_VALUES,
-        PROFILES,
-        RESERVATIONS,
-        MESSAGES,
-        ORDERS,
-        TOKEN_INFOS,
-        transaction_rows.BILLS,
-        transaction_rows.PRICE_LISTS,
-    ],
-    ids=lambda form: form.kind.__name__,
-)
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.kind.__name__)
 def test_everything_that_is_stored_has_stored_names(form: StoredFormat[object]) -> None:
     form.check()
 
 
+ODD: tuple[object, ...] = (
+    *(None, True, 0, 1, -1, 1.5, "", "1", "x", "2024-01-01T00:00:00Z", list[object](), dict[str, object](), [1]),
+)
+
+
+def values_of(kind: object) -> st.SearchStrategy[object]:
+    """Any value of a type that is stored."""
+    arguments = get_args(kind)
+    if kind is datetime:
+        return st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-3, minutes=-30))]))
+    if kind is Decimal:
+        return st.decimals(allow_nan=False, allow_infinity=False)
+    if kind is float:
+        return st.floats(-1e15, 1e15)
+    if kind is int:
+        return st.integers(-(2**53), 2**53)
+    if get_origin(kind) is tuple:
+        if arguments[-1] is ...:
+            return st.lists(values_of(arguments[0]), max_size=2).map(tuple)
+        return st.tuples(*map(values_of, arguments))
+    if arguments:
+        return st.one_of(*map(values_of, arguments))
+    if isclass(kind) and issubclass(kind, Frozen):
+        hints = get_type_hints(kind)
+        return st.fixed_dictionaries({name: values_of(hint) for name, hint in hints.items()}).map(lambda of: kind(**of))
+    return st.from_type(cast("type[object]", kind))
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.kind.__name__)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_what_is_stored_and_read_is_as_by_pydantic_which_wrote_the_rows_of_older_versions(
+    form: StoredFormat[object], data: st.DataObject
+) -> None:
+    by_pydantic = PydanticFormat(form.kind, form.stored_names)
+    value = data.draw(values_of(form.kind))
+    text = form.to_text(value)
+    assert json.loads(text) == json.loads(by_pydantic.to_json(value))
+    assert form.from_text(text) == by_pydantic.from_json(text) == value
+    older = by_pydantic.to_json(value).decode()
+    assert form.from_text(older) == by_pydantic.from_json(older)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.kind.__name__)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_damaged_row_is_read_as_by_pydantic_or_not_at_all(form: StoredFormat[object], data: st.DataObject) -> None:
+    by_pydantic = PydanticFormat(form.kind, form.stored_names)
+    stored: dict[str, object] = json.loads(form.to_text(data.draw(values_of(form.kind))))
+    key = data.draw(st.sampled_from([*stored, "unknown"]))
+    odd = data.draw(st.sampled_from(ODD))
+    damaged = json.dumps(stored | {key: odd})
+    try:
+        read = form.from_text(damaged)
+    except StoredValueError:
+        read = None
+    try:
+        expected = by_pydantic.from_json(damaged)
+    except StoredValueError:
+        expected = None
+    assert read == expected
+
+
+def test_what_is_wrong_with_a_row_is_told_without_its_values() -> None:
+    text = json.dumps({"seq_no": "hunter2", "event_type": "hunter3", "hunter4": 1})
+    with pytest.raises(StoredValueError) as refused:
+        payloads.EVENTS.from_text(text)
+    told = describe_error(refused.value)
+    assert "seq_no: " in told or "transaction_id: is missing" in told
+    assert not re.search("hunter[23]", f"{refused.value} {told}")
+
+
 def test_nothing_is_stored_by_the_names_of_attributes() -> None:
     """`TypeAdapter` and `asdict` take the names of the code; what is no format of the storage may use them."""
-    elsewhere = {"billing/documents/words.py", "storage/stored_format.py"}
+    elsewhere = {"storage/pydantic_format.py"}
     found = {
         str(file.relative_to(_ROOT / "station"))
         for file in (_ROOT / "station").rglob("*.py")

@@ -11,13 +11,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 from pymodbus import FramerType
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from foundation.clock import SystemClock
+from foundation.table_definition import InvalidTableError
 from metering.drivers.bus_registry import BusRegistry
 from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Outputs, SelfTest
 from station.core.model import Fault, PilotState
@@ -101,7 +101,7 @@ async def on_tcp(model: str, **more: Any) -> AsyncGenerator[tuple[Device, Modbus
 
 
 def board_of(table: dict[str, Any], *, attached_cable: bool = False) -> ModbusBoard:
-    return ModbusBoard(ModbusEvse.model_validate(table), SystemClock(), BusRegistry(), attached_cable=attached_cable)
+    return ModbusBoard(ModbusEvse.from_tree(table), SystemClock(), BusRegistry(), attached_cable=attached_cable)
 
 
 async def look(board: ModbusBoard) -> Any:
@@ -279,13 +279,13 @@ async def test_a_controller_on_a_serial_line(model: str) -> None:
 
 @pytest.mark.parametrize("table", [{}, {"host": "x", "device": "/dev/x"}])
 def test_a_controller_has_one_wire(table: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="either host or device"):
-        ModbusEvse.model_validate({"model": "simple-evse", **table})
+    with pytest.raises(InvalidTableError, match="either host or device"):
+        ModbusEvse.from_tree({"model": "simple-evse", **table})
 
 
 async def test_the_selector_is_what_the_installer_has_told() -> None:
     evse = {"model": "simple-evse", "host": "192.168.1.20"}
-    config = ModbusBoardConfig.model_validate({"type": "modbus", "selector_a": 16, "evse": [evse]})
+    config = ModbusBoardConfig.from_tree({"type": "modbus", "selector_a": 16, "evse": [evse]})
     plate = config.open_back_plate(SystemClock())
     assert plate.view.selector == "16"
     with pytest.raises(BoardError, match="no shunt trip"):

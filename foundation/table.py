@@ -1,0 +1,110 @@
+"""`Table`: the base class of the tables of the installation file.
+
+A table is defined once, as a `Frozen` value whose annotations have the constraints of each key. `msgspec` reads a valid
+table by them; only if it cannot is pydantic loaded, with a model that `foundation.table_model` makes of the same
+definition, which accepts what else is allowed and finds every error (docs/adr/0018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, cast
+
+from msgspec import ValidationError, convert, to_builtins
+
+from foundation.secret import Secret
+from foundation.table_definition import TableDefinition, keys_of
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+
+class Table(TableDefinition):
+    """Base class of the installation file's tables: unknown keys are rejected, and so are broken rules between keys.
+
+    A table that is one of several in a union, selected by a key such as `type`, declares the key as
+    `tag_field="type", tag="linux"`, and its value as a class variable. A key whose default depends on other keys is a
+    field of another name: `given_x: X | UnsetType = field(name="x", default=UNSET)`, with a property `x`.
+    """
+
+    @classmethod
+    def from_tree(cls, tree: object) -> Self:
+        """Validate the values of a table, parsed from TOML or JSON, and return the table.
+
+        Raises:
+            InvalidTableError: with all errors.
+        """
+        if _all_finite(tree):
+            try:
+                return convert(tree, cls, dec_hook=_read_extension)
+            except ValidationError:
+                pass  # it names the first error only, and is stricter about types than tables have to be
+        from foundation.table_model import validate  # late: pydantic, which a valid file does not need
+
+        return validate(cls, tree)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Called by pydantic: the schema of the table's model, whose valid values make a table."""
+        from foundation.table_model import table_schema  # late: as above
+
+        return table_schema(cls, handler)
+
+
+def given_values(table: Table) -> dict[str, object]:
+    """Convert a table to the values that `from_tree` reads, without those that are their default.
+
+    Secrets are included.
+    """
+    return cast("dict[str, object]", to_builtins(table, enc_hook=_write_extension))
+
+
+def all_values(table: Table) -> dict[str, object]:
+    """Convert a table to JSON values, with all keys in the order of their declaration; secrets are masked."""
+    return {key: _json_value(getattr(table, name.removeprefix("given_"))) for key, name in keys_of(type(table)).items()}
+
+
+def _json_value(value: object) -> object:
+    match value:
+        case Table():
+            return all_values(value)
+        case tuple():
+            return [_json_value(one) for one in cast("tuple[object, ...]", value)]
+        case Secret():
+            return str(value)
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case _:
+            return str(value)
+
+
+def _all_finite(value: object) -> bool:
+    """Return whether there is no infinite number and no NaN in a tree."""
+    if isinstance(value, dict):
+        return _each_finite(cast("dict[str, object]", value).values())
+    if isinstance(value, list):
+        return _each_finite(cast("list[object]", value))
+    return not isinstance(value, float) or isfinite(value)
+
+
+def _each_finite(values: Iterable[object]) -> bool:
+    return all(_all_finite(one) for one in values)
+
+
+def _read_extension(kind: type, value: object) -> object:
+    """Called by msgspec for a type that it does not know; raises ValueError for what pydantic has to judge."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str) and kind in (Path, Secret) and (value or kind is Secret):
+        return kind(value)
+    raise ValueError
+
+
+def _write_extension(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, Secret) else str(value)

@@ -1,0 +1,16 @@
+"""Free space on a disk. `shutil` would load the compression libraries at each start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free disk space, in bytes, of the file system that contains a folder.
+
+    Raises:
+        OSError: the folder does not exist.
+    """
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
