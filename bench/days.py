@@ -41,7 +41,7 @@ async def measure_days(days: int, *, linky: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         async with neutral_csms() as csms:
             process = host_process(
-                Configuration.model_validate(
+                Configuration.from_tree(
                     {
                         "station": {"identity": "BENCH-1", "storage": str(Path(folder) / "storage")},
                         "csms": {"url": csms.url},

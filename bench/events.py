@@ -155,7 +155,7 @@ async def _csms(expected: int) -> AsyncGenerator[_CsmsProcess]:
 async def _station(csms: _CsmsProcess, evses: int) -> AsyncGenerator[StationRuntime]:
     """A complete station in this process, on a storage directory of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        configuration = Configuration.model_validate(
+        configuration = Configuration.from_tree(
             {
                 "station": {"identity": "BENCH-1", "storage": folder},
                 "csms": {"url": csms.url},

@@ -344,7 +344,7 @@ def _configuration(plan: LifePlan, storage: Path, url: str) -> Configuration:
         tables["evse"] = [{"id": 1, "phases": 1}]
         tables["grid"] = {"phases": 1, "source": {"type": "linky", "device": "simulated"}}
         tables["simulation"]["linky"] = {"mode": "historique", "phases": 1, "subscribed_va": SUBSCRIBED_VA}
-    return Configuration.model_validate(tables)
+    return Configuration.from_tree(tables)
 
 
 @contextlib.asynccontextmanager

@@ -242,7 +242,7 @@ async def _stations(count: int, url: str, folder: Path) -> None:
     from station.configuration.installation_file import Configuration
 
     configurations = [
-        Configuration.model_validate(
+        Configuration.from_tree(
             {
                 "station": {"identity": f"MANY-{number}", "storage": str(folder / str(number))},
                 "csms": {"url": url},

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from borne.arguments import Action, add_host, port_number, refuse, say
+from borne.arguments import Action, add_host, port_number
+from borne.output import refuse, say
 from simulator.csms.bill_store import BillStoreError
 from simulator.csms.csms_process import CsmsProcessOptions, run_csms
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from borne.arguments import Action, port_number
 from borne.demo import run as demo
-from borne.output import refuse, say
+from borne.output import refuse
 
 
 def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from borne.arguments import Action, port_number, refuse, say
+from borne.arguments import Action, port_number
 from borne.fleet.command import FleetOutput, FolderError, run_fleet
 from borne.fleet.fleet_run import FleetOptions, default_hosts
 from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
 from borne.fleet.unit import EngineError
+from borne.output import refuse, say
 from foundation.clock import machine_time
 from foundation.frozen import Frozen
 from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE

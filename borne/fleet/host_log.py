@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from borne.fleet.unit import HostTask
 from simulator.fleet.plan import InstallationFiles
 from station.maintenance.logs import setup as logging_setup
@@ -21,5 +23,5 @@ def log_to_file(task: HostTask) -> Path:
     first = InstallationFiles(task.loaded).configuration(task.numbers.start, task.csms_url, folder)
     # Line by line, and open until the process ends.
     stream = path.open("a", encoding="utf-8", buffering=1)
-    logging_setup.setup(first.log.model_copy(update={"file": None}), stream, shows_station=True)
+    logging_setup.setup(replace(first.log, file=None), stream, shows_station=True)
     return path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from foundation.frozen import Frozen
+from foundation.table import all_values
 from simulator.fleet.energy_balance import EnergyBalance, StationBalance
 from simulator.fleet.fleet_record import FleetRecord, FleetSample, count_failures
 from simulator.fleet.histogram import DurationHistogram, Percentiles
@@ -115,7 +116,7 @@ def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, ene
     figures = _Figures(stations, failed, len(record.replaced), boot, reconnect, latency, actions[-1], energy)
     completed = ThresholdResult("completed", 1.0, float(not facts.interrupted), not facts.interrupted)
     return FleetReport(
-        plan.model_dump(mode="json", exclude={"fleet": {"password"}}),
+        _values_without_password(plan),
         facts.engine,
         len(record.hosts),
         facts.began_at,
@@ -230,3 +231,8 @@ def different_stations(energy: EnergyBalance, limit_wh: float) -> list[StationBa
     """The stations whose bills and meters differ by more than `limit_wh`, those that differ most first."""
     found = [one for one in energy.stations if abs(one.difference_wh) > limit_wh]
     return sorted(found, key=lambda one: -abs(one.difference_wh))
+
+
+def _values_without_password(plan: FleetPlan) -> dict[str, object]:
+    values = all_values(plan)
+    return values | {"fleet": {key: one for key, one in all_values(plan.fleet).items() if key != "password"}}

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from pydantic import ValidationError
-
 from foundation.frozen import Frozen
+from foundation.table import given_values
+from foundation.table_definition import InvalidTableError
 from simulator.fleet.plan_tables import FleetPlan
 from station.configuration.errors import explain_errors
 from station.configuration.installation_file import Configuration
@@ -68,9 +68,9 @@ def load_plan(path: Path) -> LoadedPlan:
     """
     document = read_installation_file(path)
     try:
-        plan = FleetPlan.model_validate(document.tree)
-    except ValidationError as error:
-        raise explain_errors(error, document, FleetPlan) from None
+        plan = FleetPlan.from_tree(document.tree)
+    except InvalidTableError as error:
+        raise explain_errors(error.details, document, FleetPlan) from None
     template_path = path.parent / plan.fleet.template
     loaded = LoadedPlan(plan, read_installation_file(template_path).text, str(template_path))
     if plan.fleet.credentials is not None:
@@ -97,9 +97,9 @@ class InstallationFiles:
         """
         tree = self._tree(number, csms_url, storage)
         try:
-            found = Configuration.model_validate(tree)
-        except ValidationError as error:
-            raise explain_errors(error, self._document, Configuration) from None
+            found = Configuration.from_tree(tree)
+        except InvalidTableError as error:
+            raise explain_errors(error.details, self._document, Configuration) from None
         if not isinstance(found.board, SimulatedBoardConfig):
             raise ConfigurationError(
                 f'{self._document.path}: board.type: must be "simulated" in the template of a fleet'
@@ -117,7 +117,7 @@ class InstallationFiles:
         http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}
         readers = cast("list[Tree]", tree.get("reader", []))
         if not any(one.get("type") == "simulated" for one in readers):
-            readers = [*readers, SimulatedReaderConfig(type="simulated", name="fleet").model_dump(exclude_none=True)]
+            readers = [*readers, given_values(SimulatedReaderConfig(name="fleet"))]
         return tree | {"station": station, "csms": csms, "simulation": simulation, "http": http, "reader": readers}
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from msgspec import Meta
 
 from foundation.constants import MAXIMUM_CURRENT_A
+from foundation.table import Table
+from foundation.table_definition import Check, Count, FilePath, Number
 from station.core.installation_file.document import RuleError, RuleErrors
-from station.core.installation_file.table import Count, FilePath, Number, Table
 
 MAX_STATIONS = 1_000_000
 HOURS_PER_DAY = 24
-_UID = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}")
+_UID = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}", re.IGNORECASE)
 
 
-def _pattern(text: str) -> str:
+def _check_pattern(text: str) -> None:
     """Check a text with the placeholder {n}, which may have a width: {n:05}."""
     try:
         fields = [(name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None]
@@ -27,64 +29,48 @@ def _pattern(text: str) -> str:
         raise ValueError("must contain no other placeholder than {n}, such as {n:05}") from error
     if any(name != "n" or not re.fullmatch(r"(0?\d{1,2})?", spec or "") for name, spec in fields):
         raise ValueError("must contain no other placeholder than {n}, such as {n:05}")
-    return text
 
 
-def _csms(text: str) -> str:
+def _check_csms(text: str) -> None:
     if text != "bundled" and (urlsplit(text).scheme not in ("ws", "wss") or not urlsplit(text).hostname):
         raise ValueError('must be "bundled", or a ws:// or wss:// URL')
-    return text
 
 
-def _hours(values: tuple[float, ...]) -> tuple[float, ...]:
+def _check_hours(values: Sequence[float]) -> None:
     if len(values) != HOURS_PER_DAY:
         raise ValueError(f"must have {HOURS_PER_DAY} entries (has {len(values)})")
     if not any(values):
         raise ValueError("must not all be 0")
-    return values
 
 
-def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not values:
-        raise ValueError("must have 1 or more entries")
-    return values
-
-
-def _range(values: tuple[float, float]) -> tuple[float, float]:
+def _check_range(values: Sequence[float]) -> None:
     if values[0] > values[1]:
         raise ValueError("must be a smallest and a largest value")
-    return values
 
 
-def _uid(text: str) -> str:
-    if _UID.fullmatch(text.upper()) is None:
-        raise ValueError("must be a UID of 8, 14 or 20 hexadecimal digits")
-    return text.upper()
-
-
-Pattern = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_pattern)]
+Pattern = Annotated[str, Meta(min_length=1, max_length=100)]
 """text that `{n}` makes different for each station"""
-Share = Annotated[Number, Field(ge=0, le=1)]
+Share = Annotated[Number, Meta(ge=0, le=1)]
 """a part of the stations, 0 to 1"""
-Seconds = Annotated[Number, Field(ge=0, le=1e9)]
-PositiveSeconds = Annotated[Number, Field(gt=0, le=1e9)]
-Weight = Annotated[Number, Field(ge=0)]
+Seconds = Annotated[Number, Meta(ge=0, le=1e9)]
+PositiveSeconds = Annotated[Number, Meta(gt=0, le=1e9)]
+Weight = Annotated[Number, Meta(ge=0)]
 
 
-class FleetTable(Table):
+class FleetTable(Table, kw_only=True):
     """[fleet]: how many stations, from which template, at which CSMS, for how long."""
 
-    stations: Annotated[Count, Field(ge=1, le=MAX_STATIONS)]
+    stations: Annotated[Count, Meta(ge=1, le=MAX_STATIONS)]
     """the number of stations"""
     template: FilePath
     """the installation file of a station, relative to the plan; `{n}`, `{identity}` in its texts are replaced"""
-    csms: Annotated[str, AfterValidator(_csms)] = "bundled"
+    csms: str = "bundled"
     """ws:// or wss:// URL, to which each station appends its identity; or the CSMS that comes with the package"""
-    csms_workers: Annotated[Count, Field(ge=1, le=64)] = 1
+    csms_workers: Annotated[Count, Meta(ge=1, le=64)] = 1
     """processes of the bundled CSMS"""
-    csms_heartbeat_s: Annotated[Count, Field(ge=1, le=86_400)] = 300
+    csms_heartbeat_s: Annotated[Count, Meta(ge=1, le=86_400)] = 300
     """simulated seconds between two Heartbeats, as the bundled CSMS sets them"""
-    first: Annotated[Count, Field(ge=0)] = 1
+    first: Annotated[Count, Meta(ge=0)] = 1
     """the number `n` of the first station"""
     identity: Pattern = "FLEET-{n:05}"
     """identity of station `n`"""
@@ -96,59 +82,89 @@ class FleetTable(Table):
     """the same seed gives every station the same vehicles, houses and disturbances"""
     duration_s: PositiveSeconds = 600.0
     """simulated seconds in which vehicles arrive and disturbances happen"""
-    rate: Annotated[Number, Field(gt=0, le=10_000)] = 1.0
+    rate: Annotated[Number, Meta(gt=0, le=10_000)] = 1.0
     """simulated seconds per real second"""
     drain_s: Seconds = 120.0
     """longest real time, after the duration, for vehicles to leave and events to be delivered"""
-    hosts: Annotated[Count, Field(ge=1, le=1024)] | None = None
+    hosts: Annotated[Count, Meta(ge=1, le=1024)] | None = None
     """processes for the stations; absent: one for each core"""
+
+    @classmethod
+    def field_checks(cls) -> Mapping[str, Check]:
+        """The URL of the CSMS, and the patterns of identity and password."""
+        return {"csms": _check_csms, "identity": _check_pattern, "password": _check_pattern}
 
 
 class RampTable(Table):
     """[ramp]: the pace at which the stations are started."""
 
-    stations_per_s: Annotated[Number, Field(gt=0)] = 20.0
+    stations_per_s: Annotated[Number, Meta(gt=0)] = 20.0
     """stations started in a real second, over all hosts"""
 
 
 class ArrivalsTable(Table):
     """[arrivals]: when vehicles arrive."""
 
-    per_day: Annotated[Number, Field(ge=0, le=10_000)] = 4.0
+    per_day: Annotated[Number, Meta(ge=0, le=10_000)] = 4.0
     """mean number of vehicles that arrive at an EVSE in a day, while it is free"""
-    hours: Annotated[tuple[Weight, ...], AfterValidator(_hours)] | None = None
+    hours: tuple[Weight, ...] | None = None
     """relative frequency of arrivals in each hour of the day, 24 values; absent: all equal"""
-    begin_hour: Annotated[Number, Field(ge=0, lt=HOURS_PER_DAY)] = 17.0
+    begin_hour: Annotated[Number, Meta(ge=0, lt=HOURS_PER_DAY)] = 17.0
     """hour of the day at which the simulated time begins"""
     card_after_s: Seconds = 3.0
     """from plugging in until the driver presents the card"""
     leave: Literal["stay", "charged"] = "stay"
     """when a vehicle leaves: after its stay, or also not before its battery is full"""
 
+    @classmethod
+    def field_checks(cls) -> Mapping[str, Check]:
+        """The frequencies of the hours."""
+        return {"hours": _check_hours}
+
 
 class VehicleTable(Table):
     """[[vehicle]]: a kind of vehicle, and its share of the arrivals."""
 
-    share: Annotated[Number, Field(gt=0)] = 1.0
+    share: Annotated[Number, Meta(gt=0)] = 1.0
     """relative frequency of this kind"""
     phases: Literal[1, 2, 3] = 3
-    max_current_a: Annotated[Number, Field(ge=0, le=MAXIMUM_CURRENT_A)] = 16.0
+    max_current_a: Annotated[Number, Meta(ge=0, le=MAXIMUM_CURRENT_A)] = 16.0
     """the most that its charger draws, A per phase"""
-    battery_wh: Annotated[Number, Field(gt=0)] = 50_000.0
+    battery_wh: Annotated[Number, Meta(gt=0)] = 50_000.0
     """capacity of its battery"""
-    soc: Annotated[tuple[Share, Share], AfterValidator(_range)] = (0.2, 0.7)
+    soc: tuple[Share, Share] = (0.2, 0.7)
     """state of charge at arrival: smallest and largest"""
-    stay_s: Annotated[tuple[PositiveSeconds, PositiveSeconds], AfterValidator(_range)] = (1800.0, 28_800.0)
+    stay_s: tuple[PositiveSeconds, PositiveSeconds] = (1800.0, 28_800.0)
     """simulated time from plugging in until it leaves: shortest and longest"""
+
+    @classmethod
+    def field_checks(cls) -> Mapping[str, Check]:
+        """The ranges: their smallest value comes first."""
+        return {"soc": _check_range, "stay_s": _check_range}
 
 
 class TokensTable(Table):
     """[tokens]: the cards that drivers present."""
 
-    count: Annotated[Count, Field(ge=1, le=10_000_000)] = 1000
+    count: Annotated[Count, Meta(ge=1, le=10_000_000)] = 1000
     """number of different cards, whose UIDs follow from the seed"""
-    uids: Annotated[tuple[Annotated[str, AfterValidator(_uid)], ...], AfterValidator(_not_empty)] | None = None
+    uids: tuple[str, ...] | None = None
     """these cards instead, hexadecimal"""
+
+    def check_rules(self) -> None:
+        """Check the UIDs of the cards.
+
+        Raises:
+            RuleErrors: the keys and the reasons.
+        """
+        if self.uids is None:
+            return
+        text = "must be a UID of 8, 14 or 20 hexadecimal digits"
+        broken = [RuleError(("uids", index), text) for index, uid in enumerate(self.uids) if not _UID.fullmatch(uid)]
+        if not self.uids:
+            broken.append(RuleError(("uids",), "must have 1 or more entries"))
+        if broken:
+            raise RuleErrors(broken)
 
 
 class HousesTable(Table):
@@ -156,15 +172,15 @@ class HousesTable(Table):
 
     share: Share = 1.0
     """part of the stations whose house has such loads"""
-    base_a: Annotated[Number, Field(ge=0, le=200)] = 1.0
+    base_a: Annotated[Number, Meta(ge=0, le=200)] = 1.0
     """current that always flows, A on each phase"""
-    varying_a: Annotated[Number, Field(ge=0, le=200)] = 10.0
+    varying_a: Annotated[Number, Meta(ge=0, le=200)] = 10.0
     """the most that flows in addition, A on each phase"""
     changes_every_s: PositiveSeconds = 60.0
     """mean simulated time between two changes of the loads"""
 
 
-class DisturbanceTable(Table):
+class DisturbanceTable(Table, kw_only=True):
     """[[disturbance]]: something that happens to a share of the stations during the duration."""
 
     type: Literal["reconnect-storm", "link-cut", "power-cut", "csms-restart"]
@@ -190,19 +206,19 @@ class ThresholdsTable(Table):
     """95th percentile of the real time from the start of a station until it is accepted"""
     max_reconnect_p95_s: PositiveSeconds | None = None
     """95th percentile of the real time from the loss of a connection until the next one"""
-    max_latency_p95_ms: Annotated[Number, Field(gt=0)] | None = None
+    max_latency_p95_ms: Annotated[Number, Meta(gt=0)] | None = None
     """95th percentile of the time that the CSMS takes to respond"""
     max_failed_requests: Share | None = 0.0
     """largest part of the requests without a valid response; those that a cut interrupts do not count"""
-    max_energy_difference_wh: Annotated[Number, Field(ge=0)] | None = 1.0
+    max_energy_difference_wh: Annotated[Number, Meta(ge=0)] | None = 1.0
     """largest difference between the bills of a station and what its meters have counted"""
-    max_failed_stations: Annotated[Count, Field(ge=0)] | None = 0
+    max_failed_stations: Annotated[Count, Meta(ge=0)] | None = 0
     """largest number of stations that have ended early, or whose transactions or events were left over at the end"""
-    max_replaced_stations: Annotated[Count, Field(ge=0)] | None = 0
+    max_replaced_stations: Annotated[Count, Meta(ge=0)] | None = 0
     """largest number of stations that were started anew without their storage, because their host was lost"""
 
 
-class FleetPlan(Table):
+class FleetPlan(Table, kw_only=True):
     """A fleet's plan: all tables of the file, and the rules between them."""
 
     fleet: FleetTable
@@ -215,8 +231,12 @@ class FleetPlan(Table):
     disturbance: tuple[DisturbanceTable, ...] = ()
     thresholds: ThresholdsTable = ThresholdsTable()
 
-    @model_validator(mode="after")
-    def _tables_go_together(self) -> FleetPlan:
+    def check_rules(self) -> None:
+        """Check the rules between the tables.
+
+        Raises:
+            RuleErrors: the keys and the reasons.
+        """
         broken: list[RuleError] = []
         if self.fleet.credentials is None and self.fleet.stations > 1 and "{n" not in self.fleet.identity:
             broken.append(RuleError(("fleet", "identity"), "must contain {n}: every station needs its own"))
@@ -230,4 +250,3 @@ class FleetPlan(Table):
             broken.append(RuleError(("vehicle",), "must have 1 or more entries"))
         if broken:
             raise RuleErrors(broken)
-        return self

@@ -125,6 +125,6 @@ def _next_arrival_s(table: ArrivalsTable, after_s: float, until_s: float, random
 def _uid(plan: FleetPlan, random: Random) -> str:
     """The card of one of the plan's drivers."""
     if (uids := plan.tokens.uids) is not None:
-        return random.choice(uids)
+        return random.choice(uids).upper()
     driver = Random(f"{plan.fleet.seed}/driver {random.randrange(plan.tokens.count)}")
     return "04" + driver.randbytes(_UID_BYTES).hex().upper()

@@ -39,7 +39,7 @@ async def running(count: int, folder: Path) -> AsyncGenerator[ManyCsms]:
     async with serving(csms) as url:
         process = host_process_of_several(
             [
-                Configuration.model_validate(
+                Configuration.from_tree(
                     {
                         "station": {"identity": f"MANY-{number}", "storage": str(folder / str(number))},
                         "csms": {"url": url},

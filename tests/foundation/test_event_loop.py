@@ -102,7 +102,7 @@ def test_a_station_in_real_time_runs_on_the_fastest_loop_and_another_one_on_one_
         return _Process()
 
     monkeypatch.setattr(app, "host_process", host_process)
-    configuration = Configuration.model_validate(
+    configuration = Configuration.from_tree(
         {"station": {"identity": "A", "storage": str(tmp_path)}, "simulation": {"rate": rate}}
     )
     app.run(configuration, http_port=None, ready_file=None, lock=StorageLock(tmp_path))

@@ -40,7 +40,7 @@ class Heard:
         self._arrived = asyncio.Event()
 
     async def read(self) -> None:
-        config = LinkyConfig(type="linky", device=self.meter.device)
+        config = LinkyConfig(device=self.meter.device)
         async for sample in config.open(self.clock, SourceContext(1, feed=self.feed)).samples():
             self.samples.append((self.clock.monotonic(), sample))
             self._arrived.set()

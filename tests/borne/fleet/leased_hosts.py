@@ -18,7 +18,7 @@ LONGEST_S = 60.0
 
 def task(folder: Path, numbers: range = range(1, 3)) -> HostTask:
     """A task for stations that are never started."""
-    plan = FleetPlan.model_validate({"fleet": {"stations": len(numbers), "template": "station.toml"}})
+    plan = FleetPlan.from_tree({"fleet": {"stations": len(numbers), "template": "station.toml"}})
     loaded = LoadedPlan(plan, "[station]\n[csms]\n", "station.toml")
     return HostTask(loaded, numbers, "ws://127.0.0.1:9/ocpp", str(folder), 0.0)
 

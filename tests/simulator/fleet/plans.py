@@ -24,7 +24,7 @@ max_current_a = 16
 
 def plan(fleet: dict[str, Any] | None = None, **tables: Any) -> FleetPlan:
     """A valid plan of ten stations with these keys and tables."""
-    return FleetPlan.model_validate({"fleet": {"stations": 10, "template": "station.toml", **(fleet or {})}, **tables})
+    return FleetPlan.from_tree({"fleet": {"stations": 10, "template": "station.toml", **(fleet or {})}, **tables})
 
 
 def write_plan(folder: Path, text: str, template: str = TEMPLATE) -> Path:

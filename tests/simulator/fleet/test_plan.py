@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from msgspec.structs import fields
 
+from foundation.table import Table
+from foundation.table_definition import keys_of
 from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE
 from simulator.fleet.plan import InstallationFiles, StationCredentials, load_plan
 from simulator.fleet.plan_tables import FleetPlan
-from station.configuration.schema_keys import entry, tables
+from station.configuration.schema_keys import entry, key_types, tables
 from station.core.installation_file.document import ConfigurationError
 from tests.simulator.fleet.plans import TEMPLATE, write_plan
 
@@ -136,13 +138,12 @@ def test_the_example_is_valid_and_names_every_key(tmp_path: Path) -> None:
     named: dict[str, Any] = tomllib.loads(everything)
     named["tokens"]["uids"] = named["tokens"].pop("unused_uids")
     named["fleet"]["csms"] = "bundled"
-    FleetPlan.model_validate(named)
-    for name, field in FleetPlan.model_fields.items():
-        kind = entry(field.annotation) or field.annotation
-        (table,) = tables(kind)
+    FleetPlan.from_tree(named)
+    for name, kind in key_types(FleetPlan).items():
+        (table,) = tables(entry(kind) or kind)
         shown: list[dict[str, Any]] | dict[str, Any] = named[name]
         keys = {key for one in shown for key in one} if isinstance(shown, list) else set(shown)
-        assert keys >= set(table.model_fields), name
+        assert keys >= set(keys_of(table)), name
 
 
 def test_commented_keys_of_the_example_show_the_defaults() -> None:
@@ -156,11 +157,11 @@ def test_commented_keys_of_the_example_show_the_defaults() -> None:
         ("houses", set[str]()),
         ("thresholds", {"max_boot_p95_s", "max_reconnect_p95_s", "max_latency_p95_ms"}),
     ):
-        (model,) = tables(FleetPlan.model_fields[table].annotation)
+        (model,) = tables(key_types(FleetPlan)[table])
         for key in set(shown[table]) - without:
             if f"#{key} = " in PLAN_EXAMPLE:
                 assert shown[table][key] == default_of(model, key), key
 
 
-def default_of(model: type[BaseModel], key: str) -> object:
-    return model.model_fields[key].default
+def default_of(table: type[Table], key: str) -> object:
+    return next(one.default for one in fields(table) if one.name == key)
