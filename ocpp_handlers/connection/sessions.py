@@ -12,7 +12,8 @@ from ocpp_handlers.wire.session import Handlers, OcppSession
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
-    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, ObservedFrame, TransportTap
+    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, ObservedFrame
+    from ocpp_handlers.wire.transport_tap import TransportTap
     from station.security.network_profiles import NetworkProfiles
 
 
