@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from borne.station_run import StationRun
     from foundation.clock import Clock
-    from ocpp_handlers.wire.session import TransportTap
+    from ocpp_handlers.wire.transport_tap import TransportTap
     from station.core.csms import CsmsLink
     from station.devices.station_hardware import StationHardware
     from station.interfaces.additional_routes import AdditionalRoutes

@@ -50,7 +50,7 @@ from station.storage.storage_lock import StorageLock, StorageLockError
 
 if TYPE_CHECKING:
     from foundation.events import Event
-    from ocpp_handlers.wire.session import TransportTap
+    from ocpp_handlers.wire.transport_tap import TransportTap
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.devices.station_hardware import StationHardware

@@ -11,7 +11,8 @@ from ocpp_handlers.wire.session import Handlers, OcppSession, SessionEvents
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
-    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, TransportTap
+    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter
+    from ocpp_handlers.wire.transport_tap import TransportTap
     from station.security.network_profiles import NetworkProfiles
 
 

@@ -148,14 +148,6 @@ class FrameTransport(Protocol):
         ...
 
 
-class TransportTap(Protocol):
-    """Observes the websockets of a station, for measurements; without one, a session uses its websocket directly."""
-
-    def observe(self, transport: FrameTransport, /) -> FrameTransport:
-        """Return what a new session is to use in place of an open websocket; it must pass on every frame."""
-        ...
-
-
 class ObservedFrame:
     """A frame that a session has received or is about to send, for logs and pages.
 
