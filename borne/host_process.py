@@ -68,6 +68,8 @@ class HostProcess:
         self._database_thread = database_thread
         self._manager = manager
         self._start_after_s = dict(zip((one.identity for one in stations), start_after_s, strict=bool(start_after_s)))
+        self._stop_requested = asyncio.Event()
+        """set when the stations are to stop: those whose time to start has not come start no more"""
         self._stopping = False
         http = self.station.configuration.http
         port = http.port if http_port is None else http_port
@@ -89,6 +91,7 @@ class HostProcess:
         if self._manager is not None and not self._stopping:
             self._manager.notify("STOPPING=1")
         self._stopping = True
+        self._stop_requested.set()
         for station in self.stations:
             station.stop()
 
@@ -137,6 +140,7 @@ class HostProcess:
         running = [asyncio.create_task(self._run_station(station), name=station.identity) for station in self.stations]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+            self._stop_requested.set()
             for station in self.stations:
                 station.stop()
             await asyncio.wait(running)
@@ -148,11 +152,11 @@ class HostProcess:
             task.result()
 
     async def _run_station(self, station: StationRuntime) -> None:
-        """Run a station once its time to start has come, or once it is stopped, so that it releases its hardware."""
+        """Run a station once its time to start has come; if it is stopped before, `run` only releases its hardware."""
         if (wait_s := self._start_after_s.get(station.identity)) is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await station.wait_until_stopping()
+                    await self._stop_requested.wait()
         await station.run()
 
     def _services(self, ready_file: Path | None) -> dict[str, Callable[[], Coroutine[object, object, None]]]:

@@ -180,10 +180,6 @@ class StationRuntime:
         """Whether `stop` has been called; the station may still run."""
         return self._stopped.is_set()
 
-    async def wait_until_stopping(self) -> None:
-        """Wait until `stop` is called."""
-        await self._stopped.wait()
-
     async def wait_until_started(self) -> None:
         """Wait until a run of the station has started; returns at once if it runs."""
         await self._alive.wait()

@@ -9,6 +9,7 @@ from typing import Final
 
 from borne import start
 from borne.arguments import Action, refuse, say
+from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
 from station.configuration.installation_file import Configuration
 from station.maintenance.commissioning.label import Label, label_svg, page_address
 
@@ -39,9 +40,6 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 def _check_storage(storage: Path) -> int:
     """List unreadable rows; returns the exit code: 0 without any, 1 with some, 2 if the storage cannot be opened."""
-    # late: checking the file alone needs no database
-    from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
-
     try:
         found = describe_unreadable_rows(storage)
     except StorageUnreadableError as error:

@@ -185,7 +185,7 @@ def _page(run: FleetRun) -> str:
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
-<style>{style}</style></head><body><main>
+<link rel="icon" href="data:,"><style>{style}</style></head><body><main>
 <h1>{title}</h1>
 <p id="progress">starting …</p>
 <div class="tiles" id="tiles"></div>

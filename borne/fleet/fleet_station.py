@@ -174,6 +174,8 @@ class FleetStation:
         return self.runtime.link
 
     def _present_state(self) -> StationState:
+        if self.runtime.stopping and not self.runtime.running:
+            return StationState.STOPPED
         if self._state is not StationState.STARTING or not self.runtime.running:
             return self._state
         link = self._link

@@ -14,7 +14,6 @@ from borne.composition.station import StartError, host_process_of_several
 from borne.fleet.fleet_station import FleetStation
 from borne.fleet.unit import HostControl, HostTask
 from borne.host_process import HostProcess
-from borne.tasks import first_of
 from foundation.clock import machine_time
 from foundation.event_loop import StationLoop
 from simulator.fleet import schedule
@@ -22,6 +21,7 @@ from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.plan import InstallationFiles
 from simulator.fleet.reports import HostReport, StationReport
 from simulator.fleet.request_meter import ConnectionObserver, RequestMeter
+from simulator.fleet.waiting import wait_for_any
 from station.interfaces.http.server import WebServer
 
 _log = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class FleetHost:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ACCEPTANCE_S):
                 for station in stations:
-                    await first_of(station.observer.accepted, self._leaving)
+                    await wait_for_any(station.observer.accepted, self._leaving)
         self._begun_at = machine_time().timestamp()
         self._begun.set()
 

@@ -1,4 +1,4 @@
-"""Waits for a moment of simulated time, which end early when a fleet is stopped."""
+"""Waits of a fleet: for a moment of simulated time, and for the first of several events."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ async def wait_until(clock: Clock, moment_s: float, ended: asyncio.Event) -> Non
         return
     due = asyncio.Event()
     timer = clock.call_later(delay_s, due.set)
-    waits = [asyncio.ensure_future(due.wait()), asyncio.ensure_future(ended.wait())]
+    try:
+        await wait_for_any(due, ended)
+    finally:
+        timer.cancel()
+
+
+async def wait_for_any(*events: asyncio.Event) -> None:
+    """Wait until one of these events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        timer.cancel()
         for wait in waits:
             wait.cancel()

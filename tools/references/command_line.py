@@ -28,8 +28,14 @@ def _sections(program: str, commands: Iterable[str]) -> Iterator[str]:
     for name in commands:
         if name == "journal":
             yield from _sections("borne journal", JOURNAL_COMMANDS)
-        else:
-            yield f"## {program} {name}\n\n```text\n{_help([*program.split()[1:], name])}```\n\n"
+            continue
+        yield _section(f"{program} {name}")
+        if name == "fleet":
+            yield _section(f"{program} {name} init")
+
+
+def _section(command: str) -> str:
+    return f"## {command}\n\n```text\n{_help(command.split()[1:])}```\n\n"
 
 
 def _help(words: Iterable[str]) -> str:
