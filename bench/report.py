@@ -45,8 +45,9 @@ def this_machine() -> Machine:
 
 def as_json(machine: Machine, rows: Sequence[Row]) -> str:
     """The rows as JSON, for comparisons and for `read_json`; the verdicts are in it for other readers."""
-    listed = [{**as_dict(row), "met": row.met} for row in rows]
-    return json.dumps({"machine": as_dict(machine), "rows": listed}, ensure_ascii=False, indent=1) + "\n"
+    met = {row.name: row.met for row in rows}
+    tree = {"machine": as_dict(machine), "rows": [as_dict(row) for row in rows], "met": met}
+    return json.dumps(tree, ensure_ascii=False, indent=1) + "\n"
 
 
 def read_json(text: str) -> tuple[Machine, list[Row]]:
@@ -60,6 +61,7 @@ def read_json(text: str) -> tuple[Machine, list[Row]]:
     class Measured(Frozen):
         machine: Machine
         rows: list[Row]
+        met: dict[str, bool | None]
 
     found = decode(text, type=Measured)
     return found.machine, found.rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,21 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from jsonschema_rs import ValidationError, validator_for
 from jsonschema_rs import ValidationErrorKind as Kind
+from msgspec import MsgspecError
+from msgspec.json import decode as loads
+from msgspec.json import encode as dumps
 
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from jsonschema_rs import Validator
-
-try:
-    from orjson import dumps as _dumps
-    from orjson import loads
-except ImportError:  # no wheel for this machine
-
-    def _dumps(value: object, /) -> bytes:
-        return json.dumps(value, separators=(",", ":")).encode()
-
-    loads = json.loads
 
 Payload: TypeAlias = Mapping[str, object]
 
@@ -73,7 +65,7 @@ def encode(message: RequestFrame | ResultFrame | ErrorFrame) -> str:
             parts = [3, id, payload]
         case ErrorFrame(id, code, description):
             parts = [4, id, code, description, {}]
-    return _dumps(parts).decode()
+    return dumps(parts).decode()
 
 
 def decode(frame: str) -> RequestFrame | ResultFrame | ErrorFrame | None:
@@ -84,7 +76,7 @@ def decode(frame: str) -> RequestFrame | ResultFrame | ErrorFrame | None:
     """
     try:
         parts: object = loads(frame)
-    except (ValueError, RecursionError):
+    except (MsgspecError, ValueError, RecursionError):
         raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not valid JSON") from None
     if not isinstance(parts, list) or len(fields := cast("list[object]", parts)) < 2:
         raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not an array with a message id")

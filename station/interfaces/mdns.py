@@ -65,18 +65,17 @@ class MdnsAnnouncement:
 
     async def _announce(self, addresses: Sequence[str]) -> None:
         """Announce until the addresses change."""
-        # late: zeroconf takes long to import, and the start does not wait for the announcement
-        from zeroconf import Error, InterfaceChoice, IPVersion, ServiceInfo
-        from zeroconf.asyncio import AsyncZeroconf
+        import zeroconf.asyncio  # late: it takes long to import, and the start does not wait for the announcement
 
         # IPv6 has no default interface: each interface is given by one of its addresses.
-        interfaces = InterfaceChoice.Default if self._host == "0.0.0.0" else list(addresses)
+        interfaces = zeroconf.InterfaceChoice.Default if self._host == "0.0.0.0" else list(addresses)
         families = {":" in address for address in addresses}
-        version = IPVersion.All if len(families) > 1 else IPVersion.V6Only if True in families else IPVersion.V4Only
-        network = AsyncZeroconf(interfaces=interfaces, ip_version=version)
+        of_family = zeroconf.IPVersion.V6Only if True in families else zeroconf.IPVersion.V4Only
+        version = zeroconf.IPVersion.All if len(families) > 1 else of_family
+        network = zeroconf.asyncio.AsyncZeroconf(interfaces=interfaces, ip_version=version)
         try:
             for kind in self._types:
-                info = ServiceInfo(
+                info = zeroconf.ServiceInfo(
                     kind,
                     f"{self._name}.{kind}",
                     addresses=[ipaddress.ip_address(address).packed for address in addresses],
@@ -89,7 +88,7 @@ class MdnsAnnouncement:
             _log.info("mDNS: announced as %s at %s", self._name, ", ".join(addresses))
             while addresses_of(self._host) == addresses:
                 await self._clock.sleep(_LOOK_AGAIN_S)
-        except Error as error:
+        except zeroconf.Error as error:
             raise OSError(f"mDNS: {error or type(error).__name__}") from error
         finally:
             await network.async_unregister_all_services()
