@@ -18,12 +18,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
+from foundation.frozen import Frozen
+from foundation.supervision import contained_call
 from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.storage import payloads
 from station.storage.corrected_records import CorrectedRecords, CorrectedTransaction
@@ -64,6 +67,14 @@ _THIN_OUT = f"""
 """
 
 
+class _Insertion(Frozen):
+    """An event that is about to be stored, with its times corrected."""
+
+    event: TransactionEvent
+    values: Sequence[Value]
+    """those of `_INSERT`"""
+
+
 class Outbox(StoredEvents):
     """The transaction events on disk: the queue to the CSMS and the history of delivered events.
 
@@ -91,7 +102,7 @@ class Outbox(StoredEvents):
         """how many stored events wait for the CSMS, without unreadable ones"""
         self.waiting_changed = Event[None]()
         self.appended = Event[TransactionEvent]()
-        """each event once it is stored"""
+        """each event once it is stored, before another task can read it; also if its caller was cancelled meanwhile"""
         self.times_corrected = Event[CorrectedTransaction]()
         """each transaction with corrected times, once the correction is stored"""
 
@@ -130,9 +141,7 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: the event is not stored; the caller must retry.
         """
-        recorded = await self._appends.add(event)
-        self.appended.publish(recorded)
-        return recorded
+        return await self._appends.add(event)
 
     async def _store(self, events: Sequence[TransactionEvent]) -> list[TransactionEvent | Exception]:
         """Store events, and what was settled before, with one commit; returns each event with its seqNo, or its error.
@@ -140,31 +149,52 @@ class Outbox(StoredEvents):
         If the disk refuses the whole write, each event is tried alone: a smaller one may fit.
         """
         async with self._corrections.turn:
-            corrected = [self._corrections.correct_event(event) for event in events]
-            values = [_to_values(event) for event in corrected]
-            try:
-                with self._settling() as settled:
-                    rows = await self._database.insert_each(_INSERT, values, (_SETTLE, settled))
-            except StorageError:
-                rows = [await self._store_alone(each) for each in values]
-            stored = [row for row in rows if not isinstance(row, StorageError)]
-            for row in stored:
-                self._ahead.add(row)
-        if stored:
-            self._since_bound += len(stored)
-            self._arrived.set()
-            self._add_waiting(len(stored))
-        return [
-            row if isinstance(row, StorageError) else replace(event, seq_no=int(str(row[2])))
-            for event, row in zip(corrected, rows, strict=True)
-        ]
+            prepared = [contained_call(partial(self._prepare, event)) for event in events]
+            outcomes = iter(await self._insert([one for one in prepared if not isinstance(one, Exception)]))
+            return [one if isinstance(one, Exception) else next(outcomes) for one in prepared]
 
-    async def _store_alone(self, values: Sequence[Value]) -> Row | StorageError:
+    def _prepare(self, event: TransactionEvent) -> _Insertion:
+        corrected = self._corrections.correct_event(event)
+        return _Insertion(corrected, _to_values(corrected))
+
+    async def _insert(self, insertions: Sequence[_Insertion]) -> list[TransactionEvent | Exception]:
+        values = [one.values for one in insertions]
         try:
-            (row,) = await self._database.insert_each(_INSERT, [values])
+            with self._settling() as settled:
+                rows = await self._database.insert_each(_INSERT, values, (_SETTLE, settled))
+        except StorageError:
+            return [await self._insert_alone(one) for one in insertions]
+        return self._note_inserted(insertions, rows)
+
+    async def _insert_alone(self, insertion: _Insertion) -> TransactionEvent | Exception:
+        try:
+            rows = await self._database.insert_each(_INSERT, [insertion.values])
         except StorageError as error:
             return error
-        return row
+        (outcome,) = self._note_inserted([insertion], rows)
+        return outcome
+
+    def _note_inserted(
+        self, insertions: Sequence[_Insertion], rows: Sequence[Row | StorageError]
+    ) -> list[TransactionEvent | Exception]:
+        """Queue the rows that are on disk now for delivery, and publish their events, before anybody can read them."""
+        inserted = [row for row in rows if not isinstance(row, StorageError)]
+        for row in inserted:
+            self._ahead.add(row)
+        if inserted:
+            self._since_bound += len(inserted)
+            self._arrived.set()
+            self._add_waiting(len(inserted))
+        return [
+            row if isinstance(row, StorageError) else contained_call(partial(self._publish, one.event, row))
+            for one, row in zip(insertions, rows, strict=True)
+        ]
+
+    def _publish(self, event: TransactionEvent, row: Row) -> TransactionEvent:
+        """Publish an event as `appended`, with its seqNo from the row; returns it."""
+        recorded = replace(event, seq_no=int(str(row[2])))
+        self.appended.publish(recorded)
+        return recorded
 
     async def oldest(self) -> QueuedEvent | None:
         """Read the oldest unsettled event, the next to send; None if there is none.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from foundation.clock import Clock
-from station.core.model import TransactionEvent
+from station.core.model import EventType, TransactionEvent
 from station.storage import database as databases
 from station.storage.database import Database, DatabaseConnection, StorageError
 from station.storage.database_thread import DatabaseThread
@@ -115,6 +115,37 @@ async def test_each_event_is_published_after_the_commit_and_in_order(tmp_path: P
         assert [event.transaction_id for event in published] == list("abcde")
 
 
+@pytest.mark.parametrize("refusal", ["ABORT", "ROLLBACK"])
+async def test_no_other_task_reads_an_event_before_it_is_published(tmp_path: Path, refusal: str) -> None:
+    """Billing remembers the tariff period of a begin when it is published; the journal stores it after reading."""
+    async with opened(tmp_path) as (outbox, database):
+        await database.write(BAD.replace("ABORT", refusal))
+        published: set[str] = set()
+        outbox.appended.subscribe(lambda event: published.add(event.transaction_id))
+        appending = asyncio.gather(
+            *(outbox.append(fakes.event(name, EventType.STARTED)) for name in ("a", "b", "bad", "c", "d")),
+            return_exceptions=True,
+        )
+        while not appending.done():
+            read = {event.transaction_id for _, event in await outbox.begins_and_ends(0, 10)}
+            assert read <= published
+        assert published == set("abcd")
+
+
+async def test_an_event_whose_caller_is_cancelled_during_the_commit_is_published(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, database):
+        published: list[TransactionEvent] = []
+        outbox.appended.subscribe(published.append)
+        database.may_return.clear()
+        appending = asyncio.create_task(outbox.append(fakes.event("tx")))
+        await database.committed.wait()
+        appending.cancel()
+        await asyncio.wait([appending])
+        database.may_return.set()
+        assert [event.transaction_id for event in await drain(outbox)] == ["tx"]
+        assert published == await outbox.events("tx")
+
+
 async def test_an_event_is_not_handed_out_before_its_commit_has_returned(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("first"))
@@ -144,6 +175,30 @@ async def test_an_event_that_cannot_be_stored_fails_alone(tmp_path: Path) -> Non
         await database.write("DROP TRIGGER refuses")
         assert (await outbox.append(fakes.event("bad"))).seq_no == 0
         assert numbers(await drain(outbox)) == [("a", 0), ("b", 0), ("bad", 0)]
+
+
+async def test_an_event_that_cannot_be_written_as_json_fails_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, _):
+        appending = [outbox.append(fakes.event(name)) for name in ("a", "\ud800", "b")]
+        a, bad, b = await asyncio.gather(*appending, return_exceptions=True)
+        assert isinstance(bad, UnicodeEncodeError)
+        assert await drain(outbox) == [a, b]
+
+
+async def test_a_subscriber_that_fails_loses_no_event_of_the_queue(tmp_path: Path) -> None:
+    """Its error reaches the recorder of that event, and no other."""
+    async with opened(tmp_path) as (outbox, _):
+
+        def fail(event: TransactionEvent) -> None:
+            if event.transaction_id == "b":
+                raise LookupError(event.transaction_id)
+
+        assert await outbox.oldest() is None
+        outbox.appended.subscribe(fail)
+        appending = [outbox.append(fakes.event(name)) for name in "abc"]
+        outcomes = await asyncio.gather(*appending, return_exceptions=True)
+        assert [isinstance(one, LookupError) for one in outcomes] == [False, True, False]
+        assert [event.transaction_id for event in await drain(outbox)] == list("abc")
 
 
 async def test_if_an_error_undoes_the_whole_write_each_event_is_tried_alone(tmp_path: Path) -> None:
