@@ -16,14 +16,31 @@ from metering.reading import exact_wh
 from station.billing.currency import round_amount
 
 
-class PeriodPrice(Frozen):
+class _Amounts(Frozen):
+    """Base of values with decimal numbers, all of which must be finite: the others cannot be rounded or added.
+
+    msgspec, unlike pydantic, also reads NaN and Infinity as decimal numbers, so a damaged row would be read as valid.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+
+    def __post_init__(self) -> None:
+        """Called by msgspec for each new value."""
+        for name in self.__struct_fields__:
+            value: object = getattr(self, name)
+            if isinstance(value, Decimal) and not value.is_finite():
+                raise ValueError(f"{name} must be a finite number")
+
+
+class PeriodPrice(_Amounts):
     """The owner's energy price, taxes included, in a tariff period of the grid meter, such as HC."""
 
     name: str
     energy_per_kwh: Decimal
 
 
-class PriceList(Frozen):
+class PriceList(_Amounts):
     """The owner's prices for charging. Amounts include all taxes."""
 
     currency: str = "EUR"
@@ -63,7 +80,7 @@ class PeriodReading(Frozen):
     """import register, Wh; None: the meter did not answer, so the energy cannot be split here"""
 
 
-class BilledItem(Frozen):
+class BilledItem(_Amounts):
     """One line of a bill: energy in a tariff period, time, or idle time."""
 
     what: str
@@ -80,7 +97,7 @@ class BilledItem(Frozen):
     end_wh: Decimal | None = None
 
 
-class Bill(Frozen):
+class Bill(_Amounts):
     """The final or interim bill of a transaction by the owner's prices."""
 
     currency: str

@@ -121,6 +121,7 @@ def test_everything_that_is_stored_has_stored_names(form: StoredFormat[object]) 
 
 ODD: tuple[object, ...] = (
     *(None, True, 0, 1, -1, 1.5, "", "1", "x", "2024-01-01T00:00:00Z", list[object](), dict[str, object](), [1]),
+    *("NaN", "sNaN", "-Infinity", "1E400"),
 )
 
 
@@ -180,6 +181,24 @@ def test_a_damaged_row_is_read_as_by_pydantic_or_not_at_all(form: StoredFormat[o
     except StoredValueError:
         expected = None
     assert read == expected
+
+
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "-inf"])
+@pytest.mark.parametrize(
+    ("form", "stored"),
+    [
+        (transaction_rows.PRICE_LISTS, '{"time_per_hour": "%s"}'),
+        (transaction_rows.PRICE_LISTS, '{"period": [{"name": "HC", "energy_per_kwh": "%s"}]}'),
+        (transaction_rows.BILLS, '{"currency": "EUR", "lines": [], "total": "%s"}'),
+    ],
+)
+def test_no_price_and_no_amount_is_read_that_is_not_finite(
+    form: StoredFormat[object], stored: str, number: str
+) -> None:
+    """It would fail where it is rounded, in documents and in the totals of all transactions."""
+    assert form.from_text(stored % "1.50")
+    with pytest.raises(StoredValueError, match="finite|valid decimal"):
+        form.from_text(stored % number)
 
 
 def test_what_is_wrong_with_a_row_is_told_without_its_values() -> None:
