@@ -73,8 +73,9 @@ def create(path: Path) -> None:
     if path.exists() and path.stat().st_size > 0:
         path.chmod(0o600)
         return
-    for suffix in ("-wal", "-shm", "-journal"):  # of a deleted database: SQLite would apply them to the new one
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    # Those of a deleted database are gone from the disk before it exists: SQLite would apply them to the new one.
+    for suffix in ("-wal", "-shm", "-journal"):
+        private_files.remove(path.with_name(path.name + suffix))
     private_files.write_bytes(path, new_database())
     _log.info("database created with version %d", len(migrations()))
 

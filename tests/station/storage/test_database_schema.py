@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from station.storage import compaction, database_schema
+from station.storage import compaction, database_schema, private_files
 from station.storage.database import StorageError
 from tests import fakes
 from tests.databases import open_database
@@ -78,6 +78,26 @@ def test_file_and_folder_are_synced_before_it_counts_as_created(
     # The folder in its parent, the content before the name, and then the name.
     assert synced == [(tmp_path.name, False), (".db.new", False), ("new", True)]
     assert stat.S_IMODE((tmp_path / "new" / "db").stat().st_mode) == 0o600
+
+
+def test_files_of_a_deleted_database_are_gone_from_the_disk_before_the_new_one_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut could bring the log back beside the new file otherwise."""
+    path = tmp_path / "db"
+    left = [path.with_name(f"db{suffix}") for suffix in ("-journal", "-shm", "-wal")]
+    for one in left:
+        one.touch()
+    synced: list[tuple[bool, bool]] = []
+    sync = private_files.sync_folder
+
+    def recorded(folder: Path) -> None:
+        synced.append((any(one.exists() for one in left), path.exists()))
+        sync(folder)
+
+    monkeypatch.setattr(private_files, "sync_folder", recorded)
+    database_schema.create(path)
+    assert synced.index((False, False)) < synced.index((False, True))
 
 
 def _half_written(path: Path) -> None:

@@ -197,7 +197,7 @@ def test_no_price_and_no_amount_is_read_that_is_not_finite(
 ) -> None:
     """It would fail where it is rounded, in documents and in the totals of all transactions."""
     assert form.from_text(stored % "1.50")
-    with pytest.raises(StoredValueError, match="finite|valid decimal"):
+    with pytest.raises(StoredValueError, match=r"finite|valid decimal"):
         form.from_text(stored % number)
 
 
