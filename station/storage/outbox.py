@@ -68,7 +68,7 @@ _THIN_OUT = f"""
 
 
 class _Insertion(Frozen):
-    """An event that is about to be stored, with its times corrected."""
+    """An event as it is about to be stored."""
 
     event: TransactionEvent
     values: Sequence[Value]
@@ -90,6 +90,8 @@ class Outbox(StoredEvents):
         self.end_data = TransactionEndData(database, self._corrections)
         self._settled: list[tuple[str, int, int]] = []
         self._appends = GroupCommit(self._store)
+        self._times_marked = 0
+        """number of calls of `mark_offline`; events that wait for the disk then are marked when they are stored"""
         self._ahead = ReadAhead()
         self._last_id = 0
         self._since_bound = 0
@@ -141,20 +143,23 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: the event is not stored; the caller must retry.
         """
-        return await self._appends.add(event)
+        return await self._appends.add((event, self._times_marked))
 
-    async def _store(self, events: Sequence[TransactionEvent]) -> list[TransactionEvent | Exception]:
+    async def _store(self, events: Sequence[tuple[TransactionEvent, int]]) -> list[TransactionEvent | Exception]:
         """Store events, and what was settled before, with one commit; returns each event with its seqNo, or its error.
 
         If the disk refuses the whole write, each event is tried alone: a smaller one may fit.
         """
         async with self._corrections.turn:
-            prepared = [contained_call(partial(self._prepare, event)) for event in events]
+            prepared = [contained_call(partial(self._prepare, event, marked)) for event, marked in events]
             outcomes = iter(await self._insert([one for one in prepared if not isinstance(one, Exception)]))
             return [one if isinstance(one, Exception) else next(outcomes) for one in prepared]
 
-    def _prepare(self, event: TransactionEvent) -> _Insertion:
+    def _prepare(self, event: TransactionEvent, times_marked: int) -> _Insertion:
+        """Correct the times of an event, and mark it as offline if the others were since it was to be stored."""
         corrected = self._corrections.correct_event(event)
+        if times_marked != self._times_marked:
+            corrected = replace(corrected, offline=True)
         return _Insertion(corrected, _to_values(corrected))
 
     async def _insert(self, insertions: Sequence[_Insertion]) -> list[TransactionEvent | Exception]:
@@ -329,11 +334,14 @@ class Outbox(StoredEvents):
             raise
 
     async def mark_offline(self) -> None:
-        """Set the offline flag of all unsettled events on disk, since the CSMS is not connected (E11.FR.07).
+        """Set the offline flag of all unsettled events, since the CSMS is not connected (E11.FR.07).
+
+        Also of those passed to `append` before, even if they are stored later.
 
         Raises:
-            StorageError: as `append`.
+            StorageError: as `append`; those on disk are not marked.
         """
+        self._times_marked += 1
         async with self._corrections.turn:
             self._ahead.clear()
             await self.flush()

@@ -276,6 +276,27 @@ async def test_an_event_that_could_not_be_stored_does_not_wake_the_delivery(tmp_
         await asyncio.wait_for(waiting, PATIENCE_S)
 
 
+async def test_events_that_wait_for_the_disk_when_the_link_ends_are_marked_as_offline(tmp_path: Path) -> None:
+    """E11.FR.07: whether they belong to the commit under way or to the next."""
+    async with opened(tmp_path) as (outbox, database):
+        database.may_return.clear()
+        appending = [asyncio.create_task(outbox.append(fakes.event("under way")))]
+        await database.committed.wait()
+        appending.append(asyncio.create_task(outbox.append(fakes.event("waiting"))))
+        await asyncio.sleep(0)
+        marking = asyncio.create_task(outbox.mark_offline())
+        await asyncio.sleep(0)
+        database.may_return.set()
+        await marking
+        assert [(await one).offline for one in appending] == [False, True]
+        await outbox.append(fakes.event("later"))
+        assert [(event.transaction_id, event.offline) for event in await drain(outbox)] == [
+            ("under way", True),
+            ("waiting", True),
+            ("later", False),
+        ]
+
+
 @pytest.mark.parametrize("turns", range(12))
 async def test_a_recorder_that_is_cancelled_leaves_the_events_of_the_others_alone(tmp_path: Path, turns: int) -> None:
     async with opened(tmp_path) as (outbox, _):
