@@ -80,7 +80,10 @@ class CsmsWebsocket(ClientConnection):
         self.protocol.send_text(message.encode())
         self.send_data()
         if self.paused:
-            await self.drain()
+            try:
+                await self.drain()
+            except OSError as error:  # the connection was lost meanwhile, such as by a reset
+                raise self.protocol.close_exc from error
 
     async def _fail(self, code: CloseCode, reason: str) -> None:
         """Close the connection because of a message that cannot be read, as `super().recv` does."""

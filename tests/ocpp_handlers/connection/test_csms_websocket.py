@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+import struct
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
@@ -181,3 +182,21 @@ async def test_a_text_that_is_no_utf8_ends_the_connection(frames: bytes) -> None
         assert await client.recv() == "hello"
         with pytest.raises(ConnectionClosed, match="1007"):
             await client.recv()
+
+
+async def test_a_connection_that_is_reset_while_sending_waits_counts_as_closed() -> None:
+    """Any other error would end the task that holds the link, as one that nobody expected."""
+    async with connected() as (client, there), asyncio.timeout(30):
+
+        async def flood() -> None:
+            while True:
+                await client.send(secrets.token_hex(50_000))
+
+        sending = asyncio.create_task(flood())
+        while not client.paused:  # noqa: ASYNC110 - the library tells nobody of it
+            await asyncio.sleep(0.001)
+        end = there.transport.get_extra_info("socket")
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # hence a reset
+        there.transport.abort()
+        with pytest.raises(ConnectionClosed):
+            await sending
