@@ -100,6 +100,8 @@ class Outbox(StoredEvents):
         self._handed_out = 0
         """the newest event that may have been sent since the start"""
         self._corrected: dict[str, bool] = {}
+        self._not_counted: frozenset[int] = frozenset()
+        """row ids of the events that were unreadable at the start, and so are not part of `waiting`"""
         self.waiting = 0
         """how many stored events wait for the CSMS, without unreadable ones"""
         self.waiting_changed = Event[None]()
@@ -119,6 +121,7 @@ class Outbox(StoredEvents):
         with contextlib.suppress(StorageError):  # a full disk must not prevent the start
             await self._database.unreadable.save()
             await self.mark_offline()
+        self._not_counted = frozenset(int(row.address.key) for row in self._database.unreadable.of("events"))
         self._add_waiting(await self.count_waiting())
 
     def _add_waiting(self, count: int) -> None:
@@ -299,7 +302,8 @@ class Outbox(StoredEvents):
         self._last_id = number
         self._ahead.drop_oldest(number)
         self._progress.notify()
-        self._add_waiting(-1)
+        if number not in self._not_counted:
+            self._add_waiting(-1)
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
             await self._database.unreadable.save()
 

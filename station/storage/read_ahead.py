@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS: Final = 64
 MAX_CHARS: Final = 256 * 1024
-"""of the texts of all rows, without the last one that was read from disk, which may be long; reached by a few events with
+"""of the texts of all rows, except that of the last one read from disk, which may be long; reached by a few events with
 long signed meter values"""
 
 

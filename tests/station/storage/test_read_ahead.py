@@ -218,6 +218,22 @@ async def test_an_unreadable_row_in_memory_is_passed_over_when_its_turn_comes(tm
         assert outbox.waiting == 0
 
 
+async def test_an_event_that_was_unreadable_at_the_start_never_waited(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, database, _):
+        for number in range(4):
+            await outbox.append(fakes.event(f"tx{number}"))
+        await database.write("UPDATE events SET payload = '{' || payload WHERE transaction_id = 'tx1'")
+        assert len(await drain(outbox)) == 3
+        await database.write("UPDATE events SET settled_at = NULL")
+    async with opened(tmp_path) as (outbox, _, _):
+        await outbox.check()
+        assert outbox.waiting == 3
+        while (queued := await outbox.oldest()) is not None:
+            assert outbox.waiting == await outbox.count_waiting()
+            await outbox.settle(queued)
+        assert outbox.waiting == 0
+
+
 async def test_after_a_restart_everything_that_was_only_in_memory_is_read_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _, _):
         for number in range(5):
