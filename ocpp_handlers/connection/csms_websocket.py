@@ -78,12 +78,14 @@ class CsmsWebsocket(ClientConnection):
             return
         # As `super().send` does for a text on an open connection, without its context manager.
         self.protocol.send_text(message.encode())
-        self.send_data()
-        if self.paused:
-            try:
+        try:
+            self.send_data()
+            if self.paused:
                 await self.drain()
-            except OSError as error:  # the connection was lost meanwhile, such as by a reset
-                raise self.protocol.close_exc from error
+        except OSError:  # TCP has ended with an error
+            self.transport.abort()
+            await self.wait_closed()
+            await super().send(message, text=text)  # raises what ended the connection
 
     async def _fail(self, code: CloseCode, reason: str) -> None:
         """Close the connection because of a message that cannot be read, as `super().recv` does."""

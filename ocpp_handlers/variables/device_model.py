@@ -374,6 +374,7 @@ class DeviceModel:
 
     def __init__(self, variables: Iterable[Variable] = ()) -> None:
         self._variables: dict[Identity, Variable] = {}
+        self._components: set[Key] = set()
         self._replaced: dict[Identity, Variable] = {}
         """original variables while an override without support by the variable itself is in force"""
         self._known: dict[Identity, str] = {}
@@ -389,6 +390,7 @@ class DeviceModel:
         """Add a variable, or replace the one with the same key; publishes a change if its known value then differs."""
         identity = variable.identity
         self._variables[identity] = variable
+        self._components.add(identity[0])
         if identity in self._observed:
             self._follow(variable)
         if identity in self._known:
@@ -473,10 +475,9 @@ class DeviceModel:
         """The variable with these keys (see `component_key` and `name_key`); else which of them is unknown."""
         if (found := self._variables.get((component, variable, attribute))) is not None:
             return found
-        names = {name for place, name, _ in self._variables if place == component}
-        if not names:
-            return VariableNotFound.COMPONENT
-        return VariableNotFound.ATTRIBUTE if variable in names else VariableNotFound.VARIABLE
+        if any((component, variable, other) in self._variables for other in AttributeType):
+            return VariableNotFound.ATTRIBUTE
+        return VariableNotFound.VARIABLE if component in self._components else VariableNotFound.COMPONENT
 
     def __iter__(self) -> Iterator[Variable]:
         for attributes in self.variables():

@@ -158,21 +158,37 @@ async def test_what_is_sent_arrives_and_nothing_is_sent_after_the_end() -> None:
             await client.send("too late")
 
 
+async def waiting_sender(client: ClientConnection, there: ServerConnection) -> asyncio.Task[None]:
+    """A task that sends more than fits into the buffers of TCP, and waits."""
+    for connection, buffer in ((client, socket.SO_SNDBUF), (there, socket.SO_RCVBUF)):
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 65_536)
+
+    async def flood() -> None:
+        for _ in range(400):
+            await client.send(secrets.token_hex(50_000))  # which compresses badly
+
+    sending = asyncio.create_task(flood())
+    for _ in range(2_000):
+        await asyncio.sleep(0)
+    assert not sending.done()
+    return sending
+
+
 async def test_sending_waits_while_the_csms_reads_nothing() -> None:
     async with connected() as (client, there), asyncio.timeout(30):
-        for connection, buffer in ((client, socket.SO_SNDBUF), (there, socket.SO_RCVBUF)):
-            connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 65_536)
-
-        async def flood() -> None:
-            for _ in range(400):
-                await client.send(secrets.token_hex(50_000))  # which compresses badly
-
-        sending = asyncio.create_task(flood())
-        for _ in range(2_000):
-            await asyncio.sleep(0)
-        assert not sending.done()
+        sending = await waiting_sender(client, there)
         assert client.transport.get_write_buffer_size() < 1_000_000
         sending.cancel()
+
+
+async def test_a_reset_of_tcp_ends_a_sender_that_waits_as_any_end_of_the_connection() -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        sending = await waiting_sender(client, there)
+        linger = struct.pack("ii", 1, 0)  # TCP ends by a reset
+        there.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        there.transport.abort()
+        with pytest.raises(ConnectionClosed):
+            await sending
 
 
 @pytest.mark.parametrize("frames", [b"\x81\x02\xc3\x28", b"\x01\x01\xc3\x80\x01\x28"])

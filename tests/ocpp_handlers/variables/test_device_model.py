@@ -338,6 +338,31 @@ def test_a_place_is_the_whole_of_component_instance_evse_and_connector(model: De
     assert not isinstance(model.find(Component("THING"), "level"), VariableNotFound)
 
 
+class CountingKey(tuple[str, str, int | None, int | None]):
+    """A key of a component that counts with how many others it is compared."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountingKey.comparisons += 1
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+@pytest.mark.parametrize("component", ["part0", "nothing"])
+def test_an_unknown_variable_is_not_compared_with_those_of_the_station(component: str) -> None:
+    """A request of the CSMS may contain hundreds of them."""
+    model = DeviceModel(
+        create_variable(Component(f"Part{n}"), "Level", DataType.STRING, Mutability.READ_ONLY, str) for n in range(300)
+    )
+    CountingKey.comparisons = 0
+    key = CountingKey((component, "", None, None))
+    assert isinstance(model.find_key(key, ("nothing", ""), AttributeType.ACTUAL), VariableNotFound)
+    assert CountingKey.comparisons < 10
+
+
 def found(model: DeviceModel, name: str) -> Variable:
     variable = model.find(Component("Thing"), name)
     assert not isinstance(variable, VariableNotFound)

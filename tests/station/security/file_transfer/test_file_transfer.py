@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from foundation.clock import SystemClock
+from foundation.uv_loop import UvLoop
 from simulator.clock import VirtualClock
 from station.security.file_transfer import file_transfer
 from station.security.file_transfer.file_transfer import FileLocation, TransferError, TransferFailure, download, upload
@@ -286,6 +288,35 @@ async def test_ftps_protects_both_connections(tmp_path: Path, source: Path) -> N
             await bring(source, served.url("log.gz", "ftps"))
         await download(served.url("log.gz", "ftps"), tmp_path / "fw", max_bytes=MOST, clock=clock, tls=lambda: trust)
     assert (tmp_path / "fw").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("scheme", ["ftps", "https"])
+def test_a_file_is_whole_on_the_event_loop_of_stations_in_real_time(tmp_path: Path, scheme: str) -> None:
+    """The TLS of uvloop drops what it has received and nobody has read yet when the server ends TCP."""
+    pki = Pki(tmp_path)
+    issued = pki.server()
+    both = pki.file("both.pem", issued.key_pem + issued.pem)
+    trust = ssl.create_default_context(cadata=pki.root.pem)
+    content = 4 * CONTENT
+
+    async def get(url: str) -> None:
+        await download(url, tmp_path / "fw", max_bytes=len(content), clock=SystemClock(), tls=lambda: trust)
+
+    async def get_https() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(both)
+        async with serving(context) as server:
+            server.files["/fw.bin"] = content
+            await get(f"{server.url}/fw.bin")
+
+    with asyncio.Runner(loop_factory=UvLoop) as runner:
+        if scheme == "https":
+            runner.run(get_https())
+        else:
+            (tmp_path / "fw.bin").write_bytes(content)
+            with ftp_server(tmp_path, certificate=both) as served:
+                runner.run(get(served.url("fw.bin", "ftps")))
+    assert (tmp_path / "fw").read_bytes() == content
 
 
 @contextlib.asynccontextmanager
