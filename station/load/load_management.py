@@ -70,7 +70,7 @@ class LoadInputs(Frozen):
 
 
 class _EvseInputs(Frozen):
-    """What the demand of an EVSE is made of, besides its meter and its temperature: a change needs a new decision."""
+    """What the demand of an EVSE is made of, besides its meter: a change needs a new decision."""
 
     connected: bool
     authorized: bool
@@ -79,9 +79,11 @@ class _EvseInputs(Frozen):
     contactor_closed: bool
     cable_max_a: float | None
     lacks_ventilation: bool
+    temperature_a: float | None
+    """the limit by the temperature; None: no restriction"""
 
     @classmethod
-    def of(cls, evse: Evse) -> _EvseInputs:
+    def of(cls, evse: Evse, derating: Derating) -> _EvseInputs:
         """The present inputs of an EVSE."""
         state = evse.state
         return cls(
@@ -92,6 +94,7 @@ class _EvseInputs(Frozen):
             state.seen.contactor_closed,
             state.seen.cable_max_a,
             lacks_ventilation(state),
+            derating.current_at(state.seen.temperature_c),
         )
 
 
@@ -233,10 +236,11 @@ class LoadManagement:
 
     async def _follow(self, evse: Evse) -> None:
         """Request a decision when what the demand of an EVSE is made of has changed."""
-        seen, inputs = evse.changed.count, _EvseInputs.of(evse)
+        derating = self._derating[evse.id]
+        seen, inputs = evse.changed.count, _EvseInputs.of(evse, derating)
         while True:
             seen = await evse.changed.wait(seen)
-            if (now := _EvseInputs.of(evse)) != inputs:
+            if (now := _EvseInputs.of(evse, derating)) != inputs:
                 inputs = now
                 self.request_update()
 

@@ -130,6 +130,17 @@ async def test_another_start_point_applies_with_the_next_reading_although_that_c
         assert walk.evse.state.energy_starts_transaction
 
 
+async def test_the_temperature_limits_at_once_while_the_station_is_idle(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await idle(walk)
+        walk.board.set_temperature(55.0)
+        await walk.settle()
+        assert LimitSource.TEMPERATURE in limit_sources(walk)
+        walk.board.set_temperature(20.0)
+        await walk.settle()
+        assert LimitSource.TEMPERATURE not in limit_sources(walk)
+
+
 async def test_a_burst_of_profiles_is_decided_together(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await idle(walk)
