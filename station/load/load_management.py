@@ -40,6 +40,8 @@ _DECIDE_EVERY_S = 1.0
 """seconds between two decisions while an EVSE charges, or is about to: shares, pauses and protection depend on time"""
 _DECIDE_IDLE_S = 60.0
 """longest time between two decisions while no EVSE does"""
+_SETTLES_S = 10.0
+"""time after the last charge with as many decisions as in it: the chart of the page shows its end"""
 _REPORT_ALIVE_S = 10.0
 """longest wait of the decision loop, whose watchdog must see it go on"""
 _SOONEST_S = 0.01
@@ -141,6 +143,7 @@ class LoadManagement:
         """what the profiles allowed at the last decision, if they had changed shortly before; else None"""
         self._coalesced: TimerHandle | None = None
         self._decide_again_s = clock.monotonic()
+        self._settled_s = -math.inf
         self._profiles_changed = ChangeSignal()
         """fires when a decision has left profiles to be saved"""
         self._newest_sample: GridSample | None = None
@@ -215,12 +218,15 @@ class LoadManagement:
 
     def _decision_lasts_s(self) -> float:
         """Seconds after which to decide again if nothing changes."""
+        now_s = self._clock.monotonic()
         if any(map(_is_active, self._evses.values())):
+            self._settled_s = now_s + _SETTLES_S
+        if now_s <= self._settled_s:
             return _DECIDE_EVERY_S
         due_s = [_DECIDE_IDLE_S]
         if (change_s := self.controller.idle_change_s) is not None:
             due_s.append(change_s)
-        if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
+        if (wait_s := self._begins_s - now_s) > 0.0:
             due_s.append(wait_s)
         return max(_SOONEST_S, min(due_s))
 

@@ -166,3 +166,19 @@ async def test_a_burst_of_profiles_is_decided_together(tmp_path: Path) -> None:
         assert cleared["status"] == "Accepted"
         await walk.advance(0.1)
         assert LimitSource.CHARGING_PROFILE not in limit_sources(walk)
+
+
+async def test_the_chart_shows_the_end_of_a_charge_when_it_was(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await idle(walk)
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.advance(25)
+        await walk.present()
+        await walk.until(lambda: walk.evse.state.transaction is None)
+        ended_s = walk.application.clock.now().timestamp()
+        await walk.advance(70)
+        rows = walk.parts.history.samples_since(ended_s)
+        assert rows[0].at_s - ended_s < 11.0
+        assert rows[0].car_a == (0.0, 0.0, 0.0)
