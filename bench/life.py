@@ -104,6 +104,7 @@ class Life:
         self._began_s = world.clock.monotonic()
         self._watch = LifeWatch(self._runtime, world)
         self._counted_wh = self._register_wh
+        self._unbilled = 0
         self._random = Random()
         self._away_until_s = 0.0
         csms.now = lambda: _START + timedelta(seconds=self._clock.monotonic())
@@ -328,8 +329,11 @@ class Life:
         if self.csms.running:
             raise LifeError(f"transactions do not end at the CSMS: {self.csms.running}")
         tolerance_wh = _TOLERANCE_WH * (1 + self.csms.ended)
+        if self.csms.unbilled != self._unbilled:  # nobody knows their energy: the balance begins anew
+            self._unbilled = self.csms.unbilled
+            self._counted_wh = self._register_wh - self.csms.billed_wh
         counted_wh = self._register_wh - self._counted_wh
-        if not self.csms.unbilled and abs(self.csms.billed_wh - counted_wh) > tolerance_wh:
+        if abs(self.csms.billed_wh - counted_wh) > tolerance_wh:
             raise LifeError(f"{self.csms.billed_wh:.3f} Wh are billed, the register has counted {counted_wh:.3f} Wh")
 
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from random import Random
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES, Phases, Reading
 from simulator.vehicle import Vehicle, VehicleModel
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
@@ -30,7 +30,7 @@ NO_CURRENT = Phases(0.0, 0.0, 0.0)
 """0 A on each phase"""
 
 
-class MeterOverride(Struct):
+class MeterOverride(Frozen):
     """Values that the billing meter of a simulated EVSE reports instead of the real ones; None: the real value."""
 
     energy_wh: float | None = None

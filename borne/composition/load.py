@@ -102,8 +102,8 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     load.before_decision.subscribe(lambda _: shared.process_timeouts())
     for look in (history.record, external.update, rates.report_changes):
         load.after_decision.subscribe(lambda _, look=look: look())
-    for changed in (profiles.store.changed, controller.shared_limit_changed):
-        changed.subscribe(lambda _: load.request_update())
+    profiles.store.changed.subscribe(lambda _: load.profiles_changed())
+    controller.shared_limit_changed.subscribe(lambda _: load.request_update())
     plate = _back_plate_watch(core, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
     if protection.shunt_trip != "none":

@@ -91,7 +91,6 @@ class SmartCharging:
                 except StorageError as error:  # K01.FR.27
                     _log.error("charging profile %d could not be stored: %s", profile.id, error)
                     return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
-                self._load.profiles_changed()
                 return HandlerResult({"status": "Accepted"})
             profile = refusal
         return HandlerResult({"status": "Rejected", "statusInfo": status_info(profile)})
@@ -171,7 +170,6 @@ class SmartCharging:
                 stack_level=wanted.get("stackLevel"),
             )
         cleared = await self._profiles.clear(criteria)
-        self._load.profiles_changed()
         return HandlerResult({"status": "Accepted" if cleared else "Unknown"})
 
     def _check_enabled(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from typing_extensions import TypedDict
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from station.maintenance.firmware.firmware import FirmwareUpdates
 
 _log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+"""after a failure of a lamp"""
 
 
 class Lamp(Frozen):
@@ -155,7 +158,7 @@ class StatusLight:
         self._evses = station.evses
         self._lamps = tuple(lamps)
         self._past = {evse.id: VehicleHistory(evse.state) for evse in self._evses.values()}
-        self._due = asyncio.Event()
+        self._due = ChangeSignal()
         self._cards = station.admission.card_feedback
 
     def vehicle_history(self, evse_id: int) -> VehicleHistory:
@@ -200,7 +203,7 @@ class StatusLight:
 
     def refresh(self) -> None:
         """Make `run` update the lamps now, after a change that is not one of an EVSE's state; returns at once."""
-        self._due.set()
+        self._due.notify()
         self.changed.publish(None)
 
     def mark_refused(self, evse_id: int | None) -> None:
@@ -224,7 +227,7 @@ class StatusLight:
         shown: dict[int, Light] = {}
         failing: set[int] = set()
         while True:
-            self._due.clear()
+            seen = self._due.count
             for place, lamp in enumerate(self._lamps):
                 wanted = self.station if lamp.evse_id is None else self.evse_light(lamp.evse_id)
                 if shown.get(place) == wanted:
@@ -234,7 +237,10 @@ class StatusLight:
                     failing.discard(place)
                 else:
                     failing.add(place)
-            await self._due.wait()
+            if failing:
+                await self._due.wait_for(seen, self._clock, _RETRY_S)
+            else:
+                await self._due.wait(seen)
 
     async def _show(self, lamp: Lamp, wanted: Light, *, failing: bool) -> bool:
         try:

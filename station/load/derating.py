@@ -45,7 +45,7 @@ class Derating:
         `celsius`: measured now; None: unknown. `now`: the `since` of a limit that begins.
         Returns None if there is no restriction, or the temperature is unknown.
         """
-        current_a = self._allowed_a(celsius)
+        current_a = self.current_at(celsius)
         if current_a is None:
             self._limit = None
         elif self._limit is None:
@@ -54,7 +54,8 @@ class Derating:
             self._limit = replace(self._limit, current_a=current_a)
         return self._limit
 
-    def _allowed_a(self, celsius: float | None) -> float | None:
+    def current_at(self, celsius: float | None) -> float | None:
+        """The current that `limit` would allow at this temperature, in A; None: no restriction. Changes nothing."""
         if celsius is None:
             return None
         within = self._within

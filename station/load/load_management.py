@@ -40,6 +40,8 @@ _DECIDE_EVERY_S = 1.0
 """seconds between two decisions while an EVSE charges, or is about to: shares, pauses and protection depend on time"""
 _DECIDE_IDLE_S = 60.0
 """longest time between two decisions while no EVSE does"""
+_SETTLES_S = 10.0
+"""time after the last charge with as many decisions as in it: the chart of the page shows its end"""
 _REPORT_ALIVE_S = 10.0
 """longest wait of the decision loop, whose watchdog must see it go on"""
 _SOONEST_S = 0.01
@@ -70,7 +72,7 @@ class LoadInputs(Frozen):
 
 
 class _EvseInputs(Frozen):
-    """What the demand of an EVSE is made of, besides its meter and its temperature: a change needs a new decision."""
+    """What the demand of an EVSE is made of, besides its meter: a change needs a new decision."""
 
     connected: bool
     authorized: bool
@@ -79,9 +81,11 @@ class _EvseInputs(Frozen):
     contactor_closed: bool
     cable_max_a: float | None
     lacks_ventilation: bool
+    temperature_a: float | None
+    """the limit by the temperature; None: no restriction"""
 
     @classmethod
-    def of(cls, evse: Evse) -> _EvseInputs:
+    def of(cls, evse: Evse, derating: Derating) -> _EvseInputs:
         """The present inputs of an EVSE."""
         state = evse.state
         return cls(
@@ -92,6 +96,7 @@ class _EvseInputs(Frozen):
             state.seen.contactor_closed,
             state.seen.cable_max_a,
             lacks_ventilation(state),
+            derating.current_at(state.seen.temperature_c),
         )
 
 
@@ -138,6 +143,7 @@ class LoadManagement:
         """what the profiles allowed at the last decision, if they had changed shortly before; else None"""
         self._coalesced: TimerHandle | None = None
         self._decide_again_s = clock.monotonic()
+        self._settled_s = -math.inf
         self._profiles_changed = ChangeSignal()
         """fires when a decision has left profiles to be saved"""
         self._newest_sample: GridSample | None = None
@@ -212,12 +218,15 @@ class LoadManagement:
 
     def _decision_lasts_s(self) -> float:
         """Seconds after which to decide again if nothing changes."""
+        now_s = self._clock.monotonic()
         if any(map(_is_active, self._evses.values())):
+            self._settled_s = now_s + _SETTLES_S
+        if now_s <= self._settled_s:
             return _DECIDE_EVERY_S
         due_s = [_DECIDE_IDLE_S]
         if (change_s := self.controller.idle_change_s) is not None:
             due_s.append(change_s)
-        if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
+        if (wait_s := self._begins_s - now_s) > 0.0:
             due_s.append(wait_s)
         return max(_SOONEST_S, min(due_s))
 
@@ -233,10 +242,11 @@ class LoadManagement:
 
     async def _follow(self, evse: Evse) -> None:
         """Request a decision when what the demand of an EVSE is made of has changed."""
-        seen, inputs = evse.changed.count, _EvseInputs.of(evse)
+        derating = self._derating[evse.id]
+        seen, inputs = evse.changed.count, _EvseInputs.of(evse, derating)
         while True:
             seen = await evse.changed.wait(seen)
-            if (now := _EvseInputs.of(evse)) != inputs:
+            if (now := _EvseInputs.of(evse, derating)) != inputs:
                 inputs = now
                 self.request_update()
 

@@ -35,6 +35,17 @@ async def test_a_wrong_bill_is_noticed_on_its_day(tmp_path: Path) -> None:
             await life.play_day(2)
 
 
+async def test_a_wrong_bill_is_noticed_after_a_transaction_without_a_register_too(tmp_path: Path) -> None:
+    async with living(LifePlan(days=3, day_hours=SHORT_H), tmp_path) as life:
+        await life.play_day(1)
+        life.csms.unbilled += 1
+        life.csms.billed_wh -= 1000.0
+        await life.play_day(2)
+        life.csms.billed_wh += 1.0
+        with pytest.raises(LifeError, match="are billed"):
+            await life.play_day(3)
+
+
 async def test_a_contactor_that_stays_closed_is_noticed(tmp_path: Path) -> None:
     async with living(LifePlan(days=1, day_hours=SHORT_H), tmp_path) as life:
         life.world.boards[1].welded = True

@@ -128,3 +128,57 @@ async def test_another_start_point_applies_with_the_next_reading_although_that_c
         await walk.set_variable("TxCtrlr", "TxStartPoint", "EnergyTransfer")
         await walk.advance(1.1)
         assert walk.evse.state.energy_starts_transaction
+
+
+async def test_the_temperature_limits_at_once_while_the_station_is_idle(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await idle(walk)
+        walk.board.set_temperature(55.0)
+        await walk.settle()
+        assert LimitSource.TEMPERATURE in limit_sources(walk)
+        walk.board.set_temperature(20.0)
+        await walk.settle()
+        assert LimitSource.TEMPERATURE not in limit_sources(walk)
+
+
+async def test_a_burst_of_profiles_is_decided_together(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await idle(walk)
+        decided = decisions(walk)
+        for limit_a in range(10, 20):
+            period = {"startPeriod": 0, "limit": limit_a}
+            schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [period]}
+            profile = {
+                "id": 1,
+                "stackLevel": 0,
+                "chargingProfilePurpose": "TxDefaultProfile",
+                "chargingProfileKind": "Relative",
+                "chargingSchedule": [schedule],
+            }
+            answer = await walk.csms.call("SetChargingProfile", {"evseId": 1, "chargingProfile": profile})
+            assert answer["status"] == "Accepted"
+        await walk.settle()
+        assert len(decided) == 1  # the first at once
+        await walk.advance(0.1)
+        assert len(decided) == 2
+        assert 19.0 in {limit.current_a for limit in walk.evse.limits}
+        cleared = await walk.csms.call("ClearChargingProfile", {"chargingProfileId": 1})
+        assert cleared["status"] == "Accepted"
+        await walk.advance(0.1)
+        assert LimitSource.CHARGING_PROFILE not in limit_sources(walk)
+
+
+async def test_the_chart_shows_the_end_of_a_charge_when_it_was(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await idle(walk)
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.advance(25)
+        await walk.present()
+        await walk.until(lambda: walk.evse.state.transaction is None)
+        ended_s = walk.application.clock.now().timestamp()
+        await walk.advance(70)
+        rows = walk.parts.history.samples_since(ended_s)
+        assert rows[0].at_s - ended_s < 11.0
+        assert rows[0].car_a == (0.0, 0.0, 0.0)

@@ -259,6 +259,15 @@ async def test_a_lamp_that_fails_stops_no_charge_and_shines_once_it_is_mended(tm
         await walk.until(lambda: shown(path, "multi_intensity") == "0 0 255")
 
 
+async def test_a_lamp_that_fails_while_the_station_is_idle_is_tried_again_each_second(tmp_path: Path) -> None:
+    path = tmp_path / "rgb:status"
+    async with walking(tmp_path, light={"type": "sysfs", "paths": [str(path)]}) as walk:
+        await walk.accepted()
+        await walk.advance(30)
+        led(path)
+        await walk.until(lambda: shown(path, "multi_intensity") == "0 255 0", within_s=3)
+
+
 # Until the owner has activated it
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}

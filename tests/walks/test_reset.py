@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from simulator.board import MeterOverride
 from simulator.vehicle import VehicleModel
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import ConnectorStatus, Fault
@@ -228,7 +229,7 @@ async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_us
         await walk.advance(5)
         await walk.unplug()
         for second in range(12):
-            walk.board.meter_override.current_a = 0.01 * (second % 2)  # a meter that is never still
+            walk.board.meter_override = MeterOverride(current_a=0.01 * (second % 2))  # a meter that is never still
             await walk.advance(1)
         assert _statuses(walk, 1)[-2:] == ["Available", "Unavailable"]
         assert len(walk.csms.sent("BootNotification")) == 1
