@@ -38,6 +38,7 @@ PRICE_LISTS: Final = StoredFormat(
         PriceList: names("currency", "energy_per_kwh", "period", "time_per_hour", "idle_per_hour", "idle_after_s"),
         PeriodPrice: names("name", "energy_per_kwh"),
     },
+    decimals=True,
 )
 BILLS: Final = StoredFormat(
     Bill,
@@ -45,6 +46,7 @@ BILLS: Final = StoredFormat(
         Bill: names("currency", "lines", "total", "objection"),
         BilledItem: names("what", "quantity", "unit", "unit_price", "amount", "period", "begin_wh", "end_wh"),
     },
+    decimals=True,
 )
 
 

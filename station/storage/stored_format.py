@@ -8,13 +8,15 @@ format by pydantic, and in the tests.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from enum import Enum
 from functools import cached_property
 from inspect import get_annotations
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from msgspec import DecodeError, json
 
+from foundation.frozen import Frozen
 from station.storage.stored_names import StoredNames, UnmappedNameError
 
 if TYPE_CHECKING:
@@ -35,9 +37,11 @@ class StoredFormat(Generic[T]):
     one is renamed, and for a row that msgspec cannot read, pydantic does, which is loaded for it.
     """
 
-    def __init__(self, kind: type[T], stored_names: StoredNames) -> None:
+    def __init__(self, kind: type[T], stored_names: StoredNames, *, decimals: bool = False) -> None:
+        """`decimals`: whether objects have decimal numbers, which msgspec reads even if they are NaN or infinite."""
         self.kind: Final = kind
         self.stored_names: Final = stored_names
+        self.decimals: Final = decimals
         self._decoder: json.Decoder[T] | None = None
         self._pydantic: PydanticFormat[T] | None = None
 
@@ -61,9 +65,12 @@ class StoredFormat(Generic[T]):
             if self._decoder is None:
                 self._decoder = json.Decoder(self.kind)
             try:
-                return self._decoder.decode(text)
+                value = self._decoder.decode(text)
             except (DecodeError, UnicodeEncodeError):
                 pass  # it describes the first error only, with the value
+            else:
+                if not self.decimals or _decimals_are_finite(value):
+                    return value
         return self._by_pydantic().from_json(text)
 
     @cached_property
@@ -85,6 +92,18 @@ class StoredFormat(Generic[T]):
 
             self._pydantic = PydanticFormat(self.kind, self.stored_names)
         return self._pydantic
+
+
+def _decimals_are_finite(value: object) -> bool:
+    match value:
+        case Decimal():
+            return value.is_finite()
+        case tuple():
+            return all(map(_decimals_are_finite, cast("tuple[object, ...]", value)))
+        case Frozen():
+            return all(_decimals_are_finite(getattr(value, name)) for name in value.__struct_fields__)
+        case _:
+            return True
 
 
 def _is_renamed(cls: type, stored: Mapping[str, str]) -> bool:

@@ -182,6 +182,25 @@ def test_a_damaged_row_is_read_as_by_pydantic_or_not_at_all(form: StoredFormat[o
     assert read == expected
 
 
+@pytest.mark.parametrize("amount", ["NaN", "sNaN", "-Infinity", "inf"])
+def test_an_amount_that_is_no_finite_number_makes_the_whole_unreadable(amount: str) -> None:
+    prices = {"energy_per_kwh": "1", "period": [{"name": "HC", "energy_per_kwh": amount}]}
+    with pytest.raises(StoredValueError, match=r"period.0.energy_per_kwh"):
+        transaction_rows.PRICE_LISTS.from_text(json.dumps(prices))
+    with pytest.raises(StoredValueError, match="total"):
+        transaction_rows.BILLS.from_text(json.dumps({"currency": "EUR", "lines": [], "total": amount}))
+
+
+def test_every_format_with_decimal_numbers_says_so() -> None:
+    for form in FORMATS:
+        decimal = any(
+            Decimal in get_args(hint) or hint is Decimal
+            for cls in form.stored_names
+            for hint in get_type_hints(cls).values()
+        )
+        assert form.decimals == decimal, form.kind.__name__
+
+
 def test_what_is_wrong_with_a_row_is_told_without_its_values() -> None:
     text = json.dumps({"seq_no": "hunter2", "event_type": "hunter3", "hunter4": 1})
     with pytest.raises(StoredValueError) as refused:
