@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from msgspec.structs import replace
+
 from foundation.frozen import Frozen
 from foundation.table import given_values
 from foundation.table_definition import InvalidTableError
@@ -99,7 +101,7 @@ class InstallationFiles:
         try:
             found = Configuration.from_tree(tree)
         except InvalidTableError as error:
-            raise explain_errors(error.details, self._document, Configuration) from None
+            raise explain_errors(error.details, replace(self._document, tree=tree), Configuration) from None
         if not isinstance(found.board, SimulatedBoardConfig):
             raise ConfigurationError(
                 f'{self._document.path}: board.type: must be "simulated" in the template of a fleet'
@@ -115,10 +117,15 @@ class InstallationFiles:
             csms["password"] = who.password
         simulation = _table(tree, "simulation") | {"rate": fleet.rate}
         http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}
-        readers = cast("list[Tree]", tree.get("reader", []))
-        if not any(one.get("type") == "simulated" for one in readers):
-            readers = [*readers, given_values(SimulatedReaderConfig(name="fleet"))]
-        return tree | {"station": station, "csms": csms, "simulation": simulation, "http": http, "reader": readers}
+        tree |= {"station": station, "csms": csms, "simulation": simulation, "http": http}
+        readers = tree.get("reader", [])
+        if isinstance(readers, list) and not any(map(_is_simulated, cast("list[object]", readers))):
+            tree["reader"] = [*readers, given_values(SimulatedReaderConfig(name="fleet"))]
+        return tree
+
+
+def _is_simulated(reader: object) -> bool:
+    return isinstance(reader, dict) and cast("Tree", reader).get("type") == "simulated"
 
 
 def _table(tree: Tree, name: str) -> Tree:

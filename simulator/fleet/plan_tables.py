@@ -17,6 +17,8 @@ from station.core.installation_file.document import RuleError, RuleErrors
 
 MAX_STATIONS = 1_000_000
 HOURS_PER_DAY = 24
+_WIDTH = re.compile(r"(0?[0-9]{1,2})?")
+_PLACEHOLDER = "must contain no other placeholder than {n}, such as {n:05}"
 _UID = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}", re.IGNORECASE)
 
 
@@ -24,11 +26,19 @@ def _check_pattern(text: str) -> None:
     """Check a text with the placeholder {n}, which may have a width: {n:05}."""
     try:
         fields = [(name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ValueError(_PLACEHOLDER) from error
+    if any(name != "n" or not _WIDTH.fullmatch(spec or "") for name, spec in fields):  # before formatting: it is costly
+        raise ValueError(_PLACEHOLDER)
+    try:
         text.format(n=1)
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError("must contain no other placeholder than {n}, such as {n:05}") from error
-    if any(name != "n" or not re.fullmatch(r"(0?\d{1,2})?", spec or "") for name, spec in fields):
-        raise ValueError("must contain no other placeholder than {n}, such as {n:05}")
+    except ValueError as error:
+        raise ValueError(_PLACEHOLDER) from error
+
+
+def _is_of_each(pattern: str) -> bool:
+    """Return whether a pattern gives every station another text."""
+    return pattern.format(n=1) != pattern.format(n=2)
 
 
 def _check_csms(text: str) -> None:
@@ -238,7 +248,7 @@ class FleetPlan(Table, kw_only=True):
             RuleErrors: the keys and the reasons.
         """
         broken: list[RuleError] = []
-        if self.fleet.credentials is None and self.fleet.stations > 1 and "{n" not in self.fleet.identity:
+        if self.fleet.credentials is None and self.fleet.stations > 1 and not _is_of_each(self.fleet.identity):
             broken.append(RuleError(("fleet", "identity"), "must contain {n}: every station needs its own"))
         for index, one in enumerate(self.disturbance):
             if one.at_s >= self.fleet.duration_s:

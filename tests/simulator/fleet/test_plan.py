@@ -41,6 +41,17 @@ def errors(path: Path) -> list[str]:
             f'{FLEET}identity = "{{n:05}}-{{m}}"\n',
             ["plan.toml:4: fleet.identity: must contain no other placeholder than {n}, such as {n:05}"],
         ),
+        *(
+            (
+                f'{FLEET}identity = "{pattern}"\n',
+                ["plan.toml:4: fleet.identity: must contain no other placeholder than {n}, such as {n:05}"],
+            )
+            for pattern in ("{n[0]}", "{n.real}", "{n:099999999999999999999}", "{n:{n}}", "{", "{n!z}")
+        ),
+        (
+            f'{FLEET}identity = "{{{{n}}}}"\n',
+            ["plan.toml:4: fleet.identity: must contain {n}: every station needs its own"],
+        ),
         (f"{FLEET}[[vehicle]]\nsoc = [0.5, 1.5]\n", ["plan.toml:5: vehicle[0].soc[1]: must be at most 1 (is 1.5)"]),
         (
             f"{FLEET}[[vehicle]]\nsoc = [0.9, 0.5]\n",
@@ -76,6 +87,17 @@ def test_an_error_names_file_line_and_key(tmp_path: Path, text: str, expected: l
 def test_an_error_of_the_template_names_its_line(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET, TEMPLATE.replace("max_current_a = 16", "max_current_a = 5"))
     assert errors(path) == ["station.toml:11: evse[0].max_current_a: must be at least 6 (is 5)"]
+
+
+@pytest.mark.parametrize("readers", ["5", '"x"', '["x"]', "{}"])
+def test_a_template_with_something_else_than_readers_is_refused(tmp_path: Path, readers: str) -> None:
+    path = write_plan(tmp_path, FLEET, template=f"reader = {readers}\n{TEMPLATE}")
+    assert all(one.startswith("station.toml:1: reader") for one in errors(path))
+
+
+def test_a_template_with_a_mistake_is_not_blamed_for_what_the_plan_adds(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, FLEET, template='[http]\nport = 1\n[[evse]]\nid = 2\n[log]\nlevel = "x"\n')
+    assert [one.split(": ")[1] for one in errors(path)] == ["evse[0].id", "log.level"]
 
 
 def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
