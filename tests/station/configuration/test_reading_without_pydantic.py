@@ -329,6 +329,14 @@ def test_a_number_in_quotes_that_a_table_has_always_allowed_is_still_read(monkey
     assert Configuration.from_tree(tree) == Configuration.from_tree(CONTROLLERS)
 
 
+def test_a_deeply_nested_value_is_rejected_like_any_other() -> None:
+    nested = list[object]()
+    for _ in range(400):
+        nested = [nested]
+    with pytest.raises(InvalidTableError, match=r"station\.identity"):
+        Configuration.from_tree({"station": {"identity": nested}})
+
+
 def test_all_values_show_no_secret() -> None:
     shown = str(all_values(Configuration.from_tree(SIMULATED)))
     for secret in ("0123456789abcdef", "ABCD-EFGH-JKLM", "00112233445566778899AABBCCDDEEFF", "'secret'"):
