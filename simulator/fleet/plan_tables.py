@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from foundation.constants import MAXIMUM_CURRENT_A
+from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import Check, Count, FilePath, Number
 from station.core.installation_file.document import RuleError, RuleErrors
 
 MAX_STATIONS = 1_000_000
 HOURS_PER_DAY = 24
+_LONGEST_PATTERN = 100
 _WIDTH = re.compile(r"(0?[0-9]{1,2})?")
 _PLACEHOLDER = "must contain no other placeholder than {n}, such as {n:05}"
 _UID = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}", re.IGNORECASE)
@@ -34,6 +36,13 @@ def _check_pattern(text: str) -> None:
         text.format(n=1)
     except ValueError as error:
         raise ValueError(_PLACEHOLDER) from error
+
+
+def _check_password(pattern: Secret) -> None:
+    text = pattern.get_secret_value()
+    if not 1 <= len(text) <= _LONGEST_PATTERN:
+        raise ValueError(f"length must be 1 to {_LONGEST_PATTERN}")
+    _check_pattern(text)
 
 
 def _is_of_each(pattern: str) -> bool:
@@ -58,7 +67,7 @@ def _check_range(values: Sequence[float]) -> None:
         raise ValueError("must be a smallest and a largest value")
 
 
-Pattern = Annotated[str, Meta(min_length=1, max_length=100)]
+Pattern = Annotated[str, Meta(min_length=1, max_length=_LONGEST_PATTERN)]
 """text that `{n}` makes different for each station"""
 Share = Annotated[Number, Meta(ge=0, le=1)]
 """a part of the stations, 0 to 1"""
@@ -84,7 +93,7 @@ class FleetTable(Table, kw_only=True):
     """the number `n` of the first station"""
     identity: Pattern = "FLEET-{n:05}"
     """identity of station `n`"""
-    password: Pattern | None = None
+    password: Secret | None = None
     """password of station `n` at the CSMS; absent: none, or that of the template"""
     credentials: FilePath | None = None
     """CSV file with the columns identity and password, in place of the patterns; relative to the plan"""
@@ -102,7 +111,7 @@ class FleetTable(Table, kw_only=True):
     @classmethod
     def field_checks(cls) -> Mapping[str, Check]:
         """The URL of the CSMS, and the patterns of identity and password."""
-        return {"csms": _check_csms, "identity": _check_pattern, "password": _check_pattern}
+        return {"csms": _check_csms, "identity": _check_pattern, "password": _check_password}
 
 
 class RampTable(Table):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import fields
 
+from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import keys_of
 from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE
@@ -135,13 +136,28 @@ def test_credentials_come_from_a_csv_file(tmp_path: Path) -> None:
     csv.write_text("identity,password\nA,0123456789abcdef\nB,\nC,0123456789abcdeg\n", encoding="utf-8")
     loaded = load_plan(path)
     assert loaded.station_credentials(2) == StationCredentials("B", None)
-    assert loaded.station_credentials(3) == StationCredentials("C", "0123456789abcdeg")
+    assert loaded.station_credentials(3) == StationCredentials("C", Secret("0123456789abcdeg"))
     csv.write_text("identity,password\nA,\nA,\nC,\n", encoding="utf-8")
     assert errors(path) == ["stations.csv: identity: A is used by 2 stations"]
     csv.write_text("identity\nA\n", encoding="utf-8")
     assert errors(path) == ["stations.csv: has 1 stations, but fleet.stations is 3"]
     csv.write_text("name\nA\nB\nC\n", encoding="utf-8")
     assert errors(path) == ["stations.csv:1: identity: is missing: the first line must name the columns"]
+
+
+def test_neither_a_plan_nor_its_errors_show_a_password(tmp_path: Path) -> None:
+    password = "0123456789abcdef"
+    csv = tmp_path / "stations.csv"
+    csv.write_text(f"identity,password\nA,{password}a\nB,{password}b\nC,\n", encoding="utf-8")
+    template = f'{TEMPLATE}[csms]\npassword = "{password}"\n'
+    by_file = load_plan(write_plan(tmp_path, f'{FLEET}credentials = "stations.csv"\n', template))
+    by_pattern = load_plan(write_plan(tmp_path, f'{FLEET}password = "{password}-{{n}}"\n', template))
+    for loaded in (by_file, by_pattern):
+        assert password not in f"{loaded!r} {loaded} {loaded.station_credentials(1)!r} {loaded.credentials!r}"
+    for wrong in (f"{password}-{{m}}", password * 7, ""):
+        (found,) = errors(write_plan(tmp_path, f'{FLEET}password = "{wrong}"\n'))
+        assert found.startswith("plan.toml:4: fleet.password: ")
+        assert password not in found
 
 
 def test_a_loaded_plan_can_be_sent_to_another_process(tmp_path: Path) -> None:
