@@ -9,6 +9,7 @@ from typing import Final
 from foundation.frozen import Frozen
 
 _LARGEST_PORT: Final = 65535
+_PORT_DIGITS: Final = 5
 
 
 class RunArguments(Frozen):
@@ -29,6 +30,10 @@ def plain_arguments(arguments: Sequence[str]) -> RunArguments | None:
     known = {"--config", "--http-port", "--ready-file"} >= options.keys() and len(arguments) == 2 * len(options)
     if not known or not file or any(not value or value.startswith("-") for value in options.values()):
         return None
-    if port is not None and not (port.isascii() and port.isdecimal() and int(port) <= _LARGEST_PORT):
+    if port is not None and not _is_port(port):
         return None
     return RunArguments(Path(file), int(port) if port is not None else None, Path(ready_file) if ready_file else None)
+
+
+def _is_port(text: str) -> bool:
+    return len(text) <= _PORT_DIGITS and text.isascii() and text.isdecimal() and int(text) <= _LARGEST_PORT

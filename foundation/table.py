@@ -7,7 +7,6 @@ definition, which accepts what else is allowed and finds every error (docs/adr/0
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
 from math import isfinite
 from pathlib import Path
@@ -84,17 +83,18 @@ def _json_value(value: object) -> object:
             return str(value)
 
 
-def _all_finite(value: object) -> bool:
-    """Return whether there is no infinite number and no NaN in a tree."""
-    if isinstance(value, dict):
-        return _each_finite(cast("dict[str, object]", value).values())
-    if isinstance(value, list):
-        return _each_finite(cast("list[object]", value))
-    return not isinstance(value, float) or isfinite(value)
-
-
-def _each_finite(values: Iterable[object]) -> bool:
-    return all(_all_finite(one) for one in values)
+def _all_finite(tree: object) -> bool:
+    """Return whether there is no infinite number and no NaN in a tree, however deep it is."""
+    values = [tree]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values.extend(cast("dict[str, object]", value).values())
+        elif isinstance(value, list):
+            values.extend(cast("list[object]", value))
+        elif isinstance(value, float) and not isfinite(value):
+            return False
+    return True
 
 
 def _read_extension(kind: type, value: object) -> object:

@@ -24,7 +24,7 @@ strict, and no table with an infinite number or NaN is given to it."""
 
 
 class InvalidTableError(Exception):
-    """The values of a table are invalid. The message has no value in it, which may be a password."""
+    """The values of a table are invalid. The message shows no value, which may be a password, except a wrong `type`."""
 
     def __init__(self, details: Sequence[ErrorDetails]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details))

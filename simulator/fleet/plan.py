@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from msgspec.structs import replace
+
 from foundation.frozen import Frozen
+from foundation.secret import Secret
 from foundation.table import given_values
 from foundation.table_definition import InvalidTableError
 from simulator.fleet.plan_tables import FleetPlan
@@ -30,7 +33,7 @@ class StationCredentials(Frozen):
     """Identity and password with which one station connects to the CSMS."""
 
     identity: str
-    password: str | None = None
+    password: Secret | None = None
     """None: that of the template, or none"""
 
 
@@ -45,6 +48,10 @@ class LoadedPlan(Frozen):
     credentials: tuple[StationCredentials, ...] = ()
     """identity and password of each station; empty: the plan's patterns give them"""
 
+    def __repr__(self) -> str:
+        """Without template, which may contain a password: Dask logs the arguments of a failed call."""
+        return f"LoadedPlan({self.plan!r}, template_path={self.template_path!r})"
+
     @property
     def numbers(self) -> range:
         """The number `n` of each station."""
@@ -54,10 +61,9 @@ class LoadedPlan(Frozen):
         """Identity and password of the station with this number."""
         if self.credentials:
             return self.credentials[number - self.plan.fleet.first]
-        password = self.plan.fleet.password
-        return StationCredentials(
-            self.plan.fleet.identity.format(n=number), password.format(n=number) if password is not None else None
-        )
+        fleet = self.plan.fleet
+        password = Secret(fleet.password.get_secret_value().format(n=number)) if fleet.password is not None else None
+        return StationCredentials(fleet.identity.format(n=number), password)
 
 
 def load_plan(path: Path) -> LoadedPlan:
@@ -99,7 +105,7 @@ class InstallationFiles:
         try:
             found = Configuration.from_tree(tree)
         except InvalidTableError as error:
-            raise explain_errors(error.details, self._document, Configuration) from None
+            raise explain_errors(error.details, replace(self._document, tree=tree), Configuration) from None
         if not isinstance(found.board, SimulatedBoardConfig):
             raise ConfigurationError(
                 f'{self._document.path}: board.type: must be "simulated" in the template of a fleet'
@@ -112,13 +118,18 @@ class InstallationFiles:
         station = _table(tree, "station") | {"identity": who.identity, "storage": str(storage)}
         csms = _table(tree, "csms") | {"url": csms_url}
         if who.password is not None:
-            csms["password"] = who.password
+            csms["password"] = who.password.get_secret_value()
         simulation = _table(tree, "simulation") | {"rate": fleet.rate}
         http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}
-        readers = cast("list[Tree]", tree.get("reader", []))
-        if not any(one.get("type") == "simulated" for one in readers):
-            readers = [*readers, given_values(SimulatedReaderConfig(name="fleet"))]
-        return tree | {"station": station, "csms": csms, "simulation": simulation, "http": http, "reader": readers}
+        tree |= {"station": station, "csms": csms, "simulation": simulation, "http": http}
+        readers = tree.get("reader", [])
+        if isinstance(readers, list) and not any(map(_is_simulated, cast("list[object]", readers))):
+            tree["reader"] = [*readers, given_values(SimulatedReaderConfig(name="fleet"))]
+        return tree
+
+
+def _is_simulated(reader: object) -> bool:
+    return isinstance(reader, dict) and cast("Tree", reader).get("type") == "simulated"
 
 
 def _table(tree: Tree, name: str) -> Tree:
@@ -156,7 +167,8 @@ def _read_credentials(path: Path, wanted: int) -> tuple[StationCredentials, ...]
     for line, row in rows[:wanted]:
         if not row["identity"]:
             raise ConfigurationError(f"{path}:{line}: identity: must not be empty")
-        found.append(StationCredentials(row["identity"], row.get("password") or None))
+        password = row.get("password")
+        found.append(StationCredentials(row["identity"], Secret(password) if password else None))
     for identity, count in Counter(one.identity for one in found).items():
         if count > 1:
             raise ConfigurationError(f"{path}: identity: {identity} is used by {count} stations")

@@ -11,12 +11,16 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from foundation.constants import MAXIMUM_CURRENT_A
+from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import Check, Count, FilePath, Number
 from station.core.installation_file.document import RuleError, RuleErrors
 
 MAX_STATIONS = 1_000_000
 HOURS_PER_DAY = 24
+_LONGEST_PATTERN = 100
+_WIDTH = re.compile(r"(0?[0-9]{1,2})?")
+_PLACEHOLDER = "must contain no other placeholder than {n}, such as {n:05}"
 _UID = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}", re.IGNORECASE)
 
 
@@ -24,11 +28,26 @@ def _check_pattern(text: str) -> None:
     """Check a text with the placeholder {n}, which may have a width: {n:05}."""
     try:
         fields = [(name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ValueError(_PLACEHOLDER) from error
+    if any(name != "n" or not _WIDTH.fullmatch(spec or "") for name, spec in fields):  # before formatting: it is costly
+        raise ValueError(_PLACEHOLDER)
+    try:
         text.format(n=1)
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError("must contain no other placeholder than {n}, such as {n:05}") from error
-    if any(name != "n" or not re.fullmatch(r"(0?\d{1,2})?", spec or "") for name, spec in fields):
-        raise ValueError("must contain no other placeholder than {n}, such as {n:05}")
+    except ValueError as error:
+        raise ValueError(_PLACEHOLDER) from error
+
+
+def _check_password(pattern: Secret) -> None:
+    text = pattern.get_secret_value()
+    if not 1 <= len(text) <= _LONGEST_PATTERN:
+        raise ValueError(f"length must be 1 to {_LONGEST_PATTERN}")
+    _check_pattern(text)
+
+
+def _is_of_each(pattern: str) -> bool:
+    """Return whether a pattern gives every station another text."""
+    return pattern.format(n=1) != pattern.format(n=2)
 
 
 def _check_csms(text: str) -> None:
@@ -48,7 +67,7 @@ def _check_range(values: Sequence[float]) -> None:
         raise ValueError("must be a smallest and a largest value")
 
 
-Pattern = Annotated[str, Meta(min_length=1, max_length=100)]
+Pattern = Annotated[str, Meta(min_length=1, max_length=_LONGEST_PATTERN)]
 """text that `{n}` makes different for each station"""
 Share = Annotated[Number, Meta(ge=0, le=1)]
 """a part of the stations, 0 to 1"""
@@ -74,7 +93,7 @@ class FleetTable(Table, kw_only=True):
     """the number `n` of the first station"""
     identity: Pattern = "FLEET-{n:05}"
     """identity of station `n`"""
-    password: Pattern | None = None
+    password: Secret | None = None
     """password of station `n` at the CSMS; absent: none, or that of the template"""
     credentials: FilePath | None = None
     """CSV file with the columns identity and password, in place of the patterns; relative to the plan"""
@@ -92,7 +111,7 @@ class FleetTable(Table, kw_only=True):
     @classmethod
     def field_checks(cls) -> Mapping[str, Check]:
         """The URL of the CSMS, and the patterns of identity and password."""
-        return {"csms": _check_csms, "identity": _check_pattern, "password": _check_pattern}
+        return {"csms": _check_csms, "identity": _check_pattern, "password": _check_password}
 
 
 class RampTable(Table):
@@ -238,7 +257,7 @@ class FleetPlan(Table, kw_only=True):
             RuleErrors: the keys and the reasons.
         """
         broken: list[RuleError] = []
-        if self.fleet.credentials is None and self.fleet.stations > 1 and "{n" not in self.fleet.identity:
+        if self.fleet.credentials is None and self.fleet.stations > 1 and not _is_of_each(self.fleet.identity):
             broken.append(RuleError(("fleet", "identity"), "must contain {n}: every station needs its own"))
         for index, one in enumerate(self.disturbance):
             if one.at_s >= self.fleet.duration_s:

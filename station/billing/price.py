@@ -16,7 +16,7 @@ from metering.reading import exact_wh
 from station.billing.currency import round_amount
 
 
-class _Amounts(Frozen):
+class FiniteAmounts(Frozen):
     """Base of values with decimal numbers, all of which must be finite: the others cannot be rounded or added.
 
     msgspec, unlike pydantic, also reads NaN and Infinity as decimal numbers, so a damaged row would be read as valid.
@@ -33,14 +33,14 @@ class _Amounts(Frozen):
                 raise ValueError(f"{name} must be a finite number")
 
 
-class PeriodPrice(_Amounts):
+class PeriodPrice(FiniteAmounts):
     """The owner's energy price, taxes included, in a tariff period of the grid meter, such as HC."""
 
     name: str
     energy_per_kwh: Decimal
 
 
-class PriceList(_Amounts):
+class PriceList(FiniteAmounts):
     """The owner's prices for charging. Amounts include all taxes."""
 
     currency: str = "EUR"
@@ -80,7 +80,7 @@ class PeriodReading(Frozen):
     """import register, Wh; None: the meter did not answer, so the energy cannot be split here"""
 
 
-class BilledItem(_Amounts):
+class BilledItem(FiniteAmounts):
     """One line of a bill: energy in a tariff period, time, or idle time."""
 
     what: str
@@ -97,7 +97,7 @@ class BilledItem(_Amounts):
     end_wh: Decimal | None = None
 
 
-class Bill(_Amounts):
+class Bill(FiniteAmounts):
     """The final or interim bill of a transaction by the owner's prices."""
 
     currency: str

@@ -78,8 +78,7 @@ def _bare_board(tree: object, model: type[Table]) -> Table | None:
             if table is boards:
                 return None
             (board,) = config_keys.tables(table)
-            unset = {one.name: None for one in fields(board) if one.required}
-            return board(**{**unset, "evse": ()})
+            return board(**{one.name: () if one.name == "evse" else None for one in fields(board) if one.required})
         case _:
             return None
 

@@ -13,7 +13,7 @@ class SimulatedBoardConfig(Table, tag_field="type", tag="simulated"):
     """[board] of type "simulated": the boards of all EVSEs are simulated in this process, without hardware."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
-    """chooses this kind of table; may be left out here"""
+    """chooses this kind of table; a board without it is simulated"""
     selector_a: Literal[32, 25, 20, 16, 12, 8] = 32
     """the position of the simulated current selector, amperes per phase"""
     jumpers: Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None = None

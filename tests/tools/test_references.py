@@ -70,6 +70,13 @@ def test_every_key_of_the_installation_file_says_what_it_means() -> None:
     assert silent == []
 
 
+def test_only_the_type_of_a_board_may_be_left_out() -> None:
+    rows = [line for line in installation_file.page().splitlines() if line.startswith("| `type` |")]
+    assert [row for row in rows if "**required**" not in row] == [
+        '| `type` | `"simulated"` | `"simulated"` | Chooses this kind of table; a board without it is simulated. |'
+    ]
+
+
 def test_the_environment_names_every_variable() -> None:
     known = {key for _, key in environment.of_keys()}
     plain = {re.split(r": | = ", line)[0] for line in lines("configuration") if not line.endswith(": null")}

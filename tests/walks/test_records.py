@@ -167,6 +167,14 @@ async def test_the_owner_changes_the_prices_and_what_runs_keeps_those_of_its_beg
         assert await api.get("/api/prices") == {"prices": None}, "and so does asking nothing"
 
 
+@pytest.mark.parametrize("currency", ["EUR", "NOK", "XXX"])
+async def test_the_currency_that_the_owner_sends_is_kept(tmp_path: Path, currency: str) -> None:
+    settings = variables(TariffCostCtrlr__Currency="CHF")
+    async with powered(configuration(tmp_path, None, variable=settings), Csms()) as walk, visiting(walk) as api:
+        await api.put("/api/prices", {"currency": currency, "energy_per_kwh": 1})
+        assert (await api.get("/api/prices"))["prices"]["currency"] == currency
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

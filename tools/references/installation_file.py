@@ -16,6 +16,7 @@ from foundation.table_model import table_model
 from station.configuration import schema_keys as keys
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration
+from station.devices.simulated_config import SimulatedBoardConfig
 from tools.references import docstrings
 from tools.references.markdown import sentence, table
 from tools.references.schema import Schema, code, words
@@ -120,7 +121,8 @@ def _keys(section: Section) -> str:
     rows: list[tuple[str, str, str, str]] = []
     for name, kind in keys.key_types(section.model).items():
         what = _tables_named(name, kind, section) or words(schema.properties[name], definitions)
-        default = _default(kind, fields.get(name), schema.properties[name])
+        implied = section.model is SimulatedBoardConfig and name == "type"
+        default = code("simulated") if implied else _default(kind, fields.get(name), schema.properties[name])
         rows.append((f"`{name}`", what, default, _meaning(name, kind, meanings)))
     return table(("key", "value", "default", "meaning"), rows)
 

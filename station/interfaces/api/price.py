@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, cast
+from typing import Annotated, cast
 
-from fastapi import Body
+from fastapi import Body, Request
 from msgspec.structs import replace
-from pydantic import BeforeValidator
 from typing_extensions import TypedDict
 
 from station.billing.price import PriceList
@@ -20,21 +19,11 @@ from station.security.access.accounts import Role
 
 router = api_router("prices")
 
-_NO_CURRENCY: Final = "XXX"
-"""the code of ISO 4217 for no currency"""
 _Prices = Annotated[Prices, part(Prices)]
 
 
 class NewPrices(PricesConfig):
     """Body of PUT /api/prices: the owner's prices, taxes included; the default currency is that of the settings."""
-
-
-def _without_currency(body: object) -> object:
-    """Put a placeholder in place of a missing currency, to distinguish it from one that was sent."""
-    return {"currency": _NO_CURRENCY} | cast("dict[str, object]", body) if isinstance(body, dict) else body
-
-
-_NewPrices = Annotated[NewPrices, BeforeValidator(_without_currency), Body()]
 
 
 class PeriodPriceShown(TypedDict):
@@ -75,11 +64,15 @@ async def read_prices(prices: _Prices) -> PricesInForce:
 
 @router.put("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Set the prices")
 async def set_prices(
-    body: _NewPrices, prices: _Prices, settings: Annotated[PriceSettings, part(PriceSettings)], settle: Settle
+    request: Request,
+    body: Annotated[NewPrices, Body()],
+    prices: _Prices,
+    settings: Annotated[PriceSettings, part(PriceSettings)],
+    settle: Settle,
 ) -> Accepted:
     """Set the prices of charges that begin from now on; a running charge keeps those of its begin."""
     changed = body.as_list()
-    if changed.currency == _NO_CURRENCY:
+    if "currency" not in cast("dict[str, object]", await request.json()):  # already parsed, for `body`
         changed = replace(changed, currency=settings.currency)
     await prices.change(changed)
     await settle()

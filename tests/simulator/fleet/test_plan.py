@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import fields
 
+from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import keys_of
 from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE
@@ -40,6 +41,17 @@ def errors(path: Path) -> list[str]:
         (
             f'{FLEET}identity = "{{n:05}}-{{m}}"\n',
             ["plan.toml:4: fleet.identity: must contain no other placeholder than {n}, such as {n:05}"],
+        ),
+        *(
+            (
+                f'{FLEET}identity = "{pattern}"\n',
+                ["plan.toml:4: fleet.identity: must contain no other placeholder than {n}, such as {n:05}"],
+            )
+            for pattern in ("{n[0]}", "{n.real}", "{n:099999999999999999999}", "{n:{n}}", "{", "{n!z}")
+        ),
+        (
+            f'{FLEET}identity = "{{{{n}}}}"\n',
+            ["plan.toml:4: fleet.identity: must contain {n}: every station needs its own"],
         ),
         (f"{FLEET}[[vehicle]]\nsoc = [0.5, 1.5]\n", ["plan.toml:5: vehicle[0].soc[1]: must be at most 1 (is 1.5)"]),
         (
@@ -78,6 +90,17 @@ def test_an_error_of_the_template_names_its_line(tmp_path: Path) -> None:
     assert errors(path) == ["station.toml:11: evse[0].max_current_a: must be at least 6 (is 5)"]
 
 
+@pytest.mark.parametrize("readers", ["5", '"x"', '["x"]', "{}"])
+def test_a_template_with_something_else_than_readers_is_refused(tmp_path: Path, readers: str) -> None:
+    path = write_plan(tmp_path, FLEET, template=f"reader = {readers}\n{TEMPLATE}")
+    assert all(one.startswith("station.toml:1: reader") for one in errors(path))
+
+
+def test_a_template_with_a_mistake_is_not_blamed_for_what_the_plan_adds(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, FLEET, template='[http]\nport = 1\n[[evse]]\nid = 2\n[log]\nlevel = "x"\n')
+    assert [one.split(": ")[1] for one in errors(path)] == ["evse[0].id", "log.level"]
+
+
 def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
     modbus = '[board]\ntype = "modbus"\nselector_a = 16\n[[board.evse]]\nmodel = "simple-evse"\ndevice = "/dev/ttyS9"\n'
     meter = '[evse.meter]\ntype = "modbus-tcp"\nmodel = "eastron-sdm630"\nhost = "192.0.2.1"\n'
@@ -113,13 +136,28 @@ def test_credentials_come_from_a_csv_file(tmp_path: Path) -> None:
     csv.write_text("identity,password\nA,0123456789abcdef\nB,\nC,0123456789abcdeg\n", encoding="utf-8")
     loaded = load_plan(path)
     assert loaded.station_credentials(2) == StationCredentials("B", None)
-    assert loaded.station_credentials(3) == StationCredentials("C", "0123456789abcdeg")
+    assert loaded.station_credentials(3) == StationCredentials("C", Secret("0123456789abcdeg"))
     csv.write_text("identity,password\nA,\nA,\nC,\n", encoding="utf-8")
     assert errors(path) == ["stations.csv: identity: A is used by 2 stations"]
     csv.write_text("identity\nA\n", encoding="utf-8")
     assert errors(path) == ["stations.csv: has 1 stations, but fleet.stations is 3"]
     csv.write_text("name\nA\nB\nC\n", encoding="utf-8")
     assert errors(path) == ["stations.csv:1: identity: is missing: the first line must name the columns"]
+
+
+def test_neither_a_plan_nor_its_errors_show_a_password(tmp_path: Path) -> None:
+    password = "0123456789abcdef"
+    csv = tmp_path / "stations.csv"
+    csv.write_text(f"identity,password\nA,{password}a\nB,{password}b\nC,\n", encoding="utf-8")
+    template = f'{TEMPLATE}[csms]\npassword = "{password}"\n'
+    by_file = load_plan(write_plan(tmp_path, f'{FLEET}credentials = "stations.csv"\n', template))
+    by_pattern = load_plan(write_plan(tmp_path, f'{FLEET}password = "{password}-{{n}}"\n', template))
+    for loaded in (by_file, by_pattern):
+        assert password not in f"{loaded!r} {loaded} {loaded.station_credentials(1)!r} {loaded.credentials!r}"
+    for wrong in (f"{password}-{{m}}", password * 7, ""):
+        (found,) = errors(write_plan(tmp_path, f'{FLEET}password = "{wrong}"\n'))
+        assert found.startswith("plan.toml:4: fleet.password: ")
+        assert password not in found
 
 
 def test_a_loaded_plan_can_be_sent_to_another_process(tmp_path: Path) -> None:

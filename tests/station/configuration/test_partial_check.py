@@ -49,6 +49,13 @@ def test_what_is_missing_and_wrong_in_one_table_hides_no_rule_about_others(tmp_p
     assert complaints(tmp_path, text) == ["evse[0].id", "evse[0].meter.host", "evse[0].meter.model", "evse[1].id"]
 
 
+@pytest.mark.parametrize("board", ["", 'type = "simulated"\n', 'type = "simulated"\nselector_a = 11\n'])
+def test_mistakes_beside_a_simulated_board_are_listed(tmp_path: Path, board: str) -> None:
+    text = f"{STATION}[http]\nport = 80800\n[[evse]]\nid = 2\n[board]\n{board}"
+    wrong_board = ["board.selector_a"] if "selector" in board else []
+    assert complaints(tmp_path, text) == ["http.port", "evse[0].id", *wrong_board]
+
+
 def test_a_real_board_with_a_wrong_wire_still_has_nothing_simulated_beside_it(tmp_path: Path) -> None:
     text = f'{STATION}[[evse]]\nphases = 2\n[board]\ntype = "linux"\nselector_a = 11\n[simulation]\nrate = 2\n'
     assert complaints(tmp_path, text) == [

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from foundation.frozen import Frozen
 from station.billing import transaction_rows
+from station.billing.price import FiniteAmounts
 from station.charging.reservations.reservation import RESERVATIONS
 from station.charging.tokens.authorization_cache import TOKEN_INFOS
 from station.display.message_store import MESSAGES
@@ -199,6 +200,17 @@ def test_no_price_and_no_amount_is_read_that_is_not_finite(
     assert form.from_text(stored % "1.50")
     with pytest.raises(StoredValueError, match=r"finite|valid decimal"):
         form.from_text(stored % number)
+
+
+def test_each_stored_object_with_decimal_numbers_allows_finite_ones_only() -> None:
+    with_decimals = [
+        cls
+        for form in FORMATS
+        for cls in form.stored_names
+        if any(Decimal in get_args(hint) or hint is Decimal for hint in get_type_hints(cls).values())
+    ]
+    assert with_decimals
+    assert [cls for cls in with_decimals if not issubclass(cls, FiniteAmounts)] == []
 
 
 def test_what_is_wrong_with_a_row_is_told_without_its_values() -> None:
