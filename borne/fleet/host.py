@@ -160,7 +160,7 @@ class FleetHost:
                 task.cancel()
             await asyncio.gather(*playing, return_exceptions=True)
             running.result()
-            if not played.cancelled():
+            with contextlib.suppress(asyncio.CancelledError):  # of a station that was still playing
                 played.result()
 
     async def _begin(self, stations: Sequence[FleetStation]) -> None:
