@@ -78,8 +78,9 @@ def _bare_board(tree: object, model: type[Table]) -> Table | None:
             if table is boards:
                 return None
             (board,) = config_keys.tables(table)
-            unset = {one.name: None for one in fields(board) if one.required}
-            return board(**{**unset, "evse": ()})
+            unset: dict[str, object] = {one.name: None for one in fields(board) if one.required}
+            wiring = {"evse": ()} if "evse" in board.__struct_fields__ else {}
+            return board(**{**unset, **wiring})
         case _:
             return None
 
