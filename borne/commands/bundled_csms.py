@@ -40,6 +40,11 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         help="Interval of the stations' heartbeats. [default: %(default)s]",
     )
     parser.add_argument("--quiet", action="store_true", help="Print no frames.")
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="End when standard input closes, so not later than the program that started it with a pipe.",
+    )
     given = parser.parse_args(arguments)
     options = CsmsProcessOptions(
         host=given.host,
@@ -49,6 +54,7 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         quiet=given.quiet,
         time_of_station=given.time_of_station,
         heartbeat_interval_s=given.heartbeat,
+        until_stdin_closes=given.until_stdin_closes,
     )
     gc.enable()
     try:

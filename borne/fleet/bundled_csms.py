@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from borne.fleet.unit import EngineError
+from simulator.fleet.energy_balance import Bill
 
 _HOST: Final = "127.0.0.1"
 _START_S: Final = 30.0
@@ -31,6 +32,7 @@ class BundledCsms:
         self._heartbeat_s = heartbeat_s
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
+        self._serves = False
         self.url = ""
         """its URL for stations, without identity; empty before `start`"""
 
@@ -40,19 +42,11 @@ class BundledCsms:
         Raises:
             EngineError: it cannot be started.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        arguments = [
-            *("csms", "--host", _HOST, "--port", str(self._port), "--workers", str(self._workers), "--quiet"),
-            *("--heartbeat", str(self._heartbeat_s), "--storage", str(self._folder)),
-        ]
-        with (self._folder / "csms.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "borne", *arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C stops the stations first
-            )
+        try:
+            self._process = await self._started_process()
+        except OSError as error:
+            where = f": {error.filename}" if error.filename is not None else ""
+            raise EngineError(f"the bundled CSMS cannot be started{where}: {error.strerror}") from error
         try:
             async with asyncio.timeout(_START_S):
                 line = (await _output(self._process).readline()).decode()
@@ -63,11 +57,37 @@ class BundledCsms:
             raise EngineError(f"the bundled CSMS does not start; see {self._folder / 'csms.log'}")
         self.url = line.removeprefix(_ANNOUNCEMENT).strip()
         self._port = urlsplit(self.url).port or 0
+        self._serves = True
+
+    async def _started_process(self) -> asyncio.subprocess.Process:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        arguments = [
+            *("csms", "--host", _HOST, "--port", str(self._port), "--workers", str(self._workers), "--quiet"),
+            *("--heartbeat", str(self._heartbeat_s), "--storage", str(self._folder), "--until-stdin-closes"),
+        ]
+        with (self._folder / "csms.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "borne", *arguments),
+                stdin=asyncio.subprocess.PIPE,  # it ends with this process, however that ends
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C stops the stations first
+            )
+
+    async def ensure_started(self) -> None:
+        """Start it if it does not serve: it has been stopped, its start or stop was cancelled, or it has ended.
+
+        Raises:
+            EngineError: it cannot be started.
+        """
+        if not self._serves or self._process is None or self._process.returncode is not None:
+            await self.stop()
+            await self.start()
 
     async def stop(self) -> None:
         """Stop it in order; nothing if it does not run."""
-        process, self._process = self._process, None
-        if process is None:
+        self._serves = False
+        if (process := self._process) is None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -77,9 +97,10 @@ class BundledCsms:
         except TimeoutError:
             process.kill()
             await process.wait()
+        self._process = None
 
-    async def bills(self) -> dict[str, dict[str, float | None]]:
-        """The energy of each transaction in Wh, by identity of the station and transactionId.
+    async def bills(self) -> dict[str, dict[str, Bill]]:
+        """The bill of each transaction, by identity of the station and transactionId.
 
         Raises:
             EngineError: it does not answer.
@@ -90,10 +111,10 @@ class BundledCsms:
             transactions = cast("list[dict[str, object]]", json.loads(response.content)["transactions"])
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise EngineError(f"the bundled CSMS does not tell its bills: {error}") from error
-        found: dict[str, dict[str, float | None]] = {}
+        found: dict[str, dict[str, Bill]] = {}
         for one in transactions:
-            energy_wh = cast("float | None", one["energy_wh"])
-            found.setdefault(str(one["station"]), {})[str(one["id"])] = energy_wh
+            bill = Bill(cast("float | None", one["energy_wh"]), cast("int", one["missing"]))
+            found.setdefault(str(one["station"]), {})[str(one["id"])] = bill
         return found
 
 

@@ -43,15 +43,16 @@ def run_fleet(loaded: LoadedPlan, engine: FleetEngine, options: FleetOptions, ou
     """Run a plan until its end or Ctrl-C, show it meanwhile, and write the report; returns the exit code. Blocks.
 
     Raises:
-        FolderError: the folder has been used by a fleet, or cannot be written.
+        FolderError: the folder has been used by a fleet, or cannot be written; the result is shown nevertheless.
         EngineError: CSMS or hosts cannot be started.
     """
     _create(options.folder)
     gc.enable()
     report = asyncio.run(_run(FleetRun(loaded, engine, options), output))
-    write_reports(report, options.folder)
-    for line in (*conclusion(report), f"report: {options.folder / 'report.html'}"):
+    for line in conclusion(report):
         output.console.out(line, highlight=False)
+    write_reports(report, options.folder)
+    output.console.out(f"report: {options.folder / 'report.html'}", highlight=False)
     return PASSED if report.passed else FAILED
 
 

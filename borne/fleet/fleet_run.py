@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +15,7 @@ from borne.fleet.unit import EngineError, FleetEngine, HostTask
 from foundation.clock import machine_time
 from foundation.events import Event
 from foundation.frozen import Frozen
-from simulator.fleet.energy_balance import balance_energy
+from simulator.fleet.energy_balance import Bills, balance_energy
 from simulator.fleet.fleet_record import FleetRecord, FleetSample
 from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
 from simulator.fleet.plan import LoadedPlan
@@ -59,6 +60,8 @@ class FleetRun:
         self._hosts = 0
         self._begun = asyncio.Event()
         """set once the plan has begun at all hosts"""
+        self._stopping = asyncio.Event()
+        """set by `stop`"""
 
     @property
     def tasks_s(self) -> tuple[float, float]:
@@ -75,6 +78,7 @@ class FleetRun:
         """Request the fleet to stop in order, and return at once; `run` then returns the report."""
         if not self.interrupted:
             self.interrupted = True
+            self._stopping.set()
             self._remark("stopping: vehicles leave, and stations stop in order")
             self._engine.stop()
 
@@ -93,11 +97,11 @@ class FleetRun:
             self._remark(f"CSMS at {url}")
             await stack.enter_async_context(self._engine.prepared(self.options.folder))
             tasks = self._host_tasks(url)
-            await stack.enter_async_context(_beside(self._sample, self._restart_csms))
-            await self._engine.run(tasks, self._take_report)
+            async with _beside(self._sample, self._restart_csms):
+                await self._engine.run(tasks, self._take_report)
             self.record.sample(max(0.0, self.elapsed_s))
             lasted_s = max(0.0, self.elapsed_s)
-            bills = await self._bundled.bills() if self._bundled is not None else None
+            bills = await self._bundled_bills()
         energy = balance_energy(self.record.stations, frozenset(self.record.replaced), bills)
         facts = FleetRunFacts(
             self.options.engine, self._began_at.isoformat(timespec="seconds"), lasted_s, self.interrupted
@@ -148,12 +152,31 @@ class FleetRun:
         await self._begun.wait()
         begun_at = machine_time().timestamp()
         for at_s, lasts_s in restarts:
-            await asyncio.sleep(at_s / plan.fleet.rate - (machine_time().timestamp() - begun_at))
+            await self._wait(at_s / plan.fleet.rate - (machine_time().timestamp() - begun_at))
+            if self._stopping.is_set():
+                return
             self._remark(f"the CSMS stops for {lasts_s:g} s")
             await csms.stop()
-            await asyncio.sleep(lasts_s / plan.fleet.rate)
+            await self._wait(lasts_s / plan.fleet.rate)  # a stopped fleet needs it for its last events
             await csms.start()
             self._remark("the CSMS runs again")
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for some real time, or until the fleet is stopped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._stopping.wait()
+
+    async def _bundled_bills(self) -> Bills | None:
+        """The bills of the bundled CSMS, also if a restart has not ended before the fleet; None: it is another CSMS.
+
+        Raises:
+            EngineError: it cannot be started, or does not answer.
+        """
+        if self._bundled is None:
+            return None
+        await self._bundled.ensure_started()
+        return await self._bundled.bills()
 
 
 def default_hosts() -> int:

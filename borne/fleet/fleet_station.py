@@ -184,6 +184,8 @@ class FleetStation:
         return StationState.ONLINE if link.connected else StationState.OFFLINE
 
     async def _is_drained(self) -> bool:
+        if self._state is StationState.WAITING and self._leaving.is_set():
+            return True  # a stopped fleet does not wait for its turn in the ramp
         outbox, evses = self._outbox, self._evses.values()
         if (
             outbox is None

@@ -22,6 +22,7 @@ from simulator.fleet.plan import InstallationFiles
 from simulator.fleet.reports import HostReport, StationReport
 from simulator.fleet.request_meter import ConnectionObserver, RequestMeter
 from simulator.fleet.waiting import wait_for_any
+from station.core.installation_file.document import ConfigurationError
 from station.interfaces.http.server import WebServer
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class FleetHost:
         """Run the stations to the end of the plan; returns the last report."""
         try:
             stations, process = self._stations()
-        except StartError as error:
+        except (StartError, ConfigurationError) as error:  # a template may be valid for some numbers only
             return self._publish_last(self._failed(str(error)))
         self._web = process.web
         failure = None
@@ -93,6 +94,7 @@ class FleetHost:
 
         Raises:
             StartError: the storage of one cannot be used.
+            ConfigurationError: the template does not give a valid configuration of one.
         """
         task, files, folder = self._task, InstallationFiles(self._task.loaded), Path(self._task.folder)
         folders = {number: station_folder(folder, number) for number in task.numbers}
@@ -160,7 +162,7 @@ class FleetHost:
                 task.cancel()
             await asyncio.gather(*playing, return_exceptions=True)
             running.result()
-            if not played.cancelled():
+            with contextlib.suppress(asyncio.CancelledError):  # of a station that was still playing
                 played.result()
 
     async def _begin(self, stations: Sequence[FleetStation]) -> None:

@@ -20,7 +20,8 @@ def log_to_file(task: HostTask) -> Path:
     folder = Path(task.folder) / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"host-{task.numbers.start:06}.log"
-    first = InstallationFiles(task.loaded).configuration(task.numbers.start, task.csms_url, folder)
+    number = task.loaded.plan.fleet.first  # the one that was checked with the plan
+    first = InstallationFiles(task.loaded).configuration(number, task.csms_url, folder)
     # Line by line, and open until the process ends.
     stream = path.open("a", encoding="utf-8", buffering=1)
     logging_setup.setup(replace(first.log, file=None), stream, shows_station=True)

@@ -178,7 +178,7 @@ class SharedBillStore:
                     _row(transaction),
                 )
             database.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:  # also of a text that SQLite cannot store, such as half a surrogate pair
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise

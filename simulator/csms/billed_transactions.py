@@ -45,6 +45,12 @@ class SequenceNumbers:
         for first, last in self.ranges():
             yield from range(first, last + 1)
 
+    @property
+    def missing(self) -> int:
+        """How many numbers from 0 to the highest one of the set are not in it."""
+        held = sum(last - first + 1 for first, last in self.ranges())
+        return self._lasts[-1] + 1 - held if self._lasts else 0
+
     def ranges(self) -> list[tuple[int, int]]:
         """First and last number of each range, ascending."""
         return list(zip(self._firsts, self._lasts, strict=True))

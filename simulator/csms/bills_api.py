@@ -54,6 +54,7 @@ def _transaction(one: BilledTransaction) -> dict[str, object]:
         "end_wh": one.end_wh,
         "energy_wh": one.energy_wh,
         "received": one.received.ranges(),
+        "missing": one.received.missing,
         "offline": one.offline,
         "repeated": one.repeated,
     }

@@ -31,6 +31,7 @@ except ImportError:  # no wheel for this machine
 _log = logging.getLogger(__name__)
 
 _BILLS: Final = "bills.sqlite"
+_STDIN: Final = 0
 _OTHER_FILES: Final = 64
 """descriptors of a process that are no connections of stations"""
 _MOST_FILES: Final = 1_048_576
@@ -52,6 +53,8 @@ class CsmsProcessOptions(Frozen):
     """print no frames"""
     time_of_station: bool = False
     heartbeat_interval_s: int = 20
+    until_stdin_closes: bool = False
+    """end when standard input, a pipe, is closed at its other end"""
 
 
 def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
@@ -65,9 +68,10 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
     if options.storage is not None:
         options.storage.mkdir(parents=True, exist_ok=True)
     server = _CsmsServer(options, say, most_connections)
+    end = _STDIN if options.until_stdin_closes else None
     if options.workers == 1:
         bills = MemoryBillStore() if options.storage is None else SharedBillStore(options.storage / _BILLS)
-        server.run(bills, announce=True)
+        server.run(bills, announce=True, end=end)
         return
     with contextlib.ExitStack() as stack:
         folder = options.storage or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borne-csms-")))
@@ -77,7 +81,7 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
         port: int = listeners[0].getsockname()[1]
         SharedBillStore.create(folder / _BILLS)
         workers = _Workers(server, listeners, folder / _BILLS)
-        workers.supervise(lambda: say(f"CSMS at ws://{options.host}:{port}/ocpp"))
+        workers.supervise(lambda: say(f"CSMS at ws://{options.host}:{port}/ocpp"), end)
 
 
 def raise_file_limit() -> int:
@@ -167,15 +171,19 @@ class _Workers:
         self._context = multiprocessing.get_context("fork")  # the modules are loaded once, and shared
         self._end_read, self._end_write = os.pipe()
 
-    def supervise(self, on_start: Callable[[], None]) -> None:
-        """Run until SIGINT or SIGTERM, then end the workers; `on_start` is called when they have been started."""
+    def supervise(self, on_start: Callable[[], None], end: int | None) -> None:
+        """Run until SIGINT or SIGTERM, or until the pipe `end` is closed; then end the workers.
+
+        `on_start` is called when they have been started.
+        """
         with _signals() as signalled:
+            ends = [signalled] if end is None else [signalled, end]
             workers = [self._start(number) for number in range(len(self._listeners))]
             try:
                 on_start()
                 while True:
-                    ready = wait_for_any([signalled, *(worker.sentinel for worker in workers)])
-                    if signalled in ready:
+                    ready = wait_for_any([*ends, *(worker.sentinel for worker in workers)])
+                    if any(one in ready for one in ends):
                         return
                     for number, worker in enumerate(workers):
                         if worker.exitcode is not None:

@@ -100,7 +100,7 @@ def _path(points: Iterable[tuple[float, float | None]], place: Callable[[float, 
         if y is None:
             begins = True
             continue
-        steps.append(("M" if begins else "L") + place(x, y))
+        steps.append(f"M{place(x, y)}h0" if begins else f"L{place(x, y)}")  # h0: a dot if nothing follows
         begins = False
     return "".join(steps)
 

@@ -10,8 +10,18 @@ from foundation.frozen import Frozen
 if TYPE_CHECKING:
     from simulator.fleet.reports import StationReport
 
-Bills = Mapping[str, Mapping[str, float | None]]
-"""by identity of the station and transactionId: the energy that a CSMS bills, in Wh; None: it lacks begin or end"""
+
+class Bill(Frozen):
+    """One transaction as a CSMS knows it."""
+
+    energy_wh: float | None
+    """None: it lacks begin or end"""
+    missing_events: int = 0
+    """sequence numbers that it has not received, from 0 to the highest one that it has"""
+
+
+Bills = Mapping[str, Mapping[str, Bill]]
+"""by identity of the station and transactionId"""
 
 
 class StationBalance(Frozen):
@@ -25,6 +35,8 @@ class StationBalance(Frozen):
     """sum of its bills at the CSMS"""
     transactions: int
     """number of its bills"""
+    missing_events: int = 0
+    """transaction events that the CSMS has not received, by their sequence numbers; 0 if it cannot be asked"""
 
     @property
     def difference_wh(self) -> float:
@@ -75,12 +87,20 @@ def balance_energy(stations: Iterable[StationReport], replaced: frozenset[int], 
     for one in reports:
         if one.number in replaced:
             continue
-        billed = one.bills if bills is None else bills.get(one.identity, {})
-        energies_wh = [energy_wh for energy_wh in billed.values() if energy_wh is not None]
-        balances.append(StationBalance(one.number, one.identity, one.register_wh, sum(energies_wh), len(energies_wh)))
+        billed = _answered(one) if bills is None else bills.get(one.identity, {})
+        energies_wh = [bill.energy_wh for bill in billed.values() if bill.energy_wh is not None]
+        missing = sum(bill.missing_events for bill in billed.values())
+        balances.append(
+            StationBalance(one.number, one.identity, one.register_wh, sum(energies_wh), len(energies_wh), missing)
+        )
     known = {one.identity for one in reports}
     return EnergyBalance(
         tuple(balances),
         "transaction events that the CSMS has answered" if bills is None else "bills of the bundled CSMS",
         tuple(sorted(bills.keys() - known)) if bills is not None else (),
     )
+
+
+def _answered(station: StationReport) -> Mapping[str, Bill]:
+    """The bills by the events that the CSMS has answered."""
+    return {transaction_id: Bill(energy_wh) for transaction_id, energy_wh in station.bills.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,6 +13,8 @@ from simulator.fleet.histogram import DurationHistogram, HistogramData
 from simulator.fleet.reports import HostReport, RequestReport, StationReport, StationState, merge_requests
 
 _MOST_SAMPLES: Final = 2_000
+_SHORTEST_S: Final = 0.5
+"""a sample that comes earlier after another one replaces it: no rate of a few milliseconds"""
 
 
 class FleetSample(Frozen):
@@ -25,11 +27,13 @@ class FleetSample(Frozen):
     requests: int
     """requests with a response or a failure, of stations and CSMS, since the begin"""
     requests_per_s: float
-    """the same since the sample before"""
+    """the same, on average since the sample before"""
     failures: int
     """requests without a valid response, since the begin"""
     median_s: float | None
-    """median time until the CSMS responded, since the sample before; None: no request"""
+    """median time until the CSMS responded, since the sample before; None: no request
+
+    In a sample that stands for several, the highest one, as of `p95_s`."""
     p95_s: float | None
     """95th percentile of it"""
     boots: int
@@ -56,10 +60,14 @@ class FleetRecord:
         self.replaced: set[int] = set()
         """numbers of the stations that were started anew without the storage that they had"""
         self.samples: list[FleetSample] = []
-        """samples over time, oldest first; thinned out when there are too many"""
-        self._before = HistogramData()
+        """samples over time, oldest first; when there are too many, one stands for several"""
+        self._last: FleetSample | None = None
+        self._earlier_latency, self._last_latency = HistogramData(), HistogramData()
+        """as they were at the last two samples"""
         self._keeps_each = 1
         self._taken = 0
+        self._pending: FleetSample | None = None
+        """what the next sample that is kept stands for besides itself"""
 
     def note(self, report: HostReport) -> None:
         """Take a report in place of the former one of the same host.
@@ -113,18 +121,25 @@ class FleetRecord:
 
     def sample(self, at_s: float) -> FleetSample:
         """Take a sample `at_s` real seconds after the begin, and keep it."""
+        if (
+            self._last is not None
+            and self.samples
+            and self.samples[-1].at_s == self._last.at_s
+            and at_s - self._last.at_s < _SHORTEST_S
+        ):
+            self._pending = self.samples.pop()
+            self._taken -= 1
+            self._last = self.samples[-1] if self.samples else None
+            self._last_latency = self._earlier_latency
         stations, requests, latency = self.stations, self.requests, self.latency()
-        recent = latency.without(self._before)
-        self._before = latency.data()
+        recent = latency.without(self._last_latency)
+        self._earlier_latency, self._last_latency = self._last_latency, latency.data()
         total = sum(DurationHistogram([one.latency]).count for one in requests)
-        last = self.samples[-1] if self.samples else None
-        elapsed_s = at_s - (last.at_s if last is not None else 0.0)
-        more = total - (last.requests if last is not None else 0)
         sample = FleetSample(
             at_s,
             dict(Counter(one.state.value for one in stations)),
             total,
-            more / elapsed_s if elapsed_s > 0.0 else 0.0,
+            _rate(total, at_s, self._last),
             sum(count_failures(one) for one in requests),
             recent.percentile_s(50) if recent.count else None,
             recent.percentile_s(95) if recent.count else None,
@@ -135,6 +150,7 @@ class FleetRecord:
             sum(one.register_wh for one in stations),
             sum(one.waiting_events for one in stations),
         )
+        self._last = sample
         self._keep(sample)
         return sample
 
@@ -159,12 +175,45 @@ class FleetRecord:
 
     def _keep(self, sample: FleetSample) -> None:
         self._taken += 1
+        sample = _covering(self._pending, sample)
         if self._taken % self._keeps_each:
+            self._pending = sample
             return
-        self.samples.append(sample)
-        if len(self.samples) > _MOST_SAMPLES:
-            self.samples = self.samples[1::2]
+        self._pending = None
+        before = self.samples[-1] if self.samples else None
+        self.samples.append(replace(sample, requests_per_s=_rate(sample.requests, sample.at_s, before)))
+        if len(self.samples) >= _MOST_SAMPLES:
+            pairs = zip(self.samples[::2], self.samples[1::2], strict=True)
+            self.samples = _with_rates([_covering(former, latter) for former, latter in pairs])
             self._keeps_each *= 2
+
+
+def _rate(requests: int, at_s: float, before: FleetSample | None) -> float:
+    """The requests in a second since the sample before, or since the begin."""
+    elapsed_s = at_s - (before.at_s if before is not None else 0.0)
+    return (requests - (before.requests if before is not None else 0)) / elapsed_s if elapsed_s > 0.0 else 0.0
+
+
+def _covering(former: FleetSample | None, latter: FleetSample) -> FleetSample:
+    """The latter of two samples, with the longest response times of both: a peak must not disappear."""
+    if former is None:
+        return latter
+    return replace(
+        latter, median_s=_longest(former.median_s, latter.median_s), p95_s=_longest(former.p95_s, latter.p95_s)
+    )
+
+
+def _longest(*durations_s: float | None) -> float | None:
+    return max((one for one in durations_s if one is not None), default=None)
+
+
+def _with_rates(samples: Sequence[FleetSample]) -> list[FleetSample]:
+    """The samples with the rate since the one before that is left."""
+    befores = (None, *samples)
+    return [
+        replace(one, requests_per_s=_rate(one.requests, one.at_s, before))
+        for one, before in zip(samples, befores, strict=False)
+    ]
 
 
 def count_failures(request: RequestReport) -> int:

@@ -111,7 +111,8 @@ class FleetRunFacts(Frozen):
 def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, energy: EnergyBalance) -> FleetReport:
     """Make the report of a fleet whose hosts have ended."""
     stations, boot, reconnect, latency = record.stations, record.boot, record.reconnect, record.latency()
-    failed = {one.identity: why for one in stations if (why := _failure(one)) is not None}
+    missing = {one.number: one.missing_events for one in energy.stations}
+    failed = {one.identity: why for one in stations if (why := _failure(one, missing.get(one.number, 0))) is not None}
     actions = action_reports(record.requests, facts.lasted_s)
     figures = _Figures(stations, failed, len(record.replaced), boot, reconnect, latency, actions[-1], energy)
     completed = ThresholdResult("completed", 1.0, float(not facts.interrupted), not facts.interrupted)
@@ -214,8 +215,8 @@ def _thresholds(limits: ThresholdsTable, figures: _Figures) -> Iterator[Threshol
             yield ThresholdResult(name, limit, value, value is None or value <= limit)
 
 
-def _failure(station: StationReport) -> str | None:
-    """Why a station has failed, or what it has left over; None: nothing."""
+def _failure(station: StationReport, missing_events: int) -> str | None:
+    """Why a station has failed, or what it has left over or the CSMS has not received; None: nothing."""
     if station.failure is not None:
         return station.failure
     # What a lost host has counted since its last report is not known; `unfinished` is from the storage.
@@ -223,6 +224,7 @@ def _failure(station: StationReport) -> str | None:
         (0 if station.resumed else station.started - station.ended, "transactions have not ended"),
         (station.waiting_events, "transaction events were not answered"),
         (station.unfinished, "bills are not complete"),
+        (missing_events, "transaction events are missing at the CSMS"),
     ]
     return "; ".join(f"{count} {what}" for count, what in left if count > 0) or None
 

@@ -8,7 +8,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from msgspec.structs import replace
 
@@ -16,7 +16,7 @@ from foundation.frozen import Frozen
 from foundation.secret import Secret
 from foundation.table import given_values
 from foundation.table_definition import InvalidTableError
-from simulator.fleet.plan_tables import FleetPlan
+from simulator.fleet.plan_tables import FleetPlan, credentials_errors
 from station.configuration.errors import explain_errors
 from station.configuration.installation_file import Configuration
 from station.core.installation_file.document import (
@@ -27,6 +27,10 @@ from station.core.installation_file.document import (
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
 
 Tree = dict[str, object]
+
+_ANY_URL: Final = "ws://127.0.0.1:9/ocpp"
+_MOST_ROWS_REPORTED: Final = 20
+"""invalid rows of a file with credentials that are reported at once"""
 
 
 class StationCredentials(Frozen):
@@ -82,7 +86,9 @@ def load_plan(path: Path) -> LoadedPlan:
     if plan.fleet.credentials is not None:
         rows = _read_credentials(path.parent / plan.fleet.credentials, plan.fleet.stations)
         loaded = LoadedPlan(plan, loaded.template, loaded.template_path, rows)
-    InstallationFiles(loaded).configuration(plan.fleet.first, "ws://127.0.0.1:9/ocpp", Path(os.devnull))
+    url = _ANY_URL if plan.fleet.csms == "bundled" else plan.fleet.csms
+    for number in (loaded.numbers[0], loaded.numbers[-1]):
+        InstallationFiles(loaded).configuration(number, url, Path(os.devnull))
     return loaded
 
 
@@ -164,11 +170,13 @@ def _read_credentials(path: Path, wanted: int) -> tuple[StationCredentials, ...]
     if len(rows) < wanted:
         raise ConfigurationError(f"{path}: has {len(rows)} stations, but fleet.stations is {wanted}")
     found: list[StationCredentials] = []
+    wrong: list[str] = []
     for line, row in rows[:wanted]:
-        if not row["identity"]:
-            raise ConfigurationError(f"{path}:{line}: identity: must not be empty")
-        password = row.get("password")
-        found.append(StationCredentials(row["identity"], Secret(password) if password else None))
+        identity, password = row["identity"] or "", row.get("password") or None
+        wrong += [f"{path}:{line}: {key}: {why}" for key, why in credentials_errors(identity, password)]
+        found.append(StationCredentials(identity, Secret(password) if password is not None else None))
+    if wrong:
+        raise ConfigurationError(*wrong[:_MOST_ROWS_REPORTED])
     for identity, count in Counter(one.identity for one in found).items():
         if count > 1:
             raise ConfigurationError(f"{path}: identity: {identity} is used by {count} stations")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from string import Formatter
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -14,9 +13,12 @@ from foundation.constants import MAXIMUM_CURRENT_A
 from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import Check, Count, FilePath, Number
+from station.core.identifiers import check_identifier, check_password, check_url
 from station.core.installation_file.document import RuleError, RuleErrors
 
 MAX_STATIONS = 1_000_000
+_MAX_IDENTITY = 48
+"""characters of station.identity in the installation file"""
 HOURS_PER_DAY = 24
 _LONGEST_PATTERN = 100
 _WIDTH = re.compile(r"(0?[0-9]{1,2})?")
@@ -51,8 +53,28 @@ def _is_of_each(pattern: str) -> bool:
 
 
 def _check_csms(text: str) -> None:
-    if text != "bundled" and (urlsplit(text).scheme not in ("ws", "wss") or not urlsplit(text).hostname):
+    if text == "bundled":
+        return
+    if not text.startswith(("ws://", "wss://")):
         raise ValueError('must be "bundled", or a ws:// or wss:// URL')
+    check_url(text)
+
+
+def credentials_errors(identity: str, password: str | None) -> Iterator[tuple[Literal["identity", "password"], str]]:
+    """What the installation file would not accept, and why; the reasons do not contain the values."""
+    try:
+        if not 1 <= len(identity) <= _MAX_IDENTITY:
+            raise ValueError(f"must have 1 to {_MAX_IDENTITY} characters (has {len(identity)})")
+        check_identifier(identity)
+        if ":" in identity and password is not None:
+            raise ValueError("must not contain a colon if there is a password")
+    except ValueError as error:
+        yield "identity", str(error)
+    try:
+        if password is not None:
+            check_password(password)
+    except ValueError as error:
+        yield "password", str(error)
 
 
 def _check_hours(values: Sequence[float]) -> None:
@@ -112,6 +134,22 @@ class FleetTable(Table, kw_only=True):
     def field_checks(cls) -> Mapping[str, Check]:
         """The URL of the CSMS, and the patterns of identity and password."""
         return {"csms": _check_csms, "identity": _check_pattern, "password": _check_password}
+
+    def check_rules(self) -> None:
+        """Check what the patterns give for the first and the last station.
+
+        Raises:
+            RuleErrors: the keys and the reasons.
+        """
+        if self.credentials is not None:
+            return
+        broken: dict[str, RuleError] = {}
+        for number in (self.first, self.first + self.stations - 1):
+            password = self.password.get_secret_value().format(n=number) if self.password is not None else None
+            for key, reason in credentials_errors(self.identity.format(n=number), password):
+                broken.setdefault(key, RuleError((key,), f"{reason}, at station {number}"))
+        if broken:
+            raise RuleErrors(list(broken.values()))
 
 
 class RampTable(Table):

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _BOOT: Final = "BootNotification"
 _ACCEPTED: Final = '"Accepted"'
 _NO_ANSWER: Final = "timeout"
+_OTHER: Final = "other"
+_MOST_ACTIONS: Final = 200
+"""of both directions; OCPP 2.0.1 has 64"""
+_LONGEST_NAME: Final = 64
+_MOST_OPEN: Final = 100
+"""requests of a CSMS that a station has not answered; further ones are not measured"""
 
 
 class RequestMeter:
@@ -27,10 +33,12 @@ class RequestMeter:
         self._actions: dict[tuple[Direction, str], _ActionMeter] = {}
 
     def action(self, direction: Direction, name: str) -> _ActionMeter:
-        """The requests of one action in one direction."""
-        found = self._actions.get((direction, name))
-        if found is None:
-            found = self._actions[direction, name] = _ActionMeter()
+        """The requests of one action in one direction. A CSMS that makes up names shares one for all: `other`."""
+        key = (direction, name)
+        if key not in self._actions and (len(self._actions) >= _MOST_ACTIONS or len(name) > _LONGEST_NAME):
+            key = (direction, _OTHER)
+        if (found := self._actions.get(key)) is None:
+            found = self._actions[key] = _ActionMeter()
         return found
 
     def reports(self) -> tuple[RequestReport, ...]:
@@ -123,7 +131,7 @@ class _MeasuredTransport:
     async def send(self, message: str) -> None:
         """Send a text frame."""
         kind, parts = _beginning(message)
-        if kind == "2" and len(parts) > 3:
+        if kind == "2":
             self._expire_sent()
             self._sent[parts[1]] = _OpenRequest(parts[3], self._real_s())
         await self._transport.send(message)
@@ -139,8 +147,9 @@ class _MeasuredTransport:
             raise
         if isinstance(message, str):
             kind, parts = _beginning(message)
-            if kind == "2" and len(parts) > 3:
-                self._received[parts[1]] = _OpenRequest(parts[3], self._real_s())
+            if kind == "2":
+                if len(self._received) < _MOST_OPEN:
+                    self._received[parts[1]] = _OpenRequest(parts[3], self._real_s())
             elif kind in ("3", "4") and (request := self._sent.pop(parts[1], None)) is not None:
                 self._note_response("to CSMS", request, kind, parts, len(message))
                 if request.action == _BOOT and kind == "3" and _ACCEPTED in message:
@@ -176,5 +185,9 @@ class _MeasuredTransport:
 
 
 def _beginning(text: str) -> tuple[str, list[str]]:
-    """The message type of a frame, and its parts between the first quotation marks: `[2,"id","Action",…`."""
-    return text[1:3].strip(" ,"), text.split('"', 4)
+    """The message type of a frame, and its parts between the first quotation marks: `[2,"id","Action",…`.
+
+    The type is empty if the frame has no id, or a request has no action: a CSMS under test may send anything.
+    """
+    kind, parts = text[1:3].strip(" ,"), text.split('"', 4)
+    return kind if len(parts) > (3 if kind == "2" else 1) else "", parts

@@ -120,3 +120,12 @@ async def test_memory_is_bounded_and_what_does_not_fit_is_not_acknowledged() -> 
     with pytest.raises(BillStoreError, match="--storage"):
         await store.record(EVENTS[8])
     await store.record(EVENTS[7])
+
+
+async def test_an_event_that_cannot_be_stored_does_not_keep_later_ones_out(tmp_path: Path) -> None:
+    async with shared(tmp_path / "bills") as store:
+        half_a_pair = ReceivedEvent(station="S1", transaction_id="\ud800", seq_no=0)
+        with pytest.raises(BillStoreError, match=r"^bills cannot be stored: "):
+            await store.record(half_a_pair)
+        await asyncio.gather(*(store.record(event) for event in EVENTS))
+        assert await shown(store) == EXPECTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -32,6 +33,18 @@ def test_a_repeated_event_changes_nothing_but_the_count_of_repetitions() -> None
     bill.record(end)
     bill.record(ReceivedEvent(station="S", transaction_id="t", seq_no=1, end_wh=999.0))
     assert (bill.energy_wh, bill.ended, bill.offline, bill.repeated) == (250.0, True, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("received", "missing"), [((), 0), ((0, 1, 2), 0), ((0, 2), 1), ((3, 1), 2), ((5,), 5), ((0, 3, 4, 7), 4)]
+)
+def test_numbers_below_the_highest_one_that_have_not_arrived_are_missing(
+    received: tuple[int, ...], missing: int
+) -> None:
+    numbers = SequenceNumbers()
+    for one in received:
+        numbers.add(one)
+    assert numbers.missing == missing
 
 
 def test_the_registers_are_those_at_begin_and_end_in_wh() -> None:

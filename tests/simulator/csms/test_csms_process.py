@@ -133,6 +133,27 @@ async def test_workers_end_with_their_parent_however_it_ends() -> None:
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_it_ends_with_the_program_that_started_it(workers: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "borne", "csms", "--port", "0", "--quiet", "--workers", workers),
+        "--until-stdin-closes",
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await process.stdout.readline()).startswith(b"CSMS at ")
+            process.stdin.close()  # as when that program is killed
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
 def is_running(pid: int) -> bool:
     """Whether a process exists and has not ended."""
     try:
@@ -161,6 +182,7 @@ async def test_with_a_storage_folder_bills_survive_a_killed_csms(tmp_path: Path,
                     "end_wh": 300.0,
                     "energy_wh": 300.0,
                     "received": [[0, 3]],
+                    "missing": 0,
                     "offline": 0,
                     "repeated": 1,
                 }

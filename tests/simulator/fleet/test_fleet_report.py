@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from simulator.fleet.charts import ticks
-from simulator.fleet.energy_balance import balance_energy
+from simulator.fleet.charts import ChartLine, line_chart, ticks
+from simulator.fleet.energy_balance import Bill, balance_energy
 from simulator.fleet.fleet_record import FleetRecord
 from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
 from simulator.fleet.histogram import DurationHistogram
@@ -96,10 +97,21 @@ def test_energy_is_compared_at_each_station() -> None:
     answered = balance_energy(stations, frozenset(), None)
     assert answered.register_wh == answered.billed_wh == 304.0  # differences of stations do not cancel each other
     assert answered.largest_difference_wh == 4.0
-    asked = balance_energy(stations, frozenset({3}), {"CS-1": {"a": 60.0, "b": 40.0}, "CS-2": {"c": None}, "X": {}})
+    asked = balance_energy(
+        stations, frozenset({3}), {"CS-1": {"a": Bill(60.0), "b": Bill(40.0)}, "CS-2": {"c": Bill(None)}, "X": {}}
+    )
     assert [one.number for one in asked.stations] == [1, 2]
     assert asked.largest_difference_wh == 100.0
     assert asked.unknown_stations == ("X",)
+
+
+def test_an_event_that_is_lost_between_begin_and_end_fails_its_station() -> None:
+    stations = (station(1, register_wh=100.0), station(2, register_wh=50.0))
+    bills = {"CS-1": {"a": Bill(60.0, 2), "b": Bill(40.0, 1)}, "CS-2": {"c": Bill(50.0)}}
+    made = report(host("a", *stations), bills=bills)
+    assert made.energy.largest_difference_wh == 0.0
+    assert made.failed == {"CS-1": "3 transaction events are missing at the CSMS"}
+    assert missed(made) == ["max_failed_stations"]
 
 
 @pytest.mark.parametrize(
@@ -238,3 +250,29 @@ def test_long_runs_are_thinned_out() -> None:
     assert record.samples[-1].at_s > 8_900
     steps = {second.at_s - first.at_s for first, second in zip(record.samples, record.samples[1:], strict=False)}
     assert len(steps) == 1
+
+
+def test_peaks_of_long_runs_are_kept_and_rates_are_means() -> None:
+    """A peak of a second must be in the chart of a run of hours, wherever it falls."""
+    record = FleetRecord()
+    latency = DurationHistogram()
+    for second in range(1, 5_001):
+        latency.record(0.5 if second == 4_321 else 0.001)
+        record.note(host("a", station(1), made=(RequestReport("Heartbeat", "to CSMS", latency.data()),)))
+        record.sample(float(second))
+    assert max(one.p95_s or 0.0 for one in record.samples) == pytest.approx(0.5, rel=0.02)
+    assert {round(one.requests_per_s, 6) for one in record.samples} == {1.0}
+
+
+def test_a_sample_soon_after_another_one_replaces_it() -> None:
+    record = FleetRecord()
+    for at_s, count in ((1.0, 10), (2.0, 20), (2.01, 21)):
+        record.note(host("a", station(1), made=(requests("Heartbeat", [1.0] * count),)))
+        record.sample(at_s)
+    assert [(one.at_s, one.requests) for one in record.samples] == [(1.0, 10), (2.01, 21)]
+    assert record.samples[-1].requests_per_s == pytest.approx(11 / 1.01)
+
+
+def test_a_value_between_gaps_is_drawn_as_a_dot() -> None:
+    drawn = line_chart("t", [ChartLine("one", [(0.0, None), (1.0, 2.0), (2.0, None)])], str)
+    assert re.search(r'class="line c0" d="M[\d.]+ [\d.]+h0"', drawn)

@@ -78,6 +78,27 @@ def errors(path: Path) -> list[str]:
             ["plan.toml:5: tokens.uids[0]: must be a UID of 8, 14 or 20 hexadecimal digits"],
         ),
         (f"{FLEET}[arrivals]\nhours = {[0] * 24}\n", ["plan.toml:5: arrivals.hours: must not all be 0"]),
+        (
+            f'{FLEET}csms = "ws://user:secret@csms.example/ocpp"\n',
+            ["plan.toml:4: fleet.csms: must not contain a user or password; the password has its own key"],
+        ),
+        (f'{FLEET}csms = "ws://csms.example:99999/ocpp"\n', ["plan.toml:4: fleet.csms: is not a URL"]),
+        (
+            f'{FLEET}identity = "CS {{n}}"\npassword = "secret-{{n}}"\n',
+            [
+                "plan.toml:4: fleet.identity: must contain only the characters a-z A-Z 0-9 * - _ = : + | @ .,"
+                " at station 1",
+                "plan.toml:5: fleet.password: must have 16 to 64 characters (has 8), at station 1",
+            ],
+        ),
+        (
+            f'{FLEET}first = 8\nidentity = "{{n:046}}-{{n}}"\n',
+            ["plan.toml:5: fleet.identity: must have 1 to 48 characters (has 49), at station 10"],
+        ),
+        (
+            f'{FLEET}identity = "CS:{{n}}"\npassword = "0123456789abcdef"\n',
+            ["plan.toml:4: fleet.identity: must not contain a colon if there is a password, at station 1"],
+        ),
         ("[fleet\n", ["plan.toml:1: is not valid TOML: Expected ']' at the end of a table declaration (column 7)"]),
     ],
 )
@@ -99,6 +120,19 @@ def test_a_template_with_something_else_than_readers_is_refused(tmp_path: Path, 
 def test_a_template_with_a_mistake_is_not_blamed_for_what_the_plan_adds(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET, template='[http]\nport = 1\n[[evse]]\nid = 2\n[log]\nlevel = "x"\n')
     assert [one.split(": ")[1] for one in errors(path)] == ["evse[0].id", "log.level"]
+
+
+def test_a_template_is_checked_with_the_last_number_too(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, f"{FLEET}first = 8\n", TEMPLATE.replace('"{n}"', f'"{"x" * 24}{{n}}"'))
+    assert errors(path) == [
+        'station.toml:3: station.serial_number: length must be at most 25 (is "xxxxxxxxxxxxxxxxxxxxxxxx10")'
+    ]
+
+
+def test_an_unknown_key_of_a_simulated_board_is_named(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, FLEET, f'{TEMPLATE}[board]\ntype = "simulated"\nselector = 16\n')
+    (sentence,) = errors(path)
+    assert sentence.startswith("station.toml:14: board.selector: is not a known key")
 
 
 def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
@@ -137,6 +171,11 @@ def test_credentials_come_from_a_csv_file(tmp_path: Path) -> None:
     loaded = load_plan(path)
     assert loaded.station_credentials(2) == StationCredentials("B", None)
     assert loaded.station_credentials(3) == StationCredentials("C", Secret("0123456789abcdeg"))
+    csv.write_text("identity,password\nA,0123456789abcdef\nB,secret\n\nC é,\n", encoding="utf-8")
+    assert errors(path) == [
+        "stations.csv:3: password: must have 16 to 64 characters (has 6)",
+        "stations.csv:5: identity: must contain only the characters a-z A-Z 0-9 * - _ = : + | @ .",
+    ]
     csv.write_text("identity,password\nA,\nA,\nC,\n", encoding="utf-8")
     assert errors(path) == ["stations.csv: identity: A is used by 2 stations"]
     csv.write_text("identity\nA\n", encoding="utf-8")

@@ -1,0 +1,62 @@
+"""A host of a fleet that is stopped early: its last report is complete, whatever its stations are doing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from borne.fleet import host as host_module
+from borne.fleet.host import FleetHost
+from borne.fleet.unit import HostTask
+from simulator.fleet.plan import load_plan
+from simulator.fleet.reports import HostReport, StationState
+from tests.simulator.fleet.plans import write_plan
+
+NOBODY = "ws://127.0.0.1:9/ocpp"
+
+
+class StoppingControl:
+    """A control (`HostControl`) that requests a stop at once."""
+
+    def __init__(self) -> None:
+        self.reports: list[HostReport] = []
+
+    @property
+    def continues(self) -> bool:
+        """Nothing was lost."""
+        return False
+
+    def publish(self, report: HostReport) -> None:
+        """Keep the report."""
+        self.reports.append(report)
+
+    def stop_requested(self) -> bool:
+        """Stop."""
+        return True
+
+
+async def run_and_stop(folder: Path, more: str = "") -> HostReport:
+    """The last report of two stations without a CSMS that are stopped at once."""
+    loaded = load_plan(write_plan(folder, f'[fleet]\nstations = 2\ntemplate = "station.toml"\n{more}'))
+    control = StoppingControl()
+    report = await FleetHost(HostTask(loaded, loaded.numbers, NOBODY, str(folder / "out"), 0.0), control).run()
+    assert control.reports[-1] == report
+    return report
+
+
+async def test_stations_whose_turn_in_the_ramp_has_not_come_do_not_delay_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "_STOP_DRAIN_S", 1e6)
+    report = await run_and_stop(tmp_path, "[ramp]\nstations_per_s = 0.0001\n")
+    assert (report.finished, report.failure) == (True, None)
+
+
+async def test_a_stop_whose_time_is_over_still_gives_the_last_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "_STOP_DRAIN_S", 0.0)
+    report = await run_and_stop(tmp_path)
+    assert (report.finished, report.failure) == (True, None)
+    assert [one.state for one in report.stations] == [StationState.STOPPED] * 2
