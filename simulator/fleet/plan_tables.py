@@ -136,13 +136,16 @@ class FleetTable(Table, kw_only=True):
         return {"csms": _check_csms, "identity": _check_pattern, "password": _check_password}
 
     def check_rules(self) -> None:
-        """Check what the patterns give for the first and the last station.
+        """Check that the pattern of the identity gives each station its own, and the patterns valid texts.
 
         Raises:
-            RuleErrors: the keys and the reasons.
+            RuleError: the identity is not different for each station.
+            RuleErrors: what the patterns give for the first or the last station is invalid: the keys and the reasons.
         """
         if self.credentials is not None:
             return
+        if self.stations > 1 and not _is_of_each(self.identity):
+            raise RuleError(("identity",), "must contain {n}: every station needs its own")
         broken: dict[str, RuleError] = {}
         for number in (self.first, self.first + self.stations - 1):
             password = self.password.get_secret_value().format(n=number) if self.password is not None else None
@@ -295,8 +298,6 @@ class FleetPlan(Table, kw_only=True):
             RuleErrors: the keys and the reasons.
         """
         broken: list[RuleError] = []
-        if self.fleet.credentials is None and self.fleet.stations > 1 and not _is_of_each(self.fleet.identity):
-            broken.append(RuleError(("fleet", "identity"), "must contain {n}: every station needs its own"))
         for index, one in enumerate(self.disturbance):
             if one.at_s >= self.fleet.duration_s:
                 text = f"must be less than fleet.duration_s ({self.fleet.duration_s:g})"
