@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from foundation.address_lookups import AddressLookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
 
 class UvLoop(uvloop.Loop):
@@ -26,6 +28,18 @@ class UvLoop(uvloop.Loop):
     def __init__(self) -> None:
         super().__init__()
         self._lookups = AddressLookups(self)
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back once `delay` seconds from now, and never earlier.
+
+        libuv counts whole milliseconds, so a timer of uvloop may fire more than one too early: before a due time, or
+        within the silence between two frames of Modbus RTU.
+        """
+        if 0.0 < delay < math.inf:
+            delay = (math.ceil(delay * 1000) + 1) / 1000
+        return super().call_later(delay, callback, *args, context=context)
 
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -90,5 +91,20 @@ async def test_the_name_and_not_the_address_is_checked_in_the_certificate(monkey
         with pytest.raises(ssl.SSLCertVerificationError, match=r"checked: csms\.example"):
             await answer_once(server, "csms.example", ssl=context)
         server.close()
+
+    await on_uvloop(work())
+
+
+async def test_no_timer_fires_early() -> None:
+    """Such as that of the silence between two frames of Modbus RTU, 1.75 ms."""
+
+    async def work() -> None:
+        early: list[float] = []
+        for delay_s in (n * 0.000_13 for n in range(1, 101)):
+            begin_s = time.monotonic()
+            await asyncio.sleep(delay_s)
+            early.append(delay_s - (time.monotonic() - begin_s))
+        assert max(early) <= 0.0
+        asyncio.get_running_loop().call_later(float("inf"), print).cancel()
 
     await on_uvloop(work())
