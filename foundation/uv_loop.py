@@ -37,7 +37,7 @@ class UvLoop(uvloop.Loop):
         libuv counts whole milliseconds, so a timer of uvloop may fire more than one too early: before a due time, or
         within the silence between two frames of Modbus RTU.
         """
-        if delay > 0.0:
+        if 0.0 < delay < math.inf:
             delay = (math.ceil(delay * 1000) + 1) / 1000
         return super().call_later(delay, callback, *args, context=context)
 
