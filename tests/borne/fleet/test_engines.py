@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -32,9 +33,9 @@ PLAN = """
 [fleet]
 stations = 6
 template = "station.toml"
-duration_s = 400
+duration_s = 200
 rate = 40
-seed = 4
+seed = 29 # at both hosts, vehicles charge from the begin on
 hosts = 2
 drain_s = 60
 [ramp]
@@ -44,7 +45,7 @@ per_day = 700
 leave = "charged" # so the energy does not depend on when a busy machine plugs in
 [[vehicle]]
 phases = 3
-battery_wh = 2000
+battery_wh = 4000
 soc = [0.9, 0.95]
 stay_s = [120, 180]
 """
@@ -59,17 +60,11 @@ max_current_a = 16
 """
 
 
-@pytest.fixture
-def plan(tmp_path: Path) -> LoadedPlan:
+def written_plan(folder: Path) -> LoadedPlan:
     """A plan of six stations on two hosts."""
-    (tmp_path / "station.toml").write_text(TEMPLATE, encoding="utf-8")
-    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
-    return load_plan(tmp_path / "plan.toml")
-
-
-def plan_path(plan: LoadedPlan) -> str:
-    """The file of a plan, which is beside its template."""
-    return str(Path(plan.template_path).with_name("plan.toml"))
+    (folder / "station.toml").write_text(TEMPLATE, encoding="utf-8")
+    (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
+    return load_plan(folder / "plan.toml")
 
 
 def energies(report: FleetReport) -> dict[str, list[float]]:
@@ -91,53 +86,73 @@ class WithWorkers(Protocol):
 
 
 async def kill_a_worker(run: FleetRun, engine: DaskEngine) -> None:
-    """Kill a worker of the cluster once energy flows at a station of each host."""
+    """Kill a worker of the cluster soon after a transaction has started at each host."""
     while True:
         await asyncio.sleep(0.1)
         hosts = run.record.hosts
-        if len(hosts) == 2 and all(any(one.power_w for one in host.stations) for host in hosts):
+        if len(hosts) == 2 and all(any(one.started for one in host.stations) for host in hosts):
             break
     assert engine.cluster is not None
     os.kill(cast("WithWorkers", engine.cluster).workers[0].pid, signal.SIGKILL)
 
 
-async def test_the_dask_engine_gives_the_results_of_the_process_engine(plan: LoadedPlan, tmp_path: Path) -> None:
+@dataclass
+class Reports:
+    """What the same plan has given in three fleets at the same time."""
+
+    by_process: FleetReport
+    by_dask: FleetReport
+    with_a_lost_worker: FleetReport
+    """by Dask, with a worker that was killed while vehicles charged"""
+
+
+async def run_fleets(folder: Path) -> Reports:
+    """Run three fleets at once: most of their time is waiting."""
+    plan, engine = written_plan(folder), DaskEngine(host, DaskOptions())
     runs = [
-        FleetRun(plan, ProcessEngine(), FleetOptions("process", tmp_path / "process", 2)),
-        FleetRun(plan, DaskEngine(host, DaskOptions()), FleetOptions("dask", tmp_path / "dask", 2)),
+        FleetRun(plan, ProcessEngine(), FleetOptions("process", folder / "process", 2)),
+        FleetRun(plan, DaskEngine(host, DaskOptions()), FleetOptions("dask", folder / "dask", 2)),
+        FleetRun(plan, engine, FleetOptions("dask", folder / "lost", 2)),
     ]
     async with asyncio.timeout(PATIENCE_S):
-        by_process, by_dask = await asyncio.gather(*(run.run() for run in runs))
-    for report in (by_process, by_dask):
+        *reports, _ = await asyncio.gather(*(run.run() for run in runs), kill_a_worker(runs[2], engine))
+    return Reports(*cast("list[FleetReport]", reports))
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """The reports of three fleets, which have ended."""
+    return asyncio.run(run_fleets(tmp_path_factory.mktemp("fleets")))
+
+
+def test_the_dask_engine_gives_the_results_of_the_process_engine(reports: Reports) -> None:
+    for report in (reports.by_process, reports.by_dask):
         assert (report.booted, report.failed, report.replaced) == (6, {}, [])
         assert report.energy.largest_difference_wh <= 0.01
         assert report.ended == report.energy.transactions >= 6
-    assert energies(by_dask).keys() == energies(by_process).keys()
-    for identity, expected in energies(by_process).items():
-        assert energies(by_dask)[identity] == pytest.approx(expected, abs=1.0)
+    by_process, by_dask = energies(reports.by_process), energies(reports.by_dask)
+    assert by_dask.keys() == by_process.keys()
+    for identity, expected in by_process.items():
+        assert by_dask[identity] == pytest.approx(expected, abs=1.0)
 
 
-async def test_with_a_worker_killed_every_bill_equals_its_register(plan: LoadedPlan, tmp_path: Path) -> None:
-    engine = DaskEngine(host, DaskOptions())
-    run = FleetRun(plan, engine, FleetOptions("dask", tmp_path / "dask", 2))
-    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
-        running = group.create_task(run.run())
-        await kill_a_worker(run, engine)
-    report = running.result()
+def test_with_a_worker_killed_every_bill_equals_its_register(reports: Reports) -> None:
+    report = reports.with_a_lost_worker
     assert len([one for one in report.station_reports if one.resumed]) == 3, "no host was lost"
     assert (report.booted, report.failed, report.replaced) == (6, {}, [])
     assert report.energy.largest_difference_wh <= 0.01
     assert report.energy.transactions >= 4
 
 
-async def test_a_signal_to_the_whole_group_stops_a_dask_fleet_in_order(plan: LoadedPlan, tmp_path: Path) -> None:
+async def test_a_signal_to_the_whole_group_stops_a_dask_fleet_in_order(tmp_path: Path) -> None:
     """As Ctrl-C on a terminal, which reaches every process of the command."""
+    written_plan(tmp_path)
     command = (
         sys.executable,
         "-m",
         "borne",
         "fleet",
-        plan_path(plan),
+        str(tmp_path / "plan.toml"),
         "--engine",
         "dask",
         "--out",

@@ -49,7 +49,9 @@ lasts_s = 30
 """
 
 
-def plan(folder: Path, *, hosts: int, more: str = SEVERAL_CUTS, rate: float = 60) -> LoadedPlan:
+def plan(
+    folder: Path, *, hosts: int, more: str = SEVERAL_CUTS, rate: float = 60, duration_s: float = 240
+) -> LoadedPlan:
     """Six stations whose vehicles charge until they are full, a few simulated minutes each."""
     folder.mkdir(parents=True, exist_ok=True)
     text = f"""
@@ -57,7 +59,7 @@ def plan(folder: Path, *, hosts: int, more: str = SEVERAL_CUTS, rate: float = 60
         stations = {STATIONS}
         template = "station.toml"
         seed = 399
-        duration_s = 240
+        duration_s = {duration_s}
         rate = {rate}
         hosts = {hosts}
         [ramp]
@@ -149,7 +151,7 @@ async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -
 
 def test_the_command_writes_a_report_and_its_thresholds_give_the_exit_code(tmp_path: Path) -> None:
     tight = '[[disturbance]]\ntype = "reconnect-storm"\nat_s = 30\n[thresholds]\nmax_reconnect_p95_s = 0.001\n'
-    loaded = plan(tmp_path, hosts=1, more=tight)
+    loaded = plan(tmp_path, hosts=1, more=tight, duration_s=60)
     out = tmp_path / "out"
     with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
         output = FleetOutput(Console(file=terminal, width=200), http_port=0)
