@@ -112,6 +112,11 @@ class LoadController:
         return self.connection_monitor.last_sample if self.connection_monitor is not None else None
 
     @property
+    def available_grid_current(self) -> Phases[float] | None:
+        """The current that the house leaves for all EVSEs together now, A per grid phase; None without a grid meter."""
+        return self.connection_monitor.available_current().currents_a if self.connection_monitor is not None else None
+
+    @property
     def sample_age_s(self) -> float | None:
         """Seconds since the last fresh sample; None before the first."""
         return self.connection_monitor.age_s if self.connection_monitor is not None else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self, cast, get_type_hints
 
 from msgspec import ValidationError, convert, to_builtins
 
@@ -39,12 +39,33 @@ class Table(TableDefinition):
         """
         if _all_finite(tree):
             try:
-                return convert(tree, cls, dec_hook=_read_extension)
-            except ValidationError:
+                return cls._convert(tree)
+            except (ValidationError, ValueError, TypeError):
                 pass  # it names the first error only, and is stricter about types than tables have to be
         from foundation.table_model import validate  # late: pydantic, which a valid file does not need
 
         return validate(cls, tree)
+
+    @classmethod
+    def _convert(cls, tree: object) -> Self:
+        """Convert a tree with msgspec, key by key: it then reads no definitions of the tables that are not given.
+
+        For a whole installation file, whose stations give few of its tables, that saves 6 ms of a start.
+
+        Raises:
+            ValidationError, ValueError, TypeError: the tree is not valid.
+        """
+        if cls.__struct_config__.tag_field is not None or not isinstance(tree, dict):
+            return convert(tree, cls, dec_hook=_read_extension)
+        given = cast("dict[str, object]", tree)
+        fields = dict(zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True))
+        if not given.keys() <= fields.keys():
+            raise ValidationError("unknown keys")
+        kinds = cast("dict[str, type[object]]", get_type_hints(cls, include_extras=True))
+        values = {
+            fields[key]: convert(value, kinds[fields[key]], dec_hook=_read_extension) for key, value in given.items()
+        }
+        return cls(**values)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

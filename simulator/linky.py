@@ -15,6 +15,7 @@ import random
 import termios
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -43,6 +44,8 @@ _SILENT_S: Final = 5.0
 """a reader gets a frame at least this often: a longer silence changes the limits (`energy.failsafe`)"""
 _COUNTING_S: Final = 1.5
 """time between two frames of a real meter in standard mode"""
+_MOST_KEPT: Final = 128
+"""groups whose bytes are kept, as most of them repeat in each frame"""
 _WINTER: Final = timezone(timedelta(hours=1))
 _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
 
@@ -84,19 +87,23 @@ def historique_frame(house: HouseReading, *, short: bool = False) -> list[bytes]
 def standard_frame(house: HouseReading, at: datetime) -> list[bytes]:
     """Make a frame of a Linky in standard mode with the time `at`: STX, groups with checksums, ETX, as pieces."""
     stamp = f"H{at.astimezone(_WINTER):%y%m%d%H%M%S}"  # always winter time, for simplicity
-    groups = (_standard(label, value) for label, value in _standard_groups(house))
-    adsc, vtic, *rest = groups
-    return [b"\x02", adsc, vtic, _standard("DATE", "", stamp), *rest, b"\x03"]
+    adsc, vtic, *rest = [_standard(label, value) for label, value in _standard_groups(house)]
+    return [b"\x02", adsc, vtic, _standard_group("DATE", stamp, ""), *rest, b"\x03"]
 
 
+@lru_cache(_MOST_KEPT)
 def _historique(label: str, value: str) -> bytes:
     body = f"{label} {value}".encode("ascii")
     return b"\n" + body + b" " + _check(body) + b"\r"
 
 
-def _standard(label: str, value: str, stamp: str | None = None) -> bytes:
-    fields = [label, value, ""] if stamp is None else [label, stamp, value, ""]
-    body = "\t".join(fields).encode("ascii")
+@lru_cache(_MOST_KEPT)
+def _standard(label: str, value: str) -> bytes:
+    return _standard_group(label, value)
+
+
+def _standard_group(*fields: str) -> bytes:
+    body = "\t".join((*fields, "")).encode("ascii")
     return b"\n" + body + _check(body) + b"\r"
 
 

@@ -78,10 +78,11 @@ class _LinkyReceiver:
 
     def take(self, data: bytes) -> Iterator[GridSample]:
         """Yield the samples completed by these bytes."""
+        received_at = self._clock.now()
         for event in self._parser.feed(data):
             if isinstance(event, TicGroup):
                 self._note(event)
-            sample = self._interpreter.process(event, self._clock.now())
+            sample = self._interpreter.process(event, received_at)
             if sample is not None:
                 yield sample
 

@@ -14,6 +14,7 @@ from station.core.model import ChargingState, EventType
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.billing.logged_transaction import LoggedTransaction
     from station.billing.price import Bill
     from station.billing.transaction_log import TransactionLog
     from station.charging.evse import Evse
@@ -56,6 +57,8 @@ class Billing:
         self._evses = evses
         self._clock = clock
         self._period: str | None = None
+        self._unpriced: dict[int, str] = {}
+        """by EVSE: its latest transaction whose record has no prices, which a record never gets later"""
         self._begins: deque[tuple[TransactionEvent, str | None]] = deque()
         """Started events not yet written to disk, with the tariff period at that moment"""
 
@@ -143,15 +146,23 @@ class Billing:
         Raises:
             StorageError: the records cannot be read.
         """
-        if (transaction := evse.state.transaction) is None:
+        transaction, latest = evse.state.transaction, evse.meter.latest
+        if transaction is None or self._unpriced.get(evse.id) == transaction.id:
             return None
-        latest = evse.meter.latest
-        return await self._bill(transaction.id, latest.energy_import_wh if latest else None, evse.lasted_s)
+        found = await self._log.get(transaction.id)
+        if found is not None and found.prices is None:
+            self._unpriced[evse.id] = transaction.id  # displays ask every few seconds
+        return await self._bill_of(found, latest.energy_import_wh if latest else None, evse.lasted_s)
 
     async def _bill(self, transaction_id: str, end_wh: float | None, lasted_s: float | None) -> Bill | None:
-        found = await self._log.get(transaction_id)
+        return await self._bill_of(await self._log.get(transaction_id), end_wh, lasted_s)
+
+    async def _bill_of(
+        self, found: LoggedTransaction | None, end_wh: float | None, lasted_s: float | None
+    ) -> Bill | None:
         if found is None or found.prices is None:
             return None
+        transaction_id = found.transaction_id
         # Durations by elapsed time, not wall time: the clock may have been set in between.
         states = [
             (timedelta(seconds=event.lasted_s), event.charging_state is ChargingState.SUSPENDED_EV)

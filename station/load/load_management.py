@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import field
+from msgspec.structs import replace
 
 from energy.composite import ProfileTarget
 from energy.controller import Demand, LoadController, SharedLimit
@@ -19,7 +20,7 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
-from metering.reading import UNKNOWN_PHASES
+from metering.reading import UNKNOWN_PHASES, Phases
 from station.charging.evse import Evse
 from station.charging.evse_state import ev_connected, is_blocked, lacks_ventilation
 from station.load.derating import Derating, TemperatureRange
@@ -100,6 +101,15 @@ class _EvseInputs(Frozen):
         )
 
 
+class _GridInputs(Frozen):
+    """What a decision takes from the grid meter."""
+
+    sample: GridSample
+    """the last one, with a constant time"""
+    available_a: Phases[float] | None
+    silent: bool
+
+
 class LoadManagement:
     """Decides which current each EVSE may offer, on which phases: after changes, and when time alone changes it.
 
@@ -144,6 +154,10 @@ class LoadManagement:
         self._coalesced: TimerHandle | None = None
         self._decide_again_s = clock.monotonic()
         self._settled_s = -math.inf
+        self._sample: GridSample | None = None
+        """the last one processed"""
+        self._decided_grid: _GridInputs | None = None
+        """what the last decision took from the grid meter; None: an EVSE was active"""
         self._profiles_changed = ChangeSignal()
         """fires when a decision has left profiles to be saved"""
         self._newest_sample: GridSample | None = None
@@ -305,20 +319,38 @@ class LoadManagement:
 
         An outdated reading would make the change count as load of the house. Waits at most 0.3 s for the meters.
         """
-        async with asyncio.TaskGroup() as group:
-            for evse in self._evses.values():
-                if _is_unsettled(evse):
+        if unsettled := [evse for evse in self._evses.values() if _is_unsettled(evse)]:
+            async with asyncio.TaskGroup() as group:
+                for evse in unsettled:
                     group.create_task(evse.meter.refresh(_GLANCE_S), name=f"glance-{evse.id}")
         self.process_sample(sample)
 
     def process_sample(self, sample: GridSample) -> None:
-        """Pass a sample of the grid meter to tariff control and load controller; decide and apply before returning."""
+        """Pass a sample of the grid meter to tariff control and load controller; decide and apply before returning.
+
+        Without an active EVSE, a sample that changes nothing leads to no decision: the next is due as if it had.
+        """
         if self._inputs.tariff is not None:
             self._inputs.tariff.process_sample(sample)
         self.controller.observe_draw(self.collect_demands())
         self.controller.process_sample(sample)
-        self._decide()
+        self._sample = sample
+        if self._grid_inputs() != self._decided_grid or self._decided_grid is None:
+            self._decide()
+        else:
+            idle_until_s = self._decided_s + _DECIDE_IDLE_S
+            self._decide_again_s = min(idle_until_s, self._clock.monotonic() + self._decision_lasts_s())
         self.grid_sampled.publish(None)
+
+    def _grid_inputs(self) -> _GridInputs | None:
+        """What a decision takes from the grid meter now; None while an EVSE is active: then each sample decides."""
+        if self._sample is None or any(map(_is_active, self._evses.values())):
+            return None
+        return _GridInputs(
+            replace(self._sample, taken_at=self._since),
+            self.controller.available_grid_current,
+            silent=self.controller.grid_meter_silent,
+        )
 
     def collect_demands(self) -> list[Demand]:
         """Collect the demand of each EVSE now.
@@ -355,6 +387,7 @@ class LoadManagement:
         self._note_silence()
         if self.profiles.has_unsaved:
             self._profiles_changed.notify()
+        self._decided_grid = self._grid_inputs()
         self._decide_again_s = self._clock.monotonic() + self._decision_lasts_s()
         self.after_decision.publish(None)
 

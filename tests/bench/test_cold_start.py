@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def test_records_site_settings_and_variables_are_read_without_pydantic(tmp_path:
     loaded = asyncio.run(loaded_before_boot(tmp_path, BORNE_EVSE_0_MAX_CURRENT_A="16", BORNE_STATION_VENDOR="v"))
     assert "energy.sources.p1_source" in loaded
     assert {"pydantic", "pydantic_core"} & set(loaded) == set()
+
+
+def test_a_start_reads_only_the_definitions_of_tables_that_are_given() -> None:
+    program = """
+import sys, typing
+from station.configuration.installation_file import Configuration
+evaluated = 0
+def count(frame, event, argument):
+    global evaluated
+    evaluated += event == "call" and frame.f_code is typing.ForwardRef._evaluate.__code__
+sys.setprofile(count)
+Configuration.from_tree({"station": {"identity": "A", "storage": "/tmp/a"}, "csms": {"url": "ws://h/a"}})
+sys.setprofile(None)
+print(evaluated)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) <= 50, "annotations; those of all tables are more than 300"
 
 
 def test_a_station_boots_with_few_modules(loaded: list[str]) -> None:

@@ -43,8 +43,11 @@ class _Talker:
 
 
 @contextlib.asynccontextmanager
-async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManagement]]:
-    """A vehicle of 16 A that is offered 32, and so may change at any moment, beside a house that speaks."""
+async def balanced(path: Path, *, charges: bool = True) -> AsyncGenerator[tuple[Post, _Talker, LoadManagement]]:
+    """A vehicle of 16 A that is offered 32, and so may change at any moment, beside a house that speaks.
+
+    `charges`: False: no vehicle is there.
+    """
     talker = _Talker()
     async with post(path) as it:
         it.meter.clock = it.clock
@@ -59,7 +62,8 @@ async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManage
         )
         tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.follow_grid_meter())]
         talker.say(it, 4.0)
-        await it.charge()
+        if charges:
+            await it.charge()
         yield it, talker, load
         for task in tasks:
             task.cancel()
@@ -93,6 +97,52 @@ async def test_of_the_samples_that_wait_the_newest_is_heard(tmp_path: Path) -> N
         last = talker.say(it, 23.0)
         await it.clock.advance(0.5)
         assert list(dict.fromkeys(heard)) == [first, last]
+
+
+def _limit_of_house(it: Post) -> float:
+    return next(one.current_a for one in it.evse.limits if one.source in {LimitSource.GRID, LimitSource.FAILSAFE})
+
+
+async def test_samples_that_repeat_decide_nothing_while_no_vehicle_is_there(tmp_path: Path) -> None:
+    async with balanced(tmp_path, charges=False) as (it, talker, load):
+        for _ in range(600):  # until the control law has raised the limit to what the house leaves
+            talker.say(it, 4.0)
+            await it.clock.advance(1)
+        decided_s: list[float] = []
+        load.after_decision.subscribe(lambda _: decided_s.append(it.clock.monotonic()))
+        for _ in range(180):
+            talker.say(it, 4.0)
+            await it.clock.advance(1)
+        assert len(decided_s) == 3, "once a minute"
+        before_a = _limit_of_house(it)
+        talker.say(it, 20.0)
+        await it.clock.advance(0)
+        assert len(decided_s) == 4, "at once"
+        assert _limit_of_house(it) < before_a
+
+
+async def test_a_grid_meter_that_falls_silent_is_noted_while_no_vehicle_is_there(tmp_path: Path) -> None:
+    async with balanced(tmp_path, charges=False) as (it, talker, load):
+        for _ in range(100):
+            talker.say(it, 4.0)
+            await it.clock.advance(1)
+        assert not load.grid_meter_silent
+        await it.clock.advance(10)
+        assert load.grid_meter_silent
+        assert LimitSource.FAILSAFE in {limit.source for limit in it.evse.limits}
+        talker.say(it, 4.0)
+        await it.clock.advance(0)
+        assert not load.grid_meter_silent, "the first sample afterwards is the same as before"
+        assert LimitSource.FAILSAFE not in {limit.source for limit in it.evse.limits}
+
+
+async def test_a_vehicle_that_comes_is_decided_on_at_once_after_samples_that_repeat(tmp_path: Path) -> None:
+    async with balanced(tmp_path, charges=False) as (it, talker, _):
+        for _ in range(100):
+            talker.say(it, 4.0)
+            await it.clock.advance(1)
+        await it.charge()
+        assert it.evse.offered_a > 0.0
 
 
 async def test_a_vehicle_that_has_moved_is_looked_at_before_a_sample_counts(tmp_path: Path) -> None:
