@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from borne.fleet.unit import EngineError
-from simulator.fleet.energy_balance import Bill
+from simulator.fleet.energy_balance import CsmsBill
 
 _HOST: Final = "127.0.0.1"
 _START_S: Final = 30.0
@@ -99,7 +99,7 @@ class BundledCsms:
             await process.wait()
         self._process = None
 
-    async def bills(self) -> dict[str, dict[str, Bill]]:
+    async def bills(self) -> dict[str, dict[str, CsmsBill]]:
         """The bill of each transaction, by identity of the station and transactionId.
 
         Raises:
@@ -111,9 +111,9 @@ class BundledCsms:
             transactions = cast("list[dict[str, object]]", json.loads(response.content)["transactions"])
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise EngineError(f"the bundled CSMS does not tell its bills: {error}") from error
-        found: dict[str, dict[str, Bill]] = {}
+        found: dict[str, dict[str, CsmsBill]] = {}
         for one in transactions:
-            bill = Bill(cast("float | None", one["energy_wh"]), cast("int", one["missing"]))
+            bill = CsmsBill(cast("float | None", one["energy_wh"]), cast("int", one["missing"]))
             found.setdefault(str(one["station"]), {})[str(one["id"])] = bill
         return found
 

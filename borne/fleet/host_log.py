@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ def log_to_file(task: HostTask) -> Path:
     path = folder / f"host-{task.numbers.start:06}.log"
     number = task.loaded.plan.fleet.first  # the one that was checked with the plan
     first = InstallationFiles(task.loaded).configuration(number, task.csms_url, folder)
+    logging.raiseExceptions = False  # a full disk must not fill the terminal, where the state of the fleet is shown
     # Line by line, and open until the process ends.
     stream = path.open("a", encoding="utf-8", buffering=1)
     logging_setup.setup(replace(first.log, file=None), stream, shows_station=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from simulator.fleet.reports import StationReport
 
 
-class Bill(Frozen):
+class CsmsBill(Frozen):
     """One transaction as a CSMS knows it."""
 
     energy_wh: float | None
@@ -20,7 +20,7 @@ class Bill(Frozen):
     """sequence numbers that it has not received, from 0 to the highest one that it has"""
 
 
-Bills = Mapping[str, Mapping[str, Bill]]
+Bills = Mapping[str, Mapping[str, CsmsBill]]
 """by identity of the station and transactionId"""
 
 
@@ -101,6 +101,6 @@ def balance_energy(stations: Iterable[StationReport], replaced: frozenset[int], 
     )
 
 
-def _answered(station: StationReport) -> Mapping[str, Bill]:
+def _answered(station: StationReport) -> Mapping[str, CsmsBill]:
     """The bills by the events that the CSMS has answered."""
-    return {transaction_id: Bill(energy_wh) for transaction_id, energy_wh in station.bills.items()}
+    return {transaction_id: CsmsBill(energy_wh) for transaction_id, energy_wh in station.bills.items()}

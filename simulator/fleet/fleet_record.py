@@ -209,10 +209,10 @@ def _longest(*durations_s: float | None) -> float | None:
 
 def _with_rates(samples: Sequence[FleetSample]) -> list[FleetSample]:
     """The samples with the rate since the one before that is left."""
-    befores = (None, *samples)
+    formers = (None, *samples)
     return [
         replace(one, requests_per_s=_rate(one.requests, one.at_s, before))
-        for one, before in zip(samples, befores, strict=False)
+        for one, before in zip(samples, formers, strict=False)
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from borne.fleet.host import FleetHost
 from borne.fleet.unit import HostTask
 from simulator.fleet.plan import load_plan
 from simulator.fleet.reports import HostReport, StationState
+from tests.patience import PATIENCE_S
 from tests.simulator.fleet.plans import write_plan
 
+ROOT = Path(__file__).parents[3]
 NOBODY = "ws://127.0.0.1:9/ocpp"
 
 
@@ -60,3 +64,17 @@ async def test_a_stop_whose_time_is_over_still_gives_the_last_report(
     report = await run_and_stop(tmp_path)
     assert (report.finished, report.failure) == (True, None)
     assert [one.state for one in report.stations] == [StationState.STOPPED] * 2
+
+
+def test_a_full_disk_does_not_fill_the_terminal_with_errors_of_the_log(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "host-000001.log").symlink_to("/dev/full")
+    write = (
+        "import logging, sys; from pathlib import Path; from borne.fleet.host_log import log_to_file;"
+        "from tests.borne.fleet.leased_hosts import task;"
+        "log_to_file(task(Path(sys.argv[1]))); logging.getLogger('borne').error('a line')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", write, str(tmp_path)], cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE_S
+    )
+    assert b"Logging error" not in done.stderr

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from simulator.fleet.charts import ChartLine, line_chart, ticks
-from simulator.fleet.energy_balance import Bill, balance_energy
+from simulator.fleet.energy_balance import CsmsBill, balance_energy
 from simulator.fleet.fleet_record import FleetRecord
 from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
 from simulator.fleet.histogram import DurationHistogram
@@ -98,7 +98,9 @@ def test_energy_is_compared_at_each_station() -> None:
     assert answered.register_wh == answered.billed_wh == 304.0  # differences of stations do not cancel each other
     assert answered.largest_difference_wh == 4.0
     asked = balance_energy(
-        stations, frozenset({3}), {"CS-1": {"a": Bill(60.0), "b": Bill(40.0)}, "CS-2": {"c": Bill(None)}, "X": {}}
+        stations,
+        frozenset({3}),
+        {"CS-1": {"a": CsmsBill(60.0), "b": CsmsBill(40.0)}, "CS-2": {"c": CsmsBill(None)}, "X": {}},
     )
     assert [one.number for one in asked.stations] == [1, 2]
     assert asked.largest_difference_wh == 100.0
@@ -107,7 +109,7 @@ def test_energy_is_compared_at_each_station() -> None:
 
 def test_an_event_that_is_lost_between_begin_and_end_fails_its_station() -> None:
     stations = (station(1, register_wh=100.0), station(2, register_wh=50.0))
-    bills = {"CS-1": {"a": Bill(60.0, 2), "b": Bill(40.0, 1)}, "CS-2": {"c": Bill(50.0)}}
+    bills = {"CS-1": {"a": CsmsBill(60.0, 2), "b": CsmsBill(40.0, 1)}, "CS-2": {"c": CsmsBill(50.0)}}
     made = report(host("a", *stations), bills=bills)
     assert made.energy.largest_difference_wh == 0.0
     assert made.failed == {"CS-1": "3 transaction events are missing at the CSMS"}
