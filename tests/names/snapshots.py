@@ -157,7 +157,10 @@ def _fields(schema: Any, path: str, root: Any = None, seen: tuple[str, ...] = ()
             for key in ("format", "pattern", "minimum", "exclusiveMinimum", "maximum", "minLength", "maxLength")
             if key in schema
         }
-        shown = "".join(f" {key}={value}" for key, value in bounds.items())
+        # Python keeps one of two equal annotations, with bounds of 0 or of 0.0, by the order of imports.
+        shown = "".join(
+            f" {key}={value:.12g}" if isinstance(value, float) else f" {key}={value}" for key, value in bounds.items()
+        )
         yield f"{path}: {kind}{shown}"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.frozen import Frozen
@@ -151,7 +151,6 @@ def values_of(kind: object) -> st.SearchStrategy[object]:
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.kind.__name__)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
 def test_what_is_stored_and_read_is_as_by_pydantic_which_wrote_the_rows_of_older_versions(
     form: StoredFormat[object], data: st.DataObject
 ) -> None:
@@ -166,7 +165,6 @@ def test_what_is_stored_and_read_is_as_by_pydantic_which_wrote_the_rows_of_older
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.kind.__name__)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
 def test_a_damaged_row_is_read_as_by_pydantic_or_not_at_all(form: StoredFormat[object], data: st.DataObject) -> None:
     by_pydantic = PydanticFormat(form.kind, form.stored_names)
     stored: dict[str, object] = json.loads(form.to_text(data.draw(values_of(form.kind))))
