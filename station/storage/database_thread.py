@@ -26,7 +26,7 @@ _PRIMARY_CODE: Final = 0xFF
 
 
 class DatabaseCaches(Frozen):
-    """What each database keeps in memory. SQLite's page cache takes 87 KiB at once, unless it is smaller than that."""
+    """Cache sizes of each database. SQLite's page cache takes 87 KiB at once, unless it is smaller than that."""
 
     statements: int = 24
     """compiled statements, 1 to 4 KiB each: more than those of one transaction event"""

@@ -42,7 +42,7 @@ class GroupCommit(Generic[ItemT, ResultT]):
 
     @property
     def storing(self) -> bool:
-        """Whether an item is being stored or waits for it."""
+        """True while a group is being written, or an item waits for the next group."""
         return bool(self._group or self._waiting)
 
     async def add(self, item: ItemT) -> ResultT:

@@ -31,7 +31,7 @@ class ReadAhead:
 
     @property
     def must_read(self) -> bool:
-        """Whether no row is held, although the queue on disk may contain some."""
+        """True if no row is held although the queue on disk may contain some."""
         return not self._rows and not self._complete
 
     def oldest(self) -> Row | None:
