@@ -110,10 +110,11 @@ async def run_together(works: Mapping[str, Coroutine[None, None, None]]) -> None
 
 
 def raise_lost_cancellation() -> None:
-    """Raise a cancellation that was lost: a TaskGroup forgets it when one of its tasks fails at the same moment.
+    """Raise a cancellation of the calling task that was lost; without it a loop would go on and never end.
 
-    For loops that continue after failures and await work that may fail as a separate task: before Python 3.13, which
-    fixed it, a TaskGroup whose task has failed leaves its own task marked as being cancelled.
+    Two things of asyncio lose one: a TaskGroup before Python 3.13 when one of its tasks fails at the same moment, and
+    wait_for() before Python 3.12 when what it waits for completes at the same moment. For loops that await either one,
+    their own or that of a library.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 from aiomqtt import Client, MqttError, Will
 
 from energy.limit import limit_to_json
+from foundation.supervision import raise_lost_cancellation
 from station.core.screen import screen_to_json
 from station.interfaces.monitoring_report import event_to_json
 from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
@@ -127,6 +128,7 @@ class MqttBridge:
                 self._published.clear()
                 for orders in ("limit/+/set", "pause/set", "evse/+/charge-now/set"):
                     await client.subscribe(f"{self._root}/{orders}", qos=1)
+                    raise_lost_cancellation()
                 await self._publish_discovery(client)
                 await self._publish(client, "online", "true")
                 try:
@@ -230,7 +232,7 @@ class MqttBridge:
         """Publish the discovery message of Home Assistant, or remove it; before any state is published."""
         topic = discovery_topic(self._config.discovery_prefix, self._shown.identity)
         text = json.dumps(discovery_message(self._shown, self._root)) if self._config.discovery else ""
-        await client.publish(topic, text, qos=1, retain=True)
+        await _send(client, topic, text, retain=True)
 
     async def _follow(self, evse: Evse) -> None:
         """Publish at once when the status of an EVSE changes; meter values follow at the interval."""
@@ -266,7 +268,7 @@ class MqttBridge:
                 arrived.clear()
                 while waiting:
                     text = json.dumps(event_to_json(waiting.popleft()))
-                    await client.publish(f"{self._root}/device-event", text, qos=1)
+                    await _send(client, f"{self._root}/device-event", text, retain=False)
 
     async def _publish_reasons(self, client: Client) -> None:
         load = self._load
@@ -303,8 +305,14 @@ class MqttBridge:
     async def _publish(self, client: Client, topic: str, text: str) -> None:
         """Publish a text if it differs from the last one on its topic."""
         if self._published.get(topic) != text:
-            await client.publish(f"{self._root}/{topic}", text, qos=1, retain=True)
+            await _send(client, f"{self._root}/{topic}", text, retain=True)
             self._published[topic] = text
+
+
+async def _send(client: Client, topic: str, text: str, *, retain: bool) -> None:
+    """Publish a text, and raise a cancellation that arrived at the moment of the acknowledgement: aiomqtt loses it."""
+    await client.publish(topic, text, qos=1, retain=retain)
+    raise_lost_cancellation()
 
 
 def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
