@@ -39,8 +39,8 @@ AIMS: Final = {
 """the figures of 1,000 complete stations, and the largest value of each"""
 _FEW: Final = 100
 _BOOT_WAIT_S: Final = 240.0
-_SETTLING_S: Final = 10.0
-"""after the last acceptance: first StatusNotifications, journals and meters"""
+_SETTLING_S: Final = 25.0
+"""after the last acceptance: first StatusNotifications, journals and meters, and the closing of unused databases"""
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _HEARTBEAT_S: Final = 300
 _BOOT: Final = '[2,"1","BootNotification",{"reason":"PowerUp","chargingStation":{"model":"flex","vendorName":"borne"}}]'

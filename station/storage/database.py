@@ -133,6 +133,8 @@ class DatabaseConnection:
         self._path = path
         self._thread = thread
         self._connection: sqlite3.Connection | None = None
+        self._reopens = False
+        """whether the next job opens the file again: it is closed only because it was not used for some time"""
 
     async def open(self) -> None:
         """Open the file, created if missing, and apply new migrations; a file that cannot shrink is rewritten first.
@@ -147,9 +149,7 @@ class DatabaseConnection:
             await self.close()
             await asyncio.to_thread(compaction.rewrite, self._path)
             await self._thread.run(self._open)
-        await self.run(_prepare)
-        if (pages := self._thread.caches.pages) is not None:
-            await self.run(lambda connection: _limit_cache(connection, pages))
+        await self.run(self._prepare_new)
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Call `job` with the connection in the database thread; returns its result.
@@ -163,10 +163,34 @@ class DatabaseConnection:
         """Close the connection, even if `open` was cancelled."""
         await self._thread.run(self._close)
 
+    def close_file(self) -> None:
+        """Close the file until the next job, to release its memory and descriptors (`OpenFile`)."""
+        self._close()
+        self._reopens = True
+
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise sqlite3.ProgrammingError("the database is closed")
+            if not self._reopens:
+                raise sqlite3.ProgrammingError("the database is closed")
+            self._connection = self._connected()
+        self._thread.files.used(self)
         return self._connection
+
+    def _connected(self) -> sqlite3.Connection:
+        """Open the file of a station that has been prepared before."""
+        if not self._path.exists():  # SQLite would create an empty one
+            raise sqlite3.OperationalError(f"{self._path} has been deleted")
+        connection = _connect(self._path, self._thread.caches.statements)
+        try:
+            _configure(connection, self._thread.caches.pages)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare_new(self, connection: sqlite3.Connection) -> None:
+        _prepare(connection)
+        _configure(connection, self._thread.caches.pages)
 
     def _create(self) -> None:
         try:
@@ -178,6 +202,8 @@ class DatabaseConnection:
         self._connection = _connect(self._path, self._thread.caches.statements)
 
     def _close(self) -> None:
+        self._reopens = False
+        self._thread.files.closed(self)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -294,7 +320,7 @@ def _text(raw: bytes) -> str:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Set synchronous=FULL, and apply new migrations."""
+    """Apply new migrations."""
     connection.execute("PRAGMA synchronous=FULL")
     try:
         if database_schema.migrate(connection):
@@ -304,10 +330,12 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise StorageError(str(error)) from error
 
 
-def _limit_cache(connection: sqlite3.Connection, pages: int) -> None:
-    """Cache so many pages at the most; SQLite also allocates as many as 20 at once, which are released."""
-    connection.execute(f"PRAGMA cache_size={pages}")
-    connection.execute("PRAGMA shrink_memory")
+def _configure(connection: sqlite3.Connection, pages: int | None) -> None:
+    """Sync every commit to disk. Cache `pages` pages at the most; SQLite allocates 20 at once, which are released."""
+    connection.execute("PRAGMA synchronous=FULL")
+    if pages is not None:
+        connection.execute(f"PRAGMA cache_size={pages}")
+        connection.execute("PRAGMA shrink_memory")
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import contextvars
 import sqlite3
+import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
 from foundation.frozen import Frozen
 from foundation.supervision import contained_call
@@ -32,10 +33,59 @@ class DatabaseCaches(Frozen):
     """compiled statements, 1 to 4 KiB each: more than those of one transaction event"""
     pages: int | None = None
     """pages of 4 KiB; None: SQLite's default"""
+    close_after_s: float | None = None
+    """close a database file that was not used for so long, in real time, until its next use; None: never"""
 
 
-OF_MANY_STATIONS: Final = DatabaseCaches(statements=8, pages=4)
-"""for many stations: memory counts more than the microseconds of a statement"""
+OF_MANY_STATIONS: Final = DatabaseCaches(statements=8, pages=4, close_after_s=10.0)
+"""for many stations: memory counts more than the microseconds of a statement
+
+An open file takes 200 KiB, and opening it again takes about a millisecond. Ten seconds, so that this never takes more
+than a part of what the statements take, however many stations are busy.
+"""
+
+
+class OpenFile(Protocol):
+    """A database file that `OpenFiles` may close between two jobs."""
+
+    def close_file(self) -> None:
+        """Close the file; called in the database thread. The next job opens it again."""
+        ...
+
+
+class OpenFiles:
+    """The open database files in the order of their last use; closes those that were not used for some time.
+
+    Used in the database thread only.
+    """
+
+    def __init__(self, close_after_s: float | None) -> None:
+        self._close_after_s = close_after_s
+        self._used_s: dict[OpenFile, float] = {}
+        """when each file was last used, in seconds of `time.monotonic`; the one that was not used for longest first"""
+
+    def used(self, file: OpenFile) -> None:
+        """Note that a job uses a file now."""
+        if self._close_after_s is not None:
+            self._used_s.pop(file, None)
+            self._used_s[file] = time.monotonic()
+
+    def closed(self, file: OpenFile) -> None:
+        """Note that a file is closed."""
+        self._used_s.pop(file, None)
+
+    def seconds_until_due(self) -> float | None:
+        """Return the seconds until a file is to be closed, 0 if one is due; None: no file is."""
+        if self._close_after_s is None or not self._used_s:
+            return None
+        return max(0.0, next(iter(self._used_s.values())) + self._close_after_s - time.monotonic())
+
+    def close_one(self) -> None:
+        """Close the file that is due: one at a time, since each takes a sync, and jobs go first."""
+        if self.seconds_until_due() == 0.0:
+            file = next(iter(self._used_s))
+            del self._used_s[file]
+            file.close_file()
 
 
 class DatabaseThread:
@@ -48,8 +98,10 @@ class DatabaseThread:
     def __init__(self, caches: DatabaseCaches | None = None) -> None:
         """`caches`: what each database keeps in memory; None: the default, for one station."""
         self.caches = caches or DatabaseCaches()
+        self.files = OpenFiles(self.caches.close_after_s)
+        """the files that the jobs have opened; for jobs"""
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = Thread(target=_execute, args=(self._jobs,), name="database")
+        self._thread = Thread(target=_execute, args=(self._jobs, self.files), name="database")
         self._closed = False
 
     async def run(self, job: Callable[[], T]) -> T:
@@ -107,9 +159,16 @@ def is_busy(error: Exception) -> bool:
     return isinstance(code, int) and code & _PRIMARY_CODE in _BUSY
 
 
-def _execute(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
-    """Execute jobs until None comes."""
-    while (job := jobs.get()) is not None:
+def _execute(jobs: SimpleQueue[Callable[[], None] | None], files: OpenFiles) -> None:
+    """Execute jobs until None comes; in the pauses between them, close files that were not used for some time."""
+    while True:
+        try:
+            job = jobs.get(timeout=files.seconds_until_due())
+        except Empty:
+            files.close_one()
+            continue
+        if job is None:
+            return
         job()
 
 

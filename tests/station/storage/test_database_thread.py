@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import os
 import sqlite3
 import threading
 import time
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from station.storage.database import Database, StorageError, open_database
-from station.storage.database_thread import DatabaseThread
+from station.storage.database import Database, DatabaseConnection, StorageError, open_database
+from station.storage.database_thread import OF_MANY_STATIONS, DatabaseCaches, DatabaseThread, OpenFiles
 from tests import fakes
 from tests.patience import PATIENCE_S
 
@@ -149,3 +150,100 @@ async def test_a_thread_that_has_ended_refuses_jobs_as_a_closed_database_does() 
         pass
     with pytest.raises(sqlite3.ProgrammingError):
         await thread.run(lambda: 1)
+
+
+def open_descriptors(folder: Path) -> int:
+    """The number of files below a folder that this process has open."""
+    links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
+    return sum(str(folder) in os.readlink(link) for link in links if link.is_symlink())
+
+
+@contextlib.asynccontextmanager
+async def one_of_many(tmp_path: Path) -> AsyncGenerator[tuple[Database, DatabaseConnection, DatabaseThread]]:
+    with DatabaseThread(OF_MANY_STATIONS) as thread:
+        connection = DatabaseConnection(tmp_path / "station" / "db", thread)
+        await connection.open()
+        try:
+            yield Database(connection, fakes.clock()), connection, thread
+        finally:
+            await connection.close()
+
+
+async def test_a_file_that_was_closed_because_it_was_not_used_is_opened_again_by_the_next_statement(
+    tmp_path: Path,
+) -> None:
+    async with one_of_many(tmp_path) as (database, connection, thread):
+        await database.write(WRITE, ("a", "1"))
+        assert open_descriptors(tmp_path) == 3
+        await thread.run(connection.close_file)
+        assert open_descriptors(tmp_path) == 0
+        await database.write(WRITE, ("b", "2"))
+        assert await database.rows("SELECT name, value FROM facts") == [("a", "1"), ("b", "2")]
+        for pragma, value in (("synchronous", 2), ("journal_mode", "wal"), ("cache_size", OF_MANY_STATIONS.pages)):
+            assert await database.rows(f"PRAGMA {pragma}") == [(value,)]
+
+
+async def test_a_database_that_was_ended_is_not_opened_again(tmp_path: Path) -> None:
+    async with one_of_many(tmp_path) as (database, connection, thread):
+        await thread.run(connection.close_file)
+        await connection.close()
+        with pytest.raises(StorageError, match="closed"):
+            await database.rows("SELECT 1")
+
+
+async def test_a_file_that_was_deleted_while_it_was_closed_is_an_error_and_not_an_empty_database(
+    tmp_path: Path,
+) -> None:
+    async with one_of_many(tmp_path) as (database, connection, thread):
+        await thread.run(connection.close_file)
+        (tmp_path / "station" / "db").unlink()
+        with pytest.raises(StorageError, match="deleted"):
+            await database.rows("SELECT 1")
+
+
+async def test_a_file_that_is_not_used_is_closed_in_a_pause_between_jobs(tmp_path: Path) -> None:
+    with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
+        async with open_database(tmp_path / "db", fakes.clock(), thread) as database, asyncio.timeout(PATIENCE_S):
+            await database.write(WRITE, ("a", "1"))
+            while open_descriptors(tmp_path):
+                await thread.run(lambda: None)
+            assert await database.rows("SELECT name FROM facts") == [("a",)]
+
+
+class CountedFile:
+    """A file that counts how often it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close_file(self) -> None:
+        self.closed += 1
+
+
+def test_the_file_that_was_not_used_for_longest_is_closed_first() -> None:
+    files, first, second = OpenFiles(0.0), CountedFile(), CountedFile()
+    assert files.seconds_until_due() is None
+    for used in (first, second, first):
+        files.used(used)
+    files.close_one()
+    assert (first.closed, second.closed) == (0, 1)
+    files.close_one()
+    files.close_one()
+    assert (first.closed, second.closed) == (1, 1)
+    assert files.seconds_until_due() is None
+
+
+def test_the_file_of_a_process_with_one_station_is_never_due() -> None:
+    files = OpenFiles(DatabaseCaches().close_after_s)
+    files.used(CountedFile())
+    assert files.seconds_until_due() is None
+
+
+def test_a_file_in_use_is_not_closed() -> None:
+    files, file = OpenFiles(3600.0), CountedFile()
+    files.used(file)
+    files.close_one()
+    due_s = files.seconds_until_due()
+    assert due_s is not None
+    assert 0.0 < due_s <= 3600.0
+    assert file.closed == 0
