@@ -15,6 +15,7 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
+from foundation.waiting import Flag
 from station.configuration.installation_file import Configuration
 from station.core.event_feed import EventFeed
 from station.core.model import BootReason
@@ -117,8 +118,8 @@ class StationRuntime:
         self._rebooting = False
         self._requested = ChangeSignal()
         """fired when one of the four above changes, and when the tasks of a run end"""
-        self._alive = asyncio.Event()
-        self._dead = asyncio.Event()
+        self._alive = Flag()
+        self._dead = Flag()
         self._boot_reason = process.boot_reason
         self._sessions: BrowserSessions | None = None
         self.installation_parts = self._installation()

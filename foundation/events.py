@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -16,6 +17,16 @@ class AlreadySubscribedError(Exception):
     """An event already has an exclusive listener: the composition subscribes two."""
 
 
+class _Subscription(Generic[T]):
+    """A listener of an event, until the subscription ends."""
+
+    __slots__ = ("listener",)
+
+    def __init__(self, listener: Listener[T]) -> None:
+        self.listener: Listener[T] | None = listener
+        """None: the subscription has ended"""
+
+
 class Event(Generic[T]):
     """A kind of event with a value of type `T` per occurrence; the component that owns it publishes it.
 
@@ -28,16 +39,16 @@ class Event(Generic[T]):
     is not, it is logged and restarted. A listener of an auxiliary component must therefore do nothing that can fail.
     """
 
-    __slots__ = ("_exclusive", "_listeners")  # a station has hundreds of events
+    __slots__ = ("_exclusive", "_subscriptions")  # a station has hundreds of events
 
     def __init__(self) -> None:
-        self._listeners: dict[object, Listener[T]] = {}
-        """listeners by subscription key, in the order of subscription"""
-        self._exclusive: object | None = None
+        self._subscriptions: tuple[_Subscription[T], ...] = ()
+        """in the order in which the listeners subscribed; a tuple, since most events have one listener or none"""
+        self._exclusive: _Subscription[T] | None = None
 
     def subscribe(self, listener: Listener[T]) -> Unsubscribe:
         """Call `listener` with each value that is published from now on, until the returned function is called."""
-        return self._add(object(), listener)
+        return functools.partial(self._end, self._add(listener))
 
     def subscribe_exclusive(self, listener: Listener[T]) -> Unsubscribe:
         """Subscribe the one listener that acts on the event, beside any number of those that only observe it.
@@ -47,37 +58,39 @@ class Event(Generic[T]):
         """
         if self._exclusive is not None:
             raise AlreadySubscribedError(f"{listener!r} cannot subscribe: the event already has an exclusive listener")
-        key = self._exclusive = object()
-        return self._add(key, listener)
+        self._exclusive = self._add(listener)
+        return functools.partial(self._end, self._exclusive)
 
     def publish(self, value: T) -> None:
         """Call each listener: not those that unsubscribe meanwhile, and not yet those that subscribe meanwhile.
 
         Raises the error of a listener after all of them were called (see the class).
         """
-        if len(self._listeners) == 1:  # most events have one listener, and some are published for every message
-            (listener,) = self._listeners.values()
-            listener(value)
+        if len(self._subscriptions) == 1:  # most events have one listener, and some are published for every message
+            (only,) = self._subscriptions
+            if only.listener is not None:
+                only.listener(value)
         else:
-            self._call(iter(tuple(self._listeners)), value)
+            self._call(iter(self._subscriptions), value)
 
-    def _add(self, key: object, listener: Listener[T]) -> Unsubscribe:
-        self._listeners[key] = listener
+    def _add(self, listener: Listener[T]) -> _Subscription[T]:
+        subscription = _Subscription(listener)
+        self._subscriptions = (*self._subscriptions, subscription)
+        return subscription
 
-        def unsubscribe() -> None:
-            self._listeners.pop(key, None)
-            if self._exclusive is key:
-                self._exclusive = None
+    def _end(self, subscription: _Subscription[T]) -> None:
+        subscription.listener = None
+        self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
+        if self._exclusive is subscription:
+            self._exclusive = None
 
-        return unsubscribe
-
-    def _call(self, keys: Iterator[object], value: T) -> None:
-        for key in keys:
+    def _call(self, subscriptions: Iterator[_Subscription[T]], value: T) -> None:
+        for one in subscriptions:
             try:
-                if (listener := self._listeners.get(key)) is not None:
+                if (listener := one.listener) is not None:
                     listener(value)
             except BaseException:
-                self._call(keys, value)  # the remaining listeners; their error has this one as its context
+                self._call(subscriptions, value)  # the remaining listeners; their error has this one as its context
                 raise
 
 

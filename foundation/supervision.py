@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from foundation.frozen import Frozen
+from foundation.waiting import WaitingQueue
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -155,7 +156,7 @@ class FollowUpTasks:
     """
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[tuple[str, FollowUp]] = asyncio.Queue(MAX_FOLLOW_UPS)
+        self._waiting: WaitingQueue[tuple[str, FollowUp]] = WaitingQueue(MAX_FOLLOW_UPS)
         self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
     def submit(self, name: str, follow_up: FollowUp) -> bool:

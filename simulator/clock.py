@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from foundation.clock import Clock, machine_time
 from foundation.event_loop import StationLoop
 from foundation.frozen import Frozen
+from foundation.waiting import Flag
 
 _TURNS = 100
 """turns that are enough for another class of event loop to become idle"""
@@ -64,7 +65,7 @@ class VirtualClock(Clock):
         self._synchronized = synchronized
         self._left_real_time = rate not in _RATES_OF_REAL_TIME
         self._held = 0
-        self._released = asyncio.Event()
+        self._released = Flag()
         self._queue: list[tuple[float, int, _Deadline]] = []
         self._order = itertools.count()
         self._wake: asyncio.TimerHandle | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 
+from foundation.waiting import WaitingQueue
 from station.core.hardware.token_reader import ReaderError
 
 
@@ -14,7 +14,7 @@ class SimulatedReader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._failing = False
-        self._read: asyncio.Queue[str | None] = asyncio.Queue()
+        self._read: WaitingQueue[str | None] = WaitingQueue()
         """UIDs; None: it fails"""
 
     def __str__(self) -> str:
@@ -37,8 +37,7 @@ class SimulatedReader:
         Raises:
             ReaderError: the reader is failing.
         """
-        while not self._read.empty():
-            self._read.get_nowait()
+        self._read.clear()
         while not self._failing:
             yield None
             if (digits := await self._read.get()) is not None:

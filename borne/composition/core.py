@@ -20,7 +20,7 @@ from station.security.network_profile import NetworkProfile
 from station.security.network_profiles import NetworkProfiles
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
-from station.storage.fact_store import FactStore
+from station.storage.fact_store import FactsAtStart, FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
 from station.storage.storage_monitor import StorageMonitor
@@ -55,6 +55,8 @@ class CoreParts(Frozen):
     """the network profiles: how CSMS are reached"""
     space: StorageMonitor
     """monitors the free disk space"""
+    facts_at_start: FactsAtStart
+    """the facts of all kinds, until the run is assembled"""
 
     @property
     def clock(self) -> Clock:
@@ -68,7 +70,7 @@ class CoreParts(Frozen):
 
     def facts(self, kind: str) -> FactStore:
         """Open the store of small records of one kind, such as `prices`, in the station's database."""
-        return FactStore(self.database, kind)
+        return FactStore(self.database, kind, self.facts_at_start)
 
     def add_to(self, parts: StationParts) -> None:
         """Add settings groups, outbox, certificates, network profiles and logs to `parts`, for routes of the API."""
@@ -110,6 +112,8 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
     network = NetworkProfiles(database, settings.security, credentials, certificates, security_events)
     await network.load(_network_profile(configuration))
+    facts = FactsAtStart(database)
+    await facts.read()
     return CoreParts(
         program,
         storage,
@@ -123,6 +127,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
         credentials,
         network,
         StorageMonitor(storage, clock),
+        facts,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from borne.composition.charging import ChargingParts
 from borne.composition.core import CoreParts
 from foundation.frozen import Frozen
+from foundation.waiting import WaitingQueue
 from station.billing.retention import Retention
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
@@ -217,12 +217,12 @@ def create_mqtt_bridge(
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that watch the free space of the storage, and report low space as security event MemoryExhaustion."""
-    low = asyncio.Queue[SpaceLow]()
+    low = WaitingQueue[SpaceLow]()
     watch.space_low.subscribe(low.put_nowait)
     return [watch.run, lambda: _report_low_space(low, events)]
 
 
-async def _report_low_space(low: asyncio.Queue[SpaceLow], events: SecurityEvents) -> None:
+async def _report_low_space(low: WaitingQueue[SpaceLow], events: SecurityEvents) -> None:
     while True:
         space = await low.get()
         await events.report(SecurityEventType.MEMORY_EXHAUSTION, f"{space.free_bytes // 1024} KiB are free")

@@ -229,7 +229,9 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
     ):
         core = await create_core(program, database, log)
         watch_zone(core.settings.clock, program.time_zone_changed.publish)
-        yield await _assemble(core)
+        run = await _assemble(core)
+        core.facts_at_start.end()
+        yield run
 
 
 async def _assemble(core: CoreParts) -> StationRun:

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import FollowUp, FollowUpTasks, result_or_exception
+from foundation.waiting import Flag
 from ocpp_handlers.wire import frame
 from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
 from station.core.csms import NoAnswerError
@@ -210,7 +211,7 @@ class OcppSession:
         self._clock = clock
         self._timeout_s = timeout_s
         self._events = events
-        self._all_answered = asyncio.Event()
+        self._all_answered = Flag()
         self._all_answered.set()
         self._turn = asyncio.Lock()
         self._pending_call: tuple[str, asyncio.Future[CallResult | CallError]] | None = None

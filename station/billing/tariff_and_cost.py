@@ -6,7 +6,6 @@ messages of the settings are shown.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from msgspec import Struct
 
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
+from foundation.waiting import Flag
 from station.billing.currency import format_amount, round_amount
 from station.billing.logged_transaction import StatedCost
 from station.charging.evse_state import ev_connected
@@ -94,7 +94,7 @@ class TariffAndCost:
         self._log = sources.log
         self._totals: dict[str, StatedCost] = {}
         """totals of the CSMS not yet stored, by transaction"""
-        self._due = asyncio.Event()
+        self._due = Flag()
         self._settings = settings
         self._clock = clock
         self._has_csms = has_csms

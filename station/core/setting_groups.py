@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ class SettingGroups:
 
     def __init__(self, groups: Sequence[SettingGroup]) -> None:
         self.groups = groups
-        self._settings = {setting.name: setting for group in groups for setting in group.all()}
-        self._groups = {setting.name: group for group in groups for setting in group.all()}
-        """by the name of the setting"""
+        self._settings, self._positions = _declared(tuple(type(group) for group in groups))
 
     def all(self) -> list[Setting[object]]:
         """All settings of all groups."""
@@ -37,7 +36,7 @@ class SettingGroups:
         Raises:
             LookupError: no group of this station does.
         """
-        return self._groups[setting.name]
+        return self.groups[self._positions[setting.name]]
 
     def check_stored(self, name: str, text: str) -> None:
         """Validate the stored text of a setting, without applying it; a setting unknown to this version is valid.
@@ -65,3 +64,10 @@ class SettingGroups:
                 _log.warning("stored value of setting %s is not allowed: %s; its default is used", name, text)
             else:
                 self.group_of(setting).use_stored(setting, value)
+
+
+@functools.cache
+def _declared(groups: tuple[type[SettingGroup], ...]) -> tuple[Mapping[str, Setting[object]], Mapping[str, int]]:
+    """The settings of these groups by name, and the position of the group of each; the same for all stations."""
+    settings = {setting.name: setting for group in groups for setting in group.all()}
+    return settings, {setting.name: position for position, group in enumerate(groups) for setting in group.all()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections import deque
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from foundation.events import Event
 from foundation.frozen import Frozen
+from foundation.waiting import Flag
 from station.storage.database import Database, StorageError
 from station.storage.unreadable_rows import RowAddress, select_unreadable
 
@@ -99,7 +99,7 @@ class SecurityEvents:
         self._database = database
         self._clock = clock
         self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_MAX_UNSAVED)
-        self._arrived = asyncio.Event()
+        self._arrived = Flag()
         self.waiting = 0
         """how many critical events are not sent to the CSMS yet"""
         self.waiting_changed: Event[None] = Event()

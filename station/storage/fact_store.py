@@ -32,6 +32,53 @@ def fact_statement(kind: str, name: str, value: str) -> Statement:
 
 
 _TABLE = "facts"
+_MAX_CHARS_AT_START = 1_000_000
+"""of the texts of all kinds that are read at once"""
+
+
+class FactsAtStart:
+    """The facts of all kinds, read with one query while a station starts, since each of its parts loads its kind then.
+
+    A kind is handed out once, and not after it was saved through its `FactStore`: then the disk is read.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._unread: dict[str, dict[str, str]] | None = None
+        """texts by kind and name; None: nothing was read, or the start has ended"""
+        self._taken: set[str] = set()
+
+    async def read(self) -> None:
+        """Read the facts of all kinds; without effect if they are unusually long.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows, complete = await self._database.first_rows(
+            "SELECT name, value FROM facts", (), max_chars=_MAX_CHARS_AT_START
+        )
+        if not complete:
+            return
+        self._unread = {}
+        for full_name, value in rows:
+            kind, _, name = str(full_name).partition("/")
+            self._unread.setdefault(kind, {})[name] = str(value)
+
+    def take(self, kind: str) -> dict[str, str] | None:
+        """Return the texts of one kind, by name; None: read them from disk."""
+        if self._unread is None or kind in self._taken:
+            return None
+        self._taken.add(kind)
+        return self._unread.pop(kind, {})
+
+    def discard(self, kind: str) -> None:
+        """Forget the texts of a kind that is written."""
+        self._taken.add(kind)
+
+    def end(self) -> None:
+        """Forget all texts: the station has started."""
+        self._unread = None
+        self._taken.clear()
 
 
 class FactStore:
@@ -40,9 +87,11 @@ class FactStore:
     Stored in table `facts` under `kind/name`; nothing is kept in memory.
     """
 
-    def __init__(self, database: Database, kind: str) -> None:
+    def __init__(self, database: Database, kind: str, at_start: FactsAtStart | None = None) -> None:
+        """`at_start`: facts that were read already; None: none."""
         self._database = database
         self._kind = kind
+        self._at_start = at_start or FactsAtStart(database)
 
     async def load(self) -> dict[str, str]:
         """Read all texts of this kind from disk, by name without the kind.
@@ -50,6 +99,8 @@ class FactStore:
         Raises:
             StorageError: the disk cannot be read.
         """
+        if (read := self._at_start.take(self._kind)) is not None:
+            return read
         start = f"{self._kind}/"
         rows = await self._database.rows(
             "SELECT name, value FROM facts WHERE substr(name, 1, ?) = ?", (len(start), start)
@@ -72,6 +123,7 @@ class FactStore:
         Raises:
             StorageError: the fact is not deleted.
         """
+        self._at_start.discard(self._kind)
         await self._database.write("DELETE FROM facts WHERE name = ?", (f"{self._kind}/{name}",))
         self._database.unreadable.remove(self._address(name))
 
@@ -81,5 +133,6 @@ class FactStore:
         Raises:
             StorageError: the fact is not stored.
         """
+        self._at_start.discard(self._kind)
         await save_fact(self._database, f"{self._kind}/{name}", value)
         self._database.unreadable.remove(self._address(name))

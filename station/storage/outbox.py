@@ -15,7 +15,6 @@ event closes it. Delivered events are never sent again or renumbered.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Generator, Sequence
 from functools import partial
@@ -27,6 +26,7 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import contained_call
+from foundation.waiting import Flag
 from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.storage import payloads
 from station.storage.corrected_records import CorrectedRecords, CorrectedTransaction
@@ -95,7 +95,7 @@ class Outbox(StoredEvents):
         self._ahead = ReadAhead()
         self._last_id = 0
         self._since_bound = 0
-        self._arrived = asyncio.Event()
+        self._arrived = Flag()
         self._progress = ChangeSignal()
         self._handed_out = 0
         """the newest event that may have been sent since the start"""

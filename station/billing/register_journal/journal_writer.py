@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
+from foundation.waiting import Flag
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, JournalNote
 from metering.reading import exact_wh
@@ -88,7 +89,7 @@ class JournalWriter:
         self._notes: deque[JournalNote] = deque(maxlen=_MAX_NOTES)
         self._written: JournalNote | None = None
         """the newest note in the journal, which a stop may have left in the queue"""
-        self._due = asyncio.Event()
+        self._due = Flag()
         self._cursor = 0
         """number of the newest stored event in the journal"""
         self._unsure: tuple[JournalNote, int] | None = None

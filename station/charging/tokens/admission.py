@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
+from foundation.waiting import WaitingQueue
 from station.charging.evse_state import Authorization, blocking_faults, ev_connected
 from station.charging.tokens.authorization import Authorizer, loggable_token
 from station.charging.tokens.card_feedback import CardFeedback
@@ -105,7 +106,7 @@ class TokenAdmission:
         self._settings = settings
         self._clock = clock
         self._key_codes = KeyCodeGuard(clock)
-        self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MAX_TOKENS)
+        self._presented: WaitingQueue[_Presented] = WaitingQueue(_MAX_TOKENS)
         self._selecting: tuple[IdToken, TimerHandle] | None = None
         self._served: set[int] = set()
         """EVSEs whose connected vehicle has had an authorization since it was connected"""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Literal, Protocol
 
 from foundation.frozen import Frozen
+from foundation.waiting import Flag
 from station.core.hardware.board import BoardError
 
 JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]
@@ -68,7 +68,7 @@ class ConfiguredBackPlate:
     async def views(self) -> AsyncGenerator[BackPlateView]:
         """Yield the configured state once; it never changes."""
         yield self.view
-        await asyncio.Event().wait()
+        await Flag().wait()
 
     async def energise_shunt_trip(self, energised: bool) -> None:
         """Reject energising, since there is no shunt trip.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from foundation.change_signal import ChangeSignal
 from foundation.supervision import result_or_exception, run_together
+from foundation.waiting import Flag
 from station.charging.evse_state import WithholdReason
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.core.model import BootReason
@@ -81,7 +82,7 @@ class FirmwareUpdates:
         self._turn = asyncio.Lock()  # no update starts while an order is processed
         self._running: asyncio.Task[None] | None = None
         self._changed = ChangeSignal()
-        self._answered = asyncio.Event()
+        self._answered = Flag()
         self._answered.set()
         self._withholds = False
         self._pausing = False

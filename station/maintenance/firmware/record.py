@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
+from foundation.waiting import Flag
 from station.maintenance.firmware.state import END_STATUSES, FirmwareStatus, FirmwareUpdate, UpdateOrder
 from station.security.file_transfer.location import FileLocation
 from station.storage.database import StorageError
@@ -63,7 +63,7 @@ class FirmwareRecord:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._arrived = asyncio.Event()
+        self._arrived = Flag()
         self._told = ChangeSignal()
         self.update: FirmwareUpdate | None = None
         """the newest update, finished or not"""

@@ -13,6 +13,7 @@ from msgspec import field
 
 from foundation.frozen import Frozen
 from foundation.supervision import result_or_exception
+from foundation.waiting import WaitingQueue
 from station.security.file_transfer.file_transfer import (
     FileLocation,
     TlsContextFactory,
@@ -97,8 +98,8 @@ class LogUploads:
         self._current: LogUploadOrder | None = None
         self._uploading: asyncio.Task[UploadStatus] | None = None
         self._pausing = False
-        self._orders: asyncio.Queue[LogUploadOrder] = asyncio.Queue()
-        self._unreported: asyncio.Queue[UploadProgress] = asyncio.Queue()
+        self._orders: WaitingQueue[LogUploadOrder] = WaitingQueue()
+        self._unreported: WaitingQueue[UploadProgress] = WaitingQueue()
         self._in_report: UploadProgress | None = None
         """last result of `next_progress`, until `mark_reported`"""
 
@@ -118,7 +119,7 @@ class LogUploads:
     @property
     def is_full(self) -> bool:
         """Whether too many orders or unreported statuses are pending, so that a further order must be rejected."""
-        return self._orders.qsize() + self._unreported.qsize() >= MAX_ORDERS
+        return len(self._orders) + len(self._unreported) >= MAX_ORDERS
 
     @staticmethod
     def url_problem(url: str) -> str | None:
