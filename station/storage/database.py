@@ -143,13 +143,10 @@ class DatabaseConnection:
             StorageError: the file cannot be created, or was written by a newer version.
             sqlite3.Error: the file cannot be opened or is not a database of a station.
         """
-        await self._thread.run(self._create)
-        await self._thread.run(self._open)
-        if not await self.run(_shrinks):  # made by an older program
+        if not await self._thread.run(self._open_current):  # made by an older program
             await self.close()
             await asyncio.to_thread(compaction.rewrite, self._path)
-            await self._thread.run(self._open)
-        await self.run(self._prepare_new)
+            await self._thread.run(self._open_current)
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Call `job` with the connection in the database thread; returns its result.
@@ -188,18 +185,26 @@ class DatabaseConnection:
             raise
         return connection
 
-    def _prepare_new(self, connection: sqlite3.Connection) -> None:
-        _prepare(connection)
-        _configure(connection, self._thread.caches.pages)
-
     def _create(self) -> None:
         try:
             database_schema.create(self._path)
         except OSError as error:
             raise StorageError(f"{self._path.parent}: {error.strerror}") from error
 
-    def _open(self) -> None:
-        self._connection = _connect(self._path, self._thread.caches.statements)
+    def _open_current(self) -> bool:
+        """Create the file if it is missing, open it and apply new migrations; returns False if the file cannot shrink.
+
+        One job, since every job of a start costs two changes of threads; it may be tried again (`DatabaseThread.run`).
+        """
+        self._create()
+        if self._connection is None:
+            self._connection = _connect(self._path, self._thread.caches.statements)
+        if not _shrinks(self._connection):
+            return False
+        _prepare(self._connection)
+        _configure(self._connection, self._thread.caches.pages)
+        self._thread.files.used(self)
+        return True
 
     def _close(self) -> None:
         self._reopens = False
