@@ -12,7 +12,6 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
-from foundation.waiting import Flag
 from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.core.light_patterns import (
     STOPPED,

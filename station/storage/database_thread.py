@@ -40,8 +40,8 @@ class DatabaseCaches(Frozen):
 OF_MANY_STATIONS: Final = DatabaseCaches(statements=8, pages=4, close_after_s=10.0)
 """for many stations: memory counts more than the microseconds of a statement
 
-An open file takes 200 KiB, and opening it again takes about a millisecond. Ten seconds, so that this never takes more
-than a part of what the statements take, however many stations are busy.
+An open file takes 200 KiB. Closing it and opening it again takes a millisecond of CPU time, and a few syncs. Files are
+only closed in pauses between jobs, so a process whose stations keep the thread busy keeps them open.
 """
 
 
