@@ -130,7 +130,7 @@ class _CsmsProcess:
         await self._process.stdin.drain()
 
     async def all_received(self) -> tuple[float, float]:
-        """When the first and the last event came, by perf_counter; waits for the last one."""
+        """Arrival times of the first and the last event, by perf_counter; waits for the last one."""
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), _DEADLINE_S)
         first_s, last_s = map(float, line.split())

@@ -46,7 +46,7 @@ _STARTS_S = 120.0
 
 
 class LifePlan(Frozen):
-    """What to play: so many days from the first one on."""
+    """Kind of life to play: the range of days, house, length of a day."""
 
     days: int
     seed: int = 0
@@ -57,7 +57,7 @@ class LifePlan(Frozen):
 
 
 class LifeFigures(Frozen):
-    """What a life has cost, and what happened in it."""
+    """Result of a played life: its CPU time and counts of events."""
 
     days: int
     cpu_s: float

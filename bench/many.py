@@ -48,7 +48,7 @@ _BOOT: Final = '[2,"1","BootNotification",{"reason":"PowerUp","chargingStation":
 
 @dataclass(frozen=True, slots=True)
 class ManyFigures:
-    """What `count` stations in one process cost, once all are accepted by their CSMS."""
+    """Cost of `count` stations in one process, measured once all are accepted by their CSMS."""
 
     count: int
     resident_kib: int

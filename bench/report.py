@@ -22,7 +22,7 @@ class PageError(Exception):
 
 
 class Machine(Frozen):
-    """What the figures were measured on, in words that name no particular machine."""
+    """Description of the machine that was measured, in words that name no particular one."""
 
     cpus: int
     """number of CPUs that the measurement may use"""

@@ -56,7 +56,7 @@ class WireCsms:
 
     @property
     def url(self) -> str:
-        """Where the station connects to."""
+        """URL that the station connects to."""
         return f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def accept(self) -> None:

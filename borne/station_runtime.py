@@ -53,7 +53,7 @@ StationRunFactory = Callable[["StationRuntime"], "AbstractAsyncContextManager[St
 
 
 class ProcessContext(Frozen):
-    """What a process gives each of its stations."""
+    """Objects that all stations of a process share."""
 
     database_thread: DatabaseThread
     """the thread on which all databases of the process are used"""

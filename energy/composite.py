@@ -32,7 +32,7 @@ LimitSpan: TypeAlias = tuple[int, int, float]
 
 
 class ProfileTarget(Frozen):
-    """What profiles are matched against: an EVSE, and the transaction that runs on it."""
+    """An EVSE and the transaction that runs on it, for selecting the profiles that apply."""
 
     evse_id: int
     transaction_id: str | None = None
@@ -101,7 +101,7 @@ def phases_used(period: SchedulePeriod, connected: int | None) -> int:
 
 
 def next_change(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> datetime | None:
-    """When `limit_a` may change next: a period ends, or a profile of higher rank begins.
+    """Next time at which `limit_a` may change: a period ends, or a profile of higher rank begins.
 
     None if not within a week.
     """
@@ -109,7 +109,7 @@ def next_change(profiles: Iterable[ChargingProfile], target: ProfileTarget, now:
 
 
 def next_station_change(profiles: Iterable[ChargingProfile], now: datetime) -> datetime | None:
-    """When `station_period` may change next; None if not within a week."""
+    """Next time at which `station_period` may change; None if not within a week."""
     return _next_change(_of_station(profiles), STATION_TARGET, now)
 
 

@@ -350,7 +350,7 @@ class ConnectionMonitor:
         return self._cut_off_a or self.connection.max_current_a or limit_a
 
     def _sustained_limit_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
-        """What a phase bears indefinitely if the source is too slow to show each peak of a load; else None."""
+        """Current that a phase bears indefinitely, if the source is too slow to show each peak of a load; else None."""
         if sample.period_s <= FAST_PERIOD_S:
             return None
         load = LINKY_SUSTAINED_LOAD if self._cut_off_va is not None else BREAKER_SUSTAINED_LOAD

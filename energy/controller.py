@@ -103,7 +103,7 @@ class LoadController:
 
     @property
     def policy(self) -> Policy:
-        """How the available current is divided among the EVSEs."""
+        """Rule that divides the available current among the EVSEs."""
         return self._uses.policy
 
     @property

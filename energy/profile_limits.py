@@ -1,4 +1,4 @@
-"""What charging profiles allow at one moment, to find out whether a change of profiles lowers a limit. Pure."""
+"""Limits by charging profiles at one moment, to find out whether a change of profiles lowers one. Pure."""
 
 from __future__ import annotations
 

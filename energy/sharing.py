@@ -24,7 +24,7 @@ _CLASS_A = 0.5
 
 
 class Policy(StrEnum):
-    """How to divide the current that remains when each EVSE that fits has 6 A."""
+    """Rule that divides the current that remains when each EVSE that fits has 6 A."""
 
     FAIR = "fair"
     """equally, up to what each can use"""

@@ -24,7 +24,7 @@ _DEAF_S = 5.0
 
 
 class _VehicleUse(Struct):
-    """How the vehicle at an EVSE uses its offer: since when it is in each state (monotonic); None: it is not."""
+    """Use of the offer by the vehicle at an EVSE: start of each state (monotonic); None: not in that state."""
 
     drawn_a: float = 0.0
     less_since_s: float | None = None

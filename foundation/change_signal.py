@@ -24,7 +24,7 @@ class ChangeSignal:
 
     @property
     def count(self) -> int:
-        """How often the signal was fired; read it before the state that the signal announces."""
+        """Number of times the signal was fired; read it before the state that the signal announces."""
         return self._count
 
     def notify(self) -> None:

@@ -38,7 +38,7 @@ class AuxiliaryTask(Frozen):
 
 
 class _Restarts:
-    """When to start one task again: after increasing delays."""
+    """Restart delays of one task: they increase with each failure."""
 
     def __init__(self, task: AuxiliaryTask, clock: Clock) -> None:
         self.task = task

@@ -1,4 +1,4 @@
-"""How a table of the installation file is defined: its keys with their constraints, its checks, and value types."""
+"""Definition of a table of the installation file: its keys with their constraints, its checks, and value types."""
 
 from __future__ import annotations
 

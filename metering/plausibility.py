@@ -31,7 +31,7 @@ _SURGE = 2.0
 
 
 class PlausibilityRules(Frozen):
-    """What readings are possible for the billing meter of a circuit with a power of at most `max_power_w`."""
+    """Bounds of plausible readings, for the billing meter of a circuit with a power of at most `max_power_w`."""
 
     max_power_w: float
     register_step_wh: float = 100.0

@@ -86,12 +86,12 @@ class OcppStack:
 
     @property
     def connected_since(self) -> datetime | None:
-        """When the current websocket opened (UTC, the station's clock); None while there is none."""
+        """Time at which the current websocket opened (UTC, the station's clock); None while there is none."""
         return self._connection.connected_since
 
     @property
     def last_error(self) -> str | None:
-        """Why the last connection attempt failed or the link was lost; None if neither since a successful one."""
+        """Reason of the last failed attempt or lost link; None if there was neither since a successful attempt."""
         return self._connection.last_error
 
     @property

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class CoreParts(Frozen):
-    """What `create_core` creates for one run, and all other parts use: storage, settings, outbox, certificates."""
+    """The parts that `create_core` creates for one run, and all others use: storage, settings, outbox, certificates."""
 
     runtime: StationRuntime
     """the runtime whose run this is"""

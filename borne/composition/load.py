@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class LoadParts(Frozen):
-    """What `create_load` creates for one run: load management, limits, and protection of station and EVSEs."""
+    """The parts that `create_load` creates for one run: load management, limits, protection of station and EVSEs."""
 
     load: LoadManagement
     grid_orders: RecordedGridOrders | None

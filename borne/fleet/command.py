@@ -32,7 +32,7 @@ class FolderError(Exception):
 
 
 class FleetOutput(Frozen):
-    """What the user sees of a fleet while it runs."""
+    """Outputs of a running fleet: terminal, and page with API."""
 
     console: Console
     http_port: int | None

@@ -1,4 +1,4 @@
-"""What runs on the workers of a Dask cluster: the parent of a host."""
+"""The part of the Dask engine that runs on a worker: the parent process of a host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from station.core.version import package_version
 
 
 class WorkerOrder(Frozen):
-    """What a worker is to run."""
+    """The task of a worker: the host with its stations, and its lease."""
 
     host: Host
     task: HostTask

@@ -28,7 +28,7 @@ _LEAD_PER_STATION_S: Final = 0.005
 
 
 class FleetOptions(Frozen):
-    """How a plan is run."""
+    """Options of a run."""
 
     engine: str
     """name of the engine, for the report"""

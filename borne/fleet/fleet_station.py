@@ -125,7 +125,7 @@ class FleetStation:
             link.drop_connection()
 
     def report(self) -> StationReport:
-        """How the station is now."""
+        """Report on the station at this moment."""
         return StationReport(
             self.number,
             self.runtime.identity,
@@ -142,7 +142,7 @@ class FleetStation:
         )
 
     def last_report(self, before: StationReport, host_failure: str | None) -> StationReport:
-        """How the station was `before` it stopped, with its meters and bills as they are in its storage now."""
+        """Report on the stopped station: `before`, with the meters and bills that its storage contains now."""
         failure = before.failure if host_failure is None else host_failure
         register_wh, bills, unfinished = before.register_wh, dict[str, float](), 0
         try:
@@ -285,7 +285,7 @@ class _DrivenEvse:
 
 
 def _counted_wh(path: Path) -> float:
-    """What a meter that nobody uses has counted."""
+    """Register of a meter that nobody uses."""
     register = EnergyRegister(path)
     try:
         return register.energy_wh

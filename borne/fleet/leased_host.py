@@ -37,7 +37,7 @@ _END_WAIT_S: Final = 10.0
 
 
 class HostOrder(Frozen):
-    """What a leased host is to run."""
+    """The task of a leased host, with its lease."""
 
     host: Host
     """a function of a module, since it is pickled by its name"""
@@ -156,7 +156,7 @@ def _read_exactly(stream: IO[bytes], count: int) -> bytes | None:
 
 
 class LeaseControl:
-    """What a leased host uses to talk to its parent (`HostControl`)."""
+    """Connection of a leased host to its parent (`HostControl`)."""
 
     def __init__(self, order: HostOrder, control: int, reports: int) -> None:
         """`control`, `reports`: descriptors of the pipes from and to the parent."""

@@ -27,7 +27,7 @@ _STOP: Final = b"stop"
 
 
 class PipeControl:
-    """What a host process uses to talk to the engine (`HostControl`); the end of the engine is a request to stop."""
+    """Connection of a host process to the engine (`HostControl`); the end of the engine is a request to stop."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

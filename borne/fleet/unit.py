@@ -41,7 +41,7 @@ def lost_host_report(task: HostTask, latest: HostReport | None, failure: str) ->
 
 
 class HostControl(Protocol):
-    """What an engine gives a host: a way for its reports, and the request to stop. All must return at once."""
+    """Interface of an engine for a host: it takes reports, and requests the stop. All calls must return at once."""
 
     @property
     def continues(self) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SourceContext(Frozen):
-    """What the station gives to a grid source when it is made: number of phases, and the shared Modbus wires."""
+    """Arguments that every grid source gets from the station: number of phases, and the shared Modbus wires."""
 
     phases: int
     """of the connection: 1 or 3"""

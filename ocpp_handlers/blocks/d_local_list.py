@@ -89,7 +89,7 @@ class LocalListBlock:
             raise PayloadError("InternalError", "the local authorization list cannot be read") from error
 
     def _size_refusal(self, request: m.SendLocalListRequest, items: int) -> LocalListRefusal | None:
-        """Why a request is too large (D01.FR.11); None: it is not."""
+        """Reason to reject a request as too large (D01.FR.11); None: it is not."""
         most_items, most_bytes = self._settings.send_local_list_items, self._settings.send_local_list_bytes
         if items > most_items:
             return LocalListRefusal("TooManyElements", f"localAuthorizationList has more than {most_items} items")

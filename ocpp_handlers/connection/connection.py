@@ -57,7 +57,7 @@ Serve = Callable[["ClientConnection"], Awaitable[None]]
 
 
 class CsmsAccess(Frozen):
-    """What the station connects to a CSMS with: its identity, network profiles, password and certificates."""
+    """Identity, network profiles, password and certificates that the station uses to connect to a CSMS."""
 
     identity: str
     network: NetworkProfiles

@@ -90,7 +90,7 @@ class Component(Frozen):
 
 
 class VariableDescription(Frozen, dict=True):
-    """What a variable is, without its value: address, data type, limits, and what may be done with it.
+    """Description of a variable without its value: address, data type, limits, mutability and monitoring.
 
     Equal descriptions are one object in a process (`create_variable`), whatever station they belong to.
     """

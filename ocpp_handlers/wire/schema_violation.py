@@ -1,4 +1,4 @@
-"""Why the payload of a message is invalid."""
+"""The fault of an invalid payload."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from foundation.frozen import Frozen
 
 
 class SchemaViolation(Frozen):
-    """Why a payload is invalid: an RPC framework error code (Part 4 table 8), and a readable sentence.
+    """Fault of an invalid payload: an RPC framework error code (Part 4 table 8), and a readable sentence.
 
     The sentence names the path of the field, has 255 characters at most and never contains the value.
     """

@@ -62,7 +62,7 @@ class PayloadError(Exception):
 
 
 class HandlerResult(Frozen, Generic[ResponseT]):
-    """What a handler returns: the response to a CALL, the task to start once it has been sent, and how to undo."""
+    """Result of a handler: the response to a CALL, the task to start once it has been sent, and its undo function."""
 
     response: ResponseT
     follow_up: FollowUp | None = None
@@ -72,7 +72,7 @@ class HandlerResult(Frozen, Generic[ResponseT]):
 
 
 class UnknownValueResponse(Frozen, Generic[ResponseT]):
-    """How a request is answered whose only fault is an unknown value of one enumeration: not by a CALLERROR.
+    """Response to a request whose only fault is an unknown value of one enumeration, instead of a CALLERROR.
 
     For requests whose response has a status for what the station does not support, such as NotSupported.
     """
@@ -175,7 +175,7 @@ class ObservedFrame:
 
 
 class SessionEvents:
-    """What the sessions of a station publish; all of them publish to the same events."""
+    """Events that all sessions of a station publish."""
 
     def __init__(self) -> None:
         self.frame_observed: Event[ObservedFrame] = Event()

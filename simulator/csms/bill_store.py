@@ -1,4 +1,4 @@
-"""Where the bundled CSMS keeps its bills: in memory, or in a file that several processes share and a restart keeps."""
+"""Storage of the bills of the bundled CSMS: memory, or a file that several processes share and a restart keeps."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _REGISTER: Final = "Energy.Active.Import.Register"
 
 
 class ReceivedEvent(Frozen):
-    """What bills need of one TransactionEvent."""
+    """The part of a TransactionEvent that matters for bills."""
 
     station: str
     """identity of the station that sent it"""
@@ -47,7 +47,7 @@ class SequenceNumbers:
 
     @property
     def missing(self) -> int:
-        """How many numbers from 0 to the highest one of the set are not in it."""
+        """Count of the numbers from 0 to the highest one of the set that are not in it."""
         held = sum(last - first + 1 for first, last in self.ranges())
         return self._lasts[-1] + 1 - held if self._lasts else 0
 

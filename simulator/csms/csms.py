@@ -40,7 +40,7 @@ FrameListener = Callable[[str, str, str], None]
 
 
 class CsmsSettings(Frozen):
-    """How the bundled CSMS behaves."""
+    """Settings of the bundled CSMS."""
 
     time_of_station: bool = False
     """send each station its own estimated time (EstimatedStationTime) instead of the real time"""

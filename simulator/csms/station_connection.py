@@ -69,7 +69,7 @@ class NotConnectedError(Exception):
 
 
 class CsmsOfStations(Protocol):
-    """What a connection needs of the CSMS that it belongs to."""
+    """Interface of the CSMS for its connections."""
 
     @property
     def bills(self) -> BillStore: ...

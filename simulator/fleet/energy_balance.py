@@ -55,7 +55,7 @@ class EnergyBalance(Frozen):
 
     @property
     def register_wh(self) -> float:
-        """What all meters have counted."""
+        """Sum of all registers in Wh."""
         return sum(one.register_wh for one in self.stations)
 
     @property

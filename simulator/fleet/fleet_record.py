@@ -1,4 +1,4 @@
-"""What is known about a fleet while it runs: the latest report of each host, and samples over time."""
+"""Record of a running fleet: the latest report of each host, and samples over time."""
 
 from __future__ import annotations
 

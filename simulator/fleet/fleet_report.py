@@ -100,7 +100,7 @@ class FleetReport(Frozen):
 
 
 class FleetRunFacts(Frozen):
-    """What a report says about the run as a whole."""
+    """Facts of a run as a whole, for its report."""
 
     engine: str
     began_at: str
@@ -175,7 +175,7 @@ def _action(
 
 
 class _Figures(Frozen):
-    """What thresholds are compared with."""
+    """Measurements that are compared with thresholds."""
 
     stations: Sequence[StationReport]
     failed: dict[str, str]
@@ -216,7 +216,7 @@ def _thresholds(limits: ThresholdsTable, figures: _Figures) -> Iterator[Threshol
 
 
 def _failure(station: StationReport, missing_events: int) -> str | None:
-    """Why a station has failed, or what it has left over or the CSMS has not received; None: nothing."""
+    """Sentence about the failure of a station, or about events left over or missing at the CSMS; None: none."""
     if station.failure is not None:
         return station.failure
     # What a lost host has counted since its last report is not known; `unfinished` is from the storage.

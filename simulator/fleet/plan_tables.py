@@ -61,7 +61,7 @@ def _check_csms(text: str) -> None:
 
 
 def credentials_errors(identity: str, password: str | None) -> Iterator[tuple[Literal["identity", "password"], str]]:
-    """What the installation file would not accept, and why; the reasons do not contain the values."""
+    """Values that the installation file would not accept, with reasons; these do not contain the values."""
     try:
         if not 1 <= len(identity) <= _MAX_IDENTITY:
             raise ValueError(f"must have 1 to {_MAX_IDENTITY} characters (has {len(identity)})")

@@ -1,4 +1,4 @@
-"""What the hosts of a fleet measure, as values that can be sent between processes and merged."""
+"""Reports of the hosts of a fleet, as values that can be sent between processes and merged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Direction = Literal["to CSMS", "from CSMS"]
 
 
 class StationState(StrEnum):
-    """What a station of a fleet is doing."""
+    """State of a station of a fleet."""
 
     WAITING = "waiting"
     """its turn in the ramp has not come"""
@@ -82,7 +82,7 @@ class StationReport(Frozen):
 
 
 class HostReport(Frozen):
-    """What one host has measured so far; the last one has `finished`."""
+    """Measurements of one host so far; the last report has `finished`."""
 
     host: str
     """identifies this run of a host; a host that is started again has another one"""

@@ -1,4 +1,4 @@
-"""What happens at each station of a fleet, and when: vehicles, loads of the house, disturbances. Pure.
+"""Schedule of each station of a fleet: vehicles, loads of the house, disturbances. Pure.
 
 All of it follows from the seed of the plan and the number of the station, so it does not depend on the engine, on the
 number of hosts, or on what other stations do. Times are simulated seconds since the begin of the plan.
@@ -94,7 +94,7 @@ def station_disturbances(plan: FleetPlan, number: int) -> list[StationDisturbanc
 
 
 def storms_s(plan: FleetPlan, number: int) -> list[float]:
-    """When a reconnect storm aborts the connection of station `number`, in order of time."""
+    """Times at which a reconnect storm aborts the connection of station `number`, in order."""
     return sorted(
         one.at_s
         for index, one in enumerate(plan.disturbance)

@@ -74,7 +74,7 @@ class _Account(Struct):
 
 
 class PriceSources(Frozen):
-    """Where `TariffAndCost` gets bills and price messages, and stores the total costs of the CSMS."""
+    """Source of bills and price messages for `TariffAndCost`, and store of the total costs of the CSMS."""
 
     billing: Billing
     messages: TariffMessages

@@ -284,7 +284,7 @@ class ChargingStation:
             evse.refuse_energy(beyond_wh=self._transaction_settings.max_energy_on_invalid_id_wh)
 
     def _start_refusal(self, evse: Evse, id_token: IdToken, group_id: IdToken | None) -> str | None:
-        """Why a token cannot start charging here remotely; None: it can."""
+        """Reason to reject a remote start with a token; None: it is possible."""
         # F01.FR.21, F01.FR.22, F02.FR.23, F02.FR.24
         if (refusal := _start_refusal(evse, id_token)) is not None:
             return refusal
@@ -293,7 +293,7 @@ class ChargingStation:
 
 
 def _start_refusal(evse: Evse, id_token: IdToken) -> str | None:
-    """Why a token cannot start charging here remotely, apart from reservations; None: it can."""
+    """Reason to reject a remote start with a token, apart from reservations; None: it is possible."""
     if not evse.observed:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
         return "its connector has not been observed yet"
     if not can_authorize(evse):  # F01.FR.23, F02.FR.25

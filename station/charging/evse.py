@@ -186,7 +186,7 @@ class Evse:
 
     @property
     def time_status(self) -> TimeStatus:
-        """How reliable the station's clock is now."""
+        """Reliability of the station's clock now."""
         return self._recording.time.status
 
     @property

@@ -144,12 +144,12 @@ class CsmsLink(Protocol):
 
     @property
     def connected_since(self) -> datetime | None:
-        """When the websocket was opened; None while it is closed."""
+        """Time at which the websocket was opened; None while it is closed."""
         ...
 
     @property
     def last_error(self) -> str | None:
-        """Why the last connection attempt failed, as text; None if it succeeded."""
+        """Reason of the failure of the last connection attempt, as text; None if it succeeded."""
         ...
 
     @property

@@ -33,7 +33,7 @@ class StationHardware(Protocol):
 
     @property
     def grid_feed(self) -> ByteFeed | None:
-        """What a simulated grid meter sends beside its device, to be read with it; None: nothing."""
+        """Bytes that a simulated grid meter sends beside its device, to be read with it; None: none."""
         ...
 
     @property

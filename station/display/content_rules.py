@@ -21,7 +21,7 @@ _LINE_BREAKS: Final = frozenset("\t\n\r")
 
 
 class ContentError(Frozen):
-    """Why the content of a message is refused: the reason code of statusInfo, and a sentence that names the field."""
+    """Fault of the content of a message: the reason code of statusInfo, and a sentence that names the field."""
 
     reason_code: str
     sentence: str

@@ -38,7 +38,7 @@ _REPEAT_S: Final = 60.0
 
 
 class ScreenSources(Frozen):
-    """What the screens are made of, besides the EVSEs."""
+    """Sources of the screens besides the EVSEs."""
 
     messages: DisplayMessages
     reader: EvseReader
@@ -83,7 +83,7 @@ class ScreenMaker:
         return current_screen(cycle, rotation_s, elapsed_s)
 
     def state_key(self) -> object:
-        """What changes when there is something else to say about the EVSEs than other figures."""
+        """Key that differs when the screens of the EVSEs differ by more than figures."""
         return [self._sources.reader.state_key(evse) for evse in self.evses]
 
 
@@ -122,7 +122,7 @@ class DisplayScreens:
         self._keys: list[object] = []
 
     def current(self, display: DisplayAddress) -> Screen:
-        """What the page of a display shows now; an empty screen until `run` has begun."""
+        """Screen that the page of a display shows now; empty until `run` has begun."""
         return self._shown.get(display, Screen())
 
     def has_problem(self, display: DisplayAddress) -> bool:

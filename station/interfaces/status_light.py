@@ -78,7 +78,7 @@ def light_to_json(light: Light) -> LightShown:
 
 
 class VehicleHistory(Frozen):
-    """What the state of an EVSE no longer contains of its plugged-in vehicle: ended charge, refusal, transaction."""
+    """History of the plugged-in vehicle that the state of the EVSE no longer contains: ended charge, refusal."""
 
     state: EvseState
     finished: bool = False

@@ -58,7 +58,7 @@ _GLANCE_S = 0.3
 
 
 class LoadInputs(Frozen):
-    """What load management reads besides the EVSEs: grid meter, grid operator's contacts, tariff; and its settings."""
+    """Sources of load management besides the EVSEs: grid meter, grid operator's contacts, tariff; and its settings."""
 
     source: GridSource | None = None
     """the grid meter; None: not configured"""
@@ -73,7 +73,7 @@ class LoadInputs(Frozen):
 
 
 class _EvseInputs(Frozen):
-    """What the demand of an EVSE is made of, besides its meter: a change needs a new decision."""
+    """Inputs of the demand of an EVSE besides its meter: a change of one needs a new decision."""
 
     connected: bool
     authorized: bool
@@ -102,7 +102,7 @@ class _EvseInputs(Frozen):
 
 
 class _GridInputs(Frozen):
-    """What a decision takes from the grid meter."""
+    """Inputs of a decision from the grid meter."""
 
     sample: GridSample
     """the last one, with a constant time"""
@@ -198,7 +198,7 @@ class LoadManagement:
             self._coalesced = self._clock.call_later(wait_s, self.request_update)
 
     def _limits_of_profiles(self) -> ProfileLimits:
-        """What the profiles allow now to the transactions of the last decision."""
+        """Limits by the profiles now, for the transactions of the last decision."""
         switching = [one.target for one in self._demands if one.can_switch_phases]
         targets = [one.target for one in self._demands]
         return profile_limits(self.profiles.store.applicable(), targets, switching, self._clock.now())
@@ -343,7 +343,7 @@ class LoadManagement:
         self.grid_sampled.publish(None)
 
     def _grid_inputs(self) -> _GridInputs | None:
-        """What a decision takes from the grid meter now; None while an EVSE is active: then each sample decides."""
+        """Inputs of a decision from the grid meter now; None while an EVSE is active: then each sample decides."""
         if self._sample is None or any(map(_is_active, self._evses.values())):
             return None
         return _GridInputs(

@@ -151,7 +151,7 @@ class NetworkProfiles:
 
     @property
     def message_timeout_s(self) -> float:
-        """How long the CSMS may take to answer a CALL, from the current profile; 30 s without one (MessageTimeout)."""
+        """Timeout of a CALL in seconds, from the current profile; 30 s without one (MessageTimeout)."""
         profile = self.profile
         return profile.message_timeout_s if profile is not None else _USUAL_TIMEOUT_S
 

@@ -16,7 +16,7 @@ class UnmappedNameError(Exception):
 
 
 class FieldError(Frozen):
-    """What is wrong with one field of a stored value."""
+    """Fault of one field of a stored value."""
 
     path: tuple[int | str, ...]
     kind: str

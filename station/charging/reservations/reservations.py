@@ -373,7 +373,7 @@ class Reservations:
         return min(max(left.total_seconds(), 0.0), _LOOK_AGAIN_S)
 
     def _problem(self, wanted: Reservation) -> tuple[str, str] | None:
-        """Why a reservation is rejected whatever the EVSEs are doing, as reasonCode and sentence; None: it is not."""
+        """Reason to reject a reservation whatever the EVSEs are doing, as reasonCode and sentence; None: none."""
         if not self._settings.reservation_enabled:  # H01.FR.01
             return "NotEnabled", "the station is configured not to accept reservations"
         if wanted.expires_at <= self._clock.now():

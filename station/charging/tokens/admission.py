@@ -39,7 +39,7 @@ _LOOK_AGAIN_S = 5.0
 
 
 class TokenOutcome(StrEnum):
-    """What the station did with a presented token or a press of the start button."""
+    """Outcome of a presented token or a press of the start button."""
 
     AUTHORIZED = "authorized"
     """charging is authorized at an EVSE"""

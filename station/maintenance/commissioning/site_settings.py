@@ -128,7 +128,7 @@ class SiteSettings:
 
 
 def site_settings_to_json(configuration: Configuration) -> Tree:
-    """What is in force for each key that may be set on site, wherever set; secrets masked; null: not configured."""
+    """Value in force of each key that may be set on site, wherever set; secrets masked; null: not configured."""
     whole = cast("dict[str, Tree]", all_values(configuration))
     csms = {key: whole["csms"][key] for key in ("url", "password")} if configuration.csms is not None else None
     return _without_secrets(

@@ -96,7 +96,7 @@ class FirmwareUpdates:
 
     @property
     def uploaded_image(self) -> Path:
-        """Where an image uploaded locally is put, until an order takes it; it may not exist."""
+        """Path of an image uploaded locally, until an order takes it; the file may not exist."""
         return self._context.folder / "brought"
 
     @property

@@ -74,7 +74,7 @@ class LogStore(logging.Handler):
         self._waiting.append(f"{line} … further lines like this are omitted for up to an hour" if over == 0 else line)
 
     def _over(self, record: logging.LogRecord) -> int:
-        """How far a record exceeds the hourly limit of its source line. DEBUG is not limited."""
+        """Excess of a record over the hourly limit of its source line. DEBUG is not limited."""
         if record.levelno <= logging.DEBUG:
             return -1
         now_s = self._clock.monotonic()

@@ -123,7 +123,7 @@ class LogUploads:
 
     @staticmethod
     def url_problem(url: str) -> str | None:
-        """Why an upload to this URL is not possible; None if it may be tried."""
+        """Reason to reject an upload to this URL; None if it may be tried."""
         try:
             FileLocation.parse(url)
         except TransferError as error:

@@ -281,7 +281,7 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
 
 
 class CertificateDescription(TypedDict):
-    """What the page and API show of a certificate; times in ISO 8601, UTC."""
+    """JSON of a certificate for page and API; times in ISO 8601, UTC."""
 
     subject: str
     """RFC 4514"""
