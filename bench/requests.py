@@ -12,7 +12,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
 import socket
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.processes import STATION
+from bench.processes import STATION, one_cpu
 
 _WAIT_S = 30.0
 _ROUND = 100
@@ -183,17 +182,6 @@ class RequestFigure:
 
 
 @contextlib.contextmanager
-def _pinned() -> Generator[None]:
-    """Pin this thread, and the processes that it starts, to one CPU."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@contextlib.contextmanager
 def _peer(*arguments: str, folder: Path, configuration: str | None = None) -> Generator[WireCsms]:
     """Start a program that connects to a CSMS, and yield that once it has booted."""
     csms = WireCsms()
@@ -273,7 +261,7 @@ def _measure(count: int) -> Iterator[RequestFigure]:
         ),
     )
     with (
-        _pinned(),
+        one_cpu(),
         tempfile.TemporaryDirectory() as folder,
         _peer("-m", "bench.floor_requests", folder=Path(folder)) as floor,
         _peer("-m", "bench.floor_ocpp", folder=Path(folder)) as client,
