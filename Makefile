@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Some environments keep Python from writing byte code: each of the some thousand programs that the tests start would compile its
+# modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Installs only files whose hashes are in the lock file.
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
