@@ -146,7 +146,7 @@ class DatabaseConnection:
         if not await self._thread.run(self._open_current):  # made by an older program
             await self.close()
             await asyncio.to_thread(compaction.rewrite, self._path)
-            await self._thread.run(self._open_current)
+            await self._thread.run(lambda: self._open_current(as_it_is=True))  # even if it could not be rewritten
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Call `job` with the connection in the database thread; returns its result.
@@ -191,15 +191,16 @@ class DatabaseConnection:
         except OSError as error:
             raise StorageError(f"{self._path.parent}: {error.strerror}") from error
 
-    def _open_current(self) -> bool:
-        """Create the file if it is missing, open it and apply new migrations; returns False if the file cannot shrink.
+    def _open_current(self, *, as_it_is: bool = False) -> bool:
+        """Create the file if it is missing, open it and apply new migrations.
 
-        One job, since every job of a start costs two changes of threads; it may be tried again (`DatabaseThread.run`).
+        Returns False, without migrations, if the file cannot shrink and is not to be used `as_it_is`. One job, since
+        every job of a start costs two changes of threads; it may be tried again (`DatabaseThread.run`).
         """
         self._create()
         if self._connection is None:
             self._connection = _connect(self._path, self._thread.caches.statements)
-        if not _shrinks(self._connection):
+        if not as_it_is and not _shrinks(self._connection):
             return False
         _prepare(self._connection)
         _configure(self._connection, self._thread.caches.pages)

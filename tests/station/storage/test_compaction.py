@@ -13,6 +13,7 @@ from simulator.clock import VirtualClock
 from station.storage import compaction
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import Database
+from station.storage.database_schema import migrations
 from tests import fakes
 from tests.databases import open_database
 
@@ -154,6 +155,21 @@ async def test_a_disk_without_room_or_a_slow_one_leaves_the_old_database_in_use(
     assert "it took more than -1 s" in caplog.text
     assert size(path) > 30
     assert sorted(names(tmp_path)) == [".db.slow", "db"]
+
+
+async def test_an_old_database_that_cannot_be_rewritten_is_brought_up_to_date_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for one in migrations()[:-1]:
+            connection.executescript(f"{one.sql}\nPRAGMA user_version={one.number};")
+    monkeypatch.setattr(compaction, "free_bytes", _full)
+    async with open_database(path, fakes.clock()) as database:
+        assert await database.rows("PRAGMA user_version") == [(len(migrations()),)]
+        assert await database.rows("PRAGMA synchronous") == [(2,)]
+        assert await database.rows("PRAGMA auto_vacuum") == [(0,)]
+    assert "not enough disk space for a copy" in caplog.text
 
 
 async def test_a_rewriting_that_took_too_long_delays_no_other_start_until_half_of_the_database_is_gone(
