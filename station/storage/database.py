@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from pathlib import Path
@@ -175,8 +176,8 @@ class DatabaseConnection:
 
     def _connected(self) -> sqlite3.Connection:
         """Open the file of a station that has been prepared before."""
-        if not self._path.exists():  # SQLite would create an empty one
-            raise sqlite3.OperationalError(f"{self._path} has been deleted")
+        if not os.access(self._path, os.F_OK):  # SQLite would create an empty one; `Path.exists` raises some errors
+            raise sqlite3.OperationalError(f"{self._path} has been deleted or cannot be reached")
         connection = _connect(self._path, self._thread.caches.statements)
         try:
             _configure(connection, self._thread.caches.pages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import sqlite3
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ _BUSY_PAUSE_S: Final = 0.02
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PRIMARY_CODE: Final = 0xFF
 """the bits of an extended result code that say which kind of error it is"""
+_log = logging.getLogger(__name__)
 
 
 class DatabaseCaches(Frozen):
@@ -165,7 +167,8 @@ def _execute(jobs: SimpleQueue[Callable[[], None] | None], files: OpenFiles) -> 
         try:
             job = jobs.get(timeout=files.seconds_until_due())
         except Empty:
-            files.close_one()
+            if isinstance(error := contained_call(files.close_one), Exception):  # the jobs of all stations need it
+                _log.error("a database file could not be closed: %s", error)
             continue
         if job is None:
             return

@@ -26,11 +26,11 @@ from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.local_time import named_zone
-from station.core.model import BootReason, IdToken
+from station.core.model import BootReason, Fault, IdToken
 from station.maintenance.logs.store import LogStore
 from station.security.access.accounts import Role
 from station.security.access.sign_in_service import SignInService
-from station.storage.database_thread import DatabaseThread
+from station.storage.database_thread import DatabaseCaches, DatabaseThread
 from station.storage.storage_lock import StorageLock
 from tests.csms import Csms, running_csms
 from tests.patience import PATIENCE_S
@@ -144,6 +144,41 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
                 assert dark.boot_reason is BootReason.POWER_UP
                 await until(lambda: ended(first), both)
                 assert not ended(second)
+
+
+def uses(file: Path) -> bool:
+    """Whether this process has a file open."""
+    links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
+    return any(link.is_symlink() and link.readlink() == file for link in links)
+
+
+async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_contactor_until_it_can(
+    tmp_path: Path,
+) -> None:
+    with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
+        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+        async with running_csms() as first, running_csms() as second:
+            ill = station_runtime(of(FIRST, tmp_path, first), parts)
+            well = station_runtime(of(SECOND, tmp_path, second), parts)
+            both = (ill, well)
+            async with running(*both):
+                await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
+                for station in both:
+                    board(station).plug(VehicleModel())
+                    present(station)
+                await until(lambda: current_a(ill) > 0 and current_a(well) > 0, both)
+                file, moved = tmp_path / FIRST / "borne.sqlite", tmp_path / "moved"
+                await until(lambda: not uses(file), ())
+                file.rename(moved)
+                await until(lambda: not board(ill).outputs.contactor, both)
+                assert Fault.STORAGE in ill.parts.get(ChargingStation).evses[1].state.faults
+                assert board(well).outputs.contactor
+                moved.rename(file)
+                await until(lambda: current_a(ill) > 0, both)
+                present(ill)
+                await until(lambda: ended(first), both)
+    numbers = [event["seqNo"] for event in first.sent("TransactionEvent")]
+    assert numbers == list(range(len(numbers)))
 
 
 def ended(csms: Csms) -> bool:

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import contextvars
 import os
+import resource
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,61 @@ async def test_a_file_that_was_deleted_while_it_was_closed_is_an_error_and_not_a
             await database.rows("SELECT 1")
 
 
+async def test_a_folder_that_cannot_be_reached_while_the_file_is_closed_is_a_storage_error_until_it_can(
+    tmp_path: Path,
+) -> None:
+    """A disk may fail to find a file for reasons that `Path.exists` raises."""
+    async with one_of_many(tmp_path) as (database, connection, thread):
+        await database.write(WRITE, ("a", "1"))
+        await thread.run(connection.close_file)
+        folder, moved = tmp_path / "station", tmp_path / "moved"
+        folder.rename(moved)
+        folder.symlink_to("x" * 300)  # no file system has such long names
+        with pytest.raises(StorageError, match="deleted"):
+            await database.write(WRITE, ("b", "2"))
+        folder.unlink()
+        moved.rename(folder)
+        await database.write(WRITE, ("c", "3"))
+        assert await database.rows("SELECT name FROM facts") == [("a",), ("c",)]
+
+
+@contextlib.contextmanager
+def no_free_descriptor(left: int) -> Generator[None]:
+    """Leave only so many files that this process may still open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        used = [os.open(os.devnull, os.O_RDONLY)]
+        stack.callback(lambda: [os.close(one) for one in used])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used[0] + 20, limits[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                used.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(left):
+            os.close(used.pop())
+        yield
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+async def test_without_free_descriptors_a_closed_file_takes_nothing_until_there_are_some(
+    tmp_path: Path, left: int
+) -> None:
+    """With two, the database and its log can be opened, and the index of the log is in memory."""
+    async with one_of_many(tmp_path) as (database, connection, thread):
+        await database.write(WRITE, ("a", "1"))
+        await thread.run(connection.close_file)
+        stored = ["a"]
+        with no_free_descriptor(left):
+            try:
+                await database.write(WRITE, ("b", "2"))
+                stored.append("b")
+            except StorageError:
+                pass
+        assert ("b" in stored) == (left == 2)
+        await database.write(WRITE, ("c", "3"))
+        assert await database.rows("SELECT name FROM facts") == [(name,) for name in [*stored, "c"]]
+
+
 async def test_a_file_that_is_not_used_is_closed_in_a_pause_between_jobs(tmp_path: Path) -> None:
     with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
         async with open_database(tmp_path / "db", fakes.clock(), thread) as database, asyncio.timeout(PATIENCE_S):
@@ -231,6 +287,23 @@ def test_the_file_that_was_not_used_for_longest_is_closed_first() -> None:
     files.close_one()
     assert (first.closed, second.closed) == (1, 1)
     assert files.seconds_until_due() is None
+
+
+class StuckFile:
+    """A file that cannot be closed."""
+
+    def close_file(self) -> None:
+        raise sqlite3.OperationalError("stuck")
+
+
+async def test_a_file_that_cannot_be_closed_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
+        await thread.run(lambda: thread.files.used(StuckFile()))
+        async with asyncio.timeout(PATIENCE_S):
+            while "could not be closed: stuck" not in caplog.text:
+                assert await thread.run(lambda: 1) == 1
+                await asyncio.sleep(0)
+        assert await thread.run(lambda: 2) == 2
 
 
 def test_the_file_of_a_process_with_one_station_is_never_due() -> None:
