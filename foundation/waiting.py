@@ -51,7 +51,10 @@ class Flag:
 
 
 class WaitingQueue(Generic[T]):
-    """A short queue, first in, first out; tasks wait until it has an item. As `asyncio.Queue` with `put_nowait`."""
+    """A short queue, first in, first out; tasks wait until it has an item. As `asyncio.Queue` with `put_nowait`.
+
+    Each item goes to one task. Several tasks do not take turns: one that asks again at once may get the next item too.
+    """
 
     __slots__ = ("_filled", "_items", "_max_items")
 

@@ -204,8 +204,9 @@ def _problem(parse: Callable[[Row], object], row: Row) -> str | None:
 def _opened(storage: Path) -> Generator[sqlite3.Connection]:
     """Open a database read-only; one of an older version is copied into memory and migrated.
 
-    Without a write-ahead log the file is not in use: it is opened as immutable, since otherwise SQLite would create the
-    files of that log, owned by the user of this command.
+    Without a write-ahead log no process has the file open: it is opened as immutable, since otherwise SQLite would
+    create the files of that log, owned by the user of this command. A process with many stations may open it meanwhile;
+    then a row that it writes may be reported although it is readable.
     """
     file = storage / "borne.sqlite"
     if not file.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Literal
 
 import pytest
@@ -86,6 +87,36 @@ async def test_a_task_that_is_cancelled_takes_no_item() -> None:
         wait.cancel()
         queue.put_nowait(1)
     assert await queue.get() == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_no_item_is_lost_or_left_while_a_task_waits_whoever_is_cancelled(seed: int) -> None:
+    chance, queue, taken = random.Random(seed), WaitingQueue[int](), list[int]()
+
+    async def take() -> None:
+        while True:
+            taken.append(await queue.get())
+            if chance.random() < 0.5:
+                await asyncio.sleep(0)
+
+    takers, given = [asyncio.create_task(take()) for _ in range(4)], 0
+    for _ in range(300):
+        match chance.randrange(4):
+            case 0:
+                await asyncio.sleep(0)
+            case 1:
+                chance.choice(takers).cancel()
+                takers.append(asyncio.create_task(take()))
+            case _:
+                queue.put_nowait(given)
+                given += 1
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(queue) == 0
+    assert sorted(taken) == list(range(given))
+    for each in takers:
+        each.cancel()
+    await asyncio.wait(takers)
 
 
 def test_a_full_queue_refuses_an_item_until_it_is_cleared() -> None:

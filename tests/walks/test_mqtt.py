@@ -434,3 +434,28 @@ async def test_a_display_with_an_output_of_type_mqtt_is_published_and_others_are
         walk.world.boards[2].plug(VehicleModel())
         await until(walk, lambda: texts()[0] == "Plugged in")
         assert "display" not in peer.heard
+
+
+async def test_a_station_stops_even_if_the_broker_answers_at_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Python 3.12, `asyncio.wait_for` returns as if nothing were when it is cancelled at that moment."""
+    publish, lost = aiomqtt.Client.publish, list[str]()
+
+    async def answered_at_the_stop(client: aiomqtt.Client, topic: str, *arguments: Any, **options: Any) -> None:
+        if topic == f"{ROOT}/light" and not lost:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            lost.append(topic)
+        else:
+            await publish(client, topic, *arguments, **options)
+
+    monkeypatch.setattr(aiomqtt.Client, "publish", answered_at_the_stop)
+    port = _free_port()
+    async with broker(tmp_path, port), peering(port) as peer, asyncio.timeout(PATIENCE_S):
+        async with walking(tmp_path, mqtt={"host": "127.0.0.1", "port": port}) as walk:
+            await walk.accepted()
+            await until(walk, lambda: peer.heard["online"] == "true" and peer.state())
+            assert not lost
+        assert lost
+        await walk.application.wait_until_ended()
