@@ -31,7 +31,7 @@ from station.maintenance.logs.store import LogStore
 from station.security.access.accounts import Role
 from station.security.access.sign_in_service import SignInService
 from station.storage.database_thread import DatabaseCaches, DatabaseThread
-from station.storage.storage_lock import StorageLock
+from station.storage.storage_lock import StorageLock, StorageLockError
 from tests.csms import Csms, running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, configuration
@@ -169,6 +169,8 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
                 await until(lambda: current_a(ill) > 0 and current_a(well) > 0, both)
                 file, moved = tmp_path / FIRST / "borne.sqlite", tmp_path / "moved"
                 await until(lambda: not uses(file), ())
+                with pytest.raises(StorageLockError):
+                    StorageLock(tmp_path / FIRST)
                 file.rename(moved)
                 await until(lambda: not board(ill).outputs.contactor, both)
                 assert Fault.STORAGE in ill.parts.get(ChargingStation).evses[1].state.faults
