@@ -194,7 +194,7 @@ class VirtualClock(Clock):
         if self._wanted_rate > 0.0 and self._free and self._flowing is None:
             real_s = asyncio.get_running_loop().time
             self._flowing = _Flow(self._elapsed_s, real_s, real_s(), self._wanted_rate)
-        self._schedule()
+            self._schedule()
 
     def _schedule(self) -> None:
         self._cancel_wake()
