@@ -13,7 +13,7 @@ from ocpp_handlers.blocks import n_customer_information as customer_information
 from ocpp_handlers.blocks import n_monitoring as monitoring
 from ocpp_handlers.blocks import o_display_messages as display_messages
 from ocpp_handlers.connection.connection import LARGEST_FRAME
-from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from station.maintenance.customer_information import MAX_TRANSACTIONS
 from station.maintenance.firmware.record import MAX_UNREPORTED as MAX_STATUSES
 from station.maintenance.logs.store import STORAGE_BYTES

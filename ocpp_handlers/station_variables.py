@@ -10,18 +10,18 @@ from foundation.events import merged
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.blocks import d_local_list as local_list
-from ocpp_handlers.variables.device_model import (
+from ocpp_handlers.variables.device_model import DeviceModel
+from ocpp_handlers.variables.display_variables import display_variables
+from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
+from ocpp_handlers.variables.setting_variables import setting_variables
+from ocpp_handlers.variables.variable import (
     Component,
     DataType,
-    DeviceModel,
     Mutability,
     Variable,
     create_variable,
     read_only_variable,
 )
-from ocpp_handlers.variables.display_variables import display_variables
-from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
-from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.wire import timestamps
 from station.security.file_transfer.file_transfer import PROTOCOLS
 

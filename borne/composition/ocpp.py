@@ -14,7 +14,6 @@ from ocpp_handlers.station_variables import DeviceModelSources, device_model
 from ocpp_handlers.variables.built_in_monitors import built_in_monitors
 from ocpp_handlers.variables.certificate_variables import certificate_variables
 from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
-from ocpp_handlers.variables.device_model import AttributeType, Component, Mutability
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
 from ocpp_handlers.variables.live_variables import (
     clock_variables,
@@ -27,12 +26,14 @@ from ocpp_handlers.variables.live_variables import (
 from ocpp_handlers.variables.monitored_model import MonitoredModel
 from ocpp_handlers.variables.monitoring_variables import monitoring_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
+from ocpp_handlers.variables.variable import AttributeType, Component, Mutability
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
     from borne.composition.assembled_parts import AssembledParts
     from ocpp_handlers.stack import OcppStack
-    from ocpp_handlers.variables.device_model import DeviceModel, Variable
+    from ocpp_handlers.variables.device_model import DeviceModel
+    from ocpp_handlers.variables.variable import Variable
     from station.configuration.installation_file import Configuration
     from station.interfaces.parts import StationParts
     from station.maintenance.monitoring.variable_monitoring import VariableMonitoring

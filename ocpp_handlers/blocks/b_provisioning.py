@@ -7,15 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from ocpp_handlers.translate.message_size import check_size
-from ocpp_handlers.variables.device_model import (
-    AttributeType,
-    DeviceModel,
-    Mutability,
-    Variable,
-    VariableNotFound,
-    component_key,
-    name_key,
-)
+from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
+from ocpp_handlers.variables.variable import AttributeType, Mutability, Variable, component_key, name_key
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.storage.database import StorageError

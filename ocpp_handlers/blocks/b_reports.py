@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from foundation.supervision import FollowUp
 from ocpp_handlers.translate.message_size import check_size
 from ocpp_handlers.translate.pending_reports import PendingReports
-from ocpp_handlers.variables.device_model import DataType, DeviceModel, Mutability, Variable
+from ocpp_handlers.variables.device_model import DeviceModel
+from ocpp_handlers.variables.variable import DataType, Mutability, Variable
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, UnknownValueResponse
 from station.core.csms import NoAnswerError

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.translate import id_token_info_from_wire, id_token_to_wire
-from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.model import MAX_ADDITIONAL_INFO

@@ -14,7 +14,7 @@ from ocpp_handlers.translate.translate import (
     parse_date_time,
     parse_integer,
 )
-from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers, PayloadError
 from station.charging.tokens.local_list import LocalListEntry, LocalListRefusal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
+from ocpp_handlers.variables.variable import Component, DataType, Mutability, Variable, read_only_variable
 from station.core.setting_groups import SettingGroups
 from station.security.certificates.certificate_store import MAX_CERTIFICATES
 from station.security.security_settings import SecuritySettings

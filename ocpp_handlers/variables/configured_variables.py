@@ -7,16 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from ocpp_handlers.variables.device_model import (
-    AttributeType,
-    Component,
-    DataType,
-    DeviceModel,
-    Mutability,
-    Variable,
-    VariableNotFound,
-    create_variable,
-)
+from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
+from ocpp_handlers.variables.variable import AttributeType, Component, DataType, Mutability, Variable, create_variable
 
 if TYPE_CHECKING:
     from station.storage.fact_store import FactStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from station.display.message_store import MAX_MESSAGES
 
 if TYPE_CHECKING:

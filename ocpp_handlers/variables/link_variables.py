@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import (
+from ocpp_handlers.variables.setting_binding import SettingBinding
+from ocpp_handlers.variables.variable import (
     Component,
     DataType,
     Mutability,
@@ -14,7 +15,6 @@ from ocpp_handlers.variables.device_model import (
     create_variable,
     read_only_variable,
 )
-from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.identifiers import MAX_CSMS_PASSWORD
 from station.core.setting_groups import SettingGroups
 from station.core.setting_kinds import Integer

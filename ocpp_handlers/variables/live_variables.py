@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from foundation.events import merged
-from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.variables.physical_variables import PHASE_NAMES, decimal_text
+from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from station.security.security_events import MAX_UNSENT
 
 if TYPE_CHECKING:

@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import (
-    AttributeType,
-    Component,
-    DataType,
-    DeviceModel,
-    Mutability,
-    Variable,
-    VariableChange,
-    VariableNotFound,
-)
+from ocpp_handlers.variables.device_model import DeviceModel, VariableChange, VariableNotFound
+from ocpp_handlers.variables.variable import AttributeType, Component, DataType, Mutability, Variable
 from station.maintenance.monitoring.monitored_variables import MonitorableVariable, ObservedValue, VariableMissing
 
 if TYPE_CHECKING:

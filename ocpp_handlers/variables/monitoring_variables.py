@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, MonitoringBase
 
 if TYPE_CHECKING:

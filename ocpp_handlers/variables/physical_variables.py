@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.events import Event, merged
 from foundation.frozen import Frozen
-from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from station.charging.evse_state import all_faults, ev_connected
 from station.core.hardware.board import Sensor
 from station.core.model import ConnectorStatus, Fault

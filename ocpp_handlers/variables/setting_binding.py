@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import DataType, Mutability, Variable, VariableDescription, shared_description
+from ocpp_handlers.variables.variable import DataType, Mutability, Variable, VariableDescription, shared_description
 from station.core.setting_kinds import (
     Choice,
     Currency,
@@ -24,7 +24,7 @@ from station.core.setting_kinds import (
 )
 
 if TYPE_CHECKING:
-    from ocpp_handlers.variables.device_model import Component
+    from ocpp_handlers.variables.variable import Component
     from station.core.setting_groups import SettingGroups
     from station.core.setting_values import SettingGroup
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
-from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_binding import SettingBinding
+from ocpp_handlers.variables.variable import Component, DataType, Mutability, Variable, read_only_variable
 from station.billing.price_settings import PriceSettings
 from station.charging.reservations.reservation_settings import ReservationSettings
 from station.charging.sampling_settings import SamplingSettings

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.many import ManyCsms, serving
 from borne.composition.station import host_process_of_several
-from ocpp_handlers.variables.device_model import VariableDescription
+from ocpp_handlers.variables.variable import VariableDescription
 from station.configuration.installation_file import Configuration
 from tests.patience import PATIENCE_S
 

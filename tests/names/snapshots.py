@@ -30,7 +30,7 @@ from energy.charging_profile import ChargingProfile
 from foundation.table import given_values
 from foundation.table_model import table_model
 from metering.journal_entry import JournalEvent
-from ocpp_handlers.variables.device_model import Variable
+from ocpp_handlers.variables.variable import Variable
 from simulator.clock import VirtualClock
 from station.billing.price import Bill, PriceList
 from station.charging.reservations.reservation import Reservation, ReservationEnd

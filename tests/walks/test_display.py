@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ocpp_handlers.variables.device_model import Component, Variable
+from ocpp_handlers.variables.variable import Component, Variable
 from station.core.model import Fault
 from station.core.screen import Screen
 from station.devices.character_lcd import CharacterLcd

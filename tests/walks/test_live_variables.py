@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ocpp_handlers.variables.device_model import DataType, Mutability, Variable
+from ocpp_handlers.variables.variable import DataType, Mutability, Variable
 from station.core.model import Fault
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder

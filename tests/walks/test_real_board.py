@@ -20,7 +20,8 @@ from borne.host_process import HostProcess
 from borne.station_runtime import StationRuntime
 from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
-from ocpp_handlers.variables.device_model import Component, DeviceModel, Variable
+from ocpp_handlers.variables.device_model import DeviceModel
+from ocpp_handlers.variables.variable import Component, Variable
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration

@@ -11,17 +11,16 @@ from msgspec.structs import replace
 from foundation.clock import SystemClock
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
-from ocpp_handlers.variables.device_model import (
+from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
+from ocpp_handlers.variables.request_settings import VariableRequestSettings
+from ocpp_handlers.variables.variable import (
     AttributeType,
     Component,
     DataType,
-    DeviceModel,
     Mutability,
     Variable,
-    VariableNotFound,
     read_only_variable,
 )
-from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.security.security_settings import SecuritySettings

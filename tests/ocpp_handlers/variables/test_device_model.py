@@ -13,18 +13,10 @@ from borne.station_settings import StationSettings
 from foundation.clock import SystemClock
 from foundation.events import Event
 from ocpp_handlers.blocks.b_provisioning import Provisioning
-from ocpp_handlers.variables.device_model import (
-    AttributeType,
-    Component,
-    DataType,
-    DeviceModel,
-    Mutability,
-    Variable,
-    VariableNotFound,
-    create_variable,
-)
+from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_variables import setting_variables
+from ocpp_handlers.variables.variable import AttributeType, Component, DataType, Mutability, Variable, create_variable
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import RestartController

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from ocpp_handlers.variables.device_model import Variable
 from ocpp_handlers.variables.link_variables import PasswordVariable
+from ocpp_handlers.variables.variable import Variable
 from station.security.credentials import Credentials
 from station.security.security_events import SecurityEvents, SecurityEventType
 from tests import fakes

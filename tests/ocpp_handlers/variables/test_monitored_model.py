@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Mutability, create_variable
+from ocpp_handlers.variables.device_model import DeviceModel
 from ocpp_handlers.variables.monitored_model import MonitoredModel
+from ocpp_handlers.variables.variable import Component, DataType, Mutability, create_variable
 from station.maintenance.monitoring.monitor import VariableAddress
 from station.maintenance.monitoring.monitored_variables import MonitorableVariable
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ocpp_handlers.variables.device_model import DataType, DeviceModel, Mutability, Variable
+from ocpp_handlers.variables.device_model import DeviceModel
+from ocpp_handlers.variables.variable import DataType, Mutability, Variable
 from tests.shared import SHARED
 from tests.walk import walking
 

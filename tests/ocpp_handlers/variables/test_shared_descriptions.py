@@ -9,16 +9,9 @@ import pytest
 from borne.station_settings import StationSettings
 from foundation.events import Event
 from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
-from ocpp_handlers.variables.device_model import (
-    AttributeType,
-    Component,
-    DataType,
-    DeviceModel,
-    Mutability,
-    Variable,
-    create_variable,
-)
+from ocpp_handlers.variables.device_model import DeviceModel
 from ocpp_handlers.variables.setting_binding import SettingBinding
+from ocpp_handlers.variables.variable import AttributeType, Component, DataType, Mutability, Variable, create_variable
 from station.charging.transaction_settings import TransactionSettings
 from station.core.csms import VariableRow
 from station.display.display_settings import DisplaySettings

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Mutability, Variable, create_variable
+from ocpp_handlers.variables.device_model import DeviceModel
 from ocpp_handlers.variables.monitored_model import MonitoredModel
+from ocpp_handlers.variables.variable import Component, DataType, Mutability, Variable, create_variable
 from simulator.clock import VirtualClock
 from station.core.csms import NoCsms
 from station.maintenance.monitoring.built_in import BuiltInMonitors, HardWiredNotification, TechnicalDetails

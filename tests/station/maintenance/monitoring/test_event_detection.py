@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocpp_handlers.variables.device_model import Component, Variable
+from ocpp_handlers.variables.variable import Component, Variable
 from station.maintenance.monitoring.event_detection import SAMPLING_S, SETTLING_S
 from station.maintenance.monitoring.monitor import EventNotificationType, EventTrigger
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
