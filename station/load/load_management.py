@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import field
 from msgspec.structs import replace
 
-from energy.composite import ProfileTarget
 from energy.controller import Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
 from energy.profile_limits import ProfileLimits, profile_limits
@@ -20,14 +17,13 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
-from metering.reading import UNKNOWN_PHASES, Phases
+from metering.reading import Phases
 from station.charging.evse import Evse
-from station.charging.evse_state import ev_connected, is_blocked, lacks_ventilation
-from station.load.derating import Derating, TemperatureRange
+from station.load.derating import TemperatureRange
+from station.load.evse_demands import EvseDemands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
     from foundation.clock import Clock, TimerHandle
@@ -72,35 +68,6 @@ class LoadInputs(Frozen):
     """seconds; after a power cut charging restarts after a random part of this"""
 
 
-class _EvseInputs(Frozen):
-    """Inputs of the demand of an EVSE besides its meter: a change of one needs a new decision."""
-
-    connected: bool
-    authorized: bool
-    wants: bool
-    transaction_id: str | None
-    contactor_closed: bool
-    cable_max_a: float | None
-    lacks_ventilation: bool
-    temperature_a: float | None
-    """the limit by the temperature; None: no restriction"""
-
-    @classmethod
-    def of(cls, evse: Evse, derating: Derating) -> _EvseInputs:
-        """The present inputs of an EVSE."""
-        state = evse.state
-        return cls(
-            ev_connected(state),
-            state.authorization is not None,
-            _wants(evse),
-            evse.transaction_id,
-            state.seen.contactor_closed,
-            state.seen.cable_max_a,
-            lacks_ventilation(state),
-            derating.current_at(state.seen.temperature_c),
-        )
-
-
 class _GridInputs(Frozen):
     """Inputs of a decision from the grid meter."""
 
@@ -134,16 +101,20 @@ class LoadManagement:
         self._clock = clock
         self._inputs = inputs
         self._since = clock.now()
-        self._begins_s = clock.monotonic() + random.uniform(0.0, inputs.restart_delay_max_s)
-        self._own_since: dict[tuple[int, LimitSource], tuple[float, datetime]] = {}
-        """per EVSE and source: the limit of the cable or of missing ventilation, and since when"""
+        self._evse_demands = EvseDemands(
+            evses,
+            clock,
+            profiles=profiles,
+            priorities=priorities,
+            tariff=inputs.tariff,
+            temperatures=inputs.temperatures,
+            restart_delay_max_s=inputs.restart_delay_max_s,
+        )
         self._logged: dict[int, tuple[float, LimitSource, str | None]] = {}
         self.decided = ChangeSignal()
         """fires when the limit of an EVSE has changed"""
         if inputs.orders is not None:
             self._apply_order(inputs.orders.order)  # the most restrictive order until the contact is read
-        self._ready_s: dict[int, float] = {}
-        self._derating = {evse.id: Derating(evse.layout.max_current_a, inputs.temperatures) for evse in evses.values()}
         self._due = ChangeSignal()
         self._decided_s = -math.inf
         self._demands: Sequence[Demand] = ()
@@ -240,7 +211,7 @@ class LoadManagement:
         due_s = [_DECIDE_IDLE_S]
         if (change_s := self.controller.idle_change_s) is not None:
             due_s.append(change_s)
-        if (wait_s := self._begins_s - now_s) > 0.0:
+        if (wait_s := self._evse_demands.begins_s - now_s) > 0.0:
             due_s.append(wait_s)
         return max(_SOONEST_S, min(due_s))
 
@@ -256,11 +227,10 @@ class LoadManagement:
 
     async def _follow(self, evse: Evse) -> None:
         """Request a decision when what the demand of an EVSE is made of has changed."""
-        derating = self._derating[evse.id]
-        seen, inputs = evse.changed.count, _EvseInputs.of(evse, derating)
+        seen, inputs = evse.changed.count, self._evse_demands.inputs_of(evse)
         while True:
             seen = await evse.changed.wait(seen)
-            if (now := _EvseInputs.of(evse, derating)) != inputs:
+            if (now := self._evse_demands.inputs_of(evse)) != inputs:
                 inputs = now
                 self.request_update()
 
@@ -357,7 +327,7 @@ class LoadManagement:
 
         Also installs and removes charging profiles where a transaction began, ended, or lost its authorization.
         """
-        return [self._demand(evse) for evse in self._evses.values()]
+        return self._evse_demands.collect()
 
     def _decide(self) -> None:
         self.before_decision.publish(None)
@@ -397,65 +367,6 @@ class LoadManagement:
             self.grid_meter_silent = silent
             self.grid_meter_changed.publish(None)
 
-    def _demand(self, evse: Evse) -> Demand:
-        state = evse.state
-        self.profiles.set_transaction(evse.id, evse.transaction_id)
-        here = _is_here(evse)
-        if evse.state.authorization is None:
-            self.profiles.cancel_expected(evse.id)
-        # Elapsed time, not wall time: a corrected clock must not switch a Relative profile off (K01.FR.42).
-        now_s = self._clock.monotonic()
-        # A vehicle that reconnects during its transaction keeps its start time.
-        if not here and evse.transaction_id is None:
-            self._ready_s.pop(evse.id, None)
-        ready_s = self._ready_s.setdefault(evse.id, now_s) if here else self._ready_s.get(evse.id, now_s)
-        started_at = self._clock.now() - timedelta(seconds=now_s - ready_s)
-        latest = evse.meter.latest
-        return Demand(
-            target=ProfileTarget(evse.id, self.profiles.transaction_of(evse.id, evse.transaction_id), started_at),
-            phases=evse.layout.phases,
-            may_charge=_wants(evse),
-            draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN_PHASES,
-            own_limits=self._own_limits(evse, here=here),
-            offered_a=evse.offered_a,
-            read_at_s=evse.meter.read_at_s,
-            rotation=evse.layout.rotation,
-            priority=self._priority(evse),
-            selectable_phases=evse.selectable_phases,
-        )
-
-    def _priority(self, evse: Evse) -> int:
-        authorization = evse.state.authorization
-        of_token = authorization.charging_priority if authorization is not None else 0
-        return self.priorities.of_charge(evse.id, evse.transaction_id, of_token)
-
-    def _own_limits(self, evse: Evse, *, here: bool) -> tuple[Limit, ...]:
-        limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
-        limits += self._plugged_in(evse.id, LimitSource.CABLE, evse.state.seen.cable_max_a)
-        limits += self._plugged_in(evse.id, LimitSource.VENTILATION, 0.0 if lacks_ventilation(evse.state) else None)
-        if (hot := self._derating[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
-            limits.append(hot)
-        if (
-            self._inputs.tariff is not None
-            and (waits := self._inputs.tariff.tariff_limit(evse, wants=here)) is not None
-        ):
-            limits.append(waits)
-        if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
-            begins = self._clock.now() + timedelta(seconds=wait_s)
-            limits.append(Limit(0.0, LimitSource.RESTART_DELAY, self._since, begins))
-        return tuple(limits)
-
-    def _plugged_in(self, evse_id: int, source: LimitSource, current_a: float | None) -> list[Limit]:
-        """The limit of the connected cable or vehicle, with its start time; empty if `current_a` is None."""
-        key = (evse_id, source)
-        if current_a is None:
-            self._own_since.pop(key, None)
-            return []
-        known = self._own_since.get(key)
-        if known is None or known[0] != current_a:
-            known = self._own_since[key] = (current_a, self._clock.now())
-        return [Limit(current_a, source, known[1])]
-
 
 def _is_unsettled(evse: Evse) -> bool:
     """Return whether the vehicle draws more or less than it is offered."""
@@ -467,13 +378,3 @@ def _is_active(evse: Evse) -> bool:
     """Return whether an EVSE charges, or a change of its state that nobody announces may let it charge."""
     state = evse.state
     return state.authorization is not None or state.transaction is not None or state.seen.contactor_closed
-
-
-def _is_here(evse: Evse) -> bool:
-    """Return whether a vehicle is connected and authorized."""
-    return ev_connected(evse.state) and evse.state.authorization is not None
-
-
-def _wants(evse: Evse) -> bool:
-    """Return whether the vehicle could use energy now; one blocked by a fault leaves its share to others."""
-    return _is_here(evse) and not is_blocked(evse.state)
