@@ -150,6 +150,16 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
     assert errors(path) == ["station.toml: cannot be read: No such file or directory"]
 
 
+@pytest.mark.parametrize("key", ["template", "credentials"])
+def test_a_file_name_that_no_system_accepts_names_its_line(tmp_path: Path, key: str) -> None:
+    plan = {"stations": "3", "template": '"station.toml"', key: '"a\\u0000b"'}
+    text = "".join(f"{one} = {value}\n" for one, value in plan.items())
+    line = 2 + list(plan).index(key)
+    assert errors(write_plan(tmp_path, f"[fleet]\n{text}")) == [
+        f"plan.toml:{line}: fleet.{key}: must not contain the character NUL"
+    ]
+
+
 def test_each_station_has_its_own_identity_and_password(tmp_path: Path) -> None:
     text = f'{FLEET}first = 7\nidentity = "CS-{{n:03}}"\npassword = "0123456789abcdef-{{n}}"\nrate = 30\n'
     loaded = load_plan(write_plan(tmp_path, text))
