@@ -49,3 +49,11 @@ def failing_host(task: HostTask, control: HostControl) -> HostReport:
     """End without a last report."""
     control.publish(HostReport("failing", (StationReport(task.numbers.start, "S"),)))
     raise SystemExit(3)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -110,7 +110,7 @@ async def run_fleets(folder: Path) -> Reports:
     """Run three fleets at once: most of their time is waiting."""
     plan, engine = written_plan(folder), DaskEngine(host, DaskOptions())
     runs = [
-        FleetRun(plan, ProcessEngine(), FleetOptions("process", folder / "process", 2)),
+        FleetRun(plan, ProcessEngine(host), FleetOptions("process", folder / "process", 2)),
         FleetRun(plan, DaskEngine(host, DaskOptions()), FleetOptions("dask", folder / "dask", 2)),
         FleetRun(plan, engine, FleetOptions("dask", folder / "lost", 2)),
     ]
