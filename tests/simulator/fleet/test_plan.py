@@ -22,6 +22,7 @@ from station.core.installation_file.document import ConfigurationError
 from tests.simulator.fleet.plans import TEMPLATE, write_plan
 
 FLEET = '[fleet]\nstations = 3\ntemplate = "station.toml"\n'
+THOUSAND = Path(__file__).parents[3] / "deploy/fleet/thousand.toml"
 URL = "ws://127.0.0.1:9000/ocpp"
 
 
@@ -142,6 +143,10 @@ def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
     sentences = errors(write_plan(tmp_path, FLEET, TEMPLATE + meter + modbus + firmware))
     assert sentences
     assert all(one.startswith("station.toml") for one in sentences)
+
+
+def test_the_example_of_a_thousand_stations_is_valid() -> None:
+    assert list(load_plan(THOUSAND).numbers) == list(range(1, 1001))
 
 
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
