@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
 
 import pytest
 
 from borne.fleet.unit import EngineError, Host, HostTask
 from simulator.fleet.fleet_record import FleetRecord
 from simulator.fleet.reports import HostReport, StationState
-from tests.borne.fleet.leased_hosts import failing_host, is_running, patient_host, task
+from tests.borne.fleet.leased_hosts import Cluster, failing_host, is_running, patient_host, task
 from tests.patience import PATIENCE_S
 
 pytest.importorskip("distributed", reason="the extra borne[fleet] is not installed")
 
-from distributed import LocalCluster
-
 from borne.fleet.dask_engine import DaskEngine, DaskOptions, count_threads
-
-
-@dataclass
-class Cluster:
-    """A running Dask cluster."""
-
-    scheduler: str
-    """address of its scheduler"""
-    folder: Path
-    """where its workers keep their files"""
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A scheduler with two workers, which are started again when they are killed."""
-    folder = tmp_path_factory.mktemp("dask")
-    local = LocalCluster(
-        host="127.0.0.1",
-        n_workers=2,
-        threads_per_worker=1,
-        memory_limit=0,
-        dashboard_address="127.0.0.1:0",
-        local_directory=str(folder),
-        silence_logs=logging.CRITICAL,
-    )
-    try:
-        yield Cluster(str(cast("SupportsScheduler", local).scheduler_address), folder)
-    finally:
-        local.close()
-
-
-class SupportsScheduler(Protocol):
-    """What `LocalCluster` inherits without types."""
-
-    scheduler_address: str
 
 
 class Running:

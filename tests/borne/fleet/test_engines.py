@@ -10,7 +10,7 @@ import sys
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,7 @@ from borne.fleet.fleet_run import FleetOptions, FleetRun
 from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
 from simulator.fleet.plan import load_plan
+from tests.borne.fleet.leased_hosts import Cluster, host_process
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ per_day = 700
 leave = "charged" # so the energy does not depend on when a busy machine plugs in
 [[vehicle]]
 phases = 3
-battery_wh = 4000
-soc = [0.9, 0.95]
-stay_s = [120, 180]
+battery_wh = 800
+soc = [0.5, 0.7]
+stay_s = [100, 140]
 """
 TEMPLATE = """
 [station]
@@ -72,33 +73,20 @@ def energies(report: FleetReport) -> dict[str, list[float]]:
     return {one.identity: sorted(one.bills.values()) for one in report.station_reports}
 
 
-class WithPid(Protocol):
-    """A worker of a local cluster, which is declared without types."""
-
-    pid: int
-
-
-class WithWorkers(Protocol):
-    """A local cluster."""
-
-    workers: dict[int, WithPid]
-    """by their number"""
-
-
-async def kill_a_worker(run: FleetRun, engine: DaskEngine) -> None:
-    """Kill a worker of the cluster soon after a transaction has started at each host."""
+async def kill_a_worker(run: FleetRun) -> None:
+    """Kill the worker of the first host soon after a transaction has started at each host."""
     while True:
         await asyncio.sleep(0.1)
         hosts = run.record.hosts
         if len(hosts) == 2 and all(any(one.started for one in host.stations) for host in hosts):
             break
-    assert engine.cluster is not None
-    os.kill(cast("WithWorkers", engine.cluster).workers[0].pid, signal.SIGKILL)
+    _, worker = host_process(run.options.folder, run.loaded.plan.fleet.first)
+    os.kill(worker, signal.SIGKILL)
 
 
 @dataclass
 class Reports:
-    """What the same plan has given in three fleets at the same time."""
+    """What the same plan has given in three fleets."""
 
     by_process: FleetReport
     by_dask: FleetReport
@@ -106,23 +94,22 @@ class Reports:
     """by Dask, with a worker that was killed while vehicles charged"""
 
 
-async def run_fleets(folder: Path) -> Reports:
-    """Run three fleets at once: most of their time is waiting."""
-    plan, engine = written_plan(folder), DaskEngine(host, DaskOptions())
-    runs = [
-        FleetRun(plan, ProcessEngine(host), FleetOptions("process", folder / "process", 2)),
-        FleetRun(plan, DaskEngine(host, DaskOptions()), FleetOptions("dask", folder / "dask", 2)),
-        FleetRun(plan, engine, FleetOptions("dask", folder / "lost", 2)),
-    ]
+async def run_fleets(folder: Path, cluster: Cluster) -> Reports:
+    """Run the fleets of both engines at once, since most of their time is waiting; then one that loses a worker."""
+    plan, options = written_plan(folder), DaskOptions(scheduler=cluster.scheduler, hosts=2)
+    by_process = FleetRun(plan, ProcessEngine(host), FleetOptions("process", folder / "process", 2))
+    by_dask = FleetRun(plan, DaskEngine(host, options), FleetOptions("dask", folder / "dask", 2))
+    lost = FleetRun(plan, DaskEngine(host, options), FleetOptions("dask", folder / "lost", 2))
     async with asyncio.timeout(PATIENCE_S):
-        *reports, _ = await asyncio.gather(*(run.run() for run in runs), kill_a_worker(runs[2], engine))
-    return Reports(*cast("list[FleetReport]", reports))
+        first, second = await asyncio.gather(by_process.run(), by_dask.run())
+        third, _ = await asyncio.gather(lost.run(), kill_a_worker(lost))
+    return Reports(first, second, third)
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+def reports(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Reports:
     """The reports of three fleets, which have ended."""
-    return asyncio.run(run_fleets(tmp_path_factory.mktemp("fleets")))
+    return asyncio.run(run_fleets(tmp_path_factory.mktemp("fleets"), cluster))
 
 
 def test_the_dask_engine_gives_the_results_of_the_process_engine(reports: Reports) -> None:

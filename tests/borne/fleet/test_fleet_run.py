@@ -23,6 +23,7 @@ from simulator.fleet.fleet_report import FleetReport
 from simulator.fleet.plan import LoadedPlan, load_plan
 from simulator.fleet.reports import StationState
 from simulator.fleet.schedule import arrivals
+from tests.borne.fleet.leased_hosts import host_process
 from tests.simulator.fleet.plans import write_plan
 
 STATIONS = 6
@@ -94,13 +95,6 @@ def when(run: FleetRun, reached: Callable[[FleetSample], bool], act: Callable[[]
     run.sampled.subscribe(check)
 
 
-def host_process(folder: Path, first: int) -> int:
-    """The process id of the host that runs station `first`: the child of this process that writes its log."""
-    log = (folder / "logs" / f"host-{first:06}.log").resolve()
-    children = [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
-    return next(int(pid) for pid in children if any(fd.resolve() == log for fd in Path(f"/proc/{pid}/fd").iterdir()))
-
-
 def energies_wh(report: FleetReport) -> list[float]:
     return [one.register_wh for one in report.station_reports]
 
@@ -145,7 +139,7 @@ async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_pat
 async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -> None:
     run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=60))
 
-    when(run, lambda sample: sample.started >= 3, lambda: os.kill(host_process(tmp_path / "out", 1), signal.SIGKILL))
+    when(run, lambda sample: sample.started >= 3, lambda: os.kill(host_process(tmp_path / "out", 1)[0], signal.SIGKILL))
     report = await run.run()
     assert report.host_failures == ["its host process has ended with exit code -9"]
     assert sorted(report.failed) == ["FLEET-00001", "FLEET-00003", "FLEET-00005"]
