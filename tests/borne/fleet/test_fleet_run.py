@@ -140,7 +140,10 @@ async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -
     run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=60))
 
     when(run, lambda sample: sample.started >= 3, lambda: os.kill(host_process(tmp_path / "out", 1)[0], signal.SIGKILL))
+    remarks: list[str] = []
+    run.remarks.subscribe(remarks.append)
     report = await run.run()
+    assert remarks[-1] == "stations from 1: its host process has ended with exit code -9"
     assert report.host_failures == ["its host process has ended with exit code -9"]
     assert sorted(report.failed) == ["FLEET-00001", "FLEET-00003", "FLEET-00005"]
     assert "max_failed_stations" in [one.name for one in report.thresholds if not one.met]
