@@ -33,7 +33,7 @@ _RENEW: Final = b"r"
 _STOP: Final = b"s"
 _LENGTH_BYTES: Final = 4
 _LOCK_CHECK_S: Final = 0.2
-_END_WAIT_S: Final = 2.0
+_END_WAIT_S: Final = 1.0
 """a host that does not notice its closed pipe is stopped or hangs in the kernel: it is killed"""
 
 

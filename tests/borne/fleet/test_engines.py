@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ PLAN = """
 [fleet]
 stations = 6
 template = "station.toml"
-duration_s = 200
+duration_s = 160
 rate = 40
 seed = 29 # at both hosts, vehicles charge from the begin on
 hosts = 2
@@ -42,11 +41,11 @@ drain_s = 60
 [ramp]
 stations_per_s = 20
 [arrivals]
-per_day = 700
+per_day = 1000
 leave = "charged" # so the energy does not depend on when a busy machine plugs in
 [[vehicle]]
 phases = 3
-battery_wh = 800
+battery_wh = 600
 soc = [0.5, 0.7]
 stay_s = [100, 140]
 """
@@ -84,47 +83,33 @@ async def kill_a_worker(run: FleetRun) -> None:
     os.kill(worker, signal.SIGKILL)
 
 
-@dataclass
-class Reports:
-    """What the same plan has given in three fleets."""
-
-    by_process: FleetReport
-    by_dask: FleetReport
-    with_a_lost_worker: FleetReport
-    """by Dask, with a worker that was killed while vehicles charged"""
+def dask_fleet(folder: Path, cluster: Cluster) -> FleetRun:
+    """A fleet on the workers of a cluster, which share its folder."""
+    engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, hosts=2))
+    return FleetRun(written_plan(folder), engine, FleetOptions("dask", folder / "dask", 2))
 
 
-async def run_fleets(folder: Path, cluster: Cluster) -> Reports:
-    """Run the fleets of both engines at once, since most of their time is waiting; then one that loses a worker."""
-    plan, options = written_plan(folder), DaskOptions(scheduler=cluster.scheduler, hosts=2)
-    by_process = FleetRun(plan, ProcessEngine(host), FleetOptions("process", folder / "process", 2))
-    by_dask = FleetRun(plan, DaskEngine(host, options), FleetOptions("dask", folder / "dask", 2))
-    lost = FleetRun(plan, DaskEngine(host, options), FleetOptions("dask", folder / "lost", 2))
+async def test_the_dask_engine_gives_the_results_of_the_process_engine(cluster: Cluster, tmp_path: Path) -> None:
+    process_fleet = FleetRun(
+        written_plan(tmp_path), ProcessEngine(host), FleetOptions("process", tmp_path / "process", 2)
+    )
     async with asyncio.timeout(PATIENCE_S):
-        first, second = await asyncio.gather(by_process.run(), by_dask.run())
-        third, _ = await asyncio.gather(lost.run(), kill_a_worker(lost))
-    return Reports(first, second, third)
-
-
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Reports:
-    """The reports of three fleets, which have ended."""
-    return asyncio.run(run_fleets(tmp_path_factory.mktemp("fleets"), cluster))
-
-
-def test_the_dask_engine_gives_the_results_of_the_process_engine(reports: Reports) -> None:
-    for report in (reports.by_process, reports.by_dask):
+        reports = await asyncio.gather(process_fleet.run(), dask_fleet(tmp_path, cluster).run())
+    for report in reports:
         assert (report.booted, report.failed, report.replaced) == (6, {}, [])
         assert report.energy.largest_difference_wh <= 0.01
         assert report.ended == report.energy.transactions >= 6
-    by_process, by_dask = energies(reports.by_process), energies(reports.by_dask)
+    by_process, by_dask = map(energies, reports)
     assert by_dask.keys() == by_process.keys()
     for identity, expected in by_process.items():
         assert by_dask[identity] == pytest.approx(expected, abs=1.0)
 
 
-def test_with_a_worker_killed_every_bill_equals_its_register(reports: Reports) -> None:
-    report = reports.with_a_lost_worker
+async def test_with_a_worker_killed_every_bill_equals_its_register(cluster: Cluster, tmp_path: Path) -> None:
+    """The worker is killed while vehicles charge."""
+    run = dask_fleet(tmp_path, cluster)
+    async with asyncio.timeout(PATIENCE_S):
+        report, _ = await asyncio.gather(run.run(), kill_a_worker(run))
     assert len([one for one in report.station_reports if one.resumed]) == 3, "no host was lost"
     assert (report.booted, report.failed, report.replaced) == (6, {}, [])
     assert report.energy.largest_difference_wh <= 0.01
@@ -148,7 +133,7 @@ async def test_a_signal_to_the_whole_group_stops_a_dask_fleet_in_order(tmp_path:
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, start_new_session=True)
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
-        while b"online" not in await process.stdout.readline():
+        while b"the plan begins" not in await process.stdout.readline():
             assert process.returncode is None
         os.killpg(process.pid, signal.SIGINT)
         output, _ = await process.communicate()
