@@ -62,14 +62,6 @@ def failing_host(task: HostTask, control: HostControl) -> HostReport:
     raise SystemExit(3)
 
 
-def is_running(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def host_process(folder: Path, first: int) -> tuple[int, int]:
     """The process id of the host of a fleet that runs station `first` and writes its log; and that of its parent."""
     log = str((folder / "logs" / f"host-{first:06}.log").resolve())

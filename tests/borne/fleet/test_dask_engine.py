@@ -14,8 +14,9 @@ import pytest
 from borne.fleet.unit import EngineError, Host, HostTask
 from simulator.fleet.fleet_record import FleetRecord
 from simulator.fleet.reports import HostReport, StationState
-from tests.borne.fleet.leased_hosts import Cluster, failing_host, is_running, patient_host, task
+from tests.borne.fleet.leased_hosts import Cluster, failing_host, patient_host, task
 from tests.patience import PATIENCE_S
+from tests.processes import is_running
 
 pytest.importorskip("distributed", reason="the extra borne[fleet] is not installed")
 

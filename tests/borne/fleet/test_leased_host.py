@@ -14,8 +14,9 @@ import pytest
 from borne.fleet.leased_host import LEASE_ENDED, LOCKED, HostOrder, LeasedHostProcess
 from borne.fleet.unit import Host
 from simulator.fleet.reports import HostReport, decode_report
-from tests.borne.fleet.leased_hosts import failing_host, is_running, patient_host, task
+from tests.borne.fleet.leased_hosts import failing_host, patient_host, task
 from tests.patience import PATIENCE_S
+from tests.processes import is_running
 
 ROOT = Path(__file__).parents[3]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from borne.fleet.process_engine import ProcessEngine
 from borne.fleet.unit import Host
 from simulator.fleet.reports import HostReport, StationState
-from tests.borne.fleet.leased_hosts import failing_host, is_running, patient_host, task
+from tests.borne.fleet.leased_hosts import failing_host, patient_host, task
 from tests.patience import PATIENCE_S
+from tests.processes import is_running
 
 
 class Hosts:
