@@ -57,7 +57,7 @@ class HostProcess:
         manager: SystemdNotifier | None,
         *,
         http_port: int | None = None,
-        start_after_s: Sequence[float] = (),
+        start_at_s: Sequence[float] = (),
     ) -> None:
         """Take the stations of the process, which `run` runs.
 
@@ -66,13 +66,13 @@ class HostProcess:
             database_thread: the thread of their databases.
             manager: notifies systemd; None if systemd did not start the process.
             http_port: overrides the configured port; 0: any.
-            start_after_s: the real time after which each station starts; empty: all start at once.
+            start_at_s: when each station starts, by the time of the event loop; empty: all start at once.
         """
         self.stations = stations
         """the stations of this process; the first one decides about the HTTP server"""
         self._database_thread = database_thread
         self._manager = manager
-        self._start_after_s = dict(zip((one.identity for one in stations), start_after_s, strict=bool(start_after_s)))
+        self._start_at_s = dict(zip((one.identity for one in stations), start_at_s, strict=bool(start_at_s)))
         self._stop_requested = asyncio.Event()
         """set when the stations are to stop: those whose time to start has not come start no more"""
         self._stopping = False
@@ -160,9 +160,9 @@ class HostProcess:
 
     async def _run_station(self, station: StationRuntime) -> None:
         """Run a station once its time to start has come; if it is stopped before, `run` only releases its hardware."""
-        if (wait_s := self._start_after_s.get(station.identity)) is not None:
+        if (start_at_s := self._start_at_s.get(station.identity)) is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout_at(start_at_s):
                     await self._stop_requested.wait()
         await station.run()
 

@@ -122,7 +122,7 @@ def _read_extension(kind: type, value: object) -> object:
     """Called by msgspec for a type that it does not know; raises ValueError for what pydantic has to judge."""
     if isinstance(value, kind):
         return value
-    if isinstance(value, str) and kind in (Path, Secret) and (value or kind is Secret):
+    if isinstance(value, str) and (kind is Secret or (kind is Path and value and "\0" not in value)):
         return kind(value)
     raise ValueError
 

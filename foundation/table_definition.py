@@ -32,8 +32,8 @@ class InvalidTableError(Exception):
         """each error as pydantic describes it, with the value"""
 
 
-class NotEmpty:
-    """Annotation of a path: an empty text is rejected, which pathlib would read as the working directory."""
+class UsablePath:
+    """Annotation of a path: an empty text, which pathlib reads as the working directory, and NUL are rejected."""
 
 
 class ValidatedAs:
@@ -43,7 +43,7 @@ class ValidatedAs:
         self.kind: Final = kind
 
 
-FilePath = Annotated[Path, NotEmpty()]
+FilePath = Annotated[Path, UsablePath()]
 Count = Annotated[int, Meta(extra=STRICT)]
 Number = Annotated[float, Meta(extra=STRICT | FINITE)]
 

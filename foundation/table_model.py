@@ -38,7 +38,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from foundation.secret import Secret
-from foundation.table_definition import Check, InvalidTableError, NotEmpty, TableDefinition, ValidatedAs, keys_of
+from foundation.table_definition import Check, InvalidTableError, TableDefinition, UsablePath, ValidatedAs, keys_of
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, ValidatorFunctionWrapHandler
@@ -151,8 +151,8 @@ def _annotated(kind: object, annotations: tuple[object, ...]) -> object:
     made = _annotation(kind)
     make_field = cast("Callable[..., object]", Field)
     for one in annotations:
-        if isinstance(one, NotEmpty):
-            made = Annotated[made, BeforeValidator(_not_empty)]
+        if isinstance(one, UsablePath):
+            made = Annotated[made, BeforeValidator(_usable_path)]
         elif isinstance(one, Meta):
             constraints = {name: value for name in _CONSTRAINTS if (value := getattr(one, name)) is not None}
             made = Annotated[made, make_field(**constraints, **(one.extra or {}))]
@@ -175,9 +175,11 @@ def _union(parts: tuple[object, ...]) -> object:
     return cast("object", Union[selected, *others]) if others else selected
 
 
-def _not_empty(path: object) -> object:
+def _usable_path(path: object) -> object:
     if path == "":
         raise ValueError("must not be empty")
+    if isinstance(path, str) and "\0" in path:
+        raise ValueError("must not contain the character NUL")
     return path
 
 

@@ -77,7 +77,7 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         return 0
     folder: Path = given.out or Path(f"fleet-{machine_time():%Y%m%d-%H%M%S}")
     try:
-        chosen = _ChosenEngine("process", ProcessEngine(), default_hosts())
+        chosen = _ChosenEngine("process", ProcessEngine(host), default_hosts())
         if given.engine == "dask":
             chosen = _dask_engine(loaded, given.scheduler, workers=given.workers, shared_storage=given.shared_storage)
         elif given.scheduler is not None or given.shared_storage:

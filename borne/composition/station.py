@@ -115,7 +115,7 @@ def host_process_of_several(
     configurations: Sequence[Configuration],
     *,
     http_port: int | None = None,
-    start_after_s: Sequence[float] = (),
+    start_at_s: Sequence[float] = (),
     taps: Mapping[str, TransportTap] | None = None,
 ) -> HostProcess:
     """Create a process that hosts these stations, not yet running; systemd is not notified.
@@ -125,7 +125,7 @@ def host_process_of_several(
     Args:
         configurations: the installation file of each station.
         http_port: port of the pages instead of the one of the first station; 0: any.
-        start_after_s: the real time after which each station starts; empty: all start at once.
+        start_at_s: when each station starts, by the time of the event loop; empty: all start at once.
         taps: what observes the websocket of a station, by its identity.
 
     Raises:
@@ -145,7 +145,7 @@ def host_process_of_several(
             for one, lock in zip(configurations, locks, strict=True)
         ]
         stack.pop_all()  # each station releases its own lock
-    return HostProcess(stations, thread, None, http_port=http_port, start_after_s=start_after_s)
+    return HostProcess(stations, thread, None, http_port=http_port, start_at_s=start_at_s)
 
 
 def station_runtime(

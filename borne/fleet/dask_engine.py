@@ -15,10 +15,11 @@ import dask.config
 from distributed import Client, LocalCluster
 
 from borne.fleet.dask_worker import HostActor, WorkerOrder, WorkerVersionError
-from borne.fleet.leased_host import LOCKED
+from borne.fleet.host_reports import SILENCE_S, START_S, HostLostError, host_reports, longest_silence_s
+from borne.fleet.leased_host import longest_lock_wait_s
 from borne.fleet.unit import EngineError, Host, HostTask, ReportListener, lost_host_report
 from foundation.frozen import Frozen
-from simulator.fleet.reports import HostReport, decode_report
+from simulator.fleet.reports import HostReport
 from station.core.version import package_version
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class DaskOptions(Frozen):
     """longest real time to wait for the scheduler and its workers; then one worker is enough"""
     lease_s: float = 30.0
     """real seconds after which a host ends whose worker is cut off"""
+    silence_s: float = SILENCE_S
+    """longest real time without a report of a host, in addition to what its stations need"""
 
 
 def count_threads(scheduler: str) -> int:
@@ -119,10 +122,6 @@ class _ThreadCounter(Protocol):
     def nthreads(self) -> dict[str, int]:
         """The number of threads of each worker, by its address."""
         ...
-
-
-class HostLostError(Exception):
-    """A host has ended before its last report, or its worker is lost."""
 
 
 class WorkerLostError(HostLostError):
@@ -216,7 +215,7 @@ class DaskEngine:
             if start:
                 _log.warning("stations from %d: %s; they are started again", task.numbers.start, failure)
             order = WorkerOrder(self._host, task, self._options.lease_s, continues, shared, package_version())
-            attempt = _Attempt(order, self._lost_workers)
+            attempt = _Attempt(order, longest_silence_s(task, self._options.silence_s), self._lost_workers)
             try:
                 async for report in attempt.run(client, self):
                     latest = report
@@ -258,9 +257,16 @@ def _local_cluster(workers: int, folder: Path) -> LocalCluster:
 class _Attempt:
     """One host for a range of stations, from its start until its end or loss."""
 
-    def __init__(self, order: WorkerOrder, avoided: Set[str]) -> None:
-        """`avoided`: addresses of workers that get a host only if there are no others."""
+    def __init__(self, order: WorkerOrder, silence_s: float, avoided: Set[str]) -> None:
+        """Prepare an attempt.
+
+        Args:
+            order: what a worker is to run.
+            silence_s: longest real time without a report of the host.
+            avoided: addresses of workers that get a host only if there are no others.
+        """
         self._order = order
+        self._silence_s = silence_s
         self._avoided = avoided
         self._answer_s = order.lease_s * _ANSWER_SHARE
         self.began = False
@@ -272,7 +278,7 @@ class _Attempt:
         """Yield the reports of the host until its last one.
 
         Raises:
-            HostLostError: host or worker are lost before.
+            HostLostError: host or worker are lost before; the host does not run any more if its worker answers.
             EngineError: there is no worker, or it cannot run hosts.
         """
         future = await self._submit(client)
@@ -280,18 +286,19 @@ class _Attempt:
             self.began = True
             actor = await self._answered(_started(future))
             self.worker = await self._answered(_address(actor))
-            while True:
-                encoded, exit_code = await self._answered(_exchange(actor, stop=engine.stop_requested))
-                if encoded is not None:
-                    report = decode_report(encoded)
+
+            async def exchange() -> tuple[bytes | None, int | None]:
+                return await self._answered(_exchange(actor, stop=engine.stop_requested))
+
+            lock_s = longest_lock_wait_s(self._order.lease_s) if self._order.shared_storage else 0.0
+            try:
+                async for report in host_reports(
+                    exchange, interval_s=_RENEWAL_S, silence_s=self._silence_s, start_s=START_S + lock_s
+                ):
                     yield report
-                    if report.finished:
-                        break
-                if exit_code is not None:
-                    raise HostLostError(_explain_exit(exit_code))
-                await asyncio.sleep(_RENEWAL_S)
-            with contextlib.suppress(HostLostError):  # its work is done
-                await self._answered(_close(actor))
+            finally:
+                with contextlib.suppress(HostLostError):  # of a worker that is lost
+                    await self._answered(_close(actor))
         finally:
             future.release()
 
@@ -321,12 +328,6 @@ class _Attempt:
         except (OSError, RuntimeError, LookupError) as error:  # in Dask's versions, a lost actor is one or the other
             reason = f"no answer within {self._answer_s:g} s" if isinstance(error, TimeoutError) else str(error)
             raise WorkerLostError(f"its worker is lost: {reason}") from error
-
-
-def _explain_exit(exit_code: int) -> str:
-    if exit_code == LOCKED:
-        return "the storage of its stations is still used by a host that was lost"
-    return f"its host process has ended with exit code {exit_code}"
 
 
 async def _started(future: _Submitted) -> _RemoteHost:

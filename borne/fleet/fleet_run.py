@@ -110,6 +110,8 @@ class FleetRun:
 
     def _take_report(self, report: HostReport) -> None:
         self.record.note(report)
+        if report.failure is not None:
+            self._remark(f"stations from {report.first}: {report.failure}")
         if not self._begun.is_set() and sum(one.begun_at > 0.0 for one in self.record.hosts) == self._hosts:
             self._begun.set()
             self._remark("the plan begins")

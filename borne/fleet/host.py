@@ -102,15 +102,15 @@ class FleetHost:
         configurations = [files.configuration(number, task.csms_url, path) for number, path in folders.items()]
         real_s = asyncio.get_running_loop().time
         self._ramp_at = max(task.begins_at, machine_time().timestamp())
-        delays_s = {number: self._until_s(self._ramp_s(number)) for number in task.numbers}
         now_s = real_s()
+        starts_s = [now_s + self._until_s(self._ramp_s(number)) for number in task.numbers]
         observers = {
             one.station.identity: ConnectionObserver(self._meter, self._reconnections, real_s) for one in configurations
         }
         process = host_process_of_several(
             configurations,
             http_port=0,
-            start_after_s=list(delays_s.values()),
+            start_at_s=starts_s,
             taps=observers,
         )
         stations = [
@@ -120,10 +120,10 @@ class FleetHost:
                 self._plan,
                 observers[runtime.identity],
                 self._leaving,
-                start_s=now_s + delays_s[number],
+                start_s=start_s,
                 resumed=number in resumed,
             )
-            for number, runtime in zip(task.numbers, process.stations, strict=True)
+            for number, start_s, runtime in zip(task.numbers, starts_s, process.stations, strict=True)
         ]
         return stations, process
 

@@ -33,7 +33,8 @@ _RENEW: Final = b"r"
 _STOP: Final = b"s"
 _LENGTH_BYTES: Final = 4
 _LOCK_CHECK_S: Final = 0.2
-_END_WAIT_S: Final = 10.0
+_END_WAIT_S: Final = 1.0
+"""a host that does not notice its closed pipe is stopped or hangs in the kernel: it is killed"""
 
 
 class HostOrder(Frozen):
@@ -209,10 +210,17 @@ def main() -> None:
     control = LeaseControl(order, 0, reports)
     threading.Thread(target=control.watch, name="lease", daemon=True).start()
     if order.lock_file is not None:
-        # The lease of another host ends after `lease_s`; that of the machine's file system may take longer.
-        lock_file(Path(order.lock_file), within_s=4 * order.lease_s)
+        lock_file(Path(order.lock_file), within_s=longest_lock_wait_s(order.lease_s))
     log_to_file(order.task)
     order.host(order.task, control)
+
+
+def longest_lock_wait_s(lease_s: float) -> float:
+    """Real seconds for which a host waits for its storage: until the lease of the host before has ended.
+
+    The lock itself may be freed later than that, by the file system of another machine.
+    """
+    return 4 * lease_s
 
 
 def lock_file(path: Path, *, within_s: float) -> None:

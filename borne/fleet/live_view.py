@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -71,7 +72,7 @@ def picture(run: FleetRun, sample: FleetSample, remarks: list[str]) -> Panel:
     table.add_row("waiting events", str(sample.waiting_events))
     bar = ProgressBar(total=total_s, completed=min(sample.at_s, total_s))
     title = f"{fleet.stations} stations, {run.options.engine} engine; Ctrl-C stops them in order"
-    return Panel(Group(bar, table, Text("\n".join(remarks), style="dim")), title=title)
+    return Panel(Group(Padding(bar, (0, 0, 1, 0)), table, Text("\n".join(remarks), style="dim")), title=title)
 
 
 def sample_line(sample: FleetSample) -> str:

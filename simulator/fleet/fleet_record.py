@@ -140,7 +140,7 @@ class FleetRecord:
             dict(Counter(one.state.value for one in stations)),
             total,
             _rate(total, at_s, self._last),
-            sum(count_failures(one) for one in requests),
+            sum(sum(one.failures.values()) for one in requests),
             recent.percentile_s(50) if recent.count else None,
             recent.percentile_s(95) if recent.count else None,
             sum(one.boots for one in stations),
@@ -214,8 +214,3 @@ def _with_rates(samples: Sequence[FleetSample]) -> list[FleetSample]:
         replace(one, requests_per_s=_rate(one.requests, one.at_s, before))
         for one, before in zip(samples, formers, strict=False)
     ]
-
-
-def count_failures(request: RequestReport) -> int:
-    """The number of requests without a valid response."""
-    return sum(request.failures.values())

@@ -10,8 +10,9 @@ import msgspec
 from foundation.frozen import Frozen
 from foundation.table import all_values
 from simulator.fleet.energy_balance import EnergyBalance, StationBalance
-from simulator.fleet.fleet_record import FleetRecord, FleetSample, count_failures
+from simulator.fleet.fleet_record import FleetRecord, FleetSample
 from simulator.fleet.histogram import DurationHistogram, Percentiles
+from simulator.fleet.reports import sum_counts
 
 if TYPE_CHECKING:
     from simulator.fleet.plan_tables import FleetPlan, ThresholdsTable
@@ -151,12 +152,9 @@ def action_reports(requests: Sequence[RequestReport], lasted_s: float) -> list[A
 def _action(
     direction: str, name: str, latency: DurationHistogram, requests: Sequence[RequestReport], lasted_s: float
 ) -> ActionReport:
-    failures = sum(count_failures(one) for one in requests)
-    answered = latency.count - sum(one.failures.get("timeout", 0) for one in requests)
-    reasons: dict[str, int] = {}
-    for one in requests:
-        for reason, count in one.failures.items():
-            reasons[reason] = reasons.get(reason, 0) + count
+    reasons = sum_counts(one.failures for one in requests)
+    failures = sum(reasons.values())
+    answered = latency.count - reasons.get("timeout", 0)
     return ActionReport(
         direction,
         name,

@@ -126,12 +126,7 @@ def merge_requests(reports: Iterable[HostReport]) -> list[RequestReport]:
     for report in reports:
         for one in report.requests:
             found.setdefault((one.direction, one.action), []).append(one)
-    return [_merged(found[key]) for key in sorted(found, reverse=False)]
-
-
-def merge_histograms(data: Iterable[HistogramData]) -> DurationHistogram:
-    """All durations in one histogram."""
-    return DurationHistogram(data)
+    return [_merged(found[key]) for key in sorted(found)]
 
 
 def _merged(requests: list[RequestReport]) -> RequestReport:
@@ -139,13 +134,14 @@ def _merged(requests: list[RequestReport]) -> RequestReport:
         requests[0].action,
         requests[0].direction,
         DurationHistogram(one.latency for one in requests).data(),
-        _sums(one.failures for one in requests),
+        sum_counts(one.failures for one in requests),
         sum(one.interrupted for one in requests),
         sum(one.response_bytes for one in requests),
     )
 
 
-def _sums(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The sum of counts by the same keys, such as failures by their reason."""
     total: dict[str, int] = {}
     for one in counts:
         for key, count in one.items():

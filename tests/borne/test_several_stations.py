@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
@@ -320,6 +321,18 @@ async def test_a_station_that_fails_ends_the_process_after_the_others_have_stopp
     assert board(process.stations[0]).outputs == SAFE_OUTPUTS
     for name in (FIRST, SECOND):
         StorageLock(tmp_path / name).release()
+
+
+async def test_a_station_starts_at_its_moment_however_long_the_others_took_to_create(tmp_path: Path) -> None:
+    real_s = asyncio.get_running_loop().time
+    process = host_process_of_several([of(FIRST, tmp_path)], start_at_s=[real_s() + 2.0])
+    time.sleep(2.0)  # as if there were many others  # noqa: ASYNC251
+    began_s = real_s()
+    task = asyncio.create_task(process.run())
+    await process.wait_until_started()
+    assert real_s() - began_s < 2.0
+    process.stop()
+    await task
 
 
 async def test_a_cancelled_process_leaves_no_station_running(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Hosts for tests of engines: functions that are run in processes of their own."""
+"""Hosts for tests of engines: functions that are run in processes of their own; and how to find these processes."""
 
 from __future__ import annotations
 
 import os
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from borne.fleet.unit import HostControl, HostTask
@@ -14,6 +15,16 @@ from simulator.fleet.reports import HostReport, StationReport, StationState
 
 LONGEST_S = 60.0
 """real seconds after which such a host gives up"""
+
+
+@dataclass
+class Cluster:
+    """A running Dask cluster."""
+
+    scheduler: str
+    """address of its scheduler"""
+    folder: Path
+    """where its workers keep their files"""
 
 
 def task(folder: Path, numbers: range = range(1, 3)) -> HostTask:
@@ -49,3 +60,16 @@ def failing_host(task: HostTask, control: HostControl) -> HostReport:
     """End without a last report."""
     control.publish(HostReport("failing", (StationReport(task.numbers.start, "S"),)))
     raise SystemExit(3)
+
+
+def host_process(folder: Path, first: int) -> tuple[int, int]:
+    """The process id of the host of a fleet that runs station `first` and writes its log; and that of its parent."""
+    log = str((folder / "logs" / f"host-{first:06}.log").resolve())
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(descriptor) == log:
+                stat = (descriptor.parents[1] / "stat").read_text(encoding="utf-8")
+                return int(descriptor.parts[2]), int(stat.rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has ended meanwhile
+    raise LookupError(f"nobody writes {log}")

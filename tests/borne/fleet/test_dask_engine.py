@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
 
 import pytest
 
 from borne.fleet.unit import EngineError, Host, HostTask
 from simulator.fleet.fleet_record import FleetRecord
 from simulator.fleet.reports import HostReport, StationState
-from tests.borne.fleet.leased_hosts import failing_host, patient_host, task
+from tests.borne.fleet.leased_hosts import Cluster, failing_host, patient_host, task
 from tests.patience import PATIENCE_S
+from tests.processes import is_running
 
 pytest.importorskip("distributed", reason="the extra borne[fleet] is not installed")
 
-from distributed import LocalCluster
-
 from borne.fleet.dask_engine import DaskEngine, DaskOptions, count_threads
-
-
-@dataclass
-class Cluster:
-    """A running Dask cluster."""
-
-    scheduler: str
-    """address of its scheduler"""
-    folder: Path
-    """where its workers keep their files"""
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A scheduler with two workers, which are started again when they are killed."""
-    folder = tmp_path_factory.mktemp("dask")
-    local = LocalCluster(
-        host="127.0.0.1",
-        n_workers=2,
-        threads_per_worker=1,
-        memory_limit=0,
-        dashboard_address="127.0.0.1:0",
-        local_directory=str(folder),
-        silence_logs=logging.CRITICAL,
-    )
-    try:
-        yield Cluster(str(cast("SupportsScheduler", local).scheduler_address), folder)
-    finally:
-        local.close()
-
-
-class SupportsScheduler(Protocol):
-    """What `LocalCluster` inherits without types."""
-
-    scheduler_address: str
 
 
 class Running:
@@ -91,8 +52,17 @@ class Running:
 
     def worker_of(self, first: int) -> int:
         """The process id of the worker that runs the latest host of a range."""
+        return self._latest_host(first)[0]
+
+    def host_of(self, first: int) -> int:
+        """The process id of the latest host of a range."""
+        return self._latest_host(first)[1]
+
+    def _latest_host(self, first: int) -> tuple[int, int]:
+        """Process ids of its worker and its own."""
         lines = [line.split() for file in self._parents() for line in file.read_text(encoding="utf-8").splitlines()]
-        return max(int(parent) for number, parent, host in lines if int(number) == first and is_running(int(host)))
+        found = [(int(parent), int(host)) for number, parent, host in lines if int(number) == first]
+        return max(one for one in found if is_running(one[1]))
 
     def finish(self) -> None:
         """Let all hosts finish."""
@@ -104,24 +74,25 @@ class Running:
         return [*self.folder.rglob("parents"), *self.workers.rglob("parents")]
 
 
-def is_running(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def two_ranges(folder: Path) -> list[HostTask]:
     return [task(folder, range(1, 3)), task(folder, range(3, 5))]
 
 
 @asynccontextmanager
 async def running(
-    cluster: Cluster, folder: Path, *, shared: bool, host: Host = patient_host, lease_s: float = PATIENCE_S
+    cluster: Cluster,
+    folder: Path,
+    *,
+    shared: bool,
+    host: Host = patient_host,
+    lease_s: float = PATIENCE_S,
+    silence_s: float = PATIENCE_S,
 ) -> AsyncGenerator[Running]:
     """Run two ranges on the workers, until both have reported; then the block, then their end."""
-    engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, hosts=2, shared_storage=shared, lease_s=lease_s))
+    options = DaskOptions(
+        scheduler=cluster.scheduler, hosts=2, shared_storage=shared, lease_s=lease_s, silence_s=silence_s
+    )
+    engine = DaskEngine(host, options)
     found = Running(engine, folder, cluster.folder)
     async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         await stack.enter_async_context(engine.prepared(folder))
@@ -130,16 +101,21 @@ async def running(
         yield found
 
 
+def check_first_range_went_on(fleet: Running) -> None:
+    """Check that all stations finished with their storage, and that no lost host of the first range was heard again."""
+    assert fleet.record.replaced == set()
+    assert all(host.finished and host.failure is None for host in fleet.record.hosts)
+    changes = [one.host for one in fleet.reports if one.first == 1]
+    assert changes == sorted(changes, key=fleet.hosts(1).index), "a lost host was heard again"
+
+
 async def test_a_lost_worker_s_range_goes_on_elsewhere_with_its_storage(cluster: Cluster, tmp_path: Path) -> None:
     async with running(cluster, tmp_path, shared=True) as fleet:
         os.kill(fleet.worker_of(1), signal.SIGKILL)
         await fleet.until(lambda: len(fleet.hosts(1)) == 2)
         fleet.finish()
     assert len(fleet.hosts(3)) == 1, "the other range was disturbed"
-    assert fleet.record.replaced == set()
-    assert all(host.finished and host.failure is None for host in fleet.record.hosts)
-    changes = [one.host for one in fleet.reports if one.first == 1]
-    assert changes == sorted(changes, key=fleet.hosts(1).index), "a lost host was heard again"
+    check_first_range_went_on(fleet)
 
 
 async def test_a_worker_that_is_cut_off_loses_its_host_before_another_one_uses_the_storage(
@@ -155,10 +131,16 @@ async def test_a_worker_that_is_cut_off_loses_its_host_before_another_one_uses_t
         finally:
             os.kill(worker, signal.SIGCONT)
         fleet.finish()
-    assert fleet.record.replaced == set()
-    assert all(host.finished and host.failure is None for host in fleet.record.hosts)
-    changes = [one.host for one in fleet.reports if one.first == 1]
-    assert changes == sorted(changes, key=fleet.hosts(1).index), "a lost host was heard again"
+    check_first_range_went_on(fleet)
+
+
+async def test_the_range_of_a_host_that_hangs_goes_on_with_its_storage(cluster: Cluster, tmp_path: Path) -> None:
+    async with running(cluster, tmp_path, shared=True, silence_s=2.0) as fleet:
+        os.kill(fleet.host_of(1), signal.SIGSTOP)
+        await fleet.until(lambda: len(fleet.hosts(1)) == 2)
+        fleet.finish()
+    assert len(fleet.hosts(3)) == 1, "the other range was disturbed"
+    check_first_range_went_on(fleet)
 
 
 async def test_without_shared_storage_stations_of_a_lost_worker_are_replaced(cluster: Cluster, tmp_path: Path) -> None:

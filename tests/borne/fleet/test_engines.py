@@ -8,9 +8,8 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +17,7 @@ from borne.fleet.fleet_run import FleetOptions, FleetRun
 from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
 from simulator.fleet.plan import load_plan
+from tests.borne.fleet.leased_hosts import Cluster, host_process
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ PLAN = """
 [fleet]
 stations = 6
 template = "station.toml"
-duration_s = 200
+duration_s = 160
 rate = 40
 seed = 29 # at both hosts, vehicles charge from the begin on
 hosts = 2
@@ -41,13 +41,13 @@ drain_s = 60
 [ramp]
 stations_per_s = 20
 [arrivals]
-per_day = 700
+per_day = 1000
 leave = "charged" # so the energy does not depend on when a busy machine plugs in
 [[vehicle]]
 phases = 3
-battery_wh = 4000
-soc = [0.9, 0.95]
-stay_s = [120, 180]
+battery_wh = 600
+soc = [0.5, 0.7]
+stay_s = [100, 140]
 """
 TEMPLATE = """
 [station]
@@ -72,72 +72,44 @@ def energies(report: FleetReport) -> dict[str, list[float]]:
     return {one.identity: sorted(one.bills.values()) for one in report.station_reports}
 
 
-class WithPid(Protocol):
-    """A worker of a local cluster, which is declared without types."""
-
-    pid: int
-
-
-class WithWorkers(Protocol):
-    """A local cluster."""
-
-    workers: dict[int, WithPid]
-    """by their number"""
-
-
-async def kill_a_worker(run: FleetRun, engine: DaskEngine) -> None:
-    """Kill a worker of the cluster soon after a transaction has started at each host."""
+async def kill_a_worker(run: FleetRun) -> None:
+    """Kill the worker of the first host soon after a transaction has started at each host."""
     while True:
         await asyncio.sleep(0.1)
         hosts = run.record.hosts
         if len(hosts) == 2 and all(any(one.started for one in host.stations) for host in hosts):
             break
-    assert engine.cluster is not None
-    os.kill(cast("WithWorkers", engine.cluster).workers[0].pid, signal.SIGKILL)
+    _, worker = host_process(run.options.folder, run.loaded.plan.fleet.first)
+    os.kill(worker, signal.SIGKILL)
 
 
-@dataclass
-class Reports:
-    """What the same plan has given in three fleets at the same time."""
-
-    by_process: FleetReport
-    by_dask: FleetReport
-    with_a_lost_worker: FleetReport
-    """by Dask, with a worker that was killed while vehicles charged"""
+def dask_fleet(folder: Path, cluster: Cluster) -> FleetRun:
+    """A fleet on the workers of a cluster, which share its folder."""
+    engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, hosts=2))
+    return FleetRun(written_plan(folder), engine, FleetOptions("dask", folder / "dask", 2))
 
 
-async def run_fleets(folder: Path) -> Reports:
-    """Run three fleets at once: most of their time is waiting."""
-    plan, engine = written_plan(folder), DaskEngine(host, DaskOptions())
-    runs = [
-        FleetRun(plan, ProcessEngine(), FleetOptions("process", folder / "process", 2)),
-        FleetRun(plan, DaskEngine(host, DaskOptions()), FleetOptions("dask", folder / "dask", 2)),
-        FleetRun(plan, engine, FleetOptions("dask", folder / "lost", 2)),
-    ]
+async def test_the_dask_engine_gives_the_results_of_the_process_engine(cluster: Cluster, tmp_path: Path) -> None:
+    process_fleet = FleetRun(
+        written_plan(tmp_path), ProcessEngine(host), FleetOptions("process", tmp_path / "process", 2)
+    )
     async with asyncio.timeout(PATIENCE_S):
-        *reports, _ = await asyncio.gather(*(run.run() for run in runs), kill_a_worker(runs[2], engine))
-    return Reports(*cast("list[FleetReport]", reports))
-
-
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
-    """The reports of three fleets, which have ended."""
-    return asyncio.run(run_fleets(tmp_path_factory.mktemp("fleets")))
-
-
-def test_the_dask_engine_gives_the_results_of_the_process_engine(reports: Reports) -> None:
-    for report in (reports.by_process, reports.by_dask):
+        reports = await asyncio.gather(process_fleet.run(), dask_fleet(tmp_path, cluster).run())
+    for report in reports:
         assert (report.booted, report.failed, report.replaced) == (6, {}, [])
         assert report.energy.largest_difference_wh <= 0.01
         assert report.ended == report.energy.transactions >= 6
-    by_process, by_dask = energies(reports.by_process), energies(reports.by_dask)
+    by_process, by_dask = map(energies, reports)
     assert by_dask.keys() == by_process.keys()
     for identity, expected in by_process.items():
         assert by_dask[identity] == pytest.approx(expected, abs=1.0)
 
 
-def test_with_a_worker_killed_every_bill_equals_its_register(reports: Reports) -> None:
-    report = reports.with_a_lost_worker
+async def test_with_a_worker_killed_every_bill_equals_its_register(cluster: Cluster, tmp_path: Path) -> None:
+    """The worker is killed while vehicles charge."""
+    run = dask_fleet(tmp_path, cluster)
+    async with asyncio.timeout(PATIENCE_S):
+        report, _ = await asyncio.gather(run.run(), kill_a_worker(run))
     assert len([one for one in report.station_reports if one.resumed]) == 3, "no host was lost"
     assert (report.booted, report.failed, report.replaced) == (6, {}, [])
     assert report.energy.largest_difference_wh <= 0.01
@@ -161,7 +133,7 @@ async def test_a_signal_to_the_whole_group_stops_a_dask_fleet_in_order(tmp_path:
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, start_new_session=True)
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
-        while b"online" not in await process.stdout.readline():
+        while b"the plan begins" not in await process.stdout.readline():
             assert process.returncode is None
         os.killpg(process.pid, signal.SIGINT)
         output, _ = await process.communicate()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import multiprocessing
+import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,14 @@ from rich.console import Console
 
 from borne.fleet.command import FleetOutput, FolderError, run_fleet
 from borne.fleet.fleet_run import FleetOptions, FleetRun
+from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
 from simulator.fleet.fleet_record import FleetSample
 from simulator.fleet.fleet_report import FleetReport
 from simulator.fleet.plan import LoadedPlan, load_plan
 from simulator.fleet.reports import StationState
 from simulator.fleet.schedule import arrivals
+from tests.borne.fleet.leased_hosts import host_process
 from tests.simulator.fleet.plans import write_plan
 
 STATIONS = 6
@@ -77,7 +80,7 @@ def plan(
 
 
 def fleet(folder: Path, loaded: LoadedPlan) -> FleetRun:
-    return FleetRun(loaded, ProcessEngine(), FleetOptions("process", folder / "out", 2))
+    return FleetRun(loaded, ProcessEngine(host), FleetOptions("process", folder / "out", 2))
 
 
 def when(run: FleetRun, reached: Callable[[FleetSample], bool], act: Callable[[], None]) -> None:
@@ -136,11 +139,11 @@ async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_pat
 async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -> None:
     run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=60))
 
-    def kill() -> None:
-        next(one for one in multiprocessing.active_children() if one.name == "fleet host 1").kill()
-
-    when(run, lambda sample: sample.started >= 3, kill)
+    when(run, lambda sample: sample.started >= 3, lambda: os.kill(host_process(tmp_path / "out", 1)[0], signal.SIGKILL))
+    remarks: list[str] = []
+    run.remarks.subscribe(remarks.append)
     report = await run.run()
+    assert remarks[-1] == "stations from 1: its host process has ended with exit code -9"
     assert report.host_failures == ["its host process has ended with exit code -9"]
     assert sorted(report.failed) == ["FLEET-00001", "FLEET-00003", "FLEET-00005"]
     assert "max_failed_stations" in [one.name for one in report.thresholds if not one.met]
@@ -155,7 +158,7 @@ def test_the_command_writes_a_report_and_its_thresholds_give_the_exit_code(tmp_p
     out = tmp_path / "out"
     with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
         output = FleetOutput(Console(file=terminal, width=200), http_port=0)
-        assert run_fleet(loaded, ProcessEngine(), FleetOptions("process", out, 2), output) == 1
+        assert run_fleet(loaded, ProcessEngine(host), FleetOptions("process", out, 2), output) == 1
     said = (tmp_path / "terminal").read_text(encoding="utf-8")
     assert "CSMS at ws://127.0.0.1:" in said
     assert "page of all stations at http://127.0.0.1:" in said
@@ -171,4 +174,4 @@ def test_the_command_writes_a_report_and_its_thresholds_give_the_exit_code(tmp_p
         events = database.execute("SELECT count(*) FROM events").fetchone()[0]
     assert events > 0
     with pytest.raises(FolderError, match=r"is not empty; every run needs its own folder$"):
-        run_fleet(loaded, ProcessEngine(), FleetOptions("process", out, 2), FleetOutput(Console(), None))
+        run_fleet(loaded, ProcessEngine(host), FleetOptions("process", out, 2), FleetOutput(Console(), None))

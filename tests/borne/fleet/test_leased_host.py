@@ -16,6 +16,7 @@ from borne.fleet.unit import Host
 from simulator.fleet.reports import HostReport, decode_report
 from tests.borne.fleet.leased_hosts import failing_host, patient_host, task
 from tests.patience import PATIENCE_S
+from tests.processes import is_running
 
 ROOT = Path(__file__).parents[3]
 
@@ -101,14 +102,6 @@ def test_a_killed_parent_ends_the_host(tmp_path: Path) -> None:
     while is_running(host):
         assert time.monotonic() < given_up_s, "the host goes on"
         time.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_second_host_waits_until_the_first_has_ended(tmp_path: Path) -> None:

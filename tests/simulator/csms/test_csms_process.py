@@ -23,6 +23,7 @@ from websockets.typing import Subprotocol
 from simulator.csms.csms_process import raise_file_limit
 from tests.command_line import invoke
 from tests.patience import PATIENCE_S
+from tests.processes import is_running
 
 ROOT = Path(__file__).parents[3]
 
@@ -152,14 +153,6 @@ async def test_it_ends_with_the_program_that_started_it(workers: str) -> None:
     finally:
         if process.returncode is None:
             process.kill()
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

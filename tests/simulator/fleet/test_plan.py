@@ -22,6 +22,7 @@ from station.core.installation_file.document import ConfigurationError
 from tests.simulator.fleet.plans import TEMPLATE, write_plan
 
 FLEET = '[fleet]\nstations = 3\ntemplate = "station.toml"\n'
+THOUSAND = Path(__file__).parents[3] / "deploy/fleet/thousand.toml"
 URL = "ws://127.0.0.1:9000/ocpp"
 
 
@@ -144,10 +145,24 @@ def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
     assert all(one.startswith("station.toml") for one in sentences)
 
 
+def test_the_example_of_a_thousand_stations_is_valid() -> None:
+    assert list(load_plan(THOUSAND).numbers) == list(range(1, 1001))
+
+
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET)
     (tmp_path / "station.toml").unlink()
     assert errors(path) == ["station.toml: cannot be read: No such file or directory"]
+
+
+@pytest.mark.parametrize("key", ["template", "credentials"])
+def test_a_file_name_that_no_system_accepts_names_its_line(tmp_path: Path, key: str) -> None:
+    plan = {"stations": "3", "template": '"station.toml"', key: '"a\\u0000b"'}
+    text = "".join(f"{one} = {value}\n" for one, value in plan.items())
+    line = 2 + list(plan).index(key)
+    assert errors(write_plan(tmp_path, f"[fleet]\n{text}")) == [
+        f"plan.toml:{line}: fleet.{key}: must not contain the character NUL"
+    ]
 
 
 def test_each_station_has_its_own_identity_and_password(tmp_path: Path) -> None:

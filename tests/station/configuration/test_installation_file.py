@@ -274,6 +274,10 @@ RULES = {
         "or certificate_file and key_file (security profile 3)",
     ),
     "a file without name": ("[csms]\nurl = 'ws://h'\nca_file = ''", "station.toml:5: csms.ca_file: must not be empty"),
+    "a file with NUL": (
+        '[csms]\nurl = "ws://h"\nca_file = "a\\u0000"',
+        "station.toml:5: csms.ca_file: must not contain the character NUL",
+    ),
     "a certificate without key": (
         "[csms]\nurl = 'wss://h'\ncertificate_file = 'c'",
         "station.toml:3: csms.key_file: is missing: certificate_file needs it",
