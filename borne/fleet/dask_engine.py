@@ -296,11 +296,19 @@ class _Attempt:
                     exchange, interval_s=_RENEWAL_S, silence_s=self._silence_s, start_s=START_S + lock_s
                 ):
                     yield report
-            finally:
-                with contextlib.suppress(HostLostError):  # of a worker that is lost
-                    await self._answered(_close(actor))
+            except WorkerLostError:
+                raise
+            except HostLostError:
+                await self._end(actor)
+                raise
+            await self._end(actor)
         finally:
             future.release()
+
+    async def _end(self, actor: _RemoteHost) -> None:
+        """End the host, which has sent its last report, has ended or hangs."""
+        with contextlib.suppress(HostLostError):
+            await self._answered(_close(actor))
 
     async def _submit(self, client: _ClusterClient) -> _Submitted:
         await _wait_for_worker(client)

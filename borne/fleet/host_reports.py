@@ -14,7 +14,6 @@ SILENCE_S: Final = 30.0
 """longest real time without a report of a host, in addition to `_SILENCE_PER_STATION_S`"""
 _SILENCE_PER_STATION_S: Final = 0.05
 """a host does not report while it creates its stations, and while it reads their storages at the end"""
-
 START_S: Final = 30.0
 """real time in addition until the first report of a host, whose process has to start"""
 
