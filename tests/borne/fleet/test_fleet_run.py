@@ -71,7 +71,7 @@ def plan(
         per_day = 600
         leave = "charged"
         [[vehicle]]
-        battery_wh = 1000
+        battery_wh = 600
         soc = [0.5, 0.8]
         stay_s = [20, 60]
         {more}
@@ -126,7 +126,7 @@ async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_ener
 
 
 async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_path: Path) -> None:
-    run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=10))
+    run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=20))
     when(run, lambda sample: sample.energy_wh > 50.0, run.stop)
     report = await run.run()
     assert report.interrupted

@@ -39,7 +39,7 @@ def outcome(process: LeasedHostProcess, *, stop: bool = False, renew: bool = Tru
             reports.append(decode_report(encoded))
         if exit_code is not None:
             return reports, exit_code
-        time.sleep(0.01 if renew else 3.0)
+        time.sleep(0.01 if renew else 1.0)
     raise AssertionError("the host does not end")
 
 
