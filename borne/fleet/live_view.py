@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S: Final = 5.0
 _REMARKS: Final = 6
+_ECHO: Final = 2
+"""columns that stay free for the ^C of the terminal: on a new line, it would move the next picture"""
 
 
 class PlainView:
@@ -53,11 +55,12 @@ class ScreenView:
         self._remarks = [*self._remarks, f"{max(0.0, self._run.elapsed_s):7.1f} s  {remark}"][-_REMARKS:]
 
     def _draw(self, sample: FleetSample) -> None:
-        self.live.update(picture(self._run, sample, self._remarks), refresh=True)
+        width = self.live.console.width - _ECHO
+        self.live.update(picture(self._run, sample, self._remarks, width), refresh=True)
 
 
-def picture(run: FleetRun, sample: FleetSample, remarks: list[str]) -> Panel:
-    """Draw a fleet: progress, stations by state, requests, charging, and the last remarks."""
+def picture(run: FleetRun, sample: FleetSample, remarks: list[str], width: int) -> Panel:
+    """Draw a fleet in `width` columns: progress, stations by state, requests, charging, and the last remarks."""
     fleet, (ramp_s, plan_s) = run.loaded.plan.fleet, run.tasks_s
     total_s = ramp_s + plan_s
     phase = "ramp" if sample.at_s < ramp_s else "plan" if sample.at_s < total_s else "drain"
@@ -72,7 +75,9 @@ def picture(run: FleetRun, sample: FleetSample, remarks: list[str]) -> Panel:
     table.add_row("waiting events", str(sample.waiting_events))
     bar = ProgressBar(total=total_s, completed=min(sample.at_s, total_s))
     title = f"{fleet.stations} stations, {run.options.engine} engine; Ctrl-C stops them in order"
-    return Panel(Group(Padding(bar, (0, 0, 1, 0)), table, Text("\n".join(remarks), style="dim")), title=title)
+    return Panel(
+        Group(Padding(bar, (0, 0, 1, 0)), table, Text("\n".join(remarks), style="dim")), title=title, width=width
+    )
 
 
 def sample_line(sample: FleetSample) -> str:
