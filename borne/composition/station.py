@@ -77,16 +77,17 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
         process = host_process(configuration, http_port=http_port, environ=os.environ, lock=lock)
         await process.run_until_signal(ready_file)
 
-    with asyncio.Runner(loop_factory=event_loop_of(configuration)) as runner:
+    with asyncio.Runner(loop_factory=event_loop_at(configuration.simulation.rate)) as runner:
         runner.run(live())
 
 
-def event_loop_of(configuration: Configuration) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Choose the event loop of a station: in real time the fastest; with virtual time one that reports when it is idle.
+def event_loop_at(rate: float) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Choose the event loop of stations: in real time the fastest; with virtual time one that reports when it is idle.
 
-    A station in real time whose clock is advanced by command has to guess when it is idle (`VirtualClock.settle`).
+    `rate`: virtual seconds per real second; 1 in real time. A station in real time whose clock is advanced by command
+    has to guess when it is idle (`VirtualClock.settle`).
     """
-    return RealTimeLoop if configuration.simulation.rate == 1.0 else StationLoop
+    return RealTimeLoop if rate == 1.0 else StationLoop
 
 
 def host_process(
@@ -231,6 +232,7 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
         watch_zone(core.settings.clock, program.time_zone_changed.publish)
         run = await _assemble(core)
         core.facts_at_start.end()
+        database.end_start()
         yield run
 
 

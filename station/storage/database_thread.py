@@ -16,6 +16,7 @@ from typing import Final, Protocol, Self, TypeVar
 
 from foundation.frozen import Frozen
 from foundation.supervision import contained_call
+from station.storage.start_queries import StartQueries
 
 T = TypeVar("T")
 
@@ -102,6 +103,8 @@ class DatabaseThread:
         self.caches = caches or DatabaseCaches()
         self.files = OpenFiles(self.caches.close_after_s)
         """the files that the jobs have opened; for jobs"""
+        self.start_queries = StartQueries()
+        """what the stations of the process read at their start"""
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=_execute, args=(self._jobs, self.files), name="database")
         self._closed = False
