@@ -99,7 +99,7 @@ class Database:
         return await self._run(lambda connection: connection.execute(sql, values).fetchall())
 
     async def begin_start(self) -> None:
-        """Read ahead, in one job, what the station will query until `end_start`, as far as that is known.
+        """Read ahead, in one job, what the station will query until its tasks run, as far as that is known.
 
         Known are the queries of the station of this process that started first (`StartQueries`).
 
@@ -111,8 +111,8 @@ class Database:
         self._start.begin(rows, self._connection.changes)
 
     def end_start(self) -> None:
-        """Forget what was read ahead: the station has started."""
-        self._start.end()
+        """Note that the station is assembled: what was read ahead is used until its tasks change a row."""
+        self._start.assembled()
 
     async def first_rows(self, sql: str, values: Sequence[Value], *, max_chars: int) -> tuple[list[Row], bool]:
         """Return the first rows of a query, up to the one with which its texts reach `max_chars` characters in all.

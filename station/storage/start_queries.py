@@ -11,6 +11,7 @@ Query = tuple[str, tuple[Value, ...]]
 """SQL and its values"""
 
 _MAX_QUERIES: Final = 64
+"""of one start"""
 
 
 class StartQueries:
@@ -24,8 +25,8 @@ class StartQueries:
 class StartReads:
     """The rows of the queries with which one station starts, read ahead of the parts that ask for them.
 
-    They are valid as long as no row of the database changes. Each is handed out once. A query that was not read ahead
-    is noted, so that the next station of the process reads it ahead.
+    They are valid as long as no row of the database changes. Each is handed out once. The queries of the first station
+    of the process are noted, so that the others read them ahead.
     """
 
     def __init__(self, queries: StartQueries) -> None:
@@ -34,6 +35,7 @@ class StartReads:
         """the queries of this start; None: the station is not starting"""
         self._rows: dict[Query, list[Row]] = {}
         self._changes = 0
+        self._assembled = False
 
     @property
     def wanted(self) -> Sequence[Query]:
@@ -42,22 +44,29 @@ class StartReads:
 
     def begin(self, rows: Mapping[Query, list[Row]], changes: int) -> None:
         """Begin a start with these rows; `changes`: how many jobs had changed rows when they were read."""
-        self._asked, self._rows, self._changes = [], dict(rows), changes
+        self._asked, self._rows, self._changes, self._assembled = [], dict(rows), changes, False
 
     def take(self, query: Query, changes: int) -> list[Row] | None:
         """Return the rows of a query; None: read them. `changes`: how many jobs have changed rows until now."""
         if self._asked is None:
             return None
-        self._asked.append(query)
         if changes != self._changes:
             self._rows.clear()
+            if self._assembled:
+                self._end(self._asked)
+                return None
+        if len(self._asked) < _MAX_QUERIES:
+            self._asked.append(query)
         return self._rows.pop(query, None)
 
-    def end(self) -> None:
-        """Forget all rows: the station has started."""
-        if self._asked is not None and not self._queries.known:
-            self._queries.known = [query for query in dict.fromkeys(self._asked) if _reads_only(query)][:_MAX_QUERIES]
-        self._asked, self._rows = None, {}
+    def assembled(self) -> None:
+        """End the start at the next change of a row: until then, the tasks of the station read what was read ahead."""
+        self._assembled = True
+
+    def _end(self, asked: Sequence[Query]) -> None:
+        if not self._queries.known:
+            self._queries.known = [query for query in dict.fromkeys(asked) if _reads_only(query)]
+        self._asked = None
 
 
 def _reads_only(query: Query) -> bool:

@@ -47,6 +47,8 @@ async def second_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, Count
             await first.rows(ONE, ["a"])
             await first.rows("DELETE FROM facts RETURNING name")
             first.end_start()
+            await first.write(WRITE, ("b", "2"))
+            await first.rows(FACTS)
             await second.write(WRITE, ("a", "1"))
             await second.begin_start()
             thread.jobs = 0
@@ -71,7 +73,7 @@ async def test_queries_with_other_values_failing_ones_and_repeated_ones_are_exec
 
 async def test_a_statement_that_deletes_rows_is_not_executed_ahead(tmp_path: Path) -> None:
     async with second_station(tmp_path) as (database, thread):
-        database.end_start()
+        await database.rows("DELETE FROM facts WHERE name = 'b' RETURNING name")
         assert await database.rows(FACTS) == [("a", "1")]
         assert thread.jobs == 1
 
@@ -97,12 +99,14 @@ async def test_a_write_that_changes_no_row_keeps_what_was_read(tmp_path: Path) -
         assert thread.jobs == 1
 
 
-async def test_after_the_start_every_query_is_executed(tmp_path: Path) -> None:
+async def test_the_start_ends_with_the_first_change_of_a_row_after_the_station_is_assembled(tmp_path: Path) -> None:
     async with second_station(tmp_path) as (database, thread):
         database.end_start()
+        assert await database.rows(FACTS) == [("a", "1")]
+        await database.write("UPDATE facts SET value = '2'")
         for _ in range(2):
-            assert await database.rows(FACTS) == [("a", "1")]
-        assert thread.jobs == 2
+            assert await database.rows(ONE, ("a",)) == [("2",)]
+        assert thread.jobs == 3
 
 
 async def test_a_station_with_unusually_long_texts_reads_them_when_it_needs_them(tmp_path: Path) -> None:
