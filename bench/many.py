@@ -238,7 +238,7 @@ def _status(pid: int, name: str) -> int:
 
 
 async def _stations(count: int, url: str, folder: Path) -> None:
-    from borne.composition.station import host_process_of_several
+    from borne.composition.several_stations import host_process_of_several
     from station.configuration.installation_file import Configuration
 
     configurations = [

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from borne.composition.station import StartError, event_loop_at, host_process_of_several
+from borne.composition.several_stations import host_process_of_several
+from borne.composition.station import StartError, event_loop_at
 from borne.fleet.fleet_station import FleetStation
 from borne.fleet.unit import HostControl, HostTask
 from borne.host_process import HostProcess
