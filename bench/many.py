@@ -15,7 +15,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -238,7 +238,7 @@ def _status(pid: int, name: str) -> int:
 
 
 async def _stations(count: int, url: str, folder: Path) -> None:
-    from borne.composition.station import host_process_of_several
+    from borne.composition.several_stations import host_process_of_several
     from station.configuration.installation_file import Configuration
 
     configurations = [
@@ -278,20 +278,24 @@ async def _ocpp_clients(count: int, url: str, _: Path) -> None:
     await asyncio.gather(*(client(f"{url}/MANY-{number}") for number in range(count)))
 
 
+def _station_loop() -> asyncio.AbstractEventLoop:
+    """Create the event loop that `borne run` and `borne fleet` use for stations in real time."""
+    from borne.composition.station import event_loop_at
+
+    return event_loop_at(1.0)()
+
+
 def _run_child(kind: str, count: int, url: str, folder: Path) -> None:
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, handlers=[console])  # each station stores its own lines, as `borne run`
-    runs: dict[str, Callable[[int, str, Path], Awaitable[None]]] = {
+    runs: dict[str, Callable[[int, str, Path], Coroutine[None, None, None]]] = {
         STATION: _stations,
         BARE: _bare_clients,
         OCPP: _ocpp_clients,
     }
-    asyncio.run(_awaited(runs[kind](count, url, folder)))
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+    with asyncio.Runner(loop_factory=_station_loop if kind == STATION else None) as runner:
+        runner.run(runs[kind](count, url, folder))
 
 
 if __name__ == "__main__":

@@ -172,15 +172,20 @@ class RegisterJournal:
         self._write_head(entry)
 
     def _write_head(self, entry: JournalEntry) -> None:
-        """Write the head. If this fails, nothing is hidden: the old head names an entry that exists."""
+        """Write the head. If this fails, nothing is hidden: the old head names an entry that exists.
+
+        So only the name of the first head is synced: after a power cut, an old head may be back.
+        """
         unfinished = self._head.with_suffix(".new")
         try:
+            first = not self._head.exists()
             with open(unfinished, "wb", opener=_private) as file:
                 file.write(f"{entry.number} {entry.hash}\n".encode())
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(self._head)
-            _sync_folder(self._head.parent)
+            if first:
+                _sync_folder(self._head.parent)
         except OSError as error:
             _log.warning("%s cannot be written: %s", self._head, error.strerror)
 

@@ -94,6 +94,10 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     """
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
+    security_events = SecurityEvents(database, clock)
+    await security_events.load()
+    await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
+    await database.begin_start()  # after the first write, and before all that only read
     table = SettingsTable(database)
     settings = StationSettings(table)
     if (time_zone := configuration.station.time_zone) is not None:
@@ -102,9 +106,6 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     transactions = TransactionLog(database)
     outbox = Outbox(database, clock, [transactions])
     await outbox.check()
-    security_events = SecurityEvents(database, clock)
-    await security_events.load()
-    await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
     certificates = CertificateStore(
         storage / "certificates", _seed(configuration), settings.security, clock, security_events
     )

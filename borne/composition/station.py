@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ from borne.composition.maintenance import (
     space_watchers,
 )
 from borne.composition.ocpp import OcppComposition
-from borne.host_process import HostProcess, raise_descriptor_limit
+from borne.host_process import HostProcess
 from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from borne.systemd_notifier import SystemdNotifier, boot_reason
@@ -34,7 +33,6 @@ from foundation.event_loop import StationLoop
 from foundation.supervision import AuxiliaryTask
 from station.billing.retention import Retention
 from station.core.local_time import watch_zone
-from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
 from station.interfaces.monitoring_report import event_to_json
 from station.maintenance.commissioning.activation import StationActivation
@@ -45,7 +43,7 @@ from station.maintenance.monitoring.variable_monitoring import VariableMonitorin
 from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
-from station.storage.database_thread import OF_MANY_STATIONS, DatabaseThread
+from station.storage.database_thread import DatabaseThread
 from station.storage.storage_lock import StorageLock, StorageLockError
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ try:
 except ModuleNotFoundError:  # there is no uvloop for this platform
     from foundation.event_loop import StationLoop as RealTimeLoop
 
-__all__ = ["StartError", "assembled_station", "host_process", "host_process_of_several", "run", "station_runtime"]
+__all__ = ["StartError", "acquire_lock", "assembled_station", "host_process", "run", "station_runtime"]
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
@@ -77,16 +75,17 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
         process = host_process(configuration, http_port=http_port, environ=os.environ, lock=lock)
         await process.run_until_signal(ready_file)
 
-    with asyncio.Runner(loop_factory=event_loop_of(configuration)) as runner:
+    with asyncio.Runner(loop_factory=event_loop_at(configuration.simulation.rate)) as runner:
         runner.run(live())
 
 
-def event_loop_of(configuration: Configuration) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Choose the event loop of a station: in real time the fastest; with virtual time one that reports when it is idle.
+def event_loop_at(rate: float) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Choose the event loop of stations: in real time the fastest; with virtual time one that reports when it is idle.
 
-    A station in real time whose clock is advanced by command has to guess when it is idle (`VirtualClock.settle`).
+    `rate`: virtual seconds per real second; 1 in real time. A station in real time whose clock is advanced by command
+    has to guess when it is idle (`VirtualClock.settle`).
     """
-    return RealTimeLoop if configuration.simulation.rate == 1.0 else StationLoop
+    return RealTimeLoop if rate == 1.0 else StationLoop
 
 
 def host_process(
@@ -111,43 +110,6 @@ def host_process(
     return HostProcess([station], thread, SystemdNotifier.from_environment(given), http_port=http_port)
 
 
-def host_process_of_several(
-    configurations: Sequence[Configuration],
-    *,
-    http_port: int | None = None,
-    start_at_s: Sequence[float] = (),
-    taps: Mapping[str, TransportTap] | None = None,
-) -> HostProcess:
-    """Create a process that hosts these stations, not yet running; systemd is not notified.
-
-    Environment variables do not change their configurations.
-
-    Args:
-        configurations: the installation file of each station.
-        http_port: port of the pages instead of the one of the first station; 0: any.
-        start_at_s: when each station starts, by the time of the event loop; empty: all start at once.
-        taps: what observes the websocket of a station, by its identity.
-
-    Raises:
-        StartError: two have the same identity, the storage of one cannot be opened, or another station uses it; or
-            the process may not open enough files.
-    """
-    for identity, count in Counter(one.station.identity for one in configurations).items():
-        if count > 1:
-            raise StartError(f"station.identity: {identity} is used by several stations")
-    raise_descriptor_limit(len(configurations))
-    thread = DatabaseThread(OF_MANY_STATIONS)
-    parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
-    with contextlib.ExitStack() as stack:
-        locks = [stack.enter_context(_lock(one)) for one in configurations]  # acquired before any hardware is opened
-        stations = [
-            station_runtime(one, parts, lock=lock, tap=(taps or {}).get(one.station.identity))
-            for one, lock in zip(configurations, locks, strict=True)
-        ]
-        stack.pop_all()  # each station releases its own lock
-    return HostProcess(stations, thread, None, http_port=http_port, start_at_s=start_at_s)
-
-
 def station_runtime(
     configuration: Configuration,
     process: ProcessContext,
@@ -168,7 +130,7 @@ def station_runtime(
     with contextlib.ExitStack() as stack:
         stack.enter_context(station_context(configuration.station.identity))
         with contextlib.ExitStack() as locked:
-            held = locked.enter_context(lock or _lock(configuration))
+            held = locked.enter_context(lock or acquire_lock(configuration))
             settings = SiteSettings(configuration, environ or {})
             in_force = settings.load_effective()
             site, routes = _site(in_force)
@@ -187,7 +149,12 @@ def station_runtime(
     )
 
 
-def _lock(configuration: Configuration) -> StorageLock:
+def acquire_lock(configuration: Configuration) -> StorageLock:
+    """Acquire the lock on the storage of a station.
+
+    Raises:
+        StartError: another station uses it, or it cannot be created.
+    """
     try:
         return StorageLock(Path(configuration.station.storage))
     except StorageLockError as error:
@@ -231,6 +198,7 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
         watch_zone(core.settings.clock, program.time_zone_changed.publish)
         run = await _assemble(core)
         core.facts_at_start.end()
+        database.end_start()
         yield run
 
 

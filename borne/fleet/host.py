@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from borne.composition.station import StartError, host_process_of_several
+from borne.composition.several_stations import host_process_of_several
+from borne.composition.station import StartError, event_loop_at
 from borne.fleet.fleet_station import FleetStation
 from borne.fleet.unit import HostControl, HostTask
 from borne.host_process import HostProcess
 from foundation.clock import machine_time
-from foundation.event_loop import StationLoop
 from simulator.fleet import schedule
 from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.plan import InstallationFiles
@@ -45,7 +45,7 @@ def host(task: HostTask, control: HostControl) -> HostReport:
 
     A station whose storage exists goes on with it, at the present moment of the plan, as after a power cut.
     """
-    with asyncio.Runner(loop_factory=StationLoop) as runner:
+    with asyncio.Runner(loop_factory=event_loop_at(task.loaded.plan.fleet.rate)) as runner:
         return runner.run(FleetHost(task, control).run())
 
 

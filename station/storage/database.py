@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from station.storage import compaction, database_schema
 from station.storage.database_thread import DatabaseThread, is_busy
 from station.storage.sql import Row, Statement, Value
+from station.storage.start_queries import Query, StartReads
 from station.storage.unreadable_rows import UnreadableRows
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 _LOG_BYTES = 4 * 1024 * 1024
 """size to which the write-ahead log is truncated; kept as reserve for the next records on a full disk"""
+_MAX_CHARS_READ_AHEAD: Final = 100_000
+"""of the texts of one query at a start"""
 _ERRORS: Final = (sqlite3.Error, ValueError, OverflowError)
 """exceptions of statements; ValueError: null character in a text"""
 _log = logging.getLogger(__name__)
@@ -43,6 +46,7 @@ class Database:
         self._clock = clock
         self.unreadable = UnreadableRows(self, clock)
         """the list of rows of this database that could not be parsed; kept in a table of it"""
+        self._start = StartReads(connection.start_queries)
         self._turn = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -90,7 +94,25 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
+        if (read := self._start.take((sql, tuple(values)), self._connection.changes)) is not None:
+            return read
         return await self._run(lambda connection: connection.execute(sql, values).fetchall())
+
+    async def begin_start(self) -> None:
+        """Read ahead, in one job, what the station will query until its tasks run, as far as that is known.
+
+        Known are the queries of the station of this process that started first (`StartQueries`).
+
+        Raises:
+            StorageError: the file cannot be opened. A query that fails is not read ahead.
+        """
+        wanted = self._start.wanted
+        rows = await self._run(lambda connection: _read_ahead(connection, wanted)) if wanted else {}
+        self._start.begin(rows, self._connection.changes)
+
+    def end_start(self) -> None:
+        """Note that the station is assembled: what was read ahead is used until its tasks change a row."""
+        self._start.assembled()
 
     async def first_rows(self, sql: str, values: Sequence[Value], *, max_chars: int) -> tuple[list[Row], bool]:
         """Return the first rows of a query, up to the one with which its texts reach `max_chars` characters in all.
@@ -136,6 +158,10 @@ class DatabaseConnection:
         self._connection: sqlite3.Connection | None = None
         self._reopens = False
         """whether the next job opens the file again: it is closed only because it was not used for some time"""
+        self.start_queries = thread.start_queries
+        """the queries with which the stations of this process start"""
+        self.changes = 0
+        """number of jobs that have changed rows"""
 
     async def open(self) -> None:
         """Open the file, created if missing, and apply new migrations; a file that cannot shrink is rewritten first.
@@ -155,7 +181,7 @@ class DatabaseConnection:
         Raises:
             sqlite3.Error: as the job does, and if the connection is closed.
         """
-        return await self._thread.run(lambda: job(self._opened()))
+        return await self._thread.run(lambda: self._execute(job))
 
     async def close(self) -> None:
         """Close the connection, even if `open` was cancelled."""
@@ -165,6 +191,15 @@ class DatabaseConnection:
         """Close the file until the next job, to release its memory and descriptors (`OpenFile`)."""
         self._close()
         self._reopens = True
+
+    def _execute(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._opened()
+        before = connection.total_changes
+        try:
+            return job(connection)
+        finally:
+            if connection.total_changes != before:
+                self.changes += 1
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -270,6 +305,17 @@ def _first_rows(
             rows.append(row)
             chars += sum(len(value) for value in row if isinstance(value, str))
     return rows, True
+
+
+def _read_ahead(connection: sqlite3.Connection, queries: Iterable[Query]) -> dict[Query, list[Row]]:
+    """Execute queries, except those that fail or have very many rows."""
+    results: dict[Query, list[Row]] = {}
+    for sql, values in queries:
+        with contextlib.suppress(*_ERRORS):
+            rows, complete = _first_rows(connection, sql, values, _MAX_CHARS_READ_AHEAD)
+            if complete:
+                results[sql, values] = rows
+    return results
 
 
 @contextlib.contextmanager

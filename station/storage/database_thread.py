@@ -14,8 +14,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
+from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import contained_call
+from station.storage.start_queries import StartQueries
 
 T = TypeVar("T")
 
@@ -23,6 +25,8 @@ _BUSY_WITHIN_S: Final = 2.0
 """how long to retry while another process has locked the database"""
 _BUSY_PAUSE_S: Final = 0.02
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_MANY_CLOSED: Final = 20
+"""files after whose closing it is worth while to return their memory to the operating system"""
 _PRIMARY_CODE: Final = 0xFF
 """the bits of an extended result code that say which kind of error it is"""
 _log = logging.getLogger(__name__)
@@ -62,7 +66,11 @@ class OpenFiles:
     """
 
     def __init__(self, close_after_s: float | None) -> None:
+        self.many_closed: Event[int] = Event()
+        """published in the database thread once many files were closed and no other one is due, with their number"""
         self._close_after_s = close_after_s
+        self._closed = 0
+        """number of files closed since `many_closed`"""
         self._used_s: dict[OpenFile, float] = {}
         """when each file was last used, in seconds of `time.monotonic`; the one that was not used for longest first"""
 
@@ -88,6 +96,10 @@ class OpenFiles:
             file = next(iter(self._used_s))
             del self._used_s[file]
             file.close_file()
+            self._closed += 1
+            if self._closed >= _MANY_CLOSED and self.seconds_until_due() != 0.0:
+                closed, self._closed = self._closed, 0
+                self.many_closed.publish(closed)
 
 
 class DatabaseThread:
@@ -102,6 +114,8 @@ class DatabaseThread:
         self.caches = caches or DatabaseCaches()
         self.files = OpenFiles(self.caches.close_after_s)
         """the files that the jobs have opened; for jobs"""
+        self.start_queries = StartQueries()
+        """what the stations of the process read at their start"""
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=_execute, args=(self._jobs, self.files), name="database")
         self._closed = False

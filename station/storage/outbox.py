@@ -54,6 +54,11 @@ _INSERT = f"""
 """
 _SETTLE = "UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?"
 _UNREADABLE = select_unreadable("events")
+_PRUNE = f"""
+    DELETE FROM events WHERE settled_at IS NOT NULL AND id NOT IN ({_UNREADABLE})
+    AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events)
+    AND transaction_id IN (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)
+"""
 _SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
 _THIN_OUT = f"""
     DELETE FROM events WHERE id IN (
@@ -430,13 +435,7 @@ class Outbox(StoredEvents):
         Unreadable events are kept; also deletes data for the end of transactions that are not stored any more.
         """
         await self._database.unreadable.save()
-        await self._database.write(
-            f"DELETE FROM events WHERE settled_at IS NOT NULL AND id NOT IN ({_UNREADABLE})"
-            " AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events) AND transaction_id IN"
-            " (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)",
-            (keep_settled,),
-        )
-        await self.end_data.prune()
+        await self._database.write_together((_PRUNE, [(keep_settled,)]), *self.end_data.prune_statements())
 
 
 def _to_values(event: TransactionEvent) -> Sequence[Value]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from station.core.model import TransactionEvent
     from station.core.sampling import MeterValue
     from station.storage.database import Database
-    from station.storage.sql import Row, Value
+    from station.storage.sql import Row, Statement, Value
     from station.storage.time_corrections import ClockCorrections, TimeCorrection
 
 _SAMPLES: Final = "ended_samples"
@@ -154,11 +154,16 @@ class TransactionEndData:
             ),
         ]
 
-    async def prune(self) -> None:
-        """Delete the data of transactions without any event in the outbox, except unreadable rows."""
-        await self._database.unreadable.save()
-        for table, key in ((_SAMPLES, "id"), (_ENDS, "transaction_id")):
-            await self._database.write(
+    def prune_statements(self) -> list[Statement]:
+        """The statements that delete the data of transactions without any event in the outbox, except unreadable rows.
+
+        For after `UnreadableRows.save`.
+        """
+        return [
+            (
                 f"DELETE FROM {table} WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
-                f" AND {key} NOT IN ({select_unreadable(table)})"
+                f" AND {key} NOT IN ({select_unreadable(table)})",
+                [()],
             )
+            for table, key in ((_SAMPLES, "id"), (_ENDS, "transaction_id"))
+        ]

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bench.many import ManyCsms, serving
-from borne.composition.station import host_process_of_several
+from borne.composition.several_stations import host_process_of_several
 from ocpp_handlers.variables.variable import VariableDescription
 from station.configuration.installation_file import Configuration
 from tests.patience import PATIENCE_S

@@ -17,8 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from borne.composition.several_stations import host_process_of_several
 from borne.composition.simulated import world_of
-from borne.composition.station import host_process_of_several, station_runtime
+from borne.composition.station import station_runtime
 from borne.host_process import HostProcess
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from simulator.board import SimulatedBoard

@@ -194,12 +194,18 @@ def parse_hash(journal: bytes, number: int) -> str:
     return str(json.loads(journal.splitlines()[number - 1])["hash"])
 
 
-def test_a_head_that_is_one_behind_is_a_power_cut_and_no_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missed", [1, 2, 4])
+def test_a_head_that_is_some_entries_behind_is_a_power_cut_and_no_damage(tmp_path: Path, missed: int) -> None:
     _, behind = written(tmp_path / "a", 2)
-    file, _ = written(tmp_path / "b", 3)
+    file, _ = written(tmp_path / "b", 2 + missed)
     assert check_journal(file, behind).broken is None
     # The end of the line that the head does not name yet cannot be changed either.
-    assert check_journal(file[:-1] + b"x", behind).number == 3
+    assert check_journal(file[:-1] + b"x", behind).number == 2 + missed
+    (tmp_path / "b" / HEAD_NAME).write_bytes(behind)
+    journal = opened(tmp_path / "b")
+    assert journal.damaged is None
+    journal.append(note(9))
+    assert opened(tmp_path / "b").verify().broken is None
 
 
 def test_a_damaged_journal_goes_on_and_stays_damaged(tmp_path: Path) -> None:

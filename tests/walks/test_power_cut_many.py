@@ -51,7 +51,7 @@ PROGRAM = """
 import asyncio, os, signal, sqlite3, sys, tomllib
 from pathlib import Path
 
-from borne.composition import station as composition
+from borne.composition import several_stations as composition
 from foundation.event_loop import StationLoop
 from station.configuration.installation_file import Configuration
 from station.storage.database_thread import DatabaseCaches

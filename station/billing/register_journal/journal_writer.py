@@ -119,10 +119,9 @@ class JournalWriter:
     async def _open(self) -> None:
         if self._opened:
             return
-        await self._in_thread(self.journal.load)
+        cursor, before = await self._in_thread(self._load_journal)
         last = self.journal.last
         self._time.begin(last.note.at if last is not None else None)
-        cursor, before = await self._in_thread(self._last_boot)
         self._cursor = self._first if cursor is None else cursor
         if self._cursor > self._first:
             self.note(JournalEvent.RECORDS_REPLACED, {"before": self._cursor})
@@ -355,8 +354,9 @@ class JournalWriter:
         since_boot_s = self._clock.monotonic() - self._booted_s
         return JournalNote(event, at, self._time.quality, details, evse, since_boot_s)
 
-    def _last_boot(self) -> tuple[int | None, dict[str, str] | None]:
-        """The newest event number in the journal, and the software versions at the last boot."""
+    def _load_journal(self) -> tuple[int | None, dict[str, str] | None]:
+        """Load the journal; returns the newest event number in it, and the software versions at the last boot."""
+        self.journal.load()
         cursor: int | None = None
         for entry in self.journal.entries():
             details = entry.note.details

@@ -320,3 +320,15 @@ def test_a_file_in_use_is_not_closed() -> None:
     assert due_s is not None
     assert 0.0 < due_s <= 3600.0
     assert file.closed == 0
+
+
+def test_the_closing_of_many_files_is_published_once_no_other_one_is_due() -> None:
+    files = OpenFiles(0.0)
+    closed: list[int] = []
+    files.many_closed.subscribe(closed.append)
+    for count, known in ((5, []), (30, [35]), (19, [35]), (2, [35, 21])):
+        for _ in range(count):
+            files.used(CountedFile())
+        for _ in range(count):
+            files.close_one()
+        assert closed == known

@@ -1,0 +1,119 @@
+"""A station reads at its start in one job what another one read before, and never what is out of date."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from station.storage.database import Database, StorageError, open_database
+from station.storage.database_thread import DatabaseThread
+from tests import fakes
+
+T = TypeVar("T")
+
+FACTS = "SELECT name, value FROM facts ORDER BY name"
+ONE = "SELECT value FROM facts WHERE name = ?"
+WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
+
+
+class CountingThread(DatabaseThread):
+    """A database thread that counts its jobs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs = 0
+
+    async def run(self, job: Callable[[], T]) -> T:
+        self.jobs += 1
+        return await super().run(job)
+
+
+@contextlib.asynccontextmanager
+async def second_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, CountingThread]]:
+    """A station with a fact `a`, in a process in which another one has started; its own start has begun."""
+    with CountingThread() as thread:
+        async with (
+            open_database(tmp_path / "first" / "db", fakes.clock(), thread) as first,
+            open_database(tmp_path / "second" / "db", fakes.clock(), thread) as second,
+        ):
+            await first.begin_start()
+            await first.rows(FACTS)
+            with pytest.raises(StorageError):
+                await first.rows("SELECT name FROM nowhere")
+            await first.rows(ONE, ["a"])
+            await first.rows("DELETE FROM facts RETURNING name")
+            first.end_start()
+            await first.write(WRITE, ("b", "2"))
+            await first.rows(FACTS)
+            await second.write(WRITE, ("a", "1"))
+            await second.begin_start()
+            thread.jobs = 0
+            yield second, thread
+
+
+async def test_queries_that_another_station_executed_at_its_start_take_no_job(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, thread):
+        assert await database.rows(ONE, ("a",)) == [("1",)]
+        assert await database.rows(FACTS) == [("a", "1")]
+        assert thread.jobs == 0
+
+
+async def test_queries_with_other_values_failing_ones_and_repeated_ones_are_executed(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, thread):
+        assert await database.rows(ONE, ("b",)) == []
+        with pytest.raises(StorageError, match="nowhere"):
+            await database.rows("SELECT name FROM nowhere")
+        assert await database.rows(FACTS) == await database.rows(FACTS)
+        assert thread.jobs == 3
+
+
+async def test_a_statement_that_deletes_rows_is_not_executed_ahead(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, thread):
+        await database.rows("DELETE FROM facts WHERE name = 'b' RETURNING name")
+        assert await database.rows(FACTS) == [("a", "1")]
+        assert thread.jobs == 1
+
+
+@pytest.mark.parametrize("how", ["write", "returning", "together"])
+async def test_a_change_makes_the_station_read_again(tmp_path: Path, how: str) -> None:
+    async with second_station(tmp_path) as (database, _):
+        match how:
+            case "write":
+                await database.write("UPDATE facts SET value = '2'")
+            case "returning":
+                await database.rows("UPDATE facts SET value = '2' RETURNING name")
+            case _:
+                await database.write_together(("UPDATE facts SET value = ?", [("2",)]))
+        assert await database.rows(FACTS) == [("a", "2")]
+        assert await database.rows(ONE, ("a",)) == [("2",)]
+
+
+async def test_a_write_that_changes_no_row_keeps_what_was_read(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, thread):
+        await database.write("DELETE FROM facts WHERE name = 'b'")
+        assert await database.rows(FACTS) == [("a", "1")]
+        assert thread.jobs == 1
+
+
+async def test_the_start_ends_with_the_first_change_of_a_row_after_the_station_is_assembled(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, thread):
+        database.end_start()
+        assert await database.rows(FACTS) == [("a", "1")]
+        await database.write("UPDATE facts SET value = '2'")
+        for _ in range(2):
+            assert await database.rows(ONE, ("a",)) == [("2",)]
+        assert thread.jobs == 3
+
+
+async def test_a_station_with_unusually_long_texts_reads_them_when_it_needs_them(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, thread):
+        await database.write_many(WRITE, [(f"long {number}", "x" * 60_000) for number in range(3)])
+        await database.begin_start()
+        thread.jobs = 0
+        assert len(await database.rows(FACTS)) == 4
+        assert await database.rows(ONE, ("a",)) == [("1",)]
+        assert thread.jobs == 1
