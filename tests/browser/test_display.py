@@ -227,6 +227,7 @@ async def test_a_page_of_another_version_of_the_station_is_loaded_anew(browser: 
         await expect(visitor.page.locator("html:not([data-version^=old])")).to_be_visible()
         await visitor.reads("Ready to charge")
         assert loaded[:3] == ["document", "fetch", "document"]
+        await visitor.page.unroute_all(behavior="wait")  # the next look for another version may be under way
 
 
 def _is_page(route: Route) -> bool:
