@@ -43,11 +43,12 @@ class DatabaseCaches(Frozen):
     """close a database file that was not used for so long, in real time, until its next use; None: never"""
 
 
-OF_MANY_STATIONS: Final = DatabaseCaches(statements=8, pages=4, close_after_s=10.0)
+OF_MANY_STATIONS: Final = DatabaseCaches(statements=8, pages=4, close_after_s=60.0)
 """for many stations: memory counts more than the microseconds of a statement
 
 An open file takes 200 KiB. Closing it and opening it again takes a millisecond of CPU time, and a few syncs. Files are
-only closed in pauses between jobs, so a process whose stations keep the thread busy keeps them open.
+only closed in pauses between jobs, so a process whose stations keep the thread busy keeps them open; and only after a
+minute, so not while the others start.
 """
 
 

@@ -173,5 +173,7 @@ def _beneath(text: str) -> str:
 
 def _on_one_line(text: str) -> str:
     """Escape unprintable characters: data from a CSMS or a card must not start a new line or control the terminal."""
+    if text.isprintable():
+        return text
     # Not by the codec unicode_escape: its first use imports a module, which needs a free file descriptor.
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
