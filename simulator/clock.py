@@ -204,9 +204,11 @@ class VirtualClock(Clock):
             self._wake, self._wake_s = asyncio.get_running_loop().call_later(wait_s, self._tick), due_s
 
     def _tick(self) -> None:
-        self._wake, self._wake_s = None, math.inf
-        self._fire_due()
-        self._schedule()
+        self._wake, self._wake_s = None, -math.inf  # what `call_later` adds meanwhile is scheduled below, once
+        try:
+            self._fire_due()
+        finally:
+            self._schedule()
 
     def _next_due(self) -> float | None:
         """The time of the next timer that is not cancelled."""

@@ -238,7 +238,7 @@ def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
     """The current that the pilot offers now on each phase, in A; `wired`: number of phases connected to the board."""
     current_a = allowed_a(state) if offers_energy(state) else 0.0
     if (state.seen.phases or wired) > 1:
-        return Phases[float].all(current_a)
+        return Phases(current_a, current_a, current_a)
     only = state.seen.phase or 1
     return Phases(*(current_a if phase == only else 0.0 for phase in (1, 2, 3)))
 
