@@ -42,12 +42,42 @@ async def until(what: Callable[[], object], *, within_s: float = PATIENCE_S) -> 
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
-class StationProcess:
+class ProgramWithApi:
+    """A program that runs in a process of its own, with a client of its local API."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._api: httpx.AsyncClient | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running process."""
+        assert self._process is not None, "it was not started"
+        return self._process
+
+    async def ended(self, *, within_s: float = PATIENCE_S) -> int:
+        """Wait for the end of the process; returns its exit code."""
+        await until(lambda: self.process.poll() is not None, within_s=within_s)
+        code, self._process = self.process.returncode, None
+        if self._api is not None:
+            await self._api.aclose()
+            self._api = None
+        return code
+
+    async def aclose(self) -> None:
+        """Kill the process if it still runs at the end of a test."""
+        if self._process is not None:
+            self._process.kill()
+            await self.ended()
+
+
+class StationProcess(ProgramWithApi):
     """Runs `python -m borne run` on one storage directory, any number of times."""
 
     def __init__(
         self, directory: Path, csms_url: str | None, *, on_storage_failure: str = "stop", more: str = ""
     ) -> None:
+        super().__init__()
         self.storage = directory / "storage"
         self.log = directory / "log.jsonl"
         self._file = directory / "station.toml"
@@ -59,14 +89,6 @@ class StationProcess:
             f'[log]\nformat = "json"\n[simulation]\nrate = {_RATE}\n{more}',
             encoding="utf-8",
         )
-        self._process: subprocess.Popen[bytes] | None = None
-        self._api: httpx.AsyncClient | None = None
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The running process."""
-        assert self._process is not None, "it was not started"
-        return self._process
 
     @property
     def api(self) -> httpx.AsyncClient:
@@ -107,21 +129,6 @@ class StationProcess:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
-
-    async def ended(self, *, within_s: float = PATIENCE_S) -> int:
-        """Wait for the end of the process; returns its exit code."""
-        await until(lambda: self.process.poll() is not None, within_s=within_s)
-        code, self._process = self.process.returncode, None
-        if self._api is not None:
-            await self._api.aclose()
-            self._api = None
-        return code
-
-    async def aclose(self) -> None:
-        """Kill the process if it still runs at the end of a test."""
-        if self._process is not None:
-            self._process.kill()
-            await self.ended()
 
     def fill_disk(self) -> None:
         """Limit the size of its files to that of the largest database file, as a full disk does."""

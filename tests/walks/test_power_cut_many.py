@@ -20,7 +20,7 @@ import pytest
 from tests.csms import Payload, running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import CARD
-from tests.walks.station_process import ROOT, open_transactions, records, register_wh, until
+from tests.walks.station_process import ROOT, ProgramWithApi, open_transactions, records, register_wh, until
 from tests.walks.test_power_cut import (
     SETTINGS,
     RestlessCsms,
@@ -99,10 +99,11 @@ with asyncio.Runner(loop_factory=StationLoop) as runner:
 """runs stations with databases that are soon closed; kills itself when one reaches a window for the `count`-th time"""
 
 
-class SeveralStations:
+class SeveralStations(ProgramWithApi):
     """A process with several stations, which can be started and killed any number of times."""
 
     def __init__(self, directory: Path, csms: list[RestlessCsms]) -> None:
+        super().__init__()
         self.identities = [f"MANY-{number}" for number in range(len(csms))]
         self.storages = [directory / identity for identity in self.identities]
         self._ready, self.output = directory / "ready.json", directory / "output"
@@ -113,14 +114,6 @@ class SeveralStations:
                 f"[http]\nport = 0\n[simulation]\nrate = 60.0\n{SETTINGS}",
                 encoding="utf-8",
             )
-        self._process: subprocess.Popen[bytes] | None = None
-        self._api: httpx.AsyncClient | None = None
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The running process."""
-        assert self._process is not None
-        return self._process
 
     @property
     def dead(self) -> bool:
@@ -141,21 +134,6 @@ class SeveralStations:
         command = [sys.executable, "-c", program, str(self._ready), *map(str, self._files)]
         with self.output.open("ab") as output:
             return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
-
-    async def ended(self) -> int:
-        """Wait for the end of the process; returns its exit code."""
-        await until(lambda: self.dead)
-        code, self._process = self.process.returncode, None
-        if self._api is not None:
-            await self._api.aclose()
-            self._api = None
-        return code
-
-    async def aclose(self) -> None:
-        """Kill the process if it still runs at the end of a test."""
-        if self._process is not None:
-            self._process.kill()
-            await self.ended()
 
     async def present(self, station: int) -> None:
         """Present the card at a station."""
