@@ -78,7 +78,7 @@ def light_to_json(light: Light) -> LightShown:
 
 
 class VehicleHistory(Frozen):
-    """History of the plugged-in vehicle that the state of the EVSE no longer contains: ended charge, refusal."""
+    """History of a plugged-in vehicle that the EVSE state no longer contains: ended charge, refusal, transaction."""
 
     state: EvseState
     finished: bool = False
