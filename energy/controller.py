@@ -54,7 +54,7 @@ class LoadController:
         self._profiles = profiles
         self.connection_monitor = ConnectionMonitor(clock, connection) if connection is not None else None
         self._shared: dict[str, SharedLimit] = {}
-        self.shared_limit_changed = Event[None]()
+        self.shared_limit_changed: Event[None] = Event()
         """published when a limit of `set_shared_limit` was set, changed or removed"""
         self._service_queue = ServiceQueue()
         self._uses = VehicleUses(policy)

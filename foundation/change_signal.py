@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,31 +37,28 @@ class ChangeSignal:
 
     async def wait(self, seen: int) -> int:
         """Wait until the signal is fired after `count` was `seen`; returns the new count."""
-        if not await self._missed(seen):
-            waiter = self._join()
-            try:
-                await waiter
-            finally:
-                self._leave(waiter)
+        if self._count != seen:
+            await asyncio.sleep(0)  # a task that is always behind must let the others run
+            return self._count
+        waiter = self._join()
+        try:
+            await waiter
+        finally:
+            self._leave(waiter)
         return self._count
 
     async def wait_for(self, seen: int, clock: Clock, timeout_s: float) -> bool:
         """Wait as `wait` does, for at most `timeout_s` seconds of `clock`; returns whether the signal was fired."""
-        if await self._missed(seen):
+        if self._count != seen:
+            await asyncio.sleep(0)  # as in `wait`
             return True
         waiter = self._join()
-        handle = clock.call_later(timeout_s, lambda: _wake(waiter, False))
+        handle = clock.call_later(timeout_s, partial(_wake, waiter, False))
         try:
             return await waiter
         finally:
             handle.cancel()
             self._leave(waiter)
-
-    async def _missed(self, seen: int) -> bool:
-        if self._count == seen:
-            return False
-        await asyncio.sleep(0)  # a task that is always behind must let the others run
-        return True
 
     def _join(self) -> asyncio.Future[bool]:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

@@ -32,7 +32,7 @@ class Clock(ABC):
     """
 
     def __init__(self) -> None:
-        self.adjusted = Event[timedelta]()
+        self.adjusted: Event[timedelta] = Event()
         """published after `adjust` has moved the wall time; carries the correction"""
 
     @abstractmethod

@@ -7,6 +7,7 @@ definition, which accepts what else is allowed and finds every error (docs/adr/0
 
 from __future__ import annotations
 
+import functools
 from enum import Enum
 from math import isfinite
 from pathlib import Path
@@ -18,6 +19,8 @@ from foundation.secret import Secret
 from foundation.table_definition import TableDefinition, keys_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -61,9 +64,9 @@ class Table(TableDefinition):
         fields = dict(zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True))
         if not given.keys() <= fields.keys():
             raise ValidationError("unknown keys")
-        kinds = cast("dict[str, type[object]]", get_type_hints(cls, include_extras=True))
+        types = _field_types(cls)
         values = {
-            fields[key]: convert(value, kinds[fields[key]], dec_hook=_read_extension) for key, value in given.items()
+            fields[key]: convert(value, types[fields[key]], dec_hook=_read_extension) for key, value in given.items()
         }
         return cls(**values)
 
@@ -73,6 +76,12 @@ class Table(TableDefinition):
         from foundation.table_model import table_schema  # late: as above
 
         return table_schema(cls, handler)
+
+
+@functools.cache
+def _field_types(table: type[Table]) -> Mapping[str, type[object]]:
+    """The types of a table's fields, with their constraints; once per class, since evaluating them takes 0.2 ms."""
+    return cast("dict[str, type[object]]", get_type_hints(table, include_extras=True))
 
 
 def given_values(table: Table) -> dict[str, object]:

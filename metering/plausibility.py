@@ -180,7 +180,7 @@ class PlausibleMeter:
         """another reading has confirmed the doubtful one"""
         self._rolled_over = False
         self._identified = False
-        """whether the serial number was read since the last failure"""
+        """whether the serial number was read since the last failure, or the meter reports none"""
         self._motion = UncountedEnergy()
 
     @property
@@ -265,15 +265,18 @@ class PlausibleMeter:
 
     async def _read_plausible(self, read: Callable[[], Awaitable[Reading]]) -> Reading:
         try:
-            await self._identify()
+            if not self._identified:
+                await self._identify()
             requested_s = self._monotonic()  # the register was read at some moment from now on
             reading, now_s = await read(), self._monotonic()
         except MeterError:
             self._identified = False  # the next answer may come from another meter
             raise
-        if not self._repeats_accepted(reading):  # as an idle meter does each second
+        repeats = self._repeats_accepted(reading)  # as an idle meter does each second
+        if not repeats:
             self._check(reading, requested_s, now_s)
-        self._reject_stuck_register(reading, requested_s)
+        if not repeats or self._motion.flowing_w > 0.0:
+            self._reject_stuck_register(reading, requested_s)
         self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
         return reading
 
@@ -327,7 +330,8 @@ class PlausibleMeter:
         return _distance_wh(doubt.reading, reading) < _distance_wh(accepted.reading, reading)
 
     async def _identify(self) -> None:
-        if self._identified or not isinstance(self._meter, IdentifiedMeter):
+        if not isinstance(self._meter, IdentifiedMeter):
+            self._identified = True
             return
         try:
             found = (await self._meter.identity()).serial_number

@@ -56,9 +56,11 @@ class UncountedEnergy(Frozen):
 def _flowing_w(reading: Reading) -> float:
     """The power computed from the currents of a reading; without currents, its measured power."""
     shown_w = reading.power_w
-    if all(current_a is None for current_a in reading.currents_a):
-        return abs(shown_w) if shown_w is not None else 0.0
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
+    if not currents:
+        return abs(shown_w) if shown_w is not None else 0.0
+    if not any(currents):
+        return 0.0
     # Not with the measured voltage: a meter that has lost a voltage input shows no power either.
     apparent_va = sum(current_a for current_a in currents if current_a >= _MIN_CURRENT_A) * NOMINAL_VOLTAGE_V
     # At low power some on-board chargers draw a high reactive current.

@@ -44,10 +44,6 @@ class _Flow(Frozen):
     """real time at that moment"""
     rate: float
 
-    def time_s(self) -> float:
-        """The present virtual time."""
-        return self.elapsed_s + (self.real_s() - self.since_s) * self.rate
-
 
 class VirtualClock(Clock):
     """A clock of virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
@@ -98,7 +94,9 @@ class VirtualClock(Clock):
     def monotonic(self) -> float:
         """Virtual seconds since the clock was created; may be called from any thread."""
         flowing = self._flowing  # read once: threads call this too, to check certificates and write logs
-        return flowing.time_s() if flowing is not None else self._elapsed_s
+        if flowing is None:
+            return self._elapsed_s
+        return flowing.elapsed_s + (flowing.real_s() - flowing.since_s) * flowing.rate
 
     def _move_wall_time(self, correction: timedelta) -> None:
         self._epoch += correction
@@ -204,11 +202,12 @@ class VirtualClock(Clock):
             self._wake, self._wake_s = asyncio.get_running_loop().call_later(wait_s, self._tick), due_s
 
     def _tick(self) -> None:
-        self._wake, self._wake_s = None, -math.inf  # what `call_later` adds meanwhile is scheduled below, once
+        # Tasks that are woken here usually wait again at once: so the next timer is set after them, once.
+        self._wake, self._wake_s = None, -math.inf
         try:
             self._fire_due()
         finally:
-            self._schedule()
+            asyncio.get_running_loop().call_soon(self._schedule)
 
     def _next_due(self) -> float | None:
         """The time of the next timer that is not cancelled."""

@@ -217,7 +217,7 @@ def create_mqtt_bridge(
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that watch the free space of the storage, and report low space as security event MemoryExhaustion."""
-    low = WaitingQueue[SpaceLow]()
+    low: WaitingQueue[SpaceLow] = WaitingQueue()
     watch.space_low.subscribe(low.put_nowait)
     return [watch.run, lambda: _report_low_space(low, events)]
 

@@ -36,7 +36,7 @@ class MeterValueBlock:
         self._link = link
         self._follow_ups = follow_ups
         self._settings = settings
-        self._waiting = Counter[int]()
+        self._waiting: Counter[int] = Counter()
 
     def report(self, evse_id: int, value: MeterValue) -> None:
         """Start a task that sends a clock-aligned sample of an EVSE (J01.FR.02, J01.FR.14); returns at once.

@@ -49,7 +49,7 @@ class Billing:
         periods: TariffPeriodSource,
         clock: Clock,
     ) -> None:
-        self.billed = Event[FinalBill]()
+        self.billed: Event[FinalBill] = Event()
         """published with each final bill"""
         self._periods = periods
         self._log = log

@@ -28,7 +28,7 @@ class Prices:
         self._facts = facts
         self.current: PriceList | None = None
         """the prices in force; None: none, charging is free"""
-        self.changed = Event["PriceList | None"]()
+        self.changed: Event[PriceList | None] = Event()
         """published when the prices differ from those in the register journal"""
         self._published = ""
 

@@ -81,7 +81,7 @@ class BillingMeters:
         self._security_events = security_events
         self._clock = clock
         self._known: dict[int, KnownMeter] = {}
-        self.noted = Event[JournalNotice]()
+        self.noted: Event[JournalNotice] = Event()
         """published for each event of a meter that the register journal must contain"""
         self._foreign: set[int] = set()
         """EVSEs with an unapproved meter that has been reported"""

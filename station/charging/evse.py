@@ -25,11 +25,13 @@ from station.charging.evse_state import (
     ChangeCause,
     EvseState,
     WithholdReason,
+    allowed_a,
     blocking_faults,
     connection_deadline_s,
     connector_status,
     ev_connected,
     offered_by_phase,
+    offers_energy,
     pilot_without_minus_12_v,
     with_derived_values,
 )
@@ -44,6 +46,7 @@ from station.charging.transaction import (
     update_transaction,
     with_resulting_charging_state,
 )
+from station.charging.transaction_settings import TransactionSettings
 from station.core.charging_time import ChargingTime
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Board, Observation, SelfTest
@@ -113,7 +116,7 @@ class Evse:
         """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()
         """fires after each change of the state, and when the end of a transaction is stored"""
-        self.state_changed = Event[None]()
+        self.state_changed: Event[None] = Event()
         """published after each change of the state, and at the first observation"""
         self.contactor = ContactorCount()
         """operations of its contactor in its life"""
@@ -139,8 +142,10 @@ class Evse:
         self._charging_time = ChargingTime(clock)
         self._draw = PilotComplianceMonitor(clock)
         self._unlock_until_s = -_UNLOCK_S
-        self._points: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-        """TxStartPoint and TxStopPoint by which the state was last judged"""
+        self._points_changed = True
+        """whether TxStartPoint or TxStopPoint has changed since the state was last judged by them"""
+        for points in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
+            self._settings.changed(points).subscribe(self._note_changed_points)
         self._recorder.recorded.subscribe(self.event_recorded)
         self._recorder.disk_failed.subscribe(self._storage_failed)
         meter.reading_taken.subscribe(self._metered)
@@ -177,7 +182,7 @@ class Evse:
     @property
     def offered_a(self) -> float:
         """The current that the pilot offers to the vehicle now, in A per phase; the highest of all phases, 0: none."""
-        return max(self.offered)
+        return allowed_a(self.state) if offers_energy(self.state) else 0.0
 
     @property
     def offered(self) -> Phases[float]:
@@ -434,7 +439,8 @@ class Evse:
     def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
         """Set the state; the only place that does. Record the resulting events and notify listeners."""
         before, now_s = self.state, self._clock.monotonic()
-        starts, stops = self._points = self._configured_points
+        starts, stops = self._settings.tx_start_points, self._settings.tx_stop_points
+        self._points_changed = False
         energy_starts = TxPoint.ENERGY_TRANSFER.value in starts
         signs = self.signing is not None
         after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
@@ -485,10 +491,8 @@ class Evse:
         elif event.event_type is EventType.ENDED:
             self.changed.notify()  # others may wait for the end of the transaction to be stored
 
-    @property
-    def _configured_points(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """TxStartPoint and TxStopPoint as set now."""
-        return self._settings.tx_start_points, self._settings.tx_stop_points
+    def _note_changed_points(self, _: tuple[str, ...]) -> None:
+        self._points_changed = True
 
     @property
     def _endings(self) -> evse_changes.EndConditions:
@@ -507,7 +511,7 @@ class Evse:
     def _metered(self, reading: Reading) -> None:
         after = evse_changes.apply_reading(self.state, reading)
         draw_a = after.draw_a
-        if after != self.state or self._points != self._configured_points:  # elapsed time: see process_timeouts
+        if after is not self.state or self._points_changed:  # elapsed time: see process_timeouts
             self._become(after, None)
         if self._draw.exceeds(draw_a, self.offered_a):
             _log.error("EVSE %d: the vehicle draws %.1f A where %.1f A are offered", self.id, draw_a, self.offered_a)

@@ -90,8 +90,9 @@ def apply_energy_refusal(before: EvseState, register_wh: float | None, *, beyond
 
 def apply_reading(before: EvseState, reading: Reading) -> EvseState:
     """Return the state after a meter reading: current drawn, and end of energy at MaxEnergyOnInvalidId (E05.FR.03)."""
-    currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
-    after = replace(before, draw_a=max(currents, default=None), metered=True)
+    draw_a = max([abs(current_a) for current_a in reading.currents_a if current_a is not None], default=None)
+    unchanged = draw_a == before.draw_a and before.metered  # as of most readings
+    after = before if unchanged else replace(before, draw_a=draw_a, metered=True)
     transaction, register_wh = before.transaction, reading.energy_import_wh
     if transaction is None or transaction.energy_limit_wh is None or register_wh is None:
         return after

@@ -55,13 +55,13 @@ class MeterPoller:
         self.register_stuck = False
         """whether the import register does not count while energy flows, so that charging cannot be billed"""
         self._refusing = False
-        self.reading_refused = Event[str]()
+        self.reading_refused: Event[str] = Event()
         """the first of consecutive implausible readings; carries the reason"""
-        self.reading_taken = Event["Reading"]()
+        self.reading_taken: Event[Reading] = Event()
         """each plausible reading"""
-        self.failed = Event[bool]()
+        self.failed: Event[bool] = Event()
         """True: the meter has failed; False: it has recovered"""
-        self.values_changed = Event[None]()
+        self.values_changed: Event[None] = Event()
         """the values of `valid_reading` have changed, other than its time"""
 
     @property

@@ -85,9 +85,9 @@ class EventRecorder:
         """last recorded reading of transactions interrupted by a power cut, by transaction id"""
         self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
         """runs while an event is being stored, for the watchdog"""
-        self.recorded = Event[TransactionEvent]()
+        self.recorded: Event[TransactionEvent] = Event()
         """published with each event once it is in the outbox"""
-        self.disk_failed = Event[bool]()
+        self.disk_failed: Event[bool] = Event()
         """published True when an event could not be stored, and False when events are stored again"""
 
     def record(self, event: TransactionEvent) -> None:

@@ -38,7 +38,7 @@ class Display:
     """Holds the messages shown to drivers at each EVSE, in memory, for screen and local page to render."""
 
     def __init__(self, clock: Clock) -> None:
-        self.changed = Event[int]()
+        self.changed: Event[int] = Event()
         """a displayed message changed; carries the EVSE id"""
         self._clock = clock
         self._shown: dict[tuple[int, DisplayTopic], DisplayedMessage] = {}

@@ -63,7 +63,7 @@ class SettingGroup:
 
     def __init__(self, store: SettingsStore | None = None) -> None:
         """Create the group with defaults; without a store changes are not persistent."""
-        self.any_changed = Event[Setting[object]]()
+        self.any_changed: Event[Setting[object]] = Event()
         """published after any change, with the setting; for a single setting see `changed`"""
         self._store = store
         self._overrides: dict[str, object] = {}
@@ -77,7 +77,8 @@ class SettingGroup:
     def changed(self, setting: Setting[T]) -> Event[T]:
         """The event to subscribe to for changes of one setting; it is published with the new value."""
         if setting.name not in self._events:
-            self._events[setting.name] = Event[T]()
+            created: Event[T] = Event()
+            self._events[setting.name] = created
         return cast("Event[T]", self._events[setting.name])  # made by the line above
 
     def choices_of(self, setting: Setting[T]) -> tuple[str, ...]:

@@ -106,9 +106,9 @@ class DisplayScreens:
         clock: Clock,
     ) -> None:
         """`displays`: the displays of the station as the page shows them, the main one first."""
-        self.changed = Event["DisplayAddress"]()
+        self.changed: Event[DisplayAddress] = Event()
         """the page of a display shows another screen"""
-        self.problem_changed = Event[None]()
+        self.problem_changed: Event[None] = Event()
         """a driver fails, or works again"""
         self.displays = displays
         self._clock = clock

@@ -94,7 +94,7 @@ class DisplayMessages:
         settings: DisplaySettings,
         clock: Clock,
     ) -> None:
-        self.changed = Event[None]()
+        self.changed: Event[None] = Event()
         """displays choose anew what they show: a message was added, replaced or removed, or its start time has come,
         or messages of the CSMS were enabled or disabled"""
         self.capabilities = capabilities

@@ -148,7 +148,7 @@ class StatusLight:
         *,
         has_csms: bool,
     ) -> None:
-        self.changed = Event[None]()
+        self.changed: Event[None] = Event()
         """published when the light of an EVSE may have changed"""
         self._station = station
         self._firmware = firmware

@@ -134,15 +134,15 @@ class LoadManagement:
         self._newest_sample: GridSample | None = None
         self._sample_received = ChangeSignal()
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
-        self.before_decision = Event[None]()
+        self.before_decision: Event[None] = Event()
         """published before each decision"""
-        self.grid_sampled = Event[None]()
+        self.grid_sampled: Event[None] = Event()
         """published after each sample of the grid meter"""
         self.grid_meter_silent = inputs.source is not None
         """whether there is a grid meter that has sent no fresh sample for some seconds, or none yet"""
-        self.grid_meter_changed = Event[None]()
+        self.grid_meter_changed: Event[None] = Event()
         """published when the grid meter falls silent, and when it sends again"""
-        self.after_decision = Event[None]()
+        self.after_decision: Event[None] = Event()
         """published after each decision, also if nothing changed"""
 
     def set_station_limit(self, station_limit_a: float) -> None:

@@ -53,7 +53,7 @@ class GroupCommit(Generic[ItemT, ResultT]):
         Raises:
             Exception: the error that `store_group` raised or returned for this item.
         """
-        waiting = _Waiting[ItemT, ResultT](item, asyncio.get_running_loop().create_future())
+        waiting: _Waiting[ItemT, ResultT] = _Waiting(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._task is None or self._task.done():
             # A task of its own, since no caller may cancel what it stores for others; each of them waits for its part.

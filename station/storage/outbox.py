@@ -109,10 +109,10 @@ class Outbox(StoredEvents):
         """row ids of the events that were unreadable at the start, and so are not part of `waiting`"""
         self.waiting = 0
         """how many stored events wait for the CSMS, without unreadable ones"""
-        self.waiting_changed = Event[None]()
-        self.appended = Event[TransactionEvent]()
+        self.waiting_changed: Event[None] = Event()
+        self.appended: Event[TransactionEvent] = Event()
         """each event once it is stored, before another task can read it; also if its caller was cancelled meanwhile"""
-        self.times_corrected = Event[CorrectedTransaction]()
+        self.times_corrected: Event[CorrectedTransaction] = Event()
         """each transaction with corrected times, once the correction is stored"""
 
     async def check(self) -> None:

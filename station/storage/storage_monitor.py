@@ -31,10 +31,10 @@ class StorageMonitor:
     """
 
     def __init__(self, folder: Path, clock: Clock, free: Callable[[Path], int] = free_bytes) -> None:
-        self.space_low = Event[SpaceLow]()
+        self.space_low: Event[SpaceLow] = Event()
         self.free_bytes: int | None = None
         """the free space at the last check; None before the first"""
-        self.checked = Event[None]()
+        self.checked: Event[None] = Event()
         """published after each check"""
         self._folder = folder
         self._clock = clock

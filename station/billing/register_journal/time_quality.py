@@ -84,11 +84,11 @@ class TimeQualityMonitor:
         self._quality = UNKNOWN_TIME
         self._csms_time_s: float | None = None
         self._ignored_csms = False
-        self.corrected = Event[ClockCorrection]()
+        self.corrected: Event[ClockCorrection] = Event()
         """published at each correction of the clock"""
         self.offset: timedelta | None = None
         """what the clock lacked to the time of its source when that was last compared; None: never compared"""
-        self.compared = Event[None]()
+        self.compared: Event[None] = Event()
         """published after each comparison of the clock with a source"""
 
     @property

@@ -163,7 +163,7 @@ class MeterValueSigning:
         self._settings = settings
         self._transaction_settings = transactions
         self._clock = clock
-        self.unsigned = Event[JournalNotice]()
+        self.unsigned: Event[JournalNotice] = Event()
         """published at the first of consecutive failures to sign a reading, for the register journal"""
         self._begin: tuple[str, Reading] | None = None
         self._failing = False

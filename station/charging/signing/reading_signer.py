@@ -105,7 +105,7 @@ class ReadingSigner:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._prepared = False
-        self.key_changed = Event[JournalNotice]()
+        self.key_changed: Event[JournalNotice] = Event()
         """published when the key is new or differs from the previous one, for the register journal"""
         self.key: SigningPublicKey | None = None
         """the public key; None until it is first needed"""

@@ -53,7 +53,7 @@ class Authorizer:
         settings: AuthorizationSettings,
     ) -> None:
         """`tokens`: the cache; `own_cards`: the owner's cards of a station without a CSMS, None: the CSMS decides."""
-        self.unanswered = Event[IdToken]()
+        self.unanswered: Event[IdToken] = Event()
         """published when the CSMS did not answer an AuthorizeRequest for this token"""
         self._csms = csms
         self._tokens = tokens

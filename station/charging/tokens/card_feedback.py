@@ -25,9 +25,9 @@ class CardFeedback:
     """
 
     def __init__(self, evse_ids: Iterable[int], clock: Clock) -> None:
-        self.changed = Event[None]()
+        self.changed: Event[None] = Event()
         """published when the feedback of an EVSE changes"""
-        self.account_refused = Event[int | None]()
+        self.account_refused: Event[int | None] = Event()
         """published when the authorization of a card was rejected; EVSE number, None: a reader for all EVSEs"""
         self._clock = clock
         self._cards = dict.fromkeys(evse_ids, CardStatus.NONE)

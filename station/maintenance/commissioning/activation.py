@@ -43,7 +43,7 @@ class StationActivation:
         """when the installer finished; None: not commissioned"""
         self.activated_at: datetime | None = None
         """when the owner activated it; None: not activated"""
-        self.changed = Event[ActivationStage]()
+        self.changed: Event[ActivationStage] = Event()
         """published when the stage has changed"""
 
     async def load(self) -> None:
