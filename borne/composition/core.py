@@ -95,9 +95,9 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
     security_events = SecurityEvents(database, clock)
+    await database.begin_start()  # before all queries, since they are read ahead
     await security_events.load()
     await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
-    await database.begin_start()  # after the first write, and before all that only read
     table = SettingsTable(database)
     settings = StationSettings(table)
     if (time_zone := configuration.station.time_zone) is not None:

@@ -198,7 +198,6 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
         watch_zone(core.settings.clock, program.time_zone_changed.publish)
         run = await _assemble(core)
         core.facts_at_start.end()
-        database.end_start()
         yield run
 
 

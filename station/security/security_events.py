@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections import deque
 from datetime import UTC, datetime
@@ -26,6 +25,11 @@ MAX_LOG_ENTRIES = 2_000
 MAX_UNSENT = 10_000
 """an event is deleted after this many later ones, even if not sent"""
 _TABLE = "security_events"
+_INSERT = "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, ?)"
+_DELETE_OLD = """
+    DELETE FROM security_events
+    WHERE id <= (SELECT MAX(id) FROM security_events) - CASE to_tell WHEN 0 THEN ? ELSE ? END
+"""
 _MAX_UNSAVED = 50
 _LONGEST_INFO = 255
 """techInfo of SecurityEventNotificationRequest"""
@@ -198,25 +202,14 @@ class SecurityEvents:
         while self._unsaved:
             unsaved = self._unsaved.popleft()
             try:
-                await self._database.write(
-                    "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, ?)",
-                    (unsaved[0].value, _text(unsaved[1]), unsaved[2], int(unsaved[0].critical)),
-                )
+                values = (unsaved[0].value, _text(unsaved[1]), unsaved[2], int(unsaved[0].critical))
+                await self._database.write_together((_INSERT, [values]), (_DELETE_OLD, [(MAX_LOG_ENTRIES, MAX_UNSENT)]))
             except BaseException as error:
                 self._unsaved.appendleft(unsaved)
                 if not isinstance(error, StorageError):
                     raise
                 _log.error("security events are not stored yet: %s", error)
                 return
-            with contextlib.suppress(StorageError):  # the next one will make room
-                await self._roll()
-
-    async def _roll(self) -> None:
-        await self._database.write(
-            "DELETE FROM security_events"
-            " WHERE id <= (SELECT MAX(id) FROM security_events) - CASE to_tell WHEN 0 THEN ? ELSE ? END",
-            (MAX_LOG_ENTRIES, MAX_UNSENT),
-        )
 
 
 def _text(moment: datetime) -> str:

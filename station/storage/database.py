@@ -55,7 +55,7 @@ class Database:
         Raises:
             StorageError: disk full or read-only, or file corrupted.
         """
-        return await self._run(lambda connection: connection.execute(sql, values).lastrowid or 0)
+        return await self._run(lambda connection: connection.execute(sql, values).lastrowid or 0, sql)
 
     async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         """Execute one statement for each row of values, in one database transaction: all rows or none.
@@ -71,8 +71,11 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        statements = [(sql, list(rows)) for sql, rows in writes]  # here, and not in another thread
-        await self._run(lambda connection: _execute_together(connection, statements))
+        listed = ((sql, list(rows)) for sql, rows in writes)  # here, and not in another thread
+        statements = [(sql, rows) for sql, rows in listed if rows]
+        if not statements:
+            return
+        await self._run(lambda connection: _execute_together(connection, statements), *(sql for sql, _ in statements))
 
     async def insert_each(
         self, sql: str, rows: Sequence[Sequence[Value]], *before: Statement
@@ -86,7 +89,8 @@ class Database:
             StorageError: as `write`; nothing is inserted.
         """
         statements = [(each, list(values)) for each, values in before]
-        return await self._run(lambda connection: _insert_each(connection, sql, rows, statements))
+        written = (sql, *(each for each, _ in statements))
+        return await self._run(lambda connection: _insert_each(connection, sql, rows, statements), *written)
 
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return all rows of a query, or of a statement with RETURNING, which is committed.
@@ -96,7 +100,7 @@ class Database:
         """
         if (read := self._start.take((sql, tuple(values)), self._connection.changes)) is not None:
             return read
-        return await self._run(lambda connection: connection.execute(sql, values).fetchall())
+        return await self._run(lambda connection: connection.execute(sql, values).fetchall(), sql)
 
     async def begin_start(self) -> None:
         """Read ahead, in one job, what the station will query until its tasks run, as far as that is known.
@@ -106,13 +110,9 @@ class Database:
         Raises:
             StorageError: the file cannot be opened. A query that fails is not read ahead.
         """
-        wanted = self._start.wanted
+        wanted = list(self._start.wanted)
         rows = await self._run(lambda connection: _read_ahead(connection, wanted)) if wanted else {}
         self._start.begin(rows, self._connection.changes)
-
-    def end_start(self) -> None:
-        """Note that the station is assembled: what was read ahead is used until its tasks change a row."""
-        self._start.assembled()
 
     async def first_rows(self, sql: str, values: Sequence[Value], *, max_chars: int) -> tuple[list[Row], bool]:
         """Return the first rows of a query, up to the one with which its texts reach `max_chars` characters in all.
@@ -122,7 +122,11 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        return await self._run(lambda connection: _first_rows(connection, sql, values, max_chars))
+        if max_chars >= _MAX_CHARS_READ_AHEAD:
+            read = self._start.take((sql, tuple(values)), self._connection.changes)
+            if read is not None:
+                return read, True
+        return await self._run(lambda connection: _first_rows(connection, sql, values, max_chars), sql)
 
     async def free_pages(self) -> int:
         """Return the number of unused pages in the database file.
@@ -141,12 +145,18 @@ class Database:
         """
         # As a script: a single statement would stop after its first page. The checkpoint cuts the file off.
         script = f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(PASSIVE);"
-        await self._run(lambda connection: connection.executescript(script))
+        await self._run(lambda connection: connection.executescript(script), script)
 
-    async def _run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def _run(self, job: Callable[[sqlite3.Connection], T], *statements: str) -> T:
         with _storage(), self._clock.outside_wait():
             async with self._turn:
-                return await self._connection.run(job)
+                try:
+                    return await self._connection.run(job)
+                except asyncio.CancelledError:
+                    self._start.forget()  # the job may still be executed
+                    raise
+                finally:
+                    self._start.note_job(statements, self._connection.changes)
 
 
 class DatabaseConnection:

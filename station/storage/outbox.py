@@ -121,11 +121,12 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: the events cannot be read.
         """
-        await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
+        found = await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
         await self._try_unreadable_again()
         with contextlib.suppress(StorageError):  # a full disk must not prevent the start
             await self._database.unreadable.save()
-            await self.mark_offline()
+            if found:
+                await self.mark_offline()
         self._not_counted = frozenset(int(row.address.key) for row in self._database.unreadable.of("events"))
         self._add_waiting(await self.count_waiting())
 
@@ -435,7 +436,8 @@ class Outbox(StoredEvents):
         Unreadable events are kept; also deletes data for the end of transactions that are not stored any more.
         """
         await self._database.unreadable.save()
-        await self._database.write_together((_PRUNE, [(keep_settled,)]), *self.end_data.prune_statements())
+        if await self._database.rows("SELECT id FROM events LIMIT 1"):
+            await self._database.write_together((_PRUNE, [(keep_settled,)]), *self.end_data.prune_statements())
 
 
 def _to_values(event: TransactionEvent) -> Sequence[Value]:

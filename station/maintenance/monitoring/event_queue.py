@@ -94,8 +94,7 @@ class EventQueue:
             state = MonitorState()  # that of the monitor is stored already
             self._insert(WaitingEvent(number, event, 0, state, state))
             self._stored.add(number)
-        _, highest = await self._store.highest_numbers()
-        self._numbers = itertools.count(highest + 1)
+        self._numbers = itertools.count(await self._store.highest_event_number() + 1)
 
     def add(
         self, event: MonitoringEvent, state_id: int, before: MonitorState, after: MonitorState, *, keep: bool

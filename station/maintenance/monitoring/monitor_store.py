@@ -195,16 +195,23 @@ class MonitorStore:
         }
         return {number: event for number, event in found.items() if event is not None}
 
-    async def highest_numbers(self) -> tuple[int, int]:
-        """The highest id of a stored monitor and number of a stored event, readable or not; 0 if there is none.
+    async def highest_monitor_id(self) -> int:
+        """The highest id of a stored monitor, readable or not; 0 if there is none.
 
         Raises:
             StorageError: the disk cannot be read.
         """
-        ((monitor, event),) = await self._database.rows(
-            "SELECT (SELECT MAX(id) FROM monitors), (SELECT MAX(number) FROM monitoring_events)"
-        )
-        return int(str(monitor or 0)), int(str(event or 0))
+        ((highest,),) = await self._database.rows("SELECT MAX(id) FROM monitors")
+        return int(str(highest or 0))
+
+    async def highest_event_number(self) -> int:
+        """The highest number of a stored event, readable or not; 0 if there is none.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        ((highest,),) = await self._database.rows("SELECT MAX(number) FROM monitoring_events")
+        return int(str(highest or 0))
 
     async def save_monitors(
         self,

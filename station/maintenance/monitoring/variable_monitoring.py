@@ -130,7 +130,7 @@ class VariableMonitoring:
         self._ids.load(facts.reserved_event_ids)
         await self.queue.load(facts.dropped_events)
         custom = await self._store.load_monitors()
-        self._last_id = max(self._last_id, (await self._store.highest_numbers())[0])
+        self._last_id = max(self._last_id, await self._store.highest_monitor_id())
         notifications = [notification.monitor for notification in self._built_in.notifications]
         built_in = [one for one in self._built_in.monitors if one.id not in self._inactive]
         gone: list[int] = []

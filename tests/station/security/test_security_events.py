@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from station.security import security_events
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database, StorageError
+from station.storage.sql import Statement, Value
 from tests import fakes
 from tests.databases import open_database
 from tests.patience import PATIENCE_S
@@ -24,11 +26,17 @@ class FullDisk(Database):
 
     full = False
 
-    async def write(self, sql: str, values: object = ()) -> int:
+    async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Refuse, or write."""
         if self.full:
             raise StorageError("disk full")
-        return await super().write(sql, values)  # type: ignore[arg-type]  # passed on
+        return await super().write(sql, values)
+
+    async def write_together(self, *writes: Statement) -> None:
+        """Refuse, or write."""
+        if self.full:
+            raise StorageError("disk full")
+        await super().write_together(*writes)
 
 
 async def test_every_event_is_logged_and_only_critical_ones_wait_for_the_csms(tmp_path: Path) -> None:

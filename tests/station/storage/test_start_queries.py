@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from station.storage.database import Database, StorageError, open_database
 from station.storage.database_thread import DatabaseThread
+from station.storage.start_queries import TABLES_WITH_TRIGGERS
 from tests import fakes
 
 T = TypeVar("T")
@@ -46,7 +48,6 @@ async def second_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, Count
                 await first.rows("SELECT name FROM nowhere")
             await first.rows(ONE, ["a"])
             await first.rows("DELETE FROM facts RETURNING name")
-            first.end_start()
             await first.write(WRITE, ("b", "2"))
             await first.rows(FACTS)
             await second.write(WRITE, ("a", "1"))
@@ -99,14 +100,45 @@ async def test_a_write_that_changes_no_row_keeps_what_was_read(tmp_path: Path) -
         assert thread.jobs == 1
 
 
-async def test_the_start_ends_with_the_first_change_of_a_row_after_the_station_is_assembled(tmp_path: Path) -> None:
+async def test_a_change_of_one_table_keeps_what_was_read_of_others(tmp_path: Path) -> None:
     async with second_station(tmp_path) as (database, thread):
-        database.end_start()
+        await database.write("INSERT INTO settings (name, value) VALUES ('b', '2')")
         assert await database.rows(FACTS) == [("a", "1")]
-        await database.write("UPDATE facts SET value = '2'")
-        for _ in range(2):
-            assert await database.rows(ONE, ("a",)) == [("2",)]
-        assert thread.jobs == 3
+        assert thread.jobs == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT OR REPLACE INTO facts (name, value) VALUES ('a', '2')",
+        "REPLACE INTO facts (name, value) VALUES ('a', '2')",
+        "\n    UPDATE OR IGNORE facts SET value = '2'",
+        "WITH new(value) AS (VALUES ('2')) UPDATE facts SET value = (SELECT value FROM new)",
+    ],
+)
+async def test_each_way_to_write_a_table_is_recognized(tmp_path: Path, sql: str) -> None:
+    async with second_station(tmp_path) as (database, _):
+        await database.write(sql)
+        assert await database.rows(FACTS) == [("a", "2")]
+
+
+async def test_a_write_that_was_given_up_makes_the_station_read_again(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, _):
+        writing = asyncio.create_task(database.write("UPDATE facts SET value = '2'"))
+        await asyncio.sleep(0)  # the job is queued
+        writing.cancel()
+        await asyncio.wait([writing])
+        with contextlib.suppress(StorageError):
+            await database.rows("SELECT name FROM nowhere")  # executed after the job that was given up
+        stored = await database.rows("SELECT value FROM facts LIMIT 1")
+        assert await database.rows(ONE, ("a",)) == stored
+
+
+async def test_tables_whose_writes_change_others_are_known(tmp_path: Path) -> None:
+    """Every change of such a table makes a station that starts read everything again."""
+    async with second_station(tmp_path) as (database, _):
+        triggers = await database.rows("SELECT DISTINCT tbl_name FROM sqlite_master WHERE type = 'trigger'")
+        assert {str(table) for (table,) in triggers} == TABLES_WITH_TRIGGERS
 
 
 async def test_a_station_with_unusually_long_texts_reads_them_when_it_needs_them(tmp_path: Path) -> None:
