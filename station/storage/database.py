@@ -103,13 +103,17 @@ class Database:
         return await self._run(lambda connection: connection.execute(sql, values).fetchall(), sql)
 
     async def begin_start(self) -> None:
-        """Read ahead, in one job, what the station will query until its tasks run, as far as that is known.
+        """Read ahead, in one job, what the station will query at its start, as far as that is known.
 
-        Known are the queries of the station of this process that started first (`StartQueries`).
+        Known are the queries of the station of this process that started first (`StartQueries`). Nothing is read from
+        a new database, whose rows are known.
 
         Raises:
             StorageError: the file cannot be opened. A query that fails is not read ahead.
         """
+        if self._connection.is_new:
+            self._start.begin_new(self._connection.changes)
+            return
         wanted = list(self._start.wanted)
         rows = await self._run(lambda connection: _read_ahead(connection, wanted)) if wanted else {}
         self._start.begin(rows, self._connection.changes)
@@ -172,6 +176,12 @@ class DatabaseConnection:
         """the queries with which the stations of this process start"""
         self.changes = 0
         """number of jobs that have changed rows"""
+        self._created = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the file was created by `open`, and no job has changed a row since."""
+        return self._created and self.changes == 0
 
     async def open(self) -> None:
         """Open the file, created if missing, and apply new migrations; a file that cannot shrink is rewritten first.
@@ -233,7 +243,7 @@ class DatabaseConnection:
 
     def _create(self) -> None:
         try:
-            database_schema.create(self._path)
+            self._created |= database_schema.create(self._path)
         except OSError as error:
             raise StorageError(f"{self._path.parent}: {error.strerror}") from error
 
@@ -273,7 +283,8 @@ async def open_database(path: Path, clock: Clock, thread: DatabaseThread) -> Asy
         with _storage(path):
             await connection.open()
         database = Database(connection, clock)
-        await database.unreadable.load()
+        if not connection.is_new:
+            await database.unreadable.load()
         yield database
     finally:
         await connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import sqlite3
@@ -11,6 +10,7 @@ from typing import Final
 
 from foundation.frozen import Frozen
 from station.storage import compaction, private_files
+from station.storage.sql import Row, Value
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _WAL_FORMAT: Final = 2
@@ -62,22 +62,24 @@ def migrate(connection: sqlite3.Connection) -> int:
     return len(missing)
 
 
-def create(path: Path) -> None:
+def create(path: Path) -> bool:
     """Create the file of a new database, with the schema, unless one with content exists; it is synced to disk.
 
-    A power cut leaves no file, an empty one or the complete one. Private: it names cards and customers (C10.FR.12).
+    Returns whether it was created. A power cut leaves no file, an empty one or the complete one. The file is private,
+    since it names cards and customers (C10.FR.12).
 
     Raises:
         OSError: the file cannot be written.
     """
     if path.exists() and path.stat().st_size > 0:
         path.chmod(0o600)
-        return
+        return False
     # Those of a deleted database are gone from the disk before it exists: SQLite would apply them to the new one.
     for suffix in ("-wal", "-shm", "-journal"):
         private_files.remove(path.with_name(path.name + suffix))
     private_files.write_bytes(path, new_database())
     _log.info("database created with version %d", len(migrations()))
+    return True
 
 
 @functools.cache
@@ -86,9 +88,24 @@ def new_database() -> bytes:
 
     So a new station costs one write, instead of one synced transaction for each script.
     """
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # only possible in an empty file
-        migrate(connection)
-        content = bytearray(connection.serialize())
+    content = bytearray(_new_in_memory().serialize())
     content[_FORMAT_BYTES] = bytes((_WAL_FORMAT, _WAL_FORMAT))  # else the first start would write the header again
     return bytes(content)
+
+
+@functools.lru_cache(maxsize=256)
+def rows_in_new_database(sql: str, values: tuple[Value, ...]) -> tuple[Row, ...] | None:
+    """The rows of a SELECT in a new database, executed in memory; None if it fails."""
+    try:
+        return tuple(_new_in_memory().execute(sql, values))
+    except sqlite3.Error:
+        return None
+
+
+@functools.cache
+def _new_in_memory() -> sqlite3.Connection:
+    """A new database in memory, which nobody changes."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # only possible in an empty file
+    migrate(connection)
+    return connection

@@ -1,4 +1,7 @@
-"""The queries of a start, read in one job: each job costs two changes of threads, and a start would need forty."""
+"""The queries of a start: read in one job, or not at all from a new database.
+
+Each job of the database thread costs two changes of threads, and a start would need forty.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from station.storage.database_schema import rows_in_new_database
 from station.storage.sql import Row, Value
 
 Query = tuple[str, tuple[Value, ...]]
@@ -32,23 +36,28 @@ class StartQueries:
 
     def add(self, query: Query) -> None:
         """Add a query, unless it writes."""
-        if query[0].lstrip()[:6].upper() == "SELECT":
+        if _reads_only(query):
             self._known[query] = None
 
 
 class StartReads:
-    """The rows of the queries with which one station starts, read ahead of the parts that ask for them.
+    """The rows of the queries with which one station starts, known before the parts of the station ask for them.
 
-    The rows of a query are valid until a table is written whose name is in its text. Each are handed out once. The
-    queries of the first station of the process are noted, so that the others read them ahead.
+    Those of a new database are known anyway. From another one, what the first station of the process has queried at
+    its start is read ahead for the others. The rows of a query are valid until a table is written whose name is in its
+    text; those that were read ahead are handed out once.
     """
 
     def __init__(self, queries: StartQueries) -> None:
         self._queries = queries
         self._rows: dict[Query, list[Row]] = {}
         self._changes = 0
-        self._to_note = 0
-        """how many more queries of this station are noted"""
+        self._left = 0
+        """how many more queries belong to the start"""
+        self._notes = False
+        """whether the queries of this station are noted for the others"""
+        self._written: set[str] | None = None
+        """the tables written since the database was created; None: it is not new"""
 
     @property
     def wanted(self) -> Collection[Query]:
@@ -57,32 +66,57 @@ class StartReads:
 
     def begin(self, rows: Mapping[Query, list[Row]], changes: int) -> None:
         """Begin a start with these rows; `changes`: how many jobs had changed rows when they were read."""
-        self._rows, self._changes = dict(rows), changes
-        self._to_note = 0 if self._queries.known else _MAX_QUERIES
+        self._begin(changes)
+        self._rows = dict(rows)
+
+    def begin_new(self, changes: int) -> None:
+        """Begin a start with a new database, to which nothing was written yet; `changes`: as for `begin`."""
+        self._begin(changes)
+        self._written = set()
+
+    def _begin(self, changes: int) -> None:
+        self._changes, self._left, self._notes = changes, _MAX_QUERIES, not self._queries.known
 
     def take(self, query: Query, changes: int) -> list[Row] | None:
         """Return the rows of a query; None: read them. `changes`: how many jobs have changed rows until now."""
-        if self._to_note:
-            self._to_note -= 1
-            self._queries.add(query)
-        if not self._rows:
+        if not self._left:
             return None
+        self._left -= 1
+        if self._left == 0:
+            self.forget()
+        if self._notes:
+            self._queries.add(query)
         if changes != self._changes:  # by a job that was not noted
-            self._rows.clear()
+            self.forget()
+        elif self._written is not None:
+            return self._in_new_database(query, self._written)
         return self._rows.pop(query, None)
+
+    def _in_new_database(self, query: Query, written: Collection[str]) -> list[Row] | None:
+        if not _reads_only(query) or any(table in query[0] for table in written):
+            return None
+        rows = rows_in_new_database(*query)
+        return list(rows) if rows is not None else None
 
     def note_job(self, statements: Iterable[str], changes: int) -> None:
         """Drop the rows that a job with these statements may have changed; `changes`: as for `take`, after the job."""
-        if not self._rows or changes == self._changes:
+        if not self._left or changes == self._changes:
             return
         self._changes += 1
         for sql in statements:
-            written = _WRITTEN.match(sql)
-            if written is None or written[1] in TABLES_WITH_TRIGGERS:
-                self._rows.clear()
+            found = _WRITTEN.match(sql)
+            if found is None or found[1] in TABLES_WITH_TRIGGERS:
+                self.forget()
+            elif self._written is not None:
+                self._written.add(found[1])
             else:
-                self._rows = {query: rows for query, rows in self._rows.items() if written[1] not in query[0]}
+                self._rows = {query: rows for query, rows in self._rows.items() if found[1] not in query[0]}
 
     def forget(self) -> None:
-        """Drop all rows that were not handed out."""
+        """Forget all rows, so that the station reads from disk."""
         self._rows.clear()
+        self._written = None
+
+
+def _reads_only(query: Query) -> bool:
+    return query[0].lstrip()[:6].upper() == "SELECT"

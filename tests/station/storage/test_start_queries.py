@@ -56,6 +56,62 @@ async def second_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, Count
             yield second, thread
 
 
+@contextlib.asynccontextmanager
+async def new_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, CountingThread]]:
+    """A station with a new database, whose start has begun."""
+    with CountingThread() as thread:
+        async with open_database(tmp_path / "db", fakes.clock(), thread) as database:
+            await database.begin_start()
+            thread.jobs = 0
+            yield database, thread
+
+
+async def test_queries_of_a_new_database_take_no_job(tmp_path: Path) -> None:
+    async with new_station(tmp_path) as (database, thread):
+        for _ in range(2):
+            assert await database.rows(FACTS) == []
+            assert await database.rows("SELECT COUNT(*) FROM facts WHERE name = ?", ("a",)) == [(0,)]
+        assert await database.first_rows(FACTS, (), max_chars=1_000_000) == ([], True)
+        assert thread.jobs == 0
+
+
+async def test_a_new_database_is_read_where_it_was_written(tmp_path: Path) -> None:
+    async with new_station(tmp_path) as (database, thread):
+        await database.write(WRITE, ("a", "1"))
+        assert await database.rows(FACTS) == [("a", "1")]
+        assert await database.rows("SELECT name FROM settings") == []
+        assert thread.jobs == 2
+
+
+async def test_a_write_that_changes_other_tables_makes_a_station_read_them_all(tmp_path: Path) -> None:
+    event = "INSERT INTO events (transaction_id, evse_id, seq_no, event_type, occurred_at, offline, payload)"
+    async with new_station(tmp_path) as (database, thread):
+        await database.write(f"{event} VALUES ('t', 1, 0, 'Started', '2026-01-01T00:00:00+00:00', 0, '{{}}')")
+        assert await database.rows("SELECT transaction_id FROM transactions") == [("t",)]
+        assert await database.rows(FACTS) == []
+        assert thread.jobs == 3
+
+
+async def test_a_failing_query_of_a_new_database_raises_an_error(tmp_path: Path) -> None:
+    async with new_station(tmp_path) as (database, _):
+        with pytest.raises(StorageError, match="nowhere"):
+            await database.rows("SELECT name FROM nowhere")
+
+
+async def test_a_start_ends_so_that_a_new_database_is_read(tmp_path: Path) -> None:
+    async with new_station(tmp_path) as (database, thread):
+        for _ in range(200):
+            assert await database.rows(FACTS) == []
+        assert thread.jobs > 50
+
+
+async def test_a_database_is_new_only_in_the_run_that_created_it(tmp_path: Path) -> None:
+    async with new_station(tmp_path) as (database, _):
+        await database.write(WRITE, ("a", "1"))
+    async with new_station(tmp_path) as (database, _):
+        assert await database.rows(FACTS) == [("a", "1")]
+
+
 async def test_queries_that_another_station_executed_at_its_start_take_no_job(tmp_path: Path) -> None:
     async with second_station(tmp_path) as (database, thread):
         assert await database.rows(ONE, ("a",)) == [("1",)]
