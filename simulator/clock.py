@@ -23,15 +23,41 @@ _RATES_OF_REAL_TIME = (0.0, 1.0)
 
 
 class _Deadline:
-    __slots__ = ("callback", "context", "due_s")
+    """A callback that is due at a virtual time."""
 
-    def __init__(self, due_s: float, callback: Callable[[], object]) -> None:
+    __slots__ = ("_timer", "_with_timer", "callback", "context", "due_s")
+
+    def __init__(self, due_s: float, callback: Callable[[], object], with_timer: set[_Deadline]) -> None:
+        """`with_timer`: the deadlines of the clock for which the event loop has a timer."""
         self.due_s = due_s
         self.callback: Callable[[], object] | None = callback
         self.context = contextvars.copy_context()
+        self._with_timer = with_timer
+        self._timer: asyncio.TimerHandle | None = None
 
     def cancel(self) -> None:
         self.callback = None
+        self.stop_timer()
+
+    def start_timer(self, wait_s: float) -> None:
+        """Call back by a timer of the event loop, after so many real seconds."""
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self.fire, context=self.context)
+        self._with_timer.add(self)
+
+    def stop_timer(self) -> None:
+        """Cancel the timer of the event loop, if there is one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._with_timer.discard(self)
+
+    def fire(self) -> None:
+        """Call back, unless cancelled."""
+        self._timer = None
+        self._with_timer.discard(self)
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
 
 
 class _Flow(Frozen):
@@ -48,6 +74,9 @@ class _Flow(Frozen):
 class VirtualClock(Clock):
     """A clock of virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
 
+    In real time each deadline has a timer of the event loop, which costs least. At another rate they are in a queue,
+    and one timer wakes the clock for the next of them.
+
     `start`: its wall time at the beginning; None: that of the machine. `rate`: virtual seconds per real second.
     `synchronized`: a CSMS may set the clock at any rate, also after it was advanced.
     """
@@ -63,6 +92,7 @@ class VirtualClock(Clock):
         self._held = 0
         self._released = Flag()
         self._queue: list[tuple[float, int, _Deadline]] = []
+        self._with_timer: set[_Deadline] = set()
         self._order = itertools.count()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_s = math.inf
@@ -105,11 +135,18 @@ class VirtualClock(Clock):
         """Call `callback` once, `delay_s` virtual seconds from now; starts a clock with a rate that has not run yet."""
         if self._flowing is None and self._wanted_rate > 0.0 and self._free:
             self._flow()  # the first user of a running clock starts it: there was no event loop before
-        deadline = _Deadline(self.monotonic() + max(0.0, delay_s), callback)
-        heapq.heappush(self._queue, (deadline.due_s, next(self._order), deadline))
+        wait_s = max(0.0, delay_s)
+        deadline = _Deadline(self.monotonic() + wait_s, callback, self._with_timer)
+        if self._flowing is not None and self._flowing.rate == 1.0:
+            deadline.start_timer(wait_s)
+            return deadline
+        self._enqueue(deadline)
         if deadline.due_s < self._wake_s:
             self._schedule()
         return deadline
+
+    def _enqueue(self, deadline: _Deadline) -> None:
+        heapq.heappush(self._queue, (deadline.due_s, next(self._order), deadline))
 
     def set_rate(self, rate: float) -> None:
         """Set the rate, in virtual seconds per real second, from now on; returns at once. 0 stops the clock.
@@ -182,6 +219,9 @@ class VirtualClock(Clock):
         self._elapsed_s = self.monotonic()
         self._flowing = None
         self._cancel_wake()
+        for deadline in sorted(self._with_timer, key=lambda one: one.due_s):
+            deadline.stop_timer()
+            self._enqueue(deadline)
 
     def _cancel_wake(self) -> None:
         if self._wake is not None:
@@ -192,7 +232,17 @@ class VirtualClock(Clock):
         if self._wanted_rate > 0.0 and self._free and self._flowing is None:
             real_s = asyncio.get_running_loop().time
             self._flowing = _Flow(self._elapsed_s, real_s, real_s(), self._wanted_rate)
-            self._schedule()
+            if self._wanted_rate == 1.0:
+                self._start_timers()
+            else:
+                self._schedule()
+
+    def _start_timers(self) -> None:
+        """Take all deadlines out of the queue, each with a timer of the event loop."""
+        queue, self._queue = sorted(self._queue, key=lambda entry: entry[:2]), []
+        for due_s, _, deadline in queue:
+            if deadline.callback is not None:
+                deadline.start_timer(max(0.0, due_s - self._elapsed_s))
 
     def _schedule(self) -> None:
         self._cancel_wake()
@@ -219,9 +269,7 @@ class VirtualClock(Clock):
         now_s = self.monotonic()
         while self._queue and self._queue[0][0] <= now_s:
             _, _, deadline = heapq.heappop(self._queue)
-            callback, deadline.callback = deadline.callback, None
-            if callback is not None:
-                deadline.context.run(callback)  # as an event loop does: the caller may have another context
+            deadline.context.run(deadline.fire)  # as an event loop does: the caller may have another context
 
     async def settle(self) -> None:
         """Wait until no task can continue without time passing, and no `outside_wait` is under way."""

@@ -17,6 +17,7 @@ from tests.patience import PATIENCE_S
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 DAY_S = 86_400
+SOME_SECONDS = st.floats(0, 40).map(lambda seconds: ("advance", seconds))
 MOMENT = timedelta(seconds=5)
 
 
@@ -141,6 +142,40 @@ def test_deadlines_happen_in_their_order_each_at_its_moment_and_once(delays: lis
         assert happened == sorted((delay_s, index) for index, delay_s in enumerate(delays) if delay_s <= passed_s)
         await clock.advance(101)
         assert happened == sorted((delay_s, index) for index, delay_s in enumerate(delays))
+
+    asyncio.run(run())
+
+
+@given(
+    st.lists(st.tuples(st.floats(1, 100), st.booleans()), max_size=20),
+    st.lists(st.one_of(st.sampled_from([0.0, 1.0, 2.0]).map(lambda rate: ("rate", rate)), SOME_SECONDS), max_size=8),
+)
+def test_deadlines_keep_their_moments_through_changes_of_the_rate(
+    deadlines: list[tuple[float, bool]], steps: list[tuple[str, float]]
+) -> None:
+    """In real time each has a timer of the event loop, otherwise they are in a queue; a cancelled one never happens."""
+
+    async def run() -> None:
+        clock = VirtualClock(start=NOON, rate=1.0)
+        happened: list[tuple[float, int]] = []
+        handles = [
+            clock.call_later(delay_s, lambda index=index: happened.append((clock.monotonic(), index)))
+            for index, (delay_s, _) in enumerate(deadlines)
+        ]
+        cancelled: set[int] = set()
+        for number, (kind, value) in enumerate([*steps, ("advance", 101.0)]):
+            if number == len(steps) // 2:
+                cancelled = {index for index, (_, kept) in enumerate(deadlines) if not kept}
+                cancelled -= {index for _, index in happened}
+                for index in cancelled:
+                    handles[index].cancel()
+            if kind == "rate":
+                clock.set_rate(value)
+            else:
+                await clock.advance(value)
+        assert sorted(index for _, index in happened) == sorted(set(range(len(deadlines))) - cancelled)
+        assert [moment for moment, _ in happened] == sorted(moment for moment, _ in happened)
+        assert all(moment >= deadlines[index][0] for moment, index in happened)
 
     asyncio.run(run())
 
