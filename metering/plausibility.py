@@ -275,7 +275,7 @@ class PlausibleMeter:
         repeats = self._repeats_accepted(reading)  # as an idle meter does each second
         if not repeats:
             self._check(reading, requested_s, now_s)
-        if not repeats or self._motion.flowing_w > 0.0:
+        if not repeats or self._register_may_be_stuck(reading):
             self._reject_stuck_register(reading, requested_s)
         self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
         return reading
@@ -305,6 +305,15 @@ class PlausibleMeter:
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise ImplausibleReadingError(reason, transient=not confirmed, foreign=foreign)
+
+    def _register_may_be_stuck(self, reading: Reading) -> bool:
+        """Return whether a reading that repeats the accepted one must be checked for a register that does not count.
+
+        Not if `uncounted_energy` is that of the accepted reading, at which no power flowed. It is of another reading
+        after one that was rejected because of a stuck register, and after `accept_roll_over`.
+        """
+        motion = self._motion
+        return not motion.is_at_rest(reading.energy_import_wh) or motion.unmoved_wh > self._rules.most_unmoved_wh
 
     def _reject_stuck_register(self, reading: Reading, requested_s: float) -> None:
         """Raise an error if the import register did not move while more than `most_unmoved_wh` flowed."""

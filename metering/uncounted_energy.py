@@ -40,6 +40,10 @@ class UncountedEnergy(Frozen):
     unmoved_wh: float = 0.0
     """the energy that has flowed, by current, nominal voltage and time, while the register stood still"""
 
+    def is_at_rest(self, register_wh: float | None) -> bool:
+        """Return whether the last reading showed this register, and no power."""
+        return self.flowing_w == 0.0 and self.register_wh == register_wh
+
     def after(self, reading: Reading, now_s: float) -> UncountedEnergy:
         """Return the state after one more reading of the meter.
 

@@ -70,6 +70,22 @@ async def test_it_stays_refused_without_current_until_it_moves() -> None:
     assert await meter.believed_for(replace(FULL, energy_import_wh=5_200.0), 600) < 40
 
 
+async def test_it_stays_refused_when_the_current_flows_again_as_before() -> None:
+    meter = ShownMeter()
+    await meter.believed_for(FULL, 600)
+    assert await meter.believed_for(IDLE, 60) == 1
+    assert await meter.believed_for(FULL, 60) == 1
+
+
+async def test_a_register_that_stands_still_after_a_roll_over_is_refused() -> None:
+    meter = ShownMeter()
+    assert await meter.believed_for(replace(IDLE, energy_import_wh=99_999_950.0), 60) == 60
+    rolled_over = replace(FULL, energy_import_wh=20.0)
+    assert await meter.believed_for(rolled_over, 60) == 1
+    meter.plausible.accept_roll_over()
+    assert 30 < await meter.believed_for(rolled_over, 600) < 40
+
+
 async def test_a_register_that_catches_up_with_what_has_flowed_is_believed() -> None:
     """A gateway repeated an old one: that is no jump of another meter; more than has flowed is one."""
     meter = ShownMeter()
