@@ -98,7 +98,7 @@ def rows_in_new_database(sql: str, values: tuple[Value, ...]) -> tuple[Row, ...]
     """The rows of a SELECT in a new database, executed in memory; None if it fails."""
     try:
         return tuple(_new_in_memory().execute(sql, values))
-    except sqlite3.Error:
+    except (sqlite3.Error, ValueError, OverflowError):  # the last two: a value that SQLite cannot store
         return None
 
 

@@ -98,6 +98,13 @@ async def test_a_failing_query_of_a_new_database_raises_an_error(tmp_path: Path)
             await database.rows("SELECT name FROM nowhere")
 
 
+@pytest.mark.parametrize("value", ["\ud800", 2**64])
+async def test_a_value_that_cannot_be_stored_is_an_error_of_a_new_database(tmp_path: Path, value: str | int) -> None:
+    async with new_station(tmp_path) as (database, _):
+        with pytest.raises(StorageError):
+            await database.rows(ONE, (value,))
+
+
 async def test_a_start_ends_so_that_a_new_database_is_read(tmp_path: Path) -> None:
     async with new_station(tmp_path) as (database, thread):
         for _ in range(200):
