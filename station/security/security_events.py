@@ -202,14 +202,21 @@ class SecurityEvents:
         while self._unsaved:
             unsaved = self._unsaved.popleft()
             try:
-                values = (unsaved[0].value, _text(unsaved[1]), unsaved[2], int(unsaved[0].critical))
-                await self._database.write_together((_INSERT, [values]), (_DELETE_OLD, [(MAX_LOG_ENTRIES, MAX_UNSENT)]))
+                await self._store(*unsaved)
             except BaseException as error:
                 self._unsaved.appendleft(unsaved)
                 if not isinstance(error, StorageError):
                     raise
                 _log.error("security events are not stored yet: %s", error)
                 return
+
+    async def _store(self, kind: SecurityEventType, occurred_at: datetime, info: str) -> None:
+        """Store an event and delete old ones, in one transaction; without the deletion if that fails."""
+        values = (kind.value, _text(occurred_at), info, int(kind.critical))
+        try:
+            await self._database.write_together((_INSERT, [values]), (_DELETE_OLD, [(MAX_LOG_ENTRIES, MAX_UNSENT)]))
+        except StorageError:  # old events may be damaged, or the disk too full; the next event makes room
+            await self._database.write(_INSERT, values)
 
 
 def _text(moment: datetime) -> str:

@@ -19,6 +19,8 @@ from tests.patience import PATIENCE_S
 
 CRITICAL = SecurityEventType.STARTUP_OF_THE_DEVICE
 NOT_CRITICAL = SecurityEventType.INVALID_MESSAGES
+_PAGE_BYTES = 4096
+"""of the database file"""
 
 
 class FullDisk(Database):
@@ -70,6 +72,25 @@ async def test_what_waits_survives_a_power_cut_in_its_order(tmp_path: Path) -> N
             told.append(oldest.type)
             await events.settle(oldest)
     assert told == ["StartupOfTheDevice", "TamperDetectionActivated"]
+
+
+async def test_events_are_stored_while_old_ones_cannot_be_deleted(tmp_path: Path) -> None:
+    """A page of the table is damaged, so that no statement can read all events."""
+    path, clock = tmp_path / "db", fakes.clock()
+    async with open_database(path, clock) as database:
+        await database.write_many(
+            "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES ('InvalidMessages', '2026', ?, 0)",
+            [(f"of the past {number:4}",) for number in range(500)],
+        )
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"of the past  250") // _PAGE_BYTES * _PAGE_BYTES
+    content[begin : begin + _PAGE_BYTES] = bytes(_PAGE_BYTES)
+    path.write_bytes(content)
+    async with open_database(path, clock) as database:
+        with pytest.raises(StorageError, match="malformed"):
+            await database.rows("SELECT info FROM security_events")
+        await SecurityEvents(database, clock).report(NOT_CRITICAL, "new")
+        assert await database.rows("SELECT info FROM security_events ORDER BY id DESC LIMIT 1") == [("new",)]
 
 
 async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp_path: Path) -> None:
