@@ -20,7 +20,10 @@ TABLES_WITH_TRIGGERS: Final = frozenset({"events"})
 
 _MAX_QUERIES: Final = 100
 """of one start, repeated ones included"""
-_WRITTEN: Final = re.compile(r"\s*(?:INSERT(?: OR \w+)? INTO|REPLACE INTO|UPDATE(?: OR \w+)?|DELETE FROM) (\w+)")
+_WRITTEN: Final = re.compile(
+    r"\s*(?:INSERT(?: OR \w+)? INTO|REPLACE INTO|UPDATE(?: OR \w+)?|DELETE FROM) ([a-z_]+)(?![\w.])"
+)
+"""a statement with the table that it writes, if it names the table as the queries do"""
 
 
 class StartQueries:

@@ -176,6 +176,9 @@ async def test_a_change_of_one_table_keeps_what_was_read_of_others(tmp_path: Pat
         "INSERT OR REPLACE INTO facts (name, value) VALUES ('a', '2')",
         "REPLACE INTO facts (name, value) VALUES ('a', '2')",
         "\n    UPDATE OR IGNORE facts SET value = '2'",
+        "UPDATE main.facts SET value = '2'",
+        "UPDATE FACTS SET value = '2'",
+        "UPDATE \"facts\" SET value = '2'",
         "WITH new(value) AS (VALUES ('2')) UPDATE facts SET value = (SELECT value FROM new)",
     ],
 )
@@ -202,6 +205,11 @@ async def test_tables_whose_writes_change_others_are_known(tmp_path: Path) -> No
     async with second_station(tmp_path) as (database, _):
         triggers = await database.rows("SELECT DISTINCT tbl_name FROM sqlite_master WHERE type = 'trigger'")
         assert {str(table) for (table,) in triggers} == TABLES_WITH_TRIGGERS
+
+
+async def test_no_query_reads_a_table_that_it_does_not_name(tmp_path: Path) -> None:
+    async with second_station(tmp_path) as (database, _):
+        assert await database.rows("SELECT name FROM sqlite_master WHERE type = 'view' OR sql LIKE '%CASCADE%'") == []
 
 
 async def test_a_station_with_unusually_long_texts_reads_them_when_it_needs_them(tmp_path: Path) -> None:
