@@ -6,6 +6,8 @@ ARGS ?=
 # Some environments keep Python from writing byte code: each of the some thousand programs that the tests start would compile its
 # modules anew.
 export PYTHONDONTWRITEBYTECODE :=
+# Tests wait half of their time for programs and real time, so one more runs at once than there are processors.
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 # Installs only files whose hashes are in the lock file.
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
