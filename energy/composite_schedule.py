@@ -110,8 +110,9 @@ def composite_schedule(
     exact: list[LimitSpan] = []
     counts: list[LimitSpan] = []
     now: Sequence[EvseForecast] = forecasts
-    for since, until, values in slices(layers):
-        demand_a = cast("dict[int, float]", dict(zip(evse_ids, values)))  # noqa: B905 - an argument would cost 0.15 µs
+    # The first values, those of the EVSEs, are never None.
+    for since, until, values in cast("Iterable[tuple[int, int, Sequence[float]]]", slices(layers)):
+        demand_a = dict(zip(evse_ids, values))  # noqa: B905 - an argument would cost 0.15 µs
         if switching:
             now = _with_ordered_phases(forecasts, switching, values[len(forecasts) : -3])
             counts.append((since, until, float(_most_phases(now, evse_id))))
