@@ -90,12 +90,11 @@ class WireCsms:
         """
         self._number += 1
         request = _frame_of(_TEXT, f'[2,"{self._number}","{action}",{payload}]'.encode())
-        peer, received = self._connected(), self._received
+        peer = self._connected()
         began_s = time.perf_counter()
         peer.sendall(request)
         while True:
-            while len(received) < 2 or len(received) < _frame_size(received):
-                self._receive()
+            self._receive_frame()
             ended_s = time.perf_counter()
             text = self._message()
             if text.startswith("[2,"):
@@ -136,6 +135,13 @@ class WireCsms:
     def _send(self, kind: int, data: bytes) -> None:
         self._connected().sendall(_frame_of(kind, data))
 
+    def _receive_frame(self) -> int:
+        """Receive until a whole frame has arrived; returns its size in bytes."""
+        received = self._received
+        while len(received) < 2 or len(received) < (needed := _frame_size(received)):
+            self._receive()
+        return needed
+
     def _receive(self) -> None:
         data = self._connected().recv(65_536)
         if not data:
@@ -155,9 +161,7 @@ class WireCsms:
 
     def _frame(self) -> tuple[int, bytes]:
         """The next websocket frame, unmasked (RFC 6455, 5.2); no fragments, as the peers send none."""
-        received = self._received
-        while len(received) < 2 or len(received) < (needed := _frame_size(received)):
-            self._receive()
+        received, needed = self._received, self._receive_frame()
         kind, data = received[0] & 0x0F, bytes(received[needed - _payload_size(received) : needed])
         mask = bytes(received[needed - len(data) - 4 : needed - len(data)])
         del received[:needed]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
-from msgspec.structs import replace
-
 from foundation.frozen import Frozen
 from metering.meter import DescribedMeter, DetailedMeter, IdentifiedMeter, ImplausibleReadingError, Meter, MeterError
 from metering.reading import UNKNOWN_PHASES, Phases, Reading
@@ -285,7 +283,7 @@ class PlausibleMeter:
         accepted = self._accepted
         if accepted is None or accepted.at_s is None or self._doubted is not None:
             return False
-        return replace(accepted.reading, taken_at=reading.taken_at) == reading
+        return reading.repeats(accepted.reading)
 
     def _check(self, reading: Reading, requested_s: float, now_s: float) -> None:
         """Raise an error for a reading that is not possible, or does not continue the accepted ones."""

@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Generic, TypeVar
 
+from msgspec.structs import replace
+
 from foundation.frozen import Frozen
 from metering.time_quality import TimeStatus
 
@@ -67,6 +69,10 @@ class Reading(Frozen):
     reactive_export_varh: float | None = None
     apparent_vah: float | None = None
     """apparent energy register, without direction"""
+
+    def repeats(self, earlier: Reading) -> bool:
+        """Return whether all values equal those of an earlier reading, as those of an idle meter do each second."""
+        return replace(earlier, taken_at=self.taken_at) == self
 
 
 class RegisterReading(Frozen):

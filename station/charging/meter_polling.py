@@ -7,8 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from metering.meter import DetailedMeter, ImplausibleReadingError, Meter, MeterError
@@ -152,7 +150,7 @@ class MeterPoller:
             self.error = None
             self.failed.publish(False)
         self.reading_taken.publish(reading)
-        if before is None or replace(before, taken_at=reading.taken_at) != reading:
+        if before is None or not reading.repeats(before):
             self.values_changed.publish(None)
 
     def _failed(self, error: MeterError) -> None:

@@ -29,12 +29,10 @@ class PilotComplianceMonitor:
 
         Highest current drawn and offered on a phase, in A; `offered_a` 0 means no offer and is not judged.
         """
-        if offered_a == 0.0:
-            self._too_much_since_s = self._not_followed_since_s = None
-            return False
         now_s = self._clock.monotonic()
-        self._offers = self._offers.after(offered_a, now_s)
-        if draw_a is None or draw_a <= offered_a + TOLERANCE_A:
+        if offered_a > 0.0:
+            self._offers = self._offers.after(offered_a, now_s)
+        if draw_a is None or offered_a == 0.0 or draw_a <= offered_a + TOLERANCE_A:
             self._too_much_since_s = self._not_followed_since_s = None
             return False
         if self._too_much_since_s is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from station.storage import compaction, database_schema
 from station.storage.database_thread import DatabaseThread, is_busy
-from station.storage.sql import Row, Statement, Value
+from station.storage.sql import STATEMENT_ERRORS, Row, Statement, Value
 from station.storage.start_queries import Query, StartReads
 from station.storage.unreadable_rows import UnreadableRows
 
@@ -26,8 +26,6 @@ _LOG_BYTES = 4 * 1024 * 1024
 """size to which the write-ahead log is truncated; kept as reserve for the next records on a full disk"""
 _MAX_CHARS_READ_AHEAD: Final = 100_000
 """of the texts of one query at a start"""
-_ERRORS: Final = (sqlite3.Error, ValueError, OverflowError)
-"""exceptions of statements; ValueError: null character in a text"""
 _log = logging.getLogger(__name__)
 
 
@@ -307,7 +305,7 @@ def _insert_each(
         for values in rows:
             try:
                 results += connection.execute(sql, values).fetchall()
-            except _ERRORS as error:
+            except STATEMENT_ERRORS as error:
                 if not connection.in_transaction:  # SQLite has undone the whole transaction: the disk is full, for one
                     raise
                 results.append(StorageError(str(error)))
@@ -332,7 +330,7 @@ def _read_ahead(connection: sqlite3.Connection, queries: Iterable[Query]) -> dic
     """Execute queries, except those that fail or have very many rows."""
     results: dict[Query, list[Row]] = {}
     for sql, values in queries:
-        with contextlib.suppress(*_ERRORS):
+        with contextlib.suppress(*STATEMENT_ERRORS):
             rows, complete = _first_rows(connection, sql, values, _MAX_CHARS_READ_AHEAD)
             if complete:
                 results[sql, values] = rows
@@ -416,5 +414,5 @@ def _configure(connection: sqlite3.Connection, pages: int | None) -> None:
 def _storage(path: Path | None = None) -> Generator[None]:
     try:
         yield
-    except _ERRORS as error:
+    except STATEMENT_ERRORS as error:
         raise StorageError(f"{path}: {error}" if path is not None else str(error)) from error

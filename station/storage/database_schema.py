@@ -10,7 +10,7 @@ from typing import Final
 
 from foundation.frozen import Frozen
 from station.storage import compaction, private_files
-from station.storage.sql import Row, Value
+from station.storage.sql import STATEMENT_ERRORS, Row, Value
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _WAL_FORMAT: Final = 2
@@ -98,7 +98,7 @@ def rows_in_new_database(sql: str, values: tuple[Value, ...]) -> tuple[Row, ...]
     """The rows of a SELECT in a new database, executed in memory; None if it fails."""
     try:
         return tuple(_new_in_memory().execute(sql, values))
-    except (sqlite3.Error, ValueError, OverflowError):  # the last two: a value that SQLite cannot store
+    except STATEMENT_ERRORS:
         return None
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
 Statement = tuple[str, Iterable[Sequence[Value]]]
 """SQL, and one sequence of values for each execution"""
+STATEMENT_ERRORS: Final = (sqlite3.Error, ValueError, OverflowError)
+"""exceptions of statements; the last two: of a value that SQLite cannot store"""
 
 
 class SqlStore(Protocol):
