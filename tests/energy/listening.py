@@ -86,13 +86,13 @@ class Listener:
             self._heard.set()
 
     async def more(self, count: int = 1) -> list[GridSample]:
-        """The next samples."""
+        """The next `count` samples; on a busy machine more of them may have come meanwhile."""
         before = len(self.samples)
         async with asyncio.timeout(PATIENCE_S):
             while len(self.samples) < before + count:
                 self._heard.clear()
                 await self._heard.wait()
-        return self.samples[before:]
+        return self.samples[before : before + count]
 
     @property
     def stale(self) -> bool:
