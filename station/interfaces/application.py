@@ -50,7 +50,7 @@ from station.interfaces.api import (
     transaction,
 )
 from station.interfaces.api.listener_places import ListenerPlaces
-from station.interfaces.api.openapi_document import add_errors_and_roles
+from station.interfaces.api.openapi_document import complete_document
 from station.interfaces.api.routing import DeferredResponseRoute
 from station.interfaces.api.status import OffStatusSource
 from station.interfaces.json_object import Json
@@ -109,7 +109,7 @@ class _Api(FastAPI):
                 route.build_response_model()
         document = super().openapi()
         if is_new:
-            add_errors_and_roles(document, self.routes)
+            complete_document(document, self.routes)
         return document
 
 

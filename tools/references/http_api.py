@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import Final, is_typeddict
+from collections.abc import Iterator
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from foundation.frozen import Frozen
 from station.interfaces.api.problem import ERRORS
-from tools.references import docstrings
 from tools.references.api_document import Api, api
 from tools.references.markdown import sentence, table
 from tools.references.names import fields_of
@@ -38,10 +34,6 @@ Every operation may respond with these status codes. The body is `{"detail": "a 
 list of the invalid fields.
 
 """
-
-
-_OURS: Final = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne")
-"""the packages whose models have docstrings below their fields"""
 
 
 class Parameter(BaseModel):
@@ -152,9 +144,9 @@ def _fields(schema: Schema, definitions: Definitions) -> str:
     """A table of the fields of a body; for alternatives with a field of the same name, all its types."""
     kinds: dict[str, dict[str, None]] = {}
     meanings: dict[str, dict[str, None]] = {}
-    for place, one, owner in fields(schema, definitions):
+    for place, one in fields(schema, definitions):
         kinds.setdefault(place, {})[_kind(one, definitions)] = None
-        meanings.setdefault(place, {})[sentence(one.description or _written(owner, place))] = None
+        meanings.setdefault(place, {})[sentence(one.description)] = None
     rows = [(f"`{place}`", ", ".join(kind), " ".join(meanings[place])) for place, kind in kinds.items()]
     return table(("field", "value", "meaning"), rows)
 
@@ -163,22 +155,6 @@ def _kind(schema: Schema, definitions: Definitions) -> str:
     """The type of a field, including null."""
     null = " or null" if any(is_null(one) for one in resolved(schema, definitions).choices) else ""
     return f"{words(schema, definitions)}{null}"
-
-
-def _written(owner: str, place: str) -> str:
-    """The docstring below a field of a model."""
-    model = _models().get(owner)
-    return (
-        docstrings.of_members(model).get(place.rpartition(".")[2].removesuffix("[]"), "") if model is not None else ""
-    )
-
-
-@cache
-def _models() -> Mapping[str, type]:
-    """The classes of bodies in the loaded modules of this repository, by their names in the document."""
-    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in _OURS]
-    members = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
-    return {one.__name__: one for one in members if is_typeddict(one) or issubclass(one, BaseModel | Frozen)}
 
 
 def _answer(method: str, path: str, operation: Operation, definitions: Definitions) -> Iterator[str]:
@@ -191,7 +167,7 @@ def _answer(method: str, path: str, operation: Operation, definitions: Definitio
         named: set[str] = set()
         for content in body.content.values():
             yield _fields(content.described, definitions)
-            named |= {place.rstrip("[]") for place, _, _ in fields(content.described, definitions)}
+            named |= {place.rstrip("[]") for place, _ in fields(content.described, definitions)}
         seen = fields_of("api_answers").get(path, []) if method == "GET" else []
         further = [one for one in seen if one.rstrip("[]") not in named and not one[:3].isdecimal()]
         if further:

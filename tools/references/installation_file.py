@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Final, get_args
 from msgspec import NODEFAULT, structs
 from pydantic import BaseModel
 
+from foundation.member_docstrings import MemberDocstrings
 from foundation.table import Table
 from foundation.table_definition import keys_of
 from foundation.table_model import table_model
@@ -17,10 +19,10 @@ from station.configuration import schema_keys as keys
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration
 from station.devices.simulated_config import SimulatedBoardConfig
-from tools.references import docstrings
 from tools.references.markdown import sentence, table
 from tools.references.schema import Schema, code, words
 
+_DOCSTRINGS: Final = MemberDocstrings()
 _HEAD: Final = """\
 # Installation file
 
@@ -129,7 +131,7 @@ def _keys(section: Section) -> str:
 
 def _meanings(model: type[Table]) -> Mapping[str, str]:
     """The docstring of each key."""
-    members = docstrings.of_members(model)
+    members = _DOCSTRINGS.of(model)
     return {key: members[attribute] for key, attribute in keys_of(model).items() if attribute in members}
 
 
@@ -145,7 +147,7 @@ def _meaning(name: str, kind: object, meanings: Mapping[str, str]) -> str:
 
 def _summary(model: type[Table]) -> str:
     """The docstring of a table, without its name."""
-    return sentence(re.sub(r"^\[+[\w.]+\]+: ", "", docstrings.of_class(model)))
+    return sentence(re.sub(r"^\[+[\w.]+\]+: ", "", inspect.cleandoc(model.__doc__ or "")))
 
 
 def _definitions(model: type[Table]) -> dict[str, Schema]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from energy.limit import LimitSource
+from foundation.member_docstrings import MemberDocstrings
 from station.core.model import ConnectorStatus, Fault
 from station.interfaces.api import metrics
-from tools.references import docstrings
 from tools.references.markdown import sentence, table
 
+_DOCSTRINGS: Final = MemberDocstrings()
 _HEAD: Final = """\
 # Metrics
 
@@ -84,7 +85,7 @@ def page() -> str:
     parts = [_HEAD, table(("metric", "type", "labels", "meaning"), rows)]
     parts.append("`evse` is the number of the EVSE, `phase` is `L1`, `L2` or `L3`.\n\n")
     for label, kind in _LABELS.items():
-        meanings = docstrings.of_members(kind)
+        meanings = _DOCSTRINGS.of(kind)
         words = [(f"`{one.value}`", sentence(meanings.get(one.name, ""))) for one in kind]
         listed = table(("value", "meaning"), words) if meanings else f"{', '.join(word for word, _ in words)}.\n\n"
         parts.append(f"## Values of `{label}`\n\n{listed}")

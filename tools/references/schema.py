@@ -125,21 +125,21 @@ def code(value: JsonValue) -> str:
 
 def fields(
     schema: Schema, definitions: Definitions, path: str = "", seen: tuple[str, ...] = ()
-) -> Iterator[tuple[str, Schema, str]]:
-    """Each field below a schema: its path, its schema, and the name of the definition that it stands in."""
+) -> Iterator[tuple[str, Schema]]:
+    """Each field below a schema: its path and its schema."""
     if schema.name in seen:
         return
     seen = (*seen, schema.name) if schema.name else seen
-    owner, schema = schema.name, resolved(schema, definitions)
+    schema = resolved(schema, definitions)
     for one in (*schema.choices, *schema.all_of):
         yield from fields(one, definitions, path, seen)
     for name, inner in schema.properties.items():
         place = f"{path}.{name}" if path else name
-        yield place, inner, owner
+        yield place, inner
         yield from fields(inner, definitions, place, seen)
     if isinstance(schema.additional, Schema):
         place = f"{path}.*" if path else "*"
-        yield place, schema.additional, owner
+        yield place, schema.additional
         yield from fields(schema.additional, definitions, place, seen)
     if schema.items is not None:
         yield from fields(schema.items, definitions, f"{path}[]", seen)

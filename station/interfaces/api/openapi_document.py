@@ -1,4 +1,4 @@
-"""The OpenAPI document of the local API: adds error responses, roles and security schemes to FastAPI's document."""
+"""The OpenAPI document of the local API: what it has beyond the document of FastAPI."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from station.interfaces.access.roles import least_role_of
 from station.interfaces.access.visitor import CSRF_HEADER, SECURE_COOKIE, SESSION_COOKIE
 from station.interfaces.api.problem import ERRORS, PROBLEM, ErrorResponse
+from station.interfaces.api.schema_descriptions import add_descriptions, models_in
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
@@ -43,20 +44,27 @@ _SECURITY: Final = [{name: list[str]()} for name in _SCHEMES]
 """either of the schemes"""
 
 
-def add_errors_and_roles(document: Json, routes: Iterable[BaseRoute]) -> None:
-    """Add error responses, least role and security schemes to a document that FastAPI generated, in place."""
+def complete_document(document: Json, routes: Iterable[BaseRoute]) -> None:
+    """Complete a document that FastAPI generated, in place.
+
+    Adds error responses, least roles and security schemes, the descriptions of the fields, and examples of the bodies.
+    """
     components = cast("dict[str, Json]", document.setdefault("components", {}))
     components["securitySchemes"] = dict(_SCHEMES)
-    _add_error_schema(components.setdefault("schemas", {}))
+    schemas = components.setdefault("schemas", {})
+    _add_error_schema(schemas)
+    described = [route for route in routes if isinstance(route, APIRoute) and route.include_in_schema]
+    bodies = (route.body_field.field_info.annotation for route in described if route.body_field is not None)
+    models = models_in([*(route.response_model for route in described), *bodies])
+    add_descriptions(schemas, {**models, **models_in([ErrorResponse]), PROBLEM: ErrorResponse})
     paths = cast("dict[str, dict[str, Json]]", document["paths"])
-    for route in routes:
-        if not isinstance(route, APIRoute) or not route.include_in_schema:
-            continue
+    for route in described:
         for method in route.methods or ():
             operation = paths[route.path_format][method.lower()]
             operation["operationId"] = route.name if method != "HEAD" else f"{route.name}_head"
             _add_errors(operation)
             _add_role(operation, route)
+            _add_examples(operation, schemas)
 
 
 def _add_error_schema(schemas: Json) -> None:
@@ -76,6 +84,23 @@ def _add_errors(operation: Json) -> None:
             response["content"] = content
     for status, description in ERRORS.items():
         responses[str(status)] = {"description": description, "content": content}
+
+
+def _add_examples(operation: Json, schemas: Json) -> None:
+    """Show the examples of the model of a body, or of each alternative, beside the schema of the body."""
+    body = cast("Json", operation.get("requestBody", {}))
+    for content in cast("dict[str, Json]", body.get("content", {})).values():
+        schema = cast("Json", content["schema"])
+        alternatives = cast("list[Json]", schema.get("oneOf", schema.get("anyOf", [schema])))
+        names = (cast("str", one.get("$ref", "")).rpartition("/")[2] for one in alternatives)
+        models = [(name, cast("Json", schemas[name])) for name in names if name in schemas]
+        examples = {
+            name if position == 0 else f"{name} {position + 1}": {"value": value}
+            for name, model in models
+            for position, value in enumerate(cast("list[object]", model.get("examples", [])))
+        }
+        if examples:
+            content.setdefault("examples", examples)
 
 
 def _add_role(operation: Json, route: APIRoute) -> None:

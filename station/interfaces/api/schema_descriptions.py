@@ -1,0 +1,75 @@
+"""Adds the docstrings below the fields of models to the schemas of the OpenAPI document.
+
+Only the document needs them, so they are read from the source when the document is built, and not when models are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, TypeGuard, cast, get_args, get_type_hints
+
+from msgspec import Struct
+from pydantic import BaseModel
+from typing_extensions import is_typeddict
+
+from foundation.member_docstrings import MemberDocstrings
+
+if TYPE_CHECKING:
+    from station.interfaces.json_object import Json
+
+_JSON_VALUE: Final = "JsonValue"
+"""the name of pydantic's type for free JSON in the document"""
+
+
+def models_in(annotations: Iterable[object]) -> Mapping[str, type]:
+    """Find the models in type annotations, and those of their fields at any depth, by the names of their schemas."""
+    found: dict[str, type] = {}
+    remaining = list(annotations)
+    while remaining:
+        annotation = remaining.pop()
+        if not _is_model(annotation):
+            remaining += get_args(annotation)
+        elif annotation.__name__ not in found:
+            found[annotation.__name__] = annotation
+            remaining += get_type_hints(annotation, include_extras=True).values()
+    return found
+
+
+def add_descriptions(schemas: Json, models: Mapping[str, type]) -> None:
+    """Describe each property of each schema by the docstring below the field of its model, in place."""
+    docstrings = MemberDocstrings()
+    for name, model in models.items():
+        if name not in schemas:
+            continue
+        written = docstrings.of(model)
+        for key, described in _members(cast("Json", schemas[name]), model):
+            if key in written:
+                described.setdefault("description", written[key])
+    if _JSON_VALUE in schemas:
+        cast("Json", schemas[_JSON_VALUE]).setdefault("description", "Any JSON value.")
+
+
+def _is_model(annotation: object) -> TypeGuard[type]:
+    """Whether the fields of an annotation become those of a schema."""
+    if not isinstance(annotation, type):
+        return False
+    is_tuple = "_fields" in vars(cast("type[object]", annotation))  # a NamedTuple
+    return is_tuple or is_typeddict(annotation) or issubclass(annotation, BaseModel | Struct)
+
+
+def _members(schema: Json, model: type) -> Iterator[tuple[str, Json]]:
+    """The schema of each field of a model, with the name of the field."""
+    attributes = _attributes(model)
+    for key, described in cast("dict[str, Json]", schema.get("properties", {})).items():
+        yield attributes.get(key, key), described
+    named = cast("tuple[str, ...]", getattr(model, "_fields", ()))
+    yield from zip(named, cast("list[Json]", schema.get("prefixItems", [])), strict=False)
+
+
+def _attributes(model: type) -> Mapping[str, str]:
+    """The name of the field of each key whose name differs."""
+    if issubclass(model, Struct):
+        return dict(zip(model.__struct_encode_fields__, model.__struct_fields__, strict=True))
+    if issubclass(model, BaseModel):
+        return {field.alias: name for name, field in model.model_fields.items() if field.alias is not None}
+    return {}
