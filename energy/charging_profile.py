@@ -57,7 +57,9 @@ class SchedulePeriod(Frozen):
     """A schedule period: at most `limit`, in the schedule's unit, from `start_s` seconds after the schedule's start."""
 
     start_s: int
+    """seconds from the begin of the schedule until this period begins"""
     limit: float
+    """amperes per phase, or watts over all phases, as the schedule's `unit` says"""
     phases: int | None = None
     """numberPhases; None: not given"""
     phase_to_use: int | None = None
@@ -75,8 +77,11 @@ class Schedule(Frozen):
     """Limits over time. Periods are in order, the first starts at 0 (K01.FR.31, K01.FR.35)."""
 
     id: int
+    """the number that the sender gave this schedule"""
     unit: RateUnit
+    """the unit of all its limits"""
     periods: tuple[SchedulePeriod, ...]
+    """in the order of their begin; each holds until the next one begins, or the schedule ends"""
     starts_at: datetime | None = None
     """startSchedule; None for a Relative profile, which starts with the transaction's energy"""
     duration_s: int | None = None
@@ -93,16 +98,27 @@ class ChargingProfile(Frozen):
     """A charging profile: a schedule of limits, what it limits, its rank, and its EVSE (0: all EVSEs)."""
 
     id: int
+    """the number that the CSMS gave this profile; unique at the station"""
     evse_id: int
+    """the EVSE that it limits; 0: the whole station, or for a TxDefaultProfile every EVSE"""
     stack_level: int
+    """rank among the profiles of the same purpose and EVSE: the highest that is valid applies"""
     purpose: Purpose
+    """what it limits: the station, any transaction, or one transaction"""
     kind: Kind
+    """the moment from which the schedule's times count"""
     schedule: Schedule
+    """the limits over time"""
     recurrency: Recurrency | None = None
+    """how often a Recurring profile starts again; None for other kinds"""
     valid_from: datetime | None = None
+    """the profile has no effect before this time; None: valid at once"""
     valid_to: datetime | None = None
+    """the profile has no effect from this time on; None: without end"""
     transaction_id: str | None = None
+    """the transaction that a TxProfile limits; None for other purposes"""
     source: ChargingLimitSource = ChargingLimitSource.CSO
+    """who set it"""
     with_start: bool = False
     """received in a RequestStartTransaction, which cannot name the transaction"""
     grid_critical: bool | None = None

@@ -101,15 +101,17 @@ class LimitValues(TypedDict):
     """A limit in plain JSON values, as API and MQTT publish it."""
 
     source: str
+    """the kind of limit, such as `hardware`, `selector`, `grid`, `user` or `charging-profile`"""
     words: str
-    """a sentence for people"""
+    """the source as a sentence in English, for people"""
     by: str | None
-    """who set it"""
+    """who set it, such as the name of an energy manager; null: not known, or nobody"""
     current_a: float
-    """amperes per phase"""
+    """the highest current that it allows the EVSE, amperes per phase; 0: no charging"""
     since: str
+    """when this limit took this value (ISO 8601, UTC)"""
     next_change: str | None
-    """when it changes next, if known"""
+    """when it will change next (ISO 8601, UTC); null: not known"""
 
 
 def limit_to_json(limit: Limit) -> LimitValues:

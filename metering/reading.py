@@ -79,9 +79,11 @@ class RegisterReading(Frozen):
     """The billing register at the begin or end of a transaction or tariff period, with the quality of its time."""
 
     energy_import_wh: float
-    """the meter's import register"""
+    """the meter's import register, Wh since its manufacture, not since the begin of the transaction"""
     taken_at: datetime
+    """when the meter was read"""
     time: TimeStatus = TimeStatus.UNKNOWN
+    """how good that time is"""
     substitute: bool = False
     """the meter was silent: this is the last known value, not for billing"""
 

@@ -30,6 +30,7 @@ class SeededCertificate(Command):
     """Body of PUT /api/sim/certificates: a certificate that a test bench puts into the station's store, unchecked."""
 
     type: _Type
+    """GetCertificateIdUseEnumType of a root certificate, or ChargingStationCertificate"""
     pem: _Pem
     """a root certificate; for ChargingStationCertificate the station's private key and certificate chain"""
 
@@ -38,6 +39,7 @@ class CertificateRemoval(Command):
     """Body of DELETE /api/sim/certificates: what a test bench removes from the station's store, unchecked."""
 
     type: _Type
+    """GetCertificateIdUseEnumType of the root certificates, or ChargingStationCertificate"""
     pem: _Pem | None = None
     """the root certificate to remove; null: all of this type; ignored for ChargingStationCertificate"""
 
@@ -46,6 +48,7 @@ class CertificatesRemoved(TypedDict):
     """Response of DELETE /api/sim/certificates: how many certificates were removed."""
 
     accepted: Literal[True]
+    """always true: the certificates are removed"""
     removed: int
     """number of certificates removed; 0 if none matched"""
 

@@ -37,6 +37,7 @@ class SimulatedEv(Command):
     max_current_a: _Current = 32.0
     """the most that its charger draws, A per phase"""
     phases: Literal[1, 2, 3] = 3
+    """number of phases on which its charger draws"""
     battery_wh: Annotated[float, Field(gt=0)] = 50_000.0
     """capacity of the battery, Wh"""
     soc: Annotated[float, Field(ge=0, le=1)] = 0.3
@@ -59,6 +60,7 @@ class PlugOrder(Command):
     connector: int = 1
     """number of the connector; only 1 exists"""
     ev: SimulatedEv = SimulatedEv()
+    """the vehicle and its cable; left out: a three-phase vehicle of 32 A, plugged in at once"""
 
 
 class UnplugOrder(Command):
@@ -88,6 +90,7 @@ class ParkingBayOrder(Command):
     """Body of POST /api/sim/evses/{evse_id}/parking-bay: what the parking-bay sensor reports."""
 
     occupied: bool
+    """whether a vehicle stands in the parking bay of this EVSE"""
 
 
 class MeteredCircuit(TypedDict):

@@ -35,6 +35,7 @@ class BillingMeterOverride(Command):
     """
 
     evse: int = 1
+    """the EVSE whose billing meter it is"""
     energy_wh: float | None = None
     """register of all phases, Wh"""
     power_w: float | None = None
@@ -62,6 +63,7 @@ class SelectorOrder(Command):
     """Body of POST /api/sim/selector: the printed position of the current selector; null: unreadable."""
 
     position: Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"] | None
+    """amperes per phase as printed, or a reserved position: X, Y, Z; null: unreadable"""
 
 
 class HouseOrder(Command):
@@ -99,6 +101,7 @@ class JumpersOrder(Command):
     """Body of POST /api/sim/jumpers: the position of the jumpers of the smart-meter port; null: unreadable."""
 
     position: JumperPosition | None
+    """the pins that the jumpers J1 and J2 connect; null: their position cannot be read"""
 
 
 class ClockOrder(Command):

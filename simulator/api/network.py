@@ -30,6 +30,7 @@ class SimulatedCsmsAddress(Command):
     url: Annotated[str, Field(max_length=512)]
     """ws:// or wss:// URL, without the identity of the station"""
     security_profile: Literal[0, 1, 2, 3]
+    """OCPP security profile: 1: password, 2: TLS and password, 3: TLS with a client certificate; 0: none of them"""
     message_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     """seconds to wait for the response to a request"""
     password: str | None = None

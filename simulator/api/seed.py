@@ -50,7 +50,9 @@ class CachedTokenRemoval(Command):
     """Body of DELETE /api/sim/auth/cache: the id token whose entry is removed from the authorization cache."""
 
     token: IdTokenText
+    """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
+    """IdTokenEnumType of the token"""
 
 
 class TokenToList(CachedToken):
@@ -71,6 +73,7 @@ class VendorData(Command):
     """Body of POST /api/sim/data-transfer: a DataTransfer to send; `data` and `custom_data` are arbitrary JSON."""
 
     vendor_id: Annotated[str, Field(min_length=1, max_length=255)]
+    """vendorId, such as com.example"""
     message_id: Annotated[str, Field(max_length=50)] | None = None
     """messageId; null: none"""
     data: JsonValue = None
@@ -94,6 +97,7 @@ class VendorDataReceived(TypedDict):
     data: NotRequired[JsonValue]
     """missing if the CSMS sent none, as null is valid data"""
     custom_data: NotRequired[dict[str, JsonValue]]
+    """customData of the response; missing if the CSMS sent none"""
 
 
 async def _vendor_messages(

@@ -28,15 +28,18 @@ class FaultOrder(Command):
     """Body of POST and DELETE /api/sim/faults: the fault to raise or clear at an EVSE."""
 
     evse: int = 1
+    """the EVSE at which the fault is raised or cleared"""
     connector: int = 1
     """number of the connector; only 1 exists"""
     code: Fault
+    """the fault"""
 
 
 class LockOrder(Command):
     """Body of POST /api/sim/lock: whether the connector lock of an EVSE is jammed."""
 
     evse: int = 1
+    """the EVSE whose connector lock it is"""
     connector: int = 1
     """number of the connector; only 1 exists"""
     failure: bool
@@ -65,13 +68,16 @@ class MonitorOrder(Command):
     """Body of POST /api/sim/residual-monitor: whether the residual-current monitor of an EVSE fails its tests."""
 
     evse: int = 1
+    """the EVSE whose residual-current monitor it is"""
     broken: bool
+    """true: its self-tests fail from now on; false: they pass again"""
 
 
 class LinkOrder(Command):
     """Body of POST /api/sim/csms-link: whether the network between station and CSMS works."""
 
     state: Literal["up", "down"]
+    """`up`: works; `down`: cut, and the station does not dial until it works again"""
 
 
 class PowerOrder(Command):
@@ -85,6 +91,7 @@ class VariableName(Command):
     """Body of DELETE /api/sim/variables: the attribute of a device-model variable whose override ends."""
 
     component: str
+    """name of the component, such as OCPPCommCtrlr"""
     component_instance: str | None = None
     """instance of the component; null: none"""
     evse: int | None = None
@@ -92,15 +99,18 @@ class VariableName(Command):
     connector: int | None = None
     """connector of the component; null: none"""
     variable: str
+    """name of the variable, such as HeartbeatInterval"""
     instance: str | None = None
     """instance of the variable; null: none"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
+    """AttributeEnumType: which of the values of the variable"""
 
 
 class VariableValue(VariableName):
     """Body of PUT /api/sim/variables: the value that overrides a device-model attribute, whatever its mutability."""
 
     value: str
+    """the value as text, in the form of OCPP; in force at once, until it is removed or the station restarts"""
 
 
 @router.post(

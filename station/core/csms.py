@@ -193,15 +193,23 @@ class VariableRow(Frozen):
     """One attribute of one variable of the station's device model, with its value, for the local API."""
 
     component: str
+    """name of the component, such as OCPPCommCtrlr"""
     component_instance: str | None
+    """instance of the component; None: it has none"""
     evse: int | None
+    """the EVSE of the component; None: the component is of the whole station"""
     connector: int | None
+    """the connector of the component; None: the component is of no single connector"""
     variable: str
+    """name of the variable, such as HeartbeatInterval"""
     instance: str | None
+    """instance of the variable; None: it has none"""
     attribute: str
+    """AttributeEnumType: Actual, Target, MinSet or MaxSet"""
     value: str | None
-    """None: the value cannot be read, such as a write-only one"""
+    """the present value as text, in the form of OCPP; None: it cannot be read, such as a write-only one"""
     mutability: str
+    """MutabilityEnumType: ReadOnly, WriteOnly or ReadWrite"""
 
 
 class Variables(Protocol):

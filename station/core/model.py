@@ -176,7 +176,9 @@ class IdToken(Frozen):
     """An id token (IdTokenType). Compare with `same_as`: equal value, ignoring case, and type (C01.FR.25)."""
 
     value: str
+    """the number of the card or account; upper and lower case are equal"""
     type: str
+    """IdTokenEnumType, such as ISO14443 for the UID of a card"""
     additional_info: tuple[tuple[str, str], ...] = ()
     """pairs of additional token and its type; tokens that differ only in them are equal"""
 
@@ -211,6 +213,7 @@ class MessageContent(Frozen):
     """A text for display to a driver (MessageContentType)."""
 
     content: str
+    """the text itself, in the form that `format` says"""
     format: str = "UTF8"
     """MessageFormatEnumType"""
     language: str | None = None
@@ -221,9 +224,11 @@ class IdTokenInfo(Frozen):
     """The authorization of an id token: whether it may charge, at which EVSEs, until when (IdTokenInfoType)."""
 
     status: AuthorizationStatus
+    """whether the token may charge, or why not (AuthorizationStatusEnumType)"""
     group_id: IdToken | None = None
+    """groupIdToken: tokens of the same group may stop the charges of each other; None: no group"""
     expires_at: datetime | None = None
-    """cacheExpiryDateTime"""
+    """cacheExpiryDateTime: the authorization is not valid after this time; None: no expiry"""
     evse_ids: tuple[int, ...] = ()
     """the EVSEs it may use; empty means all (C01.FR.19)"""
     personal_message: MessageContent | None = None
@@ -243,6 +248,7 @@ class EvseRef(Frozen):
     """Names an EVSE, and optionally one of its connectors, in a message (EVSEType)."""
 
     evse_id: int
+    """the number of the EVSE, from 1"""
     connector_id: int | None = None
     """None: the whole EVSE"""
 
@@ -254,19 +260,31 @@ class TransactionEvent(Frozen):
     """
 
     transaction_id: str
+    """the id of its transaction, chosen by the station"""
     evse_id: int
+    """the EVSE of its transaction"""
     event_type: EventType
+    """whether it begins, updates or ends the transaction"""
     trigger: TriggerReason
+    """what caused it (TriggerReasonEnumType)"""
     occurred_at: datetime
+    """when it occurred, by the clock of the station"""
     seq_no: int | None = None
+    """its number in the transaction, from 0 without gaps; None: not stored yet"""
     offline: bool = False
+    """whether the station had no connection to the CSMS when it occurred"""
     charging_state: ChargingState | None = None
+    """the charging state from then on; None: not reported with this event"""
     stopped_reason: StoppedReason | None = None
+    """why the transaction ended; only with the event that ends it, None there stands for Local"""
     id_token: IdToken | None = None
+    """the token that was presented, or whose authorization is meant; None: the event is about no token"""
     evse: EvseRef | None = None
     """sent with the Started event, and with the connector once after each connection of the vehicle (E01.FR.16)"""
     remote_start_id: int | None = None
+    """the id of the request of the CSMS that started it; None: not started by the CSMS"""
     reservation_id: int | None = None
+    """the reservation that this transaction used up; None: none, or reported with an earlier event"""
     phases_used: int | None = None
     """number of phases"""
     cable_max_a: float | None = None
@@ -276,5 +294,6 @@ class TransactionEvent(Frozen):
     lasted_s: float | None = None
     """seconds since the begin, by the monotonic clock; after a power cut the duration until the last stored event"""
     meter_values: tuple[MeterValue, ...] = ()
+    """readings of the billing meter that the CSMS receives with this event"""
     register: RegisterReading | None = None
     """the energy register at begin and end, for the station's own records; the CSMS receives `meter_values`"""

@@ -56,6 +56,7 @@ class SignedValue(Frozen):
     record: str
     """the signed record itself, as text"""
     encoding: str = "OCMF"
+    """the format of the record (encodingMethod)"""
     method: str = ""
     """signing method; empty: the record contains it"""
     public_key: str = ""
@@ -66,20 +67,26 @@ class SampledValue(Frozen):
     """A value with measurand, context, unit and phase (SampledValueType)."""
 
     value: float
+    """in `unit`; of a register since its manufacture, not since the begin of the transaction"""
     measurand: Measurand
+    """what was measured (MeasurandEnumType)"""
     context: ReadingContext
+    """on what occasion it was measured (ReadingContextEnumType)"""
     unit: str
-    """empty: dimensionless"""
+    """the unit of the value, such as Wh, W, A or V; empty: dimensionless"""
     phase: str | None = None
     """such as L1 or L1-N; None: of all phases together"""
     signed: SignedValue | None = None
+    """the same reading as a signed record; None: not signed"""
 
 
 class MeterValue(Frozen):
     """Samples of one meter taken at the same moment (MeterValueType)."""
 
     taken_at: datetime
+    """when the meter was read, by the clock of the station"""
     samples: tuple[SampledValue, ...]
+    """one for each measurand and phase"""
 
     def with_signature(self, signed: SignedValue | None) -> MeterValue:
         """A copy with the signature at the total import register; unchanged if it has no such sample."""

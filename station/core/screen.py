@@ -129,8 +129,11 @@ class SpanShown(TypedDict):
     """A piece of a line of a screen as JSON."""
 
     text: str
+    """the piece of the line"""
     bold: bool
+    """whether it is emphasised by bold type"""
     italic: bool
+    """whether it is emphasised by italic type"""
 
 
 class LineShown(TypedDict):
@@ -139,7 +142,9 @@ class LineShown(TypedDict):
     text: str
     """the whole line without styles"""
     spans: list[SpanShown]
+    """the same text in pieces, each with its style"""
     role: LineRole
+    """what the line is, so that a display can choose its size"""
     reason: LineReason
     """the rule that put the line there"""
     message_id: int | None
@@ -152,11 +157,15 @@ class ScreenShown(TypedDict):
     """A screen as JSON, in the API, on MQTT and in the file for other programs."""
 
     lines: list[LineShown]
+    """the lines of the screen, from top to bottom"""
     language: str
+    """language of the lines (RFC 5646)"""
     qr_text: str | None
     """a URI to show as a QR code; never to be opened"""
     page: int
+    """which of the alternating screens this is, from 1"""
     pages: int
+    """how many screens alternate now; 1: the screen stays"""
 
 
 def screen_to_json(screen: Screen) -> ScreenShown:

@@ -31,7 +31,9 @@ class SignIn(Command):
     """Body of POST /api/session: sign in with the password of a role."""
 
     role: RoleWord
+    """the role to sign in as"""
     password: _Secret
+    """the password of that role"""
     bearer: bool = False
     """whether the response contains a token instead of setting a cookie, for scripts"""
 
@@ -40,22 +42,27 @@ class FirstPassword(Command):
     """Body of POST /api/accounts/{role}/first-password: a one-time code, and the password to set with it."""
 
     code: _Secret
+    """the code on the label of the station, or one that a higher role created"""
     password: _Secret
+    """the password to set for the role in the path"""
 
 
 class NewPassword(Command):
     """Body of PUT /api/accounts/{role}/password: the role's new password, and the user's own present one."""
 
     password: _Secret
+    """the password to set for the role in the path"""
     own: _Secret | None = None
-    """the current password of the role signed in with; not needed on the station's own machine"""
+    """the present password of the user's own role; not needed on the station's own machine"""
 
 
 class NewToken(Command):
     """Body of POST /api/access-tokens: name, role and validity of an access token, with which a script uses the API."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
+    """identifies the token in the list and in the log; a token of the same name is replaced"""
     role: RoleWord = "driver"
+    """the role of requests with this token; at most the user's own"""
     days: Annotated[int, Field(ge=1, le=LONGEST_ACCESS.days)] = 365
     """days until it expires; limited to the expiry of the access token that makes this request, if any"""
 
@@ -64,7 +71,9 @@ class SessionStatus(TypedDict):
     """Response of GET and POST /api/session: the user's role, the CSRF header's value, the roles that can sign in."""
 
     role: RoleName
+    """the role of the user who sends this request; `visitor`: nobody is signed in"""
     signed_in: bool
+    """whether the request belongs to a session, by its cookie or its token"""
     local: bool
     """whether the request comes from the station's own machine, which need not sign in"""
     csrf: str | None
@@ -74,15 +83,16 @@ class SessionStatus(TypedDict):
     can_sign_in: list[RoleName]
     """the roles that have a password"""
     shortest_password: int
-    """in characters"""
+    """the number of characters that a new password must have at least"""
     token: NotRequired[str]
-    """of the new session, if requested with `bearer`"""
+    """the secret of the new session, to send as bearer token; only if requested with `bearer`"""
 
 
 class AccountStatus(TypedDict):
     """Whether a role has a password, and whether a code to set its first one is valid; a role has a single account."""
 
     has_password: bool
+    """whether somebody can sign in as this role"""
     awaits_code: bool
     """whether a valid code exists to set its first password"""
 
@@ -91,34 +101,44 @@ class RoleAccounts(TypedDict):
     """Response of GET /api/accounts: the account of each role."""
 
     driver: AccountStatus
+    """the account of those who charge"""
     owner: AccountStatus
+    """the account of the owner"""
     installer: AccountStatus
+    """the account of the installer"""
     service: AccountStatus
+    """the account of the manufacturer's service"""
 
 
 class FirstCode(TypedDict):
     """Response of POST /api/accounts/{role}/code: a one-time code to set the password with, and its validity."""
 
     code: str
+    """the code, valid once; to be handed to the new user of the role"""
     days: int
-    """validity in days"""
+    """days from now during which the code is valid"""
 
 
 class TokenListed(TypedDict):
     """An access token in GET /api/access-tokens; its secret cannot be read again."""
 
     name: str
+    """the name given by whoever created it"""
     role: RoleName
+    """the role of requests with this token"""
     expires_at: str
+    """when it stops being accepted (ISO 8601, UTC)"""
 
 
 class TokenCreated(TypedDict):
     """Response of POST /api/access-tokens: the new access token with its secret."""
 
     name: str
+    """the name in the request"""
     token: str
     """the secret, returned only once"""
     expires_at: str | None
+    """when it stops being accepted (ISO 8601, UTC); null: it has already been replaced or revoked"""
 
 
 @router.get("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Read who is signed in")

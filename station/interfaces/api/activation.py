@@ -35,22 +35,27 @@ class InstallerTest(Command):
     """Body of POST and DELETE /api/commissioning/test-session: the EVSE; without a body EVSE 1."""
 
     evse: int = 1
+    """the EVSE at which the test session runs"""
 
 
 class CommissioningStage(TypedDict):
     """Response of GET /api/commissioning: how far the station is commissioned and activated."""
 
     stage: ActivationStage
+    """how far the station has come, and thus who must act next"""
     required: bool
     """whether nobody can charge before activation"""
     commissioned_at: str | None
+    """when the installer completed commissioning (ISO 8601, UTC); null: not yet"""
     activated_at: str | None
+    """when the owner activated the station (ISO 8601, UTC); null: not yet"""
 
 
 class CommissioningStageReached(CommissioningStage):
     """Response of POST /api/commissioning and /api/activation: the stage reached."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
 
 
 @router.get(

@@ -28,14 +28,18 @@ class CardToLearn(Command):
     """Body of POST /api/cards/learning: the label under which the next presented card is added."""
 
     label: _Label
+    """the name for people, such as that of the holder"""
 
 
 class KnownCard(Command):
     """Body of POST /api/cards: a card to add by its number, or a known one to be labelled anew."""
 
     id_token: IdTokenText
+    """the number of the card, in full"""
     type: IdTokenType = "ISO14443"
+    """IdTokenEnumType of the card"""
     label: _Label
+    """the name for people, such as that of the holder"""
 
 
 class OwnCardShown(TypedDict):
@@ -44,9 +48,11 @@ class OwnCardShown(TypedDict):
     name: str
     """identifies the card in the path to remove it"""
     label: str
+    """the name that the owner gave it"""
     number: str
-    """shortened"""
+    """the number of the card, shortened"""
     added_at: str
+    """when it was added (ISO 8601, UTC)"""
 
 
 class OwnCardList(TypedDict):
@@ -59,6 +65,7 @@ class OwnCardList(TypedDict):
     former: list[str]
     """labels of removed cards that still appear in transactions"""
     cards: list[OwnCardShown]
+    """the cards that may charge; not those of the list of the CSMS"""
 
 
 class CardAdded(TypedDict):
@@ -72,8 +79,9 @@ class LearningAccepted(TypedDict):
     """Response of POST /api/cards/learning: how long the station waits for a card to add."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
     for_s: float
-    """seconds during which the station waits for a card to add"""
+    """seconds from now during which the station waits for a card to add"""
 
 
 @router.get("/api/cards", dependencies=[require_role(Role.OWNER)], summary="List the owner's cards")

@@ -39,23 +39,26 @@ class ChargeFigures(TypedDict):
     """Energy and time of a running or stopped transaction."""
 
     began_at: str
+    """when the transaction began (ISO 8601, UTC)"""
     duration_s: float | None
-    """seconds; null while the transaction is open"""
+    """seconds from its begin to its end; null while the transaction is open"""
     authorized: bool
     """whether the charge is still authorized"""
     energy_wh: float | None
-    """energy charged, so far if it is open; null: not measured"""
+    """energy charged since the begin of the transaction, Wh; null: not measured"""
 
 
 class ChargeStatus(TypedDict):
     """What the page shows drivers of one EVSE, in GET /api/charges: how to start, and the charge in progress."""
 
     evse: int
+    """the number of the EVSE"""
     start: Literal["account", "token", "button", "plug"]
     """how a charge is started: in the driver's account, with a card, with the start button, or by plugging in"""
     rating_a: float
-    """maximum current on each phase"""
+    """the most that the EVSE is built for, amperes per phase"""
     phases: int
+    """number of phases with which the EVSE is installed"""
     signs: bool
     """whether readings of this EVSE are signed"""
     authorized: bool
@@ -72,18 +75,24 @@ class EvsePhases(TypedDict):
     """The number of phases with which one EVSE is installed."""
 
     evse: int
+    """the number of the EVSE"""
     phases: int
+    """number of phases with which it is installed"""
 
 
 class LoadHistoryRows(TypedDict):
     """Response of GET /api/history: recorded currents of house, vehicles and limits."""
 
     phases: int
+    """number of phases of the house connection"""
     has_grid_meter: bool
+    """whether a grid meter is configured; without one the current of the connection is not known"""
     evses: list[EvsePhases]
+    """the EVSEs in the order of the values in each row"""
     columns: list[str]
     """the names of the values of each row, in order; currents in amperes, `at_s` in seconds since 1970"""
     rows: list[LoadSample]
+    """the samples, the oldest first; each a list of the values that `columns` names"""
 
 
 @router.get("/api/charges", dependencies=[require_role(Role.VISITOR)], summary="List the charge at each EVSE")

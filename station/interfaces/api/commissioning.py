@@ -65,6 +65,7 @@ class SkipReason(Command):
     """Body of POST /api/commissioning/steps/{step}/skip: why the step is skipped."""
 
     reason: Text
+    """why the step is skipped, for the commissioning report"""
 
 
 class ProblemShown(TypedDict):
@@ -73,6 +74,7 @@ class ProblemShown(TypedDict):
     cause: ProblemCause
     """identifies the text of the page"""
     sentence: str
+    """the problem in English"""
     values: dict[str, JsonValue]
     """free JSON: values to insert in the page's text of this cause"""
 
@@ -81,6 +83,7 @@ class CommissioningStepStatus(TypedDict):
     """A commissioning step of the station, and the result of its last test."""
 
     step: CommissioningStep
+    """which step it is"""
     inapplicable: str | None
     """why the step does not apply to this station; null: it applies"""
     settled: bool
@@ -92,10 +95,11 @@ class CommissioningStepStatus(TypedDict):
     reason: str | None
     """why the step failed or was skipped"""
     problems: list[ProblemShown]
+    """what the last test found; empty: passed, skipped or not tested"""
     evidence: dict[str, JsonValue] | None
     """free JSON: the values measured or entered in the test"""
     at: str | None
-    """when it was last tested or skipped"""
+    """when it was last tested or skipped (ISO 8601, UTC); null: never"""
     by: str | None
     """the installer and the role, who did that"""
 
@@ -104,14 +108,18 @@ class TerminalTorque(TypedDict):
     """The torque for the terminals with conductors of one cross-section."""
 
     cross_section_mm2: float
+    """cross-section of the conductors, mm²"""
     torque_nm: float
+    """torque for the screws of the terminals, N·m"""
 
 
 class TorqueCard(TypedDict):
     """Response of GET /api/commissioning/card: the torques of terminals and cover screws."""
 
     torques: list[TerminalTorque]
+    """by cross-section, the smallest first"""
     cover_screws_nm: float
+    """torque for the screws of the cover, N·m"""
 
 
 class StationTests:

@@ -27,23 +27,30 @@ class IdentityTrial(Command):
     """Body to run the step identity: passes if the identity that the installer reads on the label is the station's."""
 
     step: Literal["identity"]
+    """selects this step"""
     by: Text
     """name of the installer"""
     company: Text | None = None
+    """company of the installer; null: not given"""
     identity: Text
-    """as printed on the label"""
+    """the identity of the station as printed on its label"""
 
 
 class SiteTrial(Command):
     """Body to run the step site: where the station is mounted. Always passes; `time_zone` is set at the station."""
 
     step: Literal["site"]
+    """selects this step"""
     name: Text
+    """name of the site, such as that of the household or building"""
     address: Text
+    """postal address of the site"""
     place: Text
-    """exact place, such as: garage, left wall"""
+    """exact place of the station on the site, such as: garage, left wall"""
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
+    """degrees north (WGS 84); null: not given"""
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
+    """degrees east (WGS 84); null: not given"""
     time_zone: TimeZoneName | None = None
     """IANA name, such as Europe/Paris; becomes the time zone of the station"""
 
@@ -52,30 +59,38 @@ class NetworkTrial(Command):
     """Body to run the step network: passes if the station is connected to its CSMS now."""
 
     step: Literal["network"]
+    """selects this step"""
 
 
 class BreakerTrial(Command):
     """Body to run the step breaker: passes if the current selector is not above the rating of the upstream breaker."""
 
     step: Literal["breaker"]
+    """selects this step"""
     rating_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=125, allow_inf_nan=False)]
-    """as printed on the breaker"""
+    """rating of the upstream breaker in amperes, as printed on it"""
     curve: Literal["B", "C", "D"]
+    """tripping characteristic, as printed on the breaker"""
 
 
 class WiringTrial(Command):
     """Body to run the step wiring: cross-section in mm², and whether terminals and cover are tightened to torque."""
 
     step: Literal["wiring"]
+    """selects this step"""
     cross_section_mm2: Annotated[float, AfterValidator(_check_fits)]
+    """cross-section of the conductors at the terminals, mm²"""
     terminals_tightened: bool
+    """whether the terminals are tightened to the torque of GET /api/commissioning/card"""
     cover_tightened: bool
+    """whether the screws of the cover are tightened to their torque"""
 
 
 class MeterTrial(Command):
     """Body to run the step meter: passes if the meter answers and, for the installer, its values match its display."""
 
     step: Literal["meter"]
+    """selects this step"""
     plausible: bool
     """whether the live values match the display of the meter"""
 
@@ -84,12 +99,13 @@ class ClampsTrial(Command):
     """Body to run the step clamps: first without load, then with a vehicle or a named load of known currents."""
 
     step: Literal["clamps"]
+    """selects this step"""
     load: Literal["none", "vehicle", "named"]
     """the load that is on now"""
     name: Text | None = None
-    """of a named load"""
+    """name of a named load, such as: oven"""
     currents_a: Annotated[list[Amperes], Field(min_length=3, max_length=3)] | None = None
-    """of a named load, on L1, L2 and L3"""
+    """amperes of a named load, on L1, L2 and L3"""
     arrows_checked: bool = False
     """whether the arrows of all clamps point in the direction of the current; unsigned clamps cannot measure that"""
 
@@ -98,6 +114,7 @@ class GridContactTrial(Command):
     """Body to run the step grid-contact, once in each position: passes if the station reads what is set."""
 
     step: Literal["grid-contact"]
+    """selects this step"""
     dims: bool
     """whether the contact is set so that it orders a limit"""
 
@@ -106,13 +123,16 @@ class LimitsTrial(Command):
     """Body to run the step limits: the installer confirms the limits of load management, which are checked too."""
 
     step: Literal["limits"]
+    """selects this step"""
     confirmed: Literal[True]
+    """always true: the installer has compared the limits with the installation"""
 
 
 class ResidualTrial(Command):
     """Body to run the step residual: runs the self-test of the residual-current monitor of every EVSE."""
 
     step: Literal["residual"]
+    """selects this step"""
     external_type_b: bool = False
     """whether an upstream RCD of type B protects the EVSEs without a monitor"""
 
@@ -121,6 +141,7 @@ class ShuntTripTrial(Command):
     """Body to run the step shunt-trip, after POST /api/commissioning/shunt-trip has energised the coil."""
 
     step: Literal["shunt-trip"]
+    """selects this step"""
     tripped: bool
     """whether the installer saw the upstream breaker trip"""
 
@@ -129,7 +150,9 @@ class TestSessionTrial(Command):
     """Body to run the step test-session: passes if energy flows to the EVSE now, in a test session started before."""
 
     step: Literal["test-session"]
+    """selects this step"""
     evse: int = 1
+    """the EVSE at which the test session runs"""
 
 
 class PhaseMapsTrial(Command):
@@ -139,6 +162,7 @@ class PhaseMapsTrial(Command):
     """
 
     step: Literal["phases"]
+    """selects this step"""
 
 
 Given = Annotated[

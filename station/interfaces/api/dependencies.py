@@ -120,6 +120,7 @@ class Accepted(TypedDict):
     """The response that only says that a request was accepted; the station may act on it after the response."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
 
 
 ACCEPTED: Accepted = {"accepted": True}

@@ -38,14 +38,15 @@ class EvseLines(TypedDict):
     """The inputs and outputs of one EVSE: `…_ordered` and `pilot_offers_a` are commanded, the others observed."""
 
     evse: int
+    """the number of the EVSE"""
     pilot: str
     """state of the control pilot (IEC 61851-1)"""
     pilot_offers_a: float | None
-    """null: steady pilot without PWM, no energy offered"""
+    """current offered by the pilot now, amperes per phase; null: steady pilot without PWM, no energy offered"""
     cable_plugged: bool
     """for an attached cable: whether a vehicle is connected"""
     cable_max_a: float | None
-    """rating coded by the cable's resistor; null: none to read"""
+    """rating coded by the cable's resistor, amperes per phase; null: none to read"""
     contactor_ordered: bool
     """whether the station commands it to close"""
     contactor_closed: bool
@@ -53,20 +54,26 @@ class EvseLines(TypedDict):
     lock_ordered: bool
     """whether the station commands the cable to be locked"""
     locked: bool
+    """whether the cable is locked, as read from the lock"""
     bay_occupied: bool
+    """whether the parking-bay sensor detects a vehicle; false also without a sensor"""
     temperature_c: float | None
+    """temperature inside the station, °C; null: not measured"""
     faults: list[str]
+    """the faults present now; empty: none"""
 
 
 class InputsAndOutputs(TypedDict):
     """Response of GET /api/io: the inputs and outputs of the station, and what they mean now."""
 
     evses: list[EvseLines]
+    """one for each EVSE"""
     selector_a: float | None
-    """limit of the current selector, amperes per phase"""
+    """limit of the current selector, amperes per phase; null: it cannot be read"""
     jumpers: JumperPosition | None
     """of the smart-meter port; null: their position cannot be read"""
     jumpers_expected: JumperPosition
+    """the position that the configured meter requires"""
     jumpers_mismatch: str | None
     """a sentence if they are in a wrong position"""
     tamper: bool
@@ -79,12 +86,15 @@ class MeterFrame(TypedDict):
     """Bytes sent or received at one time on the wire of a grid meter or billing meter; numbered, with the time."""
 
     number: int
+    """consecutive number; a client passes the last one as `since`"""
     at: str
+    """when the bytes were sent or received (ISO 8601, UTC)"""
     wire: str
     """names the meter and its connection"""
     sent: bool
     """whether the station sent them"""
     hex: str
+    """the bytes in hexadecimal"""
     text: str
     """printable ASCII characters; `·` stands for any other"""
 
@@ -93,10 +103,13 @@ class OcppFrame(TypedDict):
     """An OCPP message between the station and the CSMS, as text; numbered, with direction and time."""
 
     number: int
+    """consecutive number; a client passes the last one as `since`"""
     at: str
+    """when the message was sent or received (ISO 8601, UTC)"""
     direction: str
     """`in`: from the CSMS; `out`: to the CSMS"""
     text: str
+    """the JSON text of the message, with secrets masked"""
 
 
 @router.get("/api/io", dependencies=[require_role(Role.INSTALLER)], summary="Read inputs and outputs")

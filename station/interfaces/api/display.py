@@ -29,8 +29,9 @@ class QrCodeShown(TypedDict):
     """A QR code as a path of SVG: one unit for each module, without its quiet zone."""
 
     size: int
-    """modules on each side"""
+    """number of modules on each side"""
     path: str
+    """value of the attribute `d` of an SVG path, of all dark modules"""
 
 
 class DisplayShown(TypedDict):

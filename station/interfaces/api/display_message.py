@@ -21,37 +21,49 @@ class MessageDisplayShown(TypedDict):
     """The display that a message is for: the component of the device model."""
 
     name: str
+    """name of the component"""
     instance: str | None
+    """instance of the component; null: it has none"""
     evse: int | None
+    """the EVSE of the display; null: a display of the whole station"""
     connector: int | None
+    """the connector of the display; null: of no single connector"""
 
 
 class DisplayMessageShown(TypedDict):
     """A message of the CSMS for a display, in GET /api/messages."""
 
     id: int
+    """the number that the CSMS gave this message"""
     visibility: MessageVisibility
     """whether it is shown on its display now, or why not"""
     priority: MessagePriority
+    """MessagePriorityEnumType: how it is shown among other messages"""
     state: MessageState | None
     """the state in which it is shown; null: in any state"""
     starts_at: str | None
+    """not shown before this time (ISO 8601, UTC); null: from the beginning"""
     ends_at: str | None
+    """not shown from this time on (ISO 8601, UTC); null: without end"""
     transaction_id: str | None
     """shown only during this transaction; null: independent of transactions"""
     display: MessageDisplayShown
+    """the display that it is for"""
     format: str
-    """ASCII, UTF8, HTML or URI"""
+    """MessageFormatEnumType of `content`: ASCII, UTF8, HTML or URI"""
     language: str | None
-    """RFC 5646; null: not specified"""
+    """language of `content` (RFC 5646); null: not specified"""
     content: str
+    """the message itself, in the form that `format` says"""
 
 
 class DisplayMessageList(TypedDict):
     """Response of GET /api/messages: the messages, and how many the station can store."""
 
     maximum: int
+    """number of messages that the station can store"""
     messages: list[DisplayMessageShown]
+    """all messages that are stored, by their id"""
 
 
 @router.get("/api/messages", dependencies=[require_role(Role.OWNER)], summary="Read the messages of the CSMS")

@@ -27,6 +27,7 @@ class ResetConfirmation(Command):
     """Body of POST /api/factory-reset: a fixed word, to prevent a reset by mistake."""
 
     confirm: Literal["FACTORY-RESET"]
+    """this word"""
 
 
 @router.post(

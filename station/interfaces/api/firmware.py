@@ -33,9 +33,9 @@ class ImageSignature(Command):
     """Body of POST /api/firmware: the signature of the uploaded image; needed unless unsigned images are allowed."""
 
     signing_certificate: _Pem | None = None
-    """PEM, issued by the manufacturer's root certificate"""
+    """certificate of the signer as PEM, issued by the manufacturer's root certificate; null: the image is not signed"""
     signature: _Base64 | None = None
-    """base64, over the whole image"""
+    """signature over the whole image, base64; null: the image is not signed"""
 
 
 class FirmwareUpdateShown(TypedDict):
@@ -44,13 +44,16 @@ class FirmwareUpdateShown(TypedDict):
     status: FirmwareStatus | None
     """null: ordered, no status yet"""
     finished: bool
+    """whether the update has ended, successfully or not"""
     ordered_by: Literal["station", "csms"]
+    """who ordered it: `station`: a user of this API"""
 
 
 class FirmwareShown(TypedDict):
     """Response of GET /api/firmware: the running firmware, and the latest update."""
 
     version: str | None
+    """the version that runs now; null: not known"""
     allow_unsigned: bool
     """whether images without a signature are accepted"""
     most_bytes: int
@@ -58,12 +61,14 @@ class FirmwareShown(TypedDict):
     brought: bool
     """whether an uploaded image waits to be installed"""
     update: FirmwareUpdateShown | None
+    """the latest update; null: there was none"""
 
 
 class ImageStored(TypedDict):
     """Response of PUT /api/firmware/image: the image is stored, not installed."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
     bytes: int
     """size of the stored image"""
 

@@ -27,8 +27,9 @@ class GridOrderShown(TypedDict):
     """The grid operator's order in force to limit the power, in GET /api/grid-orders."""
 
     limit_w: float | None
-    """maximum power of all controllable devices together"""
+    """maximum power of all controllable devices together, W; null: no value, only that they must be limited"""
     since: str
+    """since when the order is in force (ISO 8601, UTC)"""
     reason: OrderReason
     """why it is in force: ordered by the contact, or the contact cannot be read"""
 
@@ -37,15 +38,19 @@ class GridOrderEntryShown(TypedDict):
     """An entry of the stored record of the grid operator's orders; hashes chain the entries."""
 
     number: int
+    """consecutive number of the entry, from 1"""
     at: str
+    """when the entry was written (ISO 8601, UTC)"""
     event: OrderEvent
+    """what happened to the order"""
     reason: OrderReason | None
+    """why the order is in force; null: none is"""
     limit_w: float | None
-    """maximum power of all controllable devices together"""
+    """maximum power of all controllable devices together, W; null: no order is in force"""
     grid_w: float | None
-    """power of the house connection; negative: export"""
+    """power of the house connection at that time, W; negative: export; null: not measured"""
     devices_w: float | None
-    """total power of the EVSEs"""
+    """total power of the EVSEs at that time, W; null: not measured"""
     previous: str
     """the hash of the previous entry"""
     hash: str
@@ -56,11 +61,13 @@ class GridOrderRecord(TypedDict):
     """Response of GET /api/grid-orders: the order in force, and the record of all orders."""
 
     order: GridOrderShown | None
+    """the order in force now; null: none"""
     damaged: bool
     """whether the stored record is damaged"""
     dimmed_today_min: float
     """minutes since local midnight with an order in force"""
     entries: list[GridOrderEntryShown]
+    """the entries of the record, the newest last"""
 
 
 async def _configured_orders(

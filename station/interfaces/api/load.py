@@ -48,7 +48,7 @@ class CurrentLimiting(Command):
     power_w: Annotated[float, Field(strict=True, ge=0, le=1e6)] | None = None
     """watts over all phases"""
     for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
-    """seconds until the limit ends"""
+    """seconds from now until the limit ends"""
     lasting: Annotated[bool, Field(strict=True)] = False
     """whether the limit holds until it is removed; excludes `for_s`"""
     by: Annotated[str, AfterValidator(check_requester)] | None = None
@@ -77,6 +77,7 @@ class PriceSignalShown(TypedDict):
     """Whether a tariff mode has the price data to wait for low prices; if not, vehicles charge at once."""
 
     usable: bool
+    """whether vehicles can wait for low prices"""
     reason: PriceSignal
     """`known`, or why not"""
 
@@ -85,8 +86,11 @@ class TariffPlanShown(TypedDict):
     """The tariff plan of the station in GET /api/load-management: mode, departure and energy."""
 
     mode: TariffMode
+    """when to charge: `none`: always; `off-peak`: in the cheap hours; `avoid-peaks`: outside peak hours"""
     departure: str
+    """local time by which `energy_wh` is charged, such as 07:30; empty: none"""
     energy_wh: int
+    """energy in Wh to charge by the departure, even at high prices; 0: the departure is ignored"""
     price_signals: dict[TariffMode, PriceSignalShown]
     """by tariff mode"""
 
@@ -107,20 +111,23 @@ class LoadManagementState(TypedDict):
     priorities: dict[str, int]
     """by EVSE id"""
     tariff: TariffPlanShown
+    """the tariff plan, for all EVSEs"""
 
 
 class CurrentLimited(TypedDict):
     """Response of PUT /api/load-management/limits/{setter}: when the new limit ends."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
     until: str | None
-    """when the limit ends; null: it holds until it is removed"""
+    """when the limit ends (ISO 8601, UTC); null: it holds until it is removed"""
 
 
 class TariffPlanned(TypedDict):
     """Response of PUT /api/load-management/tariff: whether the new plan can wait for low prices."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
     price_signal: PriceSignalShown | None
     """whether the new mode can wait for low prices; null: the mode is `none`, or there is no tariff control"""
 

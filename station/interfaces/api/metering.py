@@ -37,7 +37,9 @@ class MeterExchange(Command):
     """Body of POST /api/evses/{evse_id}/meter-exchange: who replaced the billing meter, and why."""
 
     by: Annotated[str, Field(min_length=1, max_length=100)]
+    """who replaced the meter, for the register journal"""
     reason: Annotated[str, Field(min_length=1, max_length=200)]
+    """why the meter was replaced, for the register journal"""
 
 
 class MeterExchanged(TypedDict):
@@ -57,42 +59,51 @@ class PublicKeyShown(TypedDict):
     """A public key with which anyone can verify signed readings of an EVSE, current or former ones."""
 
     evse: int
+    """the EVSE whose readings it verifies"""
     signer: str
     """`station` or `meter`: which of them signs"""
     fingerprint: str
     """identifies the key"""
     since: str | None
+    """when the EVSE began to sign with this key (ISO 8601, UTC); null: not recorded"""
     current: bool
     """whether the EVSE currently signs with this key"""
     hex: str
-    """SubjectPublicKeyInfo"""
+    """the key as SubjectPublicKeyInfo, in hexadecimal"""
     base64: str
-    """SubjectPublicKeyInfo"""
+    """the key as SubjectPublicKeyInfo, in base64"""
     oca: str
-    """as OCPP sends it (OCA application note on signed meter values)"""
+    """the key as OCPP sends it (OCA application note on signed meter values)"""
 
 
 class JournalTime(TypedDict):
     """How good the time of a journal entry is: the clock's status and its source."""
 
     status: TimeStatus
+    """quality of the time, as the letter of OCMF"""
     source: TimeSource
+    """what last set the clock of the station"""
 
 
 class JournalEntryShown(TypedDict):
     """An entry of the register journal, the record of all events relevant to billing; hashes chain the entries."""
 
     number: int
+    """consecutive number of the entry, from 1"""
     at: str
+    """when the entry was written, by the clock of the station (ISO 8601, UTC)"""
     time: JournalTime
+    """how good that time is"""
     boot: int
     """number of the boot in which the entry was written"""
     since_boot_s: float
     """seconds of the monotonic clock since that boot"""
     event: JournalEvent
+    """what happened"""
     evse: int | None
+    """the EVSE that it concerns; null: the whole station"""
     details: dict[str, str | int | float | bool | None]
-    """depends on the event"""
+    """the values of the event; their names depend on the event"""
     previous: str
     """the hash of the previous entry"""
     hash: str

@@ -30,22 +30,26 @@ class PeriodPriceShown(TypedDict):
     """The owner's price of energy in one tariff period of the grid meter, in GET /api/prices; taxes included."""
 
     name: str
+    """name of the tariff period, as the grid meter reports it"""
     energy_per_kwh: str
-    """a decimal number"""
+    """price of a kilowatt-hour in this period, as a decimal number"""
 
 
 class PriceListShown(TypedDict):
     """The owner's prices in GET /api/prices, taxes included; amounts are decimal numbers, as text."""
 
     currency: str
+    """the currency of all prices (ISO 4217)"""
     energy_per_kwh: str
+    """price of a kilowatt-hour, outside the tariff periods of `period`"""
     time_per_hour: str
-    """for the whole duration of the transaction"""
+    """price per hour of the whole transaction"""
     idle_per_hour: str
-    """for the time in which current is offered but the vehicle does not charge"""
+    """price per hour in which current is offered but the vehicle does not charge"""
     idle_after_s: int
-    """free idle time in seconds"""
+    """seconds of idle time that are free"""
     period: list[PeriodPriceShown]
+    """energy prices in tariff periods of the grid meter; empty: one price"""
 
 
 class PricesInForce(TypedDict):

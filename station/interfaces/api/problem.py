@@ -29,9 +29,9 @@ class ErrorResponse(BaseModel):
     detail: str | list[InvalidField]
     """a readable sentence; with status 422 it may be a list of the invalid fields"""
     starting: bool | None = None
-    """true with status 503 while the station starts: try again"""
+    """true with status 503 while the station starts: try again after a few seconds; null or missing otherwise"""
     wait_s: int | None = None
-    """seconds until another attempt is accepted, with status 429"""
+    """with status 429: seconds from now until another attempt is accepted; null or missing otherwise"""
 
 
 ERRORS: Final = {

@@ -35,24 +35,26 @@ class CardReservation(Command):
     card: Annotated[str, Field(max_length=36)]
     """the name of the card, as GET /api/cards returns it"""
     for_s: Annotated[float, Field(ge=60, le=_LONGEST_S, allow_inf_nan=False)]
-    """seconds until the reservation expires, at most a week"""
+    """seconds from now until the reservation expires, at most a week"""
 
 
 class ReservationRow(TypedDict):
     """One reservation that waits for its holder."""
 
     id: int
+    """the number of the reservation, from the CSMS or the station"""
     evse: int | None
     """the reserved EVSE; null: any EVSE, or any with a connector of `connector_type`"""
     connector_type: str | None
     """ConnectorEnumType of OCPP; null: not restricted"""
     id_token: str
-    """shortened"""
+    """the id token of the holder, shortened"""
     card: str | None
     """the label of the owner's card; null: it is for another id token"""
     group: bool
     """whether other id tokens of a group may use it too"""
     expires_at: str
+    """when the reservation ends unless its holder comes (ISO 8601, UTC)"""
 
 
 class ReservationList(TypedDict):
@@ -61,13 +63,16 @@ class ReservationList(TypedDict):
     by_owner: bool
     """whether the owner reserves; with a CSMS, the CSMS does"""
     reservations: list[ReservationRow]
+    """the reservations that wait for their holder"""
 
 
 class Reserved(TypedDict):
     """Response of POST /api/evses/{evse_id}/reservation: the reservation that was made."""
 
     id: int
+    """the number of the reservation"""
     expires_at: str
+    """when the reservation ends unless its holder comes (ISO 8601, UTC)"""
 
 
 @router.get("/api/reservations", dependencies=[require_role(Role.OWNER)], summary="List the reservations")

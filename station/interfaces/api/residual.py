@@ -24,7 +24,9 @@ class MonitorTestShown(TypedDict):
     """Time and result of the last test of a residual-current monitor."""
 
     at: str
+    """when the test ended (ISO 8601, UTC)"""
     result: SelfTest
+    """the result of the test"""
 
 
 class ResidualCurrentState(TypedDict):
@@ -42,6 +44,7 @@ class MonitorTested(TypedDict):
     """Response of POST /api/evses/{evse_id}/residual-current/test: the result of the self-test."""
 
     result: SelfTest
+    """the result of the test that was just made"""
 
 
 @router.get(

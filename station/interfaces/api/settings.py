@@ -30,7 +30,9 @@ class CsmsAddress(TypedDict, total=False):
     """URL and password of the CSMS among the site settings; a stored password is returned as ***."""
 
     url: str
+    """ws:// or wss:// URL of the CSMS, without the identity of the station"""
     password: str | None
+    """the BasicAuthPassword, always as ***; null: none"""
 
 
 class ProtectionSettings(TypedDict, total=False):
@@ -51,11 +53,13 @@ class EnteredSettings(TypedDict, total=False):
     """Response of GET /api/commissioning/settings: settings made on site; others are as in the installation file."""
 
     csms: CsmsAddress
+    """URL and password of the CSMS; missing: as in the installation file"""
     grid: dict[str, JsonValue]
     """as [grid] of the installation file; free JSON, since its fields depend on the type of meter"""
     grid_order: dict[str, JsonValue]
     """as [grid_order] of the installation file; free JSON for the same reason"""
     protection: ProtectionSettings
+    """the shunt trip; missing: as in the installation file"""
     evse: list[EvseWiring]
     """in the order of [[evse]] of the installation file"""
 
@@ -70,13 +74,16 @@ class SettingsInForce(TypedDict):
     grid_order: dict[str, JsonValue] | None
     """as in `EnteredSettings`; null: no contact of the grid operator"""
     protection: ProtectionSettings
+    """the shunt trip"""
     evse: list[EvseWiring]
+    """in the order of [[evse]] of the installation file"""
 
 
 class SettingsChanged(EnteredSettings):
     """Response of PATCH /api/commissioning/settings: the settings made on site, after the change."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
 
 
 @router.get(

@@ -52,18 +52,21 @@ class Operation(Command):
     """Body of POST /api/evses/{evse_id}/availability: whether the EVSE is to be in service."""
 
     operative: bool
+    """true: into service; false: out of service"""
 
 
 class Unlock(Command):
     """Body of POST /api/unlock: the EVSE whose cable is to be unlocked; without a body EVSE 1."""
 
     evse: int = 1
+    """the EVSE whose cable is unlocked"""
 
 
 class AvailabilityChange(TypedDict):
     """Response of POST /api/evses/{evse_id}/availability: whether the change has to wait for a transaction."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
     scheduled: bool
     """whether the change is stored, and waits for the end of a transaction"""
 
@@ -72,6 +75,7 @@ class CableLock(TypedDict):
     """Response of POST /api/unlock: whether the cable is still locked."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
     locked: bool
     """whether the cable is still locked now; with `?wait=settled` after the station has acted"""
 
@@ -80,30 +84,35 @@ class CachedAuthorization(TypedDict):
     """An entry of the station's authorization cache: what the CSMS answered last about a token."""
 
     token: str
-    """shortened"""
+    """the id token, shortened"""
     type: str
+    """IdTokenEnumType of the token"""
     info: IdTokenInfo
+    """the last answer of the CSMS about it"""
 
 
 class ListedAuthorization(TypedDict):
     """An entry of the local authorization list: what the CSMS sent about a token."""
 
     token: str
-    """shortened"""
+    """the id token, shortened"""
     type: str
+    """IdTokenEnumType of the token"""
     name: str | None
     """label of the owner's card with this token; null: it is none"""
     info: IdTokenInfo
+    """what the CSMS sent about it"""
 
 
 class LocalListShown(TypedDict):
     """Response of GET /api/auth/list: version and size of the local authorization list, and some of its entries."""
 
     version: int
-    """0: the CSMS has sent no list, or it is disabled"""
+    """version number of the list, from the CSMS; 0: it has sent none, or the list is disabled"""
     entries: int
     """number of tokens in the whole list"""
     tokens: list[ListedAuthorization]
+    """the entries from `skip` on, at most `most`, in the order of their numbers"""
 
 
 @router.get(

@@ -36,8 +36,9 @@ class TimeZoneShown(TypedDict):
     time_zone: str
     """empty: not set; local time then uses the offset set by the CSMS, or UTC"""
     local_time: str
+    """local time of the station now (ISO 8601, with its offset)"""
     utc_offset: str
-    """such as +02:00"""
+    """offset of local time from UTC now, such as +02:00"""
 
 
 @router.get("/api/time-zone", dependencies=[require_role(Role.OWNER)], summary="Read the time zone")

@@ -35,15 +35,20 @@ class AdditionalInfo(Command):
     """Additional information on a token, which the station sends to the CSMS (AdditionalInfoType)."""
 
     token: IdTokenText
+    """the additional id (additionalIdToken)"""
     type: Annotated[str, Field(min_length=1, max_length=50)]
+    """kind of the additional id, as agreed with the CSMS"""
 
 
 class Token(Command):
     """Body of POST /api/token and /api/evses/{evse_id}/token: a token that is presented, as at a reader."""
 
     id_token: IdTokenText
+    """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
+    """IdTokenEnumType of the token"""
     additional_info: Annotated[tuple[AdditionalInfo, ...], Field(max_length=MAX_ADDITIONAL_INFO)] = ()
+    """further ids that the CSMS receives with the token"""
     evse: int | None = None
     """the EVSE at whose reader it is presented; null: at a reader for all EVSEs"""
 
@@ -52,12 +57,14 @@ class Selection(Command):
     """Body of POST /api/master-pass: the EVSEs whose charges the holder of the presented master pass stops."""
 
     evses: Annotated[tuple[int, ...], Field(max_length=100)]
+    """numbers of the EVSEs; empty: none is stopped"""
 
 
 class TokenPresented(TypedDict):
     """Response to a presented token or the start button, with the outcome of the authorization if it was awaited."""
 
     accepted: Literal[True]
+    """always true: the request was accepted"""
     outcome: NotRequired[TokenOutcome | None]
     """with `?wait=settled`: the result of the authorization; null: not decided yet"""
 

@@ -89,9 +89,9 @@ class RegisterAtEnd(TypedDict):
     """The import register of the billing meter at the begin or end of a transaction."""
 
     register_wh: float | None
-    """null: the meter was not read"""
+    """the meter's import register, Wh since its manufacture; null: the meter was not read"""
     read_at: str | None
-    """when the meter was read"""
+    """when the meter was read (ISO 8601, UTC); null: it was not"""
     time_status: str | None
     """time quality as the OCMF letter; null: not recorded"""
     substitute: bool
@@ -102,8 +102,9 @@ class TransactionCost(TypedDict):
     """The cost of a transaction by the CSMS or the owner's prices; of a running one its cost so far."""
 
     amount: str | None
-    """a decimal number; null if there is an objection to the bill"""
+    """a decimal number, taxes included if the prices include them; null if there is an objection to the bill"""
     currency: str
+    """currency of the amount (ISO 4217)"""
     told_by: _ToldBy
     """who calculated it"""
     final: bool
@@ -116,35 +117,43 @@ class TransactionSummary(TypedDict):
     """A transaction of the log, running or ended."""
 
     transaction_id: str
+    """the id of the transaction, also at the CSMS"""
     number: int
     """consecutive number of the transaction at this station"""
     evse_id: int
+    """the EVSE at which it was charged"""
     ongoing: bool
     """whether it still runs"""
     token: str | None
-    """shortened"""
+    """the id token with which it was started, shortened; null: started without one"""
     token_type: str | None
+    """IdTokenEnumType of the token; null: started without one"""
     card: str | None
-    """the owner's label of the card"""
+    """the owner's label of the card; null: it has none"""
     at_page: bool
     """whether it was started on the page with the driver's account"""
     began_at: str
+    """when it began (ISO 8601, UTC)"""
     ended_at: str | None
+    """when it ended (ISO 8601, UTC); null while it runs"""
     times_corrected_s: float | None
     """seconds added to its times, recorded before the clock of the station was set; null: not corrected"""
     duration_s: float | None
-    """null while it runs"""
+    """seconds from begin to end; null while it runs"""
     charging_s: int | None
-    """seconds during which energy was transferred"""
+    """seconds of that time during which energy was transferred; null: not known"""
     stopped_reason: str | None
-    """ReasonEnumType of OCPP"""
+    """why it ended (ReasonEnumType of OCPP); null while it runs, or not known"""
     energy_wh: float | None
-    """end register less begin register; null while one is not known"""
+    """energy charged from begin to end, Wh: end register less begin register; null while one is not known"""
     begin: RegisterAtEnd
+    """the register at its begin"""
     end: RegisterAtEnd | None
+    """the register at its end; null while it runs"""
     meter_serial: str | None
+    """serial number of the billing meter; null: not reported"""
     cost: TransactionCost | None
-    """null: no prices"""
+    """its cost; null: no prices"""
 
 
 class TransactionsFound(TypedDict):
@@ -160,24 +169,34 @@ class BillLine(TypedDict):
     """A line of a bill, such as energy or time; quantity, price and amount are decimal numbers as text."""
 
     what: str
+    """`energy`, `time` or `idle`"""
     period: str | None
-    """the tariff period of the grid meter"""
+    """the tariff period of the grid meter; null: not known, or no energy"""
     quantity: str
+    """energy or time that is billed, in `unit`"""
     unit: str
+    """`kWh` or `h`"""
     unit_price: str
+    """price of one `unit`"""
     amount: str
+    """quantity times unit price, rounded to the smallest unit of the currency"""
     register_begin_wh: float | None
+    """the meter's import register at the begin of this energy, Wh; null: no energy"""
     register_end_wh: float | None
+    """the meter's import register at the end of this energy, Wh; null: no energy"""
 
 
 class TransactionBill(TypedDict):
     """The bill of an ended transaction by the owner's prices; amounts are decimal numbers as text."""
 
     currency: str
+    """currency of all amounts (ISO 4217)"""
     total: str
+    """sum of the lines"""
     objection: str | None
     """why this cannot be billed, as a sentence; null: it can"""
     lines: list[BillLine]
+    """what is billed: energy of each tariff period, time, idle time"""
 
 
 class TransactionPeriod(TypedDict):
@@ -186,15 +205,18 @@ class TransactionPeriod(TypedDict):
     period: str | None
     """as named by the grid meter; null: not reported"""
     at: str
-    """its begin"""
+    """when it began (ISO 8601, UTC)"""
     register_wh: float | None
+    """the meter's import register at that time, Wh; null: not read"""
 
 
 class TransactionDetails(TransactionSummary):
     """Response of GET /api/transactions/{transaction_id}: a transaction with its bill, tariff periods and events."""
 
     bill: TransactionBill | None
+    """the bill by the owner's prices; null: no prices, or the transaction runs"""
     periods: list[TransactionPeriod]
+    """the tariff periods during the transaction, the oldest first"""
     events: list[TransactionEvent]
     """as sent to the CSMS; tokens are shortened"""
 

@@ -284,14 +284,17 @@ class CertificateDescription(TypedDict):
     """JSON of a certificate for page and API; times in ISO 8601, UTC."""
 
     subject: str
-    """RFC 4514"""
+    """name of the holder (RFC 4514)"""
     issuer: str
+    """name of the certification authority (RFC 4514)"""
     serial_number: str
-    """in hexadecimal"""
+    """serial number given by the issuer, in hexadecimal"""
     valid_from: str
+    """not valid before this time (ISO 8601, UTC)"""
     valid_until: str
+    """not valid after this time (ISO 8601, UTC)"""
     sha256: str
-    """the fingerprint"""
+    """SHA-256 fingerprint of the certificate, in hexadecimal"""
 
 
 def describe(pem: str) -> CertificateDescription:
