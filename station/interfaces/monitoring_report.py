@@ -14,24 +14,30 @@ class VariableShown(TypedDict):
     """A variable of the device model: names and instances of component and variable, EVSE and connector."""
 
     component: str
+    """name of the component, such as Connector"""
     component_instance: str | None
+    """instance of the component; null: it has none"""
     evse: int | None
-    """null: of the station"""
+    """the EVSE of the component; null: the component is of the whole station"""
     connector: int | None
+    """the connector of the component; null: of no single connector"""
     variable: str
+    """name of the variable, such as Problem"""
     instance: str | None
+    """instance of the variable; null: it has none"""
 
 
 class MonitorShown(VariableShown):
     """A monitor of a variable."""
 
     id: int
+    """the number of the monitor at the station"""
     type: str
     """UpperThreshold, LowerThreshold, Delta, Periodic or PeriodicClockAligned"""
     value: float
     """threshold or difference in the unit of the variable; seconds if periodic"""
     severity: int
-    """0 (danger) to 9 (debug)"""
+    """severity of its events, 0 (danger) to 9 (debug)"""
     transaction: bool
     """whether it is active during transactions only"""
     notification_type: str
@@ -42,14 +48,17 @@ class DeviceEventShown(VariableShown):
     """An event of a monitor, or of a fault that the station notifies by itself."""
 
     id: int
+    """the number of the event at the station"""
     at: str
+    """when it occurred (ISO 8601, UTC)"""
     trigger: str
     """Alerting, Delta or Periodic"""
     notification_type: str
     """as of the monitor, or HardWiredNotification"""
     value: str
-    """the value of the variable; empty if unknown or not readable"""
+    """the value of the variable at that time; empty if unknown or not readable"""
     severity: int
+    """0 (danger) to 9 (debug)"""
     monitor: int | None
     """the id of the monitor; null: a notification"""
     cleared: bool | None
@@ -57,8 +66,11 @@ class DeviceEventShown(VariableShown):
     cause: int | None
     """the id of the event that caused this one"""
     tech_code: str | None
+    """technical code of the fault; null: none"""
     tech_info: str | None
+    """technical details of the fault, as text; null: none"""
     transaction_id: str | None
+    """the transaction during which it occurred; null: none"""
 
 
 def monitor_to_json(monitor: Monitor) -> MonitorShown:

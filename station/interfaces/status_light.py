@@ -68,8 +68,11 @@ class LightShown(TypedDict):
     """The status light as JSON, in the API and MQTT."""
 
     colour: Colour
+    """the colour of the light"""
     pattern: Pattern
+    """whether and how it blinks"""
     reason: LightReason
+    """what the light shows"""
 
 
 def light_to_json(light: Light) -> LightShown:

@@ -20,8 +20,9 @@ class ClockStatus(TypedDict):
     """Wall clock and monotonic clock of the station, in the status report."""
 
     now: str
+    """the time of the station (ISO 8601, UTC)"""
     monotonic_s: float
-    """seconds of the monotonic clock, for differences only"""
+    """seconds of the monotonic clock since an arbitrary moment, for differences only"""
     rate: float
     """speed relative to real time; other than 1 in simulations only"""
     follows_csms: bool | None
@@ -32,9 +33,11 @@ class CsmsStatus(TypedDict):
     """The link to the CSMS in the status report: URL, since when connected, profiles and last error."""
 
     url: str
+    """the URL that the station dials, without its identity"""
     connected: bool
+    """whether the websocket to the CSMS is open"""
     since: str | None
-    """when it was connected; null while disconnected"""
+    """since when it is connected (ISO 8601, UTC); null while disconnected"""
     security_profile: int
     """OCPP security profile, 0 to 3"""
     network_profile: int | None
@@ -56,25 +59,32 @@ class MeterStatus(TypedDict):
     """The latest reading of the billing meter of an EVSE; values that are not measured are null."""
 
     taken_at: str
+    """when the meter was read (ISO 8601, UTC)"""
     energy_import_wh: float | None
+    """the meter's import register, Wh since its manufacture, not since the begin of the transaction"""
     power_w: float | None
+    """active power of all phases together, W"""
     currents_a: list[float | None]
-    """of the three phases"""
+    """amperes on L1, L2 and L3 of the EVSE"""
     voltages_v: list[float | None]
-    """of the three phases, to neutral"""
+    """volts from L1, L2 and L3 to neutral"""
 
 
 class DriverMessage(TypedDict):
     """A text on the driver's display of an EVSE: the tariff or cost."""
 
     topic: DisplayTopic
+    """what the text is about; an EVSE shows at most one text on each topic"""
     content: str
+    """the text itself, in the form that `format` says"""
     format: str
     """MessageFormatEnumType of OCPP"""
     language: str | None
+    """language of the text (RFC 5646); null: not specified"""
     since: str
+    """since when it is shown (ISO 8601, UTC)"""
     transaction_id: NotRequired[str | None]
-    """not for visitors"""
+    """the transaction that it is about; null: none. Not for visitors"""
     personal: bool
     """whether it is for this driver only"""
 
@@ -83,31 +93,37 @@ class OwnPeriodPrice(TypedDict):
     """The owner's price of energy in one tariff period of the grid meter, in the status report; taxes included."""
 
     name: str
+    """name of the tariff period, as the grid meter reports it"""
     energy_per_kwh: str
+    """price of a kilowatt-hour in this period, as a decimal number"""
 
 
 class OwnPrices(TypedDict):
     """The owner's prices that the display of an EVSE states, taxes included; amounts are decimal numbers as text."""
 
     currency: str
+    """the currency of all prices (ISO 4217)"""
     energy_per_kwh: str
+    """price of a kilowatt-hour, outside the tariff periods of `period`"""
     time_per_hour: str
-    """for the whole duration of the transaction"""
+    """price per hour of the whole transaction"""
     idle_per_hour: str
-    """for the time in which current is offered but the vehicle does not charge"""
+    """price per hour in which current is offered but the vehicle does not charge"""
     idle_after_s: int
-    """free idle time in seconds"""
+    """seconds of idle time that are free"""
     period: list[OwnPeriodPrice]
+    """energy prices in tariff periods of the grid meter; empty: one price"""
 
 
 class CostStatus(TypedDict):
     """The cost that the display of an EVSE shows for its newest transaction, by the CSMS or the owner's prices."""
 
     transaction_id: NotRequired[str]
-    """not for visitors"""
+    """the transaction that the cost is of; not for visitors"""
     amount: str
-    """a decimal number"""
+    """the cost since the begin of the transaction, a decimal number"""
     currency: str
+    """currency of the amount (ISO 4217)"""
     final: bool
     """whether it is the final cost, not the cost so far"""
     told_by: Literal["csms", "station"]
@@ -118,59 +134,73 @@ class ReservationStatus(TypedDict):
     """The reservation of one EVSE, in the status report for the owner and higher roles."""
 
     id: int
+    """the number of the reservation, from the CSMS or the station"""
     id_token: str
-    """shortened"""
+    """the id token of the holder, shortened"""
     expires_at: str
+    """when the reservation ends unless its holder comes (ISO 8601, UTC)"""
 
 
 class EvseStatus(TypedDict):
     """The state of one EVSE in the status report: connector, charge, limits, faults, meter, display."""
 
     id: int
+    """the number of the EVSE, from 1"""
     connector_id: int
+    """the number of its connector, from 1"""
     connector_status: ConnectorStatus
+    """the status of the connector, as the CSMS receives it"""
     reserved_until: str | None
-    """when the EVSE stops being kept for somebody's reservation; null: it is not"""
+    """until when the EVSE is kept for somebody's reservation (ISO 8601, UTC); null: it is not"""
     reservation: NotRequired[ReservationStatus | None]
-    """of this very EVSE; null also if it is kept for a reservation of any EVSE. For the owner and higher roles"""
+    """the reservation of this very EVSE; null also if it is kept for a reservation of any EVSE. For the owner and
+    higher roles"""
     operative: bool
     """whether the EVSE can be used now"""
     in_service: bool
     """the ordered availability; a running transaction is finished first"""
     pilot: PilotState
+    """state of the control pilot (IEC 61851-1)"""
     plugged: bool
     """a cable is in the socket; with an attached cable: a vehicle is connected"""
     charging_state: ChargingState
+    """the charging state, as the events of a transaction report it"""
     id_token: NotRequired[str | None]
-    """shortened; not for visitors"""
+    """the id token that is authorized at this EVSE now, shortened; null: none. Not for visitors"""
     transaction_id: NotRequired[str | None]
-    """not for visitors"""
+    """the open transaction; null: none. Not for visitors"""
     contactor_closed: bool
     """as read from its auxiliary contact"""
     phases: int
-    """number of phases in use, or of the EVSE"""
+    """number of phases in use now; of the EVSE itself while no vehicle draws"""
     locked: bool
     """whether the cable is locked"""
     offered_a: float
-    """current offered to the vehicle, on each phase"""
+    """current offered to the vehicle now, amperes per phase; 0: none"""
     limit: LimitValues | None
     """the tightest limit in force"""
     limits: list[LimitValues]
     """all limits in force"""
     faults: list[Fault]
+    """the faults that are present now; empty: none"""
     temperature_c: float | None
+    """temperature inside the station, °C; null: not measured"""
     contactor_operations: int
-    """how often the contactor has closed"""
+    """how often the contactor has closed since the station was first started"""
     contactor_opened_under_load: int
-    """how often it opened while current flowed"""
+    """how often it has opened while current flowed, since the station was first started"""
     meter: MeterStatus | None
+    """the latest reading of the billing meter of this EVSE; null: not read yet"""
     meter_error: str | None
     """why the last reading of the meter failed; null: it succeeded"""
     light: LightShown
+    """the status light of this EVSE"""
     display: list[DriverMessage]
+    """tariff and cost on the display of this EVSE"""
     own_tariff: OwnPrices | None
-    """the owner's prices, while the display shows them"""
+    """the owner's prices, while the display shows them; null: it does not"""
     cost: CostStatus | None
+    """the cost that the display shows; null: none"""
 
 
 class ProfileStepShown(TypedDict):
@@ -179,53 +209,74 @@ class ProfileStepShown(TypedDict):
     at: str
     """such as 22:00, in the meter's local time"""
     index: int | None
+    """number of the supplier index from then on, 1 to 10; null: unchanged"""
     contact_closed: bool | None
+    """state of the meter's dry contact from then on; null: unchanged"""
 
 
 class TariffStatus(TypedDict):
     """The tariff that the grid meter reports, in the status report; what it does not report is null."""
 
     period: str | None
-    """as named by the meter"""
+    """the running period, as named by the meter"""
     index: int | None
+    """number of the running supplier index"""
     off_peak: bool | None
+    """whether the running period is the cheap one of the day"""
     today: TariffColour | None
+    """colour of the present day of a Tempo contract"""
     tomorrow: TariffColour | None
+    """colour of the next day of a Tempo contract; null also if not announced yet"""
     peak_now: bool
+    """whether a peak period of the supplier runs"""
     peak_announced: bool
+    """whether a peak period of the supplier is announced"""
     next_day: list[ProfileStepShown]
+    """steps of the profile of the next day, in their order"""
 
 
 class GridStatus(TypedDict):
     """The latest sample of the grid meter, of the whole house connection; values that are not measured are null."""
 
     taken_at: str
+    """when the values were valid, by the meter's clock if that is plausible (ISO 8601, with offset)"""
     age_s: float | None
+    """seconds since the sample was received; null: not known"""
     currents_a: list[float | None]
-    """of the three phases; negative for feed-in, if the direction is known"""
+    """amperes of the whole house on L1, L2 and L3, EVSEs included; negative for feed-in, if the direction is known"""
     apparent_power_va: float | None
+    """apparent power of all phases together, VA; negative for feed-in, if the direction is known"""
     limit_a: float | None
-    """limit of the house connection on each phase"""
+    """limit of the house connection, amperes per phase"""
     overrun: bool
     """whether the meter reports that the subscribed power is exceeded"""
     tariff_period: str | None
+    """the running tariff period, as named by the meter"""
     power_w: float | None
+    """active power of the house connection, W, netted over the phases; negative for feed-in"""
     voltages_v: list[float | None]
+    """volts from L1, L2 and L3 to neutral"""
     subscribed_va: float | None
+    """power of the contract, all phases together, VA"""
     cut_off_va: float | None
-    """the power beyond which the meter disconnects"""
+    """power of all phases together beyond which the meter disconnects after a time, VA"""
     fuse_a: float | None
+    """limit of the meter's electronic fuse, amperes per phase; null: none is set"""
     limiter_w: float | None
+    """limit of the meter's power limiter, W, all phases together; null: none is set"""
     tariff: TariffStatus | None
+    """the tariff that the meter reports; null: none"""
 
 
 class GridOrderStatus(TypedDict):
     """The grid operator's order in force to limit the power, in the status report."""
 
     limit_w: float
-    """limit of all controllable devices together"""
+    """maximum power of all controllable devices together, W"""
     since: str
+    """since when the order is in force (ISO 8601, UTC)"""
     reason: OrderReason
+    """why it is in force: ordered by the contact, or the contact cannot be read"""
 
 
 class JumpersStatus(TypedDict):
@@ -234,6 +285,7 @@ class JumpersStatus(TypedDict):
     position: JumperPosition | None
     """null: cannot be read"""
     expected: JumperPosition
+    """the position that the configured meter requires"""
     mismatch: str | None
     """the deviation as a sentence; null: none"""
 
@@ -242,18 +294,26 @@ class UnreadableRowStatus(TypedDict):
     """A row of the storage that cannot be read, in the status report."""
 
     table: str
+    """the table of the database, or `table.column` if only that column cannot be read"""
     row: str
+    """primary key of the row in that table"""
     transaction_id: str | None
+    """the transaction that the row belongs to; null: none"""
     seq_no: int | None
+    """for an event: its number in the transaction; null: no event"""
     problem: str
+    """why it cannot be read"""
     found_at: str
+    """when that was found (ISO 8601, UTC)"""
 
 
 class UnreadableRowsStatus(TypedDict):
     """The number of unreadable rows of the storage, and the first 20 of them."""
 
     count: int
+    """number of all unreadable rows"""
     rows: list[UnreadableRowStatus]
+    """the first 20 of them"""
 
 
 class QueueStatus(TypedDict):
@@ -270,34 +330,47 @@ class Status(TypedDict):
     """
 
     identity: str
+    """the identity of the station at the CSMS"""
     vendor: str
+    """name of the manufacturer"""
     model: str
+    """name of the model, as given by the manufacturer"""
     firmware_version: NotRequired[str | None]
+    """the version that runs; null: not known"""
     powered: bool
-    """false while the power is cut and while the station restarts"""
+    """whether the station runs; false while the power is cut and while the station restarts"""
     clock: ClockStatus
+    """wall clock and monotonic clock of the station"""
     local_time: NotRequired[str]
+    """local time of the station now (ISO 8601, with its offset)"""
     time_zone: NotRequired[str]
-    """empty: local time uses the offset of the settings"""
+    """IANA name of the time zone; empty: local time uses the offset of the settings"""
     boot_status: NotRequired[str | None]
     """registration status at the CSMS; null without a CSMS"""
     csms: NotRequired[CsmsStatus | None]
-    """null: no CSMS"""
+    """the link to the CSMS; null: no CSMS"""
     tamper: NotRequired[bool]
     """whether the station was opened and the alarm is not acknowledged"""
     firmware_update: NotRequired[FirmwareUpdateStatus | None]
+    """the latest update; null: there was none"""
     stage: NotRequired[ActivationStage]
+    """how far commissioning and activation have come"""
     light: NotRequired[LightShown]
+    """the status light of the whole station"""
     evses: NotRequired[list[EvseStatus]]
+    """one for each EVSE"""
     master_pass_selects: NotRequired[bool]
     """whether the holder of a master pass is choosing which charges to stop"""
     grid: NotRequired[GridStatus | None]
-    """null: no sample yet, or no grid meter"""
+    """the latest sample of the grid meter; null: no sample yet, or no grid meter"""
     grid_order: NotRequired[GridOrderStatus | None]
+    """the grid operator's order in force; null: none"""
     jumpers: NotRequired[JumpersStatus | None]
+    """the jumpers of the smart-meter port, as read and as required"""
     unreadable_rows: NotRequired[UnreadableRowsStatus]
-    """for the owner and higher roles"""
+    """rows of the storage that cannot be read; for the owner and higher roles"""
     queue: NotRequired[QueueStatus]
+    """messages that wait to be sent to the CSMS"""
 
 
 class StatusSource(Protocol):

@@ -26,19 +26,20 @@ class LoadSample(NamedTuple):
     """Currents and limits of connection and EVSEs at one moment, amperes; tuples are by phase; None: not known."""
 
     at_s: float
-    """seconds since 1970"""
+    """when the sample was taken, seconds since 1970"""
     grid_a: tuple[float | None, ...]
-    """current of the grid connection by its meter, EVSEs included"""
+    """current of the house connection by its meter, EVSEs included, amperes on each phase; negative for feed-in;
+    None: not known"""
     car_a: tuple[float, ...]
-    """sum of the EVSEs, by their own terminals"""
+    """sum of the currents of all EVSEs, by their own terminals, amperes on L1, L2, L3"""
     limit_a: float | None
-    """limit of the grid connection per phase, or of the station if there is none"""
+    """limit of the house connection, or of the station if there is none, amperes per phase; None: neither"""
     offered_a: float
-    """sum of the currents offered by the EVSEs"""
+    """sum of the currents offered by the EVSEs, amperes per phase"""
     evse_a: tuple[tuple[float, ...], ...]
-    """current of each EVSE on its terminals L1 to L3"""
+    """current of each EVSE on its terminals L1 to L3, amperes"""
     evse_limit_a: tuple[float, ...]
-    """the limit of each EVSE per phase; its rating if nothing limits it"""
+    """limit of each EVSE, amperes per phase; its rating if nothing limits it"""
 
 
 class LoadHistory:

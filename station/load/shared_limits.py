@@ -56,9 +56,9 @@ class SharedLimitValues(TypedDict):
     power_w: float | None
     """watts over all phases; null: not limited in watts"""
     until: str | None
-    """end of the limit (ISO 8601); null: until it is cleared"""
+    """when the limit ends (ISO 8601, UTC); null: it holds until it is removed"""
     by: str | None
-    """name of the setter"""
+    """who set it; null: not known"""
 
 
 class LimitRequest(Frozen):

@@ -88,10 +88,13 @@ class SecurityEvent(Frozen):
     """One entry of the security log."""
 
     id: int
+    """consecutive number of the entry"""
     type: str
     """a SecurityEventType; as text, since another version may have stored other types"""
     occurred_at: datetime
+    """when it occurred, by the clock of the station"""
     info: str
+    """details as text (techInfo); empty: none"""
     to_tell: bool
     """whether it is critical and not sent to the CSMS yet"""
 

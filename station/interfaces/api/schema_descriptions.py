@@ -5,7 +5,10 @@ Only the document needs them, so they are read from the source when the document
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Final, TypeGuard, cast, get_args, get_type_hints
 
 from msgspec import Struct
@@ -22,7 +25,10 @@ _JSON_VALUE: Final = "JsonValue"
 
 
 def models_in(annotations: Iterable[object]) -> Mapping[str, type]:
-    """Find the models in type annotations, and those of their fields at any depth, by the names of their schemas."""
+    """Find the models in type annotations, and those of their fields at any depth, by the names of their schemas.
+
+    Enumerations are among them.
+    """
     found: dict[str, type] = {}
     remaining = list(annotations)
     while remaining:
@@ -38,23 +44,36 @@ def models_in(annotations: Iterable[object]) -> Mapping[str, type]:
 def add_descriptions(schemas: Json, models: Mapping[str, type]) -> None:
     """Describe each property of each schema by the docstring below the field of its model, in place."""
     docstrings = MemberDocstrings()
-    for name, model in models.items():
-        if name not in schemas:
-            continue
+    for name in models.keys() & schemas.keys():
+        schema, model = cast("Json", schemas[name]), models[name]
         written = docstrings.of(model)
-        for key, described in _members(cast("Json", schemas[name]), model):
+        schema.setdefault("description", cleandoc(model.__doc__ or ""))
+        if issubclass(model, Enum):
+            schema["description"] = f"{schema['description']}{_values(model, written)}"
+        for key, described in _members(schema, model):
             if key in written:
-                described.setdefault("description", written[key])
+                described.setdefault("description", _in_json(written[key]))
     if _JSON_VALUE in schemas:
         cast("Json", schemas[_JSON_VALUE]).setdefault("description", "Any JSON value.")
 
 
+def _values(model: type[Enum], written: Mapping[str, str]) -> str:
+    """A list of the values of an enumeration that have a docstring."""
+    values = [f"\n- `{one.value}`: {_in_json(written[one.name])}" for one in model if one.name in written]
+    return "".join(("\n", *values)) if values else ""
+
+
+def _in_json(text: str) -> str:
+    """A docstring in words of JSON instead of Python."""
+    return re.sub(r"\bNone\b", "null", text)
+
+
 def _is_model(annotation: object) -> TypeGuard[type]:
-    """Whether the fields of an annotation become those of a schema."""
+    """Whether a schema of its own is made of an annotation."""
     if not isinstance(annotation, type):
         return False
     is_tuple = "_fields" in vars(cast("type[object]", annotation))  # a NamedTuple
-    return is_tuple or is_typeddict(annotation) or issubclass(annotation, BaseModel | Struct)
+    return is_tuple or is_typeddict(annotation) or issubclass(annotation, BaseModel | Struct | Enum)
 
 
 def _members(schema: Json, model: type) -> Iterator[tuple[str, Json]]:
