@@ -10,7 +10,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, example, part
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.security.certificates.certificate_checks import InvalidCertificateError
@@ -29,6 +29,10 @@ _Certificates = Annotated[CertificateStore, part(CertificateStore)]
 class SeededCertificate(Command):
     """Body of PUT /api/sim/certificates: a certificate that a test bench puts into the station's store, unchecked."""
 
+    model_config = example(
+        type="CSMSRootCertificate", pem="-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"
+    )
+
     type: _Type
     """GetCertificateIdUseEnumType of a root certificate, or ChargingStationCertificate"""
     pem: _Pem
@@ -37,6 +41,8 @@ class SeededCertificate(Command):
 
 class CertificateRemoval(Command):
     """Body of DELETE /api/sim/certificates: what a test bench removes from the station's store, unchecked."""
+
+    model_config = example(type="CSMSRootCertificate")
 
     type: _Type
     """GetCertificateIdUseEnumType of the root certificates, or ChargingStationCertificate"""

@@ -16,7 +16,7 @@ from simulator.world import World
 from station.configuration.installation_file import Configuration
 from station.core.hardware.pilot import UnratedCable, cable_limit_a
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, EvseId, Settle, example, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.security.access.accounts import Role
@@ -57,6 +57,8 @@ class SimulatedEv(Command):
 class PlugOrder(Command):
     """Body of POST /api/sim/evses/{evse_id}/plug: the vehicle to plug in."""
 
+    model_config = example(ev={"max_current_a": 16, "phases": 3, "battery_wh": 60_000, "soc": 0.4})
+
     connector: int = 1
     """number of the connector; only 1 exists"""
     ev: SimulatedEv = SimulatedEv()
@@ -66,6 +68,8 @@ class PlugOrder(Command):
 class UnplugOrder(Command):
     """Body of POST /api/sim/evses/{evse_id}/unplug, which may be left out."""
 
+    model_config = example(ev_side=False)
+
     connector: int = 1
     """number of the connector; only 1 exists"""
     ev_side: bool = False
@@ -74,6 +78,8 @@ class UnplugOrder(Command):
 
 class VehicleOrder(Command):
     """Body of POST /api/sim/evses/{evse_id}/vehicle: what changes at the plugged-in vehicle; null: unchanged."""
+
+    model_config = example(state="suspend")
 
     state: Literal["charging", "suspend", "not_ready", "resume", "sleep"] | None = None
     """`suspend`, `not_ready`: request no energy; `charging`, `resume`: request it; `sleep`: suspend and ignore
@@ -88,6 +94,8 @@ class VehicleOrder(Command):
 
 class ParkingBayOrder(Command):
     """Body of POST /api/sim/evses/{evse_id}/parking-bay: what the parking-bay sensor reports."""
+
+    model_config = example(occupied=True)
 
     occupied: bool
     """whether a vehicle stands in the parking bay of this EVSE"""
@@ -116,7 +124,7 @@ def board_of(world: World, evse_id: int, connector: int = 1) -> SimulatedBoard:
     return board
 
 
-async def _path_board(evse_id: int, world: Annotated[World, part(World)]) -> SimulatedBoard:
+async def _path_board(evse_id: EvseId, world: Annotated[World, part(World)]) -> SimulatedBoard:
     return board_of(world, evse_id)
 
 
@@ -131,7 +139,7 @@ _PathBoard = Annotated[SimulatedBoard, Depends(_path_board)]
     summary="Plug in a simulated vehicle",
 )
 async def plug_vehicle(
-    evse_id: int,
+    evse_id: EvseId,
     body: PlugOrder,
     world: Annotated[World, part(World)],
     configuration: Annotated[Configuration, part(Configuration)],
@@ -162,7 +170,7 @@ async def plug_vehicle(
     summary="Unplug the simulated vehicle",
 )
 async def unplug_vehicle(
-    evse_id: int, world: Annotated[World, part(World)], settle: Settle, body: UnplugOrder | None = None
+    evse_id: EvseId, world: Annotated[World, part(World)], settle: Settle, body: UnplugOrder | None = None
 ) -> Accepted:
     """Unplug the simulated vehicle, and its cable unless `ev_side`.
 

@@ -19,7 +19,7 @@ from simulator.trace import TraceError, read_trace
 from simulator.world import World
 from station.core.hardware.back_plate import JumperPosition
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, example, part
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 
@@ -33,6 +33,8 @@ class BillingMeterOverride(Command):
 
     Each request replaces the values of the one before; null or left out: the simulated value.
     """
+
+    model_config = example(evse=1, current_a=15.5, voltage_v=231)
 
     evse: int = 1
     """the EVSE whose billing meter it is"""
@@ -53,6 +55,8 @@ class BillingMeterOverride(Command):
 class TemperatureOrder(Command):
     """Body of POST /api/sim/temperature: the temperature that the sensor inside the station reports."""
 
+    model_config = example(evse=1, celsius=45)
+
     evse: int | None = None
     """null: every EVSE"""
     celsius: Annotated[float, Field(ge=-60, le=150)] | None
@@ -61,6 +65,8 @@ class TemperatureOrder(Command):
 
 class SelectorOrder(Command):
     """Body of POST /api/sim/selector: the printed position of the current selector; null: unreadable."""
+
+    model_config = example(position="16")
 
     position: Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"] | None
     """amperes per phase as printed, or a reserved position: X, Y, Z; null: unreadable"""
@@ -71,6 +77,8 @@ class HouseOrder(Command):
 
     Null or left out: unchanged.
     """
+
+    model_config = example(currents_a=[8.5, 2, 3.1])
 
     currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
     """total current without the EVSEs, A on L1, L2, L3, in place of all loads and of the recording"""
@@ -100,12 +108,16 @@ class HouseOrder(Command):
 class JumpersOrder(Command):
     """Body of POST /api/sim/jumpers: the position of the jumpers of the smart-meter port; null: unreadable."""
 
+    model_config = example(position="1-2")
+
     position: JumperPosition | None
     """the pins that the jumpers J1 and J2 connect; null: their position cannot be read"""
 
 
 class ClockOrder(Command):
     """Body of POST /api/sim/clock: a change of the virtual clock, exactly one of the two."""
+
+    model_config = example(advance_s=3600)
 
     advance_s: Annotated[float, Field(ge=0, le=10 * 86_400)] | None = None
     """virtual seconds to advance at once"""

@@ -8,7 +8,7 @@ from fastapi import HTTPException
 from pydantic import Field
 
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, example, part
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.security.credentials import Credentials
@@ -26,6 +26,8 @@ class SimulatedCsmsAddress(Command):
 
     All network profiles that a CSMS has set are removed.
     """
+
+    model_config = example(url="ws://localhost:9000/ocpp", security_profile=1, password="a-password-of-16-characters")
 
     url: Annotated[str, Field(max_length=512)]
     """ws:// or wss:// URL, without the identity of the station"""

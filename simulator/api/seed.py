@@ -15,7 +15,7 @@ from station.charging.tokens.local_list import LocalAuthorizationList, LocalList
 from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, optional_part, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, example, optional_part, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.api.token import IdTokenText, IdTokenType
 from station.interfaces.part_keys import VENDOR_MESSAGES
@@ -31,6 +31,8 @@ _Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 class CachedToken(Command):
     """Body of PUT /api/sim/auth/cache: an entry to store in the station's authorization cache."""
+
+    model_config = example(token="04A3B2C1D5E680", type="ISO14443", status="Accepted")
 
     token: IdTokenText
     """the id token, such as the UID of a card"""
@@ -49,6 +51,8 @@ class CachedToken(Command):
 class CachedTokenRemoval(Command):
     """Body of DELETE /api/sim/auth/cache: the id token whose entry is removed from the authorization cache."""
 
+    model_config = example(token="04A3B2C1D5E680", type="ISO14443")
+
     token: IdTokenText
     """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
@@ -58,6 +62,8 @@ class CachedTokenRemoval(Command):
 class TokenToList(CachedToken):
     """Body of PUT /api/sim/auth/list: an entry to store in the station's local authorization list."""
 
+    model_config = example(token="04A3B2C1D5E680", type="ISO14443", status="Accepted", version=2)
+
     version: _Version | None = None
     """version of the list from then on; null: one more than the present one"""
 
@@ -65,12 +71,16 @@ class TokenToList(CachedToken):
 class TokenToUnlist(CachedTokenRemoval):
     """Body of DELETE /api/sim/auth/list: the id token that is removed from the local authorization list."""
 
+    model_config = example(token="04A3B2C1D5E680", type="ISO14443")
+
     version: _Version | None = None
     """version of the list from then on; null: one more than the present one"""
 
 
 class VendorData(Command):
     """Body of POST /api/sim/data-transfer: a DataTransfer to send; `data` and `custom_data` are arbitrary JSON."""
+
+    model_config = example(vendor_id="com.example", message_id="ping", data={"count": 1})
 
     vendor_id: Annotated[str, Field(min_length=1, max_length=255)]
     """vendorId, such as com.example"""
@@ -84,6 +94,8 @@ class VendorData(Command):
 
 class VendorDataAnswer(VendorData):
     """Body of PUT /api/sim/data-transfer: the response to each later DataTransfer of the CSMS with these ids."""
+
+    model_config = example(vendor_id="com.example", message_id="ping", status="Accepted", data={"count": 2})
 
     status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"] = "Accepted"
     """status of the response"""

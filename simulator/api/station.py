@@ -13,7 +13,7 @@ from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import Fault
 from station.core.station_control import StationControl
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, optional_part, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, example, optional_part, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_CONTROL
 from station.security.access.accounts import Role
@@ -27,6 +27,8 @@ _Model = Annotated[Variables, part(DEVICE_MODEL)]
 class FaultOrder(Command):
     """Body of POST and DELETE /api/sim/faults: the fault to raise or clear at an EVSE."""
 
+    model_config = example(evse=1, code="ground-fault")
+
     evse: int = 1
     """the EVSE at which the fault is raised or cleared"""
     connector: int = 1
@@ -37,6 +39,8 @@ class FaultOrder(Command):
 
 class LockOrder(Command):
     """Body of POST /api/sim/lock: whether the connector lock of an EVSE is jammed."""
+
+    model_config = example(evse=1, failure=True)
 
     evse: int = 1
     """the EVSE whose connector lock it is"""
@@ -49,6 +53,8 @@ class LockOrder(Command):
 class ReaderOrder(Command):
     """Body of POST /api/sim/reader: a card to present to a simulated token reader, or whether the reader fails."""
 
+    model_config = example(name="front", uid="04A3B2C1D5E680")
+
     name: str = "reader"
     """name of the reader in the installation file"""
     uid: Annotated[str, Field(max_length=64)] | None = None
@@ -60,12 +66,16 @@ class ReaderOrder(Command):
 class FlapOrder(Command):
     """Body of POST /api/sim/tamper: whether the flap with the tamper switch is open."""
 
+    model_config = example(open=True)
+
     open: bool
     """false closes it, which does not end the alarm"""
 
 
 class MonitorOrder(Command):
     """Body of POST /api/sim/residual-monitor: whether the residual-current monitor of an EVSE fails its tests."""
+
+    model_config = example(evse=1, broken=True)
 
     evse: int = 1
     """the EVSE whose residual-current monitor it is"""
@@ -76,6 +86,8 @@ class MonitorOrder(Command):
 class LinkOrder(Command):
     """Body of POST /api/sim/csms-link: whether the network between station and CSMS works."""
 
+    model_config = example(state="down")
+
     state: Literal["up", "down"]
     """`up`: works; `down`: cut, and the station does not dial until it works again"""
 
@@ -83,12 +95,16 @@ class LinkOrder(Command):
 class PowerOrder(Command):
     """Body of POST /api/sim/power: a simulated power cut of the station (`loss`), its end (`restore`), or both."""
 
+    model_config = example(action="cycle")
+
     action: Literal["loss", "restore", "cycle"]
     """`loss`: cut and stay off; `restore`: end the cut; `cycle`: cut, then restore"""
 
 
 class VariableName(Command):
     """Body of DELETE /api/sim/variables: the attribute of a device-model variable whose override ends."""
+
+    model_config = example(component="OCPPCommCtrlr", variable="HeartbeatInterval")
 
     component: str
     """name of the component, such as OCPPCommCtrlr"""
@@ -108,6 +124,8 @@ class VariableName(Command):
 
 class VariableValue(VariableName):
     """Body of PUT /api/sim/variables: the value that overrides a device-model attribute, whatever its mutability."""
+
+    model_config = example(component="OCPPCommCtrlr", variable="HeartbeatInterval", value="60")
 
     value: str
     """the value as text, in the form of OCPP; in force at once, until it is removed or the station restarts"""

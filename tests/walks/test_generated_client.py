@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from fastapi import APIRouter
 from pyright.cli import run
 
-from simulator.api.routes import ROUTERS
-from station.interfaces.application import build_application
-from station.interfaces.parts import StationParts
+from tests.api_document import openapi_document
 from tests.generated_client import client_module
 from tests.patience import PATIENCE_S
 from tests.walk import walking
@@ -70,22 +65,6 @@ station.change_availability("1", {"operative": True})  # not a number
 station.read_transaction("1")["cost"]["amount"]  # there may be no cost
 station.no_such_operation()
 """
-
-
-class _Simulation:
-    """The routes of simulated hardware."""
-
-    def add_parts(self, parts: StationParts) -> None:
-        pass
-
-    def routers(self) -> Sequence[APIRouter]:
-        return ROUTERS
-
-
-@cache
-def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of a station on simulated hardware."""
-    return build_application([_Simulation()]).openapi()
 
 
 def type_errors(folder: Path) -> dict[str, list[int]]:

@@ -6,14 +6,14 @@ import math
 from datetime import timedelta
 from typing import Annotated, Literal, NotRequired
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, SecretStr
 from typing_extensions import TypedDict
 
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import Visitor, is_https, root_path, session_cookie, visitor_of
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, ReadyAccess, part_if_running
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, ReadyAccess, example, part_if_running
 from station.interfaces.api.problem import TOO_MANY
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import ACCOUNTS, CODE_LASTS, Role, RoleName
@@ -24,11 +24,15 @@ from station.security.access.sign_in_service import SignedIn, SignInResult, Sign
 router = api_router("accounts")
 
 RoleWord = Literal["driver", "owner", "installer", "service"]
+_PathRole = Annotated[RoleWord, Path(description="the role whose account it is")]
+_TokenName = Annotated[str, Path(description="name of the access token")]
 _Secret = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_PASSWORD)]
 
 
 class SignIn(Command):
     """Body of POST /api/session: sign in with the password of a role."""
+
+    model_config = example(role="owner", password="correct horse battery")
 
     role: RoleWord
     """the role to sign in as"""
@@ -41,6 +45,8 @@ class SignIn(Command):
 class FirstPassword(Command):
     """Body of POST /api/accounts/{role}/first-password: a one-time code, and the password to set with it."""
 
+    model_config = example(code="7K2M-QX9P", password="correct horse battery")
+
     code: _Secret
     """the code on the label of the station, or one that a higher role created"""
     password: _Secret
@@ -50,6 +56,8 @@ class FirstPassword(Command):
 class NewPassword(Command):
     """Body of PUT /api/accounts/{role}/password: the role's new password, and the user's own present one."""
 
+    model_config = example(password="a longer horse battery", own="correct horse battery")
+
     password: _Secret
     """the password to set for the role in the path"""
     own: _Secret | None = None
@@ -58,6 +66,8 @@ class NewPassword(Command):
 
 class NewToken(Command):
     """Body of POST /api/access-tokens: name, role and validity of an access token, with which a script uses the API."""
+
+    model_config = example(name="home-assistant", role="owner", days=365)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
     """identifies the token in the list and in the log; a token of the same name is replaced"""
@@ -202,7 +212,7 @@ async def list_accounts(access: ReadyAccess) -> RoleAccounts:
     response_model=SessionStatus,
     responses=TOO_MANY,
 )
-async def set_first_password(request: Request, role: RoleWord, body: FirstPassword, access: ReadyAccess) -> Response:
+async def set_first_password(request: Request, role: _PathRole, body: FirstPassword, access: ReadyAccess) -> Response:
     """Sets the password of a role with the code on the label, or with one that a higher role created.
 
     The response signs in, by a cookie. 403 if the code is wrong, used or expired.
@@ -222,7 +232,7 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
     summary="Change a password",
     responses=TOO_MANY,
 )
-async def change_password(request: Request, role: RoleWord, body: NewPassword, access: ReadyAccess) -> Accepted:
+async def change_password(request: Request, role: _PathRole, body: NewPassword, access: ReadyAccess) -> Accepted:
     """Changes the password of the user's own role, or of a lower one. Its other sessions and its access tokens end.
 
     403 if `own` is wrong.
@@ -245,7 +255,7 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
     dependencies=[require_role(Role.OWNER)],
     summary="Create a code for a first password",
 )
-async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
+async def create_code(request: Request, role: _PathRole, access: ReadyAccess) -> FirstCode:
     """Creates a one-time code with which the new user of a lower role sets its password.
 
     An earlier code of that role becomes invalid; its present password is valid until the code is used.
@@ -286,7 +296,7 @@ async def create_access_token(request: Request, body: NewToken, access: ReadyAcc
     dependencies=[require_role(Role.OWNER)],
     summary="Revoke an access token",
 )
-async def revoke_access_token(request: Request, name: str, access: ReadyAccess) -> Accepted:
+async def revoke_access_token(request: Request, name: _TokenName, access: ReadyAccess) -> Accepted:
     """Revokes an access token, and those that were created with it."""
     found = access.tokens.all().get(name)
     if found is None:

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from foundation.clock import Clock
 from station.charging.charging_station import ChargingStation
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, evse_of, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, evse_of, example, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.maintenance.commissioning.activation import ActivationStage, StationActivation
@@ -33,6 +33,8 @@ _Record = Annotated[CommissioningRecord, part(CommissioningRecord)]
 
 class InstallerTest(Command):
     """Body of POST and DELETE /api/commissioning/test-session: the EVSE; without a body EVSE 1."""
+
+    model_config = example(evse=1)
 
     evse: int = 1
     """the EVSE at which the test session runs"""

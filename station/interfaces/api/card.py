@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Path
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -13,7 +13,7 @@ from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL, OwnerCar
 from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, example, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.api.token import IdTokenText, IdTokenType
 from station.security.access.accounts import Role
@@ -27,12 +27,16 @@ _Cards = Annotated[OwnerCards, part(OwnerCards)]
 class CardToLearn(Command):
     """Body of POST /api/cards/learning: the label under which the next presented card is added."""
 
+    model_config = example(label="Alex")
+
     label: _Label
     """the name for people, such as that of the holder"""
 
 
 class KnownCard(Command):
     """Body of POST /api/cards: a card to add by its number, or a known one to be labelled anew."""
+
+    model_config = example(id_token="04A3B2C1D5E680", type="ISO14443", label="Alex")
 
     id_token: IdTokenText
     """the number of the card, in full"""
@@ -139,11 +143,11 @@ async def remove_card(
     cards: _Cards,
     reservations: Annotated[Reservations, part(Reservations)],
     configuration: Annotated[Configuration, part(Configuration)],
-    name: str,
+    name: Annotated[str, Path(description="`name` of the card in GET /api/cards; not its label")],
 ) -> Accepted:
     """Remove a card, which may not charge any more; its label stays with its transactions.
 
-    `name` is the id in the list of cards, not the label. 404 if there is none. The owner's reservations for it end.
+    404 if there is none. The owner's reservations for it end.
     """
     card = cards.all().get(name)
     if card is None or not await cards.remove(name):

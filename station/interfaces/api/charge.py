@@ -126,7 +126,7 @@ async def read_load_history(
     station: Annotated[ChargingStation, part(ChargingStation)],
     load: Annotated[LoadManagement, part(LoadManagement)],
     load_history: Annotated[LoadHistory, part(LoadHistory)],
-    since_s: Annotated[float, Query(ge=0)] = 0.0,
+    since_s: Annotated[float, Query(ge=0, description="only samples after this time, in seconds since 1970")] = 0.0,
 ) -> LoadHistoryRows:
     """Returns the currents of at most the last six hours; `since_s`: only those after it, in seconds since 1970."""
     grid = load.controller.connection_monitor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, cast
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Path, Request
 from msgspec.structs import replace
 from pydantic import JsonValue
 from typing_extensions import TypedDict
@@ -32,7 +32,7 @@ from station.interfaces.api.commissioning_trials import (
     Text,
     WiringTrial,
 )
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, evse_of, optional_part, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, evse_of, example, optional_part, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CSMS_LINK
 from station.load.residual_current import ResidualCurrentGuard
@@ -63,6 +63,8 @@ router = api_router("commissioning")
 
 class SkipReason(Command):
     """Body of POST /api/commissioning/steps/{step}/skip: why the step is skipped."""
+
+    model_config = example(reason="no grid meter in this house yet")
 
     reason: Text
     """why the step is skipped, for the commissioning report"""
@@ -222,7 +224,10 @@ async def run_commissioning_step(
     summary="Skip a step of commissioning",
 )
 async def skip_commissioning_step(
-    step: CommissioningStep, body: SkipReason, request: Request, tests: _Tests
+    step: Annotated[CommissioningStep, Path(description="the step to skip")],
+    body: SkipReason,
+    request: Request,
+    tests: _Tests,
 ) -> CommissioningStepStatus:
     """Mark a step as skipped, with a reason; 409 if it cannot be skipped, or the station is activated."""
     tests.require_applies(step)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from foundation.constants import MINIMUM_CURRENT_A
-from station.interfaces.api.dependencies import Command
+from station.interfaces.api.dependencies import Command, example
 from station.interfaces.api.time_zone import TimeZoneName
 from station.maintenance.commissioning.steps import TORQUES_NM
 
@@ -26,6 +26,8 @@ Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 class IdentityTrial(Command):
     """Body to run the step identity: passes if the identity that the installer reads on the label is the station's."""
 
+    model_config = example(step="identity", by="A. Martin", company="Martin Electricity", identity="BORNE-0001")
+
     step: Literal["identity"]
     """selects this step"""
     by: Text
@@ -38,6 +40,16 @@ class IdentityTrial(Command):
 
 class SiteTrial(Command):
     """Body to run the step site: where the station is mounted. Always passes; `time_zone` is set at the station."""
+
+    model_config = example(
+        step="site",
+        name="House Martin",
+        address="1 Example Street, 75001 Paris",
+        place="garage, left wall",
+        latitude=48.86,
+        longitude=2.34,
+        time_zone="Europe/Paris",
+    )
 
     step: Literal["site"]
     """selects this step"""
@@ -58,12 +70,16 @@ class SiteTrial(Command):
 class NetworkTrial(Command):
     """Body to run the step network: passes if the station is connected to its CSMS now."""
 
+    model_config = example(step="network")
+
     step: Literal["network"]
     """selects this step"""
 
 
 class BreakerTrial(Command):
     """Body to run the step breaker: passes if the current selector is not above the rating of the upstream breaker."""
+
+    model_config = example(step="breaker", rating_a=20, curve="C")
 
     step: Literal["breaker"]
     """selects this step"""
@@ -75,6 +91,8 @@ class BreakerTrial(Command):
 
 class WiringTrial(Command):
     """Body to run the step wiring: cross-section in mm², and whether terminals and cover are tightened to torque."""
+
+    model_config = example(step="wiring", cross_section_mm2=6, terminals_tightened=True, cover_tightened=True)
 
     step: Literal["wiring"]
     """selects this step"""
@@ -89,6 +107,8 @@ class WiringTrial(Command):
 class MeterTrial(Command):
     """Body to run the step meter: passes if the meter answers and, for the installer, its values match its display."""
 
+    model_config = example(step="meter", plausible=True)
+
     step: Literal["meter"]
     """selects this step"""
     plausible: bool
@@ -97,6 +117,8 @@ class MeterTrial(Command):
 
 class ClampsTrial(Command):
     """Body to run the step clamps: first without load, then with a vehicle or a named load of known currents."""
+
+    model_config = example(step="clamps", load="named", name="oven", currents_a=[9.8, 0, 0], arrows_checked=True)
 
     step: Literal["clamps"]
     """selects this step"""
@@ -113,6 +135,8 @@ class ClampsTrial(Command):
 class GridContactTrial(Command):
     """Body to run the step grid-contact, once in each position: passes if the station reads what is set."""
 
+    model_config = example(step="grid-contact", dims=True)
+
     step: Literal["grid-contact"]
     """selects this step"""
     dims: bool
@@ -121,6 +145,8 @@ class GridContactTrial(Command):
 
 class LimitsTrial(Command):
     """Body to run the step limits: the installer confirms the limits of load management, which are checked too."""
+
+    model_config = example(step="limits", confirmed=True)
 
     step: Literal["limits"]
     """selects this step"""
@@ -131,6 +157,8 @@ class LimitsTrial(Command):
 class ResidualTrial(Command):
     """Body to run the step residual: runs the self-test of the residual-current monitor of every EVSE."""
 
+    model_config = example(step="residual", external_type_b=False)
+
     step: Literal["residual"]
     """selects this step"""
     external_type_b: bool = False
@@ -140,6 +168,8 @@ class ResidualTrial(Command):
 class ShuntTripTrial(Command):
     """Body to run the step shunt-trip, after POST /api/commissioning/shunt-trip has energised the coil."""
 
+    model_config = example(step="shunt-trip", tripped=True)
+
     step: Literal["shunt-trip"]
     """selects this step"""
     tripped: bool
@@ -148,6 +178,8 @@ class ShuntTripTrial(Command):
 
 class TestSessionTrial(Command):
     """Body to run the step test-session: passes if energy flows to the EVSE now, in a test session started before."""
+
+    model_config = example(step="test-session", evse=1)
 
     step: Literal["test-session"]
     """selects this step"""
@@ -160,6 +192,8 @@ class PhaseMapsTrial(Command):
 
     An EVSE with a configured rotation needs none.
     """
+
+    model_config = example(step="phases")
 
     step: Literal["phases"]
     """selects this step"""

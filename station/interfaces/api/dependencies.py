@@ -9,10 +9,10 @@ A route names in its signature each part that it uses:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from fastapi import Depends, HTTPException, Query
-from pydantic import BaseModel, ConfigDict
+from fastapi import Depends, HTTPException, Path, Query
+from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.requests import HTTPConnection
 from typing_extensions import TypedDict
 
@@ -88,7 +88,18 @@ async def _ready_access(access: Annotated[SignInService, part(SignInService)]) -
 ReadyAccess = Annotated[SignInService, Depends(_ready_access)]
 
 
-async def _evse(evse_id: int, station: Annotated[ChargingStation, part(ChargingStation)]) -> Evse:
+EvseId = Annotated[int, Path(description="number of the EVSE, from 1")]
+"""the path parameter `evse_id`"""
+TransactionId = Annotated[str, Path(description="id of the transaction, as GET /api/transactions returns it")]
+"""the path parameter `transaction_id`"""
+Wait = Annotated[
+    Literal["settled"] | None,
+    Query(description="`settled`: respond only when the station has acted on the request; left out: at once"),
+]
+"""the query parameter `wait`"""
+
+
+async def _evse(evse_id: EvseId, station: Annotated[ChargingStation, part(ChargingStation)]) -> Evse:
     """The EVSE of the path parameter `evse_id`; 404 if there is none."""
     return evse_of(station, evse_id)
 
@@ -116,6 +127,14 @@ class Command(BaseModel):
     model_config = ConfigDict(extra="forbid", str_max_length=256 * 1024)
 
 
+def example(**values: object) -> ConfigDict:
+    """Create the configuration of a request body with an example of its fields, for the OpenAPI document.
+
+    A subclass of `Command` assigns it to `model_config`, which keeps what `Command` configures.
+    """
+    return ConfigDict(json_schema_extra={"examples": [cast("JsonValue", values)]})
+
+
 class Accepted(TypedDict):
     """The response that only says that a request was accepted; the station may act on it after the response."""
 
@@ -129,9 +148,7 @@ ACCEPTED: Accepted = {"accepted": True}
 class _Settle:
     """Waits until the station has acted on a request, if `?wait=settled` was given."""
 
-    def __init__(
-        self, clock: Annotated[Clock, part(CLOCK)], wait: Annotated[Literal["settled"] | None, Query()] = None
-    ):
+    def __init__(self, clock: Annotated[Clock, part(CLOCK)], wait: Wait = None):
         self._clock = clock
         self.requested = wait is not None
         """whether `?wait=settled` was given"""

@@ -169,8 +169,8 @@ async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _
 )
 async def read_log(
     store: Annotated[LogStore, part(LogStore)],
-    most: Annotated[int, Query(ge=1, le=_MAX_LINES)] = 500,
-    having: Annotated[str, Query(max_length=100)] = "",
+    most: Annotated[int, Query(ge=1, le=_MAX_LINES, description="maximum number of lines")] = 500,
+    having: Annotated[str, Query(max_length=100, description="only lines that contain this text, ignoring case")] = "",
 ) -> PlainTextResponse:
     """Returns the newest `most` lines of the log that contain the text `having`, ignoring case; the newest last."""
     wanted = having.casefold()

@@ -24,7 +24,7 @@ from station.core.clock_settings import ClockSettings
 from station.core.local_time import zone
 from station.core.version import package_version
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import part
+from station.interfaces.api.dependencies import TransactionId, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.api.transaction import CardLabel, CsvResponse, attachment
 from station.interfaces.languages import catalogue
@@ -99,7 +99,7 @@ async def _drawn(drawing: DocumentDrawing, order: DocumentOrder, name: str, requ
 )
 async def make_receipt(
     request: Request,
-    transaction_id: str,
+    transaction_id: TransactionId,
     sources: Sources,
     records: Annotated[SignedRecords, part(SignedRecords)],
     configuration: Annotated[Configuration, part(Configuration)],

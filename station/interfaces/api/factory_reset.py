@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Query, Request
 from fastapi.responses import Response
 
 from station.configuration.installation_file import Configuration
 from station.core.station_control import StationControl
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, current_part, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, current_part, example, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import STATION_CONTROL
 from station.maintenance.commissioning.label import Label, label_svg, page_address
@@ -25,6 +25,8 @@ router = api_router("service")
 
 class ResetConfirmation(Command):
     """Body of POST /api/factory-reset: a fixed word, to prevent a reset by mistake."""
+
+    model_config = example(confirm="FACTORY-RESET")
 
     confirm: Literal["FACTORY-RESET"]
     """this word"""
@@ -64,7 +66,7 @@ async def reset_to_factory_settings(
 async def draw_label(
     configuration: Annotated[Configuration, part(Configuration)],
     access: Annotated[Callable[[], SignInService], current_part(SignInService)],
-    code: bool = False,
+    code: Annotated[bool, Query(description="whether the label shows the installer's code")] = False,
 ) -> Response:
     """Returns an SVG label with identity, serial number and page address; with `code` also the installer's code.
 

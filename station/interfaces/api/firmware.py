@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from foundation.clock import Clock
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, example, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.maintenance.firmware.firmware import FirmwareUpdates
@@ -31,6 +31,10 @@ _Base64 = Annotated[str, Field(max_length=800)]
 
 class ImageSignature(Command):
     """Body of POST /api/firmware: the signature of the uploaded image; needed unless unsigned images are allowed."""
+
+    model_config = example(
+        signing_certificate="-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n", signature="MEUCIQDx"
+    )
 
     signing_certificate: _Pem | None = None
     """certificate of the signer as PEM, issued by the manufacturer's root certificate; null: the image is not signed"""
@@ -107,7 +111,12 @@ async def read_firmware(
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                "application/octet-stream": {
+                    "schema": {"type": "string", "format": "binary"},
+                    "examples": {"image": {"summary": "the bytes of the image: curl --data-binary @image.bin"}},
+                }
+            },
         }
     },
     summary="Store a firmware image",

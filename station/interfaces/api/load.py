@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Path
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
@@ -13,7 +13,7 @@ from energy.sharing import Policy
 from energy.tariff import PriceSignal, TariffMode
 from station.charging.charging_station import ChargingStation
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, example, part
 from station.interfaces.api.routing import api_router
 from station.load.load_management import LoadManagement
 from station.load.priorities import HIGHEST
@@ -32,6 +32,7 @@ from station.security.access.accounts import Role
 router = api_router("load management")
 
 _Load = Annotated[LoadManagement, part(LoadManagement)]
+_Setter = Annotated[LimitSetter, Path(description="whose limit: each of them has one, and the lower one holds")]
 _SharedLimits = Annotated[SharedLimits, part(SharedLimits)]
 _Station = Annotated[ChargingStation, part(ChargingStation)]
 _Settings = Annotated[SmartChargingSettings, part(SmartChargingSettings)]
@@ -42,6 +43,8 @@ class CurrentLimiting(Command):
 
     It holds for `for_s` seconds (900 if left out), or with `lasting` until it is removed.
     """
+
+    model_config = example(current_a=10, for_s=900, by="energy manager")
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
     """amperes per phase"""
@@ -58,6 +61,8 @@ class CurrentLimiting(Command):
 class TariffPlan(Command):
     """Body of PUT /api/load-management/tariff, for all EVSEs: a mode, and the energy to charge by a departure time."""
 
+    model_config = example(mode="off-peak", departure="07:30", energy_wh=20_000)
+
     mode: Literal["none", "off-peak", "avoid-peaks"]
     """none: always; off-peak: in the cheap hours; avoid-peaks: outside peak hours"""
     departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
@@ -68,6 +73,8 @@ class TariffPlan(Command):
 
 class EvsePriority(Command):
     """Body of PUT /api/load-management/priorities/{evse_id}: the priority, used if current does not suffice for all."""
+
+    model_config = example(priority=1)
 
     priority: Annotated[int, Field(strict=True, ge=0, le=HIGHEST)]
     """the EVSE with the higher one is served first"""
@@ -167,7 +174,7 @@ async def read_load_management(
     summary="Limit all EVSEs together",
 )
 async def set_shared_limit(
-    setter: LimitSetter, body: CurrentLimiting, shared_limits: _SharedLimits, settle: Settle
+    setter: _Setter, body: CurrentLimiting, shared_limits: _SharedLimits, settle: Settle
 ) -> CurrentLimited:
     """Set the limit of the grid operator (`operator`) or the owner (`user`) for all EVSEs together.
 
@@ -189,7 +196,7 @@ async def set_shared_limit(
     dependencies=[require_role(Role.OWNER)],
     summary="Remove a limit for all EVSEs",
 )
-async def end_shared_limit(setter: LimitSetter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
+async def end_shared_limit(setter: _Setter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
     """Remove the limit of the grid operator (`operator`), or that of the owner (`user`) and a pause."""
     await shared_limits.clear_limit(setter)
     await settle()

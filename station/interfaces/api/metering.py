@@ -22,7 +22,7 @@ from station.charging.signing.signed_container import signed_container
 from station.charging.signing.signed_records import SignedRecords, SigningPublicKey
 from station.core.qr_code import qr_code
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import Command, PathEvse, part
+from station.interfaces.api.dependencies import Command, PathEvse, TransactionId, example, part
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 
@@ -32,9 +32,16 @@ _Records = Annotated[SignedRecords, part(SignedRecords)]
 _TEXT: Final = {"schema": {"type": "string"}}
 """the schema of a text response in the OpenAPI document"""
 
+_RecordForm = Annotated[
+    Literal["xml", "text"],
+    Query(description="`xml`: for the transparency software (S.A.F.E.); `text`: one OCMF record per line"),
+]
+
 
 class MeterExchange(Command):
     """Body of POST /api/evses/{evse_id}/meter-exchange: who replaced the billing meter, and why."""
+
+    model_config = example(by="A. Martin", reason="end of the calibration period")
 
     by: Annotated[str, Field(min_length=1, max_length=100)]
     """who replaced the meter, for the register journal"""
@@ -171,7 +178,9 @@ async def draw_public_key(key: _CurrentKey) -> Response:
     summary="Read the signed records of a transaction",
 )
 async def read_signed_record(
-    transaction_id: str, records: _Records, form: Annotated[Literal["xml", "text"], Query()] = "xml"
+    transaction_id: TransactionId,
+    records: _Records,
+    form: _RecordForm = "xml",
 ) -> Response:
     """Returns the signed readings as XML for the transparency software (S.A.F.E.), or as one OCMF record per line."""
     found = await records.of(transaction_id)
@@ -210,8 +219,8 @@ async def exchange_meter(
 @router.get("/api/metering/journal", dependencies=[require_role(Role.OWNER)], summary="Read the register journal")
 async def read_register_journal(
     books: Annotated[JournalWriter, part(JournalWriter)],
-    after: Annotated[int, Query(ge=0)] = 0,
-    most: Annotated[int, Query(ge=1, le=5000)] = 500,
+    after: Annotated[int, Query(ge=0, description="only entries with a number above this one")] = 0,
+    most: Annotated[int, Query(ge=1, le=5000, description="maximum number of entries")] = 500,
 ) -> list[JournalEntryShown]:
     """Returns at most `most` entries with a number above `after`, the newest first."""
     # each is the JSON of its line in the file

@@ -87,20 +87,22 @@ def _add_errors(operation: Json) -> None:
 
 
 def _add_examples(operation: Json, schemas: Json) -> None:
-    """Show the examples of the model of a body, or of each alternative, beside the schema of the body."""
+    """Show the examples of a body, or of the model of each of its alternatives, beside the schema of the body."""
     body = cast("Json", operation.get("requestBody", {}))
     for content in cast("dict[str, Json]", body.get("content", {})).values():
-        schema = cast("Json", content["schema"])
-        alternatives = cast("list[Json]", schema.get("oneOf", schema.get("anyOf", [schema])))
-        names = (cast("str", one.get("$ref", "")).rpartition("/")[2] for one in alternatives)
-        models = [(name, cast("Json", schemas[name])) for name in names if name in schemas]
-        examples = {
-            name if position == 0 else f"{name} {position + 1}": {"value": value}
-            for name, model in models
-            for position, value in enumerate(cast("list[object]", model.get("examples", [])))
-        }
+        examples: Json = {}
+        for model in _alternatives(cast("Json", content["schema"])):
+            name = cast("str", model.get("$ref", "")).rpartition("/")[2]
+            described = model if "examples" in model else cast("Json", schemas.get(name, {}))
+            for value in cast("list[object]", described.get("examples", [])):
+                examples[name or "example"] = {"value": value}
         if examples:
-            content.setdefault("examples", examples)
+            content["examples"] = examples
+
+
+def _alternatives(schema: Json) -> list[Json]:
+    """The schemas of which a value has to match one."""
+    return cast("list[Json]", schema.get("oneOf", schema.get("anyOf", [schema])))
 
 
 def _add_role(operation: Json, route: APIRoute) -> None:

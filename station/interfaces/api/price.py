@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 from fastapi import Body, Request
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from station.security.access.accounts import Role
 
 router = api_router("prices")
 
+_EXAMPLE: Final = {"currency": "EUR", "energy_per_kwh": "0.30", "idle_per_hour": "2", "idle_after_s": 1800}
 _Prices = Annotated[Prices, part(Prices)]
 
 
@@ -69,7 +70,7 @@ async def read_prices(prices: _Prices) -> PricesInForce:
 @router.put("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Set the prices")
 async def set_prices(
     request: Request,
-    body: Annotated[NewPrices, Body()],
+    body: Annotated[NewPrices, Body(examples=[_EXAMPLE])],
     prices: _Prices,
     settings: Annotated[PriceSettings, part(PriceSettings)],
     settle: Settle,

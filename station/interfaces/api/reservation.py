@@ -16,7 +16,7 @@ from station.charging.tokens.authorization import loggable_token
 from station.charging.tokens.owner_cards import OwnerCards
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, example, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.security.access.accounts import Role
@@ -31,6 +31,8 @@ _Cards = Annotated[OwnerCards, part(OwnerCards)]
 
 class CardReservation(Command):
     """Body of POST /api/evses/{evse_id}/reservation: for which card, and for how long from now."""
+
+    model_config = example(card="1", for_s=3600)
 
     card: Annotated[str, Field(max_length=36)]
     """the name of the card, as GET /api/cards returns it"""

@@ -47,9 +47,7 @@ def add_descriptions(schemas: Json, models: Mapping[str, type]) -> None:
     for name in models.keys() & schemas.keys():
         schema, model = cast("Json", schemas[name]), models[name]
         written = docstrings.of(model)
-        schema.setdefault("description", cleandoc(model.__doc__ or ""))
-        if issubclass(model, Enum):
-            schema["description"] = f"{schema['description']}{_values(model, written)}"
+        schema["description"] = f"{schema.get('description', cleandoc(model.__doc__ or ''))}{_values(model, written)}"
         for key, described in _members(schema, model):
             if key in written:
                 described.setdefault("description", _in_json(written[key]))
@@ -57,8 +55,10 @@ def add_descriptions(schemas: Json, models: Mapping[str, type]) -> None:
         cast("Json", schemas[_JSON_VALUE]).setdefault("description", "Any JSON value.")
 
 
-def _values(model: type[Enum], written: Mapping[str, str]) -> str:
-    """A list of the values of an enumeration that have a docstring."""
+def _values(model: type, written: Mapping[str, str]) -> str:
+    """A list of the values of an enumeration that have a docstring; empty for other models."""
+    if not issubclass(model, Enum):
+        return ""
     values = [f"\n- `{one.value}`: {_in_json(written[one.name])}" for one in model if one.name in written]
     return "".join(("\n", *values)) if values else ""
 

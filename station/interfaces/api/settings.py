@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
-from fastapi import HTTPException, Query
+from fastapi import Body, HTTPException
 from pydantic import JsonValue
 from typing_extensions import TypedDict
 
@@ -14,7 +14,7 @@ from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.station_control import StationControl
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import current_part, part
+from station.interfaces.api.dependencies import Wait, current_part, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import STATION_CONTROL
 from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings, site_settings_to_json
@@ -24,6 +24,12 @@ from station.storage.database import StorageError
 router = api_router("commissioning")
 
 _SiteSettings = Annotated[SiteSettings, part(SiteSettings)]
+
+_EXAMPLE: Final = {
+    "csms": {"url": "wss://csms.example.com/ocpp", "password": "a-password-of-16-characters"},
+    "grid_order": None,
+}
+"""a merge patch: sets the CSMS, and removes the settings of the grid operator's contact"""
 
 
 class CsmsAddress(TypedDict, total=False):
@@ -111,11 +117,11 @@ async def read_settings_in_force(configuration: Annotated[Configuration, part(Co
     summary="Change the settings made on site",
 )
 async def change_settings(
-    body: dict[str, JsonValue],
+    body: Annotated[dict[str, JsonValue], Body(examples=[_EXAMPLE])],
     site_settings: _SiteSettings,
     running_station: Annotated[Callable[[], ChargingStation], current_part(ChargingStation)],
     control: Annotated[StationControl, part(STATION_CONTROL)],
-    wait: Annotated[Literal["settled"] | None, Query()] = None,
+    wait: Wait = None,
 ) -> SettingsChanged:
     """Apply a JSON merge patch (RFC 7396) to the settings, and restart the station; `?wait=settled` awaits the restart.
 

@@ -30,6 +30,7 @@ from station.interfaces.api.dependencies import (
     PathEvse,
     Settle,
     evse_of,
+    example,
     optional_part,
     part,
     part_if_running,
@@ -51,12 +52,16 @@ router = api_router("station")
 class Operation(Command):
     """Body of POST /api/evses/{evse_id}/availability: whether the EVSE is to be in service."""
 
+    model_config = example(operative=False)
+
     operative: bool
     """true: into service; false: out of service"""
 
 
 class Unlock(Command):
     """Body of POST /api/unlock: the EVSE whose cable is to be unlocked; without a body EVSE 1."""
+
+    model_config = example(evse=1)
 
     evse: int = 1
     """the EVSE whose cable is unlocked"""

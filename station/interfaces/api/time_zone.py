@@ -12,7 +12,7 @@ from station.core.clock_settings import ClockSettings
 from station.core.identifiers import check_time_zone
 from station.core.local_time import local_time
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, example, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.load.load_management import LoadManagement
@@ -25,6 +25,8 @@ TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(check_time_zo
 
 class NewTimeZone(Command):
     """Body of PUT /api/time-zone: the new time zone of the station."""
+
+    model_config = example(time_zone="Europe/Paris")
 
     time_zone: TimeZoneName
     """IANA name, such as Europe/Paris"""

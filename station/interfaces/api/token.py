@@ -17,7 +17,7 @@ from station.charging.tokens.rate_limit import RateLimiter
 from station.core.model import MAX_ADDITIONAL_INFO, IdToken
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, example, part
 from station.interfaces.api.problem import TOO_MANY
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import TOKEN_RATE
@@ -43,6 +43,8 @@ class AdditionalInfo(Command):
 class Token(Command):
     """Body of POST /api/token and /api/evses/{evse_id}/token: a token that is presented, as at a reader."""
 
+    model_config = example(id_token="04A3B2C1D5E680", type="ISO14443")
+
     id_token: IdTokenText
     """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
@@ -55,6 +57,8 @@ class Token(Command):
 
 class Selection(Command):
     """Body of POST /api/master-pass: the EVSEs whose charges the holder of the presented master pass stops."""
+
+    model_config = example(evses=[1, 2])
 
     evses: Annotated[tuple[int, ...], Field(max_length=100)]
     """numbers of the EVSEs; empty: none is stopped"""

@@ -22,7 +22,7 @@ from station.core.clock_settings import ClockSettings
 from station.core.local_time import local_to_utc, zone
 from station.core.model import PAGE_TOKEN, IdToken, TransactionEvent
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import part
+from station.interfaces.api.dependencies import TransactionId, part
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.storage.outbox import Outbox
@@ -76,8 +76,10 @@ def _filters(
         Query(max_length=36, description="a card's number, in full or shortened as the page shows it: begin … end"),
     ] = None,
     card: CardLabel = None,
-    evse: Annotated[int | None, Query(ge=1, le=1_000)] = None,
-    ongoing: bool | None = None,
+    evse: Annotated[int | None, Query(ge=1, le=1_000, description="only transactions at this EVSE")] = None,
+    ongoing: Annotated[
+        bool | None, Query(description="true: only those that run; false: only those that have ended; left out: both")
+    ] = None,
 ) -> TransactionFilters:
     return TransactionFilters(since, until, token, card, evse, ongoing)
 
@@ -276,7 +278,7 @@ async def export_transactions(
 
 @router.get("/api/transactions/{transaction_id}", dependencies=[require_role(Role.OWNER)], summary="Read a transaction")
 async def read_transaction(
-    transaction_id: str,
+    transaction_id: TransactionId,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
     outbox: Annotated[Outbox, part(Outbox)],
