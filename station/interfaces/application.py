@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from threading import Lock
 from typing import Final, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -99,17 +101,24 @@ def add_shared_parts(parts: StationParts, clock: Clock) -> None:
 
 
 class _Api(FastAPI):
-    """The API; its OpenAPI document also describes error responses and roles."""
+    """The API; its OpenAPI document also describes error responses, roles, fields and examples."""
+
+    _building: Final = Lock()
+    """held while a document is built"""
 
     def openapi(self) -> Json:
-        """Return the OpenAPI document, which is built and completed at the first call."""
-        is_new = self.openapi_schema is None
-        for route in self.routes if is_new else ():
+        """Return the OpenAPI document, which is built and completed at the first call; threads may call it."""
+        with self._building:
+            if self.openapi_schema is None:
+                self.openapi_schema = self._complete_document()
+            return self.openapi_schema
+
+    def _complete_document(self) -> Json:
+        for route in self.routes:
             if isinstance(route, DeferredResponseRoute):
                 route.build_response_model()
-        document = super().openapi()
-        if is_new:
-            complete_document(document, self.routes)
+        document = get_openapi(title=self.title, version=self.version, routes=self.routes)
+        complete_document(document, self.routes)
         return document
 
 

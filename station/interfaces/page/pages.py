@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, cast
@@ -21,7 +23,6 @@ from station.interfaces.access.access_control import ASK_AGAIN_S
 from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
-from station.interfaces.api.openapi_document import ROLE
 from station.interfaces.languages import LANGUAGE_COOKIE, LANGUAGES, catalogue, language_of
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
@@ -100,16 +101,21 @@ async def evse_display_page(
     return _display_page(request, evse_id, screens)
 
 
+@router.get("/docs", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 @router.get("/api/docs", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def documentation_page(request: Request) -> HTMLResponse:
-    """The page that lists all API operations and their roles; FastAPI's own would load scripts from another host."""
-    return _page(request, "docs", operations=_operations(cast("FastAPI", request.app)))
+    """The page on which the API is read and tried out; FastAPI's own would load scripts from another host."""
+    return _page(request, "docs")
 
 
+@router.api_route("/openapi.json", methods=["GET", "HEAD"], dependencies=[require_role(Role.VISITOR)])
 @router.api_route("/api/openapi.json", methods=["GET", "HEAD"], dependencies=[require_role(Role.VISITOR)])
-async def openapi_document(request: Request) -> JSONResponse:
-    """Returns the OpenAPI document of the API as JSON."""
-    return JSONResponse(cast("FastAPI", request.app).openapi())
+async def openapi_document(request: Request) -> Response:
+    """Returns the OpenAPI document of the API as JSON, with the path of this station as its server."""
+    api, server = cast("FastAPI", request.app), root_path(request) or "/"
+    # In a thread: to build the document takes a second on a small machine, and meanwhile vehicles charge.
+    text = await asyncio.to_thread(lambda: json.dumps({**api.openapi(), "servers": [{"url": server}]}))
+    return Response(text, media_type="application/json")
 
 
 @router.get("/sign-in", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
@@ -237,13 +243,3 @@ def _templates() -> Environment:
 def _own_path(to: str) -> str:
     """The path if it belongs to this station, else `/`: prevents redirects to other hosts."""
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() else "/"
-
-
-def _operations(api: FastAPI) -> list[tuple[str, str, str]]:
-    """Method, path and least role of every operation of the API, by path."""
-    found = [
-        (method.upper(), path, str(operation[ROLE]))
-        for path, methods in api.openapi()["paths"].items()
-        for method, operation in methods.items()
-    ]
-    return sorted(found, key=lambda row: row[1])

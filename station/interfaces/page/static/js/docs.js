@@ -1,0 +1,42 @@
+// The viewer of the API description: what is tried out is sent with the session of this page, or with an access token.
+
+import { get, who } from "./api.js";
+import { find, setText } from "./dom.js";
+import { root } from "./root.js";
+
+const READING = ["GET", "HEAD", "OPTIONS"];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+dark.addEventListener("change", colour);
+colour();
+try {
+  open(await get("/api/openapi.json"));
+} catch (error) {
+  setText(find("#api"), error.message);
+}
+
+function colour() {
+  document.documentElement.classList.toggle("dark-mode", dark.matches); // the name that the viewer expects
+}
+
+function open(spec) {
+  SwaggerUIBundle({
+    spec: { ...spec, servers: [{ url: root || "/" }] },
+    domNode: find("#api"),
+    deepLinking: true,
+    docExpansion: "none",
+    defaultModelsExpandDepth: 0,
+    displayRequestDuration: true,
+    filter: true,
+    validatorUrl: null,
+    requestInterceptor: withCsrf,
+  });
+}
+
+/** Add the value without which the API refuses the changes of a browser's session. */
+async function withCsrf(request) {
+  if (READING.includes(request.method.toUpperCase())) return request;
+  const { csrf } = await who();
+  if (csrf !== null) request.headers["X-Borne-CSRF"] = csrf;
+  return request;
+}

@@ -1,0 +1,57 @@
+"""The page of the API description: reading it, and trying requests out with the session of the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Locator, expect
+
+from station.security.access.accounts import Role
+from tests.browser.visitor import DESK, PHONE, Visitor, visiting
+from tests.walk import walking
+
+_LONG_MS = 60_000
+
+
+async def _operation(who: Visitor, group: str, name: str) -> Locator:
+    """Unfold an operation of the viewer, and return it."""
+    await who.page.locator(f"#operations-tag-{group}").click(timeout=_LONG_MS)
+    operation = who.page.locator(f"#operations-{group}-{name}")
+    await operation.locator(".opblock-summary-control").click()
+    return operation
+
+
+async def _try_out(operation: Locator) -> None:
+    await operation.get_by_role("button", name="Try it out").click()
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+async def test_a_visitor_reads_what_fields_mean_and_tries_out_a_request(
+    tmp_path: Path, browser: Browser, viewport: dict[str, int]
+) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=viewport) as who:
+        await walk.accepted()
+        await who.go("/docs")
+        name = "phone" if viewport is PHONE else "desk"
+        operation = await _operation(who, "station", "read_status")
+        await who.picture(f"api-{name}")
+        await _try_out(operation)
+        await operation.get_by_role("button", name="Execute").click()
+        await expect(operation.locator(".live-responses-table")).to_contain_text('"identity": "BORNE-TEST"')
+        await who.picture(f"api-response-{name}")
+
+
+async def test_the_owner_tries_out_a_change_whose_example_is_filled_in(tmp_path: Path, browser: Browser) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESK) as who:
+        await walk.accepted()
+        await who.sign_in(Role.OWNER, to="/api/docs")
+        operation = await _operation(who, "station", "change_availability")
+        await _try_out(operation)
+        await operation.get_by_placeholder("evse_id").fill("1")
+        await expect(operation.locator("textarea")).to_have_value('{\n  "operative": false\n}')
+        await operation.get_by_role("button", name="Execute").click()
+        await expect(operation.locator(".live-responses-table")).to_contain_text('"accepted": true')
+        await who.picture("api-change")
+        await walk.settle()
+        assert walk.evse.state.operative is False
