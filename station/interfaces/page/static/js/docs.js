@@ -25,6 +25,8 @@ function open(spec) {
     domNode: find("#api"),
     deepLinking: true,
     docExpansion: "none",
+    defaultModelRendering: "model",
+    defaultModelExpandDepth: 2,
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     filter: true,
