@@ -267,6 +267,8 @@ async def test_each_station_is_served_below_its_own_path(tmp_path: Path) -> None
         ready = json.loads((tmp_path / "ready.json").read_text(encoding="utf-8"))
         assert ready == {"pid": os.getpid(), "http_port": process.web.port, "identities": [FIRST, SECOND]}
         for name in (FIRST, SECOND):
+            document = (await visitor.get(f"/stations/{name}/openapi.json")).json()
+            assert document["servers"] == [{"url": f"/stations/{name}"}]
             status = await visitor.get(f"/stations/{name}/api/status")
             assert status.json()["identity"] == name
             page = await visitor.get(f"/stations/{name}/", headers={"Accept": "text/html"})

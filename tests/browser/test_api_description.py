@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from station.security.access.accounts import Role
-from tests.browser.visitor import DESK, PHONE, Visitor, visiting
+from tests.browser.visitor import DESK, PASSWORD, PHONE, Visitor, visiting
 from tests.walk import walking
 
 _LONG_MS = 60_000
@@ -55,3 +56,26 @@ async def test_the_owner_tries_out_a_change_whose_example_is_filled_in(tmp_path:
         await who.picture("api-change")
         await walk.settle()
         assert walk.evse.state.operative is False
+
+
+async def test_a_request_is_tried_out_with_an_access_token(tmp_path: Path, browser: Browser) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESK, scheme="dark") as who:
+        await walk.accepted()
+        access = walk.parts.access
+        await access.accounts.set_password(Role.OWNER, PASSWORD)
+        secret = await access.create_token("script", Role.INSTALLER, timedelta(days=1), maker=None)
+        await who.go("/api/docs")
+        await who.page.locator(".auth-wrapper .authorize").first.click(timeout=_LONG_MS)
+        dialog = who.page.locator(".modal-ux")
+        await dialog.get_by_label("auth-bearer-value").fill(secret)
+        await (
+            dialog.get_by_role("button", name="Apply given OAuth2 credentials")
+            .or_(dialog.get_by_role("button", name="Apply credentials"))
+            .last.click()
+        )
+        await who.picture("api-authorize")
+        await dialog.get_by_role("button", name="Close").last.click()
+        operation = await _operation(who, "station", "list_variables")
+        await _try_out(operation)
+        await operation.get_by_role("button", name="Execute").click()
+        await expect(operation.locator(".live-responses-table")).to_contain_text("HeartbeatInterval")

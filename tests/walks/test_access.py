@@ -509,7 +509,7 @@ async def test_a_page_that_does_not_exist_is_a_404_page_and_asks_nobody_to_sign_
         for who in ("a stranger", "a driver"):
             if who == "a driver":
                 assert (await enter(client, "driver")).is_success
-            for path in ("/nowhere", "/owner/nowhere", "/.git/config", "/docs"):
+            for path in ("/nowhere", "/owner/nowhere", "/.git/config", "/docs/"):
                 answer = await client.get(path, headers=page)
                 assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
                 assert "Page not found" in answer.text

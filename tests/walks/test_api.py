@@ -95,6 +95,26 @@ async def test_transactions_cache_profiles_and_variables_can_be_read(tmp_path: P
         assert "/api/sim/faults" in (await api.get("/api/openapi.json"))["paths"]
 
 
+async def test_the_description_of_the_api_is_found_where_tools_look_for_it(tmp_path: Path) -> None:
+    """Also by visitors; the viewer is loaded only by its page, from the station itself."""
+    away = {"X-Forwarded-For": "192.0.2.7"}
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        document = await api.get("/api/openapi.json")
+        assert document["servers"] == [{"url": "/"}]
+        assert (await api.client.get("/openapi.json", headers=away)).json() == document
+        head = await api.client.head("/openapi.json", headers=away)
+        assert (head.status_code, head.content) == (200, b"")
+        for path in ("/docs", "/api/docs"):
+            page = await api.client.get(path, headers={**away, "Accept": "text/html"})
+            assert page.status_code == 200
+            loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+            assert "/static/vendor/swagger-ui/swagger-ui-bundle.js" in loaded
+            for one in loaded:
+                assert (await api.client.get(one, headers=away)).status_code == 200
+        assert "swagger" not in (await api.client.get("/", headers={"Accept": "text/html"})).text
+
+
 async def test_the_openapi_document_lists_the_errors_of_every_operation_in_one_form(tmp_path: Path) -> None:
     problem = "#/components/schemas/Problem"
     async with walking(tmp_path) as walk, visiting(walk) as api:
