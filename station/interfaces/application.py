@@ -52,7 +52,7 @@ from station.interfaces.api import (
     transaction,
 )
 from station.interfaces.api.listener_places import ListenerPlaces
-from station.interfaces.api.openapi_document import complete_document
+from station.interfaces.api.openapi_document import DESCRIPTION, complete_document
 from station.interfaces.api.routing import DeferredResponseRoute
 from station.interfaces.api.status import OffStatusSource
 from station.interfaces.json_object import Json
@@ -117,7 +117,7 @@ class _Api(FastAPI):
         for route in self.routes:
             if isinstance(route, DeferredResponseRoute):
                 route.build_response_model()
-        document = get_openapi(title=self.title, version=self.version, routes=self.routes)
+        document = get_openapi(title=self.title, version=self.version, description=DESCRIPTION, routes=self.routes)
         complete_document(document, self.routes)
         return document
 

@@ -161,6 +161,16 @@ def test_the_api_names_every_field_of_what_is_answered() -> None:
     assert missing == []
 
 
+def test_the_api_says_what_each_field_means_and_shows_an_example_of_each_body() -> None:
+    text = page("api")
+    fields = [cells for cells in rows(text) if len(cells) == 3 and not cells[0].endswith("*`")]  # keys of a map
+    assert len(fields) > 1000
+    assert [cells for cells in fields if not cells[2].strip()] == []
+    bodies = text.count("\nRequest body (")
+    assert 50 < bodies <= text.count("\nExample:")
+    assert '"id_token": "04A3B2C1D5E680"' in text
+
+
 def test_the_events_of_the_stream_are_documented() -> None:
     text = (ROOT / "docs" / "test-bench.md").read_text(encoding="utf-8")
     for line in lines("feed"):

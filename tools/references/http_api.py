@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from station.interfaces.api.problem import ERRORS
 from tools.references.api_document import Api, api
@@ -17,7 +18,8 @@ _HEAD: Final = """\
 # HTTP API
 
 A station serves this API at the address of its page (`[http]` in the [installation file](installation-file.md)). The
-same as an OpenAPI 3.1 document is `/api/openapi.json`, and `/api/docs` shows it in a browser.
+same as an OpenAPI 3.1 document is `/api/openapi.json`; `/api/docs` shows it in a browser, also without
+internet, and tries requests out.
 
 - **Roles.** Each operation requires a role: visitor, driver, owner, installer or service; a role includes the
   permissions of those before it in this list. Requests from the machine itself (127.0.0.1) have the role service,
@@ -48,12 +50,20 @@ class Parameter(BaseModel):
     description: str = ""
 
 
+class Example(BaseModel):
+    """An example of a body; without a value it only has a summary."""
+
+    summary: str = ""
+    value: JsonValue = None
+
+
 class Content(BaseModel):
     """A body in one format."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     described: Schema = Field(NOTHING, alias="schema")
+    examples: dict[str, Example] = {}
 
 
 class Body(BaseModel):
@@ -125,7 +135,13 @@ def _operation(method: str, path: str, operation: Operation, described: Api, def
     if operation.description:
         yield f"{operation.description}\n\n"
     given = [
-        (f"`{one.name}`", one.where, words(one.described, definitions), _required(one.required), one.description)
+        (
+            f"`{one.name}`",
+            one.where,
+            words(one.described, definitions),
+            _required(one.required),
+            sentence(one.description),
+        )
         for one in operation.parameters
     ]
     yield table(("parameter", "in", "value", "", "meaning"), given)
@@ -133,7 +149,16 @@ def _operation(method: str, path: str, operation: Operation, described: Api, def
         for kind, content in operation.request.content.items():
             yield f"Request body (`{kind}`): {words(content.described, definitions)}\n\n"
             yield _fields(content.described, definitions)
+            yield from _examples(content)
     yield from _answer(method, path, operation, definitions)
+
+
+def _examples(content: Content) -> Iterator[str]:
+    for example in content.examples.values():
+        if example.value is None:
+            yield f"Example: {example.summary}\n\n"
+        else:
+            yield f"Example:\n\n```json\n{json.dumps(example.value, indent=2, ensure_ascii=False)}\n```\n\n"
 
 
 def _required(required: bool) -> str:

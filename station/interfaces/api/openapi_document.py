@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
     from station.interfaces.json_object import Json
 
+DESCRIPTION: Final = """\
+The local API of a charging station. Everything that its page does is done through it.
+
+Each operation states the least role that it requires; a role includes the permissions of those before it: visitor,
+driver, owner, installer, service. A browser signs in with POST /api/session; a script sends an access token, which the
+owner creates with POST /api/access-tokens, as `Authorization: Bearer …`. Bodies are JSON, and unknown fields are
+rejected (422). Every error has the form `Problem`. Units stand in the names of the fields: `_a` amperes, `_v` volts,
+`_w` watts, `_wh` watt-hours, `_s` seconds, `_c` degrees Celsius. Times are ISO 8601 with an offset from UTC.
+"""
+"""the text at the head of the document"""
 ROLE: Final = "x-least-role"
 """the extension field of an operation with its least role"""
 _GENERATED: Final = ("HTTPValidationError", "ValidationError")

@@ -75,7 +75,7 @@ _BODIES = {
     f"{method} {route.path_format}": route.body_field
     for route in simulated_application().routes
     if isinstance(route, APIRoute) and route.body_field is not None and route.include_in_schema
-    for method in route.methods
+    for method in route.methods or ()
 }
 
 

@@ -2,7 +2,6 @@
 
 import { get, who } from "./api.js";
 import { find, setText } from "./dom.js";
-import { root } from "./root.js";
 
 const READING = ["GET", "HEAD", "OPTIONS"];
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -20,8 +19,10 @@ function colour() {
 }
 
 function open(spec) {
+  // Its field for the cookie would have no effect: the browser sends the cookie of the session by itself.
+  delete spec.components.securitySchemes.session;
   SwaggerUIBundle({
-    spec: { ...spec, servers: [{ url: root || "/" }] },
+    spec,
     domNode: find("#api"),
     deepLinking: true,
     docExpansion: "none",
