@@ -61,7 +61,7 @@ class SchedulePeriod(Frozen):
     limit: float
     """amperes per phase, or watts over all phases, as the schedule's `unit` says"""
     phases: int | None = None
-    """numberPhases; None: not given"""
+    """number of phases that may be used (numberPhases); None: not given"""
     phase_to_use: int | None = None
     """phaseToUse, 1 to 3, if only one phase may be used; None: not given"""
     custom_data: str | None = None
@@ -79,17 +79,17 @@ class Schedule(Frozen):
     id: int
     """the number that the sender gave this schedule"""
     unit: RateUnit
-    """the unit of all its limits"""
+    """the unit of all its limits: A per phase, or W over all phases"""
     periods: tuple[SchedulePeriod, ...]
     """in the order of their begin; each holds until the next one begins, or the schedule ends"""
     starts_at: datetime | None = None
-    """startSchedule; None for a Relative profile, which starts with the transaction's energy"""
+    """when it begins (startSchedule); None for a Relative profile, which starts with the transaction's energy"""
     duration_s: int | None = None
-    """None: without end"""
+    """seconds from its begin to its end; None: without end"""
     minimum_rate: float | None = None
     """minChargingRate: stored and reported, without effect"""
     custom_data: str | None = None
-    """as of a period"""
+    """customData of the sender, as JSON: stored and reported, without effect"""
     sales_tariff: str | None = None
     """salesTariff for an ISO 15118 vehicle, as JSON: stored and reported unchanged, without effect on limits"""
 
@@ -108,7 +108,7 @@ class ChargingProfile(Frozen):
     kind: Kind
     """the moment from which the schedule's times count"""
     schedule: Schedule
-    """the limits over time"""
+    """the limits over time, and when they begin"""
     recurrency: Recurrency | None = None
     """how often a Recurring profile starts again; None for other kinds"""
     valid_from: datetime | None = None
@@ -118,13 +118,13 @@ class ChargingProfile(Frozen):
     transaction_id: str | None = None
     """the transaction that a TxProfile limits; None for other purposes"""
     source: ChargingLimitSource = ChargingLimitSource.CSO
-    """who set it"""
+    """who set the profile (ChargingLimitSourceEnumType)"""
     with_start: bool = False
     """received in a RequestStartTransaction, which cannot name the transaction"""
     grid_critical: bool | None = None
     """for an external constraint: isGridCritical"""
     custom_data: str | None = None
-    """as of a period"""
+    """customData of the sender, as JSON: stored and reported, without effect"""
 
     from_arrival: bool = False
     """the schedule starts when the profile arrived; that stays in the past even if the clock is set back"""

@@ -81,9 +81,9 @@ class RegisterReading(Frozen):
     energy_import_wh: float
     """the meter's import register, Wh since its manufacture, not since the begin of the transaction"""
     taken_at: datetime
-    """when the meter was read"""
+    """when the meter was read, by the clock of the station"""
     time: TimeStatus = TimeStatus.UNKNOWN
-    """how good that time is"""
+    """how good that time is, as the letter of OCMF"""
     substitute: bool = False
     """the meter was silent: this is the last known value, not for billing"""
 

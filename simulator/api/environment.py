@@ -58,7 +58,7 @@ class TemperatureOrder(Command):
     model_config = example(evse=1, celsius=45)
 
     evse: int | None = None
-    """null: every EVSE"""
+    """the EVSE whose sensor it is; null: those of every EVSE"""
     celsius: Annotated[float, Field(ge=-60, le=150)] | None
     """degrees Celsius; null: none is reported"""
 

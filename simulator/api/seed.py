@@ -37,7 +37,7 @@ class CachedToken(Command):
     token: IdTokenText
     """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
-    """IdTokenEnumType of the token"""
+    """what kind of token it is (IdTokenEnumType)"""
     status: AuthorizationStatus = AuthorizationStatus.ACCEPTED
     """AuthorizationStatusEnumType to remember for it"""
     group: IdTokenText | None = None
@@ -56,7 +56,7 @@ class CachedTokenRemoval(Command):
     token: IdTokenText
     """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
-    """IdTokenEnumType of the token"""
+    """what kind of token it is (IdTokenEnumType)"""
 
 
 class TokenToList(CachedToken):
@@ -83,13 +83,13 @@ class VendorData(Command):
     model_config = example(vendor_id="com.example", message_id="ping", data={"count": 1})
 
     vendor_id: Annotated[str, Field(min_length=1, max_length=255)]
-    """vendorId, such as com.example"""
+    """the id of the vendor (vendorId), such as com.example"""
     message_id: Annotated[str, Field(max_length=50)] | None = None
-    """messageId; null: none"""
+    """the id of the message among those of the vendor (messageId); null: none"""
     data: JsonValue = None
-    """left out: none is sent; null is sent as null"""
+    """the data of the message, any JSON; left out: none is sent; null is sent as null"""
     custom_data: dict[str, JsonValue] | None = None
-    """customData; null: none"""
+    """customData of the message, any JSON object; null: none"""
 
 
 class VendorDataAnswer(VendorData):
@@ -98,14 +98,14 @@ class VendorDataAnswer(VendorData):
     model_config = example(vendor_id="com.example", message_id="ping", status="Accepted", data={"count": 2})
 
     status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"] = "Accepted"
-    """status of the response"""
+    """status of the response to the CSMS (DataTransferStatusEnumType)"""
 
 
 class VendorDataReceived(TypedDict):
     """Response of POST /api/sim/data-transfer: what the CSMS answered; `data` and `custom_data` are arbitrary JSON."""
 
     status: str
-    """DataTransferStatusEnumType"""
+    """status in the response of the CSMS (DataTransferStatusEnumType)"""
     data: NotRequired[JsonValue]
     """missing if the CSMS sent none, as null is valid data"""
     custom_data: NotRequired[dict[str, JsonValue]]

@@ -34,7 +34,7 @@ class FaultOrder(Command):
     connector: int = 1
     """number of the connector; only 1 exists"""
     code: Fault
-    """the fault"""
+    """the fault to raise or to clear"""
 
 
 class LockOrder(Command):

@@ -215,9 +215,9 @@ class MessageContent(Frozen):
     content: str
     """the text itself, in the form that `format` says"""
     format: str = "UTF8"
-    """MessageFormatEnumType"""
+    """MessageFormatEnumType: ASCII, UTF8, HTML or URI"""
     language: str | None = None
-    """RFC 5646; None: not specified"""
+    """language of the text (RFC 5646); None: not specified"""
 
 
 class IdTokenInfo(Frozen):
@@ -250,7 +250,7 @@ class EvseRef(Frozen):
     evse_id: int
     """the number of the EVSE, from 1"""
     connector_id: int | None = None
-    """None: the whole EVSE"""
+    """the number of its connector, from 1; None: the whole EVSE"""
 
 
 class TransactionEvent(Frozen):
@@ -262,7 +262,7 @@ class TransactionEvent(Frozen):
     transaction_id: str
     """the id of its transaction, chosen by the station"""
     evse_id: int
-    """the EVSE of its transaction"""
+    """the EVSE at which its transaction takes place"""
     event_type: EventType
     """whether it begins, updates or ends the transaction"""
     trigger: TriggerReason
@@ -276,7 +276,7 @@ class TransactionEvent(Frozen):
     charging_state: ChargingState | None = None
     """the charging state from then on; None: not reported with this event"""
     stopped_reason: StoppedReason | None = None
-    """why the transaction ended; only with the event that ends it, None there stands for Local"""
+    """why the transaction ended (ReasonEnumType); only with the event that ends it"""
     id_token: IdToken | None = None
     """the token that was presented, or whose authorization is meant; None: the event is about no token"""
     evse: EvseRef | None = None
@@ -286,11 +286,11 @@ class TransactionEvent(Frozen):
     reservation_id: int | None = None
     """the reservation that this transaction used up; None: none, or reported with an earlier event"""
     phases_used: int | None = None
-    """number of phases"""
+    """number of phases on which the vehicle draws (numberOfPhasesUsed); None: not reported with this event"""
     cable_max_a: float | None = None
     """rating of the cable, amperes per phase"""
     time_spent_charging_s: int | None = None
-    """timeSpentCharging"""
+    """seconds since the begin of the transaction during which energy was transferred (timeSpentCharging)"""
     lasted_s: float | None = None
     """seconds since the begin, by the monotonic clock; after a power cut the duration until the last stored event"""
     meter_values: tuple[MeterValue, ...] = ()

@@ -129,7 +129,7 @@ class SpanShown(TypedDict):
     """A piece of a line of a screen as JSON."""
 
     text: str
-    """the piece of the line"""
+    """this piece of the text of the line"""
     bold: bool
     """whether it is emphasised by bold type"""
     italic: bool
@@ -140,7 +140,7 @@ class LineShown(TypedDict):
     """A line of a screen as JSON: its pieces, and why it is there."""
 
     text: str
-    """the whole line without styles"""
+    """the text of the whole line, without styles"""
     spans: list[SpanShown]
     """the same text in pieces, each with its style"""
     role: LineRole
@@ -150,7 +150,7 @@ class LineShown(TypedDict):
     message_id: int | None
     """the message of the CSMS; null: a text of the station"""
     evse: int | None
-    """the EVSE that the line is about"""
+    """the EVSE that the line is about; null: the whole station"""
 
 
 class ScreenShown(TypedDict):

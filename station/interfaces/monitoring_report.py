@@ -52,13 +52,13 @@ class DeviceEventShown(VariableShown):
     at: str
     """when it occurred (ISO 8601, UTC)"""
     trigger: str
-    """Alerting, Delta or Periodic"""
+    """what caused the event: Alerting, Delta or Periodic"""
     notification_type: str
     """as of the monitor, or HardWiredNotification"""
     value: str
     """the value of the variable at that time; empty if unknown or not readable"""
     severity: int
-    """0 (danger) to 9 (debug)"""
+    """severity of the event, 0 (danger) to 9 (debug)"""
     monitor: int | None
     """the id of the monitor; null: a notification"""
     cleared: bool | None

@@ -68,11 +68,11 @@ class LightShown(TypedDict):
     """The status light as JSON, in the API and MQTT."""
 
     colour: Colour
-    """the colour of the light"""
+    """the colour of the light now"""
     pattern: Pattern
-    """whether and how it blinks"""
+    """whether the light is steady, or how it blinks"""
     reason: LightReason
-    """what the light shows"""
+    """the state of the station that the light shows"""
 
 
 def light_to_json(light: Light) -> LightShown:

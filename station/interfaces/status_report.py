@@ -39,7 +39,7 @@ class CsmsStatus(TypedDict):
     since: str | None
     """since when it is connected (ISO 8601, UTC); null while disconnected"""
     security_profile: int
-    """OCPP security profile, 0 to 3"""
+    """OCPP security profile of the connection in use, 0 (none) to 3"""
     network_profile: int | None
     """the slot of the network connection profile in use; null: the link of the installation file"""
     last_error: str | None
@@ -52,7 +52,7 @@ class FirmwareUpdateStatus(TypedDict):
     request_id: int | None
     """of the order of the CSMS; null: ordered through the API"""
     status: FirmwareStatus | None
-    """null: not decided yet"""
+    """how far it has come (FirmwareStatusEnumType); null: not decided yet"""
 
 
 class MeterStatus(TypedDict):
@@ -78,7 +78,7 @@ class DriverMessage(TypedDict):
     content: str
     """the text itself, in the form that `format` says"""
     format: str
-    """MessageFormatEnumType of OCPP"""
+    """MessageFormatEnumType of the text: ASCII, UTF8, HTML or URI"""
     language: str | None
     """language of the text (RFC 5646); null: not specified"""
     since: str
@@ -127,7 +127,7 @@ class CostStatus(TypedDict):
     final: bool
     """whether it is the final cost, not the cost so far"""
     told_by: Literal["csms", "station"]
-    """who calculated it"""
+    """who calculated it: `csms`: the CSMS; `station`: the station, by the owner's prices"""
 
 
 class ReservationStatus(TypedDict):
@@ -174,13 +174,13 @@ class EvseStatus(TypedDict):
     phases: int
     """number of phases in use now; of the EVSE itself while no vehicle draws"""
     locked: bool
-    """whether the cable is locked"""
+    """whether the cable is locked, as read from the lock"""
     offered_a: float
     """current offered to the vehicle now, amperes per phase; 0: none"""
     limit: LimitValues | None
-    """the tightest limit in force"""
+    """the tightest of `limits`, which determines the current; null: no limit"""
     limits: list[LimitValues]
-    """all limits in force"""
+    """all limits that are in force now, the tightest is `limit`"""
     faults: list[Fault]
     """the faults that are present now; empty: none"""
     temperature_c: float | None
@@ -283,7 +283,7 @@ class JumpersStatus(TypedDict):
     """The position of the jumpers of the smart-meter port: as read, and as the configuration requires."""
 
     position: JumperPosition | None
-    """null: cannot be read"""
+    """the position as read now; null: it cannot be read"""
     expected: JumperPosition
     """the position that the configured meter requires"""
     mismatch: str | None
@@ -302,7 +302,7 @@ class UnreadableRowStatus(TypedDict):
     seq_no: int | None
     """for an event: its number in the transaction; null: no event"""
     problem: str
-    """why it cannot be read"""
+    """why the row cannot be read"""
     found_at: str
     """when that was found (ISO 8601, UTC)"""
 
@@ -311,9 +311,9 @@ class UnreadableRowsStatus(TypedDict):
     """The number of unreadable rows of the storage, and the first 20 of them."""
 
     count: int
-    """number of all unreadable rows"""
+    """number of all unreadable rows of the storage"""
     rows: list[UnreadableRowStatus]
-    """the first 20 of them"""
+    """the first 20 of the unreadable rows"""
 
 
 class QueueStatus(TypedDict):
@@ -332,9 +332,9 @@ class Status(TypedDict):
     identity: str
     """the identity of the station at the CSMS"""
     vendor: str
-    """name of the manufacturer"""
+    """name of the manufacturer, as given in the installation file"""
     model: str
-    """name of the model, as given by the manufacturer"""
+    """name of the model, as given in the installation file"""
     firmware_version: NotRequired[str | None]
     """the version that runs; null: not known"""
     powered: bool
@@ -358,7 +358,7 @@ class Status(TypedDict):
     light: NotRequired[LightShown]
     """the status light of the whole station"""
     evses: NotRequired[list[EvseStatus]]
-    """one for each EVSE"""
+    """the state of each EVSE, by its number"""
     master_pass_selects: NotRequired[bool]
     """whether the holder of a master pass is choosing which charges to stop"""
     grid: NotRequired[GridStatus | None]

@@ -35,9 +35,9 @@ class SignIn(Command):
     model_config = example(role="owner", password="correct horse battery")
 
     role: RoleWord
-    """the role to sign in as"""
+    """the role to sign in as; it needs a password"""
     password: _Secret
-    """the password of that role"""
+    """the present password of that role"""
     bearer: bool = False
     """whether the response contains a token instead of setting a cookie, for scripts"""
 
@@ -91,7 +91,7 @@ class SessionStatus(TypedDict):
     commissioned: bool
     """whether a password is set: then changes need a signed-in role"""
     can_sign_in: list[RoleName]
-    """the roles that have a password"""
+    """the roles that have a password, and can sign in"""
     shortest_password: int
     """the number of characters that a new password must have at least"""
     token: NotRequired[str]
@@ -111,11 +111,11 @@ class RoleAccounts(TypedDict):
     """Response of GET /api/accounts: the account of each role."""
 
     driver: AccountStatus
-    """the account of those who charge"""
+    """the account of those who charge at this station"""
     owner: AccountStatus
-    """the account of the owner"""
+    """the account of the owner of the station"""
     installer: AccountStatus
-    """the account of the installer"""
+    """the account of the installer of the station"""
     service: AccountStatus
     """the account of the manufacturer's service"""
 
@@ -144,7 +144,7 @@ class TokenCreated(TypedDict):
     """Response of POST /api/access-tokens: the new access token with its secret."""
 
     name: str
-    """the name in the request"""
+    """the name that was given in the request"""
     token: str
     """the secret, returned only once"""
     expires_at: str | None

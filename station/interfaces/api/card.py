@@ -41,7 +41,7 @@ class KnownCard(Command):
     id_token: IdTokenText
     """the number of the card, in full"""
     type: IdTokenType = "ISO14443"
-    """IdTokenEnumType of the card"""
+    """what kind of token it is (IdTokenEnumType)"""
     label: _Label
     """the name for people, such as that of the holder"""
 

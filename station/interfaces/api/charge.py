@@ -30,9 +30,9 @@ class AwaitedVehicle(TypedDict):
     """How long an authorization without a plugged-in vehicle still waits for one."""
 
     left_s: float | None
-    """seconds until the authorization ends; null: no timeout"""
+    """seconds from now until the authorization ends; null: no timeout"""
     timeout_s: float
-    """seconds that it waits in all"""
+    """seconds that an authorization waits for a vehicle in all (EVConnectionTimeOut)"""
 
 
 class ChargeFigures(TypedDict):

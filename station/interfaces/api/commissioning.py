@@ -74,9 +74,9 @@ class ProblemShown(TypedDict):
     """A problem that the last test of a commissioning step found."""
 
     cause: ProblemCause
-    """identifies the text of the page"""
+    """code of the problem, by which the page finds its text"""
     sentence: str
-    """the problem in English"""
+    """the problem as a sentence in English"""
     values: dict[str, JsonValue]
     """free JSON: values to insert in the page's text of this cause"""
 
@@ -93,7 +93,7 @@ class CommissioningStepStatus(TypedDict):
     skippable: bool
     """whether it may be skipped with a reason"""
     outcome: StepOutcome | None
-    """null: not tested"""
+    """how the step ended last; null: it was neither tested nor skipped"""
     reason: str | None
     """why the step failed or was skipped"""
     problems: list[ProblemShown]

@@ -29,9 +29,9 @@ class IdentityTrial(Command):
     model_config = example(step="identity", by="A. Martin", company="Martin Electricity", identity="BORNE-0001")
 
     step: Literal["identity"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     by: Text
-    """name of the installer"""
+    """name of the installer, for the commissioning report"""
     company: Text | None = None
     """company of the installer; null: not given"""
     identity: Text
@@ -52,7 +52,7 @@ class SiteTrial(Command):
     )
 
     step: Literal["site"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     name: Text
     """name of the site, such as that of the household or building"""
     address: Text
@@ -73,7 +73,7 @@ class NetworkTrial(Command):
     model_config = example(step="network")
 
     step: Literal["network"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
 
 
 class BreakerTrial(Command):
@@ -82,7 +82,7 @@ class BreakerTrial(Command):
     model_config = example(step="breaker", rating_a=20, curve="C")
 
     step: Literal["breaker"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     rating_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=125, allow_inf_nan=False)]
     """rating of the upstream breaker in amperes, as printed on it"""
     curve: Literal["B", "C", "D"]
@@ -95,7 +95,7 @@ class WiringTrial(Command):
     model_config = example(step="wiring", cross_section_mm2=6, terminals_tightened=True, cover_tightened=True)
 
     step: Literal["wiring"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     cross_section_mm2: Annotated[float, AfterValidator(_check_fits)]
     """cross-section of the conductors at the terminals, mm²"""
     terminals_tightened: bool
@@ -110,7 +110,7 @@ class MeterTrial(Command):
     model_config = example(step="meter", plausible=True)
 
     step: Literal["meter"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     plausible: bool
     """whether the live values match the display of the meter"""
 
@@ -121,9 +121,9 @@ class ClampsTrial(Command):
     model_config = example(step="clamps", load="named", name="oven", currents_a=[9.8, 0, 0], arrows_checked=True)
 
     step: Literal["clamps"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     load: Literal["none", "vehicle", "named"]
-    """the load that is on now"""
+    """the load that is on now: none, a vehicle that charges at this station, or a named load in the house"""
     name: Text | None = None
     """name of a named load, such as: oven"""
     currents_a: Annotated[list[Amperes], Field(min_length=3, max_length=3)] | None = None
@@ -138,7 +138,7 @@ class GridContactTrial(Command):
     model_config = example(step="grid-contact", dims=True)
 
     step: Literal["grid-contact"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     dims: bool
     """whether the contact is set so that it orders a limit"""
 
@@ -149,7 +149,7 @@ class LimitsTrial(Command):
     model_config = example(step="limits", confirmed=True)
 
     step: Literal["limits"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     confirmed: Literal[True]
     """always true: the installer has compared the limits with the installation"""
 
@@ -160,7 +160,7 @@ class ResidualTrial(Command):
     model_config = example(step="residual", external_type_b=False)
 
     step: Literal["residual"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     external_type_b: bool = False
     """whether an upstream RCD of type B protects the EVSEs without a monitor"""
 
@@ -171,7 +171,7 @@ class ShuntTripTrial(Command):
     model_config = example(step="shunt-trip", tripped=True)
 
     step: Literal["shunt-trip"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     tripped: bool
     """whether the installer saw the upstream breaker trip"""
 
@@ -182,7 +182,7 @@ class TestSessionTrial(Command):
     model_config = example(step="test-session", evse=1)
 
     step: Literal["test-session"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
     evse: int = 1
     """the EVSE at which the test session runs"""
 
@@ -196,7 +196,7 @@ class PhaseMapsTrial(Command):
     model_config = example(step="phases")
 
     step: Literal["phases"]
-    """selects this step"""
+    """selects this step: the only value of this field"""
 
 
 Given = Annotated[

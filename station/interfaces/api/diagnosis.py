@@ -67,9 +67,9 @@ class InputsAndOutputs(TypedDict):
     """Response of GET /api/io: the inputs and outputs of the station, and what they mean now."""
 
     evses: list[EvseLines]
-    """one for each EVSE"""
+    """the inputs and outputs of each EVSE"""
     selector_a: float | None
-    """limit of the current selector, amperes per phase; null: it cannot be read"""
+    """limit of the current selector, amperes per phase; null: none has been read"""
     jumpers: JumperPosition | None
     """of the smart-meter port; null: their position cannot be read"""
     jumpers_expected: JumperPosition
@@ -92,9 +92,9 @@ class MeterFrame(TypedDict):
     wire: str
     """names the meter and its connection"""
     sent: bool
-    """whether the station sent them"""
+    """true: sent by the station to the meter; false: received"""
     hex: str
-    """the bytes in hexadecimal"""
+    """the bytes, each as two hexadecimal digits"""
     text: str
     """printable ASCII characters; `·` stands for any other"""
 

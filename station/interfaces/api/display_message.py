@@ -48,7 +48,7 @@ class DisplayMessageShown(TypedDict):
     transaction_id: str | None
     """shown only during this transaction; null: independent of transactions"""
     display: MessageDisplayShown
-    """the display that it is for"""
+    """the display that the message is for"""
     format: str
     """MessageFormatEnumType of `content`: ASCII, UTF8, HTML or URI"""
     language: str | None

@@ -29,7 +29,7 @@ class ResetConfirmation(Command):
     model_config = example(confirm="FACTORY-RESET")
 
     confirm: Literal["FACTORY-RESET"]
-    """this word"""
+    """this very word, which confirms that the reset is meant"""
 
 
 @router.post(

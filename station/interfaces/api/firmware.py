@@ -46,7 +46,7 @@ class FirmwareUpdateShown(TypedDict):
     """The status of the latest firmware update, running or finished, and who ordered it."""
 
     status: FirmwareStatus | None
-    """null: ordered, no status yet"""
+    """how far it has come (FirmwareStatusEnumType); null: ordered, no status yet"""
     finished: bool
     """whether the update has ended, successfully or not"""
     ordered_by: Literal["station", "csms"]
@@ -74,7 +74,7 @@ class ImageStored(TypedDict):
     accepted: Literal[True]
     """always true: the request was accepted"""
     bytes: int
-    """size of the stored image"""
+    """number of bytes of the stored image"""
 
 
 @router.get("/api/firmware", dependencies=[require_role(Role.SERVICE)], summary="Read the firmware and its last update")

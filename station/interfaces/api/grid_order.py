@@ -27,7 +27,7 @@ class GridOrderShown(TypedDict):
     """The grid operator's order in force to limit the power, in GET /api/grid-orders."""
 
     limit_w: float | None
-    """maximum power of all controllable devices together, W; null: no value, only that they must be limited"""
+    """maximum power of all controllable devices together, W"""
     since: str
     """since when the order is in force (ISO 8601, UTC)"""
     reason: OrderReason
@@ -42,7 +42,7 @@ class GridOrderEntryShown(TypedDict):
     at: str
     """when the entry was written (ISO 8601, UTC)"""
     event: OrderEvent
-    """what happened to the order"""
+    """what happened to the order then"""
     reason: OrderReason | None
     """why the order is in force; null: none is"""
     limit_w: float | None

@@ -47,15 +47,15 @@ class CurrentLimiting(Command):
     model_config = example(current_a=10, for_s=900, by="energy manager")
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
-    """amperes per phase"""
+    """amperes per phase, for all EVSEs together; null: not limited in amperes"""
     power_w: Annotated[float, Field(strict=True, ge=0, le=1e6)] | None = None
-    """watts over all phases"""
+    """watts over all phases, for all EVSEs together; null: not limited in watts"""
     for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
     """seconds from now until the limit ends"""
     lasting: Annotated[bool, Field(strict=True)] = False
     """whether the limit holds until it is removed; excludes `for_s`"""
     by: Annotated[str, AfterValidator(check_requester)] | None = None
-    """who sets the limit, as shown to people"""
+    """who sets the limit, as shown to people; null: not told"""
 
 
 class TariffPlan(Command):
@@ -68,7 +68,7 @@ class TariffPlan(Command):
     departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
     """local time by which `energy_wh` is charged, such as 07:30; empty: none"""
     energy_wh: Annotated[int, Field(strict=True, ge=0, le=200_000)] = 0
-    """energy to charge by the departure, even at high prices; 0: the departure is ignored"""
+    """energy in Wh to charge by the departure, even at high prices; 0: the departure is ignored"""
 
 
 class EvsePriority(Command):
@@ -86,7 +86,7 @@ class PriceSignalShown(TypedDict):
     usable: bool
     """whether vehicles can wait for low prices"""
     reason: PriceSignal
-    """`known`, or why not"""
+    """why the mode can wait (`known`), or cannot"""
 
 
 class TariffPlanShown(TypedDict):
@@ -99,7 +99,7 @@ class TariffPlanShown(TypedDict):
     energy_wh: int
     """energy in Wh to charge by the departure, even at high prices; 0: the departure is ignored"""
     price_signals: dict[TariffMode, PriceSignalShown]
-    """by tariff mode"""
+    """for each tariff mode, whether it can wait for low prices"""
 
 
 class LoadManagementState(TypedDict):
@@ -116,9 +116,9 @@ class LoadManagementState(TypedDict):
     sharing: Policy
     """how current beyond the minimum of each EVSE is shared"""
     priorities: dict[str, int]
-    """by EVSE id"""
+    """priority of each EVSE, by EVSE id; the higher one is served first"""
     tariff: TariffPlanShown
-    """the tariff plan, for all EVSEs"""
+    """the tariff plan, which is the same for all EVSEs"""
 
 
 class CurrentLimited(TypedDict):

@@ -53,13 +53,13 @@ class MeterExchanged(TypedDict):
     """Response of POST /api/evses/{evse_id}/meter-exchange: old and new meter with their import registers."""
 
     old_serial: str | None
-    """null: not known"""
+    """serial number of the old meter; null: not known"""
     old_register_wh: float | None
-    """last reading of the old meter"""
+    """the old meter's import register at its last reading, Wh; null: never read"""
     new_serial: str | None
-    """null: the meter has none, or has not been read yet"""
+    """serial number of the new meter; null: it has none, or has not been read yet"""
     new_register_wh: float | None
-    """null: the new meter has not been read yet"""
+    """the new meter's import register at its first reading, Wh; null: not read yet"""
 
 
 class PublicKeyShown(TypedDict):
@@ -70,7 +70,7 @@ class PublicKeyShown(TypedDict):
     signer: str
     """`station` or `meter`: which of them signs"""
     fingerprint: str
-    """identifies the key"""
+    """SHA-256 of the SubjectPublicKeyInfo, in hexadecimal; identifies the key"""
     since: str | None
     """when the EVSE began to sign with this key (ISO 8601, UTC); null: not recorded"""
     current: bool
@@ -100,13 +100,13 @@ class JournalEntryShown(TypedDict):
     at: str
     """when the entry was written, by the clock of the station (ISO 8601, UTC)"""
     time: JournalTime
-    """how good that time is"""
+    """how good the time of the entry is"""
     boot: int
     """number of the boot in which the entry was written"""
     since_boot_s: float
     """seconds of the monotonic clock since that boot"""
     event: JournalEvent
-    """what happened"""
+    """what happened that concerns billing"""
     evse: int | None
     """the EVSE that it concerns; null: the whole station"""
     details: dict[str, str | int | float | bool | None]

@@ -23,7 +23,7 @@ class Monitors(TypedDict):
     """Response of GET /api/monitors: what the CSMS has set about monitoring, and all active monitors."""
 
     enabled: bool
-    """MonitoringCtrlr.Enabled"""
+    """whether monitoring is on (MonitoringCtrlr.Enabled)"""
     base: str
     """the monitoring base set last: All, FactoryDefault or HardWiredOnly"""
     level: int
@@ -31,11 +31,11 @@ class Monitors(TypedDict):
     offline_severity: int
     """the highest severity number of events that wait while the CSMS is offline"""
     waiting: int
-    """events that wait for the CSMS"""
+    """number of events that wait to be sent to the CSMS"""
     dropped: int
-    """events dropped since the first start, because too many waited"""
+    """number of events dropped since the first start, because too many waited"""
     monitors: list[MonitorShown]
-    """by id"""
+    """the monitors that are active, by their id"""
 
 
 @router.get("/api/monitors", dependencies=[require_role(Role.INSTALLER)], summary="List the monitors of variables")

@@ -57,7 +57,7 @@ class PricesInForce(TypedDict):
     """Response of GET /api/prices: the prices for charges that begin now."""
 
     prices: PriceListShown | None
-    """null: charging is free"""
+    """the owner's prices; null: charging is free"""
 
 
 @router.get("/api/prices", dependencies=[require_role(Role.OWNER)], summary="Read the prices")

@@ -14,11 +14,11 @@ class InvalidField(BaseModel):
     """An invalid field of a request, and the reason; never its value, which may be a password."""
 
     type: str
-    """kind of error, for programs"""
+    """kind of the error, a word for programs"""
     loc: list[str | int]
     """`body`, `path` or `query`, then the path to the field in it"""
     msg: str
-    """the reason, as a sentence"""
+    """why the field is invalid, as a sentence"""
 
 
 class ErrorResponse(BaseModel):

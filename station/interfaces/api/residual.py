@@ -26,7 +26,7 @@ class MonitorTestShown(TypedDict):
     at: str
     """when the test ended (ISO 8601, UTC)"""
     result: SelfTest
-    """the result of the test"""
+    """whether the monitor passed the test"""
 
 
 class ResidualCurrentState(TypedDict):
@@ -37,7 +37,7 @@ class ResidualCurrentState(TypedDict):
     shunt_trip: bool
     """whether the shunt trip is commanded to open the upstream breaker"""
     last_test: MonitorTestShown | None
-    """null: not tested"""
+    """the last self-test of the monitor; null: it was not tested yet"""
 
 
 class MonitorTested(TypedDict):

@@ -74,13 +74,13 @@ class SettingsInForce(TypedDict):
     """Response of GET /api/commissioning/settings/in-force: the values of all settings that can be made on site."""
 
     csms: CsmsAddress | None
-    """null: no CSMS"""
+    """URL and password of the CSMS; null: no CSMS"""
     grid: dict[str, JsonValue] | None
     """as in `EnteredSettings`; null: no grid meter"""
     grid_order: dict[str, JsonValue] | None
     """as in `EnteredSettings`; null: no contact of the grid operator"""
     protection: ProtectionSettings
-    """the shunt trip"""
+    """how the installation is protected: the shunt trip"""
     evse: list[EvseWiring]
     """in the order of [[evse]] of the installation file"""
 

@@ -91,7 +91,7 @@ class CachedAuthorization(TypedDict):
     token: str
     """the id token, shortened"""
     type: str
-    """IdTokenEnumType of the token"""
+    """what kind of token it is (IdTokenEnumType)"""
     info: IdTokenInfo
     """the last answer of the CSMS about it"""
 
@@ -102,11 +102,11 @@ class ListedAuthorization(TypedDict):
     token: str
     """the id token, shortened"""
     type: str
-    """IdTokenEnumType of the token"""
+    """what kind of token it is (IdTokenEnumType)"""
     name: str | None
     """label of the owner's card with this token; null: it is none"""
     info: IdTokenInfo
-    """what the CSMS sent about it"""
+    """what the CSMS sent about it with the list"""
 
 
 class LocalListShown(TypedDict):

@@ -48,7 +48,7 @@ class Token(Command):
     id_token: IdTokenText
     """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
-    """IdTokenEnumType of the token"""
+    """what kind of token it is (IdTokenEnumType)"""
     additional_info: Annotated[tuple[AdditionalInfo, ...], Field(max_length=MAX_ADDITIONAL_INFO)] = ()
     """further ids that the CSMS receives with the token"""
     evse: int | None = None

@@ -108,7 +108,7 @@ class TransactionCost(TypedDict):
     currency: str
     """currency of the amount (ISO 4217)"""
     told_by: _ToldBy
-    """who calculated it"""
+    """who calculated it: `csms`: the CSMS; `station`: the station, by the owner's prices"""
     final: bool
     """whether it is the final cost, not the cost so far"""
     objection: str | None
@@ -125,7 +125,7 @@ class TransactionSummary(TypedDict):
     evse_id: int
     """the EVSE at which it was charged"""
     ongoing: bool
-    """whether it still runs"""
+    """whether the transaction still runs"""
     token: str | None
     """the id token with which it was started, shortened; null: started without one"""
     token_type: str | None
@@ -149,13 +149,13 @@ class TransactionSummary(TypedDict):
     energy_wh: float | None
     """energy charged from begin to end, Wh: end register less begin register; null while one is not known"""
     begin: RegisterAtEnd
-    """the register at its begin"""
+    """the meter's register at the begin of the transaction"""
     end: RegisterAtEnd | None
-    """the register at its end; null while it runs"""
+    """the meter's register at the end of the transaction; null while it runs"""
     meter_serial: str | None
     """serial number of the billing meter; null: not reported"""
     cost: TransactionCost | None
-    """its cost; null: no prices"""
+    """its cost, so far while it runs; null: no prices"""
 
 
 class TransactionsFound(TypedDict):
@@ -164,22 +164,22 @@ class TransactionsFound(TypedDict):
     total: int
     """number of matching transactions; `transactions` contains one page of them"""
     transactions: list[TransactionSummary]
-    """the newest first"""
+    """one page of the matching transactions, the newest first"""
 
 
 class BillLine(TypedDict):
     """A line of a bill, such as energy or time; quantity, price and amount are decimal numbers as text."""
 
     what: str
-    """`energy`, `time` or `idle`"""
+    """what is billed: `energy`, `time` or `idle`"""
     period: str | None
     """the tariff period of the grid meter; null: not known, or no energy"""
     quantity: str
     """energy or time that is billed, in `unit`"""
     unit: str
-    """`kWh` or `h`"""
+    """unit of the quantity: `kWh` for energy, `h` for time"""
     unit_price: str
-    """price of one `unit`"""
+    """price of one unit, in the currency of the bill"""
     amount: str
     """quantity times unit price, rounded to the smallest unit of the currency"""
     register_begin_wh: float | None
@@ -194,7 +194,7 @@ class TransactionBill(TypedDict):
     currency: str
     """currency of all amounts (ISO 4217)"""
     total: str
-    """sum of the lines"""
+    """sum of all lines, in `currency`"""
     objection: str | None
     """why this cannot be billed, as a sentence; null: it can"""
     lines: list[BillLine]
@@ -207,7 +207,7 @@ class TransactionPeriod(TypedDict):
     period: str | None
     """as named by the grid meter; null: not reported"""
     at: str
-    """when it began (ISO 8601, UTC)"""
+    """when this tariff period began (ISO 8601, UTC)"""
     register_wh: float | None
     """the meter's import register at that time, Wh; null: not read"""
 

@@ -44,23 +44,24 @@ class LiveMeter(TypedDict):
     source: str | None
     """type of the meter; null: none configured"""
     currents_a: list[float | None] | None
-    """on L1, L2, L3 of the connection; null: no reading, or none of this phase"""
+    """amperes on L1, L2, L3 of the house connection; negative: export, if the meter can tell; null: no reading, or
+    none of this phase"""
     voltages_v: list[float | None] | None
-    """as `currents_a`"""
+    """volts from L1, L2, L3 to neutral; null: no reading, or none of this phase"""
     power_w: float | None
-    """power of the house connection; negative: export; null: unknown"""
+    """power of the house connection, W; negative: export; null: unknown"""
     age_s: float | None
     """seconds since the last reading; null: none yet"""
     limit_a: float | None
-    """limit of the connection per phase, from meter or settings; null: unknown"""
+    """limit of the house connection, amperes per phase, from meter or settings; null: unknown"""
     jumpers: JumperPosition | None
-    """null: not readable"""
+    """position of the jumpers of the smart-meter port; null: not readable"""
     jumpers_expected: JumperPosition
     """position required by the configured meter"""
     jumpers_mismatch: str | None
     """a sentence if the position is wrong, else null"""
     frames: list[str]
-    """each with the wire, `<` received or `>` sent, and bytes in hexadecimal"""
+    """the last bytes on the wires, each with the wire, `<` received or `>` sent, and bytes in hexadecimal"""
 
 
 class GridTests:
