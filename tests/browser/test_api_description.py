@@ -40,6 +40,10 @@ async def test_a_visitor_reads_what_fields_mean_and_tries_out_a_request(
         await _try_out(operation)
         await operation.get_by_role("button", name="Execute").click()
         await expect(operation.locator(".live-responses-table")).to_contain_text('"identity": "BORNE-TEST"')
+        stream = who.page.locator("#operations-station-listen_to_events")
+        await stream.locator(".opblock-summary-control").click()
+        await expect(stream).to_contain_text("text/event-stream")
+        await expect(stream.get_by_role("button", name="Try it out")).to_have_count(0)
         await who.picture(f"api-response-{name}")
 
 

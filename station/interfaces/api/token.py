@@ -58,7 +58,7 @@ class Token(Command):
 class Selection(Command):
     """Body of POST /api/master-pass: the EVSEs whose charges the holder of the presented master pass stops."""
 
-    model_config = example(evses=[1, 2])
+    model_config = example(evses=[1])
 
     evses: Annotated[tuple[int, ...], Field(max_length=100)]
     """numbers of the EVSEs; empty: none is stopped"""

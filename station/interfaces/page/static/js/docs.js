@@ -33,7 +33,13 @@ function open(spec) {
     filter: true,
     validatorUrl: null,
     requestInterceptor: withCsrf,
+    plugins: [{ statePlugins: { spec: { wrapSelectors: { allowTryItOutFor: () => (_, path, method) => !isStream(spec, path, method) } } } }],
   });
+}
+
+/** Whether the response never ends, so that the viewer would wait for ever. */
+function isStream(spec, path, method) {
+  return "text/event-stream" in (spec.paths[path]?.[method]?.responses["200"]?.content ?? {});
 }
 
 /** Add the value without which the API refuses the changes of a browser's session. */
