@@ -134,10 +134,11 @@ class HostProcess:
             await self._listen()
             stack.enter_context(GarbageCollection(self.stations))
             for station in self.stations:
-                stack.callback(station.started.subscribe(self._announce))
+                stack.callback(station.auxiliary.subscribe(station.started, self._announce))
             stack.push_async_callback(self._end_announcements)
             if len(self.stations) == 1:
-                stack.callback(self.station.time_zone_changed.subscribe(set_time_zone))
+                station = self.station
+                stack.callback(station.auxiliary.subscribe(station.time_zone_changed, set_time_zone))
             for name, work in self._services(ready_file).items():
                 stack.push_async_callback(end_task, asyncio.create_task(work(), name=name))
             await self._run_stations()
@@ -277,8 +278,9 @@ class GarbageCollection:
         gc.disable()
         self._subscriptions.callback(gc.enable)  # also if a station does not start
         for station in self._stations:
-            self._subscriptions.callback(station.started.subscribe(self._exclude))
-            self._subscriptions.callback(station.restarting.subscribe(self._collect))
+            auxiliary = station.auxiliary
+            self._subscriptions.callback(auxiliary.subscribe(station.started, self._exclude))
+            self._subscriptions.callback(auxiliary.subscribe(station.restarting, self._collect))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,6 +15,7 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
+from foundation.supervision import AuxiliaryCalls
 from foundation.waiting import Flag
 from station.configuration.installation_file import Configuration
 from station.core.event_feed import EventFeed
@@ -103,6 +104,8 @@ class StationRuntime:
         """observes the websockets to the CSMS; None: nobody does"""
         self._assemble = alive
         self._lock = lock
+        self.auxiliary = AuxiliaryCalls()
+        """calls the auxiliary parts of the station; its count of errors outlives a run"""
         self.feed = EventFeed()
         """the event feed of the station, which outlives a run"""
         self._run: StationRun | None = None

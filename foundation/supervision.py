@@ -1,20 +1,23 @@
 """Restarts auxiliary tasks that fail, and contains unexpected exceptions.
 
-With the event loop the only module that catches every exception. Essential tasks do not run under it.
+With the event loop the only module that catches every exception. Essential tasks do not run under it; where they call
+auxiliary components, they do so through `AuxiliaryCalls`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from foundation.frozen import Frozen
 from foundation.waiting import WaitingQueue
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.events import Event, Listener, Unsubscribe
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -136,6 +139,83 @@ def contained_call(call: Callable[[], T]) -> T | Exception:
         return call()
     except Exception as error:  # noqa: BLE001 - this is what this function is for
         return error
+
+
+class AuxiliaryCalls:
+    """Calls auxiliary components for other tasks, as listeners of events and for answers, and contains their errors.
+
+    An error of such a component is not raised into the task that published or asked, which may be an essential one.
+    It is counted, and logged with its traceback the first time that it occurs at its place in the code. Only an
+    `Exception` is an error: a cancellation, and what ends the program, is raised. One object for each station.
+    """
+
+    def __init__(self) -> None:
+        self.error_count = 0
+        """number of contained errors since the start of the process"""
+        self._logged: set[tuple[str, str, str]] = set()
+        """the errors that were logged: what was called, type of the error, place in the code"""
+
+    def subscribe(self, event: Event[T], listener: Listener[T]) -> Unsubscribe:
+        """Subscribe a listener of an auxiliary component, until the returned function is called.
+
+        It stays subscribed after an error: what one value made fail may succeed with the next one.
+        """
+        return event.subscribe(self.contained(listener))
+
+    def contained(self, listener: Listener[T]) -> Listener[T]:
+        """Return a listener that calls this one and contains its errors, for a caller that is not an `Event`."""
+        return ContainedListener(listener, self)
+
+    def ask(self, question: Callable[[], T], *, otherwise: T) -> T:
+        """Return the answer of an auxiliary component, or `otherwise` if it fails."""
+        try:
+            return question()
+        except Exception as error:  # noqa: BLE001 - this is what this class is for
+            self.note(question, error)
+            return otherwise
+
+    def note(self, called: Callable[..., object], error: Exception) -> None:
+        """Count an error of an auxiliary component, and log it unless the same one was logged before."""
+        self.error_count += 1
+        name = _name_of(called)
+        known = (name, type(error).__qualname__, _place_of(error))
+        if known in self._logged:
+            _log.debug("%s failed again: %s", name, error)
+        else:
+            self._logged.add(known)
+            _log.error("%s failed, and only it: %s", name, error or type(error).__name__, exc_info=error)
+
+
+class ContainedListener(Generic[T]):
+    """A listener of an auxiliary component, whose errors are contained (see `AuxiliaryCalls`)."""
+
+    __slots__ = ("calls", "listener")  # a station has hundreds of listeners
+
+    def __init__(self, listener: Listener[T], calls: AuxiliaryCalls) -> None:
+        self.listener = listener
+        self.calls = calls
+
+    def __call__(self, value: T) -> None:
+        """Call the listener with a value."""
+        try:
+            self.listener(value)
+        except Exception as error:  # noqa: BLE001 - this is what this class is for
+            self.calls.note(self.listener, error)
+
+
+def _name_of(called: Callable[..., object]) -> str:
+    """The name of a function in the code, for the log."""
+    function: object = called.func if isinstance(called, functools.partial) else called
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
+
+
+def _place_of(error: Exception) -> str:
+    """Where an error was raised, such as `controller.py:120`."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
 
 
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:

@@ -28,6 +28,7 @@ from station.security.file_transfer.file_transfer import PROTOCOLS
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.events import Event
+    from foundation.supervision import AuxiliaryCalls
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.tokens.authorization_cache import AuthorizationCache
@@ -65,6 +66,8 @@ class DeviceModelSources(Frozen):
     """the messages of the CSMS for the displays"""
     screens: DisplayScreens
     """what the displays show"""
+    auxiliary: AuxiliaryCalls
+    """calls the device model when the station publishes a change"""
 
 
 def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
@@ -76,7 +79,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
-    bound = setting_variables(settings, clock_settings, facts.clock, signs=signs, sockets=sockets)
+    bound = setting_variables(settings, clock_settings, facts.clock, facts.auxiliary, signs=signs, sockets=sockets)
     return DeviceModel(
         [
             *bound,
@@ -84,8 +87,9 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
             *authorization.authorization_variables(facts.tokens),
             *local_list.local_list_variables(facts.local_list),
             *physical,
-            *display_variables(facts.messages, facts.screens),
-        ]
+            *display_variables(facts.messages, facts.screens, facts.auxiliary),
+        ],
+        facts.auxiliary,
     )
 
 

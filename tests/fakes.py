@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from foundation.change_signal import ChangeSignal
 from foundation.clock import Clock
 from foundation.monitored_task import MonitoredTask
+from foundation.supervision import AuxiliaryCalls
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
@@ -134,6 +135,14 @@ class FakeBoard:
         """Change the observation."""
         self.seen = seen
         self._changed.notify()
+
+
+class LoudCalls(AuxiliaryCalls):
+    """Calls of auxiliary components whose errors fail the test."""
+
+    def note(self, called: Callable[..., object], error: Exception) -> None:
+        """Raise the error."""
+        raise error
 
 
 class FakeCsms:

@@ -39,6 +39,8 @@ class Walk:
     def __init__(self, process: HostProcess, csms: Csms) -> None:
         self.process = process
         self.csms = csms
+        self.contained_errors = 0
+        """how many errors of auxiliary parts the test provokes"""
 
     @property
     def application(self) -> StationRuntime:
@@ -186,7 +188,7 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
             if running.done():
                 running.result()
             await asyncio.sleep(0)
-        yield Walk(process, csms)
+        yield (walk := Walk(process, csms))
     finally:
         process.stop()
         halting = asyncio.create_task(_let_time_pass(application), name="time")
@@ -194,6 +196,7 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
         halting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await halting
+    assert application.auxiliary.error_count == walk.contained_errors, "the log has the tracebacks"
 
 
 async def _let_time_pass(application: StationRuntime) -> None:

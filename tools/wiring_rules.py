@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tools.wiring_layers import wide_types
+from tools.wiring_listeners import raising_listeners
 from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name, pairs
 
 LONGEST_FUNCTION: Final = 60
@@ -163,6 +164,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "settings matched by their ending": settings_by_ending,
     "collaborators set after construction": late_collaborators,
     "types with parts of more than two layers": wide_types,
+    "listeners of auxiliary components that can raise": raising_listeners,
 }
 
 

@@ -22,6 +22,7 @@ from station.load.grid_tariff import GridTariff
 from station.load.load_management import LoadManagement
 
 if TYPE_CHECKING:
+    from foundation.supervision import AuxiliaryCalls
     from station.interfaces.parts import StationParts
     from station.storage.outbox import Outbox
 
@@ -82,34 +83,37 @@ async def create_billing(
     billing = Billing(transactions, core.outbox, evses, GridTariff(load.controller), clock)
     sources = JournalSources(transactions, billing, evses, prices, time, metrology.meters, metrology.records)
     journal_writer = JournalWriter(RegisterJournal(core.storage), core.outbox, sources, clock)
-    subscribe_journal(journal_writer, core.outbox, sources)
+    auxiliary = core.auxiliary
+    subscribe_journal(journal_writer, core.outbox, sources, auxiliary)
     for signatures in metrology.signers.values():
-        signatures.key_changed.subscribe(journal_writer.add_notice)
+        auxiliary.subscribe(signatures.key_changed, journal_writer.add_notice)
     await journal_writer.load(
         {"program": package_version(), "firmware": firmware_version}, core.runtime.boot_reason.value
     )
-    load.after_decision.subscribe(lambda _: journal_writer.request_tariff_entry())
+    auxiliary.subscribe(load.after_decision, lambda _: journal_writer.request_tariff_entry())
     price_sources = PriceSources(billing, price_parts.messages, transactions)
     cost = TariffAndCost(evses, price_sources, core.settings.prices, clock, has_csms=configuration.csms is not None)
-    core.outbox.appended.subscribe(cost.event_recorded)
-    billing.billed.subscribe(cost.show_bill)
-    cost.display.changed.subscribe(lambda evse_id: evses[evse_id].changed.notify())
+    auxiliary.subscribe(core.outbox.appended, cost.event_recorded)
+    auxiliary.subscribe(billing.billed, cost.show_bill)
+    auxiliary.subscribe(cost.display.changed, lambda evse_id: evses[evse_id].changed.notify())
     watchers = [time.run, journal_writer.run, cost.run, lambda: metrology.run(clock)]
     return BillingParts(time, prices, transactions, billing, cost, journal_writer, watchers)
 
 
-def subscribe_journal(journal_writer: JournalWriter, outbox: Outbox, sources: JournalSources) -> None:
+def subscribe_journal(
+    journal_writer: JournalWriter, outbox: Outbox, sources: JournalSources, auxiliary: AuxiliaryCalls
+) -> None:
     """Subscribe billing and register journal to the events that they record.
 
     Billing first: it stores the tariff period that a journal entry needs.
     """
-    outbox.appended.subscribe(sources.billing.event_recorded)
-    outbox.appended.subscribe(journal_writer.event_recorded)
-    outbox.times_corrected.subscribe(journal_writer.add_corrected_times)
-    sources.time.corrected.subscribe(journal_writer.add_clock_correction)
-    sources.prices.changed.subscribe(journal_writer.add_prices)
-    sources.meters.noted.subscribe(journal_writer.add_notice)
+    auxiliary.subscribe(outbox.appended, sources.billing.event_recorded)
+    auxiliary.subscribe(outbox.appended, journal_writer.event_recorded)
+    auxiliary.subscribe(outbox.times_corrected, journal_writer.add_corrected_times)
+    auxiliary.subscribe(sources.time.corrected, journal_writer.add_clock_correction)
+    auxiliary.subscribe(sources.prices.changed, journal_writer.add_prices)
+    auxiliary.subscribe(sources.meters.noted, journal_writer.add_notice)
     for evse in sources.evses.values():
-        evse.meter.reading_refused.subscribe(partial(journal_writer.add_refused_reading, evse.id))
+        auxiliary.subscribe(evse.meter.reading_refused, partial(journal_writer.add_refused_reading, evse.id))
         if evse.signing is not None:
-            evse.signing.unsigned.subscribe(journal_writer.add_notice)
+            auxiliary.subscribe(evse.signing.unsigned, journal_writer.add_notice)

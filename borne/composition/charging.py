@@ -100,7 +100,7 @@ async def create_charging(
     settings, outbox = core.settings, core.outbox
     metrology = await _metrology(core)
     desk = SigningContext(configuration, database, metrology.records, tariff, time, clock)
-    csms = CsmsProxy()
+    csms = CsmsProxy(core.auxiliary)
     recording, running = Recording(outbox, csms, time), RunningTransactions()
     evses = {config.id: await _evse(config, core, desk, recording, running, metrology) for config in configuration.evse}
     _restrict_settings(core, evses.values())
@@ -186,8 +186,8 @@ async def _reservations(core: CoreParts, evses: Mapping[int, Evse], restart: Res
     store = ReservationStore(core.database)
     reservations = Reservations(evses, store, core.settings.reservations, core.clock, reports_ends=has_csms)
     await reservations.load()
-    core.outbox.appended.subscribe(reservations.note_event)
-    restart.delay_while(lambda: bool(reservations.pending))
+    core.auxiliary.subscribe(core.outbox.appended, reservations.note_event)
+    restart.delay_while(lambda: core.auxiliary.ask(lambda: bool(reservations.pending), otherwise=False))
     return reservations
 
 

@@ -28,6 +28,7 @@ from station.storage.unreadable_rows import UnreadableRows
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.supervision import AuxiliaryCalls
     from station.configuration.installation_file import Configuration
     from station.interfaces.parts import StationParts
 
@@ -67,6 +68,11 @@ class CoreParts(Frozen):
     def configuration(self) -> Configuration:
         """The effective configuration: the installation file overridden by site settings and environment."""
         return self.runtime.configuration
+
+    @property
+    def auxiliary(self) -> AuxiliaryCalls:
+        """Calls auxiliary parts, as listeners of events and for answers, without raising their errors."""
+        return self.runtime.auxiliary
 
     def facts(self, kind: str) -> FactStore:
         """Open the store of small records of one kind, such as `prices`, in the station's database."""

@@ -46,8 +46,10 @@ async def create_display(
     """
     config = core.configuration.display
     capabilities = DisplayCapabilities(displays_of(config.evses), frozenset(map(MessageState, config.states)))
-    messages = DisplayMessages(core.database, charging.station, capabilities, core.settings.display, core.clock)
+    messages = DisplayMessages(
+        core.database, charging.station, capabilities, core.settings.display, core.clock, core.auxiliary
+    )
     await messages.load()
-    core.outbox.appended.subscribe(messages.event_recorded)
-    billing.time.corrected.subscribe(lambda _: messages.clock_corrected())
+    core.auxiliary.subscribe(core.outbox.appended, messages.event_recorded)
+    core.auxiliary.subscribe(billing.time.corrected, lambda _: messages.clock_corrected())
     return DisplayParts(messages, create_screens(core, charging, billing, maintenance, messages))

@@ -70,20 +70,20 @@ def _subscribe_screens(
     messages: DisplayMessages,
 ) -> None:
     """Subscribe the screens to all that changes them, and the event feed to the screens."""
-    settings, feed = core.settings, core.runtime.feed
-    maintenance.light.changed.subscribe(lambda _: screens.check_states())
-    messages.changed.subscribe(lambda _: screens.refresh())
-    billing.tariff_and_cost.display.changed.subscribe(lambda _: screens.refresh())
-    billing.prices.changed.subscribe(lambda _: screens.refresh())
+    settings, feed, auxiliary = core.settings, core.runtime.feed, core.auxiliary
+    auxiliary.subscribe(maintenance.light.changed, lambda _: screens.check_states())
+    auxiliary.subscribe(messages.changed, lambda _: screens.refresh())
+    auxiliary.subscribe(billing.tariff_and_cost.display.changed, lambda _: screens.refresh())
+    auxiliary.subscribe(billing.prices.changed, lambda _: screens.refresh())
+    auxiliary.subscribe(settings.prices.changed(PriceSettings.tariff_fallback_message), lambda _: screens.refresh())
     for changed in (
         settings.prices.changed(PriceSettings.tariff_enabled),
         settings.prices.changed(PriceSettings.cost_enabled),
-        settings.prices.changed(PriceSettings.tariff_fallback_message),
         settings.authorization.changed(AuthorizationSettings.auth_enabled),
         settings.display.changed(DisplaySettings.display_messages_enabled),
     ):
-        changed.subscribe(lambda _: screens.refresh())
-    screens.changed.subscribe(lambda display: feed.publish("display", evse=display.evse_id))
+        auxiliary.subscribe(changed, lambda _: screens.refresh())
+    auxiliary.subscribe(screens.changed, lambda display: feed.publish("display", evse=display.evse_id))
 
 
 def _session_page(core: CoreParts) -> SessionPage:

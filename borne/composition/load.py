@@ -101,7 +101,7 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     rates = ChargingRateReporter(evses, core.settings.smart_charging, clock)
     load.before_decision.subscribe(lambda _: shared.process_timeouts())
     for look in (history.record, external.update, rates.report_changes):
-        load.after_decision.subscribe(lambda _, look=look: look())
+        core.auxiliary.subscribe(load.after_decision, lambda _, look=look: look())
     profiles.store.changed.subscribe(lambda _: load.profiles_changed())
     controller.shared_limit_changed.subscribe(lambda _: load.request_update())
     plate = _back_plate_watch(core, load, tamper)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
     from foundation.events import Event
+    from foundation.supervision import AuxiliaryCalls
     from station.charging.restart import RestartController
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
@@ -132,10 +133,17 @@ def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> Firmwar
         allow_unsigned=config.allow_unsigned,
     )
     made = FirmwareUpdates(
-        FirmwareRecord(core.database), charging.evses, core.security_events, around, core.settings.firmware, clock
+        FirmwareRecord(core.database),
+        charging.evses,
+        core.security_events,
+        around,
+        core.settings.firmware,
+        clock,
+        core.auxiliary,
     )
-    charging.restart.delay_while(lambda: made.busy)
-    charging.restart.refuse_while(lambda: made.reset_refusal_code)
+    auxiliary, restart = core.auxiliary, charging.restart
+    restart.delay_while(lambda: auxiliary.ask(lambda: made.busy, otherwise=False))
+    restart.refuse_while(lambda: auxiliary.ask(lambda: made.reset_refusal_code, otherwise=None))
     return made
 
 
@@ -148,7 +156,7 @@ def create_log_uploads(core: CoreParts, restart: RestartController) -> LogUpload
     logs = LogFiles(core.log, sources, core.storage / "uploads", core.configuration.station.identity, core.clock)
     logs.remove_leftovers()
     uploads = LogUploads(logs, core.facts("log-upload"), core.clock, tls_context_factory(core.certificates))
-    restart.delay_while(lambda: uploads.busy)
+    restart.delay_while(lambda: core.auxiliary.ask(lambda: uploads.busy, otherwise=False))
     return uploads
 
 
@@ -174,11 +182,12 @@ def create_status_light(
         *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1)),
     ]
     light = StatusLight(station, firmware, activation, lamps, core.clock, has_csms=configuration.csms is not None)
-    station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
-    station.admission.card_feedback.account_refused.subscribe(light.mark_refused)
-    firmware.record.update_changed.subscribe(lambda _: light.refresh())
-    activation.changed.subscribe(lambda _: light.refresh())
-    load.after_decision.subscribe(lambda _: light.refresh())  # now and then, for states without an event
+    auxiliary, card_feedback = core.auxiliary, station.admission.card_feedback
+    auxiliary.subscribe(card_feedback.changed, lambda _: light.refresh())
+    auxiliary.subscribe(card_feedback.account_refused, light.mark_refused)
+    auxiliary.subscribe(firmware.record.update_changed, lambda _: light.refresh())
+    auxiliary.subscribe(activation.changed, lambda _: light.refresh())
+    auxiliary.subscribe(load.after_decision, lambda _: light.refresh())  # now and then, for states without an event
     return light
 
 
@@ -191,6 +200,7 @@ def create_mqtt_bridge(
     device_events: Event[MonitoringEvent],
     displays: PublishedDisplays,
     clock: Clock,
+    auxiliary: AuxiliaryCalls,
 ) -> MqttBridge:
     """Create the bridge that publishes EVSEs and displays to an MQTT broker, and takes limits from it.
 
@@ -209,16 +219,27 @@ def create_mqtt_bridge(
         max(layout.max_current_a for layout in layouts),
     )
     bridge = mqtt.MqttBridge(
-        config, shown, evses, power.load, power.shared_limits, maintenance.light, device_events, displays, clock
+        config,
+        shown,
+        evses,
+        power.load,
+        power.shared_limits,
+        maintenance.light,
+        device_events,
+        displays,
+        clock,
+        auxiliary,
     )
-    displays.screens.changed.subscribe(bridge.publish_display)
+    auxiliary.subscribe(displays.screens.changed, bridge.publish_display)
     return bridge
 
 
-def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
+def space_watchers(
+    watch: StorageMonitor, events: SecurityEvents, auxiliary: AuxiliaryCalls
+) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that watch the free space of the storage, and report low space as security event MemoryExhaustion."""
     low: WaitingQueue[SpaceLow] = WaitingQueue()
-    watch.space_low.subscribe(low.put_nowait)
+    auxiliary.subscribe(watch.space_low, low.put_nowait)
     return [watch.run, lambda: _report_low_space(low, events)]
 
 

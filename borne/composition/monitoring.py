@@ -27,8 +27,8 @@ def create_monitoring(
     clock, store = core.clock, MonitorStore(core.database)
     registry, queue, ids = MonitorRegistry(variables), EventQueue(store, clock), EventIds(store)
     has_csms = core.configuration.csms is not None
-    rules = ReportingRules(core.settings.monitoring, charging.csms, has_csms=has_csms)
-    evses = StationEvses(charging.evses, charging.running, clock)
+    rules = ReportingRules(core.settings.monitoring, charging.csms, core.auxiliary, has_csms=has_csms)
+    evses = StationEvses(charging.evses, charging.running, clock, core.auxiliary)
     notifications = {one.monitor.id: one for one in built_in.notifications}
-    detection = EventDetection(variables, evses, registry, queue, rules, ids, notifications, clock)
+    detection = EventDetection(variables, evses, registry, queue, rules, ids, notifications, clock, core.auxiliary)
     return VariableMonitoring(variables, registry, detection, queue, rules, ids, built_in, store)

@@ -84,18 +84,19 @@ class OcppComposition:
             profiles_changed=assembled.load.load.profiles.store.changed,
             messages=assembled.display.messages,
             screens=assembled.display.screens,
+            auxiliary=core.auxiliary,
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (
-            *certificate_variables(settings.security, core.certificates),
-            *link_variables(self._access, self._password, settings.security),
+            *certificate_variables(settings.security, core.certificates, core.auxiliary),
+            *link_variables(self._access, self._password, settings.security, core.auxiliary),
             *resource_limit_variables(),
             *self._live_variables(),
         ):
             model.add(variable)
         charging = assembled.charging
         monitoring = create_monitoring(
-            core, charging, MonitoredModel(model), built_in_monitors(charging.evses.values())
+            core, charging, MonitoredModel(model, core.auxiliary), built_in_monitors(charging.evses.values())
         )
         for variable in monitoring_variables(monitoring):
             model.add(variable)
@@ -122,11 +123,11 @@ class OcppComposition:
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
         parts = StackParts(self._assembled, self._access, model, monitoring)
-        stack = parts.create_stack()
+        stack, auxiliary = parts.create_stack(), self._assembled.core.auxiliary
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
-            subscriptions.callback(parts.connected_changed.subscribe(self._connected_changed.publish))
-            subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
+            subscriptions.callback(auxiliary.subscribe(parts.connected_changed, self._connected_changed.publish))
+            subscriptions.callback(auxiliary.subscribe(self._password.written, lambda _: stack.use_new_password()))
             for evse in self._assembled.charging.evses.values():
                 subscriptions.callback(parts.subscribe_samples(evse.id, evse.sampler))
             self._assembled.charging.station.set_csms(parts.authorization)

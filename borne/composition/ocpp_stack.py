@@ -70,7 +70,9 @@ class StackParts:
         follow_ups = self._follow_ups = FollowUpTasks()
         link = self._link = Link(gate, settings.csms_link, clock)
         self._boot = self._make_boot()
-        self._connection = Connection(access, settings.csms_link, settings.security, clock, core.security_events)
+        self._connection = Connection(
+            access, settings.csms_link, settings.security, clock, core.security_events, core.auxiliary
+        )
         self.connected_changed = self._connection.connected_changed
         """published when the websocket to the CSMS opens or ends"""
         self.authorization = AuthorizationBlock(link, charging.tokens, settings.authorization)
@@ -134,14 +136,18 @@ class StackParts:
 
     def subscribe_samples(self, evse_id: int, sampler: Sampler) -> Unsubscribe:
         """Send the CSMS each meter sample of an EVSE without a transaction, until the returned function is called."""
-        return sampler.idle_sample.subscribe(lambda value: self._meter_values.report(evse_id, value))
+        return self._core.auxiliary.subscribe(
+            sampler.idle_sample, lambda value: self._meter_values.report(evse_id, value)
+        )
 
     def _make_boot(self) -> Registration:
         core, firmware, who = self._core, self._maintenance.firmware, self._core.configuration.station
         version = firmware.version or who.firmware_version
         identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
         reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else core.runtime.boot_reason
-        return Registration(self._gate, identification, core.settings.csms_link, core.clock, reason=reason)
+        return Registration(
+            self._gate, identification, core.settings.csms_link, core.clock, core.auxiliary, reason=reason
+        )
 
     def _make_signing(self) -> CertificateSigning:
         core, who = self._core, self._core.configuration.station
@@ -199,19 +205,20 @@ class StackParts:
     def _subscribe_to_link(self) -> None:
         """Subscribe the blocks to the begin and end of a link."""
         link, tariff_and_cost, detection = self._link, self._billing.tariff_and_cost, self._monitoring.detection
-        link.switched.subscribe(lambda _: self._charging_limits.forget_reported())
-        link.switched.subscribe(lambda _: detection.forget_reported())
-        link.up.subscribe(self._availability.prepare_reports)
-        link.up.subscribe(lambda _: self._signing.check_expiry())
-        link.up.subscribe(lambda _: detection.report_current())
-        link.lost.subscribe(lambda _: tariff_and_cost.link_lost())
-        link.lost.subscribe(lambda _: detection.mark_offline())
-        link.up.subscribe(lambda _: self._maintenance.light.refresh())
-        link.lost.subscribe(lambda _: self._maintenance.light.refresh())
+        auxiliary = self._core.auxiliary
+        auxiliary.subscribe(link.switched, lambda _: self._charging_limits.forget_reported())
+        auxiliary.subscribe(link.switched, lambda _: detection.forget_reported())
+        auxiliary.subscribe(link.up, self._availability.prepare_reports)
+        auxiliary.subscribe(link.up, lambda _: self._signing.check_expiry())
+        auxiliary.subscribe(link.up, lambda _: detection.report_current())
+        auxiliary.subscribe(link.lost, lambda _: tariff_and_cost.link_lost())
+        auxiliary.subscribe(link.lost, lambda _: detection.mark_offline())
+        auxiliary.subscribe(link.up, lambda _: self._maintenance.light.refresh())
+        auxiliary.subscribe(link.lost, lambda _: self._maintenance.light.refresh())
 
     def _subscribe_to_messages(self) -> None:
         """Subscribe the clock, the frame log and the security reports to received messages."""
-        core, evses = self._core, self._charging.evses
+        core, evses, auxiliary = self._core, self._charging.evses, self._core.auxiliary
         synchronization = ClockSynchronization(self._billing.time, core.clock)
         reports = LinkSecurityReports(core.security_events, self._follow_ups, core.settings.clock, core.clock)
 
@@ -219,12 +226,12 @@ class StackParts:
             for evse in evses.values():
                 evse.sampler.reschedule()  # clock-aligned times have moved
 
-        self._boot.time_received.subscribe(synchronization.synchronize)
-        synchronization.corrected.subscribe(sample_anew)
-        synchronization.corrected.subscribe(lambda _: self._monitoring.detection.reschedule())
-        synchronization.corrected.subscribe(reports.report_clock_correction)
-        self._sessions.events.invalid_message.subscribe(reports.report_invalid_message)
-        self._sessions.events.frame_observed.subscribe(self._show)
+        auxiliary.subscribe(self._boot.time_received, synchronization.synchronize)
+        auxiliary.subscribe(synchronization.corrected, sample_anew)
+        auxiliary.subscribe(synchronization.corrected, lambda _: self._monitoring.detection.reschedule())
+        auxiliary.subscribe(synchronization.corrected, reports.report_clock_correction)
+        auxiliary.subscribe(self._sessions.events.invalid_message, reports.report_invalid_message)
+        auxiliary.subscribe(self._sessions.events.frame_observed, self._show)
 
     def _show(self, observed: ObservedFrame) -> None:
         """Store a frame in the frame log, and publish it to the event feed if somebody listens."""

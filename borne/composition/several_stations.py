@@ -11,6 +11,7 @@ from borne.composition.station import StartError, acquire_lock, station_runtime
 from borne.host_process import HostProcess, raise_descriptor_limit
 from borne.station_runtime import ProcessContext
 from foundation.free_memory import return_free_memory
+from foundation.supervision import AuxiliaryCalls
 from station.core.model import BootReason
 from station.storage.database_thread import OF_MANY_STATIONS, DatabaseThread
 
@@ -45,7 +46,7 @@ def host_process_of_several(
             raise StartError(f"station.identity: {identity} is used by several stations")
     raise_descriptor_limit(len(configurations))
     thread = DatabaseThread(OF_MANY_STATIONS)
-    thread.files.many_closed.subscribe(lambda _: return_free_memory())
+    AuxiliaryCalls().subscribe(thread.files.many_closed, lambda _: return_free_memory())
     parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
         locks = [

@@ -195,7 +195,7 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
         open_database(storage / "borne.sqlite", clock, thread) as database,
     ):
         core = await create_core(program, database, log)
-        watch_zone(core.settings.clock, program.time_zone_changed.publish)
+        watch_zone(core.settings.clock, core.auxiliary.contained(program.time_zone_changed.publish))
         run = await _assemble(core)
         core.facts_at_start.end()
         yield run
@@ -225,7 +225,7 @@ async def _assemble(core: CoreParts) -> StationRun:
     recovery = TransactionRecovery(charging.evses, core.outbox, core.settings.sampling, clock)
     parts.add(VariableMonitoring, monitoring)
     device_events = monitoring.detection.triggered
-    device_events.subscribe(lambda event: program.feed.publish("device-event", **event_to_json(event)))
+    core.auxiliary.subscribe(device_events, lambda event: program.feed.publish("device-event", **event_to_json(event)))
     auxiliary = [*_auxiliary_tasks(assembled, device_events), AuxiliaryTask("monitoring", monitoring.detection.run)]
     if configuration.csms is not None:
         auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model, monitoring)))
@@ -288,6 +288,7 @@ def _publishers(
         device_events,
         mqtt_displays(configuration, assembled.display.screens),
         core.clock,
+        core.auxiliary,
     )
     return [*feed, bridge.run]
 
@@ -298,7 +299,7 @@ def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[
     clock = core.clock
     retention = Retention(billing.transactions, core.facts("retention"), billing.time, core.settings.records, clock)
     return [
-        *space_watchers(core.space, core.security_events),
+        *space_watchers(core.space, core.security_events, core.auxiliary),
         UnreadableRowsMonitor(core.database, core.security_events, core.settings.groups, clock).run,
         lambda: reclaim_when_idle(core.database, lambda: _idle(charging.evses.values()), clock),
         lambda: prune(core.outbox, retention, charging.tokens, core.settings.records, clock),

@@ -78,7 +78,7 @@ class FleetStation:
         self._evses: dict[int, Evse] = {}
         """the EVSEs of the present run, by number; empty while the station is off"""
         self._outbox: Outbox | None = None
-        runtime.started.subscribe(self._note_start)
+        runtime.auxiliary.subscribe(runtime.started, self._note_start)
 
     @property
     def accepted(self) -> bool:
@@ -214,7 +214,7 @@ class FleetStation:
         self._state = StationState.STARTING
         self._evses = dict(runtime.parts.get(ChargingStation).evses)
         self._outbox = runtime.parts.get(Outbox)
-        self._outbox.appended.subscribe(self._count_event)
+        runtime.auxiliary.subscribe(self._outbox.appended, self._count_event)
 
     def _count_event(self, event: TransactionEvent) -> None:
         self._transactions[event.event_type] += 1

@@ -19,6 +19,7 @@ from station.core.model import BootReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.supervision import AuxiliaryCalls
     from ocpp_handlers.wire import messages as m
     from ocpp_handlers.wire.session import OcppSession
 
@@ -108,6 +109,7 @@ class Registration:
         identification: Identification,
         settings: CsmsLinkSettings,
         clock: Clock,
+        auxiliary: AuxiliaryCalls,
         *,
         reason: BootReason,
     ) -> None:
@@ -115,6 +117,7 @@ class Registration:
         self._identification = identification
         self._settings = settings
         self._clock = clock
+        self._auxiliary = auxiliary
         self._reason = reason
         self._triggered = False
         self._again = ChangeSignal()
@@ -180,7 +183,8 @@ class Registration:
             LinkLostError: the session ended.
         """
         changed = ChangeSignal()
-        forget = self._settings.changed(CsmsLinkSettings.heartbeat_interval_s).subscribe(lambda _: changed.notify())
+        interval = self._settings.changed(CsmsLinkSettings.heartbeat_interval_s)
+        forget = self._auxiliary.subscribe(interval, lambda _: changed.notify())
         try:
             while True:
                 seen, interval_s = changed.count, self._settings.heartbeat_interval_s

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from foundation.clock import Clock
+    from foundation.supervision import AuxiliaryCalls
     from station.security.certificates.certificate_results import TlsMaterial
     from station.security.certificates.certificate_store import CertificateStore
     from station.security.credentials import Credentials
@@ -96,7 +97,9 @@ class Connection:
         security: SecuritySettings,
         clock: Clock,
         security_events: SecurityEvents,
+        auxiliary: AuxiliaryCalls,
     ) -> None:
+        self._auxiliary = auxiliary
         self._access = access
         self._settings = settings
         self._security_settings = security
@@ -342,9 +345,8 @@ class Connection:
     async def _ping(self, websocket: ClientConnection, profile: NetworkProfile) -> None:
         """Send pings to detect a half-open link (part 4 §5.2, WebSocketPingInterval)."""
         changed = ChangeSignal()
-        forget = self._settings.changed(CsmsLinkSettings.web_socket_ping_interval_s).subscribe(
-            lambda _: changed.notify()
-        )
+        interval = self._settings.changed(CsmsLinkSettings.web_socket_ping_interval_s)
+        forget = self._auxiliary.subscribe(interval, lambda _: changed.notify())
         try:
             await self._ping_until_dead(websocket, profile, changed)
         finally:

@@ -12,12 +12,15 @@ from station.security.certificates.certificate_store import MAX_CERTIFICATES
 from station.security.security_settings import SecuritySettings
 
 if TYPE_CHECKING:
+    from foundation.supervision import AuxiliaryCalls
     from station.security.certificates.certificate_store import CertificateStore
 
 _PLACE = Component("SecurityCtrlr")
 
 
-def certificate_variables(settings: SecuritySettings, certificates: CertificateStore) -> Iterator[Variable]:
+def certificate_variables(
+    settings: SecuritySettings, certificates: CertificateStore, auxiliary: AuxiliaryCalls
+) -> Iterator[Variable]:
     """Yield CertificateEntries, the expiry, CertSigningWaitMinimum and -RepeatTimes, and those of chain checks.
 
     CertificateDaysLeft is a vendor variable: the days until the station certificate expires, empty without one.
@@ -39,7 +42,7 @@ def certificate_variables(settings: SecuritySettings, certificates: CertificateS
         unit="d",
         changes=certificates.expiry_checked,
     )
-    binding, kind = SettingBinding(SettingGroups((settings,))), SecuritySettings
+    binding, kind = SettingBinding(SettingGroups((settings,)), auxiliary), SecuritySettings
     for name, setting, unit in (
         ("CertSigningWaitMinimum", kind.cert_signing_wait_minimum_s, "s"),
         ("CertSigningRepeatTimes", kind.cert_signing_repeat_times, None),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from foundation.events import Event, Unsubscribe
 from foundation.frozen import Frozen
@@ -28,6 +29,9 @@ from ocpp_handlers.variables.variable import (
     name_key,
 )
 from station.core.csms import VariableRow
+
+if TYPE_CHECKING:
+    from foundation.supervision import AuxiliaryCalls
 
 
 class VariableNotFound(StrEnum):
@@ -49,7 +53,9 @@ class VariableChange(Frozen):
 class DeviceModel:
     """All variables of the station: find, read, write and override them; publishes changes of their values."""
 
-    def __init__(self, variables: Iterable[Variable] = ()) -> None:
+    def __init__(self, variables: Iterable[Variable], auxiliary: AuxiliaryCalls) -> None:
+        """`auxiliary` calls the model when the owner of a value publishes a change of it."""
+        self._auxiliary = auxiliary
         self._variables: dict[Identity, Variable] = {}
         self._components: set[Key] = set()
         self._replaced: dict[Identity, Variable] = {}
@@ -94,7 +100,10 @@ class DeviceModel:
         identity, changes = variable.identity, variable.access.changes
         if (unsubscribe := self._observed.get(identity)) is not None:
             unsubscribe()
-        self._observed[identity] = changes.subscribe(lambda _: self._compare(variable)) if changes is not None else None
+        following = None
+        if changes is not None:  # published by tasks that must not depend on what it takes to read the variable
+            following = self._auxiliary.subscribe(changes, lambda _: self._compare(variable))
+        self._observed[identity] = following
 
     def sample(self, variables: Iterable[Variable]) -> None:
         """Read variables of this model, and publish a change for each whose value differs from the last known one.

@@ -11,6 +11,7 @@ from station.display.message_store import MAX_MESSAGES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from foundation.supervision import AuxiliaryCalls
     from station.display.display_message import DisplayAddress
     from station.display.display_screens import DisplayScreens
     from station.display.message_store import DisplayMessages
@@ -19,12 +20,14 @@ _LONGEST_TEXT: Final = 2_500
 """characters of a value in reports (schema)"""
 
 
-def display_variables(messages: DisplayMessages, screens: DisplayScreens) -> Iterator[Variable]:
+def display_variables(
+    messages: DisplayMessages, screens: DisplayScreens, auxiliary: AuxiliaryCalls
+) -> Iterator[Variable]:
     """Yield a component for each display (O01.FR.21), and the number of messages, whose maxLimit is the most."""
     for display in messages.capabilities.displays:
         place = Component(display.name, display.instance, display.evse_id, display.connector_id)
         yield read_only_variable(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
-        yield from _shown(place, display, screens)
+        yield from _shown(place, display, screens, auxiliary)
     yield read_only_variable(
         Component("DisplayMessageCtrlr"),
         "DisplayMessages",
@@ -35,10 +38,12 @@ def display_variables(messages: DisplayMessages, screens: DisplayScreens) -> Ite
     )
 
 
-def _shown(place: Component, display: DisplayAddress, screens: DisplayScreens) -> Iterator[Variable]:
+def _shown(
+    place: Component, display: DisplayAddress, screens: DisplayScreens, auxiliary: AuxiliaryCalls
+) -> Iterator[Variable]:
     """Yield what a display shows and why, whether it works, and the size of its character display."""
     shown: Event[None] = Event()
-    screens.changed.subscribe(lambda address: shown.publish(None) if address == display else None)
+    auxiliary.subscribe(screens.changed, lambda address: shown.publish(None) if address == display else None)
     yield read_only_variable(
         place,
         "Problem",

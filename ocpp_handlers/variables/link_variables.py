@@ -23,6 +23,7 @@ from station.security.security_events import SecurityEventType
 from station.security.security_settings import SecuritySettings
 
 if TYPE_CHECKING:
+    from foundation.supervision import AuxiliaryCalls
     from ocpp_handlers.connection.connection import CsmsAccess
     from station.security.credentials import Credentials
     from station.security.security_events import SecurityEvents
@@ -33,7 +34,9 @@ _SLOTS = tuple(str(slot) for slot in SLOTS)
 _LONGEST_IDENTITY = 48
 
 
-def link_variables(access: CsmsAccess, password: PasswordVariable, settings: SecuritySettings) -> Iterator[Variable]:
+def link_variables(
+    access: CsmsAccess, password: PasswordVariable, settings: SecuritySettings, auxiliary: AuxiliaryCalls
+) -> Iterator[Variable]:
     """Yield the variables of network profiles, SecurityProfile, Identity, BasicAuthPassword, and the downgrade setting.
 
     AllowSecurityProfileDowngrade is a setting that only the installation file can make writable for the CSMS; the other
@@ -46,7 +49,7 @@ def link_variables(access: CsmsAccess, password: PasswordVariable, settings: Sec
     yield password.variable()
     # The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
     downgrade = SecuritySettings.allow_security_profile_downgrade
-    yield SettingBinding(SettingGroups((settings,))).variable(
+    yield SettingBinding(SettingGroups((settings,)), auxiliary).variable(
         _SECURITY, "AllowSecurityProfileDowngrade", downgrade, mutability=Mutability.READ_ONLY
     )
 

@@ -10,6 +10,7 @@ from ocpp_handlers.variables.variable import AttributeType, Component, DataType,
 from station.maintenance.monitoring.monitored_variables import MonitorableVariable, ObservedValue, VariableMissing
 
 if TYPE_CHECKING:
+    from foundation.supervision import AuxiliaryCalls
     from station.maintenance.monitoring.monitor import AddressKey, VariableAddress
 
 _NUMERIC: Final = frozenset({DataType.INTEGER, DataType.DECIMAL})
@@ -21,13 +22,13 @@ class MonitoredModel:
     The value of a write-only variable is the number of its writes, so that each one is a change.
     """
 
-    def __init__(self, model: DeviceModel) -> None:
+    def __init__(self, model: DeviceModel, auxiliary: AuxiliaryCalls) -> None:
         self._model = model
         self._observed: dict[AddressKey, Variable] = {}
         self._writes: dict[AddressKey, int] = {}
         """of write-only variables"""
         self.changed: Event[ObservedValue] = Event()
-        model.changed.subscribe(self._publish)
+        auxiliary.subscribe(model.changed, self._publish)
 
     def find(self, address: VariableAddress) -> MonitorableVariable | VariableMissing:
         """The traits of the Actual attribute of a variable; else which part of the address is unknown."""

@@ -24,6 +24,7 @@ from station.core.setting_kinds import (
 )
 
 if TYPE_CHECKING:
+    from foundation.supervision import AuxiliaryCalls
     from ocpp_handlers.variables.variable import Component
     from station.core.setting_groups import SettingGroups
     from station.core.setting_values import SettingGroup
@@ -49,12 +50,12 @@ _DATA_TYPES: Mapping[type, DataType] = {
 class SettingBinding:
     """Creates variables of the device model that read, write, override and observe a setting."""
 
-    def __init__(self, settings: SettingGroups) -> None:
+    def __init__(self, settings: SettingGroups, auxiliary: AuxiliaryCalls) -> None:
         self._settings = settings
         self._changes: dict[str, Event[None]] = {}
         """events for the settings whose variable was observed, by setting name"""
         for group in settings.groups:
-            group.any_changed.subscribe(self._publish)
+            auxiliary.subscribe(group.any_changed, self._publish)
 
     def variable(
         self,

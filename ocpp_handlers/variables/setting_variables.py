@@ -25,6 +25,7 @@ from station.storage.record_settings import RecordSettings
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.supervision import AuxiliaryCalls
     from station.core.setting_groups import SettingGroups
     from station.core.setting_kinds import Setting
 
@@ -197,13 +198,19 @@ _INSTALLER_SETTINGS = (
 
 
 def setting_variables(
-    settings: SettingGroups, clock_settings: ClockSettings, clock: Clock, *, signs: bool, sockets: bool
+    settings: SettingGroups,
+    clock_settings: ClockSettings,
+    clock: Clock,
+    auxiliary: AuxiliaryCalls,
+    *,
+    signs: bool,
+    sockets: bool,
 ) -> Iterator[Variable]:
     """Yield the variables bound to settings, for all components of the station but certificates and link security.
 
     `signs`: an EVSE signs its meter values; `sockets`: an EVSE has a socket outlet instead of a fixed cable.
     """
-    binding = SettingBinding(settings)
+    binding = SettingBinding(settings, auxiliary)
     for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
         yield made(binding)
 

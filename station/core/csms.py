@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from foundation.frozen import Frozen
+from foundation.supervision import AuxiliaryCalls, result_or_exception
 from station.core.model import IdToken, IdTokenInfo
 
 
@@ -59,9 +60,14 @@ class NoCsms:
 
 
 class CsmsProxy:
-    """Forwards to the `Csms` of the OCPP stack; behaves as `NoCsms` until the stack calls `forward_to`."""
+    """Forwards to the `Csms` of the OCPP stack; behaves as `NoCsms` until the stack calls `forward_to`.
 
-    def __init__(self) -> None:
+    The stack is auxiliary, and essential tasks ask: to them an error of the stack is a CSMS that is offline or does not
+    answer.
+    """
+
+    def __init__(self, auxiliary: AuxiliaryCalls) -> None:
+        self._auxiliary = auxiliary
         self._csms: Csms = NoCsms()
 
     def forward_to(self, csms: Csms) -> None:
@@ -71,12 +77,12 @@ class CsmsProxy:
     @property
     def online(self) -> bool:
         """Whether the CSMS is connected and has accepted the station."""
-        return self._csms.online
+        return self._auxiliary.ask(lambda: self._csms.online, otherwise=False)
 
     @property
     def accepted(self) -> bool:
         """Whether the last response to BootNotification has accepted the station, or there is no CSMS."""
-        return self._csms.accepted
+        return self._auxiliary.ask(lambda: self._csms.accepted, otherwise=False)
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
         """Request the authorization of an id token from the CSMS.
@@ -84,7 +90,14 @@ class CsmsProxy:
         Raises:
             NoAnswerError: the CSMS did not answer, or there is none.
         """
-        return await self._csms.authorize(id_token)
+        csms = self._csms
+        answer = await result_or_exception(csms.authorize(id_token))
+        if isinstance(answer, NoAnswerError):
+            raise answer
+        if isinstance(answer, Exception):
+            self._auxiliary.note(csms.authorize, answer)
+            raise NoAnswerError(f"the request failed: {answer!r}") from answer
+        return answer
 
 
 class Absent(Enum):

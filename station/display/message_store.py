@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from foundation.clock import Clock
+    from foundation.supervision import AuxiliaryCalls
     from station.charging.charging_station import ChargingStation
     from station.core.model import TransactionEvent
     from station.display.message_visibility import EvseCondition
@@ -93,6 +94,7 @@ class DisplayMessages:
         capabilities: DisplayCapabilities,
         settings: DisplaySettings,
         clock: Clock,
+        auxiliary: AuxiliaryCalls,
     ) -> None:
         self.changed: Event[None] = Event()
         """displays choose anew what they show: a message was added, replaced or removed, or its start time has come,
@@ -109,7 +111,8 @@ class DisplayMessages:
         """held while the disk is changed, so that memory and disk change in the same order"""
         self._due = ChangeSignal()
         """the next start or end, or `_ended`, has changed"""
-        settings.changed(DisplaySettings.display_messages_enabled).subscribe(lambda _: self.changed.publish(None))
+        enabled = settings.changed(DisplaySettings.display_messages_enabled)
+        auxiliary.subscribe(enabled, lambda _: self.changed.publish(None))
 
     async def load(self) -> None:
         """Load the stored messages, without those that have ended; call once, before `run`.

@@ -47,7 +47,7 @@ class Desk:
         meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
         sources = JournalSources(self.log, self.billing, {1: it.evse}, self.prices, self.time, meters, it.records)
         self.books = JournalWriter(RegisterJournal(path), it.outbox, sources, it.clock)
-        subscribe_journal(self.books, it.outbox, sources)
+        subscribe_journal(self.books, it.outbox, sources, fakes.LoudCalls())
 
     @property
     def tariff_period(self) -> str | None:

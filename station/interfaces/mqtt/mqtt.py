@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from energy.limit import Limit
     from foundation.clock import Clock
     from foundation.events import Event
+    from foundation.supervision import AuxiliaryCalls
     from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
     from station.display.display_message import DisplayAddress
@@ -87,6 +88,7 @@ class MqttBridge:
         device_events: Event[MonitoringEvent],
         displays: PublishedDisplays,
         clock: Clock,
+        auxiliary: AuxiliaryCalls,
     ) -> None:
         self._config = config
         self._evses = evses
@@ -96,6 +98,7 @@ class MqttBridge:
         self._device_events = device_events
         self._displays = displays
         self._clock = clock
+        self._auxiliary = auxiliary
         self._shown = shown
         self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
         self._publish_now = asyncio.Event()
@@ -262,7 +265,7 @@ class MqttBridge:
             arrived.set()
 
         with contextlib.ExitStack() as subscription:
-            subscription.callback(self._device_events.subscribe(note))
+            subscription.callback(self._auxiliary.subscribe(self._device_events, note))
             while True:
                 await arrived.wait()
                 arrived.clear()

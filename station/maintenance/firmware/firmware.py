@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
+    from foundation.supervision import AuxiliaryCalls
     from station.charging.evse import Evse
     from station.maintenance.firmware.record import FirmwareRecord
     from station.security.security_events import SecurityEvents
@@ -72,6 +73,7 @@ class FirmwareUpdates:
         context: FirmwareUpdateContext,
         settings: FirmwareSettings,
         clock: Clock,
+        auxiliary: AuxiliaryCalls,
     ) -> None:
         self.record = record
         self._evses = evses
@@ -79,6 +81,7 @@ class FirmwareUpdates:
         self._context = context
         self._settings = settings
         self._clock = clock
+        self._auxiliary = auxiliary
         self._turn = asyncio.Lock()  # no update starts while an order is processed
         self._running: asyncio.Task[None] | None = None
         self._changed = ChangeSignal()
@@ -185,7 +188,7 @@ class FirmwareUpdates:
     async def run(self) -> None:
         """Carry out ordered and interrupted updates, one after another, until cancelled; a reboot may end it."""
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
-        unsubscribe = allows_sessions.subscribe(lambda _: self._changed.notify())
+        unsubscribe = self._auxiliary.subscribe(allows_sessions, lambda _: self._changed.notify())
         try:
             following = {f"firmware-{evse.id}": self._follow(evse) for evse in self._evses.values()}
             await run_together({**following, "firmware": self._work()})

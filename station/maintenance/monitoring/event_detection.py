@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
+    from foundation.supervision import AuxiliaryCalls
     from station.maintenance.monitoring.built_in import HardWiredNotification
     from station.maintenance.monitoring.event_ids import EventIds
     from station.maintenance.monitoring.event_queue import EventQueue
@@ -86,6 +87,7 @@ class EventDetection:
         ids: EventIds,
         notifications: Mapping[int, HardWiredNotification],
         clock: Clock,
+        auxiliary: AuxiliaryCalls,
     ) -> None:
         """`notifications`: by id of their monitor."""
         self._variables = variables
@@ -112,10 +114,10 @@ class EventDetection:
         """how many events were triggered since the start"""
         self.triggered: Event[MonitoringEvent] = Event()
         """each event once, whether or not the CSMS receives it"""
-        variables.changed.subscribe(self._note_change)
-        evses.transaction_changed.subscribe(self._note_transaction)
-        rules.changed.subscribe(lambda _: self.report_current())
-        queue.save_requested.subscribe(lambda _: self._wake.notify())
+        auxiliary.subscribe(variables.changed, self._note_change)
+        auxiliary.subscribe(evses.transaction_changed, self._note_transaction)
+        auxiliary.subscribe(rules.changed, lambda _: self.report_current())
+        auxiliary.subscribe(queue.save_requested, lambda _: self._wake.notify())
 
     async def run(self) -> None:
         """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""
@@ -176,7 +178,7 @@ class EventDetection:
                 self._schedule(active)
         self._wake.notify()
 
-    # Listeners: they run in tasks of other parts, so they do nothing that can fail
+    # Listeners: they run in tasks of other parts, so they only note what `run` evaluates
 
     def _note_change(self, change: ObservedValue) -> None:
         if self._settled and self._registry.is_monitored(change.key):

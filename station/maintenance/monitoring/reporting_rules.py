@@ -9,13 +9,14 @@ from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 
 if TYPE_CHECKING:
+    from foundation.supervision import AuxiliaryCalls
     from station.core.csms import Csms
 
 
 class ReportingRules:
     """Decides by severity whether the CSMS receives an event now, later, or never (N05.FR.03, N07.FR.04, N07.FR.15)."""
 
-    def __init__(self, settings: MonitoringSettings, csms: Csms, *, has_csms: bool) -> None:
+    def __init__(self, settings: MonitoringSettings, csms: Csms, auxiliary: AuxiliaryCalls, *, has_csms: bool) -> None:
         """`has_csms`: whether the station has a CSMS at all; otherwise nothing waits for one."""
         self._settings = settings
         self._csms = csms
@@ -24,8 +25,10 @@ class ReportingRules:
         """the highest severity number that the CSMS wants to receive (SetMonitoringLevel)"""
         self.changed: Event[None] = Event()
         """more or fewer events may be reported"""
-        settings.changed(MonitoringSettings.monitoring_enabled).subscribe(lambda _: self.changed.publish(None))
-        settings.changed(MonitoringSettings.offline_queuing_severity).subscribe(lambda _: self.changed.publish(None))
+        enabled = settings.changed(MonitoringSettings.monitoring_enabled)
+        severity = settings.changed(MonitoringSettings.offline_queuing_severity)
+        auxiliary.subscribe(enabled, lambda _: self.changed.publish(None))
+        auxiliary.subscribe(severity, lambda _: self.changed.publish(None))
 
     @property
     def enabled(self) -> bool:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from foundation.events import Event
+    from foundation.supervision import AuxiliaryCalls
     from station.charging.evse import Evse
     from station.charging.recording import RunningTransactions
 
@@ -19,13 +20,15 @@ _AFTERMATH_S: Final = 10.0
 class StationEvses:
     """Implements `MonitoredEvses` with the EVSEs of a station."""
 
-    def __init__(self, evses: Mapping[int, Evse], running: RunningTransactions, clock: Clock) -> None:
+    def __init__(
+        self, evses: Mapping[int, Evse], running: RunningTransactions, clock: Clock, auxiliary: AuxiliaryCalls
+    ) -> None:
         self._evses = evses
         self._running = running
         self._clock = clock
         self._last: dict[int, tuple[str, float]] = {}
         """by EVSE: id of the last transaction, and when it was last seen open (Clock.monotonic)"""
-        running.changed.subscribe(self._note)
+        auxiliary.subscribe(running.changed, self._note)
 
     @property
     def transaction_changed(self) -> Event[int]:

@@ -21,7 +21,7 @@ async def test_each_is_on_a_variable_that_changes_and_has_an_id_of_its_own(tmp_p
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], grid=GRID) as walk:
         built_in = built_in_monitors(walk.parts.station.evses.values())
         all_of_them = [*built_in.monitors, *(one.monitor for one in built_in.notifications)]
-        model = MonitoredModel(walk.model)
+        model = MonitoredModel(walk.model, walk.application.auxiliary)
         for monitor in all_of_them:
             found = model.find(monitor.address)
             if monitor.address.component in NOT_FITTED:

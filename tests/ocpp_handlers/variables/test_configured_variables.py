@@ -26,6 +26,7 @@ from station.load.smart_charging_settings import SmartChargingSettings
 from station.security.security_settings import SecuritySettings
 from station.storage.database import Database
 from station.storage.fact_store import FactStore
+from tests import fakes
 from tests.csms import Csms, Payload
 from tests.databases import open_database
 from tests.walk import walking
@@ -52,7 +53,7 @@ def row(
 
 async def model_with(database: Database, *rows: ConfiguredVariable) -> DeviceModel:
     """A model with one variable that is told, and these rows over it."""
-    model = DeviceModel([read_only_variable(KNOWN, "Fixed", DataType.STRING, lambda: "as built")])
+    model = DeviceModel([read_only_variable(KNOWN, "Fixed", DataType.STRING, lambda: "as built")], fakes.LoudCalls())
     await ConfiguredVariables(model, FactStore(database, "variable")).apply(rows)
     return model
 

@@ -24,6 +24,7 @@ from station.charging.transaction_settings import TransactionSettings
 from station.core.csms import NoCsms, VariableRow
 from station.storage.database import StorageError
 from station.storage.outbox import Outbox
+from tests import fakes
 from tests.databases import open_database
 
 Item = dict[str, Any]
@@ -76,7 +77,8 @@ def model(shelf: Shelf) -> DeviceModel:
                 Component("Thing", evse_id=1, connector_id=2), "Fixed", string, read_only, lambda: "of connector 2"
             ),
             create_variable(Component("Part", instance="Left"), "Fixed", string, read_only, lambda: "left"),
-        ]
+        ],
+        fakes.LoudCalls(),
     )
 
 
@@ -346,9 +348,10 @@ class CountingKey(tuple[str, str, int | None, int | None]):
 @pytest.mark.parametrize("component", ["part0", "nothing"])
 def test_an_unknown_variable_is_not_compared_with_those_of_the_station(component: str) -> None:
     """A request of the CSMS may contain hundreds of them."""
-    model = DeviceModel(
+    variables = (
         create_variable(Component(f"Part{n}"), "Level", DataType.STRING, Mutability.READ_ONLY, str) for n in range(300)
     )
+    model = DeviceModel(variables, fakes.LoudCalls())
     CountingKey.comparisons = 0
     key = CountingKey((component, "", None, None))
     assert isinstance(model.find_key(key, ("nothing", ""), AttributeType.ACTUAL), VariableNotFound)
@@ -428,7 +431,7 @@ def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
     level = create_variable(
         Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
     )
-    model = DeviceModel([level])
+    model = DeviceModel([level], fakes.LoudCalls())
     changes = watched(model)
     values["Level"] = "4"
     moved.publish(None)
@@ -460,7 +463,9 @@ def test_only_values_of_live_parts_are_sampled(model: DeviceModel) -> None:
 async def test_a_setting_is_observed_whoever_changes_it() -> None:
     station = StationSettings()
     settings = station.transactions
-    model = DeviceModel(setting_variables(station.groups, station.clock, SystemClock(), signs=False, sockets=True))
+    auxiliary = fakes.LoudCalls()
+    bound = setting_variables(station.groups, station.clock, SystemClock(), auxiliary, signs=False, sockets=True)
+    model = DeviceModel(bound, auxiliary)
     changes = watched(model)
     name = "EVConnectionTimeOut"
     variable = model.find(Component("TxCtrlr"), name)

@@ -7,6 +7,7 @@ from ocpp_handlers.variables.monitored_model import MonitoredModel
 from ocpp_handlers.variables.variable import Component, DataType, Mutability, create_variable
 from station.maintenance.monitoring.monitor import VariableAddress
 from station.maintenance.monitoring.monitored_variables import MonitorableVariable
+from tests import fakes
 
 
 def test_the_writes_of_a_number_that_nobody_may_read_are_counted_not_compared() -> None:
@@ -18,6 +19,7 @@ def test_the_writes_of_a_number_that_nobody_may_read_are_counted_not_compared() 
     pin = create_variable(
         Component("Thing"), "Pin", DataType.INTEGER, Mutability.WRITE_ONLY, lambda: "", write, maximum=9_999
     )
-    found = MonitoredModel(DeviceModel([pin])).find(VariableAddress("thing", "pin"))
+    auxiliary = fakes.LoudCalls()
+    found = MonitoredModel(DeviceModel([pin], auxiliary), auxiliary).find(VariableAddress("thing", "pin"))
     assert isinstance(found, MonitorableVariable)
     assert (found.numeric, found.write_only, found.maximum) == (False, True, None)

@@ -29,14 +29,15 @@ class SharingStation:
 
     def __init__(self) -> None:
         self.settings = StationSettings()
-        binding = SettingBinding(self.settings.groups)
+        binding = SettingBinding(self.settings.groups, fakes.LoudCalls())
         self.live = "1"
         self.model = DeviceModel(
             [
                 binding.variable(PLACE, NAME, TransactionSettings.ev_connection_timeout_s, unit="s"),
                 binding.variable(Component("DisplayMessageCtrlr"), "Enabled", DisplaySettings.display_messages_enabled),
                 create_variable(PLACE, "Live", DataType.INTEGER, Mutability.READ_ONLY, lambda: self.live),
-            ]
+            ],
+            fakes.LoudCalls(),
         )
         self.changes: list[tuple[str, str]] = []
         self.model.changed.subscribe(lambda change: self.changes.append((change.variable.name, change.value)))

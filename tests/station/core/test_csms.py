@@ -10,7 +10,7 @@ from tests import fakes
 
 
 async def test_the_proxy_answers_as_a_station_alone_until_a_csms_is_connected_and_then_as_that() -> None:
-    proxy, csms = CsmsProxy(), fakes.FakeCsms()
+    proxy, csms = CsmsProxy(fakes.LoudCalls()), fakes.FakeCsms()
     assert not proxy.online
     assert proxy.accepted, "there is nobody whose consent it needs"
     with pytest.raises(NoAnswerError):

@@ -110,11 +110,12 @@ class Monitored:
         self.world, self.store = world, store
         self.clock = world.clock
         self.moved: Event[None] = Event()
-        self.model = DeviceModel(self._variables())
-        variables = MonitoredModel(self.model)
+        auxiliary = fakes.LoudCalls()
+        self.model = DeviceModel(self._variables(), auxiliary)
+        variables = MonitoredModel(self.model, auxiliary)
         self.evses = _Evses(world)
         self.registry, self.queue = MonitorRegistry(variables), EventQueue(store, self.clock)
-        self.rules = ReportingRules(world.settings, _Csms(world), has_csms=world.has_csms)
+        self.rules = ReportingRules(world.settings, _Csms(world), auxiliary, has_csms=world.has_csms)
         ids = EventIds(store)
         notification = HardWiredNotification(NOTIFICATION, lambda: TechnicalDetails("lock-failure", "it is stuck"))
         built_in = BuiltInMonitors([HARD_WIRED, PRECONFIGURED, ABSENT], [notification])
@@ -127,6 +128,7 @@ class Monitored:
             ids,
             {NOTIFICATION.id: notification},
             self.clock,
+            auxiliary,
         )
         self.monitoring = VariableMonitoring(
             variables, self.registry, self.detection, self.queue, self.rules, ids, built_in, store
