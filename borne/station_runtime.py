@@ -173,6 +173,7 @@ class StationRuntime:
         parts.add(Configuration, self.configuration)
         parts.add(SiteSettings, self.site_settings)
         parts.add(EventFeed, self.feed)
+        parts.add(AuxiliaryCalls, self.auxiliary)
         parts.add(CLOCK, self.clock)
         parts.add(STATION_CONTROL, self)
         for routes in self.further_routes:

@@ -180,10 +180,10 @@ class AuxiliaryCalls:
         name = _name_of(called)
         known = (name, type(error).__qualname__, _place_of(error))
         if known in self._logged:
-            _log.debug("%s failed again: %s", name, error)
+            _log.debug("contained an error in %s again: %r", name, error)
         else:
             self._logged.add(known)
-            _log.error("%s failed, and only it: %s", name, error or type(error).__name__, exc_info=error)
+            _log.error("contained an error in %s: %r", name, error, exc_info=error)
 
 
 class ContainedListener(Generic[T]):

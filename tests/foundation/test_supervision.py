@@ -7,7 +7,9 @@ import logging
 
 import pytest
 
+from foundation.events import Event
 from foundation.supervision import (
+    AuxiliaryCalls,
     AuxiliaryTask,
     FollowUpTasks,
     keep_all_running,
@@ -212,3 +214,82 @@ async def test_whoever_is_cancelled_cancels_all_of_them() -> None:
     await asyncio.wait({running})
     assert running.cancelled()
     assert sorted(ended) == [0, 1, 2]
+
+
+def fail(value: int) -> None:
+    """A listener that fails with even values, each time at the same place."""
+    if value % 2 == 0:
+        raise LookupError(f"{value} of 7")
+
+
+def test_an_error_of_an_auxiliary_listener_reaches_neither_the_publisher_nor_another_listener() -> None:
+    event, auxiliary, heard = Event[int](), AuxiliaryCalls(), list[int]()
+    auxiliary.subscribe(event, fail)
+    event.subscribe(heard.append)
+    auxiliary.subscribe(event, fail)
+    for value in range(4):
+        event.publish(value)
+    assert heard == [0, 1, 2, 3]
+    assert auxiliary.error_count == 4, "two listeners, two values"
+
+
+def test_an_auxiliary_listener_that_has_failed_gets_the_next_value_until_it_unsubscribes() -> None:
+    event, auxiliary, heard = Event[int](), AuxiliaryCalls(), list[int]()
+
+    def listener(value: int) -> None:
+        heard.append(value)
+        fail(value)
+
+    unsubscribe = auxiliary.subscribe(event, listener)
+    for value in (2, 3):
+        event.publish(value)
+    unsubscribe()
+    event.publish(4)
+    assert heard == [2, 3]
+
+
+def test_an_error_of_an_auxiliary_listener_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    event, auxiliary = Event[int](), AuxiliaryCalls()
+    auxiliary.subscribe(event, fail)
+    for _ in range(3):
+        event.publish(2)
+    event.publish(4)
+    (first,) = (record for record in caplog.records if record.levelno >= logging.INFO)
+    assert first.levelno == logging.ERROR
+    assert "tests.foundation.test_supervision.fail: LookupError('2 of 7')" in first.getMessage()
+    assert first.exc_info is not None
+    assert auxiliary.error_count == 4
+
+
+def test_each_place_of_an_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    event, auxiliary = Event[str](), AuxiliaryCalls()
+    reads = {"left": lambda: 1 // 0, "right": lambda: [0][1]}
+
+    def read(name: str) -> None:
+        reads[name]()
+
+    auxiliary.subscribe(event, read)
+    for name in ("left", "right", "left", "middle"):
+        event.publish(name)
+    errors = [type(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert errors == [ZeroDivisionError, IndexError, KeyError]
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
+def test_what_ends_a_task_or_the_program_is_no_error_and_passes_through(end: type[BaseException]) -> None:
+    event, auxiliary = Event[None](), AuxiliaryCalls()
+
+    def leave(_: None) -> None:
+        raise end
+
+    auxiliary.subscribe(event, leave)
+    with pytest.raises(end):
+        event.publish(None)
+    assert auxiliary.error_count == 0
+
+
+def test_a_question_to_an_auxiliary_part_that_fails_has_the_other_answer() -> None:
+    auxiliary = AuxiliaryCalls()
+    assert auxiliary.ask(lambda: 7 // 2, otherwise=0) == 3
+    assert auxiliary.ask(lambda: 7 // 0, otherwise=0) == 0
+    assert auxiliary.error_count == 1

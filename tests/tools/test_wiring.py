@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools import wiring
+from tools.wiring_listeners import RAISING
 from tools.wiring_rules import RULES, modules_below
 from tools.wiring_syntax import Finding, Module
 
@@ -314,3 +315,51 @@ def test_the_composition_may_know_every_layer_and_what_nobody_below_it_annotates
 
 def test_an_alias_that_contains_itself_is_no_trouble() -> None:
     assert wide("Json = dict[str, 'Json'] | list['Json']\nclass Station:\n    json: Json\n    evse: Evse") == []
+
+
+RAISING_RULE = "listeners of auxiliary components that can raise"
+
+
+@pytest.mark.parametrize(
+    "path", ["ocpp_handlers/part.py", "station/display/part.py", "borne/composition/part.py", "simulator/part.py"]
+)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "link.up.subscribe(light.refresh)",
+        "end = link.up.subscribe(lambda _: light.refresh())",
+        "link.up.subscribe_exclusive(light.refresh)",
+        "stack.callback(link.up.subscribe(light.refresh))",
+        "subscribe = link.up.subscribe",
+        "for begin in map(link.up.subscribe, listeners): begin()",
+        "watch_zone(settings, zone.publish)",
+        "restart.delay_while(lambda: uploads.busy)",
+    ],
+)
+def test_a_listener_of_an_auxiliary_component_that_can_raise_is_found(path: str, statement: str) -> None:
+    assert [line for line, _ in found(RAISING_RULE, statement, path=path)] == [1]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "auxiliary.subscribe(link.up, light.refresh)",
+        "stack.callback(self.auxiliary.subscribe(link.up, lambda _: light.refresh()))",
+        "watch_zone(settings, auxiliary.contained(zone.publish))",
+        "restart.delay_while(lambda: auxiliary.ask(lambda: uploads.busy, otherwise=False))",
+        "async def f():\n    await client.subscribe(topic)",
+        "with feed.subscribe(accepts) as queue: ...",
+    ],
+)
+def test_what_is_contained_or_no_listener_is_allowed(statement: str) -> None:
+    assert found(RAISING_RULE, statement, path="ocpp_handlers/part.py") == []
+
+
+@pytest.mark.parametrize("package", ["foundation", "metering", "energy", "station/charging", "station/load"])
+def test_listeners_of_essential_packages_may_raise(package: str) -> None:
+    assert found(RAISING_RULE, "meter.failed.subscribe(self._meter_failed)", path=f"{package}/part.py") == []
+
+
+@pytest.mark.parametrize(("path", "text"), RAISING)
+def test_each_allowed_raising_listener_exists(path: str, text: str) -> None:
+    assert text in (Path(__file__).parents[2] / path).read_text(encoding="utf-8")

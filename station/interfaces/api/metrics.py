@@ -44,6 +44,8 @@ class RunningStation(Frozen):
     """how many of them wait for the CSMS"""
     device_events_dropped: int
     """how many of them were dropped, because too many waited"""
+    contained_errors: int
+    """how many errors of auxiliary components were contained since the start of the process"""
 
 
 def prometheus_text(who: StationConfig, running: RunningStation | None) -> bytes:
@@ -86,6 +88,11 @@ class _StationCollector(Collector):
             )
             _add_phases(grid, [], sample.currents_a)
             yield grid
+        yield CounterMetricFamily(
+            "borne_contained_errors",
+            "Errors of auxiliary components that ended nothing; the log has each of them once.",
+            value=float(running.contained_errors),
+        )
         yield from _device_events(running)
         yield from _evses(running.evses)
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from energy.charging_profile import ChargingProfile
+from foundation.supervision import AuxiliaryCalls
 from station.charging.availability import ChangeAvailabilityStatus
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization import loggable_token
@@ -145,6 +146,7 @@ async def read_metrics(
     outbox: Annotated[Outbox | None, part_if_running(Outbox)],
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
     monitoring: Annotated[VariableMonitoring | None, part_if_running(VariableMonitoring)],
+    auxiliary: Annotated[AuxiliaryCalls, part(AuxiliaryCalls)],
 ) -> Response:
     """Returns the metrics in the text format of Prometheus, without personal data; two while the station is off."""
     from station.interfaces.api import metrics  # loads a library that only few installations use
@@ -168,6 +170,7 @@ async def read_metrics(
             device_events=monitoring.detection.counts.counts(),
             device_events_waiting=len(monitoring.queue),
             device_events_dropped=monitoring.queue.dropped,
+            contained_errors=auxiliary.error_count,
         )
     return Response(metrics.prometheus_text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
 

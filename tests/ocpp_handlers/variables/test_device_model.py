@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from borne.station_settings import StationSettings
 from foundation.clock import SystemClock
 from foundation.events import Event
+from foundation.supervision import AuxiliaryCalls
 from ocpp_handlers.blocks.b_provisioning import Provisioning
 from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
@@ -423,6 +424,23 @@ def test_the_value_of_a_live_part_is_noted_by_the_first_sample_and_compared_by_t
     assert changes == []
     model.sample([named])
     assert changes == [("Fixed", "before the first sample", "after it")]
+
+
+def test_a_value_that_cannot_be_read_once_is_compared_at_the_next_change_and_the_owner_notices_nothing() -> None:
+    moved, values = Event[None](), {"Level": "4"}
+    level = create_variable(
+        Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
+    )
+    auxiliary = AuxiliaryCalls()
+    model = DeviceModel([level], auxiliary)
+    changes = watched(model)
+    model.observe(level)
+    del values["Level"]
+    moved.publish(None)
+    assert (changes, auxiliary.error_count) == ([], 1)
+    values["Level"] = "6"
+    moved.publish(None)
+    assert changes == [("Level", "4", "6")]
 
 
 def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from foundation.supervision import AuxiliaryCalls
 from station.core.csms import CsmsProxy, NoAnswerError
-from station.core.model import AuthorizationStatus, IdTokenInfo
+from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from tests import fakes
 
 
@@ -21,3 +22,36 @@ async def test_the_proxy_answers_as_a_station_alone_until_a_csms_is_connected_an
     assert proxy.online
     assert not proxy.accepted
     assert (await proxy.authorize(fakes.CARD)).accepted
+
+
+class BrokenCsms:
+    """A link to the CSMS with a mistake in it, whatever it is asked."""
+
+    @property
+    def online(self) -> bool:
+        raise KeyError("session")
+
+    @property
+    def accepted(self) -> bool:
+        raise KeyError("gate")
+
+    async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
+        raise KeyError("idTokenInfo")
+
+
+async def test_a_mistake_in_the_link_is_to_charging_a_csms_that_is_offline_and_does_not_answer() -> None:
+    auxiliary = AuxiliaryCalls()
+    proxy = CsmsProxy(auxiliary)
+    proxy.forward_to(BrokenCsms())
+    assert (proxy.online, proxy.accepted) == (False, False)
+    with pytest.raises(NoAnswerError):
+        await proxy.authorize(fakes.CARD)
+    assert auxiliary.error_count == 3
+
+
+async def test_a_csms_that_does_not_answer_is_no_error_of_the_link() -> None:
+    proxy = CsmsProxy(fakes.LoudCalls())
+    proxy.forward_to(csms := fakes.FakeCsms())
+    csms.fails = True
+    with pytest.raises(NoAnswerError):
+        await proxy.authorize(fakes.CARD)
