@@ -36,7 +36,12 @@ class Event(Generic[T]):
     A listener that fails does not stop the others: each of them runs, and then `publish` raises the error. Of several
     errors it raises the last one, with the earlier ones as its `__context__`. So no error is lost, and the supervision
     of the publishing task decides what follows: if the task is essential, the program ends with contactors open; if it
-    is not, it is logged and restarted. A listener of an auxiliary component must therefore do nothing that can fail.
+    is not, it is logged and restarted.
+
+    So only what charging needs subscribes here itself. A listener of an auxiliary component is subscribed through
+    `AuxiliaryCalls.subscribe` (`foundation/supervision.py`): its error is logged and counted, and not raised. It stays
+    subscribed and gets the next value; what it has missed it must find again by itself then, as one does that reads a
+    state instead of adding up changes. `tools/wiring` allows auxiliary packages no other way.
     """
 
     __slots__ = ("_exclusive", "_subscriptions")  # a station has hundreds of events

@@ -5,6 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def reachable_instances(root: object, kind: type[T]) -> list[T]:
+    """The objects of a class that another object refers to, directly or through others."""
+    return [one for one in reachable(root) if isinstance(one, kind)]
 
 
 def reachable(root: object) -> Iterator[object]:

@@ -12,7 +12,7 @@ import pytest
 from foundation.events import Event
 from foundation.supervision import ContainedListener
 from simulator.vehicle import VehicleModel
-from tests.reachable import reachable
+from tests.reachable import reachable_instances
 from tests.walk import Walk, walking
 from tests.walks.house import GRID
 from tests.walks.visit import visiting
@@ -59,8 +59,9 @@ def name_of(listener: Callable[..., object]) -> str:
 def break_listeners(walk: Walk) -> dict[ContainedListener[Any], _FailsOnce]:
     """Make each contained listener of the station fail once."""
     auxiliary, found = walk.application.auxiliary, dict[ContainedListener[Any], _FailsOnce]()
-    for one in list(reachable(walk.application)):
-        if isinstance(one, ContainedListener) and one.calls is auxiliary:
+    listeners: list[ContainedListener[Any]] = reachable_instances(walk.application, ContainedListener)
+    for one in listeners:
+        if one.calls is auxiliary:
             found[one] = one.listener = _FailsOnce(one)
     return found
 
@@ -143,7 +144,7 @@ async def test_a_listener_of_an_essential_part_that_fails_opens_the_contactor_an
 async def test_no_event_of_a_running_station_has_a_raising_listener_of_an_auxiliary_package(tmp_path: Path) -> None:
     async with walking(tmp_path, **LARGE) as walk:
         await walk.accepted()
-        events = [one for one in list(reachable(walk.application)) if isinstance(one, Event)]
+        events: list[Event[Any]] = reachable_instances(walk.application, Event)
         names = {name_of(one) for event in events for one in listeners_of(event) if callable(one)}
         assert len(events) > 100, "the walk finds the events"
         assert "station.charging.evse.Evse._metered" in names
