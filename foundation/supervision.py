@@ -177,6 +177,9 @@ class AuxiliaryCalls:
     def note(self, called: Callable[..., object], error: Exception) -> None:
         """Count an error of an auxiliary component, and log it unless the same one was logged before."""
         self.error_count += 1
+        contained_call(functools.partial(self._log, called, error))  # an error that cannot be formatted raises there
+
+    def _log(self, called: Callable[..., object], error: Exception) -> None:
         name = _name_of(called)
         known = (name, type(error).__qualname__, _place_of(error))
         if known in self._logged:

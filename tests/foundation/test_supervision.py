@@ -275,6 +275,21 @@ def test_each_place_of_an_error_is_logged(caplog: pytest.LogCaptureFixture) -> N
     assert errors == [ZeroDivisionError, IndexError, KeyError]
 
 
+def test_an_error_that_cannot_be_logged_is_contained_too() -> None:
+    event, auxiliary = Event[None](), AuxiliaryCalls()
+
+    class UnprintableError(Exception):
+        def __repr__(self) -> str:
+            raise ValueError("half a surrogate pair")
+
+    def listener(_: None) -> None:
+        raise UnprintableError
+
+    auxiliary.subscribe(event, listener)
+    event.publish(None)
+    assert auxiliary.error_count == 1
+
+
 @pytest.mark.parametrize("end", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
 def test_what_ends_a_task_or_the_program_is_no_error_and_passes_through(end: type[BaseException]) -> None:
     event, auxiliary = Event[None](), AuxiliaryCalls()
