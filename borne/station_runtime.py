@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import field
 
+from borne.systemd_notifier import KilledProcess
 from borne.tasks import end_task
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
@@ -26,6 +28,7 @@ from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.logs.station_context import station_context
 from station.storage.database import StorageError
 from station.storage.database_thread import DatabaseThread
+from station.storage.safe_start_record import SafeStartRecord, describe_failure
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -62,6 +65,8 @@ class ProcessContext(Frozen):
     """why the process was started"""
     alone: bool
     """whether the station is the only one, so that all log lines of the process belong to it"""
+    killed_before: KilledProcess | None = None
+    """the process before this one, if it was killed; None: it was not, or this is unknown"""
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STARTING_AT_ONCE))
     """held while a station is assembled: the others wait, so that those assembled connect meanwhile"""
 
@@ -124,6 +129,8 @@ class StationRuntime:
         self._alive = Flag()
         self._dead = Flag()
         self._boot_reason = process.boot_reason
+        self.safe_start_record = SafeStartRecord(Path(configuration.station.storage))
+        """the record of starts that have failed"""
         self._sessions: BrowserSessions | None = None
         self.installation_parts = self._installation()
         """the parts that routes can use even while the station is off"""
@@ -258,8 +265,10 @@ class StationRuntime:
             stack.callback(self._lock.release)  # runs last, when nothing uses the storage any more
             await self.hardware.start()
             stack.push_async_callback(self.hardware.stop)
+            if (killed := self.process.killed_before) is not None:
+                self.safe_start_record.add_failure(self.clock.now(), killed.lasted, killed.cause)
             while not self._stopped:
-                await self._live()
+                await self._live_recorded()
                 await self._wait_until(lambda: self._stopped or self._power_on)
                 if not self._stopped:
                     self.restarting.publish(self)
@@ -268,6 +277,20 @@ class StationRuntime:
         """Stop the hardware and release the lock on the storage of a station whose `run` is not called."""
         await self.hardware.stop()
         self._lock.release()
+
+    async def _live_recorded(self) -> None:
+        """Run until the station is stopped, reboots or loses its power; record a failure for the next start."""
+        if self.safe_start_record.take_crash():
+            self._boot_reason = BootReason.APPLICATION_RESET
+        began_s = self.clock.monotonic()
+        try:
+            await self._live()
+        except StartError:
+            raise  # the disk fails, or somebody else uses it: this is not caused by what is stored
+        except Exception as error:
+            lasted = timedelta(seconds=self.clock.monotonic() - began_s)
+            self.safe_start_record.add_failure(self.clock.now(), lasted, describe_failure(error))
+            raise
 
     async def _live(self) -> None:
         """Run until the station is stopped, reboots or loses its power."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Mapping, MutableMapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from foundation.frozen import Frozen
 from station.core.model import BootReason
 
 _log = logging.getLogger(__name__)
@@ -16,6 +19,24 @@ _log = logging.getLogger(__name__)
 _SOCKET: Final = "NOTIFY_SOCKET"
 _ENDED: Final = "ended"
 """file in the runtime directory to which the unit writes how the last run ended ($SERVICE_RESULT)"""
+_STARTED: Final = "started"
+"""file in the runtime directory with the time of the last start, monotonic seconds"""
+_KILLED: Final = {
+    "watchdog": "killed by the watchdog",
+    "core-dump": "ended by the system, with a core dump",
+    "oom-kill": "killed, since the memory was full",
+    "signal": "killed by a signal",
+}
+"""results of a service that its program could not note itself"""
+
+
+class KilledProcess(Frozen):
+    """The process before this one, which was killed from outside."""
+
+    lasted: timedelta
+    """from its start to that of this one"""
+    cause: str
+    """for the log"""
 
 
 class SystemdNotifier:
@@ -61,12 +82,42 @@ def boot_reason(environ: Mapping[str, str]) -> BootReason:
 
     `environ`: RUNTIME_DIRECTORY names a folder that survives a restart by systemd, but not a power cut.
     """
-    folder = environ.get("RUNTIME_DIRECTORY", "")
-    if not folder:
-        return BootReason.POWER_UP
-    try:
-        ended = (Path(folder.split(":")[0]) / _ENDED).read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
+    folder = _runtime_folder(environ)
+    ended = _read(folder / _ENDED) if folder is not None else None
+    if ended is None:
         return BootReason.POWER_UP
     known = {"watchdog": BootReason.WATCHDOG, "success": BootReason.LOCAL_RESET}
     return known.get(ended, BootReason.UNKNOWN)
+
+
+def killed_before(environ: Mapping[str, str]) -> KilledProcess | None:
+    """Find out whether the process before was killed, and note the start of this one; None: not, or it is unknown.
+
+    `environ`: as for `boot_reason`. Call it once in a process.
+    """
+    folder = _runtime_folder(environ)
+    if folder is None:
+        return None
+    started_s, ended, now_s = _read(folder / _STARTED), _read(folder / _ENDED), time.monotonic()
+    try:
+        (folder / _STARTED).write_text(f"{now_s:.1f}\n", encoding="ascii")
+    except OSError as error:
+        _log.warning("the time of the start cannot be noted: %s", error.strerror)
+    try:
+        lasted_s = now_s - float(started_s or "")
+    except ValueError:
+        return None
+    cause = _KILLED.get(ended or "")
+    return KilledProcess(timedelta(seconds=lasted_s), cause) if cause is not None else None
+
+
+def _runtime_folder(environ: Mapping[str, str]) -> Path | None:
+    folder = environ.get("RUNTIME_DIRECTORY", "")
+    return Path(folder.split(":")[0]) if folder else None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None

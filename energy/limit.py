@@ -48,6 +48,8 @@ class LimitSource(StrEnum):
     """the current is stepped to find out which phase the vehicle loads"""
     RESTART_DELAY = "restart-delay"
     """a random delay after a blackout, so that vehicles do not all start at once"""
+    SAFE_START = "safe-start"
+    """the charging profiles are set aside after failed starts, so that their limits are unknown"""
 
 
 SOURCE_TEXTS = {
@@ -68,6 +70,7 @@ SOURCE_TEXTS = {
     LimitSource.VENTILATION: "the vehicle requires ventilation",
     LimitSource.LEARNING: "detecting which phase the vehicle uses",
     LimitSource.RESTART_DELAY: "delayed restart after a power failure",
+    LimitSource.SAFE_START: "safe start without the charging profiles",
 }
 """descriptions for people"""
 

@@ -13,6 +13,7 @@ from station.billing.transaction_log import TransactionLog
 from station.core.clock_settings import ClockSettings
 from station.core.model import BootReason
 from station.maintenance.logs.store import LogStore
+from station.maintenance.safe_start import SafeStart
 from station.security.certificates.certificate_results import ConfiguredFiles
 from station.security.certificates.certificate_store import CertificateStore
 from station.security.credentials import Credentials
@@ -22,6 +23,7 @@ from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
 from station.storage.fact_store import FactsAtStart, FactStore
 from station.storage.outbox import Outbox
+from station.storage.set_aside_rows import SetAsideRows
 from station.storage.settings_table import SettingsTable
 from station.storage.storage_monitor import StorageMonitor
 from station.storage.unreadable_rows import UnreadableRows
@@ -56,6 +58,8 @@ class CoreParts(Frozen):
     """the network profiles: how CSMS are reached"""
     space: StorageMonitor
     """monitors the free disk space"""
+    safe_start: SafeStart
+    """what is set aside after failed starts"""
     facts_at_start: FactsAtStart
     """the facts of all kinds, until the run is assembled"""
 
@@ -88,6 +92,7 @@ class CoreParts(Frozen):
         parts.add(Credentials, self.credentials)
         parts.add(NetworkProfiles, self.network)
         parts.add(LogStore, self.log)
+        parts.add(SafeStart, self.safe_start)
         parts.add(UnreadableRows, self.database.unreadable)
         parts.add(ByteTap, self.runtime.hardware.buses.tap)
 
@@ -101,9 +106,13 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
     security_events = SecurityEvents(database, clock)
-    await database.begin_start()  # before all queries, since they are read ahead
+    safe_start = SafeStart(program.safe_start_record, SetAsideRows(database), clock)
+    await safe_start.prepare()
+    await database.begin_start()  # before all further queries, since they are read ahead
     await security_events.load()
     await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
+    if safe_start.active:
+        await security_events.report(SecurityEventType.SAFE_START, safe_start.sentence)
     table = SettingsTable(database)
     settings = StationSettings(table)
     if (time_zone := configuration.station.time_zone) is not None:
@@ -134,6 +143,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
         credentials,
         network,
         StorageMonitor(storage, clock),
+        safe_start,
         facts,
     )
 

@@ -15,6 +15,7 @@ from station.maintenance.factory_reset import FactoryReset
 from station.security.access.accounts import Accounts, Role
 from station.security.access.sessions import AccessTokens
 from station.security.access.sign_in_service import SignInService
+from station.storage.set_aside_rows import KINDS
 
 if TYPE_CHECKING:
     from borne.composition.assembled_parts import AssembledParts
@@ -71,6 +72,9 @@ def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryRes
     async def forget_site_settings() -> None:
         await asyncio.to_thread(site_settings.reset)
 
+    async def delete_rows_set_aside() -> None:
+        await core.safe_start.rows.delete(KINDS)
+
     clears = (
         charging.cards.clear,
         charging.tokens.clear,
@@ -79,6 +83,7 @@ def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryRes
         assembled.load.load.priorities.forget,
         charging.reservations.clear,
         maintenance.commissioning.clear,
+        delete_rows_set_aside,
         assembled.load.residual.forget_shunt_trip_test,
         parts.get(SignInService).reset,
         remove_stored_report,
@@ -103,5 +108,6 @@ def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSour
         time=assembled.billing.time,
         outbox=core.outbox,
         unreadable_rows=core.database.unreadable,
+        safe_start=core.safe_start,
         clock=core.clock,
     )

@@ -19,6 +19,7 @@ from station.core.model import BootReason
 from station.load.back_plate_monitor import BackPlateMonitor
 from station.load.charging_profiles import PersistentProfiles
 from station.load.charging_rate import ChargingRateReporter
+from station.load.evse_demands import StartLimits
 from station.load.external_limits import ExternalLimits
 from station.load.jumpers import expected_position
 from station.load.load_history import LoadHistory
@@ -178,7 +179,10 @@ async def _load_management(
             orders=grid_orders,
             tariff=TariffSteering(settings.smart_charging, settings.clock, clock, has_meter=source is not None),
             temperatures=configuration.protection.temperatures,
-            restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
+            start=StartLimits(
+                restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
+                profiles_aside=core.safe_start.charging_profiles_aside,
+            ),
         ),
     )
 

@@ -26,6 +26,7 @@ from ocpp_handlers.variables.live_variables import (
 from ocpp_handlers.variables.monitored_model import MonitoredModel
 from ocpp_handlers.variables.monitoring_variables import monitoring_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
+from ocpp_handlers.variables.safe_start_variables import safe_start_variables
 from ocpp_handlers.variables.variable import AttributeType, Component, Mutability
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
@@ -92,6 +93,7 @@ class OcppComposition:
             *link_variables(self._access, self._password, settings.security, core.auxiliary),
             *resource_limit_variables(),
             *self._live_variables(),
+            *safe_start_variables(core.safe_start),
         ):
             model.add(variable)
         charging = assembled.charging

@@ -159,7 +159,7 @@ class StackParts:
     def _blocks(self) -> Sequence[FunctionalBlock]:
         """The blocks that answer requests of the CSMS."""
         core, charging, load, link = self._core, self._charging, self._load_parts.load, self._link
-        settings = core.settings
+        settings, aside = core.settings, core.safe_start.rows
         return (
             Provisioning(self._model, charging.restart, settings.variable_requests),
             DeviceModelReports(link, self._model, settings.variable_requests, core.clock),
@@ -172,14 +172,14 @@ class StackParts:
             RemoteControl(self._gate, charging.station, load.profiles, settings.smart_charging, load.request_update),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, charging.station, load, settings.smart_charging, core.clock),
+            SmartCharging(link, charging.station, load, settings.smart_charging, aside, core.clock),
             NetworkProfileBlock(core.network),
             CertificateBlock(core.certificates, core.network),
             self._signing,
             self._diagnostics,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
-            MonitoringBlock(link, self._monitoring, settings.variable_requests, core.clock),
-            DisplayMessageBlock(link, self._display.messages),
+            MonitoringBlock(link, self._monitoring, settings.variable_requests, aside, core.clock),
+            DisplayMessageBlock(link, self._display.messages, aside),
             self._data_transfer,
         )
 

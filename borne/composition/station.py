@@ -28,11 +28,12 @@ from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
 from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
-from borne.systemd_notifier import SystemdNotifier, boot_reason
+from borne.systemd_notifier import SystemdNotifier, boot_reason, killed_before
 from foundation.event_loop import StationLoop
 from foundation.supervision import AuxiliaryTask
 from station.billing.retention import Retention
 from station.core.local_time import watch_zone
+from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
 from station.interfaces.monitoring_report import event_to_json
 from station.maintenance.commissioning.activation import StationActivation
@@ -105,7 +106,7 @@ def host_process(
     """
     given: MutableMapping[str, str] = environ if environ is not None else {}
     thread = DatabaseThread()
-    parts = ProcessContext(thread, boot_reason(given), alone=True)
+    parts = ProcessContext(thread, boot_reason(given), alone=True, killed_before=killed_before(given))
     station = station_runtime(configuration, parts, environ=given, lock=lock)
     return HostProcess([station], thread, SystemdNotifier.from_environment(given), http_port=http_port)
 
@@ -298,10 +299,12 @@ def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[
     core, charging, billing = assembled.core, assembled.charging, assembled.billing
     clock = core.clock
     retention = Retention(billing.transactions, core.facts("retention"), billing.time, core.settings.records, clock)
+    evses, restart = charging.evses.values(), core.runtime.reboot
     return [
+        lambda: core.safe_start.run(lambda: _idle(evses), lambda: restart(BootReason.APPLICATION_RESET)),
         *space_watchers(core.space, core.security_events, core.auxiliary),
         UnreadableRowsMonitor(core.database, core.security_events, core.settings.groups, clock).run,
-        lambda: reclaim_when_idle(core.database, lambda: _idle(charging.evses.values()), clock),
+        lambda: reclaim_when_idle(core.database, lambda: _idle(evses), clock),
         lambda: prune(core.outbox, retention, charging.tokens, core.settings.records, clock),
     ]
 

@@ -16,6 +16,7 @@ from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers
 from station.core.csms import NoAnswerError
 from station.load.expected_schedule import expected_schedule
 from station.storage.database import StorageError
+from station.storage.set_aside_rows import CHARGING_PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.load.load_management import LoadManagement
     from station.load.smart_charging_settings import SmartChargingSettings
+    from station.storage.set_aside_rows import SetAsideRows
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +53,17 @@ class SmartCharging:
         station: ChargingStation,
         load: LoadManagement,
         settings: SmartChargingSettings,
+        set_aside: SetAsideRows,
         clock: Clock,
     ) -> None:
+        """`set_aside`: profiles that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._station = station
         self._load = load
         self._clock = clock
         self._profiles = load.profiles
         self._settings = settings
+        self._set_aside = set_aside
         self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
@@ -152,7 +157,8 @@ class SmartCharging:
     ) -> HandlerResult[m.ClearChargingProfileResponse]:
         """Delete the matching charging profiles; Unknown if none matches.
 
-        K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07.
+        K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07. A profile that is set aside is deleted by its id, and
+        together with all others; criteria do not find it, since it is not read.
 
         Raises:
             PayloadError: smart charging is disabled.
@@ -169,8 +175,23 @@ class SmartCharging:
                 purpose=Purpose(purpose) if purpose is not None else None,
                 stack_level=wanted.get("stackLevel"),
             )
-        cleared = await self._profiles.clear(criteria)
+        cleared = await self._profiles.clear(criteria) > 0
+        cleared |= await self._clear_set_aside(identity, criteria)
         return HandlerResult({"status": "Accepted" if cleared else "Unknown"})
+
+    async def _clear_set_aside(self, identity: int | None, criteria: ProfileCriteria) -> bool:
+        """Delete profiles that a safe start has set aside; returns whether there was one.
+
+        Raises:
+            PayloadError: they cannot be deleted from disk, and are still there.
+        """
+        try:
+            if identity is not None:
+                return bool(await self._set_aside.delete_ids(CHARGING_PROFILES, [identity]))
+            return criteria == ProfileCriteria() and await self._set_aside.delete([CHARGING_PROFILES]) > 0
+        except StorageError as error:
+            _log.error("charging profiles that are set aside could not be deleted: %s", error)
+            raise PayloadError("InternalError", "the profiles could not be deleted from disk") from error
 
     def _check_enabled(self) -> None:
         """Raise unless smart charging is enabled (K01.FR.29).

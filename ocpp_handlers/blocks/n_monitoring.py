@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from foundation.supervision import FollowUp
@@ -22,7 +22,9 @@ from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers
 from station.core.csms import NoAnswerError
 from station.maintenance.monitoring.monitor import PERIODIC, THRESHOLDS, Monitor, MonitoringBase, MonitorType
 from station.maintenance.monitoring.monitor_request import MonitorRequest, SetMonitorResult, SetMonitorStatus
+from station.maintenance.monitoring.variable_monitoring import ClearMonitorStatus
 from station.storage.database import StorageError
+from station.storage.set_aside_rows import MONITORS
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from station.maintenance.monitoring.event_queue import EventQueue, WaitingEvent
     from station.maintenance.monitoring.monitor import MonitoringEvent
     from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
+    from station.storage.set_aside_rows import SetAsideRows
 
 _log = logging.getLogger(__name__)
 
@@ -76,11 +79,18 @@ class MonitoringBlock:
     """
 
     def __init__(
-        self, link: Link, monitoring: VariableMonitoring, settings: VariableRequestSettings, clock: Clock
+        self,
+        link: Link,
+        monitoring: VariableMonitoring,
+        settings: VariableRequestSettings,
+        set_aside: SetAsideRows,
+        clock: Clock,
     ) -> None:
+        """`set_aside`: monitors that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._monitoring = monitoring
         self._settings = settings
+        self._set_aside = set_aside
         self._clock = clock
         self._under_way = PendingReports(MAX_AT_ONCE)
 
@@ -130,8 +140,9 @@ class MonitoringBlock:
         if self._monitoring.rules.enabled:
             try:
                 cleared = await self._monitoring.clear(ids)
-                found = zip(ids, cleared, strict=True)
-                return HandlerResult({"clearMonitoringResult": [{"id": one, "status": s.value} for one, s in found]})
+                aside = await self._set_aside.delete_ids(MONITORS, ids)
+                results = [_cleared_to_wire(one, s, aside) for one, s in zip(ids, cleared, strict=True)]
+                return HandlerResult({"clearMonitoringResult": results})
             except StorageError as error:
                 _log.error("monitors could not be cleared: %s", error)
                 reason = "InternalError"
@@ -286,6 +297,13 @@ class MonitoringEventDelivery:
             "seqNo": 0,
             "eventData": [_event_to_wire(waiting.event) for waiting in events],
         }
+
+
+def _cleared_to_wire(
+    monitor_id: int, status: ClearMonitorStatus, aside: Collection[int]
+) -> m.ClearMonitoringResultType:
+    """The result of ClearVariableMonitoring for one id; `aside`: those cleared among the monitors set aside."""
+    return {"id": monitor_id, "status": (ClearMonitorStatus.ACCEPTED if monitor_id in aside else status).value}
 
 
 def _request_from_wire(item: m.SetMonitoringDataType) -> MonitorRequest:

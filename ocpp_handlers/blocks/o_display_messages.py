@@ -14,6 +14,7 @@ from station.core.csms import NoAnswerError
 from station.display.display_message import MessagePriority, MessageState
 from station.display.message_store import MAX_MESSAGES
 from station.storage.database import StorageError
+from station.storage.set_aside_rows import DISPLAY_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
     from station.display.display_message import DisplayMessage
     from station.display.message_store import DisplayMessages
+    from station.storage.set_aside_rows import SetAsideRows
 
 _log = logging.getLogger(__name__)
 
@@ -35,9 +37,11 @@ MAX_AT_ONCE = 4
 class DisplayMessageBlock:
     """Handles Set-, Get- and ClearDisplayMessage(s); the messages are kept by the station."""
 
-    def __init__(self, link: Link, messages: DisplayMessages) -> None:
+    def __init__(self, link: Link, messages: DisplayMessages, set_aside: SetAsideRows) -> None:
+        """`set_aside`: messages that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._messages = messages
+        self._set_aside = set_aside
         self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
@@ -103,6 +107,7 @@ class DisplayMessageBlock:
         identity = parse_integer(request["id"], "id")
         try:
             removed = await self._messages.remove(identity)
+            removed |= bool(await self._set_aside.delete_ids(DISPLAY_MESSAGES, [identity]))
         except StorageError as error:
             _log.error("display message %d could not be deleted: %s", identity, error)
             raise PayloadError("InternalError", "the message could not be deleted from disk") from error

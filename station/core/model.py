@@ -89,6 +89,8 @@ class BootReason(StrEnum):
     LOCAL_RESET = "LocalReset"
     FIRMWARE_UPDATE = "FirmwareUpdate"
     WATCHDOG = "Watchdog"
+    APPLICATION_RESET = "ApplicationReset"
+    """after an error of this program"""
 
 
 class EventType(StrEnum):

@@ -45,6 +45,7 @@ from station.interfaces.api import (
     price,
     reservation,
     residual,
+    safe_start,
     settings,
     station,
     time_zone,
@@ -88,6 +89,7 @@ ROUTERS: Final = (
     residual.router,
     firmware.router,
     factory_reset.router,
+    safe_start.router,
 )
 """the routes of the station, in the order in which requests are matched"""
 

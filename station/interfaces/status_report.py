@@ -316,6 +316,31 @@ class UnreadableRowsStatus(TypedDict):
     """the first 20 of the unreadable rows"""
 
 
+class SetAsideStatus(TypedDict):
+    """Stored rows of one kind that a safe start has set aside."""
+
+    kind: str
+    """such as charging-profiles"""
+    rows: int
+    """how many rows"""
+    failed: bool
+    """whether the station failed again when they were put back: they stay aside until the safe start is ended"""
+
+
+class SafeStartStatus(TypedDict):
+    """What the station has set aside after failed starts, in the status report."""
+
+    since: str
+    """the time of the first start without these rows"""
+    cause: str
+    """the error that ended the starts before, and its place in the program"""
+    set_aside: list[SetAsideStatus]
+    trial: str | None
+    """the kind of rows that was put back at this start; null: none"""
+    ends: Literal["put-back", "delete"] | None
+    """what the next start does, which ends the safe start; null: nobody has ordered it"""
+
+
 class QueueStatus(TypedDict):
     """The number of messages that wait to be sent to the CSMS."""
 
@@ -369,6 +394,8 @@ class Status(TypedDict):
     """the jumpers of the smart-meter port, as read and as required"""
     unreadable_rows: NotRequired[UnreadableRowsStatus]
     """rows of the storage that cannot be read; for the owner and higher roles"""
+    safe_start: NotRequired[SafeStartStatus | None]
+    """what is set aside after failed starts, for the owner and higher roles; null: the station has started as usual"""
     queue: NotRequired[QueueStatus]
     """messages that wait to be sent to the CSMS"""
 

@@ -20,7 +20,7 @@ from foundation.monitored_task import MonitoredTask
 from metering.reading import Phases
 from station.charging.evse import Evse
 from station.load.derating import TemperatureRange
-from station.load.evse_demands import EvseDemands
+from station.load.evse_demands import EvseDemands, StartLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,8 +64,8 @@ class LoadInputs(Frozen):
     """charging in off-peak hours; None: not used"""
     temperatures: TemperatureRange = field(default_factory=TemperatureRange)
     """permitted temperatures inside the station"""
-    restart_delay_max_s: float = 0.0
-    """seconds; after a power cut charging restarts after a random part of this"""
+    start: StartLimits = field(default_factory=StartLimits)
+    """limits by the way in which the station has started"""
 
 
 class _GridInputs(Frozen):
@@ -108,7 +108,7 @@ class LoadManagement:
             priorities=priorities,
             tariff=inputs.tariff,
             temperatures=inputs.temperatures,
-            restart_delay_max_s=inputs.restart_delay_max_s,
+            start=inputs.start,
         )
         self._logged: dict[int, tuple[float, LimitSource, str | None]] = {}
         self.decided = ChangeSignal()

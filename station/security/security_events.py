@@ -36,7 +36,7 @@ _LONGEST_INFO = 255
 
 
 class SecurityEventType(StrEnum):
-    """The types of security events: those of part 2, appendix 1, and two of this station."""
+    """The types of security events: those of part 2, appendix 1, and three of this station."""
 
     FIRMWARE_UPDATED = "FirmwareUpdated"
     FAILED_TO_AUTHENTICATE_AT_CSMS = "FailedToAuthenticateAtCsms"
@@ -63,6 +63,9 @@ class SecurityEventType(StrEnum):
     UNREADABLE_RECORD = "UnreadableRecord"
     """not in the standard: a stored row, such as a transaction event, is unreadable; critical, since the CSMS does not
     receive its data until it is readable again"""
+    SAFE_START = "SafeStart"
+    """not in the standard: after failed starts the station has set stored rows aside, such as charging profiles;
+    critical, since the CSMS has to set them again, or to end the safe start"""
     LOCAL_CHANGE = "LocalChange"
     """not in the standard, for the log only: a change through the local API or page"""
 

@@ -9,7 +9,7 @@ from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from station.storage.database import Database
-    from station.storage.sql import Statement
+    from station.storage.sql import Statement, Value
 
 T = TypeVar("T")
 _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -29,6 +29,11 @@ async def save_fact(database: Database, name: str, value: str) -> None:
 def fact_statement(kind: str, name: str, value: str) -> Statement:
     """The statement that stores a fact, for a transaction with others (`Database.write_together`)."""
     return _SAVE, [(f"{kind}/{name}", value)]
+
+
+def _text(value: Value) -> str:
+    """The value of a fact as text, also if the disk has made something else of it."""
+    return value if isinstance(value, str) else str(value)
 
 
 _TABLE = "facts"
@@ -62,7 +67,7 @@ class FactsAtStart:
         self._unread = {}
         for full_name, value in rows:
             kind, _, name = str(full_name).partition("/")
-            self._unread.setdefault(kind, {})[name] = str(value)
+            self._unread.setdefault(kind, {})[name] = _text(value)
 
     def take(self, kind: str) -> dict[str, str] | None:
         """Return the texts of one kind, by name; None: read them from disk."""
@@ -105,7 +110,7 @@ class FactStore:
         rows = await self._database.rows(
             "SELECT name, value FROM facts WHERE substr(name, 1, ?) = ?", (len(start), start)
         )
-        return {str(name)[len(start) :]: str(value) for name, value in rows}
+        return {str(name)[len(start) :]: _text(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
         """Return `parse(text)` for a text that `load` returned; reads no disk.

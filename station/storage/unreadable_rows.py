@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from foundation.supervision import contained_call
 from station.storage.stored_names import FieldError, StoredValueError
 
 if TYPE_CHECKING:
@@ -116,10 +118,9 @@ class UnreadableRows:
 
         If it succeeds, the row is removed from the list. Only the list in memory changes, until `save`.
         """
-        try:
-            value = parse(stored)
-        except UNREADABLE_ERRORS as error:
-            self.add(address, describe_error(error))
+        value = contained_call(partial(parse, stored))  # whatever is wrong with one row must not end the station
+        if isinstance(value, Exception):
+            self.add(address, describe_error(value))
             return None
         self.remove(address)
         return value
@@ -196,6 +197,8 @@ def describe_error(error: Exception) -> str:
         return "; ".join(sentences) + more
     if isinstance(error, KeyError):
         return f"{error.args[0]}: is missing" if error.args else "a field is missing"
+    if not isinstance(error, UNREADABLE_ERRORS):  # an error of this program; its text may contain a value
+        return type(error).__name__
     return _shortened(str(error) or type(error).__name__)
 
 

@@ -18,7 +18,7 @@ _FOR_VISITORS: Final = frozenset(
 )
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """fields of EVSE status and events"""
-_FOR_OWNERS: Final = frozenset({"unreadable_rows"})
+_FOR_OWNERS: Final = frozenset({"unreadable_rows", "safe_start"})
 _EVSE_FOR_OWNERS: Final = frozenset({"reservation"})
 """fields of EVSE status that name another person than the one who charges"""
 _MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER, "device-event": Role.INSTALLER}

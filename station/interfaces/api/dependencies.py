@@ -120,6 +120,16 @@ def evse_of(station: ChargingStation, evse_id: int) -> Evse:
     return evse
 
 
+def require_idle(station: ChargingStation) -> None:
+    """Check that nobody charges: a restart would end the charge.
+
+    Raises:
+        HTTPException: 409, somebody does.
+    """
+    if any(evse.state.authorization is not None for evse in station.evses.values()):
+        raise HTTPException(409, "a charge is in progress: end it first")
+
+
 class Command(BaseModel):
     """The base class of request bodies; unknown keys are rejected with 422."""
 

@@ -14,7 +14,7 @@ from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.station_control import StationControl
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import Wait, current_part, part
+from station.interfaces.api.dependencies import Wait, current_part, part, require_idle
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import STATION_CONTROL
 from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings, site_settings_to_json
@@ -129,7 +129,7 @@ async def change_settings(
     422 names the invalid setting; 409 while somebody charges.
     """
     async with site_settings.changing:
-        _require_idle(running_station())
+        require_idle(running_station())
         try:
             await asyncio.to_thread(site_settings.apply_patch, dict(body))
         except SettingsRefusedError as error:
@@ -144,9 +144,3 @@ async def change_settings(
 
 def _entered(site_settings: SiteSettings) -> EnteredSettings:
     return cast("EnteredSettings", site_settings.to_json)  # stored settings have been validated by the model
-
-
-def _require_idle(station: ChargingStation) -> None:
-    """Raise 409 while somebody charges: a restart would end the charge."""
-    if any(evse.state.authorization is not None for evse in station.evses.values()):
-        raise HTTPException(409, "a charge is in progress: end it first")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         MeterStatus,
         OwnPrices,
         ReservationStatus,
+        SafeStartStatus,
         Status,
         TariffStatus,
         UnreadableRowsStatus,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from station.load.tamper import TamperAlarm
     from station.maintenance.commissioning.activation import StationActivation
     from station.maintenance.firmware.firmware import FirmwareUpdates
+    from station.maintenance.safe_start import SafeStart
     from station.security.network_profiles import NetworkProfiles
     from station.storage.outbox import Outbox
     from station.storage.unreadable_rows import UnreadableRows
@@ -220,6 +222,7 @@ class RunningStatusSource:
         time: TimeQualityMonitor,
         outbox: Outbox,
         unreadable_rows: UnreadableRows,
+        safe_start: SafeStart,
         clock: Clock,
     ) -> None:
         self._configuration = configuration
@@ -234,6 +237,7 @@ class RunningStatusSource:
         self._time = time
         self._outbox = outbox
         self._unreadable_rows = unreadable_rows
+        self._safe_start = safe_start
         self._clock = clock
 
     async def status(self) -> Status:
@@ -260,6 +264,7 @@ class RunningStatusSource:
             "grid_order": self._connection.order(),
             "jumpers": self._connection.jumpers(),
             "unreadable_rows": _unreadable(self._unreadable_rows),
+            "safe_start": _safe_start(self._safe_start),
             "queue": {"transaction_events": await self._outbox.count_waiting()},
         }
 
@@ -355,6 +360,22 @@ def _tariff(tariff: MeterTariff | None) -> TariffStatus | None:
             {"at": step.at.isoformat("minutes"), "index": step.index, "contact_closed": step.contact_closed}
             for step in tariff.next_day
         ],
+    }
+
+
+def _safe_start(safe_start: SafeStart) -> SafeStartStatus | None:
+    state = safe_start.state
+    if state.since is None:
+        return None
+    return {
+        "since": state.since.isoformat(),
+        "cause": state.cause,
+        "set_aside": [
+            {"kind": name, "rows": count, "failed": name in state.suspects}
+            for name, count in safe_start.rows.counts.items()
+        ],
+        "trial": state.trial,
+        "ends": state.ends,
     }
 
 

@@ -45,7 +45,9 @@ class Wired:
         self.world, self.station = world, station
         self.link = FakeLink()
         self.settings = VariableRequestSettings()
-        self.block = MonitoringBlock(cast("Any", self.link), station.monitoring, self.settings, world.clock)
+        self.block = MonitoringBlock(
+            cast("Any", self.link), station.monitoring, self.settings, station.set_aside, world.clock
+        )
         self.delivery = MonitoringEventDelivery(station.queue, cast("Any", self.link), CsmsLinkSettings(), world.clock)
 
     async def ask(self, action: str, request: Payload) -> Payload:

@@ -30,6 +30,8 @@ from station.maintenance.monitoring.monitor_store import MonitorStore
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 from station.maintenance.monitoring.reporting_rules import ReportingRules
 from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
+from station.storage.database import Database
+from station.storage.set_aside_rows import SetAsideRows
 from tests import fakes
 from tests.databases import open_database
 
@@ -106,8 +108,9 @@ class _Evses:
 class Monitored:
     """A station between two boots, reduced to variables and their monitoring."""
 
-    def __init__(self, world: World, store: MonitorStore) -> None:
-        self.world, self.store = world, store
+    def __init__(self, world: World, database: Database) -> None:
+        self.world, self.store, self.set_aside = world, MonitorStore(database), SetAsideRows(database)
+        store = self.store
         self.clock = world.clock
         self.moved: Event[None] = Event()
         auxiliary = fakes.LoudCalls()
@@ -237,7 +240,7 @@ def summary(events: Sequence[MonitoringEvent]) -> list[tuple[str, str, bool | No
 async def running(world: World, *, settled: bool = True) -> AsyncGenerator[Monitored]:
     """Boot: monitoring is loaded and runs; at the end the power fails."""
     async with open_database(world.folder / "borne.sqlite", world.clock) as database:
-        monitored = Monitored(world, MonitorStore(database))
+        monitored = Monitored(world, database)
         await monitored.monitoring.load()
         task = asyncio.ensure_future(monitored.detection.run())
         try:

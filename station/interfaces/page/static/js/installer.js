@@ -8,6 +8,7 @@ import { openMeter } from "./meter-frames.js";
 import { openModel } from "./model.js";
 import { openMonitoring } from "./monitoring.js";
 import { openOcpp } from "./ocpp-frames.js";
+import { openSafeStart } from "./safe-start.js";
 import { tabs } from "./tabs.js";
 import { openUnreadable } from "./unreadable.js";
 
@@ -22,5 +23,6 @@ const panels = {
 };
 
 openFirmware();
+openSafeStart();
 openUnreadable();
 tabs((name) => panels[name]());

@@ -1,0 +1,134 @@
+"""The record of failed starts and of the safe start that follows them: a small file beside the database.
+
+It is not in the database, since what ends a start may be stored there. Without failures there is no file.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from msgspec import DecodeError, json
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
+from station.storage import private_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME: Final = "safe-start.json"
+EARLY: Final = timedelta(minutes=10)
+"""a run that fails within this time after its start is a failed start"""
+_MAX_FAILURES: Final = 20
+
+
+class FailedStart(Frozen):
+    """A run of the station that has failed soon after its start."""
+
+    at: datetime
+    """when it failed"""
+    lasted_s: float
+    cause: str
+    """the exception and where it was raised, without its message, which may contain secrets"""
+
+
+class SafeStartState(Frozen):
+    """The failed starts in a row, and what is set aside since; the names of kinds are those of `RowKind`."""
+
+    failures: tuple[FailedStart, ...] = ()
+    """since a run lasted longer than `EARLY`"""
+    crashed: bool = False
+    """whether the last run has failed, at whatever time"""
+    since: datetime | None = None
+    """the beginning of the safe start; None: none"""
+    cause: str = ""
+    """the cause of the failure that began the safe start"""
+    stage: int = 0
+    """how far rows are set aside; 0: none"""
+    trial: str | None = None
+    """the kind of rows that this run uses again for the first time"""
+    suspects: tuple[str, ...] = ()
+    """the kinds with which a trial has failed: they stay aside until somebody ends the safe start"""
+    next_is_due: bool = False
+    """whether the next start tries one more kind"""
+    ends: Literal["put-back", "delete"] | None = None
+    """an order to end the safe start at the next start, and what to do with the rows; None: none"""
+
+
+_UNREADABLE: Final = SafeStartState(since=datetime.fromtimestamp(0, UTC), cause="unknown")
+"""what is assumed if the record cannot be read: rows that are set aside are put back step by step"""
+
+
+class SafeStartRecord:
+    """Keeps a `SafeStartState` in the storage folder of a station; reading and writing block for a moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._state: SafeStartState | None = None
+
+    @property
+    def state(self) -> SafeStartState:
+        """The stored state; an empty one if there is no file. If it cannot be read, rows count as set aside."""
+        if self._state is None:
+            self._state = self._read()
+        return self._state
+
+    def save(self, state: SafeStartState) -> None:
+        """Replace the state; on disk when this returns, and deleted if it is empty. A disk error is only logged."""
+        self._state = state
+        try:
+            if state == SafeStartState():
+                private_files.remove(self._path)
+            else:
+                private_files.write_bytes(self._path, json.encode(state))
+        except OSError as error:
+            _log.error("%s cannot be written: %s", self._path, error.strerror)
+
+    def add_failure(self, at: datetime, lasted: timedelta, cause: str) -> None:
+        """Store that a run has failed after `lasted`; the next start reads it."""
+        state = replace(self.state, crashed=True)
+        if lasted < EARLY:
+            failure = FailedStart(at, lasted.total_seconds(), cause)
+            state = replace(state, failures=(*state.failures, failure)[-_MAX_FAILURES:])
+        self.save(state)
+
+    def take_crash(self) -> bool:
+        """Return whether the last run has failed; it is told once."""
+        crashed = self.state.crashed
+        if crashed:
+            self.save(replace(self.state, crashed=False))
+        return crashed
+
+    def _read(self) -> SafeStartState:
+        try:
+            return json.decode(self._path.read_bytes(), type=SafeStartState)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            _log.error("%s cannot be read: %s", self._path, error.strerror)
+            return _UNREADABLE
+        except (DecodeError, ValueError):
+            _log.error("%s cannot be read; failed starts are counted anew", self._path)
+            return _UNREADABLE
+        return SafeStartState()
+
+
+def describe_failure(error: BaseException) -> str:
+    """Describe an exception by its class and the place that raised it, without its message."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return type(error).__name__ + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    place = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" in {trace.tb_frame.f_globals.get('__name__', '?')}.{code.co_name}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

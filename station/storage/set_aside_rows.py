@@ -1,0 +1,212 @@
+"""Sets rows of the database aside, so that no part of the station reads them, and puts them back unchanged.
+
+Used by the safe start. The rows move to tables of their own (`aside_…`) that exist only meanwhile. SQL moves them: what
+is in them is not looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from foundation.frozen import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from station.storage.database import Database
+    from station.storage.sql import Statement
+
+_PREFIX: Final = "aside_"
+
+
+class _Rows(Frozen):
+    """Rows of one table: all of them, or the facts of some kinds."""
+
+    table: str
+    fact_kinds: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The SQL condition that selects the rows."""
+        if not self.fact_kinds:
+            return "TRUE"
+        return " OR ".join(f"substr(name, 1, {len(kind) + 1}) = '{kind}/'" for kind in self.fact_kinds)
+
+
+class RowKind(Frozen):
+    """Rows that are set aside and put back together."""
+
+    name: str
+    """for the record of the safe start, the log and the API"""
+    stage: int
+    """1: what a CSMS has set; 2: what a station can do without while it charges, meters and bills"""
+    rows: tuple[_Rows, ...]
+    key: str = ""
+    """the column of the ids that the CSMS gave the rows of the first table; empty: it gives none"""
+    replaced_as_a_whole: bool = False
+    """whether rows that were stored meanwhile, in the last of the tables, replace all of these"""
+
+
+CHARGING_PROFILES: Final = RowKind("charging-profiles", 1, (_Rows("charging_profiles"),), key="id")
+MONITORS: Final = RowKind(
+    "monitors", 1, (_Rows("monitors"), _Rows("monitor_states"), _Rows("monitoring_events")), key="id"
+)
+DISPLAY_MESSAGES: Final = RowKind("display-messages", 1, (_Rows("display_messages"),), key="id")
+SETTINGS: Final = RowKind("settings", 1, (_Rows("settings"),))
+KINDS: Final = (
+    CHARGING_PROFILES,
+    MONITORS,
+    DISPLAY_MESSAGES,
+    SETTINGS,
+    RowKind("reservations", 2, (_Rows("reservations"),)),
+    RowKind("local-list", 2, (_Rows("local_list"), _Rows("local_list_state")), replaced_as_a_whole=True),
+    RowKind("authorization-cache", 2, (_Rows("authorization_cache"),)),
+    RowKind("firmware-updates", 2, (_Rows("firmware_updates"), _Rows("firmware_statuses"))),
+    RowKind("customers-to-forget", 2, (_Rows("customers_to_forget"),)),
+    RowKind(
+        "other-facts",
+        2,
+        (
+            _Rows(
+                "facts",
+                (
+                    "cable",
+                    "card",
+                    "commissioning",
+                    "contactor",
+                    "external-limit",
+                    "log-upload",
+                    "monitoring",
+                    "priority",
+                    "retention",
+                    "variable",
+                ),
+            ),
+        ),
+    ),
+)
+"""what a safe start can set aside; never: records and bills, meters, prices, access, faults, orders and limits"""
+LAST_STAGE: Final = max(kind.stage for kind in KINDS)
+
+
+class SetAsideRows:
+    """The rows of one database that are set aside; call it at a start only before the parts of the station load."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.counts: dict[str, int] = {}
+        """number of rows that are set aside, by the name of their kind; as of the last call of a method"""
+
+    async def load(self) -> None:
+        """Count the rows that are set aside.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        aside = await self._tables()
+        self.counts = {}
+        for kind in KINDS:
+            for rows in kind.rows:
+                if _PREFIX + rows.table in aside:
+                    found = await self._database.rows(f"SELECT COUNT(*) FROM {_PREFIX}{rows.table} WHERE {rows.where}")
+                    self.counts[kind.name] = self.counts.get(kind.name, 0) + int(str(found[0][0]))
+        self.counts = {name: count for name, count in self.counts.items() if count}
+
+    async def set_aside(self, kinds: Iterable[RowKind]) -> None:
+        """Set the rows of these kinds aside, in one write; rows that are aside already stay.
+
+        Raises:
+            StorageError: nothing was set aside.
+        """
+        aside = await self._tables()
+        statements: list[Statement] = []
+        for rows in _rows_of(kinds):
+            target = _PREFIX + rows.table
+            columns = await self._columns(target if target in aside else rows.table)
+            statements += [
+                (f"CREATE TABLE IF NOT EXISTS {target} AS SELECT * FROM {rows.table} WHERE FALSE", [()]),
+                (f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {rows.table} WHERE {rows.where}", [()]),
+                (f"DELETE FROM {rows.table} WHERE {rows.where}", [()]),
+            ]
+        await self._database.write_together(*statements)
+        await self.load()
+
+    async def put_back(self, kinds: Collection[RowKind]) -> None:
+        """Put the rows of these kinds back, in one write; a row that was stored meanwhile under the same key stays.
+
+        Raises:
+            StorageError: nothing was put back.
+        """
+        aside = await self._tables()
+        statements: list[Statement] = []
+        for kind in kinds:
+            unless = f" AND NOT EXISTS (SELECT * FROM {kind.rows[-1].table})" if kind.replaced_as_a_whole else ""
+            for rows in kind.rows:
+                source = _PREFIX + rows.table
+                if source not in aside:
+                    continue
+                columns = await self._columns(source)  # a later version of the station may have more
+                insert = f"INSERT OR IGNORE INTO {rows.table} ({columns}) SELECT {columns} FROM {source}"
+                statements += [
+                    (f"{insert} WHERE ({rows.where}){unless}", [()]),
+                    (f"DELETE FROM {source} WHERE {rows.where}", [()]),
+                ]
+        await self._database.write_together(*statements)
+        await self._drop_empty(aside)
+
+    async def delete(self, kinds: Collection[RowKind]) -> int:
+        """Delete the rows of these kinds that are set aside; returns how many there were.
+
+        Raises:
+            StorageError: nothing was deleted.
+        """
+        deleted = sum(self.counts.get(kind.name, 0) for kind in kinds)
+        if not deleted:
+            return 0
+        aside = await self._tables()
+        await self._database.write_together(
+            *(
+                (f"DELETE FROM {_PREFIX}{rows.table} WHERE {rows.where}", [()])
+                for rows in _rows_of(kinds)
+                if _PREFIX + rows.table in aside
+            )
+        )
+        await self._drop_empty(aside)
+        return deleted
+
+    async def delete_ids(self, kind: RowKind, ids: Collection[int]) -> list[int]:
+        """Delete set-aside rows by the ids that the CSMS gave them; returns the ids of those that existed.
+
+        Raises:
+            StorageError: as `delete`.
+        """
+        table = _PREFIX + kind.rows[0].table
+        if not self.counts.get(kind.name):
+            return []
+        sql = f"DELETE FROM {table} WHERE {kind.key} = ? RETURNING {kind.key}"
+        deleted = [identity for identity in ids if await self._database.rows(sql, (identity,))]
+        await self.load()
+        return deleted
+
+    async def _drop_empty(self, aside: Collection[str]) -> None:
+        """Drop the tables without rows."""
+        for table in aside:
+            if not await self._database.rows(f"SELECT 1 FROM {table} LIMIT 1"):
+                await self._database.write(f"DROP TABLE {table}")
+        await self.load()
+
+    async def _columns(self, table: str) -> str:
+        """The names of the columns of a table, for SQL."""
+        rows = await self._database.rows("SELECT name FROM pragma_table_info(?)", (table,))
+        return ", ".join(str(name) for (name,) in rows)
+
+    async def _tables(self) -> frozenset[str]:
+        """The tables of rows that are set aside."""
+        rows = await self._database.rows(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?", (len(_PREFIX), _PREFIX)
+        )
+        return frozenset(str(name) for (name,) in rows)
+
+
+def _rows_of(kinds: Iterable[RowKind]) -> list[_Rows]:
+    return [rows for kind in kinds for rows in kind.rows]

@@ -1,0 +1,371 @@
+"""After three starts that failed early, a station starts without the rows that may be the cause, and says so."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from energy import controller
+from station.configuration.installation_file import Configuration
+from station.storage.database import StorageError
+from station.storage.safe_start_record import FILE_NAME
+from tests.csms import Csms, running_csms
+from tests.walk import Walk, configuration, powered
+from tests.walks.steps import charge, event
+from tests.walks.visit import visiting
+
+PROFILE: dict[str, Any] = {
+    "id": 7,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Absolute",
+    "chargingSchedule": [
+        {
+            "id": 1,
+            "startSchedule": "2020-01-01T00:00:00Z",
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 13.0}],
+        }
+    ],
+}
+TEN_MINUTES_S = 600.0
+Break = Callable[[], None]
+
+
+class PoisonError(Exception):
+    """What a charging profile does to this version of the station."""
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Break:
+    """A function that undoes the mutant: a station whose decision fails while a charging profile is installed."""
+    limit_a = controller.limit_a
+
+    def poisonous(profiles: Any, *more: Any) -> float | None:
+        if profiles:
+            raise PoisonError("a secret of 13 A")
+        return limit_a(profiles, *more)
+
+    monkeypatch.setattr(controller, "limit_a", poisonous)
+    return lambda: monkeypatch.setattr(controller, "limit_a", limit_a)
+
+
+class Site:
+    """A station with its CSMS, started again and again as by a service manager."""
+
+    def __init__(self, storage: Path, csms: Csms, url: str) -> None:
+        self.csms = csms
+        self.storage = storage
+        self._url = url
+
+    @property
+    def config(self) -> Configuration:
+        """Its installation file."""
+        return configuration(self.storage, self._url)
+
+    @contextlib.asynccontextmanager
+    async def start(self) -> AsyncGenerator[Walk]:
+        """Start the station, connected and accepted."""
+        self.csms.calls.clear()
+        async with powered(self.config, self.csms) as walk:
+            await walk.accepted()
+            yield walk
+
+    async def fail(self, *, after_s: float = 0.0) -> None:
+        """Start the station, which fails; `after_s`: it has to run for so long before the profile is set."""
+        with pytest.raises((PoisonError, BaseExceptionGroup)):
+            await self._run_until_it_fails(after_s)
+
+    async def _run_until_it_fails(self, after_s: float) -> None:
+        async with powered(self.config, self.csms) as walk:
+            if after_s:
+                await walk.accepted()
+                await walk.advance(after_s)
+                await self.set_profile()
+            await walk.until(lambda: not walk.application.running)
+
+    async def set_profile(self) -> None:
+        """Let the CSMS set the profile, which is accepted."""
+        answer = await self.csms.call("SetChargingProfile", {"evseId": 0, "chargingProfile": PROFILE})
+        assert answer["status"] == "Accepted", answer
+
+    def rows(self, table: str) -> int:
+        """The number of rows in a table; 0 if there is none."""
+        with contextlib.closing(sqlite3.connect(self.storage / "borne.sqlite")) as database:
+            try:
+                return int(database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
+            except sqlite3.OperationalError:
+                return 0
+
+
+@contextlib.asynccontextmanager
+async def site(storage: Path) -> AsyncGenerator[Site]:
+    """A station that has never run, and its CSMS."""
+    async with running_csms(Csms()) as csms:
+        yield Site(storage, csms, csms.url)
+    assert csms.schema_faults == []
+
+
+@contextlib.asynccontextmanager
+async def poisoned_site(storage: Path) -> AsyncGenerator[Site]:
+    """A station that has failed three times since the CSMS has set a profile, and a setting."""
+    async with site(storage) as it:
+        async with it.start() as walk:
+            await walk.set_variable("OCPPCommCtrlr", "MessageAttempts", "7", "TransactionEvent")
+        await it.fail(after_s=1.0)
+        await it.fail()
+        await it.fail()
+        yield it
+
+
+def safe_start_events(walk: Walk) -> list[dict[str, Any]]:
+    """The security events that tell of the safe start."""
+    return [one for one in walk.csms.sent("SecurityEventNotification") if one["type"] == "SafeStart"]
+
+
+def aside(status: dict[str, Any]) -> dict[str, int]:
+    """The rows that are set aside, by kind, as the status tells."""
+    return {one["kind"]: one["rows"] for one in status["safe_start"]["set_aside"]}
+
+
+async def message_attempts(csms: Csms) -> str:
+    """The setting as the CSMS reads it."""
+    variable = {"name": "MessageAttempts", "instance": "TransactionEvent"}
+    item = {"component": {"name": "OCPPCommCtrlr"}, "variable": variable}
+    answer = await csms.call("GetVariables", {"getVariableData": [item]})
+    return str(answer["getVariableResult"][0]["attributeValue"])
+
+
+def forget_profile(storage: Path) -> None:
+    """Remove the profile, while the station does not run."""
+    with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
+        database.execute("DELETE FROM charging_profiles")
+        database.commit()
+
+
+async def end(walk: Walk) -> None:
+    """End the charge with the card, and unplug."""
+    await walk.present()
+    await walk.until(lambda: not walk.evse.state.seen.locked)
+    await walk.unplug()
+    await walk.until(lambda: walk.evse.transaction_id is None)
+
+
+async def restarted(walk: Walk) -> None:
+    """Wait until the station has started again by itself."""
+    boots = len(walk.csms.sent("BootNotification"))
+    await walk.until(lambda: len(walk.csms.sent("BootNotification")) > boots, within_s=120)
+    await walk.until(lambda: walk.application.running)
+    await walk.settle()
+
+
+async def test_the_fourth_start_does_without_profiles_and_settings_and_charges_with_6_a(
+    tmp_path: Path, poison: Break, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with poisoned_site(tmp_path) as it, it.start() as walk, visiting(walk) as api:
+        assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
+        await walk.until(lambda: safe_start_events(walk))
+        (told,) = safe_start_events(walk)
+        cause = "PoisonError in tests.walks.test_safe_start.poisonous, line "
+        assert cause in told["techInfo"]
+        assert told["techInfo"].endswith("set aside: charging-profiles (1), settings (1)")
+        assert "safe start: the last starts failed: " + cause in caplog.text
+        assert "secret" not in told["techInfo"]
+        status = await api.get("/api/status")
+        assert aside(status) == {"charging-profiles": 1, "settings": 1}
+        assert cause in status["safe_start"]["cause"]
+        assert await message_attempts(it.csms) != "7"
+        await charge(walk)
+        limits = {one["source"]: one["current_a"] for one in (await api.evse())["limits"]}
+        assert limits["safe-start"] == 6.0
+        assert walk.evse.offered_a == 6.0
+        assert await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
+        await walk.advance(60)
+        await end(walk)
+        await event(walk, "Ended", "StopAuthorized")
+
+
+async def test_it_puts_the_rows_back_one_kind_after_the_other_but_not_the_one_that_fails_again(
+    tmp_path: Path, poison: Break
+) -> None:
+    async with poisoned_site(tmp_path) as it:
+        with pytest.raises((PoisonError, BaseExceptionGroup)):
+            await fail_with_the_profile_put_back(it)
+        async with it.start() as walk, visiting(walk) as api:
+            status = (await api.get("/api/status"))["safe_start"]
+            assert {(one["kind"], one["failed"]) for one in status["set_aside"]} == {
+                ("charging-profiles", True),
+                ("settings", False),
+            }
+            await walk.advance(TEN_MINUTES_S)
+            await restarted(walk)
+            assert aside(await api.get("/api/status")) == {"charging-profiles": 1}
+            assert (await api.get("/api/status"))["safe_start"]["trial"] == "settings"
+            assert await message_attempts(it.csms) == "7"
+            boots = len(walk.csms.sent("BootNotification"))
+            await walk.advance(3 * TEN_MINUTES_S)
+            assert len(walk.csms.sent("BootNotification")) == boots, "there is nothing left to try"
+            answer = await it.csms.call("ClearChargingProfile", {"chargingProfileId": PROFILE["id"]})
+            assert answer["status"] == "Accepted"
+        async with it.start() as walk, visiting(walk) as api:
+            await walk.advance(TEN_MINUTES_S + 1)
+            await walk.until(lambda: not (tmp_path / FILE_NAME).exists())
+            assert (await api.get("/api/status"))["safe_start"] is None
+
+
+async def fail_with_the_profile_put_back(it: Site) -> None:
+    """Run the station until it has put the charging profile back, which ends it."""
+    async with it.start() as walk:
+        await walk.advance(TEN_MINUTES_S - 30)
+        assert it.rows("charging_profiles") == 0
+        await walk.until(lambda: it.rows("charging_profiles"), within_s=120)
+        await walk.until(lambda: not walk.application.running, within_s=120)
+
+
+async def test_it_does_not_restart_by_itself_while_somebody_charges(tmp_path: Path, poison: Break) -> None:
+    async with poisoned_site(tmp_path) as it, it.start() as walk:
+        poison()
+        await charge(walk)
+        boots = len(walk.csms.sent("BootNotification"))
+        await walk.advance(3 * TEN_MINUTES_S)
+        assert len(walk.csms.sent("BootNotification")) == boots
+        await end(walk)
+        await restarted(walk)
+        assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
+        assert it.rows("charging_profiles") == 1
+
+
+async def test_all_is_as_before_once_every_kind_has_lasted(tmp_path: Path, poison: Break) -> None:
+    async with poisoned_site(tmp_path) as it, it.start() as walk, visiting(walk) as api:
+        poison()  # a new version of the program
+        for _ in ("charging profiles", "settings"):
+            await walk.advance(TEN_MINUTES_S)
+            await restarted(walk)
+        await walk.advance(TEN_MINUTES_S + 1)
+        await walk.until(lambda: not (tmp_path / FILE_NAME).exists())
+        assert (await api.get("/api/status"))["safe_start"] is None
+        assert await message_attempts(it.csms) == "7"
+        assert it.rows("charging_profiles") == 1
+
+
+@pytest.mark.parametrize(("order", "profiles"), [("put-back", 1), ("delete", 0)])
+async def test_the_owner_ends_it_with_all_rows_or_without_those_set_aside(
+    tmp_path: Path, poison: Break, order: str, profiles: int
+) -> None:
+    async with poisoned_site(tmp_path) as it, it.start() as walk, visiting(walk) as api:
+        poison()
+        await charge(walk)
+        await api.post("/api/safe-start/end", {"rows": order}, status=409)
+        await end(walk)
+        await api.post("/api/safe-start/end", {"rows": order}, status=202)
+        await restarted(walk)
+        assert (await api.get("/api/status"))["safe_start"] is None
+        assert it.rows("charging_profiles") == profiles
+        assert (await message_attempts(it.csms) == "7") == bool(profiles)
+        await api.post("/api/safe-start/end", {"rows": order}, status=409)
+
+
+async def test_the_csms_ends_it_by_a_variable_and_a_reset(tmp_path: Path, poison: Break) -> None:
+    async with poisoned_site(tmp_path) as it, it.start() as walk:
+        poison()
+        active = {"component": {"name": "SafeStart"}, "variable": {"name": "Active"}}
+        answer = await it.csms.call("GetVariables", {"getVariableData": [active]})
+        assert answer["getVariableResult"][0]["attributeValue"] == "true"
+        answer = await it.csms.call("SetVariables", {"setVariableData": [{**active, "attributeValue": "true"}]})
+        assert answer["setVariableResult"][0]["attributeStatus"] == "Rejected"
+        answer = await it.csms.call("SetVariables", {"setVariableData": [{**active, "attributeValue": "false"}]})
+        assert answer["setVariableResult"][0]["attributeStatus"] == "RebootRequired"
+        await it.csms.call("Reset", {"type": "Immediate"})
+        await restarted(walk)
+        assert it.rows("charging_profiles") == 1
+        answer = await it.csms.call("GetVariables", {"getVariableData": [active]})
+        assert answer["getVariableResult"][0]["attributeStatus"] == "UnknownComponent"
+
+
+async def test_a_failure_in_a_safe_start_sets_aside_what_the_station_can_do_without(
+    tmp_path: Path, poison: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with poisoned_site(tmp_path) as it:
+        from station.charging.reservations.reservation_store import ReservationStore
+
+        load = ReservationStore.load
+
+        async def poisonous(store: ReservationStore) -> Any:
+            if it.rows("reservations"):
+                raise PoisonError
+            return await load(store)
+
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            database.execute("INSERT INTO reservations (reservation_id, payload) VALUES (1, '{}')")
+            database.commit()
+        monkeypatch.setattr(ReservationStore, "load", poisonous)
+        await it.fail()
+        async with it.start() as walk, visiting(walk) as api:
+            assert aside(await api.get("/api/status")).items() > {"settings": 1, "reservations": 1}.items()
+
+
+async def test_failures_later_than_ten_minutes_after_a_start_are_told_and_not_counted(
+    tmp_path: Path, poison: Break
+) -> None:
+    async with site(tmp_path) as it:
+        for _ in range(4):
+            await it.fail(after_s=TEN_MINUTES_S + 10)
+            forget_profile(tmp_path)
+        async with it.start() as walk, visiting(walk) as api:
+            assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
+            assert (await api.get("/api/status"))["safe_start"] is None
+        async with it.start() as walk:
+            assert walk.csms.sent("BootNotification")[-1]["reason"] == "PowerUp"
+
+
+async def test_rows_are_put_back_also_if_the_record_cannot_be_read(tmp_path: Path, poison: Break) -> None:
+    async with poisoned_site(tmp_path) as it:
+        poison()
+        async with it.start():
+            pass
+        (tmp_path / FILE_NAME).write_text("{")
+        async with it.start() as walk, visiting(walk) as api:
+            assert aside(await api.get("/api/status")) == {"charging-profiles": 1, "settings": 1}
+            await walk.advance(TEN_MINUTES_S)
+            await restarted(walk)
+            assert it.rows("charging_profiles") == 1
+
+
+async def test_two_failures_do_not_count_any_more_once_a_run_has_lasted(tmp_path: Path, poison: Break) -> None:
+    async with site(tmp_path) as it:
+        await it.fail(after_s=1.0)
+        await it.fail()
+        assert (tmp_path / FILE_NAME).exists()
+        forget_profile(tmp_path)
+        async with it.start() as walk:
+            await walk.advance(TEN_MINUTES_S + 1)
+            await walk.until(lambda: not (tmp_path / FILE_NAME).exists())
+        await it.fail(after_s=1.0)
+        await it.fail()
+        forget_profile(tmp_path)
+        async with it.start() as walk, visiting(walk) as api:
+            assert (await api.get("/api/status"))["safe_start"] is None
+
+
+async def test_a_storage_that_fails_is_no_reason_for_a_safe_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from borne.station_runtime import StartError
+    from station.storage.outbox import Outbox
+
+    async def failing(_: Outbox) -> None:
+        raise StorageError("disk I/O error")
+
+    async with site(tmp_path) as it:
+        with monkeypatch.context() as patched:
+            patched.setattr(Outbox, "check", failing)
+            for _ in range(4):
+                with pytest.raises((StartError, BaseExceptionGroup)):
+                    async with it.start():
+                        pass
+        assert not (tmp_path / FILE_NAME).exists()
