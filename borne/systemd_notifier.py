@@ -100,7 +100,7 @@ def killed_before(environ: Mapping[str, str]) -> KilledProcess | None:
         return None
     started_s, ended, now_s = _read(folder / _STARTED), _read(folder / _ENDED), time.monotonic()
     try:
-        (folder / _STARTED).write_text(f"{now_s:.1f}\n", encoding="ascii")
+        (folder / _STARTED).write_text(f"{now_s}\n", encoding="ascii")
     except OSError as error:
         _log.warning("the time of the start cannot be noted: %s", error.strerror)
     try:

@@ -92,6 +92,7 @@ STORED: dict[type[Enum], tuple[str | int, ...]] = {
         "MaintenanceLoginFailed",
         "DiscardedRenewedClientCertificate",
         "UnreadableRecord",
+        "SafeStart",
         "LocalChange",
     ),
     FirmwareStatus: (
