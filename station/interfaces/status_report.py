@@ -335,6 +335,7 @@ class SafeStartStatus(TypedDict):
     cause: str
     """the error that ended the starts before, and its place in the program"""
     set_aside: list[SetAsideStatus]
+    """the kinds of rows that are set aside"""
     trial: str | None
     """the kind of rows that was put back at this start; null: none"""
     ends: Literal["put-back", "delete"] | None
