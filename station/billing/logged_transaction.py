@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from foundation.frozen import Frozen
 from metering.reading import Reading
@@ -28,6 +29,16 @@ class StatedCost(Frozen):
 
     amount: Decimal
     currency: str
+
+
+class TransactionKind(StrEnum):
+    """What an entry of the transaction log is for those who add up charges."""
+
+    CHARGE = "charge"
+    TEST = "test"
+    """the installer's test session during commissioning"""
+    NO_ENERGY = "no-energy"
+    """it has ended, and its registers at begin and end are equal"""
 
 
 class LoggedTransaction(Frozen):
@@ -58,6 +69,18 @@ class LoggedTransaction(Frozen):
     """the total cost that the CSMS sent; None: it sent none"""
     lasted_s: float | None = None
     """duration in seconds by elapsed time; None: still running, or recorded by an older version"""
+    test_session: bool = False
+    """whether it was the installer's test session; False also if it was recorded by an older version"""
+
+    @property
+    def kind(self) -> TransactionKind:
+        """Whether it is a charge, a test session, or has ended without energy; substitute registers prove none."""
+        if self.test_session:
+            return TransactionKind.TEST
+        substitute = self.begin.substitute or self.end.substitute
+        if self.ended_at is not None and self.energy_wh == 0 and not substitute:
+            return TransactionKind.NO_ENERGY
+        return TransactionKind.CHARGE
 
     @property
     def cost(self) -> StatedCost | None:

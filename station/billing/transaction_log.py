@@ -25,6 +25,11 @@ _ALL_READABLE = " AND ".join(
     f"transaction_id NOT IN ({select_unreadable(source)})"
     for source in ("transactions", "transactions.prices", "transactions.bill")
 )
+_COUNTS = (
+    "COUNT(*), COUNT(test_session), COUNT(CASE WHEN test_session IS NULL AND ended_at IS NOT NULL AND end_wh = begin_wh"
+    " AND NOT COALESCE(begin_substitute, 0) AND NOT COALESCE(end_substitute, 0) THEN 1 END)"
+)
+"""numbers of all, of the kind TEST and of the kind NO_ENERGY (`LoggedTransaction.kind`)"""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,9 +50,13 @@ class TransactionQuery(Frozen):
 
 
 class TransactionPage(Frozen):
-    """A page of found transactions, newest first; `total`: number of matches on all pages."""
+    """A page of found transactions, newest first; the numbers are those of the matches on all pages."""
 
     total: int
+    tests: int
+    """how many of them are of the kind TEST"""
+    without_energy: int
+    """how many of them are of the kind NO_ENERGY"""
     transactions: list[LoggedTransaction] = field(default_factory=list[LoggedTransaction])
 
 
@@ -67,12 +76,13 @@ class TransactionLog:
             StorageError: the disk cannot be read.
         """
         where, values = _where(search)
-        counted = await self._database.rows(f"SELECT COUNT(*) FROM transactions {where}", values)
+        counted = await self._database.rows(f"SELECT {_COUNTS} FROM transactions {where}", values)
         rows = await self._database.rows(
             f"SELECT {COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
-        return TransactionPage(int(str(counted[0][0])), readable(rows, self._database.unreadable))
+        total, tests, without_energy = (int(str(number)) for number in counted[0])
+        return TransactionPage(total, tests, without_energy, readable(rows, self._database.unreadable))
 
     async def pages(self, search: TransactionQuery, size: int = 250) -> AsyncGenerator[list[LoggedTransaction]]:
         """Yield all matching transactions in pages of `size`, oldest first; each page is read on demand.

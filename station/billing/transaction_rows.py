@@ -28,7 +28,7 @@ _BILL: Final = 20
 COLUMNS: Final = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
     " begin_time, begin_substitute, end_wh, end_read_at, end_time, end_substitute, charging_s, corrected_s,"
-    " meter_serial, prices, bill, told_cost, told_currency, lasted_s"
+    " meter_serial, prices, bill, told_cost, told_currency, lasted_s, test_session"
 )
 
 
@@ -104,7 +104,7 @@ def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Log
         ValueError, ArithmeticError: the row cannot be read.
     """
     (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
-    charging_s, corrected_s, serial, _, _, told_cost, told_currency, lasted_s = tail
+    charging_s, corrected_s, serial, _, _, told_cost, told_currency, lasted_s, test_session = tail
     return LoggedTransaction(
         str(identity),
         int(str(number)),
@@ -123,6 +123,7 @@ def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Log
         bill,
         StatedCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
         float(str(lasted_s)) if lasted_s is not None else None,
+        bool(test_session),
     )
 
 

@@ -299,6 +299,7 @@ def _tell(
         remote_start_id=remote_start_id,
         reservation_id=reservation_id,  # E01.FR.13, E02.FR.03, E03.FR.03, F02.FR.06, H01.FR.15
         cable_max_a=state.seen.cable_max_a if tell_connector else None,
+        test_session=state.authorization is not None and state.authorization.tests,
     )
     told = replace(
         transaction,

@@ -299,3 +299,5 @@ class TransactionEvent(Frozen):
     """readings of the billing meter that the CSMS receives with this event"""
     register: RegisterReading | None = None
     """the energy register at begin and end, for the station's own records; the CSMS receives `meter_values`"""
+    test_session: bool = False
+    """whether the installer's test session is authorized at this moment; for the station's own records"""

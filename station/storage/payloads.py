@@ -81,6 +81,7 @@ _EVENT_NAMES: Final[StoredNames] = {
         "lasted_s",
         "meter_values",
         "register",
+        "test_session",
     ),
     EvseRef: names("evse_id", "connector_id"),
     RegisterReading: names("energy_import_wh", "taken_at", "time", "substitute"),
@@ -143,7 +144,7 @@ _EVENT_NAMES: Final[StoredNames] = {
         RELATIVE="R",
     ),
 }
-"""database triggers also read some of these names (migrations 6, 7 and 10)"""
+"""database triggers also read some of these names (migrations 6, 7, 10 and 17)"""
 
 EVENTS: Final = StoredFormat(TransactionEvent, _EVENT_NAMES)
 METER_VALUES: Final = StoredFormat(MeterValue, _METER_VALUE_NAMES)

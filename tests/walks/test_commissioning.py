@@ -129,6 +129,30 @@ async def test_the_test_session_is_evidence_when_energy_flows(tmp_path: Path) ->
         assert told["evidence"]["transaction"]
 
 
+async def test_a_test_session_is_no_charge_in_history_report_and_table(tmp_path: Path) -> None:
+    """The vehicle is connected before: the transaction has begun when the installer authorizes it."""
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.plug(phases=3)
+        await api.post("/api/commissioning/test-session", {"evse": 1})
+        await walk.charging()
+        await walk.advance(20)
+        await api.delete("/api/commissioning/test-session")
+        await walk.until(lambda: not walk.board.locked)
+        await walk.unplug()
+        await walk.advance(5)
+        found = await api.get("/api/transactions")
+        (one,) = found["transactions"]
+        assert (one["kind"], found["total"], found["tests"]) == ("test", 1, 1)
+        assert one["energy_wh"] > 0
+        assert (await api.get(f"/api/transactions/{one['transaction_id']}"))["kind"] == "test"
+        table = (await api.client.get("/api/transactions.csv")).text.splitlines()
+        assert [line.rpartition(",")[2] for line in table] == ["kind", "test"]
+        month = {"month": f"{walk.application.clock.now():%Y-%m}"}
+        report = await api.client.get("/api/monthly-report.csv", params=month)
+        assert len(report.text.splitlines()) == 1, "only the headings"
+
+
 async def test_the_grid_operators_contact_is_seen_both_ways_and_its_limit_follows(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED, grid_order=CONTACT) as walk, visiting(walk) as api:
         await walk.accepted()

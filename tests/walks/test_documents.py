@@ -100,6 +100,33 @@ async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_documen
         assert "There were no charges" in text(empty.content)
 
 
+async def test_a_document_is_in_the_language_asked_for_else_in_that_of_the_page_else_in_that_of_the_browser(
+    tmp_path: Path,
+) -> None:
+    """A script that asks for nothing gets the English table, which stays the same for programs."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        identity = await charge(api)
+        month = {"month": f"{walk.application.clock.now():%Y-%m}"}
+        french = {"Accept-Language": "fr-CH, en;q=0.5"}
+        chosen = french | {"Cookie": "borne_language=nl"}
+        for path in ("/api/transactions.csv", "/api/monthly-report.csv"):
+            answers = [
+                await api.client.get(path, params=month | {} if "month" in path else {}, headers=headers)
+                for headers in ({}, french, chosen)
+            ]
+            begins = ("transaction_id,evse", "\ufeffTransaction;Point de charge", "\ufeffTransactie;Laadpunt")
+            for answer, beginning in zip(answers, begins, strict=True):
+                assert answer.content.decode().startswith(beginning), path
+            asked = await api.client.get(path, params={"lang": "de"} | (month if "month" in path else {}))
+            assert "Zählerstand am Beginn (kWh)" in asked.content.decode("utf-8-sig")
+        receipt = f"/api/transactions/{identity}/receipt.pdf"
+        assert "Reçu de recharge" in text((await api.client.get(receipt, headers=french)).content)
+        assert "Laadbewijs" in text((await api.client.get(receipt, headers=chosen)).content)
+        report = await api.client.get("/api/monthly-report.pdf", params=month, headers=french)
+        assert "Relevé de recharge" in text(report.content)
+
+
 async def test_history_receipt_and_report_name_cards_as_their_owner_does_and_are_found_by_that_name(
     tmp_path: Path,
 ) -> None:

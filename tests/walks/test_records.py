@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,19 @@ async def test_a_transaction_tells_its_registers_cost_and_events_and_no_whole_ca
         (listed,) = (await api.get("/api/transactions"))["transactions"]
         assert listed == {name: told[name] for name in listed}
         assert (await api.client.get("/api/transactions/none")).status_code == 404
+
+
+async def test_a_transaction_says_whether_it_has_signed_records(tmp_path: Path) -> None:
+    """Where nothing is signed, the page offers nothing that does not exist."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        identity = await charge(api)
+        (listed,) = (await api.get("/api/transactions"))["transactions"]
+        assert (listed["signed"], (await api.get(f"/api/transactions/{identity}"))["signed"]) == (True, True)
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
+            database.execute("DELETE FROM signed_records")
+        (listed,) = (await api.get("/api/transactions"))["transactions"]
+        assert (listed["signed"], (await api.get(f"/api/transactions/{identity}"))["signed"]) == (False, False)
 
 
 async def test_the_cost_of_a_running_transaction_is_told_as_far_as_it_is(tmp_path: Path) -> None:

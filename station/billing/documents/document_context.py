@@ -64,7 +64,9 @@ class DocumentContext(Frozen):
         return words(self.language)
 
     def card(self, transaction: LoggedTransaction) -> str:
-        """Text for the card of a transaction: the owner's label, else the shortened token."""
+        """Text for the card of a transaction: the owner's label, else the shortened token, or that it is a test."""
+        if transaction.test_session:
+            return self.words.test_session
         if transaction.token is not None and IdToken(transaction.token, transaction.token_type or "") == PAGE_TOKEN:
             return self.words.at_page
         return label(transaction, self.labels) or shown_token(transaction) or "–"

@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
+from station.billing.documents.counted_charges import counted_charges
 from station.billing.documents.layout import Column, Sheet
 from station.billing.documents.receipt import imprint
+from station.billing.documents.words import kwh_places
 
 if TYPE_CHECKING:
     from station.billing.documents.document_context import DocumentContext, Issuer, Month
@@ -69,34 +71,39 @@ def monthly_report(
 ) -> bytes:
     """Draw the report of the charges of a month, and return it as PDF.
 
-    `transactions`: those to list, ended, oldest first. `token`: the card to name in the heading; None: all cards.
+    `transactions`: those of the month, ended, oldest first; `counted_charges` says which of them are listed. `token`:
+    the card to name in the heading; None: all cards.
     """
-    words, total = context.words, sums(transactions)
+    words, counted = context.words, counted_charges(transactions)
+    total, places = sums(counted.charges), _kwh_places(counted.charges)
     name = words.month(month.year, month.month)
     sheet = Sheet(imprint(words.monthly, issuer, context), f"{name} · {token or words.all_cards}")
     costs = " + ".join(words.money(amount, currency) for currency, amount in sorted(total.costs.items()))
     sheet.tiles(
         [
             (words.charges, str(total.charges)),
-            (words.energy, words.kwh(total.energy_wh)),
+            (words.energy, words.kwh(total.energy_wh, places)),
             (words.cost, costs or "–"),
         ]
     )
     sheet.section(words.charges)
-    if not transactions:
+    if not counted.charges:
         sheet.note(words.none_in_month)
     else:
-        _table(sheet, transactions, costs, context)
+        _table(sheet, counted.charges, costs, context)
     if total.left_out:
         sheet.note(f"*  {words.left_out}")
+    for text, number in ((words.tests_left_out, counted.tests), (words.empty_left_out, counted.empty)):
+        if number:
+            sheet.note(text.format(number))
     if total.by_period:
         sheet.section(words.by_period)
         named = sorted(total.by_period.items(), key=lambda one: (one[0] is None, one[0] or ""))
-        sheet.facts([(period or words.other_period, words.kwh(energy_wh)) for period, energy_wh in named])
+        sheet.facts([(period or words.other_period, words.kwh(energy_wh, places)) for period, energy_wh in named])
     sheet.section(words.meter)
-    serials = sorted({one.meter_serial for one in transactions if one.meter_serial is not None})
+    serials = sorted({one.meter_serial for one in counted.charges if one.meter_serial is not None})
     sheet.facts([(words.meter_serial, ", ".join(serials) or "–")])
-    if any(one.cost is not None for one in transactions):
+    if any(one.cost is not None for one in counted.charges):
         sheet.note(words.taxes)
     sheet.signing_line(words.date_and_name)
     return sheet.to_pdf()
@@ -114,12 +121,18 @@ def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, 
         Column(f"{words.energy} kWh", 2.2, "R"),
         Column(words.cost, 2.1, "R"),
     ]
-    rows = [_row(one, context) for one in transactions]
-    total = words.number_of_kwh(sums(transactions).energy_wh)
+    places = _kwh_places(transactions)
+    rows = [_row(one, context, places) for one in transactions]
+    total = words.number_of_kwh(sums(transactions).energy_wh, places)
     sheet.table(columns, rows, (words.total, "", "", "", "", "", total, costs))
 
 
-def _row(one: LoggedTransaction, context: DocumentContext) -> tuple[str, ...]:
+def _kwh_places(transactions: Sequence[LoggedTransaction]) -> int:
+    """The decimals of all energies of a report."""
+    return kwh_places(energy_wh for one in transactions for energy_wh in (one.begin.energy_wh, one.end.energy_wh))
+
+
+def _row(one: LoggedTransaction, context: DocumentContext, places: int) -> tuple[str, ...]:
     words, began = context.words, one.began_at.astimezone(context.zone)
     minutes = int(one.duration.total_seconds()) // 60 if one.duration is not None else 0
     mark = "" if billable(one) else _MARK
@@ -128,9 +141,9 @@ def _row(one: LoggedTransaction, context: DocumentContext) -> tuple[str, ...]:
         f"{began.strftime(words.date)} {began:%H:%M}",
         f"{minutes // 60} h {minutes % 60:02d} min",
         context.card(one),
-        words.number_of_kwh(one.begin.energy_wh),
-        words.number_of_kwh(one.end.energy_wh),
-        words.number_of_kwh(one.energy_wh),
+        words.number_of_kwh(one.begin.energy_wh, places),
+        words.number_of_kwh(one.end.energy_wh, places),
+        words.number_of_kwh(one.energy_wh, places),
         _amount(one, words),
     )
 

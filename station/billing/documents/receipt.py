@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from station.billing.documents.layout import Column, Imprint, Sheet
-from station.billing.documents.words import Words, format_duration
+from station.billing.documents.words import Words, format_duration, kwh_places
 
 if TYPE_CHECKING:
     from station.billing.documents.document_context import DocumentContext, Issuer, SignatureProof
@@ -22,7 +22,7 @@ def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None
     sheet = Sheet(imprint(words.receipt, issuer, context), f"{words.number} {one.number} · {one.transaction_id}")
     sheet.tiles(
         [
-            (words.energy, words.kwh(one.energy_wh)),
+            (words.energy, words.kwh(one.energy_wh, _kwh_places(one))),
             (words.duration, format_duration(one.duration) if one.duration is not None else "–"),
             (words.cost, words.money(one.cost.amount, one.cost.currency) if one.cost is not None else "–"),
         ]
@@ -93,17 +93,24 @@ def _cost(sheet: Sheet, one: LoggedTransaction, words: Words) -> None:
         Column(words.amount, 2, "R"),
     ]
     currency = one.bill.currency
-    rows = [_line(line, currency, words) for line in one.bill.lines]
+    rows = [_line(line, currency, words, _kwh_places(one)) for line in one.bill.lines]
     total = words.money(one.bill.total, currency) if one.objection is None else "–"
     sheet.table(columns, rows, (words.total, "", "", "", total))
     sheet.note(words.taxes)
 
 
-def _line(line: BilledItem, currency: str, words: Words) -> tuple[str, ...]:
+def _kwh_places(one: LoggedTransaction) -> int:
+    """The decimals of registers and energy on the receipt."""
+    lines = one.bill.lines if one.bill is not None else ()
+    between = [register_wh for line in lines for register_wh in (line.begin_wh, line.end_wh)]
+    return kwh_places([one.begin.energy_wh, one.end.energy_wh, *between])
+
+
+def _line(line: BilledItem, currency: str, words: Words, places: int) -> tuple[str, ...]:
     name = {"energy": words.energy, "time": words.time, "idle": words.idle}[line.what]
     registers = ""
     if line.begin_wh is not None and line.end_wh is not None:
-        registers = f"{words.kwh(line.begin_wh)} – {words.kwh(line.end_wh)}"
+        registers = f"{words.kwh(line.begin_wh, places)} – {words.kwh(line.end_wh, places)}"
     return (
         f"{name} {line.period}" if line.period is not None else name,
         registers,
@@ -117,16 +124,16 @@ def _meter(one: LoggedTransaction, context: DocumentContext) -> list[tuple[str, 
     words = context.words
     facts = [
         (words.meter_serial, one.meter_serial or "–"),
-        (words.register_begin, _register(one.begin, context)),
+        (words.register_begin, _register(one.begin, context, _kwh_places(one))),
     ]
     if one.ended_at is not None:
-        facts.append((words.register_end, _register(one.end, context)))
+        facts.append((words.register_end, _register(one.end, context, _kwh_places(one))))
     return facts
 
 
-def _register(shown: LoggedRegister, context: DocumentContext) -> str:
+def _register(shown: LoggedRegister, context: DocumentContext, places: int) -> str:
     words = context.words
-    parts = [words.kwh(shown.energy_wh)]
+    parts = [words.kwh(shown.energy_wh, places)]
     if shown.substitute:
         parts.append(words.silent)
     if shown.read_at is not None:

@@ -1,14 +1,15 @@
-"""Transactions as comma-separated values (RFC 4180), safe to open in a spreadsheet."""
+"""Transactions as CSV, for programs (RFC 4180) or for the spreadsheets of a language, safe to open in either."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from station.billing.documents.words import Language, SpreadsheetLanguage, exact_kwh, spreadsheet_words, words
 from station.charging.tokens.authorization import loggable_token
 from station.core.model import IdToken
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from station.billing.logged_transaction import LoggedTransaction
 
 MEDIA_TYPE: Final = "text/csv; charset=utf-8"
+_BYTE_ORDER_MARK: Final = "\ufeff"
+"""tells spreadsheets that the file is UTF-8: the headings have accents"""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Cell = str | int | Decimal | None
@@ -23,37 +26,173 @@ Cell = str | int | Decimal | None
 CardLabels = Mapping[tuple[str, str], str]
 """the owner's label of each card, by `IdToken.key`"""
 
-_COLUMNS: Final[tuple[tuple[str, Callable[[LoggedTransaction, tzinfo], Cell]], ...]] = (
-    ("transaction_id", lambda one, _: one.transaction_id),
-    ("evse", lambda one, _: one.evse_id),
-    ("token", lambda one, _: shown_token(one)),
-    ("token_type", lambda one, _: one.token_type),
-    ("began_at", lambda one, zone: _local(one.began_at, zone)),
-    ("ended_at", lambda one, zone: _local(one.ended_at, zone)),
-    ("time_status_begin", lambda one, _: one.begin.time),
-    ("time_status_end", lambda one, _: one.end.time),
-    ("times_corrected_s", lambda one, _: _seconds(one.corrected_s)),
-    ("energy_kwh", lambda one, _: _kwh(one.energy_wh)),
-    ("register_begin_kwh", lambda one, _: _kwh(one.begin.energy_wh)),
-    ("register_end_kwh", lambda one, _: _kwh(one.end.energy_wh)),
-    ("meter_serial", lambda one, _: one.meter_serial),
-    ("charging_s", lambda one, _: one.charging_s),
-    ("stopped_reason", lambda one, _: one.stopped_reason),
-    ("cost", lambda one, _: one.cost.amount if one.cost is not None else None),
-    ("currency", lambda one, _: one.cost.currency if one.cost is not None else None),
-    ("cost_told_by", lambda one, _: None if one.cost is None else "csms" if one.stated_cost is not None else "station"),
-    ("objection", lambda one, _: one.objection),
+COLUMNS: Final = (
+    "transaction_id",
+    "evse",
+    "token",
+    "token_type",
+    "began_at",
+    "ended_at",
+    "time_status_begin",
+    "time_status_end",
+    "times_corrected_s",
+    "energy_kwh",
+    "register_begin_kwh",
+    "register_end_kwh",
+    "meter_serial",
+    "charging_s",
+    "stopped_reason",
+    "cost",
+    "currency",
+    "cost_told_by",
+    "objection",
+    "card_label",
+    "kind",
 )
+"""the names of the columns, as programs read them"""
 
 
-def csv_heading() -> str:
-    """The header line of the CSV file of transactions; new columns go last, so that the others keep their positions."""
-    return _line([*(name for name, _ in _COLUMNS), "card_label"])
+class _Notation(Protocol):
+    """How a table writes what it is made of."""
+
+    delimiter: str
+
+    def heading(self, column: str) -> str:
+        """The heading of a column."""
+        ...
+
+    def word(self, word: str) -> str:
+        """A word of the table, such as that of a kind of transaction."""
+        ...
+
+    def decimal(self, number: Decimal) -> str: ...
+
+    def moment(self, local: datetime) -> str: ...
+
+    def time_status(self, letter: str) -> str: ...
+
+    def stopped_reason(self, reason: str) -> str: ...
+
+    def objection(self, sentence: str) -> str: ...
 
 
-def csv_rows(transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels) -> str:
-    """Format transactions as CSV, a line each; times in `zone`, with their offset from UTC, energy in kWh."""
-    return "".join(_line([*(value(one, zone) for _, value in _COLUMNS), label(one, labels)]) for one in transactions)
+class _ProgramNotation:
+    """For programs: the names of the API, decimal points, commas between cells, times with their offset from UTC."""
+
+    delimiter = ","
+
+    def heading(self, column: str) -> str:
+        return column
+
+    def word(self, word: str) -> str:
+        return word
+
+    def decimal(self, number: Decimal) -> str:
+        return f"{number:f}"
+
+    def moment(self, local: datetime) -> str:
+        return local.isoformat(timespec="seconds")
+
+    def time_status(self, letter: str) -> str:
+        return letter
+
+    def stopped_reason(self, reason: str) -> str:
+        return reason
+
+    def objection(self, sentence: str) -> str:
+        return sentence
+
+
+class _SpreadsheetNotation:
+    """For a spreadsheet set to a language with decimal commas: semicolons between cells, times that it can sort."""
+
+    delimiter = ";"
+
+    def __init__(self, language: SpreadsheetLanguage) -> None:
+        self._words = words(language)
+        self._texts = spreadsheet_words(language)
+
+    def heading(self, column: str) -> str:
+        return self._texts.headings[column]
+
+    def word(self, word: str) -> str:
+        return self._texts.values[word]
+
+    def decimal(self, number: Decimal) -> str:
+        return self._words.decimal(number)
+
+    def moment(self, local: datetime) -> str:
+        return f"{local:%Y-%m-%d %H:%M:%S}"  # a time with an offset would be a text
+
+    def time_status(self, letter: str) -> str:
+        return self._words.clocks.get(letter, letter)
+
+    def stopped_reason(self, reason: str) -> str:
+        return self._words.reasons.get(reason, reason)
+
+    def objection(self, sentence: str) -> str:
+        return self._words.objections.get(sentence, sentence)
+
+
+def _notation(language: Language) -> _Notation:
+    return _ProgramNotation() if language == "en" else _SpreadsheetNotation(language)
+
+
+def csv_heading(language: Language = "en") -> str:
+    """The header line of the CSV file of transactions; new columns go last, so that the others keep their positions.
+
+    In English for programs too; in another language for spreadsheets: see `csv_rows`.
+    """
+    notation = _notation(language)
+    mark = "" if language == "en" else _BYTE_ORDER_MARK
+    return mark + _line([notation.heading(name) for name in COLUMNS], notation)
+
+
+def csv_rows(
+    transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels, language: Language = "en"
+) -> str:
+    """Format transactions as CSV, a line each; times in `zone`, energy in kWh.
+
+    In English with commas, decimal points, the words of the API, and times with their offset from UTC. In another
+    language as spreadsheets of that language expect it: with semicolons, decimal commas and translated words.
+    """
+    notation = _notation(language)
+    return "".join(_line(_cells(one, zone, labels, notation), notation) for one in transactions)
+
+
+def _cells(one: LoggedTransaction, zone: tzinfo, labels: CardLabels, notation: _Notation) -> Sequence[Cell]:
+    """The values of `COLUMNS`."""
+    cost = one.cost
+
+    def moment(at: datetime | None) -> str | None:
+        return notation.moment(at.astimezone(zone)) if at is not None else None
+
+    def status(letter: str | None) -> str | None:
+        return notation.time_status(letter) if letter is not None else None
+
+    return (
+        one.transaction_id,
+        one.evse_id,
+        shown_token(one),
+        one.token_type,
+        moment(one.began_at),
+        moment(one.ended_at),
+        status(one.begin.time),
+        status(one.end.time),
+        _seconds(one.corrected_s),
+        _kwh(one.energy_wh),
+        _kwh(one.begin.energy_wh),
+        _kwh(one.end.energy_wh),
+        one.meter_serial,
+        one.charging_s,
+        notation.stopped_reason(one.stopped_reason) if one.stopped_reason is not None else None,
+        cost.amount if cost is not None else None,
+        cost.currency if cost is not None else None,
+        notation.word("csms" if one.stated_cost is not None else "station") if cost is not None else None,
+        notation.objection(one.objection) if one.objection is not None else None,
+        label(one, labels),
+        notation.word(one.kind),
+    )
 
 
 def label(transaction: LoggedTransaction, labels: CardLabels) -> str | None:
@@ -74,27 +213,25 @@ def shown_token(transaction: LoggedTransaction) -> str | None:
     )
 
 
-def _line(cells: Iterable[Cell]) -> str:
+def _line(cells: Iterable[Cell], notation: _Notation) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow([_safe(cell) for cell in cells])
+    csv.writer(buffer, delimiter=notation.delimiter).writerow([_safe(cell, notation) for cell in cells])
     return buffer.getvalue()
 
 
-def _safe(cell: Cell) -> str:
+def _safe(cell: Cell, notation: _Notation) -> str:
     """A cell that spreadsheets do not evaluate as a formula; numbers are generated here and need no escape."""
     if cell is None:
         return ""
+    if isinstance(cell, Decimal):
+        return notation.decimal(cell)
     if isinstance(cell, str) and cell.startswith(_FORMULA):
         return f"'{cell}"
     return str(cell)
 
 
-def _local(moment: datetime | None, zone: tzinfo) -> str | None:
-    return moment.astimezone(zone).isoformat(timespec="seconds") if moment is not None else None
-
-
 def _kwh(energy_wh: Decimal | None) -> Decimal | None:
-    return energy_wh / 1000 if energy_wh is not None else None
+    return exact_kwh(energy_wh) if energy_wh is not None else None
 
 
 def _seconds(seconds: float | None) -> Decimal | None:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import convert
 
 from foundation.frozen import Frozen
 from station.billing.currency import minor_unit
 
+KWH_PLACES: Final = 3
+"""decimals of an energy in kWh, if the meter has no more"""
 _UNKNOWN = "–"
 Language = Literal["en", "fr", "de", "nl"]
+
+
+SpreadsheetLanguage = Literal["fr", "de", "nl"]
+
+
+class SpreadsheetWords(Frozen):
+    """The texts of the table of transactions in one language, from words/spreadsheet/*.toml."""
+
+    headings: dict[str, str]
+    """heading by the name of the column"""
+    values: dict[str, str]
+    """text by a word of the table, such as that of the kind"""
 
 
 class Words(Frozen):
@@ -33,6 +48,8 @@ class Words(Frozen):
     card: str
     at_page: str
     """shown instead of a card if a signed-in driver started the charge on the page"""
+    test_session: str
+    """shown instead of a card for the installer's test session"""
     began: str
     ended: str
     duration: str
@@ -79,6 +96,10 @@ class Words(Frozen):
     charges: str
     none_in_month: str
     left_out: str
+    tests_left_out: str
+    """format with {} for the number of test sessions"""
+    empty_left_out: str
+    """format with {} for the number of charges without energy and cost"""
     by_period: str
     other_period: str
     date_and_name: str
@@ -93,16 +114,13 @@ class Words(Frozen):
         """Format a number with all its digits, and the decimal mark of the language."""
         return f"{number:f}".replace(".", self.decimal_mark)
 
-    def kwh(self, energy_wh: Decimal | None) -> str:
-        """Format a register or an energy as kWh, with its unit; a dash if it is None."""
-        return f"{self.number_of_kwh(energy_wh)} kWh" if energy_wh is not None else _UNKNOWN
+    def kwh(self, energy_wh: Decimal | None, places: int = KWH_PLACES) -> str:
+        """Format a register or an energy as kWh, with its unit; a dash if it is None. `places`: as below."""
+        return f"{self.number_of_kwh(energy_wh, places)} kWh" if energy_wh is not None else _UNKNOWN
 
-    def number_of_kwh(self, energy_wh: Decimal | None) -> str:
-        """Format a register or an energy as kWh without unit: three decimals, more if the meter provides them."""
-        if energy_wh is None:
-            return _UNKNOWN
-        exact = (energy_wh / 1000).normalize()
-        return self.decimal(exact if _decimals(exact) > 3 else exact.quantize(Decimal("0.001")))
+    def number_of_kwh(self, energy_wh: Decimal | None, places: int = KWH_PLACES) -> str:
+        """Format a register or an energy as kWh without unit: with `places` decimals, more if the meter has them."""
+        return self.decimal(exact_kwh(energy_wh, places)) if energy_wh is not None else _UNKNOWN
 
     def money(self, amount: Decimal, currency: str) -> str:
         """Format an amount of money or a price, with its currency and at least the decimals of it."""
@@ -121,6 +139,17 @@ class Words(Frozen):
         return f"{self.months[month - 1]} {year}"
 
 
+def exact_kwh(energy_wh: Decimal, places: int = KWH_PLACES) -> Decimal:
+    """Convert a register or an energy to kWh with all its digits, and at least `places` decimals."""
+    exact = (energy_wh / 1000).normalize()
+    return exact if _decimals(exact) > places else exact.quantize(Decimal(1).scaleb(-places))
+
+
+def kwh_places(energies_wh: Iterable[Decimal | None]) -> int:
+    """The decimals with which all of these are written as kWh in one column, so that none loses a digit."""
+    return max((_decimals(exact_kwh(one)) for one in energies_wh if one is not None), default=KWH_PLACES)
+
+
 def format_duration(duration: timedelta) -> str:
     """Format a duration as hours, minutes and seconds; a negative one as zero."""
     seconds = max(0, int(duration.total_seconds()))
@@ -135,5 +164,15 @@ def _decimals(number: Decimal) -> int:
 @cache
 def words(language: Language) -> Words:
     """Load the texts of documents in a language from its file; cached."""
-    path = Path(__file__).with_name("words") / f"{language}.toml"
-    return convert(tomllib.loads(path.read_text(encoding="utf-8")), Words)
+    return convert(_read(f"{language}.toml"), Words)
+
+
+@cache
+def spreadsheet_words(language: SpreadsheetLanguage) -> SpreadsheetWords:
+    """Load the texts of the table of transactions in a language from its file; cached."""
+    return convert(_read(f"spreadsheet/{language}.toml"), SpreadsheetWords)
+
+
+def _read(name: str) -> dict[str, object]:
+    path = Path(__file__).with_name("words") / name
+    return tomllib.loads(path.read_text(encoding="utf-8"))

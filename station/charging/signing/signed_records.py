@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -107,6 +107,18 @@ class SignedRecords:
             f"SELECT {COLUMNS} FROM signed_records WHERE transaction_id = ? ORDER BY number", (transaction_id,)
         )
         return self._readable(rows)
+
+    async def find_signed(self, transaction_ids: Collection[str]) -> set[str]:
+        """Return those of these transactions of which signed records are stored, readable or not.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        ids = ", ".join("?" for _ in transaction_ids)
+        rows = await self._database.rows(
+            f"SELECT DISTINCT transaction_id FROM signed_records WHERE transaction_id IN ({ids})", (*transaction_ids,)
+        )
+        return {str(row[0]) for row in rows}
 
     async def stored_after(self, number: int, most: int) -> list[SignedRecord]:
         """Read the first `most` records of all EVSEs stored after row `number`, without unreadable ones.

@@ -11,10 +11,10 @@ from fastapi.responses import Response
 from foundation.clock import Clock
 from metering.ocmf import parse_record
 from station.billing.documents import table
+from station.billing.documents.counted_charges import counted_charges
 from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof, SignerKey
 from station.billing.documents.orders import MonthlyReportOrder, ReceiptOrder
 from station.billing.documents.process import DocumentDrawing, DocumentError
-from station.billing.documents.words import Language
 from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.signing.signed_container import signed_container
 from station.charging.signing.signed_records import SignedRecords
@@ -25,6 +25,7 @@ from station.core.local_time import zone
 from station.core.version import package_version
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import TransactionId, part
+from station.interfaces.api.document_language import DocumentLanguage
 from station.interfaces.api.routing import api_router
 from station.interfaces.api.transaction import CardLabel, CsvResponse, attachment
 from station.interfaces.languages import catalogue
@@ -38,11 +39,11 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from station.billing.documents.orders import DocumentOrder
+    from station.billing.documents.words import Language
     from station.billing.logged_transaction import LoggedTransaction
 
 router = api_router("documents")
 
-Lang = Annotated[Language, Query(description="language of the document")]
 MonthText = Annotated[str, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="month, such as 2026-01")]
 Token = Annotated[
     str | None, Query(max_length=36, description="a card's number, in full or shortened as the page shows it")
@@ -104,7 +105,7 @@ async def make_receipt(
     records: Annotated[SignedRecords, part(SignedRecords)],
     configuration: Annotated[Configuration, part(Configuration)],
     drawing: Annotated[DocumentDrawing, part(DocumentDrawing)],
-    lang: Lang = "en",
+    lang: DocumentLanguage,
 ) -> Response:
     """Returns the receipt as PDF, with the signed readings if there are any; 404 if no transaction has this id."""
     found = await sources.log.get(transaction_id)
@@ -117,7 +118,7 @@ async def make_receipt(
 
 @router.get(
     "/api/commissioning/report.pdf",
-    dependencies=[require_role(Role.INSTALLER)],
+    dependencies=[require_role(Role.OWNER)],  # it is handed over to the owner
     summary="Create the commissioning report",
     response_class=PdfResponse,
 )
@@ -126,7 +127,7 @@ async def make_commissioning_report(
     configuration: Annotated[Configuration, part(Configuration)],
     sources: Sources,
     drawing: Annotated[DocumentDrawing, part(DocumentDrawing)],
-    lang: Lang = "en",
+    lang: DocumentLanguage,
 ) -> Response:
     """Returns the report as PDF, with the result of every step and its signature; 404 if no steps are recorded."""
     found = await asyncio.to_thread(read_report, configuration)
@@ -148,12 +149,13 @@ async def make_monthly_report(
     sources: Sources,
     configuration: Annotated[Configuration, part(Configuration)],
     drawing: Annotated[DocumentDrawing, part(DocumentDrawing)],
+    lang: DocumentLanguage,
     token: Token = None,
     card: CardLabel = None,
-    lang: Lang = "en",
 ) -> Response:
     """Returns a PDF of the ended transactions that began in a month.
 
+    Test sessions of the installer, and charges that took no energy and cost nothing, are counted in a line below.
     Of all cards; or with `token` of one card, with `card` of the cards with this label.
     """
     wanted, charges = await _charges(sources, month, token, card)
@@ -169,13 +171,18 @@ async def make_monthly_report(
     summary="Export the transactions of a month for a spreadsheet",
     response_class=CsvResponse,
 )
-async def export_month(month: MonthText, sources: Sources, token: Token = None, card: CardLabel = None) -> Response:
-    """Returns the ended transactions that began in a month as CSV; times are local times of the station.
+async def export_month(
+    month: MonthText, sources: Sources, lang: DocumentLanguage, token: Token = None, card: CardLabel = None
+) -> Response:
+    """Returns the charges of the report of a month as CSV, as GET /api/transactions.csv writes it.
 
-    Of all cards; or with `token` of one card, with `card` of the cards with this label.
+    Without test sessions of the installer, and without charges that took no energy and cost nothing. Of all cards; or
+    with `token` of one card, with `card` of the cards with this label.
     """
-    _, charges = await _charges(sources, month, token, card)
-    text = table.csv_heading() + table.csv_rows(charges, sources.time_zone, sources.own_cards.labels())
+    _, ended = await _charges(sources, month, token, card)
+    charges = counted_charges(ended).charges
+    rows = table.csv_rows(charges, sources.time_zone, sources.own_cards.labels(), lang)
+    text = table.csv_heading(lang) + rows
     return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 

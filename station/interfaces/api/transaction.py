@@ -13,9 +13,11 @@ from typing_extensions import TypedDict
 
 from foundation.frozen import Frozen
 from station.billing.documents import table
+from station.billing.logged_transaction import TransactionKind
 from station.billing.tariff_and_cost import TariffAndCost
 from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.charging_station import ChargingStation
+from station.charging.signing.signed_records import SignedRecords
 from station.charging.tokens.authorization import loggable_token
 from station.charging.tokens.owner_cards import LONGEST_LABEL, OwnerCards
 from station.core.clock_settings import ClockSettings
@@ -23,6 +25,7 @@ from station.core.local_time import local_to_utc, zone
 from station.core.model import PAGE_TOKEN, IdToken, TransactionEvent
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import TransactionId, part
+from station.interfaces.api.document_language import DocumentLanguage
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.storage.outbox import Outbox
@@ -124,6 +127,8 @@ class TransactionSummary(TypedDict):
     """consecutive number of the transaction at this station"""
     evse_id: int
     """the EVSE at which it was charged"""
+    kind: TransactionKind
+    """what it is for those who add up charges: the installer's test session, or ended without energy, else a charge"""
     ongoing: bool
     """whether the transaction still runs"""
     token: str | None
@@ -156,6 +161,8 @@ class TransactionSummary(TypedDict):
     """serial number of the billing meter; null: not reported"""
     cost: TransactionCost | None
     """its cost, so far while it runs; null: no prices"""
+    signed: bool
+    """whether there are signed records: GET /api/transactions/{transaction_id}/record"""
 
 
 class TransactionsFound(TypedDict):
@@ -163,6 +170,10 @@ class TransactionsFound(TypedDict):
 
     total: int
     """number of matching transactions; `transactions` contains one page of them"""
+    tests: int
+    """how many of the matching ones are test sessions of the installer"""
+    without_energy: int
+    """how many of the matching ones have ended without energy"""
     transactions: list[TransactionSummary]
     """one page of the matching transactions, the newest first"""
 
@@ -231,16 +242,26 @@ async def find_transactions(
     settings: Annotated[ClockSettings, part(ClockSettings)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
+    records: Annotated[SignedRecords, part(SignedRecords)],
     most: Annotated[int, Query(ge=1, le=1000, description="maximum number of transactions")] = 100,
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="number of the newest transactions to skip")] = 0,
 ) -> TransactionsFound:
     """Returns one page of the transactions that match all filters, the newest first, and the number of all matches."""
     found = await log.find(wanted.to_query(settings, own_cards), skip=skip, most=most)
     labels = own_cards.labels()
+    signed = await records.find_signed([one.transaction_id for one in found.transactions])
     return {
         "total": found.total,
+        "tests": found.tests,
+        "without_energy": found.without_energy,
         "transactions": [
-            _summary(one, labels, await _cost(one, station, costs), ongoing=one.ended_at is None)
+            _summary(
+                one,
+                labels,
+                await _cost(one, station, costs),
+                ongoing=one.ended_at is None,
+                signed=one.transaction_id in signed,
+            )
             for one in found.transactions
         ],
     }
@@ -263,15 +284,20 @@ async def export_transactions(
     log: Annotated[TransactionLog, part(TransactionLog)],
     settings: Annotated[ClockSettings, part(ClockSettings)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
+    lang: DocumentLanguage,
 ) -> StreamingResponse:
-    """Returns all matching transactions as CSV, the oldest first; times are local times of the station."""
+    """Returns all matching transactions as CSV, the oldest first; times are local times of the station.
+
+    In English for programs too: comma, decimal point, names of columns that stay, times with their offset from UTC. In
+    another language for its spreadsheets: semicolon, decimal comma, translated headings and words.
+    """
     search = wanted.to_query(settings, own_cards)
 
     async def lines() -> AsyncGenerator[str]:
-        yield table.csv_heading()
+        yield table.csv_heading(lang)
         here, labels = zone(settings), own_cards.labels()
         async for page in log.pages(search):
-            yield table.csv_rows(page, here, labels)
+            yield table.csv_rows(page, here, labels, lang)
 
     return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
 
@@ -284,6 +310,7 @@ async def read_transaction(
     outbox: Annotated[Outbox, part(Outbox)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
+    records: Annotated[SignedRecords, part(SignedRecords)],
 ) -> TransactionDetails:
     """Returns a transaction with its bill, tariff periods and events; 404 if the log has none with this id."""
     found = await log.get(transaction_id)
@@ -293,8 +320,9 @@ async def read_transaction(
     periods = await log.periods(transaction_id)
     cost = await _cost(found, station, costs)
     ongoing = station.is_ongoing(transaction_id)
+    signed = bool(await records.find_signed([transaction_id]))
     return {
-        **_summary(found, own_cards.labels(), cost, ongoing=ongoing),
+        **_summary(found, own_cards.labels(), cost, ongoing=ongoing, signed=signed),
         "bill": _bill(found.bill),
         "periods": [{"period": one.period, "at": one.at.isoformat(), "register_wh": one.energy_wh} for one in periods],
         "events": [_with_short_token(event) for event in events],
@@ -307,13 +335,14 @@ def attachment(name: str) -> dict[str, str]:
 
 
 def _summary(
-    one: LoggedTransaction, labels: table.CardLabels, cost: TransactionCost | None, *, ongoing: bool
+    one: LoggedTransaction, labels: table.CardLabels, cost: TransactionCost | None, *, ongoing: bool, signed: bool
 ) -> TransactionSummary:
     duration = one.duration
     return {
         "transaction_id": one.transaction_id,
         "number": one.number,
         "evse_id": one.evse_id,
+        "kind": one.kind,
         "ongoing": ongoing,
         "token": table.shown_token(one),
         "token_type": one.token_type,
@@ -330,6 +359,7 @@ def _summary(
         "end": _register(one.end) if one.ended_at is not None else None,
         "meter_serial": one.meter_serial,
         "cost": cost,
+        "signed": signed,
     }
 
 

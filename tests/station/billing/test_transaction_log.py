@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
+from station.billing.logged_transaction import TransactionKind
 from station.billing.price import Bill, BilledItem, PeriodPrice, PeriodReading, PriceList
 from station.billing.prices import Prices
 from station.billing.transaction_log import TransactionLog, TransactionQuery
@@ -110,6 +111,40 @@ async def test_a_transaction_is_in_the_log_with_the_event_that_begins_it_and_clo
         assert ended.duration == HOUR
         assert (ended.stopped_reason, ended.charging_s) == ("Local", 1800)
         assert (ended.end.time, ended.end.substitute) == ("I", True)
+
+
+@pytest.mark.parametrize("authorized_first", [True, False])
+async def test_a_test_session_is_one_in_the_log_whether_it_was_authorized_before_or_after_its_begin(
+    tmp_path: Path, authorized_first: bool
+) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("tx", test_session=authorized_first)
+        if not authorized_first:
+            await it.outbox.append(replace(fakes.event("tx"), test_session=True))
+        await it.end("tx")
+        await it.begin("another")
+        kinds = {one.transaction_id: one.kind for one in (await it.log.find(TransactionQuery())).transactions}
+        assert kinds == {"tx": TransactionKind.TEST, "another": TransactionKind.CHARGE}
+
+
+async def test_a_search_counts_test_sessions_and_those_without_energy_as_the_transactions_say(tmp_path: Path) -> None:
+    """One whose register is a substitute, and one that goes on, have not ended without energy."""
+    async with desk(tmp_path) as it:
+        await it.begin("charge")
+        await it.end("charge")
+        await it.begin("test", test_session=True)
+        await it.end("test", wh=1000.5)
+        await it.begin("substitute")
+        await it.end("substitute", wh=1000.5)
+        await it.begin("empty")
+        unchanged = RegisterReading(1000.5, fakes.NOON + HOUR, TimeStatus.SYNCHRONIZED)
+        ended = fakes.event("empty", EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
+        await it.outbox.append(replace(ended, register=unchanged))
+        await it.begin("running")
+        found = await it.log.find(TransactionQuery(), most=1)
+        assert (found.total, found.tests, found.without_energy) == (5, 1, 1)
+        kinds = [one.kind for one in (await it.log.find(TransactionQuery())).transactions]
+        assert (kinds.count(TransactionKind.TEST), kinds.count(TransactionKind.NO_ENERGY)) == (1, 1)
 
 
 async def test_the_log_outlives_the_events(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from station.billing.documents.counted_charges import CountedCharges, counted_charges
 from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof, SignerKey
 from station.billing.documents.monthly import Sums, billable, monthly_report, sums
 from station.billing.documents.receipt import receipt
@@ -307,6 +308,60 @@ def test_the_energy_of_a_month_is_the_sum_of_its_lines(energies: list[Decimal]) 
     one = transaction()
     made = [replace(one, end=replace(one.end, energy_wh=Decimal(1000) + energy)) for energy in energies]
     assert sums(made).energy_wh == sum(energies, Decimal(0))
+
+
+def without_energy(one: LoggedTransaction) -> LoggedTransaction:
+    """The same one, after which the register is what it was before."""
+    return replace(one, end=replace(one.end, energy_wh=one.begin.energy_wh), bill=None)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_report_neither_lists_nor_counts_test_sessions_and_charges_without_energy_and_says_how_many(
+    language: Language,
+) -> None:
+    made, said = charges(6), words(language)
+    made[1] = replace(made[1], test_session=True)
+    made[2], made[3] = without_energy(made[2]), without_energy(made[3])
+    drawn = texts(monthly_report(Month(2026, 1), made, None, ISSUER, context(language)))
+    assert [one for one in drawn if re.fullmatch(r"\d", one)][:4] == ["3", "1", "5", "6"], "the number, and its lines"
+    assert f"60{said.decimal_mark}000 kWh" in drawn
+    assert said.tests_left_out.format(1) in drawn
+    assert said.empty_left_out.format(2) in drawn
+    whole = " ".join(texts(monthly_report(Month(2026, 1), charges(2), None, ISSUER, context(language))))
+    assert said.tests_left_out[:30] not in whole
+    assert said.empty_left_out[:30] not in whole
+
+
+def test_a_charge_without_energy_that_costs_something_or_cannot_be_billed_is_listed() -> None:
+    priced = replace(without_energy(transaction()), bill=Bill("EUR", LINES[2:], Decimal("3.00")))
+    objected = replace(priced, bill=replace(BILL, objection="a register was not read"))
+    assert counted_charges([priced, objected]) == CountedCharges([priced, objected], 0, 0)
+    free = replace(priced, bill=Bill("EUR", (), Decimal("0.00")))
+    assert counted_charges([free]) == CountedCharges([], 0, 1)
+
+
+def test_a_month_of_test_sessions_only_says_that_nobody_charged() -> None:
+    drawn = text(monthly_report(Month(2026, 1), [transaction(test_session=True)], None, ISSUER, context()))
+    assert words("en").none_in_month in drawn
+    assert words("en").tests_left_out.format(1) in drawn
+
+
+def test_all_energies_of_a_report_and_of_a_receipt_have_the_same_decimals() -> None:
+    """A meter that counts milliwatt-hours beside one that counted whole kilowatt-hours."""
+    one = transaction(bill=None)
+    fine = replace(one, end=replace(one.end, energy_wh=Decimal("1017.419")))
+    drawn = texts(monthly_report(Month(2026, 1), [one, fine], None, ISSUER, context()))
+    energies = [text for text in drawn if re.fullmatch(r"\d+\.\d+( kWh)?", text)]
+    assert {len(text.removesuffix(" kWh").partition(".")[2]) for text in energies} == {6}
+    assert "20.017419" in energies
+    receipt_texts = texts(receipt(fine, ISSUER, None, context()))
+    assert "0.017419 kWh" in receipt_texts
+    assert any(text.startswith("1.000000 kWh") for text in receipt_texts)
+
+
+def test_a_receipt_of_a_test_session_says_so() -> None:
+    one = transaction(test_session=True, token="", token_type="NoAuthorization")
+    assert words("en").test_session in texts(receipt(one, ISSUER, None, context()))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

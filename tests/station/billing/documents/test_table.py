@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from station.billing.documents import table
-from station.billing.logged_transaction import StatedCost
+from station.billing.documents.words import Language, SpreadsheetLanguage, spreadsheet_words
+from station.billing.logged_transaction import StatedCost, TransactionKind
 from tests.fakes import CARD
 from tests.station.billing.documents.documents_data import BILL, transaction
 
@@ -47,10 +48,11 @@ def test_a_line_tells_registers_times_and_cost() -> None:
         "cost_told_by": "station",
         "objection": "",
         "card_label": "",
+        "kind": "charge",
     }
 
 
-def test_a_card_that_the_owner_has_named_is_named_in_the_last_column() -> None:
+def test_a_card_that_the_owner_has_named_is_named() -> None:
     """The number of its holder's card may differ in case."""
     same = transaction(token=CARD.value.lower())
     other = transaction(token="04FFFFFFFFFF80")
@@ -105,3 +107,41 @@ def test_the_hour_that_the_end_of_summer_time_shows_twice_is_told_apart_by_its_o
     one = transaction(began_at=began, ended_at=ended)
     (row,) = read(table.csv_heading() + table.csv_rows([one], ZoneInfo("Europe/Paris"), {}))
     assert (row["began_at"], row["ended_at"]) == ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")
+
+
+@pytest.mark.parametrize(
+    ("language", "energy", "reason", "heading", "kind"),
+    [
+        ("fr", "Énergie (kWh)", "par le conducteur", "Index au début (kWh)", "recharge"),
+        ("de", "Energie (kWh)", "vom Fahrer", "Zählerstand am Beginn (kWh)", "Ladevorgang"),
+        ("nl", "Energie (kWh)", "door de bestuurder", "Meterstand bij begin (kWh)", "laadbeurt"),
+    ],
+)
+def test_a_spreadsheet_of_a_language_gets_its_headings_its_separator_and_its_decimal_mark(
+    language: Language, energy: str, reason: str, heading: str, kind: str
+) -> None:
+    """Excel takes the list separator and the decimal mark of the system, and a file without a mark for Windows-1252."""
+    here = ZoneInfo("Europe/Paris")
+    text = table.csv_heading(language) + table.csv_rows([transaction()], here, {}, language)
+    assert text.startswith("\ufeff")
+    (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=";")
+    assert (row[energy], row[heading]) == ("20,000", "1,000")
+    assert "2026-01-15 13:00:00" in row.values()
+    assert {"8,23", reason, kind} <= set(row.values())
+    assert len(row) == len(table.COLUMNS)
+
+
+@pytest.mark.parametrize("language", ["fr", "de", "nl"])
+def test_every_column_and_every_word_of_the_table_has_a_text_in_each_language(language: SpreadsheetLanguage) -> None:
+    texts = spreadsheet_words(language)
+    assert tuple(texts.headings) == table.COLUMNS
+    assert len(set(texts.headings.values())) == len(table.COLUMNS), "a spreadsheet finds a column by its heading"
+    assert texts.values.keys() == {*TransactionKind, "csms", "station"}
+
+
+def test_a_test_session_and_a_charge_without_energy_are_labelled() -> None:
+    one = transaction()
+    empty = replace(one, end=replace(one.end, energy_wh=one.begin.energy_wh))
+    rows = read(table.csv_heading() + table.csv_rows([one, empty, replace(empty, test_session=True)], UTC, {}))
+    assert [row["kind"] for row in rows] == ["charge", "no-energy", "test"]
+    assert rows[1]["energy_kwh"] == "0.000"

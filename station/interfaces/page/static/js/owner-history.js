@@ -48,17 +48,25 @@ function dayAfter(date) {
 
 async function load(anew) {
   const query = wanted();
-  find("#csv").href = `${root}/api/transactions.csv?${query}`;
+  find("#csv").href = `${root}/api/transactions.csv?${new URLSearchParams([...query, ["lang", language]])}`;
   if (anew) shown = 0;
   query.set("most", PAGE);
   query.set("skip", shown);
-  const { total, transactions } = await get(`/api/transactions?${query}`);
+  const { total, tests, without_energy: empty, transactions } = await get(`/api/transactions?${query}`);
   const list = find("#history-items");
   if (anew) list.replaceChildren();
   list.append(...transactions.map(item));
   shown += transactions.length;
-  setText(find("#history-sum"), total === 0 ? t("history.none") : t("history.count", { count: total }));
+  setText(find("#history-sum"), total === 0 ? t("history.none") : counts(total - tests - empty, tests, empty));
   show(find("#history-more"), shown < total);
+}
+
+/** How many charges there are; test sessions and those without energy are counted apart. */
+function counts(charges, tests, empty) {
+  const parts = [t("history.count", { count: charges })];
+  if (tests > 0) parts.push(t("history.tests", { count: tests }));
+  if (empty > 0) parts.push(t("history.empty", { count: empty }));
+  return parts.join(" · ");
 }
 
 function item(one) {
@@ -69,24 +77,30 @@ function item(one) {
     "li",
     { class: "charge" },
     make("div", { class: "row" }, make("strong", {}, kilowattHours(one.energy_wh)), cost),
-    make("p", { class: "muted small" }, [day(one.began_at), lasted, holder(one)].filter(Boolean).join(" · ")),
+    make("p", { class: "muted small" }, [kind(one), day(one.began_at), lasted, holder(one)].filter(Boolean).join(" · ")),
     make("div", { class: "row" }, ...papers(one, path)),
   );
 }
 
-/** The owner's label of the card, else its number. */
-const holder = (one) => (one.at_page ? t("history.at-page") : (one.card ?? one.token));
+/** What an entry is, if it is no charge that counts. */
+const kind = (one) => (one.kind === "charge" ? null : t(`history.kind-${one.kind}`));
+
+/** The owner's label of the card, else its number; a test session has none. */
+function holder(one) {
+  if (one.kind === "test") return null;
+  return one.at_page ? t("history.at-page") : (one.card ?? one.token);
+}
 
 /** The cost, if it can be billed. */
 function asked(cost) {
   return cost.amount === null ? t("history.unbillable") : money(cost.amount, cost.currency);
 }
 
-/** The documents of a charge; a receipt only after its end. */
+/** The documents of a charge: a receipt only after its end, the signed record if there is one. */
 function papers(one, path) {
-  const record = make("a", { href: `${root}${path}/record`, download: true }, t("history.record"));
-  if (one.duration_s === null) return [record];
-  return [make("a", { href: `${root}${path}/receipt.pdf?lang=${language}`, download: true }, t("history.receipt")), record];
+  const paper = (name, text) => make("a", { href: `${root}${path}/${name}`, download: true }, text);
+  const receipt = one.duration_s === null ? [] : [paper(`receipt.pdf?lang=${language}`, t("history.receipt"))];
+  return one.signed ? [...receipt, paper("record", t("history.record"))] : receipt;
 }
 
 // Monthly report
@@ -98,10 +112,10 @@ link();
 
 function link() {
   const { month, card } = Object.fromEntries(new FormData(report));
-  const query = new URLSearchParams({ month, ...ofCard(card) });
-  for (const [name, more] of [["pdf", `&lang=${language}`], ["csv", ""]]) {
+  const query = new URLSearchParams({ month, ...ofCard(card), lang: language });
+  for (const name of ["pdf", "csv"]) {
     const offer = find(`#report-${name}`);
-    if (month) offer.href = `${root}/api/monthly-report.${name}?${query}${more}`;
+    if (month) offer.href = `${root}/api/monthly-report.${name}?${query}`;
     else offer.removeAttribute("href");
   }
 }
