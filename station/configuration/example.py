@@ -48,6 +48,9 @@ identity = "BORNE-0001"                 # the identity at the CSMS: a-z A-Z 0-9 
 #certificate_file = "page.pem"
 #key_file = "page-key.pem"
 
+[page]
+#visitors = "state"                     # "all": whoever is not signed in also sees power, energy, cost and limits
+
 [log]
 #level = "info"                         # debug, info, warning or error
 #format = "auto"                        # human, json, or auto: human on a terminal

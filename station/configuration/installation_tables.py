@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType, field
 from energy.sources.dry_contact import DryContactConfig
 from foundation.table import Table
 from station.configuration.display_tables import DisplayConfig
-from station.configuration.network_tables import CsmsConfig, HttpConfig, MdnsConfig, MqttConfig
+from station.configuration.network_tables import CsmsConfig, HttpConfig, MdnsConfig, MqttConfig, PageConfig
 from station.configuration.price_table import PricesConfig
 from station.configuration.simulation_tables import SimulationConfig
 from station.configuration.station_tables import LogConfig, StationConfig, VariableConfig
@@ -24,6 +24,7 @@ class InstallationTables(Table):
     station: StationConfig
     csms: CsmsConfig | None = None
     http: HttpConfig = HttpConfig()
+    page: PageConfig = PageConfig()
     log: LogConfig = LogConfig()
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
     """the EVSEs; one with its defaults when left out"""

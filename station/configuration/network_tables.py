@@ -146,6 +146,18 @@ class HttpConfig(Table):
             raise RuleError(("tls",), "must be true if certificate_file is set")
 
 
+class PageConfig(Table):
+    """[page]: what the local page and API show to whoever is not signed in."""
+
+    visitors: Literal["state", "all"] = "state"
+    """state: whether an EVSE is free, in use or faulted, and its price; all: power, energy, cost and limits too"""
+
+    @property
+    def show_charges(self) -> bool:
+        """Whether visitors see power, energy, cost and limits of a charge."""
+        return self.visitors == "all"
+
+
 class MqttConfig(Table):
     """[mqtt]: a broker that receives offers and limits of the EVSEs, and from which limits are accepted."""
 

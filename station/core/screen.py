@@ -84,6 +84,8 @@ class ScreenLine(Frozen):
     """the EVSE that the line is about; None: none in particular"""
     personal: bool = False
     """meant for one driver: shown on the display in front of them, not to visitors of the page elsewhere"""
+    state_spans: Spans | None = None
+    """the same without figures of the charge, for those who may see the state only; None: it has none"""
 
     @property
     def text(self) -> str:

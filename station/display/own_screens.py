@@ -152,10 +152,11 @@ def _charge_lines(evse: DisplayedEvse, language: str) -> Sequence[ScreenLine]:
     """The state of a charge that runs, is paused, or has ended."""
     only, power_w = evse.evse_id, evse.figures.power_w if evse.figures is not None else None
     if evse.light is LightReason.CHARGING:
-        words = screen_text(language, "charging")
-        if power_w is not None:
-            words = screen_text(language, "charging-power", power=power_text(power_w, language))
-        return [_line(words, LineRole.HEADING, LineReason.STATE, only)]
+        state = _line(screen_text(language, "charging"), LineRole.HEADING, LineReason.STATE, only)
+        if power_w is None:
+            return [state]
+        words = screen_text(language, "charging-power", power=power_text(power_w, language))
+        return [replace(state, spans=(TextSpan(words),), state_spans=state.spans)]
     if evse.light is LightReason.WAITING_FOR_POWER:
         return _sentence(language, "waiting", LineReason.STATE, only)
     if not evse.authorized:

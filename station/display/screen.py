@@ -135,6 +135,18 @@ def _text_pages(whole: Screen, size: TextSize) -> Sequence[Screen]:
     return [Screen(page, whole.language) for page in pages] or [Screen(language=whole.language)]
 
 
+def without_charge_lines(shown: Screen) -> Screen:
+    """A screen for those who may see the state of an EVSE only: without power, energy, time and cost of a charge."""
+    return replace(
+        shown,
+        lines=tuple(
+            line if line.state_spans is None else replace(line, spans=line.state_spans, state_spans=None)
+            for line in shown.lines
+            if line.reason not in {LineReason.ENERGY, LineReason.COST}
+        ),
+    )
+
+
 def without_personal_lines(shown: Screen) -> Screen:
     """A screen as visitors of the page see it who need not stand before the display: without lines for one driver."""
     kept = tuple(line for line in shown.lines if not line.personal)

@@ -175,24 +175,26 @@ class EvseStatus(TypedDict):
     """number of phases in use now; of the EVSE itself while no vehicle draws"""
     locked: bool
     """whether the cable is locked, as read from the lock"""
-    offered_a: float
-    """current offered to the vehicle now, amperes per phase; 0: none"""
+    offered_a: NotRequired[float]
+    """current offered to the vehicle now, amperes per phase; 0: none; absent for visitors who
+    may see the state only (`[page] visitors`), as are the others below that are not required"""
     limit: LimitValues | None
-    """the tightest of `limits`, which determines the current; null: no limit"""
-    limits: list[LimitValues]
+    """the tightest of `limits`, which determines the current; null: no limit, or not for visitors"""
+    limits: NotRequired[list[LimitValues]]
     """all limits that are in force now, the tightest is `limit`"""
     faults: list[Fault]
     """the faults that are present now; empty: none"""
     temperature_c: float | None
-    """temperature inside the station, °C; null: not measured"""
-    contactor_operations: int
+    """temperature inside the station, °C; null: not measured, or not for visitors"""
+    contactor_operations: NotRequired[int]
     """how often the contactor has closed since the station was first started"""
-    contactor_opened_under_load: int
+    contactor_opened_under_load: NotRequired[int]
     """how often it has opened while current flowed, since the station was first started"""
     meter: MeterStatus | None
-    """the latest reading of the billing meter of this EVSE; null: not read yet"""
+    """the latest reading of the billing meter of this EVSE; null: not read yet, or not for
+    visitors"""
     meter_error: str | None
-    """why the last reading of the meter failed; null: it succeeded"""
+    """why the last reading of the meter failed; null: it succeeded, or not for visitors"""
     light: LightShown
     """the status light of this EVSE"""
     display: list[DriverMessage]
@@ -200,7 +202,7 @@ class EvseStatus(TypedDict):
     own_tariff: OwnPrices | None
     """the owner's prices, while the display shows them; null: it does not"""
     cost: CostStatus | None
-    """the cost that the display shows; null: none"""
+    """the cost that the display shows; null: none, or not for visitors"""
 
 
 class ProfileStepShown(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -79,6 +80,59 @@ async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: 
         assert refused.status_code == 403
         assert "the station's own machine" in refused.json()["detail"]
         assert (await client.post("/api/session", json={"role": "owner", "password": PASSWORD})).status_code == 403
+
+
+OF_CHARGE = {"offered_a", "limit", "limits", "meter", "cost", "contactor_operations", "temperature_c", "meter_error"}
+"""fields of an EVSE that say what flows there, why, and what it costs"""
+
+
+async def next_evse_event(client: httpx.AsyncClient, walk: Walk) -> dict[str, Any]:
+    """What the event stream says when the charge is ended with its card."""
+    async with client.stream("GET", "/api/events") as stream:
+        lines = stream.aiter_lines()
+        assert await anext(lines) == ": listening"
+        await walk.present()
+        async for line in lines:
+            if line == "event: evse":
+                return json.loads((await anext(lines)).removeprefix("data: "))
+    raise AssertionError("the stream has ended")
+
+
+@pytest.mark.parametrize("visitors", ["state", "all"])
+async def test_a_visitor_sees_what_flows_why_and_what_it_costs_only_where_the_installation_file_allows_it(
+    tmp_path: Path, visitors: str
+) -> None:
+    """Everywhere: status, charges, displays, events. The price is for everybody; a driver sees all."""
+    prices = {"currency": "CHF", "energy_per_kwh": "0.30"}
+    page = {} if visitors == "state" else {"visitors": visitors}
+    async with walking(tmp_path, prices=prices, page=page) as walk, away(walk) as client, away(walk) as driver:
+        await walk.accepted()
+        await give_password(walk, Role.DRIVER)
+        await enter(driver, "driver")
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        await walk.advance(600)
+        allowed = visitors == "all"
+        evse = (await client.get("/api/status")).json()["evses"][0]
+        assert (evse.keys() >= OF_CHARGE, OF_CHARGE.isdisjoint(evse)) == (allowed, not allowed)
+        assert (evse["connector_status"], evse["light"]["reason"]) == ("Occupied", "charging")
+        assert evse["own_tariff"]["energy_per_kwh"] == "0.30"
+        assert allowed or "cost" not in {one["topic"] for one in evse["display"]}
+        (charge,) = (await client.get("/api/charges")).json()
+        assert ((charge["charge"] is not None), charge["authorized"]) == (allowed, True)
+        (display,) = (await client.get("/api/display")).json()
+        reasons = {line["reason"] for line in display["screen"]["lines"]}
+        assert ({"energy", "cost"} <= reasons, "tariff" in reasons) == (allowed, True)
+        assert ("kW" in display["screen"]["lines"][0]["text"]) is allowed
+        assert display["screen"]["lines"][0]["text"].startswith("Charging")
+        whole = [(await driver.get(path)).json() for path in ("/api/status", "/api/charges", "/api/display")]
+        assert whole[0]["evses"][0].keys() >= OF_CHARGE
+        assert whole[1][0]["charge"]["energy_wh"] > 0
+        assert "energy" in {line["reason"] for line in whole[2][0]["screen"]["lines"]}
+        assert ("offered_a" in await next_evse_event(client, walk)) is allowed
+        for path in ("/metrics", "/api/history", "/api/transactions", "/api/load-management"):
+            assert (await client.get(path)).status_code == 401, path
 
 
 async def test_while_the_station_starts_nobody_is_refused_for_good(tmp_path: Path) -> None:

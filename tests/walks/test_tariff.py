@@ -374,7 +374,11 @@ async def test_what_is_switched_off_or_on_meanwhile_is_obeyed_at_once(tmp_path: 
 async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_path: Path) -> None:
     """As long as nobody has signed in; nor do they learn the transaction's id."""
     csms = telling(Authorize={"personalMessage": message("Welcome, Mrs Smith")}, Updated={"totalCost": 1})
-    async with walking(tmp_path, csms) as walk, visiting(walk) as api, away(walk) as passer_by:
+    async with (
+        walking(tmp_path, csms, page={"visitors": "all"}) as walk,
+        visiting(walk) as api,
+        away(walk) as passer_by,
+    ):
         identity = await charging(api)
         evse = (await passer_by.get("/api/status")).json()["evses"][0]
         assert evse["cost"] == {"amount": "1.00", "currency": "EUR", "final": False, "told_by": "csms"}

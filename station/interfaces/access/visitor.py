@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from foundation.frozen import Frozen
 from station.interfaces.http.open_connections import is_loopback, normalized
@@ -50,7 +50,7 @@ class Visitor(Frozen):
         return "this machine" if self.local else self.role.label
 
 
-def visitor_of(request: Request) -> Visitor:
+def visitor_of(request: HTTPConnection) -> Visitor:
     """The visitor that `identify_visitor` stored with the request; one of the role visitor if none is stored."""
     found: object = request.scope.get(_KEY)
     return found if isinstance(found, Visitor) else Visitor(Role.VISITOR, "")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from station.core.display import DisplayTopic
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from station.configuration.network_tables import PageConfig
     from station.core.event_feed import FeedEvent
     from station.interfaces.status_report import EvseStatus, Status
 
@@ -19,14 +21,33 @@ _FOR_VISITORS: Final = frozenset(
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """fields of EVSE status and events"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows", "safe_start"})
+_OF_CHARGE: Final = frozenset(
+    {
+        "offered_a",
+        "limit",
+        "limits",
+        "temperature_c",
+        "contactor_operations",
+        "contactor_opened_under_load",
+        "meter",
+        "meter_error",
+        "cost",
+    }
+)
+"""fields of EVSE status and events that say what and why a vehicle charges, or what this costs"""
 _EVSE_FOR_OWNERS: Final = frozenset({"reservation"})
 """fields of EVSE status that name another person than the one who charges"""
 _MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER, "device-event": Role.INSTALLER}
 """least role for event types with restricted access; OCPP frames contain cards and customers"""
 
 
-def status_for(role: Role, status: Status) -> Status:
-    """Return the part of the status report that a role may see."""
+def sees_charges(role: Role, page: PageConfig) -> bool:
+    """Return whether a role may see power, energy, cost and limits of charges: from driver on, or with `[page]`."""
+    return role >= Role.DRIVER or page.show_charges
+
+
+def status_for(role: Role, status: Status, page: PageConfig) -> Status:
+    """Return the part of the status report that a role may see; `page` says what visitors may."""
     if role >= Role.OWNER:
         return status
     if role >= Role.DRIVER:
@@ -35,7 +56,8 @@ def status_for(role: Role, status: Status) -> Status:
             seen["evses"] = [_without_reservation(evse) for evse in seen["evses"]]
         return seen
     seen = cast("Status", {key: value for key, value in status.items() if key in _FOR_VISITORS})
-    seen["evses"] = [_evse(evse) for evse in status.get("evses", [])]
+    evses = [_evse(evse) for evse in status.get("evses", [])]
+    seen["evses"] = evses if page.show_charges else [_without_charge(evse) for evse in evses]
     return seen
 
 
@@ -43,7 +65,15 @@ def _evse(evse: EvseStatus) -> EvseStatus:
     """The EVSE status for anonymous visitors: as on a public display, without personal messages."""
     seen = _public(_without_reservation(evse))
     seen["display"] = [_public(message) for message in evse["display"] if not message["personal"]]
-    seen["cost"] = _public(evse["cost"]) if evse["cost"] is not None else None
+    cost = evse.get("cost")
+    seen["cost"] = _public(cost) if cost is not None else None
+    return seen
+
+
+def _without_charge(evse: EvseStatus) -> EvseStatus:
+    """The state of the EVSE and its price only."""
+    seen = cast("EvseStatus", {key: value for key, value in evse.items() if key not in _OF_CHARGE})
+    seen["display"] = [message for message in seen["display"] if message["topic"] != DisplayTopic.COST]
     return seen
 
 
@@ -61,10 +91,11 @@ def may_receive_event(role: Role, kind: str) -> bool:
     return role >= _MIN_FOR.get(kind, Role.VISITOR)
 
 
-def event_for_role(role: Role, event: FeedEvent) -> Mapping[str, object] | None:
+def event_for_role(role: Role, event: FeedEvent, page: PageConfig) -> Mapping[str, object] | None:
     """Return the part of the data of an event that a role may see; None if it may not receive the event."""
     if not may_receive_event(role, event.event_type):
         return None
     if role >= Role.DRIVER:
         return event.data
-    return _public(event.data)
+    seen = _public(event.data)
+    return seen if page.show_charges else {key: value for key, value in seen.items() if key not in _OF_CHARGE}

@@ -15,7 +15,7 @@ from station.charging.evse_state import connection_deadline_s, ev_connected
 from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import part
+from station.interfaces.api.dependencies import SeesCharges, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.status_light import StatusLight, VehicleHistory
@@ -68,7 +68,8 @@ class ChargeStatus(TypedDict):
     stopped: bool
     """whether the charge was stopped and the vehicle is still plugged in"""
     charge: ChargeFigures | None
-    """of the open transaction, or of a stopped one while its vehicle is plugged in"""
+    """of the open transaction, or of a stopped one while its vehicle is plugged in; visitors see it with
+    `[page] visitors` all"""
 
 
 class EvsePhases(TypedDict):
@@ -103,8 +104,9 @@ async def list_charges(
     light: Annotated[StatusLight, part(StatusLight)],
     transactions: Annotated[TransactionLog, part(TransactionLog)],
     clock: Annotated[Clock, part(CLOCK)],
+    figures: SeesCharges,
 ) -> list[ChargeStatus]:
-    """Returns for each EVSE how to start a charge and the charge in progress: what a public display shows."""
+    """Returns for each EVSE how to start a charge and the charge in progress."""
     return [
         {
             "evse": evse.id,
@@ -115,7 +117,7 @@ async def list_charges(
             "authorized": evse.state.authorization is not None,
             "awaits_vehicle": _awaited_vehicle(evse, clock),
             "stopped": light.vehicle_history(evse.id).stopped,
-            "charge": await _figures(evse, light.vehicle_history(evse.id), transactions),
+            "charge": await _figures(evse, light.vehicle_history(evse.id), transactions) if figures else None,
         }
         for evse in station.evses.values()
     ]

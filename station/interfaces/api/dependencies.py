@@ -19,6 +19,9 @@ from typing_extensions import TypedDict
 from foundation.clock import Clock
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
+from station.configuration.installation_file import Configuration
+from station.interfaces.access.visitor import visitor_of
+from station.interfaces.access.visitor_view import sees_charges
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import PartKey, parts_of
 from station.security.access.sign_in_service import SignInService
@@ -128,6 +131,14 @@ def require_idle(station: ChargingStation) -> None:
     """
     if any(evse.state.authorization is not None for evse in station.evses.values()):
         raise HTTPException(409, "a charge is in progress: end it first")
+
+
+async def _sees_charges(request: HTTPConnection, configuration: Annotated[Configuration, part(Configuration)]) -> bool:
+    return sees_charges(visitor_of(request).role, configuration.page)
+
+
+SeesCharges = Annotated[bool, Depends(_sees_charges)]
+"""whether the user may see power, energy, cost and limits of charges (`[page] visitors`)"""
 
 
 class Command(BaseModel):

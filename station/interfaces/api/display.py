@@ -9,12 +9,12 @@ from fastapi import Request
 from typing_extensions import TypedDict
 
 from station.core.qr_code import qr_code
-from station.core.screen import ScreenShown, screen_to_json
+from station.core.screen import Screen, ScreenShown, screen_to_json
 from station.display.display_screens import DisplayScreens
-from station.display.screen import without_personal_lines
+from station.display.screen import without_charge_lines, without_personal_lines
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
-from station.interfaces.api.dependencies import part
+from station.interfaces.api.dependencies import SeesCharges, part
 from station.interfaces.api.routing import api_router
 from station.interfaces.status_light import LightShown, StatusLight, light_to_json
 from station.security.access.accounts import Role
@@ -46,7 +46,8 @@ class DisplayShown(TypedDict):
     light: LightShown
     """the status light of its EVSE, or of the station"""
     screen: ScreenShown
-    """a role below driver does not see lines that are meant for one driver"""
+    """a role below driver does not see lines that are meant for one driver; energy, power, time and cost of a charge
+    only with `[page] visitors` all"""
     qr: QrCodeShown | None
     """the QR code of `screen.qr_text`; null: none"""
 
@@ -56,20 +57,24 @@ async def read_displays(
     request: Request,
     screens: Annotated[DisplayScreens, part(DisplayScreens)],
     light: Annotated[StatusLight, part(StatusLight)],
+    figures: SeesCharges,
 ) -> list[DisplayShown]:
     """Returns what each display shows now, the display of the station first, and for each line why it is there.
 
     A `display` event of GET /api/events says that the screen of a display has changed.
     """
     personal = visitor_of(request).role >= Role.DRIVER
-    return [_display_shown(one.address, screens, light, personal=personal) for one in screens.displays]
+
+    def visible(shown: Screen) -> Screen:
+        of_state = shown if figures else without_charge_lines(shown)
+        return of_state if personal else without_personal_lines(of_state)
+
+    return [
+        _display_shown(one.address, visible(screens.current(one.address)), screens, light) for one in screens.displays
+    ]
 
 
-def _display_shown(
-    address: DisplayAddress, screens: DisplayScreens, light: StatusLight, *, personal: bool
-) -> DisplayShown:
-    current = screens.current(address)
-    shown = current if personal else without_personal_lines(current)
+def _display_shown(address: DisplayAddress, shown: Screen, screens: DisplayScreens, light: StatusLight) -> DisplayShown:
     evse_id = address.evse_id
     return {
         "evse": evse_id,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from foundation.clock import Clock
+from station.configuration.installation_file import Configuration
 from station.core.event_feed import EventFeed
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import Visitor, visitor_of
@@ -26,6 +28,8 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+    from station.configuration.network_tables import PageConfig
 
 
 router = api_router("station")
@@ -70,6 +74,7 @@ async def listen_to_events(
     feed: Annotated[EventFeed, part(EventFeed)],
     places: Annotated[ListenerPlaces, part(ListenerPlaces)],
     clock: Annotated[Clock, part(CLOCK)],
+    configuration: Annotated[Configuration, part(Configuration)],
 ) -> StreamingResponse:
     """Sends an `evse` event for each change at an EVSE, `light` for each of the status light, `display` for each other
     screen of a display (read it with GET /api/display), and `frame` for each OCPP message (installers only).
@@ -77,11 +82,12 @@ async def listen_to_events(
     The stream ends when the session or access token ends. 503 if there are too many listeners.
     """
     visitor = visitor_of(request)
-    return _EventStream(_events(visitor, feed, clock, lambda: parts_of(request).find(SignInService)), places, visitor)
+    access = partial(parts_of(request).find, SignInService)
+    return _EventStream(_events(visitor, configuration.page, feed, clock, access), places, visitor)
 
 
 async def _events(
-    visitor: Visitor, feed: EventFeed, clock: Clock, access: Callable[[], SignInService | None]
+    visitor: Visitor, page: PageConfig, feed: EventFeed, clock: Clock, access: Callable[[], SignInService | None]
 ) -> AsyncGenerator[str]:
     """Yield events in the server-sent format until the visitor loses its access."""
     with feed.subscribe(lambda kind: may_receive_event(visitor.role, kind)) as queue:
@@ -95,7 +101,7 @@ async def _events(
                 return
             if happening is None:
                 yield ": still here\n\n"
-            elif (data := event_for_role(visitor.role, happening)) is not None:
+            elif (data := event_for_role(visitor.role, happening, page)) is not None:
                 yield f"event: {happening.event_type}\ndata: {json.dumps(data)}\n\n"
 
 

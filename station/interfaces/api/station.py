@@ -180,9 +180,13 @@ async def read_metrics(
     dependencies=[require_role(Role.VISITOR)],
     summary="Read the state of the station",
 )
-async def read_status(request: Request, status: Annotated[StatusSource, part(STATION_STATUS)]) -> Status:
+async def read_status(
+    request: Request,
+    status: Annotated[StatusSource, part(STATION_STATUS)],
+    configuration: Annotated[Configuration, part(Configuration)],
+) -> Status:
     """Returns the state of the whole station, as far as the role of the user may see it."""
-    return status_for(visitor_of(request).role, await status.status())
+    return status_for(visitor_of(request).role, await status.status(), configuration.page)
 
 
 @router.get(

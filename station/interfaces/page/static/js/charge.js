@@ -18,6 +18,7 @@ const MAY_CHARGE = new Set(["Charging", "SuspendedEV", "SuspendedEVSE"]);
 const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
 const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while the station waits for a vehicle
+const STATE_ONLY = { offered_a: null, limit: null, limits: [], meter: null, cost: null }; // what a visitor may not see
 let charges = new Map();
 
 watch(async (status) => {
@@ -35,7 +36,7 @@ watch(async (status) => {
       cards.set(evse.id, card);
       place.append(card.root);
     }
-    update(cards.get(evse.id), evse, status);
+    update(cards.get(evse.id), { ...STATE_ONLY, ...evse }, status);
   }
 });
 
@@ -109,7 +110,7 @@ function sentenceOf(state, evse, { stage, clock }, charge) {
 }
 
 function ring(card, evse, state, charge) {
-  const flows = evse.charging_state === "Charging";
+  const flows = evse.charging_state === "Charging" && evse.offered_a !== null;
   const most = charge?.rating_a ?? Math.max(32, evse.offered_a);
   const part = flows || evse.offered_a > 0 ? Math.min(1, evse.offered_a / most) : 1;
   card.arc.setAttribute("stroke-dasharray", `${(part * 100).toFixed(1)} 100`);
