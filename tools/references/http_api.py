@@ -26,14 +26,14 @@ internet, and tries requests out.
   unless `http.trust_loopback` is false.
 - **Signing in.** A browser signs in with `POST /api/session` and a password. A script sends an access token, which the
   owner creates with `POST /api/access-tokens`: `Authorization: Bearer …`.
-- **Bodies** are JSON. Unknown fields are rejected (422).
-- **`?wait=settled`** delays the response until the station has carried out the request, for scripts and tests.
+- **Bodies** are JSON. Unknown fields are rejected (422), unknown query parameters too (400).
+- **`?wait=settled`** delays the response to a change until the station has carried it out, for scripts and tests.
 - **Operations below `/api/sim/`** control simulated hardware and exist only on a station with simulated hardware.
 
 ## Errors
 
-Every operation may respond with these status codes. The body is `{"detail": "a sentence"}`; with 422 `detail` may be a
-list of the invalid fields.
+Every operation may respond with these status codes. The body is `{"detail": "a sentence"}`; with 400 and 422 `detail`
+may be a list of the unknown or invalid fields.
 
 """
 

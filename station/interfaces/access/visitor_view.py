@@ -20,21 +20,11 @@ _FOR_VISITORS: Final = frozenset(
 )
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """fields of EVSE status and events"""
+_OF_CHARGE: Final = frozenset({"offered_a", "limits", "contactor_operations", "contactor_opened_under_load"})
+"""fields of EVSE status and events that say what and why a vehicle charges; absent where that is not visible"""
+_NULL_OF_CHARGE: Final = dict.fromkeys(("limit", "temperature_c", "meter", "meter_error", "cost"))
+"""the same for fields that may be null"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows", "safe_start"})
-_OF_CHARGE: Final = frozenset(
-    {
-        "offered_a",
-        "limit",
-        "limits",
-        "temperature_c",
-        "contactor_operations",
-        "contactor_opened_under_load",
-        "meter",
-        "meter_error",
-        "cost",
-    }
-)
-"""fields of EVSE status and events that say what and why a vehicle charges, or what this costs"""
 _EVSE_FOR_OWNERS: Final = frozenset({"reservation"})
 """fields of EVSE status that name another person than the one who charges"""
 _MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER, "device-event": Role.INSTALLER}
@@ -65,14 +55,13 @@ def _evse(evse: EvseStatus) -> EvseStatus:
     """The EVSE status for anonymous visitors: as on a public display, without personal messages."""
     seen = _public(_without_reservation(evse))
     seen["display"] = [_public(message) for message in evse["display"] if not message["personal"]]
-    cost = evse.get("cost")
-    seen["cost"] = _public(cost) if cost is not None else None
+    seen["cost"] = _public(evse["cost"]) if evse["cost"] is not None else None
     return seen
 
 
 def _without_charge(evse: EvseStatus) -> EvseStatus:
     """The state of the EVSE and its price only."""
-    seen = cast("EvseStatus", {key: value for key, value in evse.items() if key not in _OF_CHARGE})
+    seen = cast("EvseStatus", {key: value for key, value in evse.items() if key not in _OF_CHARGE} | _NULL_OF_CHARGE)
     seen["display"] = [message for message in seen["display"] if message["topic"] != DisplayTopic.COST]
     return seen
 

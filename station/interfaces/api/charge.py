@@ -68,8 +68,8 @@ class ChargeStatus(TypedDict):
     stopped: bool
     """whether the charge was stopped and the vehicle is still plugged in"""
     charge: ChargeFigures | None
-    """of the open transaction, or of a stopped one while its vehicle is plugged in; visitors see it with
-    `[page] visitors` all"""
+    """of the open transaction, or of a stopped one while its vehicle is plugged in; for visitors with `[page] visitors`
+    all only, else null"""
 
 
 class EvsePhases(TypedDict):

@@ -27,7 +27,7 @@ class ErrorResponse(BaseModel):
     model_config = ConfigDict(extra="forbid", title=PROBLEM)
 
     detail: str | list[InvalidField]
-    """a readable sentence; with status 422 it may be a list of the invalid fields"""
+    """a readable sentence; with status 400 or 422 it may be a list of the unknown or invalid fields"""
     starting: bool | None = None
     """true with status 503 while the station starts: try again after a few seconds; null or missing otherwise"""
     wait_s: int | None = None
@@ -35,6 +35,7 @@ class ErrorResponse(BaseModel):
 
 
 ERRORS: Final = {
+    400: "The query has a parameter that this operation does not have: `detail` names it; or the request is malformed.",
     401: "Nobody is signed in, or the access token is not valid.",
     403: "The user's role is insufficient, or a page of another site sent the request.",
     404: "The requested resource does not exist.",

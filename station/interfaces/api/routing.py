@@ -1,16 +1,20 @@
-"""Routers of the API whose routes build the models of their responses late."""
+"""Routers of the API whose routes refuse unknown query parameters, and build the models of their responses late."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, params
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.dependencies.utils import get_typed_return_annotation
+from fastapi.dependencies.utils import get_flat_params, get_typed_return_annotation
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
+_READING: Final = frozenset({"GET", "HEAD"})
+_OF_CHANGES: Final = frozenset({"wait"})
+"""a script may add `?wait=settled` to each change: an operation without it has acted before it responds"""
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -42,9 +46,30 @@ class DeferredResponseRoute(APIRoute):
         """Return the handler of requests; FastAPI's own is created at the first one."""
 
         async def handle(request: Request) -> Response:
+            if (refusal := self._reject_unknown_parameters(request)) is not None:
+                return refusal
             return await self._handler(request)
 
         return handle
+
+    def _reject_unknown_parameters(self, request: Request) -> Response | None:
+        """The refusal of a query with a parameter that the operation does not have, such as a mistyped one; else None.
+
+        Ignoring it would answer another question: all transactions in place of those of a month.
+        """
+        unknown = sorted(request.query_params.keys() - self._parameters)
+        if not unknown:
+            return None
+        known = f"known are: {', '.join(sorted(self._parameters))}" if self._parameters else "this operation has none"
+        found = [{"type": "extra_forbidden", "loc": ["query", name], "msg": f"unknown; {known}"} for name in unknown]
+        return JSONResponse({"detail": found}, 400)
+
+    @cached_property
+    def _parameters(self) -> frozenset[str]:
+        """The names of the query parameters of the operation; `wait` of each one that may change something."""
+        found = get_flat_params(self.dependant)
+        own = frozenset(field.alias for field in found if isinstance(field.field_info, params.Query))
+        return own | _OF_CHANGES if (self.methods or set()) - _READING else own
 
     def build_response_model(self) -> None:
         """Build the model of the response: `response_field`, None if the route has none."""

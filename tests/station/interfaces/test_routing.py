@@ -1,16 +1,22 @@
-"""The model of a response is built when it is needed, and is then what FastAPI would have built."""
+"""A route refuses query parameters that it does not have; the model of its response is built when it is needed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import httpx
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.exceptions import ResponseValidationError
+from fastapi.routing import APIRoute
 from typing_extensions import TypedDict
 
+from simulator.api.routes import ROUTERS
 from station.interfaces.api.routing import DeferredResponseRoute, api_router
+from station.interfaces.application import build_application
+from station.interfaces.json_object import Json
+from station.interfaces.parts import StationParts
 
 
 class Reading(TypedDict):
@@ -62,3 +68,63 @@ async def test_a_response_that_does_not_fit_its_model_is_an_error(path: str) -> 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://station") as client:
         with pytest.raises(ResponseValidationError):
             await client.get(path)
+
+
+class Simulated:
+    """The routes of simulated hardware."""
+
+    def routers(self) -> Sequence[APIRouter]:
+        """All of them."""
+        return ROUTERS
+
+    def add_parts(self, parts: StationParts) -> None:
+        """None."""
+
+
+def operations() -> list[tuple[str, DeferredResponseRoute, Json]]:
+    """Each operation in the OpenAPI document of a station on simulated hardware, with its route."""
+    api = build_application([Simulated()])
+    paths = cast("dict[str, dict[str, Json]]", api.openapi()["paths"])
+    routes = {
+        (route.path_format, method): route
+        for route in api.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    found: list[tuple[str, DeferredResponseRoute, Json]] = []
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            route = routes[path, method.upper()]
+            assert isinstance(route, DeferredResponseRoute), f"{path} is not made by api_router"
+            found.append((method.upper(), route, operation))
+    return found
+
+
+async def test_every_operation_refuses_a_query_parameter_that_it_does_not_have_and_names_it() -> None:
+    """The station's and the simulator's; a mistyped `mnth` would answer for another month than asked for."""
+    for method, route, operation in operations():
+        parameters = cast("list[dict[str, str]]", operation.get("parameters", []))
+        documented = {one["name"] for one in parameters if one["in"] == "query"}
+        path = route.path_format.replace("{", "").replace("}", "")
+        app = FastAPI(routes=[route])
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://station") as client:
+            answer = await client.request(method, path, params={"mnth": "2026-01", **dict.fromkeys(documented, "1")})
+        assert answer.status_code == 400, (method, path)
+        if method == "HEAD":
+            continue
+        (unknown,) = answer.json()["detail"]
+        assert (unknown["type"], unknown["loc"]) == ("extra_forbidden", ["query", "mnth"])
+        assert all(name in unknown["msg"] for name in documented), (method, path)
+
+
+async def test_a_change_may_be_asked_to_wait_for_its_effects_although_it_has_none_later() -> None:
+    router = api_router("metering")
+
+    @router.post("/change")
+    async def change() -> Reading:
+        return {"energy_wh": 5}
+
+    app = FastAPI(routes=list(router.routes))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://station") as client:
+        assert (await client.post("/change?wait=settled")).status_code == 200
+        assert (await client.post("/change?wait=settled&x=1")).status_code == 400

@@ -18,7 +18,7 @@ const MAY_CHARGE = new Set(["Charging", "SuspendedEV", "SuspendedEVSE"]);
 const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
 const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while the station waits for a vehicle
-const STATE_ONLY = { offered_a: null, limit: null, limits: [], meter: null, cost: null }; // what a visitor may not see
+const STATE_ONLY = { offered_a: null, limits: [] }; // of a visitor who may not see the charge
 let charges = new Map();
 
 watch(async (status) => {
