@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from station.core.model import Fault
 from station.interfaces.parts import StationParts
 from station.maintenance.commissioning.report import read_report
+from station.security.access.accounts import Role
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
 from tests.walks.house import GRID, House
+from tests.walks.test_access import away, enter, give_password
 from tests.walks.test_grid_sources import SOURCES, TRI, grid, heard
 from tests.walks.visit import Api, visiting
 
@@ -341,6 +343,17 @@ async def test_the_report_is_signed_over_all_that_was_found(tmp_path: Path) -> N
     assert steps["breaker"]["evidence"] == {"breaker_a": 32.0, "curve": "C", "selector_a": 32.0}
     assert steps["clamps"]["inapplicable"] == "no current transformers are configured"
     assert steps["test-session"]["reason"] == "no vehicle"
+
+
+async def test_the_report_is_handed_over_to_the_owner_and_to_nobody_below(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await commission(api)
+        await give_password(walk, Role.DRIVER, Role.OWNER)
+        for role, status in ((Role.DRIVER, 403), (Role.OWNER, 200)):
+            async with away(walk) as client:
+                await enter(client, role.label)
+                assert (await client.get("/api/commissioning/report.pdf")).status_code == status
 
 
 async def test_the_phase_of_one_phase_vehicles_is_learnt_while_one_charges(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from station.interfaces.languages import LANGUAGE_COOKIE, LANGUAGES, catalogue, 
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
 from station.interfaces.wall_clock import wall_clock
+from station.maintenance.commissioning.report import read_report
 from station.security.access.accounts import ACCOUNTS, Role
 from station.security.access.sign_in_service import SignInService
 
@@ -67,9 +68,10 @@ async def charge_page(request: Request) -> HTMLResponse:
 
 
 @router.get(_OWNER.path, dependencies=[require_role(_OWNER.role)], response_class=HTMLResponse)
-async def owner_page(request: Request) -> HTMLResponse:
-    """The page of the owner: activation, history, cards, charging plan, limits and prices."""
-    return _page(request, _OWNER.name)
+async def owner_page(request: Request, configuration: Annotated[Configuration, part(Configuration)]) -> HTMLResponse:
+    """The page of the owner: activation, history, cards, charging plan, limits, prices and commissioning report."""
+    report = await asyncio.to_thread(read_report, configuration)
+    return _page(request, _OWNER.name, has_report=report is not None)
 
 
 @router.get(_COMMISSIONING.path, dependencies=[require_role(_COMMISSIONING.role)], response_class=HTMLResponse)
@@ -131,7 +133,8 @@ async def sign_in_page(
     able = [one.label for one in ACCOUNTS if access.accounts.has_password(one)]
     awaiting = [one.label for one in ACCOUNTS if access.accounts.accepts_code(one)]
     wanted = role if role in able else (able[-1] if role in awaiting and able else "")
-    return _page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
+    lacking = _lacking_role(request, role)
+    return _page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, lacking=lacking, to=_own_path(to))
 
 
 @router.get("/first-password", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
@@ -139,7 +142,8 @@ async def first_password_page(request: Request, role: str = "installer", to: str
     """The page to set the first password of a role with a code; afterwards it leads to the path `to`."""
     roles = [one.label for one in ACCOUNTS]
     wanted = role if role in roles else "installer"
-    return _page(request, "first-password", able=roles, wanted=wanted, to=_own_path(to))
+    lacking = _lacking_role(request, role)
+    return _page(request, "first-password", able=roles, wanted=wanted, lacking=lacking, to=_own_path(to))
 
 
 @router.get("/starting", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
@@ -238,6 +242,15 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _lacking_role(request: Request, label: str) -> str | None:
+    """The role that the opened page requires, if the user is signed in with a lower one; else None."""
+    visitor = visitor_of(request)
+    required = next((one for one in ACCOUNTS if one.label == label), None)
+    if visitor.session is None or required is None or visitor.role >= required:
+        return None
+    return required.label
 
 
 def _own_path(to: str) -> str:

@@ -1,0 +1,93 @@
+"""What people with little access see: a visitor during a charge, an owner at a page of the installer; the hand-over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.async_api import Browser, expect
+
+from station.security.access.accounts import Role
+from tests.browser.visitor import DESK, visiting
+from tests.station.billing.documents.test_documents import text
+from tests.walk import walking
+from tests.walks import visit
+from tests.walks.commissioned import commission
+from tests.walks.test_commissioning import REQUIRED
+from tests.walks.test_records import PRICES
+
+
+async def test_a_visitor_reads_that_the_station_is_in_use_and_the_price_but_neither_power_nor_cost(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with walking(tmp_path, prices=PRICES) as walk, visiting(browser, walk) as visitor:
+        await walk.accepted()
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        await walk.advance(600)
+        await visitor.go()
+        await visitor.reads("Charging")
+        await visitor.reads("In use")
+        await visitor.reads("CHF 0.30 per kWh")
+        shown = await visitor.page.inner_text("main")
+        assert "Why" not in shown
+        assert "kW\n" not in shown
+        await expect(visitor.page.locator("[data-cost-tile]")).to_be_hidden()
+        await expect(visitor.page.locator("[data-energy-tile]")).to_be_hidden()
+        await visitor.audit()
+        await visitor.picture("visitor-state")
+
+
+async def test_a_visitor_reads_all_of_a_charge_where_the_installation_file_allows_it(
+    browser: Browser, tmp_path: Path
+) -> None:
+    page = {"visitors": "all"}
+    async with walking(tmp_path, prices=PRICES, page=page) as walk, visiting(browser, walk) as visitor:
+        await walk.accepted()
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        await walk.advance(600)
+        await visitor.go()
+        await visitor.reads("kWh")
+        await expect(visitor.page.locator("[data-cost-tile]")).to_be_visible()
+        await expect(visitor.page.locator("[data-why]")).to_be_visible()
+
+
+async def test_an_owner_at_a_page_of_the_installer_reads_which_role_it_requires(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """A form to sign in without a word looks like the end of the session."""
+    async with walking(tmp_path, http={"installer_code": "ABCD-EFGH-JKLM"}) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        await owner.sign_in(Role.OWNER)
+        sentence = "You are signed in as “Owner”. That page requires the role “Installer”."
+        await owner.go("/installer")
+        await owner.reads(sentence)  # the installer has a code, and no password yet
+        await walk.parts.access.accounts.set_password(Role.INSTALLER, "correct horse battery")
+        await owner.go("/installer")
+        await owner.reads(sentence)
+        await owner.audit()
+        await owner.picture("owner-at-installer")
+        await owner.go("/sign-in?role=owner")
+        await expect(owner.page.get_by_text("You are signed in as")).to_have_count(0)
+
+
+async def test_the_owner_gets_the_commissioning_report(browser: Browser, tmp_path: Path) -> None:
+    """In the language of the page; before commissioning nothing is offered."""
+    async with (
+        walking(tmp_path, station=REQUIRED) as walk,
+        visit.visiting(walk) as api,
+        visiting(browser, walk, viewport=DESK) as owner,
+    ):
+        await walk.accepted()
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await expect(owner.page.locator("#handover")).to_have_count(0)
+        await commission(api)
+        await owner.go("/owner")
+        async with owner.page.expect_download() as started:
+            await owner.page.get_by_role("link", name="Signed report (PDF)").click()
+        file = await (await started.value).path()
+        assert "Commissioning report" in text(file.read_bytes())
+        await owner.audit()
+        await owner.picture("owner-handover")
