@@ -35,6 +35,8 @@ _INK, _QUIET, _LINE, _PAPER, _ACCENT, _ALARM = (
 )
 _MARGIN: Final = 18.0
 _ROW: Final = 5.6
+SIGNING_LINE_MM: Final = 30.0
+"""height of the line for a person's signature, with the space above it"""
 Align = Literal["L", "R"]
 
 
@@ -173,9 +175,9 @@ class Sheet:
             pdf.ln(0.6)
 
     def signing_line(self, text: str) -> None:
-        """Add a line for a person's signature."""
+        """Add a line for a person's signature; the section before it keeps `SIGNING_LINE_MM`, or it stands alone."""
         pdf = self._pdf
-        if pdf.will_page_break(30):
+        if pdf.will_page_break(SIGNING_LINE_MM):
             pdf.add_page()
         pdf.ln(20)
         pdf.set_draw_color(*_INK)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
 from station.billing.documents.counted_charges import counted_charges
-from station.billing.documents.layout import Column, Sheet
+from station.billing.documents.layout import SIGNING_LINE_MM, Column, Sheet
 from station.billing.documents.receipt import imprint
 from station.billing.documents.words import kwh_places
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from station.billing.documents.words import Words
     from station.billing.logged_transaction import LoggedTransaction
 
+_METER_MM: Final = 36.0
+"""height of the section on the meter, with several serial numbers, the total and the note below"""
 _MARK = " *"
 
 
@@ -100,9 +102,10 @@ def monthly_report(
         sheet.section(words.by_period)
         named = sorted(total.by_period.items(), key=lambda one: (one[0] is None, one[0] or ""))
         sheet.facts([(period or words.other_period, words.kwh(energy_wh, places)) for period, energy_wh in named])
-    sheet.section(words.meter)
+    sheet.section(words.meter, keeps_mm=_METER_MM + SIGNING_LINE_MM)  # whoever signs sees on the page what is signed
     serials = sorted({one.meter_serial for one in counted.charges if one.meter_serial is not None})
-    sheet.facts([(words.meter_serial, ", ".join(serials) or "–")])
+    summary = [name, words.kwh(total.energy_wh, places), *([costs] if costs else [])]
+    sheet.facts([(words.meter_serial, ", ".join(serials) or "–"), (words.total, " · ".join(summary))])
     if any(one.cost is not None for one in counted.charges):
         sheet.note(words.taxes)
     sheet.signing_line(words.date_and_name)
@@ -115,9 +118,9 @@ def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, 
         Column(words.no, 1.2),
         Column(words.began, 2.9),
         Column(words.duration, 2),
-        Column(words.card, 2.8),
-        Column(f"{words.before} kWh", 2.9, "R"),
-        Column(f"{words.after} kWh", 2.9, "R"),
+        Column(words.card, 2.55),
+        Column(f"{words.before} kWh", 2.95, "R"),
+        Column(f"{words.after} kWh", 3.1, "R"),
         Column(f"{words.energy} kWh", 2.2, "R"),
         Column(words.cost, 2.1, "R"),
     ]

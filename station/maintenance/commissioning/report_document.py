@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
 from foundation.frozen import Frozen
-from station.billing.documents.layout import Column, Imprint, Sheet
+from station.billing.documents.layout import SIGNING_LINE_MM, Column, Imprint, Sheet
 
 if TYPE_CHECKING:
     from station.billing.documents.document_context import DocumentContext, Issuer
@@ -19,6 +19,8 @@ Table = dict[str, object]
 
 _UNITS: Final = {"_a": "A", "_v": "V", "_w": "W", "_va": "VA", "_s": "s", "_nm": "Nm", "_mm2": "mm²"}
 """unit by suffix of the name"""
+_SIGNATURE_MM: Final = 64.0
+"""height of the section on the station's signature"""
 _LEFT_TO_THE_TEXT: Final = frozenset({"frames", "jumpers_mismatch", "without", "step"})
 """evidence for machines only; it is in the attached signed text"""
 _BY = re.compile(r"(?:(?P<name>.*) \()?(?P<role>owner|installer|service|this machine)\)?")
@@ -55,7 +57,7 @@ def commissioning_report(
             sheet.facts(facts)
     sheet.section(texts["paper.settings"])
     sheet.facts(say.facts(_flat(cast("Table", told["settings"]))) or [("–", texts["shell.none"])])
-    sheet.section(texts["paper.signature"], keeps_mm=58.0)
+    sheet.section(texts["paper.signature"], keeps_mm=_SIGNATURE_MM + SIGNING_LINE_MM)
     sheet.qr_code(
         texts["paper.signed"],
         report.public_key.upper(),

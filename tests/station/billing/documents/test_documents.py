@@ -65,6 +65,13 @@ def texts(pdf: bytes) -> list[str]:
     return [re.sub(rb"\\(.)", rb"\1", raw).decode("cp1252") for raw in found]
 
 
+def pages(pdf: bytes) -> list[list[str]]:
+    """Every piece of text that is drawn, page by page."""
+    drawn = [one for one in streams(pdf) if b" Tj" in one]
+    found = (re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", one, re.DOTALL) for one in drawn)
+    return [[re.sub(rb"\\(.)", rb"\1", raw).decode("cp1252") for raw in page] for page in found]
+
+
 def text(pdf: bytes) -> str:
     """All of it, in one line."""
     return " ".join(texts(pdf))
@@ -395,6 +402,15 @@ def test_receipt_and_report_name_the_card_as_its_owner_does(language: Language) 
     assert "04FF…80" in drawn
     assert words(language).at_page in drawn
     assert "04A3" not in drawn
+
+
+def test_whoever_signs_the_report_of_a_month_sees_on_the_same_page_what_is_signed() -> None:
+    """Whatever the number of charges; a page with a signature only could belong to any report."""
+    said = words("en")
+    for count in range(14, 52):
+        *_, last = pages(monthly_report(Month(2026, 1), charges(count), None, ISSUER, context()))
+        assert last.index(said.meter) < last.index(said.date_and_name), count
+        assert any(one.startswith(f"{said.month(2026, 1)} · {20 * count}.000 kWh · ") for one in last), count
 
 
 def test_a_month_in_which_nobody_charged_is_a_report_too() -> None:

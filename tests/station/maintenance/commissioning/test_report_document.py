@@ -15,7 +15,7 @@ from station.interfaces.languages import catalogue
 from station.maintenance.commissioning.report import HEAD, SignedReport
 from station.maintenance.commissioning.report_document import commissioning_report
 from station.maintenance.commissioning.steps import CommissioningStep
-from tests.station.billing.documents.test_documents import LANGUAGES, texts
+from tests.station.billing.documents.test_documents import LANGUAGES, pages, texts
 
 AT = "2026-01-30T09:15:20+00:00"
 FOUND: dict[str, dict[str, Any]] = {
@@ -27,8 +27,8 @@ FOUND: dict[str, dict[str, Any]] = {
 }
 
 
-def report() -> SignedReport:
-    """One with steps that passed, one that was skipped, and one that does not apply."""
+def report(settings: int = 0) -> SignedReport:
+    """One with steps that passed, one that was skipped, and one that does not apply; with so many further settings."""
     steps: list[dict[str, Any]] = [
         {
             "step": step.value,
@@ -54,17 +54,26 @@ def report() -> SignedReport:
         "time_status": "S",
         "selector_a": 16.0,
         "evses": [{"id": 1, "phases": 3, "max_current_a": 32.0, "meter_serial": "M-77"}],
-        "settings": {"grid": {"safe_current_a": 6.0}, "evse": [{"phase_rotation": "STR"}]},
+        "settings": {
+            "grid": {"safe_current_a": 6.0},
+            "evse": [{"phase_rotation": "STR"}],
+            "further": {f"number_{number}": number for number in range(settings)},
+        },
         "steps": steps,
     }
     return SignedReport(HEAD + json.dumps(told), "30" * 70, "3059" * 20)
 
 
-def drawn(language: Language) -> str:
-    """Everything that is written in it, on one line."""
+def document(language: Language, settings: int = 0) -> bytes:
+    """It as PDF."""
     issuer = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
     occasion = DocumentContext(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
-    return " ".join(texts(commissioning_report(report(), issuer, occasion, catalogue(language))))
+    return commissioning_report(report(settings), issuer, occasion, catalogue(language))
+
+
+def drawn(language: Language) -> str:
+    """Everything that is written in it, on one line."""
+    return " ".join(texts(document(language)))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -92,3 +101,12 @@ def test_nothing_of_it_is_left_in_english(language: Language) -> None:
     text = drawn(language)
     for word in ("passed", "skipped", "Commissioning", "yes", "does not apply", "Settings", "current transformers"):
         assert word not in text, word
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_installer_signs_on_the_page_that_has_the_signature_of_the_station(language: Language) -> None:
+    """However long the list of settings is."""
+    said = catalogue(language)
+    for settings in range(0, 48, 3):
+        *_, last = pages(document(language, settings))
+        assert last.index(said["paper.signature"]) < last.index(said["paper.installer-signs"]), settings
