@@ -130,7 +130,8 @@ async def test_what_is_switched_off_is_not_read(browser: Browser, tmp_path: Path
 
 
 async def test_passers_by_read_what_it_costs_but_not_what_one_driver_is_told(browser: Browser, tmp_path: Path) -> None:
-    async with walking(tmp_path, telling("Welcome, Mrs Smith")) as walk, visiting(browser, walk) as visitor:
+    page = {"visitors": "all"}
+    async with walking(tmp_path, telling("Welcome, Mrs Smith"), page=page) as walk, visiting(browser, walk) as visitor:
         await charge(walk)
         await told_cost(walk, 1.25)
         await visitor.go()

@@ -167,6 +167,14 @@ class Story:
         await api.post("/api/sim/grid", {"contact": False})
         await self.house.live(5)
         assert (await try_step(api, step="limits", confirmed=True))["settled"]
+        await walk.plug(phases=3)
+        await api.post("/api/commissioning/test-session", {"evse": 1})
+        await walk.charging()
+        await self.house.live(30)
+        await api.delete("/api/commissioning/test-session")
+        await walk.until(lambda: not walk.board.locked)
+        await walk.unplug()
+        await self.house.live(5)
         await commission(api)
         await api.post("/api/activation")
 

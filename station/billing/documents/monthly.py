@@ -115,11 +115,11 @@ def monthly_report(
 def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, context: DocumentContext) -> None:
     words = context.words
     columns = [
-        Column(words.no, 1.2),
+        Column(words.no, 1.1),
         Column(words.began, 2.9),
-        Column(words.duration, 2),
-        Column(words.card, 2.55),
-        Column(f"{words.before} kWh", 2.95, "R"),
+        Column(words.duration, 1.9),
+        Column(words.card, 2.8),
+        Column(f"{words.before} kWh", 2.9, "R"),
         Column(f"{words.after} kWh", 3.1, "R"),
         Column(f"{words.energy} kWh", 2.2, "R"),
         Column(words.cost, 2.1, "R"),

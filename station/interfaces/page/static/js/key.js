@@ -13,7 +13,7 @@ export function openKey(id, place) {
       const key = await get(path);
       setText(place.keyProblem, "");
       setText(place.keyValue, key.hex);
-      place.keyPicture.src = `${root}${path}.svg?${key.fingerprint}`;
+      place.keyPicture.src = `${root}${path}.svg#${key.fingerprint}`; // another address for another key
       show(place.keyShown, true);
     } catch (error) {
       setText(place.keyProblem, error.message);
