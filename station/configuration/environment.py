@@ -10,7 +10,7 @@ from typing import cast
 from msgspec.structs import replace
 
 from station.configuration import schema_keys as config_keys
-from station.core.installation_file.document import ConfigurationDocument, KeyPath
+from station.core.installation_file.document import ConfigurationDocument, KeyPath, NestingError, parse_toml
 
 _PREFIX = "BORNE_"
 
@@ -86,8 +86,8 @@ def _value(text: str, kind: object) -> object:
     if config_keys.is_text(kind):
         return text
     try:
-        return cast("dict[str, object]", tomllib.loads(f"value = {text}"))["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, NestingError):
         return text  # the model reports the error
 
 

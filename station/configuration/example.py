@@ -59,7 +59,7 @@ identity = "BORNE-0001"                 # the identity at the CSMS: a-z A-Z 0-9 
 
 # One table for each EVSE.
 [[evse]]
-id = 1                                  # 1, 2, 3 in the order of the tables
+id = 1                                  # 1, 2, 3 in the order of the tables, as without it
 phases = 3                              # supply phases; or 1
 max_current_a = 32                      # rating per phase, 6 to 80
 #attached_cable = false                 # false: a socket

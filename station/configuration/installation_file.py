@@ -75,13 +75,15 @@ class Configuration(InstallationTables):
 
 
 def _completed(given: object) -> object:
-    """Add what other keys imply: an empty [station], the type of the board, the device of a simulated Linky.
+    """Add what other keys imply: an empty [station], the ids of EVSEs, the type of the board, the device of a Linky.
 
     A missing [station] is thus reported as a missing identity. A board without a type is simulated.
     """
     if not isinstance(given, dict):
         return given
     tree: dict[str, object] = {"station": dict[str, object](), **cast("dict[str, object]", given)}
+    if isinstance(evses := tree.get("evse"), list):
+        tree["evse"] = [_numbered(evse, position) for position, evse in enumerate(cast("list[object]", evses), start=1)]
     if isinstance(board := tree.get("board"), dict):
         tree["board"] = {"type": "simulated", **cast("dict[str, object]", board)}
     match tree:
@@ -91,3 +93,8 @@ def _completed(given: object) -> object:
             return tree | {"grid": grid | {"source": source}}
         case _:
             return tree
+
+
+def _numbered(evse: object, position: int) -> object:
+    """Add the id to a table [[evse]] that has none: its position in the file."""
+    return {"id": position, **cast("dict[str, object]", evse)} if isinstance(evse, dict) else evse

@@ -30,7 +30,7 @@ class EvseConfig(Table):
     """[[evse]]: one EVSE and its only connector."""
 
     id: Annotated[Count, Meta(ge=1)] = 1
-    """the number of the EVSE: 1, 2, 3 in the order of the file"""
+    """the number of the EVSE: 1, 2, 3 in the order of the file, which also is the default"""
     phases: PhaseCount = 3
     """the number of supply phases"""
     max_current_a: Annotated[Number, Meta(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] = 32.0

@@ -6,10 +6,14 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final, cast
 
 from msgspec import field
 
 from foundation.frozen import Frozen
+
+_DEEPEST: Final = 32
+"""tables and arrays within each other; what reads the tree recurses, so a limit keeps it from exceeding Python's own"""
 
 KeyPath = tuple[str | int, ...]
 """the location of a value, such as ("evse", 0, "max_current_a")"""
@@ -70,7 +74,7 @@ def read_installation_file(path: Path) -> ConfigurationDocument:
     """Read and parse the installation file as TOML; neither its keys nor environment variables are considered.
 
     Raises:
-        ConfigurationError: it cannot be read, is not UTF-8 or is not TOML.
+        ConfigurationError: it cannot be read, is not UTF-8, is not TOML, or is nested too deeply.
     """
     try:
         raw = path.read_bytes()
@@ -82,9 +86,45 @@ def read_installation_file(path: Path) -> ConfigurationDocument:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}: is not UTF-8 text") from error
     try:
-        return ConfigurationDocument(path, text, tomllib.loads(text))
+        return ConfigurationDocument(path, text, parse_toml(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(_syntax_error(path, text, str(error))) from error
+    except NestingError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+class NestingError(ValueError):
+    """A TOML document is nested too deeply."""
+
+
+def parse_toml(text: str) -> dict[str, object]:
+    """Parse a TOML document.
+
+    Raises:
+        TOMLDecodeError: it is not TOML.
+        NestingError: more than 32 tables and arrays are within each other.
+    """
+    try:
+        tree = cast("dict[str, object]", tomllib.loads(text))
+    except RecursionError:
+        tree = None
+    if tree is None or _is_deeper(tree, _DEEPEST):
+        raise NestingError(f"is nested too deeply: at most {_DEEPEST} tables and arrays may be within each other")
+    return tree
+
+
+def _is_deeper(tree: object, most: int) -> bool:
+    """Return whether more than `most` tables and arrays are within each other; without recursion."""
+    level = [tree]
+    for _ in range(most + 1):
+        level = [inner for outer in level for inner in _entries(outer)]
+    return bool(level)
+
+
+def _entries(value: object) -> Sequence[object]:
+    if isinstance(value, dict):
+        return list(cast("dict[str, object]", value).values())
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _syntax_error(path: Path, text: str, message: str) -> str:

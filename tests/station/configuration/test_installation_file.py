@@ -57,6 +57,11 @@ def test_an_identity_is_enough(file: Path) -> None:
     assert (configuration.simulation.rate, configuration.simulation.linky) == (1.0, None)
 
 
+def test_evses_without_an_id_are_numbered_in_their_order(file: Path) -> None:
+    configuration = loaded(file, f"{STATION}[[evse]]\n[[evse]]\nphases = 1\n[[evse]]\nid = 3\n")
+    assert [(evse.id, evse.phases) for evse in configuration.evse] == [(1, 3), (2, 1), (3, 3)]
+
+
 def test_every_table_is_read(file: Path) -> None:
     configuration = loaded(
         file,
@@ -202,6 +207,10 @@ RULES = {
     "EVSEs out of order": (
         "[[evse]]\n[[evse]]\nid = 3",
         "station.toml:5: evse[1].id: must be 2: EVSEs are numbered 1, 2, … in order (is 3)",
+    ),
+    "an id beside those that follow from the order": (
+        "[[evse]]\n[[evse]]\n[[evse]]\nid = 2",
+        "station.toml:6: evse[2].id: must be 3: EVSEs are numbered 1, 2, … in order (is 2)",
     ),
     "lamps for some EVSEs": (
         "[[evse]]\n[[evse]]\nid = 2\n[light]\ntype = 'sysfs'\npaths = ['a', 'b', 'c']",
@@ -369,6 +378,27 @@ def test_an_identity_with_a_colon_cannot_be_a_user_name_A00_FR_204(file: Path) -
     assert loaded(file, text).station.identity == "A:B"
     sentence = refusal(file, f'{text}password = "{PASSWORD}"')
     assert sentence == "station.toml:2: station.identity: must not contain a colon if csms.password is set"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a = {'[' * 5000}{']' * 5000}",
+        f"a = {'[' * 33}{']' * 33}",
+        f"a = {'{a = ' * 5000}1{'}' * 5000}",
+        f"[[variable]]\nvalue.{'.'.join('a' * 5000)} = 1",
+        f"[{'.'.join('a' * 5000)}]",
+    ],
+    ids=["arrays", "a few arrays", "inline tables", "dotted keys", "header"],
+)
+def test_a_file_that_is_nested_too_deeply_is_refused_in_a_sentence(file: Path, text: str) -> None:
+    sentence = "station.toml: is nested too deeply: at most 32 tables and arrays may be within each other"
+    assert refusal(file, text) == sentence
+
+
+def test_a_variable_that_is_nested_too_deeply_is_refused_in_a_sentence(file: Path) -> None:
+    told = refusal(file, STATION, {"BORNE_HTTP_NAMES": f"{'[' * 5000}{']' * 5000}"})
+    assert told.startswith("BORNE_HTTP_NAMES: ")
 
 
 def test_an_empty_file_lacks_the_identity(file: Path) -> None:
