@@ -9,18 +9,28 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 
 from simulator.csms.bill_store import BillStore, BillStoreError
 from simulator.csms.billed_transactions import BilledTransaction
+from station.interfaces.http.host_header import is_own_name, name_of_host
+from station.interfaces.http.security_headers import SECURITY_HEADERS
 
 BILLS_PATH: Final = "/api/"
 """paths that begin so are requests of the API, all others are stations"""
 
 
-async def answer_bills_request(path: str, bills: BillStore) -> Response:
-    """Answer GET /api/bills (totals of each station) or /api/transactions (all of them); `?station=`: of one only."""
-    parts = urlsplit(path)
+async def answer_bills_request(request: Request, bills: BillStore) -> Response:
+    """Answer GET /api/bills (totals of each station) or /api/transactions (all of them); `?station=`: of one only.
+
+    A request for a name of the public DNS is refused: a foreign page could direct its own name to this machine, and
+    read the bills with the visitor's browser.
+    """
+    if not is_own_name(name_of_host(",".join(request.headers.get_all("Host"))), ()):
+        return _response(
+            HTTPStatus.MISDIRECTED_REQUEST, {"error": "use the IP address, or a name of the local network, as the host"}
+        )
+    parts = urlsplit(request.path)
     station = parse_qs(parts.query).get("station", [None])[0]
     if parts.path not in ("/api/bills", "/api/transactions"):
         return _response(HTTPStatus.NOT_FOUND, {"error": "there are /api/bills and /api/transactions"})
@@ -62,5 +72,13 @@ def _transaction(one: BilledTransaction) -> dict[str, object]:
 
 def _response(status: HTTPStatus, body: object) -> Response:
     content = json.dumps(body).encode()
-    headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(content)), "Connection": "close"})
+    headers = Headers(
+        SECURITY_HEADERS
+        | {
+            "Cache-Control": "no-store",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            "Connection": "close",
+        }
+    )
     return Response(status.value, status.phrase, headers, content)

@@ -24,6 +24,7 @@ from foundation.frozen import Frozen
 from simulator.csms.bill_store import BillStore, MemoryBillStore
 from simulator.csms.billed_transactions import BilledTransaction
 from simulator.csms.bills_api import BILLS_PATH, answer_bills_request
+from simulator.csms.bounded_connection import bounded_connection
 from simulator.csms.messages import Payload, RequestSchemas
 from simulator.csms.station_connection import NotConnectedError, StationConnection
 from simulator.csms.station_time import EstimatedStationTime
@@ -48,6 +49,8 @@ class CsmsSettings(Frozen):
     """interval in the response to BootNotification"""
     most_connections: int = 10_000
     """further ones are refused with HTTP 503"""
+    first_byte_s: float = 10.0
+    """real seconds after which a connection is aborted on which nothing has arrived"""
 
 
 class DemoCsms:
@@ -136,6 +139,7 @@ class DemoCsms:
             backlog=BACKLOG,
             subprotocols=[Subprotocol("ocpp2.0.1")],
             compression=None,
+            create_connection=bounded_connection(self._settings.most_connections, self._settings.first_byte_s),
             process_request=self._process_request,
             open_timeout=_HANDSHAKE_S,
             ping_interval=None,
@@ -262,7 +266,7 @@ class DemoCsms:
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer requests of the bills, and refuse stations while the network is cut or too many are connected."""
         if request.path.startswith(BILLS_PATH):
-            return await answer_bills_request(request.path, self.bills)
+            return await answer_bills_request(request, self.bills)
         if self._cut:
             return connection.respond(503, "the simulated network is interrupted\n")
         most = self._settings.most_connections

@@ -20,7 +20,7 @@ from station.billing.documents.process import DocumentDrawing
 from station.charging.tokens.rate_limit import RateLimiter
 from station.configuration.installation_file import Configuration
 from station.core.version import package_version
-from station.interfaces.access.access_control import SECURITY_HEADERS, AccessControl, is_page_request
+from station.interfaces.access.access_control import AccessControl, is_page_request
 from station.interfaces.access.permissions import Permissions
 from station.interfaces.access.roles import permissions_of
 from station.interfaces.additional_routes import AdditionalRoutes
@@ -56,6 +56,7 @@ from station.interfaces.api.listener_places import ListenerPlaces
 from station.interfaces.api.openapi_document import DESCRIPTION, complete_document
 from station.interfaces.api.routing import DeferredResponseRoute
 from station.interfaces.api.status import OffStatusSource
+from station.interfaces.http.security_headers import SECURITY_HEADERS
 from station.interfaces.json_object import Json
 from station.interfaces.page import pages
 from station.interfaces.part_keys import STATION_STATUS, TOKEN_RATE

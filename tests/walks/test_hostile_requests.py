@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from station.interfaces.access.visitor import is_own_name, routed_path
+from station.interfaces.access.visitor import routed_path
+from station.interfaces.http.host_header import is_own_name
 from station.security.access.accounts import Role
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking

@@ -16,11 +16,12 @@ from station.interfaces.access.visitor import (
     Visitor,
     host_name,
     identify_visitor,
-    is_own_name,
     root_path,
     routed_path,
 )
 from station.interfaces.http.connection_limits import LARGEST_BODY
+from station.interfaces.http.host_header import is_own_name
+from station.interfaces.http.security_headers import SECURITY_HEADERS
 from station.interfaces.parts import parts_of
 from station.security.access.accounts import Role
 from station.security.access.sign_in_service import SignInService
@@ -40,19 +41,6 @@ _MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
 ASK_AGAIN_S: Final = 2
 """Retry-After while the station starts"""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-        " font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(self), microphone=(), payment=(), usb=()",
-}
-
 _RAW_HEADERS: Final = tuple(
     (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in SECURITY_HEADERS.items()
 )

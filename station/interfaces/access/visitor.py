@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.requests import HTTPConnection
 
 from foundation.frozen import Frozen
+from station.interfaces.http.host_header import name_of_host
 from station.interfaces.http.open_connections import is_loopback, normalized
 from station.security.access.accounts import Role
 
@@ -23,10 +22,6 @@ CSRF_HEADER = "x-borne-csrf"
 _KEY = "borne.visitor"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
-_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
-"""a host name in a Host header (RFC 9110 7.2); other values, except IP addresses, are refused"""
-_PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
-"""suffixes that do not exist in the public DNS, so no foreign page can use such a name"""
 
 
 class Visitor(Frozen):
@@ -101,24 +96,7 @@ def is_https(request: HTTPConnection) -> bool:
 
 def host_name(request: HTTPConnection) -> str:
     """The name or IP address in the Host header, in lower case and without its port."""
-    host = request.headers.get("host", "").strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
-
-
-def is_own_name(name: str, names: tuple[str, ...]) -> bool:
-    """Return whether a Host name can only mean this station, or is an IP address: protects against DNS rebinding."""
-    if not name:
-        return False
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        if _HOST_NAME.fullmatch(name) is None:
-            return False
-        bare = name.rstrip(".")
-        return "." not in bare or bare.endswith(_PRIVATE_ENDINGS) or bare in {one.lower() for one in names}
-    return True
+    return name_of_host(request.headers.get("host", ""))
 
 
 def _recognized(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool) -> Visitor:
