@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from borne.fleet.fleet_page_files import PAGE, SCRIPT
 from borne.fleet.unit import EngineError
 from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.page_style import STYLE
 from simulator.fleet.reports import StationState
+from station.interfaces.http.connection_limits import connection_limits
+from station.interfaces.http.security_headers import SECURITY_HEADERS
+from station.interfaces.http.server import WebServer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from borne.fleet.fleet_run import FleetRun
     from simulator.fleet.reports import StationReport
@@ -33,7 +38,6 @@ if TYPE_CHECKING:
 _HOST: Final = "127.0.0.1"
 _MOST_ROWS: Final = 500
 _QUANTILES: Final = (0.5, 0.95, 0.99)
-_START_S: Final = 10.0
 
 
 @contextlib.asynccontextmanager
@@ -43,24 +47,21 @@ async def serving_fleet_page(run: FleetRun, port: int) -> AsyncGenerator[int]:
     Raises:
         EngineError: the port cannot be bound.
     """
-    config = uvicorn.Config(
-        fleet_application(run), host=_HOST, port=port, log_config=None, access_log=False, lifespan="off", ws="none"
-    )
+    server = WebServer(_HOST, port, connection_limits(tls=False))
     try:
-        listener = config.bind_socket()
-    except (OSError, SystemExit) as error:
+        server.bind()
+    except OSError as error:
         raise EngineError(f"--http-port: cannot listen at {_HOST}:{port}") from error
-    server = _Server(config)
     async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]), name="fleet page")
+        serving = group.create_task(server.run(lambda: fleet_application(run), None), name="fleet page")
         try:
-            yield int(listener.getsockname()[1])
+            yield server.port
         finally:
-            server.should_exit = True
+            serving.cancel()
 
 
 def fleet_application(run: FleetRun) -> Starlette:
-    """The application: `/`, `/api/fleet` and `/metrics`; it answers to names of this machine only."""
+    """The application: the page, `/api/fleet` and `/metrics`; it answers to names of this machine only."""
     registry = CollectorRegistry()
     registry.register(FleetCollector(run))
 
@@ -75,9 +76,39 @@ def fleet_application(run: FleetRun) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    routes = [Route("/", page), Route("/api/fleet", state), Route("/metrics", metrics)]
+    async def script(_: Request) -> Response:
+        return Response(SCRIPT, media_type="text/javascript")
+
+    async def style(_: Request) -> Response:
+        return Response(STYLE, media_type="text/css")
+
+    routes = [
+        Route("/", page),
+        Route("/fleet.js", script),
+        Route("/fleet.css", style),
+        Route("/api/fleet", state),
+        Route("/metrics", metrics),
+    ]
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    return Starlette(routes=routes, middleware=[hosts])
+    return Starlette(routes=routes, middleware=[Middleware(_SecurityHeaders), hosts])
+
+
+class _SecurityHeaders:
+    """ASGI middleware that adds the security headers of the station's own page to each response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(SECURITY_HEADERS | {"Cache-Control": "no-store"})
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
 
 
 def fleet_state(run: FleetRun, *, state: str, text: str) -> dict[str, object]:
@@ -165,88 +196,8 @@ def _gauge(name: str, text: str, values: Iterable[float]) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=sum(values))
 
 
-class _Server(uvicorn.Server):
-    """A server that installs no signal handlers: Ctrl-C stops the fleet."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave the signals alone."""
-        yield
-
-
 def _page(run: FleetRun) -> str:
     options = "".join(f"<option>{state.value}</option>" for state in StationState)
-    return (
-        _PAGE.replace("{style}", STYLE)
-        .replace("{states}", options)
-        .replace("{title}", escape(f"Fleet of {run.loaded.plan.fleet.stations} stations"))
+    return PAGE.replace("{states}", options).replace(
+        "{title}", escape(f"Fleet of {run.loaded.plan.fleet.stations} stations")
     )
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
-<link rel="icon" href="data:,"><style>{style}</style></head><body><main>
-<h1>{title}</h1>
-<p id="progress">starting …</p>
-<div class="tiles" id="tiles"></div>
-<h2>Stations</h2>
-<p><label>State <select id="state"><option value="">all</option>{states}</select></label>
-<label>Identity <input id="text" size="16"></label> <span id="found"></span></p>
-<div class="wide"><table><thead><tr><th>Number</th><th>Station</th><th>State</th><th>Boots</th><th>Transactions</th>
-<th>Waiting events</th><th>Power</th><th>Energy</th><th></th></tr></thead><tbody id="rows"></tbody></table></div>
-<p><a href="metrics">Metrics</a></p>
-</main><script>
-const element = id => document.getElementById(id);
-const cell = (row, text, link) => {
-  const added = row.insertCell();
-  if (!link) { added.textContent = text; return; }
-  const anchor = document.createElement("a");
-  anchor.href = link; anchor.textContent = text; added.append(anchor);
-};
-const milliseconds = s => s === null ? "–" : s >= 1 ? s.toFixed(2) + " s" : (s * 1000).toFixed(1) + " ms";
-function tiles(sample) {
-  const values = [
-    ...Object.entries(sample.states).map(([name, count]) => [count, name]),
-    [sample.requests_per_s.toFixed(0), "requests/s"], [sample.failures, "failed requests"],
-    [milliseconds(sample.median_s), "CSMS responds, median"], [milliseconds(sample.p95_s), "CSMS responds, p95"],
-    [sample.started, "transactions started"], [sample.ended, "transactions ended"],
-    [(sample.power_w / 1000).toFixed(1) + " kW", "charging"],
-    [(sample.energy_wh / 1000).toFixed(2) + " kWh", "charged"],
-    [sample.waiting_events, "waiting events"]];
-  element("tiles").replaceChildren(...values.map(([value, name]) => {
-    const tile = document.createElement("div"), bold = document.createElement("b");
-    bold.textContent = value; tile.append(bold, name);
-    return tile;
-  }));
-}
-function rows(fleet) {
-  const body = document.createElement("tbody");
-  body.id = "rows";
-  for (const one of fleet.rows) {
-    const row = body.insertRow();
-    cell(row, one.number); cell(row, one.identity, one.page); cell(row, one.state); cell(row, one.boots);
-    cell(row, one.started + " started, " + one.ended + " ended"); cell(row, one.waiting_events);
-    cell(row, (one.power_w / 1000).toFixed(1) + " kW"); cell(row, (one.register_wh / 1000).toFixed(3) + " kWh");
-    cell(row, one.failure || "");
-  }
-  element("rows").replaceWith(body);
-  element("found").textContent = fleet.found + " stations" +
-    (fleet.found > fleet.rows.length ? ", first " + fleet.rows.length : "");
-}
-async function update() {
-  try {
-    const query = new URLSearchParams({state: element("state").value, text: element("text").value});
-    const fleet = await (await fetch("api/fleet?" + query)).json();
-    element("progress").textContent = fleet.elapsed_s.toFixed(0) + " of " + fleet.lasts_s.toFixed(0) + " s";
-    if (fleet.sample) tiles(fleet.sample);
-    rows(fleet);
-  } catch (error) {
-    element("progress").textContent = "the fleet does not answer: it has probably ended";
-  }
-}
-element("state").addEventListener("change", update);
-element("text").addEventListener("input", update);
-setInterval(update, 1000);
-update();
-</script></body></html>
-"""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +19,9 @@ from borne.fleet.unit import HostTask, ReportListener
 from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.plan import load_plan
 from simulator.fleet.reports import HostReport, RequestReport, StationReport, StationState
+from station.interfaces.http.connection_limits import connection_limits
+from station.interfaces.http.security_headers import SECURITY_HEADERS
+from tests.patience import PATIENCE_S
 from tests.simulator.fleet.plans import write_plan
 
 
@@ -105,4 +111,28 @@ async def test_the_page_is_served_on_a_free_port(tmp_path: Path) -> None:
     async with serving_fleet_page(running_fleet(tmp_path), 0) as port, httpx.AsyncClient() as visitor:
         text = (await visitor.get(f"http://127.0.0.1:{port}/")).text
         assert "<title>Fleet of 3 stations</title>" in text
-        assert "{" + "style}" not in text
+        assert "{" not in text
+        for file in ("fleet.js", "fleet.css"):
+            assert f'"{file}"' in text
+            assert (await visitor.get(f"http://127.0.0.1:{port}/{file}")).is_success
+
+
+async def test_the_page_has_the_security_headers_of_the_station_and_nothing_inline(tmp_path: Path) -> None:
+    async with client(running_fleet(tmp_path)) as visitor:
+        for path in ("/", "/api/fleet", "/metrics", "/none"):
+            answer = await visitor.get(path)
+            assert {name: answer.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS, path
+        text = (await visitor.get("/")).text
+    assert "<style" not in text
+    assert text.count("<script") == text.count('<script src="')
+    assert not re.search(r" (on\w+|style)=", text)
+
+
+async def test_connections_to_the_page_are_as_bounded_as_those_to_a_station(tmp_path: Path) -> None:
+    most = connection_limits(tls=False).from_loopback
+    async with serving_fleet_page(running_fleet(tmp_path), 0) as port, asyncio.timeout(PATIENCE_S):
+        peers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(most + 1)]
+        with contextlib.suppress(ConnectionError):
+            assert await peers[-1][0].read() == b"", "one too many is closed"
+        for _, writer in peers:
+            writer.close()
