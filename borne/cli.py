@@ -130,6 +130,8 @@ def _dispatch(program: str, summary: str, commands: Mapping[str, CommandEntry], 
             return _dispatch("borne journal", COMMANDS[name].summary, JOURNAL_COMMANDS, arguments[1:])
         if name == "fleet" and arguments[1:2] == ["init"]:
             return _run("borne fleet", "init", FLEET_INIT, arguments[2:])
+        if name == "fleet" and arguments[1:2] == ["run"]:
+            return _run("borne", "fleet", COMMANDS["fleet"], arguments[2:])
     if name is not None and name in commands:
         return _run(program, name, commands[name], arguments[1:])
     lines = "".join(f"  {one:<8} {command.summary}\n" for one, command in commands.items())

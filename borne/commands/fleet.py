@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from borne.arguments import Action, port_number
-from borne.fleet.command import FleetOutput, FolderError, run_fleet
+from borne.fleet.command import FleetOutput, FolderError, balance_again, has_ended, run_fleet
 from borne.fleet.fleet_run import FleetOptions, default_hosts
 from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
@@ -19,6 +19,7 @@ from borne.fleet.unit import EngineError
 from borne.output import refuse, say
 from foundation.clock import machine_time
 from foundation.frozen import Frozen
+from simulator.fleet.bills_file import BillsFileError
 from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE
 from simulator.fleet.plan import load_plan
 from station.core.installation_file.document import ConfigurationError
@@ -33,7 +34,10 @@ _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
 
 def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne fleet`; returns the exit code: 0 if all thresholds of the plan are met, else 1."""
-    parser.epilog = "`borne fleet init [FILE]` writes an example of a plan, and a template beside it."
+    parser.epilog = (
+        "`borne fleet init [FILE]` writes an example of a plan, and a template beside it. `borne fleet run PLAN` is the"
+        " same as `borne fleet PLAN`."
+    )
     parser.add_argument("plan", metavar="PLAN", type=Path, help="The plan, a TOML file; see `borne fleet init`.")
     parser.add_argument(
         "--out", metavar="FOLDER", type=Path, help="Folder for storages and report. Default: fleet-DATE-TIME."
@@ -64,6 +68,13 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         action="store_true",
         help="With --scheduler: all workers see the folder --out; stations of a lost worker go on with their storage.",
     )
+    parser.add_argument(
+        "--bills",
+        metavar="FILE",
+        type=Path,
+        help="Compare the meters with the bills of a CSMS of your own, a CSV file with the columns station, transaction"
+        " and energy (Wh). If a fleet has ended in the folder --out, its balance is made again, and none runs.",
+    )
     parser.add_argument("--check", action="store_true", help="Only check the plan and its template.")
     given = parser.parse_intermixed_args(arguments)
     plan: Path = given.plan
@@ -76,15 +87,19 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         say(f"{plan}: ok: {fleet.stations} stations for {fleet.duration_s:g} s at rate {fleet.rate:g}")
         return 0
     folder: Path = given.out or Path(f"fleet-{machine_time():%Y%m%d-%H%M%S}")
+    if given.bills is not None and loaded.plan.fleet.csms == "bundled":
+        refuse('--bills: fleet.csms is "bundled", which is asked for its bills')
     try:
+        if given.bills is not None and has_ended(folder):
+            return balance_again(folder, given.bills, Console())
         chosen = _ChosenEngine("process", ProcessEngine(host), default_hosts())
         if given.engine == "dask":
             chosen = _dask_engine(loaded, given.scheduler, workers=given.workers, shared_storage=given.shared_storage)
         elif given.scheduler is not None or given.shared_storage:
             refuse("--scheduler and --shared-storage need --engine dask")
         options = FleetOptions(chosen.name, folder, chosen.hosts)
-        return run_fleet(loaded, chosen.engine, options, FleetOutput(Console(), given.http_port))
-    except (FolderError, EngineError) as error:
+        return run_fleet(loaded, chosen.engine, options, FleetOutput(Console(), given.http_port, given.bills))
+    except (FolderError, EngineError, BillsFileError) as error:
         refuse(str(error))
 
 

@@ -9,12 +9,15 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from rich.console import Console
 
 from borne.fleet.fleet_page import serving_fleet_page
 from borne.fleet.fleet_run import FleetOptions, FleetRun
 from borne.fleet.live_view import PlainView, ScreenView, conclusion
 from foundation.frozen import Frozen
+from simulator.fleet.bills_file import read_bills_file
+from simulator.fleet.fleet_report import read_report, with_bills
 from simulator.fleet.report_page import report_page
 from simulator.fleet.requests_csv import requests_csv
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 PASSED: Final = 0
 FAILED: Final = 1
+_REPORT: Final = "report.json"
 
 
 class FolderError(Exception):
@@ -32,27 +36,67 @@ class FolderError(Exception):
 
 
 class FleetOutput(Frozen):
-    """Outputs of a running fleet: terminal, and page with API."""
+    """Outputs of a fleet: terminal, page with API, and what its report compares the meters with."""
 
     console: Console
     http_port: int | None
     """port of page, API and metrics; 0: any free one; None: none"""
+    bills: Path | None = None
+    """CSV file with the bills of the CSMS, read at the end; None: those that the fleet itself knows"""
 
 
 def run_fleet(loaded: LoadedPlan, engine: FleetEngine, options: FleetOptions, output: FleetOutput) -> int:
     """Run a plan until its end or Ctrl-C, show it meanwhile, and write the report; returns the exit code. Blocks.
 
+    Without the file of bills, the report is written without it.
+
     Raises:
+        BillsFileError: the file of bills cannot be used.
         FolderError: the folder has been used by a fleet, or cannot be written; the result is shown nevertheless.
         EngineError: CSMS or hosts cannot be started.
     """
     _create(options.folder)
     gc.enable()
     report = asyncio.run(_run(FleetRun(loaded, engine, options), output))
+    if output.bills is None:
+        return _conclude(report, options.folder, output.console)
+    write_reports(report, options.folder)  # it stays if the bills are not there yet
+    return _conclude(_with_bills_of(report, output.bills), options.folder, output.console)
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether a fleet has run in this folder and has written its report."""
+    return (folder / _REPORT).exists()
+
+
+def balance_again(folder: Path, bills: Path, console: Console) -> int:
+    """Compare the meters of a fleet that has ended with a file of bills, and write its report anew.
+
+    Returns the exit code.
+
+    Raises:
+        BillsFileError: the file of bills cannot be used.
+        FolderError: the report in the folder cannot be read or written.
+    """
+    try:
+        report = read_report((folder / _REPORT).read_bytes())
+    except OSError as error:
+        raise FolderError(f"{folder / _REPORT}: cannot be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise FolderError(f"{folder / _REPORT}: is not the report of a fleet: {error}") from error
+    return _conclude(_with_bills_of(report, bills), folder, console)
+
+
+def _with_bills_of(report: FleetReport, bills: Path) -> FleetReport:
+    return with_bills(report, read_bills_file(bills), f"bills in {bills.name}")
+
+
+def _conclude(report: FleetReport, folder: Path, console: Console) -> int:
+    """Show the result of a fleet and write its report; returns the exit code."""
     for line in conclusion(report):
-        output.console.out(line, highlight=False)
-    write_reports(report, options.folder)
-    output.console.out(f"report: {options.folder / 'report.html'}", highlight=False)
+        console.out(line, highlight=False)
+    write_reports(report, folder)
+    console.out(f"report: {folder / 'report.html'}", highlight=False)
     return PASSED if report.passed else FAILED
 
 
@@ -63,7 +107,7 @@ def write_reports(report: FleetReport, folder: Path) -> None:
         FolderError: they cannot be written.
     """
     try:
-        (folder / "report.json").write_bytes(report.to_json())
+        (folder / _REPORT).write_bytes(report.to_json())
         (folder / "requests.csv").write_text(requests_csv(report.actions), encoding="utf-8")
         (folder / "report.html").write_text(report_page(report), encoding="utf-8")
     except OSError as error:

@@ -104,9 +104,18 @@ class FleetRun:
             bills = await self._bundled_bills()
         energy = balance_energy(self.record.stations, frozenset(self.record.replaced), bills)
         facts = FleetRunFacts(
-            self.options.engine, self._began_at.isoformat(timespec="seconds"), lasted_s, self.interrupted
+            self.options.engine,
+            self._began_at.isoformat(timespec="seconds"),
+            lasted_s,
+            self.interrupted,
+            self._plan_began_s(),
         )
         return fleet_report(self.loaded.plan, facts, self.record, energy)
+
+    def _plan_began_s(self) -> float | None:
+        """Real seconds from the begin of the ramp until the plan began at the first host; None: it has not."""
+        begun_at = min((one.begun_at for one in self.record.hosts if one.begun_at > 0.0), default=None)
+        return None if begun_at is None else max(0.0, begun_at - self._begins_at)
 
     def _take_report(self, report: HostReport) -> None:
         self.record.note(report)

@@ -26,17 +26,19 @@ _ECHO: Final = 2
 
 
 class PlainView:
-    """Writes a line every few seconds, and each remark at once."""
+    """Writes a line every few seconds, each remark at once, and a problem of the stations when it begins."""
 
     def __init__(self, run: FleetRun, console: Console) -> None:
         self._console = console
         self._written_s = -_LINE_EVERY_S
+        self._problem: str | None = None
         run.sampled.subscribe(self._write)
         run.remarks.subscribe(lambda remark: console.out(remark, highlight=False))
 
     def _write(self, sample: FleetSample) -> None:
-        if sample.at_s - self._written_s >= _LINE_EVERY_S:
-            self._written_s = sample.at_s
+        is_news = sample.problem is not None and self._problem is None
+        if is_news or sample.at_s - self._written_s >= _LINE_EVERY_S:
+            self._written_s, self._problem = sample.at_s, sample.problem
             self._console.out(f"{sample.at_s:7.1f} s  {sample_line(sample)}", highlight=False)
 
 
@@ -67,12 +69,14 @@ def picture(run: FleetRun, sample: FleetSample, remarks: list[str], width: int) 
     table = Table.grid(padding=(0, 3))
     table.add_row("progress", f"{sample.at_s:.0f} of {total_s:.0f} s, {phase}")
     table.add_row("stations", states_text(sample))
-    table.add_row("boots", f"{sample.boots}, p95 {_seconds(run.record.boot.percentile_s(95))}")
+    table.add_row("boots", f"{sample.boots}, p95 {_seconds(run.record.boot.percentiles().p95_s)}")
     table.add_row("requests", f"{sample.requests_per_s:,.0f}/s, {sample.requests:,} in all, {sample.failures} failed")
     table.add_row("CSMS responds", f"median {_seconds(sample.median_s)}, p95 {_seconds(sample.p95_s)}")
     table.add_row("transactions", f"{sample.started} started, {sample.ended} ended")
     table.add_row("charging", f"{sample.power_w / 1e3:,.1f} kW, {sample.energy_wh / 1e3:,.2f} kWh so far")
     table.add_row("waiting events", str(sample.waiting_events))
+    if sample.problem is not None:
+        table.add_row("problem", sample.problem)
     bar = ProgressBar(total=total_s, completed=min(sample.at_s, total_s))
     title = f"{fleet.stations} stations, {run.options.engine} engine; Ctrl-C stops them in order"
     return Panel(
@@ -85,7 +89,7 @@ def sample_line(sample: FleetSample) -> str:
     return (
         f"{states_text(sample)}; {sample.requests_per_s:,.0f} requests/s, {sample.failures} failed,"
         f" p95 {_seconds(sample.p95_s)}; {sample.started} transactions, {sample.ended} ended,"
-        f" {sample.power_w / 1e3:,.1f} kW"
+        f" {sample.power_w / 1e3:,.1f} kW" + (f"; {sample.problem}" if sample.problem is not None else "")
     )
 
 

@@ -38,8 +38,22 @@ class ChartBar(Frozen):
     """the values, for readers"""
 
 
-def line_chart(title: str, series: Sequence[ChartLine], show: Callable[[float], str]) -> str:
-    """Draw series over time in seconds; `show` formats a value of the y axis."""
+class ChartMark(Frozen):
+    """A time span that is marked in a line chart."""
+
+    letter: str
+    """written at its begin"""
+    meaning: str
+    """for readers who point at it"""
+    from_x: float
+    until_x: float
+    """equal to `from_x` for a moment"""
+
+
+def line_chart(
+    title: str, series: Sequence[ChartLine], show: Callable[[float], str], marks: Sequence[ChartMark] = ()
+) -> str:
+    """Draw series over time in seconds, with marked times; `show` formats a value of the y axis."""
     xs = [x for one in series for x, _ in one.points]
     ys = [y for one in series for _, y in one.points if y is not None]
     x_max, y_ticks = max([*xs, 1.0]), ticks(max([*ys, 0.0]))
@@ -51,6 +65,7 @@ def line_chart(title: str, series: Sequence[ChartLine], show: Callable[[float], 
         return f"{across:.1f} {down:.1f}"
 
     parts = [f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}">']
+    parts.extend(_marks(marks, x_max))
     for tick in y_ticks:
         down = _HEIGHT - _BOTTOM - tick / y_max * (_HEIGHT - _TOP - _BOTTOM)
         parts.append(f'<path class="grid" d="M{_LEFT:g} {down:.1f}H{_WIDTH - _RIGHT:g}"/>')
@@ -91,6 +106,20 @@ def ticks(highest: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= rough)
     return [index * step for index in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def _marks(marks: Iterable[ChartMark], x_max: float) -> Iterable[str]:
+    """Draw marked times behind the lines of a chart."""
+    for one in marks:
+        begin, end = (
+            _LEFT + min(x, x_max) / x_max * (_WIDTH - _LEFT - _RIGHT)
+            for x in (one.from_x, max(one.from_x, one.until_x))
+        )
+        yield (
+            f'<g class="mark"><title>{escape(one.meaning)}</title><rect x="{begin:.1f}" y="{_TOP:g}"'
+            f' width="{max(1.0, end - begin):.1f}" height="{_HEIGHT - _TOP - _BOTTOM:g}"/>'
+            f'<text x="{begin:.1f}" y="{_TOP - 2:g}">{escape(one.letter)}</text></g>'
+        )
 
 
 def _path(points: Iterable[tuple[float, float | None]], place: Callable[[float, float], str]) -> str:

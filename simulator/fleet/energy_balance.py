@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
 
@@ -22,6 +22,8 @@ class CsmsBill(Frozen):
 
 Bills = Mapping[str, Mapping[str, CsmsBill]]
 """by identity of the station and transactionId"""
+BUNDLED_SOURCE: Final = "bills of the bundled CSMS"
+_ANSWERED_SOURCE: Final = "transaction events that the CSMS has answered"
 
 
 class StationBalance(Frozen):
@@ -37,6 +39,8 @@ class StationBalance(Frozen):
     """number of its bills"""
     missing_events: int = 0
     """transaction events that the CSMS has not received, by their sequence numbers; 0 if it cannot be asked"""
+    missing_bills: int = 0
+    """transactions whose end the CSMS has answered, and for which it has no bill"""
 
     @property
     def difference_wh(self) -> float:
@@ -74,13 +78,16 @@ class EnergyBalance(Frozen):
         return max((abs(one.difference_wh) for one in self.stations), default=0.0)
 
 
-def balance_energy(stations: Iterable[StationReport], replaced: frozenset[int], bills: Bills | None) -> EnergyBalance:
+def balance_energy(
+    stations: Iterable[StationReport], replaced: frozenset[int], bills: Bills | None, source: str = BUNDLED_SOURCE
+) -> EnergyBalance:
     """Compare meters and bills of each station.
 
     Args:
         stations: the last report of each station.
         replaced: numbers of the stations to leave out: their first storage is lost, and a second one was begun.
         bills: what the CSMS itself says; None: it cannot be asked, and the answered transaction events count.
+        source: where the bills are from, for readers of the report.
     """
     reports = list(stations)
     balances: list[StationBalance] = []
@@ -91,12 +98,20 @@ def balance_energy(stations: Iterable[StationReport], replaced: frozenset[int], 
         energies_wh = [bill.energy_wh for bill in billed.values() if bill.energy_wh is not None]
         missing = sum(bill.missing_events for bill in billed.values())
         balances.append(
-            StationBalance(one.number, one.identity, one.register_wh, sum(energies_wh), len(energies_wh), missing)
+            StationBalance(
+                one.number,
+                one.identity,
+                one.register_wh,
+                sum(energies_wh),
+                len(energies_wh),
+                missing,
+                len(one.bills.keys() - billed.keys()),
+            )
         )
     known = {one.identity for one in reports}
     return EnergyBalance(
         tuple(balances),
-        "transaction events that the CSMS has answered" if bills is None else "bills of the bundled CSMS",
+        _ANSWERED_SOURCE if bills is None else source,
         tuple(sorted(bills.keys() - known)) if bills is not None else (),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 PLAN_EXAMPLE: Final = """\
-# The plan of a fleet: many complete simulated stations at one CSMS. `borne fleet PLAN` runs it.
+# The plan of a fleet: many complete simulated stations at one CSMS. `borne fleet PLAN` runs it, here in two minutes.
 #
 # A commented-out key shows its default, or an example if it has no default. `borne fleet --check PLAN` reports every
 # error. Files are relative to this one. Times are simulated seconds unless they are said to be real.
@@ -22,7 +22,7 @@ csms = "bundled"                # or a ws:// or wss:// URL, to which each statio
 #credentials = "stations.csv"   # the columns identity and password, instead of the patterns
 #seed = 1                       # the same seed gives every station the same vehicles, houses and disturbances
 duration_s = 600                # in which vehicles arrive and disturbances happen
-#rate = 1.0                     # simulated seconds per real second
+rate = 5.0                      # simulated seconds per real second; default: 1
 #drain_s = 120                  # longest real time after it, for vehicles to leave and events to be delivered
 #hosts = 2                      # processes for the stations; default: one for each core
 

@@ -48,6 +48,8 @@ class FleetSample(Frozen):
     """energy that all meters have counted"""
     waiting_events: int
     """transaction events that wait for the CSMS"""
+    problem: str | None = None
+    """what keeps most of the stations that are not accepted from it, with their number; None: nothing so far"""
 
 
 class FleetRecord:
@@ -149,6 +151,7 @@ class FleetRecord:
             sum(one.power_w for one in stations),
             sum(one.register_wh for one in stations),
             sum(one.waiting_events for one in stations),
+            _problem(stations),
         )
         self._last = sample
         self._keep(sample)
@@ -186,6 +189,18 @@ class FleetRecord:
             pairs = zip(self.samples[::2], self.samples[1::2], strict=True)
             self.samples = _with_rates([_covering(former, latter) for former, latter in pairs])
             self._keeps_each *= 2
+
+
+def _problem(stations: Iterable[StationReport]) -> str | None:
+    """The most frequent failure of the stations, as one of them tells it; they differ by their identity."""
+    failures: dict[str, list[str]] = {}
+    for one in stations:
+        if one.failure is not None:
+            failures.setdefault(one.failure.replace(one.identity, ""), []).append(one.failure)
+    if not failures:
+        return None
+    most = max(failures.values(), key=len)
+    return f"{len(most)} station{'s' if len(most) > 1 else ''}: {most[0]}"
 
 
 def _rate(requests: int, at_s: float, before: FleetSample | None) -> float:

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from foundation.frozen import Frozen
 from foundation.table import all_values
-from simulator.fleet.energy_balance import EnergyBalance, StationBalance
+from simulator.fleet.energy_balance import Bills, EnergyBalance, StationBalance, balance_energy
 from simulator.fleet.fleet_record import FleetRecord, FleetSample
 from simulator.fleet.histogram import DurationHistogram, Percentiles
-from simulator.fleet.reports import sum_counts
+from simulator.fleet.reports import RequestReport, StationReport, sum_counts
 
 if TYPE_CHECKING:
-    from simulator.fleet.plan_tables import FleetPlan, ThresholdsTable
-    from simulator.fleet.reports import RequestReport, StationReport
+    from simulator.fleet.plan_tables import DisturbanceTable, FleetPlan, ThresholdsTable
 
 PERCENTS: Final = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 99.99, 100)
 """the percentiles of a request's latency, those of Locust"""
@@ -55,6 +55,17 @@ class ThresholdResult(Frozen):
     met: bool
 
 
+class DisturbanceTime(Frozen):
+    """When a disturbance of the plan happened, in real seconds since the first station was started."""
+
+    type: str
+    from_s: float
+    until_s: float
+    """its end at the last station; `from_s` if it has no duration"""
+    share: float
+    """part of the stations"""
+
+
 class FleetReport(Frozen):
     """The result of a fleet."""
 
@@ -85,6 +96,8 @@ class FleetReport(Frozen):
     actions: list[ActionReport]
     energy: EnergyBalance
     thresholds: list[ThresholdResult]
+    disturbances: list[DisturbanceTime]
+    """when the disturbances of the plan happened, in their order; empty if the plan has not begun"""
     samples: list[FleetSample]
     station_reports: list[StationReport]
     host_failures: list[str]
@@ -107,13 +120,14 @@ class FleetRunFacts(Frozen):
     began_at: str
     lasted_s: float
     interrupted: bool
+    plan_began_s: float | None = None
+    """real seconds from the start of the first station until the plan began; None: it has not begun"""
 
 
 def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, energy: EnergyBalance) -> FleetReport:
     """Make the report of a fleet whose hosts have ended."""
     stations, boot, reconnect, latency = record.stations, record.boot, record.reconnect, record.latency()
-    missing = {one.number: one.missing_events for one in energy.stations}
-    failed = {one.identity: why for one in stations if (why := _failure(one, missing.get(one.number, 0))) is not None}
+    failed = _failures(stations, energy)
     actions = action_reports(record.requests, facts.lasted_s)
     figures = _Figures(stations, failed, len(record.replaced), boot, reconnect, latency, actions[-1], energy)
     completed = ThresholdResult("completed", 1.0, float(not facts.interrupted), not facts.interrupted)
@@ -137,10 +151,62 @@ def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, ene
         actions,
         energy,
         [completed, *_thresholds(plan.thresholds, figures)],
+        _disturbance_times(plan, facts),
         record.samples,
         stations,
         [one.failure for one in record.hosts if one.failure is not None],
     )
+
+
+def with_bills(report: FleetReport, bills: Bills, source: str) -> FleetReport:
+    """The report with the balance, failures and thresholds by the bills of the CSMS. `source`: where they are from."""
+    replaced = frozenset(one.number for one in report.station_reports if one.identity in report.replaced)
+    energy = balance_energy(report.station_reports, replaced, bills, source)
+    failed = _failures(report.station_reports, energy)
+    values = {"max_energy_difference_wh": energy.largest_difference_wh, "max_failed_stations": float(len(failed))}
+    thresholds = [
+        one if (value := values.get(one.name)) is None else replace(one, value=value, met=value <= one.limit)
+        for one in report.thresholds
+    ]
+    return replace(report, energy=energy, failed=failed, thresholds=thresholds)
+
+
+def read_report(data: bytes) -> FleetReport:
+    """Read what `to_json` wrote.
+
+    Raises:
+        msgspec.MsgspecError: it is something else.
+    """
+    fields = msgspec.json.decode(data, type=dict[str, object])
+    fields.pop("passed", None)  # follows from the others
+    return msgspec.convert(fields, FleetReport)
+
+
+def _disturbance_times(plan: FleetPlan, facts: FleetRunFacts) -> list[DisturbanceTime]:
+    """The disturbances that began before the end of the run, by the time of the plan."""
+    if facts.plan_began_s is None:
+        return []
+    times = [
+        DisturbanceTime(
+            one.type,
+            facts.plan_began_s + one.at_s / plan.fleet.rate,
+            facts.plan_began_s + (one.at_s + _length_s(one)) / plan.fleet.rate,
+            one.share,
+        )
+        for one in plan.disturbance
+    ]
+    return [one for one in sorted(times, key=lambda one: one.from_s) if one.from_s <= facts.lasted_s]
+
+
+def _length_s(one: DisturbanceTable) -> float:
+    """Simulated seconds from the begin of a disturbance until its end at the last station."""
+    match one.type:
+        case "reconnect-storm":
+            return 0.0
+        case "csms-restart":
+            return one.lasts_s
+        case _:
+            return one.spread_s + one.lasts_s
 
 
 def action_reports(requests: Sequence[RequestReport], lasted_s: float) -> list[ActionReport]:
@@ -213,8 +279,17 @@ def _thresholds(limits: ThresholdsTable, figures: _Figures) -> Iterator[Threshol
             yield ThresholdResult(name, limit, value, value is None or value <= limit)
 
 
-def _failure(station: StationReport, missing_events: int) -> str | None:
-    """Sentence about the failure of a station, or about events left over or missing at the CSMS; None: none."""
+def _failures(stations: Sequence[StationReport], energy: EnergyBalance) -> dict[str, str]:
+    """Why each failed station has failed, by identity."""
+    balances = {one.number: one for one in energy.stations}
+    return {one.identity: why for one in stations if (why := _failure(one, balances.get(one.number))) is not None}
+
+
+def _failure(station: StationReport, balance: StationBalance | None) -> str | None:
+    """Sentence about the failure of a station, or about what is left over or missing at the CSMS; None: none.
+
+    `balance`: None for a replaced station, which is not compared.
+    """
     if station.failure is not None:
         return station.failure
     # What a lost host has counted since its last report is not known; `unfinished` is from the storage.
@@ -222,7 +297,8 @@ def _failure(station: StationReport, missing_events: int) -> str | None:
         (0 if station.resumed else station.started - station.ended, "transactions have not ended"),
         (station.waiting_events, "transaction events were not answered"),
         (station.unfinished, "bills are not complete"),
-        (missing_events, "transaction events are missing at the CSMS"),
+        (balance.missing_events if balance is not None else 0, "transaction events are missing at the CSMS"),
+        (balance.missing_bills if balance is not None else 0, "transactions have no bill at the CSMS"),
     ]
     return "; ".join(f"{count} {what}" for count, what in left if count > 0) or None
 

@@ -17,15 +17,15 @@ _UNIT_S: Final = 1e-6
 
 
 class Percentiles(Frozen):
-    """Values of a histogram, in seconds."""
+    """Values of a histogram, in seconds; None if nothing was counted."""
 
     count: int
-    mean_s: float
-    min_s: float
-    max_s: float
-    median_s: float
-    p95_s: float
-    p99_s: float
+    mean_s: float | None = None
+    min_s: float | None = None
+    max_s: float | None = None
+    median_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
 
 
 class HistogramData(Frozen):
@@ -118,6 +118,8 @@ class DurationHistogram:
 
     def percentiles(self) -> Percentiles:
         """The usual values at once."""
+        if not self.count:
+            return Percentiles(0)
         return Percentiles(
             self.count,
             self.mean_s,

@@ -25,6 +25,7 @@ svg text { font-size: 11px; fill: var(--soft); } svg .y { text-anchor: end; } sv
   stroke-linecap: round; }
 .line.c0 { stroke: var(--c0); } .line.c1 { stroke: var(--c1); } .line.c2 { stroke: var(--c2); }
 .line.c3 { stroke: var(--c3); } .bar { fill: var(--c0); opacity: .45; } .bar.inner { fill: var(--inner); opacity: 1; }
+.mark rect { fill: var(--c3); opacity: .22; } svg .mark text { fill: var(--c3); font-weight: 600; text-anchor: middle; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 14px; color: var(--soft); font-size: 13px; }
 .legend i { display: inline-block; width: 12px; height: 3px; margin-right: 5px; vertical-align: middle; }
 i.c0 { background: var(--c0); } i.c1 { background: var(--c1); } i.c2 { background: var(--c2); }

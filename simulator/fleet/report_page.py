@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import cycle
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Final
 
-from simulator.fleet.charts import ChartBar, ChartLine, bar_chart, line_chart
+from simulator.fleet.charts import ChartBar, ChartLine, ChartMark, bar_chart, line_chart
 from simulator.fleet.fleet_report import different_stations
 from simulator.fleet.page_style import STYLE
 from simulator.fleet.reports import StationState
 
 if TYPE_CHECKING:
-    from simulator.fleet.fleet_report import ActionReport, FleetReport, ThresholdResult
+    from simulator.fleet.fleet_report import ActionReport, DisturbanceTime, FleetReport, ThresholdResult
 
 _MOST_ROWS: Final = 100
 """rows of a table of stations; report.json has all of them"""
@@ -33,6 +35,7 @@ def report_page(report: FleetReport) -> str:
         "<h2>Thresholds</h2>",
         _table(("Threshold", "Limit", "Measured", ""), [_threshold(one) for one in report.thresholds]),
         "<h2>Over time</h2>",
+        _disturbances(report),
         f'<div class="charts">{_charts(report)}</div>',
         "<h2>Requests</h2>",
         _latency_chart(report.actions),
@@ -54,15 +57,15 @@ def _tiles(report: FleetReport) -> str:
     total = report.actions[-1]
     tiles = [
         (f"{report.booted} of {report.stations}", "stations accepted"),
-        (_seconds(report.boot.p95_s) if report.boot.count else "–", "boot, p95"),
+        (_seconds(report.boot.p95_s), "boot, p95"),
         (f"{report.started}", "transactions"),
         (f"{report.energy.billed_wh / 1e3:,.2f} kWh", "billed"),
         (f"{report.energy.largest_difference_wh:.3f} Wh", "largest difference to a meter"),
         (f"{total.requests:,}", "requests"),
         (f"{total.requests_per_s:,.1f}/s", "requests, mean"),
         (f"{total.failures}", "failed requests"),
-        (_seconds(report.latency.p95_s) if report.latency.count else "–", "response of the CSMS, p95"),
-        (_seconds(report.reconnect.p95_s) if report.reconnect.count else "–", "reconnection, p95"),
+        (_seconds(report.latency.p95_s), "response of the CSMS, p95"),
+        (_seconds(report.reconnect.p95_s), "reconnection, p95"),
     ]
     return '<div class="tiles">' + "".join(f"<div><b>{value}</b>{name}</div>" for value, name in tiles) + "</div>"
 
@@ -80,13 +83,15 @@ def _charts(report: FleetReport) -> str:
         for state in _STATES
         if any(one.states.get(state.value) for one in samples)
     ]
+    marks = _marks(report)
     return "".join(
         (
-            line_chart("Stations by state", states, lambda y: f"{y:g}"),
+            line_chart("Stations by state", states, lambda y: f"{y:g}", marks),
             line_chart(
                 "Requests per second",
                 [ChartLine("requests/s", [(one.at_s, one.requests_per_s) for one in samples])],
                 lambda y: f"{y:g}",
+                marks,
             ),
             line_chart(
                 "Response time of the CSMS",
@@ -95,11 +100,13 @@ def _charts(report: FleetReport) -> str:
                     ChartLine("p95", [(one.at_s, one.p95_s) for one in samples]),
                 ],
                 _seconds,
+                marks,
             ),
             line_chart(
                 "Charging power",
                 [ChartLine("all vehicles", [(one.at_s, one.power_w / 1e3) for one in samples])],
                 lambda y: f"{y:g} kW",
+                marks,
             ),
             line_chart(
                 "Transactions",
@@ -108,14 +115,36 @@ def _charts(report: FleetReport) -> str:
                     ChartLine("ended", [(one.at_s, float(one.ended)) for one in samples]),
                 ],
                 lambda y: f"{y:g}",
+                marks,
             ),
             line_chart(
                 "Events waiting for the CSMS",
                 [ChartLine("waiting", [(one.at_s, float(one.waiting_events)) for one in samples])],
                 lambda y: f"{y:g}",
+                marks,
             ),
         )
     )
+
+
+def _marks(report: FleetReport) -> list[ChartMark]:
+    """The disturbances of the plan, named A, B, … in the charts."""
+    return [
+        ChartMark(letter, _disturbance(one), one.from_s, one.until_s)
+        for letter, one in zip(cycle(ascii_uppercase), report.disturbances, strict=False)
+    ]
+
+
+def _disturbance(one: DisturbanceTime) -> str:
+    until = f" to {one.until_s:,.0f} s" if one.until_s > one.from_s else ""
+    return f"{one.type} at {one.from_s:,.0f} s{until}, {one.share:.0%} of the stations"
+
+
+def _disturbances(report: FleetReport) -> str:
+    """The key to the marks in the charts."""
+    if not (marks := _marks(report)):
+        return ""
+    return "<p>Disturbances: " + "; ".join(f"<b>{one.letter}</b> {escape(one.meaning)}" for one in marks) + ".</p>"
 
 
 def _latency_chart(actions: Sequence[ActionReport]) -> str:
@@ -142,7 +171,10 @@ def _requests(actions: Iterable[ActionReport]) -> str:
             f"{one.failures:,}" + _reasons(one.failures_by_reason),
             f"{one.interrupted:,}",
             f"{one.requests_per_s:,.2f}",
-            *(_seconds(one.percentiles_ms[percent] / 1e3) for percent in ("50", "95", "99", "100")),
+            *(
+                _seconds(one.percentiles_ms[percent] / 1e3 if one.requests else None)
+                for percent in ("50", "95", "99", "100")
+            ),
         )
         for one in actions
     ]
@@ -194,5 +226,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'
 
 
-def _seconds(value_s: float) -> str:
+def _seconds(value_s: float | None) -> str:
+    if value_s is None:
+        return "–"
     return f"{value_s:.2f} s" if value_s >= 1.0 else f"{value_s * 1e3:.1f} ms" if value_s else "0"

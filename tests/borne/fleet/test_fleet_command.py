@@ -17,7 +17,7 @@ def test_init_writes_a_plan_and_its_template_which_are_valid(tmp_path: Path) -> 
     assert plan.read_text(encoding="utf-8") == PLAN_EXAMPLE
     assert (tmp_path / "station.toml").read_text(encoding="utf-8") == TEMPLATE_EXAMPLE
     checked = invoke(["fleet", "--check", str(plan)])
-    assert (checked.exit_code, checked.stdout) == (0, f"{plan}: ok: 20 stations for 600 s at rate 1\n")
+    assert (checked.exit_code, checked.stdout) == (0, f"{plan}: ok: 20 stations for 600 s at rate 5\n")
 
 
 def test_init_overwrites_nothing_unless_forced(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ import csv
 import json
 import os
 import signal
+import socket
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,13 +20,18 @@ from rich.console import Console
 from borne.fleet.command import FleetOutput, FolderError, run_fleet
 from borne.fleet.fleet_run import FleetOptions, FleetRun
 from borne.fleet.host import host
+from borne.fleet.live_view import PlainView, conclusion
 from borne.fleet.process_engine import ProcessEngine
+from foundation.clock import SystemClock
+from simulator.csms.csms import DemoCsms
 from simulator.fleet.fleet_record import FleetSample
 from simulator.fleet.fleet_report import FleetReport
 from simulator.fleet.plan import LoadedPlan, load_plan
 from simulator.fleet.reports import StationState
 from simulator.fleet.schedule import arrivals
 from tests.borne.fleet.leased_hosts import host_process
+from tests.command_line import invoke
+from tests.patience import PATIENCE_S
 from tests.simulator.fleet.plans import write_plan
 
 STATIONS = 6
@@ -52,15 +60,22 @@ lasts_s = 30
 """
 
 
-def plan(
-    folder: Path, *, hosts: int, more: str = SEVERAL_CUTS, rate: float = 60, duration_s: float = 240
-) -> LoadedPlan:
-    """Six stations whose vehicles charge until they are full, a few simulated minutes each."""
+def plan_file(
+    folder: Path,
+    *,
+    hosts: int,
+    more: str = SEVERAL_CUTS,
+    rate: float = 60,
+    duration_s: float = 240,
+    csms: str = "bundled",
+) -> Path:
+    """Write the plan of six stations whose vehicles charge until they are full, a few simulated minutes each."""
     folder.mkdir(parents=True, exist_ok=True)
     text = f"""
         [fleet]
         stations = {STATIONS}
         template = "station.toml"
+        csms = "{csms}"
         seed = 399
         duration_s = {duration_s}
         rate = {rate}
@@ -76,7 +91,12 @@ def plan(
         stay_s = [20, 60]
         {more}
     """
-    return load_plan(write_plan(folder, text))
+    return write_plan(folder, text)
+
+
+def plan(folder: Path, *, hosts: int, **more: Any) -> LoadedPlan:
+    """Load the plan of `plan_file`."""
+    return load_plan(plan_file(folder, hosts=hosts, **more))
 
 
 def fleet(folder: Path, loaded: LoadedPlan) -> FleetRun:
@@ -175,3 +195,46 @@ def test_the_command_writes_a_report_and_its_thresholds_give_the_exit_code(tmp_p
     assert events > 0
     with pytest.raises(FolderError, match=r"is not empty; every run needs its own folder$"):
         run_fleet(loaded, ProcessEngine(host), FleetOptions("process", out, 2), FleetOutput(Console(), None))
+
+
+async def test_the_bills_of_a_foreign_csms_close_the_balance_also_after_the_fleet_has_ended(tmp_path: Path) -> None:
+    out, bills = tmp_path / "out", tmp_path / "bills.csv"
+    async with DemoCsms(SystemClock().now).listening() as csms:
+        file = plan_file(tmp_path, hosts=1, more="", duration_s=60, csms=csms.url)
+        arguments = ["fleet", "run", str(file), "--out", str(out), "--bills", str(bills)]
+        fleet_process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "borne", *arguments),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            _, said = await fleet_process.communicate()
+    assert (fleet_process.returncode, said.decode()) == (2, f"{bills}: cannot be read: No such file or directory\n")
+    assert "transaction events that the CSMS has answered" in (out / "report.html").read_text(encoding="utf-8")
+    transactions = list(csms.transactions.values())
+    assert transactions
+    rows = [f"{one.station},{one.id},{one.energy_wh}" for one in transactions]
+    bills.write_text("\n".join(["station,transaction,energy", *rows]), encoding="utf-8")
+    assert invoke(arguments).exit_code == 0
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert f"bills in bills.csv: {sum(one.energy_wh or 0.0 for one in transactions):,.1f} Wh" in text
+    bills.write_text("\n".join(["station,transaction,energy", *rows[1:]]), encoding="utf-8")
+    lacking = invoke(arguments)
+    assert lacking.exit_code == 1
+    assert f"failed: {transactions[0].station}: 1 transactions have no bill at the CSMS" in lacking.stdout
+
+
+def test_why_a_fleet_gets_no_answer_is_in_the_first_line_that_can_say_it(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        csms = f"ws://127.0.0.1:{nobody.getsockname()[1]}/ocpp"
+        run = fleet(tmp_path, plan(tmp_path, hosts=1, more="", csms=csms))
+        with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
+            PlainView(run, Console(file=terminal, width=300))
+            when(run, lambda sample: sample.problem is not None, run.stop)
+            report = asyncio.run(run.run())
+    lines = (tmp_path / "terminal").read_text(encoding="utf-8").splitlines()
+    first = next(line for line in lines if " starting" in line and "cannot connect" in line)
+    assert csms in first
+    assert lines.index(first) <= 2, "in an own line, not in the next one of every five seconds"
+    assert "boot p95 –;" in conclusion(report)[0]

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from borne.fleet.live_view import conclusion
 from simulator.fleet.charts import ChartLine, line_chart, ticks
 from simulator.fleet.energy_balance import CsmsBill, balance_energy
 from simulator.fleet.fleet_record import FleetRecord
-from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
+from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report, read_report, with_bills
 from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.report_page import report_page
 from simulator.fleet.reports import (
@@ -227,6 +228,81 @@ def test_the_json_has_everything_but_passwords() -> None:
     assert found["passed"] is True
     assert found["station_reports"][0]["bills"] == {"t": 5.0}
     assert found["energy"]["stations"][0]["register_wh"] == 5.0
+
+
+def test_what_was_not_measured_is_a_dash_and_not_a_zero() -> None:
+    """A fleet at a CSMS that does not answer: no boot, no response."""
+    waiting = HostReport(
+        "a", (station(1, boots=0, failure="cannot connect"),), (requests("Heartbeat", [], interrupted=3),)
+    )
+    made = report(waiting)
+    assert (made.boot.p95_s, made.latency.median_s, made.reconnect.max_s) == (None, None, None)
+    tiles = {name: value for value, name in re.findall(r"<div><b>([^<]*)</b>([^<]*)</div>", report_page(made))}
+    assert tiles["boot, p95"] == tiles["response of the CSMS, p95"] == tiles["reconnection, p95"] == "–"
+    assert "boot p95 –;" in conclusion(made)[0]
+    assert "0.0 ms" not in report_page(made)
+
+
+def test_disturbances_are_marked_in_every_chart_over_time() -> None:
+    record = FleetRecord()
+    record.note(host("a", station(1)))
+    for at_s in (5.0, 60.0, 120.0):
+        record.sample(at_s)
+    disturbed = plan(
+        {"rate": 5, "duration_s": 600},
+        disturbance=[
+            {"type": "link-cut", "at_s": 100, "lasts_s": 50, "spread_s": 25, "share": 0.2},
+            {"type": "reconnect-storm", "at_s": 50},
+            {"type": "power-cut", "at_s": 590, "lasts_s": 5},
+        ],
+    )
+    facts = replace(FACTS, lasted_s=120.0, plan_began_s=10.0)
+    made = fleet_report(disturbed, facts, record, balance_energy(record.stations, frozenset(), None))
+    times = [(one.type, one.from_s, one.until_s, one.share) for one in made.disturbances]
+    assert times == [("reconnect-storm", 20.0, 20.0, 1.0), ("link-cut", 30.0, 45.0, 0.2)], "stopped before the last"
+    text = report_page(made)
+    assert "<b>A</b> reconnect-storm at 20 s, 100% of the stations; <b>B</b> link-cut at 30 s to 45 s, 20%" in text
+    assert text.count('<g class="mark">') == 2 * 6
+    assert report_page(replace(made, disturbances=[])).count('<g class="mark">') == 0
+
+
+def test_a_report_is_read_as_it_was_written() -> None:
+    made = report(host("a", station(1, register_wh=5.0), made=(requests("Heartbeat", [1.0]),)))
+    assert json.loads(read_report(made.to_json()).to_json()) == json.loads(made.to_json())
+
+
+def test_bills_of_a_foreign_csms_decide_the_balance_and_its_thresholds() -> None:
+    made = report(
+        host(
+            "a",
+            station(1, register_wh=100.0, bills={"a": 60.0, "b": 40.0}),
+            station(2, register_wh=50.0, bills={"c": 50.0}),
+        )
+    )
+    assert made.passed
+    bills = {"CS-1": {"a": CsmsBill(60.0), "b": CsmsBill(40.0)}, "CS-2": {"c": CsmsBill(50.0)}}
+    closed = with_bills(made, bills, "bills in a.csv")
+    assert (closed.passed, closed.energy.source, closed.energy.transactions) == (True, "bills in a.csv", 3)
+    dear = with_bills(made, {**bills, "CS-2": {"c": CsmsBill(55.0)}, "X": {"d": CsmsBill(1.0)}}, "bills")
+    assert missed(dear) == ["max_energy_difference_wh"]
+    assert dear.energy.unknown_stations == ("X",)
+    lost = with_bills(made, {"CS-1": {"a": CsmsBill(60.0)}, "CS-2": {"c": CsmsBill(50.0)}}, "bills")
+    assert missed(lost) == ["max_energy_difference_wh", "max_failed_stations"]
+    assert lost.failed == {"CS-1": "1 transactions have no bill at the CSMS"}
+
+
+def test_the_problem_of_most_stations_is_told_with_their_number() -> None:
+    record = FleetRecord()
+    record.note(
+        host(
+            "a",
+            *(station(number, boots=0, failure=f"cannot connect to ws://h/CS-{number}: refused") for number in (1, 2)),
+            station(3, boots=0, failure="the CSMS rejects it"),
+        )
+    )
+    assert record.sample(1.0).problem == "2 stations: cannot connect to ws://h/CS-1: refused"
+    record.note(host("a", station(1), station(2), station(3)))
+    assert record.sample(2.0).problem is None
 
 
 @pytest.mark.parametrize(
