@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from http.client import HTTPException
 from typing import Final, cast
 from urllib.error import HTTPError, URLError
@@ -12,14 +14,33 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from foundation.frozen import Frozen
+from simulator.clock_progress import clock_progress
 
-_HTTP_S = 30.0
+_USUAL_TIMEOUT_S: Final = 30.0
+_PROGRESS_TIMEOUT_S: Final = 5.0
+_CLOCK: Final = "/api/sim/clock"
+_STATUS: Final = "/api/status"
 _PREFIX: Final = "/api/sim/"
+TOKEN_VARIABLE: Final = "BORNE_TOKEN"
+"""the environment variable with the access token of `borne sim`"""
 _LIST: Final = "`borne sim` lists the actions"
 
 
 class SimulatorRequestError(Exception):
     """The station rejected a request of `borne sim`, or no station answered; the message says why."""
+
+
+class ApiConnection(Frozen):
+    """How `borne sim` reaches the local API of a station."""
+
+    url: str = "http://127.0.0.1:8080"
+    """its address"""
+    token: str | None = None
+    """access token to sign in with; None: only the station's own machine needs none"""
+    timeout_s: float | None = None
+    """real seconds to wait for a response; None: 30 s, but without a limit while the clock is advanced"""
+    show_progress: Callable[[str], None] | None = None
+    """called each second while the clock is advanced, with the progress, at the end with an empty text; None: nobody"""
 
 
 class SimAction(Frozen):
@@ -91,54 +112,91 @@ def _line(one: SimAction) -> str:
     return f"\n{one.meaning}\n  borne sim {one.name}{body}{method}"
 
 
-def send_action(api: str, name: str, body: str | None = None, method: str | None = None) -> str:
-    """Send one request to a running station and return the body of its response; blocks for up to 30 s.
+def send_action(api: ApiConnection, name: str, body: str | None = None, method: str | None = None) -> str:
+    """Send one request to a running station and return the body of its response; blocks until then.
 
-    `api`: address of the local API. `name`: an action (`evses/1/plug`), or any path that begins with /api/. `method`:
-    None: that of the action; for any other path POST, or if that is not allowed, the one that the station allows.
+    `name`: an action (`evses/1/plug`), or any path that begins with /api/. `method`: None: that of the action; for any
+    other path POST, or if that is not allowed, the one that the station allows.
 
     Raises:
         SimulatorRequestError: the body is not JSON, no station answers, or the station rejects the request.
     """
+    advance_s = None
+    path = _STATUS if name == "status" else name if name.startswith("/") else f"{_PREFIX}{name}"
     if body is not None:
         try:
-            json.loads(body)
+            given: object = json.loads(body)
         except ValueError as error:
             raise SimulatorRequestError(f"the body is not valid JSON: {error}") from error
-    path = "/api/status" if name == "status" else name if name.startswith("/") else f"{_PREFIX}{name}"
+        advance_s = _advance_s(given) if path == _CLOCK else None
     known = next((one for one in ACTIONS if _without_numbers(one.name) == _without_numbers(name)), None)
     wanted = method or (known.method if known is not None else "POST")
+    timeout_s = api.timeout_s or (_USUAL_TIMEOUT_S if advance_s is None else None)
     try:
-        return _send(api, wanted, path, body)
+        with _progress(api, advance_s):
+            return _send(api, wanted, path, body, timeout_s)
     except HTTPError as error:
         with error:
             allowed = error.headers.get("Allow", "")
             if error.code != 405 or method is not None or allowed == wanted:
                 raise SimulatorRequestError(_sentence(error, path)) from error
     try:
-        return _send(api, allowed.split(",")[0].strip(), path, body)
+        return _send(api, allowed.split(",")[0].strip(), path, body, timeout_s)
     except HTTPError as error:
         with error:
             raise SimulatorRequestError(_sentence(error, path)) from error
 
 
-def _send(api: str, method: str, path: str, body: str | None) -> str:
+def _advance_s(body: object) -> float | None:
+    """The seconds by which a body of the clock advances it; None: it does something else."""
+    seconds = cast("Mapping[str, object]", body).get("advance_s") if isinstance(body, dict) else None
+    return float(seconds) if isinstance(seconds, int | float) else None
+
+
+def _progress(api: ApiConnection, advance_s: float | None) -> AbstractContextManager[None]:
+    """Show the progress of the clock while it is advanced, if somebody is there to see it."""
+    if api.show_progress is None or advance_s is None:
+        return contextlib.nullcontext()
+
+    def read_clock() -> float | None:
+        try:
+            status = json.loads(_send(api, "GET", _STATUS, None, _PROGRESS_TIMEOUT_S))
+            return float(status["clock"]["monotonic_s"])
+        except (SimulatorRequestError, HTTPError, ValueError, KeyError, TypeError):
+            return None
+
+    return clock_progress(read_clock, advance_s, api.show_progress)
+
+
+def _send(api: ApiConnection, method: str, path: str, body: str | None, timeout_s: float | None) -> str:
     data = None if method == "GET" else (body or "{}").encode()
+    if api.token is not None and re.fullmatch(r"[!-~]+", api.token) is None:
+        raise SimulatorRequestError("the access token is none: it must consist of letters, digits and signs")
     try:
-        request = Request(api.rstrip("/") + quote(path, safe="/?&=%"), data=data, method=method)
+        request = Request(api.url.rstrip("/") + quote(path, safe="/?&=%"), data=data, method=method)
         request.add_header("Content-Type", "application/json")
-        with urlopen(request, timeout=_HTTP_S) as answer:
+        if api.token is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {api.token}")
+        with urlopen(request, timeout=timeout_s) as answer:
             text = bytes(answer.read()).decode()
     except HTTPError:
         raise
+    except TimeoutError as error:
+        raise SimulatorRequestError(_too_late(api, timeout_s)) from error
     except URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            raise SimulatorRequestError(_too_late(api, timeout_s)) from error
         reason = error.reason.strerror or error.reason if isinstance(error.reason, OSError) else error.reason
-        raise SimulatorRequestError(f"cannot connect to a station at {api}: {reason}") from error
+        raise SimulatorRequestError(f"cannot connect to a station at {api.url}: {reason}") from error
     except (OSError, HTTPException) as error:
-        raise SimulatorRequestError(f"the station at {api} closed the connection: {error}") from error
+        raise SimulatorRequestError(f"the station at {api.url} closed the connection: {error}") from error
     except ValueError as error:
-        raise SimulatorRequestError(f"--api: must be an address such as http://127.0.0.1:8080: {error}") from error
+        raise SimulatorRequestError(f"--url: must be an address such as http://127.0.0.1:8080: {error}") from error
     return _readable(text) if method == "GET" else text
+
+
+def _too_late(api: ApiConnection, timeout_s: float | None) -> str:
+    return f"the station at {api.url} has not answered within {timeout_s:g} s, and may go on; see --timeout"
 
 
 def _readable(text: str) -> str:
@@ -159,6 +217,8 @@ def _sentence(error: HTTPError, path: str) -> str:
         return f"the station has no route {path}; {_LIST}"
     if error.code == 405:
         return f"the station allows only {error.headers.get('Allow', 'other methods')} at {path}"
+    if error.code in {401, 403} and isinstance(detail, str):
+        detail = f"{detail}; sign in with an access token: --token or {TOKEN_VARIABLE}"
     if isinstance(detail, list):
         detail = "; ".join(_field(one) for one in cast("list[object]", detail))
     return (

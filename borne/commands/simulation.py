@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from borne.arguments import Action, add_host, port_number
 from borne.output import refuse, say
-from simulator.api_client import SimulatorRequestError, listing, send_action
+from simulator.api_client import TOKEN_VARIABLE, ApiConnection, SimulatorRequestError, listing, send_action
 from simulator.register import RegisterError
+
+_LONGEST_TIMEOUT_S: Final = 10 * 86_400.0
 
 
 def sim(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -23,21 +27,52 @@ def sim(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     )
     parser.add_argument("body", metavar="JSON", nargs="?", help="Body of the request.")
     parser.add_argument(
+        "--url",
         "--api",
+        dest="url",
         metavar="URL",
-        default="http://127.0.0.1:8080",
+        default=ApiConnection().url,
         help="Address of the station's local API. [default: %(default)s]",
+    )
+    parser.add_argument(
+        "--token",
+        help=f"Access token to sign in with; on the station's own machine none is needed. [default: {TOKEN_VARIABLE}]",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="Longest wait for the response. [default: 30; no limit while the clock is advanced]",
     )
     parser.add_argument("--method", help="HTTP method, for an action that has several, such as DELETE.")
     given = parser.parse_intermixed_args(arguments)
     if given.action is None:
         say(listing())
         return 0
+    api = ApiConnection(
+        given.url,
+        given.token or os.environ.get(TOKEN_VARIABLE) or None,
+        given.timeout,
+        _show_progress if sys.stderr.isatty() else None,
+    )
     try:
-        say(send_action(given.api, given.action, given.body, given.method))
+        say(send_action(api, given.action, given.body, given.method))
     except SimulatorRequestError as error:
         refuse(str(error))
     return 0
+
+
+def _show_progress(text: str) -> None:
+    """Write over the last line of the terminal."""
+    sys.stderr.write(f"\r\x1b[K{text}")
+    sys.stderr.flush()
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 < seconds <= _LONGEST_TIMEOUT_S:
+        raise ArgumentTypeError(f"must be greater than 0, and at most {_LONGEST_TIMEOUT_S:g} (is {text})")
+    return seconds
 
 
 def meter(parser: ArgumentParser, arguments: Sequence[str]) -> int:

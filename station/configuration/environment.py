@@ -13,6 +13,8 @@ from station.configuration import schema_keys as config_keys
 from station.core.installation_file.document import ConfigurationDocument, KeyPath, NestingError, parse_toml
 
 _PREFIX = "BORNE_"
+_OTHERS = frozenset({"BORNE_TOKEN"})
+"""variables that begin so and set no key: `borne sim` reads it"""
 
 
 def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: object) -> ConfigurationDocument:
@@ -24,7 +26,7 @@ def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: o
     tree = document.tree
     variables: dict[KeyPath, str] = {}
     refused: list[str] = []
-    names = sorted((name for name in environ if name.startswith(_PREFIX)), key=_in_order)
+    names = sorted((name for name in environ if name.startswith(_PREFIX) and name not in _OTHERS), key=_in_order)
     for name in names:
         bare = name.removeprefix(_PREFIX)
         found = _find(bare, root)

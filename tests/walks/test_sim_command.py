@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from starlette.routing import Route
 
-from simulator.api_client import ACTIONS, SimulatorRequestError, listing, send_action
+from borne.composition.simulated import world_of
+from simulator.api_client import ACTIONS, ApiConnection, SimulatorRequestError, listing, send_action
+from station.configuration.installation_file import load_configuration
 from station.interfaces.application import build_application
+from station.security.access.accounts import Role
+from tests.command_line import Outcome, invoke
+from tests.patience import PATIENCE_S
 from tests.walk import CARD, Walk, walking
 
 
 async def sim(walk: Walk, name: str, body: object = None, method: str | None = None) -> str:
     """Call the command's function, as the command does in a process of its own."""
-    api = f"http://127.0.0.1:{walk.web.port}"
+    api = ApiConnection(f"http://127.0.0.1:{walk.web.port}")
     text = body if body is None or isinstance(body, str) else json.dumps(body)
     return await asyncio.to_thread(send_action, api, name, text, method)
 
@@ -80,11 +88,72 @@ async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"cannot connect to a station at http://127\.0\.0\.1:\d+: Connection refused", await _unanswered()
     )
-    with pytest.raises(SimulatorRequestError, match="--api: must be an address"):
-        send_action("nonsense", "status")
+    with pytest.raises(SimulatorRequestError, match="--url: must be an address"):
+        send_action(ApiConnection("nonsense"), "status")
 
 
 async def _unanswered() -> str:
     with pytest.raises(SimulatorRequestError) as refused:
-        await asyncio.to_thread(send_action, "http://127.0.0.1:9", "status")
+        await asyncio.to_thread(send_action, ApiConnection("http://127.0.0.1:9"), "status")
     return str(refused.value)
+
+
+def stopped_clock(walk: Walk) -> AbstractContextManager[None]:
+    """A block in which no virtual time passes, also if the clock is to be advanced."""
+    return world_of(walk.application.hardware).clock.outside_wait(10 * PATIENCE_S)
+
+
+async def test_advancing_the_clock_has_no_time_limit_of_its_own_and_shows_its_progress(tmp_path: Path) -> None:
+    shown: list[str] = []
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        api = ApiConnection(f"http://127.0.0.1:{walk.web.port}", show_progress=shown.append)
+        before_s = walk.application.clock.monotonic()
+        with stopped_clock(walk):  # the response waits until the progress has been shown
+            request = asyncio.create_task(asyncio.to_thread(send_action, api, "clock", '{"advance_s": 36000}'))
+            async with asyncio.timeout(PATIENCE_S):
+                while not shown:  # noqa: ASYNC110 - the command runs in a thread
+                    await asyncio.sleep(0.01)
+        assert json.loads(await request)["monotonic_s"] >= before_s + 36_000
+    assert re.fullmatch(r"[\d,]+ of 36,000 s", shown[0])
+    assert shown[-1] == ""
+
+
+async def test_a_response_that_takes_longer_than_the_timeout_is_told_as_such(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        api = ApiConnection(f"http://127.0.0.1:{walk.web.port}", timeout_s=0.2)
+        with (
+            stopped_clock(walk),
+            pytest.raises(SimulatorRequestError, match=r" has not answered within 0.2 s, and may go on; see --tim"),
+        ):
+            await asyncio.to_thread(send_action, api, "clock", '{"advance_s": 36000}')
+
+
+async def test_it_signs_in_with_an_access_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from another machine: this one trusts nobody by the address."""
+    async with walking(tmp_path, http={"trust_loopback": False}) as walk:
+        await walk.accepted()
+        await walk.parts.access.accounts.set_password(Role.OWNER, "a password of the owner")
+        token = await walk.parts.access.create_token("bench", Role.SERVICE, timedelta(days=1))
+        url = f"http://127.0.0.1:{walk.web.port}"
+        order = ["sim", "faults", '{"code": "ground-fault"}', "--url", url]
+
+        async def run(*more: str) -> Outcome:
+            return await asyncio.to_thread(invoke, [*order, *more])
+
+        refused = await run()
+        assert refused.exit_code == 2
+        assert refused.stderr.endswith("; sign in with an access token: --token or BORNE_TOKEN\n")
+        assert (await run("--token", "wrong")).exit_code == 2
+        assert (await run("--token", "a\nb")).stderr.startswith("the access token is none")
+        assert (await run("--token", token)).exit_code == 0
+        monkeypatch.setenv("BORNE_TOKEN", token)
+        assert (await run("--method", "DELETE")).exit_code == 0
+        assert load_configuration(_minimal_file(tmp_path), os.environ), "the variable is no key of the file"
+
+
+def _minimal_file(folder: Path) -> Path:
+    file = folder / "station.toml"
+    file.write_text('[station]\nidentity = "A"\n', encoding="utf-8")
+    return file

@@ -22,8 +22,9 @@ entry that does not exist yet must be the next one. Text is written as it is, ev
 The variables of list entries are shown for the first entry.
 
 """
-_SYSTEM: Final = "## Variables of the system\n\n"
+_SYSTEM: Final = "## Other variables\n\n"
 OF_THE_SYSTEM: Final = {
+    "BORNE_TOKEN": "The access token with which `borne sim` signs in.",
     "NOTIFY_SOCKET": "Set by systemd: the socket for `READY=1`, `WATCHDOG=1` and `STOPPING=1`.",
     "WATCHDOG_USEC": "Set by systemd: the watchdog timeout, in microseconds.",
     "WATCHDOG_PID": "Set by systemd: the process that the watchdog monitors.",
@@ -36,7 +37,7 @@ OF_THE_SYSTEM: Final = {
     "PYTHONHOME": "Passed on to the process that creates documents.",
     "PYTHONTZPATH": "Passed on to the process that creates documents.",
 }
-"""variables of the system that the program reads, with their purpose"""
+"""variables that set no key and that the program reads, with their purpose"""
 
 
 def of_keys() -> list[tuple[str, str]]:
