@@ -176,7 +176,8 @@ async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> 
 
 
 async def _listen(demo: Demonstration) -> None:
-    """Show what the station publishes: OCPP frames and changes of the EVSE."""
+    """Show what the station publishes: OCPP frames and changes of the EVSE, and of those only what differs."""
+    last = ""
     with demo.runtime.feed.subscribe(lambda _: True) as happenings:
         while True:
             happening = await happenings.get()
@@ -184,9 +185,10 @@ async def _listen(demo: Demonstration) -> None:
                 direction, text = str(happening.data["direction"]), str(happening.data["text"])
                 shown = demo.frames.add(demo.time_of_day, direction, text)
                 if shown is not None and not shown.answer:
-                    demo.remarks.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
-            elif demo.runtime.running:
-                demo.remarks.publish(Remark(" ", describe(demo)))
+                    demo.remarks.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}".rstrip()))
+            elif demo.runtime.running and (state := describe(demo)) != last:
+                last = state
+                demo.remarks.publish(Remark(" ", state))
 
 
 async def _poll_values(demo: Demonstration) -> None:

@@ -11,6 +11,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,9 @@ async def test_one_charge_with_kettle_oven_and_network_cut_is_billed_to_the_watt
     assert (process.returncode, complained) == (0, ""), told
     *_, last_s = map(float, re.findall(r"^ *([\d.]+) s  ", told, re.MULTILINE))
     assert 30.0 < last_s < 60.0  # its own clock: how long the machine takes to start it does not count
+    states = re.findall(r"^ *[\d.]+ s    (EVSE 1 .*)$", told, re.MULTILINE)
+    assert len(states) > 10
+    assert [one for one, after in pairwise(states) if one == after] == [], "no line repeats the one before it"
     shown = figures(told)
     register_wh = float(shown["energy of the meter register"].removesuffix(" Wh"))
     assert register_wh > 20.0
