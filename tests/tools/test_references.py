@@ -248,7 +248,9 @@ def test_the_documentation_is_built_strictly_and_its_pages_load_nothing_from_els
     }
     for file in pages:
         parser = _Loaded()
-        parser.feed(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        parser.feed(text)
+        assert "```" not in text, f"{file}: a fenced block is shown as text"
         assert [source for source in parser.found if re.match(r"(https?:)?//", source)] == [], file
 
 
