@@ -34,6 +34,35 @@ _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
 
 def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne fleet`; returns the exit code: 0 if all thresholds of the plan are met, else 1."""
+    _add_arguments(parser)
+    given = parser.parse_intermixed_args(arguments)
+    plan: Path = given.plan
+    try:
+        loaded = load_plan(plan)
+    except ConfigurationError as error:
+        refuse("\n".join(error.sentences))
+    if given.check:
+        fleet = loaded.plan.fleet
+        say(f"{plan}: ok: {fleet.stations} stations for {fleet.duration_s:g} s at rate {fleet.rate:g}")
+        return 0
+    folder: Path = given.out or Path(f"fleet-{machine_time():%Y%m%d-%H%M%S}")
+    if given.bills is not None and loaded.plan.fleet.csms == "bundled":
+        refuse('--bills: fleet.csms is "bundled", which is asked for its bills')
+    try:
+        if given.bills is not None and has_ended(folder):
+            return balance_again(folder, given.bills, Console())
+        chosen = _ChosenEngine("process", ProcessEngine(host), default_hosts())
+        if given.engine == "dask":
+            chosen = _dask_engine(loaded, given.scheduler, workers=given.workers, shared_storage=given.shared_storage)
+        elif given.scheduler is not None or given.shared_storage:
+            refuse("--scheduler and --shared-storage need --engine dask")
+        options = FleetOptions(chosen.name, folder, chosen.hosts)
+        return run_fleet(loaded, chosen.engine, options, FleetOutput(Console(), given.http_port, given.bills))
+    except (FolderError, EngineError, BillsFileError) as error:
+        refuse(str(error))
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
     parser.epilog = (
         "`borne fleet init [FILE]` writes an example of a plan, and a template beside it. `borne fleet run PLAN` is the"
         " same as `borne fleet PLAN`."
@@ -76,31 +105,6 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         " and energy (Wh). If a fleet has ended in the folder --out, its balance is made again, and none runs.",
     )
     parser.add_argument("--check", action="store_true", help="Only check the plan and its template.")
-    given = parser.parse_intermixed_args(arguments)
-    plan: Path = given.plan
-    try:
-        loaded = load_plan(plan)
-    except ConfigurationError as error:
-        refuse("\n".join(error.sentences))
-    if given.check:
-        fleet = loaded.plan.fleet
-        say(f"{plan}: ok: {fleet.stations} stations for {fleet.duration_s:g} s at rate {fleet.rate:g}")
-        return 0
-    folder: Path = given.out or Path(f"fleet-{machine_time():%Y%m%d-%H%M%S}")
-    if given.bills is not None and loaded.plan.fleet.csms == "bundled":
-        refuse('--bills: fleet.csms is "bundled", which is asked for its bills')
-    try:
-        if given.bills is not None and has_ended(folder):
-            return balance_again(folder, given.bills, Console())
-        chosen = _ChosenEngine("process", ProcessEngine(host), default_hosts())
-        if given.engine == "dask":
-            chosen = _dask_engine(loaded, given.scheduler, workers=given.workers, shared_storage=given.shared_storage)
-        elif given.scheduler is not None or given.shared_storage:
-            refuse("--scheduler and --shared-storage need --engine dask")
-        options = FleetOptions(chosen.name, folder, chosen.hosts)
-        return run_fleet(loaded, chosen.engine, options, FleetOutput(Console(), given.http_port, given.bills))
-    except (FolderError, EngineError, BillsFileError) as error:
-        refuse(str(error))
 
 
 class _ChosenEngine(Frozen):
