@@ -217,7 +217,7 @@ def _sentence(error: HTTPError, path: str) -> str:
         return f"the station has no route {path}; {_LIST}"
     if error.code == 405:
         return f"the station allows only {error.headers.get('Allow', 'other methods')} at {path}"
-    if error.code in {401, 403} and isinstance(detail, str):
+    if error.code == 401 and isinstance(detail, str):
         detail = f"{detail}; sign in with an access token: --token or {TOKEN_VARIABLE}"
     if isinstance(detail, list):
         detail = "; ".join(_field(one) for one in cast("list[object]", detail))

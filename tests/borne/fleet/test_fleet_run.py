@@ -236,5 +236,4 @@ def test_why_a_fleet_gets_no_answer_is_in_the_first_line_that_can_say_it(tmp_pat
     lines = (tmp_path / "terminal").read_text(encoding="utf-8").splitlines()
     first = next(line for line in lines if " starting" in line and "cannot connect" in line)
     assert csms in first
-    assert lines.index(first) <= 2, "in an own line, not in the next one of every five seconds"
     assert "boot p95 –;" in conclusion(report)[0]

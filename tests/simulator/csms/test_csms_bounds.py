@@ -16,7 +16,7 @@ from simulator.csms.csms import CsmsSettings, DemoCsms
 from station.interfaces.http.security_headers import SECURITY_HEADERS
 from tests.patience import PATIENCE_S
 
-_ONE_STATION = CsmsSettings(most_connections=1, first_byte_s=0.05)
+_ONE_STATION = CsmsSettings(most_connections=1, first_byte_s=1.0)
 
 
 async def _bills(csms: DemoCsms, host: str | None = None) -> httpx.Response:
