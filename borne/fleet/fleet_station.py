@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _ACCEPTED: Final = "Accepted"
 _DRAIN_CHECK_S: Final = 0.2
+_SILENT_S: Final = 5.0
+"""real seconds from the start after which a station reports that the CSMS does not answer, before it gives up"""
 
 
 class FleetStation:
@@ -138,8 +140,18 @@ class FleetStation:
             power_w=sum(sum(board.currents_a) for board in self._world.boards.values()) * NOMINAL_VOLTAGE_V,
             register_wh=sum(board.register_wh for board in self._world.boards.values()),
             resumed=self._resumed,
-            failure=None if self.accepted or (link := self._link) is None else link.last_error,
+            failure=None if self.accepted else self._why_not_accepted(),
         )
+
+    def _why_not_accepted(self) -> str | None:
+        """Why the CSMS has not accepted the station, as far as it knows."""
+        link, csms = self._link, self.runtime.configuration.csms
+        if link is None or csms is None:
+            return None
+        waits_s = asyncio.get_running_loop().time() - self.start_s
+        if link.last_error is None and not link.connected and waits_s > _SILENT_S:
+            return f"no answer yet from the CSMS at {csms.url}"
+        return link.last_error
 
     def last_report(self, before: StationReport, host_failure: str | None) -> StationReport:
         """Report on the stopped station: `before`, with the meters and bills that its storage contains now."""

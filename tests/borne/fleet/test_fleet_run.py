@@ -224,16 +224,22 @@ async def test_the_bills_of_a_foreign_csms_close_the_balance_also_after_the_flee
     assert f"failed: {transactions[0].station}: 1 transactions have no bill at the CSMS" in lacking.stdout
 
 
-def test_why_a_fleet_gets_no_answer_is_in_the_first_line_that_can_say_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("accepts", "why"), [(False, "cannot connect to the CSMS at"), (True, "no answer yet from the CSMS at")]
+)
+def test_why_a_fleet_is_not_accepted_is_in_a_line_while_it_runs(tmp_path: Path, accepts: bool, why: str) -> None:
+    """Nobody listens; or somebody accepts connections, and never says anything."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         csms = f"ws://127.0.0.1:{nobody.getsockname()[1]}/ocpp"
-        run = fleet(tmp_path, plan(tmp_path, hosts=1, more="", csms=csms))
+        if accepts:
+            nobody.listen()
+        run = fleet(tmp_path, plan(tmp_path, hosts=1, more="", rate=1, csms=csms))
         with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
             PlainView(run, Console(file=terminal, width=300))
             when(run, lambda sample: sample.problem is not None, run.stop)
             report = asyncio.run(run.run())
     lines = (tmp_path / "terminal").read_text(encoding="utf-8").splitlines()
-    first = next(line for line in lines if " starting" in line and "cannot connect" in line)
+    first = next(line for line in lines if " starting" in line and why in line)
     assert csms in first
     assert "boot p95 –;" in conclusion(report)[0]
