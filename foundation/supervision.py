@@ -95,6 +95,20 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
     await keep_all_running([AuxiliaryTask(name, work)], clock)
 
 
+async def keep_running_until(
+    ending: type[Exception] | tuple[()], name: str, work: Callable[[], Awaitable[None]], clock: Clock
+) -> None:
+    """Run one auxiliary task as `keep_running`, but in the calling task, until it raises an `ending` exception.
+
+    That one is raised. `()`: none ends it.
+    """
+    restarts = _Restarts(AuxiliaryTask(name, work), clock)
+    error = await _failure_of(work)
+    while error is None or not isinstance(error, ending):
+        error = await restarts.run_again(restarts.delay_after(error))
+    raise error
+
+
 async def run_together(works: Mapping[str, Coroutine[None, None, None]]) -> None:
     """Run coroutines beside each other, as a `TaskGroup` does: the failure of one ends the others. Names are for logs.
 

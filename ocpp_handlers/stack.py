@@ -6,12 +6,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from foundation.supervision import run_together
+from foundation.supervision import keep_running_until, run_together
 from ocpp_handlers.wire.session import LinkLostError
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
+    from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
     from ocpp_handlers.connection.boot import Registration
     from ocpp_handlers.connection.connection import Connection
@@ -43,6 +44,7 @@ class OcppStack:
         tasks: Mapping[str, Task],
         link_tasks: Mapping[str, Task],
         after_link: Task,
+        clock: Clock,
     ) -> None:
         """Take the parts that serve a link.
 
@@ -54,8 +56,12 @@ class OcppStack:
             follow_ups: runs the tasks that follow responses to the CSMS.
             data_transfer: vendor messages (DataTransfer), for the local API.
             tasks: by name; run as long as the stack runs, with or without a link.
-            link_tasks: by name; run on each link once the CSMS has accepted the station; may end with LinkLostError.
+            link_tasks: by name; run on each link once the CSMS has accepted the station, until LinkLostError.
             after_link: awaited at the end of each link, accepted or not.
+            clock: the clock of the station.
+
+        A task that fails is restarted, and neither the others nor the link end: what one message makes fail must not
+        keep the events of transactions from the CSMS.
         """
         self.link = link
         self.data_transfer = data_transfer
@@ -66,13 +72,14 @@ class OcppStack:
         self._tasks = tasks
         self._link_tasks = link_tasks
         self._after_link = after_link
+        self._clock = clock
 
     async def run(self) -> None:
         """Connect to the CSMS, serve each link until it ends, and reconnect, until cancelled."""
         await run_together(
             {
                 "follow-ups": self._follow_ups.run(),
-                **{name: task() for name, task in self._tasks.items()},
+                **{name: keep_running_until((), name, task, self._clock) for name, task in self._tasks.items()},
                 "connection": self._connection.run(self._serve),
             }
         )
@@ -160,7 +167,10 @@ class OcppStack:
         await self._boot.obtain_acceptance(session)
         self.link.begin(newly_accepted=newly_accepted)
         try:
-            tasks = {name: task() for name, task in self._link_tasks.items()}
+            tasks = {
+                name: keep_running_until(LinkLostError, name, task, self._clock)
+                for name, task in self._link_tasks.items()
+            }
             await run_together({**tasks, "heartbeat": self._boot.send_heartbeats(session)})
         except* LinkLostError:
             pass

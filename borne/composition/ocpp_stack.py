@@ -129,6 +129,7 @@ class StackParts:
                 "monitoring-events": monitoring_events.run,
             },
             after_link=self._delivery.mark_offline,
+            clock=core.clock,
         )
         self._subscribe_to_link()
         self._subscribe_to_messages()

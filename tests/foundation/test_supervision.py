@@ -14,6 +14,7 @@ from foundation.supervision import (
     FollowUpTasks,
     keep_all_running,
     keep_running,
+    keep_running_until,
     result_or_exception,
     run_together,
 )
@@ -52,6 +53,17 @@ async def test_what_fails_or_ends_is_started_again_after_growing_delays(error: E
     failing = Failing(error)
     await failing.watch(229)
     assert failing.started_at == [0.0, 1.0, 3.0, 8.0, 18.0, 48.0, 108.0, 168.0, 228.0]
+
+
+async def test_a_task_that_is_kept_until_an_error_ends_with_that_error_only() -> None:
+    failing = Failing(OSError("the wire"))
+    running = asyncio.create_task(keep_running_until(MeterError, "it", failing.work, failing.clock))
+    await failing.clock.advance(4.0)
+    assert failing.started_at == [0.0, 1.0, 3.0]
+    failing.error = MeterError("silent")
+    await failing.clock.advance(5.0)
+    assert running.done()
+    assert isinstance(running.exception(), MeterError)
 
 
 async def test_what_ran_well_for_a_while_starts_again_at_once() -> None:

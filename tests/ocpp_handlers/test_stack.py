@@ -30,6 +30,8 @@ class Parts:
     def __init__(self) -> None:
         self.clock = fakes.clock()
         self.noted: list[str] = []
+        self.link_task_error: Exception | None = None
+        """what the task of the link raises, once"""
         self.gate = BootMessageFilter()
         self.answer_owed = asyncio.Event()
         self.link_ends = asyncio.Event()
@@ -53,6 +55,7 @@ class Parts:
             tasks={"task": self._task},
             link_tasks={"link task": self._link_task},
             after_link=self._after_link,
+            clock=self.clock,
         )
         self.connection = self.stack._connection  # pyright: ignore[reportPrivateUsage]  # the stand-in of above
 
@@ -97,6 +100,9 @@ class Parts:
 
     async def _link_task(self) -> None:
         self.noted.append("link task")
+        if self.link_task_error is not None:
+            error, self.link_task_error = self.link_task_error, None
+            raise error
         try:
             await asyncio.Event().wait()
         finally:
@@ -184,3 +190,18 @@ async def test_a_new_password_is_used_once_the_answer_has_left(
         parts.answer_owed.set()
         await parts.clock.settle()
         assert parts.noted == happened
+
+
+async def test_a_task_of_the_link_that_fails_is_restarted_and_ends_neither_the_others_nor_the_link(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts.link_task_error = KeyError("a message that cannot be made")
+    async with parts.running():
+        await parts.connect()
+        assert parts.noted == ["up, report all: True", "heartbeat", "link task"]
+        assert "link task: 'a message that cannot be made'; restart in 1 s" in caplog.text
+        parts.noted.clear()
+        await parts.clock.advance(1.5)
+        assert parts.noted == ["task", "link task"], "the stack's own task has ended, and is restarted too"
+        assert parts.link.online
+        assert await parts.lose() == ["link task ends", "lost", "after the link"]
