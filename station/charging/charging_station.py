@@ -164,18 +164,22 @@ class ChargingStation:
         """Check whether a remote start is possible at an EVSE, or (None) at which; starts nothing.
 
         The handler then calls `reserve_start`, and `start` after its response was sent. `group_id` None: the group is
-        looked up in local list and cache, for an EVSE that is reserved for a group.
+        looked up in local list and cache, for an EVSE that is reserved for a group; with AuthorizeRemoteStart a group
+        that is not known there is left to the authorization in `start` (F01.FR.01, H03.FR.08).
         """
         if (refusal := self._permission.refusal_reason) is not None:
             return RemoteStartResult(RemoteStartStatus.REJECTED, reason=refusal)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
         group_id = group_id or await self._authorizer.group_of(id_token)
+        asks = group_id is None and self._authorizes_start_of(id_token)
         meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
         meant.sort(key=lambda evse: not self.reservations.is_reserved_for(evse.id, id_token, group_id))
+        # An EVSE that is free for anybody before one that is kept for a group to which the token may not belong.
+        meant.sort(key=lambda evse: not self.reservations.claim(evse.id, id_token, group_id).admitted)
         reason = "the EVSE does not exist"
         for evse in meant:
             refusal = (
-                self._start_refusal(evse, id_token, group_id)
+                self._start_refusal(evse, id_token, group_id, group_may_follow=asks)
                 if evse.id not in self.reservations.starting
                 else "another remote start is in progress"
             )
@@ -203,8 +207,7 @@ class ChargingStation:
         try:
             group_id, message, priority = group_id or await self._authorizer.group_of(id_token), None, 0
             languages: tuple[str, ...] = ()
-            # C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
-            if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
+            if self._authorizes_start_of(id_token):
                 own = self.reservations.claim(evse.id, id_token).reservation
                 info = await self._authorizer.authorize(id_token, reserved=own is not None)
                 if own is not None and not info.accepted:
@@ -217,7 +220,9 @@ class ChargingStation:
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
                 return False
-            if self._start_refusal(evse, id_token, group_id) is not None or self._permission.refusal_reason is not None:
+            refusal = self._start_refusal(evse, id_token, group_id) or self._permission.refusal_reason
+            if refusal is not None:
+                _log.info("remote start at EVSE %d rejected: %s", evse.id, refusal)
                 return False
             authorization = Authorization(
                 id_token,
@@ -283,12 +288,28 @@ class ChargingStation:
         else:  # E05.FR.02, E05.FR.03
             evse.refuse_energy(beyond_wh=self._transaction_settings.max_energy_on_invalid_id_wh)
 
-    def _start_refusal(self, evse: Evse, id_token: IdToken, group_id: IdToken | None) -> str | None:
-        """Reason to reject a remote start with a token; None: it is possible."""
+    def _authorizes_start_of(self, id_token: IdToken) -> bool:
+        """Whether a remote start with this token is authorized first (F01.FR.01).
+
+        C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
+        """
+        return self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES
+
+    def _start_refusal(
+        self, evse: Evse, id_token: IdToken, group_id: IdToken | None, *, group_may_follow: bool = False
+    ) -> str | None:
+        """Reason to reject a remote start with a token; None: it is possible.
+
+        `group_may_follow`: the group is not known yet; the authorization may still tell it (H03.FR.08).
+        """
         # F01.FR.21, F01.FR.22, F02.FR.23, F02.FR.24
         if (refusal := _start_refusal(evse, id_token)) is not None:
             return refusal
-        admitted = self.reservations.claim(evse.id, id_token, group_id).admitted
+        admitted = (
+            self.reservations.might_admit(evse.id, id_token)
+            if group_may_follow
+            else self.reservations.claim(evse.id, id_token, group_id).admitted
+        )
         return None if admitted else "it is reserved for another token"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from simulator.vehicle import VehicleModel
 from station.charging.evse_state import WithholdReason
 from station.charging.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
-from tests.walks.reservations import ends, pending, request, reserve, statuses_now
+from tests.walks.reservations import ends, pending, request, reserve, statuses_now, used
 from tests.walks.steps import GROUP, answering, ask_start, show, variables
 from tests.walks.test_display import shows
 from tests.walks.visit import visiting
@@ -80,6 +82,63 @@ async def test_a_holder_whose_remote_start_the_csms_does_not_authorize_loses_the
         await ask_start(walk)
         await walk.advance(1)
         assert (pending(walk), ends(walk), statuses_now(walk)) == ([], [(1, "Removed")], ["Available"])
+
+
+async def test_a_remote_start_at_an_evse_that_is_reserved_for_a_group_asks_for_the_group_of_the_token(
+    tmp_path: Path,
+) -> None:
+    """H03.FR.04, H03.FR.08, F01.FR.01: the answer first, then Authorize; the group comes with it."""
+    async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
+        await walk.accepted()
+        walk.csms.answers["Authorize"] = walk.csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
+        assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
+        assert await ask_start(walk, card=OTHER_CARD) == {"status": "Accepted"}
+        await walk.until(lambda: walk.parts.station.evses[1].authorized_token == OTHER_CARD)
+        assert len(walk.csms.sent("Authorize")) == 1
+        await walk.plug()
+        await walk.charging()
+        await walk.until(lambda: used(walk) == [1])
+
+
+async def test_a_token_of_another_group_starts_nothing_and_leaves_the_evse_reserved(tmp_path: Path) -> None:
+    """H03.FR.04; the reservation for the group is not used by a token that is not of it."""
+    async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
+        await walk.accepted()
+        walk.csms.answers["Authorize"] = answering("Accepted", {"idToken": "OTHERS", "type": "Central"})
+        assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
+        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Accepted"
+        await walk.until(lambda: walk.csms.sent("Authorize"))
+        await walk.advance(5)
+        assert walk.parts.station.evses[1].authorized_token is None
+        assert (pending(walk), statuses_now(walk)) == ([1], ["Reserved"])
+        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected", "its group is in the cache now"
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_remote_start_that_no_group_can_admit_is_rejected_without_asking(tmp_path: Path, asks: bool) -> None:
+    """F01.FR.21, F01.FR.22; without AuthorizeRemoteStart only the group in the request counts."""
+    async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=asks)) as walk:
+        await walk.accepted()
+        assert await reserve(walk, evseId=1) == "Accepted"
+        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
+        assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
+        others = {"idToken": "OTHERS", "type": "Central"}
+        assert (await ask_start(walk, card=OTHER_CARD, groupIdToken=others))["status"] == "Rejected"
+        if not asks:
+            assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
+            assert (await ask_start(walk, card=OTHER_CARD, groupIdToken=GROUP))["status"] == "Accepted"
+        assert walk.csms.sent("Authorize") == []
+
+
+async def test_a_remote_start_without_an_evse_takes_a_free_one_before_one_that_is_reserved_for_a_group(
+    tmp_path: Path,
+) -> None:
+    """F01.FR.20: which group the token is of is not known yet."""
+    async with walking(tmp_path, evse=TWO, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
+        await walk.accepted()
+        assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
+        assert (await ask_start(walk, evse_id=None, card=OTHER_CARD))["status"] == "Accepted"
+        await walk.until(lambda: walk.parts.station.evses[2].authorized_token == OTHER_CARD)
 
 
 async def test_an_evse_that_is_withheld_for_a_reset_cannot_be_reserved(tmp_path: Path) -> None:
