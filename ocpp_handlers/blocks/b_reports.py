@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.supervision import FollowUp
+from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate.message_size import check_size
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.variables.device_model import DeviceModel
@@ -130,6 +131,7 @@ class DeviceModelReports:
 
     async def _send(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> None:
         starts = range(0, len(variables), ITEMS_PER_REPORT)
+        delays = repetition_delays()
         for number, start in enumerate(starts):
             report: m.NotifyReportRequest = {
                 "requestId": request_id,
@@ -139,7 +141,7 @@ class DeviceModelReports:
                 "reportData": [_described(one) for one in variables[start : start + ITEMS_PER_REPORT]],
             }
             try:
-                await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
+                await self._link.notify(actions.NOTIFY_REPORT, report, requested=True, delays=delays)
             except CallRefusedError as error:  # the CSMS may still accept the next part
                 _log.warning("the CSMS refused part %d of device model report %d: %s", number, request_id, error)
 

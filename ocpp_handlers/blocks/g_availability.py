@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
+from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
@@ -18,7 +19,7 @@ from station.core.model import ConnectorStatus, EvseRef
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from foundation.clock import Clock
@@ -46,7 +47,8 @@ class AvailabilityBlock:
     """Sends StatusNotifications of the connectors, and handles ChangeAvailability.
 
     While online each change is reported that lasts for MinimumStatusDuration; on a new link only the statuses that
-    differ from the last reported ones.
+    differ from the last reported ones. After a report that was not answered, or refused for a passing reason, the then
+    current status is sent.
     """
 
     def __init__(
@@ -61,6 +63,10 @@ class AvailabilityBlock:
         """the last status of each EVSE that lasted for MinimumStatusDuration"""
         self._reported: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=MAX_WAITING)
+        self._repeat_at_s: dict[int, float] = {}
+        """monotonic time before which the status of an EVSE is not sent again after a failed report"""
+        self._delays: dict[int, Iterator[float]] = {}
+        """before the repetitions that are left of a status that was refused for a passing reason"""
         self._changed = ChangeSignal()
 
     def register(self, handlers: Handlers) -> None:
@@ -111,6 +117,7 @@ class AvailabilityBlock:
             change = await self._debounced_status(evse)
             if change.status is not self._seen[evse.id]:
                 self._seen[evse.id] = change.status
+                self._delays.pop(evse.id, None)
                 self._waiting.append(change)
                 self._changed.notify()
             await evse.changed.wait(seen)
@@ -149,16 +156,21 @@ class AvailabilityBlock:
             LinkLostError: the session has ended.
         """
         self._waiting.clear()
-        self._waiting.extend(self._untold())
+        self._repeat_at_s.clear()
+        self._delays.clear()
         while True:
             seen = self._changed.count
+            queued = {change.evse_id for change in self._waiting}
+            self._waiting.extend(
+                change for change in self._untold() if change.evse_id not in queued and self._wait_s(change) <= 0
+            )
             while self._waiting:
                 await self._send_status(self._waiting[0])
                 self._waiting.popleft()
-            if not self._untold():
+            if untold := self._untold():
+                await self._changed.wait_for(seen, self._clock, max(0.0, min(map(self._wait_s, untold))))
+            else:
                 await self._changed.wait(seen)
-            elif not await self._changed.wait_for(seen, self._clock, _RETRY_S):
-                self._waiting.extend(self._untold())
 
     def _untold(self) -> list[_Change]:
         """The current statuses that differ from the last reported ones, of observed EVSEs (B01.FR.05)."""
@@ -167,6 +179,10 @@ class AvailabilityBlock:
             for evse_id, status in self._seen.items()
             if self._reported.get(evse_id) is not status
         ]
+
+    def _wait_s(self, change: _Change) -> float:
+        """Seconds until the status of an EVSE may be sent again after a failed report; not positive: now."""
+        return self._repeat_at_s.get(change.evse_id, 0.0) - self._clock.monotonic()
 
     async def report_again(self, evse: Evse) -> None:
         """Send the current status of an EVSE, changed or not, to confirm an accepted request; only while online.
@@ -207,6 +223,18 @@ class AvailabilityBlock:
             raise
         except NoAnswerError as error:
             _log.warning("StatusNotification of EVSE %d failed: %s", change.evse_id, error)
-            if not isinstance(error, CallRefusedError):
-                return  # it may not have arrived: report it again; a refused one would be refused again
+            if (delay_s := self._repetition_delay_s(change.evse_id, error)) is not None:
+                self._repeat_at_s[change.evse_id] = self._clock.monotonic() + delay_s
+                if isinstance(error, CallRefusedError):  # also if it repeated a status that the CSMS had accepted
+                    self._reported.pop(change.evse_id, None)
+                    self._changed.notify()
+                return
+        self._repeat_at_s.pop(change.evse_id, None)
+        self._delays.pop(change.evse_id, None)
         self._reported[change.evse_id] = change.status
+
+    def _repetition_delay_s(self, evse_id: int, error: NoAnswerError) -> float | None:
+        """Seconds until the status of an EVSE is sent again; None: it is refused for good, or often enough."""
+        if not isinstance(error, CallRefusedError):
+            return _RETRY_S  # it may not have arrived
+        return next(self._delays.setdefault(evse_id, repetition_delays()), None) if error.passing else None

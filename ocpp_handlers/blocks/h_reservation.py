@@ -142,7 +142,7 @@ class ReservationBlock:
             "reservationUpdateStatus": ended.how.value,
         }
         try:
-            await self._link.call(actions.RESERVATION_STATUS_UPDATE, update)
+            await self._link.notify(actions.RESERVATION_STATUS_UPDATE, update)
         except LinkLostError:
             raise
         except NoAnswerError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate.charging_profiles import schedule_to_wire
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError
@@ -35,6 +36,8 @@ class ExternalLimitReports:
         self._settings = settings
         self._clock = clock
         self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
+        self._delays = repetition_delays()
+        """before the repetitions that are left of a report that is refused for a passing reason"""
 
     def forget_reported(self) -> None:
         """Forget which limits the CSMS knows, so that `report` sends all again (B10.FR.10, K11.FR.02).
@@ -50,6 +53,7 @@ class ExternalLimitReports:
             LinkLostError: the session has ended.
         """
         attempts = 0
+        self._delays = repetition_delays()
         while True:
             seen = self._limits.changed.count
             try:
@@ -73,9 +77,9 @@ class ExternalLimitReports:
         """
         now = self._limits.all()
         for source in self._limits.announced - now.keys():
-            await self._call_cleared(source)
-            self._reported.pop(source, None)
-            await self._limits.note_announced(source, limits=False)
+            if await self._call_cleared(source):
+                self._reported.pop(source, None)
+                await self._limits.note_announced(source, limits=False)
             return True
         for source, profiles in now.items():
             reported = self._reported.get(source)
@@ -83,8 +87,8 @@ class ExternalLimitReports:
                 continue
             # Stored first: after a power cut in between, the CSMS is told of the end of a limit that it may know.
             await self._limits.note_announced(source, limits=True)
-            await self._call_notify(source, profiles)
-            self._reported[source] = profiles
+            if await self._call_notify(source, profiles):
+                self._reported[source] = profiles
             return True
         return False
 
@@ -109,20 +113,38 @@ class ExternalLimitReports:
         limits = zip(before.periods, after.periods, strict=True)
         return any(abs(new.limit - old.limit) > share * old.limit for old, new in limits)
 
-    async def _call_notify(self, source: ChargingLimitSource, profiles: list[ChargingProfile]) -> None:
+    async def _call_notify(self, source: ChargingLimitSource, profiles: list[ChargingProfile]) -> bool:
+        """Report a limit; returns whether this is settled. If not, the then current limit is to be sent."""
         limit: m.ChargingLimitType = {"chargingLimitSource": source.value}
         if any(profile.grid_critical for profile in profiles):
             limit["isGridCritical"] = True
         request: m.NotifyChargingLimitRequest = {"chargingLimit": limit}
         if self._settings.notify_charging_limit_with_schedules:  # K11.FR.03, K12.FR.03
             request["chargingSchedule"] = [schedule_to_wire(profile.schedule) for profile in profiles]
+        seen = self._limits.changed.count
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
-        except CallRefusedError as error:  # not repeated: it would be refused again
+        except CallRefusedError as error:
             _log.warning("the CSMS refused NotifyChargingLimit for source %s: %s", source, error)
+            return await self._is_final(error, seen)
+        self._delays = repetition_delays()
+        return True
 
-    async def _call_cleared(self, source: ChargingLimitSource) -> None:
+    async def _call_cleared(self, source: ChargingLimitSource) -> bool:
+        """Report the end of a limit; returns whether this is settled."""
+        seen = self._limits.changed.count
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
         except CallRefusedError as error:
             _log.warning("the CSMS refused ClearedChargingLimit for source %s: %s", source, error)
+            return await self._is_final(error, seen)
+        self._delays = repetition_delays()
+        return True
+
+    async def _is_final(self, error: CallRefusedError, seen: int) -> bool:
+        """Return whether a refused report is not sent again; if it is, wait until then, or until a limit changes."""
+        delay_s = next(self._delays, None) if error.passing else None
+        if delay_s is None:
+            return True
+        await self._limits.changed.wait_for(seen, self._clock, delay_s)
+        return False

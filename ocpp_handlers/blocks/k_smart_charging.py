@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import ChargingLimitSource, Purpose, RateUnit
 from energy.profile_store import ProfileCriteria, ProfileRefusal
+from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.translate.translate import parse_integer
@@ -206,7 +207,7 @@ class SmartCharging:
         async def send() -> None:
             """Send the report (K09.FR.01, K09.FR.02)."""
             try:
-                parts = list(_parts(profiles))
+                parts, delays = list(_parts(profiles)), repetition_delays()
                 for number, part in enumerate(parts, start=1):
                     report: m.ReportChargingProfilesRequest = {
                         "requestId": request_id,
@@ -216,7 +217,7 @@ class SmartCharging:
                         "chargingProfile": [profile_to_wire(profile) for profile in part],
                     }
                     try:
-                        await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
+                        await self._link.notify(actions.REPORT_CHARGING_PROFILES, report, delays=delays)
                     except CallRefusedError as error:  # the CSMS may still accept the next part
                         _log.warning(
                             "the CSMS refused part %d of charging profile report %d: %s", number, request_id, error

@@ -58,7 +58,7 @@ class FirmwareBlock:
     async def report(self) -> None:
         """Send the recorded statuses that are unreported, in order, until the link ends (L01.FR.01, L01.FR.10).
 
-        A status is marked as reported when answered, refused, or unanswered three times.
+        A status is marked as reported when answered, refused for good, or unanswered three times.
 
         Raises:
             LinkLostError: the session has ended; the status is sent again on the next link.
@@ -86,7 +86,7 @@ class FirmwareBlock:
             except NoAnswerError as error:
                 _log.warning("firmware update status %s was not accepted by the CSMS: %s", entered.status, error)
                 if isinstance(error, CallRefusedError) or attempt == _MAX_ATTEMPTS:
-                    return  # a refused status (NotImplemented, for example) would be refused again
+                    return  # a status that is refused for good (NotImplemented, for example) would be refused again
                 await self._clock.sleep(_RETRY_S)
             else:
                 return
@@ -108,7 +108,7 @@ class FirmwareBlock:
 
     async def _send(self, status: m.FirmwareStatusEnumType, request_id: int, *, requested: bool = False) -> None:
         notification: m.FirmwareStatusNotificationRequest = {"status": status, "requestId": request_id}
-        await self._link.call(actions.FIRMWARE_STATUS_NOTIFICATION, notification, requested=requested)
+        await self._link.notify(actions.FIRMWARE_STATUS_NOTIFICATION, notification, requested=requested)
 
 
 def _order(request: m.UpdateFirmwareRequest) -> UpdateOrder:

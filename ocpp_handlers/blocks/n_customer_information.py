@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foundation.supervision import FollowUp
+from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate import translate
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.wire import actions, timestamps
@@ -94,6 +95,7 @@ class CustomerInformationBlock:
         return send
 
     async def _send(self, request_id: int, parts: Sequence[str]) -> None:
+        delays = repetition_delays()
         for number, part in enumerate(parts):
             message: m.NotifyCustomerInformationRequest = {
                 "requestId": request_id,
@@ -102,7 +104,7 @@ class CustomerInformationBlock:
                 "generatedAt": timestamps.encode(self._clock.now()),
                 "data": part,
             }
-            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, message)
+            await self._link.notify(actions.NOTIFY_CUSTOMER_INFORMATION, message, delays=delays)
 
 
 def _customer(request: m.CustomerInformationRequest) -> Customer | None:

@@ -92,17 +92,20 @@ class LogUploadBlock:
             await self._uploads.mark_reported(progress)
 
     async def _report(self, progress: UploadProgress) -> None:
-        """Report a status of an upload, not again after a refusal (N01.FR.07 to N01.FR.10, N01.FR.20).
+        """Report a status of an upload, not again after a final refusal (N01.FR.07 to N01.FR.10, N01.FR.20).
 
         An upload does not wait for the link or for the acceptance of the station: GetLog does not allow sending before
-        that (B02.FR.02). Its final status is repeated until the CSMS answers, for _TELL_FOR_S at most.
+        that (B02.FR.02). Its final status is repeated until the CSMS answers, for _TELL_FOR_S at most; Uploading is
+        sent once, so that it does not delay the final one.
         """
         request_id, status = progress.request_id, progress.status
-        given_up_s = self._clock.monotonic() + (0.0 if status is UploadStatus.UPLOADING else _TELL_FOR_S)
+        final = status is not UploadStatus.UPLOADING
+        given_up_s = self._clock.monotonic() + (_TELL_FOR_S if final else 0.0)
         notification: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
+        send = self._link.notify if final else self._link.call
         while True:
             try:
-                await self._link.call(actions.LOG_STATUS_NOTIFICATION, notification)
+                await send(actions.LOG_STATUS_NOTIFICATION, notification)
                 return
             except NoAnswerError as error:
                 if isinstance(error, CallRefusedError) or self._clock.monotonic() >= given_up_s:

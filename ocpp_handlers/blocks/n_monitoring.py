@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from foundation.supervision import FollowUp
+from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate import translate
 from ocpp_handlers.translate.message_size import check_size
 from ocpp_handlers.translate.pending_reports import PendingReports
@@ -226,6 +228,7 @@ class MonitoringBlock:
     async def _send(self, request_id: int, variables: Sequence[m.MonitoringDataType]) -> None:
         """Send a report in parts (N02.FR.03, N02.FR.04, N02.FR.09)."""
         parts = list(_parts(variables))
+        delays = repetition_delays()
         for number, part in enumerate(parts):
             report: m.NotifyMonitoringReportRequest = {
                 "requestId": request_id,
@@ -235,7 +238,7 @@ class MonitoringBlock:
                 "monitor": part,
             }
             try:
-                await self._link.call(actions.NOTIFY_MONITORING_REPORT, report, requested=True)
+                await self._link.notify(actions.NOTIFY_MONITORING_REPORT, report, requested=True, delays=delays)
             except CallRefusedError as error:  # the CSMS may still accept the next part
                 _log.warning("the CSMS refused part %d of monitoring report %d: %s", number, request_id, error)
 
@@ -248,6 +251,8 @@ class MonitoringEventDelivery:
         self._link = link
         self._settings = settings
         self._clock = clock
+        self._delays = repetition_delays()
+        """before the repetitions that are left until the CSMS accepts events again"""
 
     async def run(self) -> None:
         """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered.
@@ -255,6 +260,7 @@ class MonitoringEventDelivery:
         Raises:
             LinkLostError: the session has ended.
         """
+        self._delays = repetition_delays()
         while True:
             seen = self._queue.changed.count
             if not len(self._queue):
@@ -273,11 +279,16 @@ class MonitoringEventDelivery:
             self._queue.settle(events)
 
     async def _send(self, events: Sequence[WaitingEvent]) -> CallRefusedError | None:
-        """Send events until the CSMS answers, at intervals that grow (N07.FR.04); returns its refusal, or None."""
+        """Send events until the CSMS answers, at intervals that grow (N07.FR.04); returns its refusal, or None.
+
+        A single event is sent again if it is refused for a passing reason; several are first sent each for itself.
+        """
         attempts = 0
+        send = self._link.call if len(events) > 1 else partial(self._link.notify, delays=self._delays)
         while True:
             try:
-                await self._link.call(actions.NOTIFY_EVENT, self._notification(events))
+                await send(actions.NOTIFY_EVENT, self._notification(events))
+                self._delays = repetition_delays()
                 return None
             except LinkLostError:
                 raise

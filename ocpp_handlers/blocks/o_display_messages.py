@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate.display_messages import display_message_from_wire, display_message_to_wire
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.translate.translate import parse_integer
@@ -116,6 +117,7 @@ class DisplayMessageBlock:
     def _report(self, request_id: int, messages: Sequence[DisplayMessage]) -> FollowUp:
         async def send() -> None:
             """Send the messages (O03.FR.02 to O03.FR.05, O04.FR.03 to O04.FR.06)."""
+            delays = repetition_delays()
             try:
                 for start in range(0, len(messages), MESSAGES_PER_NOTIFICATION):
                     part = messages[start : start + MESSAGES_PER_NOTIFICATION]
@@ -125,7 +127,7 @@ class DisplayMessageBlock:
                         "messageInfo": [display_message_to_wire(message) for message in part],
                     }
                     try:
-                        await self._link.call(actions.NOTIFY_DISPLAY_MESSAGES, report)
+                        await self._link.notify(actions.NOTIFY_DISPLAY_MESSAGES, report, delays=delays)
                     except CallRefusedError as error:  # the CSMS may still accept the next part
                         _log.warning("the CSMS refused a part of display message report %d: %s", request_id, error)
             except NoAnswerError as error:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
-from ocpp_handlers.wire.session import LinkLostError
+from ocpp_handlers.connection.back_off import repetition_delays
+from ocpp_handlers.wire.session import CallRefusedError, LinkLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from foundation.clock import Clock
     from ocpp_handlers.connection.boot import BootMessageFilter
     from ocpp_handlers.connection.link_settings import CsmsLinkSettings
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+
+_log = logging.getLogger(__name__)
 
 
 class LinkUp(Frozen):
@@ -35,6 +42,7 @@ class Link:
         self._settings = settings
         self._clock = clock
         self._offline_since_s: float | None = None
+        self._closed = ChangeSignal()
         self.session: OcppSession | None = None
         """None while there is no websocket"""
         self.switched: Event[None] = Event()
@@ -71,6 +79,7 @@ class Link:
         """Drop the session, so that calls raise LinkLostError, and publish `lost`; closes no websocket."""
         self.session = None
         self._offline_since_s = self._clock.monotonic()
+        self._closed.notify()
         self.lost.publish(None)
 
     async def call(
@@ -84,6 +93,36 @@ class Link:
         if self.session is None:
             raise LinkLostError("the station is not connected to the CSMS")
         return await self.session.call(action, request, requested=requested)
+
+    async def notify(
+        self,
+        action: Action[RequestT, ResponseT],
+        request: RequestT,
+        *,
+        requested: bool = False,
+        delays: Iterator[float] | None = None,
+    ) -> ResponseT:
+        """Send a notification as `call`; send it again, at growing intervals, if it is refused for a passing reason.
+
+        `delays`: the seconds to wait before each repetition that is left, shared by the parts of a report; None: those
+        of a single notification.
+
+        Raises:
+            CallRefusedError: the refusal is final, or no repetition is left.
+            NoAnswerError: as `call`; LinkLostError also if the link has ended in between, even if there is a new one.
+        """
+        delays = repetition_delays() if delays is None else delays
+        closed = self._closed.count
+        while True:
+            try:
+                return await self.call(action, request, requested=requested)
+            except CallRefusedError as error:
+                delay_s = next(delays, None) if error.passing else None
+                if delay_s is None:
+                    raise
+                _log.warning("the CSMS refused %s, which is sent again in %g s: %s", action.name, delay_s, error)
+            if await self._closed.wait_for(closed, self._clock, delay_s):
+                raise LinkLostError("the connection to the CSMS ended")
 
     def _offline_too_long(self) -> bool:
         """Return whether the station was offline longer than OfflineThreshold, by monotonic time (B04.FR.01)."""

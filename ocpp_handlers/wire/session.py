@@ -37,12 +37,17 @@ _WIRE_PATIENCE_S = 0.5
 """real seconds for which a virtual clock stands still to wait for a response of the CSMS"""
 
 
+_PASSING_CODES = frozenset({"InternalError", "GenericError", "RpcFrameworkError"})
+
+
 class CallRefusedError(NoAnswerError):
     """The CSMS answered a CALL with a CALLERROR, or with a response that its schema does not allow."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}" if description else code)
         self.code = code
+        self.passing = code in _PASSING_CODES
+        """whether the same CALL may be accepted later; the other codes judge the CALL itself"""
 
 
 class CallTimeoutError(NoAnswerError):

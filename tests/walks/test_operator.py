@@ -110,7 +110,7 @@ async def test_what_a_report_is_not_asked_for_by_name_does_not_matter(
 async def test_a_report_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:
     """B07.FR.04: a CSMS that has no use for one part waits for the one whose tbc is false all the same."""
     csms = Csms()
-    csms.answers["NotifyReport"] = lambda part: {} if part["seqNo"] else Refuse()
+    csms.answers["NotifyReport"] = lambda part: {} if part["seqNo"] else Refuse("FormatViolation")
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         rows = await _report(walk, "GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"})

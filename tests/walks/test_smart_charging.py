@@ -281,7 +281,7 @@ async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_pat
         await walk.accepted()
         for evse_id in (1, 2):
             assert (await install(walk, profile(10.0, id=evse_id), evse_id))["status"] == "Accepted"
-        walk.csms.answers["ReportChargingProfiles"] = lambda part: Refuse() if part["tbc"] else {}
+        walk.csms.answers["ReportChargingProfiles"] = lambda part: Refuse("FormatViolation") if part["tbc"] else {}
         await walk.csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
         await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
         assert [one["tbc"] for one in walk.csms.sent("ReportChargingProfiles")] == [True, False]

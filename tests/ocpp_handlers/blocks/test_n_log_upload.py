@@ -35,6 +35,9 @@ class Uploads:
         if self.error is not None:
             raise self.error
 
+    async def notify(self, action: Any, request: Any) -> None:
+        await self.call(action, request)
+
     async def next_progress(self) -> UploadProgress:
         return await self._waiting.get()
 

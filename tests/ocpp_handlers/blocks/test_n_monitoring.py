@@ -37,6 +37,10 @@ class FakeLink:
             raise self.errors.pop(0)
         return {}
 
+    async def notify(self, action: Any, request: Payload, *, requested: bool = False, delays: object) -> Payload:
+        del delays
+        return await self.call(action, request, requested=requested)
+
 
 class Wired:
     """A station with the block."""
@@ -181,7 +185,7 @@ async def test_a_long_report_is_sent_in_numbered_parts(wired: Wired) -> None:
     await wired.ask("SetVariableMonitoring", {"setMonitoringData": more})
     more = [item("Level", kind, 60, severity) for kind in kinds["Power"][2:] for severity in range(10)]
     await wired.ask("SetVariableMonitoring", {"setMonitoringData": more})
-    wired.link.errors.append(CallRefusedError("GenericError", ""))
+    wired.link.errors.append(CallRefusedError("FormatViolation", ""))
     _, parts = await wired.report()
     assert [part["seqNo"] for part in parts] == [0, 1]
     assert [part["tbc"] for part in parts] == [True, False]

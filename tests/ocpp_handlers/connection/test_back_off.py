@@ -8,7 +8,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocpp_handlers.connection.back_off import back_off
+from ocpp_handlers.connection.back_off import back_off, repetition_delays
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 
 
@@ -67,6 +67,12 @@ def test_each_wait_lies_between_its_base_and_the_random_range_above(
     waits = list(islice(back_off(_settings(minimum_s, range_s, repeats), random.Random(seed).uniform), repeats + 4))
     bases = [min(minimum_s * 2 ** min(attempt, repeats), 86_400) for attempt in range(repeats + 4)]
     assert all(base <= wait <= base + range_s for base, wait in zip(bases, waits, strict=True))
+
+
+def test_a_refused_notification_is_repeated_more_and_more_rarely_for_ten_minutes() -> None:
+    delays = list(repetition_delays())
+    assert delays == [5, 10, 20, 40, 80, 160, 320]
+    assert sum(delays) <= 11 * 60
 
 
 def test_no_choice_of_the_csms_keeps_the_station_away_for_more_than_a_day() -> None:
