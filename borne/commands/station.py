@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final
 
 from borne import start
 from borne.arguments import Action
+from borne.configured_rows_check import refused_variables
 from borne.output import refuse, say
 from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
 from station.configuration.installation_file import Configuration
@@ -35,6 +37,8 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     configuration = start.load_installation(file)
     if given.storage:
         return _check_storage(Path(configuration.station.storage))
+    if refused := refused_variables(configuration, file, os.environ):
+        refuse("\n".join(refused))
     say(f"{file}: ok: {_summary(configuration)}")
     return 0
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from borne.composition.monitoring import create_monitoring
+from borne.configured_rows import configured_rows
 from foundation.events import Event
 from ocpp_handlers.connection.connection import CsmsAccess
 from ocpp_handlers.resource_limits import resource_limit_variables
 from ocpp_handlers.station_variables import DeviceModelSources, device_model
 from ocpp_handlers.variables.built_in_monitors import built_in_monitors
 from ocpp_handlers.variables.certificate_variables import certificate_variables
-from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
+from ocpp_handlers.variables.configured_variables import ConfiguredVariables
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
 from ocpp_handlers.variables.live_variables import (
     clock_variables,
@@ -27,7 +28,6 @@ from ocpp_handlers.variables.monitored_model import MonitoredModel
 from ocpp_handlers.variables.monitoring_variables import monitoring_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
 from ocpp_handlers.variables.safe_start_variables import safe_start_variables
-from ocpp_handlers.variables.variable import AttributeType, Component, Mutability
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class OcppComposition:
         )
         for variable in monitoring_variables(monitoring):
             model.add(variable)
-        await ConfiguredVariables(model, core.facts("variable")).apply(_rows(configuration))
+        await ConfiguredVariables(model, core.facts("variable")).apply(configured_rows(configuration))
         await monitoring.load()
         return model, monitoring
 
@@ -150,18 +150,3 @@ def _nameplate(configuration: Configuration, firmware_version: str | None) -> Na
         feed_phases=grid.phases if grid is not None else None,
         feed_fuse_a=grid.max_current_a if grid is not None else None,
     )
-
-
-def _rows(configuration: Configuration) -> list[ConfiguredVariable]:
-    """The [[variable]] tables of the installation file."""
-    return [
-        ConfiguredVariable(
-            Component(row.component, row.component_instance, row.evse, row.connector),
-            row.variable,
-            row.instance,
-            AttributeType(row.attribute),
-            row.value,
-            Mutability(row.mutability) if row.mutability is not None else None,
-        )
-        for row in configuration.variable
-    ]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from foundation.frozen import Frozen
 from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
 from ocpp_handlers.variables.variable import AttributeType, Component, DataType, Mutability, Variable, create_variable
-
-if TYPE_CHECKING:
-    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +29,25 @@ class ConfiguredVariable(Frozen):
     """None: not overridden; a custom variable needs one"""
 
 
+class StoredValues(Protocol):
+    """The values that the CSMS has written to variables without a setting (`FactStore`)."""
+
+    async def load(self) -> dict[str, str]:
+        """Return all values, by name."""
+        ...
+
+    async def save(self, name: str, text: str, /) -> object:
+        """Store a value."""
+        ...
+
+
 class ConfiguredVariables:
     """Applies the [[variable]] tables of the installation file to the device model.
 
     What the CSMS writes to a variable without a setting, such as a custom one, is stored on disk, without effect.
     """
 
-    def __init__(self, model: DeviceModel, facts: FactStore) -> None:
+    def __init__(self, model: DeviceModel, facts: StoredValues) -> None:
         self._model = model
         self._facts = facts
         self._stored: dict[str, str] = {}
@@ -52,11 +61,16 @@ class ConfiguredVariables:
         self._stored = await self._facts.load()
         for row in rows:
             try:
-                self._put(row)
+                self.apply_row(row)
             except ValueError as error:
                 _log.error("variable %s.%s %s", row.component.name, row.name, error)
 
-    def _put(self, row: ConfiguredVariable) -> None:
+    def apply_row(self, row: ConfiguredVariable) -> None:
+        """Change the device model by one row.
+
+        Raises:
+            ValueError: why the row cannot be applied, as the end of a sentence about the variable.
+        """
         found = self._model.find(row.component, row.name, row.instance, row.attribute)
         if isinstance(found, VariableNotFound):
             if row.mutability is None:  # more often a mistyped name than a custom variable
@@ -66,6 +80,7 @@ class ConfiguredVariables:
         if found.description.fixed:
             raise ValueError("is fixed by the program")
         if row.value is not None:
+            _check_capability(found, row.value)
             found = self._with_value(found, row.value)
         if row.mutability is not None:
             found = found.with_mutability(row.mutability)
@@ -111,6 +126,19 @@ class ConfiguredVariables:
         return variable.with_access(
             read=lambda: self._stored[name] if name in self._stored else variable.read(), write=write
         )
+
+
+def _check_capability(variable: Variable, value: str) -> None:
+    """Refuse another value of a constant switch, such as Available: it would be reported, and change nothing.
+
+    Raises:
+        ValueError: the value differs from what the station can do.
+    """
+    description = variable.description
+    if not description.constant or description.data_type is not DataType.BOOLEAN:
+        return
+    if value.casefold() != (present := variable.read()):
+        raise ValueError(f'must be "{present}": it reports what the station can do, and switches nothing')
 
 
 def _fact_name(variable: Variable) -> str:

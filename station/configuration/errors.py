@@ -91,9 +91,21 @@ def explain_errors(
             lambda details: [one.path for one in _complaints(details, root)],
         )
         complaints += [_Complaint(rule.key, str(rule)) for rule in rules]
+    return ConfigurationError(*_sentences(complaints, places), *document.refused)
+
+
+def explain_rules(errors: Iterable[RuleError], document: ConfigurationDocument) -> ConfigurationError:
+    """Translate the errors of a later check of an installation file into one error of sentences, as `explain_errors`.
+
+    There must be at least one.
+    """
+    return ConfigurationError(*_sentences([_Complaint(one.key, str(one)) for one in errors], _places(document)))
+
+
+def _sentences(complaints: Iterable[_Complaint], places: dict[KeyPath, _Place]) -> list[str]:
+    """One sentence for each complaint, in the order of the file."""
     located = sorted(((_nearest(one.path, places), one) for one in complaints), key=lambda pair: pair[0].order)
-    sentences = [f"{place.name}: {dotted(one.path)}: {one.text}{one.shown}" for place, one in located]
-    return ConfigurationError(*sentences, *document.refused)
+    return [f"{place.name}: {dotted(one.path)}: {one.text}{one.shown}" for place, one in located]
 
 
 def _places(document: ConfigurationDocument) -> dict[KeyPath, _Place]:

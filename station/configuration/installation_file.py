@@ -21,7 +21,7 @@ from station.core.identifiers import host_name
 from station.core.installation_file import document as config_file
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError
 
-__all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load_configuration"]
+__all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load_configuration", "load_document"]
 
 
 def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
@@ -30,7 +30,7 @@ def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
     Raises:
         ConfigurationError: one sentence for each error: file and line or variable, key, reason.
     """
-    document = config_environment.overlay(config_file.read_installation_file(path), environ, Configuration)
+    document = load_document(path, environ)
     try:
         configuration = Configuration.from_tree(document.tree)
     except InvalidTableError as error:
@@ -38,6 +38,15 @@ def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
     if document.refused:
         raise ConfigurationError(*document.refused)
     return configuration
+
+
+def load_document(path: Path, environ: Mapping[str, str]) -> ConfigurationDocument:
+    """Read the installation file, overridden by the BORNE_ variables of `environ`; its values are not validated.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not valid TOML.
+    """
+    return config_environment.overlay(config_file.read_installation_file(path), environ, Configuration)
 
 
 def explain(error: InvalidTableError, document: ConfigurationDocument) -> ConfigurationError:

@@ -129,6 +129,35 @@ def test_check_lists_every_mistake_on_a_line_of_its_own_in_the_order_of_the_file
     ]
 
 
+def test_check_names_each_variable_that_the_station_would_not_apply(tmp_path: Path) -> None:
+    rows = (
+        ("DeviceDataCtrlr", "BytesPerMessage", "42", 'instance = "GetReport"'),
+        ("DeviceDataCtrlr", "ItemsPerMessage", "42", 'instance = "GetReport"'),
+        ("ReservationCtrlr", "Available", "false", ""),
+        ("LocalAuthListCtrlr", "Available", "true", ""),
+        ("TxCtrlr", "TxStartPoint", "Tomorrow", ""),
+        ("SecurityCtrlr", "MaxCertificateChainSize", "many", ""),
+        ("DeviceDataCtrlr", "ReportingValueSize", "9", ""),
+        ("VendorCtrlr", "Colour", "red", 'mutability = "ReadOnly"'),
+    )
+    text = "".join(
+        f'[[variable]]\ncomponent = "{component}"\nvariable = "{name}"\nvalue = "{value}"\n{more}\n'
+        for component, name, value, more in rows
+    )
+    (tmp_path / "station.toml").write_text(STATION + text)
+    done = borne("check", "station.toml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "station.toml:3: variable[0]: DeviceDataCtrlr.BytesPerMessage must be between 512 and 1000000",
+        'station.toml:13: variable[2]: ReservationCtrlr.Available must be "true": it reports what the station can do,'
+        " and switches nothing",
+        "station.toml:23: variable[4]: TxCtrlr.TxStartPoint 'Tomorrow' is not one of ParkingBayOccupancy, EVConnected,"
+        " Authorized, DataSigned, PowerPathClosed, EnergyTransfer",
+        "station.toml:28: variable[5]: SecurityCtrlr.MaxCertificateChainSize must be a whole number",
+        "station.toml:33: variable[6]: DeviceDataCtrlr.ReportingValueSize is fixed by the program",
+    ]
+
+
 def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(STATION)
     done = borne("check", "station.toml", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")

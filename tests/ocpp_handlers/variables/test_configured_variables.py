@@ -70,6 +70,18 @@ async def test_a_value_stands_in_place_of_what_is_told(database: Database) -> No
     assert not find(model, KNOWN, "Fixed").writable
 
 
+async def test_what_the_station_can_do_is_not_changed_by_a_value(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be reported and change nothing."""
+    for value in ("false", "True"):
+        model = DeviceModel([read_only_variable(KNOWN, "Available", DataType.BOOLEAN, lambda: "true", constant=True)])
+        await ConfiguredVariables(model, FactStore(database, "variable")).apply([row(KNOWN, "Available", value)])
+        assert find(model, KNOWN, "Available").read().casefold() == "true"
+    (refused,) = caplog.messages
+    assert refused.startswith('variable Known.Available must be "true"')
+
+
 async def test_a_name_that_is_not_known_is_no_variable_without_its_mutability(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,26 @@
+"""The [[variable]] tables of the installation file, as the device model takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ocpp_handlers.variables.configured_variables import ConfiguredVariable
+from ocpp_handlers.variables.variable import AttributeType, Component, Mutability
+
+if TYPE_CHECKING:
+    from station.configuration.installation_file import Configuration
+
+
+def configured_rows(configuration: Configuration) -> list[ConfiguredVariable]:
+    """Return the [[variable]] tables of an installation file, in order."""
+    return [
+        ConfiguredVariable(
+            Component(row.component, row.component_instance, row.evse, row.connector),
+            row.variable,
+            row.instance,
+            AttributeType(row.attribute),
+            row.value,
+            Mutability(row.mutability) if row.mutability is not None else None,
+        )
+        for row in configuration.variable
+    ]
