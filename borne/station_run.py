@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from station.core.model import TransactionEvent
     from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
+    from station.maintenance.logs.frame_store import FrameStore
     from station.maintenance.logs.store import LogStore
     from station.storage.outbox import Outbox
 
@@ -107,11 +108,14 @@ class StationTasks:
 class StationShutdown:
     """The orderly end of one run: stops charging, and after the tasks have ended writes pending data to the disk."""
 
-    def __init__(self, station: ChargingStation, outbox: Outbox, books: JournalWriter, log: LogStore) -> None:
+    def __init__(
+        self, station: ChargingStation, outbox: Outbox, books: JournalWriter, log: LogStore, frames: FrameStore
+    ) -> None:
         self._station = station
         self._outbox = outbox
         self._books = books
         self._log = log
+        self._frames = frames
 
     async def stop_charging(self) -> None:
         """Stop charging: open the contactors and store the ends of transactions; gives up after a few seconds.
@@ -121,7 +125,7 @@ class StationShutdown:
         await self._station.halt()
 
     async def write_pending_data(self) -> None:
-        """Write outbox, register journal and log to the disk, as far as possible; raises nothing if the disk fails.
+        """Write outbox, register journal, log and OCPP messages to the disk; raises nothing if the disk fails.
 
         Called after the tasks have ended, but not after a power cut.
         """
@@ -133,6 +137,7 @@ class StationShutdown:
         except (JournalError, StorageError, TimeoutError) as error:
             _log.error("the books are completed at the next start: %s", error or "the disk is slow")
         await self._log.flush_to_disk()
+        await self._frames.save()
 
 
 class StationRun(Frozen):

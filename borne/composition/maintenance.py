@@ -25,6 +25,7 @@ from station.maintenance.firmware.context import FirmwareUpdateContext
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.logs.frame_log import FrameLog
+from station.maintenance.logs.frame_store import FrameStore
 from station.maintenance.logs.log_files import LogFiles, LogSources, StationSnapshot
 from station.maintenance.logs.upload import LogUploads
 from station.security.certificates.certificate_store import CertificateUse
@@ -59,7 +60,9 @@ class MaintenanceParts(Frozen):
     customers: CustomerInformation
     """reports and erases the data stored of a customer (CustomerInformation)"""
     frames: FrameLog
-    """the last OCPP frames, in memory"""
+    """the last OCPP frames"""
+    frame_store: FrameStore
+    """keeps them over a restart"""
     activation: StationActivation
     """the stage of the station's activation by the installer"""
     commissioning: CommissioningRecord
@@ -105,7 +108,10 @@ async def create_maintenance(
         core.database,
         core.clock,
     )
-    return MaintenanceParts(firmware, uploads, customers, FrameLog(core.clock), activation, commissioning, light)
+    frames = FrameLog(core.clock)
+    store = FrameStore(core.storage / "log" / "ocpp-frames.jsonl", frames, core.clock)
+    store.restore()
+    return MaintenanceParts(firmware, uploads, customers, frames, store, activation, commissioning, light)
 
 
 def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> FirmwareUpdates:

@@ -118,6 +118,7 @@ class StackParts:
                 "signing": self._signing.run,
                 "status-changes": self._availability.run,
                 "log-upload-status": self._diagnostics.run,
+                "frame-numbers": self._maintenance.frame_store.reserve_numbers,
             },
             link_tasks={
                 "status": self._availability.report,

@@ -232,7 +232,7 @@ async def _assemble(core: CoreParts) -> StationRun:
         auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model, monitoring)))
     return StationRun(
         StationTasks(recovery, station, load_parts.load, auxiliary, clock),
-        StationShutdown(station, core.outbox, billing_parts.journal_writer, core.log),
+        StationShutdown(station, core.outbox, billing_parts.journal_writer, core.log, maintenance.frame_store),
         parts,
         lambda: ocpp.link,
     )

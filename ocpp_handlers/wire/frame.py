@@ -10,6 +10,7 @@ from msgspec import DecodeError, field
 from msgspec.json import Decoder, Encoder
 
 from foundation.frozen import Frozen
+from station.core.identifiers import shorten_token
 
 Payload: TypeAlias = dict[str, object]
 
@@ -129,6 +130,9 @@ _SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPa
 _SECRET_FIELDS = {"apn": ("apnPassword", "simPin"), "vpn": ("password", "key")}
 """secret fields of a NetworkConnectionProfile"""
 _KEY_CODE = "KeyCode"
+_NOT_VALID = "<a frame that is not valid>"
+_TOKEN_FIELDS = frozenset({"idToken", "additionalIdToken", "customerIdentifier"})
+"""fields that identify a customer, if their value is text"""
 _PERHAPS_SECRET = re.compile(rf'{_SECRET.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
 """matches a frame that may carry a secret; an escaped character may be part of such a word"""
 _USER_INFO = re.compile(r'(:(?:\\?/){2})(?:[^"/\\\s]|\\[^/])*@')
@@ -147,6 +151,38 @@ def without_secrets(text: str) -> str:
         return json.dumps(_masked(json.loads(text)), separators=(",", ":"), ensure_ascii=False)
     except (ValueError, RecursionError):
         return "<a frame with a secret>"
+
+
+def anonymous(text: str) -> str:
+    """Shorten the id tokens in a frame without secrets, and mask other personal data, for the disk.
+
+    Vendor data and the report about a customer are masked as a whole.
+    """
+    try:
+        parts: object = json.loads(text)
+        if isinstance(parts, list):
+            wire = cast("list[object]", parts)
+            if isinstance(payload := wire[-1], dict) and "data" in (fields := cast("Payload", payload)):
+                wire[-1] = {**fields, "data": "***"}
+        written = json.dumps(_anonymous(parts), separators=(",", ":"), ensure_ascii=False)
+    except (ValueError, IndexError, RecursionError):
+        return _NOT_VALID
+    return written if _is_text(written) else _NOT_VALID
+
+
+def _anonymous(node: object) -> object:
+    """A copy of parsed JSON with shortened id tokens and masked messages to a person."""
+    if isinstance(node, list):
+        return [_anonymous(item) for item in cast("list[object]", node)]
+    if not isinstance(node, dict):
+        return node
+    shown: Payload = {}
+    for key, value in cast("Payload", node).items():
+        if key in _TOKEN_FIELDS and isinstance(value, str):
+            shown[key] = shorten_token(value)
+        else:
+            shown[key] = "***" if key == "personalMessage" else _anonymous(value)
+    return shown
 
 
 def _masked(node: object) -> object:

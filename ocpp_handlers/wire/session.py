@@ -178,6 +178,11 @@ class ObservedFrame:
             self._is_masked = True
         return self._text
 
+    @property
+    def anonymous_text(self) -> str:
+        """The text with shortened id tokens and without other personal data, for the disk."""
+        return frame.anonymous(self.text)
+
 
 class SessionEvents:
     """Events that all sessions of a station publish."""

@@ -14,6 +14,7 @@ from simulator.board import MeterOverride
 from simulator.vehicle import VehicleModel
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import ConnectorStatus, Fault
+from station.maintenance.logs.frame_log import FrameLog
 from tests.csms import NEVER, Csms
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.steps import event, tx_points
@@ -44,6 +45,26 @@ async def test_an_evse_that_is_reset_again_and_again_is_reset_once_at_a_time(tmp
             assert (await _reset(walk, "Immediate", **EVSE_1))["status"] == "Accepted"
         await walk.advance(10)
         assert _statuses(walk, 1) == ["Available", "Unavailable", "Available"]
+
+
+async def test_the_ocpp_messages_before_a_reset_are_there_after_it_without_the_card(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.present(OTHER_CARD)
+        before = walk.application.parts.get(FrameLog).frames_after(0)
+        assert any(OTHER_CARD.value in one.text for one in before)
+        assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
+        await walk.until(lambda: walk.csms.connections == 2 and walk.stack.link.online)
+        after = walk.application.parts.get(FrameLog).frames_after(0)
+        assert [(one.number, one.at, one.direction) for one in after[: len(before)]] == [
+            (one.number, one.at, one.direction) for one in before
+        ]
+        assert [one.number for one in after] == list(range(1, len(after) + 1))
+        assert any('"Authorize"' in one.text for one in after)
+        assert not any(OTHER_CARD.value in one.text for one in after)
+        await walk.application.cut_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: walk.application.parts.get(FrameLog).last_number > after[-1].number)
 
 
 @pytest.mark.parametrize("kind", ["OnIdle", "Immediate"])

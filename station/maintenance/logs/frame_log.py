@@ -1,4 +1,7 @@
-"""The OCPP messages of the last minutes, in memory only, since they contain cards and customer data."""
+"""The OCPP messages of the last minutes, for the page and API.
+
+In memory, since they contain cards and customer data; `FrameStore` keeps them over a restart without personal data.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from foundation.clock import Clock
@@ -20,14 +24,24 @@ _OVERHEAD = 100
 class MaskedFrame(Protocol):
     """An OCPP message whose secrets are masked when its text is read."""
 
-    direction: str
-    """in: from the CSMS; out: to the CSMS"""
-    length: int
-    """number of characters, before secrets are masked"""
+    @property
+    def direction(self) -> str:
+        """in: from the CSMS; out: to the CSMS."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Number of characters, before secrets are masked."""
+        ...
 
     @property
     def text(self) -> str:
         """The text without passwords and other secrets."""
+        ...
+
+    @property
+    def anonymous_text(self) -> str:
+        """The text with shortened id tokens and without other personal data."""
         ...
 
 
@@ -35,7 +49,7 @@ class LoggedFrame(Frozen):
     """An OCPP message in the frame log, for the page and API."""
 
     number: int
-    """counted from 1 since the start, for `frames_after`"""
+    """counted up, also over restarts, for `frames_after`"""
     at: datetime
     """the station's time"""
     frame: MaskedFrame
@@ -59,17 +73,27 @@ class FrameLog:
         self._most = most_characters
         self._frames: deque[LoggedFrame] = deque()
         self._size = 0
-        self._number = 0
+        self.last_number = 0
+        """the number of the newest message, kept or not; 0: there was none"""
 
     def append(self, frame: MaskedFrame) -> LoggedFrame:
         """Add a message with the present time, and return the entry; drops the oldest ones if the log is full."""
-        self._number += 1
-        logged = LoggedFrame(self._number, self._clock.now(), frame)
+        self.last_number += 1
+        logged = LoggedFrame(self.last_number, self._clock.now(), frame)
+        self._keep(logged)
+        return logged
+
+    def restore(self, frames: Iterable[LoggedFrame], last_number: int) -> None:
+        """Fill an empty log with the messages of an earlier run; numbers continue after `last_number`."""
+        for logged in frames:
+            self._keep(logged)
+        self.last_number = last_number
+
+    def _keep(self, logged: LoggedFrame) -> None:
         self._frames.append(logged)
-        self._size += frame.length + _OVERHEAD
+        self._size += logged.frame.length + _OVERHEAD
         while self._size > self._most and len(self._frames) > 1:
             self._size -= self._frames.popleft().frame.length + _OVERHEAD
-        return logged
 
     def frames_after(self, number: int) -> list[LoggedFrame]:
         """The messages after this number, in order."""

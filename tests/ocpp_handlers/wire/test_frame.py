@@ -287,3 +287,35 @@ def test_json_is_read_as_the_standard_library_reads_it(text: str) -> None:
     else:
         is_call = isinstance(expected, list) and len(cast("list[object]", expected)) == 4
         assert not is_call or "\\ud800" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        (
+            '[2,"1","TransactionEvent",{"idToken":{"idToken":"ABCDEFGHIJKL","type":"Central","additionalInfo":'
+            '[{"additionalIdToken":"ABCDEFGHIJKL","type":"x"}]}}]',
+            '[2,"1","TransactionEvent",{"idToken":{"idToken":"ABCD…KL","type":"Central","additionalInfo":'
+            '[{"additionalIdToken":"ABCD…KL","type":"x"}]}}]',
+        ),
+        (
+            '[3,"1",{"idTokenInfo":{"status":"Accepted","personalMessage":{"format":"UTF8","content":"Hello Ada"}}}]',
+            '[3,"1",{"idTokenInfo":{"status":"Accepted","personalMessage":"***"}}]',
+        ),
+        (
+            '[2,"1","DataTransfer",{"data":"Central ABCDEF"}]',
+            '[2,"1","DataTransfer",{"data":"***"}]',
+        ),
+        (
+            '[2,"1","X",{"customerIdentifier":"ABCDEF"}]',
+            '[2,"1","X",{"customerIdentifier":"AB…F"}]',
+        ),
+        ('[3,"1",{}]', '[3,"1",{}]'),
+        ('[2,"1","DataTransfer",{"vendorId":"\\ud800"}]', "<a frame that is not valid>"),
+        ("[]", "<a frame that is not valid>"),
+        ("ABCDEFGHIJKL", "<a frame that is not valid>"),
+        ("[" * 100_000, "<a frame that is not valid>"),
+    ],
+)
+def test_a_frame_for_the_disk_has_no_personal_data(text: str, stored: str) -> None:
+    assert frame.anonymous(text) == stored
