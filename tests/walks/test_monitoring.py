@@ -202,6 +202,22 @@ async def test_the_power_of_a_charge_is_monitored_within_its_transaction(tmp_pat
         assert {one["variableMonitoringId"] for one in (above, below)} == {identity}
 
 
+async def test_after_the_end_of_a_transaction_an_event_does_not_name_it(tmp_path: Path) -> None:
+    """But a measured value does, which is late (TC_N_20_CS)."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        connector = {"name": "Connector", "evse": {"id": 1, "connectorId": 1}}
+        await set_monitors(walk.csms, monitor(connector, "AvailabilityState", "Delta", 1.0))
+        await charge(walk)
+        await walk.present()
+        await walk.until(lambda: walk.told()[-1][0] == "Ended")
+        await walk.until(lambda: not walk.board.locked)
+        await walk.unplug()
+        await walk.until(lambda: any(one["actualValue"] == "Available" for one in events(walk.csms)), within_s=5)
+        available = [one for one in events(walk.csms) if one["actualValue"] == "Available"]
+        assert not any("transactionId" in one for one in available), available
+
+
 async def test_a_station_without_a_csms_knows_its_events(tmp_path: Path) -> None:
     async with powered(configuration(tmp_path, None), Csms()) as walk:
         await walk.advance(10)

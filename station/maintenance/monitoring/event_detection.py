@@ -293,7 +293,7 @@ class EventDetection:
             self._cause(monitor.address.evse_id, active.key, value),
             details.code,
             details.info[:_MAX_INFO] if details.info is not None else None,
-            self._evses.transaction_id(evse_id) if evse_id is not None else None,
+            self._evses.transaction_id(evse_id, measured=active.variable.numeric) if evse_id is not None else None,
         )
         if notification is not None:
             if occurrence.cleared:

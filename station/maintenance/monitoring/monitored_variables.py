@@ -83,8 +83,8 @@ class MonitoredEvses(Protocol):
         """Return whether a transaction is open at this EVSE; None: at any."""
         ...
 
-    def transaction_id(self, evse_id: int) -> str | None:
-        """The id of the transaction that a change at this EVSE belongs to; also just after its end."""
+    def transaction_id(self, evse_id: int, *, measured: bool) -> str | None:
+        """The id of the transaction that a change at this EVSE belongs to; of a `measured` value also after its end."""
         ...
 
     async def wait_observed(self) -> None:

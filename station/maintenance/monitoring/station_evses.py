@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from station.charging.recording import RunningTransactions
 
 _AFTERMATH_S: Final = 10.0
-"""for so long after its end a change belongs to a transaction, such as the power that the meter then reads as 0"""
+"""for so long after its end a measured value belongs to a transaction: the power that the meter then reads as 0"""
 
 
 class StationEvses:
@@ -39,10 +39,15 @@ class StationEvses:
         """Return whether a transaction runs at this EVSE; None: at any."""
         return self._running.any if evse_id is None else self._running.runs_at(evse_id)
 
-    def transaction_id(self, evse_id: int) -> str | None:
-        """The id of the transaction at this EVSE, open or ended a moment ago; None: there is none."""
+    def transaction_id(self, evse_id: int, *, measured: bool) -> str | None:
+        """The id of the transaction at this EVSE; None: there is none.
+
+        `measured`: also of one that ended a moment ago, since measured values are late (TC_N_20_CS).
+        """
         if (evse := self._evses.get(evse_id)) is not None and (transaction := evse.state.transaction) is not None:
             return transaction.id
+        if not measured:
+            return None
         last_id, seen_s = self._last.get(evse_id, (None, 0.0))
         return last_id if self._clock.monotonic() - seen_s <= _AFTERMATH_S else None
 

@@ -98,7 +98,8 @@ class _Evses:
     def has_transaction(self, evse_id: int | None) -> bool:
         return bool(self._world.transactions) if evse_id is None else evse_id in self._world.transactions
 
-    def transaction_id(self, evse_id: int) -> str | None:
+    def transaction_id(self, evse_id: int, *, measured: bool) -> str | None:
+        del measured
         return self._world.transactions.get(evse_id)
 
     async def wait_observed(self) -> None:
