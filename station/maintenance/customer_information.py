@@ -92,7 +92,8 @@ class CustomerInformation:
         cached = [(key, info) for key, info in self._tokens.entries() if key in keys]
         lines = [f"Authorization cache: {_named(*key)}, {info.status.value}" for key, info in cached]
         lines += [
-            f"Local authorization list: {_named(*key)}, {info.status.value}" for key, info in await self._listed(keys)
+            f"Local authorization list: {_named(token.value, token.type)}, {info.status.value}"
+            for token, info in await self._listed(keys)
         ]
         cards = [card for card in self._cards.all_with_removed() if card.id_token.key in keys]
         lines += [f"Owner's card: {_named(*card.id_token.key)}, {card.label}" for card in cards]
@@ -120,10 +121,10 @@ class CustomerInformation:
             ]
         return lines
 
-    async def _listed(self, keys: Collection[Key]) -> list[tuple[Key, IdTokenInfo]]:
+    async def _listed(self, keys: Collection[Key]) -> list[tuple[IdToken, IdTokenInfo]]:
         """The entries of these tokens in the local authorization list."""
         found = [entry for value in {key[0] for key in keys} for entry in await self._local_list.entries_of(value)]
-        return [entry for entry in found if entry[0] in keys]
+        return [entry for entry in found if entry[0].key in keys]
 
     async def _signed(self, keys: Collection[Key]) -> int:
         return sum([await signed_traces.count_signed_records(self._database, key) for key in keys])
@@ -178,7 +179,7 @@ class CustomerInformation:
         cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}
         cached |= {one.id_token.key for one in self._reservations.pending if one.id_token.key[0] == identifier}
         cached |= {card.id_token.key for card in self._cards.all_with_removed() if card.id_token.key[0] == identifier}
-        cached |= {key for key, _ in await self._local_list.entries_of(identifier)}
+        cached |= {token.key for token, _ in await self._local_list.entries_of(identifier)}
         return cached | {(str(token), str(kind)) for token, kind in rows}
 
     async def _transactions(self, keys: Collection[Key]) -> list[str]:

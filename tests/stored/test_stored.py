@@ -334,7 +334,9 @@ async def test_cards_profiles_and_the_update_under_way_are_known(
         local_list = LocalAuthorizationList(it.database, settings.authorization, it.clock)
         await local_list.load()
         listed = it.rows.get("local_list", [])  # no release before 0.3.0 has one
-        assert [key for key, _ in await local_list.page(1_000)] == [(row["token"], row["type"]) for row in listed]
+        assert [token.key for token, _ in await local_list.page(1_000)] == [
+            (row["token"], row["type"]) for row in listed
+        ]
         assert local_list.entries == len(listed)
         record = FirmwareRecord(it.database)
         await record.load()

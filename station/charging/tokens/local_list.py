@@ -41,12 +41,12 @@ _UNREADABLE: Final = IdTokenInfo(AuthorizationStatus.UNKNOWN)
 """the authorization of a token whose entry cannot be read: without the CSMS, it may not charge"""
 
 _INSERT: Final = (
-    "INSERT INTO local_list (token, type, info) VALUES (?, ?, ?)"
-    " ON CONFLICT (token, type) DO UPDATE SET info = excluded.info"
+    "INSERT INTO local_list (token, type, info, spelling) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (token, type) DO UPDATE SET info = excluded.info, spelling = excluded.spelling"
 )
 _DELETE: Final = "DELETE FROM local_list WHERE token = ? AND type = ?"
 _DELETE_ALL: Final = "DELETE FROM local_list"
-_FIND: Final = "SELECT token, type, info FROM local_list WHERE token = ? AND type = ?"
+_FIND: Final = "SELECT token, type, info, spelling FROM local_list WHERE token = ? AND type = ?"
 _STATE: Final = "SELECT version, entries, size_bytes FROM local_list_state"
 _COUNTED: Final = (
     "SELECT 0, COUNT(*), COALESCE(SUM(length(CAST(token || type || info AS BLOB))), 0)"
@@ -216,22 +216,23 @@ class LocalAuthorizationList:
             self._forget_unreadable(None)
         self.changed.publish(None)
 
-    async def page(self, most: int, *, after: Key = ("", ""), skip: int = 0) -> list[tuple[Key, IdTokenInfo]]:
+    async def page(self, most: int, *, after: Key = ("", ""), skip: int = 0) -> list[tuple[IdToken, IdTokenInfo]]:
         """Return at most `most` entries in the order of their keys, also while the list is disabled.
 
-        It begins after the key `after`, and skips `skip` entries more. The status is as in `ListedToken`.
+        It begins after the key `after`, and skips `skip` entries more. Tokens are spelled as the CSMS has sent
+        them; the status is as in `ListedToken`.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
-            "SELECT token, type, info FROM local_list WHERE (token, type) > (?, ?)"
+            "SELECT token, type, info, spelling FROM local_list WHERE (token, type) > (?, ?)"
             " ORDER BY token, type LIMIT ? OFFSET ?",
             (*after, most, skip),
         )
         return self._read(rows)
 
-    async def entries_of(self, value: str) -> list[tuple[Key, IdTokenInfo]]:
+    async def entries_of(self, value: str) -> list[tuple[IdToken, IdTokenInfo]]:
         """Return the entries of all tokens with this value, ignoring case, whatever their type, also if disabled.
 
         Raises:
@@ -239,15 +240,18 @@ class LocalAuthorizationList:
         """
         return self._read(
             await self._database.rows(
-                "SELECT token, type, info FROM local_list WHERE token = ? ORDER BY type", (value.casefold(),)
+                "SELECT token, type, info, spelling FROM local_list WHERE token = ? ORDER BY type", (value.casefold(),)
             )
         )
 
-    def _read(self, rows: Iterable[Row]) -> list[tuple[Key, IdTokenInfo]]:
+    def _read(self, rows: Iterable[Row]) -> list[tuple[IdToken, IdTokenInfo]]:
         """Parse rows, each with the authorization at the present time."""
         read = self._database.unreadable.read
-        keyed = [((str(row[0]), str(row[1])), row) for row in rows]
-        return [(key, self._judged(read(on_disk.info_of, row, on_disk.address_of(key))).info) for key, row in keyed]
+        named = [(on_disk.token_of(row), row) for row in rows]
+        return [
+            (token, self._judged(read(on_disk.info_of, row, on_disk.address_of(_key_of(row)))).info)
+            for token, row in named
+        ]
 
     def _judged(self, info: IdTokenInfo | None) -> ListedToken:
         """The entry at the present time (C13.FR.05, C14.FR.05); `info` None: it cannot be read."""
@@ -324,7 +328,7 @@ class LocalAuthorizationList:
             some = keys[start : start + _ROWS_AT_ONCE]
             values: list[Value] = [value for key in some for value in key]
             rows = await self._database.rows(
-                "SELECT token, type, info FROM local_list"
+                "SELECT token, type, info, spelling FROM local_list"
                 f" WHERE (token, type) IN (VALUES {', '.join(['(?, ?)'] * len(some))})",
                 values,
             )
@@ -346,18 +350,22 @@ class LocalAuthorizationList:
         stored: set[tuple[str, str]] = set()
         after: Key = ("", "")
         while entries := await self.page(_ROWS_AT_ONCE, after=after):
-            stored |= {on_disk.address_of(key).identity for key, _ in entries}
-            after = entries[-1][0]
+            stored |= {on_disk.address_of(token.key).identity for token, _ in entries}
+            after = entries[-1][0].key
         for row in self._database.unreadable.of(on_disk.TABLE):
             if row.address.identity not in stored:
                 self._database.unreadable.remove(row.address)
 
 
-async def _rows_of(entries: Sequence[LocalListEntry]) -> list[tuple[str, str, str]]:
+def _key_of(row: Row) -> Key:
+    return (str(row[0]), str(row[1]))
+
+
+async def _rows_of(entries: Sequence[LocalListEntry]) -> list[tuple[str, str, str, str | None]]:
     """Convert the entries with an authorization to rows; other tasks run in between."""
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, str, str, str | None]] = []
     for start in range(0, len(entries), _PREPARED_AT_ONCE):
         some = entries[start : start + _PREPARED_AT_ONCE]
-        rows += [on_disk.row_of(entry.id_token.key, entry.info) for entry in some if entry.info is not None]
+        rows += [on_disk.row_of(entry.id_token, entry.info) for entry in some if entry.info is not None]
         await asyncio.sleep(0)
     return rows

@@ -9,7 +9,7 @@ from msgspec.structs import fields
 
 from foundation.frozen import Frozen
 from station.charging.tokens.authorization_cache import TOKEN_INFOS
-from station.core.model import IdTokenInfo
+from station.core.model import IdToken, IdTokenInfo
 from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
@@ -39,19 +39,28 @@ def address_of(key: Key) -> RowAddress:
     return RowAddress(TABLE, hashlib.sha256("/".join(key).encode()).hexdigest()[:16])
 
 
-def row_of(key: Key, info: IdTokenInfo) -> tuple[str, str, str]:
-    """Build the row of a token: token, type, info as JSON without the attributes that have their default."""
+def row_of(id_token: IdToken, info: IdTokenInfo) -> tuple[str, str, str, str | None]:
+    """Build the row of a token: token, type, info as JSON without the attributes that have their default, spelling.
+
+    The spelling is the token as the CSMS has sent it, if that is not in lower case.
+    """
     without = [name for name, default in _DEFAULTS.items() if getattr(info, name) == default]
-    return *key, TOKEN_INFOS.to_text(info, without=without)
+    spelling = id_token.value if id_token.value != id_token.key[0] else None
+    return *id_token.key, TOKEN_INFOS.to_text(info, without=without), spelling
 
 
 def info_of(row: Row) -> IdTokenInfo:
-    """Parse a row of table `local_list`: token, type, info.
+    """Parse a row of table `local_list`: token, type, info, spelling.
 
     Raises:
         ValueError: the row cannot be read.
     """
     return TOKEN_INFOS.from_text(row[2])
+
+
+def token_of(row: Row) -> IdToken:
+    """Parse the token of a row of table `local_list`, as the CSMS has spelled it; older rows are in lower case."""
+    return IdToken(str(row[0] if row[3] is None else row[3]), str(row[1]))
 
 
 def state_of(row: Row) -> LocalListState:
@@ -64,5 +73,5 @@ def state_of(row: Row) -> LocalListState:
 
 
 def size_bytes_of(row: Row) -> int:
-    """Return the approximate size of a row of table `local_list` on disk."""
-    return sum(len(str(value).encode()) for value in row) + OVERHEAD_BYTES
+    """Return the approximate size of a row of table `local_list` on disk, without the spelling of its token."""
+    return sum(len(str(value).encode()) for value in row[:3]) + OVERHEAD_BYTES

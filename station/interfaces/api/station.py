@@ -222,12 +222,12 @@ async def list_local_authorizations(
         "entries": local_list.entries,
         "tokens": [
             {
-                "token": loggable_token(IdToken(*key)),
-                "type": key[1],
-                "name": labels.get(key),
+                "token": loggable_token(token),
+                "type": token.type,
+                "name": labels.get(token.key),
                 "info": _with_short_group(info),
             }
-            for key, info in await local_list.page(most, skip=skip)
+            for token, info in await local_list.page(most, skip=skip)
         ],
     }
 

@@ -58,7 +58,7 @@ ROWS = (
     "INSERT INTO firmware_statuses (update_id, request_id, status) VALUES (1, 1, 'Downloading')",
     "INSERT INTO authorization_cache (token, type, info, updated_at) VALUES"
     " ('04aabbccdd', 'ISO14443', '{\"status\":\"Accepted\"}', '2026-01-01T00:00:00+00:00')",
-    "INSERT INTO local_list VALUES ('04aabbccdd', 'ISO14443', '{\"status\":\"Blocked\"}')",
+    "INSERT INTO local_list (token, type, info) VALUES ('04aabbccdd', 'ISO14443', '{\"status\":\"Blocked\"}')",
     "INSERT INTO local_list_state VALUES (1, 7, 1, 60)",
     "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES ('X', '2026-01-01T00:00:00+00:00', '', 0)",
     "INSERT INTO settings VALUES ('smart_charging_enabled', 'true')",

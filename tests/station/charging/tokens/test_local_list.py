@@ -55,7 +55,7 @@ class Listed:
         """The version, and the status of each token by its value."""
         entries = await self.list.page(1_000)
         assert self.list.entries == len(entries)
-        return await self.list.version(), {key[0]: info.status for key, info in entries}
+        return await self.list.version(), {token.key[0]: info.status for token, info in entries}
 
 
 @contextlib.asynccontextmanager
@@ -158,15 +158,28 @@ async def test_tokens_of_two_types_with_one_value_are_two_tokens(tmp_path: Path)
         assert await there.list.replace(1, [entry(card), entry(ticket, BLOCKED)]) is None
         assert await there.info(IdToken("abcd", "ISO14443")) == ACCEPTED
         assert await there.info(ticket) == BLOCKED
-        assert {key for key, _ in await there.list.entries_of("AbCd")} == {card.key, ticket.key}
+        assert {token.key for token, _ in await there.list.entries_of("AbCd")} == {card.key, ticket.key}
         assert await there.list.entries_of("abc") == []
+
+
+async def test_tokens_are_reported_as_the_csms_has_spelled_them(tmp_path: Path) -> None:
+    """Entries that an older version has stored are in lower case."""
+    async with listed(tmp_path) as there:
+        tokens = [IdToken(value, "Central") for value in ("AbCd", "ABE", "abf")]
+        await there.list.replace(1, [entry(token) for token in tokens])
+        again = IdToken("aBE", "Central")
+        await there.list.change(2, [entry(again, BLOCKED)])
+        assert await there.list.page(9) == [(tokens[0], ACCEPTED), (again, BLOCKED), (tokens[2], ACCEPTED)]
+        assert await there.info(IdToken("ABCD", "Central")) == ACCEPTED
+        await there.database.write("UPDATE local_list SET spelling = NULL WHERE token = 'abe'")
+        assert await there.list.entries_of("ABE") == [(IdToken("abe", "Central"), BLOCKED)]
 
 
 async def test_the_entries_of_one_token_are_found_without_reading_those_of_others(tmp_path: Path) -> None:
     async with listed(tmp_path) as there:
         await there.list.replace(1, [entry(IdToken("ABCD", "ISO14443")), entry(IdToken("ABCE", "ISO14443"))])
         await there.database.write("UPDATE local_list SET info = '{' WHERE token = 'abce'")
-        assert await there.list.entries_of("abcd") == [(("abcd", "ISO14443"), ACCEPTED)]
+        assert await there.list.entries_of("abcd") == [(IdToken("ABCD", "ISO14443"), ACCEPTED)]
         assert there.database.unreadable.of("local_list") == []
 
 
