@@ -46,6 +46,8 @@ PROTOCOLS: Final = ("HTTP", "HTTPS", "FTP", "FTPS", "SFTP")
 
 _WIRE_PATIENCE_S = 1.0
 """how long a virtual clock waits for a transfer"""
+_LONGEST_H = 6.0
+"""time limit of a whole transfer: the largest image at 12 kB/s; a peer may send a byte a minute without any pause"""
 _MAX_RESUMES = 20
 _PAUSE_S = 2.0
 """pause before reconnecting"""
@@ -66,7 +68,7 @@ async def download(url: str, target: Path, *, max_bytes: int, clock: Clock, tls:
     _log.info("downloading %s", location.log_text)
     with open_file(target, "wb") as file:
         sink = DownloadFile(file, max_bytes, room=free_bytes(target.parent) - _RESERVED_BYTES)
-        await _resume_on_loss(lambda: _fetch(location, sink, tls), lambda: sink.size, clock)
+        await _in_time(_resume_on_loss(lambda: _fetch(location, sink, tls), lambda: sink.size, clock), clock)
         try:
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
@@ -87,7 +89,7 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsCon
     _log.info("uploading %s to %s", name, location.log_text)
     with open_file(source, "rb") as file:
         stream = UploadFile(file, name, os.fstat(file.fileno()).st_size)
-        await _resume_on_loss(lambda: _send(location, stream, tls), lambda: stream.sent, clock)
+        await _in_time(_resume_on_loss(lambda: _send(location, stream, tls), lambda: stream.sent, clock), clock)
 
 
 def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
@@ -105,6 +107,19 @@ def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
         return ssl_context
 
     return context
+
+
+async def _in_time(transfer: Awaitable[None], clock: Clock) -> None:
+    """Await a transfer, for as long as one may take.
+
+    Raises:
+        TransferError: it failed, or took too long.
+    """
+    try:
+        async with clock.timeout(_LONGEST_H * 3_600.0):
+            await transfer
+    except TimeoutError as error:
+        raise TransferError(TransferFailure.FAILED, f"not complete after {_LONGEST_H:g} hours") from error
 
 
 async def _resume_on_loss(attempt: Callable[[], Awaitable[None]], transferred: Callable[[], int], clock: Clock) -> None:

@@ -428,6 +428,37 @@ async def test_a_transfer_is_cancelled_at_once(source: Path, scheme: str) -> Non
         assert time.monotonic() - began_s < 25.0  # whoever waits for the server waits for 30 s
 
 
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+async def test_a_transfer_that_drips_has_a_time_limit_as_a_whole(tmp_path: Path, scheme: str) -> None:
+    """Each byte comes in time, and the last one never."""
+    head = {"http": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", "ftp": b"220"}[scheme]
+    dripping, ended, clock = asyncio.Event(), asyncio.Event(), VirtualClock()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"-")
+                await writer.drain()
+                dripping.set()
+                await asyncio.sleep(0.01)
+        writer.transport.abort()
+        ended.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/fw"
+    async with server:
+        fetching = asyncio.create_task(download(url, tmp_path / "fw", max_bytes=MOST, clock=clock, tls=plain))
+        async with asyncio.timeout(PATIENCE_S):
+            await dripping.wait()
+            await clock.advance(5 * 3_600.0)
+            assert not fetching.done()
+            await clock.advance(2 * 3_600.0)
+            with pytest.raises(TransferError, match="not complete after 6 hours"):
+                await fetching
+            await ended.wait()
+
+
 async def test_a_server_that_speaks_nonsense_is_a_bad_message(source: Path) -> None:
     async with saying(b"hello, who are you?\r\n") as port:
         with pytest.raises(TransferError) as caught:
