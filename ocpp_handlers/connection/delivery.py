@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, LinkLostError
+from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, InvalidResponseError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 
@@ -69,6 +69,7 @@ class TransactionEventDelivery:
                 raise  # the link failed, not the message: not counted as an attempt
             except (CallRefusedError, CallTimeoutError, NoAnswerError) as error:
                 attempts += 1
+                known = _knowledge_of_csms(error)
                 with contextlib.suppress(StorageError):  # then the count is kept in memory only, for this link
                     await self._outbox.count_failed_attempt(queued)
                 _log.warning(
@@ -82,11 +83,22 @@ class TransactionEventDelivery:
                 return
             if attempts >= self._settings.message_attempts:
                 _log.error(
-                    "transaction %s, event %s is not sent again after %d attempts; its record is kept",
+                    "transaction %s, event %s is not sent again after %d attempts: %s. The events after it are sent; it"
+                    " stays in the transactions of the station, to be compared with those of the CSMS",
                     queued.event.transaction_id,
                     queued.event.seq_no,
                     attempts,
+                    known,
                 )
                 await self._outbox.settle(queued, given_up=True)
                 return
             await self._clock.sleep(self._settings.message_attempt_interval_s * attempts)
+
+
+def _knowledge_of_csms(error: NoAnswerError) -> str:
+    """Whether the CSMS has an event whose last transmission ended with this error, for the log."""
+    if isinstance(error, InvalidResponseError):
+        return "the CSMS may have it, but its answer cannot be read"
+    if isinstance(error, CallRefusedError):
+        return "the CSMS has refused it"
+    return "the CSMS may have it, but does not answer"

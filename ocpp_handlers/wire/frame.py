@@ -159,12 +159,12 @@ def anonymous(text: str) -> str:
     Vendor data and the report about a customer are masked as a whole.
     """
     try:
-        parts: object = json.loads(text)
+        parts = cast("object", json.loads(text))
         if isinstance(parts, list):
             wire = cast("list[object]", parts)
             if isinstance(payload := wire[-1], dict) and "data" in (fields := cast("Payload", payload)):
                 wire[-1] = {**fields, "data": "***"}
-        written = json.dumps(_anonymous(parts), separators=(",", ":"), ensure_ascii=False)
+        written = json.dumps(_anonymous(cast("object", parts)), separators=(",", ":"), ensure_ascii=False)
     except (ValueError, IndexError, RecursionError):
         return _NOT_VALID
     return written if _is_text(written) else _NOT_VALID

@@ -50,6 +50,10 @@ class CallRefusedError(NoAnswerError):
         """whether the same CALL may be accepted later; the other codes judge the CALL itself"""
 
 
+class InvalidResponseError(CallRefusedError):
+    """The CSMS answered a CALL with a response that its schema does not allow; it has perhaps processed the CALL."""
+
+
 class CallTimeoutError(NoAnswerError):
     """The CSMS did not answer a CALL in time; it may or may not have received it."""
 
@@ -272,7 +276,7 @@ class OcppSession:
         fault = self._schemas.check_response(action.name, payload)
         if fault is not None:
             _log.warning("the response of the CSMS to %s is invalid: %s", action.name, fault.description)
-            raise CallRefusedError(fault.code, fault.description)
+            raise InvalidResponseError(fault.code, fault.description)
         return cast("ResponseT", payload)
 
     async def _send_call(self, call: Call) -> CallResult | CallError:

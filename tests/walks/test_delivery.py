@@ -98,6 +98,27 @@ async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attemp
         assert third - second == pytest.approx(2 * (second - first), abs=1.1)
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"idTokenInfo": {}}, "the CSMS may have it, but its answer cannot be read"),
+        (Refuse("FormatViolation"), "the CSMS has refused it"),
+        (NEVER, "the CSMS may have it, but does not answer"),
+    ],
+)
+async def test_the_log_says_what_follows_when_an_event_is_given_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: Answer, said: str
+) -> None:
+    csms = Csms()
+    stubborn = Stubborn(csms, answer, refusals=ATTEMPTS)
+    async with walking(tmp_path, csms, csms={"message_timeout_s": TIMEOUT_S}, variable=rows()) as walk:
+        await plugged(walk, stubborn)
+        await walk.until(lambda: "is not sent again" in caplog.text, within_s=120)
+        (given_up,) = [line for line in caplog.messages if "is not sent again" in line]
+        assert f"event 0 is not sent again after {ATTEMPTS} attempts: {said}. The events after it are sent" in given_up
+        assert "stays in the transactions of the station" in given_up
+
+
 @pytest.mark.parametrize(("answer", "patience_s"), [(NEVER, TIMEOUT_S), (Refuse("GenericError"), 0.0)])
 async def test_an_event_that_is_taken_at_last_is_not_sent_again(
     tmp_path: Path, answer: Answer, patience_s: float
