@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,11 @@ class BackPlateMonitor:
     async def run(self) -> None:
         """Apply each change of the back plate until cancelled.
 
-        When it ends, for whatever reason, the selector counts as unreadable: the station limit becomes `FALLBACK_A`.
+        When it ends otherwise, for whatever reason, the selector counts as unreadable: the station limit becomes
+        `FALLBACK_A`. It is cancelled at the end of the station's run only, when no limit is applied any more: a last
+        decision would report a rate that no vehicle was offered.
         """
+        cancelled = False
         try:
             async for seen in self._plate.views():
                 self._load.set_station_limit(selected_a(seen.selector))
@@ -58,8 +62,12 @@ class BackPlateMonitor:
                 if seen.flap_open:
                     self._tamper.report_opened()
                 self.view_changed.publish(None)
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
         finally:
-            self._load.set_station_limit(selected_a(None))
+            if not cancelled:
+                self._load.set_station_limit(selected_a(None))
 
     def _log_mismatch(self) -> None:
         wrong = self.jumpers.mismatch

@@ -11,7 +11,7 @@ from simulator.vehicle import VehicleModel
 from station.core.model import Fault
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import event
+from tests.walks.steps import charge, event
 from tests.walks.visit import visiting
 
 TOKEN = {"idToken": CARD.value, "type": CARD.type}
@@ -250,3 +250,17 @@ async def _shown(walk: Walk) -> str:
     async for seen in walk.board.observations():
         return seen.pilot.value
     raise AssertionError("the board shows nothing")
+
+
+async def test_a_power_cut_is_preceded_by_no_other_rate(tmp_path: Path) -> None:
+    """The last event before Ended (PowerLoss) is one that the charge has caused."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await walk.advance(60)
+        await walk.application.cut_power()
+        await walk.advance(5)
+        await walk.application.restore_power()
+        await walk.until(
+            lambda: any(one["transactionInfo"].get("stoppedReason") == "PowerLoss" for one in walk.events())
+        )
+        assert "ChargingRateChanged" not in {trigger for _, trigger in walk.told()}
