@@ -75,7 +75,8 @@ async def test_what_the_station_can_do_is_not_changed_by_a_value(
 ) -> None:
     """It would be reported and change nothing."""
     for value in ("false", "True"):
-        model = DeviceModel([read_only_variable(KNOWN, "Available", DataType.BOOLEAN, lambda: "true", constant=True)])
+        available = read_only_variable(KNOWN, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
+        model = DeviceModel([available], fakes.LoudCalls())
         await ConfiguredVariables(model, FactStore(database, "variable")).apply([row(KNOWN, "Available", value)])
         assert find(model, KNOWN, "Available").read().casefold() == "true"
     (refused,) = caplog.messages
