@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import chain, count, pairwise
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
+from energy.profile_bounds import within_bounds
 from foundation.events import Event
 from foundation.frozen import Frozen
 
@@ -61,6 +62,9 @@ class ProfileStore:
         self._phases = phases
         self._selectable_phases = selectable_phases
         self._profiles: dict[int, ChargingProfile] = {}
+        """as they were given: reported and stored"""
+        self._usable: dict[int, ChargingProfile] = {}
+        """the same with values within the bounds: evaluated"""
         self.changed: Event[None] = Event()
         """published after profiles were installed or removed, or became applicable or not by `enabled`"""
         self.enabled = True
@@ -79,11 +83,13 @@ class ProfileStore:
     def applicable(self) -> tuple[ChargingProfile, ...]:
         """The profiles to evaluate: external constraints always; those of the CSMS, installed or expected, if enabled.
 
-        Whether their schedules limit anything now is not checked.
+        Their limits are within `foundation.bounds`. Whether their schedules limit anything now is not checked.
         """
-        if self.enabled:
-            return (*self._profiles.values(), *self.expected.values())
-        return tuple(one for one in self.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
+        if not self.enabled:
+            return tuple(one for one in self._usable.values() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
+        if not self.expected:
+            return tuple(self._usable.values())
+        return (*self._usable.values(), *map(within_bounds, self.expected.values()))
 
     def matching(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
         """The installed profiles that match the criteria (K09)."""
@@ -140,14 +146,16 @@ class ProfileStore:
         """
         for other in self.all():
             if other.id != profile.id and _conflict(profile, other):
-                del self._profiles[other.id]
+                self._delete(other.id)
         self._profiles[profile.id] = profile
+        self._usable[profile.id] = within_bounds(profile)
         self.changed.publish(None)
 
     def remove(self, profile_id: int) -> ChargingProfile | None:
         """Remove the profile with this id, whoever has set it; returns it, or None if there is none."""
-        removed = self._profiles.pop(profile_id, None)
+        removed = self._profiles.get(profile_id)
         if removed is not None:
+            self._delete(profile_id)
             self.changed.publish(None)
         return removed
 
@@ -158,7 +166,7 @@ class ProfileStore:
         """
         cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
         for profile in cleared:
-            del self._profiles[profile.id]
+            self._delete(profile.id)
         if cleared:
             self.changed.publish(None)
         return cleared
@@ -167,10 +175,13 @@ class ProfileStore:
         """Remove the TxProfiles of a transaction that has ended; returns them. It does not end the transaction."""
         ended = [p for p in self.all() if p.purpose is Purpose.TX and p.transaction_id == transaction_id]
         for profile in ended:
-            del self._profiles[profile.id]
+            self._delete(profile.id)
         if ended:
             self.changed.publish(None)
         return ended
+
+    def _delete(self, profile_id: int) -> None:
+        del self._profiles[profile_id], self._usable[profile_id]
 
     def _refusal_of_phases(self, profile: ChargingProfile) -> ProfileRefusal | None:
         """Reject a number of phases, or a phase, that the board cannot set (Phases3to1, ACPhaseSwitchingSupported)."""

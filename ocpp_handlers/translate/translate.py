@@ -6,6 +6,7 @@ import base64
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
+from foundation.bounds import INTEGER
 from ocpp_handlers.wire import timestamps
 from ocpp_handlers.wire.session import PayloadError
 from station.core.model import (
@@ -42,7 +43,7 @@ def parse_date_time(text: str, field: str) -> datetime:
         raise PayloadError("PropertyConstraintViolation", f"{field}: {error}") from error
 
 
-_LARGEST = 2**31 - 1
+_LOWEST, _HIGHEST = int(INTEGER.lowest), int(INTEGER.highest)
 _MAX_EVSES = 100
 """limit of the evseId list of an id token; more than any station has"""
 
@@ -53,7 +54,7 @@ def parse_integer(value: float, field: str) -> int:
     Raises:
         PayloadError: it is beyond 32 bits; the schema accepts 1e300 as an integer.
     """
-    if not -_LARGEST <= value <= _LARGEST:
+    if not _LOWEST <= value <= _HIGHEST:
         raise PayloadError("PropertyConstraintViolation", f"{field} is outside the range of 32-bit integers")
     return int(value)
 
@@ -89,7 +90,7 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         id_token_from_wire(group) if group is not None else None,
         expires_at,
         # 0 is no EVSE; an empty list would allow all of them.
-        tuple(int(one) if abs(one) <= _LARGEST else 0 for one in wire.get("evseId", ())[:_MAX_EVSES]),
+        tuple(int(one) if INTEGER.includes(one) else 0 for one in wire.get("evseId", ())[:_MAX_EVSES]),
         message_content_from_wire(wire["personalMessage"]) if "personalMessage" in wire else None,
         charging_priority_from_wire(wire.get("chargingPriority", 0)),
         tuple(language for key in ("language1", "language2") if (language := wire.get(key))),

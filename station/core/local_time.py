@@ -6,12 +6,21 @@ import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
+from foundation.bounds import DATES
 from station.core.clock_settings import ClockSettings
 
 
 def local_time(now: datetime, settings: ClockSettings) -> datetime:
     """Convert a moment with a UTC offset to local time of the station."""
-    return now.astimezone(zone(settings))
+    return in_zone(now, zone(settings))
+
+
+def in_zone(moment: datetime, here: tzinfo) -> datetime:
+    """Convert a moment to local time; in UTC at the ends of the calendar, where local time would be beyond them."""
+    try:
+        return moment.astimezone(here)
+    except OverflowError:
+        return moment
 
 
 def local_to_utc(moment: datetime, settings: ClockSettings) -> datetime:
@@ -34,7 +43,9 @@ def zone(settings: ClockSettings) -> tzinfo:
         return named_zone(settings.time_zone)
     before = _offset(settings.time_offset) if settings.time_offset else timedelta(0)
     due, following = settings.next_time_offset_transition, settings.time_offset_next_transition
-    return _Changing(before, due.astimezone(UTC), _offset(following)) if following and due else timezone(before)
+    if not following or due is None:
+        return timezone(before)
+    return _Changing(before, DATES.clip(due).astimezone(UTC), _offset(following))
 
 
 def named_zone(name: str | None) -> tzinfo:

@@ -59,11 +59,11 @@ class SettingGroups:
             if (setting := self.find(name)) is None:
                 _log.warning("stored setting %s does not exist any more", name)
                 continue
-            value = store.read(name, setting.parse, text)
-            if value is None:
+            read = store.read(name, lambda text, setting=setting: (setting.parse(text),), text)  # None may be a value
+            if read is None:
                 _log.warning("stored value of setting %s is not allowed: %s; its default is used", name, text)
             else:
-                self.group_of(setting).use_stored(setting, value)
+                self.group_of(setting).use_stored(setting, read[0])
 
 
 @functools.cache

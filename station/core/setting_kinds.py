@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar, overload
 
+from foundation.bounds import DATES
 from station.core.identifiers import check_currency, check_time_zone
 
 T = TypeVar("T")
@@ -242,7 +243,10 @@ class TimeOfDay(Setting[str]):
 
 
 class Moment(Setting[datetime | None]):
-    """A setting that is a moment in time (RFC 3339, with its offset); empty or None: none is set."""
+    """A setting that is a moment in time (RFC 3339, with its offset); empty or None: none is set.
+
+    It is within `foundation.bounds.DATES`: local time is calculated from it.
+    """
 
     _FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -253,9 +257,10 @@ class Moment(Setting[datetime | None]):
         if self._FORM.fullmatch(text) is None:
             raise ValueError("must be a date and time such as 2026-10-25T01:00:00Z")
         try:
-            return datetime.fromisoformat(text).astimezone(UTC)
+            moment = datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):
             raise ValueError("must be a date and time that exists") from None
+        return DATES.check(moment)
 
     def format(self, value: datetime | None) -> str:
         """Format in UTC with milliseconds, such as 2026-10-25T01:00:00.000Z; empty for None."""

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES, primary_language
 from station.core.light_patterns import LightReason
+from station.core.local_time import in_zone
 from station.core.model import Fault
 from station.core.screen import LineReason, LineRole, Screen, ScreenLine, TextSpan
 from station.display.markup import message_lines
@@ -15,7 +16,6 @@ from station.display.screen_texts import (
     amount_text,
     duration_text,
     energy_text,
-    in_zone,
     moment_text,
     power_text,
     price_text,

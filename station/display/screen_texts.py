@@ -16,7 +16,7 @@ from station.core.languages import read_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, tzinfo
+    from datetime import datetime
 
     from station.billing.price import PriceList
 
@@ -83,14 +83,6 @@ def duration_text(duration: timedelta) -> str:
     """Format a duration in hours and minutes, such as 1:05 h."""
     minutes = max(0, duration // timedelta(minutes=1))
     return f"{minutes // 60}:{minutes % 60:02} h"
-
-
-def in_zone(moment: datetime, zone: tzinfo) -> datetime:
-    """Convert a moment to local time; in UTC at the ends of the calendar, where local time would be beyond them."""
-    try:
-        return moment.astimezone(zone)
-    except OverflowError:
-        return moment
 
 
 def moment_text(moment: datetime, now: datetime, language: str) -> str:

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from station.core.local_time import zone
+from station.core.local_time import in_zone, zone
 
 if TYPE_CHECKING:
     from station.core.clock_settings import ClockSettings
@@ -33,4 +33,4 @@ def wall_clock(settings: ClockSettings | None, now: datetime) -> str:
 
 
 def _minutes(moment: datetime, here: tzinfo) -> int:
-    return (moment.astimezone(here).utcoffset() or timedelta()) // timedelta(minutes=1)
+    return (in_zone(moment, here).utcoffset() or timedelta()) // timedelta(minutes=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -98,6 +99,25 @@ def test_a_charging_profile_is_a_limit_like_the_others_and_keeps_the_moment_sinc
     site.want()
     soon = fakes.NOON + timedelta(seconds=60)
     assert site.decision().binding == Limit(10.0, LimitSource.CHARGING_PROFILE, fakes.NOON, soon)
+
+
+@pytest.mark.parametrize("unit", RateUnit)
+@pytest.mark.parametrize("purpose", [Purpose.STATION_MAX, Purpose.TX_DEFAULT])
+@pytest.mark.parametrize("start_s", [0, 60])
+async def test_a_limit_of_the_highest_double_now_or_in_a_later_period_does_not_limit(
+    unit: RateUnit, purpose: Purpose, start_s: int
+) -> None:
+    """It is what many back ends send for "no limit"."""
+    site = Site(None)
+    earlier = (SchedulePeriod(0, 6900.0 if unit is RateUnit.W else 10.0),) if start_s else ()
+    schedule = Schedule(1, unit, (*earlier, SchedulePeriod(start_s, sys.float_info.max)), starts_at=fakes.NOON)
+    profile = ChargingProfile(1, 0, 0, purpose, Kind.ABSOLUTE, schedule)
+    site.profiles.install(profile)
+    site.want()
+    assert site.decision().current_a == (10.0 if start_s else 32.0)
+    await site.pass_time(61)
+    assert site.decision().current_a == 32.0
+    assert site.profiles.all() == (profile,)  # reported as it was given
 
 
 async def test_a_limit_tells_since_when_it_has_its_value() -> None:

@@ -73,3 +73,26 @@ async def test_each_moment_round_a_transition_is_shown_as_its_time_zone_shows_it
         assert local_to_utc(written, settings) == local_to_utc(written, paris) == moment
         skipped = written.replace(fold=1)
         assert local_to_utc(skipped, settings) == local_to_utc(skipped, paris)
+
+
+@pytest.mark.parametrize("due", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z"])
+async def test_a_transition_that_no_clock_can_meet_is_refused_by_name(due: str) -> None:
+    """Local time is calculated from it with every line of the log."""
+    settings = ClockSettings()
+    with pytest.raises(ValueError, match="must be a date in the years 2000 to 2199"):
+        await settings.change(ClockSettings.next_time_offset_transition, due)
+    assert settings.next_time_offset_transition is None
+
+
+@pytest.mark.parametrize("due", [datetime.min, datetime.max])
+@pytest.mark.parametrize(("offset", "following"), [("+14:59", "-14:59"), ("-14:59", "+14:59")])
+@pytest.mark.parametrize("moment", [datetime.min, NOW.replace(tzinfo=None), datetime.max])
+async def test_every_moment_has_a_local_time_also_with_the_earliest_and_the_latest_transition(
+    due: datetime, offset: str, following: str, moment: datetime
+) -> None:
+    """A station of an earlier version may have stored one."""
+    settings = await changing(offset, "", following)
+    settings.use_stored(ClockSettings.next_time_offset_transition, due.replace(tzinfo=UTC))
+    shown = local_time(moment.replace(tzinfo=UTC), settings)
+    assert shown == moment.replace(tzinfo=UTC)
+    assert shown.isoformat()

@@ -1,0 +1,28 @@
+"""Clips the limits of charging profiles to the bounds of currents and powers. Pure.
+
+Many CSMSs send the highest number of their language for "no limit": the profile is accepted, reported as given, and
+used clipped. Its dates and durations need no clipping: they are only compared and subtracted, which any date and any
+integer of 32 bits allows.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Final
+
+from msgspec.structs import replace
+
+from energy.charging_profile import ChargingProfile, RateUnit
+from foundation.bounds import CURRENT_A, POWER_W
+
+_HIGHEST: Final = {RateUnit.A: CURRENT_A.highest, RateUnit.W: POWER_W.highest}
+_LIMIT: Final = attrgetter("limit")
+
+
+def within_bounds(profile: ChargingProfile) -> ChargingProfile:
+    """Return a profile whose limits can be calculated with; the profile itself if all of them can."""
+    schedule, highest = profile.schedule, _HIGHEST[profile.schedule.unit]
+    if max(map(_LIMIT, schedule.periods), default=0.0) <= highest:
+        return profile
+    periods = tuple(one if one.limit <= highest else replace(one, limit=highest) for one in schedule.periods)
+    return replace(profile, schedule=replace(schedule, periods=periods))
