@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Final, NoReturn, TypeAlias, cast
 
@@ -18,6 +19,8 @@ UNREADABLE_ID = "-1"
 """the message id of a CALLERROR to a frame whose message id cannot be read (§4.2.3)"""
 _LONGEST_ID = 36
 _LARGEST_EXACT = 2**53
+_MOST_DIGITS: Final = 4_000
+"""digits of an integer that are parsed: Python refuses more than 4,300"""
 _CALL, _RESULT, _ERROR = 2, 3, 4
 
 
@@ -233,13 +236,21 @@ def _parse(text: str) -> object:
     try:
         return _DECODER.decode(text)
     except (DecodeError, ValueError, RecursionError):
-        return json.loads(text, parse_constant=_no_constant, parse_float=_number)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_number, parse_int=_integer)
 
 
 def _number(text: str) -> float:
     """Parse a number with a decimal point; 1.0 becomes an integer, as in JSON schema: some libraries write it so."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT else value
+
+
+def _integer(text: str) -> float:
+    """Parse an integer; one of more digits than Python converts becomes infinite, which the check of the payload names.
+
+    Otherwise the whole frame could not be read, nor answered by its message id.
+    """
+    return int(text) if len(text) <= _MOST_DIGITS else -math.inf if text.startswith("-") else math.inf
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -253,17 +253,23 @@ def test_the_value_of_a_secret_variable_is_not_shown(name: str) -> None:
 
 
 def as_json_reads(text: str) -> object:
-    """What the standard library makes of a text, with whole numbers as integers; None: it is not JSON."""
+    """What the standard library makes of a text, with whole numbers as integers; None: it is not JSON.
+
+    An integer of more digits than it converts is infinite, as 1e999 is.
+    """
 
     def number(digits: str) -> float:
         value = float(digits)
         return int(value) if value.is_integer() and abs(value) <= 2**53 else value
 
+    def integer(digits: str) -> float:
+        return int(digits) if len(digits) < 4_300 else float(digits)
+
     def refuse(_: str) -> float:
         raise ValueError
 
     try:
-        return json.loads(text, parse_float=number, parse_constant=refuse)
+        return json.loads(text, parse_float=number, parse_int=integer, parse_constant=refuse)
     except (ValueError, RecursionError):
         return None
 
@@ -278,6 +284,7 @@ PIECES = st.sampled_from(
 @given(st.one_of(JSON_VALUES.map(json.dumps), NUMBERS, st.lists(PIECES, max_size=12).map("".join), st.text()))
 @example("12345678901234567890123")
 @example("1" * 5_000)
+@example("-" + "1" * 5_000)
 def test_json_is_read_as_the_standard_library_reads_it(text: str) -> None:
     """Types and signs too: 1.0 is an integer, 1.5 and 1e300 are not."""
     whole = f'[2,"1","X",{text}]'

@@ -20,7 +20,7 @@ from ocpp.messages import (
     get_validator,  # pyright: ignore[reportUnknownVariableType] the package has few types
 )
 
-from ocpp_handlers.wire import actions
+from ocpp_handlers.wire import actions, frame
 from ocpp_handlers.wire.schema import Schemas, SchemaViolation
 from tests.conformance.frames import ERROR_CODES
 
@@ -486,3 +486,25 @@ def test_only_unknown_values_are_told_from_other_faults(
 
 def test_unknown_values_of_another_field_are_not_excused(schemas: Schemas) -> None:
     assert not schemas.has_only_unknown_values("GetBaseReport", {"requestId": 1, "reportBase": "All"}, "requestId")
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 309, "-1" + "0" * 4_200, "1" * 5_000, "9" * 60_000])
+def test_a_number_that_no_double_can_hold_is_refused_by_name(schemas: Schemas, number: str) -> None:
+    """The frame can be read, so it is answered by its own id; also in data whose type no schema knows."""
+    period = f'{{"startPeriod": 0, "limit": {number}}}'
+    for action, payload, field in (
+        ("SetChargingProfile", f'{{"chargingProfile": {{"chargingSchedule": [{{"a": [{period}]}}]}}}}', "limit"),
+        ("DataTransfer", f'{{"vendorId": "x", "data": [{number}]}}', "data[0]"),
+        ("Reset", f'{{"type": "Immediate", "evseId": {number}}}', "evseId"),
+    ):
+        call = frame.decode(f'[2,"id","{action}",{payload}]')
+        assert isinstance(call, frame.Call)
+        violation = schemas.check_request(action, call.payload)
+        assert violation is not None
+        assert violation.code == "PropertyConstraintViolation"
+        assert violation.description.endswith(f"{field} is a number beyond double precision.")
+
+
+def test_the_highest_double_is_a_number_like_any_other(schemas: Schemas) -> None:
+    assert schemas.check_request("DataTransfer", {"vendorId": "x", "data": sys.float_info.max}) is None
+    assert schemas.check_request("DataTransfer", {"vendorId": "x", "data": int(sys.float_info.max)}) is None

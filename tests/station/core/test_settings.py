@@ -223,6 +223,19 @@ async def test_saved_values_that_mean_nothing_any_more_are_left_at_their_default
     ]
 
 
+async def test_a_moment_that_was_set_to_none_is_loaded_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """None is the value of the empty text, not a refusal."""
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        settings = ClockSettings(SettingsTable(database))
+        await settings.change(ClockSettings.next_time_offset_transition, "2026-10-25T01:00:00Z")
+        await settings.change(ClockSettings.next_time_offset_transition, "")
+        again = await loaded(database)
+    assert again.clock.next_time_offset_transition is None
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 async def test_watchers_are_told_the_name_until_they_look_away() -> None:
     settings = AuthorizationSettings()
     told: list[str] = []
