@@ -22,6 +22,7 @@ from borne.demo.script import DemoScenario, SceneFailedError, play_in_loop, play
 from borne.demo.view import describe, picture, summary
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
+from foundation.supervision import contained_call
 from simulator.csms.csms import DemoCsms, NotConnectedError
 from station.configuration.installation_file import Configuration
 from station.storage.outbox import Outbox
@@ -223,7 +224,8 @@ def _show_warnings(demo: Demonstration) -> None:
 
     class Heard(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            demo.warn(record.getMessage())
+            if isinstance(contained_call(lambda: demo.warn(record.getMessage())), Exception):
+                self.handleError(record)
 
     logging.basicConfig(level=logging.WARNING, handlers=[Heard()], force=True)
 

@@ -7,6 +7,8 @@ import os
 from io import TextIOWrapper
 from pathlib import Path
 
+from foundation.supervision import contained_call
+
 
 class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
     """Log handler that appends to a file, and reopens it by name if logrotate has moved or removed it.
@@ -22,19 +24,22 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
             OSError: it cannot be opened.
         """
         self._file = file
-        super().__init__(file.open("a", encoding="utf-8"))
+        super().__init__(_opened(file))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; called by logging."""
-        if self._moved():
-            try:
-                opened = self._file.open("a", encoding="utf-8")
-            except OSError:
-                pass  # write this line to the old file
-            else:
-                self.stream.close()
-                self.stream = opened
+        """Write one record; called by logging. Never raises: the code that logs may be what charges."""
+        contained_call(self._follow)
         super().emit(record)
+
+    def _follow(self) -> None:
+        """Write to the file of this name from now on, if it is not the open one; to the old one if it cannot be opened.
+
+        Raises:
+            OSError: it cannot be opened, or the old one not be closed, on a full disk for one.
+        """
+        if self._moved():
+            old, self.stream = self.stream, _opened(self._file)
+            old.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -51,3 +56,7 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
             return False
         written = os.fstat(self.stream.fileno())
         return (named.st_dev, named.st_ino) != (written.st_dev, written.st_ino)
+
+
+def _opened(file: Path) -> TextIOWrapper:
+    return file.open("a", encoding="utf-8", errors="backslashreplace")

@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final, TextIO
 
+from foundation.supervision import contained_call
 from station.maintenance.logs.station_context import current_station
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ def _formatter(config: LogConfig, *, terminal: bool, shows_station: bool) -> log
 class HumanFormatter(logging.Formatter):
     """Formats `2026-03-01 12:00:00.000Z INFO    station.evse: message (evse=1)`; a traceback follows on its own lines.
 
+    It never raises: the code that logs may be what charges. A record that cannot be formatted becomes a line with UTC,
+    the message as far as it can be read, and the error.
+
     In another time zone than UTC its offset replaces the Z: `2026-03-01 13:00:00.000+01:00`. Log lines begin with a
     year; lines of a traceback that begin with a digit are therefore indented.
     """
@@ -99,6 +103,13 @@ class HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as a line, with the time in `time_zone`; called by logging."""
+        line = contained_call(lambda: self._lines(record))
+        if isinstance(line, str):
+            return line
+        text = _on_one_line(f"{_plain_message(record)} ({_complaint(line)})")
+        return f"{_utc(record, ' ')} {record.levelname:7} {record.name}: {text}"
+
+    def _lines(self, record: logging.LogRecord) -> str:
         time = _time(record).astimezone(self.time_zone).isoformat(" ", "milliseconds").replace("+00:00", "Z")
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
@@ -110,7 +121,10 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats one JSON object per line: time, level, logger, message, fields of `extra`, and the traceback."""
+    """Formats one JSON object per line: time, level, logger, message, fields of `extra`, and the traceback.
+
+    It never raises, as `HumanFormatter`.
+    """
 
     def __init__(self, *, shows_station: bool = False) -> None:
         """`shows_station`: add the identity of the station, as `station`."""
@@ -122,6 +136,13 @@ class JsonFormatter(logging.Formatter):
 
         Called by logging.
         """
+        line = contained_call(lambda: self._line(record))
+        if isinstance(line, str):
+            return line
+        fields = {"time": _utc(record, "T"), "level": record.levelname.lower(), "logger": record.name}
+        return _ENCODER.encode({**fields, "message": f"{_plain_message(record)} ({_complaint(line)})"})
+
+    def _line(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = {
             "time": _time(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
@@ -139,6 +160,25 @@ class JsonFormatter(logging.Formatter):
 
 def _time(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
+
+
+def _utc(record: logging.LogRecord, separator: str) -> str:
+    """The time of a record in UTC, for a line that cannot be formatted; 1970 if it has none that exists."""
+    time = contained_call(lambda: _time(record))
+    moment = time if isinstance(time, datetime) else datetime.fromtimestamp(0, UTC)
+    return moment.isoformat(separator, "milliseconds").replace("+00:00", "Z")
+
+
+def _plain_message(record: logging.LogRecord) -> str:
+    """The message of a record that cannot be formatted: as far as it can be read, never with an error."""
+    for read in (record.getMessage, lambda: f"{record.msg!s} {record.args!r}", lambda: str(record.msg)):
+        if isinstance(text := contained_call(read), str):
+            return text
+    return f"<{type(record.msg).__name__}>"
+
+
+def _complaint(error: Exception) -> str:
+    return f"this line cannot be formatted: {type(error).__name__}"
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:

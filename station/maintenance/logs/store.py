@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.supervision import contained_call
 from station.maintenance.logs.setup import FRAMES, HumanFormatter
 from station.maintenance.logs.station_context import current_station
 from station.storage import private_files
@@ -38,7 +39,6 @@ _LONGEST_LINE = 4_096
 _MAX_ALIKE = 100
 """lines per hour from one source line, so that a CSMS that keeps sending nonsense does not displace all others"""
 _AN_HOUR_S = 3_600.0
-_STAMP = "%Y-%m-%d %H:%M:%S.%f"
 _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
 
 
@@ -64,8 +64,12 @@ class LogStore(logging.Handler):
         """Buffer a record in memory, from any thread; called by logging.
 
         OCPP messages are excluded: they contain customers and cards in full. So are lines beyond 100 an hour of one
-        source line.
+        source line. Never raises: the code that logs may be what charges.
         """
+        if isinstance(contained_call(lambda: self._keep(record)), Exception):
+            self._waiting.append(self.format(record)[:_LONGEST_LINE])  # with the machine's time
+
+    def _keep(self, record: logging.LogRecord) -> None:
         if record.name == FRAMES or (over := self._over(record)) > 0:
             return
         stamped = copy.copy(record)  # its own time is that of the machine, which may be unset
@@ -187,7 +191,7 @@ class LogRouter(logging.Handler):
         """Pass a record to the log of the station in the present context, if there is one; called by logging."""
         identity = current_station()
         if identity is not None and (store := self.stores.get(identity)) is not None:
-            store.handle(record)
+            store.handle(record)  # which does not raise
 
     def remove(self, identity: str, root: logging.Logger) -> None:
         """Detach the log of a station; after the last one, this handler leaves the root logger."""
@@ -207,7 +211,7 @@ def _router(root: logging.Logger) -> LogRouter:
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime(_STAMP)[:-3] + "Z"
+    return moment.astimezone(UTC).isoformat(" ", "milliseconds").replace("+00:00", "Z")
 
 
 def _is_stamp(text: str) -> bool:

@@ -11,6 +11,8 @@ from station.core.clock_settings import ClockSettings
 from station.core.local_time import local_time, local_to_utc, zone
 
 NOW = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+FIRST = datetime.min.replace(tzinfo=UTC)
+LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -84,15 +86,15 @@ async def test_a_transition_that_no_clock_can_meet_is_refused_by_name(due: str) 
     assert settings.next_time_offset_transition is None
 
 
-@pytest.mark.parametrize("due", [datetime.min, datetime.max])
+@pytest.mark.parametrize("due", [FIRST, LAST])
 @pytest.mark.parametrize(("offset", "following"), [("+14:59", "-14:59"), ("-14:59", "+14:59")])
-@pytest.mark.parametrize("moment", [datetime.min, NOW.replace(tzinfo=None), datetime.max])
+@pytest.mark.parametrize("moment", [FIRST, NOW, LAST])
 async def test_every_moment_has_a_local_time_also_with_the_earliest_and_the_latest_transition(
     due: datetime, offset: str, following: str, moment: datetime
 ) -> None:
     """A station of an earlier version may have stored one."""
     settings = await changing(offset, "", following)
-    settings.use_stored(ClockSettings.next_time_offset_transition, due.replace(tzinfo=UTC))
-    shown = local_time(moment.replace(tzinfo=UTC), settings)
-    assert shown == moment.replace(tzinfo=UTC)
+    settings.use_stored(ClockSettings.next_time_offset_transition, due)
+    shown = local_time(moment, settings)
+    assert shown == moment
     assert shown.isoformat()
