@@ -43,6 +43,8 @@ RISE_TOLERANCE_S = VEHICLE_RESPONSE_S + 2 * FAST_PERIOD_S
 _SILENT_STEP_S = 1.0
 _SILENT_AFTER_S = 0.01
 """a meter is silent when more than `HOLD_S` have passed"""
+_LEAST_RATING_A = 1.0
+"""rating if the meter reports a limit of 0 A and nobody another one"""
 OPENS_WITHIN_S = 2.0
 """one decision per second, and the contactor's opening time"""
 
@@ -346,8 +348,8 @@ class ConnectionMonitor:
         return self._cut_off_va / self.connection.phases / self._voltage_v if self._cut_off_va is not None else None
 
     def _rating_a(self, limit_a: float) -> float:
-        """The rating of the protection, to which its loads are relative, in amperes."""
-        return self._cut_off_a or self.connection.max_current_a or limit_a
+        """The rating of the protection, to which its loads are relative, in amperes; never 0, unlike a limit."""
+        return self._cut_off_a or self.connection.max_current_a or limit_a or _LEAST_RATING_A
 
     def _sustained_limit_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
         """Current that a phase bears indefinitely, if the source is too slow to show each peak of a load; else None."""

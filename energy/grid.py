@@ -5,11 +5,14 @@ All sample fields beyond `taken_at` and `currents_a` are optional: the control l
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import datetime, time
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol, cast
 
+from msgspec.structs import replace
+
+from foundation.bounds import CURRENT_A, POWER_W, VOLTAGE_V, Bounds
 from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES, Phases
 
@@ -107,6 +110,39 @@ class GridSample(Frozen):
     """mean power of the running quarter hour so far (Belgian capacity tariff)"""
     month_peak_w: float | None = None
     """highest quarter hour of this month (Belgian capacity tariff)"""
+
+
+_SAMPLE_BOUNDS: Final[Mapping[str, Bounds]] = {
+    "currents_a": CURRENT_A,
+    "subscribed_current_a": CURRENT_A,
+    "apparent_power_va": POWER_W,
+    "apparent_powers_va": POWER_W,
+    "voltages_v": VOLTAGE_V,
+    "powers_w": POWER_W,
+    "power_w": POWER_W,
+    "subscribed_va": POWER_W,
+    "cut_off_va": POWER_W,
+    "fuse_a": CURRENT_A,
+    "limiter_w": POWER_W,
+    "demand_w": POWER_W,
+    "month_peak_w": POWER_W,
+}
+
+
+def without_impossible_values(sample: GridSample) -> GridSample:
+    """Return a sample without the values that no connection can have; the sample itself if there is none.
+
+    They come from a damaged register or line, and count as not reported.
+    """
+    changed: dict[str, object] = {}
+    for name, bounds in _SAMPLE_BOUNDS.items():
+        value = cast("float | Phases[float | None] | None", getattr(sample, name))
+        if value is None or value is UNKNOWN_PHASES:
+            continue
+        kept = value.map(bounds.known) if isinstance(value, Phases) else bounds.known(value)
+        if kept != value:
+            changed[name] = kept
+    return replace(sample, **changed) if changed else sample
 
 
 class SourceError(Exception):

@@ -38,6 +38,8 @@ BREAKER_B = TripCurve("B", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=3.0)
 """IEC 60898-1 table 7: the magnetic part of a B breaker acts from 3 to 5 times the rating; the lower edge is taken"""
 BREAKER_C = TripCurve("C", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=5.0)
 """IEC 60898-1 table 7: from 5 to 10 times the rating for a C breaker; the lower edge is taken"""
+_HIGHEST_LOAD = 1e6
+"""load from which on a higher one makes no difference, with the rating of a breaker that somebody has set to nearly 0"""
 CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
 
 
@@ -56,17 +58,21 @@ class Protection(Frozen):
         """Return the state after `seconds` under a constant `load` (multiples of the rating; export counts as zero)."""
         if self._at_once(load):
             return Protection(self.curve, max(self.heat, self.curve.trips_at))
-        squared = max(0.0, load) ** 2
+        squared = _squared(load)
         return Protection(self.curve, squared + (self.heat - squared) * self.curve.decay**seconds)
 
     def seconds_left(self, load: float) -> float:
         """Seconds until it trips under a constant `load`, multiples of its rating; infinite if it never does."""
         if self.tripped or self._at_once(load):
             return 0.0
-        squared = max(0.0, load) ** 2
+        squared = _squared(load)
         if squared <= self.curve.trips_at:
             return math.inf
         return math.log((squared - self.curve.trips_at) / (squared - self.heat)) / math.log(self.curve.decay)
 
     def _at_once(self, load: float) -> bool:
         return self.curve.at_once_from is not None and load >= self.curve.at_once_from
+
+
+def _squared(load: float) -> float:
+    return min(max(0.0, load), _HIGHEST_LOAD) ** 2

@@ -11,6 +11,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from energy.controller import Demand, LoadController, SharedLimit
+from energy.grid import without_impossible_values
 from energy.limit import Limit, LimitSource, tightest
 from energy.profile_limits import ProfileLimits, profile_limits
 from foundation.change_signal import ChangeSignal
@@ -299,7 +300,9 @@ class LoadManagement:
         """Pass a sample of the grid meter to tariff control and load controller; decide and apply before returning.
 
         Without an active EVSE, a sample that changes nothing leads to no decision: the next is due as if it had.
+        Values that no connection can have count as not reported.
         """
+        sample = without_impossible_values(sample)
         if self._inputs.tariff is not None:
             self._inputs.tariff.process_sample(sample)
         self.controller.observe_draw(self.collect_demands())
