@@ -14,7 +14,7 @@ from energy.freshness import Freshness
 from energy.limit import LimitSource
 from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w
-from energy.trip import CURVES, LINKY, Protection
+from energy.trip import CURVES, LINKY, Protection, settled_heat
 from foundation.constants import NOMINAL_VOLTAGE_V, VEHICLE_RESPONSE_S
 from foundation.frozen import Frozen
 from metering.reading import Phases
@@ -371,7 +371,7 @@ class ConnectionMonitor:
         if elapsed_s is None or not self._protection or self._protection[0].curve is not curve:
             # The current before is not known: assume full load, to be safe.
             most = curve.trips_at * 0.99
-            self._protection = [Protection(curve, min(most, max(1.0, (a / rating_a) ** 2))) for a in grid_a]
+            self._protection = [Protection(curve, min(most, max(1.0, settled_heat(abs(a) / rating_a)))) for a in grid_a]
             return
         larger = [max(before, now) for before, now in zip(self._grid_a, grid_a, strict=True)]
         heated = [one.after(a / rating_a, elapsed_s) for one, a in zip(self._protection, larger, strict=True)]

@@ -39,7 +39,7 @@ BREAKER_B = TripCurve("B", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=3.0)
 BREAKER_C = TripCurve("C", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=5.0)
 """IEC 60898-1 table 7: from 5 to 10 times the rating for a C breaker; the lower edge is taken"""
 _HIGHEST_LOAD = 1e6
-"""load from which on a higher one makes no difference, with the rating of a breaker that somebody has set to nearly 0"""
+"""load above which a higher one makes no difference: that of a breaker whose rating was set to nearly 0"""
 CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
 
 
@@ -58,14 +58,14 @@ class Protection(Frozen):
         """Return the state after `seconds` under a constant `load` (multiples of the rating; export counts as zero)."""
         if self._at_once(load):
             return Protection(self.curve, max(self.heat, self.curve.trips_at))
-        squared = _squared(load)
+        squared = settled_heat(load)
         return Protection(self.curve, squared + (self.heat - squared) * self.curve.decay**seconds)
 
     def seconds_left(self, load: float) -> float:
         """Seconds until it trips under a constant `load`, multiples of its rating; infinite if it never does."""
         if self.tripped or self._at_once(load):
             return 0.0
-        squared = _squared(load)
+        squared = settled_heat(load)
         if squared <= self.curve.trips_at:
             return math.inf
         return math.log((squared - self.curve.trips_at) / (squared - self.heat)) / math.log(self.curve.decay)
@@ -74,5 +74,6 @@ class Protection(Frozen):
         return self.curve.at_once_from is not None and load >= self.curve.at_once_from
 
 
-def _squared(load: float) -> float:
+def settled_heat(load: float) -> float:
+    """The heat that a constant `load` leads to, in multiples of the rating; export counts as zero."""
     return min(max(0.0, load), _HIGHEST_LOAD) ** 2

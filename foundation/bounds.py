@@ -78,11 +78,11 @@ POWER_W: Final = Bounds(-10_000_000.0, 10_000_000.0)
 VOLTAGE_V: Final = Bounds(0.0, 10_000.0)
 ENERGY_WH: Final = Bounds(0.0, 1e12)
 """a register: ten digits of kilowatt-hours are fewer"""
-TEMPERATURE_C: Final = Bounds(-273.15, 1_000.0)
 DURATION_S: Final = Bounds(0.0, float(2**31 - 1))
 """seconds: 68 years, the highest integer of OCPP"""
-PRICE: Final = Bounds(-1_000_000.0, 1_000_000.0)
-"""units of the currency, per unit of energy or time, or as a sum"""
+RESISTANCE_OHM: Final = Bounds(0.0, 1e9)
+MONEY: Final = Bounds(-1e9, 1e9)
+"""units of the currency: a price per unit, or a sum"""
 INTEGER: Final = Bounds(float(-(2**31)), float(2**31 - 1))
 """whole numbers of OCPP: 32 bits, with sign (part 2, primitive datatypes)"""
 DATES: Final = DateBounds(datetime(2000, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))

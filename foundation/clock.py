@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+from foundation.bounds import DURATION_S
 from foundation.events import Event
 
 _SETTLING_TURNS: Final = 40
@@ -151,7 +152,7 @@ class SystemClock(Clock):
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
         """Call back once `delay_s` seconds from now, by a timer of the running event loop."""
-        return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
+        return asyncio.get_running_loop().call_later(DURATION_S.clip(delay_s), callback)  # no loop waits for 1e308 s
 
     def _move_wall_time(self, correction: timedelta) -> None:
         self._begin += correction  # the machine's clock is not set

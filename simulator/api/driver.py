@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from foundation.bounds import ENERGY_WH, RESISTANCE_OHM
 from foundation.clock import Clock
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from simulator.board import SimulatedBoard
@@ -38,7 +39,7 @@ class SimulatedEv(Command):
     """the most that its charger draws, A per phase"""
     phases: Literal[1, 2, 3] = 3
     """number of phases on which its charger draws"""
-    battery_wh: Annotated[float, Field(gt=0)] = 50_000.0
+    battery_wh: Annotated[float, Field(gt=0, le=ENERGY_WH.highest)] = 50_000.0
     """capacity of the battery, Wh"""
     soc: Annotated[float, Field(ge=0, le=1)] = 0.3
     """state of charge when it is plugged in, 0 to 1"""
@@ -50,7 +51,7 @@ class SimulatedEv(Command):
     """seconds after which it is unplugged, unless the cable is locked then; null: not unplugged"""
     cable_max_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] | None = None
     """rating of its cable, A per phase; null: not readable"""
-    cable_ohm: Annotated[float, Field(ge=0)] | None = None
+    cable_ohm: Annotated[float, Field(ge=0, le=RESISTANCE_OHM.highest)] | None = None
     """the coding resistor in the cable's plug, ohms, instead of `cable_max_a`"""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import HTTPException
 from pydantic import Field
 
+from foundation.bounds import DURATION_S
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, example, part
 from station.interfaces.api.routing import api_router
@@ -33,7 +34,7 @@ class SimulatedCsmsAddress(Command):
     """ws:// or wss:// URL, without the identity of the station"""
     security_profile: Literal[0, 1, 2, 3]
     """OCPP security profile: 1: password, 2: TLS and password, 3: TLS with a client certificate; 0: none of them"""
-    message_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    message_timeout_s: Annotated[float, Field(gt=0, le=DURATION_S.highest)] = 30.0
     """seconds to wait for the response to a request"""
     password: str | None = None
     """BasicAuthPassword; null: unchanged"""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from foundation.bounds import MONEY
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
 from foundation.waiting import Flag
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 LINGER_S = 60.0
 """seconds that the last message stays after unplugging, so that the next driver does not see it"""
-MAX_COST = Decimal(1_000_000_000)
+MAX_COST = Decimal(int(MONEY.highest))
 """the CSMS must not send a higher cost"""
 _MAX_TOTALS = 100
 """most unsaved costs kept while the disk refuses; totals in responses to an Ended event are not limited"""

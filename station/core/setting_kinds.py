@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar, overload
 
-from foundation.bounds import DATES
+from foundation.bounds import DATES, INTEGER
 from station.core.identifiers import check_currency, check_time_zone
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Setting(ABC, Generic[T]):
 class Integer(Setting[int]):
     """A setting that is a whole number between two bounds, both included."""
 
-    def __init__(self, default: int, minimum: int = 0, maximum: int = 2**31 - 1) -> None:
+    def __init__(self, default: int, minimum: int = 0, maximum: int = int(INTEGER.highest)) -> None:
         super().__init__(default)
         self.minimum, self.maximum = self.bounds = (minimum, maximum)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +32,7 @@ weights = st.dictionaries(st.sampled_from(EVSES), st.sampled_from([1.0, NOMINAL_
 bounds = st.lists(st.builds(Bound, numbers("limit_a") | numbers("limit_w"), weights), max_size=3)
 
 
-@examples(60)
+@examples(25)
 @given(bounds, demands_a, demands_a, demands_a, st.permutations(EVSES), st.sampled_from(Policy))
 def test_a_capacity_of_any_size_is_divided_into_shares_that_nobody_exceeds(
     bounds: list[Bound],
@@ -62,12 +60,10 @@ forecasts = st.lists(
     ),
     min_size=1,
     max_size=3,
-).map(
-    lambda made: [replace(one, target=replace(one.target, evse_id=number)) for number, one in enumerate(made, 1)]
-)
+).map(lambda made: [replace(one, target=replace(one.target, evse_id=number)) for number, one in enumerate(made, 1)])
 
 
-@examples(60)
+@examples(25)
 @given(
     st.lists(profiles(), max_size=3),
     forecasts,
@@ -101,11 +97,12 @@ connections = built(
 )
 samples = built(GridSample, tariff=st.none(), voltages_v=values(Phases[float | None], "voltages_v"))
 impossible = st.sampled_from([math.inf, -math.inf, math.nan, 1e300, -1e300, 3.4e38])
-damaged = st.builds(
-    lambda sample, currents, number: replace(sample, currents_a=Phases(*currents), power_w=number, fuse_a=number),
-    samples,
-    st.tuples(*[st.none() | impossible | numbers("current_a")] * 3),
-    impossible,
+damaged = built(
+    GridSample,
+    currents_a=st.builds(Phases[float | None], *[st.none() | impossible | numbers("current_a")] * 3),
+    power_w=impossible,
+    fuse_a=impossible,
+    tariff=st.none(),
 )
 demands = st.lists(
     built(
@@ -131,7 +128,7 @@ steps = st.lists(
 )
 
 
-@examples(40)
+@examples(20)
 @given(
     st.none() | connections,
     st.none() | amperes,

@@ -132,7 +132,7 @@ def _is_number(value: object) -> bool:
 
 
 def test_what_is_left_out_exists() -> None:
-    assert _FITTING | _NO_NUMBERS <= {name for name, _, _ in _functions()}
+    assert {name for name, _, _ in _functions()} >= _FITTING | _NO_NUMBERS
 
 
 @pytest.mark.parametrize(("function", "arguments"), list(_cases()))
@@ -142,7 +142,7 @@ def test_a_pure_function_has_a_result_for_all_values_within_the_bounds(
     """A ValueError is a result where the docstring announces it."""
     refuses = "ValueError" in (function.__doc__ or "")
 
-    @examples(12)
+    @examples(6)
     @given(st.fixed_dictionaries(arguments))
     def check(given_values: dict[str, Any]) -> None:
         try:

@@ -91,7 +91,9 @@ def _schedules(*, starts: bool) -> Values:
     limits = st.floats(0.0, allow_infinity=False, allow_nan=False) | st.sampled_from(_USUAL)
     choices = st.tuples(limits, st.sampled_from([None, 1, 2, 3]), st.sampled_from([None, 1, 2, 3]))
     periods = st.tuples(starts_s, st.lists(choices, min_size=4, max_size=4)).map(
-        lambda made: tuple(SchedulePeriod(at_s, *one) for at_s, one in zip(sorted({0, *made[0]}), made[1], strict=False))
+        lambda made: tuple(
+            SchedulePeriod(at_s, *one) for at_s, one in zip(sorted({0, *made[0]}), made[1], strict=False)
+        )
     )
     return built(
         Schedule,
@@ -134,7 +136,9 @@ def _layers() -> Values:
 def built(cls: type[Frozen], /, **given: Values) -> Values:
     """A strategy for a class, with strategies for some of its fields."""
     hints = _hints(cls)
-    made = {one.name: given[one.name] if one.name in given else values(hints[one.name], one.name) for one in fields(cls)}
+    made = {
+        one.name: given[one.name] if one.name in given else values(hints[one.name], one.name) for one in fields(cls)
+    }
     return st.builds(cls, **made)
 
 
@@ -207,9 +211,7 @@ _KNOWN: Final[dict[Any, Callable[[str], Values]]] = {
     ShareFunction: lambda _: st.just(share),
     PhaseMap: lambda _: st.sampled_from([PhaseMap.from_rotation(one) for one in ROTATIONS]),
     Protection: lambda _: st.builds(Protection, st.sampled_from(list(CURVES.values())), st.floats(0.0, 1e9)),
-    SteadyDraw: lambda name: built(
-        SteadyDraw, grid_readings=st.tuples(st.tuples(numbers("now_s"), numbers("grid_a")))
-    ),
+    SteadyDraw: lambda name: built(SteadyDraw, grid_readings=st.tuples(st.tuples(numbers("now_s"), numbers("grid_a")))),
 }
 """strategies of plain types, and of types whose fields depend on each other"""
 _MADE_OF_LISTS: Final[dict[Any, Callable[[Any], object]]] = {

@@ -145,7 +145,9 @@ async def test_a_change_of_the_clock_beyond_all_clocks_is_refused_and_local_time
 @pytest.mark.parametrize("offset", [FAR_EAST, FAR_WEST])
 async def test_what_lasts_for_ever_or_has_ended_long_ago_is_kept_and_shown(tmp_path: Path, offset: str) -> None:
     """Reservations, display messages, tokens, updates and logs with the first and the last moment of the calendar."""
-    async with outlived(tmp_path, variable=variables(ClockCtrlr__TimeOffset=offset), evse=[{"id": 1}, {"id": 2}]) as walk:
+    async with outlived(
+        tmp_path, variable=variables(ClockCtrlr__TimeOffset=offset), evse=[{"id": 1}, {"id": 2}]
+    ) as walk:
         call = walk.csms.call
         reserved = {"id": -(2**31), "evseId": 2, "idToken": token(CARD), "expiryDateTime": LATEST}
         assert (await call("ReserveNow", reserved))["status"] == "Accepted"
