@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
+from foundation.bounds import ENERGY_WH
 from foundation.frozen import Frozen
 from metering.meter import DescribedMeter, DetailedMeter, IdentifiedMeter, ImplausibleReadingError, Meter, MeterError
 from metering.reading import UNKNOWN_PHASES, Phases, Reading
@@ -15,7 +16,7 @@ _HIGHEST_VOLTAGE_V = 500.0
 """above the voltage of a phase when the neutral is lost"""
 _LOWEST_FREQUENCY_HZ = 40.0
 _HIGHEST_FREQUENCY_HZ = 70.0
-_LARGEST_REGISTER_WH = 1e12
+_LARGEST_REGISTER_WH = ENERGY_WH.highest
 """nine digits of kWh: no meter has more"""
 _WIDTHS_WH = (1e8, 1e9, 1e10)
 """values at which registers of five, six and seven digits of kWh roll over to zero"""

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from energy.charging_profile import RateUnit
 from tests.csms import running_csms
 from tests.walk import CARD, Walk, configuration, powered, walking
 from tests.walks.steps import token, variables
@@ -51,7 +50,7 @@ async def outlived(storage: Path, **tables: Any) -> AsyncGenerator[Walk]:
 
 
 async def _lives(walk: Walk) -> None:
-    """A vehicle charges, the pages show it, and a day passes."""
+    """A vehicle charges, and the pages show it."""
     await walk.plug()
     await walk.present()
     await walk.charging()
@@ -71,8 +70,7 @@ async def _end_charge(walk: Walk) -> None:
     await walk.unplug()
 
 
-@pytest.mark.parametrize("unit", RateUnit)
-@pytest.mark.parametrize("start_s", [0, 2**31 - 1])
+@pytest.mark.parametrize(("unit", "start_s"), [("A", 0), ("W", 2**31 - 1)])
 async def test_no_limit_is_accepted_reported_as_given_and_does_not_limit(
     tmp_path: Path, unit: str, start_s: int
 ) -> None:
@@ -112,7 +110,7 @@ async def test_a_later_period_without_limit_is_no_time_bomb(tmp_path: Path) -> N
         await _end_charge(walk)
 
 
-@pytest.mark.parametrize(("begin", "kind"), [(EARLIEST, "Absolute"), (LATEST, "Absolute"), (EARLIEST, "Recurring")])
+@pytest.mark.parametrize(("begin", "kind"), [(LATEST, "Absolute"), (EARLIEST, "Recurring")])
 async def test_a_schedule_may_start_at_any_date(tmp_path: Path, begin: str, kind: str) -> None:
     async with outlived(tmp_path) as walk:
         wire = profile(8.0, id=50, chargingProfileKind=kind)
@@ -121,10 +119,9 @@ async def test_a_schedule_may_start_at_any_date(tmp_path: Path, begin: str, kind
         assert await install(walk, wire, 0) == {"status": "Accepted"}
 
 
-@pytest.mark.parametrize("offset", [FAR_EAST, FAR_WEST])
-@pytest.mark.parametrize("moment", [EARLIEST, LATEST])
+@pytest.mark.parametrize(("moment", "offset"), [(LATEST, FAR_EAST), (EARLIEST, FAR_WEST)])
 async def test_a_change_of_the_clock_beyond_all_clocks_is_refused_and_local_time_goes_on(
-    tmp_path: Path, offset: str, moment: str
+    tmp_path: Path, moment: str, offset: str
 ) -> None:
     station = {"identity": "BORNE-TEST"}
     async with outlived(tmp_path, station=station) as walk:
