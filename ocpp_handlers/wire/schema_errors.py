@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable
 from sys import float_info
 from typing import TYPE_CHECKING, Final, cast
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from jsonschema_rs import Validator
 
 MAX_DESCRIPTION: Final = 255  # Part 4 table 7, errorDescription
-_UNUSABLE: Final = "is a number beyond double precision"
+_HIGHEST: Final = int(float_info.max)
 _MAX_PARTS = 2_000
 """size of a payload up to which all errors are collected: the library creates an object for each error, and those of
 one frame of a hostile CSMS would take a gigabyte and block the event loop for 15 s"""
@@ -36,12 +37,10 @@ class SchemaErrors:
         """Return the first error of a payload, in the order of its fields; None if it is valid."""
         validator = self._validator(message)
         try:
-            if (path := _unusable_number(payload)) is not None:
-                return SchemaViolation("PropertyConstraintViolation", _shortened(f"{_name(path)} {_UNUSABLE}."))
             if validator.is_valid(payload):
                 return None
             errors = _errors(validator, payload)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             # An unpaired surrogate ("\ud800"), too deep nesting, or, in a response of the station, an object that
             # JSON does not have.
             return SchemaViolation("FormatViolation", f"The payload cannot be read: {error}.")
@@ -76,9 +75,17 @@ class SchemaErrors:
         validator = self._validators.get(message)
         if validator is None:
             # Date-times are checked by `timestamps.decode`, which accepts more of the formats that CSMSs send.
-            validator = validator_for(self._schema_text(message), validate_formats=False)
+            schema = json.loads(self._schema_text(message), object_hook=_with_bounds)
+            validator = validator_for(json.dumps(schema), validate_formats=False)
             self._validators[message] = validator
         return validator
+
+
+def _with_bounds(schema: dict[str, object]) -> dict[str, object]:
+    """Bound a number of a schema by what a double can hold: JSON allows integers of hundreds of digits."""
+    if schema.get("type") == "number":
+        return {"minimum": -_HIGHEST, "maximum": _HIGHEST, **schema}
+    return schema
 
 
 def _errors(validator: Validator, payload: object) -> list[ValidationError]:
@@ -107,25 +114,6 @@ def _is_large(payload: object) -> bool:
             if seen <= _MAX_PARTS:
                 waiting.extend(parts.values() if isinstance(parts, dict) else parts)
     return seen > _MAX_PARTS
-
-
-def _unusable_number(payload: object) -> list[str | int] | None:
-    """The path to a number that no double can hold, such as 1e999 or an integer of 310 digits; None: there is none.
-
-    JSON schema has no such bound, and neither calculates nor encodes what `float` refuses.
-    """
-    if isinstance(payload, int | float):
-        return [] if not -float_info.max <= payload <= float_info.max else None
-    for step, part in _parts(payload):
-        if (path := _unusable_number(part)) is not None:
-            return [step, *path]
-    return None
-
-
-def _parts(node: object) -> Iterable[tuple[str | int, object]]:
-    if isinstance(node, dict):
-        return cast("dict[str, object]", node).items()
-    return enumerate(cast("list[object]", node)) if isinstance(node, list) else ()
 
 
 def _path(error: ValidationError) -> list[str | int]:
@@ -184,11 +172,10 @@ def _explain(error: ValidationError) -> SchemaViolation:
     code, complaint = _judge(error.kind)
     if not path:
         code = "ProtocolError"  # no field is of the wrong type: the payload is not an object (Part 4 §4.1.5)
-    return SchemaViolation(code, _shortened(f"{_name(path)} {complaint}."))
-
-
-def _shortened(description: str) -> str:
-    return description if len(description) <= MAX_DESCRIPTION else description[: MAX_DESCRIPTION - 1] + "…"
+    description = f"{_name(path)} {complaint}."
+    if len(description) > MAX_DESCRIPTION:
+        description = description[: MAX_DESCRIPTION - 1] + "…"
+    return SchemaViolation(code, description)
 
 
 def _judge(kind: Kind) -> tuple[str, str]:
@@ -208,6 +195,8 @@ def _judge(kind: Kind) -> tuple[str, str]:
             return "OccurrenceConstraintViolation", f"has more items than {limit}"
         case Kind.MaxLength(limit):
             return "PropertyConstraintViolation", f"is longer than {limit} characters"
+        case Kind.Minimum(limit) | Kind.Maximum(limit) if abs(limit) >= _HIGHEST:
+            return "PropertyConstraintViolation", "is a number beyond double precision"
         case Kind.Minimum(limit):
             return "PropertyConstraintViolation", f"is less than {limit}"
         case Kind.Maximum(limit):

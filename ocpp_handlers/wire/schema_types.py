@@ -31,8 +31,6 @@ JsonSchema = TypedDict(
 )
 """those parts of JSON schema that restrict a payload in OCPP 2.0.1, besides `additionalProperties`"""
 _REFERENCE: Final = "#/definitions/"
-_LARGEST_INTEGER: Final = 2**53
-"""far beyond the 32 bits of an integer of OCPP, which are checked with its meaning"""
 
 
 def payload_type(schema: JsonSchema) -> object:
@@ -66,10 +64,8 @@ class _SchemaTypes:
             case "string":
                 return Annotated[str, Meta(max_length=schema.get("maxLength"))]
             case "integer":
-                # bounded, so that integers of hundreds of digits are refused
-                lowest, highest = schema.get("minimum", -_LARGEST_INTEGER), schema.get("maximum", _LARGEST_INTEGER)
-                return Annotated[int, Meta(ge=int(lowest), le=int(highest))]
-            case "number":  # the same, and infinity and NaN, which JSON does not have
+                return Annotated[int, Meta(ge=_whole(schema.get("minimum")), le=_whole(schema.get("maximum")))]
+            case "number":  # bounded, so that infinity and NaN, which JSON does not have, are refused
                 bounds = Meta(ge=schema.get("minimum", -float_info.max), le=schema.get("maximum", float_info.max))
                 return Annotated[float, bounds]
             case "boolean":
@@ -91,3 +87,7 @@ class _SchemaTypes:
                 optional = cast("type[object]", kind) | UnsetType
                 fields.append((f"field_{number}", optional, field(default=UNSET, name=name)))
         return defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+def _whole(bound: float | None) -> int | None:
+    return None if bound is None else int(bound)

@@ -75,7 +75,7 @@ async def test_numbers_that_no_evse_has_are_unknown_and_hurt_nobody(tmp_path: Pa
             )
             answer = await csms.ask_raw(start, "9")
             assert answer[2]["status"] == "Rejected", number
-        assert await _refused(csms, _get("1" * 5_000), "-1") == "RpcFrameworkError"
+        assert await _refused(csms, _get("1" * 5_000), "9") == "TypeConstraintViolation"
 
 
 async def test_what_can_be_read_but_not_be_echoed_is_refused(tmp_path: Path) -> None:
