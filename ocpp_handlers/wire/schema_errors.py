@@ -195,7 +195,7 @@ def _judge(kind: Kind) -> tuple[str, str]:
             return "OccurrenceConstraintViolation", f"has more items than {limit}"
         case Kind.MaxLength(limit):
             return "PropertyConstraintViolation", f"is longer than {limit} characters"
-        case Kind.Minimum(limit) | Kind.Maximum(limit) if abs(limit) >= _HIGHEST:
+        case Kind.Minimum(limit) | Kind.Maximum(limit) if isinstance(limit, int) and abs(limit) == _HIGHEST:
             return "PropertyConstraintViolation", "is a number beyond double precision"
         case Kind.Minimum(limit):
             return "PropertyConstraintViolation", f"is less than {limit}"
