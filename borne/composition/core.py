@@ -119,7 +119,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
         settings.clock.preset(ClockSettings.time_zone, time_zone)
     await settings.groups.load(table)
     transactions = TransactionLog(database)
-    outbox = Outbox(database, clock, [transactions])
+    outbox = Outbox(database, clock, [transactions], has_csms=configuration.csms is not None)
     await outbox.check()
     certificates = CertificateStore(
         storage / "certificates", _seed(configuration), settings.security, clock, security_events

@@ -11,6 +11,10 @@ to read it. If that succeeds, it is the oldest in the queue again and is sent fi
 time and seqNo. Later events of its transaction, and even its end, may have been delivered by then: the CSMS has seen
 the gap in seqNo, which shows "if all messages of a transaction have been received" (TransactionEventRequest), and this
 event closes it. Delivered events are never sent again or renumbered.
+
+Without a CSMS nothing waits: the events of a transaction that begins then are settled as they are stored, and never
+sent. All events of a transaction go the way of its first one, also if a CSMS is installed or removed before its end, so
+that no CSMS receives a part of it. What waited when the CSMS was removed stays on disk, until there is one again.
 """
 
 from __future__ import annotations
@@ -48,10 +52,15 @@ _SETTLED_AT_ONCE = 64
 _BOUND_AFTER = 64
 """number of events between two checks of the queue length"""
 _INSERT = f"""
-    INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)
-    SELECT ?1, (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1), ?2, ?3, ?4, ?5, ?6
-    RETURNING {EVENT_COLUMNS}
+    INSERT INTO events
+    (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload, settled_at, given_up)
+    SELECT ?1, seq_no, ?2, ?3, ?4, ?5, ?6, CASE WHEN never_sent THEN ?7 END, never_sent FROM (SELECT
+        (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1) AS seq_no,
+        COALESCE((SELECT given_up AND attempts = 0 FROM events WHERE transaction_id = ?1 AND seq_no = 0), ?8)
+        AS never_sent)
+    RETURNING settled_at IS NULL, {EVENT_COLUMNS}
 """
+"""an event that was given up without an attempt belongs to a transaction that began without a CSMS"""
 _SETTLE = "UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?"
 _UNREADABLE = select_unreadable("events")
 _PRUNE = f"""
@@ -83,12 +92,28 @@ class _Insertion(Frozen):
 class Outbox(StoredEvents):
     """The transaction events on disk: the queue to the CSMS and the history of delivered events.
 
-    An event is settled once the CSMS has answered it, or once it is given up. One outbox for all EVSEs of a station.
+    An event is settled once the CSMS has answered it, or once it is given up: without a CSMS, as it is stored. One
+    outbox for all EVSEs of a station.
     """
 
-    def __init__(self, database: Database, clock: Clock, corrected_records: Sequence[CorrectedRecords] = ()) -> None:
-        """`corrected_records`: other tables with times of transactions, corrected in the same write as the events."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        corrected_records: Sequence[CorrectedRecords] = (),
+        *,
+        has_csms: bool = True,
+    ) -> None:
+        """Create the outbox; it reads nothing yet.
+
+        Args:
+            database: where the events are stored.
+            clock: the station's clock.
+            corrected_records: other tables with times of transactions, corrected in the same write as the events.
+            has_csms: whether the station has a CSMS now; without one nothing waits, and new transactions are not sent.
+        """
         super().__init__(database)
+        self._has_csms = has_csms
         self._corrected_records = tuple(corrected_records)
         self._clock = clock
         self._corrections = ClockCorrections(clock)
@@ -108,7 +133,7 @@ class Outbox(StoredEvents):
         self._not_counted: frozenset[int] = frozenset()
         """row ids of the events that were unreadable at the start, and so are not part of `waiting`"""
         self.waiting = 0
-        """how many stored events wait for the CSMS, without unreadable ones"""
+        """how many stored events wait for the CSMS, without unreadable ones; 0 without a CSMS"""
         self.waiting_changed: Event[None] = Event()
         self.appended: Event[TransactionEvent] = Event()
         """each event once it is stored, before another task can read it; also if its caller was cancelled meanwhile"""
@@ -132,8 +157,9 @@ class Outbox(StoredEvents):
 
     def _add_waiting(self, count: int) -> None:
         """Update the number of waiting events by those that were added, or (negative) have left the queue."""
-        self.waiting = max(0, self.waiting + count)
-        self.waiting_changed.publish(None)
+        if self._has_csms:
+            self.waiting = max(0, self.waiting + count)
+            self.waiting_changed.publish(None)
 
     async def _try_unreadable_again(self) -> None:
         """Retry events that were unreadable at an earlier start: this version of the program may read them."""
@@ -169,7 +195,7 @@ class Outbox(StoredEvents):
         corrected = self._corrections.correct_event(event)
         if times_marked != self._times_marked:
             corrected = replace(corrected, offline=True)
-        return _Insertion(corrected, _to_values(corrected))
+        return _Insertion(corrected, (*_to_values(corrected), self._clock.now().isoformat(), int(not self._has_csms)))
 
     async def _insert(self, insertions: Sequence[_Insertion]) -> list[TransactionEvent | Exception]:
         values = [one.values for one in insertions]
@@ -192,15 +218,15 @@ class Outbox(StoredEvents):
         self, insertions: Sequence[_Insertion], rows: Sequence[Row | StorageError]
     ) -> list[TransactionEvent | Exception]:
         """Queue the rows that are on disk now for delivery, and publish their events, before anybody can read them."""
-        inserted = [row for row in rows if not isinstance(row, StorageError)]
-        for row in inserted:
+        queued = [row[1:] for row in rows if not isinstance(row, StorageError) and row[0]]
+        for row in queued:
             self._ahead.add(row)
-        if inserted:
-            self._since_bound += len(inserted)
+        if queued:
+            self._since_bound += len(queued)
             self._arrived.set()
-            self._add_waiting(len(inserted))
+            self._add_waiting(len(queued))
         return [
-            row if isinstance(row, StorageError) else contained_call(partial(self._publish, one.event, row))
+            row if isinstance(row, StorageError) else contained_call(partial(self._publish, one.event, row[1:]))
             for one, row in zip(insertions, rows, strict=True)
         ]
 
@@ -360,11 +386,14 @@ class Outbox(StoredEvents):
     async def count_waiting(self, transaction_id: str | None = None) -> int:
         """Return the number of stored events that wait for the CSMS, of one transaction or of all for None (E14).
 
-        Unreadable events are not counted. Also writes settled and unreadable events to disk, if possible.
+        Unreadable events are not counted; 0 without a CSMS. Also writes settled and unreadable events to disk, if
+        possible.
         """
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
             await self._database.unreadable.save()
+        if not self._has_csms:
+            return 0
         where = f" AND id NOT IN ({_UNREADABLE})" + (" AND transaction_id = ?" if transaction_id is not None else "")
         values = (self._last_id, transaction_id) if transaction_id is not None else (self._last_id,)
         rows = await self._database.rows(
@@ -441,7 +470,7 @@ class Outbox(StoredEvents):
 
 
 def _to_values(event: TransactionEvent) -> Sequence[Value]:
-    """The values of `_INSERT`."""
+    """The values of `_INSERT` that the event contains."""
     return (
         event.transaction_id,
         event.evse_id,

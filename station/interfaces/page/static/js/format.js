@@ -13,6 +13,8 @@ export const united = (figure, unit) => (unit === "" ? figure : `${figure}\u00a0
 
 export const amps = (value) => (value === null ? "–" : united(tenths.format(value), "A"));
 export const kilowatts = (watts) => (watts === null ? "–" : united(number(1, 1).format(watts / 1000), "kW"));
+/** Apparent power; meters such as the Linky report no other. */
+export const kilovoltAmperes = (va) => (va === null ? "–" : united(number(1, 1).format(va / 1000), "kVA"));
 export const kilowattHours = (wh) => (wh === null ? "–" : united(exact.format(wh / 1000), "kWh"));
 export const plain = (value, digits = 1) => number(digits).format(value);
 /** A number in a field, in the notation of the language. */

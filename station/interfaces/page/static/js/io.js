@@ -109,7 +109,7 @@ function software(status) {
     [t("io.model"), `${status.vendor} ${status.model}`],
     [t("io.stage"), t(`stage.${status.stage}`)],
     [t("io.csms"), status.csms === null ? t("ocpp.alone") : status.csms.connected ? t("ocpp.connected") : t("ocpp.apart")],
-    [t("io.queue"), String(status.queue.transaction_events)],
+    ...(status.csms === null ? [] : [[t("io.queue"), String(status.queue.transaction_events)]]), // else nobody collects them
   ]);
 }
 

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { acting, download, find, make } from "./dom.js";
-import { amps, kilowatts, plain, second } from "./format.js";
+import { amps, kilovoltAmperes, kilowatts, plain, second } from "./format.js";
 import { facts } from "./io.js";
 import { watch } from "./live.js";
 import { t } from "./words.js";
@@ -53,7 +53,8 @@ function values(status) {
   const rows = [[t("meter.grid"), grid === null ? t("meter.silent") : t("meter.age", { seconds: plain(grid.age_s, 0) })]];
   if (grid !== null) {
     for (const [index, current] of grid.currents_a.entries()) rows.push([`L${index + 1}`, amps(current)]);
-    rows.push([t("meter.power"), kilowatts(grid.power_w)], [t("limit.grid"), amps(grid.limit_a)]);
+    const power = grid.power_w === null ? kilovoltAmperes(grid.apparent_power_va) : kilowatts(grid.power_w);
+    rows.push([t("meter.power"), power], [t("limit.grid"), amps(grid.limit_a)]);
   }
   for (const evse of status.evses) {
     const reading = evse.meter === null ? t("meter.silent") : `${kilowatts(evse.meter.power_w)}, ${evse.meter.currents_a.map(amps).join(" / ")}`;

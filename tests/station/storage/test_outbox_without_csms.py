@@ -1,0 +1,104 @@
+"""The record of transaction events while the station has no CSMS: nothing waits, and no bill of a CSMS is lost."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from station.core.model import EventType, TransactionEvent, TriggerReason
+from station.storage.database import Database
+from station.storage.outbox import Outbox
+from tests import fakes
+from tests.databases import open_database
+
+
+@contextlib.asynccontextmanager
+async def started(path: Path, *, has_csms: bool) -> AsyncGenerator[tuple[Outbox, Database]]:
+    """An outbox on a disk, as a start of the station makes it."""
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        outbox = Outbox(database, clock, has_csms=has_csms)
+        await outbox.check()
+        yield outbox, database
+
+
+def begin(name: str) -> TransactionEvent:
+    """The first event of a transaction."""
+    return fakes.event(name, EventType.STARTED)
+
+
+def end(name: str) -> TransactionEvent:
+    """The last event of a transaction."""
+    return fakes.event(name, EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
+
+
+async def delivered(outbox: Outbox) -> list[tuple[str, int]]:
+    """Deliver everything; returns transaction and number of each event."""
+    sent: list[tuple[str, int]] = []
+    while (queued := await outbox.oldest()) is not None:
+        sent.append((queued.event.transaction_id, queued.event.seq_no))
+        await outbox.settle(queued)
+    await outbox.flush()
+    return sent
+
+
+async def test_without_a_csms_nothing_waits_and_the_events_are_the_history(tmp_path: Path) -> None:
+    async with started(tmp_path, has_csms=False) as (outbox, _):
+        for event in (begin("a"), fakes.event("a"), end("a")):
+            await outbox.append(event)
+            assert await outbox.count_waiting() == outbox.waiting == 0
+        assert [one.seq_no for one in await outbox.events("a")] == [0, 1, 2]
+        assert await outbox.wait_delivered(within_s=0)
+
+
+async def test_without_a_csms_the_events_are_deleted_as_delivered_ones_are(tmp_path: Path) -> None:
+    async with started(tmp_path, has_csms=False) as (outbox, database):
+        for number in range(20):
+            await outbox.append(begin(f"tx{number}"))
+            await outbox.append(end(f"tx{number}"))
+        await outbox.prune(10)
+        assert await database.rows("SELECT COUNT(*) FROM events") == [(10,)]
+
+
+async def test_what_was_charged_without_a_csms_is_never_sent_to_a_later_one(tmp_path: Path) -> None:
+    """Nor is the end of a transaction that was running when the CSMS was installed: it would miss its begin."""
+    async with started(tmp_path, has_csms=False) as (outbox, _):
+        for event in (begin("a"), end("a"), begin("b")):
+            await outbox.append(event)
+    async with started(tmp_path, has_csms=True) as (outbox, _):
+        assert (await outbox.append(end("b"))).seq_no == 1
+        await outbox.append(begin("c"))
+        assert outbox.waiting == await outbox.count_waiting() == 1
+        assert await delivered(outbox) == [("c", 0)]
+
+
+async def test_what_a_csms_is_owed_waits_on_disk_while_it_is_removed(tmp_path: Path) -> None:
+    """Also the end of a transaction of which the CSMS has the begin only."""
+    async with started(tmp_path, has_csms=True) as (outbox, _):
+        for event in (begin("known"), begin("a"), end("a"), begin("b")):
+            await outbox.append(event)
+        queued = await outbox.oldest()
+        assert queued is not None
+        await outbox.settle(queued)
+        await outbox.flush()
+    async with started(tmp_path, has_csms=False) as (outbox, _):
+        for event in (end("known"), end("b"), begin("own"), end("own")):
+            await outbox.append(event)
+        assert await outbox.count_waiting() == outbox.waiting == 0
+        await outbox.prune(0)
+    async with started(tmp_path, has_csms=True) as (outbox, _):
+        assert outbox.waiting == 5
+        assert await delivered(outbox) == [("a", 0), ("a", 1), ("b", 0), ("known", 1), ("b", 1)]
+
+
+async def test_the_end_of_a_transaction_whose_begin_the_csms_refused_is_still_sent(tmp_path: Path) -> None:
+    """An event that is given up after attempts (E13) does not make the rest a transaction without a CSMS."""
+    async with started(tmp_path, has_csms=True) as (outbox, _):
+        await outbox.append(begin("a"))
+        queued = await outbox.oldest()
+        assert queued is not None
+        await outbox.count_failed_attempt(queued)
+        await outbox.settle(queued, given_up=True)
+        await outbox.append(end("a"))
+        assert await delivered(outbox) == [("a", 1)]
