@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from borne.composition.billing import BillingParts
 from borne.composition.charging import ChargingParts
 from borne.composition.core import CoreParts
-from borne.composition.display_screens import create_screens
+from borne.composition.display_screens import create_screens, session_page, subscribe_screens
 from borne.composition.maintenance import MaintenanceParts
 from foundation.frozen import Frozen
 from station.display.display_message import MessageState, displays_of
 from station.display.display_screens import DisplayScreens
+from station.display.evse_reader import EvseReader, ShownPrices, StartMethods
 from station.display.message_store import DisplayCapabilities, DisplayMessages
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 
 class DisplayParts(Frozen):
-    """What `create_display` creates for one run: the messages of the CSMS for the displays."""
+    """What `create_display` creates for one run: what displays and page show drivers, and the messages of the CSMS."""
 
     messages: DisplayMessages
     screens: DisplayScreens
+    prices: ShownPrices
+    """the price and the cost that drivers are shown"""
+    start_methods: StartMethods
+    """how drivers are told to start a charge"""
 
     @property
     def watchers(self) -> list[Callable[[], Awaitable[None]]]:
@@ -31,9 +36,10 @@ class DisplayParts(Frozen):
         return [self.messages.run, self.screens.run]
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the messages to `parts`, where the routes of the API find them."""
+        """Add messages, screens and start methods to `parts`, where the routes of the API find them."""
         parts.add(DisplayMessages, self.messages)
         parts.add(DisplayScreens, self.screens)
+        parts.add(StartMethods, self.start_methods)
 
 
 async def create_display(
@@ -52,4 +58,12 @@ async def create_display(
     await messages.load()
     core.auxiliary.subscribe(core.outbox.appended, messages.event_recorded)
     core.auxiliary.subscribe(billing.time.corrected, lambda _: messages.clock_corrected())
-    return DisplayParts(messages, create_screens(core, charging, billing, maintenance, messages))
+    configuration, settings = core.configuration, core.settings
+    prices = ShownPrices(billing.tariff_and_cost, billing.prices, settings.prices)
+    readers = [one.evse for one in configuration.reader]
+    starts = StartMethods(settings.authorization, readers, has_csms=configuration.csms is not None)
+    lights = maintenance.light
+    reader = EvseReader(lights, prices, core.transactions, starts, session_page(core), core.clock)
+    screens = create_screens(core, charging, messages, reader)
+    subscribe_screens(screens, core, billing, maintenance, messages)
+    return DisplayParts(messages, screens, prices, starts)

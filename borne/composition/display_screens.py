@@ -10,7 +10,6 @@ from station.devices.display_config import MqttDisplayConfig
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress, displays_of
 from station.display.display_screens import DisplayDriver, DisplayScreens, PublishedDisplays, ScreenSources
 from station.display.display_settings import DisplaySettings
-from station.display.evse_reader import EvseReader, ShownPrices, StartMethods
 from station.display.screen_inputs import DisplayProfile
 from station.display.session_page import SessionPage
 from station.interfaces.mdns import is_announced
@@ -21,22 +20,15 @@ if TYPE_CHECKING:
     from borne.composition.core import CoreParts
     from borne.composition.maintenance import MaintenanceParts
     from station.configuration.installation_file import Configuration
+    from station.display.evse_reader import EvseReader
     from station.display.message_store import DisplayMessages
 
 
 def create_screens(
-    core: CoreParts,
-    charging: ChargingParts,
-    billing: BillingParts,
-    maintenance: MaintenanceParts,
-    messages: DisplayMessages,
+    core: CoreParts, charging: ChargingParts, messages: DisplayMessages, reader: EvseReader
 ) -> DisplayScreens:
-    """Create the displays, and subscribe them to all that changes what they show; opens no device."""
-    configuration, settings, clock = core.configuration, core.settings, core.clock
-    config, has_csms = configuration.display, configuration.csms is not None
-    prices = ShownPrices(billing.tariff_and_cost, billing.prices, settings.prices)
-    starts = StartMethods(settings.authorization, [one.evse for one in configuration.reader], has_csms=has_csms)
-    reader = EvseReader(maintenance.light, prices, core.transactions, starts, _session_page(core), clock)
+    """Create the displays; opens no device. `subscribe_screens` subscribes them to all that changes what they show."""
+    config, settings, clock = core.configuration.display, core.settings, core.clock
     drivers = [
         DisplayDriver(
             DisplayProfile(_address(one.evse), tuple(config.languages), config.rotation_s, one.text_size), one.open()
@@ -49,9 +41,7 @@ def create_screens(
         for address in messages.capabilities.displays
     ]
     sources = ScreenSources(messages, reader, settings.display, settings.clock)
-    screens = DisplayScreens(displays, drivers, charging.evses, sources, clock)
-    _subscribe_screens(screens, core, billing, maintenance, messages)
-    return screens
+    return DisplayScreens(displays, drivers, charging.evses, sources, clock)
 
 
 def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> PublishedDisplays:
@@ -62,7 +52,7 @@ def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> Publ
     )
 
 
-def _subscribe_screens(
+def subscribe_screens(
     screens: DisplayScreens,
     core: CoreParts,
     billing: BillingParts,
@@ -86,7 +76,7 @@ def _subscribe_screens(
     auxiliary.subscribe(screens.changed, lambda display: feed.publish("display", evse=display.evse_id))
 
 
-def _session_page(core: CoreParts) -> SessionPage:
+def session_page(core: CoreParts) -> SessionPage:
     """The configured address of the page for drivers, else that of the station's page in the local network."""
     configuration, http = core.configuration, core.configuration.http
     pattern = configuration.display.session_page

@@ -99,7 +99,7 @@ def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSour
         core.configuration,
         station,
         core.settings.clock,
-        evses=EvseStatusReader(station, maintenance.light, assembled.billing.tariff_and_cost),
+        evses=EvseStatusReader(station, maintenance.light, assembled.billing.tariff_and_cost, assembled.display.prices),
         link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
         connection=GridStatusReader(load.load, load.grid_orders, load.plate),
         firmware=maintenance.firmware,

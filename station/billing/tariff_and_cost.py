@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.charging.evse_state import Authorization
 
-LINGER_S = 60.0
-"""seconds that the last message stays after unplugging, so that the next driver does not see it"""
 MAX_COST = Decimal(int(MONEY.highest))
 """the CSMS must not send a higher cost"""
 _MAX_TOTALS = 100
@@ -115,13 +113,15 @@ class TariffAndCost:
     async def cost(self, evse: Evse) -> DisplayedCost | None:
         """The cost of the newest transaction of an EVSE; None if no cost is to be shown to its driver.
 
-        Also None if the bill is not valid: costs that cannot be billed are not shown.
+        Also None once the driver has left, and if the bill is not valid: costs that cannot be billed are not shown.
 
         Raises:
             StorageError: the records cannot be read.
         """
         account = self._accounts.get(evse.id)
-        if account is None or account.driver_left or not self._settings.cost_enabled or self._shows_fallback(account):
+        if account is None or account.driver_left or not _driver_present(evse):
+            return None
+        if not self._settings.cost_enabled or self._shows_fallback(account):
             return None
         if account.csms_cost is not None:
             currency = self._settings.currency
@@ -282,27 +282,18 @@ class TariffAndCost:
 
     async def _watch(self, evse: Evse) -> None:
         served: Authorization | None = None
-        there_s = self._clock.monotonic()
         present = False
         while True:
-            seen, now_s = evse.changed.count, self._clock.monotonic()
-            authorization, before = evse.state.authorization, present
-            present = authorization is not None or evse.state.transaction is not None or ev_connected(evse.state)
-            if present and not before:
+            seen, before = evse.changed.count, present
+            authorization, present = evse.state.authorization, _driver_present(evse)
+            if not present:
+                self._accounts.pop(evse.id, None)
+                self.display.clear(evse.id)
+            elif not before:
                 self._forget_last_driver(evse.id)
             if authorization is not None and not _same(authorization, served):
                 self._welcome(evse.id, authorization)
             served = authorization
-            messages = self.display.of(evse.id)
-            if present:
-                there_s = now_s
-            elif messages:
-                ages = [(self._clock.now() - message.since).total_seconds() for message in messages]
-                if min(now_s - there_s, *ages) >= LINGER_S:
-                    self.display.clear(evse.id)
-                    self._accounts.pop(evse.id, None)
-                await evse.changed.wait_for(seen, self._clock, LINGER_S)
-                continue
             await evse.changed.wait(seen)
 
     def _forget_last_driver(self, evse_id: int) -> None:
@@ -326,6 +317,13 @@ class TariffAndCost:
         if (content := self._messages.message(authorization)) is not None:
             personal = self._messages.personal_message(authorization) is not None
             self.display.show(evse_id, DisplayTopic.TARIFF, content, personal=personal)
+
+
+def _driver_present(evse: Evse) -> bool:
+    """Whether an EVSE has a driver: authorized, with a vehicle or an open transaction, or with a cable to fetch."""
+    state = evse.state
+    in_use = state.authorization is not None or state.transaction is not None or ev_connected(state)
+    return in_use or state.lock_held_for is not None
 
 
 def _same(authorization: Authorization, other: Authorization | None) -> bool:

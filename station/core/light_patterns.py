@@ -41,6 +41,8 @@ class LightReason(StrEnum):
     CARD_ASKED = "card-being-authorised"
     CARD_REJECTED = "card-rejected"
     CARD_TIMED_OUT = "authorisation-timed-out"
+    CARD_NOT_CHECKED = "card-not-checked"
+    """the CSMS cannot be asked about the card, and nothing that is stored decides"""
     NOT_AUTHENTICATED = "not-authenticated"
     """authorization was rejected; the driver must return the connector to its holder"""
     CHARGING = "charging"
@@ -77,6 +79,8 @@ class CardStatus(Enum):
     """just rejected"""
     TIMED_OUT = auto()
     """just timed out: no response, or no vehicle connected"""
+    NOT_CHECKED = auto()
+    """just not decided: the CSMS could not be asked"""
 
 
 class ConnectorActivity(Enum):
@@ -123,6 +127,10 @@ _GUIDE: Final[tuple[_Rule, ...]] = (
     (lambda now: now.card is CardStatus.ASKED, Light(Colour.GREEN, Pattern.BLINKING, LightReason.CARD_ASKED)),
     (lambda now: now.card is CardStatus.REJECTED, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.CARD_REJECTED)),
     (lambda now: now.card is CardStatus.TIMED_OUT, Light(Colour.ORANGE, Pattern.BLINKING, LightReason.CARD_TIMED_OUT)),
+    (
+        lambda now: now.card is CardStatus.NOT_CHECKED,
+        Light(Colour.ORANGE, Pattern.BLINKING, LightReason.CARD_NOT_CHECKED),
+    ),
     (lambda now: now.not_authenticated, Light(Colour.VIOLET, Pattern.STEADY, LightReason.NOT_AUTHENTICATED)),
     (lambda now: now.charge is ConnectorActivity.FLOWING, Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING)),
     (

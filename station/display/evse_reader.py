@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from station.charging.evse_state import all_faults, ev_connected
+from station.charging.tokens.admission import is_open_to_all
 from station.core.display import DisplayTopic
 from station.core.model import ChargingState, MessageContent
 from station.display.message_visibility import condition_of
@@ -43,15 +44,12 @@ class ShownPrices:
         self._prices = prices
         self._settings = settings
 
-    def tariff(self, evse: Evse, *, driver_present: bool) -> ShownTariff | None:
-        """The price of the driver at an EVSE, else the general one; None if there is none, or prices are not shown.
-
-        A price meant for one driver is not shown after that driver has left.
-        """
+    def tariff(self, evse: Evse) -> ShownTariff | None:
+        """The price of the driver at an EVSE, else the general one; None if there is none, or prices are not shown."""
         if not self._settings.tariff_enabled:
             return None
         for message in self._tariff_and_cost.display.of(evse.id):
-            if message.topic is DisplayTopic.TARIFF and (driver_present or not message.personal):
+            if message.topic is DisplayTopic.TARIFF:
                 if (own := self._tariff_and_cost.own_tariff(evse)) is not None:
                     return ShownTariff(own)
                 return ShownTariff(content=message.content, personal=message.personal)
@@ -76,7 +74,7 @@ class ShownPrices:
 
 
 class StartMethods:
-    """Knows how a driver starts a charge at each EVSE."""
+    """Knows how a driver starts a charge at each EVSE, for display and page alike."""
 
     def __init__(self, settings: AuthorizationSettings, readers: Collection[int | None], *, has_csms: bool) -> None:
         """`readers`: the EVSE of each card reader; None: it serves all EVSEs."""
@@ -90,7 +88,10 @@ class StartMethods:
             return StartMethod.BUTTON if evse.layout.start_button else StartMethod.PLUG
         if evse.id in self._readers or None in self._readers:
             return StartMethod.CARD
-        return StartMethod.APP if self._has_csms else StartMethod.PAGE
+        if self._has_csms:
+            return StartMethod.APP
+        # The owner reserves for a card, with which alone the charge can start.
+        return StartMethod.CARD if evse.state.reserved_until is not None else StartMethod.PAGE
 
 
 class EvseReader:
@@ -144,11 +145,12 @@ class EvseReader:
             message_state=condition.state,
             faults=all_faults(state),
             start=self._start_methods.of(evse),
+            open_to_all=is_open_to_all(evse),
             authorized=authorization is not None,
             connected=connected,
             transaction_id=condition.transaction_id,
             figures=await self._figures(evse, condition.transaction_id or cost_of, kept=present),
-            tariff=self._prices.tariff(evse, driver_present=present),
+            tariff=self._prices.tariff(evse),
             cost=cost,
             languages=self._languages_at(evse, authorization, kept=present),
             reserved_until=state.reserved_until,

@@ -31,6 +31,7 @@ _CARD: Final = {
     LightReason.CARD_ASKED: "card-asked",
     LightReason.CARD_REJECTED: "card-rejected",
     LightReason.CARD_TIMED_OUT: "card-timed-out",
+    LightReason.CARD_NOT_CHECKED: "card-not-checked",
 }
 """texts that answer a card just presented; they end by themselves after some seconds"""
 _STATES: Final = {
@@ -130,6 +131,8 @@ def _state_lines(evse: DisplayedEvse, language: str, inputs: ScreenInputs, only:
         return _charge_lines(evse, language)
     if evse.light is LightReason.OUT_OF_SERVICE and evse.faults:
         return _sentence(language, _fault_key(evse), LineReason.STATE, only)
+    if evse.light is LightReason.NOT_AUTHENTICATED and evse.open_to_all:
+        return _sentence(language, "not-authenticated", LineReason.STATE, only, text=f"try-again.{evse.start}")
     if (key := _STATES.get(evse.light)) is not None:
         return _sentence(language, key, LineReason.STATE, only)
     if evse.authorized and not evse.connected:
@@ -217,11 +220,13 @@ def _tariff_lines(evse: DisplayedEvse, language: str, only: int | None) -> Itera
         yield replace(price, role=LineRole.NOTE) if evse.light in _CHARGES else price
 
 
-def _sentence(language: str, key: str, reason: LineReason, evse_id: int | None) -> tuple[ScreenLine, ...]:
-    """A heading and a sentence: the texts `key` and `key.text`."""
+def _sentence(
+    language: str, key: str, reason: LineReason, evse_id: int | None, *, text: str | None = None
+) -> tuple[ScreenLine, ...]:
+    """A heading and a sentence: the texts `key` and `text`, None: `key.text`."""
     return (
         _line(screen_text(language, key), LineRole.HEADING, reason, evse_id),
-        _line(screen_text(language, f"{key}.text"), LineRole.TEXT, reason, evse_id),
+        _line(screen_text(language, text or f"{key}.text"), LineRole.TEXT, reason, evse_id),
     )
 
 

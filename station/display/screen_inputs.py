@@ -22,7 +22,7 @@ class StartMethod(StrEnum):
     APP = "app"
     """by the CSMS: there is no card reader"""
     PAGE = "page"
-    """on the page of the station: there is neither a card reader nor a CSMS"""
+    """on the page of the station: there is neither a card reader nor a CSMS, and no reservation for a card"""
     BUTTON = "button"
     PLUG = "plug"
 
@@ -68,6 +68,8 @@ class DisplayedEvse(Frozen):
     """by which messages are chosen"""
     faults: frozenset[Fault] = frozenset()
     start: StartMethod = StartMethod.CARD
+    open_to_all: bool = True
+    """whether another driver may start a charge, or the same one with another card"""
     authorized: bool = False
     connected: bool = False
     """whether a vehicle is connected"""

@@ -115,6 +115,21 @@ class OwnPrices(TypedDict):
     """energy prices in tariff periods of the grid meter; empty: one price"""
 
 
+class StatedTariff(TypedDict):
+    """The price that the page and the display of an EVSE state before and during a charge."""
+
+    prices: OwnPrices | None
+    """the owner's prices, to be put into words in the language of the reader; null: `content` states the price"""
+    content: str | None
+    """a text of the CSMS; null: `prices` state the price"""
+    format: str
+    """MessageFormatEnumType of OCPP"""
+    language: str | None
+    """of `content` (RFC 5646); null: not known"""
+    personal: bool
+    """whether it is for this driver only"""
+
+
 class CostStatus(TypedDict):
     """The cost that the display of an EVSE shows for its newest transaction, by the CSMS or the owner's prices."""
 
@@ -200,7 +215,10 @@ class EvseStatus(TypedDict):
     display: list[DriverMessage]
     """tariff and cost on the display of this EVSE"""
     own_tariff: OwnPrices | None
-    """the owner's prices, while the display shows them; null: it does not"""
+    """the owner's prices, while they are stated to a driver; null: they are not. See also `tariff`"""
+    tariff: StatedTariff | None
+    """the price of the driver who is present, else the general one; null: there is none, or none is shown. A price for
+    one driver is not for visitors"""
     cost: CostStatus | None
     """the cost that the display shows; null: none, or not for visitors"""
 

@@ -22,6 +22,8 @@ from tests.walks.reservations import reserve
 from tests.walks.station_process import until
 from tests.walks.visit import visiting as api_of
 
+READER = [{"type": "simulated"}]
+
 
 async def busy_evening(walk: Walk) -> House:
     """A vehicle charges while the house cooks: a limit that binds, and a past to look at."""
@@ -39,7 +41,7 @@ async def busy_evening(walk: Walk) -> House:
 
 async def test_anybody_sees_on_a_phone_whether_the_station_is_free(browser: Browser, tmp_path: Path) -> None:
     """And nothing of the house; the page follows what happens by itself."""
-    async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
+    async with walking(tmp_path, reader=READER) as walk, visiting(browser, walk) as visitor:
         await walk.accepted()
         await visitor.go()
         await visitor.reads("Ready to charge")
@@ -54,7 +56,7 @@ async def test_anybody_sees_on_a_phone_whether_the_station_is_free(browser: Brow
 
 async def test_anybody_sees_until_when_an_evse_is_reserved_also_offline(browser: Browser, tmp_path: Path) -> None:
     """The light says that the station is offline; the page says that another card would be refused."""
-    async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
+    async with walking(tmp_path, reader=READER) as walk, visiting(browser, walk) as visitor:
         await walk.accepted()
         assert await reserve(walk, evseId=1) == "Accepted"
         await visitor.go()
@@ -147,7 +149,7 @@ async def test_after_stop_the_page_says_how_to_go_on_and_keeps_the_figures_until
 ) -> None:
     """Energy, time and cost of what was charged; they end with the car, and a full car is still called that."""
     async with (
-        walking(tmp_path) as walk,
+        walking(tmp_path, reader=READER) as walk,
         visiting(browser, walk) as driver,
         visiting(browser, walk, locale="fr-FR", viewport=DESK) as french,
     ):

@@ -65,8 +65,8 @@ async def test_a_driver_is_led_from_the_price_to_the_total_in_their_language(tmp
         assert not any("29 ct" in text for text in texts(walk)), "the price of a driver who has left"
 
 
-async def test_the_next_driver_does_not_see_what_was_meant_for_the_last_one(tmp_path: Path) -> None:
-    """Not even if they plug in while the total of the last one still stands on the display."""
+async def test_nobody_sees_what_was_meant_for_a_driver_who_has_left(tmp_path: Path) -> None:
+    """Neither passers-by nor the next driver."""
     async with walking(tmp_path, reader=READER, prices=PRICES) as walk:
         await walk.accepted()
         accept_in_german(walk.csms)
@@ -75,9 +75,10 @@ async def test_the_next_driver_does_not_see_what_was_meant_for_the_last_one(tmp_
         await walk.charging()
         await shows(walk, "Ihr Preis: 29 ct/kWh")
         await walk.present()
-        await shows(walk, "Ladung beendet", within_s=120)
+        await shows(walk, "Ladung beendet", "Gesamt ", within_s=120)
         await walk.unplug()
-        await shows(walk, "Ready to charge", "Total cost")
+        await walk.settle()
+        assert texts(walk) == ["Ready to charge", "Present your card.", "Price €0.30/kWh"]
         await walk.plug(phases=3)
         await shows(walk, "Plugged in", "Price €0.30/kWh")
         assert not any("Ihr Preis" in text or "Total" in text for text in texts(walk)), texts(walk)

@@ -13,11 +13,12 @@ from station.core.light_patterns import Colour, LightReason, Pattern
 from station.core.model import EvseRef, Fault
 from station.maintenance.commissioning.activation import ActivationStage
 from station.maintenance.commissioning.installer_test import LONGEST_S
-from tests.csms import NEVER, running_csms
+from tests.csms import NEVER, Csms, running_csms
 from tests.station.devices.test_leds import led, shown
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.commissioned import commission
-from tests.walks.steps import answering, ask_start, variables
+from tests.walks.steps import answering, ask_start, listed, token, variables
+from tests.walks.test_local_list import accepted as send_list
 from tests.walks.visit import visiting
 
 AVAILABLE = (Colour.GREEN, Pattern.STEADY)
@@ -149,6 +150,24 @@ async def test_whoever_plugged_in_and_is_not_authenticated_sees_violet_until_the
         assert now(walk) == (Colour.VIOLET, Pattern.STEADY)
         await walk.unplug()
         assert now(walk) == AVAILABLE
+
+
+async def test_a_card_that_nobody_can_be_asked_about_blinks_orange_and_no_account_is_refused(tmp_path: Path) -> None:
+    """Offline; one that the list refuses is refused there, too."""
+    csms = Csms()
+    async with walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        await send_list(csms, 1, listed(token(CARD), "Blocked"))
+        walk.stack.cut_network()
+        await walk.advance(2)
+        await walk.plug(phases=3)
+        assert await walk.present(OTHER_CARD) is TokenOutcome.NOT_CHECKED
+        assert (now(walk), reason(walk)) == ((Colour.ORANGE, Pattern.BLINKING), LightReason.CARD_NOT_CHECKED)
+        await walk.advance(11)
+        assert reason(walk) is LightReason.OFFLINE
+        assert await walk.present(CARD) is TokenOutcome.REJECTED
+        await walk.advance(4)
+        assert now(walk) == (Colour.VIOLET, Pattern.STEADY)
 
 
 async def test_a_token_that_the_csms_takes_back_is_violet(tmp_path: Path) -> None:

@@ -48,12 +48,17 @@ class TokenOutcome(StrEnum):
     UNLOCKED = "unlocked"
     """a cable retained for this holder was released"""
     REJECTED = "rejected"
+    NOT_CHECKED = "not-checked"
+    """the CSMS cannot be asked about the token, or did not answer, and nothing that is stored decides"""
     BUSY = "busy"
     """too many tokens at once, or the EVSE changed meanwhile; nothing was done"""
     SELECT = "select"
     """a master pass; its holder must select the transactions to stop"""
     LEARNED = "learned"
     """added to the owner's cards; authorizes nothing yet"""
+
+
+_NOT_ACCEPTED = frozenset({TokenOutcome.REJECTED, TokenOutcome.NOT_CHECKED, TokenOutcome.BUSY})
 
 
 class _Presented(Frozen):
@@ -101,6 +106,7 @@ class TokenAdmission:
         self.card_feedback = CardFeedback(evses, clock)
         """what the status lights show about the presented card"""
         authorizer.unanswered.subscribe(lambda _: self.card_feedback.note_timeout())
+        authorizer.unchecked.subscribe(lambda _: self.card_feedback.note_unchecked())
         self._evses = evses
         self._authorizer = authorizer
         self._settings = settings
@@ -143,10 +149,14 @@ class TokenAdmission:
             self.card_feedback.show_authorizing(presented.evse_id)
             with self.deciding:
                 outcome = await self._decide(presented)
-            self.card_feedback.show_decision(rejected=outcome in {TokenOutcome.REJECTED, TokenOutcome.BUSY})
+            self.card_feedback.show_decision(rejected=outcome in _NOT_ACCEPTED)
             _log.info("token %s: %s", loggable_token(presented.id_token), outcome)
             if not presented.settled.done():
                 presented.settled.set_result(outcome)
+
+    def awaits_token(self, evse: Evse) -> bool:
+        """Whether an accepted token of anybody could start charging at an EVSE now, reservations aside."""
+        return self._permission.granted and is_open_to_all(evse)
 
     async def start_without_token(self, evse: Evse) -> None:
         """Task of one EVSE until cancelled: authorize charging at each plug-in (C02, remark).
@@ -198,7 +208,8 @@ class TokenAdmission:
         if blocked:
             return TokenOutcome.REJECTED
         outcome = await self._ask(id_token, evse_id)
-        self._key_codes.count_attempt(wrong=outcome is TokenOutcome.REJECTED)
+        # Also one that cannot be checked counts: stored codes could be guessed while offline.
+        self._key_codes.count_attempt(wrong=outcome in {TokenOutcome.REJECTED, TokenOutcome.NOT_CHECKED})
         return outcome
 
     async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
@@ -215,7 +226,7 @@ class TokenAdmission:
             if reservation is not None:
                 self._reservations.remove(reservation)  # H03.FR.09: presenting the token uses it
             self.card_feedback.publish_rejection()
-            return TokenOutcome.REJECTED
+            return TokenOutcome.REJECTED if self.card_feedback.checked else TokenOutcome.NOT_CHECKED
         if self._authorizer.is_master_pass(info.group_id):
             return self._master_pass(id_token)
         evse = self._chosen(id_token, evse_id, info)
@@ -400,10 +411,20 @@ def matches_holder(evse: Evse, id_token: IdToken) -> bool:
 
     C01.FR.23, E05.FR.11, E09.FR.03.
     """
+    return all(id_token.same_as(holder) for holder in _holders(evse))
+
+
+def is_open_to_all(evse: Evse) -> bool:
+    """Whether no token is authorized at an EVSE and any one may be: it has no holder of transaction or cable."""
+    return can_authorize(evse) and evse.state.authorization is None and not _holders(evse)
+
+
+def _holders(evse: Evse) -> list[IdToken]:
+    """The holders of the open transaction and of the retained cable of an EVSE, if there are any."""
     state = evse.state
     holder = state.transaction.holder if state.transaction is not None else None
     kept_for = None if state.attached_cable or is_anonymous(state.lock_held_for) else state.lock_held_for
-    return all(other is None or id_token.same_as(other) for other in (holder, kept_for))
+    return [one for one in (holder, kept_for) if one is not None]
 
 
 def _is_answered(presented: _Presented, running: Authorization | None) -> bool:

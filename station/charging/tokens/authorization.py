@@ -55,6 +55,8 @@ class Authorizer:
         """`tokens`: the cache; `own_cards`: the owner's cards of a station without a CSMS, None: the CSMS decides."""
         self.unanswered: Event[IdToken] = Event()
         """published when the CSMS did not answer an AuthorizeRequest for this token"""
+        self.unchecked: Event[IdToken] = Event()
+        """published when the CSMS cannot be asked about this token or does not answer, and nothing stored decides"""
         self._csms = csms
         self._tokens = tokens
         self._local_list = local_list
@@ -77,7 +79,7 @@ class Authorizer:
         if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
             return _by_reservation(stored)
         if not self._csms.online:
-            return self._offline(stored)
+            return self._offline(id_token, stored)
         if (known := self._without_asking(id_token, listed, cached)) is not None:
             return known
         try:
@@ -87,7 +89,7 @@ class Authorizer:
             if reserved:
                 return _by_reservation(stored)
             self.unanswered.publish(id_token)
-            return self._offline(stored)
+            return self._offline(id_token, stored)
         await self._tokens.update(id_token, info)
         return info
 
@@ -120,12 +122,14 @@ class Authorizer:
         final = self._settings.local_list_disable_post_authorize and not listed.must_ask  # C14.FR.05
         return stored if final else None
 
-    def _offline(self, stored: IdTokenInfo | None) -> IdTokenInfo:
+    def _offline(self, id_token: IdToken, stored: IdTokenInfo | None) -> IdTokenInfo:
         """The authorization while the CSMS cannot be asked, from the entry of local list or cache (C13, C15)."""
         if self._settings.local_authorize_offline and stored is not None:
             return stored
         if stored is None and self._settings.offline_tx_for_unknown_id_enabled:
             return IdTokenInfo(AuthorizationStatus.ACCEPTED)  # C15.FR.08; not cached (C15.FR.01)
+        if self._own_cards is None:  # else there is nobody to ask: it is not a card of the owner
+            self.unchecked.publish(id_token)
         return IdTokenInfo(AuthorizationStatus.UNKNOWN)
 
 

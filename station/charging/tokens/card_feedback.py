@@ -1,4 +1,4 @@
-"""Feedback to the driver on a presented card: authorizing, rejected, timed out."""
+"""Feedback to the driver on a presented card: authorizing, rejected, timed out, not checked."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ REJECTED_S: Final = 3.0
 """how long a rejection is shown"""
 TIMED_OUT_S: Final = 10.0
 """how long a timeout is shown; longer, since the driver may be away from the reader"""
+_SHOWN_S: Final = {
+    CardStatus.REJECTED: REJECTED_S,
+    CardStatus.TIMED_OUT: TIMED_OUT_S,
+    CardStatus.NOT_CHECKED: TIMED_OUT_S,
+}
 
 
 class CardFeedback:
-    """What the status light of each EVSE shows about the last presented card: authorizing, rejected or timed out.
+    """What the status light of each EVSE shows about the last presented card, such as that it was rejected.
 
     `TokenAdmission` calls it around each decision, one at a time; feedback ends by itself after some seconds.
     """
@@ -33,7 +38,10 @@ class CardFeedback:
         self._cards = dict.fromkeys(evse_ids, CardStatus.NONE)
         self._fades: dict[int, TimerHandle] = {}
         self._evse_id: int | None = None
-        self._answered = True
+        self._failure = CardStatus.REJECTED
+        """what the decision in progress shows if the card is not accepted"""
+        self.checked = True
+        """whether the CSMS, or what is stored, has decided on the card of the decision in progress"""
 
     def status_at(self, evse_id: int) -> CardStatus:
         """The card status to show at an EVSE now; NONE: nothing."""
@@ -41,26 +49,30 @@ class CardFeedback:
 
     def show_authorizing(self, evse_id: int | None) -> None:
         """Begin a decision: show that a card is being authorized, at one EVSE or (None) at all."""
-        self._evse_id, self._answered = evse_id, True
+        self._evse_id, self._failure, self.checked = evse_id, CardStatus.REJECTED, True
         self._show(evse_id, CardStatus.ASKED)
 
     def note_timeout(self) -> None:
         """Note that the CSMS did not answer, so that `show_decision` shows a timeout; changes no display yet."""
-        self._answered = False
+        self._failure = CardStatus.TIMED_OUT
+
+    def note_unchecked(self) -> None:
+        """Note that nobody decides on the card, so that `show_decision` shows no rejection; changes no display yet."""
+        self.checked = False
+        if self._failure is CardStatus.REJECTED:
+            self._failure = CardStatus.NOT_CHECKED
 
     def publish_rejection(self) -> None:
-        """Publish `account_refused`, unless the CSMS did not answer; changes no display (see `show_decision`)."""
-        if self._answered:
+        """Publish `account_refused`, unless the CSMS was not asked or did not answer; changes no display yet."""
+        if self._failure is CardStatus.REJECTED:
             self.account_refused.publish(self._evse_id)
 
     def show_decision(self, *, rejected: bool) -> None:
-        """End a decision: show the rejection for 3 s or the timeout for 10 s, or clear the display if not rejected."""
-        if not rejected:
-            self._show(self._evse_id, CardStatus.NONE)
-        elif self._answered:
-            self._show(self._evse_id, CardStatus.REJECTED, REJECTED_S)
+        """End a decision: show for some seconds why the card is not accepted, or clear the display if it is."""
+        if rejected:
+            self._show(self._evse_id, self._failure, _SHOWN_S[self._failure])
         else:
-            self._show(self._evse_id, CardStatus.TIMED_OUT, TIMED_OUT_S)
+            self._show(self._evse_id, CardStatus.NONE)
 
     def show_expired(self, evse_id: int) -> None:
         """Show for 10 s that an authorization expired because no vehicle was connected in time."""

@@ -55,6 +55,8 @@ def _evse(evse: EvseStatus) -> EvseStatus:
     """The EVSE status for anonymous visitors: as on a public display, without personal messages."""
     seen = _public(_without_reservation(evse))
     seen["display"] = [_public(message) for message in evse["display"] if not message["personal"]]
+    tariff = evse["tariff"]
+    seen["tariff"] = tariff if tariff is None or not tariff["personal"] else None
     seen["cost"] = _public(evse["cost"]) if evse["cost"] is not None else None
     return seen
 

@@ -14,6 +14,8 @@ from station.charging.evse import Evse
 from station.charging.evse_state import connection_deadline_s, ev_connected
 from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.configuration.installation_file import Configuration
+from station.display.evse_reader import StartMethods
+from station.display.screen_inputs import StartMethod
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import SeesCharges, part
 from station.interfaces.api.routing import api_router
@@ -55,6 +57,10 @@ class ChargeStatus(TypedDict):
     """the number of the EVSE"""
     start: Literal["account", "token", "button", "plug"]
     """how a charge is started: in the driver's account, with a card, with the start button, or by plugging in"""
+    start_method: StartMethod
+    """how a driver who is not signed in starts a charge, as the display says: card, app, page, button, plug"""
+    awaits_token: bool
+    """whether an accepted card of anybody could start a charge at this EVSE now, reservations aside"""
     rating_a: float
     """the most that the EVSE is built for, amperes per phase"""
     phases: int
@@ -101,6 +107,7 @@ async def list_charges(
     station: Annotated[ChargingStation, part(ChargingStation)],
     settings: Annotated[AuthorizationSettings, part(AuthorizationSettings)],
     configuration: Annotated[Configuration, part(Configuration)],
+    start_methods: Annotated[StartMethods, part(StartMethods)],
     light: Annotated[StatusLight, part(StatusLight)],
     transactions: Annotated[TransactionLog, part(TransactionLog)],
     clock: Annotated[Clock, part(CLOCK)],
@@ -111,6 +118,8 @@ async def list_charges(
         {
             "evse": evse.id,
             "start": _how_to_start(evse, needs_token=settings.auth_enabled, has_csms=bool(configuration.csms)),
+            "start_method": start_methods.of(evse),
+            "awaits_token": station.admission.awaits_token(evse),
             "rating_a": evse.layout.max_current_a,
             "phases": evse.layout.phases,
             "signs": evse.signing is not None,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from station.core.clock_settings import ClockSettings
     from station.core.csms import CsmsLink
     from station.core.display import DisplayedMessage
+    from station.display.evse_reader import ShownPrices
+    from station.display.screen_inputs import ShownTariff
     from station.interfaces.status_light import LightShown, StatusLight
     from station.interfaces.status_report import (
         CostStatus,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         OwnPrices,
         ReservationStatus,
         SafeStartStatus,
+        StatedTariff,
         Status,
         TariffStatus,
         UnreadableRowsStatus,
@@ -150,10 +153,11 @@ class GridStatusReader:
 class EvseStatusReader:
     """Provides the part of the status report on the EVSEs, including displays and costs."""
 
-    def __init__(self, station: ChargingStation, light: StatusLight, costs: TariffAndCost) -> None:
+    def __init__(self, station: ChargingStation, light: StatusLight, costs: TariffAndCost, prices: ShownPrices) -> None:
         self._station = station
         self._light = light
         self._costs = costs
+        self._prices = prices
 
     @property
     def light(self) -> LightShown:
@@ -170,7 +174,7 @@ class EvseStatusReader:
 
     async def _evse(self, evse: Evse) -> EvseStatus:
         cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
-        display = await self._costs.messages_for(evse)
+        display, tariff = await self._costs.messages_for(evse), self._prices.tariff(evse)
         state, token, binding = evse.state, evse.authorized_token, tightest(evse.limits)
         return {
             "id": evse.id,
@@ -200,6 +204,7 @@ class EvseStatusReader:
             "light": light_shown(self._light.evse_light(evse.id)),
             "display": [_message(message) for message in display],
             "own_tariff": _own_prices(own_tariff) if own_tariff is not None else None,
+            "tariff": _stated_tariff(tariff) if tariff is not None else None,
             "cost": _cost(cost) if cost is not None else None,
         }
 
@@ -320,6 +325,17 @@ def _own_prices(prices: PriceList) -> OwnPrices:
         "idle_per_hour": str(prices.idle_per_hour),
         "idle_after_s": prices.idle_after_s,
         "period": [{"name": one.name, "energy_per_kwh": str(one.energy_per_kwh)} for one in prices.period],
+    }
+
+
+def _stated_tariff(tariff: ShownTariff) -> StatedTariff:
+    content = tariff.content
+    return {
+        "prices": _own_prices(tariff.prices) if tariff.prices is not None else None,
+        "content": content.content if content is not None else None,
+        "format": content.format if content is not None else "UTF8",
+        "language": content.language if content is not None else None,
+        "personal": tariff.personal,
     }
 
 

@@ -76,6 +76,7 @@ def test_orange_steady_is_online_and_waiting_for_a_reservation() -> None:
 
 def test_orange_blinking_is_a_card_authorisation_that_timed_out() -> None:
     assert shows(replace(IDLE, card=CardStatus.TIMED_OUT)) == (Colour.ORANGE, Pattern.BLINKING)
+    assert shows(replace(IDLE, card=CardStatus.NOT_CHECKED)) == (Colour.ORANGE, Pattern.BLINKING)
 
 
 def test_red_is_out_of_service_or_disabled() -> None:
@@ -144,6 +145,7 @@ def test_the_rows_come_in_this_order() -> None:
         {"software_starts": False},
         {"card": CardStatus.REJECTED},
         {"card": CardStatus.TIMED_OUT},
+        {"card": CardStatus.NOT_CHECKED},
         {"card": CardStatus.NONE},
         {"not_authenticated": False},
         {"charge": ConnectorActivity.WAITING},

@@ -19,6 +19,8 @@ const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
 const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while the station waits for a vehicle
 const STATE_ONLY = { offered_a: null, limits: [] }; // of a visitor who may not see the charge
+const AFTER_A_CARD = new Set(["not-authenticated", "card-rejected", "card-not-checked", "authorisation-timed-out"]);
+const NO_PRICE = new Set(["out-of-service", "not-activated", "self-test", "software-starts", "installing-software", "unavailable"]);
 let charges = new Map();
 
 watch(async (status) => {
@@ -81,7 +83,8 @@ function update(card, evse, status) {
   ring(card, evse, state, charge);
   awaitCar(card, state, charge, status);
   figures(card, state, charge, evse, status);
-  prices(card, evse);
+  cost(card, evse);
+  tariff(card, state, evse);
   why(card, evse, status);
   show(card.key, charge?.signs === true);
   actions(card, evse, charge, state, status.stage);
@@ -103,10 +106,24 @@ function sentenceOf(state, evse, { stage, clock }, charge) {
   if (fault !== undefined) return t(`fault.${fault}`);
   if (state === "not-activated" && stage === "not-commissioned") return t("state.not-commissioned.text");
   if (state === "not-activated" && isOwner) return t("activation.text");
-  if (state === "reserved" && evse.reserved_until) return t("state.reserved.until", { time: soon(evse.reserved_until, clock.now) });
-  if (state === "stopped" && charge.start !== "account") return t(`state.stopped.text-${charge.start}`);
-  if (state === "stopped") return t(isDriver ? "state.stopped.text-button" : "state.stopped.text-token");
+  if (state === "reserved" && evse.reserved_until) {
+    const until = charge?.start_method === "app" ? "state.reserved.until-app" : "state.reserved.until";
+    return t(until, { time: soon(evse.reserved_until, clock.now) });
+  }
+  if (state === "stopped") return t(`state.stopped.text-${howToGoOn(charge)}`);
+  if (state === "not-authenticated" && charge?.awaits_token) return t(`state.not-authenticated.text-${howToTryAgain(charge)}`);
   return known(`state.${state}.text`) ? t(`state.${state}.text`) : "";
+}
+
+function howToGoOn({ start, start_method: method }) {
+  if (isDriver && (start === "account" || method === "app")) return "button";
+  return method === "card" ? "token" : method;
+}
+
+/** After a refusal: with another card, or with the button by whoever has it. */
+function howToTryAgain({ start_method: method }) {
+  if (!isDriver) return ["card", "app"].includes(method) ? method : "page";
+  return method === "card" ? "card-start" : "start";
 }
 
 function ring(card, evse, state, charge) {
@@ -145,7 +162,7 @@ function countDown(card) {
 function figures(card, state, charge, evse, status) {
   const details = state === "plug-in" && charge.charge?.energy_wh === 0 ? null : (charge?.charge ?? null);
   const running = charge?.stopped || details?.authorized || evse.charging_state !== "EVConnected" ? details : null;
-  show(card.figures, running !== null || evse.cost !== null || evse.display.length > 0);
+  show(card.figures, running !== null || evse.cost !== null || costText(evse) !== undefined);
   show(card.energyTile, running !== null);
   show(card.timeTile, running !== null);
   if (running === null) return;
@@ -153,16 +170,23 @@ function figures(card, state, charge, evse, status) {
   setText(card.time, duration(running.duration_s ?? (new Date(status.clock.now) - new Date(running.began_at)) / 1000));
 }
 
-/** The cost and its tariff; without an amount, the text shown instead. */
-function prices(card, evse) {
-  const { cost, display } = evse;
+/** The cost; without an amount, the text shown instead. */
+function cost(card, evse) {
+  const { cost } = evse;
   show(card.costTile, cost !== null);
   if (cost !== null) {
     setText(card.costName, t(cost.final ? "charge.total" : "charge.cost"));
     setText(card.cost, money(cost.amount, cost.currency));
   }
-  message(card.tariffTile, card.tariff, ownTariff(evse.own_tariff) ?? display.find((one) => one.topic === "tariff"));
-  message(card.totalTile, card.total, display.find((one) => one.topic === "cost" && cost === null));
+  message(card.totalTile, card.total, costText(evse));
+}
+
+const costText = ({ cost, display }) => display.find((one) => one.topic === "cost" && cost === null);
+
+/** The price, already before the charge: the owner's prices in words, or a text of the CSMS. */
+function tariff(card, state, evse) {
+  const stated = NO_PRICE.has(state) ? null : evse.tariff;
+  message(card.tariffTile, card.tariff, stated === null ? undefined : (ownTariff(stated.prices) ?? stated));
 }
 
 /** The owner's prices in the visitor's language; undefined: the tariff is not the owner's. */
@@ -236,7 +260,9 @@ function limitRow(one, binding, most) {
 
 function actions(card, evse, charge, state, stage) {
   const someone = charge?.authorized === true;
-  const usable = ["available", "plugged-in", "reserved", "offline", "stopped"].includes(state);
+  const usable =
+    ["available", "plugged-in", "reserved", "offline", "stopped"].includes(state) ||
+    (AFTER_A_CARD.has(state) && charge?.awaits_token === true);
   const plugStarts = charge?.start === "plug";
   setText(card.stop, t(state === "plug-in" ? "shell.cancel" : "charge.stop"));
   show(card.stop, isDriver && someone);
@@ -245,7 +271,7 @@ function actions(card, evse, charge, state, stage) {
   show(card.now, isDriver && someone && evse.limit?.source === "tariff");
   show(card.activate, isOwner && state === "not-activated" && stage === "commissioned");
   show(card.commission, isInstaller && state === "not-activated" && stage === "not-commissioned");
-  const hint = usable && !["stopped", "reserved"].includes(state) ? t(plugStarts ? "charge.hint-plug" : "charge.hint-card") : "";
+  const hint = usable && !["stopped", "reserved"].includes(state) && !AFTER_A_CARD.has(state) ? t(`charge.hint-${charge?.start_method ?? "card"}`) : "";
   setText(card.hint, hint);
   show(card.hint, hint !== "" && card.start.hidden);
 }
