@@ -64,6 +64,9 @@
     }
   }
   if (document.querySelectorAll("h1").length !== 1) wrong.push("not one h1");
+  for (const heading of document.querySelectorAll("h1, h2, h3, h4")) {
+    if (heading.closest("main, nav, header, footer, dialog, template") === null) wrong.push(`heading outside a landmark: ${name(heading)}`);
+  }
   if (!document.documentElement.lang) wrong.push("no language");
   if (document.querySelector("main") === null) wrong.push("no main");
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 
 from station.charging.tokens.admission import TokenOutcome
 from station.interfaces.languages import catalogue
@@ -24,7 +24,7 @@ NO_TARIFF: Final = variables(TariffCostCtrlr__Enabled__Tariff=False)
 SMALL: Final = {"width": 360, "height": 800}
 
 
-def tariff_of(visitor: Visitor) -> Any:
+def tariff_of(visitor: Visitor) -> Locator:
     """The place of the price."""
     return visitor.page.locator("[data-tariff]").first
 

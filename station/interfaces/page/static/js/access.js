@@ -27,7 +27,7 @@ function roleItem(role, account) {
   const state = account.has_password ? "access.has-password" : account.awaits_code ? "access.awaits-code" : "access.no-password";
   return make(
     "li",
-    {},
+    { class: "wraps" },
     make("div", { class: "row" }, make("strong", {}, t(`role.${role}`)), make("span", { class: account.has_password ? "pill on" : "pill" }, t(state))),
     button,
   );

@@ -141,6 +141,7 @@ function ring(card, evse, state, charge) {
     setText(card.figure, t(`ring.${["not-activated", "stopped"].includes(state) ? state : evse.connector_status.toLowerCase()}`));
     setText(card.unit, state === "available" && charge !== undefined ? t("charge.up-to", { most: amps(most) }) : "");
   }
+  card.figure.style.setProperty("--chars", card.figure.textContent.length);
 }
 
 /** Show how long the station still waits for a car, counted down between two status updates. */

@@ -141,11 +141,11 @@ function options() {
     grid: { stroke: colour("--chart-grid"), width: 1 },
     ticks: { show: false },
   };
+  const line = { width: 2, paths: window.uPlot.paths.stepped({ align: 1 }), points: { show: false } }; // a value holds until the next
   const area = (name, strength) => ({
+    ...line,
     stroke: colour(name),
-    width: 2,
     fill: (plot) => shade(plot, colour(name), strength),
-    points: { show: false },
   });
   return {
     ...size(),
@@ -163,7 +163,7 @@ function options() {
       {},
       area("--chart-car", 60),
       area("--chart-house", 45),
-      { stroke: colour("--chart-limit"), width: 2, dash: [6, 5], points: { show: false } },
+      { ...line, stroke: colour("--chart-limit"), dash: [6, 5] },
     ],
   };
 }

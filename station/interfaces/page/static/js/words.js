@@ -6,12 +6,19 @@ export const language = document.documentElement.lang;
 const texts = await (await fetch(`${root}/words/${language}.json`)).json();
 
 export const locale = language === "en" ? "en-GB" : language;
+const plurals = new Intl.PluralRules(locale);
 
 /** A text by its key. */
 export function t(key, values = {}) {
   const text = texts[key];
   if (text === undefined) return key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/** A text about `count` things: that for the number's plural category in the language, where it differs. */
+export function counted(key, count, values) {
+  const form = `${key}.${plurals.select(count)}`;
+  return t(form in texts ? form : key, values);
 }
 
 /** Whether a text has this key. */

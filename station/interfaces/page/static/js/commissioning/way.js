@@ -5,14 +5,15 @@ import { find, make, setText, show } from "../dom.js";
 import { day } from "../format.js";
 import { watch } from "../live.js";
 import { root } from "../root.js";
-import { t } from "../words.js";
+import { counted, t } from "../words.js";
 import { showOutcome } from "./outcome.js";
-import { load, standing, watchSteps } from "./steps.js";
+import { load, standing, stepOf, watchSteps } from "./steps.js";
 
 const END = "end";
 const WIDE = matchMedia("(min-width: 60rem)");
 let names = [];
 let shown = null;
+let over = false; // whether the station is activated: no step can be done any more
 
 /** Start the navigation; `opened` is called with the name of each step that is shown. */
 export function way(opened) {
@@ -20,6 +21,7 @@ export function way(opened) {
     names = [...steps.map((one) => one.step), END];
     list(steps, state);
     for (const step of steps) showOutcome(find(`#${step.step}`), step, state);
+    emphasize(state);
     progress(steps, state);
   });
   const go = (focus) => {
@@ -58,6 +60,7 @@ function open(name, opened, focus) {
   const here = encodeURIComponent(`${location.pathname.slice(root.length)}#${name}`);
   for (const link of document.querySelectorAll(".languages a")) link.search = `?to=${here}`;
   mark();
+  emphasize();
   if (!WIDE.matches) find("#way-all").open = false;
   if (focus) find(`#${name}-title`).focus();
   opened(name);
@@ -96,6 +99,15 @@ function mark() {
   }
 }
 
+/** Emphasize what is to be done now: the button of the open step, or the link to the next one if nothing is left here. */
+function emphasize(state) {
+  if (state !== undefined) over = state.stage === "activated";
+  const step = stepOf(shown);
+  const nothingLeft = step !== undefined && (over || step.settled || step.inapplicable !== null);
+  find("#way-on").classList.toggle("primary", nothingLeft);
+  if (shown !== null) find(`#${shown}`).classList.toggle("settled", nothingLeft);
+}
+
 function progress(steps, state) {
   const all = steps.filter((one) => one.inapplicable === null);
   const done = all.filter((one) => one.settled).length;
@@ -108,7 +120,7 @@ function progress(steps, state) {
 function progressText(state, done, all) {
   if (!state.required) return t("commissioning.not-required");
   if (state.stage === "activated") return t("commissioning.activated", { moment: day(state.activated_at) });
-  return t("commissioning.progress", { done, all });
+  return counted("commissioning.progress", done, { done, all });
 }
 
 function unfold() {
