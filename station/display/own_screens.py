@@ -88,6 +88,11 @@ def _is_free(evse: DisplayedEvse) -> bool:
     return evse.light in _FREE and not in_use and evse.figures is None and evse.cost is None
 
 
+def _may_try_again(evse: DisplayedEvse) -> bool:
+    """Whether a card was refused and another one may be presented."""
+    return evse.light is LightReason.NOT_AUTHENTICATED and evse.open_to_all
+
+
 def _follows_charge(evse: DisplayedEvse) -> bool:
     return evse.light in _CHARGES and evse.transaction_id is not None
 
@@ -112,8 +117,9 @@ def _evse_lines(
     if named:
         yield _line(_name(group, language), LineRole.NOTE, LineReason.STATE, only)
     yield from _state_lines(evse, language, inputs, only)
-    yield from _figure_lines(evse, language)
-    yield from _cost_lines(evse, language)
+    if not _may_try_again(evse):  # else they would be nobody's
+        yield from _figure_lines(evse, language)
+        yield from _cost_lines(evse, language)
     yield from _tariff_lines(evse, language, only)
     if _follows_charge(evse) and evse.session_page is not None:
         yield _line(screen_text(language, "session-page"), LineRole.NOTE, LineReason.SESSION_PAGE, only)
@@ -131,7 +137,7 @@ def _state_lines(evse: DisplayedEvse, language: str, inputs: ScreenInputs, only:
         return _charge_lines(evse, language)
     if evse.light is LightReason.OUT_OF_SERVICE and evse.faults:
         return _sentence(language, _fault_key(evse), LineReason.STATE, only)
-    if evse.light is LightReason.NOT_AUTHENTICATED and evse.open_to_all:
+    if _may_try_again(evse):
         return _sentence(language, "not-authenticated", LineReason.STATE, only, text=f"try-again.{evse.start}")
     if (key := _STATES.get(evse.light)) is not None:
         return _sentence(language, key, LineReason.STATE, only)
@@ -210,7 +216,9 @@ def _cost_lines(evse: DisplayedEvse, language: str) -> Iterator[ScreenLine]:
 def _tariff_lines(evse: DisplayedEvse, language: str, only: int | None) -> Iterator[ScreenLine]:
     """The price before and during a charge; not beside a fault, or once the total is shown."""
     tariff = evse.tariff
-    if tariff is None or evse.light in _STATES.keys() - _CHARGES or (evse.cost is not None and evse.cost.final):
+    if tariff is None or (evse.cost is not None and evse.cost.final):
+        return
+    if evse.light in _STATES.keys() - _CHARGES and not _may_try_again(evse):
         return
     if tariff.content is not None:
         for spans in message_lines(tariff.content):

@@ -19,7 +19,10 @@ from tests.browser.test_owner import open_tab
 from tests.browser.visitor import DESK, PASSWORD, Visitor, visiting
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
-from tests.walk import Walk, walking
+from tests.csms import Csms
+from tests.walk import Walk, configuration, powered, walking
+from tests.walks.house import GRID as LINKY
+from tests.walks.house import House
 
 GRID: dict[str, Any] = {
     "phases": 3,
@@ -101,6 +104,27 @@ async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp
         await installer.reads("received")
         await installer.audit()
         await installer.picture("installer-meter")
+
+
+async def test_the_power_of_a_house_whose_meter_reports_apparent_power_only_is_read(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """A Linky sends volt-amperes."""
+    async with walking(tmp_path, grid=LINKY) as walk, visiting(browser, walk, locale="fr-FR", local=True) as installer:
+        await walk.accepted()
+        await House(walk, apparent_power_va=4370.0).live(2)
+        await installer.go("/installer#meter")
+        await expect(installer.page.locator("#meter-values")).to_contain_text("Puissance de la maison4,4\u00a0kVA")
+
+
+async def test_without_a_csms_no_message_waits_for_one(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        powered(configuration(tmp_path, None), Csms()) as walk,
+        visiting(browser, walk, local=True) as installer,
+    ):
+        await installer.go("/installer")
+        await installer.reads("Software and link")
+        await expect(installer.page.get_by_text("Messages waiting")).to_have_count(0)
 
 
 async def heard(walk: Walk) -> None:

@@ -219,6 +219,25 @@ def test_without_a_driver_the_languages_of_the_display_follow_each_other() -> No
             DisplayedEvse(1, LightReason.OFFLINE),
             ["Ready to charge", "Present your card.", "Offline: Known cards can still charge."],
         ),
+        (
+            DisplayedEvse(
+                1,
+                LightReason.NOT_AUTHENTICATED,
+                connected=True,
+                transaction_id="tx",
+                figures=ShownFigures(0.0, None, timedelta(0)),
+                tariff=ShownTariff(content=MessageContent("30 ct/kWh")),
+            ),
+            ["Not authorized", "Please present another card, or put the connector back in its holder.", "30 ct/kWh"],
+        ),
+        (
+            DisplayedEvse(1, LightReason.NOT_AUTHENTICATED, connected=True, open_to_all=False),
+            ["Not authorized", "Please put the connector back in its holder."],
+        ),
+        (
+            DisplayedEvse(1, LightReason.CARD_NOT_CHECKED),
+            ["Card cannot be checked now", "No connection to the operator. Please try again later."],
+        ),
         (DisplayedEvse(1, LightReason.OUT_OF_SERVICE), ["Out of service", "Please use another charging point."]),
         (
             DisplayedEvse(1, LightReason.OUT_OF_SERVICE, faults=frozenset({Fault.GROUND_FAULT})),
