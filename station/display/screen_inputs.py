@@ -68,8 +68,6 @@ class DisplayedEvse(Frozen):
     """by which messages are chosen"""
     faults: frozenset[Fault] = frozenset()
     start: StartMethod = StartMethod.CARD
-    open_to_all: bool = True
-    """whether another driver may start a charge, or the same one with another card"""
     authorized: bool = False
     connected: bool = False
     """whether a vehicle is connected"""
@@ -85,6 +83,8 @@ class DisplayedEvse(Frozen):
     """the end of the reservation of this EVSE; None: not reserved"""
     session_page: str | None = None
     """the URL of the page on which its driver follows the charge; None: not shown"""
+    open_to_all: bool = True
+    """whether another driver may start a charge, or the same one with another card"""
 
 
 class DisplayProfile(Frozen):

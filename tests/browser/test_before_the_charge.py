@@ -155,7 +155,7 @@ async def test_a_card_that_nobody_can_be_asked_about_cannot_be_checked_now(brows
         await driver.reads("Card cannot be checked now")
         await driver.reads("Known cards may still charge")
         await french.reads(catalogue("fr")["state.card-not-checked.text"])
-        await display.reads("Card cannot be checked now")
+        await display.reads("It cannot be checked now: no connection to the operator.")
         await expect(driver.page.get_by_role("button", name="Start").first).to_be_visible()
         for person, name in ((driver, "driver"), (french, "french"), (display, "display")):
             await person.audit()

@@ -236,7 +236,7 @@ def test_without_a_driver_the_languages_of_the_display_follow_each_other() -> No
         ),
         (
             DisplayedEvse(1, LightReason.CARD_NOT_CHECKED),
-            ["Card cannot be checked now", "No connection to the operator. Please try again later."],
+            ["Card not checked", "It cannot be checked now: no connection to the operator."],
         ),
         (DisplayedEvse(1, LightReason.OUT_OF_SERVICE), ["Out of service", "Please use another charging point."]),
         (
@@ -364,6 +364,7 @@ EVSES = st.builds(
     st.sampled_from([(), ("de",), ("fi", "nl-BE"), ("xx",)]),
     TIMES,
     st.none() | st.just("https://charge.example/1"),
+    st.booleans(),
 )
 MESSAGES = st.builds(
     DisplayMessage,
