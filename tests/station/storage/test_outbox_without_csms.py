@@ -33,9 +33,9 @@ def end(name: str) -> TransactionEvent:
     return fakes.event(name, EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
 
 
-async def delivered(outbox: Outbox) -> list[tuple[str, int]]:
+async def delivered(outbox: Outbox) -> list[tuple[str, int | None]]:
     """Deliver everything; returns transaction and number of each event."""
-    sent: list[tuple[str, int]] = []
+    sent: list[tuple[str, int | None]] = []
     while (queued := await outbox.oldest()) is not None:
         sent.append((queued.event.transaction_id, queued.event.seq_no))
         await outbox.settle(queued)
