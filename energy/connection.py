@@ -12,6 +12,7 @@ from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
 from energy.failsafe import HOLD_S, MINIMUM_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
+from energy.meter_limits import NO_MEMORY, MeterMemory, ReportedLimits
 from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection, settled_heat
@@ -67,10 +68,10 @@ class GridConnection(Frozen):
     silent_pause_after_s: float | None = PAUSE_AFTER_S
     """seconds of the meter's silence after which all charging pauses; None: never"""
 
-    @property
-    def failsafe(self) -> FailsafeSteps:
-        """The steps of the limit while the meter is silent."""
-        return FailsafeSteps(self.safe_current_a, self.silent_least_after_s, self.silent_pause_after_s)
+    def failsafe(self, limit_a: float | None) -> FailsafeSteps:
+        """The steps of the limit while the meter is silent; none exceeds the connection's own limit (None: unknown)."""
+        safe_a = self.safe_current_a if limit_a is None else min(self.safe_current_a, limit_a)
+        return FailsafeSteps(safe_a, self.silent_least_after_s, self.silent_pause_after_s)
 
 
 class AvailableCurrent(Frozen):
@@ -88,16 +89,15 @@ class ConnectionMonitor:
     It runs the control law of each phase, estimates the protection's heat, and detects a silent or blind meter.
     """
 
-    def __init__(self, clock: Clock, connection: GridConnection) -> None:
+    def __init__(self, clock: Clock, connection: GridConnection, memory: MeterMemory = NO_MEMORY) -> None:
         self._clock = clock
         self.connection = connection
-        self._begun_s = clock.monotonic()
+        self._silent_since_s = clock.monotonic() - memory.silent_s
+        """since when the meter is silent if no sample has come in this run (monotonic)"""
         self._freshness = Freshness()
-        self._subscribed_a: float | None = None
-        self._cut_off_va: float | None = None
+        self.reported = memory.limits
+        """the limits that the meter has reported last, in this run or an earlier one"""
         self._voltage_v = NOMINAL_VOLTAGE_V
-        self._fuse_a: float | None = None
-        self._limiter_w: float | None = None
         self._fine = False
         self._capacity: list[PhaseCapacity] | None = None
         self._draws = DrawHistory()
@@ -108,7 +108,8 @@ class ConnectionMonitor:
         self._grid_a = [0.0, 0.0, 0.0]
         self._protection: list[Protection] = []
         self._over_since_s: list[float | None] = [None, None, None]
-        self._steps = [StepCheck(connection.safe_current_a) for _ in range(3)]
+        safe_a = connection.failsafe(connection.max_current_a).safe_a
+        self._steps = [StepCheck(safe_a) for _ in range(3)]
         self._unseen = False
 
     @property
@@ -143,10 +144,22 @@ class ConnectionMonitor:
 
         It is the lowest of those that the meter reports and the installer has set.
         """
-        known = [self._subscribed_a, self._cut_off_a, self.connection.max_current_a, self._fuse_a]
-        if self._limiter_w is not None:
-            known.append(self._limiter_w / self.connection.phases / NOMINAL_VOLTAGE_V)
+        known = (self.reported.limit_a(self.connection.phases, self._voltage_v), self.connection.max_current_a)
         return min((limit for limit in known if limit is not None), default=None)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds for which the meter is silent, earlier runs of the station included; 0 while it sends."""
+        return self._waiting_s if self._capacity is None else self._silent_s
+
+    @property
+    def _waiting_s(self) -> float:
+        """Seconds of silence before the first usable sample of this run."""
+        return self._clock.monotonic() - self._silent_since_s
+
+    @property
+    def _failsafe(self) -> FailsafeSteps:
+        return self.connection.failsafe(self.limit_a)
 
     @property
     def surplus_w(self) -> float:
@@ -233,16 +246,18 @@ class ConnectionMonitor:
 
         While the meter is silent it is that of the failsafe steps, while a phase is doubted at most the safe current.
         """
-        now_s, ladder = self._clock.monotonic(), self.connection.failsafe
+        now_s, ladder, limit_a = self._clock.monotonic(), self._failsafe, self.limit_a
         if self._capacity is None:
-            waiting_s = now_s - self._begun_s
+            waiting_s = self._waiting_s
             rung_s = ladder.next_step_s(max(waiting_s, STALE_AFTER_S))
-            next_s = None if rung_s is None else self._begun_s + rung_s
+            next_s = None if rung_s is None else self._silent_since_s + rung_s
             return AvailableCurrent(
                 Phases[float].all(ladder.limit_before_sample_a(waiting_s)), LimitSource.FAILSAFE, next_s
             )
         silent_s = self._silent_s
         currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
+        if limit_a is not None:  # lowered since by a sample without currents
+            currents = currents.map(lambda current_a: min(current_a, limit_a))
         doubted = bool(self.doubted_phases)
         if doubted:  # the true current of such a phase is at least what is shown
             currents = currents.map(lambda a: min(a, ladder.safe_a))
@@ -283,7 +298,7 @@ class ConnectionMonitor:
         Empty if the source is slow or silent, or no Linky.
         """
         sample, limit_a = self.last_sample, self.limit_a
-        if limit_a is None or self._cut_off_va is None or sample is None or sample.period_s > FAST_PERIOD_S:
+        if limit_a is None or self.reported.cut_off_va is None or sample is None or sample.period_s > FAST_PERIOD_S:
             return frozenset()
         if self._silent_s > HOLD_S:
             return frozenset()
@@ -296,11 +311,9 @@ class ConnectionMonitor:
         return silence_s(self.age_s or 0.0, period_s)
 
     def _update_contract(self, sample: GridSample) -> None:
-        """Update the contract's limits; keep those missing in this sample: short frames leave them out."""
-        self._subscribed_a = sample.subscribed_current_a or self._subscribed_a
-        self._cut_off_va = sample.cut_off_va or sample.subscribed_va or self._cut_off_va
+        """Update the limits that the meter reports, and what converts them."""
+        self.reported = self.reported.after(sample)
         self._voltage_v = max(NOMINAL_VOLTAGE_V, *(voltage_v or 0.0 for voltage_v in sample.voltages_v))
-        self._fuse_a, self._limiter_w = sample.fuse_a, sample.limiter_w
         self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
 
     def _refined_currents(self, sample: GridSample) -> tuple[list[float], list[float]]:
@@ -327,10 +340,10 @@ class ConnectionMonitor:
     def _capacities_after_silence(self, silent_s: float, now_s: float) -> list[PhaseCapacity]:
         """The previous capacities; after a silence those of the failsafe, and the calm time starts again."""
         if self._capacity is None:
-            return [PhaseCapacity(self.connection.safe_current_a, now_s, now_s) for _ in range(3)]
+            return [PhaseCapacity(self._failsafe.safe_a, now_s, now_s) for _ in range(3)]
         if silent_s <= HOLD_S:
             return self._capacity
-        ladder = self.connection.failsafe
+        ladder = self._failsafe
         return [
             replace(one, current_a=ladder.limit_a(one.current_a, silent_s), overloaded_at_s=now_s)
             for one in self._capacity
@@ -344,8 +357,7 @@ class ConnectionMonitor:
 
     @property
     def _cut_off_a(self) -> float | None:
-        """The cut-off power of a Linky in amperes per phase, which a power limitation may set below the contract's."""
-        return self._cut_off_va / self.connection.phases / self._voltage_v if self._cut_off_va is not None else None
+        return self.reported.cut_off_a(self.connection.phases, self._voltage_v)
 
     def _rating_a(self, limit_a: float) -> float:
         """The rating of the protection, to which its loads are relative, in amperes; never 0, unlike a limit."""
@@ -355,7 +367,7 @@ class ConnectionMonitor:
         """Current that a phase bears indefinitely, if the source is too slow to show each peak of a load; else None."""
         if sample.period_s <= FAST_PERIOD_S:
             return None
-        load = LINKY_SUSTAINED_LOAD if self._cut_off_va is not None else BREAKER_SUSTAINED_LOAD
+        load = LINKY_SUSTAINED_LOAD if self.reported.cut_off_va is not None else BREAKER_SUSTAINED_LOAD
         return load * min(limit_a, self._rating_a(limit_a)) - reserve_a
 
     def _tolerates(self, index: int, grid_a: float, limit_a: float, sample: GridSample) -> bool:
@@ -367,7 +379,7 @@ class ConnectionMonitor:
     def _update_heat(self, grid_a: list[float], limit_a: float, elapsed_s: float | None) -> None:
         """Update the protection's heat since the last sample, with the larger of both currents for all that time."""
         rating_a = self._rating_a(limit_a)
-        curve = LINKY if self._cut_off_va is not None else CURVES[self.connection.breaker]
+        curve = LINKY if self.reported.cut_off_va is not None else CURVES[self.connection.breaker]
         if elapsed_s is None or not self._protection or self._protection[0].curve is not curve:
             # The current before is not known: assume full load, to be safe.
             most = curve.trips_at * 0.99

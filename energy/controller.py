@@ -17,6 +17,7 @@ from energy.draw import DrawBounds
 from energy.house_share import HouseAllocator, HouseCapacity
 from energy.limit import Limit, LimitSource
 from energy.limit_share import SharedLimitAllocator
+from energy.meter_limits import NO_MEMORY, MeterMemory
 from energy.phase_switch import PhaseSwitches, while_still_drawing, with_phases
 from energy.profile_store import ProfileStore
 from energy.rotation import RotationProber
@@ -48,11 +49,13 @@ class LoadController:
         *,
         station_limit_a: float | None = None,
         policy: Policy = Policy.FAIR,
+        memory: MeterMemory = NO_MEMORY,
     ) -> None:
+        """`memory`: what an earlier run has left about the grid meter."""
         self._clock = clock
         self._station_limit_a = station_limit_a
         self._profiles = profiles
-        self.connection_monitor = ConnectionMonitor(clock, connection) if connection is not None else None
+        self.connection_monitor = ConnectionMonitor(clock, connection, memory) if connection is not None else None
         self._shared: dict[str, SharedLimit] = {}
         self.shared_limit_changed: Event[None] = Event()
         """published when a limit of `set_shared_limit` was set, changed or removed"""
@@ -62,7 +65,7 @@ class LoadController:
         self._limit_shares: dict[LimitSource, SharedLimitAllocator] = {}
         self._switches = PhaseSwitches()
         self._rotations = (
-            RotationProber(connection.phases, connection.safe_current_a)
+            RotationProber(connection.phases, connection.failsafe(connection.max_current_a).safe_a)
             if connection is not None
             else RotationProber(3)
         )

@@ -103,6 +103,8 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     load.before_decision.subscribe(lambda _: shared.process_timeouts())
     for look in (history.record, external.update, rates.report_changes):
         core.auxiliary.subscribe(load.after_decision, lambda _, look=look: look())
+    for evse in evses.values():
+        evse.pilot.confirmed.subscribe(lambda _: load.pilots.update())
     profiles.store.changed.subscribe(lambda _: load.profiles_changed())
     controller.shared_limit_changed.subscribe(lambda _: load.request_update())
     plate = _back_plate_watch(core, load, tamper)

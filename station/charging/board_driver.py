@@ -17,6 +17,7 @@ from station.core.model import Fault, PilotState
 if TYPE_CHECKING:
     from foundation.change_signal import ChangeSignal
     from foundation.clock import Clock
+    from station.charging.pilot_permission import PilotPermission
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +51,11 @@ class DrivenEvse(Protocol):
     @property
     def changed(self) -> ChangeSignal:
         """Fires after each change of the state."""
+        ...
+
+    @property
+    def pilot(self) -> PilotPermission:
+        """The highest current that its pilot may signal."""
         ...
 
     @property
@@ -179,15 +185,17 @@ class BoardDriver:
                 seen = self._evse.changed.count
                 self._evse.process_timeouts()
                 self._compare()
-                wanted = outputs(self._evse.state, self._clock.monotonic())
+                wanted = self._permitted_outputs()
                 if wanted == applied and not self._repeat:
                     await self._wait_for_change(seen)
                     continue
                 self._repeat, self._ordered = False, wanted
+                self._evse.pilot.note_command(wanted)
                 try:
                     with self.applying:
                         await self._board.apply(wanted)
                     applied = wanted
+                    self._evse.pilot.note_confirmation(wanted)
                     self._evse.report_fault(Fault.BOARD, False)
                 except BoardError as error:
                     applied = None
@@ -196,8 +204,15 @@ class BoardDriver:
         finally:
             try:
                 await self._board.apply(self._safe)
+                self._evse.pilot.note_confirmation(SAFE_OUTPUTS)
             except BoardError as error:
                 _log.critical("EVSE %d: the board did not apply the safe outputs: %s", self._evse.id, error)
+
+    def _permitted_outputs(self) -> Outputs:
+        """The outputs that the state requires, with no more current than the pilot may signal."""
+        state = self._evse.state
+        required = outputs(state, self._clock.monotonic())
+        return self._evse.pilot.apply_to(required, contactor_closed=state.seen.contactor_closed)
 
     async def _watch(self) -> None:
         while True:
@@ -236,7 +251,7 @@ class BoardDriver:
     def _compare(self) -> None:
         """Compare the observation with the commanded outputs."""
         state, now_s = self._evse.state, self._clock.monotonic()
-        ordered = outputs(state, now_s)
+        ordered = self._permitted_outputs()
         blind = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
         self._compare_contactor(None if blind else ordered.contactor, now_s)
         self._lock.judge(self._evse, now_s, as_ordered=ordered.lock is state.seen.locked or blind)  # G05

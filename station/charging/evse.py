@@ -36,6 +36,7 @@ from station.charging.evse_state import (
     with_derived_values,
 )
 from station.charging.pilot_compliance import PilotComplianceMonitor
+from station.charging.pilot_permission import PilotPermission
 from station.charging.recorder import EventRecorder
 from station.charging.sampler import Sampler
 from station.charging.signing.meter_value_signing import MeterValueSigning
@@ -118,6 +119,8 @@ class Evse:
         """fires after each change of the state, and when the end of a transaction is stored"""
         self.state_changed: Event[None] = Event()
         """published after each change of the state, and at the first observation"""
+        self.pilot = PilotPermission()
+        """the highest current that its pilot may signal beside those of the other EVSEs"""
         self.contactor = ContactorCount()
         """operations of its contactor in its life"""
         self.signing = (

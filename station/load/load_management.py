@@ -22,6 +22,7 @@ from metering.reading import Phases
 from station.charging.evse import Evse
 from station.load.derating import TemperatureRange
 from station.load.evse_demands import EvseDemands, StartLimits
+from station.load.pilot_sequence import PilotSequence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +102,8 @@ class LoadManagement:
         self._evses = evses
         self._clock = clock
         self._inputs = inputs
+        self.pilots = PilotSequence(evses, clock)
+        """lowers pilots before it raises others"""
         self._since = clock.now()
         self._evse_demands = EvseDemands(
             evses,
@@ -340,7 +343,8 @@ class LoadManagement:
         if self._coalesced is not None:
             self._coalesced.cancel()
             self._coalesced = None
-        for evse_id, decision in self.controller.decide(self._demands).items():
+        decisions = self.controller.decide(self._demands)
+        for evse_id, decision in decisions.items():
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
                 _log.info("EVSE %d: number of phases for charging: %d", evse_id, decision.phases)
@@ -357,6 +361,9 @@ class LoadManagement:
                 self._logged[evse_id] = told
                 _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.source_text)
                 self.decided.notify()
+        self.pilots.grant(
+            {one.evse_id: decisions[one.evse_id].current_a if one.may_charge else 0.0 for one in self._demands}
+        )
         self._note_silence()
         if self.profiles.has_unsaved:
             self._profiles_changed.notify()

@@ -1,0 +1,61 @@
+"""The limits of the connection that its meter reports: contract, cut-off power, electronic fuse, power limiter.
+
+They outlive a start (`ReportedLimits` is stored): until the meter sends again, what it has reported last applies.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import Frozen
+
+if TYPE_CHECKING:
+    from energy.grid import GridSample
+
+
+class ReportedLimits(Frozen):
+    """The limits that the grid meter has reported last; None: it reports none of that kind."""
+
+    subscribed_a: float | None = None
+    """amperes per phase that the contract allows"""
+    cut_off_va: float | None = None
+    """power of all phases together beyond which the meter disconnects (Linky: PCOUP, else PREF)"""
+    fuse_a: float | None = None
+    """amperes per phase of the meter's electronic fuse"""
+    limiter_w: float | None = None
+    """power of all phases together that the meter's limiter allows"""
+
+    def after(self, sample: GridSample) -> ReportedLimits:
+        """Return the limits after one more sample.
+
+        A contract missing in it is kept: short frames leave it out. A fuse or limiter missing in it is not set.
+        """
+        return ReportedLimits(
+            sample.subscribed_current_a or self.subscribed_a,
+            sample.cut_off_va or sample.subscribed_va or self.cut_off_va,
+            sample.fuse_a,
+            sample.limiter_w,
+        )
+
+    def cut_off_a(self, phases: int, voltage_v: float) -> float | None:
+        """The cut-off power of a Linky, amperes per phase; a power limitation may set it below the contract's."""
+        return self.cut_off_va / phases / voltage_v if self.cut_off_va is not None else None
+
+    def limit_a(self, phases: int, voltage_v: float) -> float | None:
+        """The lowest of the limits, amperes per phase, of a connection with this number of phases; None: none."""
+        limiter_a = self.limiter_w / phases / NOMINAL_VOLTAGE_V if self.limiter_w is not None else None
+        known = (self.subscribed_a, self.cut_off_a(phases, voltage_v), self.fuse_a, limiter_a)
+        return min((limit_a for limit_a in known if limit_a is not None), default=None)
+
+
+class MeterMemory(Frozen):
+    """What an earlier run of the station has left about its grid meter."""
+
+    limits: ReportedLimits = ReportedLimits()
+    silent_s: float = 0.0
+    """seconds for which the meter had been silent when this run began; 0: it was heard until the end of the last one"""
+
+
+NO_MEMORY = MeterMemory()
+"""the memory of a station that starts for the first time"""
