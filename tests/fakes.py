@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.clock import Clock
+from foundation.events import Event
 from foundation.monitored_task import MonitoredTask
 from foundation.supervision import AuxiliaryCalls
 from metering.meter import MeterError
@@ -100,6 +101,13 @@ class FakeBoard:
         self.seen = Observation()
         self.commands: list[Outputs] = []
         self.fails = False
+        self.clock: Clock | None = None
+        """if set, a command takes `takes_s` by that clock"""
+        self.takes_s = 0.0
+        self.ordered: Event[None] = Event()
+        """published at the begin of each command, and at its end"""
+        self.in_progress: Outputs | None = None
+        """the command that the board carries out now"""
         self.lock_follows = True
         self.observation_task: MonitoredTask | None = None
         self.sensors = frozenset(Sensor)
@@ -118,9 +126,15 @@ class FakeBoard:
 
     async def apply(self, outputs: Outputs) -> None:
         """Record the command; the lock follows it, the contactor does not."""
+        self.in_progress = outputs
+        self.ordered.publish(None)
+        if self.clock is not None:
+            await self.clock.sleep(self.takes_s)
         if self.fails:
             raise BoardError("no answer")
         self.commands.append(outputs)
+        self.in_progress = None
+        self.ordered.publish(None)
         if self.lock_follows:
             self.see(replace(self.seen, locked=outputs.lock))
 

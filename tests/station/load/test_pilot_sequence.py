@@ -1,0 +1,154 @@
+"""When current passes from one EVSE to another, both pilots together never signal more than the shared limit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from energy.controller import LoadController
+from energy.profile_store import ProfileStore, no_selectable_phases
+from energy.sharing import TURN_S
+from station.charging.evse_state import Authorization
+from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import Outputs
+from station.core.model import PilotState, TriggerReason
+from station.load.charging_profiles import PersistentProfiles
+from station.load.load_management import LoadInputs, LoadManagement
+from station.load.priorities import Priorities
+from station.load.smart_charging_settings import SmartChargingSettings
+from station.storage.fact_store import FactStore
+from tests import fakes
+from tests.databases import open_database
+from tests.station.post import Post
+
+SELECTOR_A = 8.0
+
+
+class Pair:
+    """Two EVSEs behind one selector, and the highest sum that their pilots may have signalled at any moment."""
+
+    def __init__(self, first: Post, second: Post, load: LoadManagement) -> None:
+        self.posts = (first, second)
+        self.load = load
+        self.most_a = 0.0
+        for post in self.posts:
+            post.board.ordered.subscribe(lambda _: self.measure())
+
+    def measure(self) -> None:
+        """Add the pilots up; a board that carries out a command may signal what it did before, or what it shall."""
+        self.most_a = max(self.most_a, sum(signalled_a(post) for post in self.posts))
+
+    async def live(self, seconds: int) -> None:
+        """Advance the time; contactors follow, and vehicles draw what they are offered."""
+        for _ in range(seconds):
+            for post in self.posts:
+                if post.board.commands[-1].contactor is not post.board.seen.contactor_closed:
+                    await post.obey()
+                offered_a = post.board.commands[-1].pilot_a or 0.0
+                post.meter.shows = fakes.reading(1000.0, offered_a if post.board.seen.contactor_closed else 0.0)
+            await self.posts[0].clock.advance(1)
+
+    async def arrive(self, number: int) -> None:
+        """A vehicle is plugged in at an EVSE, and its card is presented."""
+        post = self.posts[number - 1]
+        await post.see(pilot=PilotState.B, cable_plugged=True)
+        post.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await post.clock.advance(0)
+        await post.see(pilot=PilotState.C)
+
+    async def leave(self, number: int) -> None:
+        """The vehicle is unplugged."""
+        await self.posts[number - 1].see(pilot=PilotState.A, cable_plugged=False)
+
+    @property
+    def charging(self) -> list[bool]:
+        """Whether each vehicle is offered current."""
+        return [post.board.commands[-1].pilot_a is not None for post in self.posts]
+
+
+def signalled_a(post: Post) -> float:
+    commands: list[Outputs | None] = [post.board.commands[-1], post.board.in_progress]
+    return max(one.pilot_a or 0.0 for one in commands if one is not None)
+
+
+@contextlib.asynccontextmanager
+async def pair(path: Path, takes_s: tuple[float, float]) -> AsyncGenerator[Pair]:
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        posts = [Post(database, clock, EvseLayout(number), None) for number in (1, 2)]
+        for post, board_takes_s in zip(posts, takes_s, strict=True):
+            post.board.clock, post.board.takes_s = clock, board_takes_s
+        evses = {post.evse.id: post.evse for post in posts}
+        store = ProfileStore({1: 3, 2: 3}, no_selectable_phases)
+        load = LoadManagement(
+            LoadController(clock, store, None, station_limit_a=SELECTOR_A),
+            evses,
+            clock,
+            profiles=PersistentProfiles(store, None, SmartChargingSettings(), clock),
+            priorities=Priorities({1: 0, 2: 0}, FactStore(database, "priority")),
+            inputs=LoadInputs(None),
+        )
+        for evse in evses.values():
+            evse.pilot.confirmed.subscribe(lambda _: load.pilots.update())
+        tasks = [asyncio.create_task(work) for work in (load.run(), *(evse.run() for evse in evses.values()))]
+        try:
+            await clock.advance(10)
+            yield Pair(posts[0], posts[1], load)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await clock.advance(10)
+            await asyncio.wait(tasks)
+
+
+@pytest.mark.parametrize("takes_s", [(0.0, 0.0), (0.3, 0.0), (0.0, 0.3), (1.2, 0.3), (0.3, 1.2)])
+async def test_a_turn_passes_without_both_pilots_above_the_selector_for_an_instant(
+    tmp_path: Path, takes_s: tuple[float, float]
+) -> None:
+    async with pair(tmp_path, takes_s) as both:
+        await both.arrive(1)
+        await both.live(20)
+        assert both.charging == [True, False]
+        await both.arrive(2)
+        turns: list[list[bool]] = []
+        for _ in range(3):
+            await both.live(round(TURN_S) + 30)
+            turns.append(both.charging)
+        assert [True, False] in turns
+        assert [False, True] in turns
+        assert both.most_a == SELECTOR_A
+
+
+@pytest.mark.parametrize("takes_s", [(0.0, 0.0), (1.2, 0.3)])
+async def test_a_vehicle_that_waits_is_served_once_the_other_ones_pilot_is_withdrawn(
+    tmp_path: Path, takes_s: tuple[float, float]
+) -> None:
+    async with pair(tmp_path, takes_s) as both:
+        await both.arrive(1)
+        await both.arrive(2)
+        await both.live(20)
+        assert both.charging == [True, False]
+        await both.leave(1)
+        await both.live(20)
+        assert both.charging == [False, True]
+        await both.arrive(1)
+        await both.live(20)
+        assert both.charging == [False, True]
+        assert both.most_a == SELECTOR_A
+
+
+async def test_a_broken_board_keeps_the_other_vehicle_waiting_for_ten_seconds_only(tmp_path: Path) -> None:
+    async with pair(tmp_path, (0.0, 0.0)) as both:
+        await both.arrive(1)
+        await both.arrive(2)
+        await both.live(20)
+        both.posts[0].board.fails = True
+        await both.leave(1)
+        await both.live(5)
+        assert not both.charging[1]
+        await both.live(15)
+        assert both.charging[1]
