@@ -12,7 +12,7 @@ from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
 from energy.failsafe import HOLD_S, MINIMUM_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
-from energy.meter_limits import NO_MEMORY, MeterMemory, ReportedLimits
+from energy.meter_limits import NO_MEMORY, MeterMemory
 from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection, settled_heat

@@ -38,6 +38,16 @@ class ReportedLimits(Frozen):
             sample.limiter_w,
         )
 
+    def restrict_more_than(self, other: ReportedLimits) -> bool:
+        """Return whether one of these limits is lower than the same one of `other`, or does not exist there."""
+        pairs = (
+            (self.subscribed_a, other.subscribed_a),
+            (self.cut_off_va, other.cut_off_va),
+            (self.fuse_a, other.fuse_a),
+            (self.limiter_w, other.limiter_w),
+        )
+        return any(mine is not None and (theirs is None or mine < theirs) for mine, theirs in pairs)
+
     def cut_off_a(self, phases: int, voltage_v: float) -> float | None:
         """The cut-off power of a Linky, amperes per phase; a power limitation may set it below the contract's."""
         return self.cut_off_va / phases / voltage_v if self.cut_off_va is not None else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from borne.composition.core import CoreParts
 from energy.controller import GridConnection, LoadController
 from energy.grid_orders import GridOrderLog, RecordedGridOrders
+from energy.meter_limits import NO_MEMORY, MeterMemory
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.source_context import SourceContext
@@ -21,6 +22,7 @@ from station.load.charging_profiles import PersistentProfiles
 from station.load.charging_rate import ChargingRateReporter
 from station.load.evse_demands import StartLimits
 from station.load.external_limits import ExternalLimits
+from station.load.grid_meter_memory import GridMeterMemory
 from station.load.jumpers import expected_position
 from station.load.load_history import LoadHistory
 from station.load.load_management import LoadInputs, LoadManagement
@@ -78,7 +80,9 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     """
     clock = core.clock
     profiles = await _profiles(core, evses)
-    controller = _controller(core, profiles.store)
+    grid = core.configuration.grid
+    memory = GridMeterMemory(core.facts("grid-meter"), grid.source.type, clock) if grid is not None else None
+    controller = _controller(core, profiles.store, await memory.load() if memory is not None else NO_MEMORY)
     grid_orders = await _grid_orders(core, StationPower(controller, evses))
     load = await _load_management(core, evses, controller, profiles, grid_orders)
     contactors = ContactorCountStore(evses, core.facts("contactor"))
@@ -109,6 +113,9 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     controller.shared_limit_changed.subscribe(lambda _: load.request_update())
     plate = _back_plate_watch(core, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
+    if memory is not None and (monitor := controller.connection_monitor) is not None:
+        load.after_decision.subscribe(lambda _: memory.update(monitor))
+        watchers.append(memory.run)
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:
@@ -144,7 +151,7 @@ async def _profiles(core: CoreParts, evses: Mapping[int, Evse]) -> PersistentPro
     return profiles
 
 
-def _controller(core: CoreParts, store: ProfileStore) -> LoadController:
+def _controller(core: CoreParts, store: ProfileStore, memory: MeterMemory) -> LoadController:
     grid = core.configuration.grid
     return LoadController(
         core.clock,
@@ -152,6 +159,7 @@ def _controller(core: CoreParts, store: ProfileStore) -> LoadController:
         _connection(grid) if grid is not None else None,
         station_limit_a=selected_a(core.runtime.hardware.back_plate.view.selector),
         policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
+        memory=memory,
     )
 
 

@@ -75,9 +75,10 @@ steps = st.lists(
 async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, dict[int, float], list[bool]]]:
     """Each decision of a story: its step, the reported limit, what each EVSE may draw, and which of them want energy."""
     clock, memory = fakes.clock(), MeterMemory()
-    profiles = ProfileStore(dict.fromkeys((1, 2, 3), 3), no_selectable_phases)
+    profiles = ProfileStore({1: 3, 2: 3, 3: 3}, no_selectable_phases)
     controller = LoadController(clock, profiles, site.connection, station_limit_a=story[0].selector_a)
-    offered_a = dict.fromkeys((1, 2, 3), 0.0)
+    offered_a: dict[int, float] = {1: 0.0, 2: 0.0, 3: 0.0}
+    wanted = [False] * 3
     found: list[tuple[Step, float | None, dict[int, float], list[bool]]] = []
     for step in story:
         if step.restarts:
@@ -85,11 +86,11 @@ async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, 
             assert monitor is not None
             memory = MeterMemory(monitor.reported, monitor.silent_s)
             controller = LoadController(clock, profiles, site.connection, memory=memory)
-            offered_a = dict.fromkeys((1, 2, 3), 0.0)
+            offered_a = {1: 0.0, 2: 0.0, 3: 0.0}
         controller.set_station_limit(step.selector_a)
         for _ in range(5):
             demands = [
-                demand_of(number, site, wants, offered_a[number] * uses if wants else 0.0, offered_a[number])
+                demand_of(number, site, wants, offered_a[number] * uses * wanted[number - 1], offered_a[number])
                 for number, (wants, uses) in enumerate(step.vehicles, start=1)
             ]
             controller.observe_draw(demands)
@@ -98,7 +99,8 @@ async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, 
                 shown = Phases[float | None].all(step.house_a + drawn_a)
                 controller.process_sample(GridSample(clock.now(), shown, fuse_a=step.fuse_a))
             offered_a = {number: one.current_a for number, one in controller.decide(demands).items()}
-            found.append((step, controller.fixed_limit_a, offered_a, [wants for wants, _ in step.vehicles]))
+            wanted = [wants for wants, _ in step.vehicles]
+            found.append((step, controller.fixed_limit_a, offered_a, wanted))
             await clock.advance(step.seconds / 5)
     return found
 

@@ -425,3 +425,38 @@ async def test_where_one_phase_of_three_is_full_the_board_takes_two_away_and_giv
         await house.live(700)
         assert tuple(walk.board.currents_a) == (32.0, 32.0, 32.0)
         assert walk.board.contactor_operations - operations == 2
+
+
+async def test_a_fuse_that_only_the_meter_knows_limits_after_a_restart_before_the_first_sample(tmp_path: Path) -> None:
+    site = GRID | {"max_current_a": 32.0, "safe_current_a": 16.0}
+    async with walking(tmp_path, grid=site) as walk:
+        house = House(walk, fuse_a=10.0)
+        house.loads_a = (0.0, 0.0, 0.0)
+        await charging(walk, house, phases=3)
+        await house.live(10)
+        assert 6.0 <= walk.evse.offered_a <= 10.0
+        await walk.application.cut_power()
+        await walk.application.restore_power()
+        most_a = 0.0
+        for _ in range(120):
+            await walk.advance(1)
+            most_a = max(most_a, walk.board.outputs.pilot_a or 0.0)
+        assert most_a == 10.0
+
+
+async def test_restarts_beside_a_silent_meter_do_not_hold_the_safe_current_for_ever(tmp_path: Path) -> None:
+    site = GRID | {"safe_current_a": 16.0, "silent_least_after_s": 120, "silent_pause_after_s": 300}
+    async with walking(tmp_path, grid=site) as walk:
+        await walk.accepted()
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.until(lambda: walk.board.outputs.pilot_a == 16.0)
+        for _ in range(6):
+            await walk.advance(60)
+            await walk.application.cut_power()
+            await walk.application.restore_power()
+        await walk.advance(10)
+        assert walk.board.outputs.pilot_a is None
+        house = House(walk)
+        await house.live(5)
+        assert walk.parts.load.controller.grid_meter_silent is False
