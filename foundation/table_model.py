@@ -14,6 +14,7 @@ from typing import (
     Annotated,
     ClassVar,
     Final,
+    Literal,
     TypeVar,
     Union,
     cast,
@@ -141,6 +142,8 @@ def _annotation(kind: object) -> object:
         return _union(arguments)
     if origin is tuple:
         return tuple[tuple(one if one is ... else _annotation(one) for one in arguments)]
+    if origin is Literal and any(isinstance(one, bool) for one in arguments):
+        return Annotated[kind, BeforeValidator(_no_number)]
     return kind
 
 
@@ -173,6 +176,11 @@ def _union(parts: tuple[object, ...]) -> object:
         return Union[*tables, *others]
     selected: object = Annotated[Union[*tables], Field(discriminator=tables[0].__struct_config__.tag_field)]
     return cast("object", Union[selected, *others]) if others else selected
+
+
+def _no_number(value: object) -> object:
+    """Make a number a text, which is no truth value: 0 equals False, so that pydantic would take it for that."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _usable_path(path: object) -> object:

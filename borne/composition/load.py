@@ -205,7 +205,7 @@ def _connection(grid: GridConfig) -> GridConnection:
         breaker=grid.breaker,
         unbalance_a=grid.unbalance_a,
         silent_least_after_s=grid.silent_least_after_s,
-        silent_pause_after_s=grid.silent_pause_after_s or None,
+        silent_pause_after_s=None if isinstance(pause_s := grid.silent_pause_after_s, bool) else pause_s,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
@@ -43,7 +44,7 @@ class RegisterRow(Table):
     """the Modbus function that reads it: 3 for holding registers, 4 for input registers"""
     word_order: WordOrder = WordOrder.BIG
     """which of its 16-bit registers comes first"""
-    factor: Annotated[float, Meta(extra=FINITE)] = 1.0
+    factor: Annotated[float, Meta(ge=-1e9, le=1e9, extra=FINITE)] = 1.0
     """factor to convert the number to V, A, W, Hz or Wh"""
 
     @classmethod
@@ -98,11 +99,24 @@ class _ModbusMeterConfig(Table):
         known = MODELS[self.model]
         return known if self.max_registers is None else replace(known, max_registers=self.max_registers)
 
-    def _open(
-        self, endpoint: ModbusEndpoint, unit: int, clock: Clock, buses: BusRegistry, quantities: Quantities
-    ) -> Meter:
-        reach = ModbusMeterOptions(unit, self.timeout_s, self.invert, self.invert_power)
-        bus = buses.bus_for(endpoint)
+    @property
+    @abstractmethod
+    def endpoint(self) -> ModbusEndpoint:
+        """The wire of the meter."""
+
+    @property
+    @abstractmethod
+    def unit_in_use(self) -> int:
+        """The Modbus unit of the meter on that wire."""
+
+    def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
+        """Make the driver, not connected yet; `quantities` selects what is read; None: what charging needs.
+
+        Raises:
+            MeterError: another meter uses the same wire with other settings.
+        """
+        reach = ModbusMeterOptions(self.unit_in_use, self.timeout_s, self.invert, self.invert_power)
+        bus = buses.bus_for(self.endpoint)
         if self.model == EM580 and quantities is None:
             return Em580(self.table, bus, reach, clock)
         # With selected quantities the meter's identity is not needed.
@@ -122,13 +136,15 @@ class ModbusTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", t
     unit: Annotated[int, Meta(ge=0, le=255)] = 1
     """the Modbus unit (server address)"""
 
-    def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """Make the driver, not connected yet; `quantities` selects what is read; None: what charging needs.
+    @property
+    def endpoint(self) -> ModbusEndpoint:
+        """The wire of the meter."""
+        return tcp_endpoint(self.host, self.port, rtu=False)
 
-        Raises:
-            MeterError: another meter uses the same wire with other settings.
-        """
-        return self._open(tcp_endpoint(self.host, self.port, rtu=False), self.unit, clock, buses, quantities)
+    @property
+    def unit_in_use(self) -> int:
+        """The Modbus unit of the meter on that wire."""
+        return self.unit
 
 
 class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu-over-tcp"):
@@ -142,14 +158,15 @@ class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="t
     unit: Annotated[int, Meta(ge=1, le=247)] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
-    def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """Make the driver, not connected yet; `quantities` selects what is read; None: what charging needs.
+    @property
+    def endpoint(self) -> ModbusEndpoint:
+        """The wire of the meter."""
+        return tcp_endpoint(self.host, self.port, rtu=True)
 
-        Raises:
-            MeterError: another meter uses the same wire with other settings.
-        """
-        unit = self.table.unit if self.unit is None else self.unit
-        return self._open(tcp_endpoint(self.host, self.port, rtu=True), unit, clock, buses, quantities)
+    @property
+    def unit_in_use(self) -> int:
+        """The Modbus unit of the meter on that wire."""
+        return self.table.unit if self.unit is None else self.unit
 
 
 class ModbusRtuMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu"):
@@ -167,17 +184,18 @@ class ModbusRtuMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", t
     unit: Annotated[int, Meta(ge=1, le=247)] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
-    def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """Make the driver, not connected yet; `quantities` selects what is read; None: what charging needs.
-
-        Raises:
-            MeterError: another meter uses the same wire with other settings.
-        """
+    @property
+    def endpoint(self) -> ModbusEndpoint:
+        """The wire of the meter."""
         factory = self.table
         line = SerialLine(
             baud=factory.line.baud if self.baud is None else self.baud,
             parity=factory.line.parity if self.parity is None else self.parity,
             stop_bits=factory.line.stop_bits if self.stop_bits is None else self.stop_bits,
         )
-        unit = factory.unit if self.unit is None else self.unit
-        return self._open(serial_endpoint(self.device, line), unit, clock, buses, quantities)
+        return serial_endpoint(self.device, line)
+
+    @property
+    def unit_in_use(self) -> int:
+        """The Modbus unit of the meter on that wire."""
+        return self.table.unit if self.unit is None else self.unit

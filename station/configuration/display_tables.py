@@ -8,15 +8,16 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from foundation.table import Table
-from foundation.table_definition import Check, Count, Number
+from foundation.table_definition import Check, Number
 from station.core.identifiers import check_page_address
+from station.core.installation_file.table import EvseNumber
 from station.devices.display_config import DisplayOutputConfig
 
 
 class DisplayConfig(Table):
     """[display]: which displays the station has, and for which states they can show messages of the CSMS."""
 
-    evses: tuple[Annotated[Count, Meta(ge=1)], ...] = ()
+    evses: tuple[EvseNumber, ...] = ()
     """the EVSEs with a display of their own, besides the main display of the station"""
     states: tuple[Literal["Charging", "Faulted", "Idle", "Unavailable"], ...] = (
         "Charging",

@@ -51,7 +51,7 @@ class CsmsConfig(Table):
     """PEM chain of the station; imported once, since the CSMS may renew the certificate later"""
     key_file: FilePath | None = None
     """PEM key of the station's certificate"""
-    message_timeout_s: Annotated[Number, Meta(gt=0)] = 30.0
+    message_timeout_s: Annotated[Number, Meta(gt=0, le=86_400)] = 30.0
     """seconds that the station waits for the response to a request"""
     given_security_profile: SecurityProfile | UnsetType = field(name="security_profile", default=UNSET)
     """1 to 3 as in OCPP (A00), 0: no security; by default the highest that the other keys allow"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from station.configuration.hardware_rules import board_errors, simulated_part_errors, socket_errors
+from station.configuration.related_settings import RELATED_SETTINGS
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
 from station.devices.display_config import MqttDisplayConfig
 from station.devices.leds import SysfsLightConfig
@@ -168,5 +169,6 @@ _RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[Ke
     socket_errors: (_EVSES, ("evse", "*", "attached_cable"), ("board", "evse", "*")),
     _variables_have_a_place: (_EVSES, _VARIABLES),
     _the_time_zone_is_given_once: (("station", "time_zone"), _VARIABLES),
+    **{row.errors: row.premises for row in RELATED_SETTINGS},
 }
 """each rule with the keys that it reads besides the one that it reports"""

@@ -35,7 +35,7 @@ class SimulatedP1Config(Table):
 class SimulationConfig(Table):
     """[simulation]: clock, billing meters and grid connection that are simulated, for a simulated board."""
 
-    rate: Annotated[Number, Meta(ge=0)] = 1.0
+    rate: Annotated[Number, Meta(ge=0, le=1_000_000)] = 1.0
     """virtual seconds per real second; 0: the clock is advanced by command only"""
     follow_csms_time: bool = False
     """whether the CSMS sets the clock also at a rate other than 1, or after it was advanced"""
@@ -45,5 +45,5 @@ class SimulationConfig(Table):
     """the meter whose registers the simulated meter serves"""
     linky: SimulatedLinkyConfig | None = None
     p1: SimulatedP1Config = SimulatedP1Config()
-    seed: Count | None = None
+    seed: Annotated[Count, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     """seed for repeatable noise of the simulated house"""

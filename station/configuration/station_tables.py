@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from foundation.table import Table
-from foundation.table_definition import Check, Count, FilePath
+from foundation.table_definition import Check, FilePath
 from station.core.identifiers import check_identifier, check_time_zone
 from station.core.installation_file.document import RuleError
-from station.core.installation_file.table import Name
+from station.core.installation_file.table import EvseNumber, Name
 from station.core.version import package_version
 
 
@@ -79,9 +79,9 @@ class VariableConfig(Table, kw_only=True):
     """the name of the variable"""
     instance: Name | None = None
     """the instance of the variable, if it has one"""
-    evse: Annotated[Count, Meta(ge=1)] | None = None
+    evse: EvseNumber | None = None
     """the EVSE that the component belongs to; absent for the station itself"""
-    connector: Annotated[Count, Meta(ge=1)] | None = None
+    connector: EvseNumber | None = None
     """the connector that the component belongs to; absent for none"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
     """the attribute of the variable"""

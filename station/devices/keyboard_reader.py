@@ -51,7 +51,7 @@ class KeyboardReaderConfig(Table, tag_field="type", tag="keyboard"):
     """whether no other program receives what the reader types; without it a login prompt would"""
     reversed_bytes: bool = False
     """whether the reader types the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1)] | None = None
+    evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, _: Clock) -> KeyboardReader:

@@ -36,7 +36,7 @@ class SerialReaderConfig(Table, tag_field="type", tag="serial"):
     """xor: the last two digits are the exclusive or of the bytes before"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1)] | None = None
+    evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, clock: Clock) -> SerialReader:

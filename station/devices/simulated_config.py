@@ -28,7 +28,7 @@ class SimulatedReaderConfig(Table, tag_field="type", tag="simulated"):
     """names the reader in the API of the simulator"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1)] | None = None
+    evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
 

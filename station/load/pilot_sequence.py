@@ -1,4 +1,4 @@
-"""The order in which the pilots of a station change: the lowered ones first, the raised ones after their boards answered.
+"""Orders the changes of a station's pilots: some are lowered and confirmed before others are raised.
 
 Without it, two boards that are commanded at the same time would signal together more than a shared limit for the moment
 between both commands, and for as long as the slower one takes.
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
 
 CONFIRMS_WITHIN_S: Final = 10.0
-"""A board that does not confirm a lower pilot for this long is broken: its own controller has made it safe, and what its
-vehicle still draws counts by its meter. The others need not wait for its repair."""
+"""A board that does not confirm a lower pilot for this long is broken: its own controller has made it safe, and what
+its vehicle still draws counts by its meter. The others need not wait for its repair."""
 
 
 class PilotSequence:
@@ -49,10 +49,6 @@ class PilotSequence:
     def _lowering(self) -> set[int]:
         """The EVSEs whose pilots are still above their shares, without those whose boards are broken."""
         now_s = self._clock.monotonic()
-        above = {
-            evse_id
-            for evse_id, evse in self._evses.items()
-            if evse.pilot.signalled_a > self._granted_a[evse_id]
-        }
+        above = {evse_id for evse_id, evse in self._evses.items() if evse.pilot.signalled_a > self._granted_a[evse_id]}
         self._lowering_since_s = {evse_id: self._lowering_since_s.get(evse_id, now_s) for evse_id in above}
         return {evse_id for evse_id in above if now_s - self._lowering_since_s[evse_id] < CONFIRMS_WITHIN_S}

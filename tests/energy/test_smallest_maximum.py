@@ -73,7 +73,7 @@ steps = st.lists(
 
 
 async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, dict[int, float], list[bool]]]:
-    """Each decision of a story: its step, the reported limit, what each EVSE may draw, and which of them want energy."""
+    """Each decision of a story: step, reported limit, what each EVSE may draw, and which of them want energy."""
     clock, memory = fakes.clock(), MeterMemory()
     profiles = ProfileStore({1: 3, 2: 3, 3: 3}, no_selectable_phases)
     controller = LoadController(clock, profiles, site.connection, station_limit_a=story[0].selector_a)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
 from energy.sources.config import GridSourceConfig
 from energy.sources.ct import CtConfig
 from energy.sources.modbus import GridModbusConfig
-from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
+from foundation.constants import MAX_CONNECTION_A, MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from foundation.table import Table
 from foundation.table_definition import Check, Count, Number, ValidatedAs
 from metering.drivers.config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.hardware.pilot import UnratedCable
 from station.core.installation_file.document import RuleError
-from station.core.installation_file.table import PhaseCount
+from station.core.installation_file.table import EvseNumber, PhaseCount
 
 ConnectorType = Literal["cType1", "cType2", "sType2", "sType3"]
+_DAY_S: Final = 86_400.0
 _SilentPause = Annotated[
-    Annotated[float, Meta(ge=10)] | bool, ValidatedAs(Annotated[Number, Meta(ge=10)] | Literal[False])
+    Annotated[float, Meta(ge=10, le=_DAY_S)] | bool,
+    ValidatedAs(Annotated[Number, Meta(ge=10, le=_DAY_S)] | Literal[False]),
 ]
 """msgspec has no literal of a truth value"""
 
@@ -29,7 +31,7 @@ _SilentPause = Annotated[
 class EvseConfig(Table):
     """[[evse]]: one EVSE and its only connector."""
 
-    id: Annotated[Count, Meta(ge=1)] = 1
+    id: EvseNumber = 1
     """the number of the EVSE: 1, 2, 3 in the order of the file, which also is the default"""
     phases: PhaseCount = 3
     """the number of supply phases"""
@@ -94,15 +96,15 @@ class GridConfig(Table, kw_only=True):
 
     phases: PhaseCount
     """the number of phases of the connection"""
-    max_current_a: Annotated[Number, Meta(gt=0)] | None = None
+    max_current_a: Annotated[Number, Meta(gt=0, le=MAX_CONNECTION_A)] | None = None
     """limit of the connection in amperes per phase, in addition to the contract limit reported by the meter"""
     safe_current_a: Annotated[Number, Meta(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A
     """limit of the station in amperes per phase while the source gives no readings; below 6: no charging"""
     breaker: Literal["B", "C"] = "C"
     """trip curve of the breaker of max_current_a, unless the meter reports its own cut-off"""
-    unbalance_a: Annotated[Number, Meta(gt=0)] | None = None
+    unbalance_a: Annotated[Number, Meta(gt=0, le=MAX_CONNECTION_A)] | None = None
     """amperes by which single-phase vehicles may unbalance the phases (VDE-AR-N 4100: 20)"""
-    silent_least_after_s: Annotated[Number, Meta(ge=10)] = 600.0
+    silent_least_after_s: Annotated[Number, Meta(ge=10, le=_DAY_S)] = 600.0
     """after this time without readings from the source the station is limited to 6 A"""
     silent_pause_after_s: _SilentPause = 3600.0
     """after this time without readings from the source charging is paused; false: it continues"""

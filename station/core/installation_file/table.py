@@ -6,5 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from foundation.table_definition import Count
+
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=50)]
+EvseNumber: TypeAlias = Annotated[Count, Meta(ge=1, le=1000)]
 PhaseCount: TypeAlias = Literal[1, 3]

@@ -37,7 +37,7 @@ class LinuxBoardConfig(Table, tag_field="type", tag="linux"):
             ValueError: a line is used twice.
         """
         used: set[tuple[str, int]] = set()
-        for line in _lines(self):
+        for line in gpio_lines(self):
             if (line.chip, line.line) in used:
                 raise ValueError(f"line {line.line} of {line.chip} is used twice")
             used.add((line.chip, line.line))
@@ -55,7 +55,7 @@ class LinuxBoardConfig(Table, tag_field="type", tag="linux"):
         return LinuxBackPlate(self, clock)
 
 
-def _lines(table: Table) -> list[GpioLine]:
+def gpio_lines(table: Table) -> list[GpioLine]:
     """All GPIO lines in a table and its sub-tables."""
     if isinstance(table, GpioLine):
         return [table]
@@ -64,5 +64,5 @@ def _lines(table: Table) -> list[GpioLine]:
         value = getattr(table, name)
         for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
             if isinstance(part, Table):
-                found += _lines(part)
+                found += gpio_lines(part)
     return found

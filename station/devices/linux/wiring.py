@@ -13,8 +13,8 @@ from station.core.hardware.current_selector import FALLBACK_A, selected_a
 from station.core.installation_file.document import RuleError
 
 _Seconds = Annotated[float, Meta(gt=0, le=10, extra=FINITE)]
-_Factor = Annotated[float, Meta(extra=FINITE)]
-_Positive = Annotated[float, Meta(gt=0, extra=FINITE)]
+_Factor = Annotated[float, Meta(ge=-1000, le=1000, extra=FINITE)]
+_Positive = Annotated[float, Meta(gt=0, le=1_000_000, extra=FINITE)]
 
 
 class GpioLine(Table):

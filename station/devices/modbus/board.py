@@ -30,7 +30,7 @@ class ModbusBoard:
 
     def __init__(self, config: ModbusEvse, clock: Clock, buses: BusRegistry, *, attached_cable: bool) -> None:
         self._controller = config.controller
-        self._unit = config.unit if config.unit is not None else config.controller.unit
+        self._unit = config.unit_in_use
         self._within_s = 2 * config.timeout_s
         self._bus = buses.bus_for(config.endpoint)
         self._bus.join(self, config.timeout_s)

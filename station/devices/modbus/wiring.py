@@ -51,6 +51,11 @@ class ModbusEvse(Table):
         return CONTROLLERS[self.model]
 
     @property
+    def unit_in_use(self) -> int:
+        """The Modbus unit: the configured one, or the controller's factory setting."""
+        return self.unit if self.unit is not None else self.controller.unit
+
+    @property
     def endpoint(self) -> ModbusEndpoint:
         """The bus of the controller: a TCP address, or a serial device with its line settings."""
         if self.host is not None:

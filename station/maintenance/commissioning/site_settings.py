@@ -17,6 +17,8 @@ from foundation.table import all_values, given_values
 from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
 from station.configuration.installation_file import Configuration, explain
+from station.configuration.installation_tables import InstallationTables
+from station.configuration.related_settings import excesses
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, KeyPath, dotted
 from station.storage import private_files
 
@@ -62,9 +64,9 @@ class SiteSettings:
         """
         try:
             text = private_files.read(self._file)
-            tree = _object(json.loads(text)) if text is not None else {}
+            tree = self._with_lower_values(_object(json.loads(text))) if text is not None else {}
             self.configuration = self._laid_over(tree) if text is not None else self._installed
-        except (OSError, ValueError, SettingsRefusedError) as error:
+        except (OSError, ValueError, InvalidTableError, SettingsRefusedError) as error:
             self._set_aside(error)
             self.configuration = self._installed
             return self.configuration
@@ -101,15 +103,33 @@ class SiteSettings:
         self._tree, self.configuration = {}, self._installed
         return self._installed
 
+    def _with_lower_values(self, tree: Tree) -> Tree:
+        """Lower what an earlier version has stored although it exceeds another setting; other settings stay in force.
+
+        Raises:
+            InvalidTableError: a value is invalid by itself.
+        """
+        lower = excesses(InstallationTables.from_tree(self._document(tree).tree))
+        for error, most in lower:
+            _log.error("site settings: %s: %s; it is lowered", dotted(error.key), error)
+            patch: object = most
+            for step in reversed(error.key):
+                patch = {str(step): patch}
+            tree = _object(_merged(tree, patch, drop_null=False))
+        return tree
+
+    def _document(self, tree: Tree) -> ConfigurationDocument:
+        """The installation file with site settings and environment variables over it, not validated."""
+        given = _merged(given_values(self._installed), tree, drop_null=False)
+        return config_environment.overlay(ConfigurationDocument(Path(_NAME), "", given), self._environ, Configuration)
+
     def _laid_over(self, tree: Tree) -> Configuration:
         for path in _paths(tree):
             if not any(_within(path, allowed) for allowed in _MAY):
                 raise SettingsRefusedError(f"{dotted(path)}: cannot be set on site")
         given = _merged(given_values(self._installed), tree, drop_null=False)
         try:
-            document = config_environment.overlay(
-                ConfigurationDocument(Path(_NAME), "", given), self._environ, Configuration
-            )
+            document = self._document(tree)
             laid_over = Configuration.from_tree(document.tree)
         except InvalidTableError as error:
             told = str(explain(error, ConfigurationDocument(Path(_NAME), "", given)))

@@ -52,7 +52,9 @@ class Run:
             await self.clock.advance(1)
             if sample is not None:
                 monitor.process_sample(
-                    GridSample(self.clock.now(), Phases(1.0, 1.0, 1.0), fuse_a=sample.fuse_a, cut_off_va=sample.cut_off_va)
+                    GridSample(
+                        self.clock.now(), Phases(1.0, 1.0, 1.0), fuse_a=sample.fuse_a, cut_off_va=sample.cut_off_va
+                    )
                 )
             self.memory.update(monitor)
         await self.clock.advance(0)
@@ -147,9 +149,7 @@ async def test_a_fuse_that_changes_with_each_telegram_is_written_twice_a_minute_
         writing = asyncio.create_task(memory.run())
         for second in range(600):
             await clock.advance(1)
-            monitor.process_sample(
-                GridSample(clock.now(), Phases(1.0, 1.0, 1.0), fuse_a=10.0 if second % 2 else 20.0)
-            )
+            monitor.process_sample(GridSample(clock.now(), Phases(1.0, 1.0, 1.0), fuse_a=10.0 if second % 2 else 20.0))
             memory.update(monitor)
         writing.cancel()
         assert facts.writes <= 21
