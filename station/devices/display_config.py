@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class _OutputTable(Table):
     """The keys that all outputs have."""
 
-    evse: Annotated[int, Meta(extra=STRICT, ge=1)] | None = None
+    evse: Annotated[int, Meta(extra=STRICT, ge=1, le=1000)] | None = None
     """the EVSE whose display this is, one of display.evses; absent: the display of the station"""
 
 

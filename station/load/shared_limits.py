@@ -8,6 +8,7 @@ import math
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from msgspec.structs import replace
@@ -145,6 +146,8 @@ class SharedLimits:
         self._changed = changed
         self._held: dict[LimitSetter, tuple[SharedLimit, float]] = {}
         """each limit with its end (Clock.monotonic); infinite: until it is cleared"""
+        self._over: dict[LimitSetter, tuple[SharedLimit, float]] = {}
+        """stored limits that were over at the start by wall time, with their end by elapsed time (Clock.monotonic)"""
         self._pausing = False
         self._moved = ChangeSignal()
 
@@ -159,19 +162,23 @@ class SharedLimits:
                 self._pausing = text == "true"
                 self._apply(LimitSetter.USER)
                 continue
-            saved = self._facts.read(name, lambda text, name=name: self._parse(name, text), text)
+            saved = self._facts.read(name, partial(self._parse, name), text)
             if saved is None:
                 _log.error("the stored limit of %s cannot be read and is ignored", name)
                 continue
-            setter, limit, left_s = saved
-            if limit is not None and left_s > 0.0:
+            setter, limit, most_s = saved
+            if limit is None:
+                continue
+            if (left_s := min(_left_s(limit, self._clock.now()), most_s)) > 0.0:
                 self._hold(setter, limit, left_s)
+            elif most_s > 0.0:  # the clock may be ahead, and corrected soon
+                self._over[setter] = (limit, self._clock.monotonic() + most_s)
 
-    def _parse(self, name: str, text: str) -> tuple[LimitSetter, SharedLimit | None, float]:
-        """Parse a stored limit: its setter, the limit, and the seconds that it still applies."""
+    @staticmethod
+    def _parse(name: str, text: str) -> tuple[LimitSetter, SharedLimit | None, float]:
+        """Parse a stored limit: its setter, the limit, and the seconds that it applies at most."""
         setter, told = LimitSetter(name), json.loads(text)
-        limit = _saved(setter, told)
-        return setter, limit, min(_left_s(limit, self._clock.now()), _asked_s(told))
+        return setter, _saved(setter, told), _asked_s(told)
 
     async def run(self) -> None:
         """Save limits again whose wall time of end has moved with a corrected clock; until cancelled."""
@@ -189,9 +196,17 @@ class SharedLimits:
     def process_timeouts(self) -> None:
         """Release limits that have ended; update the wall times of end after a correction of the clock.
 
+        A stored limit that was over by a clock that was ahead applies again once the clock is corrected.
+
         Called before each decision of load management.
         """
         now, now_s = self._clock.now(), self._clock.monotonic()
+        for setter, (limit, ends_s) in list(self._over.items()):
+            if ends_s <= now_s:
+                del self._over[setter]
+            elif (left_s := _left_s(limit, now)) > 0.0:  # the clock was ahead at the start
+                self._hold(setter, limit, min(left_s, ends_s - now_s))
+                self._moved.notify()
         for setter, (limit, ends_s) in list(self._held.items()):
             if ends_s == math.inf:
                 continue
@@ -265,6 +280,7 @@ class SharedLimits:
 
     def _hold(self, setter: LimitSetter, limit: SharedLimit, for_s: float) -> None:
         self._held[setter] = (limit, self._clock.monotonic() + for_s)
+        self._over.pop(setter, None)
         self._apply(setter)
 
     def _kept(self, setter: LimitSetter) -> str:
@@ -277,6 +293,7 @@ class SharedLimits:
 
     def _release(self, setter: LimitSetter) -> None:
         self._held.pop(setter, None)
+        self._over.pop(setter, None)
         self._apply(setter)
 
     def _apply(self, setter: LimitSetter) -> None:

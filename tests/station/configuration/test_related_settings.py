@@ -1,4 +1,4 @@
-"""Settings of which one must not exceed another, or two must differ, are refused together, and all numbers have bounds."""
+"""Settings of which one must not exceed another, or two must differ, are refused; all numbers have bounds."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,58 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
         limits.process_timeouts()
         assert limits.paused
         await limits.resume()
+        assert controller.shared_limits == {}
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=20_000)])
+async def test_a_limit_applies_again_when_a_clock_that_started_ahead_is_corrected(
+    tmp_path: Path, ahead: timedelta
+) -> None:
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "limit")
+        before = SharedLimits(
+            LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None), facts, clock, lambda: None
+        )
+        await before.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=10.0, for_s=900.0))
+        await clock.advance(60)
+        clock.adjust(ahead)
+        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
+        after = SharedLimits(controller, facts, clock, lambda: None)
+        await after.load()
+        after.process_timeouts()
+        assert controller.shared_limits == {}
+        await clock.advance(60)
+        clock.adjust(-ahead)
+        after.process_timeouts()
+        assert controller.shared_limits["operator"].current_a == 10.0
+        await clock.advance(779)
+        after.process_timeouts()
+        assert controller.shared_limits["operator"].current_a == 10.0
+        await clock.advance(2)
+        after.process_timeouts()
+        assert controller.shared_limits == {}
+
+
+async def test_a_limit_that_is_over_does_not_come_back_with_a_later_correction_or_after_it_was_cleared(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "limit")
+        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
+        before = SharedLimits(controller, facts, clock, lambda: None)
+        for setter in LimitSetter:
+            await before.set_limit(setter, LimitRequest(current_a=10.0, for_s=900.0))
+        clock.adjust(timedelta(days=2))
+        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
+        after = SharedLimits(controller, facts, clock, lambda: None)
+        await after.load()
+        await after.clear_limit(LimitSetter.USER)
+        await clock.advance(901)
+        after.process_timeouts()
+        clock.adjust(timedelta(days=-2))
+        after.process_timeouts()
         assert controller.shared_limits == {}
 
 
