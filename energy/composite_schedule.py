@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from energy.charging_profile import ChargingProfile, Kind, RateUnit, Recurrency
 from energy.composite import RECURRENCE, LimitSpan, ProfileTarget, limits_over, phases_over, slices, station_limits_over
 from energy.sharing import Bound, alone_a, equal_share_a
-from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 
 MAX_EVALUATED_PERIODS = 20_000
 """highest number of periods to evaluate for one response, some 20 ms of work; a longer request is rejected"""
+_LEAST_A = MINIMUM_CURRENT_A - 1e-9
+"""the smallest share that a pilot can offer; watts converted to amperes may be a trifle less than 6 A"""
 _SECOND = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -83,8 +85,9 @@ def composite_schedule(
 
     Shared limits are divided as the station divides them now, with the limits of each EVSE for its vehicle. An EVSE
     without a transaction counts as if one had just begun on it (K08.FR.06). The schedule never exceeds a limit in force
-    at any moment (K08.FR.04): within a second the lowest holds. For EVSE 0 it is the sum of what the EVSEs may draw,
-    with the connected vehicles or with a vehicle at each EVSE, whichever is more.
+    at any moment (K08.FR.04): within a second the lowest holds. For EVSE 0 it is the sum of what the EVSEs may draw
+    (nothing for those that may have less than 6 A), with the connected vehicles or with a vehicle at each EVSE,
+    whichever is more.
     """
     length = timedelta(seconds=duration_s)
     forecasts = [
@@ -173,9 +176,14 @@ class _ExpectedDraw(Frozen):
         return max(expected, self._drawn(forecasts, self._shares(forecasts, requesting_a, current_a, power_w)))
 
     def _drawn(self, forecasts: Sequence[EvseForecast], shares_a: Mapping[int, float]) -> float:
-        """The draw of the EVSE (0: of all) with these shares: watts, or amperes on the most loaded conductor."""
+        """The draw of the EVSE (0: of all) with these shares: watts, or amperes on the most loaded conductor.
+
+        For all, a share below 6 A counts nothing: no pilot can offer it, so no vehicle draws it (K08.FR.03).
+        """
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
+        elif min(shares_a.values()) < _LEAST_A:
+            shares_a = {evse_id: share_a for evse_id, share_a in shares_a.items() if share_a >= _LEAST_A}
         if self.in_watts:
             return sum(shares_a.get(one.target.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in forecasts)
         return max(sum(shares_a.get(evse_id, 0.0) for evse_id in conductor) for conductor in self.conductors)

@@ -90,15 +90,21 @@ def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
 def composite_to_wire(
     evse_id: int, begin: datetime, duration_s: int, unit: RateUnit, levels: Iterable[CompositePeriod]
 ) -> m.CompositeScheduleType:
-    """Translate a composite schedule to CompositeScheduleType; limits in `unit` are rounded down to one decimal."""
+    """Translate a composite schedule to CompositeScheduleType; limits in `unit` are rounded down to one decimal.
+
+    Periods that are equal then are one.
+    """
+    periods: list[m.ChargingSchedulePeriodType] = []
+    for level in levels:
+        limit = _cut(level.limit)
+        if not periods or (periods[-1]["limit"], periods[-1].get("numberPhases")) != (limit, level.phases):
+            periods.append({"startPeriod": level.start_s, "limit": limit, "numberPhases": level.phases})
     return {
         "evseId": evse_id,
         "duration": duration_s,
         "scheduleStart": timestamps.encode(begin),
         "chargingRateUnit": unit.value,
-        "chargingSchedulePeriod": [
-            {"startPeriod": level.start_s, "limit": _cut(level.limit), "numberPhases": level.phases} for level in levels
-        ],
+        "chargingSchedulePeriod": periods,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from energy.composite_schedule import CompositePeriod, EvseForecast, StationFore
 from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.sharing import Bound, Policy, share, share_conductor
 from energy.vehicle_use import VehicleUses
+from ocpp_handlers.translate.charging_profiles import composite_to_wire
 from tests.energy.test_composite_schedule import NOON, at, own_by_hand, station_by_hand
 from tests.energy.test_sharing import even, one_bound
 from tests.examples import examples
@@ -161,6 +163,8 @@ def drawn_by_hand(
     limits += [[Bound(min(watts), volts)]] if watts else []
     for bounds in sorted(limits, key=lambda those: min(one.capacity / sum(one.weights.values()) for one in those)):
         wanted = shared(bounds, wanted, policy)
+    if evse_id == 0:  # no pilot offers less than 6 A
+        wanted = {one: value if value >= 6.0 - 1e-9 else 0.0 for one, value in wanted.items()}
     if evse_id == 0 and unit is RateUnit.A:
         return max(sum(wanted[number] for number in those_on) for those_on in phases)
     if evse_id == 0:
@@ -191,6 +195,32 @@ def test_every_second_is_what_the_rules_say_of_it(
         assert abs(told - expected) <= 1e-6 * max(1.0, expected), (second, told, expected)
 
 
+@examples(60)
+@given(stations, sites(), st.sampled_from(RateUnit))
+def test_of_all_evses_nothing_is_expected_that_no_pilot_can_offer(
+    those: list[ChargingProfile], place: tuple[StationForecast, Policy], unit: RateUnit
+) -> None:
+    """K08.FR.03"""
+    least = 6.0 if unit is RateUnit.A else 6.0 * 230.0 * min(PHASES.values())
+    for level in composite_schedule(those, place[0], 0, NOON, HORIZON_S, unit):
+        assert level.limit == 0.0 or level.limit >= least - 1e-6
+
+
+@examples(60)
+@given(stations, sites(), st.sampled_from([0, 1, 2]), st.sampled_from(RateUnit))
+def test_no_two_consecutive_periods_of_a_message_are_equal(
+    those: list[ChargingProfile], place: tuple[StationForecast, Policy], evse_id: int, unit: RateUnit
+) -> None:
+    """Limits are rounded for the message, after which those of two periods may be equal."""
+    levels = composite_schedule(those, place[0], evse_id, NOON, HORIZON_S, unit)
+    nearly = [replace(one, limit=one.limit + (index % 2) * 0.01) for index, one in enumerate(levels)]
+    for told in (levels, nearly):
+        periods = composite_to_wire(evse_id, NOON, HORIZON_S, unit, told)["chargingSchedulePeriod"]
+        assert periods[0]["startPeriod"] == 0
+        for before, after in pairwise(periods):
+            assert (before["limit"], before.get("numberPhases")) != (after["limit"], after.get("numberPhases"))
+
+
 @examples(50)
 @given(stations, sites())
 def test_together_they_never_have_more_than_the_station_may(
@@ -209,10 +239,12 @@ def test_together_they_never_have_more_than_the_station_may(
         for phase in range(3):
             on_phase = sum(told_at(levels, second) for one, levels in in_a.items() if phase in one.grid_phases)
             assert all(on_phase <= cap + 1e-6 for cap in amperes), (second, on_phase, amperes)
-            assert on_phase <= told_at(whole_a, second) + 1e-6
+            offered = [told_at(levels, second) for one, levels in in_a.items() if phase in one.grid_phases]
+            assert sum(one for one in offered if one >= 6.0) <= told_at(whole_a, second) + 1e-6
         together = sum(told_at(levels, second) for levels in in_w.values())
         assert all(together <= cap + 1e-3 for cap in watts), (second, together, watts)
-        assert together <= told_at(whole_w, second) + 1e-3
+        drawn = [told_at(levels, second) for one, levels in in_w.items() if told_at(in_a[one], second) >= 6.0]
+        assert sum(drawn) <= told_at(whole_w, second) + 1e-3
 
 
 @given(one_bound, st.sampled_from(Policy))

@@ -137,6 +137,19 @@ def test_of_the_grid_connection_it_is_the_sum_of_its_evses_where_some_get_nothin
         assert steps(levels) == [(0, pytest.approx(expected_a * factor))]
 
 
+@pytest.mark.parametrize("unit", RateUnit)
+@pytest.mark.parametrize("station_a", [None, 12.0, 10.0, 9.9, 5.0])
+def test_of_the_grid_connection_less_than_6_a_for_each_is_nothing(station_a: float | None, unit: RateUnit) -> None:
+    """K08.FR.03: no pilot offers it, whether or not the limit of the station is enough for the sum."""
+    default = profile((0, 5.0), (60, 8.0), (120, 5.9), id=1, evse_id=0)
+    two = site(EvseForecast(TX, 3, 32.0, True), EvseForecast(ProfileTarget(2, "other", NOON), 3, 32.0, True))
+    levels = schedule_of([default], where=replace(two, local_a=station_a), evse_id=0, unit=unit)
+    factor = 1.0 if unit is RateUnit.A else 690.0
+    least_a = {None: 16.0, 12.0: 12.0, 10.0: 8.0, 9.9: 8.0, 5.0: 0.0}[station_a]
+    expected = [(0, 0.0), (60, least_a * factor), (120, 0.0)] if least_a else [(0, 0.0)]
+    assert steps(levels) == expected
+
+
 def test_of_the_grid_connection_it_is_no_less_than_what_the_vehicles_that_are_there_draw() -> None:
     """K08.FR.03: with one more on one phase, the watts of all would be fewer."""
     most = profile((0, 16.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
