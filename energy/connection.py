@@ -9,15 +9,16 @@ from msgspec.structs import replace
 
 from energy.balancer import CALM_S, IDLE_A, STEP_UP_EVERY_S, PhaseCapacity, PhaseSample, update_capacity
 from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
-from energy.failsafe import HOLD_S, MINIMUM_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
+from energy.failsafe import HOLD_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
+from energy.grid_connection import AvailableCurrent, GridConnection
 from energy.limit import LimitSource
 from energy.meter_limits import NO_MEMORY, MeterMemory
+from energy.phase_twins import PhaseTwins
 from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection, settled_heat
 from foundation.constants import NOMINAL_VOLTAGE_V, VEHICLE_RESPONSE_S
-from foundation.frozen import Frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:
@@ -50,39 +51,6 @@ OPENS_WITHIN_S = 2.0
 """one decision per second, and the contactor's opening time"""
 
 
-class GridConnection(Frozen):
-    """The house connection, as commissioned: its phases and limits, for house and EVSEs together."""
-
-    phases: int
-    """1 or 3"""
-    safe_current_a: float
-    """what the EVSEs may draw together while the house's consumption is unknown, amperes per phase"""
-    max_current_a: float | None = None
-    """limit in amperes per phase, besides the limits that the meter reports"""
-    breaker: str = "C"
-    """curve of the breaker behind `max_current_a` if no Linky reports its own cut-off (IEC 60898-1: B or C)"""
-    unbalance_a: float | None = None
-    """highest unbalance between phases by single-phase vehicles (VDE-AR-N 4100: 20 A, 4.6 kVA)"""
-    silent_least_after_s: float = MINIMUM_AFTER_S
-    """seconds of the meter's silence after which only 6 A remain for all EVSEs together"""
-    silent_pause_after_s: float | None = PAUSE_AFTER_S
-    """seconds of the meter's silence after which all charging pauses; None: never"""
-
-    def failsafe(self, limit_a: float | None) -> FailsafeSteps:
-        """The steps of the limit while the meter is silent; none exceeds the connection's own limit (None: unknown)."""
-        safe_a = self.safe_current_a if limit_a is None else min(self.safe_current_a, limit_a)
-        return FailsafeSteps(safe_a, self.silent_least_after_s, self.silent_pause_after_s)
-
-
-class AvailableCurrent(Frozen):
-    """The current available to all EVSEs together, amperes per grid phase, and the source of this limit."""
-
-    currents_a: Phases[float]
-    source: LimitSource
-    next_change_s: float | None = None
-    """when it may change next (monotonic), besides with the house's consumption; None: not known"""
-
-
 class ConnectionMonitor:
     """Computes from samples of the grid meter the current that the house leaves for all EVSEs together.
 
@@ -110,6 +78,7 @@ class ConnectionMonitor:
         self._over_since_s: list[float | None] = [None, None, None]
         safe_a = connection.failsafe(connection.max_current_a).safe_a
         self._steps = [StepCheck(safe_a) for _ in range(3)]
+        self._twins = PhaseTwins()
         self._unseen = False
 
     @property
@@ -215,10 +184,10 @@ class ConnectionMonitor:
 
     @property
     def doubted_phases(self) -> frozenset[int]:
-        """The grid phases, 0 to 2, on which the meter did not show a step of our own vehicles."""
+        """The grid phases, 0 to 2, that did not show a step of our own vehicles, or always show what another does."""
         if self._unseen:  # on one of them, not known which
             return frozenset(range(self.connection.phases))
-        return frozenset(index for index, step in enumerate(self._steps) if step.doubted)
+        return frozenset(index for index, step in enumerate(self._steps) if step.doubted) | self._twins.phases
 
     def set_step_unseen(self, unseen: bool) -> None:
         """Set whether a vehicle's step on an unknown phase showed on none, which makes all phases doubted."""
@@ -231,6 +200,7 @@ class ConnectionMonitor:
         """Check whether the meter shows the steps of our own vehicles."""
         if not can_check_steps(sample):
             return
+        self._check_twins(sample, now_s)
         drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
         for index, ((least_a, most_a), grid_a) in enumerate(drawn):
             if index >= self.connection.phases or most_a - least_a > SAME_A or grid_a is None:
@@ -240,6 +210,18 @@ class ConnectionMonitor:
             if after.blind is not before.blind:
                 showing = "does not show" if after.blind else "shows again"
                 _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
+
+    def _check_twins(self, sample: GridSample, now_s: float) -> None:
+        """Check whether the meter always shows the same current on two phases; whole amperes are too coarse for it."""
+        currents = [current_a for current_a in sample.currents_a if current_a is not None]
+        if not self._fine or len(currents) < 3 or self.connection.phases < 3:
+            return
+        before = self._twins.phases
+        self._twins = self._twins.after(currents, tuple(self._draws.latest.most_a), now_s)
+        if (phases := self._twins.phases) != before:
+            names = " and ".join(f"L{phase + 1}" for phase in sorted(phases or before))
+            showing = "always shows the same current on" if phases else "shows different currents again on"
+            _log.warning("grid meter %s %s", showing, names)
 
     def available_current(self) -> AvailableCurrent:
         """The current available to all EVSEs together now, by the control law.

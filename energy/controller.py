@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from energy.charging_profile import Purpose
 from energy.composite import amperes, limit_a, next_change, next_station_change, single_phase_period, station_period
-from energy.connection import AvailableCurrent, ConnectionMonitor, GridConnection
+from energy.connection import ConnectionMonitor
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import DrawBounds
+from energy.grid_connection import AvailableCurrent, GridConnection
 from energy.house_share import HouseAllocator, HouseCapacity
 from energy.limit import Limit, LimitSource
 from energy.limit_share import SharedLimitAllocator

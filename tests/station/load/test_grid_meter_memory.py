@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from energy.connection import ConnectionMonitor, GridConnection
+from energy.connection import ConnectionMonitor
 from energy.grid import GridSample
+from energy.grid_connection import GridConnection
 from energy.meter_limits import MeterMemory, ReportedLimits
 from metering.reading import Phases
 from simulator.clock import VirtualClock

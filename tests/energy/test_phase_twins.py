@@ -1,0 +1,107 @@
+"""Clamps that measure the same conductor are found, and a house that loads its phases alike is not suspected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+import pytest
+
+from energy.composite import ProfileTarget
+from energy.controller import Decision, Demand, GridConnection, LoadController
+from energy.grid import GridSample
+from energy.limit import Limit, LimitSource
+from energy.phase_twins import STEPS, PhaseTwins
+from energy.profile_store import ProfileStore, no_selectable_phases
+from metering.reading import Phases
+from tests import fakes
+
+Loads = tuple[float, float, float]
+
+
+def house(seed: int) -> Iterator[Loads]:
+    """Loads on single phases that are switched on and off, each second."""
+    dice = Random(seed)
+    on = [0.0, 0.0, 0.0]
+    while True:
+        if dice.random() < 0.05:
+            on[dice.randrange(3)] = dice.choice([0.0, 2.6, 4.3, 8.7, 13.0])
+        yield (0.7 + on[0], 0.9 + on[1], 0.4 + on[2])
+
+
+def as_they_are(loads: Loads) -> Loads:
+    return loads
+
+
+def three_on_one_channel(loads: Loads) -> Loads:
+    return (loads[0], loads[0], loads[0])
+
+
+def two_on_one_conductor(loads: Loads) -> Loads:
+    return (loads[0], loads[0] * 1.02 + 0.1, loads[2])
+
+
+def observe(seen: Callable[[Loads], Loads], seconds: int = 3600) -> PhaseTwins:
+    check, loads = PhaseTwins(), house(1)
+    for second in range(seconds):
+        check = check.after(seen(next(loads)), (0.0, 0.0, 0.0), float(second))
+    return check
+
+
+@pytest.mark.parametrize(
+    ("seen", "phases"), [(as_they_are, set[int]()), (three_on_one_channel, {0, 1, 2}), (two_on_one_conductor, {0, 1})]
+)
+def test_phases_that_always_show_the_same_are_doubted(seen: Callable[[Loads], Loads], phases: set[int]) -> None:
+    assert observe(seen).phases == phases
+
+
+def test_phases_that_differ_once_are_believed() -> None:
+    check = observe(three_on_one_channel)
+    assert check.phases == {0, 1, 2}
+    check = check.after((3.0, 3.0, 9.0), (0.0, 0.0, 0.0), 3600.0)
+    assert check.phases == {0, 1}
+    assert not check.after((3.0, 8.0, 9.0), (0.0, 0.0, 0.0), 3601.0).phases
+
+
+def test_a_load_on_three_phases_beside_others_is_not_suspected() -> None:
+    check = PhaseTwins()
+    for second in range(3600):
+        pump_a = 9.0 if second // 60 % 2 else 0.0
+        check = check.after((0.4 + pump_a, 1.6 + pump_a, 0.8 + pump_a), (0.0, 0.0, 0.0), float(second))
+    assert not check.phases
+
+
+def test_our_own_vehicle_on_three_phases_proves_nothing() -> None:
+    check = PhaseTwins()
+    for second in range(3600):
+        own_a = 16.0 if second // 60 % 2 else 0.0
+        check = check.after((0.4 + own_a,) * 3, (own_a,) * 3, float(second))
+    assert not check.phases
+
+
+def test_the_steps_of_a_vehicle_on_one_phase_prove_that_another_clamp_measures_the_same() -> None:
+    check = PhaseTwins()
+    for second in range(60 * 2 * STEPS):
+        own_a = 16.0 if second // 60 % 2 else 0.0
+        check = check.after((0.4 + own_a, 0.4 + own_a, 0.4), (own_a, 0.0, 0.0), float(second))
+    assert check.phases == {0, 1}
+
+
+async def test_clamps_on_one_channel_leave_the_safe_current_and_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The house loads L2 up to the breaker, which no clamp measures."""
+    clock, loads = fakes.clock(), house(2)
+    controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), GridConnection(3, 8.0, 25.0))
+    rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
+    decision = Decision(0.0, ())
+    for second in range(1200):
+        await clock.advance(1)
+        drawn_a = decision.current_a if second > 600 else 0.0
+        demand = Demand(ProfileTarget(1), 3, True, Phases[float | None].all(drawn_a), rating, decision.current_a)
+        controller.observe_draw([demand])
+        shown = three_on_one_channel(next(loads))
+        controller.process_sample(GridSample(clock.now(), Phases(*(one + drawn_a for one in shown))))
+        decision = controller.decide([demand])[1]
+    assert decision.current_a <= 8.0
+    assert decision.binding is not None
+    assert decision.binding.source is LimitSource.BLIND_METER
+    assert "grid meter always shows the same current on L1 and L2 and L3" in caplog.text
