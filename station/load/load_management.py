@@ -99,9 +99,7 @@ class LoadManagement:
         self.controller = controller
         self.profiles = profiles
         self.priorities = priorities
-        self._evses = evses
-        self._clock = clock
-        self._inputs = inputs
+        self._evses, self._clock, self._inputs = evses, clock, inputs
         self.pilots = PilotSequence(evses, clock)
         """lowers pilots before it raises others"""
         self._since = clock.now()
