@@ -129,7 +129,7 @@ class Story:
 
     def __init__(self, walk: Walk, api: Api, pki: Pki, files: FileServer) -> None:
         self.walk, self.api, self.pki, self.files = walk, api, pki, files
-        self.house = House(walk, tariff_period="HC..", fuse_a=39.0)
+        self.house = House(walk, tariff_period="HC..", fuse_a=99.0)
         self.secret = ""
 
     async def tell(self) -> None:
