@@ -114,7 +114,7 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     plate = _back_plate_watch(core, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
     if memory is not None and (monitor := controller.connection_monitor) is not None:
-        load.after_decision.subscribe(lambda _: memory.update(monitor))
+        core.auxiliary.subscribe(load.after_decision, lambda _: memory.update(monitor))
         watchers.append(memory.run)
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
