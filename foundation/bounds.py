@@ -75,6 +75,8 @@ CURRENT_A: Final = Bounds(-100_000.0, 100_000.0)
 """amperes per phase; negative: fed into the grid"""
 POWER_W: Final = Bounds(-10_000_000.0, 10_000_000.0)
 """watts of all phases together; divided by the nominal voltage they are within `CURRENT_A`"""
+CONNECTION_A: Final = Bounds(0.0, 10_000.0)
+"""amperes per phase of a grid connection, as a setting names them: more than low voltage has"""
 VOLTAGE_V: Final = Bounds(0.0, 10_000.0)
 ENERGY_WH: Final = Bounds(0.0, 1e12)
 """a register: ten digits of kilowatt-hours are fewer"""

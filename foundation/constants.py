@@ -15,9 +15,5 @@ MINIMUM_CURRENT_A: Final = 6.0
 table A.7)."""
 MAXIMUM_CURRENT_A: Final = 80.0
 """Highest current per phase that a control pilot can offer (IEC 61851-1, table A.7)."""
-MAX_CONNECTION_A: Final = 10_000.0
-"""Highest current per phase of a grid connection that a setting may name: more than low voltage has."""
-MAX_CONNECTION_W: Final = 10_000_000.0
-"""Highest power of a grid connection that a setting may name."""
 VEHICLE_RESPONSE_S: Final = 5.0
 """Time that a vehicle has to adapt its current when the pilot changes (IEC 61851-1, table A.6)."""

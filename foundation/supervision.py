@@ -98,15 +98,16 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
 async def keep_running_until(
     ending: type[Exception] | tuple[()], name: str, work: Callable[[], Awaitable[None]], clock: Clock
 ) -> None:
-    """Run one auxiliary task as `keep_running`, but in the calling task, until it raises an `ending` exception.
+    """Run one auxiliary task in the calling task until it returns; restart it when it fails, as `keep_running` does.
 
-    That one is raised. `()`: none ends it.
+    An `ending` exception is raised instead. `()`: there is none.
     """
     restarts = _Restarts(AuxiliaryTask(name, work), clock)
     error = await _failure_of(work)
-    while error is None or not isinstance(error, ending):
+    while error is not None and not isinstance(error, ending):
         error = await restarts.run_again(restarts.delay_after(error))
-    raise error
+    if error is not None:
+        raise error
 
 
 async def run_together(works: Mapping[str, Coroutine[None, None, None]]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 from msgspec import Meta
 
 from energy.grid import GridOrder, OrderReason
-from foundation.constants import MAX_CONNECTION_W
+from foundation.bounds import POWER_W
 from foundation.table import Table
 from foundation.table_definition import FINITE
 
@@ -69,7 +69,7 @@ class DryContactConfig(Table, kw_only=True):
     """accept "closed-dims" without `opposite_line`, although a broken wire then ends an order"""
     devices: Annotated[int, Meta(ge=1, le=100)] = 1
     """number of controllable devices of this station, which are its EVSEs; others, such as a heat pump, do not count"""
-    limit_w: Annotated[float, Meta(ge=MINIMUM_W, le=MAX_CONNECTION_W, extra=FINITE)] | None = None
+    limit_w: Annotated[float, Meta(ge=MINIMUM_W, le=POWER_W.highest, extra=FINITE)] | None = None
     """power limit of an order as stated by the grid operator; computed from `devices` when absent"""
     debounce_s: Annotated[float, Meta(ge=0.1, le=2.0)] = 0.3
     """time for which a new state must last before it counts"""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from foundation.supervision import result_or_exception
 from ocpp_handlers.translate.translate import charging_priority_from_wire, event_to_wire, id_token_info_from_wire
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.model import EventType
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.core.model import TransactionEvent
     from station.load.priorities import Priorities
+
+_log = logging.getLogger(__name__)
 
 
 class TransactionBlock:
@@ -38,12 +43,21 @@ class TransactionBlock:
     async def send(self, event: TransactionEvent) -> None:
         """Send one recorded event, then apply priority, token info, tariff and cost of the response to its transaction.
 
-        It sends once: `TransactionEventDelivery` repeats and removes queued events.
+        It sends once: `TransactionEventDelivery` repeats and removes queued events. An error of this program while it
+        applies the response is only logged.
 
         Raises:
             NoAnswerError: it was not accepted.
+            StorageError: the response could not be applied.
         """
         answer = await self._link.call(actions.TRANSACTION_EVENT, event_to_wire(event))
+        error = await result_or_exception(self._apply(event, answer))
+        if isinstance(error, StorageError):
+            raise error
+        if error is not None:  # the CSMS has the event: sending it again would not help
+            _log.error("the answer to an event of transaction %s has no effect", event.transaction_id, exc_info=error)
+
+    async def _apply(self, event: TransactionEvent, answer: m.TransactionEventResponse) -> None:
         info = answer.get("idTokenInfo")
         if "chargingPriority" in answer:
             priority = charging_priority_from_wire(answer["chargingPriority"])

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, InvalidResponseError, LinkLostError
+from foundation.supervision import result_or_exception
+from ocpp_handlers.wire.session import CallRefusedError, InvalidResponseError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 
@@ -38,6 +39,9 @@ class TransactionEventDelivery:
     async def run(self) -> None:
         """Send queued events until the link ends; each is removed when accepted, or given up after MessageAttempts.
 
+        One that cannot be sent because of an error of this program is set aside until the next start, so that the
+        others reach the CSMS.
+
         Raises:
             LinkLostError: the session has ended; the event stays in the outbox.
         """
@@ -63,36 +67,36 @@ class TransactionEventDelivery:
         """Send one event until it is accepted or MessageAttempts is reached (E13.FR.02, E13.FR.03, E13.FR.04)."""
         attempts = queued.attempts
         while True:
-            try:
-                await self._send(queued.event)
-            except LinkLostError:
-                raise  # the link failed, not the message: not counted as an attempt
-            except (CallRefusedError, CallTimeoutError, NoAnswerError) as error:
-                attempts += 1
-                known = _knowledge_of_csms(error)
-                with contextlib.suppress(StorageError):  # then the count is kept in memory only, for this link
-                    await self._outbox.count_failed_attempt(queued)
-                _log.warning(
-                    "transaction %s, event %s was not accepted by the CSMS: %s",
-                    queued.event.transaction_id,
-                    queued.event.seq_no,
-                    error,
-                )
-            else:
+            error = await result_or_exception(self._send(queued.event))
+            if error is None:
                 await self._outbox.settle(queued)
                 return
+            if isinstance(error, LinkLostError | StorageError):
+                raise error  # the link or the disk failed, not the message: not counted as an attempt
+            if not isinstance(error, NoAnswerError):
+                _log.error("%s cannot be sent, and is tried again at the next start", _name(queued), exc_info=error)
+                await self._outbox.set_aside(queued, error)
+                return
+            attempts += 1
+            _log.warning("%s was not accepted by the CSMS: %s", _name(queued), error)
+            with contextlib.suppress(StorageError):  # then the count is kept in memory only, for this link
+                await self._outbox.count_failed_attempt(queued)
             if attempts >= self._settings.message_attempts:
                 _log.error(
-                    "transaction %s, event %s is not sent again after %d attempts: %s. The events after it are sent; it"
-                    " stays in the transactions of the station, to be compared with those of the CSMS",
-                    queued.event.transaction_id,
-                    queued.event.seq_no,
+                    "%s is not sent again after %d attempts: %s. The events after it are sent; it stays in the"
+                    " transactions of the station, to be compared with those of the CSMS",
+                    _name(queued),
                     attempts,
-                    known,
+                    _knowledge_of_csms(error),
                 )
                 await self._outbox.settle(queued, given_up=True)
                 return
             await self._clock.sleep(self._settings.message_attempt_interval_s * attempts)
+
+
+def _name(queued: QueuedEvent) -> str:
+    """The event, for the log."""
+    return f"transaction {queued.event.transaction_id}, event {queued.event.seq_no}"
 
 
 def _knowledge_of_csms(error: NoAnswerError) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from energy.failsafe import HOLD_S
 from energy.meter_limits import MeterMemory, ReportedLimits
+from foundation.bounds import POWER_W
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
 from station.storage.database import StorageError
@@ -38,7 +39,7 @@ _STEP: Final = 0.1
 """part by which a silence has grown when it is written again"""
 _LIMITS: Final = "limits"
 _SILENCE: Final = "silence"
-_MOST: Final = 1e7
+_MOST: Final = POWER_W.highest
 """amperes, volt-amperes or watts: no connection has more"""
 
 

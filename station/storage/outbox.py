@@ -41,7 +41,7 @@ from station.storage.read_ahead import MAX_CHARS, MAX_ROWS, ReadAhead
 from station.storage.stored_events import EVENT_COLUMNS, StoredEvents
 from station.storage.time_corrections import ClockCorrections, TimeCorrection
 from station.storage.transaction_end_data import TransactionEndData
-from station.storage.unreadable_rows import select_unreadable
+from station.storage.unreadable_rows import describe_error, event_address, select_unreadable
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -51,16 +51,17 @@ _SETTLED_AT_ONCE = 64
 """responses stored in one write; a power cut before it causes at most this many events to be sent again"""
 _BOUND_AFTER = 64
 """number of events between two checks of the queue length"""
+_NEVER_SENT = 2
+"""`given_up` of the events of a transaction that began without a CSMS; 1: given up after attempts to send it"""
 _INSERT = f"""
     INSERT INTO events
     (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload, settled_at, given_up)
-    SELECT ?1, seq_no, ?2, ?3, ?4, ?5, ?6, CASE WHEN never_sent THEN ?7 END, never_sent FROM (SELECT
+    SELECT ?1, seq_no, ?2, ?3, ?4, ?5, ?6, CASE WHEN never_sent THEN ?7 END, never_sent * {_NEVER_SENT} FROM (SELECT
         (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1) AS seq_no,
-        COALESCE((SELECT given_up AND attempts = 0 FROM events WHERE transaction_id = ?1 AND seq_no = 0), ?8)
+        COALESCE((SELECT given_up = {_NEVER_SENT} FROM events WHERE transaction_id = ?1 AND seq_no = 0), ?8)
         AS never_sent)
     RETURNING settled_at IS NULL, {EVENT_COLUMNS}
 """
-"""an event that was given up without an attempt belongs to a transaction that began without a CSMS"""
 _SETTLE = "UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?"
 _UNREADABLE = select_unreadable("events")
 _PRUNE = f"""
@@ -328,6 +329,15 @@ class Outbox(StoredEvents):
         self._progress.notify()
         self._add_waiting(-1)
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
+
+    async def set_aside(self, queued: QueuedEvent, error: Exception) -> None:
+        """Take an event that an error of this program keeps from being sent out of the queue until the next start.
+
+        It is listed as unreadable with the error, stays on disk unsettled, and is tried again at each start.
+        """
+        address = event_address(queued.id, queued.event.transaction_id, queued.event.seq_no)
+        self._database.unreadable.add(address, describe_error(error))
+        await self._pass_over(queued.id)
 
     async def _pass_over(self, number: int) -> None:
         """Skip an unreadable event, which stays in the queue until the next start."""

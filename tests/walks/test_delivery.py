@@ -6,18 +6,23 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from station.core.model import Fault
+from ocpp_handlers.blocks import e_transactions
+from ocpp_handlers.blocks.i_tariff import TariffBlock
+from ocpp_handlers.translate.translate import event_to_wire
+from station.core.model import Fault, TransactionEvent, TriggerReason
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 from station.storage.outbox import Outbox
 from station.storage.queued_event import QueuedEvent
+from station.storage.unreadable_rows import RowAddress
 from tests.csms import NEVER, Answer, Csms, Refuse, Rule
 from tests.walk import Walk, walking
-from tests.walks.steps import Event, tx_points, variables
+from tests.walks.steps import Event, charge, transaction_id, tx_points, variables
 
 TIMEOUT_S = 5.0
 INTERVAL_S = 4
@@ -219,3 +224,55 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
         assert Counter(one.action for one in csms.calls if one.action not in _TAKEN) == calls
         await walk.unplug()
         await walk.until(lambda: walk.told()[-1][0] == "Ended", within_s=2)
+
+
+def of_row(event: Event, address: RowAddress) -> bool:
+    """Whether an event of the CSMS is that of a stored row."""
+    return (event["transactionInfo"]["transactionId"], event["seqNo"]) == (address.transaction_id, address.seq_no)
+
+
+async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_other_from_the_csms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is listed for people and the CSMS, and sent by a start of a program that can."""
+
+    def unsendable(event: TransactionEvent) -> Any:
+        if event.trigger is TriggerReason.CHARGING_STATE_CHANGED:
+            raise KeyError("a mistake in the translation")
+        return event_to_wire(event)
+
+    async with walking(tmp_path) as walk:
+        with monkeypatch.context() as mistaken:
+            mistaken.setattr(e_transactions, "event_to_wire", unsendable)
+            await walk.accepted()
+            await walk.present()
+            await walk.plug()
+            await walk.until(lambda: walk.parts.unreadable.all())
+            identity = transaction_id(walk)
+            await walk.present()
+            await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
+            sent = [one["seqNo"] for one in walk.events()]
+            (row,) = walk.parts.unreadable.all()
+            assert sorted([*sent, row.address.seq_no]) == list(range(sent[-1] + 1))
+            assert (row.address.transaction_id, row.problem) == (identity, "a mistake in the translation: is missing")
+            assert f"transaction {identity}, event {row.address.seq_no} cannot be sent" in caplog.text
+            assert walk.parts.outbox.waiting == 0
+            await walk.application.cut_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: [one for one in walk.events() if of_row(one, row.address)])
+        assert walk.parts.unreadable.all() == []
+
+
+async def test_an_answer_that_this_program_cannot_apply_settles_its_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*_: object) -> None:
+        raise KeyError("a mistake in the tariff")
+
+    async with walking(tmp_path) as walk:
+        monkeypatch.setattr(TariffBlock, "apply_response", failing)
+        await charge(walk)
+        await walk.until(lambda: walk.parts.outbox.waiting == 0)
+        numbers = [one["seqNo"] for one in walk.events()]
+        assert numbers == list(range(len(numbers))), "each is sent once"
+        assert "has no effect" in caplog.text

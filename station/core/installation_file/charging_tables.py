@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, UnsetType, field
 from energy.sources.config import GridSourceConfig
 from energy.sources.ct import CtConfig
 from energy.sources.modbus import GridModbusConfig
-from foundation.constants import MAX_CONNECTION_A, MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
+from foundation.bounds import CONNECTION_A
+from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from foundation.table import Table
 from foundation.table_definition import Check, Count, Number, ValidatedAs
 from metering.drivers.config import MeterConfig
@@ -96,13 +97,13 @@ class GridConfig(Table, kw_only=True):
 
     phases: PhaseCount
     """the number of phases of the connection"""
-    max_current_a: Annotated[Number, Meta(gt=0, le=MAX_CONNECTION_A)] | None = None
+    max_current_a: Annotated[Number, Meta(gt=0, le=CONNECTION_A.highest)] | None = None
     """limit of the connection in amperes per phase, in addition to the contract limit reported by the meter"""
     safe_current_a: Annotated[Number, Meta(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A
     """limit of the station in amperes per phase while the source gives no readings; below 6: no charging"""
     breaker: Literal["B", "C"] = "C"
     """trip curve of the breaker of max_current_a, unless the meter reports its own cut-off"""
-    unbalance_a: Annotated[Number, Meta(gt=0, le=MAX_CONNECTION_A)] | None = None
+    unbalance_a: Annotated[Number, Meta(gt=0, le=CONNECTION_A.highest)] | None = None
     """amperes by which single-phase vehicles may unbalance the phases (VDE-AR-N 4100: 20)"""
     silent_least_after_s: Annotated[Number, Meta(ge=10, le=_DAY_S)] = 600.0
     """after this time without readings from the source the station is limited to 6 A"""

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import pytest
+
 from station.core.model import EventType, TransactionEvent, TriggerReason
 from station.storage.database import Database
 from station.storage.outbox import Outbox
@@ -92,13 +94,20 @@ async def test_what_a_csms_is_owed_waits_on_disk_while_it_is_removed(tmp_path: P
         assert await delivered(outbox) == [("a", 0), ("a", 1), ("b", 0), ("known", 1), ("b", 1)]
 
 
-async def test_the_end_of_a_transaction_whose_begin_the_csms_refused_is_still_sent(tmp_path: Path) -> None:
-    """An event that is given up after attempts (E13) does not make the rest a transaction without a CSMS."""
+@pytest.mark.parametrize("counted", [True, False])
+async def test_the_end_of_a_transaction_whose_begin_the_csms_refused_is_still_sent(
+    tmp_path: Path, counted: bool
+) -> None:
+    """An event that is given up (E13) does not make the rest a transaction without a CSMS.
+
+    Nor if a full disk did not let its attempts be counted.
+    """
     async with started(tmp_path, has_csms=True) as (outbox, _):
         await outbox.append(begin("a"))
         queued = await outbox.oldest()
         assert queued is not None
-        await outbox.count_failed_attempt(queued)
+        if counted:
+            await outbox.count_failed_attempt(queued)
         await outbox.settle(queued, given_up=True)
         await outbox.append(end("a"))
         assert await delivered(outbox) == [("a", 1)]
