@@ -29,6 +29,7 @@ async function end(rows) {
 }
 
 function item({ kind, rows, failed }) {
+  const text = t("safe-start.rows", { kind: t(`safe-start.kind.${kind}`), rows });
   const failure = failed ? make("p", { class: "muted small" }, t("safe-start.failed")) : null;
-  return make("li", {}, make("div", {}, make("p", {}, `${t(`safe-start.kind.${kind}`)}: ${rows}`), failure));
+  return make("li", {}, make("div", {}, make("p", {}, text), failure));
 }
