@@ -28,7 +28,7 @@ from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.logs.station_context import station_context
 from station.storage.database import StorageError
 from station.storage.database_thread import DatabaseThread
-from station.storage.safe_start_record import SafeStartRecord, describe_failure
+from station.storage.safe_start_record import SafeStartRecord, describe_failure, single_errors
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -280,7 +280,7 @@ class StationRuntime:
 
     async def _live_recorded(self) -> None:
         """Run until the station is stopped, reboots or loses its power; record a failure for the next start."""
-        if self.safe_start_record.take_crash():
+        if self.safe_start_record.take_crash() and self._boot_reason is not BootReason.WATCHDOG:
             self._boot_reason = BootReason.APPLICATION_RESET
         began_s = self.clock.monotonic()
         try:
@@ -289,7 +289,9 @@ class StationRuntime:
             raise  # the disk fails, or somebody else uses it: this is not caused by what is stored
         except Exception as error:
             lasted = timedelta(seconds=self.clock.monotonic() - began_s)
-            self.safe_start_record.add_failure(self.clock.now(), lasted, describe_failure(error))
+            caused_by_disk = all(isinstance(one, StorageError | OSError) for one in single_errors(error))
+            cause = None if caused_by_disk else describe_failure(error)
+            self.safe_start_record.add_failure(self.clock.now(), lasted, cause)
             raise
 
     async def _live(self) -> None:

@@ -49,7 +49,7 @@ class LimitSource(StrEnum):
     RESTART_DELAY = "restart-delay"
     """a random delay after a blackout, so that vehicles do not all start at once"""
     SAFE_START = "safe-start"
-    """the charging profiles are set aside after failed starts, so that their limits are unknown"""
+    """stored limits are unknown: the charging profiles are set aside after failed starts, or the site settings lost"""
 
 
 SOURCE_TEXTS = {
@@ -70,7 +70,7 @@ SOURCE_TEXTS = {
     LimitSource.VENTILATION: "the vehicle requires ventilation",
     LimitSource.LEARNING: "detecting which phase the vehicle uses",
     LimitSource.RESTART_DELAY: "delayed restart after a power failure",
-    LimitSource.SAFE_START: "safe start without the charging profiles",
+    LimitSource.SAFE_START: "stored limits that cannot be used",
 }
 """descriptions for people"""
 

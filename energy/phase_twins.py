@@ -2,7 +2,7 @@
 
 Each of them shows a plausible current, also the vehicles' own, but the load of the conductor that no clamp measures is
 not seen. Loads on three phases look alike, and our own vehicles do; but a house in which nothing else is switched on
-between them, and whose base loads are the same to a quarter of an ampere, is not to be expected. So two phases are
+between them, and whose base loads are the same to a tenth of an ampere, is not to be expected. So two phases are
 doubted once they have shown the same steps again and again without ever having differed, and believed as soon as they
 differ.
 """
@@ -18,12 +18,12 @@ from msgspec.structs import replace
 from energy.draw import OLDEST_S
 from foundation.frozen import Frozen
 
-STEPS: Final = 6
+STEPS: Final = 20
 """equal steps after which two phases are doubted"""
 MIN_STEP_A: Final = 2.0
-SAME_A: Final = 0.25
+SAME_A: Final = 0.1
 """currents that differ by less than this and `SAME_PART` are the same: the noise of two clamps"""
-SAME_PART: Final = 0.03
+SAME_PART: Final = 0.01
 """part by which two calibrated clamps on one conductor may differ"""
 OWN_SETTLES_S: Final = OLDEST_S + 2.0
 """time after a change of our own draw in which a step may be its effect"""

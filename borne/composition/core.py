@@ -119,7 +119,8 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
         settings.clock.preset(ClockSettings.time_zone, time_zone)
     await settings.groups.load(table)
     transactions = TransactionLog(database)
-    outbox = Outbox(database, clock, [transactions], has_csms=configuration.csms is not None)
+    has_csms = configuration.csms is not None or program.site_settings.lost  # if in doubt, events wait
+    outbox = Outbox(database, clock, [transactions], has_csms=has_csms)
     await outbox.check()
     certificates = CertificateStore(
         storage / "certificates", _seed(configuration), settings.security, clock, security_events

@@ -20,7 +20,6 @@ from station.core.model import BootReason
 from station.load.back_plate_monitor import BackPlateMonitor
 from station.load.charging_profiles import PersistentProfiles
 from station.load.charging_rate import ChargingRateReporter
-from station.load.evse_demands import StartLimits
 from station.load.external_limits import ExternalLimits
 from station.load.grid_meter_memory import GridMeterMemory
 from station.load.jumpers import expected_position
@@ -32,6 +31,7 @@ from station.load.shared_limits import SharedLimits
 from station.load.station_power import StationPower
 from station.load.tamper import TamperAlarm
 from station.load.tariff_steering import TariffSteering
+from station.load.unknown_limits import LIMIT_NAME, limit_for_lost_settings, limit_without_profiles
 
 if TYPE_CHECKING:
     from energy.grid_orders import PowerMeters
@@ -100,6 +100,10 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
         phases=max(evse.layout.phases for evse in evses.values()),
     )
     await external.load()
+    if core.runtime.site_settings.lost:
+        controller.set_shared_limit(LIMIT_NAME, limit_for_lost_settings())
+    if core.safe_start.charging_profiles_aside:
+        controller.set_shared_limit(LIMIT_NAME, await limit_without_profiles(core.database))
     shared = SharedLimits(load.controller, core.facts("shared-limit"), clock, load.request_update)
     await shared.load()
     history = LoadHistory(load.controller, evses, clock)
@@ -189,10 +193,7 @@ async def _load_management(
             orders=grid_orders,
             tariff=TariffSteering(settings.smart_charging, settings.clock, clock, has_meter=source is not None),
             temperatures=configuration.protection.temperatures,
-            start=StartLimits(
-                restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
-                profiles_aside=core.safe_start.charging_profiles_aside,
-            ),
+            restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
         ),
     )
 

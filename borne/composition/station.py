@@ -299,9 +299,9 @@ def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[
     core, charging, billing = assembled.core, assembled.charging, assembled.billing
     clock = core.clock
     retention = Retention(billing.transactions, core.facts("retention"), billing.time, core.settings.records, clock)
-    evses, restart = charging.evses.values(), core.runtime.reboot
+    evses, restart = charging.evses.values(), charging.restart
     return [
-        lambda: core.safe_start.run(lambda: _idle(evses), lambda: restart(BootReason.APPLICATION_RESET)),
+        lambda: core.safe_start.run(lambda: restart.schedule_restart(BootReason.APPLICATION_RESET)),
         *space_watchers(core.space, core.security_events, core.auxiliary),
         UnreadableRowsMonitor(core.database, core.security_events, core.settings.groups, clock).run,
         lambda: reclaim_when_idle(core.database, lambda: _idle(evses), clock),

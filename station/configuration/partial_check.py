@@ -46,7 +46,7 @@ def broken_rules(tree: object, model: type[Table], wrong: Sequence[KeyPath], loc
                 return []
             if any(_covers(table, path) for table in removed):
                 continue
-            tree, gone = (_put_identity(tree), path) if path == _IDENTITY else _without(tree, path)
+            tree, gone = (_put_identity(tree), path) if path == _IDENTITY else without(tree, path)
             if gone == _BOARD and bare_board is not None:
                 tree, gone = cast("dict[str, object]", tree) | {"board": bare_board}, _WIRING
             removed.append(gone)
@@ -90,15 +90,16 @@ def _put_identity(tree: object) -> object:
     return given | {"station": kept | {"identity": _PLACEHOLDER}}
 
 
-def _without(tree: object, path: KeyPath) -> tuple[object, KeyPath]:
+def without(tree: object, path: KeyPath) -> tuple[object, KeyPath]:
     """Remove the value at a path, or the innermost existing table around it; returns the tree and the removed path."""
     for length in range(len(path), 0, -1):
-        if _holds(tree, path[:length]):
+        if holds(tree, path[:length]):
             return _removed(tree, path[:length]), path[:length]
     return tree, path
 
 
-def _holds(tree: object, path: KeyPath) -> bool:
+def holds(tree: object, path: KeyPath) -> bool:
+    """Return whether a tree of tables and lists has a value at a path."""
     here = tree
     for step in path:
         if isinstance(here, dict) and step in here:

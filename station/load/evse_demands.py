@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from energy.composite import ProfileTarget
 from energy.controller import Demand
 from energy.limit import Limit, LimitSource
-from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES
 from station.charging.evse_state import ev_connected, is_blocked, lacks_ventilation
@@ -55,16 +54,6 @@ class DemandInputs(Frozen):
         )
 
 
-class StartLimits(Frozen):
-    """Limits by the way in which the station has started."""
-
-    restart_delay_max_s: float = 0.0
-    """seconds; no EVSE charges before a random part of this has passed, after a power cut"""
-    profiles_aside: bool = False
-    """whether a safe start has set charging profiles aside: since their limits are unknown, no EVSE gets more than the
-    lowest charging current"""
-
-
 class EvseDemands:
     """The demands of all EVSEs, each with its own limits: hardware, cable, ventilation, temperature, tariff."""
 
@@ -77,16 +66,16 @@ class EvseDemands:
         priorities: Priorities,
         tariff: TariffSteering | None,
         temperatures: TemperatureRange,
-        start: StartLimits,
+        restart_delay_max_s: float,
     ) -> None:
+        """`restart_delay_max_s`: no EVSE charges before a random part of this time has passed."""
         self._evses = evses
         self._clock = clock
         self._profiles = profiles
         self._priorities = priorities
         self._tariff = tariff
         self._since = clock.now()
-        self._profiles_aside = start.profiles_aside
-        self.begins_s = clock.monotonic() + random.uniform(0.0, start.restart_delay_max_s)
+        self.begins_s = clock.monotonic() + random.uniform(0.0, restart_delay_max_s)
         """the end of the delay after a power cut (monotonic)"""
         self._own_since: dict[tuple[int, LimitSource], tuple[float, datetime]] = {}
         """per EVSE and source: the limit of the cable or of missing ventilation, and since when"""
@@ -147,8 +136,6 @@ class EvseDemands:
         if (wait_s := self.begins_s - self._clock.monotonic()) > 0.0:
             begins = self._clock.now() + timedelta(seconds=wait_s)
             limits.append(Limit(0.0, LimitSource.RESTART_DELAY, self._since, begins))
-        if self._profiles_aside:
-            limits.append(Limit(MINIMUM_CURRENT_A, LimitSource.SAFE_START, self._since))
         return tuple(limits)
 
     def _plugged_in(self, evse_id: int, source: LimitSource, current_a: float | None) -> list[Limit]:

@@ -21,7 +21,7 @@ from foundation.monitored_task import MonitoredTask
 from metering.reading import Phases
 from station.charging.evse import Evse
 from station.load.derating import TemperatureRange
-from station.load.evse_demands import EvseDemands, StartLimits
+from station.load.evse_demands import EvseDemands
 from station.load.pilot_sequence import PilotSequence
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class LoadInputs(Frozen):
     """charging in off-peak hours; None: not used"""
     temperatures: TemperatureRange = field(default_factory=TemperatureRange)
     """permitted temperatures inside the station"""
-    start: StartLimits = field(default_factory=StartLimits)
-    """limits by the way in which the station has started"""
+    restart_delay_max_s: float = 0.0
+    """seconds; after a power cut charging restarts after a random part of this"""
 
 
 class _GridInputs(Frozen):
@@ -110,7 +110,7 @@ class LoadManagement:
             priorities=priorities,
             tariff=inputs.tariff,
             temperatures=inputs.temperatures,
-            start=inputs.start,
+            restart_delay_max_s=inputs.restart_delay_max_s,
         )
         self._logged: dict[int, tuple[float, LimitSource, str | None]] = {}
         self.decided = ChangeSignal()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from station.storage.database import StorageError
 from station.storage.safe_start_record import EARLY, SafeStartState
 from station.storage.set_aside_rows import CHARGING_PROFILES, KINDS, LAST_STAGE, RowKind
 
@@ -29,8 +30,6 @@ _log = logging.getLogger(__name__)
 
 FAILURES: Final = 3
 """failed starts in a row before a safe start"""
-_IDLE_POLL_S: Final = 10.0
-"""interval at which the station is asked whether it is idle, before it restarts with one more kind of rows"""
 
 
 class SafeStart:
@@ -66,13 +65,25 @@ class SafeStart:
     async def prepare(self) -> None:
         """Set rows aside or put them back, as the starts before demand; call it before any part loads its rows.
 
-        Raises:
-            StorageError: the disk cannot be read or written.
+        A disk that cannot be written is only logged.
         """
         state = self.state
         if state.since is None and len(state.failures) < FAILURES:
             return
-        await self.rows.load()
+        try:
+            await self.rows.load()
+            await self._move_rows(state)
+        except StorageError as error:  # a full disk must not prevent the start; the next one tries again
+            _log.error("rows cannot be set aside or put back: %s", error)
+        if self.active:
+            _log.critical("safe start: %s", self.sentence)
+
+    async def _move_rows(self, state: SafeStartState) -> None:
+        """Move rows as the state demands; a power cut between the rows and the record is made up for at the next start.
+
+        Raises:
+            StorageError: the disk cannot be read or written; rows and record are as before, but for `trial`.
+        """
         if state.ends is not None:
             await (self.rows.delete(KINDS) if state.ends == "delete" else self.rows.put_back(KINDS))
             self._record.save(SafeStartState())
@@ -80,11 +91,15 @@ class SafeStart:
             await self._end_trial(state, state.trial)
         elif state.failures:
             await self._set_more_aside(state)
+        elif state.trial is not None:
+            await self._put_back(state.trial)  # already done, unless power failed before it was
         elif state.next_is_due and (kind := self._next(state)) is not None:
-            await self.rows.put_back([kind])
-            self._record.save(replace(state, trial=kind.name, next_is_due=False))
-        if self.active:
-            _log.critical("safe start: %s", self.sentence)
+            self._record.save(replace(state, trial=kind.name, next_is_due=False))  # first: else another kind is blamed
+            await self._put_back(kind.name)
+
+    async def _put_back(self, name: str) -> None:
+        if self.rows.counts.get(name):
+            await self.rows.put_back([kind for kind in KINDS if kind.name == name])
 
     async def _set_more_aside(self, state: SafeStartState) -> None:
         """Begin the safe start; if it has begun and a start failed again, set more kinds of rows aside."""
@@ -100,20 +115,18 @@ class SafeStart:
         cause = state.failures[-1].cause
         self._record.save(replace(state, failures=(), cause=cause, trial=None, suspects=(*state.suspects, name)))
 
-    async def run(self, idle: Callable[[], bool], restart: Callable[[], None]) -> None:
-        """After ten minutes forget the failures before, and restart with one more kind of rows once `idle()` is true.
+    async def run(self, schedule_restart: Callable[[], None]) -> None:
+        """After ten minutes forget the failures before, and schedule a restart with one more kind of rows.
 
-        For a task of its own, which ends only when it is cancelled.
+        `schedule_restart` restarts the station once it is idle. For a task of its own, which ends only when it is
+        cancelled.
         """
         if self.state != SafeStartState():
             await self._clock.sleep(EARLY.total_seconds())
             await self._save(self._after_success())
-            while self.state.next_is_due:
-                await self._clock.sleep(_IDLE_POLL_S)
-                if idle():
-                    _log.warning("the station restarts, to put back a part of the rows that are set aside")
-                    restart()
-                    break
+            if self.state.next_is_due:
+                _log.warning("once idle the station restarts, to put back a part of the rows that are set aside")
+                schedule_restart()
         await asyncio.get_running_loop().create_future()
 
     def _after_success(self) -> SafeStartState:

@@ -41,7 +41,7 @@ from station.storage.read_ahead import MAX_CHARS, MAX_ROWS, ReadAhead
 from station.storage.stored_events import EVENT_COLUMNS, StoredEvents
 from station.storage.time_corrections import ClockCorrections, TimeCorrection
 from station.storage.transaction_end_data import TransactionEndData
-from station.storage.unreadable_rows import describe_error, event_address, select_unreadable
+from station.storage.unreadable_rows import RowAddress, describe_error, select_unreadable
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -64,6 +64,8 @@ _INSERT = f"""
 """
 _SETTLE = "UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?"
 _UNREADABLE = select_unreadable("events")
+_UNSENT = "events.unsent"
+"""the source of events in the list of unreadable rows that can be read, and not sent"""
 _PRUNE = f"""
     DELETE FROM events WHERE settled_at IS NOT NULL AND id NOT IN ({_UNREADABLE})
     AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events)
@@ -163,7 +165,9 @@ class Outbox(StoredEvents):
             self.waiting_changed.publish(None)
 
     async def _try_unreadable_again(self) -> None:
-        """Retry events that were unreadable at an earlier start: this version of the program may read them."""
+        """Retry events that could not be read or sent at an earlier start: this version of the program may do it."""
+        for row in self._database.unreadable.of(_UNSENT):
+            self._database.unreadable.remove(row.address)
         for row in self._database.unreadable.of("events"):
             stored = await self._database.rows(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),)
@@ -333,9 +337,9 @@ class Outbox(StoredEvents):
     async def set_aside(self, queued: QueuedEvent, error: Exception) -> None:
         """Take an event that an error of this program keeps from being sent out of the queue until the next start.
 
-        It is listed as unreadable with the error, stays on disk unsettled, and is tried again at each start.
+        It is listed with the unreadable rows, stays on disk unsettled, and is tried again at each start.
         """
-        address = event_address(queued.id, queued.event.transaction_id, queued.event.seq_no)
+        address = RowAddress(_UNSENT, str(queued.id), queued.event.transaction_id, queued.event.seq_no)
         self._database.unreadable.add(address, describe_error(error))
         await self._pass_over(queued.id)
 

@@ -88,10 +88,13 @@ class SafeStartRecord:
         except OSError as error:
             _log.error("%s cannot be written: %s", self._path, error.strerror)
 
-    def add_failure(self, at: datetime, lasted: timedelta, cause: str) -> None:
-        """Store that a run has failed after `lasted`; the next start reads it."""
+    def add_failure(self, at: datetime, lasted: timedelta, cause: str | None) -> None:
+        """Store that a run has failed after `lasted`; the next start reads it.
+
+        `cause`: as `describe_failure`; None: it was the disk, which is no reason to leave out what is stored on it.
+        """
         state = replace(self.state, crashed=True)
-        if lasted < EARLY:
+        if cause is not None and lasted < EARLY:
             failure = FailedStart(at, lasted.total_seconds(), cause)
             state = replace(state, failures=(*state.failures, failure)[-_MAX_FAILURES:])
         self.save(state)
@@ -117,11 +120,18 @@ class SafeStartRecord:
         return SafeStartState()
 
 
+def single_errors(error: BaseException) -> list[BaseException]:
+    """Return the exceptions in a group, at any depth; an exception that is no group alone."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return [single for one in group.exceptions for single in single_errors(one)]
+
+
 def describe_failure(error: BaseException) -> str:
-    """Describe an exception by its class and the place that raised it, without its message."""
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    return type(error).__name__ + _place(error)
+    """Describe an exception, the first one of a group, by its class and where it was raised; without its message."""
+    first = single_errors(error)[0]
+    return type(first).__name__ + _place(first)
 
 
 def _place(error: BaseException) -> str:

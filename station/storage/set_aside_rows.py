@@ -132,7 +132,7 @@ class SetAsideRows:
         await self.load()
 
     async def put_back(self, kinds: Collection[RowKind]) -> None:
-        """Put the rows of these kinds back, in one write; a row that was stored meanwhile under the same key stays.
+        """Put the rows of these kinds back, in one write; of rows with the same key the one that was stored last stays.
 
         Raises:
             StorageError: nothing was put back.
@@ -148,7 +148,7 @@ class SetAsideRows:
                 columns = await self._columns(source)  # a later version of the station may have more
                 insert = f"INSERT OR IGNORE INTO {rows.table} ({columns}) SELECT {columns} FROM {source}"
                 statements += [
-                    (f"{insert} WHERE ({rows.where}){unless}", [()]),
+                    (f"{insert} WHERE ({rows.where}){unless} ORDER BY {source}.rowid DESC", [()]),  # the newest first
                     (f"DELETE FROM {source} WHERE {rows.where}", [()]),
                 ]
         await self._database.write_together(*statements)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from energy import controller
 from station.configuration.installation_file import Configuration
 from station.storage.database import StorageError
-from station.storage.safe_start_record import FILE_NAME
+from station.storage.safe_start_record import FILE_NAME, SafeStartRecord
+from station.storage.set_aside_rows import SetAsideRows
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered
 from tests.walks.steps import charge, event
@@ -76,22 +78,27 @@ class Site:
             await walk.accepted()
             yield walk
 
-    async def fail(self, *, after_s: float = 0.0) -> None:
-        """Start the station, which fails; `after_s`: it has to run for so long before the profile is set."""
+    async def fail(self, *, after_s: float = 0.0, limit: float = 13.0, unit: str = "A") -> None:
+        """Start the station, which fails; `after_s`: it has to run for so long before a profile with `limit` is set."""
         with pytest.raises((PoisonError, BaseExceptionGroup)):
-            await self._run_until_it_fails(after_s)
+            await self._run_until_it_fails(after_s, limit, unit)
 
-    async def _run_until_it_fails(self, after_s: float) -> None:
+    async def _run_until_it_fails(self, after_s: float, limit: float, unit: str) -> None:
         async with powered(self.config, self.csms) as walk:
             if after_s:
                 await walk.accepted()
                 await walk.advance(after_s)
-                await self.set_profile()
+                await self.set_profile(limit, unit)
             await walk.until(lambda: not walk.application.running)
 
-    async def set_profile(self) -> None:
+    async def set_profile(self, limit: float, unit: str) -> None:
         """Let the CSMS set the profile, which is accepted."""
-        answer = await self.csms.call("SetChargingProfile", {"evseId": 0, "chargingProfile": PROFILE})
+        (schedule,) = PROFILE["chargingSchedule"]
+        period = {"startPeriod": 0, "limit": limit}
+        profile = PROFILE | {
+            "chargingSchedule": [schedule | {"chargingRateUnit": unit, "chargingSchedulePeriod": [period]}]
+        }
+        answer = await self.csms.call("SetChargingProfile", {"evseId": 0, "chargingProfile": profile})
         assert answer["status"] == "Accepted", answer
 
     def rows(self, table: str) -> int:
@@ -188,6 +195,55 @@ async def test_the_fourth_start_does_without_profiles_and_settings_and_charges_w
         await walk.advance(60)
         await end(walk)
         await event(walk, "Ended", "StopAuthorized")
+
+
+@pytest.mark.parametrize(("limit", "unit", "offered_a"), [(0.0, "A", 0.0), (2000.0, "W", 0.0), (10.0, "A", 6.0)])
+async def test_a_limit_that_is_set_aside_is_not_exceeded(
+    tmp_path: Path, poison: Break, limit: float, unit: str, offered_a: float
+) -> None:
+    """Whichever EVSE, phase or time it was for: a period below the lowest charging current is a pause."""
+    async with site(tmp_path) as it:
+        await it.fail(after_s=1.0, limit=limit, unit=unit)
+        await it.fail()
+        await it.fail()
+        async with it.start() as walk, visiting(walk) as api:
+            await walk.present()
+            await walk.plug()
+            await walk.advance(30)
+            limits = {one["source"]: one["current_a"] for one in (await api.evse())["limits"]}
+            assert limits["safe-start"] == walk.evse.offered_a == offered_a
+
+
+async def test_a_full_disk_does_not_keep_a_station_from_starting_without_its_rows(
+    tmp_path: Path, poison: Break, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object) -> None:
+        raise StorageError("database or disk is full")
+
+    async with poisoned_site(tmp_path) as it, it.start() as walk:
+        await walk.advance(TEN_MINUTES_S - 1)
+        monkeypatch.setattr(SetAsideRows, "put_back", full)
+        await restarted(walk)
+        assert "rows cannot be set aside or put back: database or disk is full" in caplog.text
+        assert it.rows("aside_charging_profiles") == 1
+
+
+async def test_a_power_cut_while_rows_are_put_back_blames_no_other_kind(tmp_path: Path, poison: Break) -> None:
+    async with poisoned_site(tmp_path) as it:
+        poison()
+        async with it.start() as walk:
+            await walk.advance(TEN_MINUTES_S + 1)
+            await walk.until(lambda: SafeStartRecord(tmp_path).state.next_is_due)
+            await walk.application.cut_power()
+        state = replace(SafeStartRecord(tmp_path).state, trial="charging-profiles", next_is_due=False)
+        SafeStartRecord(tmp_path).save(state)  # the power failed after this was written, before the rows were moved
+        async with it.start() as walk, visiting(walk) as api:
+            status = (await api.get("/api/status"))["safe_start"]
+            assert (status["trial"], [one["kind"] for one in status["set_aside"]]) == (
+                "charging-profiles",
+                ["settings"],
+            )
+            assert it.rows("charging_profiles") == 1
 
 
 async def test_it_puts_the_rows_back_one_kind_after_the_other_but_not_the_one_that_fails_again(

@@ -20,6 +20,7 @@ from station.configuration.installation_file import Configuration, explain
 from station.configuration.installation_tables import InstallationTables
 from station.configuration.related_settings import excesses
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, KeyPath, dotted
+from station.maintenance.commissioning.stored_settings import repaired
 from station.storage import private_files
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ _MAY: Final[tuple[KeyPath, ...]] = (
 """keys that may be set on site; # matches any index of a list. No file path is among them"""
 _NAME: Final = "site-settings.json"
 _HIDDEN: Final = "***"
+_MAX_REPAIRS: Final = 50
 
 
 class SettingsRefusedError(Exception):
@@ -56,19 +58,22 @@ class SiteSettings:
         """held from the check that no EVSE is charging until the restart with the changed settings"""
         self.configuration = installed
         """the configuration in force: the installation file overridden by the site settings"""
+        self.lost = False
+        """whether the stored settings could not be used at all, so that nobody knows the limits of the house"""
 
     def load_effective(self) -> Configuration:
         """Load the stored site settings and return the configuration with them; blocks on the disk.
 
-        An invalid file is renamed and logged; then the installation file alone applies.
+        Values that an earlier version accepted and this one does not are repaired one by one. An invalid file is
+        renamed and logged; then the installation file alone applies, and `lost` is true.
         """
         try:
             text = private_files.read(self._file)
-            tree = self._with_lower_values(_object(json.loads(text))) if text is not None else {}
+            tree = self._usable(_object(json.loads(text))) if text is not None else {}
             self.configuration = self._laid_over(tree) if text is not None else self._installed
         except (OSError, ValueError, InvalidTableError, SettingsRefusedError) as error:
             self._set_aside(error)
-            self.configuration = self._installed
+            self.configuration, self.lost = self._installed, True
             return self.configuration
         self._tree = tree
         return self.configuration
@@ -102,6 +107,24 @@ class SiteSettings:
         private_files.remove(self._file)
         self._tree, self.configuration = {}, self._installed
         return self._installed
+
+    def _usable(self, tree: Tree) -> Tree:
+        """Repair values of the stored settings that are not accepted any more.
+
+        Raises:
+            InvalidTableError: they cannot be repaired.
+        """
+        for _ in range(_MAX_REPAIRS):
+            try:
+                tree = self._with_lower_values(tree)
+                Configuration.from_tree(self._document(tree).tree)
+            except InvalidTableError as error:
+                if (better := repaired(tree, error)) is None:
+                    raise
+                tree = _object(better)
+            else:
+                break
+        return tree
 
     def _with_lower_values(self, tree: Tree) -> Tree:
         """Lower what an earlier version has stored although it exceeds another setting; other settings stay in force.

@@ -84,6 +84,17 @@ async def test_a_second_time_keeps_what_is_aside_already(tmp_path: Path) -> None
         assert sorted(content(tmp_path)["settings"]) == sorted([*before["settings"], ("of_meanwhile", "1")])
 
 
+async def test_of_two_rows_with_the_same_key_that_are_set_aside_the_later_one_comes_back(tmp_path: Path) -> None:
+    async with filled(tmp_path) as (database, aside):
+        name = str(content(tmp_path)["settings"][0][0])
+        await aside.set_aside([SETTINGS])
+        await database.write("INSERT INTO settings (name, value) VALUES (?, 'newer')", (name,))
+        await aside.set_aside([SETTINGS])
+        await aside.put_back([SETTINGS])
+        assert (name, "newer") in content(tmp_path)["settings"]
+        assert len([row for row in content(tmp_path)["settings"] if row[0] == name]) == 1
+
+
 async def test_a_row_that_was_stored_meanwhile_under_the_same_key_stays(tmp_path: Path) -> None:
     async with filled(tmp_path) as (database, aside):
         name = str(content(tmp_path)["settings"][0][0])
