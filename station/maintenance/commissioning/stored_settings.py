@@ -21,32 +21,54 @@ _BOUNDS: Final = ("le", "ge")
 
 
 def repaired(tree: object, error: InvalidTableError) -> object | None:
-    """Return site settings without the values that an error is about; a number becomes the nearest one allowed.
+    """Return site settings with numbers clipped to their bounds, and without the keys of broken rules.
 
-    Each change is logged. None if that is not possible without losing a whole table such as `grid`.
+    Each change is logged. None if anything else is wrong, or if a whole table such as `grid` would be lost.
     """
-    for path, bound in _repairs(tree, error):
-        if len(path) < 2:
-            return None
-        if bound is not None:
-            _log.error("site settings: %s is out of bounds; it is %g now", dotted(path), bound)
-            tree = _with_value(tree, path, bound)
-        elif holds(tree, path):
-            _log.error("site settings: %s is not allowed any more, and is left out", dotted(path))
+    bounds = _bounds(tree, error)
+    wrong = {path for details in error.details for path in _paths(tree, details)}
+    for path in sorted(wrong, key=lambda path: [-step if isinstance(step, int) else 0 for step in path]):
+        if path in bounds:
+            _log.error("site settings: %s is out of bounds; it is %g now", dotted(path), bounds[path])
+            tree = _with_value(tree, path, bounds[path])
+        elif len(path) > 1 and path in _keys_of_rules(tree, error):
+            _log.error("site settings: %s breaks a rule of this version, and is left out", dotted(path))
             tree, _ = without(tree, path)
+        else:
+            return None
     return tree
 
 
-def _repairs(tree: object, error: InvalidTableError) -> Iterator[tuple[KeyPath, float | None]]:
-    """Each path in the tree that an error is about, with the value that it gets; None: it is left out."""
+def _bounds(tree: object, error: InvalidTableError) -> dict[KeyPath, float]:
+    """The nearest allowed value for each number that is out of bounds, by its path."""
+    found: dict[KeyPath, float] = {}
     for details in error.details:
         context: Mapping[str, object] = details.get("ctx", {})
-        if isinstance(rules := context.get("error"), RuleErrors):
-            yield from ((_existing(tree, rule.key), None) for rule in rules.errors)
-            continue
-        path = _path_of(tree, details)
-        bounds = [context[name] for name in _BOUNDS if name in context]
-        yield path, float(cast("float", bounds[0])) if bounds and isinstance(details["input"], int | float) else None
+        for name in _BOUNDS:
+            if name in context and isinstance(details["input"], int | float):
+                found[_path_of(tree, details)] = float(cast("float", context[name]))
+    return found
+
+
+def _keys_of_rules(tree: object, error: InvalidTableError) -> set[KeyPath]:
+    return {path for details in error.details if _rules(details) for path in _paths(tree, details)}
+
+
+def _paths(tree: object, details: ErrorDetails) -> Iterator[KeyPath]:
+    """The innermost values in the tree that an error is about."""
+    if (rules := _rules(details)) is None:
+        yield _path_of(tree, details)
+        return
+    for rule in rules.errors:
+        path = rule.key
+        while path and not holds(tree, path):
+            path = path[:-1]
+        yield path
+
+
+def _rules(details: ErrorDetails) -> RuleErrors | None:
+    rules = details.get("ctx", {}).get("error")
+    return rules if isinstance(rules, RuleErrors) else None
 
 
 def _path_of(tree: object, details: ErrorDetails) -> KeyPath:
@@ -55,12 +77,6 @@ def _path_of(tree: object, details: ErrorDetails) -> KeyPath:
     for step in details["loc"]:
         if holds(tree, (*path, step)):
             path = (*path, step)
-    return path
-
-
-def _existing(tree: object, path: KeyPath) -> KeyPath:
-    while path and not holds(tree, path):
-        path = path[:-1]
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,38 @@ def test_the_example_survives_being_laid_under_something(tmp_path: Path) -> None
     file = Configuration.from_tree(tree)
     found = SiteSettings(file, {}).apply_patch({"protection": {"shunt_trip": "pulse"}})
     assert replace(found, protection=file.protection) == file
+
+
+@pytest.mark.parametrize(
+    ("key", "stored", "now"),
+    [
+        ("silent_pause_after_s", 0, 10.0),
+        ("silent_pause_after_s", 172_800.0, 86_400.0),
+        ("unbalance_a", 1e308, 10_000.0),
+        ("max_current_a", 1e308, 10_000.0),
+        ("safe_current_a", 1e308, 20.0),
+    ],
+)
+def test_a_number_that_an_earlier_version_accepted_is_clipped_and_the_rest_stays_in_force(
+    tmp_path: Path, key: str, stored: float, now: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree: dict[str, Any] = {"csms": {"url": "ws://csms.example/ocpp"}, "grid": {"max_current_a": 20.0, key: stored}}
+    (tmp_path / "site-settings.json").write_text(json.dumps(tree))
+    site = SiteSettings(installed(tmp_path, grid=GRID), {})
+    found = site.load_effective()
+    assert found.grid is not None
+    assert found.csms is not None
+    assert getattr(found.grid, key) == now
+    assert key == "max_current_a" or found.grid.max_current_a == 20.0
+    assert not site.lost
+    assert f"grid.{key}" in caplog.text
+
+
+def test_settings_that_cannot_be_used_are_lost_and_that_is_known(tmp_path: Path) -> None:
+    clamp = {"path": "/dev/iio", "channel": "voltage0"}
+    source = {"type": "ct", "path": "/sys/bus/iio/devices/iio:device0", "clamps": [clamp, clamp]}
+    for text in ("{", json.dumps({"grid": {"source": source}}), json.dumps({"grid": 5})):
+        (tmp_path / "site-settings.json").write_text(text)
+        site = SiteSettings(installed(tmp_path), {})
+        assert site.load_effective().grid is None
+        assert site.lost
