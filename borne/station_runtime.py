@@ -66,7 +66,7 @@ class ProcessContext(Frozen):
     alone: bool
     """whether the station is the only one, so that all log lines of the process belong to it"""
     killed_before: KilledProcess | None = None
-    """the process before this one, if it was killed; None: it was not, or this is unknown"""
+    """the previous process of the service, if it was killed; None: it was not, or this is unknown"""
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STARTING_AT_ONCE))
     """held while a station is assembled: the others wait, so that those assembled connect meanwhile"""
 
@@ -130,7 +130,7 @@ class StationRuntime:
         self._dead = Flag()
         self._boot_reason = process.boot_reason
         self.safe_start_record = SafeStartRecord(Path(configuration.station.storage))
-        """the record of starts that have failed"""
+        """stores failed starts, for the next start"""
         self._sessions: BrowserSessions | None = None
         self.installation_parts = self._installation()
         """the parts that routes can use even while the station is off"""
@@ -286,7 +286,7 @@ class StationRuntime:
         try:
             await self._live()
         except StartError:
-            raise  # the disk fails, or somebody else uses it: this is not caused by what is stored
+            raise  # the disk fails, or another process uses the storage: no stored row is the cause
         except Exception as error:
             lasted = timedelta(seconds=self.clock.monotonic() - began_s)
             caused_by_disk = all(isinstance(one, StorageError | OSError) for one in single_errors(error))

@@ -27,11 +27,11 @@ _KILLED: Final = {
     "oom-kill": "killed, since the memory was full",
     "signal": "killed by a signal",
 }
-"""results of a service that its program could not note itself"""
+"""results of a service whose program was killed, with the cause for the log"""
 
 
 class KilledProcess(Frozen):
-    """The process before this one, which was killed from outside."""
+    """The previous process of the service, which was killed from outside."""
 
     lasted: timedelta
     """from its start to that of this one"""
@@ -90,10 +90,10 @@ def boot_reason(environ: Mapping[str, str]) -> BootReason:
     return known.get(ended, BootReason.UNKNOWN)
 
 
-def killed_before(environ: Mapping[str, str]) -> KilledProcess | None:
-    """Find out whether the process before was killed, and note the start of this one; None: not, or it is unknown.
+def record_start(environ: Mapping[str, str]) -> KilledProcess | None:
+    """Store the time of this start, and return how the previous process was killed; None: it was not, or unknown.
 
-    `environ`: as for `boot_reason`. Call it once in a process.
+    `environ`: as for `boot_reason`. Call it once in a process: a second call takes this process for the previous one.
     """
     folder = _runtime_folder(environ)
     if folder is None:

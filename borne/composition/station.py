@@ -28,7 +28,7 @@ from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
 from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
-from borne.systemd_notifier import SystemdNotifier, boot_reason, killed_before
+from borne.systemd_notifier import SystemdNotifier, boot_reason, record_start
 from foundation.event_loop import StationLoop
 from foundation.supervision import AuxiliaryTask
 from station.billing.retention import Retention
@@ -106,7 +106,7 @@ def host_process(
     """
     given: MutableMapping[str, str] = environ if environ is not None else {}
     thread = DatabaseThread()
-    parts = ProcessContext(thread, boot_reason(given), alone=True, killed_before=killed_before(given))
+    parts = ProcessContext(thread, boot_reason(given), alone=True, killed_before=record_start(given))
     station = station_runtime(configuration, parts, environ=given, lock=lock)
     return HostProcess([station], thread, SystemdNotifier.from_environment(given), http_port=http_port)
 

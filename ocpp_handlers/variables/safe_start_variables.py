@@ -1,4 +1,4 @@
-"""The variables by which a CSMS learns of a safe start, and ends it; not in the standard, and absent otherwise."""
+"""Variables that report a safe start to the CSMS and let it end the safe start; not in the standard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAFE_START = Component("SafeStart")
 def safe_start_variables(safe_start: SafeStart) -> Iterator[Variable]:
     """Yield SafeStart.Active and SafeStart.Problem while rows are set aside after failed starts; else nothing.
 
-    Writing "false" to Active orders to put all rows back at the next start, which the CSMS requests (RebootRequired).
+    Writing "false" to Active puts all rows back at the next start, which the CSMS requests (RebootRequired).
     """
     if not safe_start.active:
         return

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from station.storage.database import StorageError
-from station.storage.safe_start_record import EARLY, SafeStartState
+from station.storage.safe_start_record import FAILED_START_WITHIN, SafeStartState
 from station.storage.set_aside_rows import CHARGING_PROFILES, KINDS, LAST_STAGE, RowKind
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-FAILURES: Final = 3
-"""failed starts in a row before a safe start"""
+FAILED_STARTS: Final = 3
+"""consecutive failed starts before a safe start"""
 
 
 class SafeStart:
@@ -58,17 +58,17 @@ class SafeStart:
 
     @property
     def sentence(self) -> str:
-        """A sentence for people: why the station has started in this way, and without which rows."""
+        """The cause of the safe start and the number of rows set aside of each kind, for the log and the CSMS."""
         counts = ", ".join(f"{name} ({count})" for name, count in self.rows.counts.items())
         return f"the last starts failed: {self.state.cause}; set aside: {counts or 'nothing'}"
 
     async def prepare(self) -> None:
-        """Set rows aside or put them back, as the starts before demand; call it before any part loads its rows.
+        """Set rows aside or put them back, depending on how the last starts ended; call it before parts load their rows.
 
         A disk that cannot be written is only logged.
         """
         state = self.state
-        if state.since is None and len(state.failures) < FAILURES:
+        if state.since is None and len(state.failures) < FAILED_STARTS:
             return
         try:
             await self.rows.load()
@@ -93,7 +93,7 @@ class SafeStart:
             await self._set_more_aside(state)
         elif state.trial is not None:
             await self._put_back(state.trial)  # already done, unless power failed before it was
-        elif state.next_is_due and (kind := self._next(state)) is not None:
+        elif state.next_is_due and (kind := self._next_kind(state)) is not None:
             self._record.save(replace(state, trial=kind.name, next_is_due=False))  # first: else another kind is blamed
             await self._put_back(kind.name)
 
@@ -110,7 +110,7 @@ class SafeStart:
         self._record.save(replace(state, failures=(), since=since, cause=cause, stage=stage, next_is_due=False))
 
     async def _end_trial(self, state: SafeStartState, name: str) -> None:
-        """Set the rows aside again with which a start has failed."""
+        """Set the rows of a trial aside again, since the start with them failed."""
         await self.rows.set_aside([kind for kind in KINDS if kind.name == name])
         cause = state.failures[-1].cause
         self._record.save(replace(state, failures=(), cause=cause, trial=None, suspects=(*state.suspects, name)))
@@ -122,7 +122,7 @@ class SafeStart:
         cancelled.
         """
         if self.state != SafeStartState():
-            await self._clock.sleep(EARLY.total_seconds())
+            await self._clock.sleep(FAILED_START_WITHIN.total_seconds())
             await self._save(self._after_success())
             if self.state.next_is_due:
                 _log.warning("once idle the station restarts, to put back a part of the rows that are set aside")
@@ -130,17 +130,17 @@ class SafeStart:
         await asyncio.get_running_loop().create_future()
 
     def _after_success(self) -> SafeStartState:
-        """The state after a run that has lasted."""
+        """The state after a run that has lasted at least `FAILED_START_WITHIN`."""
         state = replace(self.state, failures=(), trial=None)
         if state.since is None:
             return SafeStartState()
         if not self.rows.counts:
             _log.warning("the safe start has ended: no rows are set aside any more")
             return SafeStartState()
-        return replace(state, next_is_due=self._next(state) is not None)
+        return replace(state, next_is_due=self._next_kind(state) is not None)
 
-    def _next(self, state: SafeStartState) -> RowKind | None:
-        """The kind of rows to put back next; None: only those remain with which a start has failed."""
+    def _next_kind(self, state: SafeStartState) -> RowKind | None:
+        """The kind of rows to put back next; None: all remaining kinds are suspects."""
         waiting = (kind for kind in KINDS if self.rows.counts.get(kind.name) and kind.name not in state.suspects)
         return next(waiting, None)
 

@@ -1,6 +1,6 @@
 """The record of failed starts and of the safe start that follows them: a small file beside the database.
 
-It is not in the database, since what ends a start may be stored there. Without failures there is no file.
+It is not in the database, since a row stored there may be the cause. Without failures there is no file.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FILE_NAME: Final = "safe-start.json"
-EARLY: Final = timedelta(minutes=10)
-"""a run that fails within this time after its start is a failed start"""
+FAILED_START_WITHIN: Final = timedelta(minutes=10)
+"""a run that fails earlier than this after its start is a failed start"""
 _MAX_FAILURES: Final = 20
 
 
 class FailedStart(Frozen):
-    """A run of the station that has failed soon after its start."""
+    """A run of the station that failed within `FAILED_START_WITHIN`."""
 
     at: datetime
     """when it failed"""
     lasted_s: float
+    """seconds from its start to its failure"""
     cause: str
     """the exception and where it was raised, without its message, which may contain secrets"""
 
 
 class SafeStartState(Frozen):
-    """The failed starts in a row, and what is set aside since; the names of kinds are those of `RowKind`."""
+    """The consecutive failed starts, and the kinds of rows set aside since then, by `RowKind.name`."""
 
     failures: tuple[FailedStart, ...] = ()
-    """since a run lasted longer than `EARLY`"""
+    """the failed starts after the last run that lasted at least `FAILED_START_WITHIN`, the oldest first"""
     crashed: bool = False
-    """whether the last run has failed, at whatever time"""
+    """whether the last run failed, no matter how long it had lasted"""
     since: datetime | None = None
     """the beginning of the safe start; None: none"""
     cause: str = ""
-    """the cause of the failure that began the safe start"""
+    """the cause of the last failed start after which rows were set aside"""
     stage: int = 0
-    """how far rows are set aside; 0: none"""
+    """the highest `RowKind.stage` that is set aside; 0: none"""
     trial: str | None = None
-    """the kind of rows that this run uses again for the first time"""
+    """the kind of rows that this run uses again for the first time; None: no kind is being tried"""
     suspects: tuple[str, ...] = ()
     """the kinds with which a trial has failed: they stay aside until somebody ends the safe start"""
     next_is_due: bool = False
@@ -94,13 +95,13 @@ class SafeStartRecord:
         `cause`: as `describe_failure`; None: it was the disk, which is no reason to leave out what is stored on it.
         """
         state = replace(self.state, crashed=True)
-        if cause is not None and lasted < EARLY:
+        if cause is not None and lasted < FAILED_START_WITHIN:
             failure = FailedStart(at, lasted.total_seconds(), cause)
             state = replace(state, failures=(*state.failures, failure)[-_MAX_FAILURES:])
         self.save(state)
 
     def take_crash(self) -> bool:
-        """Return whether the last run has failed; it is told once."""
+        """Return whether the last run failed, and clear that note, so that a second call returns False."""
         crashed = self.state.crashed
         if crashed:
             self.save(replace(self.state, crashed=False))

@@ -1,7 +1,7 @@
 """Sets rows of the database aside, so that no part of the station reads them, and puts them back unchanged.
 
-Used by the safe start. The rows move to tables of their own (`aside_…`) that exist only meanwhile. SQL moves them: what
-is in them is not looked at.
+Used by the safe start. SQL moves the rows, without parsing them, to tables of their own (`aside_…`), which are dropped
+once they are empty.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RowKind(Frozen):
     key: str = ""
     """the column of the ids that the CSMS gave the rows of the first table; empty: it gives none"""
     replaced_as_a_whole: bool = False
-    """whether rows that were stored meanwhile, in the last of the tables, replace all of these"""
+    """whether these rows are dropped, not put back, if the last of the tables has rows again"""
 
 
 CHARGING_PROFILES: Final = RowKind("charging-profiles", 1, (_Rows("charging_profiles"),), key="id")
@@ -85,7 +85,7 @@ KINDS: Final = (
         ),
     ),
 )
-"""what a safe start can set aside; never: records and bills, meters, prices, access, faults, orders and limits"""
+"""the rows that a safe start can set aside; never records, bills, meters, prices, access, faults, orders or limits"""
 LAST_STAGE: Final = max(kind.stage for kind in KINDS)
 
 

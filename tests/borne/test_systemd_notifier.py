@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from borne.systemd_notifier import SystemdNotifier, boot_reason, killed_before
+from borne.systemd_notifier import SystemdNotifier, boot_reason, record_start
 from foundation.monitored_task import MonitoredTask
 from station.core.model import BootReason
 from tests.descriptors import no_free_descriptor
@@ -128,9 +128,9 @@ async def test_a_stint_is_overdue_once_it_takes_longer_than_it_may() -> None:
 @pytest.mark.parametrize("result", ["watchdog", "signal", "core-dump", "oom-kill"])
 def test_a_process_that_was_killed_is_known_to_the_next_one_with_its_time(tmp_path: Path, result: str) -> None:
     environ = {"RUNTIME_DIRECTORY": f"{tmp_path}:/run/other"}
-    assert killed_before(environ) is None, "the first start since power-up"
+    assert record_start(environ) is None, "the first start since power-up"
     (tmp_path / "ended").write_text(f"{result}\n")
-    killed = killed_before(environ)
+    killed = record_start(environ)
     assert killed is not None
     assert timedelta(0) <= killed.lasted < timedelta(minutes=1)
     assert "killed" in killed.cause or "ended" in killed.cause
@@ -139,11 +139,11 @@ def test_a_process_that_was_killed_is_known_to_the_next_one_with_its_time(tmp_pa
 @pytest.mark.parametrize("result", ["success", "exit-code", "timeout", ""])
 def test_a_process_that_ended_by_itself_was_not_killed(tmp_path: Path, result: str) -> None:
     environ = {"RUNTIME_DIRECTORY": str(tmp_path)}
-    killed_before(environ)
+    record_start(environ)
     (tmp_path / "ended").write_text(f"{result}\n")
-    assert killed_before(environ) is None
+    assert record_start(environ) is None
 
 
 def test_without_a_runtime_directory_nobody_knows_of_a_kill(tmp_path: Path) -> None:
-    assert killed_before({}) is None
-    assert killed_before({"RUNTIME_DIRECTORY": str(tmp_path / "missing")}) is None
+    assert record_start({}) is None
+    assert record_start({"RUNTIME_DIRECTORY": str(tmp_path / "missing")}) is None

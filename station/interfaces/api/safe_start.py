@@ -24,7 +24,7 @@ class SafeStartEnd(Command):
     model_config = example(rows="put-back")
 
     rows: Literal["put-back", "delete"]
-    """what becomes of the rows that are set aside: used again, or deleted for good"""
+    """whether the rows that are set aside are used again, or deleted for good"""
 
 
 @router.post(
