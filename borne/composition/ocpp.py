@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from borne.composition.monitoring import create_monitoring
-from borne.configured_rows import configured_rows
+from borne.variable_tables import configured_variables
 from foundation.events import Event
 from ocpp_handlers.connection.connection import CsmsAccess
 from ocpp_handlers.resource_limits import resource_limit_variables
@@ -102,7 +102,7 @@ class OcppComposition:
         )
         for variable in monitoring_variables(monitoring):
             model.add(variable)
-        await ConfiguredVariables(model, core.facts("variable")).apply(configured_rows(configuration))
+        await ConfiguredVariables(model, core.facts("variable")).apply(configured_variables(configuration))
         await monitoring.load()
         return model, monitoring
 

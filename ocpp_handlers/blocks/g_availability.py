@@ -47,8 +47,8 @@ class AvailabilityBlock:
     """Sends StatusNotifications of the connectors, and handles ChangeAvailability.
 
     While online each change is reported that lasts for MinimumStatusDuration; on a new link only the statuses that
-    differ from the last reported ones. After a report that was not answered, or refused for a passing reason, the then
-    current status is sent.
+    differ from the last reported ones. After a report that was not answered, or was refused for a passing reason, the
+    status current by then is sent.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class AvailabilityBlock:
         self._reported: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=MAX_WAITING)
         self._repeat_at_s: dict[int, float] = {}
-        """monotonic time before which the status of an EVSE is not sent again after a failed report"""
+        """by EVSE id, the monotonic time before which its status is not sent again after a failed report"""
         self._delays: dict[int, Iterator[float]] = {}
-        """before the repetitions that are left of a status that was refused for a passing reason"""
+        """by EVSE id, the delays before the remaining repetitions of a status refused for a passing reason, seconds"""
         self._changed = ChangeSignal()
 
     def register(self, handlers: Handlers) -> None:
@@ -110,7 +110,7 @@ class AvailabilityBlock:
         """Queue each change of an EVSE's status until cancelled, beginning with its first observed status."""
         await evse.wait_for_observation()
         self._seen[evse.id] = evse.connector_status
-        self._waiting.extend(found for found in self._untold() if found.evse_id == evse.id)
+        self._waiting.extend(found for found in self._unreported() if found.evse_id == evse.id)
         self._changed.notify()
         while True:
             seen = evse.changed.count
@@ -162,17 +162,17 @@ class AvailabilityBlock:
             seen = self._changed.count
             queued = {change.evse_id for change in self._waiting}
             self._waiting.extend(
-                change for change in self._untold() if change.evse_id not in queued and self._wait_s(change) <= 0
+                change for change in self._unreported() if change.evse_id not in queued and self._wait_s(change) <= 0
             )
             while self._waiting:
                 await self._send_status(self._waiting[0])
                 self._waiting.popleft()
-            if untold := self._untold():
-                await self._changed.wait_for(seen, self._clock, max(0.0, min(map(self._wait_s, untold))))
+            if unreported := self._unreported():
+                await self._changed.wait_for(seen, self._clock, max(0.0, min(map(self._wait_s, unreported))))
             else:
                 await self._changed.wait(seen)
 
-    def _untold(self) -> list[_Change]:
+    def _unreported(self) -> list[_Change]:
         """The current statuses that differ from the last reported ones, of observed EVSEs (B01.FR.05)."""
         return [
             _Change(evse_id, status, self._clock.now())
@@ -181,7 +181,7 @@ class AvailabilityBlock:
         ]
 
     def _wait_s(self, change: _Change) -> float:
-        """Seconds until the status of an EVSE may be sent again after a failed report; not positive: now."""
+        """Seconds until the status of an EVSE may be sent again after a failed report; 0 or negative: now."""
         return self._repeat_at_s.get(change.evse_id, 0.0) - self._clock.monotonic()
 
     async def report_again(self, evse: Evse) -> None:

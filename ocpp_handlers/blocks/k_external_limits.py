@@ -37,7 +37,7 @@ class ExternalLimitReports:
         self._clock = clock
         self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
         self._delays = repetition_delays()
-        """before the repetitions that are left of a report that is refused for a passing reason"""
+        """delays before the remaining repetitions of a report refused for a passing reason, seconds"""
 
     def forget_reported(self) -> None:
         """Forget which limits the CSMS knows, so that `report` sends all again (B10.FR.10, K11.FR.02).
@@ -114,7 +114,7 @@ class ExternalLimitReports:
         return any(abs(new.limit - old.limit) > share * old.limit for old, new in limits)
 
     async def _call_notify(self, source: ChargingLimitSource, profiles: list[ChargingProfile]) -> bool:
-        """Report a limit; returns whether this is settled. If not, the then current limit is to be sent."""
+        """Report a limit; returns whether it was accepted or refused for good. If not, report it again."""
         limit: m.ChargingLimitType = {"chargingLimitSource": source.value}
         if any(profile.grid_critical for profile in profiles):
             limit["isGridCritical"] = True
@@ -131,7 +131,7 @@ class ExternalLimitReports:
         return True
 
     async def _call_cleared(self, source: ChargingLimitSource) -> bool:
-        """Report the end of a limit; returns whether this is settled."""
+        """Report the end of a limit; returns whether it was accepted or refused for good."""
         seen = self._limits.changed.count
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
@@ -142,7 +142,7 @@ class ExternalLimitReports:
         return True
 
     async def _is_final(self, error: CallRefusedError, seen: int) -> bool:
-        """Return whether a refused report is not sent again; if it is, wait until then, or until a limit changes."""
+        """Return True if a refused report is not sent again; else wait for its repetition or a change of a limit."""
         delay_s = next(self._delays, None) if error.passing else None
         if delay_s is None:
             return True

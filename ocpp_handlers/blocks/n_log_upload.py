@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TELL_AGAIN_S = 10.0
-_TELL_FOR_S = 3_600.0
+_REPORT_FOR_S = 3_600.0
 """how long the final status of an upload is repeated to a CSMS that does not answer"""
 
 
@@ -95,12 +95,12 @@ class LogUploadBlock:
         """Report a status of an upload, not again after a final refusal (N01.FR.07 to N01.FR.10, N01.FR.20).
 
         An upload does not wait for the link or for the acceptance of the station: GetLog does not allow sending before
-        that (B02.FR.02). Its final status is repeated until the CSMS answers, for _TELL_FOR_S at most; Uploading is
+        that (B02.FR.02). Its final status is repeated until the CSMS answers, for _REPORT_FOR_S at most; Uploading is
         sent once, so that it does not delay the final one.
         """
         request_id, status = progress.request_id, progress.status
         final = status is not UploadStatus.UPLOADING
-        given_up_s = self._clock.monotonic() + (_TELL_FOR_S if final else 0.0)
+        given_up_s = self._clock.monotonic() + (_REPORT_FOR_S if final else 0.0)
         notification: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
         send = self._link.notify if final else self._link.call
         while True:

@@ -252,7 +252,7 @@ class MonitoringEventDelivery:
         self._settings = settings
         self._clock = clock
         self._delays = repetition_delays()
-        """before the repetitions that are left until the CSMS accepts events again"""
+        """delays before the remaining repetitions, in seconds, until the CSMS accepts an event"""
 
     async def run(self) -> None:
         """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered.
@@ -281,7 +281,7 @@ class MonitoringEventDelivery:
     async def _send(self, events: Sequence[WaitingEvent]) -> CallRefusedError | None:
         """Send events until the CSMS answers, at intervals that grow (N07.FR.04); returns its refusal, or None.
 
-        A single event is sent again if it is refused for a passing reason; several are first sent each for itself.
+        A single event is sent again if it is refused for a passing reason; several are first sent one by one.
         """
         attempts = 0
         send = self._link.call if len(events) > 1 else partial(self._link.notify, delays=self._delays)

@@ -13,7 +13,7 @@ _LONGEST_S = 86_400.0
 """upper limit of the wait: after a too large value in the variables, the CSMS can correct it within a day"""
 _FIRST_REPETITION_S = 5.0
 _REPETITIONS = 7
-"""some ten minutes in all; a CSMS that refuses for longer gets the present state with the next boot or change"""
+"""some ten minutes in all; a CSMS that refuses for longer receives the present state with the next boot or change"""
 
 
 def back_off(settings: CsmsLinkSettings, uniform: Callable[[float, float], float]) -> Iterator[float]:

@@ -104,8 +104,8 @@ class Link:
     ) -> ResponseT:
         """Send a notification as `call`; send it again, at growing intervals, if it is refused for a passing reason.
 
-        `delays`: the seconds to wait before each repetition that is left, shared by the parts of a report; None: those
-        of a single notification.
+        `delays`: the seconds to wait before each remaining repetition, shared by the parts of a report; None: those of
+        a single notification.
 
         Raises:
             CallRefusedError: the refusal is final, or no repetition is left.

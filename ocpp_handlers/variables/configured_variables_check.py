@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from station.security.security_settings import SecuritySettings
 
 
-def refused_rows(
+def refused_variables(
     rows: Sequence[ConfiguredVariable],
     settings: SettingGroups,
     clock_settings: ClockSettings,
@@ -29,11 +29,10 @@ def refused_rows(
     *,
     sockets: bool,
 ) -> Iterator[tuple[int, str]]:
-    """Yield the position of each row that a station would not apply, and why, as `ConfiguredVariables.apply_row` does.
+    """Yield the position of each row that a station would not apply, and the reason that `apply_row` raises.
 
-    Checked are the variables of settings and the constant ones; those of the parts of a station exist only in a running
-    one, which logs what it does not apply. The settings are changed by the rows. `sockets`: as
-    `setting_variables`.
+    Only variables of settings and constant ones are checked: the others exist in a running station only, which logs the
+    rows that it does not apply. The rows change `settings`. `sockets`: as `setting_variables`.
     """
     auxiliary = AuxiliaryCalls()
     model = DeviceModel(

@@ -1,7 +1,7 @@
-"""The one table of settings that depend on each other: one must not exceed another, or two must differ.
+"""The table of settings that depend on each other: one must not exceed another, or two must differ.
 
-`borne check` and the API of the installer reject what breaks a row, with the name of the key. Settings that an earlier
-version has stored on site are lowered by the same rows when they are loaded, so that a station starts with all of them.
+`borne check` and the API of the installer reject a setting that breaks a rule, and name its key. Site settings that an
+earlier version has stored are lowered by the same rules when they are loaded, so that the station starts with them.
 Limits that are known only while the station runs (selector, cable, fuse of the meter) cap each other in `energy`.
 """
 
@@ -29,42 +29,43 @@ if TYPE_CHECKING:
     from metering.drivers.endpoints import ModbusEndpoint
     from station.configuration.installation_tables import InstallationTables
 
-Uses: TypeAlias = Iterator[tuple[KeyPath, Hashable]]
-"""a key, and the thing that it stands for: a channel, a line, an address"""
+Assignments: TypeAlias = Iterator[tuple[KeyPath, Hashable]]
+"""keys, each with the resource that it assigns: a channel, a line, an address"""
 
 
-class NotAbove(Frozen):
+class MaximumRule(Frozen):
     """A setting that must not exceed a value that other settings determine."""
 
     key: KeyPath
     premises: tuple[KeyPath, ...]
     """the keys that determine the highest value"""
-    most: Callable[[InstallationTables], tuple[float | None, float | None]]
-    """the value of the setting, and the highest that it may have; None: not set, or no such limit"""
-    words: str
-    """what the highest value is, for the error"""
+    value_and_maximum: Callable[[InstallationTables], tuple[float | None, float | None]]
+    """the value of the setting, None if not set, and its maximum, None if unlimited; in the unit of the key"""
+    maximum_name: str
+    """name of the maximum, for the error"""
 
     def errors(self, tables: InstallationTables) -> Iterator[RuleError]:
         """Yield an error if the setting is too high."""
-        value, most = self.most(tables)
-        if value is not None and most is not None and value > most:
-            yield RuleError(self.key, f"must be at most {most:g}, {self.words} (is {value:g})")
+        value, maximum = self.value_and_maximum(tables)
+        if value is not None and maximum is not None and value > maximum:
+            yield RuleError(self.key, f"must be at most {maximum:g}, {self.maximum_name} (is {value:g})")
 
 
-class Different(Frozen):
-    """Settings of which no two may stand for the same thing."""
+class UniqueRule(Frozen):
+    """Settings of which no two may assign the same resource."""
 
     premises: tuple[KeyPath, ...]
-    uses: Callable[[InstallationTables], Uses]
+    """the keys that the rule reads"""
+    assignments: Callable[[InstallationTables], Assignments]
 
     def errors(self, tables: InstallationTables) -> Iterator[RuleError]:
-        """Yield an error for each setting that stands for the same as an earlier one."""
+        """Yield an error for each setting that assigns the same resource as an earlier one."""
         first: dict[Hashable, KeyPath] = {}
-        for key, use in self.uses(tables):
-            if use in first:
-                yield RuleError(key, f"must not be the same as {dotted(first[use])}")
+        for key, resource in self.assignments(tables):
+            if resource in first:
+                yield RuleError(key, f"must not be the same as {dotted(first[resource])}")
             else:
-                first[use] = key
+                first[resource] = key
 
 
 def _safe_current(tables: InstallationTables) -> tuple[float | None, float | None]:
@@ -80,7 +81,7 @@ def _ordered_power(tables: InstallationTables) -> tuple[float | None, float | No
     return order.limit_w, max(rated_w, minimum_w(order.devices))
 
 
-def _converter_channels(tables: InstallationTables) -> Uses:
+def _converter_channels(tables: InstallationTables) -> Assignments:
     """Channels of A/D converters: a clamp measures one conductor, a pilot is that of one EVSE."""
     if tables.grid is not None and isinstance(tables.grid.source, CtConfig):
         source = tables.grid.source
@@ -98,15 +99,15 @@ def _converter_channels(tables: InstallationTables) -> Uses:
                     yield ("board", "evse", position, *place, "channel"), (str(wired.path), wired.channel)
 
 
-def _pilot_outputs(tables: InstallationTables) -> Uses:
+def _pilot_outputs(tables: InstallationTables) -> Assignments:
     if isinstance(tables.board, LinuxBoardConfig):
         for position, evse in enumerate(tables.board.evse):
             pwm = evse.pilot.pwm
             yield ("board", "evse", position, "pilot", "pwm", "channel"), (str(pwm.path), pwm.channel)
 
 
-def _gpio_lines(tables: InstallationTables) -> Uses:
-    """Lines of the grid operator's contacts, which no line of the board may be."""
+def _gpio_lines(tables: InstallationTables) -> Assignments:
+    """GPIO lines: those of the grid operator's contacts must differ from each other and from those of the board."""
     if isinstance(tables.board, LinuxBoardConfig):
         for wired in dict.fromkeys(gpio_lines(tables.board)):
             yield ("board",), (wired.chip, wired.line)
@@ -116,8 +117,8 @@ def _gpio_lines(tables: InstallationTables) -> Uses:
             yield ("grid_order", "opposite_line"), (order.chip, order.opposite_line)
 
 
-def _wires(tables: InstallationTables) -> Iterator[tuple[KeyPath, ModbusEndpoint, int]]:
-    """Each device on Modbus: the key of its unit, its wire, and the unit."""
+def _modbus_devices(tables: InstallationTables) -> Iterator[tuple[KeyPath, ModbusEndpoint, int]]:
+    """The Modbus devices: the key of the unit, the endpoint, and the unit."""
     for position, evse in enumerate(tables.evse):
         if not isinstance(evse.meter, SimulatedMeterConfig):
             yield ("evse", position, "meter", "unit"), evse.meter.endpoint, evse.meter.unit_in_use
@@ -129,16 +130,16 @@ def _wires(tables: InstallationTables) -> Iterator[tuple[KeyPath, ModbusEndpoint
             yield ("board", "evse", position, "unit"), controller.endpoint, controller.unit_in_use
 
 
-def _modbus_units(tables: InstallationTables) -> Uses:
-    """Addresses on Modbus: two devices with the same answer at once, or one meter bills two EVSEs."""
-    for key, endpoint, unit in _wires(tables):
+def _modbus_units(tables: InstallationTables) -> Assignments:
+    """Modbus addresses: two devices with one address would respond at once, or one meter would bill two EVSEs."""
+    for key, endpoint, unit in _modbus_devices(tables):
         yield key, (endpoint.address, unit)
 
 
-def _serial_devices(tables: InstallationTables) -> Uses:
-    """Serial devices: one that receives a stream is not shared, one of Modbus by Modbus devices only."""
+def _serial_devices(tables: InstallationTables) -> Assignments:
+    """Serial devices: Modbus devices may share one; a meter or reader that sends by itself has its own."""
     shared: set[str] = set()
-    for key, endpoint, _ in _wires(tables):
+    for key, endpoint, _ in _modbus_devices(tables):
         if endpoint.address not in shared:
             shared.add(endpoint.address)
             yield (*key[:-1], "device"), endpoint.address
@@ -152,25 +153,27 @@ def _serial_devices(tables: InstallationTables) -> Uses:
 _EVSES: Final[KeyPath] = ("evse", "*")
 _BOARD: Final[KeyPath] = ("board", "evse", "*")
 _SOURCE: Final[KeyPath] = ("grid", "source")
-RELATED_SETTINGS: Final[tuple[NotAbove | Different, ...]] = (
-    NotAbove(
+RELATED_SETTINGS: Final[tuple[MaximumRule | UniqueRule, ...]] = (
+    MaximumRule(
         ("grid", "safe_current_a"), (("grid", "max_current_a"),), _safe_current, "the value of grid.max_current_a"
     ),
-    NotAbove(("grid_order", "limit_w"), (_EVSES, ("grid_order", "devices")), _ordered_power, "the power of all EVSEs"),
-    Different((_SOURCE, _BOARD), _converter_channels),
-    Different((_BOARD,), _pilot_outputs),
-    Different((("board",), ("grid_order", "line"), ("grid_order", "chip")), _gpio_lines),
-    Different((_EVSES, _SOURCE, _BOARD), _modbus_units),
-    Different((_EVSES, _SOURCE, _BOARD, ("reader", "*")), _serial_devices),
+    MaximumRule(
+        ("grid_order", "limit_w"), (_EVSES, ("grid_order", "devices")), _ordered_power, "the power of all EVSEs"
+    ),
+    UniqueRule((_SOURCE, _BOARD), _converter_channels),
+    UniqueRule((_BOARD,), _pilot_outputs),
+    UniqueRule((("board",), ("grid_order", "line"), ("grid_order", "chip")), _gpio_lines),
+    UniqueRule((_EVSES, _SOURCE, _BOARD), _modbus_units),
+    UniqueRule((_EVSES, _SOURCE, _BOARD, ("reader", "*")), _serial_devices),
 )
 """each row with the keys that it reads besides the one that it reports"""
 
 
-def excesses(tables: InstallationTables) -> list[tuple[RuleError, float]]:
-    """The errors of the settings that exceed what others allow, each with the highest value allowed."""
+def settings_above_maximum(tables: InstallationTables) -> list[tuple[RuleError, float]]:
+    """The errors of all settings that exceed their maximum, each with that maximum in the unit of the setting."""
     found: list[tuple[RuleError, float]] = []
     for row in RELATED_SETTINGS:
-        if isinstance(row, NotAbove):
-            _, most = row.most(tables)
-            found += [(error, most) for error in row.errors(tables) if most is not None]
+        if isinstance(row, MaximumRule):
+            _, maximum = row.value_and_maximum(tables)
+            found += [(error, maximum) for error in row.errors(tables) if maximum is not None]
     return found

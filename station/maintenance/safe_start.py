@@ -63,7 +63,7 @@ class SafeStart:
         return f"the last starts failed: {self.state.cause}; set aside: {counts or 'nothing'}"
 
     async def prepare(self) -> None:
-        """Set rows aside or put them back, depending on how the last starts ended; call it before parts load their rows.
+        """Set rows aside or put them back, depending on how the last starts ended; call it before parts load rows.
 
         A disk that cannot be written is only logged.
         """

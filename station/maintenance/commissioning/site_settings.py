@@ -18,7 +18,7 @@ from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
 from station.configuration.installation_file import Configuration, explain
 from station.configuration.installation_tables import InstallationTables
-from station.configuration.related_settings import excesses
+from station.configuration.related_settings import settings_above_maximum
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, KeyPath, dotted
 from station.maintenance.commissioning.stored_settings import repaired
 from station.storage import private_files
@@ -116,7 +116,7 @@ class SiteSettings:
         """
         for _ in range(_MAX_REPAIRS):
             try:
-                tree = self._with_lower_values(tree)
+                tree = self._lowered_to_maximum(tree)
                 Configuration.from_tree(self._document(tree).tree)
             except InvalidTableError as error:
                 if (better := repaired(tree, error)) is None:
@@ -126,16 +126,16 @@ class SiteSettings:
                 break
         return tree
 
-    def _with_lower_values(self, tree: Tree) -> Tree:
+    def _lowered_to_maximum(self, tree: Tree) -> Tree:
         """Lower what an earlier version has stored although it exceeds another setting; other settings stay in force.
 
         Raises:
             InvalidTableError: a value is invalid by itself.
         """
-        lower = excesses(InstallationTables.from_tree(self._document(tree).tree))
-        for error, most in lower:
-            _log.error("site settings: %s: %s; it is lowered", dotted(error.key), error)
-            patch: object = most
+        too_high = settings_above_maximum(InstallationTables.from_tree(self._document(tree).tree))
+        for error, maximum in too_high:
+            _log.error("site settings: %s: %s; the maximum is used", dotted(error.key), error)
+            patch: object = maximum
             for step in reversed(error.key):
                 patch = {str(step): patch}
             tree = _object(_merged(tree, patch, drop_null=False))

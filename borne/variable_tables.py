@@ -1,4 +1,4 @@
-"""The [[variable]] tables of the installation file, as the device model takes them."""
+"""Converts the [[variable]] tables of the installation file for the device model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
 
 
-def configured_rows(configuration: Configuration) -> list[ConfiguredVariable]:
-    """Return the [[variable]] tables of an installation file, in order."""
+def configured_variables(configuration: Configuration) -> list[ConfiguredVariable]:
+    """Return the [[variable]] tables of an installation file, in the order of the file."""
     return [
         ConfiguredVariable(
             Component(row.component, row.component_instance, row.evse, row.connector),

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from borne.configured_rows import configured_rows
 from borne.station_settings import StationSettings
-from ocpp_handlers.variables.configured_variables_check import refused_rows
+from borne.variable_tables import configured_variables
+from ocpp_handlers.variables.configured_variables_check import refused_variables
 from station.configuration.errors import explain_rules
 from station.configuration.installation_file import load_document
 from station.core.installation_file.document import RuleError
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
 
 
-def refused_variables(configuration: Configuration, file: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+def describe_refused_variables(configuration: Configuration, file: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return a sentence for each [[variable]] table that the station would not apply, in the order of the file.
 
     `configuration` was loaded from `file` with `environ`.
     """
-    settings, rows = StationSettings(), configured_rows(configuration)
+    settings, rows = StationSettings(), configured_variables(configuration)
     sockets = any(not evse.attached_cable for evse in configuration.evse)
-    found = refused_rows(rows, settings.groups, settings.clock, settings.security, sockets=sockets)
+    found = refused_variables(rows, settings.groups, settings.clock, settings.security, sockets=sockets)
     errors = [
         RuleError(("variable", position), f"{rows[position].component.name}.{rows[position].name} {why}")
         for position, why in found
