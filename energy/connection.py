@@ -184,7 +184,7 @@ class ConnectionMonitor:
 
     @property
     def doubted_phases(self) -> frozenset[int]:
-        """The grid phases, 0 to 2, that did not show a step of our own vehicles, or always show what another does."""
+        """The grid phases, 0 to 2, that missed a step of our own vehicles, or always measure the same as another."""
         if self._unseen:  # on one of them, not known which
             return frozenset(range(self.connection.phases))
         return frozenset(index for index, step in enumerate(self._steps) if step.doubted) | self._twins.phases
@@ -212,7 +212,7 @@ class ConnectionMonitor:
                 _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
 
     def _check_twins(self, sample: GridSample, now_s: float) -> None:
-        """Check whether the meter always shows the same current on two phases; whole amperes are too coarse for it."""
+        """Check whether two phases always have the same current; skipped for meters that report whole amperes."""
         currents = [current_a for current_a in sample.currents_a if current_a is not None]
         if not self._fine or len(currents) < 3 or self.connection.phases < 3:
             return

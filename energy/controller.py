@@ -52,7 +52,7 @@ class LoadController:
         policy: Policy = Policy.FAIR,
         memory: MeterMemory = NO_MEMORY,
     ) -> None:
-        """`memory`: what an earlier run has left about the grid meter."""
+        """`memory`: the state of the grid meter stored by an earlier run."""
         self._clock = clock
         self._station_limit_a = station_limit_a
         self._profiles = profiles

@@ -1,6 +1,6 @@
 """The limits of the connection that its meter reports: contract, cut-off power, electronic fuse, power limiter.
 
-They outlive a start (`ReportedLimits` is stored): until the meter sends again, what it has reported last applies.
+`ReportedLimits` is stored over a restart: until the meter sends again, the limits that it reported last apply.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ReportedLimits(Frozen):
-    """The limits that the grid meter has reported last; None: it reports none of that kind."""
+    """The limits that the grid meter reported last; None: it reports no limit of that kind."""
 
     subscribed_a: float | None = None
     """amperes per phase that the contract allows"""
@@ -49,23 +49,27 @@ class ReportedLimits(Frozen):
         return any(mine is not None and (theirs is None or mine < theirs) for mine, theirs in pairs)
 
     def cut_off_a(self, phases: int, voltage_v: float) -> float | None:
-        """The cut-off power of a Linky, amperes per phase; a power limitation may set it below the contract's."""
+        """The current at the cut-off power of a Linky, amperes per phase; None: no cut-off power is reported.
+
+        A power limitation may lower it below the contract.
+        """
         return self.cut_off_va / phases / voltage_v if self.cut_off_va is not None else None
 
     def limit_a(self, phases: int, voltage_v: float) -> float | None:
-        """The lowest of the limits, amperes per phase, of a connection with this number of phases; None: none."""
+        """The lowest limit, amperes per phase, for this number of phases and this voltage; None: no limit."""
         limiter_a = self.limiter_w / phases / NOMINAL_VOLTAGE_V if self.limiter_w is not None else None
         known = (self.subscribed_a, self.cut_off_a(phases, voltage_v), self.fuse_a, limiter_a)
         return min((limit_a for limit_a in known if limit_a is not None), default=None)
 
 
 class MeterMemory(Frozen):
-    """What an earlier run of the station has left about its grid meter."""
+    """The state of the grid meter that an earlier run of the station has stored."""
 
     limits: ReportedLimits = ReportedLimits()
+    """the limits that it reported last"""
     silent_s: float = 0.0
-    """seconds for which the meter had been silent when this run began; 0: it was heard until the end of the last one"""
+    """seconds for which it had been silent when this run began; 0: it was sending at the end of the last run"""
 
 
 NO_MEMORY = MeterMemory()
-"""the memory of a station that starts for the first time"""
+"""the state at the first start of a station: nothing is stored"""

@@ -50,9 +50,8 @@ class BackPlateMonitor:
     async def run(self) -> None:
         """Apply each change of the back plate until cancelled.
 
-        When it ends otherwise, for whatever reason, the selector counts as unreadable: the station limit becomes
-        `FALLBACK_A`. It is cancelled at the end of the station's run only, when no limit is applied any more: a last
-        decision would report a rate that no vehicle was offered.
+        When it fails, the selector counts as unreadable: the station limit becomes `FALLBACK_A`. A cancellation, at the
+        end of the station's run, changes no limit: a last decision would report a rate that no vehicle was offered.
         """
         cancelled = False
         try:

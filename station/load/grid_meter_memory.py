@@ -1,7 +1,7 @@
-"""Keeps on disk what the grid meter has reported and for how long it has been silent: both outlive a start.
+"""Stores the limits that the grid meter reports, and how long it has been silent, over restarts.
 
-Without it, a start would forget a fuse that only the meter knows, and a station that starts again and again beside a
-silent meter would hold the safe current for ever.
+Without it, a restart would forget a fuse that only the meter knows, and a station that restarts again and again beside
+a silent meter would allow the safe current for ever.
 """
 
 from __future__ import annotations
@@ -33,27 +33,28 @@ _log = logging.getLogger(__name__)
 WRITE_EVERY_S: Final = 60.0
 """shortest time between two writes of a fact, for the flash memory; a lower limit is written at once"""
 LONGEST_S: Final = 86_400.0
-"""A silence is not counted beyond this. Nor is a longer time without power: the station's clock may have been wrong at
-its begin or its end."""
+"""Longest silence that is counted. A longer time between two runs is not added: the clock may have been wrong."""
 _STEP: Final = 0.1
-"""part by which a silence has grown when it is written again"""
+"""part by which a stored silence must have grown to be written again"""
 _LIMITS: Final = "limits"
 _SILENCE: Final = "silence"
-_MOST: Final = POWER_W.highest
-"""amperes, volt-amperes or watts: no connection has more"""
+_HIGHEST: Final = POWER_W.highest
+"""in amperes, volt-amperes, watts or seconds: a higher stored value is damaged"""
 
 
 class _Silence(Frozen):
-    """A stored silence: how long it had lasted at a wall time; 0: the meter was heard."""
+    """A stored silence of the meter."""
 
     silent_s: float
+    """seconds that it had lasted; 0: the meter was sending"""
     at: datetime
+    """wall time at which it was stored"""
 
 
 class GridMeterMemory:
     """Stores the limits that the grid meter reports, and its silence, and reads them at the next start.
 
-    What a meter of another type has left is not used: `source` is the configured type.
+    Values of a meter of another type are ignored. `source`: the configured type.
     """
 
     def __init__(self, facts: FactStore, source: str, clock: Clock) -> None:
@@ -67,7 +68,7 @@ class GridMeterMemory:
         self._due = ChangeSignal()
 
     async def load(self) -> MeterMemory:
-        """Read what an earlier run has left.
+        """Read the state that an earlier run has stored.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -85,14 +86,14 @@ class GridMeterMemory:
         return MeterMemory(self._stored_limits, self._silent_s)
 
     def update(self, monitor: ConnectionMonitor) -> None:
-        """Take what the meter reports now, and its silence; called after each decision, writes nothing itself."""
+        """Take over limits and silence from the monitor, for `run` to store; called after each decision."""
         self._limits = monitor.reported
         self._silent_s = min(monitor.silent_s, LONGEST_S) if monitor.is_silent else 0.0
         if self._limits_due or self._silence_due:
             self._due.notify()
 
     async def run(self) -> None:
-        """Task until cancelled: write what has changed, at most once in `WRITE_EVERY_S`."""
+        """Store changes until cancelled, each fact at most once in `WRITE_EVERY_S`, a lower limit sooner."""
         seen = 0
         while True:
             try:
@@ -105,7 +106,7 @@ class GridMeterMemory:
                     await self._facts.save(_SILENCE, self._silence_text(silent_s))
                     self._stored_silent_s = silent_s
             except StorageError as error:
-                _log.error("what the grid meter has reported cannot be stored: %s", error)
+                _log.error("limits and silence of the grid meter cannot be stored: %s", error)
             seen = await self._due.wait(seen)
 
     @property
@@ -137,22 +138,22 @@ class GridMeterMemory:
             return (parse(stored),) if stored["source"] == self._source else ()
 
         if (found := self._facts.read(name, parse_own, texts[name])) is None:
-            _log.error("what the grid meter had reported before the start cannot be read and is ignored: %s", name)
+            _log.error("the stored fact %s of the grid meter cannot be read and is ignored", name)
             return None
         return found[0] if found else None
 
     @staticmethod
     def _parse_limits(stored: dict[str, object]) -> ReportedLimits:
         return ReportedLimits(
-            subscribed_a=_positive(stored["subscribed_a"]),
-            cut_off_va=_positive(stored["cut_off_va"]),
-            fuse_a=_positive(stored["fuse_a"]),
-            limiter_w=_positive(stored["limiter_w"]),
+            subscribed_a=_non_negative(stored["subscribed_a"]),
+            cut_off_va=_non_negative(stored["cut_off_va"]),
+            fuse_a=_non_negative(stored["fuse_a"]),
+            limiter_w=_non_negative(stored["limiter_w"]),
         )
 
     @staticmethod
     def _parse_silence(stored: dict[str, object]) -> _Silence:
-        return _Silence(_positive(stored["silent_s"]) or 0.0, datetime.fromisoformat(str(stored["at"])))
+        return _Silence(_non_negative(stored["silent_s"]) or 0.0, datetime.fromisoformat(str(stored["at"])))
 
     def _limits_text(self, limits: ReportedLimits) -> str:
         values: dict[str, object] = {
@@ -168,10 +169,14 @@ class GridMeterMemory:
         return json.dumps({"source": self._source, "silent_s": round(silent_s, 1), "at": at})
 
 
-def _positive(value: object) -> float | None:
-    """A stored number, which is not negative; None is none."""
+def _non_negative(value: object) -> float | None:
+    """Parse a stored number that must not be negative; None stays None.
+
+    Raises:
+        ValueError: it is not a number, or outside the bounds.
+    """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= _MOST:
-        raise ValueError(f"must be a number from 0 to {_MOST:g}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= _HIGHEST:
+        raise ValueError(f"must be a number from 0 to {_HIGHEST:g}")
     return float(value)

@@ -146,8 +146,8 @@ class SharedLimits:
         self._changed = changed
         self._held: dict[LimitSetter, tuple[SharedLimit, float]] = {}
         """each limit with its end (Clock.monotonic); infinite: until it is cleared"""
-        self._over: dict[LimitSetter, tuple[SharedLimit, float]] = {}
-        """stored limits that were over at the start by wall time, with their end by elapsed time (Clock.monotonic)"""
+        self._expired: dict[LimitSetter, tuple[SharedLimit, float]] = {}
+        """limits that had expired by wall time when they were loaded, with their latest end (Clock.monotonic)"""
         self._pausing = False
         self._moved = ChangeSignal()
 
@@ -172,11 +172,11 @@ class SharedLimits:
             if (left_s := min(_left_s(limit, self._clock.now()), most_s)) > 0.0:
                 self._hold(setter, limit, left_s)
             elif most_s > 0.0:  # the clock may be ahead, and corrected soon
-                self._over[setter] = (limit, self._clock.monotonic() + most_s)
+                self._expired[setter] = (limit, self._clock.monotonic() + most_s)
 
     @staticmethod
     def _parse(name: str, text: str) -> tuple[LimitSetter, SharedLimit | None, float]:
-        """Parse a stored limit: its setter, the limit, and the seconds that it applies at most."""
+        """Parse a stored limit: its setter, the limit (None: removed), and the seconds that it applies at most."""
         setter, told = LimitSetter(name), json.loads(text)
         return setter, _saved(setter, told), _asked_s(told)
 
@@ -196,14 +196,14 @@ class SharedLimits:
     def process_timeouts(self) -> None:
         """Release limits that have ended; update the wall times of end after a correction of the clock.
 
-        A stored limit that was over by a clock that was ahead applies again once the clock is corrected.
+        A stored limit that had expired by a clock that was ahead applies again once the clock is corrected.
 
         Called before each decision of load management.
         """
         now, now_s = self._clock.now(), self._clock.monotonic()
-        for setter, (limit, ends_s) in list(self._over.items()):
+        for setter, (limit, ends_s) in list(self._expired.items()):
             if ends_s <= now_s:
-                del self._over[setter]
+                del self._expired[setter]
             elif (left_s := _left_s(limit, now)) > 0.0:  # the clock was ahead at the start
                 self._hold(setter, limit, min(left_s, ends_s - now_s))
                 self._moved.notify()
@@ -280,7 +280,7 @@ class SharedLimits:
 
     def _hold(self, setter: LimitSetter, limit: SharedLimit, for_s: float) -> None:
         self._held[setter] = (limit, self._clock.monotonic() + for_s)
-        self._over.pop(setter, None)
+        self._expired.pop(setter, None)
         self._apply(setter)
 
     def _kept(self, setter: LimitSetter) -> str:
@@ -293,7 +293,7 @@ class SharedLimits:
 
     def _release(self, setter: LimitSetter) -> None:
         self._held.pop(setter, None)
-        self._over.pop(setter, None)
+        self._expired.pop(setter, None)
         self._apply(setter)
 
     def _apply(self, setter: LimitSetter) -> None:

@@ -162,4 +162,4 @@ async def test_what_cannot_be_read_is_ignored_and_told(tmp_path: Path, caplog: p
         await facts.save("limits", '{"source": "p1", "fuse_a": -1}')
         await facts.save("silence", "[]")
         assert await left_by(clock, facts) == MeterMemory()
-    assert "what the grid meter had reported before the start cannot be read and is ignored: limits" in caplog.text
+    assert "the stored fact limits of the grid meter cannot be read and is ignored" in caplog.text
