@@ -59,7 +59,7 @@ class CoreParts(Frozen):
     space: StorageMonitor
     """monitors the free disk space"""
     safe_start: SafeStart
-    """what is set aside after failed starts"""
+    """sets stored rows aside after failed starts"""
     facts_at_start: FactsAtStart
     """the facts of all kinds, until the run is assembled"""
 

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class DisplayParts(Frozen):
-    """What `create_display` creates for one run: what displays and page show drivers, and the messages of the CSMS."""
+    """The parts that `create_display` creates for one run: messages, screens, prices and start methods."""
 
     messages: DisplayMessages
     screens: DisplayScreens
     prices: ShownPrices
-    """the price and the cost that drivers are shown"""
+    """price and cost on displays and page"""
     start_methods: StartMethods
-    """how drivers are told to start a charge"""
+    """how a driver starts a charge at each EVSE"""
 
     @property
     def watchers(self) -> list[Callable[[], Awaitable[None]]]:

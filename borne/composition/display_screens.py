@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def create_screens(
     core: CoreParts, charging: ChargingParts, messages: DisplayMessages, reader: EvseReader
 ) -> DisplayScreens:
-    """Create the displays; opens no device. `subscribe_screens` subscribes them to all that changes what they show."""
+    """Create the displays; opens no device. `subscribe_screens` subscribes them to the events that change them."""
     config, settings, clock = core.configuration.display, core.settings, core.clock
     drivers = [
         DisplayDriver(

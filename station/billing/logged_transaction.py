@@ -32,9 +32,10 @@ class StatedCost(Frozen):
 
 
 class TransactionKind(StrEnum):
-    """What an entry of the transaction log is for those who add up charges."""
+    """How a transaction counts when charges are added up."""
 
     CHARGE = "charge"
+    """it took energy, or still runs, or its registers are not certain"""
     TEST = "test"
     """the installer's test session during commissioning"""
     NO_ENERGY = "no-energy"
@@ -74,7 +75,7 @@ class LoggedTransaction(Frozen):
 
     @property
     def kind(self) -> TransactionKind:
-        """Whether it is a charge, a test session, or has ended without energy; substitute registers prove none."""
+        """How it counts; substitute registers do not prove that it took no energy, so that it counts as a charge."""
         if self.test_session:
             return TransactionKind.TEST
         substitute = self.begin.substitute or self.end.substitute

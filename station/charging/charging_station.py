@@ -300,7 +300,7 @@ class ChargingStation:
     ) -> str | None:
         """Reason to reject a remote start with a token; None: it is possible.
 
-        `group_may_follow`: the group is not known yet; the authorization may still tell it (H03.FR.08).
+        `group_may_follow`: the group is not known yet, and the authorization may still return it (H03.FR.08).
         """
         # F01.FR.21, F01.FR.22, F02.FR.23, F02.FR.24
         if (refusal := _start_refusal(evse, id_token)) is not None:

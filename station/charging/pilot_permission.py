@@ -1,4 +1,4 @@
-"""The highest current that the pilot of one EVSE may signal now, and the highest that its board may be signalling."""
+"""Limits the current that the pilot of one EVSE signals, and tracks what its board may be signalling."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 class PilotPermission:
     """Limits what the board driver commands, so that load management can lower one pilot before it raises another.
 
-    The outputs follow the state of the EVSE at once, load management only with its next decision: what the state
-    offers may be more than the EVSE's share beside the others.
+    The outputs follow the state of the EVSE at once, load management only with its next decision: until then the state
+    may offer more than the EVSE's share.
     """
 
     def __init__(self) -> None:
         self.permitted_a = math.inf
-        """amperes per phase; below 6 A no current may be signalled. Infinite: nobody limits it"""
+        """the highest current that may be signalled, amperes per phase; below 6 A: none. Infinite: not limited"""
         self.signalled_a = 0.0
-        """the highest current that the board may be signalling: the last confirmed, and any commanded since; 0: none"""
+        """the highest current that the board may be signalling, A per phase: the last confirmed, or a higher one
+        commanded since; 0: none"""
         self.confirmed: Event[None] = Event()
-        """published when the board has confirmed a command that lowers what it signals"""
+        """published when the board has confirmed a command that lowers the signalled current"""
 
     def apply_to(self, outputs: Outputs, *, contactor_closed: bool) -> Outputs:
-        """Return outputs whose pilot does not exceed the permission; without a pilot the contactor does not close."""
+        """Return outputs whose pilot does not exceed the permission; an open contactor stays open without a pilot."""
         if outputs.pilot_a is None or outputs.pilot_a <= self.permitted_a:
             return outputs
         if self.permitted_a >= MINIMUM_CURRENT_A:

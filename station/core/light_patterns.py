@@ -80,7 +80,7 @@ class CardStatus(Enum):
     TIMED_OUT = auto()
     """just timed out: no response, or no vehicle connected"""
     NOT_CHECKED = auto()
-    """just not decided: the CSMS could not be asked"""
+    """could not be checked a moment ago: the CSMS could not be asked"""
 
 
 class ConnectorActivity(Enum):

@@ -85,7 +85,7 @@ class ScreenLine(Frozen):
     personal: bool = False
     """meant for one driver: shown on the display in front of them, not to visitors of the page elsewhere"""
     state_spans: Spans | None = None
-    """the same without figures of the charge, for those who may see the state only; None: it has none"""
+    """the spans for users who may see the state only, without figures of the charge; None: the line has no figures"""
 
     @property
     def text(self) -> str:

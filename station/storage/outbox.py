@@ -12,9 +12,9 @@ time and seqNo. Later events of its transaction, and even its end, may have been
 the gap in seqNo, which shows "if all messages of a transaction have been received" (TransactionEventRequest), and this
 event closes it. Delivered events are never sent again or renumbered.
 
-Without a CSMS nothing waits: the events of a transaction that begins then are settled as they are stored, and never
-sent. All events of a transaction go the way of its first one, also if a CSMS is installed or removed before its end, so
-that no CSMS receives a part of it. What waited when the CSMS was removed stays on disk, until there is one again.
+Without a CSMS nothing waits: the events of a transaction that begins then are stored as settled, and never sent. The
+first event of a transaction decides for all of its events, also if a CSMS is installed or removed before its end, so
+that no CSMS receives a part of it. Events that wait when the CSMS is removed stay on disk until there is one again.
 """
 
 from __future__ import annotations
@@ -335,7 +335,7 @@ class Outbox(StoredEvents):
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def set_aside(self, queued: QueuedEvent, error: Exception) -> None:
-        """Take an event that an error of this program keeps from being sent out of the queue until the next start.
+        """Remove an event from the queue until the next start, because an error of this program prevents sending it.
 
         It is listed with the unreadable rows, stays on disk unsettled, and is tried again at each start.
         """

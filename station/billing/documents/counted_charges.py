@@ -1,4 +1,4 @@
-"""Which transactions of a month count as charges in its report."""
+"""Selects the transactions of a month that its report lists as charges."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class CountedCharges(Frozen):
-    """The transactions of a month that its report lists, and how many others there were."""
+    """The transactions that the report of a month lists, and the numbers of those that it leaves out."""
 
     charges: Sequence[LoggedTransaction]
     tests: int
     """number of the installer's test sessions"""
-    empty: int
-    """number of charges without energy and cost"""
+    without_energy: int
+    """number of charges that took no energy and cost nothing"""
 
 
 def counted_charges(transactions: Sequence[LoggedTransaction]) -> CountedCharges:
-    """Leave out test sessions, which nobody is asked to pay, and charges without energy and cost.
+    """Select the charges of a month, without test sessions and without charges that took no energy and cost nothing.
 
-    One without energy that costs something, or whose bill is not valid, is listed.
+    A charge that took no energy is listed if it costs something, or if its bill is not valid.
     """
     tests = sum(one.kind is TransactionKind.TEST for one in transactions)
-    charges = [one for one in transactions if one.kind is not TransactionKind.TEST and not _is_empty(one)]
+    charges = [one for one in transactions if one.kind is not TransactionKind.TEST and not _is_free_without_energy(one)]
     return CountedCharges(charges, tests, len(transactions) - tests - len(charges))
 
 
-def _is_empty(one: LoggedTransaction) -> bool:
+def _is_free_without_energy(one: LoggedTransaction) -> bool:
     free = one.objection is None and (one.cost is None or one.cost.amount == 0)
     return one.kind is TransactionKind.NO_ENERGY and free

@@ -95,7 +95,7 @@ def monthly_report(
         _table(sheet, counted.charges, costs, context)
     if total.left_out:
         sheet.note(f"*  {words.left_out}")
-    for text, number in ((words.tests_left_out, counted.tests), (words.empty_left_out, counted.empty)):
+    for text, number in ((words.tests_left_out, counted.tests), (words.empty_left_out, counted.without_energy)):
         if number:
             sheet.note(text.format(number))
     if total.by_period:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE: Final = "text/csv; charset=utf-8"
 _BYTE_ORDER_MARK: Final = "\ufeff"
-"""tells spreadsheets that the file is UTF-8: the headings have accents"""
+"""marks the file as UTF-8 for spreadsheets: the headings have accents"""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Cell = str | int | Decimal | None
@@ -53,9 +53,10 @@ COLUMNS: Final = (
 
 
 class _Notation(Protocol):
-    """How a table writes what it is made of."""
+    """How a table writes its headings, numbers, times and words."""
 
     delimiter: str
+    """between two cells"""
 
     def heading(self, column: str) -> str:
         """The heading of a column."""
@@ -65,15 +66,25 @@ class _Notation(Protocol):
         """A word of the table, such as that of a kind of transaction."""
         ...
 
-    def decimal(self, number: Decimal) -> str: ...
+    def decimal(self, number: Decimal) -> str:
+        """A number with decimals."""
+        ...
 
-    def moment(self, local: datetime) -> str: ...
+    def moment(self, local: datetime) -> str:
+        """A local time."""
+        ...
 
-    def time_status(self, letter: str) -> str: ...
+    def time_status(self, letter: str) -> str:
+        """The status of a clock, by its letter of OCMF."""
+        ...
 
-    def stopped_reason(self, reason: str) -> str: ...
+    def stopped_reason(self, reason: str) -> str:
+        """Why a transaction ended, by the value of ReasonEnumType."""
+        ...
 
-    def objection(self, sentence: str) -> str: ...
+    def objection(self, sentence: str) -> str:
+        """Why a transaction cannot be billed, by the English sentence."""
+        ...
 
 
 class _ProgramNotation:
@@ -139,9 +150,9 @@ def _notation(language: Language) -> _Notation:
 
 
 def csv_heading(language: Language = "en") -> str:
-    """The header line of the CSV file of transactions; new columns go last, so that the others keep their positions.
+    """The header line of the CSV file of transactions, in the notation of `csv_rows`.
 
-    In English for programs too; in another language for spreadsheets: see `csv_rows`.
+    New columns go last, so that the others keep their positions.
     """
     notation = _notation(language)
     mark = "" if language == "en" else _BYTE_ORDER_MARK
@@ -153,8 +164,8 @@ def csv_rows(
 ) -> str:
     """Format transactions as CSV, a line each; times in `zone`, energy in kWh.
 
-    In English with commas, decimal points, the words of the API, and times with their offset from UTC. In another
-    language as spreadsheets of that language expect it: with semicolons, decimal commas and translated words.
+    English is for programs too: commas, decimal points, words of the API, and times with their offset from UTC. Other
+    languages are for spreadsheets: semicolons, decimal commas, translated words, and times without an offset.
     """
     notation = _notation(language)
     return "".join(_line(_cells(one, zone, labels, notation), notation) for one in transactions)

@@ -115,7 +115,7 @@ class Words(Frozen):
         return f"{number:f}".replace(".", self.decimal_mark)
 
     def kwh(self, energy_wh: Decimal | None, places: int = KWH_PLACES) -> str:
-        """Format a register or an energy as kWh, with its unit; a dash if it is None. `places`: as below."""
+        """Format a register or an energy as kWh, with its unit; a dash if it is None. See `number_of_kwh`."""
         return f"{self.number_of_kwh(energy_wh, places)} kWh" if energy_wh is not None else _UNKNOWN
 
     def number_of_kwh(self, energy_wh: Decimal | None, places: int = KWH_PLACES) -> str:
@@ -146,7 +146,7 @@ def exact_kwh(energy_wh: Decimal, places: int = KWH_PLACES) -> Decimal:
 
 
 def kwh_places(energies_wh: Iterable[Decimal | None]) -> int:
-    """The decimals with which all of these are written as kWh in one column, so that none loses a digit."""
+    """Return the number of decimals that a column needs to show each of these energies as kWh with all its digits."""
     return max((_decimals(exact_kwh(one)) for one in energies_wh if one is not None), default=KWH_PLACES)
 
 

@@ -155,7 +155,7 @@ class TokenAdmission:
                 presented.settled.set_result(outcome)
 
     def awaits_token(self, evse: Evse) -> bool:
-        """Whether an accepted token of anybody could start charging at an EVSE now, reservations aside."""
+        """Whether an accepted token of anybody could start charging at an EVSE now, apart from reservations."""
         return self._permission.granted and is_open_to_all(evse)
 
     async def start_without_token(self, evse: Evse) -> None:
@@ -415,7 +415,7 @@ def matches_holder(evse: Evse, id_token: IdToken) -> bool:
 
 
 def is_open_to_all(evse: Evse) -> bool:
-    """Whether no token is authorized at an EVSE and any one may be: it has no holder of transaction or cable."""
+    """Whether any token may be authorized at an EVSE: none is now, and its transaction and cable have no holder."""
     return can_authorize(evse) and evse.state.authorization is None and not _holders(evse)
 
 

@@ -39,7 +39,7 @@ class CardFeedback:
         self._fades: dict[int, TimerHandle] = {}
         self._evse_id: int | None = None
         self._failure = CardStatus.REJECTED
-        """what the decision in progress shows if the card is not accepted"""
+        """the status to show if the decision in progress does not accept the card"""
         self.checked = True
         """whether the CSMS, or what is stored, has decided on the card of the decision in progress"""
 

@@ -1,4 +1,4 @@
-"""The language of a document that a route makes: as asked for, else that of the visitor."""
+"""The language of a document that a route creates: the requested one, else that of the visitor."""
 
 from __future__ import annotations
 

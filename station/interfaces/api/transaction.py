@@ -128,7 +128,8 @@ class TransactionSummary(TypedDict):
     evse_id: int
     """the EVSE at which it was charged"""
     kind: TransactionKind
-    """what it is for those who add up charges: the installer's test session, or ended without energy, else a charge"""
+    """how it counts when charges are added up: `test`: the installer's test session; `no-energy`: it has ended and took
+    none; else `charge`"""
     ongoing: bool
     """whether the transaction still runs"""
     token: str | None

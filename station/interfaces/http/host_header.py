@@ -1,4 +1,4 @@
-"""The Host header of a request: which names can only mean the machine that is asked."""
+"""Checks the Host header of a request against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def name_of_host(header: str) -> str:
 
 
 def is_own_name(name: str, names: tuple[str, ...]) -> bool:
-    """Return whether a Host name can only mean this station, or is an IP address: protects against DNS rebinding."""
+    """Return whether a host name cannot be one of the public DNS, is in `names`, or is an IP address.
+
+    Names of the public DNS are refused since a foreign page can direct its own name to this machine (DNS rebinding).
+    """
     if not name:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The headers that keep a browser from using a response for anything but the page that it belongs to."""
+"""HTTP response headers by which browsers load nothing from other hosts, and show no page inside a foreign one."""
 
 from __future__ import annotations
 
