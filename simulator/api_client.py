@@ -34,13 +34,14 @@ class ApiConnection(Frozen):
     """How `borne sim` reaches the local API of a station."""
 
     url: str = "http://127.0.0.1:8080"
-    """its address"""
+    """URL of the API, without a path"""
     token: str | None = None
-    """access token to sign in with; None: only the station's own machine needs none"""
+    """access token to sign in with; None: send none, which is enough on the station's own machine"""
     timeout_s: float | None = None
     """real seconds to wait for a response; None: 30 s, but without a limit while the clock is advanced"""
     show_progress: Callable[[str], None] | None = None
-    """called each second while the clock is advanced, with the progress, at the end with an empty text; None: nobody"""
+    """called each second with the progress while the clock is advanced, and at its end with an empty text; None: not
+    called"""
 
 
 class SimAction(Frozen):
@@ -154,7 +155,7 @@ def _advance_s(body: object) -> float | None:
 
 
 def _progress(api: ApiConnection, advance_s: float | None) -> AbstractContextManager[None]:
-    """Show the progress of the clock while it is advanced, if somebody is there to see it."""
+    """Show the progress while the clock is advanced, on a terminal."""
     if api.show_progress is None or advance_s is None:
         return contextlib.nullcontext()
 
@@ -171,7 +172,9 @@ def _progress(api: ApiConnection, advance_s: float | None) -> AbstractContextMan
 def _send(api: ApiConnection, method: str, path: str, body: str | None, timeout_s: float | None) -> str:
     data = None if method == "GET" else (body or "{}").encode()
     if api.token is not None and re.fullmatch(r"[!-~]+", api.token) is None:
-        raise SimulatorRequestError("the access token is none: it must consist of letters, digits and signs")
+        raise SimulatorRequestError(
+            "the access token is not valid: it must consist of printable ASCII characters without spaces"
+        )
     try:
         request = Request(api.url.rstrip("/") + quote(path, safe="/?&=%"), data=data, method=method)
         request.add_header("Content-Type", "application/json")
@@ -196,7 +199,10 @@ def _send(api: ApiConnection, method: str, path: str, body: str | None, timeout_
 
 
 def _too_late(api: ApiConnection, timeout_s: float | None) -> str:
-    return f"the station at {api.url} has not answered within {timeout_s:g} s, and may go on; see --timeout"
+    return (
+        f"the station at {api.url} has not answered within {timeout_s:g} s, and may still process the request;"
+        " see --timeout"
+    )
 
 
 def _readable(text: str) -> str:

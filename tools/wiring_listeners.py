@@ -32,7 +32,7 @@ RAISING: Final[Mapping[tuple[str, str], str]] = {
 }
 """subscriptions there whose listener may raise into the publisher, each with its reason: mostly what charging needs"""
 _HANDED_OVER: Final[Mapping[str, str]] = {"watch_zone": "contained", "delay_while": "ask", "refuse_while": "ask"}
-"""functions of essential components that keep a callable, and the method of `AuxiliaryCalls` that it must go through"""
+"""functions of essential components that store a callable, and the method of `AuxiliaryCalls` that must wrap it"""
 
 
 def raising_listeners(modules: Sequence[Module]) -> list[Finding]:
@@ -42,7 +42,7 @@ def raising_listeners(modules: Sequence[Module]) -> list[Finding]:
     `subscribe_exclusive`, also as a value, instead of `auxiliary.subscribe(event, listener)`; and an argument of the
     functions in `_HANDED_OVER` that does not go through `AuxiliaryCalls`.
     Not counted: what `RAISING` lists, and what is awaited or entered with `with`, as no subscription to an `Event` is.
-    Not seen: other functions that keep a callable, and objects of auxiliary components that essential ones call.
+    Not detected: other functions that keep a callable, and objects of auxiliary components that essential ones call.
     """
     return sorted(
         finding

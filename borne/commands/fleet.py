@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from borne.arguments import Action, port_number
-from borne.fleet.command import FleetOutput, FolderError, balance_again, has_ended, run_fleet
+from borne.fleet.command import FleetOutput, FolderError, has_ended, rewrite_balance, run_fleet
 from borne.fleet.fleet_run import FleetOptions, default_hosts
 from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
@@ -47,10 +47,10 @@ def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         return 0
     folder: Path = given.out or Path(f"fleet-{machine_time():%Y%m%d-%H%M%S}")
     if given.bills is not None and loaded.plan.fleet.csms == "bundled":
-        refuse('--bills: fleet.csms is "bundled", which is asked for its bills')
+        refuse('--bills: fleet.csms is "bundled", and the fleet reads the bills of the bundled CSMS itself')
     try:
         if given.bills is not None and has_ended(folder):
-            return balance_again(folder, given.bills, Console())
+            return rewrite_balance(folder, given.bills, Console())
         chosen = _ChosenEngine("process", ProcessEngine(host), default_hosts())
         if given.engine == "dask":
             chosen = _dask_engine(loaded, given.scheduler, workers=given.workers, shared_storage=given.shared_storage)
@@ -102,7 +102,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="Compare the meters with the bills of a CSMS of your own, a CSV file with the columns station, transaction"
-        " and energy (Wh). If a fleet has ended in the folder --out, its balance is made again, and none runs.",
+        " and energy (Wh). If the folder --out contains the report of a fleet, its energy balance is calculated again,"
+        " and no fleet runs.",
     )
     parser.add_argument("--check", action="store_true", help="Only check the plan and its template.")
 

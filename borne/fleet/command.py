@@ -42,13 +42,13 @@ class FleetOutput(Frozen):
     http_port: int | None
     """port of page, API and metrics; 0: any free one; None: none"""
     bills: Path | None = None
-    """CSV file with the bills of the CSMS, read at the end; None: those that the fleet itself knows"""
+    """CSV file with the bills of the CSMS, read at the end; None: those of the bundled CSMS, or answered events"""
 
 
 def run_fleet(loaded: LoadedPlan, engine: FleetEngine, options: FleetOptions, output: FleetOutput) -> int:
     """Run a plan until its end or Ctrl-C, show it meanwhile, and write the report; returns the exit code. Blocks.
 
-    Without the file of bills, the report is written without it.
+    If the file of bills cannot be used, the report without it stays in the folder.
 
     Raises:
         BillsFileError: the file of bills cannot be used.
@@ -60,16 +60,16 @@ def run_fleet(loaded: LoadedPlan, engine: FleetEngine, options: FleetOptions, ou
     report = asyncio.run(_run(FleetRun(loaded, engine, options), output))
     if output.bills is None:
         return _conclude(report, options.folder, output.console)
-    write_reports(report, options.folder)  # it stays if the bills are not there yet
+    write_reports(report, options.folder)  # stays if the file of bills cannot be used
     return _conclude(_with_bills_of(report, output.bills), options.folder, output.console)
 
 
 def has_ended(folder: Path) -> bool:
-    """Whether a fleet has run in this folder and has written its report."""
+    """Return whether the folder contains the report of a fleet."""
     return (folder / _REPORT).exists()
 
 
-def balance_again(folder: Path, bills: Path, console: Console) -> int:
+def rewrite_balance(folder: Path, bills: Path, console: Console) -> int:
     """Compare the meters of a fleet that has ended with a file of bills, and write its report anew.
 
     Returns the exit code.

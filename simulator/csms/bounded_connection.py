@@ -1,4 +1,4 @@
-"""The TCP connections of the bundled CSMS: at most so many at once, and none that says nothing."""
+"""TCP connections of the bundled CSMS: their number is limited, and silent ones are aborted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPARE_CONNECTIONS: Final = 24
 def bounded_connection(most_stations: int, first_byte_s: float) -> type[ServerConnection]:
     """The class of the connections of a server for at most `most_stations` stations.
 
-    It aborts a connection beyond them, and one whose peer sends nothing for `first_byte_s` real seconds.
+    A connection is aborted if there are too many, or if its peer sends no byte within `first_byte_s` real seconds.
     """
 
     class BoundedConnection(ServerConnection):
@@ -32,7 +32,7 @@ def bounded_connection(most_stations: int, first_byte_s: float) -> type[ServerCo
                 self._deadline = self.loop.call_later(first_byte_s, abort)
 
         def data_received(self, data: bytes) -> None:
-            """Take received bytes; the first ones end the deadline. Called by asyncio."""
+            """Receive bytes; the first ones end the deadline. Called by asyncio."""
             self._end_deadline()
             super().data_received(data)
 

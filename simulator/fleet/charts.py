@@ -42,12 +42,13 @@ class ChartMark(Frozen):
     """A time span that is marked in a line chart."""
 
     letter: str
-    """written at its begin"""
+    """label at the begin of the span"""
     meaning: str
-    """for readers who point at it"""
+    """tooltip of the span"""
     from_x: float
+    """seconds"""
     until_x: float
-    """equal to `from_x` for a moment"""
+    """seconds; equal to `from_x` for a moment"""
 
 
 def line_chart(

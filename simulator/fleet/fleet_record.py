@@ -49,7 +49,7 @@ class FleetSample(Frozen):
     waiting_events: int
     """transaction events that wait for the CSMS"""
     problem: str | None = None
-    """what keeps most of the stations that are not accepted from it, with their number; None: nothing so far"""
+    """the most frequent reason why stations are not accepted, with their number; None: no station reports one"""
 
 
 class FleetRecord:
@@ -192,7 +192,10 @@ class FleetRecord:
 
 
 def _problem(stations: Iterable[StationReport]) -> str | None:
-    """The most frequent failure of the stations, as one of them tells it; they differ by their identity."""
+    """The most frequent failure, in the words of one station, with the number of stations that report it.
+
+    Two failures are the same if they differ only by the identity of the station.
+    """
     failures: dict[str, list[str]] = {}
     for one in stations:
         if one.failure is not None:

@@ -141,7 +141,7 @@ def _disturbance(one: DisturbanceTime) -> str:
 
 
 def _disturbances(report: FleetReport) -> str:
-    """The key to the marks in the charts."""
+    """The legend of the marks in the charts."""
     if not (marks := _marks(report)):
         return ""
     return "<p>Disturbances: " + "; ".join(f"<b>{one.letter}</b> {escape(one.meaning)}" for one in marks) + ".</p>"
