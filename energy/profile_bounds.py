@@ -20,7 +20,7 @@ _LIMIT: Final = attrgetter("limit")
 
 
 def within_bounds(profile: ChargingProfile) -> ChargingProfile:
-    """Return the profile with limits lowered to the bound of their unit; the same object if none is above it."""
+    """Return a profile whose limits can be calculated with; the profile itself if all of them can."""
     schedule, highest = profile.schedule, _HIGHEST[profile.schedule.unit]
     if max(map(_LIMIT, schedule.periods), default=0.0) <= highest:
         return profile

@@ -37,7 +37,7 @@ class ExternalLimitReports:
         self._clock = clock
         self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
         self._delays = repetition_delays()
-        """delays before the remaining repetitions of a report refused for a passing reason, seconds"""
+        """before the repetitions that are left of a report that is refused for a passing reason"""
 
     def forget_reported(self) -> None:
         """Forget which limits the CSMS knows, so that `report` sends all again (B10.FR.10, K11.FR.02).
