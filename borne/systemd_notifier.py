@@ -102,7 +102,7 @@ def record_start(environ: Mapping[str, str]) -> KilledProcess | None:
     try:
         (folder / _STARTED).write_text(f"{now_s}\n", encoding="ascii")
     except OSError as error:
-        _log.warning("the time of the start cannot be noted: %s", error.strerror)
+        _log.warning("the time of the start cannot be stored: %s", error.strerror)
     try:
         lasted_s = now_s - float(started_s or "")
     except ValueError:

@@ -143,7 +143,7 @@ def _annotation(kind: object) -> object:
     if origin is tuple:
         return tuple[tuple(one if one is ... else _annotation(one) for one in arguments)]
     if origin is Literal and any(isinstance(one, bool) for one in arguments):
-        return Annotated[kind, BeforeValidator(_no_number)]
+        return Annotated[kind, BeforeValidator(_number_as_text)]
     return kind
 
 
@@ -178,8 +178,8 @@ def _union(parts: tuple[object, ...]) -> object:
     return cast("object", Union[selected, *others]) if others else selected
 
 
-def _no_number(value: object) -> object:
-    """Make a number a text, which is no truth value: 0 equals False, so that pydantic would take it for that."""
+def _number_as_text(value: object) -> object:
+    """Convert a number to text, so that pydantic does not accept 0 for the literal False, which is equal to it."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from borne.composition.core import CoreParts
@@ -108,23 +109,39 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     await shared.load()
     history = LoadHistory(load.controller, evses, clock)
     rates = ChargingRateReporter(evses, core.settings.smart_charging, clock)
-    load.before_decision.subscribe(lambda _: shared.process_timeouts())
-    for look in (history.record, external.update, rates.report_changes):
-        core.auxiliary.subscribe(load.after_decision, lambda _, look=look: look())
-    for evse in evses.values():
-        evse.pilot.confirmed.subscribe(lambda _: load.pilots.update())
-    profiles.store.changed.subscribe(lambda _: load.profiles_changed())
-    controller.shared_limit_changed.subscribe(lambda _: load.request_update())
+    observers = [history.record, external.update, rates.report_changes]
     plate = _back_plate_watch(core, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
     if memory is not None and (monitor := controller.connection_monitor) is not None:
-        core.auxiliary.subscribe(load.after_decision, lambda _: memory.update(monitor))
+        observers.append(partial(memory.update, monitor))
         watchers.append(memory.run)
+    _subscribe_to_decisions(core, load, evses, shared, observers)
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:
         watchers += [load.follow_grid_orders, grid_orders.run]
     return LoadParts(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
+
+
+def _subscribe_to_decisions(
+    core: CoreParts,
+    load: LoadManagement,
+    evses: Mapping[int, Evse],
+    shared: SharedLimits,
+    observers: Iterable[Callable[[], None]],
+) -> None:
+    """Subscribe what requests a decision of load management, and what runs before and after each one.
+
+    `observers` are called after each decision.
+    """
+    controller, profiles = load.controller, load.profiles
+    load.before_decision.subscribe(lambda _: shared.process_timeouts())
+    for observer in observers:
+        core.auxiliary.subscribe(load.after_decision, lambda _, observer=observer: observer())
+    for evse in evses.values():
+        evse.pilot.confirmed.subscribe(lambda _: load.pilots.update())
+    profiles.store.changed.subscribe(lambda _: load.profiles_changed())
+    controller.shared_limit_changed.subscribe(lambda _: load.request_update())
 
 
 async def _grid_orders(core: CoreParts, meters: PowerMeters) -> RecordedGridOrders | None:

@@ -44,7 +44,7 @@ class TransactionBlock:
         """Send one recorded event, then apply priority, token info, tariff and cost of the response to its transaction.
 
         It sends once: `TransactionEventDelivery` repeats and removes queued events. An error of this program while it
-        applies the response is only logged.
+        applies the response is logged, not raised.
 
         Raises:
             NoAnswerError: it was not accepted.
@@ -55,7 +55,9 @@ class TransactionBlock:
         if isinstance(error, StorageError):
             raise error
         if error is not None:  # the CSMS has the event: sending it again would not help
-            _log.error("the answer to an event of transaction %s has no effect", event.transaction_id, exc_info=error)
+            _log.error(
+                "the response to an event of transaction %s could not be applied", event.transaction_id, exc_info=error
+            )
 
     async def _apply(self, event: TransactionEvent, answer: m.TransactionEventResponse) -> None:
         info = answer.get("idTokenInfo")

@@ -12,7 +12,7 @@ from foundation.table import Table
 from foundation.table_definition import Check, FilePath
 from station.core.identifiers import check_identifier, check_time_zone
 from station.core.installation_file.document import RuleError
-from station.core.installation_file.table import EvseNumber, Name
+from station.core.installation_file.table import ConnectorNumber, EvseNumber, Name
 from station.core.version import package_version
 
 
@@ -81,7 +81,7 @@ class VariableConfig(Table, kw_only=True):
     """the instance of the variable, if it has one"""
     evse: EvseNumber | None = None
     """the EVSE that the component belongs to; absent for the station itself"""
-    connector: EvseNumber | None = None
+    connector: ConnectorNumber | None = None
     """the connector that the component belongs to; absent for none"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
     """the attribute of the variable"""

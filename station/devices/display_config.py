@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from foundation.table import Table
 from foundation.table_definition import STRICT, FilePath
+from station.core.installation_file.table import EvseNumber
 from station.core.screen import CharacterSet, TextSize
 from station.devices.file_display import FileDisplay
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class _OutputTable(Table):
     """The keys that all outputs have."""
 
-    evse: Annotated[int, Meta(extra=STRICT, ge=1, le=1000)] | None = None
+    evse: EvseNumber | None = None
     """the EVSE whose display this is, one of display.evses; absent: the display of the station"""
 
 

@@ -340,26 +340,26 @@ class SetAsideStatus(TypedDict):
     """Stored rows of one kind that a safe start has set aside."""
 
     kind: str
-    """such as charging-profiles"""
+    """the kind of rows, such as charging-profiles"""
     rows: int
-    """how many rows"""
+    """number of rows"""
     failed: bool
     """whether the station failed again when they were put back: they stay aside until the safe start is ended"""
 
 
 class SafeStartStatus(TypedDict):
-    """What the station has set aside after failed starts, in the status report."""
+    """The safe start in the status report: its cause, and the rows set aside after failed starts."""
 
     since: str
-    """the time of the first start without these rows"""
+    """when rows were first set aside (ISO 8601, UTC)"""
     cause: str
-    """the error that ended the starts before, and its place in the program"""
+    """the class of the error that ended the last failed start, and its place in the program"""
     set_aside: list[SetAsideStatus]
     """the kinds of rows that are set aside"""
     trial: str | None
     """the kind of rows that was put back at this start; null: none"""
     ends: Literal["put-back", "delete"] | None
-    """what the next start does, which ends the safe start; null: nobody has ordered it"""
+    """what the next start does with the rows to end the safe start; null: nobody has requested its end"""
 
 
 class QueueStatus(TypedDict):

@@ -116,7 +116,7 @@ class SafeStartRecord:
             _log.error("%s cannot be read: %s", self._path, error.strerror)
             return _UNREADABLE
         except (DecodeError, ValueError):
-            _log.error("%s cannot be read; failed starts are counted anew", self._path)
+            _log.error("%s cannot be read; failed starts are counted from 0 again", self._path)
             return _UNREADABLE
         return SafeStartState()
 

@@ -21,9 +21,9 @@ _FOR_VISITORS: Final = frozenset(
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """fields of EVSE status and events"""
 _OF_CHARGE: Final = frozenset({"offered_a", "limits", "contactor_operations", "contactor_opened_under_load"})
-"""fields of EVSE status and events that say what and why a vehicle charges; absent where that is not visible"""
+"""fields of EVSE status and events about the charge of a vehicle; absent for visitors who may see the state only"""
 _NULL_OF_CHARGE: Final = dict.fromkeys(("limit", "temperature_c", "meter", "meter_error", "cost"))
-"""the same for fields that may be null"""
+"""fields of EVSE status about the charge that are null for these visitors"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows", "safe_start"})
 _EVSE_FOR_OWNERS: Final = frozenset({"reservation"})
 """fields of EVSE status that name another person than the one who charges"""

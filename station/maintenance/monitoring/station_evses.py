@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from station.charging.recording import RunningTransactions
 
 _AFTERMATH_S: Final = 10.0
-"""for so long after its end a measured value belongs to a transaction: the power that the meter then reads as 0"""
+"""time after the end of a transaction in which measured values still belong to it, such as the power falling to 0"""
 
 
 class StationEvses:
@@ -27,7 +27,7 @@ class StationEvses:
         self._running = running
         self._clock = clock
         self._last: dict[int, tuple[str, float]] = {}
-        """by EVSE: id of the last transaction, and when it was last seen open (Clock.monotonic)"""
+        """by EVSE id: the id of the last transaction, and when it was last known to be open (Clock.monotonic)"""
         auxiliary.subscribe(running.changed, self._note)
 
     @property

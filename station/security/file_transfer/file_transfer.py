@@ -47,7 +47,7 @@ PROTOCOLS: Final = ("HTTP", "HTTPS", "FTP", "FTPS", "SFTP")
 _WIRE_PATIENCE_S = 1.0
 """how long a virtual clock waits for a transfer"""
 _LONGEST_H = 6.0
-"""time limit of a whole transfer: the largest image at 12 kB/s; a peer may send a byte a minute without any pause"""
+"""hours that a whole transfer may take, enough for the largest image at 12 kB/s; ends one of a byte a minute"""
 _MAX_RESUMES = 20
 _PAUSE_S = 2.0
 """pause before reconnecting"""
@@ -110,7 +110,7 @@ def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
 
 
 async def _in_time(transfer: Awaitable[None], clock: Clock) -> None:
-    """Await a transfer, for as long as one may take.
+    """Await a transfer, for at most `_LONGEST_H`.
 
     Raises:
         TransferError: it failed, or took too long.
