@@ -253,6 +253,7 @@ async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_
             await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
             sent = [one["seqNo"] for one in walk.events()]
             (row,) = walk.parts.unreadable.all()
+            assert row.address.seq_no is not None
             assert sorted([*sent, row.address.seq_no]) == list(range(sent[-1] + 1))
             assert (row.address.transaction_id, row.problem) == (identity, "a mistake in the translation: is missing")
             assert f"transaction {identity}, event {row.address.seq_no} cannot be sent" in caplog.text
