@@ -119,7 +119,7 @@ async def test_after_a_refused_card_another_card_or_the_button_starts_the_charge
         await owner.reads("Charging")
 
 
-async def test_who_must_fetch_the_cable_of_a_withdrawn_card_is_not_told_to_present_another(
+async def test_who_must_fetch_the_cable_of_a_withdrawn_card_is_not_asked_for_another(
     browser: Browser, tmp_path: Path
 ) -> None:
     """E05.FR.10: the cable is kept for its holder."""

@@ -95,7 +95,7 @@ async def test_the_link_to_the_api_is_large_enough_for_a_finger(browser: Browser
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_one_step_is_told_in_the_singular(browser: Browser, tmp_path: Path, language: str) -> None:
+async def test_one_step_is_counted_in_the_singular(browser: Browser, tmp_path: Path, language: str) -> None:
     """Such as 1 étape sur 6 est réglée."""
     text = catalogue(language)["commissioning.progress.one"].format(done=1, all=6)
     assert text != catalogue(language)["commissioning.progress"].format(done=1, all=6)

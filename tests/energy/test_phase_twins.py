@@ -87,7 +87,7 @@ def test_the_steps_of_a_vehicle_on_one_phase_prove_that_another_clamp_measures_t
     assert check.phases == {0, 1}
 
 
-async def test_clamps_on_one_channel_leave_the_safe_current_and_are_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_clamps_on_one_channel_leave_the_safe_current_and_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The house loads L2 up to the breaker, which no clamp measures."""
     clock, loads = fakes.clock(), house(2)
     controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), GridConnection(3, 8.0, 25.0))

@@ -364,7 +364,7 @@ async def test_a_failure_in_a_safe_start_sets_aside_what_the_station_can_do_with
             assert aside(await api.get("/api/status")).items() > {"settings": 1, "reservations": 1}.items()
 
 
-async def test_failures_later_than_ten_minutes_after_a_start_are_told_and_not_counted(
+async def test_failures_later_than_ten_minutes_after_a_start_are_reported_and_not_counted(
     tmp_path: Path, poison: Break
 ) -> None:
     async with site(tmp_path) as it:

@@ -119,7 +119,7 @@ async def test_advancing_the_clock_has_no_time_limit_of_its_own_and_shows_its_pr
     assert shown[-1] == ""
 
 
-async def test_a_response_that_takes_longer_than_the_timeout_is_told_as_such(tmp_path: Path) -> None:
+async def test_a_response_that_takes_longer_than_the_timeout_is_reported_as_such(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         api = ApiConnection(f"http://127.0.0.1:{walk.web.port}", timeout_s=0.2)

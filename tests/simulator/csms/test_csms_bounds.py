@@ -34,7 +34,7 @@ async def test_a_foreign_page_cannot_read_the_bills_by_a_name_of_its_own(host: s
 
 
 @pytest.mark.parametrize("host", [None, "localhost:9000", "[::1]:9000", "192.168.1.10", "csms:9000", "server.local"])
-async def test_the_bills_are_told_under_each_name_of_the_local_network(host: str | None) -> None:
+async def test_the_bills_are_served_under_each_name_of_the_local_network(host: str | None) -> None:
     async with DemoCsms(SystemClock().now).listening() as csms:
         answer = await _bills(csms, host)
     assert answer.json() == {"stations": {}}

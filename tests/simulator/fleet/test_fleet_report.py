@@ -291,7 +291,7 @@ def test_bills_of_a_foreign_csms_decide_the_balance_and_its_thresholds() -> None
     assert lost.failed == {"CS-1": "1 transactions have no bill at the CSMS"}
 
 
-def test_the_problem_of_most_stations_is_told_with_their_number() -> None:
+def test_the_problem_of_most_stations_is_reported_with_their_number() -> None:
     record = FleetRecord()
     record.note(
         host(

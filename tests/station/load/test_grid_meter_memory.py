@@ -157,7 +157,7 @@ async def test_a_fuse_that_changes_with_each_telegram_is_written_twice_a_minute_
         assert (await left_by(clock, facts)).limits.fuse_a in {10.0, 20.0}
 
 
-async def test_what_cannot_be_read_is_ignored_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_cannot_be_read_is_ignored_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with stored(tmp_path) as (clock, facts):
         await facts.save("limits", '{"source": "p1", "fuse_a": -1}')
         await facts.save("silence", "[]")
