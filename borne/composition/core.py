@@ -128,7 +128,10 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     await certificates.load()
     credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
     network = NetworkProfiles(database, settings.security, credentials, certificates, security_events)
-    await network.load(_network_profile(configuration))
+    csms = configuration.csms
+    await network.load(
+        _network_profile(configuration), allows_downgrade=csms is not None and csms.allow_security_downgrade
+    )
     facts = FactsAtStart(database)
     await facts.read()
     return CoreParts(

@@ -33,6 +33,7 @@ identity = "BORNE-0001"                 # the identity at the CSMS: a-z A-Z 0-9 
 #certificate_file = "station.pem"       # client certificate for security profile 3, with its key
 #key_file = "station-key.pem"
 #security_profile = 3                   # default: the highest that the keys above allow
+#allow_security_downgrade = true        # a change of these keys may lower the security profile in use
 #message_timeout_s = 30                 # longest wait for the response to a request
 #accept = ["relative-station-limits"]   # for Home Assistant: a Relative ChargingStationMaxProfile starts on receipt
 

@@ -55,6 +55,8 @@ class CsmsConfig(Table):
     """seconds that the station waits for the response to a request"""
     given_security_profile: SecurityProfile | UnsetType = field(name="security_profile", default=UNSET)
     """1 to 3 as in OCPP (A00), 0: no security; by default the highest that the other keys allow"""
+    allow_security_downgrade: bool = False
+    """whether a change of url or security_profile may lower the security profile that the station uses at its CSMS"""
     accept: tuple[Tolerance, ...] = ()
     """relative-station-limits: a ChargingStationMaxProfile of kind Relative counts as Absolute from its arrival"""
 

@@ -45,7 +45,7 @@ class _StoredProfiles(Struct):
     """The stored profiles, as one fact, so that changes are atomic."""
 
     installed: NetworkProfile | None
-    """the installation file's profile when this was stored; if its CSMS changes there, the stored data is discarded"""
+    """the installation file's profile when this was stored; if its CSMS changes there, it replaces the stored data"""
     slots: dict[int, NetworkProfile]
     priority: tuple[int, ...]
     security_profile: int
@@ -106,8 +106,11 @@ class NetworkProfiles:
         self.changed: Event[None] = Event()
         """published when the profiles, their order or the active slot may have changed"""
 
-    async def load(self, installed: NetworkProfile | None) -> None:
+    async def load(self, installed: NetworkProfile | None, *, allows_downgrade: bool = False) -> None:
         """Load the stored profiles; if the installation file has another CSMS since, use only its profile `installed`.
+
+        If that would lower the security profile, the stored profiles stay in use, unless `allows_downgrade`: the file
+        allows it expressly. Both are reported as a security event, until the station has connected with the change.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -117,7 +120,7 @@ class NetworkProfiles:
         profiles = read(_from_text, str(rows[0][0]), RowAddress("facts", _FACT)) if rows else None
         if rows and profiles is None:
             _log.error("the stored network profiles cannot be read; the one of the installation file is used")
-        self._stored = _with_installed(profiles, installed)
+        self._stored = await self._with_file(profiles, installed, allows_downgrade=allows_downgrade)
         self._in_force = _in_force(self._stored)
         self.active = next(iter(self._order(None)), None)
 
@@ -371,6 +374,29 @@ class NetworkProfiles:
         self._stored = profiles
         self.changed.publish(None)
 
+    async def _with_file(
+        self, profiles: _StoredProfiles | None, installed: NetworkProfile | None, *, allows_downgrade: bool
+    ) -> _StoredProfiles:
+        """The profiles to use after a start: the stored ones, or that of the installation file if it has changed."""
+        if profiles is None or installed is None:
+            return _only(installed)
+        if (unchanged := _with_same_csms(profiles, installed)) is not None:
+            return unchanged
+        to = f"{installed.url}, security profile {installed.security_profile}"
+        slots = ", ".join(map(str, sorted(profiles.slots)))
+        used = f"the stored network profiles (slots {slots}; security profile {profiles.security_profile})"
+        if installed.security_profile >= profiles.security_profile or allows_downgrade:
+            await self._report_change(f"the installation file has changed to {to}, which replaces {used}")
+            return _only(installed)
+        _log.warning(
+            "[csms] of the installation file has changed to %s. It is not used, since the security profile would be"
+            " lower: %s stay. To lower it, set csms.allow_security_downgrade = true",
+            to,
+            used,
+        )
+        await self._report_change(f"the installation file has changed to {to}, which is not used: {used} stay")
+        return profiles
+
     async def _report_change(self, what: str) -> None:
         await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, what)
 
@@ -388,14 +414,18 @@ def _in_force(profiles: _StoredProfiles) -> _InForce:
     return force
 
 
-def _with_installed(profiles: _StoredProfiles | None, installed: NetworkProfile | None) -> _StoredProfiles:
-    """The stored profiles, unless the CSMS of the installation file has changed since; then only that one."""
-    if profiles is not None and installed is not None and profiles.installed is not None:
-        before = profiles.installed
-        if (before.url, before.security_profile) == (installed.url, installed.security_profile):
-            slots = {slot: installed if profile == before else profile for slot, profile in profiles.slots.items()}
-            last_good = installed if profiles.last_good == before else profiles.last_good
-            return replace(profiles, installed=installed, slots=slots, last_good=last_good)
+def _with_same_csms(profiles: _StoredProfiles, installed: NetworkProfile) -> _StoredProfiles | None:
+    """The stored profiles with the other fields of the installation file's; None: the file has another CSMS since."""
+    before = profiles.installed
+    if before is None or (before.url, before.security_profile) != (installed.url, installed.security_profile):
+        return None
+    slots = {slot: installed if profile == before else profile for slot, profile in profiles.slots.items()}
+    last_good = installed if profiles.last_good == before else profiles.last_good
+    return replace(profiles, installed=installed, slots=slots, last_good=last_good)
+
+
+def _only(installed: NetworkProfile | None) -> _StoredProfiles:
+    """The profile of the installation file as the only one."""
     slots = {INSTALLED_SLOT: installed} if installed is not None else {}
     return _StoredProfiles(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)
 

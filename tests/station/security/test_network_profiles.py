@@ -59,7 +59,11 @@ class Parts:
 
 @contextlib.asynccontextmanager
 async def booted(
-    folder: Path, installed: NetworkProfile | None = PLAIN, password: str | None = PASSWORD
+    folder: Path,
+    installed: NetworkProfile | None = PLAIN,
+    password: str | None = PASSWORD,
+    *,
+    allows_downgrade: bool = False,
 ) -> AsyncGenerator[Parts]:
     """The profiles as a boot finds them."""
     clock = fakes.clock()
@@ -69,7 +73,7 @@ async def booted(
         certificates = FakeCertificates(folder / "certificates", ConfiguredFiles(), settings, clock, events)
         credentials = Credentials(folder / "secret.json", password, clock)
         network = NetworkProfiles(database, settings, credentials, certificates, events)
-        await network.load(installed)
+        await network.load(installed, allows_downgrade=allows_downgrade)
         yield Parts(network, settings, certificates, events)
 
 
@@ -303,12 +307,12 @@ async def test_a_higher_profile_that_does_not_work_changes_nothing(tmp_path: Pat
         assert (parts.network.security_profile, parts.network.priority) == (1, (2, 1))
 
 
-async def test_an_installer_who_changes_the_csms_in_the_installation_file_is_obeyed(tmp_path: Path) -> None:
-    """A00.FR.005: that is the other method by which security may be lowered."""
+async def test_an_installer_who_changes_the_csms_and_allows_less_security_is_obeyed(tmp_path: Path) -> None:
+    """A00.FR.005: the installation file is the other method by which security may be lowered."""
     async with booted(tmp_path, SECURED) as parts:
         await parts.network.store(2, replace(SECURED, url="wss://two"))
         await parts.network.set_priority("2,1")
-    async with booted(tmp_path, PLAIN) as parts:
+    async with booted(tmp_path, PLAIN, allows_downgrade=True) as parts:
         assert (parts.network.security_profile, parts.network.priority) == (1, (1,))
         assert dict(parts.network.slots) == {1: PLAIN}
 
@@ -403,3 +407,65 @@ async def test_a_higher_profile_outside_the_order_that_works_becomes_the_order(t
 async def test_an_order_without_any_slot_does_not_stop_the_program(tmp_path: Path) -> None:
     async with booted(tmp_path, None) as parts:
         assert first(parts.network.attempt_slots(), 1) == []
+
+
+# Changes of [csms] in the installation file
+
+
+async def raised_by_csms(folder: Path) -> None:
+    """The CSMS has raised the security profile of a station that was installed with profile 1 to profile 3."""
+    async with booted(folder) as parts:
+        await parts.network.store(2, MUTUAL)
+        await parts.network.set_priority("2")
+    async with booted(folder) as parts:
+        await parts.network.note_connected(2)
+        assert parts.network.security_profile == 3
+
+
+@pytest.mark.parametrize("installed", [replace(PLAIN, url="ws://moved"), SECURED, NetworkProfile("ws://one", 0, 30.0)])
+async def test_a_file_with_a_lower_security_profile_is_not_applied_and_each_start_says_so(
+    tmp_path: Path, installed: NetworkProfile, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A00.FR.005: not without an express permission."""
+    await raised_by_csms(tmp_path)
+    for _ in range(2):
+        caplog.clear()
+        async with booted(tmp_path, installed) as parts:
+            assert (parts.network.profile, parts.network.security_profile) == (MUTUAL, 3)
+            (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+            assert installed.url in warning
+            assert "csms.allow_security_downgrade = true" in warning
+            reported = (await parts.events.entries())[-1]
+            assert reported.type == "ReconfigurationOfSecurityParameters"
+            assert "is not used" in reported.info
+
+
+async def test_a_file_that_allows_it_lowers_the_security_profile_with_a_security_event(tmp_path: Path) -> None:
+    await raised_by_csms(tmp_path)
+    async with booted(tmp_path, SECURED, allows_downgrade=True) as parts:
+        assert (parts.network.profile, parts.network.security_profile) == (SECURED, 2)
+        reported = (await parts.events.entries())[-1]
+        assert reported.type == "ReconfigurationOfSecurityParameters"
+        assert "wss://two, security profile 2, which replaces" in reported.info
+
+
+async def test_a_file_with_another_csms_of_the_same_security_profile_replaces_the_others_and_this_is_reported_once(
+    tmp_path: Path,
+) -> None:
+    await raised_by_csms(tmp_path)
+    moved = replace(MUTUAL, url="wss://moved")
+    async with booted(tmp_path, moved) as parts:
+        assert dict(parts.network.slots) == {1: moved}
+        assert "which replaces" in (await parts.events.entries())[-1].info
+        await parts.network.note_connected(1)
+        count = len(await parts.events.entries())
+    async with booted(tmp_path, moved) as parts:
+        assert parts.network.profile == moved
+        assert len(await parts.events.entries()) == count
+
+
+async def test_an_unchanged_file_reports_nothing_after_the_csms_has_raised_the_security_profile(tmp_path: Path) -> None:
+    await raised_by_csms(tmp_path)
+    async with booted(tmp_path, replace(PLAIN, message_timeout_s=9.0)) as parts:
+        assert parts.network.profile == MUTUAL
+        assert not any("installation file" in event.info for event in await parts.events.entries())
