@@ -116,23 +116,23 @@ class OcppStack:
         """The OCPP security profile (1 to 3) of the current network profile; 0 if there is no profile."""
         return self._connection.security_profile
 
-    def reconnect(self) -> None:
+    def reconnect(self, why: str) -> None:
         """Start a task that closes the link once the CSMS's current request is answered, then connects again (A01).
 
-        Returns at once.
+        Returns at once. `why`: the reason, for the log.
         """
 
         async def reconnect() -> None:
             if self.link.session is not None:
                 await self.link.session.wait_answered()
-            await self._connection.reconnect()
+            await self._connection.reconnect(why)
 
         self._follow_ups.submit("reconnect", reconnect)
 
     def use_new_password(self) -> None:
         """Reconnect with the password that the CSMS has just set, if the link uses one (A01.FR.02)."""
         if self._connection.uses_password:
-            self.reconnect()
+            self.reconnect("the CSMS has set a new password")
 
     def cut_network(self) -> None:
         """Simulate a network failure: drop the link and connect no more until `restore_network`."""

@@ -22,6 +22,7 @@ from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation, result_or_exception
 from ocpp_handlers.connection import handshake
 from ocpp_handlers.connection.back_off import back_off
+from ocpp_handlers.connection.connection_errors import SUBPROTOCOL, failure_text, no_subprotocol_text
 from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from station.security.security_events import SecurityEventType
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SUBPROTOCOL = "ocpp2.0.1"
 _DIAL_S = 20.0
 _DIAL_WIRE_S = 2.0
 _PONG_S = 20.0
@@ -107,7 +107,8 @@ class Connection:
         self._security_events = security_events
         self._websocket: ClientConnection | None = None
         self._cut = False
-        self._closed_by_us = False
+        self._own_close: str | None = None
+        """why the station itself has closed this link; None: it has not"""
         self._requested = False
         """whether the current attempt has sent the HTTP request, which carries the password"""
         self._password_confirmed = False
@@ -162,8 +163,8 @@ class Connection:
             if was_up:  # part 4 §5.3 with errata 4.12: a successful connection starts the back-off anew
                 delays = back_off(self._settings, random.uniform)
                 slots = network.attempt_slots(slot)
-            delay_s = self._own_redial_s if self._closed_by_us else next(delays)
-            self._closed_by_us = False
+            delay_s = self._own_redial_s if self._own_close is not None else next(delays)
+            self._own_close = None
             _log.info("next connection attempt to the CSMS in %.1f s", delay_s)
             await self._network_restored.wait_for(seen, self._clock, delay_s)
 
@@ -184,20 +185,20 @@ class Connection:
         if self._websocket is not None:
             self._websocket.transport.abort()
 
-    async def reconnect(self) -> None:
+    async def reconnect(self, why: str) -> None:
         """Close the link, so that `run` connects again soon: the station's credentials changed (A01, A02.FR.08).
 
-        Without effect while there is no link.
+        Without effect while there is no link. `why`: the reason, for the log.
         """
         if self._websocket is not None:
-            self._closed_by_us = True
+            self._own_close = why
             await _close_websocket(self._websocket)
 
     async def use_new_certificate(self) -> None:
         """Reconnect with the new station certificate, if the current profile uses a client certificate (A02.FR.08)."""
         profile = self._access.network.profile
         if profile is not None and profile.uses_client_certificate:
-            await self.reconnect()
+            await self.reconnect("the station has a new certificate")
 
     @property
     def _own_redial_s(self) -> float:
@@ -213,23 +214,27 @@ class Connection:
         dialled = await result_or_exception(self._connect(profile))
         if isinstance(dialled, Exception):  # of any kind: the next attempt may use another network profile
             unforeseen = dialled if not isinstance(dialled, _failures()) else None
-            self._log_failure(f"cannot connect to the CSMS at {profile.url}: {_describe(dialled)}", unforeseen)
+            identity = self._access.identity
+            self._log_failure(failure_text(dialled, profile, identity, requested=self._requested), unforeseen)
             await self._note_failure(profile, dialled)
             return False
         websocket = dialled.websocket
         try:
             if websocket.subprotocol != SUBPROTOCOL:
-                self._log_failure(f"the CSMS at {profile.url} does not support the subprotocol {SUBPROTOCOL}")
+                self._log_failure(no_subprotocol_text(profile, self._access.identity))
                 return False
             await self._note_success(slot, dialled.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
             self.connected_changed.publish(None)
-            _log.info("connected to the CSMS at %s", profile.url)
+            _log.info('connected to the CSMS at %s as "%s"', profile.url, self._access.identity)
             await self._serve_with_pings(websocket, profile, serve)
         except* ConnectionClosed as closed:
-            self._log_failure(f"connection to the CSMS lost: {_first(closed)}")
+            if self._own_close is None:
+                self._log_failure(f"connection to the CSMS lost: {_first(closed)}")
+            else:
+                _log.info("connection to the CSMS closed by the station: %s", self._own_close)
         finally:
             if profile.uses_password and not self._password_confirmed:
                 self._access.credentials.note_rejected(profile.url)
