@@ -38,6 +38,8 @@ class ExternalLimitReports:
         self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
         self._delays = repetition_delays()
         """before the repetitions that are left of a report that is refused for a passing reason"""
+        self._refused: dict[str, str] = {}
+        """the error code with which the CSMS refused the last message, by its action"""
 
     def forget_reported(self) -> None:
         """Forget which limits the CSMS knows, so that `report` sends all again (B10.FR.10, K11.FR.02).
@@ -125,8 +127,9 @@ class ExternalLimitReports:
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
         except CallRefusedError as error:
-            _log.warning("the CSMS refused NotifyChargingLimit for source %s: %s", source, error)
+            self._log_refusal("NotifyChargingLimit", source, error)
             return await self._is_final(error, seen)
+        self._refused.pop("NotifyChargingLimit", None)
         self._delays = repetition_delays()
         return True
 
@@ -136,8 +139,9 @@ class ExternalLimitReports:
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
         except CallRefusedError as error:
-            _log.warning("the CSMS refused ClearedChargingLimit for source %s: %s", source, error)
+            self._log_refusal("ClearedChargingLimit", source, error)
             return await self._is_final(error, seen)
+        self._refused.pop("ClearedChargingLimit", None)
         self._delays = repetition_delays()
         return True
 
@@ -148,3 +152,9 @@ class ExternalLimitReports:
             return True
         await self._limits.changed.wait_for(seen, self._clock, delay_s)
         return False
+
+    def _log_refusal(self, action: str, source: ChargingLimitSource, error: CallRefusedError) -> None:
+        """Log a refusal as a warning; as debug if the last one had the same code: the CSMS may refuse every limit."""
+        level = logging.DEBUG if self._refused.get(action) == error.code else logging.WARNING
+        self._refused[action] = error.code
+        _log.log(level, "the CSMS refused %s for source %s: %s", action, source, error)
