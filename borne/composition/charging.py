@@ -30,6 +30,7 @@ from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.charging.tokens.local_list import LocalAuthorizationList
 from station.charging.tokens.owner_cards import OwnerCards
 from station.charging.tokens.reader_task import CardReaderTask
+from station.charging.transaction_logger import TransactionLogger
 from station.core.csms import CsmsProxy
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Sensor
@@ -106,6 +107,7 @@ async def create_charging(
     _restrict_settings(core, evses.values())
     tokens, local_list, cards = await _tokens(core)
     await _prune_events(core)
+    await _log_transactions(core)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
     cables = RetainedCables(evses, core.facts("cable"))
@@ -170,6 +172,13 @@ async def _prune_events(core: CoreParts) -> None:
     """Delete old transaction events; a full disk does not prevent the start, since this is repeated later."""
     with contextlib.suppress(StorageError):
         await core.outbox.prune(core.settings.records.recorded_events_limit)
+
+
+async def _log_transactions(core: CoreParts) -> None:
+    """Log begins and ends of transactions, also of those that a power cut has interrupted."""
+    logger = TransactionLogger()
+    await logger.load(core.outbox)
+    core.outbox.appended.subscribe(logger.event_recorded)
 
 
 def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:

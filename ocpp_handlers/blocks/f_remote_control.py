@@ -15,7 +15,6 @@ from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.charging.charging_station import RemoteStartStatus
-from station.core.model import StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile
@@ -103,9 +102,7 @@ class RemoteControl:
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "TxNotFound"}})
 
         async def stop() -> None:
-            evse = self._station.evse_of_transaction(transaction_id)  # None: it is ending already
-            if evse is not None:
-                evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
+            self._station.stop(transaction_id)
 
         return HandlerResult({"status": "Accepted"}, stop)  # F03.FR.07
 

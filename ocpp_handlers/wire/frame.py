@@ -144,6 +144,10 @@ _USER_INFO_READ = re.compile(r"(://)[^/\s]*@")
 """the same in a parsed string"""
 
 
+_LONGEST_DETAILS: Final = 300
+"""characters of the details of an error in the log"""
+
+
 def without_secrets(text: str) -> str:
     """Mask passwords, key codes (C04.FR.04) and users in URLs in the text of a frame, for logs and pages."""
     if "@" in text:
@@ -186,6 +190,15 @@ def _anonymous(node: object) -> object:
         else:
             shown[key] = "***" if key == "personalMessage" else _anonymous(value)
     return shown
+
+
+def loggable_details(details: Payload) -> str:
+    """The errorDetails of a CALLERROR as JSON text for the log: without secrets, anonymous and cut."""
+    try:
+        text = anonymous(without_secrets(json.dumps(details, separators=(",", ":"), ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return _NOT_VALID
+    return text if len(text) <= _LONGEST_DETAILS else f"{text[:_LONGEST_DETAILS]}…"
 
 
 def _masked(node: object) -> object:

@@ -19,6 +19,7 @@ from foundation.frozen import Frozen
 from foundation.supervision import FollowUp, FollowUpTasks, result_or_exception
 from foundation.waiting import Flag
 from ocpp_handlers.wire import frame
+from ocpp_handlers.wire.call_texts import call_text, refusal_text
 from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
 from station.core.csms import NoAnswerError
 
@@ -43,8 +44,10 @@ _PASSING_CODES = frozenset({"InternalError", "GenericError", "RpcFrameworkError"
 class CallRefusedError(NoAnswerError):
     """The CSMS answered a CALL with a CALLERROR, or with a response that its schema does not allow."""
 
-    def __init__(self, code: str, description: str) -> None:
-        super().__init__(f"{code}: {description}" if description else code)
+    def __init__(self, code: str, description: str, details: frame.Payload | None = None) -> None:
+        """`details`: the errorDetails of the CALLERROR; None or empty: there are none."""
+        text = f"{code}: {description}" if description else code
+        super().__init__(f"{text}, details {frame.loggable_details(details)}" if details else text)
         self.code = code
         self.passing = code in _PASSING_CODES
         """whether the same CALL may be accepted later; the other codes judge the CALL itself"""
@@ -271,7 +274,7 @@ class OcppSession:
             self._check_own_message(action.name, self._schemas.check_request(action.name, request))
             answer = await self._send_call(Call(str(uuid.uuid4()), action.name, request))
         if isinstance(answer, CallError):
-            raise CallRefusedError(answer.code, answer.description)
+            raise CallRefusedError(answer.code, answer.description, answer.details)
         payload = self._schemas.remove_unknown_fields(action.name, answer.payload)
         fault = self._schemas.check_response(action.name, payload)
         if fault is not None:
@@ -319,13 +322,17 @@ class OcppSession:
     async def _handle_request(self, call: Call) -> None:
         answer = await self._handle_call(call)
         if isinstance(answer, CallError):
-            _log.info("%s of the CSMS is refused: %s %s", call.action[:50], answer.code, answer.description)
+            what = call_text(call.action, call.payload)
+            _log.info("%s of the CSMS is refused: %s: %s", what, answer.code, answer.description)
             await self._send(answer)
             return
+        if (refusal := refusal_text(call.action, answer.response)) is not None:
+            _log.info("%s of the CSMS is answered %s", call_text(call.action, call.payload), refusal)
         follows = False
         try:
             follows = await self._send_response(call, answer) and (
-                answer.follow_up is None or self._follow_ups.submit(call.action, answer.follow_up)
+                answer.follow_up is None
+                or self._follow_ups.submit(call_text(call.action, call.payload), answer.follow_up)
             )
         finally:
             if not follows and answer.undo is not None:

@@ -213,17 +213,16 @@ class ChargingStation:
                 if own is not None and not info.accepted:
                     self.reservations.remove(own)  # H03.FR.09: presenting the token uses it
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
-                    _log.info("remote start rejected: token %s is not authorized", loggable_token(id_token))
-                    return False
+                    why = f"is {info.status}" if not info.accepted else "is not accepted at this EVSE"
+                    return self._start_rejected(evse, remote_start_id, f"token {loggable_token(id_token)} {why}")
                 group_id, message = info.group_id or group_id, info.personal_message
                 priority, languages = info.charging_priority, info.languages
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
-                _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
-                return False
+                why = f"token {loggable_token(id_token)} is a master pass"
+                return self._start_rejected(evse, remote_start_id, why)
             refusal = self._start_refusal(evse, id_token, group_id) or self._permission.refusal_reason
             if refusal is not None:
-                _log.info("remote start at EVSE %d rejected: %s", evse.id, refusal)
-                return False
+                return self._start_rejected(evse, remote_start_id, refusal)
             authorization = Authorization(
                 id_token,
                 group_id,
@@ -233,10 +232,26 @@ class ChargingStation:
                 charging_priority=priority,
                 languages=languages,
             )
+            _log.info(
+                "EVSE %d: remote start %d authorizes token %s", evse.id, remote_start_id, loggable_token(id_token)
+            )
             evse.authorize(authorization, TriggerReason.REMOTE_START)
             return True
         finally:
             self.release_start(evse_id)
+
+    def _start_rejected(self, evse: Evse, remote_start_id: int, why: str) -> bool:
+        """Log why an accepted remote start cannot be executed; returns False, the result of `start`."""
+        _log.info("EVSE %d: remote start %d is not executed: %s", evse.id, remote_start_id, why)
+        return False
+
+    def stop(self, transaction_id: str) -> None:
+        """Execute an accepted remote stop (F03): end the authorization, which stops charging; logs if it is over."""
+        if (evse := self.evse_of_transaction(transaction_id)) is None:
+            _log.info("transaction %s: remote stop without effect: it is ending already", transaction_id)
+            return
+        _log.info("EVSE %d: remote stop of transaction %s", evse.id, transaction_id)
+        evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
 
     def evse_of_transaction(self, transaction_id: str) -> Evse | None:
         """The EVSE on which a transaction is running; None if it is not running, or ending (F03.FR.08)."""
@@ -282,7 +297,7 @@ class ChargingStation:
             if info.accepted
             else f"the CSMS answered {info.status}"
         )
-        _log.warning("EVSE %d: the token may not charge: %s", evse.id, why)
+        _log.warning("EVSE %d: token %s may not charge: %s", evse.id, loggable_token(event.id_token), why)
         if self._transaction_settings.stop_tx_on_invalid_id:  # E05.FR.09, E05.FR.10, E05.FR.11
             evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
         else:  # E05.FR.02, E05.FR.03

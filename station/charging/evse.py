@@ -359,6 +359,8 @@ class Evse:
 
         An authorization without a transaction ends.
         """
+        if in_service is not self.state.in_service:
+            _log.info("EVSE %d: %s", self.id, "in service" if in_service else "out of service")
         after = replace(self.state, in_service=in_service)
         if not after.operative:
             after = replace(after, authorization=None)

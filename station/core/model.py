@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from foundation.frozen import Frozen
 from metering.reading import RegisterReading
+from station.core.identifiers import shorten_token
 from station.core.sampling import MeterValue
 
 
@@ -189,6 +190,11 @@ class IdToken(Frozen):
 
     def __hash__(self) -> int:
         return hash((self.value, self.type))
+
+    @property
+    def loggable(self) -> str:
+        """The value shortened for logs and pages; a key code is hidden completely (C04.FR.04)."""
+        return "…" if self.type == "KeyCode" else shorten_token(self.value)
 
     def same_as(self, other: IdToken | None) -> bool:
         """Return whether both are the same token (identifierString is case-insensitive)."""

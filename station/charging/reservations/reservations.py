@@ -178,7 +178,8 @@ class Reservations:
                 if replaced is not None:
                     self._pending[identity] = replaced
                 raise
-        _log.info("reservation %d: accepted", identity)
+        until = wanted.expires_at.isoformat(" ", "seconds")
+        _log.info("%s accepted for token %s until %s", _subject(wanted), wanted.id_token.loggable, until)
         return ReserveResult(ReserveStatus.ACCEPTED, replaced=replaced is not None)
 
     async def cancel(self, reservation_id: int) -> bool:
@@ -193,8 +194,9 @@ class Reservations:
             if reservation_id not in self._pending:
                 return False
             await self._store.remove(reservation_id)
-            self._pending.pop(reservation_id, None)
-        _log.info("reservation %d: cancelled", reservation_id)
+            cancelled = self._pending.pop(reservation_id, None)
+        if cancelled is not None:
+            _log.info("%s cancelled", _subject(cancelled))
         return True
 
     async def clear(self) -> None:
@@ -336,7 +338,7 @@ class Reservations:
     def _end(self, reservation: Reservation, how: ReservationEnd) -> None:
         if self._pending.pop(reservation.reservation_id, None) is None:
             return
-        _log.info("reservation %d: %s", reservation.reservation_id, how.value.lower())
+        _log.info("%s %s", _subject(reservation), how.value.lower())
         self._ends.append((reservation, how))
         self._due.notify()
 
@@ -403,3 +405,9 @@ class Reservations:
             )
             for evse in self._evses.values()
         ]
+
+
+def _subject(reservation: Reservation) -> str:
+    """The EVSE that a reservation is for, and its number; for the log."""
+    place = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "any EVSE"
+    return f"{place}: reservation {reservation.reservation_id}"

@@ -61,6 +61,20 @@ class TokenOutcome(StrEnum):
 _NOT_ACCEPTED = frozenset({TokenOutcome.REJECTED, TokenOutcome.NOT_CHECKED, TokenOutcome.BUSY})
 
 
+class TokenDecision(Frozen):
+    """The outcome of a presented token, at which EVSEs, and why; for the log."""
+
+    outcome: TokenOutcome
+    evse_ids: tuple[int, ...] = ()
+    """the EVSEs where something was done; empty: nowhere"""
+    reason: str | None = None
+    """why nothing was done, in English; None if something was"""
+
+    def __str__(self) -> str:
+        place = f" at EVSE {', '.join(map(str, self.evse_ids))}" if self.evse_ids else ""
+        return f"{self.outcome}{place}" + (f": {self.reason}" if self.reason is not None else "")
+
+
 class _Presented(Frozen):
     id_token: IdToken
     evse_id: int | None
@@ -148,11 +162,11 @@ class TokenAdmission:
             presented = await self._presented.get()
             self.card_feedback.show_authorizing(presented.evse_id)
             with self.deciding:
-                outcome = await self._decide(presented)
-            self.card_feedback.show_decision(rejected=outcome in _NOT_ACCEPTED)
-            _log.info("token %s: %s", loggable_token(presented.id_token), outcome)
+                decision = await self._decide(presented)
+            self.card_feedback.show_decision(rejected=decision.outcome in _NOT_ACCEPTED)
+            _log.info("%s: %s", _subject(presented), decision)
             if not presented.settled.done():
-                presented.settled.set_result(outcome)
+                presented.settled.set_result(decision.outcome)
 
     def awaits_token(self, evse: Evse) -> bool:
         """Whether an accepted token of anybody could start charging at an EVSE now, apart from reservations."""
@@ -170,9 +184,11 @@ class TokenAdmission:
             elif evse.state.authorization is not None:
                 self._served.add(evse.id)
             elif evse.id not in self._served and not evse.layout.start_button and not self._settings.auth_enabled:
-                if self._serve_anybody(evse) is TokenOutcome.REJECTED:
+                if self._serve_anybody(evse).outcome is TokenOutcome.REJECTED:
                     # Retry: acceptance by the CSMS does not signal a change of the EVSE (B02.FR.03).
                     await evse.changed.wait_for(seen, self._clock, _LOOK_AGAIN_S)
+                else:
+                    _log.info("EVSE %d: charging is authorized without a token", evse.id)
                 continue
             await evse.changed.wait(seen)
 
@@ -189,36 +205,36 @@ class TokenAdmission:
         self._stop_all(id_token, (self._evses[evse_id] for evse_id in evse_ids))
         return True
 
-    async def _decide(self, presented: _Presented) -> TokenOutcome:
+    async def _decide(self, presented: _Presented) -> TokenDecision:
         id_token, evse_id = presented.id_token, presented.evse_id
         if id_token == NO_TOKEN and evse_id is not None:
             return self._press(self._evses[evse_id])
         if id_token.type in CSMS_TOKEN_TYPES:
-            return TokenOutcome.REJECTED  # no reader reads these
+            return _rejected(f"no reader reads tokens of type {id_token.type}")
         if await self._own_cards.learn_presented(id_token):
-            return TokenOutcome.LEARNED
+            return TokenDecision(TokenOutcome.LEARNED)
         blocked = id_token.type == "KeyCode" and self._key_codes.blocked  # C04.FR.06
         group = await self._authorizer.group_of(id_token) if not blocked else None
         if (evse := self._in_use_by(id_token, evse_id, group)) is not None:
             if _is_answered(presented, evse.state.authorization):
-                return TokenOutcome.AUTHORIZED
+                return TokenDecision(TokenOutcome.AUTHORIZED, (evse.id,))
             return _stop_or_unlock(evse, id_token)
         if id_token.type != "KeyCode":
             return await self._ask(id_token, evse_id)
         if blocked:
-            return TokenOutcome.REJECTED
-        outcome = await self._ask(id_token, evse_id)
+            return _rejected("all key codes are rejected for a time, after wrong ones")
+        decision = await self._ask(id_token, evse_id)
         # Also one that cannot be checked counts: stored codes could be guessed while offline.
-        self._key_codes.count_attempt(wrong=outcome in {TokenOutcome.REJECTED, TokenOutcome.NOT_CHECKED})
-        return outcome
+        self._key_codes.count_attempt(wrong=decision.outcome in {TokenOutcome.REJECTED, TokenOutcome.NOT_CHECKED})
+        return decision
 
-    async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
+    async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenDecision:
         """Authorize a token that does not stop a charge locally: it may start one, or stop one of its group."""
         running = {evse.id: evse.state.authorization for evse in self._evses.values()}
         meant = self._meant(id_token, evse_id) if self._permission.granted else None
         ends = any(one is not None and one.group_id is not None for one in running.values())  # C09.FR.05
         if meant is None and not ends and not self._settings.master_pass_group_id:
-            return TokenOutcome.REJECTED  # C01.FR.04: the token could neither start nor stop anything
+            return _rejected(self._no_evse_reason(evse_id))  # C01.FR.04: it could neither start nor stop anything
         claim = self._reservations.claim(meant.id, id_token) if meant is not None else None
         reservation = claim.reservation if claim is not None else None
         info = await self._authorizer.authorize(id_token, reserved=reservation is not None)
@@ -226,14 +242,17 @@ class TokenAdmission:
             if reservation is not None:
                 self._reservations.remove(reservation)  # H03.FR.09: presenting the token uses it
             self.card_feedback.publish_rejection()
-            return TokenOutcome.REJECTED if self.card_feedback.checked else TokenOutcome.NOT_CHECKED
+            if not self.card_feedback.checked:
+                return TokenDecision(TokenOutcome.NOT_CHECKED, reason="the CSMS cannot be asked about it")
+            return _rejected(f"its authorization status is {info.status}")
         if self._authorizer.is_master_pass(info.group_id):
             return self._master_pass(id_token)
         evse = self._chosen(id_token, evse_id, info)
         if evse is None:
-            return TokenOutcome.REJECTED
+            return _rejected(self._no_evse_reason(evse_id))
         if not _same(evse.state.authorization, running[evse.id]):
-            return TokenOutcome.BUSY  # the authorization changed while waiting for the CSMS
+            reason = f"the authorization of EVSE {evse.id} changed while the token was checked"
+            return TokenDecision(TokenOutcome.BUSY, reason=reason)
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
         return self._start(
@@ -247,13 +266,29 @@ class TokenAdmission:
             ),
         )
 
-    def _start(self, evse: Evse, authorization: Authorization) -> TokenOutcome:
+    def _start(self, evse: Evse, authorization: Authorization) -> TokenDecision:
         id_token, group_id = authorization.id_token, authorization.group_id
-        if not matches_holder(evse, id_token) or not self._reservations.claim(evse.id, id_token, group_id).admitted:
-            return TokenOutcome.REJECTED
+        if not matches_holder(evse, id_token):
+            return _rejected(f"the cable or transaction of EVSE {evse.id} belongs to another token")
+        if not self._reservations.claim(evse.id, id_token, group_id).admitted:
+            return _rejected(f"EVSE {evse.id} is reserved for another token")
         reservation_id = self._reservations.use(evse.id, id_token, group_id)  # H03.FR.09
         evse.authorize(replace(authorization, reservation_id=reservation_id), TriggerReason.AUTHORIZED)
-        return TokenOutcome.AUTHORIZED
+        return TokenDecision(TokenOutcome.AUTHORIZED, (evse.id,))
+
+    def _no_evse_reason(self, evse_id: int | None) -> str:
+        """Why a token presented at an EVSE, or (None) at a reader of all, can start nothing at any EVSE."""
+        if (refusal := self._permission.refusal_reason) is not None:
+            return refusal
+        if not self._permission.granted:
+            return "the CSMS has not accepted the station"
+        meant = self._within(evse_id)
+        if len(meant) > 1:
+            return "no EVSE can start a charge with this token"
+        return "; ".join(
+            f"EVSE {evse.id} {f'is {evse.connector_status}' if not can_authorize(evse) else 'is not for this token'}"
+            for evse in meant
+        )
 
     def _chosen(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo) -> Evse | None:
         """The EVSE for an accepted token: one that expects it, else one in use by its group, else a free one."""
@@ -264,31 +299,33 @@ class TokenAdmission:
                 return evse
         return self._meant(id_token, evse_id, info) if self._permission.granted else None
 
-    def _press(self, evse: Evse) -> TokenOutcome:
+    def _press(self, evse: Evse) -> TokenDecision:
         if is_anonymous(evse.state.lock_held_for) and evse.state.authorization is None:
             evse.release_lock()
-            return TokenOutcome.UNLOCKED
-        if self._settings.auth_enabled or evse.state.authorization is not None:
-            return TokenOutcome.REJECTED  # C01.FR.01
+            return TokenDecision(TokenOutcome.UNLOCKED, (evse.id,))
+        if self._settings.auth_enabled:
+            return _rejected("charging needs a token")  # C01.FR.01
+        if evse.state.authorization is not None:
+            return _rejected("charging is already authorized")
         return self._serve_anybody(evse)
 
-    def _serve_anybody(self, evse: Evse) -> TokenOutcome:
+    def _serve_anybody(self, evse: Evse) -> TokenDecision:
         if not self._permission.granted or not can_authorize(evse):
-            return TokenOutcome.REJECTED
+            return _rejected(self._no_evse_reason(evse.id))
         return self._start(evse, Authorization(NO_TOKEN))
 
-    def _master_pass(self, id_token: IdToken) -> TokenOutcome:
+    def _master_pass(self, id_token: IdToken) -> TokenDecision:
         """Process a master pass: it stops transactions and never starts one (C16.FR.02, C16.FR.03)."""
         stoppable = [evse for evse in self._evses.values() if _stoppable(evse)]
         if not stoppable:
-            return TokenOutcome.REJECTED
+            return _rejected("it is a master pass, and there is no charge to stop")
         if not self._selection_enabled:
             self._stop_all(id_token, stoppable)
-            return TokenOutcome.STOPPED
+            return TokenDecision(TokenOutcome.STOPPED, tuple(evse.id for evse in stoppable))
         if self._selecting is not None:
             self._selecting[1].cancel()
         self._selecting = (id_token, self._clock.call_later(_SELECTION_S, self._give_up_selection))
-        return TokenOutcome.SELECT
+        return TokenDecision(TokenOutcome.SELECT)
 
     def _give_up_selection(self) -> None:
         self._selecting = None
@@ -432,21 +469,32 @@ def _is_answered(presented: _Presented, running: Authorization | None) -> bool:
     return running is not None and presented.id_token.same_as(running.id_token) and running.since_s > presented.at_s
 
 
-def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenOutcome:
+def _subject(presented: _Presented) -> str:
+    """What was presented, for the log."""
+    if presented.id_token == NO_TOKEN:
+        return f"EVSE {presented.evse_id}: start button"
+    return f"token {loggable_token(presented.id_token)}"
+
+
+def _rejected(reason: str) -> TokenDecision:
+    return TokenDecision(TokenOutcome.REJECTED, reason=reason)
+
+
+def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenDecision:
     if evse.state.authorization is None:
         evse.release_lock()  # E05.FR.11, E09.FR.03
-        return TokenOutcome.UNLOCKED
+        return TokenDecision(TokenOutcome.UNLOCKED, (evse.id,))
     # C01.FR.03, E07.FR.01, E07.FR.02: without asking the CSMS.
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=id_token)
-    return TokenOutcome.STOPPED
+    return TokenDecision(TokenOutcome.STOPPED, (evse.id,))
 
 
-def _stop_as_group(evse: Evse, running: Authorization, id_token: IdToken, group_id: IdToken | None) -> TokenOutcome:
+def _stop_as_group(evse: Evse, running: Authorization, id_token: IdToken, group_id: IdToken | None) -> TokenDecision:
     """Stop the transaction if the token is of its group, as sent by the CSMS (C09.FR.03, C09.FR.05)."""
     if not _same_group(running, group_id):
-        return TokenOutcome.REJECTED
+        return _rejected(f"EVSE {evse.id} is in use by another token")
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=id_token)
-    return TokenOutcome.STOPPED
+    return TokenDecision(TokenOutcome.STOPPED, (evse.id,))
 
 
 def _stoppable(evse: Evse) -> bool:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from foundation.events import Event
 from station.core.csms import Csms, NoAnswerError
-from station.core.identifiers import shorten_token
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 
 if TYPE_CHECKING:
@@ -142,4 +141,4 @@ def _by_reservation(stored: IdTokenInfo | None) -> IdTokenInfo:
 
 def loggable_token(id_token: IdToken) -> str:
     """Shorten an id token for logs and pages; a key code is hidden completely (C04.FR.04)."""
-    return "…" if id_token.type == "KeyCode" else shorten_token(id_token.value)
+    return id_token.loggable

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from typing import Any
+import logging
+from typing import Any, cast
 
 import pytest
 from websockets.exceptions import ConnectionClosedError
@@ -15,6 +16,7 @@ from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.frame import CallError
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import (
+    CallRefusedError,
     HandlerResult,
     Handlers,
     LinkLostError,
@@ -115,3 +117,53 @@ async def test_an_unknown_value_is_answered_with_the_registered_response_and_oth
     assert wire.sent[0] == [3, "1", response]
     assert wire.sent[1][:3] == [4, "2", "TypeConstraintViolation"]
     assert reported == ["GetReport: TypeConstraintViolation"], "the former is no invalid message"
+
+
+async def test_a_refused_order_is_one_line_and_a_failed_follow_up_names_its_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def fail() -> None:
+        raise LinkLostError("the connection to the CSMS ended")
+
+    async def trigger(request: object) -> HandlerResult[Any]:
+        refused: Any = {"status": "NotImplemented"}
+        accepted: Any = {"status": "Accepted"}
+        asked = cast("dict[str, str]", request)["requestedMessage"]
+        return HandlerResult(accepted, fail) if asked == "Heartbeat" else HandlerResult(refused)
+
+    handlers, follow_ups = Handlers(), FollowUpTasks()
+    handlers.on(actions.TRIGGER_MESSAGE, trigger)
+    wire = AskingWire(
+        '[2, "1", "TriggerMessage", {"requestedMessage": "MeterValues", "evse": {"id": 1}}]',
+        '[2, "2", "TriggerMessage", {"requestedMessage": "Heartbeat"}]',
+    )
+    session = OcppSession(wire, handlers, Open(), Schemas(), follow_ups, fakes.clock(), SessionEvents(), timeout_s=30.0)
+    running = asyncio.create_task(follow_ups.run())
+    with pytest.raises(ConnectionClosedError):
+        await session.run()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    running.cancel()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "TriggerMessage (MeterValues, EVSE 1) of the CSMS is answered NotImplemented"),
+        ("WARNING", "TriggerMessage (Heartbeat) failed: the connection to the CSMS ended"),
+    ]
+
+
+def test_an_error_of_the_csms_shows_its_details_without_secrets_and_shortened() -> None:
+    details: dict[str, object] = {
+        "field": "idToken",
+        "sent": {"idToken": "04A3B2C1D5E680", "type": "ISO14443"},
+        "pin": {"idToken": "4711", "type": "KeyCode"},
+        "at": "https://user:geheim@host/x",
+        "stack": "x" * 900,
+    }
+    text = str(CallRefusedError("OccurrenceConstraintViolation", "missing", details))
+    assert text.startswith(
+        'OccurrenceConstraintViolation: missing, details {"field":"idToken","sent":{"idToken":"04A3…'
+    )
+    assert not any(secret in text for secret in ("B2C1", "4711", "geheim"))
+    assert len(text) < 400
+    assert str(CallRefusedError("NotImplemented", "", {})) == "NotImplemented"
