@@ -352,7 +352,9 @@ async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(
         walk.stack.restore_network()
         told = await event(walk, "Ended", "Deauthorized")
         assert told["transactionInfo"]["stoppedReason"] == "DeAuthorized"
-        assert "EVSE 1: the token may not charge: it is a master pass, which cannot start a transaction" in caplog.text
+        assert (
+            "EVSE 1: token 04AA…80 may not charge: it is a master pass, which cannot start a transaction" in caplog.text
+        )
 
 
 async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from energy.grid import MeterTariff
 from station.core.hardware.board import Outputs
 from station.core.model import ChargingState
+from tests.csms import Csms, Refuse
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.visit import visiting
@@ -90,6 +91,24 @@ async def test_status_log_and_load_management_tell_one_reason(tmp_path: Path, ca
         assert any(
             "19.0 A: grid, the current left on the grid connection" in record.getMessage() for record in caplog.records
         )
+
+
+async def test_a_csms_that_implements_no_notification_of_limits_is_one_warning_however_many_limits_follow(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    csms = Csms()
+    csms.answers["NotifyChargingLimit"] = lambda _: Refuse("NotImplemented")
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        await walk.accepted()
+        for current_a in (10, 16, 8, 20):
+            count = len(csms.sent("NotifyChargingLimit"))
+            await api.put("/api/load-management/limits/user", {"current_a": current_a, "for_s": 600})
+            await walk.until(lambda count=count: len(csms.sent("NotifyChargingLimit")) > count)
+            await walk.settle()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text for text in warnings if "NotifyChargingLimit" in text] == [
+        "the CSMS refused NotifyChargingLimit for source EMS: NotImplemented"
+    ]
 
 
 async def test_a_limit_through_the_api_holds_until_its_time_is_over_also_over_a_restart(tmp_path: Path) -> None:

@@ -346,6 +346,26 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
             assert str(status) in walk.stack.last_error
 
 
+async def test_a_link_that_the_station_closes_itself_is_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ocpp_handlers.connection")
+    csms = Doorkeeper(password=PASSWORD)
+    async with running_csms(csms):
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            csms.password = NEW_PASSWORD
+            await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
+            await walk.until(lambda: csms.connections == 2, within_s=6)
+            await walk.until(lambda: walk.stack.connected)
+            assert "connection to the CSMS closed by the station: the CSMS has set a new password" in caplog.messages
+            assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
+            csms.drop()
+            await walk.until(lambda: csms.connections == 3, within_s=60)
+            assert any("connection to the CSMS lost" in message for message in caplog.messages)
+
+
 # Network profiles (B09, B10)
 
 

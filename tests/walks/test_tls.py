@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import ipaddress
@@ -179,6 +180,28 @@ async def test_with_tls_1_2_one_of_the_specification_s_suites_is_agreed_upon(
             agreed = _tls_of(walk.csms).cipher()
             assert agreed is not None
             assert agreed[0] == suite
+
+
+async def test_a_csms_that_refuses_a_password_by_closing_the_connection_is_explained(
+    tmp_path: Path, trusted: Authority
+) -> None:
+    """Some CSMSs send no HTTP 401."""
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(close, "127.0.0.1", ssl=_server(trusted.issue("csms", LOOPBACK)))
+    url = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp"
+    config = configuration(
+        tmp_path / "records", url, csms={"password": PASSWORD, "ca_file": str(trusted.file)}, variable=EXACT
+    )
+    async with server, powered(config, Csms()) as walk:
+        await walk.until(lambda: walk.stack.last_error is not None)
+        assert walk.stack.last_error is not None
+        assert walk.stack.last_error.startswith(f'cannot connect to the CSMS at {url} as "BORNE-TEST": ')
+        assert walk.stack.last_error.endswith('; the CSMS may have refused the password of "BORNE-TEST"')
 
 
 @pytest.mark.parametrize("why", ["wrong host name", "unknown authority", "expired", "no client certificate", "plain"])
