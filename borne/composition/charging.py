@@ -178,7 +178,7 @@ async def _log_transactions(core: CoreParts) -> None:
     """Log begins and ends of transactions, also of those that a power cut has interrupted."""
     logger = TransactionLogger()
     await logger.load(core.outbox)
-    core.outbox.appended.subscribe(logger.event_recorded)
+    core.auxiliary.subscribe(core.outbox.appended, logger.event_recorded)
 
 
 def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:

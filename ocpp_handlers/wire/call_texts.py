@@ -12,11 +12,11 @@ _DONE: Final = frozenset({"Accepted", "AcceptedCanceled", "Scheduled", "RebootRe
 _NOTHING_FOUND: Final = frozenset({"EmptyResultSet", "NoProfiles", "NotFound", "Unknown"})
 """statuses of a query without a result, which refuse nothing"""
 _ITEMS: Final = {
-    "setVariableResult": ("attributeStatus", "attributeStatusInfo"),
-    "setMonitoringResult": ("status", "statusInfo"),
-    "clearMonitoringResult": ("status", "statusInfo"),
+    "SetVariables": ("setVariableResult", "attributeStatus", "attributeStatusInfo"),
+    "SetVariableMonitoring": ("setMonitoringResult", "status", "statusInfo"),
+    "ClearVariableMonitoring": ("clearMonitoringResult", "status", "statusInfo"),
 }
-"""lists of responses with a result of each item: the names of its status and of the information about it"""
+"""orders that are answered item by item: names of the list, of the status of an item and of the information about it"""
 _FACTS: Final = {
     "requestedMessage": "{}",
     "operationalStatus": "{}",
@@ -56,18 +56,18 @@ def refusal_text(action: str, response: object) -> str | None:
     if isinstance(status := fields.get("status"), str):
         done = status in _DONE or (action.startswith("Get") and status in _NOTHING_FOUND)
         return None if done else _status_text(status, fields.get("statusInfo"))
-    for name, (status_name, info_name) in _ITEMS.items():
-        if isinstance(items := fields.get(name), list):
-            results = cast("list[Mapping[str, object]]", items)
-            refused = [
-                f"{_item_text(one)} {_status_text(str(one.get(status_name)), one.get(info_name))}"
-                for one in results
-                if one.get(status_name) not in _DONE
-            ]
-            if len(refused) > _MOST_ITEMS:
-                refused[_MOST_ITEMS:] = [f"and {len(refused) - _MOST_ITEMS} more"]
-            return "; ".join(refused) or None
-    return None
+    return _refused_items(fields, *_ITEMS[action]) if action in _ITEMS else None
+
+
+def _refused_items(response: Mapping[str, object], name: str, status_name: str, info_name: str) -> str | None:
+    refused = [
+        f"{_item_text(one)} {_status_text(str(one.get(status_name)), one.get(info_name))}"
+        for one in cast("list[Mapping[str, object]]", response.get(name, []))
+        if one.get(status_name) not in _DONE
+    ]
+    if len(refused) > _MOST_ITEMS:
+        refused[_MOST_ITEMS:] = [f"and {len(refused) - _MOST_ITEMS} more"]
+    return "; ".join(refused) or None
 
 
 def _fact(value: object) -> str:

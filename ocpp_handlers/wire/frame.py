@@ -142,8 +142,6 @@ _USER_INFO = re.compile(r'(:(?:\\?/){2})(?:[^"/\\\s]|\\[^/])*@')
 """user and password in a URL (GetLog and UpdateFirmware, N01.FR.17) in JSON text, where characters may be escaped"""
 _USER_INFO_READ = re.compile(r"(://)[^/\s]*@")
 """the same in a parsed string"""
-
-
 _LONGEST_DETAILS: Final = 300
 """characters of the details of an error in the log"""
 

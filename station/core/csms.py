@@ -185,8 +185,8 @@ class CsmsLink(Protocol):
         """The part that sends and answers DataTransfer messages."""
         ...
 
-    def reconnect(self) -> None:
-        """Reconnect soon, after a change of credentials; pending responses are sent first."""
+    def reconnect(self, why: str) -> None:
+        """Reconnect soon, after a change of credentials; pending responses are sent first. `why`: for the log."""
         ...
 
     def drop_connection(self) -> None:

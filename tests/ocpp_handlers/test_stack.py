@@ -65,7 +65,8 @@ class Parts:
         while True:
             await serve(await self._websockets.get())
 
-    async def _reconnect(self) -> None:
+    async def _reconnect(self, why: str) -> None:
+        assert why
         self.noted.append("reconnect")
 
     # The session

@@ -13,7 +13,7 @@ from foundation.frozen import Frozen
 from simulator.vehicle import VehicleModel
 from station.billing.transaction_log import TransactionQuery
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import answering, ask_start, ask_stop, show, token
+from tests.walks.steps import answering, ask_start, ask_stop, show, token, variables
 
 _EVSES = [{"id": 1}, {"id": 2}]
 _BEGIN = re.compile(r"EVSE (\d+): transaction (\S+) begins: trigger (\w+), token (\S+), .*register [\d.]+ kWh")
@@ -134,3 +134,29 @@ def _without_id(line: str) -> str:
     """The line without what differs from run to run."""
     line = re.sub(r"transaction [0-9a-f-]{36}", "transaction T", line)
     return re.sub(r"duration \d+ s", "duration D s", re.sub(r"[\d.]+ kWh", "R kWh", line))
+
+
+async def test_each_rejection_of_a_token_has_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "station.charging.tokens.admission")
+    master = variables(AuthCtrlr__MasterPassGroupId="MASTERS")
+    async with walking(tmp_path, evse=_EVSES, variable=master) as walk:
+        await show(walk, OTHER_CARD, 1)  # before the CSMS has accepted the station
+        await walk.accepted()
+        await show(walk, CARD, 1)
+        await show(walk, OTHER_CARD, 1)
+        await walk.csms.call("ReserveNow", {"id": 4, "expiryDateTime": _later(walk), "idToken": token(), "evseId": 2})
+        await walk.settle()
+        await show(walk, OTHER_CARD, 2)
+        await show(walk, CARD, 1)
+        await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative"})
+        await walk.settle()
+        walk.csms.answers["Authorize"] = answering("Accepted", {"idToken": "MASTERS", "type": "Central"})
+        await show(walk, OTHER_CARD)
+    assert caplog.messages == [
+        "token 04FF…80: rejected: the CSMS has not accepted the station",
+        "token 04A3…80: authorized at EVSE 1",
+        "token 04FF…80: rejected: EVSE 1 is in use by another token",
+        "token 04FF…80: rejected: EVSE 2 is reserved for another token",
+        "token 04A3…80: stopped at EVSE 1",
+        "token 04FF…80: rejected: it is a master pass, and there is no charge to stop",
+    ]
