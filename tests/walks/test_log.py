@@ -153,7 +153,7 @@ async def test_each_rejection_of_a_token_has_its_reason(tmp_path: Path, caplog: 
         walk.csms.answers["Authorize"] = answering("Accepted", {"idToken": "MASTERS", "type": "Central"})
         await show(walk, OTHER_CARD)
     assert caplog.messages == [
-        "token 04FF…80: rejected: the CSMS has not accepted the station",
+        "token 04FF…80: not-checked: the CSMS cannot be asked about it",
         "token 04A3…80: authorized at EVSE 1",
         "token 04FF…80: rejected: EVSE 1 is in use by another token",
         "token 04FF…80: rejected: EVSE 2 is reserved for another token",

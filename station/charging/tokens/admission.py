@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -16,6 +15,8 @@ from foundation.waiting import WaitingQueue
 from station.charging.evse_state import Authorization, blocking_faults, ev_connected
 from station.charging.tokens.authorization import Authorizer, loggable_token
 from station.charging.tokens.card_feedback import CardFeedback
+from station.charging.tokens.key_code_guard import KeyCodeGuard
+from station.charging.tokens.token_decision import NOT_ACCEPTED, TokenDecision, TokenOutcome, rejected
 from station.core.model import CSMS_TOKEN_TYPES, NO_TOKEN, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
@@ -36,43 +37,6 @@ _SELECTION_S = 60.0
 """time limit for the selection after a master pass (C16, error handling)"""
 _LOOK_AGAIN_S = 5.0
 """retry interval for starting without token while the station does not accept new sessions"""
-
-
-class TokenOutcome(StrEnum):
-    """Outcome of a presented token or a press of the start button."""
-
-    AUTHORIZED = "authorized"
-    """charging is authorized at an EVSE"""
-    STOPPED = "stopped"
-    """the token ended a running authorization"""
-    UNLOCKED = "unlocked"
-    """a cable retained for this holder was released"""
-    REJECTED = "rejected"
-    NOT_CHECKED = "not-checked"
-    """the CSMS cannot be asked about the token, or did not answer, and nothing that is stored decides"""
-    BUSY = "busy"
-    """too many tokens at once, or the EVSE changed meanwhile; nothing was done"""
-    SELECT = "select"
-    """a master pass; its holder must select the transactions to stop"""
-    LEARNED = "learned"
-    """added to the owner's cards; authorizes nothing yet"""
-
-
-_NOT_ACCEPTED = frozenset({TokenOutcome.REJECTED, TokenOutcome.NOT_CHECKED, TokenOutcome.BUSY})
-
-
-class TokenDecision(Frozen):
-    """The outcome of a presented token, at which EVSEs, and why; for the log."""
-
-    outcome: TokenOutcome
-    evse_ids: tuple[int, ...] = ()
-    """the EVSEs where something was done; empty: nowhere"""
-    reason: str | None = None
-    """why nothing was done, in English; None if something was"""
-
-    def __str__(self) -> str:
-        place = f" at EVSE {', '.join(map(str, self.evse_ids))}" if self.evse_ids else ""
-        return f"{self.outcome}{place}" + (f": {self.reason}" if self.reason is not None else "")
 
 
 class _Presented(Frozen):
@@ -163,7 +127,7 @@ class TokenAdmission:
             self.card_feedback.show_authorizing(presented.evse_id)
             with self.deciding:
                 decision = await self._decide(presented)
-            self.card_feedback.show_decision(rejected=decision.outcome in _NOT_ACCEPTED)
+            self.card_feedback.show_decision(rejected=decision.outcome in NOT_ACCEPTED)
             _log.info("%s: %s", _subject(presented), decision)
             if not presented.settled.done():
                 presented.settled.set_result(decision.outcome)
@@ -210,7 +174,7 @@ class TokenAdmission:
         if id_token == NO_TOKEN and evse_id is not None:
             return self._press(self._evses[evse_id])
         if id_token.type in CSMS_TOKEN_TYPES:
-            return _rejected(f"no reader reads tokens of type {id_token.type}")
+            return rejected(f"no reader reads tokens of type {id_token.type}")
         if await self._own_cards.learn_presented(id_token):
             return TokenDecision(TokenOutcome.LEARNED)
         blocked = id_token.type == "KeyCode" and self._key_codes.blocked  # C04.FR.06
@@ -222,7 +186,7 @@ class TokenAdmission:
         if id_token.type != "KeyCode":
             return await self._ask(id_token, evse_id)
         if blocked:
-            return _rejected("all key codes are rejected for a time, after wrong ones")
+            return rejected("all key codes are rejected for a time, after wrong ones")
         decision = await self._ask(id_token, evse_id)
         # Also one that cannot be checked counts: stored codes could be guessed while offline.
         self._key_codes.count_attempt(wrong=decision.outcome in {TokenOutcome.REJECTED, TokenOutcome.NOT_CHECKED})
@@ -234,7 +198,7 @@ class TokenAdmission:
         meant = self._meant(id_token, evse_id) if self._permission.granted else None
         ends = any(one is not None and one.group_id is not None for one in running.values())  # C09.FR.05
         if meant is None and not ends and not self._settings.master_pass_group_id:
-            return _rejected(self._no_evse_reason(evse_id))  # C01.FR.04: it could neither start nor stop anything
+            return rejected(self._no_evse_reason(evse_id))  # C01.FR.04: it could neither start nor stop anything
         claim = self._reservations.claim(meant.id, id_token) if meant is not None else None
         reservation = claim.reservation if claim is not None else None
         info = await self._authorizer.authorize(id_token, reserved=reservation is not None)
@@ -244,12 +208,12 @@ class TokenAdmission:
             self.card_feedback.publish_rejection()
             if not self.card_feedback.checked:
                 return TokenDecision(TokenOutcome.NOT_CHECKED, reason="the CSMS cannot be asked about it")
-            return _rejected(f"its authorization status is {info.status}")
+            return rejected(f"its authorization status is {info.status}")
         if self._authorizer.is_master_pass(info.group_id):
             return self._master_pass(id_token)
         evse = self._chosen(id_token, evse_id, info)
         if evse is None:
-            return _rejected(self._no_evse_reason(evse_id))
+            return rejected(self._no_evse_reason(evse_id))
         if not _same(evse.state.authorization, running[evse.id]):
             reason = f"the authorization of EVSE {evse.id} changed while the token was checked"
             return TokenDecision(TokenOutcome.BUSY, reason=reason)
@@ -269,9 +233,9 @@ class TokenAdmission:
     def _start(self, evse: Evse, authorization: Authorization) -> TokenDecision:
         id_token, group_id = authorization.id_token, authorization.group_id
         if not matches_holder(evse, id_token):
-            return _rejected(f"the cable or transaction of EVSE {evse.id} belongs to another token")
+            return rejected(f"the cable or transaction of EVSE {evse.id} belongs to another token")
         if not self._reservations.claim(evse.id, id_token, group_id).admitted:
-            return _rejected(f"EVSE {evse.id} is reserved for another token")
+            return rejected(f"EVSE {evse.id} is reserved for another token")
         reservation_id = self._reservations.use(evse.id, id_token, group_id)  # H03.FR.09
         evse.authorize(replace(authorization, reservation_id=reservation_id), TriggerReason.AUTHORIZED)
         return TokenDecision(TokenOutcome.AUTHORIZED, (evse.id,))
@@ -283,12 +247,9 @@ class TokenAdmission:
         if not self._permission.granted:
             return "the CSMS has not accepted the station"
         meant = self._within(evse_id)
-        if len(meant) > 1:
+        if len(meant) != 1:
             return "no EVSE can start a charge with this token"
-        return "; ".join(
-            f"EVSE {evse.id} {f'is {evse.connector_status}' if not can_authorize(evse) else 'is not for this token'}"
-            for evse in meant
-        )
+        return f"EVSE {meant[0].id} {_obstacle(meant[0])}"
 
     def _chosen(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo) -> Evse | None:
         """The EVSE for an accepted token: one that expects it, else one in use by its group, else a free one."""
@@ -304,21 +265,21 @@ class TokenAdmission:
             evse.release_lock()
             return TokenDecision(TokenOutcome.UNLOCKED, (evse.id,))
         if self._settings.auth_enabled:
-            return _rejected("charging needs a token")  # C01.FR.01
+            return rejected("charging needs a token")  # C01.FR.01
         if evse.state.authorization is not None:
-            return _rejected("charging is already authorized")
+            return rejected("charging is already authorized")
         return self._serve_anybody(evse)
 
     def _serve_anybody(self, evse: Evse) -> TokenDecision:
         if not self._permission.granted or not can_authorize(evse):
-            return _rejected(self._no_evse_reason(evse.id))
+            return rejected(self._no_evse_reason(evse.id))
         return self._start(evse, Authorization(NO_TOKEN))
 
     def _master_pass(self, id_token: IdToken) -> TokenDecision:
         """Process a master pass: it stops transactions and never starts one (C16.FR.02, C16.FR.03)."""
         stoppable = [evse for evse in self._evses.values() if _stoppable(evse)]
         if not stoppable:
-            return _rejected("it is a master pass, and there is no charge to stop")
+            return rejected("it is a master pass, and there is no charge to stop")
         if not self._selection_enabled:
             self._stop_all(id_token, stoppable)
             return TokenDecision(TokenOutcome.STOPPED, tuple(evse.id for evse in stoppable))
@@ -394,39 +355,6 @@ class TokenAdmission:
         return self._reservations.claim(evse.id, id_token, info.group_id).admitted
 
 
-class KeyCodeGuard:
-    """Limits guessing of key codes: from the fourth wrong one in a row on, each blocks all key codes for a delay.
-
-    The delay is 10 s at first and doubles up to 600 s.
-
-    The caller checks `blocked` first, and reports the result of each checked code.
-    """
-
-    _FREE = 3
-    """wrong codes without delay"""
-    _FIRST_S = 10.0
-    _LONGEST_S = 600.0
-    """six attempts an hour: months for half of all five-digit codes"""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._wrong = 0
-        self._open_at_s = 0.0
-
-    @property
-    def blocked(self) -> bool:
-        """Whether all key codes must be rejected now, without checking them."""
-        return self._clock.monotonic() < self._open_at_s
-
-    def count_attempt(self, *, wrong: bool) -> None:
-        """Count a checked key code; a `wrong` one may start a delay, a right one restarts the count at 0."""
-        self._wrong = self._wrong + 1 if wrong else 0
-        if (over := self._wrong - self._FREE) > 0:
-            delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
-            self._open_at_s = self._clock.monotonic() + delay_s
-            _log.warning("%d wrong key codes: all key codes are rejected for %g s", self._wrong, delay_s)
-
-
 def can_authorize(evse: Evse) -> bool:
     """Return whether some token may be authorized at an EVSE now: it is operative and `can_charge`."""
     return evse.state.operative and can_charge(evse)
@@ -476,8 +404,11 @@ def _subject(presented: _Presented) -> str:
     return f"token {loggable_token(presented.id_token)}"
 
 
-def _rejected(reason: str) -> TokenDecision:
-    return TokenDecision(TokenOutcome.REJECTED, reason=reason)
+def _obstacle(evse: Evse) -> str:
+    """Why an EVSE starts no charge with some token, as the end of a sentence."""
+    if not can_authorize(evse):
+        return f"is {evse.connector_status}"
+    return "is reserved for another token" if evse.state.reserved_until is not None else "is not for this token"
 
 
 def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenDecision:
@@ -492,7 +423,7 @@ def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenDecision:
 def _stop_as_group(evse: Evse, running: Authorization, id_token: IdToken, group_id: IdToken | None) -> TokenDecision:
     """Stop the transaction if the token is of its group, as sent by the CSMS (C09.FR.03, C09.FR.05)."""
     if not _same_group(running, group_id):
-        return _rejected(f"EVSE {evse.id} is in use by another token")
+        return rejected(f"EVSE {evse.id} is in use by another token")
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=id_token)
     return TokenDecision(TokenOutcome.STOPPED, (evse.id,))
 
