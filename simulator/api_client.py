@@ -70,7 +70,7 @@ ACTIONS: Final = (
     SimAction("POST", "evses/1/parking-bay", '{"occupied": true}', "set the sensor of the parking bay"),
     SimAction("GET", "evses/1/circuit", "", "show the currents to the vehicle"),
     SimAction("POST", "reader", '{"uid": "04A3B2C1D5E680"}', "present a card to the reader"),
-    SimAction("POST", "meter", '{"energy_wh": 1000}', "set the register of the billing meter, or make it fail"),
+    SimAction("POST", "meter", '{"energy_wh": 5000000}', "set the register of the billing meter, or make it fail"),
     SimAction("POST", "grid", '{"loads": {"kettle": [9]}}', "set the loads of the house, and disturb its grid meter"),
     SimAction("POST", "temperature", '{"celsius": 70}', "set the temperature inside; null: no longer simulated"),
     SimAction("POST", "selector", '{"position": "16"}', "turn the current selector"),

@@ -249,9 +249,15 @@ class SimulatedBoard:
 
     @property
     def register_wh(self) -> float:
-        """The energy that the billing meter has really counted up to now, in Wh, whatever it reports."""
+        """The true register of the billing meter now, in Wh, whatever it reports."""
         self._count()
         return self._register.energy_wh
+
+    @property
+    def counted_wh(self) -> float:
+        """The energy that the billing meter has really counted since it was installed, in Wh."""
+        self._count()
+        return self._register.counted_wh
 
     def read_meter(self) -> Reading:
         """Count the energy up to now, and return the billing meter's reading with the overridden values."""
@@ -271,10 +277,10 @@ class SimulatedBoard:
         powers = Phases(*(a * v for a, v in zip(currents, voltages, strict=True)))
         shown = self._phases
         power_w = over.power_w if over.power_w is not None else sum(powers)
-        counted_wh = self._register.energy_wh
+        register_wh = self._register.energy_wh
         return Reading(
             taken_at=self._clock.now(),
-            energy_import_wh=over.energy_wh if over.energy_wh is not None else counted_wh,
+            energy_import_wh=over.energy_wh if over.energy_wh is not None else register_wh,
             energy_export_wh=0.0,
             energies_import_wh=_existing_phases(self._register.energies_wh, shown)
             if over.energy_wh is None
@@ -288,9 +294,9 @@ class SimulatedBoard:
             reactive_powers_var=_existing_phases(powers.map(lambda power_w: power_w * _REACTIVE), shown),
             power_factor=1.0 / _APPARENT,
             power_factors=_existing_phases(powers.map(lambda _: 1.0 / _APPARENT), shown),
-            reactive_import_varh=counted_wh * _REACTIVE,
+            reactive_import_varh=register_wh * _REACTIVE,
             reactive_export_varh=0.0,
-            apparent_vah=counted_wh * _APPARENT,
+            apparent_vah=register_wh * _APPARENT,
         )
 
     def _noisy(self, values: Phases[float]) -> Phases[float]:

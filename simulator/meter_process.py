@@ -15,7 +15,7 @@ from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.models import MODELS
 from metering.reading import Phases, Reading
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
-from simulator.register import EnergyRegister
+from simulator.register import EnergyRegister, used_meter_wh
 
 if TYPE_CHECKING:
     from metering.drivers.models import ModelName
@@ -91,7 +91,7 @@ async def serve(model: ModelName, port: int, circuit_url: str, register_file: Pa
         OSError: it cannot listen at host and port.
     """
     clock = SystemClock()
-    register = EnergyRegister(register_file)
+    register = EnergyRegister(register_file, used_meter_wh(register_file.name, phases=3))
     circuit = Circuit(register)
     meters = {1: ServedMeter(MODELS[model], circuit.read_meter)}
     try:

@@ -5,13 +5,28 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import random
 import struct
 from pathlib import Path
 
 from metering.reading import Phases
 
-_VALUES = struct.Struct("<4d")
-"""total, and the three phases"""
+NOTHING_WH = Phases(0.0, 0.0, 0.0)
+"""what a new meter shows"""
+_VALUES = struct.Struct("<5d")
+"""total, the three phases, and the total when the file was created; older versions began at 0 and left the last out"""
+_LEAST_WH, _MOST_WH = 500_000, 4_000_000
+"""what a meter of some months to some years shows; below 4096 kWh, F32 numbers still distinguish steps of 0.25 Wh"""
+
+
+def used_meter_wh(seed: str, *, phases: int) -> Phases[float]:
+    """Return what a meter that has been in use shows on L1, L2 and L3, in whole Wh; the same for the same seed."""
+    draw = random.Random(seed)
+    total_wh = draw.randint(_LEAST_WH, _MOST_WH)
+    if phases == 1:
+        return Phases(float(total_wh), 0.0, 0.0)
+    l2_wh, l3_wh = (round(total_wh * draw.uniform(0.2, 0.4)) for _ in range(2))
+    return Phases(float(total_wh - l2_wh - l3_wh), float(l2_wh), float(l3_wh))
 
 
 class RegisterError(Exception):
@@ -25,8 +40,8 @@ class EnergyRegister:
     at a time: it is locked, or its folder is, by the station that uses it.
     """
 
-    def __init__(self, path: Path, *, folder_locked: bool = False) -> None:
-        """Read the file; creates it if it is missing.
+    def __init__(self, path: Path, begins_at_wh: Phases[float] = NOTHING_WH, *, folder_locked: bool = False) -> None:
+        """Read the file; creates it if it is missing, with these energies of the phases.
 
         `folder_locked`: the caller holds the lock on the folder (`StorageLock`), so that the register needs no
         descriptor of its own between two changes. Otherwise it locks the file until `close` or the end of the process.
@@ -37,9 +52,9 @@ class EnergyRegister:
         self._path = path
         self._lock: int | None = None
         try:
-            file = _locked_file(path)
+            file = _locked_file(path, begins_at_wh)
             try:
-                values = _VALUES.unpack(os.pread(file, _VALUES.size, 0))
+                values = _VALUES.unpack(os.pread(file, _VALUES.size, 0).ljust(_VALUES.size, b"\0"))
                 if not folder_locked:
                     _check_folder(path.parent)
                     self._lock = os.dup(file)  # shares the lock
@@ -49,18 +64,24 @@ class EnergyRegister:
             raise RegisterError(f"{path} is in use by another simulated meter") from error
         except OSError as error:
             raise RegisterError(f"{path}: {error.strerror}") from error
-        total_wh, *phases = (float(value) for value in values)
+        total_wh, *phases, begins_wh = (float(value) for value in values)
         self._energy_wh = total_wh
         self._energies_wh = Phases(*phases)
+        self._begins_wh = begins_wh
 
     @property
     def energy_wh(self) -> float:
-        """The counted energy of all phases together, in Wh."""
+        """The register of all phases together, in Wh."""
         return self._energy_wh
 
     @property
+    def counted_wh(self) -> float:
+        """The energy counted since the file was created, in Wh."""
+        return self._energy_wh - self._begins_wh
+
+    @property
     def energies_wh(self) -> Phases[float]:
-        """The counted energy of L1, L2 and L3, in Wh."""
+        """The registers of L1, L2 and L3, in Wh."""
         return self._energies_wh
 
     def add(self, energies_wh: Phases[float]) -> None:
@@ -70,7 +91,7 @@ class EnergyRegister:
         self._energies_wh = Phases(*(now + more for now, more in zip(self._energies_wh, energies_wh, strict=True)))
         self._energy_wh += sum(energies_wh)
         with contextlib.suppress(OSError), self._path.open("r+b", buffering=0) as file:  # the next change writes all
-            file.write(_VALUES.pack(self._energy_wh, *self._energies_wh))
+            file.write(_VALUES.pack(self._energy_wh, *self._energies_wh, self._begins_wh))
 
     def close(self) -> None:
         """Unlock the file; the register must not be changed any more."""
@@ -79,14 +100,15 @@ class EnergyRegister:
             self._lock = None
 
 
-def _locked_file(path: Path) -> int:
-    """Open and lock the file, made as long as the values; returns its descriptor."""
+def _locked_file(path: Path, begins_at_wh: Phases[float]) -> int:
+    """Open and lock the file, with its first values if it is empty; returns its descriptor."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(file).st_size < _VALUES.size:
-            os.pwrite(file, bytes(_VALUES.size), 0)  # takes its disk space now
+        if os.fstat(file).st_size == 0:
+            total_wh = sum(begins_at_wh)
+            os.pwrite(file, _VALUES.pack(total_wh, *begins_at_wh, total_wh), 0)  # takes its disk space now
     except BaseException:
         os.close(file)
         raise

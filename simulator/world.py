@@ -26,7 +26,7 @@ from simulator.board import SimulatedBoard
 from simulator.clock import VirtualClock
 from simulator.house import HouseReading, SimulatedHouse
 from simulator.reader import SimulatedReader
-from simulator.register import EnergyRegister
+from simulator.register import EnergyRegister, used_meter_wh
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
 
 if TYPE_CHECKING:
@@ -124,7 +124,13 @@ class World:
         self._running = AsyncExitStack()
         with ExitStack() as opened:
             for evse in configuration.evse:
-                register = EnergyRegister(storage / f"simulated-meter-{evse.id}.register", folder_locked=True)
+                # not from exactly 0, which a CSMS can mistake for no value
+                seed = f"{configuration.station.identity}/{evse.id}"
+                register = EnergyRegister(
+                    storage / f"simulated-meter-{evse.id}.register",
+                    used_meter_wh(seed, phases=evse.phases),
+                    folder_locked=True,
+                )
                 opened.callback(register.close)
                 self._registers.append(register)
                 self.boards[evse.id] = SimulatedBoard(

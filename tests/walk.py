@@ -17,6 +17,7 @@ from borne.station_runtime import StationRuntime
 from ocpp_handlers.stack import OcppStack
 from ocpp_handlers.variables.device_model import DeviceModel
 from simulator.board import SimulatedBoard
+from simulator.register import EnergyRegister
 from simulator.vehicle import VehicleModel
 from simulator.world import World
 from station.charging.evse import Evse
@@ -174,9 +175,16 @@ def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configu
     return Configuration.from_tree(given)
 
 
+def install_new_meter(storage: Path, evse_id: int = 1) -> None:
+    """Put a register at 0 into a storage that has none, so that a test can count from there."""
+    EnergyRegister(storage / f"simulated-meter-{evse_id}.register", folder_locked=True).close()
+
+
 @contextlib.asynccontextmanager
 async def powered(config: Configuration, csms: Csms, *, at: datetime | None = None) -> AsyncGenerator[Walk]:
-    """Run a station in this process; its clock starts at the present time, or at `at`."""
+    """Run a station in this process; its clock starts at the present time, or at `at`. New meters begin at 0."""
+    for evse in config.evse:
+        install_new_meter(Path(config.station.storage), evse.id)
     process = host_process(config)
     application = process.station
     if at is not None:

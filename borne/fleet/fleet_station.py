@@ -138,7 +138,7 @@ class FleetStation:
             ended=self._transactions[EventType.ENDED],
             waiting_events=self._outbox.waiting if self._outbox is not None else 0,
             power_w=sum(sum(board.currents_a) for board in self._world.boards.values()) * NOMINAL_VOLTAGE_V,
-            register_wh=sum(board.register_wh for board in self._world.boards.values()),
+            register_wh=sum(board.counted_wh for board in self._world.boards.values()),
             resumed=self._resumed,
             failure=None if self.accepted else self._why_not_accepted(),
         )
@@ -297,9 +297,9 @@ class _DrivenEvse:
 
 
 def _counted_wh(path: Path) -> float:
-    """Register of a meter that nobody uses."""
+    """What a meter that nobody uses has counted."""
     register = EnergyRegister(path)
     try:
-        return register.energy_wh
+        return register.counted_wh
     finally:
         register.close()

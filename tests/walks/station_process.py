@@ -23,12 +23,14 @@ from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from ocpp_handlers.translate.translate import event_to_wire
+from simulator.register import used_meter_wh
 from station.core.model import EventType, TransactionEvent
 from tests.csms import Payload
 from tests.patience import PATIENCE_S
 from tests.walk import CARD
 
 ROOT = Path(__file__).parents[2]
+IDENTITY = "BORNE-TEST"
 _LOOK_EVERY_S = 0.005
 _RATE = 60.0
 """virtual seconds per second"""
@@ -84,7 +86,7 @@ class StationProcess(ProgramWithApi):
         self._ready = directory / "ready.json"
         csms = f'[csms]\nurl = "{csms_url}"\n' if csms_url is not None else ""
         self._file.write_text(
-            f'[station]\nidentity = "BORNE-TEST"\nstorage = "{self.storage}"\n'
+            f'[station]\nidentity = "{IDENTITY}"\nstorage = "{self.storage}"\n'
             f'on_storage_failure = "{on_storage_failure}"\n{csms}'
             f'[log]\nformat = "json"\n[simulation]\nrate = {_RATE}\n{more}',
             encoding="utf-8",
@@ -224,8 +226,13 @@ class Record:
 
 def register_wh(storage: Path, evse_id: int = 1) -> float:
     """Read the register of the simulated billing meter of an EVSE, in Wh."""
-    total_wh, *_ = struct.unpack("<4d", (storage / f"simulated-meter-{evse_id}.register").read_bytes())
+    (total_wh,) = struct.unpack_from("<d", (storage / f"simulated-meter-{evse_id}.register").read_bytes())
     return float(total_wh)
+
+
+def first_register_wh(identity: str, evse_id: int = 1) -> float:
+    """Return the register, in Wh, with which the simulated billing meter of an EVSE with three phases begins."""
+    return sum(used_meter_wh(f"{identity}/{evse_id}", phases=3))
 
 
 def records(storage: Path) -> list[Record]:

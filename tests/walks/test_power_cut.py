@@ -22,7 +22,7 @@ from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE_OUTPUTS
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking
-from tests.walks.station_process import StationProcess, open_transactions, until
+from tests.walks.station_process import IDENTITY, StationProcess, first_register_wh, open_transactions, until
 
 REGISTER = "Energy.Active.Import.Register"
 SETTINGS = """
@@ -197,7 +197,7 @@ class Endurance:
         await until(lambda: self.csms.booted and all(self.csms.has_end(identity) for identity in self.known))
         told = transactions_of(self.csms)
         assert set(told) == self.known
-        counted_wh = 0.0
+        counted_wh = first_register_wh(IDENTITY)
         for events in told.values():
             begin, end = check_transaction(events)
             assert begin == counted_wh, "energy between two transactions that nobody pays"

@@ -14,7 +14,14 @@ import httpx
 import pytest
 
 from tests.csms import Payload, running_csms
-from tests.walks.station_process import StationProcess, open_transactions, register_wh, until
+from tests.walks.station_process import (
+    IDENTITY,
+    StationProcess,
+    first_register_wh,
+    open_transactions,
+    register_wh,
+    until,
+)
 from tests.walks.test_power_cut import SETTINGS, RestlessCsms, check_transaction, register_of, transactions_of
 
 EVSES = range(1, 6)
@@ -122,7 +129,7 @@ class CrowdedStation:
         await until(lambda: self.csms.booted and all(map(self.csms.has_end, self.evse_of)))
         told = transactions_of(self.csms)
         assert set(told) == set(self.evse_of)
-        counted_wh = dict.fromkeys(EVSES, 0.0)
+        counted_wh = {evse_id: first_register_wh(IDENTITY, evse_id) for evse_id in EVSES}
         for identity, events in told.items():
             begin, end = check_transaction(events)
             assert begin == counted_wh[self.evse_of[identity]], "energy between two transactions that nobody pays"

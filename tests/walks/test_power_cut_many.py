@@ -20,7 +20,15 @@ import pytest
 from tests.csms import Payload, running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import CARD
-from tests.walks.station_process import ROOT, ProgramWithApi, open_transactions, records, register_wh, until
+from tests.walks.station_process import (
+    ROOT,
+    ProgramWithApi,
+    first_register_wh,
+    open_transactions,
+    records,
+    register_wh,
+    until,
+)
 from tests.walks.test_power_cut import (
     SETTINGS,
     RestlessCsms,
@@ -157,6 +165,7 @@ class OneOfSeveral:
     def __init__(self, storage: Path, csms: RestlessCsms) -> None:
         self.storage = storage
         self.csms = csms
+        self._first_wh = first_register_wh(storage.name)
         self.known: set[str] = set()
         """the transactions that were on disk at a cut"""
         self.interrupted: dict[str, float] = {}
@@ -187,7 +196,7 @@ class OneOfSeveral:
         """The CSMS has everything, and it adds up."""
         told = transactions_of(self.csms)
         assert set(told) == self.known
-        counted_wh = 0.0
+        counted_wh = self._first_wh
         for identity, events in told.items():
             begin, end = check_transaction(events)
             assert begin == counted_wh, "energy between two transactions that nobody pays"
@@ -214,7 +223,7 @@ class OneOfSeveral:
 
     def _shown_wh(self) -> float:
         file = self.storage / "simulated-meter-1.register"
-        return round(register_wh(self.storage), 3) if file.exists() else 0.0
+        return round(register_wh(self.storage), 3) if file.exists() else self._first_wh
 
 
 class Endurance:
