@@ -17,8 +17,10 @@ from msgspec.structs import replace
 from energy.draw import OLDEST_S
 from foundation.frozen import Frozen
 
-STEPS: Final = 20
+STEPS: Final = 24
 """equal steps after which two phases are doubted"""
+_STEP_OF_TWO: Final = 4
+"""how many steps one counts that the third phase does not make: it is not that of a load on three phases"""
 MIN_STEP_A: Final = 2.0
 """smallest change of a current between two samples that counts as a step"""
 SAME_A: Final = 0.25
@@ -70,10 +72,11 @@ class PhaseTwins(Frozen):
         first, second = pair
         if not _same(measured_a[first], measured_a[second]):
             return 0
-        steps_a = [measured_a[phase] - self.measured_a[phase] for phase in pair]
-        if counts and min(map(abs, steps_a)) >= MIN_STEP_A:
-            return min(count + 1, STEPS)
-        return count
+        steps_a = [now_a - before_a for now_a, before_a in zip(measured_a, self.measured_a, strict=True)]
+        if not counts or min(abs(steps_a[phase]) for phase in pair) < MIN_STEP_A:
+            return count
+        third = 3 - first - second
+        return min(count + (1 if _same(steps_a[third], steps_a[first]) else _STEP_OF_TWO), STEPS)
 
 
 def _same(one_a: float, other_a: float) -> bool:

@@ -71,6 +71,29 @@ def test_a_load_on_three_phases_beside_others_is_not_suspected() -> None:
     assert not check.phases
 
 
+def test_a_quiet_house_with_a_heat_pump_on_three_phases_is_not_suspected_as_long_as_a_refrigerator_runs() -> None:
+    """Nearly equal base loads, twelve cycles of the pump in four hours, and one of the refrigerator in each of them."""
+    check = PhaseTwins()
+    for second in range(4 * 3600):
+        pump_a = 6.0 if second % 1200 < 600 else 0.0
+        refrigerator_a = 0.6 if second % 3600 < 900 else 0.0
+        check = check.after(
+            (0.6 + pump_a, 0.7 + pump_a, 0.55 + pump_a + refrigerator_a), (0.0, 0.0, 0.0), float(second)
+        )
+        assert check.phases <= {0, 1}
+    assert not observe_pump(cycles=11).phases
+    assert observe_pump(cycles=13).phases == {0, 1, 2}
+
+
+def observe_pump(cycles: int) -> PhaseTwins:
+    """A load on three phases alone, switched on and off so often."""
+    check = PhaseTwins()
+    for second in range(cycles * 100):
+        pump_a = 6.0 if second % 100 >= 50 else 0.0
+        check = check.after((0.6 + pump_a, 0.7 + pump_a, 0.55 + pump_a), (0.0, 0.0, 0.0), float(second))
+    return check
+
+
 def test_our_own_vehicle_on_three_phases_proves_nothing() -> None:
     check = PhaseTwins()
     for second in range(3600):
@@ -93,9 +116,9 @@ async def test_clamps_on_one_channel_leave_the_safe_current_and_are_logged(caplo
     controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), GridConnection(3, 8.0, 25.0))
     rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
     decision = Decision(0.0, ())
-    for second in range(1200):
+    for second in range(3000):
         await clock.advance(1)
-        drawn_a = decision.current_a if second > 600 else 0.0
+        drawn_a = decision.current_a if second > 2400 else 0.0
         demand = Demand(ProfileTarget(1), 3, True, Phases[float | None].all(drawn_a), rating, decision.current_a)
         controller.observe_draw([demand])
         shown = three_on_one_channel(next(loads))
