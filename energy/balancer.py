@@ -81,9 +81,7 @@ def update_capacity(previous: PhaseCapacity, sample: PhaseSample) -> PhaseCapaci
     overloaded = sample.overrun or house_a + max(sample.offered_a, sample.min_draw_a) > sample.limit_a
     overloaded_at_s = now_s if overloaded else previous.overloaded_at_s
     left_a = max(0.0, sample.limit_a - house_a)
-    surely_a = max(0.0, sample.limit_a - max(high_a, next(a for s, a in peaks if s > now_s - PEAK_S)))
-    if sample.sustained_limit_a is not None:
-        surely_a = max(0.0, min(surely_a, sample.sustained_limit_a - peaks[0][1]))
+    surely_a = lasting_room_a(sample, peaks)
 
     def at(current_a: float, stepped_at_s: float = previous.stepped_at_s) -> PhaseCapacity:
         return PhaseCapacity(current_a, overloaded_at_s, stepped_at_s, house_a, peaks, low_a)
@@ -97,3 +95,15 @@ def update_capacity(previous: PhaseCapacity, sample: PhaseSample) -> PhaseCapaci
     if room_a <= 0.0 or not calm:
         return at(previous.current_a)
     return at(previous.current_a + min(STEP_UP_A, room_a), now_s)
+
+
+def lasting_room_a(sample: PhaseSample, peaks: tuple[tuple[float, float], ...]) -> float:
+    """The room in amperes that the house left during all of the last 25 s; with a slow source, less rare peaks.
+
+    `peaks` are those of `PhaseCapacity` after this sample.
+    """
+    high_a = sample.grid_a - sample.min_draw_a
+    surely_a = max(0.0, sample.limit_a - max(high_a, next(a for s, a in peaks if s > sample.now_s - PEAK_S)))
+    if sample.sustained_limit_a is None:
+        return surely_a
+    return max(0.0, min(surely_a, sample.sustained_limit_a - peaks[0][1]))

@@ -12,6 +12,7 @@ from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
 from energy.failsafe import HOLD_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
 from energy.grid_connection import AvailableCurrent, GridConnection
+from energy.grid_explanation import PhaseState, tenths
 from energy.limit import LimitSource
 from energy.meter_limits import NO_MEMORY, MeterMemory
 from energy.phase_twins import PhaseTwins
@@ -68,6 +69,9 @@ class ConnectionMonitor:
         self._voltage_v = NOMINAL_VOLTAGE_V
         self._fine = False
         self._capacity: list[PhaseCapacity] | None = None
+        self._phase_samples: list[PhaseSample] = []
+        """what the control law got with the last fresh sample, by phase"""
+        self._sampled_limit_a = 0.0
         self._draws = DrawHistory()
         self._sample_age = SampleAgeEstimator()
         self._draw_at_sample = NO_DRAW
@@ -164,7 +168,7 @@ class ConnectionMonitor:
         drawn = self._sample_age.draw_at_sample(self._draws, now_s)
         before_w = self._house_w if silent_s <= HOLD_S else None
         self._house_w = house_w(before_w, sample.power_w, drawn, NOMINAL_VOLTAGE_V)
-        after: list[PhaseCapacity] = []
+        after, phase_samples = list[PhaseCapacity](), list[PhaseSample]()
         for index, before in enumerate(self._capacities_after_silence(silent_s, now_s)):
             phase_sample = PhaseSample(
                 limit_a - reserves_a[index],
@@ -176,8 +180,10 @@ class ConnectionMonitor:
                 sustained_limit_a=self._sustained_limit_a(limit_a, sample, reserves_a[index]),
                 confirms_rise=self._tolerates(index, grid_a[index], limit_a, sample),
             )
+            phase_samples.append(phase_sample)
             after.append(update_capacity(before, phase_sample) if index < self.connection.phases else before)
         self._capacity, self._freshness = after, freshness
+        self._phase_samples, self._sampled_limit_a = phase_samples, limit_a
         self._update_heat(grid_a, limit_a, now_s - before_s if before_s is not None else None)
         self._grid_a, self._draw_at_sample = grid_a, self._draws.latest
         return True
@@ -249,6 +255,26 @@ class ConnectionMonitor:
             return AvailableCurrent(currents, LimitSource.GRID, self._next_step_s())
         rung_s = ladder.next_step_s(silent_s)
         return AvailableCurrent(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
+
+    @property
+    def house_currents_a(self) -> Phases[float | None]:
+        """The estimated current of the house alone at the last fresh sample, tenths of an ampere per phase."""
+        known = [None if one.house_a is None else tenths(one.house_a) for one in self._capacity or ()]
+        return Phases(*(known[: self.connection.phases] + [None] * 3)[:3])
+
+    def deciding_phase(self, phases: frozenset[int]) -> PhaseState | None:
+        """The one of these phases, 0 to 2, with the least available current; None while the house is not known."""
+        if self._capacity is None or self._silent_s > HOLD_S or self.doubted_phases:
+            return None
+        available_a = tuple(self.available_current().currents_a)
+        states = [
+            PhaseState(
+                index, self._sampled_limit_a, self._phase_samples[index], self._capacity[index], available_a[index]
+            )
+            for index in phases
+            if index < self.connection.phases
+        ]
+        return min(states, key=lambda one: (one.available_a, one.room_a), default=None)
 
     def urgent_phases(self) -> frozenset[int]:
         """The phases, 0 to 2, on which the protection would open before a vehicle has followed its pilot.

@@ -15,8 +15,9 @@ from energy.connection import ConnectionMonitor
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import DrawBounds
 from energy.grid_connection import AvailableCurrent, GridConnection
+from energy.grid_explanation import GridExplainer, GridExplanation
 from energy.house_share import HouseAllocator, HouseCapacity
-from energy.limit import Limit, LimitSource
+from energy.limit import Limit, LimitSource, floor_tenths
 from energy.limit_share import SharedLimitAllocator
 from energy.meter_limits import NO_MEMORY, MeterMemory
 from energy.phase_switch import PhaseSwitches, while_still_drawing, with_phases
@@ -63,6 +64,9 @@ class LoadController:
         self._service_queue = ServiceQueue()
         self._uses = VehicleUses(policy)
         self._house_share = HouseAllocator(self._uses)
+        self._explainer: GridExplainer | None = None
+        if self.connection_monitor is not None:
+            self._explainer = GridExplainer(clock, self.connection_monitor, self._house_share)
         self._limit_shares: dict[LimitSource, SharedLimitAllocator] = {}
         self._switches = PhaseSwitches()
         self._rotations = (
@@ -119,6 +123,15 @@ class LoadController:
     def available_grid_current(self) -> Phases[float] | None:
         """The current that the house leaves for all EVSEs together now, A per grid phase; None without a grid meter."""
         return self.connection_monitor.available_current().currents_a if self.connection_monitor is not None else None
+
+    @property
+    def house_currents_a(self) -> Phases[float | None]:
+        """The current of the house alone on each phase, as the explanations name it; None: not known."""
+        return self.connection_monitor.house_currents_a if self.connection_monitor is not None else UNKNOWN_PHASES
+
+    def explain_grid(self, evse_id: int) -> GridExplanation | None:
+        """Explain what the house connection leaves an EVSE, by the last decision; None: the house is not known."""
+        return self._explainer.explain(evse_id) if self._explainer is not None else None
 
     @property
     def sample_age_s(self) -> float | None:
@@ -279,7 +292,7 @@ class LoadController:
             limits.append(self._limit(evse_id, MINIMUM_CURRENT_A, LimitSource.VEHICLE))
         probe_a = self._rotations.probe_a(demand, now_s) if self.last_sample is not None else None
         if probe_a is not None:
-            limits.append(self._limit(evse_id, _floor(probe_a), LimitSource.LEARNING))
+            limits.append(self._limit(evse_id, floor_tenths(probe_a), LimitSource.LEARNING))
         return limits
 
     def _choose_phases(self, demands: Sequence[Demand], now: datetime) -> None:
@@ -383,7 +396,7 @@ class LoadController:
             evse_id = demand.evse_id
             mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)
             if math.isfinite(mine_a):
-                own[evse_id].append(self._limit(evse_id, _floor(mine_a), limit.source, limit.until, limit.by))
+                own[evse_id].append(self._limit(evse_id, floor_tenths(mine_a), limit.source, limit.until, limit.by))
 
     def _divide_grid(
         self, monitor: ConnectionMonitor, demands: Sequence[Demand], own: dict[int, list[Limit]], order: Sequence[int]
@@ -403,8 +416,10 @@ class LoadController:
             order,
         )
         parts = self._house_share.divide(round_)
+        if self._explainer is not None:
+            self._explainer.record(round_, parts)
         for evse_id, part in parts.items():
-            own[evse_id].append(self._grid_limit(evse_id, _floor(part.current_a), left, part.next_change_s))
+            own[evse_id].append(self._grid_limit(evse_id, floor_tenths(part.current_a), left, part.next_change_s))
         return frozenset(evse_id for evse_id, part in parts.items() if part.open_now)
 
     def _loaded(self, demands: Sequence[Demand]) -> dict[int, frozenset[int]]:
@@ -433,8 +448,3 @@ class LoadController:
         if known is None or known[0] != current_a:
             known = self._since[key] = (current_a, self._clock.now())
         return Limit(current_a, source, known[1], next_change, by)
-
-
-def _floor(current_a: float) -> float:
-    """Round down to 0.1 A, the resolution of a pilot."""
-    return math.floor(current_a * 10.0 + 1e-6) / 10.0

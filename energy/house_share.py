@@ -74,6 +74,10 @@ class HouseAllocator:
         """The ids of the EVSEs that got no share although their other limits allow one: paused, or waiting to start."""
         return self._waiting | {evse_id for evse_id, pause in self._pauses.items() if pause.paused}
 
+    def pause_of(self, evse_id: int) -> PauseState:
+        """The shortage or pause of an EVSE after the last division."""
+        return self._pauses.get(evse_id, PauseState())
+
     def divide(self, house: HouseCapacity) -> dict[int, HouseAllocation]:
         """Compute the share of each EVSE and update its pause; one that wants nothing gets what it could have."""
         bounds = house.bounds
@@ -100,7 +104,7 @@ class HouseAllocator:
 
     def _update_pause(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> None:
         """End the pause of an EVSE if enough current is available again."""
-        pause = self._pause_of(evse_id)
+        pause = self.pause_of(evse_id)
         if pause.paused:
             enough = self._would_fit(evse_id, house, bounds)
             self._pauses[evse_id], _ = pause_or_allow(
@@ -119,7 +123,7 @@ class HouseAllocator:
         self, demand: Demand, house: HouseCapacity, bounds: list[Bound], shares: Mapping[int, float]
     ) -> HouseAllocation:
         evse_id, now_s = demand.evse_id, house.now_s
-        pause = self._pause_of(evse_id)
+        pause = self.pause_of(evse_id)
         open_now = demand.is_charging and bool(house.urgent & house.loaded_phases[evse_id])
         if pause.paused or open_now:
             pause, allowed_a = pause if pause.paused else start_pause(pause, now_s), 0.0
@@ -183,10 +187,7 @@ class HouseAllocator:
 
     def _not_paused(self, order: Sequence[int]) -> list[int]:
         """The EVSEs that are not paused, in order."""
-        return [evse_id for evse_id in order if not self._pause_of(evse_id).paused]
-
-    def _pause_of(self, evse_id: int) -> PauseState:
-        return self._pauses.get(evse_id, PauseState())
+        return [evse_id for evse_id in order if not self.pause_of(evse_id).paused]
 
 
 def _with(going: Sequence[int], evse_id: int, order: Sequence[int]) -> list[int]:

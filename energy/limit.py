@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -98,6 +99,11 @@ class Limit(Frozen):
 def tightest(limits: Iterable[Limit]) -> Limit | None:
     """Return the limit that applies: the smallest, the first of equals; None if there is none."""
     return min(limits, key=lambda limit: limit.current_a, default=None)
+
+
+def floor_tenths(current_a: float) -> float:
+    """Round down to 0.1 A, the resolution of a pilot."""
+    return math.floor(current_a * 10.0 + 1e-6) / 10.0
 
 
 class LimitValues(TypedDict):

@@ -99,7 +99,9 @@ def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSour
         core.configuration,
         station,
         core.settings.clock,
-        evses=EvseStatusReader(station, maintenance.light, assembled.billing.tariff_and_cost, assembled.display.prices),
+        evses=EvseStatusReader(
+            station, load.load.controller, maintenance.light, assembled.billing.tariff_and_cost, assembled.display.prices
+        ),
         link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
         connection=GridStatusReader(load.load, load.grid_orders, load.plate),
         firmware=maintenance.firmware,

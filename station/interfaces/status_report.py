@@ -7,6 +7,7 @@ from typing import Literal, NotRequired, Protocol
 from typing_extensions import TypedDict
 
 from energy.grid import OrderReason, TariffColour
+from energy.grid_explanation import GridExplanationValues
 from energy.limit import LimitValues
 from station.core.display import DisplayTopic
 from station.core.hardware.back_plate import JumperPosition
@@ -197,6 +198,9 @@ class EvseStatus(TypedDict):
     """the tightest of `limits`, which determines the current; null: no limit, or not for visitors"""
     limits: NotRequired[list[LimitValues]]
     """all limits that are in force now, the tightest is `limit`"""
+    grid_explanation: NotRequired[GridExplanationValues | None]
+    """why the house connection leaves this EVSE its current: numbers of the phase that decides, which add up, and what
+    holds the current; null: no grid meter, or it is silent or doubted. Not for visitors"""
     faults: list[Fault]
     """the faults that are present now; empty: none"""
     temperature_c: float | None
@@ -264,6 +268,9 @@ class GridStatus(TypedDict):
     """seconds since the sample was received; null: not known"""
     currents_a: list[float | None]
     """amperes of the whole house on L1, L2 and L3, EVSEs included; negative for feed-in, if the direction is known"""
+    house_a: list[float | None]
+    """current of the house without the EVSEs on L1, L2 and L3, as load management estimates it, amperes in tenths;
+    negative for feed-in; null: not known"""
     apparent_power_va: float | None
     """apparent power of all phases together, VA; negative for feed-in, if the direction is known"""
     limit_a: float | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from tests import fakes
 from tests.examples import examples
 
 SELECTOR_A = 32.0
+CONNECTION = GridConnection(3, 8.0, 40.0)
 rotations = st.sampled_from([None, *(PhaseMap.from_rotation(name) for name in ROTATIONS)])
 evses = st.lists(
     st.tuples(st.sampled_from([1, 3]), rotations, st.sampled_from([8.0, 16.0, 32.0]), st.integers(0, 2)),
@@ -45,11 +47,12 @@ async def play(
     evses: list[tuple[int, PhaseMap | None, float, int]],
     moments: list[tuple[int, tuple[float, ...] | None, list[tuple[bool, float]], float | None]],
     policy: Policy,
+    after_decision: Callable[[LoadController, dict[int, Decision]], None] = lambda _, __: None,
+    connection: GridConnection = CONNECTION,
 ) -> list[tuple[list[Demand], dict[int, Decision], float | None]]:
-    """Every decision of a history, and what it was asked."""
+    """Every decision of a history, and what it was asked; `after_decision` is called after each of them."""
     clock: VirtualClock = fakes.clock()
     profiles = ProfileStore({number: phases for number, (phases, *_) in enumerate(evses, 1)}, no_selectable_phases)
-    connection = GridConnection(3, 8.0, 40.0)
     controller = LoadController(clock, profiles, connection, station_limit_a=SELECTOR_A, policy=policy)
     offered = dict.fromkeys(range(1, len(evses) + 1), 0.0)
     history: list[tuple[list[Demand], dict[int, Decision], float | None]] = []
@@ -70,6 +73,7 @@ async def play(
                 controller.process_sample(GridSample(clock.now(), Phases(house[0], house[1], house[2])))
             decisions = controller.decide(demands)
             history.append((demands, decisions, owner_a))
+            after_decision(controller, decisions)
             offered = {number: decision.current_a for number, decision in decisions.items()}
             await clock.advance(seconds / 12)
     return history

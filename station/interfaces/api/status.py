@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from energy.grid_explanation import explanation_to_json
 from energy.limit import limit_to_json as limit_shown
 from energy.limit import tightest
 from station.charging.evse_state import all_faults
@@ -14,6 +15,7 @@ from station.interfaces.status_light import light_to_json as light_shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from energy.controller import LoadController
     from energy.grid import MeterTariff
     from energy.grid_orders import RecordedGridOrders
     from foundation.clock import Clock
@@ -124,6 +126,7 @@ class GridStatusReader:
             "taken_at": sample.taken_at.isoformat(),
             "age_s": controller.sample_age_s,
             "currents_a": list(sample.currents_a),
+            "house_a": list(controller.house_currents_a),
             "apparent_power_va": sample.apparent_power_va,
             "limit_a": controller.grid_limit_a,
             "overrun": sample.overrun,
@@ -153,8 +156,16 @@ class GridStatusReader:
 class EvseStatusReader:
     """Provides the part of the status report on the EVSEs, including displays and costs."""
 
-    def __init__(self, station: ChargingStation, light: StatusLight, costs: TariffAndCost, prices: ShownPrices) -> None:
+    def __init__(
+        self,
+        station: ChargingStation,
+        load: LoadController,
+        light: StatusLight,
+        costs: TariffAndCost,
+        prices: ShownPrices,
+    ) -> None:
         self._station = station
+        self._load = load
         self._light = light
         self._costs = costs
         self._prices = prices
@@ -176,6 +187,7 @@ class EvseStatusReader:
         cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
         display, tariff = await self._costs.messages_for(evse), self._prices.tariff(evse)
         state, token, binding = evse.state, evse.authorized_token, tightest(evse.limits)
+        explained = self._load.explain_grid(evse.id)
         return {
             "id": evse.id,
             "connector_id": evse.layout.connector_id,
@@ -195,6 +207,7 @@ class EvseStatusReader:
             "offered_a": evse.offered_a,
             "limit": limit_shown(binding) if binding is not None else None,
             "limits": [limit_shown(limit) for limit in evse.limits],
+            "grid_explanation": explanation_to_json(explained) if explained is not None else None,
             "faults": sorted(all_faults(state)),
             "temperature_c": state.seen.temperature_c,
             "contactor_operations": evse.contactor.closed,

@@ -1,14 +1,15 @@
 """Publishes limits and states to an MQTT broker, and receives limits and other commands from it.
 
 Topics below `{topic}/{identity}/`, where `%2B` replaces a `+` in the identity, which topics may not contain:
-- `evse/{id}/reason` (retained): the limit that applies, as in the API, and the offered current;
+- `evse/{id}/reason` (retained): the limit that applies, as in the API, the offered current, and if the limit is that of
+  the house connection, its explanation as in the API;
 - `evse/{id}/state` (retained): status, charging state, current, power and energy, the offer and its reason in words;
 - `evse/{id}/charge-now/set`: charge without waiting for low prices; any payload;
 - `light` (retained): colour, pattern and reason of the status light;
 - `display` and `evse/{id}/display` (retained): what a display shows, as in the API, if it has an output of type "mqtt";
 - `pause` (retained) and `pause/set`: ON pauses all charging until OFF, after which the owner's limit applies again;
   RESUME ends the pause and the owner's limit;
-- `grid` (retained): the current of the house connection and its limit;
+- `grid` (retained): the current of the house connection, its limit, and the current of the house without the EVSEs;
 - `online` (retained, with a last will): true or false, also when the station is stopped;
 - `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; an empty payload
   removes the limit; with `"lasting": true` in place of `for_s` it applies until it is removed;
@@ -34,7 +35,8 @@ from typing import TYPE_CHECKING
 
 from aiomqtt import Client, MqttError, Will
 
-from energy.limit import limit_to_json
+from energy.grid_explanation import explanation_to_json
+from energy.limit import LimitSource, limit_to_json
 from foundation.supervision import raise_lost_cancellation
 from station.core.screen import screen_to_json
 from station.interfaces.monitoring_report import event_to_json
@@ -278,7 +280,12 @@ class MqttBridge:
         while True:
             for evse in self._evses.values():
                 reason = load.binding_limits[evse.id]
-                shown = {"offered_a": evse.offered_a, "reason": limit_to_json(reason) if reason is not None else None}
+                explained = load.controller.explain_grid(evse.id) if _is_grid(reason) else None
+                shown = {
+                    "offered_a": evse.offered_a,
+                    "reason": limit_to_json(reason) if reason is not None else None,
+                    "grid_explanation": explanation_to_json(explained) if explained is not None else None,
+                }
                 await self._publish(client, f"evse/{evse.id}/reason", json.dumps(shown))
                 await self._publish(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
             await self._publish(client, "light", json.dumps(told_light(self._light.station)))
@@ -287,7 +294,11 @@ class MqttBridge:
                 screen = screen_to_json(self._displays.screens.current(display))
                 await self._publish(client, topic, json.dumps(screen, ensure_ascii=False))
             if (sample := load.controller.last_sample) is not None:
-                grid = {"currents_a": list(sample.currents_a), "limit_a": load.controller.grid_limit_a}
+                grid = {
+                    "currents_a": list(sample.currents_a),
+                    "limit_a": load.controller.grid_limit_a,
+                    "house_a": list(load.controller.house_currents_a),
+                }
                 await self._publish(client, "grid", json.dumps(grid))
             await self._publish_limits(client)
             await self._wait_to_publish()
@@ -316,6 +327,10 @@ async def _send(client: Client, topic: str, text: str, *, retain: bool) -> None:
     """Publish a text, and raise a cancellation that arrived at the moment of the acknowledgement: aiomqtt loses it."""
     await client.publish(topic, text, qos=1, retain=retain)
     raise_lost_cancellation()
+
+
+def _is_grid(reason: Limit | None) -> bool:
+    return reason is not None and reason.source is LimitSource.GRID
 
 
 def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:

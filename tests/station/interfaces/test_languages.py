@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from energy.grid_explanation import GridHold
 from energy.limit import LimitSource
 from energy.tariff import PriceSignal
 from station.core.light_patterns import LightReason
@@ -73,6 +74,10 @@ def test_every_fault_reason_of_the_light_and_source_of_a_limit_has_its_texts() -
     faults = {start + fault for fault in Fault for start in ("fault.", "fault-name.")}
     limits = {start + source for source in LimitSource for start in ("limit.", "why.")}
     assert faults | limits | {f"state.{reason}" for reason in LightReason} <= catalogue(DEFAULT_LANGUAGE).keys()
+
+
+def test_whatever_holds_the_current_that_the_house_leaves_has_its_text() -> None:
+    assert {f"why.hold-{hold}" for hold in GridHold} <= catalogue(DEFAULT_LANGUAGE).keys()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import { get, post } from "./api.js";
 import { activate } from "./activation.js";
 import { drawHistory } from "./chart.js";
 import { acting, find, make, setText, show, toast } from "./dom.js";
-import { amps, duration, kilowattHours, kilowatts, money, plain, price, soon } from "./format.js";
+import { amps, duration, kilowattHours, kilowatts, money, plain, price, second, soon } from "./format.js";
 import { openKey } from "./key.js";
 import { look, watch } from "./live.js";
 import { known, language, t } from "./words.js";
@@ -15,6 +15,7 @@ const isOwner = isDriver && role !== "driver";
 const isInstaller = isOwner && role !== "owner";
 const cards = new Map();
 const MAY_CHARGE = new Set(["Charging", "SuspendedEV", "SuspendedEVSE"]);
+const LEAST_A = 6; // no car charges with less (IEC 61851-1)
 const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
 const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while the station waits for a vehicle
@@ -139,9 +140,16 @@ function ring(card, evse, state, charge) {
     setText(card.unit, t("charge.offered"));
   } else {
     setText(card.figure, t(`ring.${["not-activated", "stopped"].includes(state) ? state : evse.connector_status.toLowerCase()}`));
-    setText(card.unit, state === "available" && charge !== undefined ? t("charge.up-to", { most: amps(most) }) : "");
+    setText(card.unit, state === "available" ? upTo(evse, charge) : "");
   }
   card.figure.style.setProperty("--chars", card.figure.textContent.length);
+}
+
+/** What a car that came now could get: the tightest limit, such as the owner's or what the house leaves. */
+function upTo({ limit }, charge) {
+  if (limit === null || charge === undefined) return "";
+  const most = Math.min(limit.current_a, charge.rating_a);
+  return most < LEAST_A ? t("charge.up-to-none") : t("charge.up-to", { most: amps(most) });
 }
 
 /** Show how long the station still waits for a car, counted down between two status updates. */
@@ -221,9 +229,9 @@ function why(card, evse, status) {
   show(card.why, asks);
   if (!asks) return;
   setText(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
-  const house = fullest(status.grid, limit, status.evses);
-  setText(card.whyText, t(house === null ? `why.${kindOf(limit)}` : "why.grid-now", { by: limit.by ?? "", ...house }));
-  const announced = limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
+  const explained = limit.source === "grid" ? (evse.grid_explanation ?? null) : null;
+  setText(card.whyText, explained === null ? t(`why.${kindOf(limit)}`, { by: limit.by ?? "" }) : gridText(explained, status.clock.now));
+  const announced = explained === null && limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
   show(card.whyNext, announced);
   if (announced) {
     setText(card.whyNext, t("why.next", { time: soon(limit.next_change, status.clock.now) }));
@@ -233,12 +241,19 @@ function why(card, evse, status) {
   card.limits.replaceChildren(...tightestFirst.map((one) => limitRow(one, limit, most)));
 }
 
-/** The current of the house without the cars on its most loaded phase, if the grid is the limit; else null. */
-function fullest(grid, limit, evses) {
-  if (limit.source !== "grid" || !grid || grid.limit_a === null) return null;
-  const cars = (phase) => evses.reduce((sum, { meter }) => sum + (meter?.currents_a[phase] ?? 0), 0);
-  const house = grid.currents_a.map((one, phase) => (one === null ? 0 : one - cars(phase)));
-  return { connection: amps(grid.limit_a), house: amps(Math.max(0, ...house)) };
+/** What the house connection leaves on the phase that decides, as a sum, and what keeps the car from getting it. */
+function gridText(explained, now) {
+  const { phase, limit_a: limit, house_a: house, margin_a: margin, room_a: room } = explained;
+  const kind = room === 0 ? "full" : house < 0 ? "feed-in" : "sum";
+  const values = { phase, limit: amps(limit), house: amps(Math.abs(house)), margin: amps(margin), room: amps(room) };
+  const sum = t(`why.grid-${kind}${phase === null ? "" : "-phase"}`, values);
+  return explained.held_by === null ? sum : `${sum} ${holdText(explained, now)}`;
+}
+
+function holdText({ held_by: kind, held_until: until, current_a: current, peak_a: peak }, now) {
+  const timed = until !== null && known(`why.hold-${kind}-until`);
+  const time = timed && new Date(until) - new Date(now) > SOON_MS ? soon(until, now) : second(until);
+  return t(`why.hold-${kind}${timed ? "-until" : ""}`, { time, current: amps(current), peak: amps(peak) });
 }
 
 /** The kind of a limit as shown: the owner's limit of 0 A is a pause. */

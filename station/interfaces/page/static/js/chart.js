@@ -8,6 +8,7 @@ import { t } from "./words.js";
 
 const EVERY_MS = 5000;
 const SPAN_S = 3 * 3600;
+const CHARGES_A = 1; // a car that draws less does not charge
 const LEAST_SPAN_S = 15 * 60;
 
 const rows = [];
@@ -84,10 +85,11 @@ function choice(text, chosen, choose) {
   return make("button", { type: "button", "aria-pressed": String(chosen), onclick: act }, text);
 }
 
-/** The phase with the highest current. */
+/** The phase with the highest current, of those that a car uses: it decides what the car gets. */
 function fullest() {
   const [, grid, car] = rows.at(-1) ?? [0, [0, 0, 0], [0, 0, 0], null];
-  const drawn = grid.map((one, index) => one ?? car[index]);
+  const used = car.some((one) => one >= CHARGES_A) ? car.map((one) => one >= CHARGES_A) : [true, true, true];
+  const drawn = grid.map((one, index) => (used[index] ? (one ?? car[index]) : -Infinity));
   return drawn.indexOf(Math.max(...drawn));
 }
 
@@ -99,7 +101,7 @@ function columns() {
     return [times, span.map((row) => row[5][point][phase]), span.map(() => 0), span.map((row) => row[6][point])];
   }
   const unknown = about.has_grid_meter ? null : 0;
-  const house = span.map(([, grid, car]) => (grid[phase] === null ? unknown : Math.max(0, grid[phase] - car[phase])));
+  const house = span.map((row) => (row[7][phase] === null ? unknown : Math.max(0, row[7][phase])));
   const total = span.map(([, , car], at) => (house[at] === null ? null : house[at] + car[phase]));
   return [times, total, house, span.map((row) => row[3])];
 }
