@@ -12,9 +12,9 @@ from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
 from energy.failsafe import HOLD_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
 from energy.grid_connection import AvailableCurrent, GridConnection
-from energy.grid_explanation import PhaseState, tenths
-from energy.limit import LimitSource
+from energy.limit import LimitSource, tenths
 from energy.meter_limits import NO_MEMORY, MeterMemory
+from energy.phase_state import PhaseState
 from energy.phase_twins import PhaseTwins
 from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w

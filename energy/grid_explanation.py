@@ -18,17 +18,16 @@ from energy.balancer import (
     PEAK_S,
     RARE_PEAK_S,
     STEP_UP_EVERY_S,
-    PhaseCapacity,
-    PhaseSample,
     lasting_room_a,
 )
-from energy.limit import floor_tenths
+from energy.limit import floor_tenths, tenths
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from energy.connection import ConnectionMonitor
     from energy.house_share import HouseAllocation, HouseAllocator, HouseCapacity
+    from energy.phase_state import PhaseState
     from foundation.clock import Clock
 
 
@@ -53,29 +52,6 @@ class GridHold(StrEnum):
     """less than 6 A is left, with which no vehicle charges"""
     SHARING = "sharing"
     """the current is divided among several EVSEs"""
-
-
-class PhaseState(Frozen):
-    """One phase of the house connection at the last fresh sample: what the control law got, and what it decided."""
-
-    index: int
-    """0 to 2"""
-    limit_a: float
-    """limit of the connection, amperes"""
-    sample: PhaseSample
-    capacity: PhaseCapacity
-    available_a: float
-    """current available to all EVSEs together, amperes"""
-
-    @property
-    def house_a(self) -> float:
-        """Current of the house without the EVSEs, amperes; negative when it feeds in."""
-        return self.capacity.house_a or 0.0
-
-    @property
-    def room_a(self) -> float:
-        """What the house leaves below limit and reserve now, amperes; negative: it exceeds them."""
-        return self.sample.limit_a - self.house_a
 
 
 class GridExplanation(Frozen):
@@ -216,11 +192,6 @@ class GridExplainer:
         if ahead_s <= 0.0:
             return None
         return (self._clock.now() + timedelta(seconds=ahead_s + 0.5)).replace(microsecond=0)
-
-
-def tenths(current_a: float) -> float:
-    """Round to 0.1 A, as currents of the house are shown; never −0."""
-    return round(current_a, 1) + 0.0
 
 
 def _share_hold(state: PhaseState, current_a: float) -> _Held | None:

@@ -106,6 +106,11 @@ def floor_tenths(current_a: float) -> float:
     return math.floor(current_a * 10.0 + 1e-6) / 10.0
 
 
+def tenths(current_a: float) -> float:
+    """Round to 0.1 A, as currents of the house are shown; never −0."""
+    return round(current_a, 1) + 0.0
+
+
 class LimitValues(TypedDict):
     """A limit in plain JSON values, as API and MQTT publish it."""
 
