@@ -73,17 +73,15 @@ class LoadHistory:
         sample = controller.last_sample if age_s is not None and age_s < _STALE_S else None
         evses = list(self._evses.values())
         drawn = tuple(_drawn(evse) for evse in evses)
-        grid_a = _rounded(sample.currents_a) if sample is not None else (None, None, None)
-        car_a = tuple(round(sum(one[phase] for one in drawn), 2) for phase in range(3))
         return LoadSample(
             round(self._clock.now().timestamp(), 1),
-            grid_a,
-            car_a,
+            _rounded(sample.currents_a) if sample is not None else (None, None, None),
+            tuple(round(sum(one[phase] for one in drawn), 2) for phase in range(3)),
             controller.grid_limit_a if controller.grid_limit_a is not None else controller.fixed_limit_a,
             sum(evse.offered_a for evse in evses),
             drawn,
             tuple(_allowed_a(evse) for evse in evses),
-            _house(tuple(controller.house_currents_a), grid_a, car_a),
+            tuple(controller.house_currents_a) if sample is not None else (None, None, None),
         )
 
     def samples_since(self, at_s: float) -> list[LoadSample]:
@@ -100,16 +98,6 @@ def _drawn(evse: Evse) -> tuple[float, ...]:
 def _allowed_a(evse: Evse) -> float:
     binding = tightest(evse.limits)
     return round(min(binding.current_a, evse.layout.max_current_a), 2) if binding else evse.layout.max_current_a
-
-
-def _house(
-    estimated_a: tuple[float | None, ...], grid_a: tuple[float | None, ...], car_a: tuple[float, ...]
-) -> tuple[float | None, ...]:
-    """The house on each phase: as estimated, and without a limit of the connection the plain difference."""
-    return tuple(
-        None if flows_a is None else round(flows_a - drawn_a, 1) if house_a is None else house_a
-        for house_a, flows_a, drawn_a in zip(estimated_a, grid_a, car_a, strict=True)
-    )
 
 
 def _rounded(currents_a: Phases[float | None]) -> tuple[float | None, ...]:

@@ -118,6 +118,7 @@ async def test_a_visitor_sees_what_flows_why_and_what_it_costs_only_where_the_in
         assert {name for name in OF_CHARGE if evse.get(name) is not None} == (OF_CHARGE if allowed else set())
         assert (evse["connector_status"], evse["light"]["reason"]) == ("Occupied", "charging")
         assert evse["own_tariff"]["energy_per_kwh"] == "0.30"
+        assert "grid_explanation" not in evse  # what the house uses
         assert allowed or "cost" not in {one["topic"] for one in evse["display"]}
         (charge,) = (await client.get("/api/charges")).json()
         assert ((charge["charge"] is not None), charge["authorized"]) == (allowed, True)

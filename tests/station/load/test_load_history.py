@@ -20,3 +20,23 @@ async def test_a_meter_that_is_silent_leaves_a_gap_and_not_its_last_value(tmp_pa
         assert walk.parts.history.now().grid_a == (None, None, None)
         await house.speak()
         assert walk.parts.history.now().grid_a == (9.0, 4.0, 2.0)
+
+
+async def test_the_house_is_the_one_that_load_management_counts_with(tmp_path: Path) -> None:
+    """One estimate for the chart, the status and the explanation of the current."""
+    async with walking(tmp_path, grid=GRID) as walk:
+        await walk.accepted()
+        house = House(walk)
+        house.loads_a = (9.0, 4.0, 2.0)
+        await house.live(60)
+        await walk.plug(phases=3)
+        await walk.present()
+        await house.live(100)
+        explained = walk.parts.load.controller.explain_grid(1)
+        assert explained is not None
+        now = walk.parts.history.now()
+        assert now.house_a == tuple(walk.parts.load.controller.house_currents_a) == (9.0, 4.0, 2.0)
+        assert explained.phase == 1
+        assert now.house_a[0] == explained.house_a == 9.0
+        await walk.advance(20)
+        assert walk.parts.history.now().house_a == (None, None, None)

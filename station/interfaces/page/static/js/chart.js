@@ -3,10 +3,9 @@
 import { get } from "./api.js";
 import { find, make, setText, show } from "./dom.js";
 import { amps, clock } from "./format.js";
-import { on } from "./live.js";
+import { watch } from "./live.js";
 import { t } from "./words.js";
 
-const EVERY_MS = 5000;
 const SPAN_S = 3 * 3600;
 const CHARGES_A = 1; // a car that draws less does not charge
 const LEAST_SPAN_S = 15 * 60;
@@ -25,8 +24,7 @@ export async function drawHistory() {
   show(find("#chart-card"), true);
   buttons();
   rebuild();
-  setInterval(() => document.hidden || step(), EVERY_MS);
-  on("evse", step);
+  watch(step); // at the moments of the other numbers on the page, with which these agree
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
   new ResizeObserver(() => chart?.setSize(size())).observe(find("#chart"));
 }
@@ -93,9 +91,12 @@ function fullest() {
   return drawn.indexOf(Math.max(...drawn));
 }
 
+/** The rows that are drawn. */
+const inSpan = () => rows.filter((row) => row[0] >= rows.at(-1)[0] - SPAN_S);
+
 /** Columns for uPlot: time, car on top of house, house, limit. Missing values are gaps. */
 function columns() {
-  const span = rows.filter((row) => row[0] >= rows.at(-1)[0] - SPAN_S);
+  const span = inSpan();
   const times = span.map((row) => row[0]);
   if (point !== null) {
     return [times, span.map((row) => row[5][point][phase]), span.map(() => 0), span.map((row) => row[6][point])];
@@ -116,8 +117,9 @@ function draw() {
 /** Show the currents at the touched time in the legend, else the current ones. */
 function tell(data, index) {
   const at = index ?? data[0].length - 1;
-  const [moment, total, house, limit] = data.map((column) => column[at]);
-  const values = { car: total === null ? null : total - house, house, limit };
+  const [moment, total, above, limit] = data.map((column) => column[at]);
+  const house = point === null && about.has_grid_meter ? inSpan()[at][7][phase] : above; // not drawn below 0, where it feeds in
+  const values = { car: total === null ? null : total - above, house, limit };
   for (const [name, value] of Object.entries(values)) setText(find(`#chart-${name}`), amps(value));
   show(find("#chart-house").closest("li"), about.has_grid_meter && point === null);
   setText(find("#chart-moment"), index === null || index === undefined ? t("chart.now") : clock(moment * 1000));
