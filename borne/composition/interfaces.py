@@ -100,7 +100,11 @@ def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSour
         station,
         core.settings.clock,
         evses=EvseStatusReader(
-            station, load.load.controller, maintenance.light, assembled.billing.tariff_and_cost, assembled.display.prices
+            station,
+            load.load.controller,
+            maintenance.light,
+            assembled.billing.tariff_and_cost,
+            assembled.display.prices,
         ),
         link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
         connection=GridStatusReader(load.load, load.grid_orders, load.plate),
