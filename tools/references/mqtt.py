@@ -31,6 +31,8 @@ _MEANINGS: Final = {
     "reason.by": "who set the limit, if known",
     "reason.since": "since when it applies",
     "reason.next_change": "when it changes next, if known",
+    "grid_explanation": "if the house connection limits the current: its explanation, an object with the fields of "
+    "[`grid_explanation`](../load-management.md#the-algorithm-in-one-minute) in `/api/status`; else null",
     "status": "connector status: Available, Occupied, Reserved, Unavailable or Faulted",
     "charging_state": "Idle, EVConnected, SuspendedEV, SuspendedEVSE or Charging",
     "current_a": "amperes that the vehicle draws on its most loaded phase, or the limit on each phase",
@@ -38,6 +40,7 @@ _MEANINGS: Final = {
     "energy_wh": "import register of the billing meter",
     "reason": "text: why no more current is offered, or what the light means",
     "currents_a[]": "amperes of each phase of the grid connection; null: not reported by the meter",
+    "house_a[]": "amperes of the house without the EVSEs on each phase, as estimated; null: not known",
     "limit_a": "limit of the grid connection in amperes per phase",
     "colour": "colour of the status light",
     "pattern": "steady or blinking",

@@ -16,6 +16,7 @@ const isInstaller = isOwner && role !== "owner";
 const cards = new Map();
 const MAY_CHARGE = new Set(["Charging", "SuspendedEV", "SuspendedEVSE"]);
 const LEAST_A = 6; // no car charges with less (IEC 61851-1)
+const MINUTE_MS = 60_000;
 const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
 const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while the station waits for a vehicle
@@ -252,9 +253,12 @@ function gridText(explained, now) {
 
 function holdText({ held_by: kind, held_until: until, current_a: current, peak_a: peak }, now) {
   const timed = until !== null && known(`why.hold-${kind}-until`);
-  const time = timed && new Date(until) - new Date(now) > SOON_MS ? soon(until, now) : second(until);
+  const later = timed && new Date(until) - new Date(now) > SOON_MS;
+  const time = later ? soon(nextMinute(until), now) : second(until); // never too early
   return t(`why.hold-${kind}${timed ? "-until" : ""}`, { time, current: amps(current), peak: amps(peak) });
 }
+
+const nextMinute = (moment) => new Date(Math.ceil(new Date(moment) / MINUTE_MS) * MINUTE_MS).toISOString();
 
 /** The kind of a limit as shown: the owner's limit of 0 A is a pause. */
 const kindOf = (limit) => (limit.source === "user" && limit.current_a === 0 ? "pause" : limit.source);
