@@ -101,8 +101,8 @@ function columns() {
   if (point !== null) {
     return [times, span.map((row) => row[5][point][phase]), span.map(() => 0), span.map((row) => row[6][point])];
   }
-  const unknown = about.has_grid_meter ? null : 0;
-  const house = span.map((row) => (row[7][phase] === null ? unknown : Math.max(0, row[7][phase])));
+  const of = (row) => (row[7][phase] === null ? null : Math.max(0, row[7][phase]));
+  const house = span.map(about.has_grid_meter ? of : () => 0);
   const total = span.map(([, , car], at) => (house[at] === null ? null : house[at] + car[phase]));
   return [times, total, house, span.map((row) => row[3])];
 }
