@@ -125,12 +125,9 @@ class World:
         with ExitStack() as opened:
             for evse in configuration.evse:
                 # not from exactly 0, which a CSMS can mistake for no value
-                seed = f"{configuration.station.identity}/{evse.id}"
-                register = EnergyRegister(
-                    storage / f"simulated-meter-{evse.id}.register",
-                    used_meter_wh(seed, phases=evse.phases),
-                    folder_locked=True,
-                )
+                begin_wh = used_meter_wh(f"{configuration.station.identity}/{evse.id}", phases=evse.phases)
+                file = storage / f"simulated-meter-{evse.id}.register"
+                register = EnergyRegister(file, begin_wh, folder_locked=True)
                 opened.callback(register.close)
                 self._registers.append(register)
                 self.boards[evse.id] = SimulatedBoard(
