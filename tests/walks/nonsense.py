@@ -46,7 +46,7 @@ def actions() -> list[str]:
 
 def made(message: str, dice: random.Random) -> Any:
     """A random payload of a message (such as ResetRequest) that its schema allows."""
-    schema = _schema(message)
+    schema = schema_of(message)
     return _made(schema, schema.get("definitions", {}), dice)
 
 
@@ -58,7 +58,8 @@ def _folder() -> Path:
 
 
 @cache
-def _schema(message: str) -> dict[str, Any]:
+def schema_of(message: str) -> dict[str, Any]:
+    """The JSON schema of a message (such as ResetRequest)."""
     return json.loads((_folder() / f"{message}.json").read_text(encoding="utf-8-sig"))
 
 

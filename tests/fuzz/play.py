@@ -1,0 +1,293 @@
+"""Plays poisonous requests to a charging station; after each accepted one, a charge and two restarts follow.
+
+Requests that the station refuses share one run of it. An accepted one ends that run: the vehicle charges, the power
+fails in the middle, it charges again, the station is shut down in order, started, and charges once more. The next
+request meets a new station.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ocpp_handlers.wire.frame import UNREADABLE_ID
+from ocpp_handlers.wire.schema import shared_schemas
+from station.core.csms import VendorAnswer
+from tests.csms import Csms, running_csms
+from tests.fuzz.poison import Case
+from tests.fuzz.valid import BEFORE, CERTIFICATE, MAY_STOP_CHARGING, REQUESTS, RUNNING
+from tests.patience import PATIENCE_S
+from tests.walk import Walk, configuration, powered
+from tests.walks.steps import variables
+from tests.walks.test_phase_switching import SWITCHING
+
+_ACCEPTED = {
+    "Accepted",
+    "AcceptedCanceled",
+    "NoTransaction",
+    "Processing",
+    "RebootRequired",
+    "Scheduled",
+    "Unlocked",
+}
+_LONGEST_RUN = 60
+"""refused requests to one run of the station, so that a fault that shows late has few suspects"""
+_REACTION_S = 1.0
+_CHARGE_S = 20.0
+_MOST_CARDS = 3
+"""times that a card is presented until the cable is free"""
+
+
+@dataclass
+class Tally:
+    """What was played, and what went wrong."""
+
+    requests: int = 0
+    accepted: int = 0
+    charges: int = 0
+    restarts: int = 0
+    stations: int = 0
+    faults: list[str] = field(default_factory=list[str])
+
+
+class _Exceptions(logging.Handler):
+    """Collects log records with a traceback: what failed in a way that nobody foresaw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record that has a traceback."""
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            self.seen.append(f"{record.getMessage()}\n{''.join(traceback.format_exception(*record.exc_info))}")
+
+
+@contextlib.contextmanager
+def logged_exceptions() -> Any:
+    """Collect the exceptions that are logged during the block."""
+    handler = _Exceptions()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.seen
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+class _FuzzCsms(Csms):
+    """A CSMS that takes the answer to a frame that could not be read (id "-1") for that to its open request."""
+
+    async def _take(self, frame: list[Any]) -> None:
+        if frame[:2] == [4, UNREADABLE_ID]:
+            frame[1] = next(reversed(self._open), UNREADABLE_ID)
+        await super()._take(frame)
+
+
+class FaultError(AssertionError):
+    """The station did what no request may cause."""
+
+
+class Player:
+    """Plays cases to one station after the other, and keeps the tally."""
+
+    def __init__(self, storage: Path, certificate: str) -> None:
+        """Take an empty directory, and a certificate of an authority as PEM."""
+        self.tally = Tally()
+        self._storage = storage
+        self._certificate = certificate
+        self._case: Case | None = None
+        """the last one that was sent"""
+
+    async def play(self, cases: Iterable[Case]) -> Tally:
+        """Play cases in this order; each fault is noted, and a new station goes on with the next case."""
+        left = deque(cases)
+        while left:
+            self._case = None
+            with logged_exceptions() as seen:
+                try:
+                    async with asyncio.timeout(PATIENCE_S):
+                        await self._live(left)
+                except Exception as error:  # noqa: BLE001  # whatever ends the station or fails in it is the fault
+                    self._note("".join(traceback.format_exception(error)))
+                for text in seen:
+                    self._note(text)
+        return self.tally
+
+    def _note(self, problem: str) -> None:
+        case = self._case
+        if case is None:
+            raise AssertionError(f"no request was sent: {problem}")
+        self.tally.faults.append(f"{case.name}\npayload {case.json[:500]}\n{problem}")
+
+    async def _live(self, left: deque[Case]) -> None:
+        """One station, from its first start until after an accepted request, or the last of some refused ones."""
+        self.tally.stations += 1
+        async with running_csms(_FuzzCsms()) as csms:
+            config = _config(self._storage / str(self.tally.stations), csms)
+            async with powered(config, csms) as walk:
+                await walk.accepted()
+                walk.stack.data_transfer.set_response("com.example", "hello", VendorAnswer("Accepted", {"a": 1}))
+                await _start_charge(walk)
+                self.tally.charges += 1
+                if accepted := await self._send(walk, left):
+                    await walk.advance(_CHARGE_S)
+                    await self._cut_power(walk)
+                else:
+                    await _end_charge(walk)
+            if accepted:
+                self.tally.restarts += 1
+                async with powered(config, csms, at=walk.application.clock.now()) as walk:
+                    await self._charge(walk)
+            _check_events(csms)
+            if csms.schema_faults:
+                raise FaultError(f"the station sent what its schemas do not allow: {csms.schema_faults}")
+
+    async def _send(self, walk: Walk, left: deque[Case]) -> bool:
+        """Send cases until one is accepted; False if a number of them was refused."""
+        for _ in range(_LONGEST_RUN):
+            if not left:
+                break
+            self._case = case = left.popleft()
+            await self._send_before(walk, case)
+            self.tally.requests += 1
+            accepted = _is_accepted(case, await _ask(walk, self._fill(walk, case.json), case.action))
+            await walk.advance(_REACTION_S)
+            await walk.until(lambda: walk.csms.connected, within_s=600)
+            if not accepted or case.action not in MAY_STOP_CHARGING:
+                _check_charging(walk)
+            if accepted:
+                self.tally.accepted += 1
+                return True
+        return False
+
+    async def _send_before(self, walk: Walk, case: Case) -> None:
+        """Send the valid request that gives this one something to find."""
+        before = BEFORE.get(case.action)
+        if before is not None:
+            await _ask(walk, self._fill(walk, json.dumps(REQUESTS[before][0])), before)
+
+    def _fill(self, walk: Walk, text: str) -> str:
+        """Put the id of the running transaction and the certificate into a payload."""
+        identity = walk.evse.transaction_id or "none"
+        return text.replace(RUNNING, identity).replace(CERTIFICATE, json.dumps(self._certificate)[1:-1])
+
+    async def _cut_power(self, walk: Walk) -> None:
+        """Lose the power, come back, and charge again."""
+        self.tally.restarts += 1
+        if walk.application.running:
+            await walk.application.cut_power()
+            await walk.application.restore_power()
+        await _end_charge(walk)
+        await self._charge(walk)
+
+    async def _charge(self, walk: Walk) -> None:
+        """A vehicle comes and charges, unless the accepted request forbids it."""
+        self.tally.charges += 1
+        await walk.until(lambda: walk.stack.link.online, within_s=900)
+        await _start_charge(walk, must=self._case is None or self._case.action not in MAY_FORBID_CHARGING)
+        await walk.advance(_CHARGE_S)
+        await _end_charge(walk)
+
+
+MAY_FORBID_CHARGING = MAY_STOP_CHARGING | {"ReserveNow", "SendLocalList", "InstallCertificate"}
+
+
+def _config(storage: Path, csms: Csms) -> Any:
+    """Two EVSEs, and the local time that a CSMS may set when no time zone is."""
+    return configuration(
+        storage,
+        csms.url,
+        evse=[{**SWITCHING, "id": number} for number in (1, 2)],
+        firmware={"type": "simulated", "allow_unsigned": True},
+        variable=variables(
+            ClockCtrlr__TimeZone="",
+            ClockCtrlr__TimeOffset="+01:00",
+            SampledDataCtrlr__TxUpdatedInterval=10,
+        ),
+    )
+
+
+async def _ask(walk: Walk, payload: str, action: str) -> list[Any]:
+    """Send a request as text; returns the frame of the answer."""
+    identity = f"poison-{len(walk.csms.calls)}-{action}"[:36]
+    try:
+        return await walk.csms.ask_raw(f'[2,"{identity}","{action}",{payload}]', identity)
+    except TimeoutError:
+        raise FaultError("no answer") from None
+
+
+def _is_accepted(case: Case, answer: list[Any]) -> bool:
+    """Whether a request was accepted.
+
+    Raises:
+        FaultError: the answer is an InternalError, or not valid.
+    """
+    if answer[0] == 4:
+        if answer[2] == "InternalError":
+            raise FaultError(f"InternalError: {answer}")
+        return False
+    payload: dict[str, Any] = answer[2]
+    if (fault := shared_schemas().check_response(case.action, payload)) is not None:
+        raise FaultError(f"the answer is not valid: {fault.description}: {answer}")
+    statuses = list(_statuses(payload))
+    return not statuses or bool(_ACCEPTED.intersection(statuses))
+
+
+def _statuses(payload: dict[str, Any]) -> Iterable[str]:
+    for results in (payload, *(item for value in payload.values() if isinstance(value, list) for item in value)):
+        if isinstance(results, dict):
+            yield from (results[key] for key in ("status", "attributeStatus") if key in results)
+
+
+async def _start_charge(walk: Walk, *, must: bool = True) -> None:
+    await walk.plug()
+    await walk.present()
+    if must:
+        await walk.charging()
+
+
+async def _end_charge(walk: Walk) -> None:
+    """Unplug, and wait until the transaction has ended and the CSMS knows."""
+    await walk.until(lambda: walk.application.running)
+    await walk.until(lambda: walk.stack.link.online, within_s=900)
+    for _ in range(_MOST_CARDS):
+        await walk.advance(_REACTION_S)
+        if not walk.board.locked:
+            break
+        await walk.present()
+        await walk.advance(5)
+    await walk.unplug()
+    await walk.until(lambda: walk.evse.transaction_id is None)
+    await walk.until(lambda: not list(_open_transactions(walk.csms)), within_s=900)
+
+
+def _check_charging(walk: Walk) -> None:
+    if not walk.board.outputs.contactor:
+        raise FaultError("the contactor opened during the charge")
+
+
+def _open_transactions(csms: Csms) -> Iterable[str]:
+    """Transactions of which not all events have arrived, up to Ended."""
+    numbers: dict[str, set[int]] = {}
+    last: dict[str, int] = {}
+    for event in csms.sent("TransactionEvent"):
+        identity = event["transactionInfo"]["transactionId"]
+        numbers.setdefault(identity, set()).add(event["seqNo"])
+        if event["eventType"] == "Ended":
+            last[identity] = event["seqNo"]
+    for identity, arrived in numbers.items():
+        if identity not in last or arrived != set(range(last[identity] + 1)):
+            yield identity
+
+
+def _check_events(csms: Csms) -> None:
+    if missing := list(_open_transactions(csms)):
+        raise FaultError(f"not all events of {missing} have arrived")
