@@ -19,7 +19,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the conformance suite."""
+    """Add the options of the conformance suite, and of the poisonous values."""
     group = parser.getgroup("conformance")
     group.addoption("--station", metavar="URL", help="local API of a station that runs already, in place of our own")
     group.addoption(
@@ -27,3 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--switching-board", action="store_true", help="our own station can take two phases of three away")
     group.addoption("--conformance-report", metavar="FILE", help="write what came of each case, as Markdown")
+    group = parser.getgroup("poisonous values")
+    group.addoption(
+        "--fuzz-seed", type=int, default=0, help="seed of the sample of poisonous values, and of their order"
+    )
+    group.addoption("--fuzz-case", metavar="TEXT", help="play only the poisonous values whose names contain this text")

@@ -21,6 +21,11 @@ def register_profiles() -> None:
     settings.load_profile("ci")
 
 
+def plays_all() -> bool:
+    """Return whether the profile `fuzz` is loaded, with which a test plays all of its generated cases, not a sample."""
+    return settings().max_examples > _USUAL
+
+
 def examples(count: int) -> settings:
     """Settings for a test with `count` examples, scaled by the loaded profile."""
     return settings(max_examples=count * settings().max_examples // _USUAL)

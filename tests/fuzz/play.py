@@ -1,4 +1,4 @@
-"""Plays poisonous requests to a charging station; after each accepted one, a charge and two restarts follow.
+"""Plays poisonous requests and answers to a charging station; after each, a charge and two restarts follow.
 
 Requests that the station refuses share one run of it. An accepted one ends that run: the vehicle charges, the power
 fails in the middle, it charges again, the station is shut down in order, started, and charges once more. The next
@@ -12,18 +12,21 @@ import contextlib
 import json
 import logging
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ocpp_handlers.variables.variable import Variable
 from ocpp_handlers.wire.frame import UNREADABLE_ID
 from ocpp_handlers.wire.schema import shared_schemas
-from station.core.csms import VendorAnswer
+from station.core.csms import NoAnswerError, VendorAnswer, VendorMessage
+from station.load.shared_limits import LimitRequest, LimitSetter
 from tests.csms import Csms, running_csms
-from tests.fuzz.poison import Case
-from tests.fuzz.valid import BEFORE, CERTIFICATE, MAY_STOP_CHARGING, REQUESTS, RUNNING
+from tests.fuzz.poison import SETTINGS, Case, cases
+from tests.fuzz.valid import ANSWERS, ASKED_BY, BEFORE, CERTIFICATE, MAY_STOP_CHARGING, NOW, REQUESTS, RUNNING
+from tests.hostile import HostileCsms
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered
 from tests.walks.steps import variables
@@ -42,6 +45,7 @@ _LONGEST_RUN = 60
 """refused requests to one run of the station, so that a fault that shows late has few suspects"""
 _REACTION_S = 1.0
 _CHARGE_S = 20.0
+_RECONNECT_S = 900.0
 _MOST_CARDS = 3
 """times that a card is presented until the cable is free"""
 
@@ -51,11 +55,19 @@ class Tally:
     """What was played, and what went wrong."""
 
     requests: int = 0
-    accepted: int = 0
+    accepted: list[Case] = field(default_factory=list[Case])
     charges: int = 0
     restarts: int = 0
     stations: int = 0
     faults: list[str] = field(default_factory=list[str])
+
+    @property
+    def summary(self) -> str:
+        """The figures in one line."""
+        return (
+            f"{self.requests} poisonous messages, {len(self.accepted)} accepted, {self.charges} charges, "
+            f"{self.restarts} restarts, {self.stations} new stations, {len(self.faults)} faults"
+        )
 
 
 class _Exceptions(logging.Handler):
@@ -82,7 +94,7 @@ def logged_exceptions() -> Any:
         logging.getLogger().removeHandler(handler)
 
 
-class _FuzzCsms(Csms):
+class _FuzzCsms(HostileCsms):
     """A CSMS that takes the answer to a frame that could not be read (id "-1") for that to its open request."""
 
     async def _take(self, frame: list[Any]) -> None:
@@ -98,17 +110,21 @@ class FaultError(AssertionError):
 class Player:
     """Plays cases to one station after the other, and keeps the tally."""
 
-    def __init__(self, storage: Path, certificate: str) -> None:
-        """Take an empty directory, and a certificate of an authority as PEM."""
+    def __init__(self, storage: Path, certificate: str, *, restarts: bool = True) -> None:
+        """Take an empty directory, and a certificate of an authority as PEM.
+
+        `restarts` False: an accepted request is followed only by the end of the charge.
+        """
         self.tally = Tally()
         self._storage = storage
         self._certificate = certificate
+        self._restarts = restarts
         self._case: Case | None = None
         """the last one that was sent"""
 
-    async def play(self, cases: Iterable[Case]) -> Tally:
-        """Play cases in this order; each fault is noted, and a new station goes on with the next case."""
-        left = deque(cases)
+    async def play(self, selected: Iterable[Case]) -> Tally:
+        """Play cases in this order; each fault is noted, and a new station continues with the next case."""
+        left = deque(selected)
         while left:
             self._case = None
             with logged_exceptions() as seen:
@@ -130,25 +146,31 @@ class Player:
     async def _live(self, left: deque[Case]) -> None:
         """One station, from its first start until after an accepted request, or the last of some refused ones."""
         self.tally.stations += 1
-        async with running_csms(_FuzzCsms()) as csms:
+        async with running_csms(self._create_csms(left)) as csms:
             config = _config(self._storage / str(self.tally.stations), csms)
             async with powered(config, csms) as walk:
-                await walk.accepted()
+                await walk.until(lambda: csms.sent("StatusNotification"), within_s=_RECONNECT_S)
                 walk.stack.data_transfer.set_response("com.example", "hello", VendorAnswer("Accepted", {"a": 1}))
-                await _start_charge(walk)
+                await _start_charge(walk, must=self._must_charge)
                 self.tally.charges += 1
-                if accepted := await self._send(walk, left):
+                restarts = await self._send(walk, left) and self._restarts
+                if restarts:
                     await walk.advance(_CHARGE_S)
                     await self._cut_power(walk)
                 else:
                     await _end_charge(walk)
-            if accepted:
+            if restarts:
                 self.tally.restarts += 1
                 async with powered(config, csms, at=walk.application.clock.now()) as walk:
                     await self._charge(walk)
             _check_events(csms)
             if csms.schema_faults:
                 raise FaultError(f"the station sent what its schemas do not allow: {csms.schema_faults}")
+
+    def _create_csms(self, left: deque[Case]) -> _FuzzCsms:
+        """Create the CSMS of the next station."""
+        del left
+        return _FuzzCsms()
 
     async def _send(self, walk: Walk, left: deque[Case]) -> bool:
         """Send cases until one is accepted; False if a number of them was refused."""
@@ -164,7 +186,7 @@ class Player:
             if not accepted or case.action not in MAY_STOP_CHARGING:
                 _check_charging(walk)
             if accepted:
-                self.tally.accepted += 1
+                self.tally.accepted.append(case)
                 return True
         return False
 
@@ -179,6 +201,10 @@ class Player:
         identity = walk.evse.transaction_id or "none"
         return text.replace(RUNNING, identity).replace(CERTIFICATE, json.dumps(self._certificate)[1:-1])
 
+    @property
+    def _must_charge(self) -> bool:
+        return self._case is None or self._case.action not in MAY_FORBID_CHARGING
+
     async def _cut_power(self, walk: Walk) -> None:
         """Lose the power, come back, and charge again."""
         self.tally.restarts += 1
@@ -191,13 +217,100 @@ class Player:
     async def _charge(self, walk: Walk) -> None:
         """A vehicle comes and charges, unless the accepted request forbids it."""
         self.tally.charges += 1
-        await walk.until(lambda: walk.stack.link.online, within_s=900)
-        await _start_charge(walk, must=self._case is None or self._case.action not in MAY_FORBID_CHARGING)
+        await walk.until(lambda: walk.stack.link.online, within_s=_RECONNECT_S)
+        await _start_charge(walk, must=self._must_charge)
         await walk.advance(_CHARGE_S)
         await _end_charge(walk)
 
 
-MAY_FORBID_CHARGING = MAY_STOP_CHARGING | {"ReserveNow", "SendLocalList", "InstallCertificate"}
+class AnswerPlayer(Player):
+    """Plays poisonous answers to the station's own requests, each to a station of its own.
+
+    Every second answer of the action is poisonous, so that a request that is repeated gets a good one at last.
+    """
+
+    def _create_csms(self, left: deque[Case]) -> _FuzzCsms:
+        """Create a CSMS that gives the poisonous answer of the next case."""
+        self._case = case = left.popleft()
+        csms = _FuzzCsms()
+        asked = Counter[str]()
+
+        def answer(identity: str, action: str, payload: dict[str, Any]) -> list[str] | None:
+            if action != case.action:
+                return None
+            # A transaction event is the same one however often it is sent.
+            event = (payload.get("transactionInfo", {}).get("transactionId"), payload.get("seqNo"))
+            asked[str(event)] += 1
+            if asked[str(event)] % 2 == 0:
+                return None
+            self.tally.requests += 1
+            return [f'[3,"{identity}",{case.json.replace(NOW, csms.now().isoformat())}]']
+
+        csms.frames = answer
+        return csms
+
+    async def _send(self, walk: Walk, left: deque[Case]) -> bool:
+        """Make the station send the request to which the poisonous answer belongs."""
+        assert self._case is not None
+        action = self._case.action
+        for asked, payload in ASKED_BY.get(action, [("TriggerMessage", {"requestedMessage": action})]):
+            await _ask(walk, self._fill(walk, json.dumps(payload)), asked)
+            await walk.advance(_REACTION_S)
+        if action == "DataTransfer":
+            sending = asyncio.ensure_future(walk.stack.data_transfer.send(VendorMessage("com.example", "hello")))
+            await walk.until(sending.done)  # an answer that cannot be read is none, and times out
+            with contextlib.suppress(NoAnswerError):
+                sending.result()
+        if action in {"NotifyChargingLimit", "ClearedChargingLimit"}:
+            request = LimitRequest(current_a=10.0, for_s=_CHARGE_S / 2)
+            await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, request)
+        await walk.advance(_CHARGE_S)
+        if action not in MAY_FORBID_CHARGING:
+            _check_charging(walk)
+        self.tally.accepted.append(self._case)
+        return True
+
+
+def request_cases() -> list[Case]:
+    """Return all cases of the requests of the CSMS."""
+    return [case for action, examples in REQUESTS.items() for case in cases(f"{action}Request", examples)]
+
+
+def answer_cases() -> list[Case]:
+    """Return all cases of the answers to requests of the station."""
+    return [case for action, answer in ANSWERS.items() for case in cases(f"{action}Response", [answer])]
+
+
+async def setting_cases(storage: Path) -> list[Case]:
+    """Return a case for each text in the value of each variable that the CSMS can write, of a station that runs."""
+    async with running_csms() as csms, powered(_config(storage, csms), csms) as walk:
+        return _variable_cases(walk.model)
+
+
+def _variable_cases(model: Iterable[Variable]) -> list[Case]:
+    found: list[Case] = []
+    for variable in model:
+        if not variable.writable:
+            continue
+        component: dict[str, Any] = {"name": variable.component.name}
+        if variable.component.evse_id is not None:
+            component["evse"] = {"id": variable.component.evse_id}
+        named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
+        path = (component["name"], *([variable.component.evse_id] if "evse" in component else []), *named.values())
+        for value_name, text in SETTINGS.items():
+            item = json.dumps({"component": component, "variable": named, "attributeValue": "?"})
+            payload = f'{{"setVariableData":[{item.replace(json.dumps("?"), text)}]}}'
+            found.append(Case("SetVariablesRequest", len(REQUESTS["SetVariables"]), path, value_name, payload))
+    return found
+
+
+MAY_FORBID_CHARGING = MAY_STOP_CHARGING | {
+    "Authorize",
+    "InstallCertificate",
+    "ReserveNow",
+    "SendLocalList",
+    "TransactionEvent",
+}
 
 
 def _config(storage: Path, csms: Csms) -> Any:
@@ -257,7 +370,7 @@ async def _start_charge(walk: Walk, *, must: bool = True) -> None:
 async def _end_charge(walk: Walk) -> None:
     """Unplug, and wait until the transaction has ended and the CSMS knows."""
     await walk.until(lambda: walk.application.running)
-    await walk.until(lambda: walk.stack.link.online, within_s=900)
+    await walk.until(lambda: walk.stack.link.online, within_s=_RECONNECT_S)
     for _ in range(_MOST_CARDS):
         await walk.advance(_REACTION_S)
         if not walk.board.locked:
@@ -266,7 +379,7 @@ async def _end_charge(walk: Walk) -> None:
         await walk.advance(5)
     await walk.unplug()
     await walk.until(lambda: walk.evse.transaction_id is None)
-    await walk.until(lambda: not list(_open_transactions(walk.csms)), within_s=900)
+    await walk.until(lambda: not list(_open_transactions(walk.csms)), within_s=_RECONNECT_S)
 
 
 def _check_charging(walk: Walk) -> None:

@@ -60,11 +60,18 @@ def cases(message: str, examples: Sequence[dict[str, Any]]) -> list[Case]:
     ]
 
 
-def missing_fields(message: str, example: dict[str, Any]) -> list[FieldPath]:
-    """Return the fields of the schema that an example has not, custom data aside."""
+def missing_objects(message: str, example: dict[str, Any]) -> list[FieldPath]:
+    """Return the objects and lists of the schema that an example has not, custom data aside.
+
+    The fields inside them have no cases; a single field has, as it can be added.
+    """
     schema = schema_of(message)
     fields = _fields(schema, schema.get("definitions", {}), example, ())
-    return [path for path, _ in fields if "customData" not in path and _value_at(example, path) is None]
+    return [
+        path
+        for path, node in fields
+        if node.get("type") in {"object", "array"} and path[-1] != "customData" and _value_at(example, path) is None
+    ]
 
 
 def _fields(node: Any, definitions: Any, example: Any, path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:

@@ -1,17 +1,19 @@
 """A valid example of each request of the CSMS, and of each answer to a request of the station, with all optional fields.
 
-`RUNNING` stands for the id of the transaction that runs, `CERTIFICATE` for the root certificate of an authority.
+`RUNNING` stands for the id of the transaction that runs, `CERTIFICATE` for the root certificate of an authority, and
+`NOW` for the time of the CSMS.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.walk import CARD, OTHER_CARD
+from tests.walk import OTHER_CARD
 from tests.walks.steps import GROUP, token
 
 RUNNING = "{transaction}"
 CERTIFICATE = "{certificate}"
+NOW = "{now}"
 EVSE_1: dict[str, Any] = {"id": 1, "connectorId": 1}
 FREE_EVSE = 2
 """the one at which no vehicle charges"""
@@ -280,10 +282,11 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
                 {
                     "attributeType": "Actual",
                     "attributeValue": "120",
-                    **_place("OCPPCommCtrlr", "HeartbeatInterval"),
+                    **place,
                 }
             ]
         }
+        for place in (_place("OCPPCommCtrlr", "HeartbeatInterval"), _place("EVSE", "Power", EVSE_1))
     ],
     "TriggerMessage": [
         {"requestedMessage": "MeterValues", "evse": EVSE_1},
@@ -297,6 +300,18 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """by action; several where they take different ways through the station"""
+
+REFUSED = {
+    ("CertificateSigned", 0),
+    ("DeleteCertificate", 0),
+    ("PublishFirmware", 0),
+    ("SetDisplayMessage", 1),
+    ("SetNetworkProfile", 1),
+    ("SetVariables", 1),
+    ("UnpublishFirmware", 0),
+    ("UpdateFirmware", 1),
+}
+"""examples that the station refuses, by action and number: it has no use for some of their fields"""
 
 BEFORE: dict[str, str] = {
     "CancelReservation": "ReserveNow",
@@ -324,11 +339,11 @@ MAY_STOP_CHARGING = {
 _ONLY_STATUS: dict[str, Any] = {"status": "Accepted", "statusInfo": STATUS_INFO}
 ANSWERS: dict[str, dict[str, Any]] = {
     "Authorize": {"idTokenInfo": _TOKEN_INFO, "certificateStatus": "Accepted"},
-    "BootNotification": {"currentTime": "{now}", "interval": 300, **_ONLY_STATUS},
+    "BootNotification": {"currentTime": NOW, "interval": 300, **_ONLY_STATUS},
     "ClearedChargingLimit": {},
     "DataTransfer": {**_ONLY_STATUS, "data": {"a": [1.5]}},
     "FirmwareStatusNotification": {},
-    "Heartbeat": {"currentTime": "{now}"},
+    "Heartbeat": {"currentTime": NOW},
     "LogStatusNotification": {},
     "MeterValues": {},
     "NotifyChargingLimit": {},
@@ -350,4 +365,36 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
 }
 """by action of the station"""
-CARDS = (CARD, OTHER_CARD)
+
+_TRIGGER = "TriggerMessage"
+ASKED_BY: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "Authorize": [],
+    "BootNotification": [],
+    "ClearedChargingLimit": [],
+    "DataTransfer": [],
+    "NotifyChargingLimit": [],
+    "NotifyCustomerInformation": [("CustomerInformation", REQUESTS["CustomerInformation"][0])],
+    "NotifyDisplayMessages": [
+        ("SetDisplayMessage", REQUESTS["SetDisplayMessage"][0]),
+        ("GetDisplayMessages", {"requestId": 1}),
+    ],
+    "NotifyEvent": [("SetVariableMonitoring", example) for example in REQUESTS["SetVariableMonitoring"]],
+    "NotifyMonitoringReport": [
+        ("SetVariableMonitoring", REQUESTS["SetVariableMonitoring"][0]),
+        ("GetMonitoringReport", {"requestId": 1}),
+    ],
+    "NotifyReport": [("GetBaseReport", REQUESTS["GetBaseReport"][0])],
+    "ReportChargingProfiles": [
+        ("SetChargingProfile", REQUESTS["SetChargingProfile"][0]),
+        ("GetChargingProfiles", {"requestId": 1, "chargingProfile": {}}),
+    ],
+    "ReservationStatusUpdate": [
+        ("ReserveNow", REQUESTS["ReserveNow"][0]),
+        ("ChangeAvailability", REQUESTS["ChangeAvailability"][1]),
+    ],
+    "SecurityEventNotification": [],
+    "SignCertificate": [(_TRIGGER, {"requestedMessage": "SignChargingStationCertificate"})],
+    "StatusNotification": [(_TRIGGER, {"requestedMessage": "StatusNotification", "evse": EVSE_1})],
+    "TransactionEvent": [(_TRIGGER, {"requestedMessage": "TransactionEvent", "evse": EVSE_1})],
+}
+"""by action of the station: requests of the CSMS upon which it sends it; others are triggered by their names"""
