@@ -1,4 +1,4 @@
-"""Poisonous values for every field of a message, generated from its JSON schema: one case is one value in one field.
+"""Poisonous values for every field of a message, generated from its JSON schema: one value in one field is a case.
 
 All other fields keep the values of a valid example. A value is JSON text: it may be what `json.dumps` cannot write, such
 as an integer of 310 digits or lists nested a thousand times.

@@ -91,11 +91,11 @@ def _place(name: str, variable: str, evse: dict[str, Any] | None = None) -> dict
 
 
 def charging_profile(number: int, purpose: str, **more: Any) -> dict[str, Any]:
-    """A charging profile of 10 A for the first hour of each day."""
+    """A charging profile of 10 A, at all times."""
     schedule = {
         "id": 1,
         "startSchedule": _EARLIER,
-        "duration": 3_600,
+        "duration": 86_400,
         "chargingRateUnit": "A",
         "minChargingRate": 6.0,
         "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0, "numberPhases": 1, "phaseToUse": 1}],
