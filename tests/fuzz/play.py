@@ -323,6 +323,7 @@ def _config(storage: Path, csms: Csms) -> Any:
         variable=variables(
             ClockCtrlr__TimeZone="",
             ClockCtrlr__TimeOffset="+01:00",
+            ClockCtrlr__TimeOffset__NextTransition="+02:00",
             SampledDataCtrlr__TxUpdatedInterval=10,
         ),
     )
