@@ -31,6 +31,7 @@ from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered
 from tests.walks.steps import variables
 from tests.walks.test_phase_switching import SWITCHING
+from tests.walks.visit import visiting
 
 _ACCEPTED = {
     "Accepted",
@@ -156,6 +157,7 @@ class Player:
                 restarts = await self._send(walk, left) and self._restarts
                 if restarts:
                     await walk.advance(_CHARGE_S)
+                    await _check_pages(walk)
                     await self._cut_power(walk)
                 else:
                     await _end_charge(walk)
@@ -163,6 +165,7 @@ class Player:
                 self.tally.restarts += 1
                 async with powered(config, csms, at=walk.application.clock.now()) as walk:
                     await self._charge(walk)
+                    await _check_pages(walk)
             _check_events(csms)
             if csms.schema_faults:
                 raise FaultError(f"the station sent what its schemas do not allow: {csms.schema_faults}")
@@ -386,6 +389,37 @@ async def _end_charge(walk: Walk) -> None:
 def _check_charging(walk: Walk) -> None:
     if not walk.board.outputs.contactor:
         raise FaultError("the contactor opened during the charge")
+
+
+async def _check_pages(walk: Walk) -> None:
+    """Read whatever may show what the CSMS has sent."""
+    async with visiting(walk) as api:
+        for path in _PAGES:
+            answer = await api.client.get(path, follow_redirects=True)
+            if answer.status_code != 200:
+                raise FaultError(f"{path}: {answer.status_code} {answer.text}")
+
+
+_PAGES = (
+    "/",
+    "/display",
+    "/metrics",
+    "/api/status",
+    "/api/charges",
+    "/api/history",
+    "/api/transactions",
+    "/api/profiles",
+    "/api/monitors",
+    "/api/messages",
+    "/api/display",
+    "/api/reservations",
+    "/api/auth/cache",
+    "/api/auth/list",
+    "/api/certificates",
+    "/api/firmware",
+    "/api/time-zone",
+    "/api/frames",
+)
 
 
 def _open_transactions(csms: Csms) -> Iterable[str]:
