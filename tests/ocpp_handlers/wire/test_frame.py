@@ -252,6 +252,14 @@ def test_the_value_of_a_secret_variable_is_not_shown(name: str) -> None:
     assert json.loads(shown)[3]["setVariableData"][0] == item | {"attributeValue": "***"}
 
 
+def test_an_unpaired_surrogate_stays_escaped_in_a_frame_for_logs_and_pages() -> None:
+    """As a character it can be written to no file and no response: the list of all frames would answer 500."""
+    text = r'[2,"1","DataTransfer",{"vendorId":"\ud800é","data":{"x":"http://user:word@host"}}]'
+    shown = frame.without_secrets(text)
+    assert shown.encode().decode() == shown
+    assert json.loads(shown) == json.loads(text.replace("user:word", "***"))
+
+
 def as_json_reads(text: str) -> object:
     """What the standard library makes of a text, with whole numbers as integers; None: it is not JSON.
 
