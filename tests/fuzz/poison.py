@@ -1,7 +1,7 @@
 """Poisonous values for every field of a message, generated from its JSON schema: one value in one field is a case.
 
-All other fields keep the values of a valid example. A value is JSON text: it may be what `json.dumps` cannot write, such
-as an integer of 310 digits or lists nested a thousand times.
+All other fields keep the values of a valid example. A value is JSON text: it may be what `json.dumps` cannot write,
+such as a number beyond all doubles, or lists nested ten thousand times.
 """
 
 from __future__ import annotations

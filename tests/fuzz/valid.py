@@ -1,4 +1,4 @@
-"""A valid example of each request of the CSMS, and of each answer to a request of the station, with all optional fields.
+"""A valid example of each request of the CSMS and of each answer to the station, with all optional fields.
 
 `RUNNING` stands for the id of the transaction that runs, `CERTIFICATE` for the root certificate of an authority, and
 `NOW` for the time of the CSMS.
@@ -90,7 +90,12 @@ def _place(name: str, variable: str, evse: dict[str, Any] | None = None) -> dict
     return {"component": component, "variable": {"name": variable}}
 
 
-def charging_profile(number: int, purpose: str, **more: Any) -> dict[str, Any]:
+_ALL_PHASES = {"numberPhases": 3}
+"""does not interrupt the charge, as a change of phases does"""
+_ONE_PHASE = {"numberPhases": 1, "phaseToUse": 1}
+
+
+def _charging_profile(number: int, purpose: str, phases: dict[str, int], **more: Any) -> dict[str, Any]:
     """A charging profile of 10 A, at all times."""
     schedule = {
         "id": 1,
@@ -98,7 +103,7 @@ def charging_profile(number: int, purpose: str, **more: Any) -> dict[str, Any]:
         "duration": 86_400,
         "chargingRateUnit": "A",
         "minChargingRate": 6.0,
-        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0, "numberPhases": 1, "phaseToUse": 1}],
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0, **phases}],
         "salesTariff": _SALES_TARIFF,
     }
     return {
@@ -203,7 +208,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "remoteStartId": 7,
             "idToken": _TOKEN,
             "groupIdToken": _GROUP,
-            "chargingProfile": charging_profile(5, "TxProfile"),
+            "chargingProfile": _charging_profile(5, "TxProfile", _ONE_PHASE),
         }
     ],
     "RequestStopTransaction": [{"transactionId": RUNNING}],
@@ -226,9 +231,9 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "SetChargingProfile": [
-        {"evseId": 0, "chargingProfile": charging_profile(4, "TxDefaultProfile")},
-        {"evseId": 0, "chargingProfile": charging_profile(6, "ChargingStationMaxProfile")},
-        {"evseId": 1, "chargingProfile": charging_profile(8, "TxProfile", transactionId=RUNNING)},
+        {"evseId": 0, "chargingProfile": _charging_profile(4, "TxDefaultProfile", _ALL_PHASES)},
+        {"evseId": 0, "chargingProfile": _charging_profile(6, "ChargingStationMaxProfile", _ONE_PHASE)},
+        {"evseId": 1, "chargingProfile": _charging_profile(8, "TxProfile", _ONE_PHASE, transactionId=RUNNING)},
     ],
     "SetDisplayMessage": [
         {
