@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
-import logging
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ocpp_handlers.variables.variable import Variable
 from ocpp_handlers.wire.frame import UNREADABLE_ID
@@ -24,6 +24,14 @@ from ocpp_handlers.wire.schema import shared_schemas
 from station.core.csms import NoAnswerError, VendorAnswer, VendorMessage
 from station.load.shared_limits import LimitRequest, LimitSetter
 from tests.csms import Csms, running_csms
+from tests.fuzz.checks import (
+    FaultError,
+    check_charging,
+    check_events,
+    check_pages,
+    logged_exceptions,
+    open_transactions,
+)
 from tests.fuzz.poison import SETTINGS, Case, cases
 from tests.fuzz.valid import ANSWERS, ASKED_BY, BEFORE, CERTIFICATE, MAY_STOP_CHARGING, NOW, REQUESTS, RUNNING
 from tests.hostile import HostileCsms
@@ -31,7 +39,6 @@ from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered
 from tests.walks.steps import variables
 from tests.walks.test_phase_switching import SWITCHING
-from tests.walks.visit import visiting
 
 _ACCEPTED = {
     "Accepted",
@@ -71,30 +78,6 @@ class Tally:
         )
 
 
-class _Exceptions(logging.Handler):
-    """Collects log records with a traceback: what failed in a way that nobody foresaw."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record that has a traceback."""
-        if record.exc_info is not None and record.exc_info[0] is not None:
-            self.seen.append(f"{record.getMessage()}\n{''.join(traceback.format_exception(*record.exc_info))}")
-
-
-@contextlib.contextmanager
-def logged_exceptions() -> Any:
-    """Collect the exceptions that are logged during the block."""
-    handler = _Exceptions()
-    logging.getLogger().addHandler(handler)
-    try:
-        yield handler.seen
-    finally:
-        logging.getLogger().removeHandler(handler)
-
-
 class _FuzzCsms(HostileCsms):
     """A CSMS that takes the answer to a frame that could not be read (id "-1") for that to its open request."""
 
@@ -102,10 +85,6 @@ class _FuzzCsms(HostileCsms):
         if frame[:2] == [4, UNREADABLE_ID]:
             frame[1] = next(reversed(self._open), UNREADABLE_ID)
         await super()._take(frame)
-
-
-class FaultError(AssertionError):
-    """The station did what no request may cause."""
 
 
 class Player:
@@ -157,7 +136,9 @@ class Player:
                 restarts = await self._send(walk, left) and self._restarts
                 if restarts:
                     await walk.advance(_CHARGE_S)
-                    await _check_pages(walk)
+                    if self._must_charge:
+                        check_charging(walk)
+                    await check_pages(walk)
                     await self._cut_power(walk)
                 else:
                     await _end_charge(walk)
@@ -165,8 +146,8 @@ class Player:
                 self.tally.restarts += 1
                 async with powered(config, csms, at=walk.application.clock.now()) as walk:
                     await self._charge(walk)
-                    await _check_pages(walk)
-            _check_events(csms)
+                    await check_pages(walk)
+            check_events(csms)
             if csms.schema_faults:
                 raise FaultError(f"the station sent what its schemas do not allow: {csms.schema_faults}")
 
@@ -187,7 +168,7 @@ class Player:
             await walk.advance(_REACTION_S)
             await walk.until(lambda: walk.csms.connected, within_s=600)
             if not accepted or case.action not in MAY_STOP_CHARGING:
-                _check_charging(walk)
+                check_charging(walk)
             if accepted:
                 self.tally.accepted.append(case)
                 return True
@@ -269,7 +250,7 @@ class AnswerPlayer(Player):
             await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, request)
         await walk.advance(_CHARGE_S)
         if action not in MAY_FORBID_CHARGING:
-            _check_charging(walk)
+            check_charging(walk)
         self.tally.accepted.append(self._case)
         return True
 
@@ -299,7 +280,7 @@ def _variable_cases(model: Iterable[Variable]) -> list[Case]:
         if variable.component.evse_id is not None:
             component["evse"] = {"id": variable.component.evse_id}
         named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
-        path = (component["name"], *([variable.component.evse_id] if "evse" in component else []), *named.values())
+        path = (component["name"], str(variable.component.evse_id or 0), *named.values())
         for value_name, text in SETTINGS.items():
             item = json.dumps({"component": component, "variable": named, "attributeValue": "?"})
             payload = f'{{"setVariableData":[{item.replace(json.dumps("?"), text)}]}}'
@@ -358,10 +339,11 @@ def _is_accepted(case: Case, answer: list[Any]) -> bool:
     return not statuses or bool(_ACCEPTED.intersection(statuses))
 
 
-def _statuses(payload: dict[str, Any]) -> Iterable[str]:
-    for results in (payload, *(item for value in payload.values() if isinstance(value, list) for item in value)):
-        if isinstance(results, dict):
-            yield from (results[key] for key in ("status", "attributeStatus") if key in results)
+def _statuses(payload: dict[str, Any]) -> Iterator[str]:
+    """The statuses of an answer, or of the items of its list."""
+    lists = (cast("list[dict[str, Any]]", value) for value in payload.values() if isinstance(value, list))
+    for result in (payload, *itertools.chain.from_iterable(lists)):
+        yield from (str(result[key]) for key in ("status", "attributeStatus") if key in result)
 
 
 async def _start_charge(walk: Walk, *, must: bool = True) -> None:
@@ -383,59 +365,4 @@ async def _end_charge(walk: Walk) -> None:
         await walk.advance(5)
     await walk.unplug()
     await walk.until(lambda: walk.evse.transaction_id is None)
-    await walk.until(lambda: not list(_open_transactions(walk.csms)), within_s=_RECONNECT_S)
-
-
-def _check_charging(walk: Walk) -> None:
-    if not walk.board.outputs.contactor:
-        raise FaultError("the contactor opened during the charge")
-
-
-async def _check_pages(walk: Walk) -> None:
-    """Read whatever may show what the CSMS has sent."""
-    async with visiting(walk) as api:
-        for path in _PAGES:
-            answer = await api.client.get(path, follow_redirects=True)
-            if answer.status_code != 200:
-                raise FaultError(f"{path}: {answer.status_code} {answer.text}")
-
-
-_PAGES = (
-    "/",
-    "/display",
-    "/metrics",
-    "/api/status",
-    "/api/charges",
-    "/api/history",
-    "/api/transactions",
-    "/api/profiles",
-    "/api/monitors",
-    "/api/messages",
-    "/api/display",
-    "/api/reservations",
-    "/api/auth/cache",
-    "/api/auth/list",
-    "/api/certificates",
-    "/api/firmware",
-    "/api/time-zone",
-    "/api/frames",
-)
-
-
-def _open_transactions(csms: Csms) -> Iterable[str]:
-    """Transactions of which not all events have arrived, up to Ended."""
-    numbers: dict[str, set[int]] = {}
-    last: dict[str, int] = {}
-    for event in csms.sent("TransactionEvent"):
-        identity = event["transactionInfo"]["transactionId"]
-        numbers.setdefault(identity, set()).add(event["seqNo"])
-        if event["eventType"] == "Ended":
-            last[identity] = event["seqNo"]
-    for identity, arrived in numbers.items():
-        if identity not in last or arrived != set(range(last[identity] + 1)):
-            yield identity
-
-
-def _check_events(csms: Csms) -> None:
-    if missing := list(_open_transactions(csms)):
-        raise FaultError(f"not all events of {missing} have arrived")
+    await walk.until(lambda: not list(open_transactions(walk.csms)), within_s=_RECONNECT_S)

@@ -86,18 +86,19 @@ def _fields(node: Any, definitions: Any, example: Any, path: FieldPath) -> Itera
         while schema.get("type") == "array" and value:
             item = schema["items"]
             schema = definitions[item["$ref"].rsplit("/", 1)[-1]] if "$ref" in item else item
-            where, value = (*where, 0), value[0]
+            where, value = (*where, 0), next(iter(value))
             yield where, schema
         if "properties" in schema and isinstance(value, dict):
             yield from _fields(schema, definitions, value, where)
 
 
 def _value_at(payload: Any, path: FieldPath) -> Any:
+    """The value of a field; None if the example has none."""
     for step in path:
-        if isinstance(payload, dict):
-            payload = payload.get(step)
-        elif payload is not None:
+        try:
             payload = payload[step]
+        except (KeyError, TypeError):
+            return None
     return payload
 
 
