@@ -103,7 +103,9 @@ def lasting_room_a(sample: PhaseSample, peaks: tuple[tuple[float, float], ...]) 
     `peaks` are those of `PhaseCapacity` after this sample.
     """
     high_a = sample.grid_a - sample.min_draw_a
-    surely_a = max(0.0, sample.limit_a - max(high_a, next(a for s, a in peaks if s > sample.now_s - PEAK_S)))
+    recent_a = next((peak_a for at_s, peak_a in peaks if at_s > sample.now_s - PEAK_S), high_a)
+    surely_a = max(0.0, sample.limit_a - max(high_a, recent_a))
     if sample.sustained_limit_a is None:
         return surely_a
-    return max(0.0, min(surely_a, sample.sustained_limit_a - peaks[0][1]))
+    highest_a = peaks[0][1] if peaks else high_a
+    return max(0.0, min(surely_a, sample.sustained_limit_a - highest_a))

@@ -53,7 +53,8 @@ class ReportedLimits(Frozen):
 
         A power limitation may lower it below the contract.
         """
-        return self.cut_off_va / phases / voltage_v if self.cut_off_va is not None else None
+        volts = max(voltage_v, NOMINAL_VOLTAGE_V)  # at a lower voltage, which is a sag, the current would be higher
+        return self.cut_off_va / phases / volts if self.cut_off_va is not None else None
 
     def limit_a(self, phases: int, voltage_v: float) -> float | None:
         """The lowest limit, amperes per phase, for this number of phases and this voltage; None: no limit."""

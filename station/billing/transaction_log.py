@@ -25,11 +25,12 @@ _ALL_READABLE = " AND ".join(
     f"transaction_id NOT IN ({select_unreadable(source)})"
     for source in ("transactions", "transactions.prices", "transactions.bill")
 )
-_COUNTS = (
-    "COUNT(*), COUNT(test_session), COUNT(CASE WHEN test_session IS NULL AND ended_at IS NOT NULL AND end_wh = begin_wh"
-    " AND NOT COALESCE(begin_substitute, 0) AND NOT COALESCE(end_substitute, 0) THEN 1 END)"
+_TESTS = "test_session IS NOT NULL"
+_WITHOUT_ENERGY = (
+    "test_session IS NULL AND ended_at IS NOT NULL AND end_wh = begin_wh"
+    " AND COALESCE(begin_substitute, 0) = 0 AND COALESCE(end_substitute, 0) = 0"
 )
-"""numbers of all, of the kind TEST and of the kind NO_ENERGY (`LoggedTransaction.kind`)"""
+"""conditions of the kinds TEST and NO_ENERGY (`LoggedTransaction.kind`), as in their indexes (migration 19)"""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -76,13 +77,20 @@ class TransactionLog:
             StorageError: the disk cannot be read.
         """
         where, values = _where(search)
-        counted = await self._database.rows(f"SELECT {_COUNTS} FROM transactions {where}", values)
         rows = await self._database.rows(
             f"SELECT {COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
-        total, tests, without_energy = (int(str(number)) for number in counted[0])
+        total, tests, without_energy = [await self._count(search, kind) for kind in ("", _TESTS, _WITHOUT_ENERGY)]
         return TransactionPage(total, tests, without_energy, readable(rows, self._database.unreadable))
+
+    async def _count(self, search: TransactionQuery, kind: str) -> int:
+        """The number of matching transactions of a kind; empty: of all kinds."""
+        where, values = _where(search)
+        if kind:
+            where = f"{where} AND {kind}" if where else f"WHERE {kind}"
+        rows = await self._database.rows(f"SELECT COUNT(*) FROM transactions {where}", values)
+        return int(str(rows[0][0]))
 
     async def pages(self, search: TransactionQuery, size: int = 250) -> AsyncGenerator[list[LoggedTransaction]]:
         """Yield all matching transactions in pages of `size`, oldest first; each page is read on demand.

@@ -15,6 +15,7 @@ from energy.composite_schedule import EvseForecast, StationForecast, composite_s
 from energy.controller import Demand, GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample, without_impossible_values
 from energy.limit import Limit, LimitSource
+from energy.phase_twins import PhaseTwins
 from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.sharing import Bound, Policy, raise_after_others, share, share_conductor, spread_remainder
 from foundation.bounds import CURRENT_A, POWER_W
@@ -86,6 +87,18 @@ def test_a_composite_schedule_of_any_length_has_limits_that_the_hardware_can_off
         assert all(0 <= one.start_s < duration_s for one in levels)
         assert all(0.0 <= one.limit <= 3 * 3 * CURRENT_A.highest * NOMINAL_VOLTAGE_V for one in levels)
     limits_over(profiles, evses[0].target, fakes.NOON, timedelta(seconds=duration_s))
+
+
+phase_currents = st.tuples(*[numbers("measured_a") | numbers("limit_a")] * 3)
+
+
+@examples(25)
+@given(st.lists(st.tuples(phase_currents, phase_currents), max_size=10))
+def test_phases_of_any_currents_are_compared(samples: list[tuple[tuple[float, ...], tuple[float, ...]]]) -> None:
+    check = PhaseTwins()
+    for second, (measured_a, own_a) in enumerate(samples):
+        check = check.after(measured_a, own_a, float(second))
+        assert check.phases <= {0, 1, 2}
 
 
 connections = built(
