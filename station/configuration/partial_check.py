@@ -14,6 +14,7 @@ from foundation.table import Table
 from foundation.table_definition import InvalidTableError
 from station.configuration import schema_keys as config_keys
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
+from station.core.installation_file.value_paths import without
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -88,37 +89,6 @@ def _put_identity(tree: object) -> object:
     station = given.get("station")
     kept = cast("dict[str, object]", station) if isinstance(station, dict) else {}
     return given | {"station": kept | {"identity": _PLACEHOLDER}}
-
-
-def without(tree: object, path: KeyPath) -> tuple[object, KeyPath]:
-    """Remove the value at a path, or the innermost existing table around it; returns the tree and the removed path."""
-    for length in range(len(path), 0, -1):
-        if holds(tree, path[:length]):
-            return _removed(tree, path[:length]), path[:length]
-    return tree, path
-
-
-def holds(tree: object, path: KeyPath) -> bool:
-    """Return whether a tree of tables and lists has a value at a path."""
-    here = tree
-    for step in path:
-        if isinstance(here, dict) and step in here:
-            here = cast("dict[str | int, object]", here)[step]
-        elif isinstance(here, list) and isinstance(step, int) and step < len(cast("list[object]", here)):
-            here = cast("list[object]", here)[step]
-        else:
-            return False
-    return True
-
-
-def _removed(here: object, path: KeyPath) -> object:
-    step, rest = path[0], path[1:]
-    if isinstance(step, int):
-        entries = cast("list[object]", here)
-        return [*entries[:step], *([_removed(entries[step], rest)] if rest else []), *entries[step + 1 :]]
-    table = cast("dict[str, object]", here)
-    others = {key: value for key, value in table.items() if key != step}
-    return others | {step: _removed(table[step], rest)} if rest else others
 
 
 def _reads(rule: RuleError, wrong: set[KeyPath]) -> bool:

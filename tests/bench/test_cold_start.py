@@ -35,7 +35,7 @@ LATE_OF_OURS = {
     ),
     "ocpp_handlers.wire.messages",
 }
-MAX_MODULES = 665
+MAX_MODULES = 690
 """our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens.
 Of these, 12 are msgspec's (docs/adr/0016)."""
 STANDARD_FROZEN = 20
@@ -83,7 +83,12 @@ def test_records_site_settings_and_variables_are_read_without_pydantic(tmp_path:
     (tmp_path / "storage" / "site-settings.json").write_text(
         '{"grid": {"phases": 3, "source": {"type": "p1", "device": "/dev/none"}}}'
     )
-    loaded = asyncio.run(loaded_before_boot(tmp_path, BORNE_EVSE_0_MAX_CURRENT_A="16", BORNE_STATION_VENDOR="v"))
+    variables = {
+        "BORNE_EVSE_0_MAX_CURRENT_A": "16",
+        "BORNE_STATION_VENDOR": "v",
+        "BORNE_CSMS_ALLOW_SECURITY_DOWNGRADE": "true",  # the CSMS of the stored profile was reached with a password
+    }
+    loaded = asyncio.run(loaded_before_boot(tmp_path, **variables))
     assert "energy.sources.p1_source" in loaded
     assert {"pydantic", "pydantic_core"} & set(loaded) == set()
 

@@ -20,6 +20,7 @@ from station.configuration.installation_file import Configuration, explain
 from station.configuration.installation_tables import InstallationTables
 from station.configuration.related_settings import settings_above_maximum
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, KeyPath, dotted
+from station.maintenance.commissioning.stored_settings import repaired
 from station.storage import private_files
 
 _log = logging.getLogger(__name__)
@@ -118,9 +119,6 @@ class SiteSettings:
                 tree = self._lowered_to_maximum(tree)
                 Configuration.from_tree(self._document(tree).tree)
             except InvalidTableError as error:
-                # late: needed only for settings that an older version has stored
-                from station.maintenance.commissioning.stored_settings import repaired
-
                 if (better := repaired(tree, error)) is None:
                     raise
                 tree = _object(better)

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, cast
 
-from station.configuration.partial_check import holds, without
 from station.core.installation_file.document import KeyPath, RuleErrors, dotted
+from station.core.installation_file.value_paths import holds, with_value, without
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -30,7 +30,7 @@ def repaired(tree: object, error: InvalidTableError) -> object | None:
     for path in sorted(wrong, key=lambda path: [-step if isinstance(step, int) else 0 for step in path]):
         if path in bounds:
             _log.error("site settings: %s is out of bounds; it is %g now", dotted(path), bounds[path])
-            tree = _with_value(tree, path, bounds[path])
+            tree = with_value(tree, path, bounds[path])
         elif len(path) > 1 and path in _keys_of_rules(tree, error):
             _log.error("site settings: %s breaks a rule of this version, and is left out", dotted(path))
             tree, _ = without(tree, path)
@@ -78,14 +78,3 @@ def _path_of(tree: object, details: ErrorDetails) -> KeyPath:
         if holds(tree, (*path, step)):
             path = (*path, step)
     return path
-
-
-def _with_value(here: object, path: KeyPath, value: object) -> object:
-    if not path:
-        return value
-    step, rest = path[0], path[1:]
-    if isinstance(step, int):
-        entries = cast("list[object]", here)
-        return [*entries[:step], _with_value(entries[step], rest, value), *entries[step + 1 :]]
-    table = cast("dict[str, object]", here)
-    return table | {step: _with_value(table[step], rest, value)}

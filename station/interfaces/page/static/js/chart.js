@@ -29,7 +29,8 @@ export async function drawHistory() {
   new ResizeObserver(() => chart?.setSize(size())).observe(find("#chart"));
 }
 
-async function step() {
+async function step(status) {
+  if (!status.powered) return; // there is no history to read
   await fetchRows();
   draw();
 }

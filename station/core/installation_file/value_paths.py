@@ -1,0 +1,51 @@
+"""Finds, replaces and removes values in trees of tables and lists, by their paths. Pure: a tree is never changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from station.core.installation_file.document import KeyPath
+
+
+def without(tree: object, path: KeyPath) -> tuple[object, KeyPath]:
+    """Remove the value at a path, or the innermost table around it that exists; returns the new tree and that path."""
+    for length in range(len(path), 0, -1):
+        if holds(tree, path[:length]):
+            return _removed(tree, path[:length]), path[:length]
+    return tree, path
+
+
+def holds(tree: object, path: KeyPath) -> bool:
+    """Return whether a tree of tables and lists has a value at a path."""
+    here = tree
+    for step in path:
+        if isinstance(here, dict) and step in here:
+            here = cast("dict[str | int, object]", here)[step]
+        elif isinstance(here, list) and isinstance(step, int) and step < len(cast("list[object]", here)):
+            here = cast("list[object]", here)[step]
+        else:
+            return False
+    return True
+
+
+def _removed(here: object, path: KeyPath) -> object:
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        entries = cast("list[object]", here)
+        return [*entries[:step], *([_removed(entries[step], rest)] if rest else []), *entries[step + 1 :]]
+    table = cast("dict[str, object]", here)
+    others = {key: value for key, value in table.items() if key != step}
+    return others | {step: _removed(table[step], rest)} if rest else others
+
+
+def with_value(here: object, path: KeyPath, value: object) -> object:
+    """Replace the existing value at a path; returns the new tree."""
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        entries = cast("list[object]", here)
+        return [*entries[:step], with_value(entries[step], rest, value), *entries[step + 1 :]]
+    table = cast("dict[str, object]", here)
+    return table | {step: with_value(table[step], rest, value)}
