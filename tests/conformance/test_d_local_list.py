@@ -41,7 +41,7 @@ async def tokens_of(bench: Bench) -> list[str]:
 
 def shortened(*id_tokens: Payload) -> list[str]:
     """These tokens, as the station shows them."""
-    return sorted(f"{one['idToken'].lower()[:4]}…{one['idToken'][-2:]}" for one in id_tokens)
+    return sorted(f"{one['idToken'][:4]}…{one['idToken'][-2:]}" for one in id_tokens)
 
 
 @case(_PROFILE, "M")
