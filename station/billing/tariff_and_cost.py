@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_COST = Decimal(int(MONEY.highest))
 """the CSMS must not send a higher cost"""
+_TOTAL_AFTER_LEAVING_S = 10.0
+"""how long a driver whose transaction ended by unplugging can read the total that the CSMS then sends (I03.FR.01)"""
 _MAX_TOTALS = 100
 """most unsaved costs kept while the disk refuses; totals in responses to an Ended event are not limited"""
 
@@ -65,6 +67,8 @@ class _Account(Struct):
     """the latest interim bill, shown until the final one is made"""
     driver_left: bool = False
     """the driver had left before the end"""
+    total_after_leaving: bool = False
+    """the transaction ended by unplugging, and the CSMS has still to send its total"""
 
     @property
     def settled(self) -> bool:
@@ -227,6 +231,8 @@ class TariffAndCost:
         account.ended = True
         account.driver_left = event.trigger is TriggerReason.EV_DEPARTED  # I03.FR.05
         account.awaits_total = self._has_csms and not event.offline
+        left = not ev_connected(self._evses[event.evse_id].state)
+        account.total_after_leaving = account.awaits_total and left and not account.driver_left
         self._show_cost(event.evse_id, account)
 
     def _note_total(self, transaction_id: str, amount: Decimal) -> None:
@@ -269,7 +275,8 @@ class TariffAndCost:
             return
         text = self._cost_text(account)
         if text:
-            self.display.show(evse_id, DisplayTopic.COST, MessageContent(text), account.transaction_id)
+            content, personal = MessageContent(text), account.total_after_leaving
+            self.display.show(evse_id, DisplayTopic.COST, content, account.transaction_id, personal=personal)
 
     def _cost_text(self, account: _Account) -> str:
         """The cost text to show now; empty: leave the display as it is."""
@@ -282,10 +289,17 @@ class TariffAndCost:
 
     async def _watch(self, evse: Evse) -> None:
         served: Authorization | None = None
-        present = False
+        present, left_s = False, self._clock.monotonic()
         while True:
             seen, before = evse.changed.count, present
             authorization, present = evse.state.authorization, _driver_present(evse)
+            if before and not present:
+                left_s = self._clock.monotonic()
+                self.display.clear(evse.id)
+            if not present and (wait_s := self._total_time_left_s(evse.id, left_s)) > 0.0:
+                served = authorization
+                await evse.changed.wait_for(seen, self._clock, wait_s)
+                continue
             if not present:
                 self._accounts.pop(evse.id, None)
                 self.display.clear(evse.id)
@@ -295,6 +309,13 @@ class TariffAndCost:
                 self._welcome(evse.id, authorization)
             served = authorization
             await evse.changed.wait(seen)
+
+    def _total_time_left_s(self, evse_id: int, left_s: float) -> float:
+        """Seconds for which a driver who left at `left_s` (monotonic) can still read or expect the total; else 0."""
+        account = self._accounts.get(evse_id)
+        if account is None or (account.ended and not account.total_after_leaving):
+            return 0.0
+        return max(0.0, left_s + _TOTAL_AFTER_LEAVING_S - self._clock.monotonic())
 
     def _forget_last_driver(self, evse_id: int) -> None:
         """Clear the tariff and the cost of a driver who has left, because the next one is there."""
