@@ -277,7 +277,6 @@ async def test_a_flood_of_monitors_and_their_events_does_not_disturb_a_charge(tm
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (monitor(EVSE, "Power", "UpperThreshold", 10**400), "Rejected"),
         (monitor(EVSE, "Power", "UpperThreshold", 1e9), "Rejected"),
         (monitor(EVSE, "Power", "Periodic", 1e-9), "Rejected"),
         (monitor(EVSE, "Power", "Delta", 1, 10), "Rejected"),
@@ -294,6 +293,16 @@ async def test_monitors_of_nonsense_are_refused_by_their_status(tmp_path: Path, 
         (result,) = answer["setMonitoringResult"]
         assert result["status"] == status
         assert "id" not in result
+
+
+async def test_a_threshold_that_no_double_can_hold_is_refused_by_the_name_of_its_field(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        beyond = monitor(EVSE, "Power", "UpperThreshold", 10**400)
+        answer = await walk.csms.ask("SetVariableMonitoring", {"setMonitoringData": [beyond]})
+        assert answer[0] == 4
+        assert answer[2] == "PropertyConstraintViolation"
+        assert "setMonitoringData[0].value" in answer[3]
 
 
 # Power cuts
