@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from foundation.supervision import AuxiliaryTask, keep_all_running, run_together
+from foundation.supervision import AuxiliaryTask, keep_all_running, result_or_exception, run_together
 from metering.journal import JournalError
 from station.charging.recovery import end_open_transactions, record_ends
 from station.storage.database import StorageError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.sampling_settings import SamplingSettings
+    from station.charging.transaction_logger import TransactionLogger
     from station.core.csms import CsmsLink
     from station.core.model import TransactionEvent
     from station.interfaces.parts import StationParts
@@ -38,9 +39,17 @@ _CLOSED_WITHIN_S = 1.0
 class TransactionRecovery:
     """Recovery at the start of a run: opens the contactors, and ends the transactions that the run before left open."""
 
-    def __init__(self, evses: Mapping[int, Evse], outbox: Outbox, settings: SamplingSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        evses: Mapping[int, Evse],
+        outbox: Outbox,
+        transaction_logger: TransactionLogger,
+        settings: SamplingSettings,
+        clock: Clock,
+    ) -> None:
         self._evses = evses
         self._outbox = outbox
+        self._transaction_logger = transaction_logger
         self._settings = settings
         self._clock = clock
 
@@ -54,6 +63,8 @@ class TransactionRecovery:
         """
         for evse in self._evses.values():
             await evse.make_safe()
+        if (error := await result_or_exception(self._transaction_logger.load(self._outbox))) is not None:
+            _log.error("the ends of interrupted transactions are logged without their energy: %s", error)
         return await end_open_transactions(self._outbox, self._evses, self._settings, self._clock)
 
     async def store(self, ends: list[TransactionEvent]) -> None:

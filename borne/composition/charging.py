@@ -77,6 +77,8 @@ class ChargingParts(Frozen):
     """the tasks that read the token readers"""
     running: RunningTransactions
     """at which EVSEs a transaction runs"""
+    transaction_logger: TransactionLogger
+    """logs begins and ends of transactions"""
 
     def add_to(self, parts: StationParts) -> None:
         """Add charging station, cache, local list, owner's cards, billing meters and signed records to `parts`."""
@@ -107,7 +109,7 @@ async def create_charging(
     _restrict_settings(core, evses.values())
     tokens, local_list, cards = await _tokens(core)
     await _prune_events(core)
-    await _log_transactions(core)
+    transaction_logger = _log_transactions(core)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
     cables = RetainedCables(evses, core.facts("cable"))
@@ -147,6 +149,7 @@ async def create_charging(
         cables,
         _readers(core, station),
         running,
+        transaction_logger,
     )
 
 
@@ -174,11 +177,11 @@ async def _prune_events(core: CoreParts) -> None:
         await core.outbox.prune(core.settings.records.recorded_events_limit)
 
 
-async def _log_transactions(core: CoreParts) -> None:
+def _log_transactions(core: CoreParts) -> TransactionLogger:
     """Log begins and ends of transactions, also of those that a power cut has interrupted."""
     logger = TransactionLogger()
-    await logger.load(core.outbox)
     core.auxiliary.subscribe(core.outbox.appended, logger.event_recorded)
+    return logger
 
 
 def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:

@@ -223,7 +223,9 @@ async def _assemble(core: CoreParts) -> StationRun:
     assembled.add_to(parts)
     ocpp.add_to(parts, model)
     parts.add_on_demand(lambda: _add_page_parts(parts, assembled))
-    recovery = TransactionRecovery(charging.evses, core.outbox, core.settings.sampling, clock)
+    recovery = TransactionRecovery(
+        charging.evses, core.outbox, charging.transaction_logger, core.settings.sampling, clock
+    )
     parts.add(VariableMonitoring, monitoring)
     device_events = monitoring.detection.triggered
     core.auxiliary.subscribe(device_events, lambda event: program.feed.publish("device-event", **event_to_json(event)))

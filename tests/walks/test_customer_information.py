@@ -167,7 +167,7 @@ async def test_an_entry_of_the_local_list_is_told_and_only_the_csms_removes_it(t
         await walk.accepted()
         update = {"updateType": "Full", "versionNumber": 4, "localAuthorizationList": [listed(token(), "Blocked")]}
         assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
-        told = f"Local authorization list: ISO14443 {CARD.value.casefold()}, Blocked"
+        told = f"Local authorization list: ISO14443 {CARD.value}, Blocked"
         assert await ask(walk, report=True, idToken=token()) == told
         assert await ask(walk, report=True, customerIdentifier=CARD.value) == told
         assert await ask(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
