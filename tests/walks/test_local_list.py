@@ -301,7 +301,7 @@ async def test_the_list_is_read_over_the_api_and_seeded_by_a_test_bench(tmp_path
         shown = await api.get("/api/auth/list")
         assert (shown["version"], shown["entries"]) == (8, 2)
         first, second = shown["tokens"]
-        assert first["token"] == shorten_token(CARD.value.casefold())
+        assert first["token"] == shorten_token(CARD.value)
         assert (first["name"], first["type"], first["info"]["status"]) == ("Anna", "ISO14443", "Accepted")
         assert first["info"]["group_id"]["value"] == shorten_token("FLEET")
         assert (second["name"], second["info"]["status"]) == (None, "Blocked")
