@@ -196,7 +196,7 @@ class AuxiliaryCalls:
 
     def _log(self, called: Callable[..., object], error: Exception) -> None:
         name = _name_of(called)
-        known = (name, type(error).__qualname__, _place_of(error))
+        known = (name, type(error).__qualname__, place_of(error))
         if known in self._logged:
             _log.debug("contained an error in %s again: %r", name, error)
         else:
@@ -228,12 +228,15 @@ def _name_of(called: Callable[..., object]) -> str:
     return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
 
 
-def _place_of(error: Exception) -> str:
-    """Where an error was raised, such as `controller.py:120`."""
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, such as `energy.controller._floor, line 120`; empty if it was not."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    if trace is None:
+        return ""
+    frame = trace.tb_frame
+    return f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_name}, line {trace.tb_lineno}"
 
 
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:

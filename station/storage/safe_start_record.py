@@ -13,6 +13,7 @@ from msgspec import DecodeError, json
 from msgspec.structs import replace
 
 from foundation.frozen import Frozen
+from foundation.supervision import place_of
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -132,14 +133,4 @@ def single_errors(error: BaseException) -> list[BaseException]:
 def describe_failure(error: BaseException) -> str:
     """Describe an exception, the first one of a group, by its class and where it was raised; without its message."""
     first = single_errors(error)[0]
-    return type(first).__name__ + _place(first)
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    place = ""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place = f" in {trace.tb_frame.f_globals.get('__name__', '?')}.{code.co_name}, line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
+    return f"{type(first).__name__} in {place_of(first)}"
