@@ -12,6 +12,7 @@ from energy.demand import SharedLimit
 from energy.limit import LimitSource
 from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from station.storage.database import StorageError
+from station.storage.payloads import READABLE
 
 if TYPE_CHECKING:
     from station.storage.database import Database
@@ -20,12 +21,14 @@ _log = logging.getLogger(__name__)
 
 LIMIT_NAME: Final = "safe-start"
 """the name of the shared limit"""
-_LOWER: Final = """
-    SELECT 1 FROM aside_charging_profiles AS profile, json_each(profile.payload, '$.schedule.periods') AS period
-    WHERE json_valid(profile.payload) AND json_extract(period.value, '$.limit')
-        < CASE json_extract(profile.payload, '$.schedule.unit') WHEN 'W' THEN ? ELSE ? END
+_LOWER: Final = f"""
+    SELECT 1 FROM (SELECT {READABLE} AS profile FROM aside_charging_profiles),
+        json_each(profile, '$.schedule.periods') AS period
+    WHERE json_extract(period.value, '$.limit')
+        < CASE json_extract(profile, '$.schedule.unit') WHEN 'W' THEN ? ELSE ? END
     LIMIT 1
 """
+"""a row that is no JSON was not in force before, and restricts nothing"""
 _MINIMUM_W: Final = MINIMUM_CURRENT_A * NOMINAL_VOLTAGE_V * 3
 
 
