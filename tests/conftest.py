@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 
 import pytest
 
 from foundation.event_loop import StationLoop
 from tests.examples import register_profiles
+from tests.logging_state import logging_restored
 
 register_profiles()
 
@@ -16,6 +17,13 @@ register_profiles()
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
     """Run tests on the station's event loop, which notifies a virtual clock when it is idle."""
     return {"station": StationLoop}
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """A test that sets up logging, as every `borne` command does, changes what no later one hears."""
+    with logging_restored():
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ import json
 import logging
 import socket
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from websockets.typing import Subprotocol
 
 from ocpp_handlers.connection.connection import Connection
 from station.configuration.station_tables import LogConfig
-from station.maintenance.logs.setup import FRAMES, setup
+from station.maintenance.logs.setup import setup
 from station.security.certificates.certificate_results import TlsMaterial
 from station.security.network_profile import NetworkProfile
 from tests.csms import Csms, running_csms
@@ -126,19 +126,11 @@ async def test_without_a_password_nothing_is_claimed(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def debug_log() -> Iterator[io.StringIO]:
+def debug_log() -> io.StringIO:
     """The log of the process as the daemon writes it at its most talkative."""
-    root = logging.getLogger()
-    names = [FRAMES, "websockets", "ocpp", "asyncio"]
-    before = root.handlers[:], root.level, [logging.getLogger(name).level for name in names]
-    root.handlers.clear()
     stream = io.StringIO()
     setup(LogConfig(level="debug", frames=True), stream)
-    yield stream
-    root.handlers, level, levels = before
-    root.setLevel(level)
-    for name, level in zip(names, levels, strict=True):
-        logging.getLogger(name).setLevel(level)
+    return stream
 
 
 async def test_no_log_line_has_the_password(tmp_path: Path, debug_log: io.StringIO) -> None:

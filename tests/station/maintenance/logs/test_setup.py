@@ -10,7 +10,6 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -20,7 +19,7 @@ import pytest
 
 from station.configuration.station_tables import LogConfig
 from station.core.identifiers import shorten_token
-from station.maintenance.logs.setup import FRAMES, set_time_zone, setup
+from station.maintenance.logs.setup import set_time_zone, setup
 from tests.descriptors import no_free_descriptor
 
 ROOT = Path(__file__).parents[4]
@@ -28,20 +27,9 @@ UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """Logging belongs to the process: give it back as it was."""
-    root = logging.getLogger()
-    names = [FRAMES, "websockets", "ocpp", "asyncio"]
-    before = root.handlers[:], root.level, [logging.getLogger(name).level for name in names]
-    root.handlers.clear()
-    yield
-    for handler in root.handlers:
-        handler.close()
-    root.handlers, level, levels = before
-    root.setLevel(level)
-    for name, level in zip(names, levels, strict=True):
-        logging.getLogger(name).setLevel(level)
-    logging.getLogger(FRAMES).propagate = True
+def no_other_output() -> None:
+    """Only what the test sets up."""
+    logging.getLogger().handlers.clear()
 
 
 @pytest.fixture

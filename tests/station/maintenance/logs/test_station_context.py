@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Literal
 
@@ -36,14 +36,9 @@ STATIONS = ("BORNE-1", "BORNE-2")
 
 
 @pytest.fixture(autouse=True)
-def everything_is_logged() -> Generator[None]:
-    root, pymodbus = logging.getLogger(), logging.getLogger("pymodbus")
-    levels = root.level, pymodbus.level
-    root.setLevel(logging.INFO)
-    pymodbus.setLevel(logging.DEBUG)
-    yield
-    root.setLevel(levels[0])
-    pymodbus.setLevel(levels[1])
+def everything_is_logged() -> None:
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("pymodbus").setLevel(logging.DEBUG)
 
 
 @contextlib.asynccontextmanager
