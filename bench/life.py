@@ -329,7 +329,7 @@ class Life:
         if self.csms.running:
             raise LifeError(f"transactions do not end at the CSMS: {self.csms.running}")
         tolerance_wh = _TOLERANCE_WH * (1 + self.csms.ended)
-        if self.csms.unbilled != self._unbilled:  # nobody knows their energy: the balance begins anew
+        if self.csms.unbilled != self._unbilled:  # nobody knows their energy: the balance restarts
             self._unbilled = self.csms.unbilled
             self._counted_wh = self._register_wh - self.csms.billed_wh
         counted_wh = self._register_wh - self._counted_wh

@@ -63,7 +63,7 @@ class LifeCsms:
 
     def __init__(self) -> None:
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
-        """the time that it tells the station"""
+        """the time that it sends to the station"""
         self.url = ""
         self.running: dict[str, ReceivedTransaction] = {}
         """transactions without all of their events"""

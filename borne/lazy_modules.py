@@ -10,8 +10,13 @@ from typing import Final
 
 LAZY_MODULES: Final = (
     "csv",  # the table of grid orders
+    "difflib",  # the configuration, for a misspelt variable
+    "gzip",  # log uploads
     "importlib.metadata",  # websockets, for versions under development; with email and zipfile
+    "ipaddress",  # urllib.parse, for IPv6 addresses
+    "locale",  # subprocess, for text of programs in another encoding
     "textwrap",  # msgspec, for JSON schemas
+    "tokenize",  # linecache, for the source lines of a traceback
     "urllib.request",  # websockets, for proxies; with http.client and email
     "zoneinfo",  # a station whose time zone is set
 )

@@ -98,7 +98,7 @@ def update_capacity(previous: PhaseCapacity, sample: PhaseSample) -> PhaseCapaci
 
 
 def lasting_room_a(sample: PhaseSample, peaks: tuple[tuple[float, float], ...]) -> float:
-    """The room in amperes that the house left during all of the last 25 s; with a slow source, less rare peaks.
+    """The current in amperes that the house left free during all of the last 25 s; with a slow source, of 15 minutes.
 
     `peaks` are those of `PhaseCapacity` after this sample.
     """

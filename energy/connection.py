@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from energy.balancer import CALM_S, IDLE_A, STEP_UP_EVERY_S, PhaseCapacity, PhaseSample, update_capacity
 from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
+from energy.equal_phase_check import EqualPhaseCheck
 from energy.failsafe import HOLD_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
 from energy.grid_connection import AvailableCurrent, GridConnection
 from energy.limit import LimitSource, tenths
-from energy.meter_limits import NO_MEMORY, MeterMemory
+from energy.meter_limits import NO_STORED_STATE, StoredMeterState
 from energy.phase_state import PhaseState
-from energy.phase_twins import PhaseTwins
 from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection, settled_heat
@@ -58,13 +58,15 @@ class ConnectionMonitor:
     It runs the control law of each phase, estimates the protection's heat, and detects a silent or blind meter.
     """
 
-    def __init__(self, clock: Clock, connection: GridConnection, memory: MeterMemory = NO_MEMORY) -> None:
+    def __init__(
+        self, clock: Clock, connection: GridConnection, meter_state: StoredMeterState = NO_STORED_STATE
+    ) -> None:
         self._clock = clock
         self.connection = connection
-        self._silent_since_s = clock.monotonic() - memory.silent_s
+        self._silent_since_s = clock.monotonic() - meter_state.silent_s
         """since when the meter is silent if no sample has come in this run (monotonic)"""
         self._freshness = Freshness()
-        self.reported = memory.limits
+        self.reported = meter_state.limits
         """the limits that the meter has reported last, in this run or an earlier one"""
         self._voltage_v = NOMINAL_VOLTAGE_V
         self._fine = False
@@ -82,7 +84,7 @@ class ConnectionMonitor:
         self._over_since_s: list[float | None] = [None, None, None]
         safe_a = connection.failsafe(connection.max_current_a).safe_a
         self._steps = [StepCheck(safe_a) for _ in range(3)]
-        self._twins = PhaseTwins()
+        self._equal_phases = EqualPhaseCheck()
         self._unseen = False
 
     @property
@@ -193,7 +195,7 @@ class ConnectionMonitor:
         """The grid phases, 0 to 2, that missed a step of our own vehicles, or always measure the same as another."""
         if self._unseen:  # on one of them, not known which
             return frozenset(range(self.connection.phases))
-        return frozenset(index for index, step in enumerate(self._steps) if step.doubted) | self._twins.phases
+        return frozenset(index for index, step in enumerate(self._steps) if step.doubted) | self._equal_phases.doubted
 
     def set_step_unseen(self, unseen: bool) -> None:
         """Set whether a vehicle's step on an unknown phase showed on none, which makes all phases doubted."""
@@ -206,7 +208,7 @@ class ConnectionMonitor:
         """Check whether the meter shows the steps of our own vehicles."""
         if not can_check_steps(sample):
             return
-        self._check_twins(sample, now_s)
+        self._check_equal_phases(sample, now_s)
         drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
         for index, ((least_a, most_a), grid_a) in enumerate(drawn):
             if index >= self.connection.phases or most_a - least_a > SAME_A or grid_a is None:
@@ -217,14 +219,14 @@ class ConnectionMonitor:
                 showing = "does not show" if after.blind else "shows again"
                 _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
 
-    def _check_twins(self, sample: GridSample, now_s: float) -> None:
+    def _check_equal_phases(self, sample: GridSample, now_s: float) -> None:
         """Check whether two phases always have the same current; skipped for meters that report whole amperes."""
         currents = [current_a for current_a in sample.currents_a if current_a is not None]
         if not self._fine or len(currents) < 3 or self.connection.phases < 3:
             return
-        before = self._twins.phases
-        self._twins = self._twins.after(currents, tuple(self._draws.latest.most_a), now_s)
-        if (phases := self._twins.phases) != before:
+        before = self._equal_phases.doubted
+        self._equal_phases = self._equal_phases.after(currents, tuple(self._draws.latest.most_a), now_s)
+        if (phases := self._equal_phases.doubted) != before:
             names = " and ".join(f"L{phase + 1}" for phase in sorted(phases or before))
             showing = "always shows the same current on" if phases else "shows different currents again on"
             _log.warning("grid meter %s %s", showing, names)
@@ -234,27 +236,27 @@ class ConnectionMonitor:
 
         While the meter is silent it is that of the failsafe steps, while a phase is doubted at most the safe current.
         """
-        now_s, ladder, limit_a = self._clock.monotonic(), self._failsafe, self.limit_a
+        now_s, failsafe, limit_a = self._clock.monotonic(), self._failsafe, self.limit_a
         if self._capacity is None:
             waiting_s = self._waiting_s
-            rung_s = ladder.next_step_s(max(waiting_s, STALE_AFTER_S))
-            next_s = None if rung_s is None else self._silent_since_s + rung_s
+            step_s = failsafe.next_step_s(max(waiting_s, STALE_AFTER_S))
+            next_s = None if step_s is None else self._silent_since_s + step_s
             return AvailableCurrent(
-                Phases[float].all(ladder.limit_before_sample_a(waiting_s)), LimitSource.FAILSAFE, next_s
+                Phases[float].all(failsafe.limit_before_sample_a(waiting_s)), LimitSource.FAILSAFE, next_s
             )
         silent_s = self._silent_s
-        currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
+        currents = Phases(*(failsafe.limit_a(one.current_a, silent_s) for one in self._capacity))
         if limit_a is not None:  # lowered since by a sample without currents
             currents = currents.map(lambda current_a: min(current_a, limit_a))
         doubted = bool(self.doubted_phases)
         if doubted:  # the true current of such a phase is at least what is shown
-            currents = currents.map(lambda a: min(a, ladder.safe_a))
+            currents = currents.map(lambda a: min(a, failsafe.safe_a))
         if silent_s <= HOLD_S:
             if doubted:
                 return AvailableCurrent(currents, LimitSource.BLIND_METER)
             return AvailableCurrent(currents, LimitSource.GRID, self._next_step_s())
-        rung_s = ladder.next_step_s(silent_s)
-        return AvailableCurrent(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
+        step_s = failsafe.next_step_s(silent_s)
+        return AvailableCurrent(currents, LimitSource.FAILSAFE, None if step_s is None else now_s + step_s - silent_s)
 
     @property
     def house_currents_a(self) -> Phases[float | None]:
@@ -351,9 +353,9 @@ class ConnectionMonitor:
             return [PhaseCapacity(self._failsafe.safe_a, now_s, now_s) for _ in range(3)]
         if silent_s <= HOLD_S:
             return self._capacity
-        ladder = self._failsafe
+        failsafe = self._failsafe
         return [
-            replace(one, current_a=ladder.limit_a(one.current_a, silent_s), overloaded_at_s=now_s)
+            replace(one, current_a=failsafe.limit_a(one.current_a, silent_s), overloaded_at_s=now_s)
             for one in self._capacity
         ]
 

@@ -15,11 +15,10 @@ from energy.connection import ConnectionMonitor
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import DrawBounds
 from energy.grid_connection import AvailableCurrent, GridConnection
-from energy.grid_explanation import GridExplainer, GridExplanation
 from energy.house_share import HouseAllocator, HouseCapacity
 from energy.limit import Limit, LimitSource, floor_tenths
 from energy.limit_share import SharedLimitAllocator
-from energy.meter_limits import NO_MEMORY, MeterMemory
+from energy.meter_limits import NO_STORED_STATE, StoredMeterState
 from energy.phase_switch import PhaseSwitches, while_still_drawing, with_phases
 from energy.profile_store import ProfileStore
 from energy.rotation import RotationProber
@@ -51,22 +50,21 @@ class LoadController:
         *,
         station_limit_a: float | None = None,
         policy: Policy = Policy.FAIR,
-        memory: MeterMemory = NO_MEMORY,
+        meter_state: StoredMeterState = NO_STORED_STATE,
     ) -> None:
-        """`memory`: the state of the grid meter stored by an earlier run."""
-        self._clock = clock
+        """`meter_state`: the state of the grid meter that an earlier run has stored."""
+        self.clock = clock
+        """the clock of all decisions"""
         self._station_limit_a = station_limit_a
         self._profiles = profiles
-        self.connection_monitor = ConnectionMonitor(clock, connection, memory) if connection is not None else None
+        self.connection_monitor = ConnectionMonitor(clock, connection, meter_state) if connection is not None else None
         self._shared: dict[str, SharedLimit] = {}
         self.shared_limit_changed: Event[None] = Event()
         """published when a limit of `set_shared_limit` was set, changed or removed"""
         self._service_queue = ServiceQueue()
         self._uses = VehicleUses(policy)
-        self._house_share = HouseAllocator(self._uses)
-        self._explainer: GridExplainer | None = None
-        if self.connection_monitor is not None:
-            self._explainer = GridExplainer(clock, self.connection_monitor, self._house_share)
+        self.house_allocator = HouseAllocator(self._uses)
+        """divides the current that the house leaves"""
         self._limit_shares: dict[LimitSource, SharedLimitAllocator] = {}
         self._switches = PhaseSwitches()
         self._rotations = (
@@ -97,14 +95,14 @@ class LoadController:
     @property
     def shared_limits(self) -> dict[str, SharedLimit]:
         """The limits of `set_shared_limit` that have not ended yet, by name."""
-        now = self._clock.now()
+        now = self.clock.now()
         return {name: limit for name, limit in self._shared.items() if limit.is_in_force(now)}
 
     def process_sample(self, sample: GridSample) -> None:
         """Update the available current, and the learned phases of the EVSEs, by a grid sample; decides nothing."""
         if self.connection_monitor is not None and self.connection_monitor.process_sample(sample):
             for demand in self._demands:
-                self._rotations.learn(demand, sample, self._clock.monotonic())
+                self._rotations.learn(demand, sample, self.clock.monotonic())
             self.connection_monitor.set_step_unseen(self._rotations.step_unseen)
 
     # State
@@ -128,10 +126,6 @@ class LoadController:
     def house_currents_a(self) -> Phases[float | None]:
         """The current of the house alone on each phase, as the explanations name it; None: not known."""
         return self.connection_monitor.house_currents_a if self.connection_monitor is not None else UNKNOWN_PHASES
-
-    def explain_grid(self, evse_id: int) -> GridExplanation | None:
-        """Explain what the house connection leaves an EVSE, by the last decision; None: the house is not known."""
-        return self._explainer.explain(evse_id) if self._explainer is not None else None
 
     @property
     def sample_age_s(self) -> float | None:
@@ -171,7 +165,7 @@ class LoadController:
 
         The choice for an EVSE that may not charge is forgotten: its next vehicle starts on three phases.
         """
-        now_s = self._clock.monotonic()
+        now_s = self.clock.monotonic()
         return [self._switches.apply_choice(demand, now_s) for demand in demands]
 
     def in_service_order(self, demands: Sequence[Demand]) -> list[Demand]:
@@ -197,7 +191,7 @@ class LoadController:
 
     def observe_draw(self, demands: Sequence[Demand]) -> None:
         """Record what the vehicles draw now, to separate it from the house in the next grid sample; decides nothing."""
-        now_s = self._clock.monotonic()
+        now_s = self.clock.monotonic()
         self._demands = demands = self.with_chosen_phases(demands)
         if self.connection_monitor is None:
             return
@@ -219,16 +213,16 @@ class LoadController:
 
         Each call also updates the order of service, the pauses, the phase choices and the probes of vehicles' phases.
         """
-        now, now_s = self._clock.now(), self._clock.monotonic()
+        now, now_s = self.clock.now(), self.clock.monotonic()
         self.observe_draw(demands)
         self._choose_phases(self._demands, now)
         demands = self._demands = self.with_chosen_phases(
             self._demands
         )  # before the limits: on more phases the amperes fall
         self._uses.update(demands, now_s)
-        left_out = self._house_share.unserved
+        left_out = self.house_allocator.unserved
         own, opened = self._collect_limits(demands, now, now_s)
-        if left_out - self._house_share.unserved:  # one more EVSE takes part again
+        if left_out - self.house_allocator.unserved:  # one more EVSE takes part again
             own, opened = self._collect_limits(demands, now, now_s)
         decisions = {
             one.evse_id: replace(
@@ -250,7 +244,7 @@ class LoadController:
         The sources are charging profiles, ends of shared limits, and the silence of the grid meter. An EVSE that wants
         energy has more of them: turns, pauses, probes, protection; then decide at least every second.
         """
-        now, profiles = self._clock.now(), self._profiles.applicable()
+        now, profiles = self.clock.now(), self._profiles.applicable()
         moments = [
             next_station_change(profiles, now),
             *(next_change(profiles, demand.target, now) for demand in self._demands),
@@ -270,7 +264,7 @@ class LoadController:
         """
         own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
         order = self._order(demands, own, now_s)
-        left_out = self._house_share.unserved
+        left_out = self.house_allocator.unserved
         going = [evse_id for evse_id in order if evse_id not in left_out]
         static = self._static_limits([while_still_drawing(demand) for demand in demands], now)
         # The tightest first: the others reserve nothing for EVSEs that get nothing from it.
@@ -297,7 +291,7 @@ class LoadController:
 
     def _choose_phases(self, demands: Sequence[Demand], now: datetime) -> None:
         """Choose one or three phases for each vehicle whose board can switch, by profile or by available current."""
-        profiles, now_s = self._profiles.applicable(), self._clock.monotonic()
+        profiles, now_s = self._profiles.applicable(), self.clock.monotonic()
         for demand in demands:
             if not demand.can_switch_phases or not demand.may_charge:
                 continue
@@ -391,7 +385,7 @@ class LoadController:
         bounds, limit = shared
         demand_a = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         divided = self._limit_shares.setdefault(limit.source, SharedLimitAllocator(self._uses))
-        shares = divided.divide(bounds, demands, demand_a, self._clock.monotonic())
+        shares = divided.divide(bounds, demands, demand_a, self.clock.monotonic())
         for demand in demands:
             evse_id = demand.evse_id
             mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)
@@ -404,7 +398,7 @@ class LoadController:
         """Divide the house's capacity and add the shares to the limits; return whose contactors must open at once."""
         left = monitor.available_current()
         demand_a = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
-        now_s, loaded = self._clock.monotonic(), self._loaded(demands)
+        now_s, loaded = self.clock.monotonic(), self._loaded(demands)
         round_ = HouseCapacity(
             now_s,
             left.currents_a,
@@ -415,9 +409,7 @@ class LoadController:
             demand_a,
             order,
         )
-        parts = self._house_share.divide(round_)
-        if self._explainer is not None:
-            self._explainer.record(round_, parts)
+        parts = self.house_allocator.divide(round_)
         for evse_id, part in parts.items():
             own[evse_id].append(self._grid_limit(evse_id, floor_tenths(part.current_a), left, part.next_change_s))
         return frozenset(evse_id for evse_id, part in parts.items() if part.open_now)
@@ -431,8 +423,8 @@ class LoadController:
 
     def _moment(self, at_s: float | None) -> datetime | None:
         """The wall time of a moment of the monotonic clock; None when it is past."""
-        ahead_s = at_s - self._clock.monotonic() if at_s is not None else 0.0
-        return self._clock.now() + timedelta(seconds=ahead_s) if ahead_s > 0.0 else None
+        ahead_s = at_s - self.clock.monotonic() if at_s is not None else 0.0
+        return self.clock.now() + timedelta(seconds=ahead_s) if ahead_s > 0.0 else None
 
     def _limit(
         self,
@@ -446,5 +438,5 @@ class LoadController:
         key = (evse_id, source, by)
         known = self._since.get(key)
         if known is None or known[0] != current_a:
-            known = self._since[key] = (current_a, self._clock.now())
+            known = self._since[key] = (current_a, self.clock.now())
         return Limit(current_a, source, known[1], next_change, by)

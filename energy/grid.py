@@ -139,7 +139,7 @@ def without_impossible_values(sample: GridSample) -> GridSample:
         value = cast("float | Phases[float | None] | None", getattr(sample, name))
         if value is None or value is UNKNOWN_PHASES:
             continue
-        kept = value.map(bounds.known) if isinstance(value, Phases) else bounds.known(value)
+        kept = value.map(bounds.plausible) if isinstance(value, Phases) else bounds.plausible(value)
         if kept != value:
             changed[name] = kept
     return replace(sample, **changed) if changed else sample

@@ -5,7 +5,6 @@ Computed when asked for, from the values with which the control law and the paus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -26,7 +25,8 @@ from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from energy.connection import ConnectionMonitor
-    from energy.house_share import HouseAllocation, HouseAllocator, HouseCapacity
+    from energy.controller import LoadController
+    from energy.house_share import HouseAllocator
     from energy.phase_state import PhaseState
     from foundation.clock import Clock
 
@@ -121,29 +121,31 @@ class _Held(Frozen):
     peak_a: float | None = None
 
 
-class GridExplainer:
-    """Explains the share of each EVSE in the house connection's current, by the last division of it."""
+def explain_grid(controller: LoadController, evse_id: int) -> GridExplanation | None:
+    """Explain what the house connection leaves an EVSE, by the last decision.
+
+    None before the first decision, and while the house's current is not known: there is no meter, or it is silent or
+    doubted.
+    """
+    if (monitor := controller.connection_monitor) is None:
+        return None
+    return _GridExplainer(controller.clock, monitor, controller.house_allocator).explain(evse_id)
+
+
+class _GridExplainer:
+    """Explains the share of an EVSE in the house connection's current, by the last division of it."""
 
     def __init__(self, clock: Clock, monitor: ConnectionMonitor, allocator: HouseAllocator) -> None:
         self._clock = clock
         self._monitor = monitor
         self._allocator = allocator
-        self._house: HouseCapacity | None = None
-        self._parts: Mapping[int, HouseAllocation] = {}
-
-    def record(self, house: HouseCapacity, parts: Mapping[int, HouseAllocation]) -> None:
-        """Keep a division of the house's current: what was divided, and the share of each EVSE by its id."""
-        self._house, self._parts = house, parts
 
     def explain(self, evse_id: int) -> GridExplanation | None:
-        """Explain the share of an EVSE now.
-
-        None before the first decision, and while the house's current is not known: the meter is silent or doubted.
-        """
-        part = self._parts.get(evse_id)
-        if part is None or self._house is None:
+        """Explain the share of an EVSE now; None: as `explain_grid`."""
+        division = self._allocator.last_division
+        if division is None or (part := division.shares.get(evse_id)) is None:
             return None
-        state = self._monitor.deciding_phase(self._house.loaded_phases[evse_id])
+        state = self._monitor.deciding_phase(division.house.loaded_phases[evse_id])
         if state is None:
             return None
         current_a = floor_tenths(part.current_a)

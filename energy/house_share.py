@@ -60,6 +60,13 @@ class HouseAllocation(Frozen):
     """open the contactor at once: the connection would trip before the vehicle has followed"""
 
 
+class HouseDivision(Frozen):
+    """A division of the current that the house leaves: what was divided, and the share of each EVSE by its id."""
+
+    house: HouseCapacity
+    shares: Mapping[int, HouseAllocation]
+
+
 class HouseAllocator:
     """Divides the current that the house leaves, at each decision, and keeps each EVSE's pause between decisions."""
 
@@ -68,6 +75,8 @@ class HouseAllocator:
         self._pauses: dict[int, PauseState] = {}
         self._allocated_a: dict[int, float] = {}
         self._waiting: frozenset[int] = frozenset()
+        self.last_division: HouseDivision | None = None
+        """None before the first one"""
 
     @property
     def unserved(self) -> frozenset[int]:
@@ -97,10 +106,12 @@ class HouseAllocator:
                 )
                 parts[evse_id] = HouseAllocation(max(0.0, free_a))
         self._allocated_a = self._after_others(house, bounds, parts)
-        return {
+        parts = {
             evse_id: replace(part, current_a=self._allocated_a.get(evse_id, part.current_a))
             for evse_id, part in parts.items()
         }
+        self.last_division = HouseDivision(house, parts)
+        return parts
 
     def _update_pause(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> None:
         """End the pause of an EVSE if enough current is available again."""

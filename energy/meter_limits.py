@@ -63,7 +63,7 @@ class ReportedLimits(Frozen):
         return min((limit_a for limit_a in known if limit_a is not None), default=None)
 
 
-class MeterMemory(Frozen):
+class StoredMeterState(Frozen):
     """The state of the grid meter that an earlier run of the station has stored."""
 
     limits: ReportedLimits = ReportedLimits()
@@ -72,5 +72,5 @@ class MeterMemory(Frozen):
     """seconds for which it had been silent when this run began; 0: it was sending at the end of the last run"""
 
 
-NO_MEMORY = MeterMemory()
+NO_STORED_STATE = StoredMeterState()
 """the state at the first start of a station: nothing is stored"""

@@ -41,8 +41,8 @@ class Bounds(Frozen):
             raise ValueError(f"must be between {self.lowest:g} and {self.highest:g}")
         return value
 
-    def known(self, value: float | None) -> float | None:
-        """Return a measured value within the bounds; None, as if not measured, for any other one."""
+    def plausible(self, value: float | None) -> float | None:
+        """Return a measured value that is within the bounds; None, as if not measured, for any other one."""
         return value if value is not None and self.includes(value) else None
 
 

@@ -17,14 +17,19 @@ class AlreadySubscribedError(Exception):
     """An event already has an exclusive listener: the composition subscribes two."""
 
 
-class _Subscription(Generic[T]):
+class Subscription(Generic[T]):
     """A listener of an event, until the subscription ends."""
 
-    __slots__ = ("listener",)
+    __slots__ = ("listener",)  # a station has hundreds of subscriptions
 
     def __init__(self, listener: Listener[T]) -> None:
         self.listener: Listener[T] | None = listener
         """None: the subscription has ended"""
+
+    def call(self, value: T) -> None:
+        """Call the listener with a value, unless the subscription has ended; raises its error."""
+        if (listener := self.listener) is not None:
+            listener(value)
 
 
 class Event(Generic[T]):
@@ -47,13 +52,18 @@ class Event(Generic[T]):
     __slots__ = ("_exclusive", "_subscriptions")  # a station has hundreds of events
 
     def __init__(self) -> None:
-        self._subscriptions: tuple[_Subscription[T], ...] = ()
+        self._subscriptions: tuple[Subscription[T], ...] = ()
         """in the order in which the listeners subscribed; a tuple, since most events have one listener or none"""
-        self._exclusive: _Subscription[T] | None = None
+        self._exclusive: Subscription[T] | None = None
 
     def subscribe(self, listener: Listener[T]) -> Unsubscribe:
         """Call `listener` with each value that is published from now on, until the returned function is called."""
-        return functools.partial(self._end, self._add(listener))
+        return self.add_subscription(Subscription(listener))
+
+    def add_subscription(self, subscription: Subscription[T]) -> Unsubscribe:
+        """Call the listener of a subscription as `subscribe` does, until the returned function is called."""
+        self._subscriptions = (*self._subscriptions, subscription)
+        return functools.partial(self._end, subscription)
 
     def subscribe_exclusive(self, listener: Listener[T]) -> Unsubscribe:
         """Subscribe the one listener that acts on the event, beside any number of those that only observe it.
@@ -63,8 +73,8 @@ class Event(Generic[T]):
         """
         if self._exclusive is not None:
             raise AlreadySubscribedError(f"{listener!r} cannot subscribe: the event already has an exclusive listener")
-        self._exclusive = self._add(listener)
-        return functools.partial(self._end, self._exclusive)
+        self._exclusive = Subscription(listener)
+        return self.add_subscription(self._exclusive)
 
     def publish(self, value: T) -> None:
         """Call each listener: not those that unsubscribe meanwhile, and not yet those that subscribe meanwhile.
@@ -72,28 +82,20 @@ class Event(Generic[T]):
         Raises the error of a listener after all of them were called (see the class).
         """
         if len(self._subscriptions) == 1:  # most events have one listener, and some are published for every message
-            (only,) = self._subscriptions
-            if only.listener is not None:
-                only.listener(value)
+            self._subscriptions[0].call(value)
         else:
             self._call(iter(self._subscriptions), value)
 
-    def _add(self, listener: Listener[T]) -> _Subscription[T]:
-        subscription = _Subscription(listener)
-        self._subscriptions = (*self._subscriptions, subscription)
-        return subscription
-
-    def _end(self, subscription: _Subscription[T]) -> None:
+    def _end(self, subscription: Subscription[T]) -> None:
         subscription.listener = None
         self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
         if self._exclusive is subscription:
             self._exclusive = None
 
-    def _call(self, subscriptions: Iterator[_Subscription[T]], value: T) -> None:
+    def _call(self, subscriptions: Iterator[Subscription[T]], value: T) -> None:
         for one in subscriptions:
             try:
-                if (listener := one.listener) is not None:
-                    listener(value)
+                one.call(value)
             except BaseException:
                 self._call(subscriptions, value)  # the remaining listeners; their error has this one as its context
                 raise

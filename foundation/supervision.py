@@ -10,8 +10,9 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from foundation.events import Subscription
 from foundation.frozen import Frozen
 from foundation.waiting import WaitingQueue
 
@@ -175,19 +176,19 @@ class AuxiliaryCalls:
 
         It stays subscribed after an error: what one value made fail may succeed with the next one.
         """
-        return event.subscribe(self.contained(listener))
+        return event.add_subscription(ContainedSubscription(listener, self))
 
     def contained(self, listener: Listener[T]) -> Listener[T]:
         """Return a listener that calls this one and contains its errors, for a caller that is not an `Event`."""
-        return ContainedListener(listener, self)
+        return ContainedSubscription(listener, self).call
 
-    def ask(self, question: Callable[[], T], *, otherwise: T) -> T:
-        """Return the answer of an auxiliary component, or `otherwise` if it fails."""
+    def ask(self, question: Callable[[], T], *, default: T) -> T:
+        """Return the answer of an auxiliary component, or `default` if it fails."""
         try:
             return question()
         except Exception as error:  # noqa: BLE001 - this is what this class is for
             self.note(question, error)
-            return otherwise
+            return default
 
     def note(self, called: Callable[..., object], error: Exception) -> None:
         """Count an error of an auxiliary component, and log it unless the same one was logged before."""
@@ -204,21 +205,23 @@ class AuxiliaryCalls:
             _log.error("contained an error in %s: %r", name, error, exc_info=error)
 
 
-class ContainedListener(Generic[T]):
-    """A listener of an auxiliary component, whose errors are contained (see `AuxiliaryCalls`)."""
+class ContainedSubscription(Subscription[T]):
+    """A subscription of an auxiliary component, whose errors are contained (see `AuxiliaryCalls`)."""
 
-    __slots__ = ("calls", "listener")  # a station has hundreds of listeners
+    __slots__ = ("calls",)
 
     def __init__(self, listener: Listener[T], calls: AuxiliaryCalls) -> None:
-        self.listener = listener
+        super().__init__(listener)
         self.calls = calls
 
-    def __call__(self, value: T) -> None:
-        """Call the listener with a value."""
+    def call(self, value: T) -> None:
+        """Call the listener with a value, unless the subscription has ended; raises nothing."""
+        if (listener := self.listener) is None:
+            return
         try:
-            self.listener(value)
+            listener(value)
         except Exception as error:  # noqa: BLE001 - this is what this class is for
-            self.calls.note(self.listener, error)
+            self.calls.note(listener, error)
 
 
 def _name_of(called: Callable[..., object]) -> str:

@@ -112,7 +112,7 @@ class SigningMeter(Protocol):
         ...
 
     async def confirm(self) -> None:
-        """Tell the meter that its record is stored on disk, so that it may delete it.
+        """Notify the meter that its record is stored on disk, so that it may delete it.
 
         Raises:
             MeterError: silence.

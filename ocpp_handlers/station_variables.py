@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from energy.profile_store import MAX_EXTERNAL_CONSTRAINTS, MAX_PROFILES
+from energy.profile_store import HIGHEST_STACK_LEVEL, MAX_EXTERNAL_CONSTRAINTS, MAX_PERIODS, MAX_PROFILES
 from foundation.events import merged
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.blocks import d_local_list as local_list
-from ocpp_handlers.variables.constant_variables import constant_variables
 from ocpp_handlers.variables.device_model import DeviceModel
 from ocpp_handlers.variables.display_variables import display_variables
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
@@ -24,6 +23,7 @@ from ocpp_handlers.variables.variable import (
     read_only_variable,
 )
 from ocpp_handlers.wire import timestamps
+from station.security.file_transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     from station.core.setting_groups import SettingGroups
     from station.display.display_screens import DisplayScreens
     from station.display.message_store import DisplayMessages
+
+_LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
+"""variables that also report their value as their maxLimit"""
+_VALUE_SIZE = 1_000
+"""characters of a value in SetVariables (schema)"""
+_REPORT_SIZE = 2_500
+"""characters of a value in reports (schema)"""
 
 
 class DeviceModelSources(Frozen):
@@ -76,7 +83,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     return DeviceModel(
         [
             *bound,
-            *constant_variables(),
+            *_constants(),
             *_capabilities(facts),
             *authorization.authorization_variables(facts.tokens),
             *local_list.local_list_variables(facts.local_list),
@@ -105,6 +112,49 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
     for evse in station.evses.values():
         place = Component("SmartChargingCtrlr", evse_id=evse.id)
         yield switching_variable(place, "ACPhaseSwitchingSupported", least=3, of=[evse])
+
+
+def _constants() -> Iterator[Variable]:
+    """Read-only variables that are the same for each station: limits of the program, and what it can do."""
+    for component, name, value in (
+        ("DeviceDataCtrlr", "ConfigurationValueSize", _VALUE_SIZE),
+        ("DeviceDataCtrlr", "ReportingValueSize", _REPORT_SIZE),
+        ("SmartChargingCtrlr", "ProfileStackLevel", HIGHEST_STACK_LEVEL),
+        ("SmartChargingCtrlr", "PeriodsPerSchedule", MAX_PERIODS),
+    ):
+        limit = value if name in _LIMITS else None
+        yield read_only_variable(
+            Component(component),
+            name,
+            DataType.INTEGER,
+            lambda value=value: str(value),
+            maximum=limit,
+            constant=True,
+            fixed=True,
+        )
+    for component, name, instance, fact in (
+        ("AuthCacheCtrlr", "Available", None, "true"),
+        ("LocalAuthListCtrlr", "Available", None, "true"),
+        ("SampledDataCtrlr", "Available", None, "true"),
+        ("AlignedDataCtrlr", "Available", None, "true"),
+        ("SmartChargingCtrlr", "Available", None, "true"),
+        ("ReservationCtrlr", "Available", None, "true"),
+        ("TariffCostCtrlr", "Available", "Tariff", "true"),
+        ("TariffCostCtrlr", "Available", "Cost", "true"),
+        ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
+        ("DisplayMessageCtrlr", "Available", None, "true"),
+    ):
+        yield read_only_variable(
+            Component(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True
+        )
+    yield read_only_variable(
+        Component("OCPPCommCtrlr"),
+        "FileTransferProtocols",
+        DataType.MEMBER_LIST,
+        lambda: ",".join(PROTOCOLS),
+        values=PROTOCOLS,
+        constant=True,
+    )
 
 
 def _capabilities(facts: DeviceModelSources) -> Iterator[Variable]:

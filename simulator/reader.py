@@ -26,7 +26,7 @@ class SimulatedReader:
             self._read.put_nowait(digits)
 
     def set_failing(self, failing: bool) -> None:
-        """Make the reader fail, so that `reads` raises, or let it work again when `reads` is called anew."""
+        """Make the reader fail, so that `reads` raises, or let it work again when `reads` is called again."""
         self._failing = failing
         if failing:
             self._read.put_nowait(None)

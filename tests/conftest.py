@@ -20,7 +20,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
 
 
 @pytest.fixture(autouse=True)
-def _logging_restored() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+def _logging_restored() -> Generator[None]:
     """A test that sets up logging, as every `borne` command does, changes what no later one hears."""
     with logging_restored():
         yield

@@ -38,9 +38,9 @@ _HANDED_OVER: Final[Mapping[str, str]] = {"watch_zone": "contained", "delay_whil
 def raising_listeners(modules: Sequence[Module]) -> list[Finding]:
     """Callables with which auxiliary components can raise into a task that publishes an event or asks a question.
 
-    Counted, in packages of auxiliary components and in the composition: `event.subscribe(listener)` and
-    `subscribe_exclusive`, also as a value, instead of `auxiliary.subscribe(event, listener)`; and an argument of the
-    functions in `_HANDED_OVER` that does not go through `AuxiliaryCalls`.
+    Counted, in packages of auxiliary components and in the composition: `event.subscribe(listener)`,
+    `subscribe_exclusive` and `add_subscription`, also as a value, instead of `auxiliary.subscribe(event, listener)`;
+    and an argument of the functions in `_HANDED_OVER` that does not go through `AuxiliaryCalls`.
     Not counted: what `RAISING` lists, and what is awaited or entered with `with`, as no subscription to an `Event` is.
     Not detected: other functions that keep a callable, and objects of auxiliary components that essential ones call.
     """
@@ -55,7 +55,11 @@ def raising_listeners(modules: Sequence[Module]) -> list[Finding]:
 def _raising_subscriptions(module: Module) -> Iterator[Finding]:
     accepted = {id(call.func) for call in _other_calls(module.tree)}
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Attribute) or node.attr not in {"subscribe", "subscribe_exclusive"}:
+        if not isinstance(node, ast.Attribute) or node.attr not in {
+            "subscribe",
+            "subscribe_exclusive",
+            "add_subscription",
+        }:
             continue
         text = ast.unparse(node)
         if id(node) not in accepted and (module.path, text) not in RAISING:

@@ -12,7 +12,6 @@ from borne import start
 from borne.arguments import Action
 from borne.output import refuse, say
 from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
-from borne.variable_tables_check import describe_refused_variables
 from station.configuration.installation_file import Configuration
 from station.maintenance.commissioning.label import Label, label_svg, page_address
 
@@ -37,8 +36,11 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     configuration = start.load_installation(file)
     if given.storage:
         return _check_storage(Path(configuration.station.storage))
-    if refused := describe_refused_variables(configuration, file, os.environ):
-        refuse("\n".join(refused))
+    if configuration.variable:
+        from borne.variable_tables_check import describe_refused_variables  # late: all parts of a station
+
+        if refused := describe_refused_variables(configuration, file, os.environ):
+            refuse("\n".join(refused))
     say(f"{file}: ok: {_summary(configuration)}")
     return 0
 

@@ -199,7 +199,7 @@ async def _reservations(core: CoreParts, evses: Mapping[int, Evse], restart: Res
     reservations = Reservations(evses, store, core.settings.reservations, core.clock, reports_ends=has_csms)
     await reservations.load()
     core.auxiliary.subscribe(core.outbox.appended, reservations.note_event)
-    restart.delay_while(lambda: core.auxiliary.ask(lambda: bool(reservations.pending), otherwise=False))
+    restart.delay_while(lambda: core.auxiliary.ask(lambda: bool(reservations.pending), default=False))
     return reservations
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from borne.composition.core import CoreParts
 from energy.controller import GridConnection, LoadController
 from energy.grid_orders import GridOrderLog, RecordedGridOrders
-from energy.meter_limits import NO_MEMORY, MeterMemory
+from energy.meter_limits import NO_STORED_STATE, StoredMeterState
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.source_context import SourceContext
@@ -22,7 +22,7 @@ from station.load.back_plate_monitor import BackPlateMonitor
 from station.load.charging_profiles import PersistentProfiles
 from station.load.charging_rate import ChargingRateReporter
 from station.load.external_limits import ExternalLimits
-from station.load.grid_meter_memory import GridMeterMemory
+from station.load.grid_meter_state import GridMeterStateStore
 from station.load.jumpers import expected_position
 from station.load.load_history import LoadHistory
 from station.load.load_management import LoadInputs, LoadManagement
@@ -82,8 +82,10 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     clock = core.clock
     profiles = await _profiles(core, evses)
     grid = core.configuration.grid
-    memory = GridMeterMemory(core.facts("grid-meter"), grid.source.type, clock) if grid is not None else None
-    controller = _controller(core, profiles.store, await memory.load() if memory is not None else NO_MEMORY)
+    meter_store = GridMeterStateStore(core.facts("grid-meter"), grid.source.type, clock) if grid is not None else None
+    controller = _controller(
+        core, profiles.store, await meter_store.load() if meter_store is not None else NO_STORED_STATE
+    )
     grid_orders = await _grid_orders(core, StationPower(controller, evses))
     load = await _load_management(core, evses, controller, profiles, grid_orders)
     contactors = ContactorCountStore(evses, core.facts("contactor"))
@@ -112,9 +114,9 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     observers = [history.record, external.update, rates.report_changes]
     plate = _back_plate_watch(core, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
-    if memory is not None and (monitor := controller.connection_monitor) is not None:
-        observers.append(partial(memory.update, monitor))
-        watchers.append(memory.run)
+    if meter_store is not None and (monitor := controller.connection_monitor) is not None:
+        observers.append(partial(meter_store.update, monitor))
+        watchers.append(meter_store.run)
     _subscribe_to_decisions(core, load, evses, shared, observers)
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
@@ -172,7 +174,7 @@ async def _profiles(core: CoreParts, evses: Mapping[int, Evse]) -> PersistentPro
     return profiles
 
 
-def _controller(core: CoreParts, store: ProfileStore, memory: MeterMemory) -> LoadController:
+def _controller(core: CoreParts, store: ProfileStore, meter_state: StoredMeterState) -> LoadController:
     grid = core.configuration.grid
     return LoadController(
         core.clock,
@@ -180,7 +182,7 @@ def _controller(core: CoreParts, store: ProfileStore, memory: MeterMemory) -> Lo
         _connection(grid) if grid is not None else None,
         station_limit_a=selected_a(core.runtime.hardware.back_plate.view.selector),
         policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
-        memory=memory,
+        meter_state=meter_state,
     )
 
 

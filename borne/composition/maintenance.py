@@ -148,8 +148,8 @@ def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> Firmwar
         core.auxiliary,
     )
     auxiliary, restart = core.auxiliary, charging.restart
-    restart.delay_while(lambda: auxiliary.ask(lambda: made.busy, otherwise=False))
-    restart.refuse_while(lambda: auxiliary.ask(lambda: made.reset_refusal_code, otherwise=None))
+    restart.delay_while(lambda: auxiliary.ask(lambda: made.busy, default=False))
+    restart.refuse_while(lambda: auxiliary.ask(lambda: made.reset_refusal_code, default=None))
     return made
 
 
@@ -162,7 +162,7 @@ def create_log_uploads(core: CoreParts, restart: RestartController) -> LogUpload
     logs = LogFiles(core.log, sources, core.storage / "uploads", core.configuration.station.identity, core.clock)
     logs.remove_leftovers()
     uploads = LogUploads(logs, core.facts("log-upload"), core.clock, tls_context_factory(core.certificates))
-    restart.delay_while(lambda: core.auxiliary.ask(lambda: uploads.busy, otherwise=False))
+    restart.delay_while(lambda: core.auxiliary.ask(lambda: uploads.busy, default=False))
     return uploads
 
 

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from borne.composition.monitoring import create_monitoring
-from borne.variable_tables import configured_variables
 from foundation.events import Event
 from ocpp_handlers.connection.connection import CsmsAccess
 from ocpp_handlers.resource_limits import resource_limit_variables
 from ocpp_handlers.station_variables import DeviceModelSources, device_model
 from ocpp_handlers.variables.built_in_monitors import built_in_monitors
 from ocpp_handlers.variables.certificate_variables import certificate_variables
-from ocpp_handlers.variables.configured_variables import ConfiguredVariables
+from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
 from ocpp_handlers.variables.live_variables import (
     clock_variables,
@@ -28,6 +27,7 @@ from ocpp_handlers.variables.monitored_model import MonitoredModel
 from ocpp_handlers.variables.monitoring_variables import monitoring_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
 from ocpp_handlers.variables.safe_start_variables import safe_start_variables
+from ocpp_handlers.variables.variable import AttributeType, Component, Mutability
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class OcppComposition:
-    """Creates the OCPP side of one run of a station: device model, and with a CSMS the stack, anew after a failure."""
+    """Creates the OCPP side of one run of a station: device model, and with a CSMS the stack."""
 
     def __init__(self, assembled: AssembledParts) -> None:
         self._assembled = assembled
@@ -120,7 +120,7 @@ class OcppComposition:
     async def keep_link(self, model: DeviceModel, monitoring: VariableMonitoring) -> None:
         """Create the OCPP stack and run it until cancelled: it connects to the CSMS again and again.
 
-        From then on, the CSMS authorizes charging. Called anew after a failure.
+        From then on, the CSMS authorizes charging. Called again after a failure.
         """
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
@@ -150,3 +150,18 @@ def _nameplate(configuration: Configuration, firmware_version: str | None) -> Na
         feed_phases=grid.phases if grid is not None else None,
         feed_fuse_a=grid.max_current_a if grid is not None else None,
     )
+
+
+def configured_variables(configuration: Configuration) -> list[ConfiguredVariable]:
+    """Return the [[variable]] tables of an installation file, in the order of the file."""
+    return [
+        ConfiguredVariable(
+            Component(row.component, row.component_instance, row.evse, row.connector),
+            row.variable,
+            row.instance,
+            AttributeType(row.attribute),
+            row.value,
+            Mutability(row.mutability) if row.mutability is not None else None,
+        )
+        for row in configuration.variable
+    ]

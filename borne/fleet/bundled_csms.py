@@ -110,7 +110,7 @@ class BundledCsms:
                 response = (await client.get(f"http://{_HOST}:{self._port}/api/transactions")).raise_for_status()
             transactions = cast("list[dict[str, object]]", json.loads(response.content)["transactions"])
         except (httpx.HTTPError, ValueError, KeyError) as error:
-            raise EngineError(f"the bundled CSMS does not tell its bills: {error}") from error
+            raise EngineError(f"the bills of the bundled CSMS cannot be read: {error}") from error
         found: dict[str, dict[str, CsmsBill]] = {}
         for one in transactions:
             bill = CsmsBill(cast("float | None", one["energy_wh"]), cast("int", one["missing"]))

@@ -70,7 +70,7 @@ def has_ended(folder: Path) -> bool:
 
 
 def rewrite_balance(folder: Path, bills: Path, console: Console) -> int:
-    """Compare the meters of a fleet that has ended with a file of bills, and write its report anew.
+    """Compare the meters of a fleet that has ended with a file of bills, and write its report again.
 
     Returns the exit code.
 

@@ -86,7 +86,7 @@ class FleetRun:
         """Run the plan to its end; returns the report.
 
         Raises:
-            EngineError: CSMS or hosts cannot be started, or the bundled CSMS does not tell its bills.
+            EngineError: CSMS or hosts cannot be started, or the bills of the bundled CSMS cannot be read.
         """
         fleet = self.loaded.plan.fleet
         async with AsyncExitStack() as stack:

@@ -147,7 +147,7 @@ class Em580(IdentifiedModbusMeter):
         return _bytes(await self._words(_FILE, (size + 1) // 2))[:size]
 
     async def confirm(self) -> None:
-        """Tell the meter that its record is stored elsewhere, so that it may delete it.
+        """Notify the meter that its record is stored elsewhere, so that it may delete it.
 
         Raises:
             MeterError: silence.

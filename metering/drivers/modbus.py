@@ -12,18 +12,17 @@ from msgspec.structs import replace
 from foundation.table import Table
 from foundation.table_definition import FINITE, Check
 from metering.drivers.bus_registry import BusRegistry
-from metering.drivers.em580 import Em580
 from metering.drivers.endpoints import ModbusEndpoint, serial_endpoint, tcp_endpoint
-from metering.drivers.modbus_meter import IdentifiedModbusMeter, ModbusMeter, ModbusMeterOptions, Quantities
-from metering.drivers.models import EM580, MODELS, ModelName
+from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import Quantity
 from metering.drivers.registers import MeterModel, NumberType, Register, SerialLine, WordOrder
-from metering.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from foundation.clock import Clock
+    from metering.drivers.modbus_meter import Quantities
+    from metering.meter import Meter
 
 __all__ = ["BusRegistry", "ModbusRtuMeterConfig", "ModbusRtuOverTcpMeterConfig", "ModbusTcpMeterConfig"]
 
@@ -63,7 +62,7 @@ def _check_factor(factor: float) -> None:
         raise ValueError("must not be 0")
 
 
-class _ModbusMeterConfig(Table):
+class ModbusMeterConfig(Table):
     """Settings common to all Modbus meters."""
 
     model: ModelName | Literal["custom"]
@@ -115,17 +114,12 @@ class _ModbusMeterConfig(Table):
         Raises:
             MeterError: another meter uses the same wire with other settings.
         """
-        reach = ModbusMeterOptions(self.unit_in_use, self.timeout_s, self.invert, self.invert_power)
-        bus = buses.bus_for(self.endpoint)
-        if self.model == EM580 and quantities is None:
-            return Em580(self.table, bus, reach, clock)
-        # With selected quantities the meter's identity is not needed.
-        tells = quantities is None and (self.table.serial_number is not None or self.model == "sunspec")
-        kind = IdentifiedModbusMeter if tells else ModbusMeter
-        return kind(self.table, bus, reach, clock, quantities)
+        from metering.drivers.modbus_factory import create_modbus_meter  # late: only stations with such a meter
+
+        return create_modbus_meter(self, clock, buses, quantities)
 
 
-class ModbusTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-tcp"):
+class ModbusTcpMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-tcp"):
     """Configuration of a meter on Modbus TCP, or behind a gateway."""
 
     type: ClassVar[Literal["modbus-tcp"]] = "modbus-tcp"
@@ -147,7 +141,7 @@ class ModbusTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", t
         return self.unit
 
 
-class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu-over-tcp"):
+class ModbusRtuOverTcpMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu-over-tcp"):
     """Configuration of a meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
 
     type: ClassVar[Literal["modbus-rtu-over-tcp"]] = "modbus-rtu-over-tcp"
@@ -169,7 +163,7 @@ class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="t
         return self.table.unit if self.unit is None else self.unit
 
 
-class ModbusRtuMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu"):
+class ModbusRtuMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu"):
     """Configuration of a meter on a serial line of this machine; absent settings are the model's factory settings."""
 
     type: ClassVar[Literal["modbus-rtu"]] = "modbus-rtu"

@@ -47,7 +47,7 @@ class AvailabilityBlock:
     """Sends StatusNotifications of the connectors, and handles ChangeAvailability.
 
     While online each change is reported that lasts for MinimumStatusDuration; on a new link only the statuses that
-    differ from the last reported ones. After a report that was not answered, or was refused for a passing reason, the
+    differ from the last reported ones. After a report that was not answered, or was refused temporarily, the
     status current by then is sent.
     """
 
@@ -66,7 +66,7 @@ class AvailabilityBlock:
         self._repeat_at_s: dict[int, float] = {}
         """by EVSE id, the monotonic time before which its status is not sent again after a failed report"""
         self._delays: dict[int, Iterator[float]] = {}
-        """by EVSE id, the delays before the remaining repetitions of a status refused for a passing reason, seconds"""
+        """by EVSE id, the delays before the remaining repetitions of a status refused temporarily, seconds"""
         self._changed = ChangeSignal()
 
     def register(self, handlers: Handlers) -> None:
@@ -237,4 +237,4 @@ class AvailabilityBlock:
         """Seconds until the status of an EVSE is sent again; None: it is refused for good, or often enough."""
         if not isinstance(error, CallRefusedError):
             return _RETRY_S  # it may not have arrived
-        return next(self._delays.setdefault(evse_id, repetition_delays()), None) if error.passing else None
+        return next(self._delays.setdefault(evse_id, repetition_delays()), None) if error.temporary else None

@@ -37,7 +37,7 @@ class ExternalLimitReports:
         self._clock = clock
         self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
         self._delays = repetition_delays()
-        """before the repetitions that are left of a report that is refused for a passing reason"""
+        """delays before the remaining repetitions of a report that was refused temporarily, in seconds"""
         self._refused: dict[str, str] = {}
         """the error code with which the CSMS refused the last message, by its action"""
 
@@ -87,7 +87,7 @@ class ExternalLimitReports:
             reported = self._reported.get(source)
             if reported is not None and not self._differ(reported, profiles):
                 continue
-            # Stored first: after a power cut in between, the CSMS is told of the end of a limit that it may know.
+            # Stored first: after a power cut in between, the end of a limit that the CSMS may know is reported.
             await self._limits.note_announced(source, limits=True)
             if await self._call_notify(source, profiles):
                 self._reported[source] = profiles
@@ -128,7 +128,7 @@ class ExternalLimitReports:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
         except CallRefusedError as error:
             self._log_refusal("NotifyChargingLimit", source, error)
-            return await self._is_final(error, seen)
+            return not await self._wait_for_repetition(error, seen)
         self._refused.pop("NotifyChargingLimit", None)
         self._delays = repetition_delays()
         return True
@@ -140,18 +140,18 @@ class ExternalLimitReports:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
         except CallRefusedError as error:
             self._log_refusal("ClearedChargingLimit", source, error)
-            return await self._is_final(error, seen)
+            return not await self._wait_for_repetition(error, seen)
         self._refused.pop("ClearedChargingLimit", None)
         self._delays = repetition_delays()
         return True
 
-    async def _is_final(self, error: CallRefusedError, seen: int) -> bool:
-        """Return True if a refused report is not sent again; else wait for its repetition or a change of a limit."""
-        delay_s = next(self._delays, None) if error.passing else None
+    async def _wait_for_repetition(self, error: CallRefusedError, seen: int) -> bool:
+        """Wait before a refused report is sent again, or until a limit changes; returns False if it is not."""
+        delay_s = next(self._delays, None) if error.temporary else None
         if delay_s is None:
-            return True
+            return False
         await self._limits.changed.wait_for(seen, self._clock, delay_s)
-        return False
+        return True
 
     def _log_refusal(self, action: str, source: ChargingLimitSource, error: CallRefusedError) -> None:
         """Log a refusal as a warning; as debug if the last one had the same code: the CSMS may refuse every limit."""

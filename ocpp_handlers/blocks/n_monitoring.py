@@ -281,7 +281,7 @@ class MonitoringEventDelivery:
     async def _send(self, events: Sequence[WaitingEvent]) -> CallRefusedError | None:
         """Send events until the CSMS answers, at intervals that grow (N07.FR.04); returns its refusal, or None.
 
-        A single event is sent again if it is refused for a passing reason; several are first sent one by one.
+        A single event is sent again if it is refused temporarily; several are first sent one by one.
         """
         attempts = 0
         send = self._link.call if len(events) > 1 else partial(self._link.notify, delays=self._delays)

@@ -29,7 +29,7 @@ def back_off(settings: CsmsLinkSettings, uniform: Callable[[float, float], float
 
 
 def repetition_delays() -> Iterator[float]:
-    """Yield the seconds to wait before each repetition of a notification that was refused for a passing reason.
+    """Yield the seconds to wait before each repetition of a notification that was refused temporarily.
 
     Each is twice the one before; ends after the last repetition.
     """

@@ -160,7 +160,7 @@ class Connection:
             slot = next(slots)
             was_up = await asyncio.create_task(self._hold_link(slot, serve), name="link")  # noqa: TID251 - awaited at once
             raise_lost_cancellation()
-            if was_up:  # part 4 §5.3 with errata 4.12: a successful connection starts the back-off anew
+            if was_up:  # part 4 §5.3 with errata 4.12: a successful connection restarts the back-off
                 delays = back_off(self._settings, random.uniform)
                 slots = network.attempt_slots(slot)
             delay_s = self._own_redial_s if self._own_close is not None else next(delays)

@@ -102,7 +102,7 @@ class Link:
         requested: bool = False,
         delays: Iterator[float] | None = None,
     ) -> ResponseT:
-        """Send a notification as `call`; send it again, at growing intervals, if it is refused for a passing reason.
+        """Send a notification as `call`; send it again, at growing intervals, if it is refused temporarily.
 
         `delays`: the seconds to wait before each remaining repetition, shared by the parts of a report; None: those of
         a single notification.
@@ -117,7 +117,7 @@ class Link:
             try:
                 return await self.call(action, request, requested=requested)
             except CallRefusedError as error:
-                delay_s = next(delays, None) if error.passing else None
+                delay_s = next(delays, None) if error.temporary else None
                 if delay_s is None:
                     raise
                 _log.warning("the CSMS refused %s, which is sent again in %g s: %s", action.name, delay_s, error)

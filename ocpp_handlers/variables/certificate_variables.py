@@ -42,11 +42,6 @@ def certificate_variables(
         unit="d",
         changes=certificates.expiry_checked,
     )
-    yield from certificate_setting_variables(settings, auxiliary)
-
-
-def certificate_setting_variables(settings: SecuritySettings, auxiliary: AuxiliaryCalls) -> Iterator[Variable]:
-    """Yield those of `certificate_variables` that are bound to settings."""
     binding, kind = SettingBinding(SettingGroups((settings,)), auxiliary), SecuritySettings
     for name, setting, unit in (
         ("CertSigningWaitMinimum", kind.cert_signing_wait_minimum_s, "s"),

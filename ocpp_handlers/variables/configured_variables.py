@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from foundation.frozen import Frozen
@@ -126,6 +126,29 @@ class ConfiguredVariables:
         return variable.with_access(
             read=lambda: self._stored[name] if name in self._stored else variable.read(), write=write
         )
+
+
+def refused_rows(model: DeviceModel, rows: Sequence[ConfiguredVariable]) -> Iterator[tuple[int, str]]:
+    """Yield the position of each row that `ConfiguredVariables` would not apply to a device model, and the reason.
+
+    It applies the others, and stores nothing.
+    """
+    configured = ConfiguredVariables(model, _NothingStored())
+    for position, row in enumerate(rows):
+        try:
+            configured.apply_row(row)
+        except ValueError as error:
+            yield position, str(error)
+
+
+class _NothingStored:
+    """The stored values of a station that no CSMS has written to."""
+
+    async def load(self) -> dict[str, str]:
+        return {}
+
+    async def save(self, name: str, text: str, /) -> None:
+        del name, text
 
 
 def _check_capability(variable: Variable, value: str) -> None:

@@ -47,16 +47,9 @@ def link_variables(
         _SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY, constant=True
     )
     yield password.variable()
-    yield downgrade_variable(settings, auxiliary)
-
-
-def downgrade_variable(settings: SecuritySettings, auxiliary: AuxiliaryCalls) -> Variable:
-    """Create AllowSecurityProfileDowngrade.
-
-    The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
-    """
+    # The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
     downgrade = SecuritySettings.allow_security_profile_downgrade
-    return SettingBinding(SettingGroups((settings,)), auxiliary).variable(
+    yield SettingBinding(SettingGroups((settings,)), auxiliary).variable(
         _SECURITY, "AllowSecurityProfileDowngrade", downgrade, mutability=Mutability.READ_ONLY
     )
 

@@ -38,7 +38,7 @@ _WIRE_PATIENCE_S = 0.5
 """real seconds for which a virtual clock stands still to wait for a response of the CSMS"""
 
 
-_PASSING_CODES = frozenset({"InternalError", "GenericError", "RpcFrameworkError"})
+_TEMPORARY_CODES = frozenset({"InternalError", "GenericError", "RpcFrameworkError"})
 
 
 class CallRefusedError(NoAnswerError):
@@ -49,7 +49,7 @@ class CallRefusedError(NoAnswerError):
         text = f"{code}: {description}" if description else code
         super().__init__(f"{text}, details {frame.loggable_details(details)}" if details else text)
         self.code = code
-        self.passing = code in _PASSING_CODES
+        self.temporary = code in _TEMPORARY_CODES
         """whether the same CALL may be accepted later; the other codes judge the CALL itself"""
 
 

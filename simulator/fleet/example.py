@@ -98,7 +98,7 @@ share = 0.1
 #max_failed_requests = 0.0      # largest part of the requests without a valid response
 #max_energy_difference_wh = 1.0 # largest difference between bills and meters of a station
 #max_failed_stations = 0        # that end early, or leave transactions or events over
-#max_replaced_stations = 0      # started anew without their storage, because their host was lost
+#max_replaced_stations = 0      # restarted without their storage, because their host was lost
 """
 
 TEMPLATE_EXAMPLE: Final = """\

@@ -60,7 +60,7 @@ class FleetRecord:
         self._lost: list[HostReport] = []
         self._earlier: dict[int, StationReport] = {}
         self.replaced: set[int] = set()
-        """numbers of the stations that were started anew without the storage that they had"""
+        """numbers of the stations that were restarted without their storage"""
         self.samples: list[FleetSample] = []
         """samples over time, oldest first; when there are too many, one stands for several"""
         self._last: FleetSample | None = None

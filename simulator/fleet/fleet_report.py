@@ -85,7 +85,7 @@ class FleetReport(Frozen):
     failed: dict[str, str]
     """why a station has failed, or what was left over, by identity"""
     replaced: list[str]
-    """identities of stations that were started anew without their storage"""
+    """identities of stations that were restarted without their storage"""
     arrivals: int
     started: int
     ended: int

@@ -275,7 +275,7 @@ class ThresholdsTable(Table):
     max_failed_stations: Annotated[Count, Meta(ge=0)] | None = 0
     """largest number of stations that have ended early, or whose transactions or events were left over at the end"""
     max_replaced_stations: Annotated[Count, Meta(ge=0)] | None = 0
-    """largest number of stations that were started anew without their storage, because their host was lost"""
+    """largest number of stations that were restarted without their storage, because their host was lost"""
 
 
 class FleetPlan(Table, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -66,8 +67,6 @@ def _find(name: str, kind: object) -> tuple[KeyPath, object] | None:
 
 def _nearest(name: str, root: object) -> str:
     """A suggestion for a misspelt variable, or an empty text; `name` without the prefix."""
-    import difflib  # late: needed after an error only
-
     index = re.search(r"_([0-9]+)_", name)
     known = list(_names("", root, index[1] if index else "0"))
     return "".join(f" (did you mean {_PREFIX}{near}?)" for near in difflib.get_close_matches(name, known, n=1))

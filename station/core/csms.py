@@ -77,12 +77,12 @@ class CsmsProxy:
     @property
     def online(self) -> bool:
         """Whether the CSMS is connected and has accepted the station."""
-        return self._auxiliary.ask(lambda: self._csms.online, otherwise=False)
+        return self._auxiliary.ask(lambda: self._csms.online, default=False)
 
     @property
     def accepted(self) -> bool:
         """Whether the last response to BootNotification has accepted the station, or there is no CSMS."""
-        return self._auxiliary.ask(lambda: self._csms.accepted, otherwise=False)
+        return self._auxiliary.ask(lambda: self._csms.accepted, default=False)
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
         """Request the authorization of an id token from the CSMS.

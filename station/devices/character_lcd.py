@@ -45,7 +45,7 @@ class _Lcd(Protocol):
 
 
 class CharacterLcd:
-    """The `DisplayOutput` of one character display; opened at the first screen, and anew after a failure."""
+    """The `DisplayOutput` of one character display; opened at the first screen, and again after a failure."""
 
     def __init__(self, device: Path, address: int, expander: str, size: TextSize) -> None:
         """`device`: the I²C bus; `address` and `expander`: of the port expander, a PCF8574 or MCP23008."""

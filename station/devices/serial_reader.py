@@ -55,7 +55,7 @@ class SerialReader:
         return f"token reader on {self._config.device}"
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """Yield None whenever the line has been opened (TCP: anew after a silence), and the UID digits of each card.
+        """Yield None whenever the line has been opened (TCP: again after a silence), and the UID digits of each card.
 
         Raises:
             ReaderError: the line fails.

@@ -135,7 +135,7 @@ class DisplayScreens:
         return next((size for size in sizes if size is not None), None)
 
     def refresh(self) -> None:
-        """Make `run` choose all screens anew, after a change of messages, prices or settings; returns at once."""
+        """Make `run` choose all screens again, after a change of messages, prices or settings; returns at once."""
         self._due.notify()
 
     def check_states(self) -> None:

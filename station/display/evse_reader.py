@@ -95,7 +95,7 @@ class StartMethods:
 
 
 class EvseReader:
-    """Reads what a display may show of each EVSE; nothing of it tells who charges or who has reserved."""
+    """Reads what a display may show of each EVSE, without the persons who charge or have reserved."""
 
     def __init__(
         self,

@@ -97,8 +97,8 @@ class DisplayMessages:
         auxiliary: AuxiliaryCalls,
     ) -> None:
         self.changed: Event[None] = Event()
-        """displays choose anew what they show: a message was added, replaced or removed, or its start time has come,
-        or messages of the CSMS were enabled or disabled"""
+        """displays must choose again what they show: a message was added, replaced or removed, or its start time has
+        come, or messages of the CSMS were enabled or disabled"""
         self.capabilities = capabilities
         self._database = database
         self._station = station
@@ -229,7 +229,7 @@ class DisplayMessages:
             self._note_change()
 
     def clock_corrected(self) -> None:
-        """Compute the next start or end anew, because the station's clock was set."""
+        """Compute the next start or end again, because the station's clock was set."""
         self._note_change()
 
     async def run(self) -> None:

@@ -54,7 +54,7 @@ def screen_cycle(display: DisplayProfile, inputs: ScreenInputs) -> tuple[Screen,
 
 
 def cycle_identity(cycle: Sequence[Screen]) -> object:
-    """What tells whether a cycle consists of the same screens as before, although their figures may have changed."""
+    """The identity of a cycle of screens, without their figures: equal if it consists of the same screens as before."""
     return [(one.language, [(line.reason, line.message_id, line.evse_id) for line in one.lines]) for one in cycle]
 
 

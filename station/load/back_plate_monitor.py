@@ -39,7 +39,7 @@ class BackPlateMonitor:
 
     @property
     def has_flap_contact(self) -> bool:
-        """Whether a contact tells that the SIM-card flap is open."""
+        """Whether a contact reports that the SIM-card flap is open."""
         return self._plate.has_flap_contact
 
     @property

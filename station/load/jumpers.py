@@ -38,7 +38,7 @@ class Jumpers(Frozen):
 
     @property
     def mismatch(self) -> str | None:
-        """The sentence that tells the installer to move the jumpers; None if they are right or not readable."""
+        """The sentence that asks the installer to move the jumpers; None if they are right or not readable."""
         if self.position is None or self.position == self.expected:
             return None
         return (

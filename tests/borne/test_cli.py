@@ -139,6 +139,10 @@ def test_check_names_each_variable_that_the_station_would_not_apply(tmp_path: Pa
         ("SecurityCtrlr", "MaxCertificateChainSize", "many", ""),
         ("DeviceDataCtrlr", "ReportingValueSize", "9", ""),
         ("VendorCtrlr", "Colour", "red", 'mutability = "ReadOnly"'),
+        ("DeviceDataCtrlr", "BytesPerMesage", "4096", 'instance = "GetReport"'),
+        ("ChargingStation", "Model", "Other", ""),
+        ("EVSE", "Power", "7000", "evse = 1"),
+        ("OCPPCommCtrlr", "HeartbeatInterval", "60", ""),
     )
     text = "".join(
         f'[[variable]]\ncomponent = "{component}"\nvariable = "{name}"\nvalue = "{value}"\n{more}\n'
@@ -155,7 +159,10 @@ def test_check_names_each_variable_that_the_station_would_not_apply(tmp_path: Pa
         " Authorized, DataSigned, PowerPathClosed, EnergyTransfer",
         "station.toml:28: variable[5]: SecurityCtrlr.MaxCertificateChainSize must be a whole number",
         "station.toml:33: variable[6]: DeviceDataCtrlr.ReportingValueSize is fixed by the program",
+        "station.toml:43: variable[8]: DeviceDataCtrlr.BytesPerMesage is not known (UnknownVariable); a custom variable"
+        " needs `mutability`",
     ]
+    assert list(tmp_path.iterdir()) == [tmp_path / "station.toml"]
 
 
 def test_check_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from energy.charging_profile import ChargingProfile, RateUnit
 from energy.composite import ProfileTarget, limits_over
 from energy.composite_schedule import EvseForecast, StationForecast, composite_schedule
 from energy.controller import Demand, GridConnection, LoadController, SharedLimit
+from energy.equal_phase_check import EqualPhaseCheck
 from energy.grid import GridSample, without_impossible_values
 from energy.limit import Limit, LimitSource
-from energy.phase_twins import PhaseTwins
 from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.sharing import Bound, Policy, raise_after_others, share, share_conductor, spread_remainder
 from foundation.bounds import CURRENT_A, POWER_W
@@ -95,10 +95,10 @@ phase_currents = st.tuples(*[numbers("measured_a") | numbers("limit_a")] * 3)
 @examples(25)
 @given(st.lists(st.tuples(phase_currents, phase_currents), max_size=10))
 def test_phases_of_any_currents_are_compared(samples: list[tuple[tuple[float, ...], tuple[float, ...]]]) -> None:
-    check = PhaseTwins()
+    check = EqualPhaseCheck()
     for second, (measured_a, own_a) in enumerate(samples):
         check = check.after(measured_a, own_a, float(second))
-        assert check.phases <= {0, 1, 2}
+        assert check.doubted <= {0, 1, 2}
 
 
 connections = built(

@@ -39,8 +39,8 @@ _BYTES: Final = ("energy.sources", "station.charging.signing", "station.core.ins
 _FITTING: Final = frozenset(
     {
         "energy.composite_schedule.composite_schedule",  # EVSEs that differ
-        "energy.phase_twins.PhaseTwins.after",  # three phases in each tuple
-        "energy.phase_twins.PhaseTwins.phases",
+        "energy.equal_phase_check.EqualPhaseCheck.after",  # three phases in each tuple
+        "energy.equal_phase_check.EqualPhaseCheck.doubted",
         "energy.sharing.raise_after_others",  # the draw and the offer of each EVSE
         "energy.sharing.spread_remainder",  # the demand of each EVSE
     }

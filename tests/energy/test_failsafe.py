@@ -61,12 +61,12 @@ def test_before_the_first_sample_there_is_never_more_than_the_safe_current(safe_
 
 @given(amperes, amperes, st.floats(0, PAUSE_AFTER_S * 2))
 def test_between_the_rungs_nothing_changes_but_on_the_ramp(last_a: float, safe_a: float, silent_s: float) -> None:
-    ladder = FailsafeSteps(safe_a)
-    rung_s = ladder.next_step_s(silent_s)
-    if rung_s is None:
-        assert ladder.limit_a(last_a, silent_s) == ladder.limit_a(last_a, 1e9)
+    failsafe = FailsafeSteps(safe_a)
+    step_s = failsafe.next_step_s(silent_s)
+    if step_s is None:
+        assert failsafe.limit_a(last_a, silent_s) == failsafe.limit_a(last_a, 1e9)
     elif silent_s >= STALE_AFTER_S:
-        assert ladder.limit_a(last_a, silent_s) == ladder.limit_a(last_a, rung_s - 1e-3)
+        assert failsafe.limit_a(last_a, silent_s) == failsafe.limit_a(last_a, step_s - 1e-3)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from energy.composite import ProfileTarget
 from energy.controller import Decision, Demand, GridConnection, LoadController
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
-from energy.meter_limits import MeterMemory, ReportedLimits
+from energy.meter_limits import ReportedLimits, StoredMeterState
 from energy.profile_store import ProfileStore, no_selectable_phases
 from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES, Phases
@@ -74,7 +74,7 @@ steps = st.lists(
 
 async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, dict[int, float], list[bool]]]:
     """Each decision of a story: step, reported limit, what each EVSE may draw, and which of them want energy."""
-    clock, memory = fakes.clock(), MeterMemory()
+    clock, meter_state = fakes.clock(), StoredMeterState()
     profiles = ProfileStore({1: 3, 2: 3, 3: 3}, no_selectable_phases)
     controller = LoadController(clock, profiles, site.connection, station_limit_a=story[0].selector_a)
     offered_a: dict[int, float] = {1: 0.0, 2: 0.0, 3: 0.0}
@@ -84,8 +84,8 @@ async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, 
         if step.restarts:
             monitor = controller.connection_monitor
             assert monitor is not None
-            memory = MeterMemory(monitor.reported, monitor.silent_s)
-            controller = LoadController(clock, profiles, site.connection, memory=memory)
+            meter_state = StoredMeterState(monitor.reported, monitor.silent_s)
+            controller = LoadController(clock, profiles, site.connection, meter_state=meter_state)
             offered_a = {1: 0.0, 2: 0.0, 3: 0.0}
         controller.set_station_limit(step.selector_a)
         for _ in range(5):
@@ -130,17 +130,21 @@ def test_the_offers_never_exceed_the_smallest_of_selector_connection_fuse_rating
         assert together_a <= most_a + 1e-6
 
 
-def offer(connection: GridConnection, memory: MeterMemory, selector_a: float = 32.0) -> Decision:
+def offer(connection: GridConnection, meter_state: StoredMeterState, selector_a: float = 32.0) -> Decision:
     """The offer to a vehicle right after the start, before the meter has sent anything."""
     controller = LoadController(
-        fakes.clock(), ProfileStore({1: 3}, no_selectable_phases), connection, station_limit_a=selector_a, memory=memory
+        fakes.clock(),
+        ProfileStore({1: 3}, no_selectable_phases),
+        connection,
+        station_limit_a=selector_a,
+        meter_state=meter_state,
     )
     rating = (Limit(32.0, LimitSource.HARDWARE, fakes.NOON),)
     return controller.decide([Demand(ProfileTarget(1), 3, True, UNKNOWN_PHASES, rating)])[1]
 
 
 def test_a_safe_current_above_the_connection_gives_the_connection_no_more() -> None:
-    decision = offer(GridConnection(3, safe_current_a=32.0, max_current_a=20.0), MeterMemory())
+    decision = offer(GridConnection(3, safe_current_a=32.0, max_current_a=20.0), StoredMeterState())
     assert decision.current_a == 20.0
     assert decision.binding is not None
     assert decision.binding.source is LimitSource.FAILSAFE
@@ -159,18 +163,20 @@ def test_a_safe_current_above_the_connection_gives_the_connection_no_more() -> N
 def test_a_limit_that_the_meter_has_reported_before_the_start_applies_until_it_reports_another(
     limits: ReportedLimits, current_a: float
 ) -> None:
-    assert offer(GridConnection(3, safe_current_a=16.0), MeterMemory(limits)).current_a == current_a
+    assert offer(GridConnection(3, safe_current_a=16.0), StoredMeterState(limits)).current_a == current_a
 
 
 @pytest.mark.parametrize(("silent_s", "current_a"), [(0.0, 16.0), (599.0, 16.0), (600.0, 6.0), (3600.0, 0.0)])
 def test_a_silence_that_began_before_the_start_goes_on_after_it(silent_s: float, current_a: float) -> None:
-    assert offer(GridConnection(3, safe_current_a=16.0), MeterMemory(silent_s=silent_s)).current_a == current_a
+    assert offer(GridConnection(3, safe_current_a=16.0), StoredMeterState(silent_s=silent_s)).current_a == current_a
 
 
 async def test_the_meter_is_silent_from_the_start_until_its_first_sample_and_again_after_its_last() -> None:
     clock = fakes.clock()
     profiles = ProfileStore({1: 3}, no_selectable_phases)
-    controller = LoadController(clock, profiles, GridConnection(3, 16.0, 32.0), memory=MeterMemory(silent_s=100.0))
+    controller = LoadController(
+        clock, profiles, GridConnection(3, 16.0, 32.0), meter_state=StoredMeterState(silent_s=100.0)
+    )
     monitor = controller.connection_monitor
     assert monitor is not None
     await clock.advance(20.0)

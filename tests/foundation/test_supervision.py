@@ -317,6 +317,6 @@ def test_what_ends_a_task_or_the_program_is_no_error_and_passes_through(end: typ
 
 def test_a_question_to_an_auxiliary_part_that_fails_has_the_other_answer() -> None:
     auxiliary = AuxiliaryCalls()
-    assert auxiliary.ask(lambda: 7 // 2, otherwise=0) == 3
-    assert auxiliary.ask(lambda: 7 // 0, otherwise=0) == 0
+    assert auxiliary.ask(lambda: 7 // 2, default=0) == 3
+    assert auxiliary.ask(lambda: 7 // 0, default=0) == 0
     assert auxiliary.error_count == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from foundation.events import Event
-from foundation.supervision import ContainedListener
+from foundation.supervision import ContainedSubscription
 from simulator.vehicle import VehicleModel
 from tests.reachable import reachable_instances
 from tests.walk import Walk, walking
@@ -38,9 +38,11 @@ AUXILIARY = ("ocpp_handlers.", "station.interfaces.", "station.display.", "stati
 class _FailsOnce:
     """Stands for a listener: fails when it is called first, and later does what the listener does."""
 
-    def __init__(self, contained: ContainedListener[Any]) -> None:
-        self._listener = contained.listener
-        self.name = name_of(contained.listener)
+    def __init__(self, contained: ContainedSubscription[Any]) -> None:
+        listener = contained.listener
+        assert listener is not None, "the subscription has not ended"
+        self._listener = listener
+        self.name = name_of(listener)
         self.failed = False
 
     def __call__(self, value: object) -> None:
@@ -56,10 +58,10 @@ def name_of(listener: Callable[..., object]) -> str:
     return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
-def break_listeners(walk: Walk) -> dict[ContainedListener[Any], _FailsOnce]:
+def break_listeners(walk: Walk) -> dict[ContainedSubscription[Any], _FailsOnce]:
     """Make each contained listener of the station fail once."""
-    auxiliary, found = walk.application.auxiliary, dict[ContainedListener[Any], _FailsOnce]()
-    listeners: list[ContainedListener[Any]] = reachable_instances(walk.application, ContainedListener)
+    auxiliary, found = walk.application.auxiliary, dict[ContainedSubscription[Any], _FailsOnce]()
+    listeners: list[ContainedSubscription[Any]] = reachable_instances(walk.application, ContainedSubscription)
     for one in listeners:
         if one.calls is auxiliary:
             found[one] = one.listener = _FailsOnce(one)
@@ -88,10 +90,10 @@ async def test_each_listener_of_the_auxiliary_parts_fails_once_and_the_charge_go
 
         def publish_all(_: None) -> None:
             unsubscribe()
-            for listener, fault in broken.items():
+            for fault in broken.values():
                 if not fault.failed:
                     event = Event[None]()
-                    event.subscribe(listener)
+                    event.add_subscription(ContainedSubscription(fault, walk.application.auxiliary))
                     event.publish(None)
 
         unsubscribe = walk.parts.station.evses[2].state_changed.subscribe(publish_all)
@@ -152,6 +154,6 @@ async def test_no_event_of_a_running_station_has_a_raising_listener_of_an_auxili
 
 
 def listeners_of(event: Event[Any]) -> list[object]:
-    """All listeners of an event, with what contains them."""
+    """All listeners of an event whose errors are raised into the publisher."""
     subscriptions = event._subscriptions  # pyright: ignore[reportPrivateUsage]  # nobody else has to know
-    return [one.listener for one in subscriptions]
+    return [one.listener for one in subscriptions if not isinstance(one, ContainedSubscription)]

@@ -198,7 +198,7 @@ class Terse(Csms):
 async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hinders_no_transaction(
     tmp_path: Path, code: str, repeated_for_s: float
 ) -> None:
-    """Security events, statuses, problems, limits: each was received, and refused, for a passing reason eight times."""
+    """Security events, statuses, problems, limits: each was received, and refused, temporarily eight times."""
     csms = Terse(code=code)
     on = variables(OCPPCommCtrlr__RetryBackOffRandomRange=0, OCPPCommCtrlr__RetryBackOffWaitMinimum=5)
     async with walking(tmp_path, csms, variable=[*on, *rows()]) as walk:

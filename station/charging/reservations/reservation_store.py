@@ -1,4 +1,4 @@
-"""The reservations on disk, and the ends of reservations that the CSMS has not been told yet."""
+"""The reservations on disk, and the ends of reservations that are not reported to the CSMS yet."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class ReservationStore:
         return None
 
     async def delete_reported(self, ended: EndedReservation) -> None:
-        """Delete an end that the CSMS has been told.
+        """Delete an end that has been reported to the CSMS.
 
         Raises:
             StorageError: it is reported again.

@@ -94,7 +94,7 @@ class Reservations:
         *,
         reports_ends: bool,
     ) -> None:
-        """`reports_ends`: a CSMS is told how reservations end; otherwise an end is forgotten."""
+        """`reports_ends`: ends are stored and reported to a CSMS; otherwise they are deleted."""
         self._reports_ends = reports_ends
         self._evses = evses
         self._store = store
@@ -200,7 +200,7 @@ class Reservations:
         return True
 
     async def clear(self) -> None:
-        """End all reservations, for a factory reset; the CSMS is told that they are removed.
+        """End all reservations, for a factory reset; reported to the CSMS as removed.
 
         Raises:
             StorageError: not all ends are stored.
@@ -211,7 +211,7 @@ class Reservations:
         await self._store_ends()
 
     async def forget(self, id_token: IdToken) -> None:
-        """End all reservations for a token, whose holder's data is erased (N10.FR.03); the CSMS is told.
+        """End all reservations for a token, whose holder's data is erased (N10.FR.03); reported to the CSMS.
 
         Raises:
             StorageError: not all ends are stored.
@@ -227,7 +227,7 @@ class Reservations:
         return next((one for one in self._pending.values() if one.evse_id == evse_id), None)
 
     async def oldest_unreported(self) -> EndedReservation | None:
-        """Read the oldest end of a reservation that the CSMS has not been told; None if there is none.
+        """Read the oldest end of a reservation that is not reported to the CSMS yet; None if there is none.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -235,7 +235,7 @@ class Reservations:
         return await self._store.oldest_ended()
 
     async def mark_reported(self, ended: EndedReservation) -> None:
-        """Store that the CSMS has been told of an end.
+        """Store that an end has been reported to the CSMS.
 
         Raises:
             StorageError: it is reported again.
@@ -275,7 +275,7 @@ class Reservations:
         return own.reservation_id
 
     def remove(self, reservation: Reservation) -> None:
-        """End a reservation whose token was presented and rejected; the CSMS is told that it is removed."""
+        """End a reservation whose token was presented and rejected; reported to the CSMS as removed."""
         self._end(reservation, ReservationEnd.REMOVED)
         self._due.notify()
 
@@ -353,7 +353,7 @@ class Reservations:
                 self._ends.append((one, ReservationEnd.REMOVED))
 
     async def _store_ends(self) -> None:
-        """Store the ends in their order; the CSMS is told only what is on disk.
+        """Store the ends in their order; only stored ends are reported to the CSMS.
 
         Raises:
             StorageError: the remaining ones are not stored.

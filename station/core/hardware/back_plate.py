@@ -33,7 +33,7 @@ class BackPlate(Protocol):
 
     @property
     def has_flap_contact(self) -> bool:
-        """Whether a contact tells that the SIM-card flap is open; without one it always counts as closed."""
+        """Whether a contact reports that the SIM-card flap is open; without one it always counts as closed."""
         ...
 
     @property

@@ -19,7 +19,7 @@ _FOR_VISITORS: Final = frozenset(
     {"identity", "vendor", "model", "powered", "clock", "local_time", "time_zone", "stage", "light", "tamper", "evses"}
 )
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id", "grid_explanation"})
-"""fields of EVSE status and events; an explanation tells what the house uses"""
+"""fields of EVSE status and events; an explanation contains the consumption of the house"""
 _OF_CHARGE: Final = frozenset({"offered_a", "limits", "contactor_operations", "contactor_opened_under_load"})
 """fields of EVSE status and events about the charge of a vehicle; absent for visitors who may see the state only"""
 _NULL_OF_CHARGE: Final = dict.fromkeys(("limit", "temperature_c", "meter", "meter_error", "cost"))

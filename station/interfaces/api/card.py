@@ -34,7 +34,7 @@ class CardToLearn(Command):
 
 
 class KnownCard(Command):
-    """Body of POST /api/cards: a card to add by its number, or a known one to be labelled anew."""
+    """Body of POST /api/cards: a card to add by its number, or a known one whose label changes."""
 
     model_config = example(id_token="04A3B2C1D5E680", type="ISO14443", label="Alex")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from energy.grid_explanation import explanation_to_json
+from energy.grid_explanation import explain_grid, explanation_to_json
 from energy.limit import limit_to_json as limit_shown
 from energy.limit import tightest
 from station.charging.evse_state import all_faults
@@ -187,7 +187,7 @@ class EvseStatusReader:
         cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
         display, tariff = await self._costs.messages_for(evse), self._prices.tariff(evse)
         state, token, binding = evse.state, evse.authorized_token, tightest(evse.limits)
-        explained = self._load.explain_grid(evse.id)
+        explained = explain_grid(self._load, evse.id)
         return {
             "id": evse.id,
             "connector_id": evse.layout.connector_id,

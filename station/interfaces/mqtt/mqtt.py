@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from aiomqtt import Client, MqttError, Will
 
-from energy.grid_explanation import explanation_to_json
+from energy.grid_explanation import explain_grid, explanation_to_json
 from energy.limit import LimitSource, limit_to_json
 from foundation.supervision import raise_lost_cancellation
 from station.core.screen import screen_to_json
@@ -280,7 +280,7 @@ class MqttBridge:
         while True:
             for evse in self._evses.values():
                 reason = load.binding_limits[evse.id]
-                explained = load.controller.explain_grid(evse.id) if _is_grid(reason) else None
+                explained = explain_grid(load.controller, evse.id) if _is_grid(reason) else None
                 shown = {
                     "offered_a": evse.offered_a,
                     "reason": limit_to_json(reason) if reason is not None else None,

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from foundation.frozen import Frozen
+from foundation.waiting import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,12 +76,15 @@ class FrameLog:
         self._size = 0
         self.last_number = 0
         """the number of the newest message, kept or not; 0: there was none"""
+        self.in_use = Flag()
+        """set once this run has added a message"""
 
     def append(self, frame: MaskedFrame) -> LoggedFrame:
         """Add a message with the present time, and return the entry; drops the oldest ones if the log is full."""
         self.last_number += 1
         logged = LoggedFrame(self.last_number, self._clock.now(), frame)
         self._keep(logged)
+        self.in_use.set()
         return logged
 
     def restore(self, frames: Iterable[LoggedFrame], last_number: int) -> None:

@@ -76,7 +76,11 @@ class FrameStore:
         self._log.restore(_parse(lines), last_number)
 
     async def reserve_numbers(self) -> None:
-        """Delete the stored messages, and note which numbers this run may give."""
+        """Once there is a message, delete the stored ones, and note which numbers this run may give.
+
+        Not earlier: the start does not wait for the disk.
+        """
+        await self._log.in_use.wait()
         await self._write([_line(last_number=self._log.last_number + _RESERVED)])
 
     async def save(self) -> None:

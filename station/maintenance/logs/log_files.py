@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -147,8 +148,6 @@ class LogFiles:
 
 
 def _write(path: Path, made: list[str], lines: LogStore | None, span: LogPeriod) -> None:
-    import gzip  # late: not needed at the start
-
     private_files.create_folder(path.parent, 0o700)
     try:
         with gzip.open(path, "wt", encoding="utf-8") as file:

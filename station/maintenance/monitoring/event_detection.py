@@ -172,7 +172,7 @@ class EventDetection:
         self._wake.notify()
 
     def reschedule(self) -> None:
-        """Compute anew when clock-aligned monitors trigger, since the clock was set."""
+        """Compute the next times of clock-aligned monitors again, since the clock was set."""
         for active in self._registry:
             if active.monitor.type is MonitorType.PERIODIC_CLOCK_ALIGNED:
                 self._schedule(active)
@@ -329,7 +329,7 @@ class EventDetection:
             due_s, monitor_id = heapq.heappop(self._due)
             active = self._registry.get(monitor_id)
             if active is None or active.due_s != due_s:
-                continue  # removed, replaced or scheduled anew
+                continue  # removed, replaced or scheduled again
             self._trigger(active)
             self._schedule_next(active, due_s, now_s)
             count += 1

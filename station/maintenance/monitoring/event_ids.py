@@ -17,7 +17,7 @@ _BLOCK: Final = 10_000
 _RETRIED_AFTER: Final = 100
 """events after which a failed reservation is tried again"""
 _LARGEST: Final = 2**31 - 1
-"""of an integer in OCPP; then numbering begins anew"""
+"""of an integer in OCPP; then numbering restarts"""
 
 
 class EventIds:

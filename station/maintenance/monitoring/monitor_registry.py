@@ -34,7 +34,7 @@ class ActiveMonitor:
         """when a periodic monitor triggers next (Clock.monotonic)"""
 
     def start(self, value: str) -> None:
-        """Begin anew from the present value, as if just set."""
+        """Restart from the present value, as if just set."""
         self.state = self.reported = initial_state(self.monitor, value, numeric=self.variable.numeric)
 
 

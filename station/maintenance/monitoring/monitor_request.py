@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHORTEST_PERIOD_S = 1.0
 LONGEST_PERIOD_S = 365 * 86_400.0
 LONGEST_ALIGNED_S = 86_400.0
-"""aligned intervals begin anew every midnight"""
+"""aligned intervals restart at each midnight"""
 
 
 class MonitorRequest(Frozen):

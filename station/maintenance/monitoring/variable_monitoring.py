@@ -315,7 +315,7 @@ class VariableMonitoring:
         if isinstance(variable, VariableMissing) or not variable.supports_monitoring:
             return None
         active = ActiveMonitor(monitor, variable)
-        if not variable.write_only:  # its writes are counted anew after each start
+        if not variable.write_only:  # its writes are counted from 0 after each start
             active.state = active.reported = state
         self._registry.put(active)
         return active

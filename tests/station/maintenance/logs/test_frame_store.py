@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -31,8 +32,8 @@ class Run:
 
 async def test_messages_and_numbers_outlive_a_run_without_personal_data(tmp_path: Path) -> None:
     before = Run(tmp_path)
-    await before.store.reserve_numbers()
     at = [before.log.append(ObservedFrame(direction, AUTHORIZE)).at for direction in ("out", "in")]
+    await before.store.reserve_numbers()
     await before.store.save()
     assert TOKEN not in before.file.read_text()
     assert before.file.stat().st_mode & 0o077 == 0
@@ -47,8 +48,11 @@ async def test_messages_and_numbers_outlive_a_run_without_personal_data(tmp_path
 
 async def test_after_a_power_cut_the_numbers_do_not_restart(tmp_path: Path) -> None:
     before = Run(tmp_path)
-    await before.store.reserve_numbers()
+    reserving = asyncio.create_task(before.store.reserve_numbers())
+    await asyncio.sleep(0)
+    assert not before.file.exists(), "the start does not wait for the disk"
     given = [before.log.append(ObservedFrame("in", "[3]")).number for _ in range(5)]
+    await reserving
     after = Run(tmp_path)
     assert after.texts() == []
     assert after.log.append(ObservedFrame("in", "[3]")).number > max(given)
@@ -79,8 +83,8 @@ async def test_a_file_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
 async def test_a_disk_that_refuses_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("in the way")
     run = Run(tmp_path)
-    await run.store.reserve_numbers()
     run.log.append(ObservedFrame("in", AUTHORIZE))
+    await run.store.reserve_numbers()
     await run.store.save()
 
 

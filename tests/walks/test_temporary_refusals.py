@@ -1,4 +1,4 @@
-"""Notifications that the CSMS refuses for a passing reason are sent again; whole station."""
+"""Notifications that the CSMS refuses temporarily are sent again; whole station."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _OWN_A: Final = 0.5
 """smallest change of our own draw that counts as one"""
 
 
-class PhaseTwins(Frozen):
+class EqualPhaseCheck(Frozen):
     """State of the check for phases with always equal currents. Immutable: each sample gives a new object."""
 
     measured_a: tuple[float, ...] = ()
@@ -46,16 +46,16 @@ class PhaseTwins(Frozen):
     """number of equal steps since the phases of a pair last differed: L1 and L2, L1 and L3, L2 and L3"""
 
     @property
-    def phases(self) -> frozenset[int]:
+    def doubted(self) -> frozenset[int]:
         """The phases, 0 to 2, that are doubted since their current is always equal to that of another one."""
         pairs = zip(combinations(range(3), 2), self.steps, strict=True)
         return frozenset(phase for pair, count in pairs if count >= STEPS for phase in pair)
 
-    def after(self, measured_a: Sequence[float], own_a: Sequence[float], now_s: float) -> PhaseTwins:
+    def after(self, measured_a: Sequence[float], own_a: Sequence[float], now_s: float) -> EqualPhaseCheck:
         """Return the state after one more sample: the currents of the meter and of our vehicles on L1 to L3."""
         measured = tuple(map(abs, measured_a))
         if not self.measured_a:
-            return PhaseTwins(measured, tuple(own_a), (now_s,) * 3, self.steps)
+            return EqualPhaseCheck(measured, tuple(own_a), (now_s,) * 3, self.steps)
         changed_s = tuple(
             now_s if abs(own - before) > _OWN_A else since_s
             for own, before, since_s in zip(own_a, self.own_a, self.own_changed_s, strict=True)

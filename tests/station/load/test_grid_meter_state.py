@@ -13,10 +13,10 @@ import pytest
 from energy.connection import ConnectionMonitor
 from energy.grid import GridSample
 from energy.grid_connection import GridConnection
-from energy.meter_limits import MeterMemory, ReportedLimits
+from energy.meter_limits import ReportedLimits, StoredMeterState
 from metering.reading import Phases
 from simulator.clock import VirtualClock
-from station.load.grid_meter_memory import LONGEST_S, GridMeterMemory
+from station.load.grid_meter_state import LONGEST_S, GridMeterStateStore
 from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from tests import fakes
@@ -40,15 +40,15 @@ class Run:
 
     def __init__(self, clock: VirtualClock, facts: _CountingFacts, source: str = "p1") -> None:
         self.clock, self.facts = clock, facts
-        self.memory = GridMeterMemory(facts, source, clock)
-        self.left = MeterMemory()
+        self.store = GridMeterStateStore(facts, source, clock)
+        self.left = StoredMeterState()
         """what the run before has left"""
 
     async def live(self, seconds: int, sample: GridSample | None = None) -> None:
         """Run for some seconds, with a sample like this one each second; None: the meter is silent."""
-        self.left = await self.memory.load()
+        self.left = await self.store.load()
         monitor = ConnectionMonitor(self.clock, GridConnection(3, 16.0, 32.0), self.left)
-        writing = asyncio.create_task(self.memory.run())
+        writing = asyncio.create_task(self.store.run())
         for _ in range(seconds):
             await self.clock.advance(1)
             if sample is not None:
@@ -57,7 +57,7 @@ class Run:
                         self.clock.now(), Phases(1.0, 1.0, 1.0), fuse_a=sample.fuse_a, cut_off_va=sample.cut_off_va
                     )
                 )
-            self.memory.update(monitor)
+            self.store.update(monitor)
         await self.clock.advance(0)
         writing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -75,26 +75,26 @@ def spoken(fuse_a: float | None = None, cut_off_va: float | None = None) -> Grid
     return GridSample(fakes.NOON, fuse_a=fuse_a, cut_off_va=cut_off_va)
 
 
-async def left_by(clock: VirtualClock, facts: _CountingFacts, source: str = "p1") -> MeterMemory:
-    return await GridMeterMemory(facts, source, clock).load()
+async def left_by(clock: VirtualClock, facts: _CountingFacts, source: str = "p1") -> StoredMeterState:
+    return await GridMeterStateStore(facts, source, clock).load()
 
 
 async def test_a_first_start_remembers_nothing(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        assert await left_by(clock, facts) == MeterMemory()
+        assert await left_by(clock, facts) == StoredMeterState()
 
 
 async def test_a_fuse_and_a_cut_off_power_are_known_after_a_start(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
         await Run(clock, facts).live(2, spoken(10.0, 9000.0))
-        assert await left_by(clock, facts) == MeterMemory(ReportedLimits(fuse_a=10.0, cut_off_va=9000.0))
+        assert await left_by(clock, facts) == StoredMeterState(ReportedLimits(fuse_a=10.0, cut_off_va=9000.0))
 
 
 async def test_what_a_meter_of_another_type_has_left_does_not_limit(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
         await Run(clock, facts).live(20, spoken(10.0))
         await Run(clock, facts).live(20)
-        assert await left_by(clock, facts, "linky") == MeterMemory()
+        assert await left_by(clock, facts, "linky") == StoredMeterState()
 
 
 async def test_a_meter_that_is_heard_until_the_end_is_not_silent_at_the_next_start(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ async def test_a_day_of_silence_and_a_meter_that_comes_and_goes_are_written_seld
 
 async def test_a_fuse_that_changes_with_each_telegram_is_written_twice_a_minute_at_most(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        memory = GridMeterMemory(facts, "p1", clock)
+        memory = GridMeterStateStore(facts, "p1", clock)
         monitor = ConnectionMonitor(clock, GridConnection(3, 16.0, 32.0), await memory.load())
         writing = asyncio.create_task(memory.run())
         for second in range(600):
@@ -161,5 +161,5 @@ async def test_what_cannot_be_read_is_ignored_and_logged(tmp_path: Path, caplog:
     async with stored(tmp_path) as (clock, facts):
         await facts.save("limits", '{"source": "p1", "fuse_a": -1}')
         await facts.save("silence", "[]")
-        assert await left_by(clock, facts) == MeterMemory()
+        assert await left_by(clock, facts) == StoredMeterState()
     assert "the stored fact limits of the grid meter cannot be read and is ignored" in caplog.text

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from energy.failsafe import HOLD_S
-from energy.meter_limits import MeterMemory, ReportedLimits
+from energy.meter_limits import ReportedLimits, StoredMeterState
 from foundation.bounds import POWER_W
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
@@ -51,7 +51,7 @@ class _Silence(Frozen):
     """wall time at which it was stored"""
 
 
-class GridMeterMemory:
+class GridMeterStateStore:
     """Stores the limits that the grid meter reports, and its silence, and reads them at the next start.
 
     Values of a meter of another type are ignored. `source`: the configured type.
@@ -67,7 +67,7 @@ class GridMeterMemory:
         self._limits, self._silent_s = self._stored_limits, 0.0
         self._due = ChangeSignal()
 
-    async def load(self) -> MeterMemory:
+    async def load(self) -> StoredMeterState:
         """Read the state that an earlier run has stored.
 
         Raises:
@@ -78,12 +78,12 @@ class GridMeterMemory:
             self._stored_limits = self._limits = limits
         silence = self._read(texts, _SILENCE, self._parse_silence)
         if silence is None or silence.silent_s == 0.0:
-            return MeterMemory(self._stored_limits)
+            return StoredMeterState(self._stored_limits)
         off_s = (self._clock.now() - silence.at).total_seconds()
         # Each start counts for a little, even if the clock cannot tell how long the program was off.
         silent_s = silence.silent_s + (off_s if HOLD_S <= off_s <= LONGEST_S else HOLD_S)
         self._stored_silent_s, self._silent_s = silence.silent_s, min(silent_s, LONGEST_S)
-        return MeterMemory(self._stored_limits, self._silent_s)
+        return StoredMeterState(self._stored_limits, self._silent_s)
 
     def update(self, monitor: ConnectionMonitor) -> None:
         """Take over limits and silence from the monitor, for `run` to store; called after each decision."""
