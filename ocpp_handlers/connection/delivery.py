@@ -39,12 +39,14 @@ class TransactionEventDelivery:
     async def run(self) -> None:
         """Send queued events until the link ends; each is removed when accepted, or given up after MessageAttempts.
 
-        One that cannot be sent because of an error of this program is set aside until the next start, so that the
-        others reach the CSMS.
+        One that cannot be sent because of an error of this program is set aside until the next link, so that the others
+        reach the CSMS.
 
         Raises:
             LinkLostError: the session has ended; the event stays in the outbox.
         """
+        with contextlib.suppress(StorageError):  # they stay set aside until the next link
+            await self._outbox.requeue_set_aside()
         while True:
             try:
                 queued = await self._outbox.oldest()
@@ -74,7 +76,7 @@ class TransactionEventDelivery:
             if isinstance(error, LinkLostError | StorageError):
                 raise error  # the link or the disk failed, not the message: not counted as an attempt
             if not isinstance(error, NoAnswerError):
-                _log.error("%s cannot be sent, and is tried again at the next start", _name(queued), exc_info=error)
+                _log.error("%s cannot be sent, and is tried again with the next connection", _name(queued), exc_info=error)
                 await self._outbox.set_aside(queued, error)
                 return
             attempts += 1

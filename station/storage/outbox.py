@@ -134,7 +134,7 @@ class Outbox(StoredEvents):
         """the newest event that may have been sent since the start"""
         self._corrected: dict[str, bool] = {}
         self._not_counted: frozenset[int] = frozenset()
-        """row ids of the events that were unreadable at the start, and so are not part of `waiting`"""
+        """row ids of unsettled events that are not part of `waiting`: they cannot be read or sent"""
         self.waiting = 0
         """how many stored events wait for the CSMS, without unreadable ones; 0 without a CSMS"""
         self.waiting_changed: Event[None] = Event()
@@ -166,8 +166,7 @@ class Outbox(StoredEvents):
 
     async def _try_unreadable_again(self) -> None:
         """Retry events that could not be read or sent at an earlier start: this version of the program may do it."""
-        for row in self._database.unreadable.of(_UNSENT):
-            self._database.unreadable.remove(row.address)
+        self._forget_unsent()
         for row in self._database.unreadable.of("events"):
             stored = await self._database.rows(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),)
@@ -176,6 +175,11 @@ class Outbox(StoredEvents):
                 self._readable(stored)
             else:
                 self._database.unreadable.remove(row.address)
+
+    def _forget_unsent(self) -> None:
+        """Remove the events that could not be sent from the list of unreadable rows."""
+        for row in self._database.unreadable.of(_UNSENT):
+            self._database.unreadable.remove(row.address)
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
         """Store an event on disk and publish it as `appended`; returns it with its seqNo (E02.FR.07, E11.FR.01).
@@ -335,20 +339,39 @@ class Outbox(StoredEvents):
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def set_aside(self, queued: QueuedEvent, error: Exception) -> None:
-        """Remove an event from the queue until the next start, because an error of this program prevents sending it.
+        """Remove an event from the queue until `requeue_set_aside`: an error of this program prevents sending it.
 
-        It is listed with the unreadable rows, stays on disk unsettled, and is tried again at each start.
+        It is listed with the unreadable rows, and stays on disk unsettled.
         """
         address = RowAddress(_UNSENT, str(queued.id), queued.event.transaction_id, queued.event.seq_no)
         self._database.unreadable.add(address, describe_error(error))
         await self._pass_over(queued.id)
 
+    async def requeue_set_aside(self) -> None:
+        """Put the events of `set_aside` back to their places in the queue, to be tried again.
+
+        Raises:
+            StorageError: they stay set aside.
+        """
+        numbers = {int(row.address.key) for row in self._database.unreadable.of(_UNSENT)}
+        if not numbers:
+            return
+        async with self._corrections.turn:
+            await self.flush()  # otherwise events settled since then would be read again
+            self._ahead.clear()
+            self._forget_unsent()
+            self._not_counted -= numbers
+            self._last_id = min(self._last_id, min(numbers) - 1)
+        self._add_waiting(len(numbers))
+        self._arrived.set()
+
     async def _pass_over(self, number: int) -> None:
-        """Skip an unreadable event, which stays in the queue until the next start."""
+        """Skip an event that cannot be read or sent; it stays on disk unsettled."""
         self._last_id = number
         self._ahead.drop_oldest(number)
         self._progress.notify()
         if number not in self._not_counted:
+            self._not_counted |= {number}
             self._add_waiting(-1)
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
             await self._database.unreadable.save()

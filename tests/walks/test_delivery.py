@@ -231,10 +231,11 @@ def of_row(event: Event, address: RowAddress) -> bool:
     return (event["transactionInfo"]["transactionId"], event["seqNo"]) == (address.transaction_id, address.seq_no)
 
 
+@pytest.mark.parametrize("restarts", [False, True])
 async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_other_from_the_csms(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, restarts: bool
 ) -> None:
-    """It is listed for people and the CSMS, and sent by a start of a program that can."""
+    """It is listed for people and the CSMS, and tried again with each connection and start, at last successfully."""
 
     def unsendable(event: TransactionEvent) -> Any:
         if event.trigger is TriggerReason.CHARGING_STATE_CHANGED:
@@ -258,10 +259,23 @@ async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_
             assert (row.address.transaction_id, row.problem) == (identity, "a mistake in the translation: is missing")
             assert f"transaction {identity}, event {row.address.seq_no} cannot be sent" in caplog.text
             assert walk.parts.outbox.waiting == 0
-            await walk.application.cut_power()
-        await walk.application.restore_power()
+            if restarts:
+                await walk.application.cut_power()
+            else:
+                walk.csms.drop()
+                await walk.until(lambda: caplog.text.count("cannot be sent") == 2)
+                assert (walk.parts.outbox.waiting, len(walk.parts.unreadable.all())) == (0, 1)
+        if restarts:
+            await walk.application.restore_power()
+        else:
+            walk.csms.drop()
         await walk.until(lambda: [one for one in walk.events() if of_row(one, row.address)])
         assert walk.parts.unreadable.all() == []
+        await walk.until(lambda: walk.parts.outbox.waiting == 0)
+        received = [one["seqNo"] for one in walk.events()]
+        assert sorted(set(received) if restarts else received) == sorted([*sent, row.address.seq_no]), (
+            "each once; a power cut may repeat those that were settled last"
+        )
 
 
 async def test_an_answer_that_this_program_cannot_apply_settles_its_event(
