@@ -44,11 +44,12 @@ class AuxiliaryTask(Frozen):
 class _Restarts:
     """Restart delays of one task: they increase with each failure."""
 
-    def __init__(self, task: AuxiliaryTask, clock: Clock) -> None:
+    def __init__(self, task: AuxiliaryTask, clock: Clock, began_s: float | None = None) -> None:
+        """`began_s`: when the task began (Clock.monotonic); None: now."""
         self.task = task
         self._clock = clock
         self._failures = 0
-        self._began_s = clock.monotonic()
+        self._began_s = clock.monotonic() if began_s is None else began_s
 
     def delay_after(self, error: Exception | None) -> float:
         """Log why the task has ended, and return the seconds after which to start it again."""
@@ -103,12 +104,20 @@ async def keep_running_until(
 
     An `ending` exception is raised instead. `()`: there is none.
     """
-    restarts = _Restarts(AuxiliaryTask(name, work), clock)
-    error = await _failure_of(work)
-    while error is not None and not isinstance(error, ending):
-        error = await restarts.run_again(restarts.delay_after(error))
-    if error is not None:
-        raise error
+    began_s = clock.monotonic()
+    try:  # not by `_failure_of`: a second coroutine for each of these tasks, which each station has a dozen of
+        await work()
+    except ending:
+        raise
+    except Exception as error:  # noqa: BLE001 - this is what this function is for
+        failure: Exception | None = error
+    else:
+        return
+    restarts = _Restarts(AuxiliaryTask(name, work), clock, began_s)
+    while failure is not None and not isinstance(failure, ending):
+        failure = await restarts.run_again(restarts.delay_after(failure))
+    if failure is not None:
+        raise failure
 
 
 async def run_together(works: Mapping[str, Coroutine[None, None, None]]) -> None:

@@ -1,4 +1,4 @@
-"""The endpoints of Modbus wires, as values: the configuration names them before anything is connected."""
+"""The endpoints of Modbus wires and the options of their meters, as values: nothing is connected yet."""
 
 from __future__ import annotations
 
@@ -34,6 +34,19 @@ class ModbusEndpoint(Frozen):
     silence_s: float
     """silence before each request, in seconds"""
     wire: TcpWire | SerialWire
+
+
+class ModbusMeterOptions(Frozen):
+    """How to access a meter, and how it is mounted."""
+
+    unit: int
+    """the meter's address on its wire"""
+    timeout_s: float
+    """seconds to wait for an answer; a whole reading takes twice as long at most"""
+    invert: bool = False
+    """the meter is mounted in reverse: swap import and export"""
+    invert_power: bool = False
+    """negate the powers: the meter reports them with inverted sign"""
 
 
 def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from foundation.table import Table
 from foundation.table_definition import FINITE, Check
 from metering.drivers.bus_registry import BusRegistry
-from metering.drivers.endpoints import ModbusEndpoint, serial_endpoint, tcp_endpoint
+from metering.drivers.endpoints import ModbusEndpoint, ModbusMeterOptions, serial_endpoint, tcp_endpoint
 from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import Quantity
 from metering.drivers.registers import MeterModel, NumberType, Register, SerialLine, WordOrder
@@ -62,7 +62,7 @@ def _check_factor(factor: float) -> None:
         raise ValueError("must not be 0")
 
 
-class ModbusMeterConfig(Table):
+class _ModbusMeterConfig(Table):
     """Settings common to all Modbus meters."""
 
     model: ModelName | Literal["custom"]
@@ -116,10 +116,12 @@ class ModbusMeterConfig(Table):
         """
         from metering.drivers.modbus_factory import create_modbus_meter  # late: only stations with such a meter
 
-        return create_modbus_meter(self, clock, buses, quantities)
+        options = ModbusMeterOptions(self.unit_in_use, self.timeout_s, self.invert, self.invert_power)
+        bus = buses.bus_for(self.endpoint)
+        return create_modbus_meter(self.model, self.table, bus, options, clock, quantities)
 
 
-class ModbusTcpMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-tcp"):
+class ModbusTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-tcp"):
     """Configuration of a meter on Modbus TCP, or behind a gateway."""
 
     type: ClassVar[Literal["modbus-tcp"]] = "modbus-tcp"
@@ -141,7 +143,7 @@ class ModbusTcpMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="type", ta
         return self.unit
 
 
-class ModbusRtuOverTcpMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu-over-tcp"):
+class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu-over-tcp"):
     """Configuration of a meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
 
     type: ClassVar[Literal["modbus-rtu-over-tcp"]] = "modbus-rtu-over-tcp"
@@ -163,7 +165,7 @@ class ModbusRtuOverTcpMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="ty
         return self.table.unit if self.unit is None else self.unit
 
 
-class ModbusRtuMeterConfig(ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu"):
+class ModbusRtuMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu"):
     """Configuration of a meter on a serial line of this machine; absent settings are the model's factory settings."""
 
     type: ClassVar[Literal["modbus-rtu"]] = "modbus-rtu"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity, reading_of
 from metering.drivers.registers import (
@@ -25,6 +24,7 @@ from metering.reading import Reading
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.drivers.bus import Bus
+    from metering.drivers.endpoints import ModbusMeterOptions
 
 _log = logging.getLogger(__name__)
 
@@ -32,19 +32,6 @@ Quantities = frozenset[Quantity] | None
 
 _SEARCH_TIMEOUTS: Final = 10
 """longest time of a search for registers, as a multiple of a reading's"""
-
-
-class ModbusMeterOptions(Frozen):
-    """How to access a meter, and how it is mounted."""
-
-    unit: int
-    """the meter's address on its wire"""
-    timeout_s: float
-    """seconds to wait for an answer; a whole reading takes twice as long at most"""
-    invert: bool = False
-    """the meter is mounted in reverse: swap import and export"""
-    invert_power: bool = False
-    """negate the powers: the meter reports them with inverted sign"""
 
 
 class ModbusMeter:

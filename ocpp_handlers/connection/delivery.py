@@ -76,7 +76,9 @@ class TransactionEventDelivery:
             if isinstance(error, LinkLostError | StorageError):
                 raise error  # the link or the disk failed, not the message: not counted as an attempt
             if not isinstance(error, NoAnswerError):
-                _log.error("%s cannot be sent, and is tried again with the next connection", _name(queued), exc_info=error)
+                _log.error(
+                    "%s cannot be sent, and is tried again with the next connection", _name(queued), exc_info=error
+                )
                 await self._outbox.set_aside(queued, error)
                 return
             attempts += 1

@@ -99,7 +99,7 @@ class LoadManagement:
         self.controller = controller
         self.profiles = profiles
         self.priorities = priorities
-        self._evses, self._clock, self._inputs = evses, clock, inputs
+        self._evses, self._inputs = evses, inputs
         self.pilots = PilotSequence(evses, clock)
         """lowers pilots before it raises others"""
         self._since = clock.now()
@@ -162,19 +162,19 @@ class LoadManagement:
         A CSMS may send many profiles one after the other, and each decision costs as much as answering one. So only the
         first leads to a decision at once, and those that lower a limit; the others are decided together 50 ms later.
         """
-        now_s = self._profiles_changed_s = self._clock.monotonic()
+        now_s = self._profiles_changed_s = self.controller.clock.monotonic()
         wait_s = self._decided_s + _COALESCE_S - now_s
         before = self._decided_limits
         if wait_s <= 0.0 or before is None or self._limits_of_profiles().restricts_more_than(before):
             self.request_update()
         elif self._coalesced is None:
-            self._coalesced = self._clock.call_later(wait_s, self.request_update)
+            self._coalesced = self.controller.clock.call_later(wait_s, self.request_update)
 
     def _limits_of_profiles(self) -> ProfileLimits:
         """Limits by the profiles now, for the transactions of the last decision."""
         switching = [one.target for one in self._demands if one.can_switch_phases]
         targets = [one.target for one in self._demands]
-        return profile_limits(self.profiles.store.applicable(), targets, switching, self._clock.now())
+        return profile_limits(self.profiles.store.applicable(), targets, switching, self.controller.clock.now())
 
     async def run(self) -> None:
         """Run until cancelled: decide, save charging profiles, process grid samples, and watch the EVSEs for changes.
@@ -182,7 +182,7 @@ class LoadManagement:
         Does not read grid meter and contacts: `follow_grid_meter` and `follow_grid_orders` do.
         """
         # Schedules follow the wall time. The clock outlives this run.
-        unsubscribe = self._clock.adjusted.subscribe(lambda _: self.request_update())
+        unsubscribe = self.controller.clock.adjusted.subscribe(lambda _: self.request_update())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._run_decisions(), name="limits")
@@ -198,14 +198,14 @@ class LoadManagement:
             seen = self._due.count
             self._decide()
             # A sample of the grid meter decides too, and so puts the next decision off.
-            while (wait_s := self._decide_again_s - self._clock.monotonic()) > 0.0:
+            while (wait_s := self._decide_again_s - self.controller.clock.monotonic()) > 0.0:
                 with self.waiting:
-                    if await self._due.wait_for(seen, self._clock, min(wait_s, _REPORT_ALIVE_S)):
+                    if await self._due.wait_for(seen, self.controller.clock, min(wait_s, _REPORT_ALIVE_S)):
                         break
 
     def _decision_lasts_s(self) -> float:
         """Seconds after which to decide again if nothing changes."""
-        now_s = self._clock.monotonic()
+        now_s = self.controller.clock.monotonic()
         if any(map(_is_active, self._evses.values())):
             self._settled_s = now_s + _SETTLES_S
         if now_s <= self._settled_s:
@@ -223,7 +223,7 @@ class LoadManagement:
             seen = self._profiles_changed.count
             await self.profiles.flush()
             if self.profiles.has_unsaved:  # the disk refused them
-                await self._profiles_changed.wait_for(seen, self._clock, _FLUSH_RETRY_S)
+                await self._profiles_changed.wait_for(seen, self.controller.clock, _FLUSH_RETRY_S)
             else:
                 await self._profiles_changed.wait(seen)
 
@@ -313,7 +313,7 @@ class LoadManagement:
             self._decide()
         else:
             idle_until_s = self._decided_s + _DECIDE_IDLE_S
-            self._decide_again_s = min(idle_until_s, self._clock.monotonic() + self._decision_lasts_s())
+            self._decide_again_s = min(idle_until_s, self.controller.clock.monotonic() + self._decision_lasts_s())
         self.grid_sampled.publish(None)
 
     def _grid_inputs(self) -> _GridInputs | None:
@@ -335,7 +335,7 @@ class LoadManagement:
 
     def _decide(self) -> None:
         self.before_decision.publish(None)
-        self._decided_s, self._demands = self._clock.monotonic(), self.collect_demands()
+        self._decided_s, self._demands = self.controller.clock.monotonic(), self.collect_demands()
         changed_lately = self._decided_s - self._profiles_changed_s < _DECIDE_EVERY_S
         self._decided_limits = self._limits_of_profiles() if changed_lately else None
         if self._coalesced is not None:
@@ -366,7 +366,7 @@ class LoadManagement:
         if self.profiles.has_unsaved:
             self._profiles_changed.notify()
         self._decided_grid = self._grid_inputs()
-        self._decide_again_s = self._clock.monotonic() + self._decision_lasts_s()
+        self._decide_again_s = self.controller.clock.monotonic() + self._decision_lasts_s()
         self.after_decision.publish(None)
 
     def _note_silence(self) -> None:
