@@ -222,13 +222,16 @@ def test_a_truncated_frame_gives_only_groups_that_were_whole(data: st.DataObject
 @given(data=st.data())
 def test_characters_lost_inside_a_group_never_make_another_number(data: st.DataObject) -> None:
     name, frame = data.draw(st.sampled_from(FRAMES))
+    labels = {label for _, one in FRAMES for label in one.values}
     content = data.draw(st.sampled_from(frame_bytes(name, frame).split(b"\r")[:-1])).partition(b"\n")[2]
     first = data.draw(st.integers(0, len(content) - 1))
     last = data.draw(st.integers(first, len(content) - 1))
     (good,) = groups_of(b"\n" + content + b"\r")
     for group in groups_of(b"\n" + content[:first] + content[last + 1 :] + b"\r"):
-        # The meter's number is held against no width: recordings have it shortened.
-        assert group == good or not group.value.isdigit() or group.label in ("ADCO", "ADSC")
+        # The meter's number is held against no width: recordings have it shortened. A label that lost its begin may be
+        # one that no meter sends: SC of ISOUSC.
+        harmless = group.label in ("ADCO", "ADSC") or group.label not in labels
+        assert group == good or not group.value.isdigit() or harmless
 
 
 @needs_samples
