@@ -106,6 +106,7 @@ async def create_maintenance(
         charging.reservations,
         core.outbox,
         core.database,
+        core.safe_start.rows,
         core.clock,
     )
     frames = FrameLog(core.clock)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from station.charging.tokens.owner_cards import OwnerCards
     from station.core.model import IdTokenInfo, TransactionEvent
     from station.storage.outbox import Outbox
+    from station.storage.set_aside_rows import SetAsideRows
 
 _log = logging.getLogger(__name__)
 
@@ -72,14 +73,17 @@ class CustomerInformation:
         reservations: Reservations,
         outbox: Outbox,
         database: Database,
+        set_aside: SetAsideRows,
         clock: Clock,
     ) -> None:
+        """`set_aside`: rows that a safe start has set aside, which are reported as a number and erased too."""
         self._tokens = tokens
         self._local_list = local_list
         self._reservations = reservations
         self._cards = cards
         self._outbox = outbox
         self._database = database
+        self._set_aside = set_aside
         self._clock = clock
 
     async def report(self, customer: Customer) -> str:
@@ -101,6 +105,8 @@ class CustomerInformation:
         transactions = await self._transactions(keys)
         lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
         lines += await self._logged(keys, transactions)
+        if aside := sum([await self._set_aside.count_of_token(*key) for key in keys]):
+            lines.append(f"Set aside after failed starts: {aside} entries of cache, cards and reservations")
         if signed := await self._signed(keys):
             lines.append(f"Signed records: {signed}, kept as proof of the billed energy")
         return "\n".join(lines)
@@ -145,6 +151,7 @@ class CustomerInformation:
             await self._tokens.forget(IdToken(*key))
             await self._cards.remove_token(IdToken(*key))
             await self._reservations.forget(IdToken(*key))
+            await self._set_aside.delete_of_token(*key)
             needed += await self._make_anonymous(key, now)
         return RemainingRecords(needed, await self._signed(keys), len(await self._listed(keys)))
 

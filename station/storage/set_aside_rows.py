@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
+from station.storage.payloads import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -87,6 +88,18 @@ KINDS: Final = (
 )
 """the rows that a safe start can set aside; never records, bills, meters, prices, access, faults, orders or limits"""
 LAST_STAGE: Final = max(kind.stage for kind in KINDS)
+_FACT: Final = "CASE WHEN json_valid(value) THEN value ELSE '{}' END"
+_OF_TOKEN: Final = {
+    "authorization_cache": "token = ?1 AND type = ?2",
+    "reservations": (
+        f"lower(json_extract({READABLE}, '$.id_token.value')) = ?1 AND json_extract({READABLE}, '$.id_token.type') = ?2"
+    ),
+    "facts": (
+        f"substr(name, 1, 5) = 'card/' AND lower(json_extract({_FACT}, '$.value')) = ?1"
+        f" AND json_extract({_FACT}, '$.type') = ?2"
+    ),
+}
+"""the rows of an id token, by table: ?1 its value in lower case, ?2 its type; the local list belongs to the CSMS"""
 
 
 class SetAsideRows:
@@ -187,6 +200,37 @@ class SetAsideRows:
         deleted = [identity for identity in ids if await self._database.rows(sql, (identity,))]
         await self.load()
         return deleted
+
+    async def count_of_token(self, token: str, kind: str) -> int:
+        """Return how many set-aside rows are of an id token, given by its value in lower case and its type.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        aside, count = await self._tables() if self.counts else (), 0
+        for table, where in _OF_TOKEN.items():
+            if _PREFIX + table in aside:
+                rows = await self._database.rows(f"SELECT COUNT(*) FROM {_PREFIX}{table} WHERE {where}", (token, kind))
+                count += int(str(rows[0][0]))
+        return count
+
+    async def delete_of_token(self, token: str, kind: str) -> None:
+        """Delete the rows that `count_of_token` counts, in one write.
+
+        Raises:
+            StorageError: nothing was deleted.
+        """
+        if not self.counts:
+            return
+        aside = await self._tables()
+        await self._database.write_together(
+            *(
+                (f"DELETE FROM {_PREFIX}{table} WHERE {where}", [(token, kind)])
+                for table, where in _OF_TOKEN.items()
+                if _PREFIX + table in aside
+            )
+        )
+        await self.load()
 
     async def _drop_empty(self, aside: Collection[str]) -> None:
         """Drop the tables without rows."""

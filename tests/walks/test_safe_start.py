@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ from station.storage.database import StorageError
 from station.storage.safe_start_record import FILE_NAME, SafeStartRecord
 from station.storage.set_aside_rows import SetAsideRows
 from tests.csms import Csms, running_csms
-from tests.walk import Walk, configuration, powered
-from tests.walks.steps import charge, event
+from tests.walk import CARD, Walk, configuration, powered
+from tests.walks.steps import charge, event, token
 from tests.walks.visit import visiting
 
 PROFILE: dict[str, Any] = {
@@ -356,12 +357,19 @@ async def test_a_failure_in_a_safe_start_sets_aside_what_the_station_can_do_with
             return await load(store)
 
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
-            database.execute("INSERT INTO reservations (reservation_id, payload) VALUES (1, '{}')")
+            reserved = json.dumps({"id_token": {"value": CARD.value, "type": CARD.type}})
+            database.execute("INSERT INTO reservations (reservation_id, payload) VALUES (1, '{}'), (2, ?)", (reserved,))
             database.commit()
         monkeypatch.setattr(ReservationStore, "load", poisonous)
         await it.fail()
         async with it.start() as walk, visiting(walk) as api:
-            assert aside(await api.get("/api/status")).items() > {"settings": 1, "reservations": 1}.items()
+            assert aside(await api.get("/api/status")).items() > {"settings": 1, "reservations": 2}.items()
+            request = {"requestId": 1, "report": True, "clear": True, "idToken": token()}
+            await walk.csms.call("CustomerInformation", request)
+            await walk.until(lambda: walk.csms.sent("NotifyCustomerInformation"))
+            (told,) = walk.csms.sent("NotifyCustomerInformation")
+            assert "Set aside after failed starts: 1 entries" in told["data"]
+            assert aside(await api.get("/api/status"))["reservations"] == 1, "no row of the customer can be put back"
 
 
 async def test_failures_later_than_ten_minutes_after_a_start_are_reported_and_not_counted(
