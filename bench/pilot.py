@@ -24,6 +24,8 @@ _LIMIT_A = 80.0
 _HIGH_A, _LOW_A = 54.0, 10.0
 """alternating current of the house: leaves the vehicles less, or more, than the current selector"""
 _CARD = IdToken("BENCH", "Local")
+_ROUNDS = 10
+"""most changes of the house for each measurement"""
 
 
 async def samples_to_pilots(count: int, evses: int) -> list[float]:
@@ -72,7 +74,10 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
         await world_of(program.hardware).clock.advance(1.0)
     board.apply = noted
     took_ms: list[float] = []
+    rounds = 0
     while len(took_ms) < count:
+        if (rounds := rounds + 1) > _ROUNDS * count:
+            raise RuntimeError("the pilot does not follow the house")
         for house_a in (_HIGH_A, _LOW_A):
             for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up only after a calm period
                 await world_of(program.hardware).clock.advance(1.0)
@@ -89,5 +94,6 @@ async def _send_sample(program: StationRuntime, house_a: float) -> None:
     if program.running:
         each = [tuple(board.currents_a) for board in world_of(program.hardware).boards.values()]
         drawn = [sum(currents) for currents in zip(*each, strict=True)]
-        flows: Phases[float | None] = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
+        # unequal: phases on which a meter always measures the same are doubted
+        flows: Phases[float | None] = Phases(house_a + drawn[0], house_a - 2.0 + drawn[1], house_a - 4.0 + drawn[2])
         program.parts.get(LoadManagement).process_sample(GridSample(program.clock.now(), flows))
