@@ -153,7 +153,10 @@ class GridMeterStateStore:
 
     @staticmethod
     def _parse_silence(stored: dict[str, object]) -> _Silence:
-        return _Silence(_non_negative(stored["silent_s"]) or 0.0, datetime.fromisoformat(str(stored["at"])))
+        at = datetime.fromisoformat(str(stored["at"]))
+        if at.tzinfo is None:
+            raise ValueError("at: must have an offset from UTC")
+        return _Silence(_non_negative(stored["silent_s"]) or 0.0, at)
 
     def _limits_text(self, limits: ReportedLimits) -> str:
         values: dict[str, object] = {

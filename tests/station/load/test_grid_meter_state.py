@@ -145,21 +145,24 @@ async def test_a_day_of_silence_and_a_meter_that_comes_and_goes_are_written_seld
 
 async def test_a_fuse_that_changes_with_each_telegram_is_written_twice_a_minute_at_most(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        memory = GridMeterStateStore(facts, "p1", clock)
-        monitor = ConnectionMonitor(clock, GridConnection(3, 16.0, 32.0), await memory.load())
-        writing = asyncio.create_task(memory.run())
+        store = GridMeterStateStore(facts, "p1", clock)
+        monitor = ConnectionMonitor(clock, GridConnection(3, 16.0, 32.0), await store.load())
+        writing = asyncio.create_task(store.run())
         for second in range(600):
             await clock.advance(1)
             monitor.process_sample(GridSample(clock.now(), Phases(1.0, 1.0, 1.0), fuse_a=10.0 if second % 2 else 20.0))
-            memory.update(monitor)
+            store.update(monitor)
         writing.cancel()
         assert facts.writes <= 21
         assert (await left_by(clock, facts)).limits.fuse_a in {10.0, 20.0}
 
 
-async def test_what_cannot_be_read_is_ignored_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("silence", ["[]", '{"source": "p1", "silent_s": 60, "at": "2026-01-01T00:00:00"}'])
+async def test_what_cannot_be_read_is_ignored_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, silence: str
+) -> None:
     async with stored(tmp_path) as (clock, facts):
         await facts.save("limits", '{"source": "p1", "fuse_a": -1}')
-        await facts.save("silence", "[]")
+        await facts.save("silence", silence)
         assert await left_by(clock, facts) == StoredMeterState()
     assert "the stored fact limits of the grid meter cannot be read and is ignored" in caplog.text
