@@ -299,6 +299,50 @@ def test_the_example_with_another_board_uncommented_declares_nothing_twice(tmp_p
     assert load_configuration(tmp_path / "station.toml", {}).board.type == kind
 
 
+@pytest.mark.parametrize("kind", ["linux", "modbus"])
+def test_check_of_variables_opens_no_device_of_a_real_station(tmp_path: Path, kind: str) -> None:
+    """The station may be running beside it. Here none of the devices exists."""
+    block = next(one for one in OTHER_BOARDS.findall(EXAMPLE) if f'type = "{kind}"' in one)
+    board = re.sub(r"^#  ", "", block, flags=re.MULTILINE)
+    others = """
+[csms]
+url = "wss://csms.example.com/ocpp"
+password = "0123456789abcdef"
+[grid]
+phases = 3
+source = { type = "linky", device = "/dev/no-linky" }
+[grid_order]
+type = "dry-contact"
+polarity = "closed-dims"
+chip = "/dev/no-gpiochip"
+line = 5
+unsupervised = true
+[[reader]]
+type = "serial"
+device = "/dev/no-reader"
+[[variable]]
+component = "OCPPCommCtrlr"
+variable = "HeartbeatInterval"
+value = "60"
+"""
+    (tmp_path / "station.toml").write_text(f"{STATION}{REAL}[board]\n{board}{others}", encoding="utf-8")
+    program = """
+import sys
+def watch(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(("/dev/", "/sys/")):
+        print("opened", arguments[0], file=sys.stderr)
+sys.addaudithook(watch)
+from borne.cli import main
+sys.exit(main(["check", "station.toml"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("station.toml: ok:")
+    assert list(tmp_path.iterdir()) == [tmp_path / "station.toml"]
+
+
 # --- version
 
 
