@@ -10,6 +10,7 @@ from foundation.events import merged
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.blocks import d_local_list as local_list
+from ocpp_handlers.variables.configured_variables import VALUE_SIZE
 from ocpp_handlers.variables.device_model import DeviceModel
 from ocpp_handlers.variables.display_variables import display_variables
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables that also report their value as their maxLimit"""
-_VALUE_SIZE = 1_000
-"""characters of a value in SetVariables (schema)"""
 _REPORT_SIZE = 2_500
 """characters of a value in reports (schema)"""
 
@@ -117,7 +116,7 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
 def _constants() -> Iterator[Variable]:
     """Read-only variables that are the same for each station: limits of the program, and what it can do."""
     for component, name, value in (
-        ("DeviceDataCtrlr", "ConfigurationValueSize", _VALUE_SIZE),
+        ("DeviceDataCtrlr", "ConfigurationValueSize", VALUE_SIZE),
         ("DeviceDataCtrlr", "ReportingValueSize", _REPORT_SIZE),
         ("SmartChargingCtrlr", "ProfileStackLevel", HIGHEST_STACK_LEVEL),
         ("SmartChargingCtrlr", "PeriodsPerSchedule", MAX_PERIODS),

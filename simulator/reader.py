@@ -9,7 +9,7 @@ from station.core.hardware.token_reader import ReaderError
 
 
 class SimulatedReader:
-    """A `TokenReader` without hardware: yields the cards that a test bench presents, and fails when told to."""
+    """A `TokenReader` without hardware: a test bench presents cards to it, or makes it fail by `set_failing`."""
 
     def __init__(self, name: str) -> None:
         self._name = name

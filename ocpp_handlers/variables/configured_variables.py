@@ -12,7 +12,7 @@ from ocpp_handlers.variables.variable import AttributeType, Component, DataType,
 
 _log = logging.getLogger(__name__)
 
-_LONGEST = 1_000
+VALUE_SIZE = 1_000
 """characters of a value in SetVariables (schema)"""
 
 
@@ -107,7 +107,7 @@ class ConfiguredVariables:
             mutability,
             lambda: row.value or "",
             instance=row.instance,
-            maximum=float(_LONGEST),
+            maximum=float(VALUE_SIZE),
             attribute=row.attribute,
             constant=mutability is Mutability.READ_ONLY,
         )
@@ -118,8 +118,8 @@ class ConfiguredVariables:
         name = _fact_name(variable)
 
         async def write(text: str) -> None:
-            if len(text) > _LONGEST:
-                raise ValueError(f"must have at most {_LONGEST} characters")
+            if len(text) > VALUE_SIZE:
+                raise ValueError(f"must have at most {VALUE_SIZE} characters")
             await self._facts.save(name, text)
             self._stored[name] = text
 

@@ -139,7 +139,7 @@ class DisplayScreens:
         self._due.notify()
 
     def check_states(self) -> None:
-        """As `refresh`, if there is something else to say about an EVSE; cheap, and may be called at any event."""
+        """Do as `refresh` if what the screens show of an EVSE has changed; cheap enough to call at any event."""
         keys = [maker.state_key() for maker in self._makers]
         if keys != self._keys:
             self._keys = keys

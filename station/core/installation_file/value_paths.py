@@ -29,16 +29,6 @@ def holds(tree: object, path: KeyPath) -> bool:
     return True
 
 
-def _removed(here: object, path: KeyPath) -> object:
-    step, rest = path[0], path[1:]
-    if isinstance(step, int):
-        entries = cast("list[object]", here)
-        return [*entries[:step], *([_removed(entries[step], rest)] if rest else []), *entries[step + 1 :]]
-    table = cast("dict[str, object]", here)
-    others = {key: value for key, value in table.items() if key != step}
-    return others | {step: _removed(table[step], rest)} if rest else others
-
-
 def with_value(here: object, path: KeyPath, value: object) -> object:
     """Replace the existing value at a path; returns the new tree."""
     if not path:
@@ -49,3 +39,13 @@ def with_value(here: object, path: KeyPath, value: object) -> object:
         return [*entries[:step], with_value(entries[step], rest, value), *entries[step + 1 :]]
     table = cast("dict[str, object]", here)
     return table | {step: with_value(table[step], rest, value)}
+
+
+def _removed(here: object, path: KeyPath) -> object:
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        entries = cast("list[object]", here)
+        return [*entries[:step], *([_removed(entries[step], rest)] if rest else []), *entries[step + 1 :]]
+    table = cast("dict[str, object]", here)
+    others = {key: value for key, value in table.items() if key != step}
+    return others | {step: _removed(table[step], rest)} if rest else others
