@@ -14,8 +14,8 @@ from pathlib import Path
 
 from bench.processes import STATION, MeasuredProgram, run_program
 from foundation.clock import SystemClock
-from station.charging.tokens.authorization_settings import AuthorizationSettings
-from station.charging.tokens.local_list import MAX_ENTRIES, LocalAuthorizationList
+from station.charging.authorization.authorization_settings import AuthorizationSettings
+from station.charging.authorization.local_list import MAX_ENTRIES, LocalAuthorizationList
 from station.core.model import IdToken
 from station.storage.database import open_database
 from station.storage.database_thread import DatabaseThread

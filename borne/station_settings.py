@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from station.billing.price_settings import PriceSettings
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.evse_settings import EvseSettings
 from station.charging.reservations.reservation_settings import ReservationSettings
 from station.charging.sampling_settings import SamplingSettings
-from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.setting_groups import SettingGroups

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.events import Event
     from foundation.supervision import AuxiliaryCalls
+    from station.charging.authorization.authorization_cache import AuthorizationCache
+    from station.charging.authorization.local_list import LocalAuthorizationList
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
-    from station.charging.tokens.authorization_cache import AuthorizationCache
-    from station.charging.tokens.local_list import LocalAuthorizationList
     from station.core.clock_settings import ClockSettings
     from station.core.setting_groups import SettingGroups
     from station.display.display_screens import DisplayScreens

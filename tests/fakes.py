@@ -22,7 +22,7 @@ from station.charging.evse_state import Authorization
 from station.charging.recording import Recording
 from station.charging.sampling_settings import SamplingSettings
 from station.charging.transaction_settings import TransactionSettings
-from station.core.csms import Csms, NoAnswerError, NoCsms
+from station.core.csms import AuthorizationAnswer, AuthorizationRequest, Csms, NoAnswerError, NoCsms
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import (
     AuthorizationStatus,
@@ -166,16 +166,19 @@ class FakeCsms:
         self.online = online
         self.accepted = online
         self.answers: dict[tuple[str, str], IdTokenInfo] = {}
+        self.certificate_status: str | None = None
         self.fails = False
         self.asked: list[IdToken] = []
 
-    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
+    async def authorize(self, request: AuthorizationRequest) -> AuthorizationAnswer:
         """Return the configured info of a token, else Invalid."""
+        id_token = request.id_token
         self.asked.append(id_token)
         await asyncio.sleep(0)
         if self.fails or not self.online:
             raise NoAnswerError("no answer")
-        return self.answers.get(id_token.key, IdTokenInfo(AuthorizationStatus.INVALID))
+        info = self.answers.get(id_token.key, IdTokenInfo(AuthorizationStatus.INVALID))
+        return AuthorizationAnswer(info, self.certificate_status)
 
 
 class FakeTime:

@@ -9,12 +9,12 @@ from foundation.clock import Clock
 from station.billing.prices import Prices
 from station.billing.tariff_and_cost import TariffAndCost
 from station.billing.transaction_log import TransactionLog
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.owner_cards import OwnerCards
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation
 from station.charging.reservations.reservations import Reservations
 from station.charging.signing.reading_signer import ReadingSigner
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.owner_cards import OwnerCards
 from station.core.csms import CsmsLink, Variables
 from station.core.setting_groups import SettingGroups
 from station.core.setting_values import SettingGroup

@@ -12,6 +12,10 @@ from energy.phase_map import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 from metering.plausibility import PlausibilityRules, PlausibleMeter
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.authorizer import Authorizer
+from station.charging.authorization.local_list import LocalAuthorizationList
+from station.charging.authorization.owner_cards import OwnerCards
 from station.charging.availability import AvailabilityOrders
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation, TokenParts
@@ -23,12 +27,11 @@ from station.charging.reservations.reservations import Reservations
 from station.charging.restart import RestartController
 from station.charging.retained_cables import RetainedCables
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.start_permission import StartPermission
+from station.charging.starts.charge_starter import ChargeStarter
+from station.charging.starts.plug_in_start import PlugInStart
+from station.charging.starts.served_vehicles import ServedVehicles
+from station.charging.starts.start_permission import StartPermission
 from station.charging.tokens.admission import TokenAdmission
-from station.charging.tokens.authorization import Authorizer
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.local_list import LocalAuthorizationList
-from station.charging.tokens.owner_cards import OwnerCards
 from station.charging.tokens.reader_task import CardReaderTask
 from station.charging.transaction_logger import TransactionLogger
 from station.core.csms import CsmsProxy
@@ -39,7 +42,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from station.charging.signing.meter_value_signing import TariffSource
-    from station.charging.start_permission import ActivationState
+    from station.charging.starts.start_permission import ActivationState
     from station.core.installation_file.charging_tables import EvseConfig
     from station.core.station_time import TimeStatusSource
     from station.interfaces.parts import StationParts
@@ -120,19 +123,14 @@ async def create_charging(
     own_cards = cards if configuration.csms is None else None
     authorizer = Authorizer(csms, tokens, local_list, own_cards, settings.authorization)
     reservations = await _reservations(core, evses, restart)
-    selects = configuration.station.master_pass_selection
-    admission = TokenAdmission(
-        evses, authorizer, permission, cards, reservations, settings.authorization, clock, selection_enabled=selects
-    )
     station = ChargingStation(
         evses,
         csms,
-        TokenParts(tokens, authorizer, admission, reservations),
+        _start_parts(core, evses, tokens, authorizer, cards, reservations, permission),
         permission,
         outbox,
         availability,
         restart,
-        settings.authorization,
         settings.transactions,
     )
     return ChargingParts(
@@ -169,6 +167,25 @@ async def _tokens(core: CoreParts) -> tuple[AuthorizationCache, LocalAuthorizati
     cards = OwnerCards(core.facts("card"), core.clock)
     await cards.load()
     return tokens, local_list, cards
+
+
+def _start_parts(
+    core: CoreParts,
+    evses: Mapping[int, Evse],
+    cache: AuthorizationCache,
+    authorizer: Authorizer,
+    cards: OwnerCards,
+    reservations: Reservations,
+    permission: StartPermission,
+) -> TokenParts:
+    """What decides on presented tokens, and on starts."""
+    settings, clock = core.settings.authorization, core.clock
+    served = ServedVehicles(evses.values())
+    starter = ChargeStarter(evses, authorizer, permission, reservations, served, settings)
+    selects = core.configuration.station.master_pass_selection
+    admission = TokenAdmission(evses, authorizer, starter, cards, settings, clock, selection_enabled=selects)
+    plug_in_start = PlugInStart(starter, served, settings, clock)
+    return TokenParts(cache, authorizer, admission, starter, plug_in_start, reservations)
 
 
 async def _prune_events(core: CoreParts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from station.billing.price_settings import PriceSettings
-from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.devices.display_config import MqttDisplayConfig
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress, displays_of
 from station.display.display_screens import DisplayDriver, DisplayScreens, PublishedDisplays, ScreenSources

@@ -10,9 +10,9 @@ from borne.composition.core import CoreParts
 from foundation.frozen import Frozen
 from foundation.waiting import WaitingQueue
 from station.billing.retention import Retention
+from station.charging.authorization.authorization_cache import AuthorizationCache
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
-from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.event_feed import EventFeed
 from station.devices.leds import create_leds
 from station.devices.simulated_config import SimulatedUpdaterConfig

@@ -10,15 +10,16 @@ from ocpp_handlers.translate.translate import id_token_info_from_wire, id_token_
 from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
+from station.core.csms import AuthorizationAnswer
 from station.core.model import MAX_ADDITIONAL_INFO
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
-    from station.charging.tokens.authorization_cache import AuthorizationCache
-    from station.charging.tokens.authorization_settings import AuthorizationSettings
-    from station.core.model import IdToken, IdTokenInfo
+    from station.charging.authorization.authorization_cache import AuthorizationCache
+    from station.charging.authorization.authorization_settings import AuthorizationSettings
+    from station.core.csms import AuthorizationRequest
 
 _log = logging.getLogger(__name__)
 
@@ -69,14 +70,15 @@ class AuthorizationBlock:
         """Whether the CSMS has accepted the station, connected or not; False again after a change of CSMS."""
         return self._link.accepted
 
-    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
-        """Send Authorize for an id token and return the idTokenInfo of the response (C01.FR.02); stores nothing.
+    async def authorize(self, request: AuthorizationRequest) -> AuthorizationAnswer:
+        """Send Authorize for an id token and return the content of the response (C01.FR.02); stores nothing.
 
         Raises:
             NoAnswerError: there is no answer of the CSMS.
         """
-        answer = await self._link.call(actions.AUTHORIZE, {"idToken": id_token_to_wire(id_token)})
-        return id_token_info_from_wire(answer["idTokenInfo"])
+        response = await self._link.call(actions.AUTHORIZE, {"idToken": id_token_to_wire(request.id_token)})
+        info = id_token_info_from_wire(response["idTokenInfo"])
+        return AuthorizationAnswer(info, response.get("certificateStatus"))
 
     async def clear_cache(self, _: m.ClearCacheRequest) -> HandlerResult[m.ClearCacheResponse]:
         """Delete all entries of the authorization cache; Rejected if the cache is disabled or cannot be stored.

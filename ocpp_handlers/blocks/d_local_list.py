@@ -17,13 +17,13 @@ from ocpp_handlers.translate.translate import (
 from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers, PayloadError
-from station.charging.tokens.local_list import LocalListEntry, LocalListRefusal
+from station.charging.authorization.local_list import LocalListEntry, LocalListRefusal
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers.variables.request_settings import VariableRequestSettings
     from ocpp_handlers.wire import messages as m
-    from station.charging.tokens.local_list import LocalAuthorizationList
+    from station.charging.authorization.local_list import LocalAuthorizationList
 
 _log = logging.getLogger(__name__)
 

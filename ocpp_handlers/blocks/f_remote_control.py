@@ -14,7 +14,7 @@ from ocpp_handlers.translate.translate import id_token_from_wire, parse_integer
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import HandlerResult, Handlers
-from station.charging.charging_station import RemoteStartStatus
+from station.charging.starts.start_request import StartRequest, StartSource
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile
@@ -65,10 +65,12 @@ class RemoteControl:
         if evse_id is not None and evse_id not in self._station.evses:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
         group_id = id_token_from_wire(group) if group is not None else None
-        result = await self._station.check_start(evse_id, id_token, group_id)
-        if result.status is RemoteStartStatus.REJECTED or result.evse_id is None:
-            return _rejected("Unspecified", result.reason or "")
-        chosen = result.evse_id
+        remote_start_id = parse_integer(request["remoteStartId"], "remoteStartId")
+        asked = StartRequest(StartSource.REMOTE, id_token, evse_id, group_id, remote_start_id)
+        decision = await self._station.starter.check(asked)
+        if decision.refusal is not None or decision.evse_id is None:
+            return _rejected("Unspecified", decision.reason or "")
+        chosen = decision.evse_id
         profile: ChargingProfile | None = None
         wire = request.get("chargingProfile")
         if wire is not None and self._settings.smart_charging_enabled:  # F01.FR.12: else it is ignored
@@ -76,20 +78,18 @@ class RemoteControl:
             if isinstance(decoded, ProfileRefusal):  # F01.FR.26, F02.FR.27, K05.FR.05
                 return _rejected(decoded.reason_code, decoded.sentence)
             profile = decoded
-        remote_start_id = parse_integer(request["remoteStartId"], "remoteStartId")
-
-        self._station.reserve_start(chosen)
+        self._station.starter.hold(chosen)
 
         async def start() -> None:
-            started = await self._station.start(id_token, group_id, chosen, remote_start_id)
+            started = await self._station.start_remotely(replace(asked, evse_id=chosen))
             if started and profile is not None:  # F01.FR.10: for this transaction only
                 self._profiles.install_expected(chosen, profile)
                 self._changed()
 
         response: m.RequestStartTransactionResponse = {"status": "Accepted"}
-        if result.transaction_id is not None:  # F01.FR.13
-            response["transactionId"] = result.transaction_id
-        return HandlerResult(response, start, undo=lambda: self._station.release_start(chosen))
+        if (transaction_id := self._station.evses[chosen].transaction_id) is not None:  # F01.FR.13
+            response["transactionId"] = transaction_id
+        return HandlerResult(response, start, undo=lambda: self._station.starter.release(chosen))
 
     async def request_stop(
         self, request: m.RequestStopTransactionRequest

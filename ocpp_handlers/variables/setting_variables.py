@@ -10,9 +10,9 @@ from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from ocpp_handlers.variables.variable import Component, DataType, Mutability, Variable, read_only_variable
 from station.billing.price_settings import PriceSettings
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.reservations.reservation_settings import ReservationSettings
 from station.charging.sampling_settings import SamplingSettings
-from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.local_time import change_time_offset

@@ -9,9 +9,9 @@ from fastapi import Depends, HTTPException
 from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
 
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.local_list import LocalAuthorizationList, LocalListEntry
 from station.charging.charging_station import ChargingStation
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.local_list import LocalAuthorizationList, LocalListEntry
 from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.interfaces.access.roles import require_role

@@ -16,6 +16,20 @@ class NoAnswerError(Exception):
     """The CSMS did not answer: the link is down, too slow, or it answered with an error."""
 
 
+class AuthorizationRequest(Frozen):
+    """What the station asks the CSMS about an id token (AuthorizeRequest)."""
+
+    id_token: IdToken
+
+
+class AuthorizationAnswer(Frozen):
+    """What the CSMS says of an id token (AuthorizeResponse)."""
+
+    token_info: IdTokenInfo
+    certificate_status: str | None = None
+    """validity of the contract certificate (AuthorizeCertificateStatusEnumType); None: not said"""
+
+
 class Csms(Protocol):
     """The CSMS as seen by charging: whether it is online, and the source of authorizations."""
 
@@ -32,7 +46,7 @@ class Csms(Protocol):
         """
         ...
 
-    async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
+    async def authorize(self, request: AuthorizationRequest, /) -> AuthorizationAnswer:
         """Request the authorization of an id token from the CSMS.
 
         Raises:
@@ -54,7 +68,7 @@ class NoCsms:
         """Always true: no acceptance is needed."""
         return True
 
-    async def authorize(self, _: IdToken, /) -> IdTokenInfo:
+    async def authorize(self, _: AuthorizationRequest, /) -> AuthorizationAnswer:
         """Raise `NoAnswerError` always."""
         raise NoAnswerError("no CSMS is configured or connected")
 
@@ -84,14 +98,14 @@ class CsmsProxy:
         """Whether the last response to BootNotification has accepted the station, or there is no CSMS."""
         return self._auxiliary.ask(lambda: self._csms.accepted, default=False)
 
-    async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
+    async def authorize(self, request: AuthorizationRequest, /) -> AuthorizationAnswer:
         """Request the authorization of an id token from the CSMS.
 
         Raises:
             NoAnswerError: the CSMS did not answer, or there is none.
         """
         csms = self._csms
-        answer = await result_or_exception(csms.authorize(id_token))
+        answer = await result_or_exception(csms.authorize(request))
         if isinstance(answer, NoAnswerError):
             raise answer
         if isinstance(answer, Exception):

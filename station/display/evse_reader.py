@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from station.charging.evse_state import all_faults, ev_connected
-from station.charging.tokens.admission import is_open_to_all
+from station.charging.starts.start_rules import is_open_to_all
 from station.core.display import DisplayTopic
 from station.core.model import ChargingState, MessageContent
 from station.display.message_visibility import condition_of
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from station.billing.prices import Prices
     from station.billing.tariff_and_cost import TariffAndCost
     from station.billing.transaction_log import TransactionLog
+    from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.charging.evse import Evse
     from station.charging.evse_state import Authorization
-    from station.charging.tokens.authorization_settings import AuthorizationSettings
     from station.core.light_patterns import Light
     from station.display.session_page import SessionPage
 
@@ -145,7 +145,7 @@ class EvseReader:
             message_state=condition.state,
             faults=all_faults(state),
             start=self._start_methods.of(evse),
-            open_to_all=is_open_to_all(evse),
+            open_to_all=is_open_to_all(evse.state),
             authorized=authorization is not None,
             connected=connected,
             transaction_id=condition.transaction_id,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
-    from station.charging.start_permission import ActivationState
+    from station.charging.starts.start_permission import ActivationState
     from station.core.event_feed import EventFeed
     from station.devices.leds import LightOutput
     from station.maintenance.firmware.firmware import FirmwareUpdates

@@ -21,11 +21,11 @@ from station.storage.recorded_register import last_register
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.authorization.authorization_cache import AuthorizationCache, Key
+    from station.charging.authorization.local_list import LocalAuthorizationList
+    from station.charging.authorization.owner_cards import OwnerCards
     from station.charging.reservations.reservation import Reservation
     from station.charging.reservations.reservations import Reservations
-    from station.charging.tokens.authorization_cache import AuthorizationCache, Key
-    from station.charging.tokens.local_list import LocalAuthorizationList
-    from station.charging.tokens.owner_cards import OwnerCards
     from station.core.model import IdTokenInfo, TransactionEvent
     from station.storage.outbox import Outbox
     from station.storage.set_aside_rows import SetAsideRows

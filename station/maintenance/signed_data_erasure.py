@@ -17,7 +17,7 @@ from station.storage import payloads
 from station.storage.unreadable_rows import RowAddress, event_address
 
 if TYPE_CHECKING:
-    from station.charging.tokens.authorization_cache import Key
+    from station.charging.authorization.authorization_cache import Key
     from station.storage.database import Database
 
 NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"

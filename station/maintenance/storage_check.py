@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
+from station.charging.authorization import local_list_rows
+from station.charging.authorization.authorization_cache import entry_of, place_of
 from station.charging.reservations.reservation import RESERVATIONS
 from station.charging.signing import signed_records
-from station.charging.tokens import local_list_rows
-from station.charging.tokens.authorization_cache import entry_of, place_of
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
 from station.maintenance.firmware.state import FirmwareStatus

@@ -22,7 +22,7 @@ from station.charging.signing.meter_value_signing import SigningSetup
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
 from station.charging.signing.signed_records import SignedRecords
 from station.charging.signing.signing_key import SigningKey
-from station.charging.tokens.admission import can_authorize, matches_holder
+from station.charging.starts.start_rules import can_authorize, matches_holder
 from station.charging.transaction import TransactionRules, TxPoint, start_points
 from station.charging.transaction_settings import TransactionSettings
 from station.core.evse_layout import EvseLayout
@@ -258,7 +258,7 @@ def _connect(phases: int) -> EvseStep:
 def _authorize(trigger: TriggerReason, remote_start_id: int | None) -> EvseStep:
     def possible(machine: EvseMachine) -> bool:
         free = machine.state.authorization is None
-        return free and can_authorize(machine.evse) and matches_holder(machine.evse, fakes.CARD)
+        return free and can_authorize(machine.state) and matches_holder(machine.state, fakes.CARD)
 
     def act(machine: EvseMachine) -> None:
         machine.evse.authorize(Authorization(fakes.CARD, remote_start_id=remote_start_id), trigger)

@@ -30,8 +30,8 @@ from simulator.clock import VirtualClock
 from simulator.register import EnergyRegister
 from station.billing.price import Bill, PriceList
 from station.billing.transaction_log import TransactionLog, TransactionQuery
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.local_list import LocalAuthorizationList
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.local_list import LocalAuthorizationList
 from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.core.version import package_version
 from station.maintenance.firmware.record import FirmwareRecord

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from station.charging.tokens.admission import KeyCodeGuard, TokenOutcome
+from station.core.csms import AuthorizationRequest
 from station.core.identifiers import shorten_token
 from station.core.model import IdToken
 from tests import fakes
@@ -392,7 +393,8 @@ async def test_a_cache_that_cannot_be_cleared_says_so(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         tokens = walk.parts.tokens
-        await tokens.put(CARD, await walk.parts.station.csms.authorize(CARD))
+        answer = await walk.parts.station.csms.authorize(AuthorizationRequest(CARD))
+        await tokens.put(CARD, answer.token_info)
         database = tokens._database  # pyright: ignore[reportPrivateUsage]  # nobody else can make its disk fail
         assert database is not None
         await database.rows("PRAGMA query_only=1")

@@ -12,7 +12,7 @@ from station.core.hardware.board import SelfTest
 from station.core.light_patterns import Colour, LightReason, Pattern
 from station.core.model import EvseRef, Fault
 from station.maintenance.commissioning.activation import ActivationStage
-from station.maintenance.commissioning.installer_test import LONGEST_S
+from station.maintenance.commissioning.installer_session import LONGEST_S
 from tests.csms import NEVER, Csms, running_csms
 from tests.station.devices.test_leds import led, shown
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking

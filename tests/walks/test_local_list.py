@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from station.charging.authorization.local_list import MAX_ENTRIES, LocalAuthorizationList, LocalListEntry
 from station.charging.tokens.admission import TokenOutcome
-from station.charging.tokens.local_list import MAX_ENTRIES, LocalAuthorizationList, LocalListEntry
 from station.core.identifiers import shorten_token
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from tests.csms import NEVER, Csms, Payload, running_csms

@@ -110,7 +110,7 @@ async def test_a_reader_reconstructs_the_day_of_a_station_from_the_log(
         "EVSE 1: charging state EVConnected",
         "EVSE 1: charging state Charging",
         "RequestStartTransaction (EVSE 1, token 04FF…80, remote start 77) of the CSMS is answered Rejected:"
-        " EVSE 1: it is already authorized",
+        " EVSE 1 is already authorized",
         "ReserveNow (EVSE 1, token 04A3…80, id 4) of the CSMS is answered Occupied: EVSE 1 is occupied or reserved",
         "token 04A3…80: stopped at EVSE 1",
         "EVSE 1: charging state EVConnected",

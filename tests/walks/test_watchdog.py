@@ -13,8 +13,9 @@ import pytest
 
 from borne.service_watchdog import ServiceWatchdog
 from borne.systemd_notifier import SystemdNotifier
+from station.core.csms import AuthorizationAnswer, AuthorizationRequest
 from station.core.hardware.board import Outputs
-from station.core.model import IdToken, IdTokenInfo, TransactionEvent
+from station.core.model import IdToken, TransactionEvent
 from tests.csms import running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, until
@@ -121,8 +122,8 @@ def disk_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
 def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
     """Whoever was asked of a token never comes back."""
 
-    async def authorize(id_token: IdToken) -> IdTokenInfo:
-        del id_token
+    async def authorize(request: AuthorizationRequest) -> AuthorizationAnswer:
+        del request
         await asyncio.Event().wait()
         raise AssertionError
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol
 
 from station.billing.documents.words import Language, SpreadsheetLanguage, exact_kwh, spreadsheet_words, words
-from station.charging.tokens.authorization import loggable_token
+from station.charging.authorization.authorizer import loggable_token
 from station.core.model import IdToken
 
 if TYPE_CHECKING:

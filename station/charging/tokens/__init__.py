@@ -1,1 +1,1 @@
-"""Id tokens: readers, authorization, authorization cache, owner's cards."""
+"""Presented id tokens: card readers, admission, feedback to the driver."""

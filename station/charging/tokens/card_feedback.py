@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from foundation.events import Event
+from station.charging.starts.start_request import StartRefusal
 from station.core.light_patterns import CardStatus
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
+    from station.charging.starts.start_request import StartDecision
 
 REJECTED_S: Final = 3.0
 """how long a rejection is shown"""
@@ -38,10 +40,7 @@ class CardFeedback:
         self._cards = dict.fromkeys(evse_ids, CardStatus.NONE)
         self._fades: dict[int, TimerHandle] = {}
         self._evse_id: int | None = None
-        self._failure = CardStatus.REJECTED
-        """the status to show if the decision in progress does not accept the card"""
-        self.checked = True
-        """whether the CSMS, or what is stored, has decided on the card of the decision in progress"""
+        """the EVSE of the decision in progress; None: all"""
 
     def status_at(self, evse_id: int) -> CardStatus:
         """The card status to show at an EVSE now; NONE: nothing."""
@@ -49,28 +48,18 @@ class CardFeedback:
 
     def show_authorizing(self, evse_id: int | None) -> None:
         """Begin a decision: show that a card is being authorized, at one EVSE or (None) at all."""
-        self._evse_id, self._failure, self.checked = evse_id, CardStatus.REJECTED, True
+        self._evse_id = evse_id
         self._show(evse_id, CardStatus.ASKED)
 
-    def note_timeout(self) -> None:
-        """Note that the CSMS did not answer, so that `show_decision` shows a timeout; changes no display yet."""
-        self._failure = CardStatus.TIMED_OUT
-
-    def note_unchecked(self) -> None:
-        """Note that nobody decides on the card, so that `show_decision` shows no rejection; changes no display yet."""
-        self.checked = False
-        if self._failure is CardStatus.REJECTED:
-            self._failure = CardStatus.NOT_CHECKED
-
-    def publish_rejection(self) -> None:
-        """Publish `account_refused`, unless the CSMS was not asked or did not answer; changes no display yet."""
-        if self._failure is CardStatus.REJECTED:
+    def publish_rejection(self, status: CardStatus) -> None:
+        """Publish `account_refused` if the card was rejected, rather than not checked in time."""
+        if status is CardStatus.REJECTED:
             self.account_refused.publish(self._evse_id)
 
-    def show_decision(self, *, rejected: bool) -> None:
-        """End a decision: show for some seconds why the card is not accepted, or clear the display if it is."""
-        if rejected:
-            self._show(self._evse_id, self._failure, _SHOWN_S[self._failure])
+    def show_decision(self, failure: CardStatus | None) -> None:
+        """End a decision: show for some seconds why the card is not accepted, or (None) clear the status."""
+        if failure is not None:
+            self._show(self._evse_id, failure, _SHOWN_S[failure])
         else:
             self._show(self._evse_id, CardStatus.NONE)
 
@@ -86,3 +75,10 @@ class CardFeedback:
             if for_s is not None:
                 self._fades[place] = self._clock.call_later(for_s, partial(self._show, place, CardStatus.NONE))
         self.changed.publish(None)
+
+
+def card_status_of(decision: StartDecision) -> CardStatus:
+    """Return what to show of a card with which no charge starts: rejected, timed out at the CSMS, or not checked."""
+    if decision.token is not None and decision.token.unanswered:
+        return CardStatus.TIMED_OUT
+    return CardStatus.NOT_CHECKED if decision.refusal is StartRefusal.NOT_CHECKED else CardStatus.REJECTED

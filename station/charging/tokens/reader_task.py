@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from station.charging.tokens.authorization import loggable_token
+from station.charging.authorization.authorizer import loggable_token
 from station.charging.tokens.rate_limit import RateLimiter
 from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token_from_uid
 from station.core.model import Fault

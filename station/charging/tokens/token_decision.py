@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from foundation.frozen import Frozen
+from station.core.light_patterns import CardStatus
 
 
 class TokenOutcome(StrEnum):
@@ -40,6 +41,8 @@ class TokenDecision(Frozen):
     """the EVSEs where something was done; empty: nowhere"""
     reason: str | None = None
     """why nothing was done, in English; None if something was"""
+    card_status: CardStatus = CardStatus.REJECTED
+    """what the status light shows if nothing was done"""
 
     def __str__(self) -> str:
         place = f" at EVSE {', '.join(map(str, self.evse_ids))}" if self.evse_ids else ""

@@ -16,7 +16,7 @@ from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.maintenance.commissioning.activation import ActivationStage, StationActivation
 from station.maintenance.commissioning.installation_facts import InstallationFacts
-from station.maintenance.commissioning.installer_test import end_test, start_test
+from station.maintenance.commissioning.installer_session import end_session, start_session
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.report import ReportWriter
 from station.maintenance.commissioning.site_settings import SiteSettings
@@ -113,7 +113,7 @@ async def start_test_session(
     evse = evse_of(station, (body or InstallerTest()).evse)
     if activation.activated:
         raise HTTPException(409, "the station is already activated; test sessions are for commissioning only")
-    if not start_test(station, evse, clock):
+    if await start_session(station, evse, clock) is not None:
         raise HTTPException(409, "the EVSE is reserved, in use or out of service")
     await settle()
     return ACCEPTED
@@ -131,7 +131,7 @@ async def end_test_session(
     body: InstallerTest | None = None,
 ) -> Accepted:
     """End the test session at an EVSE; 409 if none is in progress there."""
-    if not end_test(station, evse_of(station, (body or InstallerTest()).evse)):
+    if not end_session(station, evse_of(station, (body or InstallerTest()).evse)):
         raise HTTPException(409, "no test session is in progress at this EVSE")
     await settle()
     return ACCEPTED

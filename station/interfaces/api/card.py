@@ -8,8 +8,8 @@ from fastapi import HTTPException, Path
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from station.charging.authorization.owner_cards import LEARN_S, LONGEST_LABEL, OwnerCards
 from station.charging.reservations.reservations import Reservations
-from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL, OwnerCards
 from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
 from station.interfaces.access.roles import require_role

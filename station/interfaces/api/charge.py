@@ -9,10 +9,10 @@ from typing_extensions import TypedDict
 
 from foundation.clock import Clock
 from station.billing.transaction_log import TransactionLog
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.charging.evse_state import connection_deadline_s, ev_connected
-from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.configuration.installation_file import Configuration
 from station.display.evse_reader import StartMethods
 from station.display.screen_inputs import StartMethod
@@ -119,7 +119,7 @@ async def list_charges(
             "evse": evse.id,
             "start": _how_to_start(evse, needs_token=settings.auth_enabled, has_csms=bool(configuration.csms)),
             "start_method": start_methods.of(evse),
-            "awaits_token": station.admission.awaits_token(evse),
+            "awaits_token": station.starter.is_possible(evse),
             "rating_a": evse.layout.max_current_a,
             "phases": evse.layout.phases,
             "signs": evse.signing is not None,

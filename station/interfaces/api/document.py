@@ -16,9 +16,9 @@ from station.billing.documents.document_context import DocumentContext, Issuer, 
 from station.billing.documents.orders import MonthlyReportOrder, ReceiptOrder
 from station.billing.documents.process import DocumentDrawing, DocumentError
 from station.billing.transaction_log import TransactionLog, TransactionQuery
+from station.charging.authorization.owner_cards import OwnerCards
 from station.charging.signing.signed_container import signed_container
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.tokens.owner_cards import OwnerCards
 from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
 from station.core.local_time import zone

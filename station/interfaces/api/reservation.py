@@ -10,10 +10,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from foundation.clock import Clock
+from station.charging.authorization.authorizer import loggable_token
+from station.charging.authorization.owner_cards import OwnerCards
 from station.charging.reservations.reservation import Reservation
 from station.charging.reservations.reservations import Reservations
-from station.charging.tokens.authorization import loggable_token
-from station.charging.tokens.owner_cards import OwnerCards
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, example, part

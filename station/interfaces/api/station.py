@@ -12,12 +12,12 @@ from typing_extensions import TypedDict
 
 from energy.charging_profile import ChargingProfile
 from foundation.supervision import AuxiliaryCalls
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.authorizer import loggable_token
+from station.charging.authorization.local_list import LocalAuthorizationList
+from station.charging.authorization.owner_cards import OwnerCards
 from station.charging.availability import ChangeAvailabilityStatus
 from station.charging.charging_station import ChargingStation
-from station.charging.tokens.authorization import loggable_token
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.local_list import LocalAuthorizationList
-from station.charging.tokens.owner_cards import OwnerCards
 from station.configuration.installation_file import Configuration
 from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from energy.grid_explanation import explain_grid, explanation_to_json
 from energy.limit import limit_to_json as limit_shown
 from energy.limit import tightest
+from station.charging.authorization.authorizer import loggable_token as shown_token
 from station.charging.evse_state import all_faults
-from station.charging.tokens.authorization import loggable_token as shown_token
 from station.core.local_time import local_time
 from station.interfaces.status_light import light_to_json as light_shown
 

@@ -10,9 +10,9 @@ from fastapi import HTTPException, Request
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
-from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.tokens.rate_limit import RateLimiter
 from station.core.model import MAX_ADDITIONAL_INFO, IdToken
 from station.interfaces.access.roles import require_role

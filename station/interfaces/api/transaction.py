@@ -16,10 +16,10 @@ from station.billing.documents import table
 from station.billing.logged_transaction import TransactionKind
 from station.billing.tariff_and_cost import TariffAndCost
 from station.billing.transaction_log import TransactionLog, TransactionQuery
+from station.charging.authorization.authorizer import loggable_token
+from station.charging.authorization.owner_cards import LONGEST_LABEL, OwnerCards
 from station.charging.charging_station import ChargingStation
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.tokens.authorization import loggable_token
-from station.charging.tokens.owner_cards import LONGEST_LABEL, OwnerCards
 from station.core.clock_settings import ClockSettings
 from station.core.local_time import local_to_utc, zone
 from station.core.model import PAGE_TOKEN, IdToken, TransactionEvent

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from station.charging.tokens.authorization import loggable_token
+from station.charging.authorization.authorizer import loggable_token
 from station.storage import private_files
 from station.storage.database import StorageError
 

@@ -18,8 +18,8 @@ from simulator.clock import VirtualClock
 from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog, TransactionQuery
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.core.clock_settings import ClockSettings
 from station.core.model import EventType, TriggerReason
 from station.storage.fact_store import FactStore, save_fact

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from foundation.supervision import AuxiliaryCalls
-from station.core.csms import CsmsProxy, NoAnswerError
-from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
+from station.core.csms import AuthorizationAnswer, AuthorizationRequest, CsmsProxy, NoAnswerError
+from station.core.model import AuthorizationStatus, IdTokenInfo
 from tests import fakes
 
 
@@ -15,13 +15,13 @@ async def test_the_proxy_answers_as_a_station_alone_until_a_csms_is_connected_an
     assert not proxy.online
     assert proxy.accepted, "there is nobody whose consent it needs"
     with pytest.raises(NoAnswerError):
-        await proxy.authorize(fakes.CARD)
+        await proxy.authorize(AuthorizationRequest(fakes.CARD))
     csms.answers[fakes.CARD.key] = IdTokenInfo(AuthorizationStatus.ACCEPTED)
     csms.accepted = False
     proxy.forward_to(csms)
     assert proxy.online
     assert not proxy.accepted
-    assert (await proxy.authorize(fakes.CARD)).accepted
+    assert (await proxy.authorize(AuthorizationRequest(fakes.CARD))).token_info.accepted
 
 
 class BrokenCsms:
@@ -35,7 +35,7 @@ class BrokenCsms:
     def accepted(self) -> bool:
         raise KeyError("gate")
 
-    async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
+    async def authorize(self, request: AuthorizationRequest, /) -> AuthorizationAnswer:
         raise KeyError("idTokenInfo")
 
 
@@ -45,7 +45,7 @@ async def test_a_mistake_in_the_link_is_to_charging_a_csms_that_is_offline_and_d
     proxy.forward_to(BrokenCsms())
     assert (proxy.online, proxy.accepted) == (False, False)
     with pytest.raises(NoAnswerError):
-        await proxy.authorize(fakes.CARD)
+        await proxy.authorize(AuthorizationRequest(fakes.CARD))
     assert auxiliary.error_count == 3
 
 
@@ -54,4 +54,4 @@ async def test_a_csms_that_does_not_answer_is_no_error_of_the_link() -> None:
     proxy.forward_to(csms := fakes.FakeCsms())
     csms.fails = True
     with pytest.raises(NoAnswerError):
-        await proxy.authorize(fakes.CARD)
+        await proxy.authorize(AuthorizationRequest(fakes.CARD))

@@ -9,8 +9,8 @@ import pytest
 
 from borne.station_settings import StationSettings
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.sampling_settings import SamplingSettings
-from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.setting_kinds import (

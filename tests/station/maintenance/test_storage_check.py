@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from borne.stored_rows import describe_unreadable_rows
-from station.charging.tokens.owner_cards import OwnerCards
+from station.charging.authorization.owner_cards import OwnerCards
 from station.core.model import EventType, TriggerReason
 from station.maintenance.storage_check import StorageUnreadableError
 from station.storage.database_schema import MIGRATIONS

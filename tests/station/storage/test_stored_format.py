@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from foundation.frozen import Frozen
 from station.billing import transaction_rows
 from station.billing.price import FiniteAmounts
+from station.charging.authorization.authorization_cache import TOKEN_INFOS
 from station.charging.reservations.reservation import RESERVATIONS
-from station.charging.tokens.authorization_cache import TOKEN_INFOS
 from station.display.message_store import MESSAGES
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS

@@ -15,11 +15,11 @@ from borne.station_settings import StationSettings
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from energy.profile_store import ProfileStore, no_selectable_phases
 from simulator.clock import VirtualClock
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.authorization_settings import AuthorizationSettings
+from station.charging.authorization.owner_cards import OwnerCards
 from station.charging.recovery import end_open_transactions
 from station.charging.sampling_settings import SamplingSettings
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.authorization_settings import AuthorizationSettings
-from station.charging.tokens.owner_cards import OwnerCards
 from station.core.model import (
     AuthorizationStatus,
     EventType,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from foundation.frozen import Frozen
-from station.charging.tokens.authorization import loggable_token
+from station.charging.authorization.authorizer import loggable_token
 from station.core.model import CSMS_TOKEN_TYPES, PAGE_TOKEN, AuthorizationStatus, IdToken, IdTokenInfo
 from station.storage.database import StorageError
 

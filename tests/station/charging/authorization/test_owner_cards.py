@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.clock import VirtualClock
-from station.charging.tokens.owner_cards import LEARN_S, MAX_CARDS, PAGE_TOKEN, OwnerCards
+from station.charging.authorization.owner_cards import LEARN_S, MAX_CARDS, PAGE_TOKEN, OwnerCards
 from station.core.model import IdToken
 from station.storage.fact_store import FactStore
 from tests.databases import open_database

@@ -15,14 +15,14 @@ from msgspec.structs import replace
 
 from foundation.events import Event
 from foundation.frozen import Frozen
-from station.charging.tokens import local_list_rows as on_disk
+from station.charging.authorization import local_list_rows as on_disk
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.charging.tokens.authorization_cache import Key
-    from station.charging.tokens.authorization_settings import AuthorizationSettings
+    from station.charging.authorization.authorization_cache import Key
+    from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.storage.database import Database
     from station.storage.sql import Row, Statement, Value
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.storage.database import StorageError
 from tests import fakes

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from foundation.events import Event
-from station.core.csms import Csms, NoAnswerError
+from foundation.frozen import Frozen
+from station.core.csms import AuthorizationRequest, Csms, NoAnswerError
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 
 if TYPE_CHECKING:
-    from station.charging.tokens.authorization_cache import AuthorizationCache
-    from station.charging.tokens.authorization_settings import AuthorizationSettings
-    from station.charging.tokens.local_list import ListedToken
+    from station.charging.authorization.authorization_cache import AuthorizationCache
+    from station.charging.authorization.authorization_settings import AuthorizationSettings
+    from station.charging.authorization.local_list import ListedToken
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,40 @@ class LocalList(Protocol):
         ...
 
 
+class AuthorizedBy(Enum):
+    """Who or what decided on an id token."""
+
+    NOT_NEEDED = auto()
+    """AuthCtrlr.Enabled is false: nobody"""
+    OWNER = auto()
+    """the owner's cards of a station without a CSMS"""
+    LOCAL_LIST = auto()
+    CACHE = auto()
+    CSMS = auto()
+    RESERVATION = auto()
+    """the reservation of this very token, while the CSMS cannot be asked (H03.FR.01)"""
+    LOCAL_RULES = auto()
+    """OfflineTxForUnknownIdEnabled (C15.FR.08) or DisableRemoteAuthorization, for a token of which nothing is stored"""
+    NOBODY = auto()
+    """the CSMS cannot be asked or did not answer, and nothing that is stored decides"""
+
+
+class TokenAuthorization(Frozen):
+    """The authorization of an id token, and who decided on it."""
+
+    info: IdTokenInfo
+    decided_by: AuthorizedBy
+    unanswered: bool = False
+    """whether the CSMS was asked and did not answer"""
+    certificate_status: str | None = None
+    """certificateStatus in the answer of the CSMS"""
+
+    @property
+    def checked(self) -> bool:
+        """Whether anything decided on the token; otherwise its status is only a guess."""
+        return self.decided_by is not AuthorizedBy.NOBODY
+
+
 class Authorizer:
     """Decides whether an id token may charge: by owner's cards, local list, cache, CSMS, or the offline rules.
 
@@ -52,45 +87,40 @@ class Authorizer:
         settings: AuthorizationSettings,
     ) -> None:
         """`tokens`: the cache; `own_cards`: the owner's cards of a station without a CSMS, None: the CSMS decides."""
-        self.unanswered: Event[IdToken] = Event()
-        """published when the CSMS did not answer an AuthorizeRequest for this token"""
-        self.unchecked: Event[IdToken] = Event()
-        """published when the CSMS cannot be asked about this token or does not answer, and nothing stored decides"""
         self._csms = csms
         self._tokens = tokens
         self._local_list = local_list
         self._own_cards = own_cards
         self._settings = settings
 
-    async def authorize(self, id_token: IdToken, *, reserved: bool = False) -> IdTokenInfo:
+    async def authorize(self, request: AuthorizationRequest, *, reserved: bool = False) -> TokenAuthorization:
         """Return the authorization of a presented token; sends an AuthorizeRequest if local data do not suffice.
 
         The CSMS's response is cached; without a response the offline rules decide. `reserved`: there is a reservation
         for this very token, which authorizes it where the CSMS cannot be asked (H03.FR.01–H03.FR.03).
         """
+        id_token = request.id_token
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
-            return IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
+            info = IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
+            return TokenAuthorization(info, AuthorizedBy.NOT_NEEDED)
         if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
-            return own
+            return TokenAuthorization(own, AuthorizedBy.OWNER)
         reserved = reserved and self._own_cards is None  # else of a card that was removed since
         listed, cached = await self._local_list.find(id_token), self._tokens.find_and_count_use(id_token)
-        stored = listed.info if listed is not None else cached
+        stored = _stored(listed, cached)
         if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
             return _by_reservation(stored)
         if not self._csms.online:
-            return self._offline(id_token, stored)
-        if (known := self._without_asking(id_token, listed, cached)) is not None:
+            return self._offline(stored)
+        if (known := self._without_asking(id_token, listed, stored)) is not None:
             return known
         try:
-            info = await self._csms.authorize(id_token)  # C01.FR.02, C09.FR.05
+            answer = await self._csms.authorize(request)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
-            if reserved:
-                return _by_reservation(stored)
-            self.unanswered.publish(id_token)
-            return self._offline(id_token, stored)
-        await self._tokens.update(id_token, info)
-        return info
+            return replace(_by_reservation(stored) if reserved else self._offline(stored), unanswered=not reserved)
+        await self._tokens.update(id_token, answer.token_info)
+        return TokenAuthorization(answer.token_info, AuthorizedBy.CSMS, certificate_status=answer.certificate_status)
 
     async def group_of(self, id_token: IdToken) -> IdToken | None:
         """The group of a token according to local list or cache, if it is accepted there; else None (C01.FR.03 b)."""
@@ -104,16 +134,15 @@ class Authorizer:
         return bool(wanted) and group_id is not None and group_id.value.casefold() == wanted.casefold()
 
     def _without_asking(
-        self, id_token: IdToken, listed: ListedToken | None, cached: IdTokenInfo | None
-    ) -> IdTokenInfo | None:
+        self, id_token: IdToken, listed: ListedToken | None, stored: TokenAuthorization | None
+    ) -> TokenAuthorization | None:
         """The authorization if the online CSMS need not or must not be asked; None: ask."""
-        stored = listed.info if listed is not None else cached
         if self._settings.disable_remote_authorization:  # overrules C01.FR.02 and C01.FR.05
-            return stored if stored is not None else IdTokenInfo(AuthorizationStatus.UNKNOWN)
+            return stored or TokenAuthorization(IdTokenInfo(AuthorizationStatus.UNKNOWN), AuthorizedBy.LOCAL_RULES)
         # C06.FR.02: a Local id is issued for one visit; only the CSMS knows whether it is still valid.
         if stored is None or not self._settings.local_pre_authorize or id_token.type == "Local":
             return None
-        if stored.accepted:  # C12.FR.02, C14.FR.02, C14.FR.04
+        if stored.info.accepted:  # C12.FR.02, C14.FR.02, C14.FR.04
             return stored
         # C10.FR.03, C12.FR.05, C14.FR.03: a rejected token is authorized again, unless DisablePostAuthorize.
         if listed is None:
@@ -121,22 +150,29 @@ class Authorizer:
         final = self._settings.local_list_disable_post_authorize and not listed.must_ask  # C14.FR.05
         return stored if final else None
 
-    def _offline(self, id_token: IdToken, stored: IdTokenInfo | None) -> IdTokenInfo:
+    def _offline(self, stored: TokenAuthorization | None) -> TokenAuthorization:
         """The authorization while the CSMS cannot be asked, from the entry of local list or cache (C13, C15)."""
         if self._settings.local_authorize_offline and stored is not None:
             return stored
-        if stored is None and self._settings.offline_tx_for_unknown_id_enabled:
-            return IdTokenInfo(AuthorizationStatus.ACCEPTED)  # C15.FR.08; not cached (C15.FR.01)
-        if self._own_cards is None:  # else there is nobody to ask: it is not a card of the owner
-            self.unchecked.publish(id_token)
-        return IdTokenInfo(AuthorizationStatus.UNKNOWN)
+        if stored is None and self._settings.offline_tx_for_unknown_id_enabled:  # C15.FR.08; not cached (C15.FR.01)
+            return TokenAuthorization(IdTokenInfo(AuthorizationStatus.ACCEPTED), AuthorizedBy.LOCAL_RULES)
+        # Without a CSMS there is nobody to ask: it is not a card of the owner.
+        decided_by = AuthorizedBy.NOBODY if self._own_cards is None else AuthorizedBy.OWNER
+        return TokenAuthorization(IdTokenInfo(AuthorizationStatus.UNKNOWN), decided_by)
 
 
-def _by_reservation(stored: IdTokenInfo | None) -> IdTokenInfo:
+def _stored(listed: ListedToken | None, cached: IdTokenInfo | None) -> TokenAuthorization | None:
+    """The authorization by the local list, else by the cache; None: neither knows the token."""
+    if listed is not None:
+        return TokenAuthorization(listed.info, AuthorizedBy.LOCAL_LIST)
+    return TokenAuthorization(cached, AuthorizedBy.CACHE) if cached is not None else None
+
+
+def _by_reservation(stored: TokenAuthorization | None) -> TokenAuthorization:
     """The authorization by a reservation: with what is stored of an accepted token, but at the reserved EVSE."""
-    if stored is None or not stored.accepted:
-        return IdTokenInfo(AuthorizationStatus.ACCEPTED)
-    return replace(stored, evse_ids=())
+    if stored is None or not stored.info.accepted:
+        return TokenAuthorization(IdTokenInfo(AuthorizationStatus.ACCEPTED), AuthorizedBy.RESERVATION)
+    return TokenAuthorization(replace(stored.info, evse_ids=()), AuthorizedBy.RESERVATION)
 
 
 def loggable_token(id_token: IdToken) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from station.charging.tokens.authorization_settings import AuthorizationSettings
-from station.charging.tokens.local_list import ListedToken, LocalAuthorizationList, LocalListEntry
+from station.charging.authorization.authorization_settings import AuthorizationSettings
+from station.charging.authorization.local_list import ListedToken, LocalAuthorizationList, LocalListEntry
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
 from station.storage.database import Database, StorageError
 from tests import fakes

@@ -20,7 +20,7 @@ from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.charging.tokens.authorization_settings import AuthorizationSettings
+    from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.storage.sql import Row
 
 Key = tuple[str, str]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from station.charging.evse_state import Authorization
-from station.charging.tokens.admission import can_charge, is_anonymous
-from station.core.model import NO_TOKEN, StoppedReason, TriggerReason
+from station.charging.starts.start_request import StartRequest, StartSource
+from station.charging.starts.start_rules import is_anonymous
+from station.core.model import StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -20,30 +20,28 @@ LONGEST_S: Final = 900.0
 """a forgotten test session ends after this time"""
 
 
-def start_test(station: ChargingStation, evse: Evse, clock: Clock) -> bool:
+async def start_session(station: ChargingStation, evse: Evse, clock: Clock) -> str | None:
     """Authorize an EVSE without id token, for the installer's test session; it ends by itself after 15 minutes.
 
-    False, and nothing has changed: the EVSE is not available, or the station is activated.
+    Returns why no session starts, in English without final period; None: it has started.
     """
-    state = evse.state
-    ordered_off = not state.in_service or state.withheld or station.restart.refuses_starts
-    if state.authorization is not None or ordered_off or not can_charge(evse) or station.activated:
-        return False
+    decision = await station.starter.start(StartRequest(StartSource.INSTALLER, evse_id=evse.id))
+    if decision.refusal is not None:
+        return decision.reason
     _log.info("EVSE %d: test session started", evse.id)
-    evse.authorize(Authorization(NO_TOKEN, tests=True), TriggerReason.AUTHORIZED)
     begun = evse.state.authorization
     since_s = begun.since_s if begun is not None else None
 
-    def forgotten() -> None:
+    def end_forgotten() -> None:
         running = evse.state.authorization
         if running is not None and running.since_s == since_s:
             evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.TIMEOUT)
 
-    clock.call_later(LONGEST_S, forgotten)
-    return True
+    clock.call_later(LONGEST_S, end_forgotten)
+    return None
 
 
-def end_test(station: ChargingStation, evse: Evse) -> bool:
+def end_session(station: ChargingStation, evse: Evse) -> bool:
     """End the authorization of a test session, also after an activation; False if none is running."""
     running = evse.state.authorization
     if running is None or not is_anonymous(running.id_token) or (station.activated and not running.tests):

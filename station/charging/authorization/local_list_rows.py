@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import fields
 
 from foundation.frozen import Frozen
-from station.charging.tokens.authorization_cache import TOKEN_INFOS
+from station.charging.authorization.authorization_cache import TOKEN_INFOS
 from station.core.model import IdToken, IdTokenInfo
 from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
-    from station.charging.tokens.authorization_cache import Key
+    from station.charging.authorization.authorization_cache import Key
     from station.storage.sql import Row
 
 TABLE: Final = "local_list"

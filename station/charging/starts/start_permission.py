@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from station.charging.starts.start_request import StartSource
+
 if TYPE_CHECKING:
     from station.charging.restart import RestartController
     from station.charging.transaction_settings import TransactionSettings
@@ -38,19 +40,18 @@ class StartPermission:
         """Whether the station is activated for public use; before that only an installer may test it."""
         return self._activation.activated
 
-    @property
-    def refusal_reason(self) -> str | None:
-        """Why charging cannot start with any token, in English; None: at most the CSMS's acceptance is missing."""
+    def refusal(self, source: StartSource) -> str | None:
+        """Why a charge of this source cannot start, in English without final period; None: the station permits it.
+
+        Before the CSMS accepts the station, starts at the station itself need TxBeforeAcceptedEnabled (B02.FR.03,
+        B03.FR.01); a remote start comes from the CSMS.
+        """
         if self._restart.refuses_starts:
             return "the station is about to restart"
-        return None if self.activated else "the station is not activated yet"
-
-    @property
-    def granted(self) -> bool:
-        """Whether charging may start; before the CSMS accepts the station only with TxBeforeAcceptedEnabled.
-
-        B02.FR.03, B03.FR.01.
-        """
-        if self.refusal_reason is not None:
-            return False
-        return self._csms.accepted or self._settings.tx_before_accepted_enabled
+        if source is StartSource.INSTALLER:
+            return "the station is activated already" if self.activated else None
+        if not self.activated:
+            return "the station is not activated yet"
+        if source is StartSource.REMOTE or self._csms.accepted or self._settings.tx_before_accepted_enabled:
+            return None
+        return "the CSMS has not accepted the station"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from station.charging.restart import RestartController
-from station.charging.start_permission import StartPermission
+from station.charging.starts.start_permission import StartPermission
+from station.charging.starts.start_request import StartSource
 from station.charging.transaction_settings import TransactionSettings
 from station.storage.outbox import Outbox
 from tests import fakes
@@ -31,17 +32,24 @@ async def station(tmp_path: Path) -> AsyncGenerator[Station]:
         yield Station(Outbox(database, clock))
 
 
+AT_THE_STATION = (StartSource.CARD, StartSource.BUTTON, StartSource.PLUG_IN)
+
+
 async def test_nobody_begins_while_the_station_is_about_to_restart(station: Station) -> None:
-    assert station.permission.granted
+    assert station.permission.refusal(StartSource.CARD) is None
     station.restart.schedule_restart()
-    assert not station.permission.granted
-    assert station.permission.refusal_reason == "the station is about to restart"
+    assert {station.permission.refusal(source) for source in StartSource} == {"the station is about to restart"}
 
 
-async def test_nobody_begins_before_the_activation(station: Station) -> None:
+async def test_before_the_activation_only_an_installer_may_test(station: Station) -> None:
     station.activated = False
-    assert not station.permission.granted
-    assert station.permission.refusal_reason == "the station is not activated yet"
+    assert station.permission.refusal(StartSource.INSTALLER) is None
+    for source in (*AT_THE_STATION, StartSource.REMOTE):
+        assert station.permission.refusal(source) == "the station is not activated yet"
+
+
+async def test_at_an_activated_station_no_installer_tests(station: Station) -> None:
+    assert station.permission.refusal(StartSource.INSTALLER) == "the station is activated already"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -49,5 +57,7 @@ async def test_before_the_csms_accepts_the_station_the_setting_decides(station: 
     """B02.FR.03, B03.FR.01: of whoever presents a card; a remote start comes from the CSMS itself."""
     station.csms.accepted = False
     station.settings.override(TransactionSettings.tx_before_accepted_enabled, enabled)
-    assert station.permission.granted is enabled
-    assert station.permission.refusal_reason is None
+    for source in AT_THE_STATION:
+        refusal = station.permission.refusal(source)
+        assert refusal == (None if enabled else "the CSMS has not accepted the station")
+    assert station.permission.refusal(StartSource.REMOTE) is None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from station.charging.tokens.authorization import Authorizer, loggable_token
-from station.charging.tokens.authorization_cache import AuthorizationCache
-from station.charging.tokens.authorization_settings import AuthorizationSettings
-from station.charging.tokens.local_list import ListedToken
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.authorization_settings import AuthorizationSettings
+from station.charging.authorization.authorizer import AuthorizedBy, Authorizer, TokenAuthorization, loggable_token
+from station.charging.authorization.local_list import ListedToken
+from station.core.csms import AuthorizationRequest
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from tests import fakes
 
@@ -34,7 +35,7 @@ class NoCards:
         del id_token
 
 
-class Desk:
+class AuthorizerWithFakes:
     """An authorizer with everything that it asks."""
 
     def __init__(self, *, online: bool = True, **settings: bool) -> None:
@@ -47,38 +48,42 @@ class Desk:
         self.listed = FakeList()
         self.authorizer = Authorizer(self.csms, self.tokens, self.listed, None, self.settings)
 
+    async def authorize(self, id_token: IdToken = fakes.CARD, *, reserved: bool = False) -> TokenAuthorization:
+        """Authorize a token, the card without another one."""
+        return await self.authorizer.authorize(AuthorizationRequest(id_token), reserved=reserved)
+
     async def status(self) -> AuthorizationStatus:
-        """What is decided about the card."""
-        return (await self.authorizer.authorize(fakes.CARD)).status
+        """The authorization status of the card."""
+        return (await self.authorize()).info.status
 
 
 @pytest.mark.parametrize("known", [None, ACCEPTED, BLOCKED])
 async def test_online_the_word_of_the_csms_counts_and_is_remembered(known: IdTokenInfo | None) -> None:
     """C01.FR.01, C10.FR.04"""
-    desk = Desk()
+    setup = AuthorizerWithFakes()
     if known is not None:
-        await desk.tokens.update(fakes.CARD, known)
-    desk.csms.answers[fakes.CARD.key] = ACCEPTED
-    assert await desk.authorizer.authorize(fakes.CARD) == ACCEPTED
-    assert desk.csms.asked == [fakes.CARD]
-    assert desk.tokens.find(fakes.CARD) == ACCEPTED
+        await setup.tokens.update(fakes.CARD, known)
+    setup.csms.answers[fakes.CARD.key] = ACCEPTED
+    assert (await setup.authorize()).info == ACCEPTED
+    assert setup.csms.asked == [fakes.CARD]
+    assert setup.tokens.find(fakes.CARD) == ACCEPTED
 
 
 async def test_with_pre_authorization_a_known_accepted_token_need_not_be_asked_for() -> None:
     """C12"""
-    desk = Desk(local_pre_authorize=True)
-    await desk.tokens.update(fakes.CARD, ACCEPTED)
-    assert await desk.status() is AuthorizationStatus.ACCEPTED
-    assert desk.csms.asked == []
+    setup = AuthorizerWithFakes(local_pre_authorize=True)
+    await setup.tokens.update(fakes.CARD, ACCEPTED)
+    assert await setup.status() is AuthorizationStatus.ACCEPTED
+    assert setup.csms.asked == []
 
 
 async def test_with_pre_authorization_a_refused_token_is_asked_for_again() -> None:
     """C10.FR.03, C12.FR.05"""
-    desk = Desk(local_pre_authorize=True)
-    await desk.tokens.update(fakes.CARD, BLOCKED)
-    desk.csms.answers[fakes.CARD.key] = ACCEPTED
-    assert await desk.status() is AuthorizationStatus.ACCEPTED
-    assert desk.csms.asked == [fakes.CARD]
+    setup = AuthorizerWithFakes(local_pre_authorize=True)
+    await setup.tokens.update(fakes.CARD, BLOCKED)
+    setup.csms.answers[fakes.CARD.key] = ACCEPTED
+    assert await setup.status() is AuthorizationStatus.ACCEPTED
+    assert setup.csms.asked == [fakes.CARD]
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -99,45 +104,45 @@ async def test_while_nobody_answers_the_offline_rules_hold(
     silent: bool, known: IdTokenInfo | None, local: bool, unknown: bool, status: AuthorizationStatus
 ) -> None:
     """C13, C15; offline, or online without an answer"""
-    desk = Desk(online=silent, local_authorize_offline=local, offline_tx_for_unknown_id_enabled=unknown)
-    desk.csms.fails = True
+    setup = AuthorizerWithFakes(online=silent, local_authorize_offline=local, offline_tx_for_unknown_id_enabled=unknown)
+    setup.csms.fails = True
     if known is not None:
-        await desk.tokens.update(fakes.CARD, known)
-    assert await desk.status() is status
-    assert desk.csms.asked == ([fakes.CARD] if silent else [])
-    assert desk.tokens.find(fakes.CARD) == known, "C15.FR.01: what was only believed is not cached"
+        await setup.tokens.update(fakes.CARD, known)
+    assert await setup.status() is status
+    assert setup.csms.asked == ([fakes.CARD] if silent else [])
+    assert setup.tokens.find(fakes.CARD) == known, "C15.FR.01: what was only believed is not cached"
 
 
 async def test_the_group_is_that_of_a_token_which_is_known_and_valid() -> None:
     """C01.FR.03 b"""
-    desk = Desk()
-    assert await desk.authorizer.group_of(fakes.CARD) is None
-    await desk.tokens.update(fakes.CARD, ACCEPTED)
-    assert await desk.authorizer.group_of(fakes.CARD) == ACCEPTED.group_id
-    await desk.tokens.update(fakes.CARD, IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id))
-    assert await desk.authorizer.group_of(fakes.CARD) is None
+    setup = AuthorizerWithFakes()
+    assert await setup.authorizer.group_of(fakes.CARD) is None
+    await setup.tokens.update(fakes.CARD, ACCEPTED)
+    assert await setup.authorizer.group_of(fakes.CARD) == ACCEPTED.group_id
+    await setup.tokens.update(fakes.CARD, IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id))
+    assert await setup.authorizer.group_of(fakes.CARD) is None
 
 
 async def test_the_group_of_the_local_list_goes_before_that_of_the_cache() -> None:
     """C09.FR.07, C13.FR.01, C14.FR.01"""
-    desk, family = Desk(), IdToken("FAMILY", "Central")
-    await desk.tokens.update(fakes.CARD, ACCEPTED)
-    desk.listed[fakes.CARD.key] = ListedToken(IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=family))
-    assert await desk.authorizer.group_of(fakes.CARD) == family
+    setup, family = AuthorizerWithFakes(), IdToken("FAMILY", "Central")
+    await setup.tokens.update(fakes.CARD, ACCEPTED)
+    setup.listed[fakes.CARD.key] = ListedToken(IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=family))
+    assert await setup.authorizer.group_of(fakes.CARD) == family
     for refused in (ListedToken(BLOCKED), LAPSED):
-        desk.listed[fakes.CARD.key] = refused
-        assert await desk.authorizer.group_of(fakes.CARD) is None
+        setup.listed[fakes.CARD.key] = refused
+        assert await setup.authorizer.group_of(fakes.CARD) is None
 
 
 @pytest.mark.parametrize("cached", [None, ACCEPTED, BLOCKED])
 async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached: IdTokenInfo | None) -> None:
     """C14.FR.01, C14.FR.02, C14.FR.04"""
-    desk = Desk(local_pre_authorize=True)
+    setup = AuthorizerWithFakes(local_pre_authorize=True)
     if cached is not None:
-        await desk.tokens.update(fakes.CARD, cached)
-    desk.listed[fakes.CARD.key] = ListedToken(ACCEPTED)
-    assert await desk.authorizer.authorize(fakes.CARD) == ACCEPTED
-    assert desk.csms.asked == []
+        await setup.tokens.update(fakes.CARD, cached)
+    setup.listed[fakes.CARD.key] = ListedToken(ACCEPTED)
+    assert (await setup.authorize()).info == ACCEPTED
+    assert setup.csms.asked == []
 
 
 @pytest.mark.parametrize("cached", [None, ACCEPTED])
@@ -154,22 +159,22 @@ async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached:
 async def test_a_token_that_the_local_list_refuses_is_asked_for(
     listed: ListedToken, disabled: bool, asked: bool, cached: IdTokenInfo | None
 ) -> None:
-    desk = Desk(local_pre_authorize=True, local_list_disable_post_authorize=disabled)
+    setup = AuthorizerWithFakes(local_pre_authorize=True, local_list_disable_post_authorize=disabled)
     if cached is not None:
-        await desk.tokens.update(fakes.CARD, cached)
-    desk.listed[fakes.CARD.key] = listed
-    desk.csms.answers[fakes.CARD.key] = ACCEPTED
-    assert await desk.status() is (AuthorizationStatus.ACCEPTED if asked else AuthorizationStatus.BLOCKED)
-    assert desk.csms.asked == ([fakes.CARD] if asked else [])
+        await setup.tokens.update(fakes.CARD, cached)
+    setup.listed[fakes.CARD.key] = listed
+    setup.csms.answers[fakes.CARD.key] = ACCEPTED
+    assert await setup.status() is (AuthorizationStatus.ACCEPTED if asked else AuthorizationStatus.BLOCKED)
+    assert setup.csms.asked == ([fakes.CARD] if asked else [])
 
 
 async def test_without_pre_authorization_a_listed_token_is_asked_for_too() -> None:
     """AuthCtrlr.LocalPreAuthorize; C01.FR.05"""
-    desk = Desk(local_pre_authorize=False)
-    desk.listed[fakes.CARD.key] = ListedToken(ACCEPTED)
-    desk.csms.answers[fakes.CARD.key] = BLOCKED
-    assert await desk.status() is AuthorizationStatus.BLOCKED
-    assert desk.tokens.find(fakes.CARD) == BLOCKED, "C10.FR.01: what was answered is cached"
+    setup = AuthorizerWithFakes(local_pre_authorize=False)
+    setup.listed[fakes.CARD.key] = ListedToken(ACCEPTED)
+    setup.csms.answers[fakes.CARD.key] = BLOCKED
+    assert await setup.status() is AuthorizationStatus.BLOCKED
+    assert setup.tokens.find(fakes.CARD) == BLOCKED, "C10.FR.01: what was answered is cached"
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -194,12 +199,12 @@ async def test_while_nobody_answers_the_local_list_goes_before_the_cache(
     status: AuthorizationStatus,
 ) -> None:
     """C13.FR.01; offline, or online without an answer"""
-    desk = Desk(online=silent, local_authorize_offline=local, offline_tx_for_unknown_id_enabled=unknown)
-    desk.csms.fails = True
+    setup = AuthorizerWithFakes(online=silent, local_authorize_offline=local, offline_tx_for_unknown_id_enabled=unknown)
+    setup.csms.fails = True
     if cached is not None:
-        await desk.tokens.update(fakes.CARD, cached)
-    desk.listed[fakes.CARD.key] = listed
-    assert await desk.status() is status
+        await setup.tokens.update(fakes.CARD, cached)
+    setup.listed[fakes.CARD.key] = listed
+    assert await setup.status() is status
 
 
 @pytest.mark.parametrize(
@@ -214,19 +219,19 @@ async def test_the_local_list_decides_where_the_csms_is_never_asked(
     listed: ListedToken, status: AuthorizationStatus
 ) -> None:
     """AuthCtrlr.DisableRemoteAuthorization"""
-    desk = Desk(disable_remote_authorization=True)
-    await desk.tokens.update(fakes.CARD, ACCEPTED)
-    desk.listed[fakes.CARD.key] = listed
-    assert await desk.status() is status
-    assert desk.csms.asked == []
+    setup = AuthorizerWithFakes(disable_remote_authorization=True)
+    await setup.tokens.update(fakes.CARD, ACCEPTED)
+    setup.listed[fakes.CARD.key] = listed
+    assert await setup.status() is status
+    assert setup.csms.asked == []
 
 
 async def test_without_authorization_whoever_comes_may_charge() -> None:
     """AuthCtrlr.Enabled"""
-    desk = Desk(auth_enabled=False)
-    assert await desk.status() is AuthorizationStatus.ACCEPTED
-    assert desk.csms.asked == []
-    assert desk.tokens.entries() == []
+    setup = AuthorizerWithFakes(auth_enabled=False)
+    assert await setup.status() is AuthorizationStatus.ACCEPTED
+    assert setup.csms.asked == []
+    assert setup.tokens.entries() == []
 
 
 @pytest.mark.parametrize("pre_authorize", [True, False])
@@ -242,35 +247,35 @@ async def test_the_csms_is_never_asked_where_that_is_switched_off(
     known: IdTokenInfo | None, status: AuthorizationStatus, pre_authorize: bool
 ) -> None:
     """AuthCtrlr.DisableRemoteAuthorization"""
-    desk = Desk(
+    setup = AuthorizerWithFakes(
         disable_remote_authorization=True,
         local_pre_authorize=pre_authorize,
         offline_tx_for_unknown_id_enabled=True,  # which is about being offline
     )
     if known is not None:
-        await desk.tokens.update(fakes.CARD, known)
-    assert await desk.status() is status
-    assert desk.csms.asked == []
+        await setup.tokens.update(fakes.CARD, known)
+    assert await setup.status() is status
+    assert setup.csms.asked == []
 
 
 async def test_a_refused_token_is_not_asked_for_again_where_that_is_switched_off() -> None:
     """AuthCacheCtrlr.DisablePostAuthorize"""
-    desk = Desk(local_pre_authorize=True, auth_cache_disable_post_authorize=True)
-    desk.csms.answers[fakes.CARD.key] = ACCEPTED
-    await desk.tokens.update(fakes.CARD, BLOCKED)
-    assert await desk.status() is AuthorizationStatus.BLOCKED
-    assert desk.csms.asked == []
-    await desk.tokens.forget(fakes.CARD)
-    assert await desk.status() is AuthorizationStatus.ACCEPTED, "one that nobody knows is asked for"
+    setup = AuthorizerWithFakes(local_pre_authorize=True, auth_cache_disable_post_authorize=True)
+    setup.csms.answers[fakes.CARD.key] = ACCEPTED
+    await setup.tokens.update(fakes.CARD, BLOCKED)
+    assert await setup.status() is AuthorizationStatus.BLOCKED
+    assert setup.csms.asked == []
+    await setup.tokens.forget(fakes.CARD)
+    assert await setup.status() is AuthorizationStatus.ACCEPTED, "one that nobody knows is asked for"
 
 
 async def test_a_local_id_is_always_asked_for() -> None:
     """C06.FR.02"""
-    desk, ticket = Desk(local_pre_authorize=True), IdToken("TICKET-1", "Local")
-    await desk.tokens.update(ticket, ACCEPTED)
-    desk.csms.answers[ticket.key] = BLOCKED
-    assert (await desk.authorizer.authorize(ticket)).status is AuthorizationStatus.BLOCKED
-    assert desk.csms.asked == [ticket]
+    setup, ticket = AuthorizerWithFakes(local_pre_authorize=True), IdToken("TICKET-1", "Local")
+    await setup.tokens.update(ticket, ACCEPTED)
+    setup.csms.answers[ticket.key] = BLOCKED
+    assert (await setup.authorize(ticket)).info.status is AuthorizationStatus.BLOCKED
+    assert setup.csms.asked == [ticket]
 
 
 @pytest.mark.parametrize(
@@ -285,9 +290,9 @@ async def test_a_local_id_is_always_asked_for() -> None:
 )
 def test_a_master_pass_is_of_the_group_that_is_configured(wanted: str, group: IdToken | None, is_one: bool) -> None:
     """C16"""
-    desk = Desk()
-    desk.settings.override(AuthorizationSettings.master_pass_group_id, wanted)
-    assert desk.authorizer.is_master_pass(group) is is_one
+    setup = AuthorizerWithFakes()
+    setup.settings.override(AuthorizationSettings.master_pass_group_id, wanted)
+    assert setup.authorizer.is_master_pass(group) is is_one
 
 
 def test_of_a_key_code_nothing_is_shown() -> None:
@@ -302,30 +307,69 @@ async def test_a_reservation_authorizes_its_token_where_the_csms_cannot_be_asked
     silent: bool, known: IdTokenInfo | None
 ) -> None:
     """H03.FR.01: offline, or online without an answer"""
-    desk = Desk(online=silent)
-    desk.csms.fails = True
+    setup = AuthorizerWithFakes(online=silent)
+    setup.csms.fails = True
     if known is not None:
-        await desk.tokens.update(fakes.CARD, known)
-    info = await desk.authorizer.authorize(fakes.CARD, reserved=True)
-    assert info.status is AuthorizationStatus.ACCEPTED
+        await setup.tokens.update(fakes.CARD, known)
+    token = await setup.authorize(reserved=True)
+    assert token.info.status is AuthorizationStatus.ACCEPTED
 
 
 async def test_the_csms_may_still_reject_a_token_with_a_reservation() -> None:
     """H03, remark: the identifier should be validated before the start."""
-    desk = Desk()
-    desk.csms.answers[fakes.CARD.key] = BLOCKED
-    assert (await desk.authorizer.authorize(fakes.CARD, reserved=True)).status is AuthorizationStatus.BLOCKED
+    setup = AuthorizerWithFakes()
+    setup.csms.answers[fakes.CARD.key] = BLOCKED
+    assert (await setup.authorize(reserved=True)).info.status is AuthorizationStatus.BLOCKED
 
 
 async def test_a_removed_card_of_the_owner_is_not_authorized_by_its_reservation() -> None:
-    desk = Desk(online=False)
-    authorizer = Authorizer(desk.csms, desk.tokens, desk.listed, NoCards(), desk.settings)
-    assert (await authorizer.authorize(fakes.CARD, reserved=True)).status is AuthorizationStatus.UNKNOWN
+    setup = AuthorizerWithFakes(online=False)
+    authorizer = Authorizer(setup.csms, setup.tokens, setup.listed, NoCards(), setup.settings)
+    assert (
+        await authorizer.authorize(AuthorizationRequest(fakes.CARD), reserved=True)
+    ).info.status is AuthorizationStatus.UNKNOWN
 
 
 async def test_what_is_stored_of_the_holder_of_a_reservation_counts_offline_too() -> None:
     """Group, languages and priority; at the EVSE that the CSMS has reserved, whatever EVSEs are stored."""
-    desk = Desk(online=False)
+    setup = AuthorizerWithFakes(online=False)
     known = replace(ACCEPTED, evse_ids=(2,), charging_priority=5, languages=("de",))
-    await desk.tokens.update(fakes.CARD, known)
-    assert await desk.authorizer.authorize(fakes.CARD, reserved=True) == replace(known, evse_ids=())
+    await setup.tokens.update(fakes.CARD, known)
+    assert (await setup.authorize(reserved=True)).info == replace(known, evse_ids=())
+
+
+@pytest.mark.parametrize(
+    ("online", "silent", "stored", "decided_by", "unanswered"),
+    [
+        (True, False, None, AuthorizedBy.CSMS, False),
+        (True, True, None, AuthorizedBy.NOBODY, True),
+        (True, True, "cache", AuthorizedBy.CACHE, True),
+        (False, False, None, AuthorizedBy.NOBODY, False),
+        (False, False, "cache", AuthorizedBy.CACHE, False),
+        (False, False, "list", AuthorizedBy.LOCAL_LIST, False),
+    ],
+)
+async def test_an_authorization_says_who_decided_and_whether_the_csms_was_silent(
+    online: bool, silent: bool, stored: str | None, decided_by: AuthorizedBy, unanswered: bool
+) -> None:
+    setup = AuthorizerWithFakes(online=online, local_authorize_offline=True)
+    setup.csms.fails = silent
+    if stored == "cache":
+        await setup.tokens.update(fakes.CARD, BLOCKED)
+    elif stored == "list":
+        setup.listed[fakes.CARD.key] = ListedToken(BLOCKED)
+    token = await setup.authorize()
+    assert (token.decided_by, token.unanswered) == (decided_by, unanswered)
+    assert token.checked is (decided_by is not AuthorizedBy.NOBODY)
+
+
+async def test_a_token_that_offline_rules_accept_is_said_to_be_accepted_by_them() -> None:
+    """C15.FR.08"""
+    setup = AuthorizerWithFakes(online=False, offline_tx_for_unknown_id_enabled=True)
+    assert (await setup.authorize()).decided_by is AuthorizedBy.LOCAL_RULES
+
+
+async def test_what_the_csms_says_of_a_certificate_is_passed_on() -> None:
+    setup = AuthorizerWithFakes()
+    setup.csms.certificate_status = "CertChainError"
+    assert (await setup.authorize()).certificate_status == "CertChainError"

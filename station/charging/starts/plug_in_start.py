@@ -1,0 +1,54 @@
+"""Starts a charge at each plug-in while no authorization is needed (C02, remark)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from station.charging.evse_state import ev_connected
+from station.charging.starts.start_request import StartRequest, StartSource
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+    from station.charging.authorization.authorization_settings import AuthorizationSettings
+    from station.charging.evse import Evse
+    from station.charging.starts.charge_starter import ChargeStarter
+    from station.charging.starts.served_vehicles import ServedVehicles
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 5.0
+"""retry interval while the station does not accept new sessions: the CSMS's acceptance changes no EVSE (B02.FR.03)"""
+
+
+class PlugInStart:
+    """Starts a charge without a token when a vehicle is connected, while AuthCtrlr.Enabled is false.
+
+    Only at EVSEs without a start button.
+    """
+
+    def __init__(
+        self, starter: ChargeStarter, served: ServedVehicles, settings: AuthorizationSettings, clock: Clock
+    ) -> None:
+        self._starter = starter
+        self._served = served
+        self._settings = settings
+        self._clock = clock
+
+    async def run(self, evse: Evse) -> None:
+        """Task of one EVSE until cancelled: start a charge at each plug-in."""
+        while True:
+            change = evse.changed.count
+            if not self._is_due(evse):
+                await evse.changed.wait(change)
+                continue
+            decision = await self._starter.start(StartRequest(StartSource.PLUG_IN, evse_id=evse.id))
+            if decision.refusal is None:
+                _log.info("EVSE %d: charging is authorized without a token", evse.id)
+            else:
+                await evse.changed.wait_for(change, self._clock, _RETRY_S)
+
+    def _is_due(self, evse: Evse) -> bool:
+        """Whether a vehicle waits that has not been served, and no token or button is needed."""
+        waiting = ev_connected(evse.state) and evse.state.authorization is None and not self._served.at(evse.id)
+        return waiting and not evse.layout.start_button and not self._settings.auth_enabled
