@@ -47,7 +47,7 @@ class LifeWatch:
 
     def _attach(self, runtime: StationRuntime) -> None:
         """Watch the parts of a new run."""
-        runtime.parts.get(LoadManagement).after_decision.subscribe(lambda _: self._observe())
+        runtime.parts.get(LoadManagement).decisions.after_decision.subscribe(lambda _: self._observe())
 
     def _observe(self) -> None:
         if not self._runtime.running:

@@ -96,4 +96,4 @@ async def _send_sample(program: StationRuntime, house_a: float) -> None:
         drawn = [sum(currents) for currents in zip(*each, strict=True)]
         # unequal: phases on which a meter always measures the same are doubted
         flows: Phases[float | None] = Phases(house_a + drawn[0], house_a - 2.0 + drawn[1], house_a - 4.0 + drawn[2])
-        program.parts.get(LoadManagement).process_sample(GridSample(program.clock.now(), flows))
+        program.parts.get(LoadManagement).decisions.process_sample(GridSample(program.clock.now(), flows))

@@ -110,7 +110,7 @@ class StationTasks:
         """The essential tasks with a deadline, for the service watchdog: load management, admission, EVSEs."""
         evses = self._station.evses.values()
         return [
-            self._load.waiting,
+            self._load.decisions.waiting,
             self._station.admission.deciding,
             *(one for evse in evses for one in evse.monitored_tasks),
         ]

@@ -15,6 +15,7 @@ from energy.connection import ConnectionMonitor
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import DrawBounds
 from energy.grid_connection import AvailableCurrent, GridConnection
+from energy.grid_view import GridView
 from energy.house_share import HouseAllocator, HouseCapacity
 from energy.limit import Limit, LimitSource, floor_tenths
 from energy.limit_share import SharedLimitAllocator
@@ -23,14 +24,13 @@ from energy.phase_switch import PhaseSwitches, while_still_drawing, with_phases
 from energy.profile_store import ProfileStore
 from energy.rotation import RotationProber
 from energy.sharing import Bound, Policy, ServiceQueue, ServiceRequest, alone_a, equal_share_a
+from energy.station_limits import StationLimits
 from energy.vehicle_use import VehicleUses
 from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
-from foundation.events import Event
 from metering.reading import UNKNOWN_PHASES, Phases
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
-    from energy.phase_map import PhaseMap
     from foundation.clock import Clock
 
 __all__ = ["Decision", "Demand", "GridConnection", "LoadController", "SharedLimit"]
@@ -55,12 +55,10 @@ class LoadController:
         """`meter_state`: the state of the grid meter that an earlier run has stored."""
         self.clock = clock
         """the clock of all decisions"""
-        self._station_limit_a = station_limit_a
         self._profiles = profiles
         self.connection_monitor = ConnectionMonitor(clock, connection, meter_state) if connection is not None else None
-        self._shared: dict[str, SharedLimit] = {}
-        self.shared_limit_changed: Event[None] = Event()
-        """published when a limit of `set_shared_limit` was set, changed or removed"""
+        self.limits = StationLimits(clock, station_limit_a)
+        """the limits for all EVSEs together"""
         self._service_queue = ServiceQueue()
         self._uses = VehicleUses(policy)
         self.house_allocator = HouseAllocator(self._uses)
@@ -72,31 +70,13 @@ class LoadController:
             if connection is not None
             else RotationProber(3)
         )
+        self.grid = GridView(clock, self.connection_monitor, self._rotations, self.house_allocator, self.limits)
+        """what others may know of the grid connection"""
         self._served: set[int] = set()
         self._demands: Sequence[Demand] = ()
         self._since: dict[tuple[int, LimitSource, str | None], tuple[float, datetime]] = {}
 
     # Inputs
-
-    def set_station_limit(self, station_limit_a: float) -> None:
-        """Set the limit of the current selector, for all EVSEs together, A per phase, from the next decision on."""
-        self._station_limit_a = station_limit_a
-
-    def set_shared_limit(self, name: str, limit: SharedLimit | None) -> None:
-        """Set the limit of this name for all EVSEs together, or remove it (None), from the next decision on."""
-        before = self._shared.get(name)
-        if limit is None:
-            self._shared.pop(name, None)
-        else:
-            self._shared[name] = limit
-        if limit != before:
-            self.shared_limit_changed.publish(None)
-
-    @property
-    def shared_limits(self) -> dict[str, SharedLimit]:
-        """The limits of `set_shared_limit` that have not ended yet, by name."""
-        now = self.clock.now()
-        return {name: limit for name, limit in self._shared.items() if limit.is_in_force(now)}
 
     def process_sample(self, sample: GridSample) -> None:
         """Update the available current, and the learned phases of the EVSEs, by a grid sample; decides nothing."""
@@ -111,54 +91,6 @@ class LoadController:
     def policy(self) -> Policy:
         """Rule that divides the available current among the EVSEs."""
         return self._uses.policy
-
-    @property
-    def last_sample(self) -> GridSample | None:
-        """The last sample of the grid meter; None before the first."""
-        return self.connection_monitor.last_sample if self.connection_monitor is not None else None
-
-    @property
-    def available_grid_current(self) -> Phases[float] | None:
-        """The current that the house leaves for all EVSEs together now, A per grid phase; None without a grid meter."""
-        return self.connection_monitor.available_current().currents_a if self.connection_monitor is not None else None
-
-    @property
-    def house_currents_a(self) -> Phases[float | None]:
-        """The current of the house alone on each phase, as the explanations name it; None: not known."""
-        return self.connection_monitor.house_currents_a if self.connection_monitor is not None else UNKNOWN_PHASES
-
-    @property
-    def sample_age_s(self) -> float | None:
-        """Seconds since the last fresh sample; None before the first."""
-        return self.connection_monitor.age_s if self.connection_monitor is not None else None
-
-    @property
-    def grid_meter_silent(self) -> bool:
-        """Whether the last fresh sample of the grid meter is older than a working meter sends them, or none came."""
-        return self.connection_monitor is not None and self.connection_monitor.is_silent
-
-    @property
-    def grid_limit_a(self) -> float | None:
-        """The limit of the house connection, amperes per phase for house and EVSEs together; None: none is known.
-
-        It is the lowest of those that the grid meter reports and the installer has set.
-        """
-        return self.connection_monitor.limit_a if self.connection_monitor is not None else None
-
-    @property
-    def station_limit_a(self) -> float | None:
-        """The current selector's limit for all EVSEs together, amperes per phase; None: not known."""
-        return self._station_limit_a
-
-    @property
-    def fixed_limit_a(self) -> float | None:
-        """The lower of the selector's and the connection's limit, A per phase (K04.FR.02); None: neither is known."""
-        known = [limit for limit in (self._station_limit_a, self.grid_limit_a) if limit is not None]
-        return min(known, default=None)
-
-    def phase_map_of(self, demand: Demand) -> PhaseMap:
-        """The grid phase at each terminal of an EVSE, configured or learned, as far as known."""
-        return self._rotations.phase_map_of(demand)
 
     def with_chosen_phases(self, demands: Sequence[Demand]) -> list[Demand]:
         """Return copies of the demands with the phases that phase switching has chosen; no board is switched.
@@ -197,7 +129,7 @@ class LoadController:
             return
         least, most, offered = [0.0] * 3, [0.0] * 3, [0.0] * 3
         for demand in demands:
-            some, all_ = self.phase_map_of(demand).to_grid(demand.currents_a)
+            some, all_ = self._rotations.phase_map_of(demand).to_grid(demand.currents_a)
             for phase in range(3):
                 least[phase] += tuple(some)[phase]
                 most[phase] += tuple(all_)[phase]
@@ -213,8 +145,12 @@ class LoadController:
 
         Each call also updates the order of service, the pauses, the phase choices and the probes of vehicles' phases.
         """
-        now, now_s = self.clock.now(), self.clock.monotonic()
         self.observe_draw(demands)
+        return self.decide_observed()
+
+    def decide_observed(self) -> dict[int, Decision]:
+        """As `decide`, for the demands that `observe_draw` got last."""
+        now, now_s = self.clock.now(), self.clock.monotonic()
         self._choose_phases(self._demands, now)
         demands = self._demands = self.with_chosen_phases(
             self._demands
@@ -248,7 +184,7 @@ class LoadController:
         moments = [
             next_station_change(profiles, now),
             *(next_change(profiles, demand.target, now) for demand in self._demands),
-            *(limit.until for limit in self.shared_limits.values()),
+            *(limit.until for limit in self.limits.shared.values()),
         ]
         seconds = [(moment - now).total_seconds() for moment in moments if moment is not None]
         if self.connection_monitor is not None:
@@ -277,14 +213,14 @@ class LoadController:
     def _own_limits(self, demand: Demand, now: datetime, now_s: float) -> list[Limit]:
         """The limits of this EVSE alone."""
         evse_id = demand.evse_id
-        limits = list(demand.own_limits)
+        limits = [self._with_since(evse_id, limit) for limit in demand.own_limits]
         if (profile_a := limit_a(self._profiles.applicable(), demand.target, now)) is not None:
             changes = next_change(self._profiles.applicable(), demand.target, now)
             limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE, changes))
         if self._uses.ignores_pilot(evse_id):
             # If the vehicle exceeds this too, its contactor opens.
             limits.append(self._limit(evse_id, MINIMUM_CURRENT_A, LimitSource.VEHICLE))
-        probe_a = self._rotations.probe_a(demand, now_s) if self.last_sample is not None else None
+        probe_a = self._rotations.probe_a(demand, now_s) if self.grid.last_sample is not None else None
         if probe_a is not None:
             limits.append(self._limit(evse_id, floor_tenths(probe_a), LimitSource.LEARNING))
         return limits
@@ -328,13 +264,13 @@ class LoadController:
     def _static_limits(self, demands: Sequence[Demand], now: datetime) -> list[tuple[list[Bound], SharedLimit]]:
         """The limits for all EVSEs together, except the house's, as bounds."""
         found: list[tuple[list[Bound], SharedLimit]] = []
-        if self._station_limit_a is not None:  # one breaker for all EVSEs
-            found.append((self._conductors(demands, self._station_limit_a), SharedLimit(LimitSource.SELECTOR)))
+        if self.limits.selector_a is not None:  # one breaker for all EVSEs
+            found.append((self._conductors(demands, self.limits.selector_a), SharedLimit(LimitSource.SELECTOR)))
         if (period := station_period(self._profiles.applicable(), now)) is not None:  # K04.FR.05
             until = next_station_change(self._profiles.applicable(), now)
             profile = SharedLimit(LimitSource.CHARGING_PROFILE, until=until, by=Purpose.STATION_MAX.value)
             found.append((self._conductors(demands, amperes(*period)), profile))
-        for limit in self.shared_limits.values():
+        for limit in self.limits.shared.values():
             bounds: list[Bound] = []
             if limit.current_a is not None:
                 bounds += self._conductors(demands, limit.current_a)
@@ -366,7 +302,7 @@ class LoadController:
         """Bounds per phase so that single-phase vehicles unbalance the supply by at most `unbalance_a`."""
         alone = [demand for demand in demands if len(demand.terminals) < 3]
         single = {demand.evse_id: self._rotations.phases_of(demand) for demand in alone}
-        surely = [tuple(self.phase_map_of(demand).to_grid(demand.currents_a)[0]) for demand in alone]
+        surely = [tuple(self._rotations.phase_map_of(demand).to_grid(demand.currents_a)[0]) for demand in alone]
         bounds: list[Bound] = []
         for phase in range(3):
             others_a = min(sum(drawn_a[other] for drawn_a in surely) for other in range(3) if other != phase)
@@ -425,6 +361,15 @@ class LoadController:
         """The wall time of a moment of the monotonic clock; None when it is past."""
         ahead_s = at_s - self.clock.monotonic() if at_s is not None else 0.0
         return self.clock.now() + timedelta(seconds=ahead_s) if ahead_s > 0.0 else None
+
+    def _with_since(self, evse_id: int, limit: Limit) -> Limit:
+        """The limit of an EVSE alone, with the time since which it has had this current, if that is earlier."""
+        key = (evse_id, limit.source, limit.by)
+        known = self._since.get(key)
+        if known is not None and known[0] == limit.current_a and known[1] < limit.since:
+            return replace(limit, since=known[1])
+        self._since[key] = (limit.current_a, limit.since)
+        return limit
 
     def _limit(
         self,

@@ -25,7 +25,7 @@ from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from energy.connection import ConnectionMonitor
-    from energy.controller import LoadController
+    from energy.grid_view import GridView
     from energy.house_share import HouseAllocator
     from energy.phase_state import PhaseState
     from foundation.clock import Clock
@@ -121,15 +121,15 @@ class _Held(Frozen):
     peak_a: float | None = None
 
 
-def explain_grid(controller: LoadController, evse_id: int) -> GridExplanation | None:
+def explain_grid(grid: GridView, evse_id: int) -> GridExplanation | None:
     """Explain what the house connection leaves an EVSE, by the last decision.
 
     None before the first decision, and while the house's current is not known: there is no meter, or it is silent or
     doubted.
     """
-    if (monitor := controller.connection_monitor) is None:
+    if grid.monitor is None:
         return None
-    return _GridExplainer(controller.clock, monitor, controller.house_allocator).explain(evse_id)
+    return _GridExplainer(grid.clock, grid.monitor, grid.allocator).explain(evse_id)
 
 
 class _GridExplainer:

@@ -80,7 +80,7 @@ async def create_billing(
     configuration, clock, transactions = core.configuration, core.clock, core.transactions
     evses, metrology, time, prices = charging.evses, charging.metrology, price_parts.time, price_parts.prices
     await prices.load(configuration.prices.as_list() if configuration.prices is not None else None)
-    billing = Billing(transactions, core.outbox, evses, GridTariff(load.controller), clock)
+    billing = Billing(transactions, core.outbox, evses, GridTariff(load.grid), clock)
     sources = JournalSources(transactions, billing, evses, prices, time, metrology.meters, metrology.records)
     journal_writer = JournalWriter(RegisterJournal(core.storage), core.outbox, sources, clock)
     auxiliary = core.auxiliary
@@ -90,7 +90,7 @@ async def create_billing(
     await journal_writer.load(
         {"program": package_version(), "firmware": firmware_version}, core.runtime.boot_reason.value
     )
-    auxiliary.subscribe(load.after_decision, lambda _: journal_writer.request_tariff_entry())
+    auxiliary.subscribe(load.decisions.after_decision, lambda _: journal_writer.request_tariff_entry())
     price_sources = PriceSources(billing, price_parts.messages, transactions)
     cost = TariffAndCost(evses, price_sources, core.settings.prices, clock, has_csms=configuration.csms is not None)
     auxiliary.subscribe(core.outbox.appended, cost.event_recorded)

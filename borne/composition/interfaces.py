@@ -48,7 +48,7 @@ def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> 
     core, charging, load_parts = assembled.core, assembled.charging, assembled.load
     configuration, station, network, clock = core.configuration, charging.station, core.network, core.clock
     load, record, meters = load_parts.load, assembled.maintenance.commissioning, charging.metrology.meters
-    facts = InstallationFacts(configuration, station, load, network)
+    facts = InstallationFacts(configuration, station, load.grid, network)
     tests = CommissioningTests(facts, station, network, load_parts.residual, meters, record, clock)
     wires = core.runtime.hardware.buses.tap
     grid = GridTests(configuration, facts, load, load_parts.plate, wires, load_parts.grid_orders, record, clock)
@@ -101,13 +101,13 @@ def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSour
         core.settings.clock,
         evses=EvseStatusReader(
             station,
-            load.load.controller,
+            load.load.grid,
             maintenance.light,
             assembled.billing.tariff_and_cost,
             assembled.display.prices,
         ),
         link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
-        connection=GridStatusReader(load.load, load.grid_orders, load.plate),
+        connection=GridStatusReader(load.load.grid, load.grid_orders, load.plate),
         firmware=maintenance.firmware,
         activation=maintenance.activation,
         tamper=load.tamper,

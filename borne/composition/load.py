@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from borne.composition.core import CoreParts
 from energy.controller import GridConnection, LoadController
 from energy.grid_orders import GridOrderLog, RecordedGridOrders
+from energy.grid_view import GridView
 from energy.meter_limits import NO_STORED_STATE, StoredMeterState
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
@@ -18,24 +19,42 @@ from station.charging.contactor_count import ContactorCountStore
 from station.charging.evse import Evse
 from station.core.hardware.current_selector import selected_a
 from station.core.model import BootReason
+from station.load.applied_decisions import AppliedDecisions
 from station.load.back_plate_monitor import BackPlateMonitor
 from station.load.charging_profiles import PersistentProfiles
 from station.load.charging_rate import ChargingRateReporter
+from station.load.decision_loop import DecisionLoop
+from station.load.demands import Demands
+from station.load.expected_schedule import ExpectedSchedules
 from station.load.external_limits import ExternalLimits
+from station.load.grid_meter_reader import GridMeterReader
 from station.load.grid_meter_state import GridMeterStateStore
+from station.load.grid_order_limit import GridOrderLimit
 from station.load.jumpers import expected_position
+from station.load.limit_providers import (
+    CableLimit,
+    RatingLimit,
+    RestartDelayLimit,
+    TemperatureLimit,
+    VentilationLimit,
+)
 from station.load.load_history import LoadHistory
-from station.load.load_management import LoadInputs, LoadManagement
+from station.load.load_management import LoadManagement
+from station.load.pilot_sequence import PilotSequence
 from station.load.priorities import Priorities
 from station.load.residual_current import ResidualCurrentGuard
 from station.load.shared_limits import SharedLimits
 from station.load.station_power import StationPower
 from station.load.tamper import TamperAlarm
 from station.load.tariff_steering import TariffSteering
+from station.load.transaction_profiles import TransactionProfiles
 from station.load.unknown_limits import LIMIT_NAME, limit_for_lost_settings, limit_without_profiles
+from station.load.vehicle_arrivals import VehicleArrivals
 
 if TYPE_CHECKING:
+    from energy.grid import GridSource
     from energy.grid_orders import PowerMeters
+    from energy.station_limits import StationLimits
     from station.core.installation_file.charging_tables import GridConfig
     from station.interfaces.parts import StationParts
 
@@ -64,6 +83,8 @@ class LoadParts(Frozen):
     def add_to(self, parts: StationParts) -> None:
         """Add load management, limits, history and protection to `parts`, where the routes of the API find them."""
         parts.add(LoadManagement, self.load)
+        parts.add(GridView, self.load.grid)
+        parts.add(PersistentProfiles, self.load.profiles)
         parts.add(LoadHistory, self.history)
         parts.add(SharedLimits, self.shared_limits)
         parts.add(BackPlateMonitor, self.plate)
@@ -86,8 +107,9 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     controller = _controller(
         core, profiles.store, await meter_store.load() if meter_store is not None else NO_STORED_STATE
     )
-    grid_orders = await _grid_orders(core, StationPower(controller, evses))
-    load = await _load_management(core, evses, controller, profiles, grid_orders)
+    limits = controller.limits
+    orders = await _grid_orders(core, StationPower(controller.grid, evses))
+    load = await _load_management(core, evses, controller, profiles)
     contactors = ContactorCountStore(evses, core.facts("contactor"))
     await contactors.load()
     back_plate, protection = core.runtime.hardware.back_plate, core.configuration.protection
@@ -95,55 +117,43 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     await residual.load()
     tamper = TamperAlarm(evses.values(), back_plate, core.database, core.security_events, clock)
     await tamper.load()
-    external = ExternalLimits(
-        load.controller,
-        load.profiles.store,
-        core.facts("external-limit"),
-        clock,
-        phases=max(evse.layout.phases for evse in evses.values()),
-    )
-    await external.load()
+    external = await _external_limits(core, limits, profiles, evses)
     if core.runtime.site_settings.lost:
-        controller.set_shared_limit(LIMIT_NAME, limit_for_lost_settings())
+        limits.set_shared(LIMIT_NAME, limit_for_lost_settings())
     if core.safe_start.charging_profiles_aside:
-        controller.set_shared_limit(LIMIT_NAME, await limit_without_profiles(core.database))
-    shared = SharedLimits(load.controller, core.facts("shared-limit"), clock, load.request_update)
+        limits.set_shared(LIMIT_NAME, await limit_without_profiles(core.database))
+    shared = SharedLimits(limits, core.facts("shared-limit"), clock, load.decisions.request)
     await shared.load()
-    history = LoadHistory(load.controller, evses, clock)
+    history = LoadHistory(load.grid, evses, clock)
     rates = ChargingRateReporter(evses, core.settings.smart_charging, clock)
-    observers = [history.record, external.update, rates.report_changes]
-    plate = _back_plate_watch(core, load, tamper)
-    watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
+    observers = [history.note_change, external.update, rates.report_changes]
+    plate = _back_plate_watch(core, limits, tamper)
+    watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run, history.run]
     if meter_store is not None and (monitor := controller.connection_monitor) is not None:
         observers.append(partial(meter_store.update, monitor))
         watchers.append(meter_store.run)
-    _subscribe_to_decisions(core, load, evses, shared, observers)
+    _subscribe_to_decisions(core, load, shared, observers)
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
-    if grid_orders is not None:
-        watchers += [load.follow_grid_orders, grid_orders.run]
-    return LoadParts(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
+    if orders is not None:
+        order_limit = GridOrderLimit(orders, limits)
+        watchers += [order_limit.run, orders.run]
+    return LoadParts(load, orders, external, shared, history, residual, tamper, plate, watchers)
 
 
 def _subscribe_to_decisions(
-    core: CoreParts,
-    load: LoadManagement,
-    evses: Mapping[int, Evse],
-    shared: SharedLimits,
-    observers: Iterable[Callable[[], None]],
+    core: CoreParts, load: LoadManagement, shared: SharedLimits, observers: Iterable[Callable[[], None]]
 ) -> None:
     """Subscribe what requests a decision of load management, and what runs before and after each one.
 
     `observers` are called after each decision.
     """
-    controller, profiles = load.controller, load.profiles
-    load.before_decision.subscribe(lambda _: shared.process_timeouts())
+    decisions = load.decisions
+    decisions.before_decision.subscribe(lambda _: shared.process_timeouts())
     for observer in observers:
-        core.auxiliary.subscribe(load.after_decision, lambda _, observer=observer: observer())
-    for evse in evses.values():
-        evse.pilot.confirmed.subscribe(lambda _: load.pilots.update())
-    profiles.store.changed.subscribe(lambda _: load.profiles_changed())
-    controller.shared_limit_changed.subscribe(lambda _: load.request_update())
+        core.auxiliary.subscribe(decisions.after_decision, lambda _, observer=observer: observer())
+    load.profiles.store.changed.subscribe(lambda _: decisions.note_profiles_changed())
+    load.limits.changed.subscribe(lambda _: decisions.request())
 
 
 async def _grid_orders(core: CoreParts, meters: PowerMeters) -> RecordedGridOrders | None:
@@ -186,34 +196,56 @@ def _controller(core: CoreParts, store: ProfileStore, meter_state: StoredMeterSt
     )
 
 
+async def _external_limits(
+    core: CoreParts, limits: StationLimits, profiles: PersistentProfiles, evses: Mapping[int, Evse]
+) -> ExternalLimits:
+    phases = max(evse.layout.phases for evse in evses.values())
+    external = ExternalLimits(limits, profiles.store, core.facts("external-limit"), core.clock, phases=phases)
+    await external.load()
+    return external
+
+
+def _grid_source(core: CoreParts) -> GridSource | None:
+    """The connection to the grid meter, not opened; None without one."""
+    grid, hardware = core.configuration.grid, core.runtime.hardware
+    if grid is None:
+        return None
+    return hardware.grid_source(grid.source).open(
+        core.clock, SourceContext(grid.phases, hardware.buses, hardware.grid_feed)
+    )
+
+
 async def _load_management(
-    core: CoreParts,
-    evses: Mapping[int, Evse],
-    controller: LoadController,
-    profiles: PersistentProfiles,
-    grid_orders: RecordedGridOrders | None,
+    core: CoreParts, evses: Mapping[int, Evse], controller: LoadController, profiles: PersistentProfiles
 ) -> LoadManagement:
-    configuration, clock, program, settings = core.configuration, core.clock, core.runtime, core.settings
+    clock, settings, grid = core.clock, core.settings, core.configuration.grid
     priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, core.facts("priority"))
     await priorities.load()
-    grid = configuration.grid
-    site, source = program.hardware, None
-    if grid is not None:
-        source = site.grid_source(grid.source).open(clock, SourceContext(grid.phases, site.buses, site.grid_feed))
-    powered_up = program.boot_reason is BootReason.POWER_UP
-    return LoadManagement(
-        controller,
+    powered_up = core.runtime.boot_reason is BootReason.POWER_UP
+    delay = RestartDelayLimit(clock, grid.restart_delay_max_s if grid is not None and powered_up else 0.0)
+    tariff = TariffSteering(evses.values(), settings.smart_charging, settings.clock, clock, has_meter=grid is not None)
+    demands = Demands(
         evses,
         clock,
         profiles=profiles,
         priorities=priorities,
-        inputs=LoadInputs(
-            source,
-            orders=grid_orders,
-            tariff=TariffSteering(settings.smart_charging, settings.clock, clock, has_meter=source is not None),
-            temperatures=configuration.protection.temperatures,
-            restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
-        ),
+        arrivals=VehicleArrivals(evses.values(), clock),
+        limits=[
+            RatingLimit(clock),
+            CableLimit(),
+            VentilationLimit(),
+            TemperatureLimit(evses.values(), core.configuration.protection.temperatures, clock),
+            tariff,
+            delay,
+        ],
+    )
+    TransactionProfiles(profiles).follow(evses.values())
+    pilots = PilotSequence(evses, clock)
+    decisions = DecisionLoop(controller, evses, demands, AppliedDecisions(evses, pilots), tariff, delay, profiles.store)
+    schedules = ExpectedSchedules(controller, demands, profiles, clock)
+    meter = GridMeterReader(_grid_source(core), evses.values(), decisions.process_sample)
+    return LoadManagement(
+        decisions, controller.grid, controller.limits, demands, profiles, schedules, priorities, tariff, meter
     )
 
 
@@ -229,8 +261,8 @@ def _connection(grid: GridConfig) -> GridConnection:
     )
 
 
-def _back_plate_watch(core: CoreParts, load: LoadManagement, tamper: TamperAlarm) -> BackPlateMonitor:
+def _back_plate_watch(core: CoreParts, limits: StationLimits, tamper: TamperAlarm) -> BackPlateMonitor:
     configuration = core.configuration
     source = configuration.grid.source if configuration.grid is not None else None
     expected = expected_position(source, configuration.grid_order)
-    return BackPlateMonitor(core.runtime.hardware.back_plate, expected, load, tamper)
+    return BackPlateMonitor(core.runtime.hardware.back_plate, expected, limits, tamper)

@@ -194,7 +194,8 @@ def create_status_light(
     auxiliary.subscribe(card_feedback.account_refused, light.mark_refused)
     auxiliary.subscribe(firmware.record.update_changed, lambda _: light.refresh())
     auxiliary.subscribe(activation.changed, lambda _: light.refresh())
-    auxiliary.subscribe(load.after_decision, lambda _: light.refresh())  # now and then, for states without an event
+    # Now and then, for states without an event.
+    auxiliary.subscribe(load.decisions.after_decision, lambda _: light.refresh())
     return light
 
 

@@ -115,7 +115,7 @@ class OcppComposition:
         yield from firmware_variables(self._assembled.maintenance.firmware.record)
         yield from housing_variables(load.tamper, load.plate)
         if grid is not None:
-            yield from grid_variables(load.load, grid.phases)
+            yield from grid_variables(load.load.grid, grid.phases)
 
     async def keep_link(self, model: DeviceModel, monitoring: VariableMonitoring) -> None:
         """Create the OCPP stack and run it until cancelled: it connects to the CSMS again and again.

@@ -171,7 +171,7 @@ class StackParts:
             LocalListBlock(charging.local_list, settings.variable_requests),
             self._transactions,
             self._tariff,
-            RemoteControl(self._gate, charging.station, load.profiles, settings.smart_charging, load.request_update),
+            RemoteControl(self._gate, charging.station, load.profiles, settings.smart_charging, load.decisions.request),
             self._triggers(),
             self._firmware,
             SmartCharging(link, charging.station, load, settings.smart_charging, aside, core.clock),

@@ -254,7 +254,7 @@ async def _activation(core: CoreParts) -> StationActivation:
 
 
 def _auxiliary_tasks(assembled: AssembledParts, device_events: Event[MonitoringEvent]) -> list[AuxiliaryTask]:
-    core, charging, load = assembled.core, assembled.charging, assembled.load.load
+    core, charging, load = assembled.core, assembled.charging, assembled.load
     watchers = [
         *(reader.run for reader in charging.readers),
         charging.cables.run,
@@ -268,7 +268,7 @@ def _auxiliary_tasks(assembled: AssembledParts, device_events: Event[MonitoringE
         *_storage_watchers(assembled),
     ]
     tasks = [AuxiliaryTask("watcher", watcher) for watcher in watchers]
-    return [AuxiliaryTask("grid meter", load.follow_grid_meter), *tasks] if load.has_grid_meter else tasks
+    return [AuxiliaryTask("grid meter", load.load.meter.follow), *tasks] if load.load.grid.has_meter else tasks
 
 
 def _publishers(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from energy.grid_view import GridView
 from metering.reading import Phases
 from simulator.vehicle import VehicleModel
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
-from station.load.load_management import LoadManagement
 
 if TYPE_CHECKING:
     from borne.station_runtime import StationRuntime
@@ -162,10 +162,8 @@ class DemoScenario:
         Raises:
             SceneFailedError: it has not within 15 s.
         """
-        controller = self.parts.get(LoadManagement).controller
-        await self.wait_until(
-            "the first sample of the Linky is received", lambda: controller.last_sample is not None, 15.0
-        )
+        grid = self.parts.get(GridView)
+        await self.wait_until("the first sample of the Linky is received", lambda: grid.last_sample is not None, 15.0)
 
     async def wait_delivered(self) -> None:
         """Wait until all events are delivered to the CSMS.

@@ -15,7 +15,6 @@ from ocpp_handlers.translate.translate import parse_integer
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, PayloadError
 from station.core.csms import NoAnswerError
-from station.load.expected_schedule import expected_schedule
 from station.storage.database import StorageError
 from station.storage.set_aside_rows import CHARGING_PROFILES
 
@@ -60,7 +59,7 @@ class SmartCharging:
         """`set_aside`: profiles that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._station = station
-        self._load = load
+        self._schedules = load.schedules
         self._clock = clock
         self._profiles = load.profiles
         self._settings = settings
@@ -113,7 +112,7 @@ class SmartCharging:
         evse_id, duration_s = parse_integer(request["evseId"], "evseId"), parse_integer(request["duration"], "duration")
         unit = request.get("chargingRateUnit")
         rate_unit = RateUnit(unit) if unit is not None else None
-        expected = expected_schedule(self._load, self._clock, evse_id, duration_s, rate_unit)
+        expected = self._schedules.expected(evse_id, duration_s, rate_unit)
         if isinstance(expected, ProfileRefusal):
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(expected)})
         schedule = composite_to_wire(evse_id, expected.begin, duration_s, expected.unit, expected.levels)

@@ -15,9 +15,9 @@ from station.security.security_events import MAX_UNSENT
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
+    from energy.grid_view import GridView
     from station.billing.register_journal.time_quality import TimeQualityMonitor
     from station.load.back_plate_monitor import BackPlateMonitor
-    from station.load.load_management import LoadManagement
     from station.load.tamper import TamperAlarm
     from station.maintenance.firmware.record import FirmwareRecord
     from station.security.security_events import SecurityEvents
@@ -100,18 +100,18 @@ def housing_variables(tamper: TamperAlarm, plate: BackPlateMonitor) -> Iterator[
     )
 
 
-def grid_variables(load: LoadManagement, phases: int) -> Iterator[Variable]:
+def grid_variables(grid: GridView, phases: int) -> Iterator[Variable]:
     """Yield the state of the grid meter (ControlMetering) and its values (ElectricalFeed); none without a grid meter.
 
     A value that the meter does not report, and every value while it is silent, is empty.
     """
-    if not load.has_grid_meter:
+    if not grid.has_meter:
         return
     meter, feed = Component("ControlMetering"), Component("ElectricalFeed")
-    changes = merged((load.grid_sampled, load.grid_meter_changed))
+    changes = merged((grid.sampled, grid.meter_silence_changed))
 
     def sample() -> GridSample | None:
-        return load.controller.last_sample if not load.grid_meter_silent else None
+        return grid.last_sample if not grid.meter_silent else None
 
     def current(index: int) -> str:
         return decimal_text(tuple(one.currents_a)[index] if (one := sample()) is not None else None, 2)
@@ -127,8 +127,8 @@ def grid_variables(load: LoadManagement, phases: int) -> Iterator[Variable]:
         meter,
         "Problem",
         DataType.BOOLEAN,
-        lambda: str(load.grid_meter_silent).lower(),
-        changes=load.grid_meter_changed,
+        lambda: str(grid.meter_silent).lower(),
+        changes=grid.meter_silence_changed,
     )
     yield read_only_variable(feed, "Power", DataType.DECIMAL, power, unit="W", changes=changes)
     for index, phase in enumerate(PHASE_NAMES[:phases]):

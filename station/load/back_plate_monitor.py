@@ -11,8 +11,8 @@ from station.core.hardware.current_selector import selected_a
 from station.load.jumpers import Jumpers
 
 if TYPE_CHECKING:
+    from energy.station_limits import StationLimits
     from station.core.hardware.back_plate import BackPlate, JumperPosition
-    from station.load.load_management import LoadManagement
     from station.load.tamper import TamperAlarm
 
 _log = logging.getLogger(__name__)
@@ -22,11 +22,11 @@ class BackPlateMonitor:
     """Follows the back plate: selector sets the station limit, open flap raises the alarm, wrong jumpers are logged."""
 
     def __init__(
-        self, plate: BackPlate, expected_jumpers: JumperPosition, load: LoadManagement, tamper: TamperAlarm
+        self, plate: BackPlate, expected_jumpers: JumperPosition, limits: StationLimits, tamper: TamperAlarm
     ) -> None:
         self._plate = plate
         self._expected: JumperPosition = expected_jumpers
-        self._load = load
+        self._limits = limits
         self._tamper = tamper
         self._logged: str | None = None
         self.view_changed: Event[None] = Event()
@@ -56,7 +56,7 @@ class BackPlateMonitor:
         cancelled = False
         try:
             async for seen in self._plate.views():
-                self._load.set_station_limit(selected_a(seen.selector))
+                self._limits.set_selector(selected_a(seen.selector))
                 self._log_mismatch()
                 if seen.flap_open:
                     self._tamper.report_opened()
@@ -66,7 +66,7 @@ class BackPlateMonitor:
             raise
         finally:
             if not cancelled:
-                self._load.set_station_limit(selected_a(None))
+                self._limits.set_selector(selected_a(None))
 
     def _log_mismatch(self) -> None:
         wrong = self.jumpers.mismatch

@@ -19,6 +19,7 @@ from energy.charging_profile import (
     SchedulePeriod,
 )
 from energy.profile_store import ProfileCriteria, ProfileRefusal, ProfileStore
+from foundation.change_signal import ChangeSignal
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.storage.database import Database, StorageError
 from station.storage.stored_format import StoredFormat, names
@@ -35,6 +36,7 @@ _UPSERT: Final = (
     "INSERT INTO charging_profiles (id, payload) VALUES (?, ?)"
     " ON CONFLICT (id) DO UPDATE SET payload = excluded.payload"
 )
+_FLUSH_RETRY_S: Final = 1.0
 _TO_COME = "to-come"
 """placeholder id of a transaction that has not started yet"""
 
@@ -105,6 +107,7 @@ class PersistentProfiles:
         self._database = database
         self._settings = settings
         self._unsaved: set[int] = set()
+        self._unsaved_changed = ChangeSignal()
         self._saving = asyncio.Lock()
         """held while profiles are written, so that the disk never gets an older version than the one installed"""
         self._transactions: dict[int, str | None] = {}
@@ -185,6 +188,7 @@ class PersistentProfiles:
         F01.FR.10. It applies at once: if EnergyTransfer is the start point, energy flows before the transaction starts.
         """
         self.store.expected[evse_id] = replace(profile, transaction_id=_TO_COME, evse_id=evse_id)
+        self._install_expected(evse_id)
 
     def transaction_of(self, evse_id: int, transaction_id: str | None) -> str | None:
         """The transaction id by which TxProfiles are found for an EVSE.
@@ -199,18 +203,35 @@ class PersistentProfiles:
         self.store.expected.pop(evse_id, None)
 
     def set_transaction(self, evse_id: int, transaction_id: str | None) -> None:
-        """Set the running transaction of an EVSE; None: none. `flush` has to write the changes that follow.
+        """Set the running transaction of an EVSE; None: none. `run` writes the changes that follow.
 
         If it is a new one, its expected profile is installed, and the TxProfiles of the last one removed (K02.FR.05).
         """
         before = self._transactions.get(evse_id)
-        if before == transaction_id and evse_id not in self.store.expected:
+        if before == transaction_id:
             return
         self._transactions[evse_id] = transaction_id
-        if before is not None and before != transaction_id:
+        if before is not None:
             self._unsaved.update(profile.id for profile in self.store.remove_transaction_profiles(before))
+            self._unsaved_changed.notify()
+        self._install_expected(evse_id)
+
+    def _install_expected(self, evse_id: int) -> None:
+        """Install the expected profile of an EVSE if its transaction has started."""
+        transaction_id = self._transactions.get(evse_id)
         if transaction_id is not None and (profile := self.store.expected.pop(evse_id, None)) is not None:
             self._install(replace(profile, transaction_id=transaction_id))
+            self._unsaved_changed.notify()
+
+    async def run(self) -> None:
+        """Task until cancelled: write the profiles that start or end with a transaction, so that no decision waits."""
+        while True:
+            change = self._unsaved_changed.count
+            await self.flush()
+            if self.has_unsaved:  # the disk refused them
+                await self._unsaved_changed.wait_for(change, self._clock, _FLUSH_RETRY_S)
+            else:
+                await self._unsaved_changed.wait(change)
 
     @property
     def has_unsaved(self) -> bool:

@@ -37,29 +37,26 @@ class Derating:
     def __init__(self, rated_a: float, within: TemperatureRange) -> None:
         self._rated_a = rated_a
         self._within = within
-        self._limit: Limit | None = None
+        self.limit: Limit | None = None
+        """the limit at the last temperature: 0 A outside the range, 6 A to the rating where the current is reduced;
+        None: no restriction, or the temperature is not known"""
 
-    def limit(self, celsius: float | None, now: datetime) -> Limit | None:
-        """The limit at this temperature: 0 A outside the range, 6 A to the rating where the current is reduced.
-
-        `celsius`: measured now; None: unknown. `now`: the `since` of a limit that begins.
-        Returns None if there is no restriction, or the temperature is unknown.
-        """
-        current_a = self.current_at(celsius)
+    def update(self, celsius: float | None, now: datetime) -> None:
+        """Set the temperature; None: unknown. `now`: the `since` of a limit that begins."""
+        current_a = self._current_at(celsius)
         if current_a is None:
-            self._limit = None
-        elif self._limit is None:
-            self._limit = Limit(current_a, LimitSource.TEMPERATURE, now)
+            self.limit = None
+        elif self.limit is None:
+            self.limit = Limit(current_a, LimitSource.TEMPERATURE, now)
         else:
-            self._limit = replace(self._limit, current_a=current_a)
-        return self._limit
+            self.limit = replace(self.limit, current_a=current_a)
 
-    def current_at(self, celsius: float | None) -> float | None:
-        """The current that `limit` would allow at this temperature, in A; None: no restriction. Changes nothing."""
+    def _current_at(self, celsius: float | None) -> float | None:
+        """The current at this temperature, in A; None: no restriction."""
         if celsius is None:
             return None
         within = self._within
-        margin_k = _RECOVERS_K if self._limit is not None and self._limit.current_a == 0.0 else 0.0
+        margin_k = _RECOVERS_K if self.limit is not None and self.limit.current_a == 0.0 else 0.0
         if celsius > within.highest - margin_k or celsius < within.lowest + margin_k:
             return 0.0
         if celsius <= within.full_until:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from energy.controller import Demand, LoadController
     from foundation.clock import Clock
-    from station.load.load_management import LoadManagement
+    from station.load.charging_profiles import PersistentProfiles
+    from station.load.demands import Demands
 
 
 _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
@@ -39,30 +40,43 @@ class ExpectedSchedule(Frozen):
     """in order; the start of each in seconds after `begin`"""
 
 
-def expected_schedule(
-    load: LoadManagement, clock: Clock, evse_id: int, duration_s: int, unit: RateUnit | None
-) -> ExpectedSchedule | ProfileRefusal:
-    """The composite schedule of an EVSE, or of the grid connection for EVSE 0, starting now (K08.FR.02).
+class ExpectedSchedules:
+    """Computes composite schedules by the present demands, profiles and limits; changes nothing."""
 
-    It includes lasting limits only: profiles, external constraints, ratings, the connection. The present draw of the
-    house is not included. `unit` None: the first supported one. Returns a refusal if the request must be rejected.
-    """
-    profiles, demands = load.profiles.store.applicable(), load.controller.with_chosen_phases(load.collect_demands())
-    if evse_id != 0 and evse_id not in {demand.target.evse_id for demand in demands}:  # K08.FR.05
-        return ProfileRefusal("UnknownEvse", f"evseId {evse_id} does not exist")
-    if duration_s < 1:
-        return ProfileRefusal("ValueTooLow", "duration must be at least 1 second")
-    unit = unit or next((one for one in RateUnit if load.profiles.supports(one)), RateUnit.A)
-    if not load.profiles.supports(unit):  # K08.FR.07
-        return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
-    if count_periods(profiles, timedelta(seconds=duration_s)) > MAX_EVALUATED_PERIODS:
-        return ProfileRefusal("ValueTooHigh", "the charging profiles have too many periods within this duration")
-    # Profiles usually start at whole seconds: so the periods are exact.
-    begin = clock.now().replace(microsecond=0)
-    levels = composite_schedule(profiles, station_forecast(load.controller, demands), evse_id, begin, duration_s, unit)
-    if len(levels) > MAX_PERIODS:
-        return ProfileRefusal("ValueTooHigh", f"the schedule has more than {MAX_PERIODS} periods within this duration")
-    return ExpectedSchedule(begin, unit, levels)
+    def __init__(
+        self, controller: LoadController, demands: Demands, profiles: PersistentProfiles, clock: Clock
+    ) -> None:
+        self._controller = controller
+        self._demands = demands
+        self._profiles = profiles
+        self._clock = clock
+
+    def expected(self, evse_id: int, duration_s: int, unit: RateUnit | None) -> ExpectedSchedule | ProfileRefusal:
+        """The composite schedule of an EVSE, or of the grid connection for EVSE 0, starting now (K08.FR.02).
+
+        It includes lasting limits only: profiles, external constraints, ratings, the connection. The present draw of
+        the house is not included. `unit` None: the first supported one. Returns a refusal if the request must be
+        rejected.
+        """
+        profiles = self._profiles.store.applicable()
+        demands = self._controller.with_chosen_phases(self._demands.collect())
+        if evse_id != 0 and evse_id not in {demand.evse_id for demand in demands}:  # K08.FR.05
+            return ProfileRefusal("UnknownEvse", f"evseId {evse_id} does not exist")
+        if duration_s < 1:
+            return ProfileRefusal("ValueTooLow", "duration must be at least 1 second")
+        unit = unit or next((known for known in RateUnit if self._profiles.supports(known)), RateUnit.A)
+        if not self._profiles.supports(unit):  # K08.FR.07
+            return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
+        if count_periods(profiles, timedelta(seconds=duration_s)) > MAX_EVALUATED_PERIODS:
+            return ProfileRefusal("ValueTooHigh", "the charging profiles have too many periods within this duration")
+        # Profiles usually start at whole seconds: so the periods are exact.
+        begin = self._clock.now().replace(microsecond=0)
+        forecast = station_forecast(self._controller, demands)
+        levels = composite_schedule(profiles, forecast, evse_id, begin, duration_s, unit)
+        if len(levels) > MAX_PERIODS:
+            reason = f"the schedule has more than {MAX_PERIODS} periods within this duration"
+            return ProfileRefusal("ValueTooHigh", reason)
+        return ExpectedSchedule(begin, unit, levels)
 
 
 def station_forecast(controller: LoadController, demands: Sequence[Demand]) -> StationForecast:
@@ -77,4 +91,4 @@ def station_forecast(controller: LoadController, demands: Sequence[Demand]) -> S
         )
         for demand in controller.in_service_order(demands)
     ]
-    return StationForecast(consumers, controller.fixed_limit_a, controller.share)
+    return StationForecast(consumers, controller.grid.fixed_limit_a, controller.share)

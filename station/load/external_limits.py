@@ -1,7 +1,7 @@
 """External limits as OCPP reports them: limits of the whole station not set by the CSMS, by source (K11–K13).
 
-The controller enforces them. This module makes them ChargingStationExternalConstraints profiles, which are reported and
-included in composite schedules.
+The load controller enforces them. This module makes them ChargingStationExternalConstraints profiles, which are
+reported and included in composite schedules.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from energy.controller import LoadController, SharedLimit
+    from energy.demand import SharedLimit
     from energy.profile_store import ProfileStore
+    from energy.station_limits import StationLimits
     from foundation.clock import Clock
     from station.storage.fact_store import FactStore
 
@@ -50,16 +51,16 @@ _CLEARED: Final = "cleared"
 
 
 class ExternalLimits:
-    """Represents the controller's limits for all EVSEs as external-constraint profiles of a profile store.
+    """Represents the limits for all EVSEs together as external-constraint profiles of a profile store.
 
     It also records which of them the CSMS was notified of; sending the notifications is not its task.
     """
 
     def __init__(
-        self, controller: LoadController, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
+        self, limits: StationLimits, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
     ) -> None:
         """`phases`: phases of the station, for converting watts."""
-        self._controller = controller
+        self._station_limits = limits
         self._phases = phases
         self._store = store
         self._facts = facts
@@ -111,7 +112,7 @@ class ExternalLimits:
         return found
 
     def update(self) -> None:
-        """Install, change or remove profiles so that they equal the controller's limits; called after each decision.
+        """Install, change or remove profiles so that they equal the shared limits; called after each decision.
 
         Fires `changed` if one of them changed.
         """
@@ -141,7 +142,7 @@ class ExternalLimits:
         return profile if profile is not None and profile.purpose is Purpose.EXTERNAL_CONSTRAINTS else None
 
     def _limits(self) -> Iterator[tuple[SharedLimit, RateUnit, float]]:
-        for limit in self._controller.shared_limits.values():
+        for limit in self._station_limits.shared.values():
             if limit.source in _WHO:
                 for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
                     if value is not None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S
 
 if TYPE_CHECKING:
-    from energy.controller import LoadController
+    from energy.grid_view import GridView
 
 
 class GridTariff:
     """Reads the tariff period of the electricity contract from the newest sample of the grid meter, for billing."""
 
-    def __init__(self, controller: LoadController) -> None:
-        self._controller = controller
+    def __init__(self, grid: GridView) -> None:
+        self._grid = grid
 
     @property
     def tariff_period(self) -> str | None:
@@ -22,6 +22,6 @@ class GridTariff:
 
         None: there is no grid meter, it reports none, or it has been silent for `TARIFF_KNOWN_FOR_S`.
         """
-        sample, age_s = self._controller.last_sample, self._controller.sample_age_s
+        sample, age_s = self._grid.last_sample, self._grid.sample_age_s
         known = sample is not None and age_s is not None and age_s < TARIFF_KNOWN_FOR_S
         return sample.tariff_period if sample is not None and known else None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from energy.limit import tightest
+from foundation.change_signal import ChangeSignal
 
 if TYPE_CHECKING:
-    from energy.controller import LoadController
+    from energy.grid_view import GridView
     from foundation.clock import Clock
     from metering.reading import Phases
     from station.charging.evse import Evse
 
 EVERY_S: Final = 10.0
+"""seconds between two samples while a vehicle charges"""
+_IDLE_S: Final = 60.0
+"""longest time between two samples while none does"""
 _MOST: Final = 2_160
 """number of samples: six hours"""
 _STALE_S: Final = 15.0
@@ -46,42 +49,47 @@ class LoadSample(NamedTuple):
 
 
 class LoadHistory:
-    """Records currents and limits of connection and EVSEs every `EVERY_S` seconds, and keeps six hours in memory."""
+    """Records currents and limits of connection and EVSEs, and keeps six hours of `EVERY_S` in memory.
 
-    def __init__(self, controller: LoadController, evses: Mapping[int, Evse], clock: Clock) -> None:
-        self._controller = controller
+    Every `EVERY_S` seconds while a vehicle charges and shortly after; else after changes, and once a minute.
+    """
+
+    def __init__(self, grid: GridView, evses: Mapping[int, Evse], clock: Clock) -> None:
+        self._grid = grid
         self._evses = evses
         self._clock = clock
-        self._due_s = -math.inf
+        self._changed = ChangeSignal()
         self._moments: deque[LoadSample] = deque(maxlen=_MOST)
 
-    def record(self) -> None:
-        """Record a sample of the present values, unless the last one is more recent than `EVERY_S`.
+    def note_change(self) -> None:
+        """Note that an EVSE or what it may draw has changed: the next sample comes within `EVERY_S`."""
+        self._changed.notify()
 
-        Called after each decision of load management.
-        """
-        now_s = self._clock.monotonic()
-        if now_s < self._due_s:
-            return
-        self._due_s = now_s + EVERY_S
-        self._moments.append(self.now())
+    async def run(self) -> None:
+        """Task until cancelled: record samples."""
+        while True:
+            change = self._changed.count
+            self._moments.append(self.now())
+            await self._clock.sleep(EVERY_S)
+            if not any(evse.state.transaction or evse.state.seen.contactor_closed for evse in self._evses.values()):
+                await self._changed.wait_for(change, self._clock, _IDLE_S - EVERY_S)
 
     def now(self) -> LoadSample:
         """A sample of the present values; does not record it."""
-        controller = self._controller
-        age_s = controller.sample_age_s
-        sample = controller.last_sample if age_s is not None and age_s < _STALE_S else None
+        grid = self._grid
+        age_s = grid.sample_age_s
+        sample = grid.last_sample if age_s is not None and age_s < _STALE_S else None
         evses = list(self._evses.values())
         drawn = tuple(_drawn(evse) for evse in evses)
         return LoadSample(
             round(self._clock.now().timestamp(), 1),
             _rounded(sample.currents_a) if sample is not None else (None, None, None),
             tuple(round(sum(one[phase] for one in drawn), 2) for phase in range(3)),
-            controller.grid_limit_a if controller.grid_limit_a is not None else controller.fixed_limit_a,
+            grid.limit_a if grid.limit_a is not None else grid.fixed_limit_a,
             sum(evse.offered_a for evse in evses),
             drawn,
             tuple(_allowed_a(evse) for evse in evses),
-            tuple(controller.house_currents_a) if sample is not None else (None, None, None),
+            tuple(grid.house_currents_a) if sample is not None else (None, None, None),
         )
 
     def samples_since(self, at_s: float) -> list[LoadSample]:

@@ -29,6 +29,7 @@ class PilotSequence:
         self._lowering_since_s: dict[int, float] = {}
         for evse in evses.values():
             evse.pilot.permitted_a = 0.0  # until the first decision
+            evse.pilot.confirmed.subscribe(lambda _: self.update())
 
     def grant(self, granted_a: Mapping[int, float]) -> None:
         """Set the shares of the last decision, A per phase by EVSE id; 0 for one whose vehicle may not charge."""

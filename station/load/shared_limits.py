@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from msgspec.structs import replace
 from typing_extensions import TypedDict
 
-from energy.controller import LoadController, SharedLimit
+from energy.demand import SharedLimit
 from energy.limit import LimitSource
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
@@ -23,6 +23,7 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from energy.station_limits import StationLimits
     from foundation.clock import Clock
     from station.storage.fact_store import FactStore
 
@@ -139,8 +140,8 @@ class SharedLimits:
     elapsed time; their wall time of end is for display and storage.
     """
 
-    def __init__(self, controller: LoadController, facts: FactStore, clock: Clock, changed: Callable[[], None]) -> None:
-        self._controller = controller
+    def __init__(self, limits: StationLimits, facts: FactStore, clock: Clock, changed: Callable[[], None]) -> None:
+        self._limits = limits
         self._facts = facts
         self._clock = clock
         self._changed = changed
@@ -220,7 +221,7 @@ class SharedLimits:
     @property
     def paused(self) -> bool:
         """Whether the owner has paused all charging, or set a limit of 0 A."""
-        limit = self._controller.shared_limits.get(LimitSetter.USER)
+        limit = self._limits.shared.get(LimitSetter.USER)
         return limit is not None and limit.current_a == 0.0
 
     async def pause(self) -> None:
@@ -299,14 +300,14 @@ class SharedLimits:
     def _apply(self, setter: LimitSetter) -> None:
         held = self._held.get(setter)
         pauses = setter is LimitSetter.USER and self._pausing
-        self._controller.set_shared_limit(setter, _PAUSED if pauses else held[0] if held is not None else None)
+        self._limits.set_shared(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
     def to_json(self) -> dict[str, SharedLimitValues]:
         """The limits in force for all EVSEs together in plain JSON values, by the name of their setter or `grid-order`.
 
         The latter is the order of the grid operator's contacts. A pause is shown as the user's limit of 0 A.
         """
-        return {name: _text(limit) for name, limit in self._controller.shared_limits.items()}
+        return {name: _text(limit) for name, limit in self._limits.shared.items()}
 
 
 def _number(told: dict[str, object], key: str, most: float) -> float | None:

@@ -9,21 +9,21 @@ from energy.grid_orders import PowerSnapshot
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from energy.controller import LoadController
+    from energy.grid_view import GridView
     from station.charging.evse import Evse
 
 
 class StationPower:
     """Reads the present power of grid connection and EVSEs from their meters, for the log of grid operator's orders."""
 
-    def __init__(self, controller: LoadController, evses: Mapping[int, Evse]) -> None:
-        self._controller = controller
+    def __init__(self, grid: GridView, evses: Mapping[int, Evse]) -> None:
+        self._grid = grid
         self._evses = evses
 
     @property
     def powers(self) -> PowerSnapshot:
         """The present power, W: by the grid meter, and the sum of the billing meters, None unless all report it."""
-        sample = self._controller.last_sample
+        sample = self._grid.last_sample
         shown = [evse.meter.latest.power_w for evse in self._evses.values() if evse.meter.latest is not None]
         known = [power_w for power_w in shown if power_w is not None]
         complete = len(known) == len(self._evses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from energy.limit import Limit, LimitSource
@@ -17,8 +18,12 @@ from energy.tariff import (
 )
 from foundation.constants import NOMINAL_VOLTAGE_V
 from station.core.local_time import local_time
+from station.load.vehicle_arrivals import may_charge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from energy.demand import Demand
     from energy.grid import GridSample, MeterTariff
     from foundation.clock import Clock
     from station.charging.evse import Evse
@@ -34,11 +39,17 @@ _UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
 class TariffSteering:
     """Decides whether an EVSE waits for a lower tariff of the grid meter, by the owner's charge plan of the station.
 
-    Load management applies its `tariff_limit`.
+    It is one of the limits of each EVSE (`LimitProvider`), and follows the EVSEs to know what each charge has used.
     """
 
     def __init__(
-        self, settings: SmartChargingSettings, clock_settings: ClockSettings, clock: Clock, *, has_meter: bool
+        self,
+        evses: Iterable[Evse],
+        settings: SmartChargingSettings,
+        clock_settings: ClockSettings,
+        clock: Clock,
+        *,
+        has_meter: bool,
     ) -> None:
         """`has_meter`: whether there is a grid meter, which may report prices."""
         self._settings = settings
@@ -50,10 +61,13 @@ class TariffSteering:
         self._tariff_s = clock.monotonic()
         self._hours = OffPeakHours()
         self._overridden: set[int] = set()
-        self._since: dict[int, datetime] = {}
         self._began_wh: dict[int, float] = {}
+        """the first register reading of the present charge at each EVSE"""
         self._drawn_w: dict[int, float] = {}
         """the highest power of the vehicle at each EVSE"""
+        for evse in evses:
+            evse.state_changed.subscribe(partial(self._follow, evse))
+            evse.meter.reading_taken.subscribe(partial(self._follow, evse))
 
     @property
     def plan(self) -> ChargePlan:
@@ -68,7 +82,7 @@ class TariffSteering:
     def process_sample(self, sample: GridSample) -> None:
         """Remember the tariff in a sample of the grid meter, if it reports one, and when off-peak hours begin.
 
-        Decides nothing: see `tariff_limit`.
+        Decides nothing: see `limit`.
         """
         self._sample_s = self._clock.monotonic()
         if sample.tariff is not None:
@@ -95,41 +109,36 @@ class TariffSteering:
         """
         self._overridden.add(evse_id)
 
-    def tariff_limit(self, evse: Evse, *, wants: bool) -> Limit | None:
-        """The limit of an EVSE: 0 A while charging waits for a lower tariff, else None.
-
-        `wants`: a vehicle is connected and authorized. If not, what was recorded about its charge is discarded,
-        including `ignore_tariff`. Called at each decision of load management.
-        """
-        if not wants:
-            self._overridden.discard(evse.id)
-            self._since.pop(evse.id, None)
-            self._began_wh.pop(evse.id, None)
-            self._drawn_w.pop(evse.id, None)
-            return None
+    def limit(self, evse: Evse, demand: Demand, now: datetime) -> Limit | None:
+        """Return 0 A while charging waits for a lower tariff; None: it does not wait."""
+        del demand
         plan = self.plan
-        if plan.mode is TariffMode.NONE or evse.id in self._overridden:
-            self._since.pop(evse.id, None)
+        if not may_charge(evse) or plan.mode is TariffMode.NONE or evse.id in self._overridden:
             return None
         latest = evse.meter.latest
         register_wh = latest.energy_import_wh if latest is not None else None
         # Before the first reading nothing can have been charged.
-        charged_wh = register_wh - self._began_wh.setdefault(evse.id, register_wh) if register_wh is not None else 0.0
-        drawn_w = (latest.power_w if latest is not None else None) or 0.0
-        self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), drawn_w)
-        verdict = decide_by_tariff(
+        charged_wh = register_wh - self._began_wh.get(evse.id, register_wh) if register_wh is not None else 0.0
+        decision = decide_by_tariff(
             plan,
             self._tariff if self._known else None,
             self._local,
             self._hours,
             charged_wh=charged_wh,
-            power_w=self._drawn_w[evse.id] or _UNKNOWN_W,
+            power_w=self._drawn_w.get(evse.id) or _UNKNOWN_W,
         )
-        if verdict.allowed:
-            self._since.pop(evse.id, None)
-            return None
-        since = self._since.setdefault(evse.id, self._clock.now())
-        return Limit(0.0, LimitSource.TARIFF, since, verdict.next_change)
+        return None if decision.allowed else Limit(0.0, LimitSource.TARIFF, now, decision.next_change)
+
+    def _follow(self, evse: Evse, _: object) -> None:
+        """Note what the charge of an EVSE has used; forget it, and `ignore_tariff`, when the vehicle may not charge."""
+        if not may_charge(evse):
+            self._overridden.discard(evse.id)
+            self._began_wh.pop(evse.id, None)
+            self._drawn_w.pop(evse.id, None)
+        elif (latest := evse.meter.latest) is not None:
+            if latest.energy_import_wh is not None:
+                self._began_wh.setdefault(evse.id, latest.energy_import_wh)
+            self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), latest.power_w or 0.0)
 
     @property
     def _known(self) -> bool:

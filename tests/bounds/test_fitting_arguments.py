@@ -163,7 +163,7 @@ async def test_a_controller_decides_whatever_house_vehicles_profiles_and_limits_
         store.install(replace(profile, id=number))
     controller = LoadController(clock, store, connection, station_limit_a=selector_a, policy=policy)
     for wanted, sample, limit, seconds in steps:
-        controller.set_shared_limit("user", limit)
+        controller.limits.set_shared("user", limit)
         controller.observe_draw(wanted)
         if sample is not None:
             controller.process_sample(without_impossible_values(replace(sample, taken_at=clock.now())))

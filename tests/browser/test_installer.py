@@ -129,7 +129,7 @@ async def test_without_a_csms_no_message_waits_for_one(browser: Browser, tmp_pat
 
 async def heard(walk: Walk) -> None:
     """Wait until the meter was read."""
-    await walk.until(lambda: walk.parts.load.controller.last_sample is not None, within_s=120)
+    await walk.until(lambda: walk.parts.load.grid.last_sample is not None, within_s=120)
 
 
 async def test_service_filters_frames_and_searches_the_device_model_and_the_log(

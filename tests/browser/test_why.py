@@ -21,7 +21,7 @@ def amps(current_a: float) -> str:
 
 async def reads_the_sum(driver: Visitor, walk: Walk, held_by: GridHold | None) -> GridExplanation:
     """The page gives the numbers of load management, in the sentence and in the chart; returns them."""
-    it = explain_grid(walk.parts.load.controller, 1)
+    it = explain_grid(walk.parts.load.grid, 1)
     assert it is not None
     assert it.held_by is held_by
     house, limit = amps(it.house_a), amps(it.limit_a)

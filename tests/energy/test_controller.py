@@ -140,7 +140,7 @@ async def test_a_limit_that_comes_back_holds_since_then() -> None:
     wish = SharedLimit(LimitSource.USER, current_a=10.0, by="Home Assistant")
     for seconds, limit in ((0, wish), (60, None), (60, wish)):
         await site.pass_time(seconds)
-        site.controller.set_shared_limit("user", limit)
+        site.controller.limits.set_shared("user", limit)
         decision = site.decision()
     assert decision.binding is not None
     assert decision.binding.since == fakes.NOON + timedelta(seconds=120)
@@ -184,7 +184,7 @@ def test_the_subscribed_current_that_the_meter_tells_counts_when_it_is_the_small
     site.want()
     site.decide()
     site.sample(10.0, subscribed_current_a=31.0)
-    assert site.controller.grid_limit_a == 31.0
+    assert site.controller.grid.limit_a == 31.0
     assert site.decision().current_a == pytest.approx(20.0)
 
 
@@ -205,7 +205,7 @@ def test_the_tightest_of_what_meter_and_installer_tell_is_the_limit(told: dict[s
     site.decide()
     sample = GridSample(site.clock.now(), only_l1(10.5), **told)
     site.controller.process_sample(sample)
-    assert site.controller.grid_limit_a == pytest.approx(limit_a)
+    assert site.controller.grid.limit_a == pytest.approx(limit_a)
     assert site.decision().current_a == pytest.approx(limit_a - 10.75, abs=0.06)  # a quarter is kept
 
 
@@ -348,11 +348,11 @@ async def test_a_shortage_of_a_charging_vehicle_is_bridged_then_a_pause_then_a_r
 
 def test_the_age_of_the_last_sample_is_told() -> None:
     site = Site()
-    assert site.controller.sample_age_s is None
-    assert site.controller.last_sample is None
+    assert site.controller.grid.sample_age_s is None
+    assert site.controller.grid.last_sample is None
     site.sample(5.0)
-    assert site.controller.sample_age_s == 0.0
-    assert site.controller.last_sample == GridSample(fakes.NOON, Phases[float | None].all(5.0))
+    assert site.controller.grid.sample_age_s == 0.0
+    assert site.controller.grid.last_sample == GridSample(fakes.NOON, Phases[float | None].all(5.0))
 
 
 # Phases
@@ -416,7 +416,7 @@ async def test_the_rotation_is_learned_from_the_steps_of_the_vehicle() -> None:
             site.decide()
             site.sample(house[0], house[1], house[2] + drawn_a)
             await site.pass_time(1)
-    assert site.controller.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
+    assert site.controller.grid.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
 
 
 @pytest.mark.parametrize("phase", [0, 1, 2])
@@ -435,7 +435,7 @@ async def test_a_steady_vehicle_is_stepped_until_its_phase_is_known(phase: int) 
         sources.append(decision.binding.source)
         drawn_a = decision.current_a if second > 5 else 0.0
         await site.pass_time(1)
-    assert site.controller.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {phase}
+    assert site.controller.grid.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {phase}
     assert LimitSource.LEARNING in sources
     assert LimitSource.LEARNING not in sources[90:]
 
@@ -468,7 +468,7 @@ async def test_a_vehicle_whose_steps_were_lost_is_stepped_again_after_an_hour() 
         offered.append(site.decision().current_a)
         drawn_a = offered[-1] if second > 15 else 0.0
         await site.pass_time(1)
-    assert site.controller.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
+    assert site.controller.grid.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
     assert offered[3500] == 12.0
     assert offered[-1] == 32.0
 
@@ -512,7 +512,7 @@ def unbalanced_a(decision: Decision) -> float | None:
 
 def test_a_power_limit_counts_phases_and_is_divided() -> None:
     site = Site(None, evses=2)
-    site.controller.set_shared_limit("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=7560.0))
+    site.controller.limits.set_shared("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=7560.0))
     site.demands = {1: on(1, phases=1)}
     binding = site.decision().binding
     assert binding is not None
@@ -532,7 +532,7 @@ def draws(current_a: float, *, offered_a: float) -> dict[str, Any]:
 def selected(*, evses: int) -> Site:
     """A selector at 32 A for all EVSEs together."""
     site = Site(None, evses=evses)
-    site.controller.set_station_limit(32.0)
+    site.controller.limits.set_selector(32.0)
     for evse_id in site.demands:
         site.want(evse_id)
     return site
@@ -567,7 +567,7 @@ async def test_who_draws_without_a_right_for_a_minute_keeps_the_others_waiting_u
 
 async def test_what_hardly_shows_of_a_vehicle_that_is_done_pauses_nobody() -> None:
     site = selected(evses=3)
-    site.controller.set_station_limit(12.0)
+    site.controller.limits.set_selector(12.0)
     site.want(1, wants=False, **draws(0.9, offered_a=0.0))
     for evse_id in (2, 3):
         site.want(evse_id, **draws(6.0, offered_a=6.0))
@@ -591,7 +591,7 @@ def test_a_meter_of_an_evse_that_is_wired_backwards_makes_no_room_for_the_others
 
 def test_a_limit_in_watts_holds_while_a_vehicle_draws_that_may_not_any_more() -> None:
     site = Site(None, evses=2)
-    site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, power_w=11_040.0))
+    site.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, power_w=11_040.0))
     site.want(1, wants=False, **draws(8.0, offered_a=0.0))
     site.want(2)
     assert site.decision(2).current_a == 8.0
@@ -614,7 +614,7 @@ def test_the_phases_that_a_board_is_to_take_away_are_not_given_to_another_while_
 ) -> None:
     """K04.FR.05; the contactor opens within 6 s of the order."""
     site = Site(None, evses=2)
-    site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, **most))
+    site.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, **most))
     schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 32.0, 1),), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
     site.want(1, **draws(32.0, offered_a=32.0), selectable_phases=frozenset({1}))
@@ -636,7 +636,7 @@ def test_where_all_have_to_give_way_none_is_kept_below_its_share() -> None:
 def test_dimmed_to_4_2_kw_three_phases_go_on_at_6_a_and_one_phase_at_18() -> None:
     """EnWG §14a, by the nominal voltage"""
     site = Site(None)
-    site.controller.set_shared_limit("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=4200.0))
+    site.controller.limits.set_shared("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=4200.0))
     site.demands = {1: on(1, phases=3)}
     assert site.decision().current_a == 6.0
     site.demands = {1: on(1, phases=1)}
@@ -647,7 +647,7 @@ def test_what_the_house_produces_may_be_added_to_a_dimmed_power() -> None:
     site = Site()
     site.demands = {1: on(1, phases=3)}
     order = SharedLimit(LimitSource.GRID_ORDER, power_w=4200.0, plus_surplus=True)
-    site.controller.set_shared_limit("grid-order", order)
+    site.controller.limits.set_shared("grid-order", order)
     site.decide()
     site.controller.process_sample(GridSample(site.clock.now(), Phases(-3.0, -3.0, -3.0), power_w=-2070.0, signed=True))
     assert site.decision().current_a == pytest.approx((4200 + 2070) / 690, abs=0.1)
@@ -657,7 +657,7 @@ async def test_of_a_silent_meter_nobody_knows_what_the_house_produces() -> None:
     site = Site()
     site.demands = {1: on(1, phases=3)}
     order = SharedLimit(LimitSource.GRID_ORDER, power_w=4200.0, plus_surplus=True)
-    site.controller.set_shared_limit("grid-order", order)
+    site.controller.limits.set_shared("grid-order", order)
     site.decide()
     exported = GridSample(site.clock.now(), Phases(-9.0, -9.0, -9.0), power_w=-6210.0, signed=True)
     site.controller.process_sample(exported)
@@ -672,7 +672,7 @@ async def test_of_a_silent_meter_nobody_knows_what_the_house_produces() -> None:
 async def test_a_limit_with_a_time_out_ends_by_itself_and_says_when() -> None:
     site = Site(None)
     until = fakes.NOON + timedelta(seconds=60)
-    site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, 10.0, until=until, by="app"))
+    site.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, 10.0, until=until, by="app"))
     site.want()
     assert site.decision().binding == Limit(10.0, LimitSource.USER, fakes.NOON, until, "app")
     await site.pass_time(60)
@@ -803,7 +803,7 @@ async def test_a_pause_ends_where_there_is_more_than_the_least_with_something_to
 async def test_what_all_may_have_is_not_kept_for_one_that_waits_for_the_house(both_a: float, full_from_s: int) -> None:
     """Its phase is full, that of the other is not; and when it goes on both keep the limit again, at any moment."""
     site = Site(evses=2)
-    site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, power_w=230.0 * both_a))
+    site.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, power_w=230.0 * both_a))
     site.demands = {1: replace(on(1, phases=1), priority=1), 2: on(2, phases=1, rotation="STR")}
     site.decide()
     told, drawn = [[0.0, 0.0]], [[0.0, 0.0]] * 3

@@ -58,7 +58,7 @@ async def play(
     history: list[tuple[list[Demand], dict[int, Decision], float | None]] = []
     for seconds, house, wishes, owner_a in moments:
         owner = SharedLimit(LimitSource.USER, owner_a) if owner_a is not None else None
-        controller.set_shared_limit("user", owner)
+        controller.limits.set_shared("user", owner)
         for _ in range(min(seconds, 12)):
             demands: list[Demand] = []
             for number, (phases, rotation, rating_a, priority) in enumerate(evses, 1):

@@ -37,12 +37,12 @@ def test_limit_less_house_and_margin_is_what_the_car_gets_or_what_holds_it_is_na
     def check(controller: LoadController, decisions: dict[int, Decision]) -> None:
         for evse_id, decision in decisions.items():
             of_grid = [one.current_a for one in decision.limits if one.source is LimitSource.GRID]
-            explained = explain_grid(controller, evse_id)
+            explained = explain_grid(controller.grid, evse_id)
             assert (explained is not None) is bool(of_grid)
             if explained is not None:
                 assert of_grid == [explained.current_a]
                 assert_adds_up(explained)
-                houses_a = controller.house_currents_a
+                houses_a = controller.grid.house_currents_a
                 assert explained.phase is not None
                 assert tuple(houses_a)[explained.phase - 1] == explained.house_a
 
@@ -89,7 +89,7 @@ class Home:
                 grid = Phases[float | None](round(house_a + drawn_a, 2), None, None)
                 self.controller.process_sample(GridSample(self.clock.now(), grid, period_s=self.period_s))
             self.offered_a = self.controller.decide([demand])[1].current_a
-        return explain_grid(self.controller, 1)
+        return explain_grid(self.controller.grid, 1)
 
     async def held(self, seconds: float, house_a: float) -> GridExplanation:
         """As `live`, while the meter sends."""
@@ -171,6 +171,6 @@ async def test_a_silent_meter_leaves_nothing_to_add_up() -> None:
     home = Home()
     await home.held(60, 2.0)
     assert await home.live(30, None) is None
-    assert explain_grid(Home().controller, 1) is None
-    assert explain_grid(LoadController(home.clock, ProfileStore({1: 1}, no_selectable_phases), None), 1) is None
-    assert Home().controller.house_currents_a == UNKNOWN_PHASES
+    assert explain_grid(Home().controller.grid, 1) is None
+    assert explain_grid(LoadController(home.clock, ProfileStore({1: 1}, no_selectable_phases), None).grid, 1) is None
+    assert Home().controller.grid.house_currents_a == UNKNOWN_PHASES

@@ -107,7 +107,7 @@ async def test_no_phase_left_is_a_pause_on_all_of_them() -> None:
 async def test_a_power_that_three_phases_cannot_use_is_used_on_one() -> None:
     site = Site(connection=None)
     await site.live(5)
-    site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, power_w=3000.0))
+    site.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, power_w=3000.0))
     decision = await site.live(20)
     assert (decision.phases, decision.current_a) == (1, 13.0)
     binding = decision.binding

@@ -62,7 +62,7 @@ class Bench:
 
     def limit_power(self, watts: float) -> None:
         """An energy manager limits the power of all EVSEs, in place of what it said before."""
-        self.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, power_w=watts))
+        self.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, power_w=watts))
 
     async def live(self, seconds: int) -> Decision:
         """Time goes by; returns what was decided last."""

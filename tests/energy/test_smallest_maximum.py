@@ -87,7 +87,7 @@ async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, 
             meter_state = StoredMeterState(monitor.reported, monitor.silent_s)
             controller = LoadController(clock, profiles, site.connection, meter_state=meter_state)
             offered_a = {1: 0.0, 2: 0.0, 3: 0.0}
-        controller.set_station_limit(step.selector_a)
+        controller.limits.set_selector(step.selector_a)
         for _ in range(5):
             demands = [
                 demand_of(number, site, wants, offered_a[number] * uses * wanted[number - 1], offered_a[number])
@@ -100,7 +100,7 @@ async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, 
                 controller.process_sample(GridSample(clock.now(), shown, fuse_a=step.fuse_a))
             offered_a = {number: one.current_a for number, one in controller.decide(demands).items()}
             wanted = [wants for wants, _ in step.vehicles]
-            found.append((step, controller.fixed_limit_a, offered_a, wanted))
+            found.append((step, controller.grid.fixed_limit_a, offered_a, wanted))
             await clock.advance(step.seconds / 5)
     return found
 

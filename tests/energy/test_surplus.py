@@ -20,7 +20,9 @@ async def dimmed(*, produced_w: list[float], age_s: int, lag_s: int) -> list[flo
     """What a vehicle draws second by second, in watts, dimmed beside so much sun."""
     clock = fakes.clock()
     controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), GridConnection(3, 16.0, 63.0))
-    controller.set_shared_limit("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=ORDERED_W, plus_surplus=True))
+    controller.limits.set_shared(
+        "grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=ORDERED_W, plus_surplus=True)
+    )
     rating = (Limit(32.0, LimitSource.HARDWARE, fakes.NOON),)
     offered, drawn, grid = [0.0] * (lag_s + 1), [0.0], [0.0]
     for sun_w in produced_w:

@@ -492,7 +492,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert life.load.priorities.priority_of(2) == 3
         limits = (await api.get("/api/load-management"))["limits"]
         assert set(limits) >= {"operator", "user"}
-        assert life.load.controller.grid_limit_a == 80.0
+        assert life.load.grid.limit_a == 80.0
         faults = {evse_id: evse.state.faults for evse_id, evse in life.station.evses.items()}
         assert Fault.DC_RESIDUAL_CURRENT in faults[3]
         assert Fault.DC_RESIDUAL_CURRENT not in faults[1]

@@ -38,4 +38,4 @@ class House:
         drawn = [sum(one) for one in zip(*(board.currents_a for board in boards), strict=True)]
         flows = [float(round(house + a)) for house, a in zip(self.loads_a, drawn, strict=True)]
         sample = GridSample(self.walk.application.clock.now(), Phases[float | None].all(None), **self.told)
-        await self.walk.parts.load.receive_sample(replace(sample, currents_a=Phases(*flows)))
+        await self.walk.parts.load.meter.receive(replace(sample, currents_a=Phases(*flows)))

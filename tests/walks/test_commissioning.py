@@ -281,8 +281,8 @@ async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(
         answer = await api.client.patch("/api/commissioning/settings", json=right)
         assert answer.status_code == 202, answer.text
         await lives_anew(walk, old)
-        await walk.until(lambda: walk.parts.load.controller.last_sample)
-        assert walk.parts.load.controller.grid_limit_a == 25.0
+        await walk.until(lambda: walk.parts.load.grid.last_sample)
+        assert walk.parts.load.grid.limit_a == 25.0
         told = await try_step(api, step="limits", confirmed=True)
         assert (told["outcome"], told["evidence"]["safe_current_a"]) == ("passed", 7.0)
         before = walk.application.parts
@@ -290,8 +290,8 @@ async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(
         await lives_anew(walk, before)
         assert (await step(api, "limits"))["settled"] is False, "what it rests on has changed"
     async with walking(tmp_path, **tables) as walk:
-        await walk.until(lambda: walk.parts.load.controller.last_sample)
-        assert walk.parts.load.controller.grid_limit_a == 25.0
+        await walk.until(lambda: walk.parts.load.grid.last_sample)
+        assert walk.parts.load.grid.limit_a == 25.0
 
 
 async def test_settings_that_two_change_at_once_are_those_of_both(tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ async def test_the_phase_of_one_phase_vehicles_is_learnt_while_one_charges(tmp_p
     }
     async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
         await walk.accepted()
-        await walk.until(lambda: walk.parts.load.controller.last_sample)
+        await walk.until(lambda: walk.parts.load.grid.last_sample)
         told = await try_step(api, step="phases")
         assert (told["outcome"], told["problems"][0]["cause"]) == ("failed", "phases-unknown"), told
         for _ in range(4):  # a vehicle whose steps went under with telegrams that came late is followed by the next one

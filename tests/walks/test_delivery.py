@@ -207,7 +207,7 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
         await walk.parts.security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
         walk.board.raise_fault(Fault.LOCK)
         await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
-        walk.parts.load.request_update()
+        walk.parts.load.decisions.request()
         wanted = {"StatusNotification", "SecurityEventNotification", "NotifyEvent", "NotifyChargingLimit"}
         await walk.until(lambda: {one.action for one in csms.calls} >= wanted)
         await walk.advance(300)

@@ -15,7 +15,7 @@ from tests.walks.house import GRID, House
 def decisions(walk: Walk) -> list[float]:
     """The times of the decisions of load management from now on."""
     times: list[float] = []
-    walk.parts.load.after_decision.subscribe(lambda _: times.append(walk.application.clock.monotonic()))
+    walk.parts.load.decisions.after_decision.subscribe(lambda _: times.append(walk.application.clock.monotonic()))
     return times
 
 
@@ -37,7 +37,7 @@ async def test_an_idle_station_decides_every_minute_and_reads_its_meter_every_se
         await walk.advance(600)
         assert 598 <= len(read) <= 602
         assert 9 <= len(decided) <= 11
-        assert not walk.parts.load.waiting.overdue
+        assert not walk.parts.load.decisions.waiting.overdue
 
 
 async def test_from_the_plug_to_the_end_of_the_charge_it_decides_every_second(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_a_shared_limit_ends_on_time_while_the_station_is_idle(tmp_path: P
         await idle(walk)
         until = walk.application.clock.now() + timedelta(seconds=17.3)
         limit = SharedLimit(LimitSource.OPERATOR, 6.0, until=until)
-        walk.parts.load.controller.set_shared_limit("operator", limit)
+        walk.parts.load.limits.set_shared("operator", limit)
         await walk.settle()
         assert LimitSource.OPERATOR in limit_sources(walk)  # at once
         await walk.advance(17.2)
@@ -111,9 +111,9 @@ async def test_the_silence_of_the_grid_meter_is_noticed_within_a_second_while_th
         await House(walk).live(5)
         decided = decisions(walk)
         await walk.advance(3.9)  # the last sample is 4.9 s old
-        assert (len(decided), walk.parts.load.grid_meter_silent) == (0, False)
+        assert (len(decided), walk.parts.load.grid.meter_silent) == (0, False)
         await walk.advance(0.2)
-        assert walk.parts.load.grid_meter_silent
+        assert walk.parts.load.grid.meter_silent
         decided.clear()
         await walk.advance(10)
         assert 9 <= len(decided) <= 11  # the limits fall with time

@@ -147,7 +147,7 @@ async def test_a_name_that_nobody_can_read_is_refused_by_the_api(tmp_path: Path,
     async with walking(tmp_path) as walk, visiting(walk) as api:
         body = {"current_a": 10, "by": by}
         assert (await api.client.put("/api/load-management/limits/operator", json=body)).status_code == 422
-        assert walk.parts.load.controller.shared_limits == {}
+        assert walk.parts.load.limits.shared == {}
 
 
 @pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(seconds=-400), timedelta(days=-1)])
@@ -234,7 +234,7 @@ async def test_a_limit_that_makes_no_sense_is_refused(tmp_path: Path, body: dict
     async with walking(tmp_path) as walk, visiting(walk) as api:
         answer = await api.client.put("/api/load-management/limits/user", json=body)
         assert answer.status_code == 422
-        assert walk.parts.load.controller.shared_limits == {}
+        assert walk.parts.load.limits.shared == {}
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ async def test_a_limit_that_is_no_number_or_no_text_is_refused_and_says_where(tm
         json_text = {"content-type": "application/json"}
         answer = await api.client.put("/api/load-management/limits/user", content=text, headers=json_text)
         assert (answer.status_code, answer.json()["detail"][0]["loc"][0]) == (422, "body")
-        assert walk.parts.load.controller.shared_limits == {}
+        assert walk.parts.load.limits.shared == {}
 
 
 async def test_a_refusal_does_not_repeat_what_was_given(tmp_path: Path) -> None:

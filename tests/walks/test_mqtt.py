@@ -182,11 +182,11 @@ async def test_an_order_that_makes_no_sense_changes_nothing_and_is_answered(tmp_
         await until(walk, lambda: peer.heard["online"] == "true")
         await peer.order("limit/user/set", payload)
         await until(walk, lambda: peer.heard["limit/user/error"])
-        assert walk.parts.load.controller.shared_limits == {}
+        assert walk.parts.load.limits.shared == {}
         await peer.order("limit/somebody/set", {"current_a": 6})
         await peer.order("limit/user/set", {"current_a": 16})
         await until(walk, lambda: peer.heard["limit/user/error"] == "")
-        assert list(walk.parts.load.controller.shared_limits) == ["user"]
+        assert list(walk.parts.load.limits.shared) == ["user"]
 
 
 async def test_a_broker_that_comes_late_or_is_gone_for_a_while_is_found_again(tmp_path: Path) -> None:
@@ -215,9 +215,9 @@ async def test_an_order_that_the_broker_kept_does_not_come_back_with_each_connec
         async with walking(tmp_path, mqtt=mqtt) as walk:
             await until(walk, lambda: "limit/user/set: retained command ignored" in caplog.text)
             await until(walk, lambda: "pause/set: retained command ignored" in caplog.text)
-            assert walk.parts.load.controller.shared_limits == {}
+            assert walk.parts.load.limits.shared == {}
             await peer.client.publish(f"{ROOT}/limit/user/set", '{"current_a": 9}', qos=1, retain=True)  # now it is new
-            await until(walk, lambda: "user" in walk.parts.load.controller.shared_limits)
+            await until(walk, lambda: "user" in walk.parts.load.limits.shared)
 
 
 CONFIG = "homeassistant/device/borne_BORNE-TEST/config"
@@ -273,7 +273,7 @@ async def test_a_charge_is_paused_and_resumed_from_home_assistant(tmp_path: Path
         await peer.order("pause/set", "perhaps")
         await walk.advance(5)
         await until(walk, lambda: peer.reason()["offered_a"] == 10.0)
-        assert "user" in walk.parts.load.controller.shared_limits, "to end a pause ends no limit"
+        assert "user" in walk.parts.load.limits.shared, "to end a pause ends no limit"
         await peer.order("pause/set", "RESUME")
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
 
@@ -292,7 +292,7 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
         await walk.application.restore_power()
         await walk.accepted()
         await until(walk, lambda: peer.heard["pause"] == "ON")
-        assert walk.parts.load.controller.shared_limits["user"].current_a == 0.0
+        assert walk.parts.load.limits.shared["user"].current_a == 0.0
         await peer.order("limit/user/set", {"current_a": 12, "lasting": True})
         await walk.advance(1)
         assert peer.heard["pause"] == "ON", "another limit ends no pause"
@@ -301,7 +301,7 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.accepted()
-        await until(walk, lambda: walk.parts.load.controller.shared_limits["user"].current_a == 12.0)
+        await until(walk, lambda: walk.parts.load.limits.shared["user"].current_a == 12.0)
         await peer.order("pause/set", "ON")
         await until(walk, lambda: peer.heard["pause"] == "ON")
         await peer.order("pause/set", "RESUME")

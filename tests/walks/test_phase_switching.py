@@ -28,8 +28,8 @@ def watts(limit: float, **period: int) -> dict[str, Any]:
 
 async def impose_w(walk: Walk, power_w: float) -> None:
     """An energy manager limits the power of all EVSEs, whatever phases they use."""
-    walk.parts.load.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, power_w=power_w))
-    walk.parts.load.request_update()
+    walk.parts.load.limits.set_shared("user", SharedLimit(LimitSource.USER, power_w=power_w))
+    walk.parts.load.decisions.request()
     await walk.settle()
 
 

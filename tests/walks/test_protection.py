@@ -81,7 +81,7 @@ async def test_a_tamper_alarm_that_the_disk_refuses_is_brought_there_later_and_o
         await api.post("/api/sim/tamper", {"open": True})
         await api.post("/api/sim/selector", {"position": "32"})
         await api.advance(5)
-        assert walk.parts.load.controller.station_limit_a == 32.0  # the back plate is followed all the same
+        assert walk.parts.load.grid.selector_a == 32.0  # the back plate is followed all the same
         monkeypatch.setattr(tamper, "save_fact", save)
         await api.advance(11)
         await api.post("/api/sim/tamper", {"open": False})
@@ -106,7 +106,7 @@ async def test_the_selector_is_followed_although_the_disk_hangs_over_a_tamper_al
         await api.post("/api/sim/selector", {"position": "16"})
         await api.advance(5)
         assert (await api.evse())["faults"] == ["tamper"]
-        assert walk.parts.load.controller.station_limit_a == 16.0
+        assert walk.parts.load.grid.selector_a == 16.0
         disk.set()
         await api.advance(1)
         told = [one.type for one in await events.entries()]

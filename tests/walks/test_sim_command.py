@@ -58,7 +58,7 @@ async def test_it_reads_and_acts_and_finds_the_method_of_any_path(tmp_path: Path
         assert json.loads(await sim(walk, "status"))["identity"] == "BORNE-TEST"
         assert json.loads(await sim(walk, "/api/status"))["identity"] == "BORNE-TEST"
         assert json.loads(await sim(walk, "/api/load-management/limits/user", {"current_a": 9}))["accepted"]
-        assert walk.parts.load.controller.shared_limits["user"].current_a == 9.0
+        assert walk.parts.load.limits.shared["user"].current_a == 9.0
         await sim(walk, "evses/1/plug")
         await sim(walk, "/api/evses/1/token", {"id_token": CARD.value})
         await walk.charging()

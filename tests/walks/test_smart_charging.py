@@ -58,8 +58,8 @@ def impose(
     """Somebody else than the CSMS limits all EVSEs, or does not any more."""
     until = walk.application.clock.now() + timedelta(seconds=lasts_s) if lasts_s is not None else None
     limit = SharedLimit(source, current_a, until=until) if current_a is not None else None
-    walk.parts.load.controller.set_shared_limit(source, limit)
-    walk.parts.load.request_update()
+    walk.parts.load.limits.set_shared(source, limit)
+    walk.parts.load.decisions.request()
 
 
 def rates(walk: Walk) -> list[dict[str, Any]]:
@@ -479,8 +479,8 @@ async def test_of_two_limits_of_one_source_each_is_counted_for_as_long_as_it_hol
         await charge(walk)
         impose(walk, 6.0, lasts_s=900.0)
         order = SharedLimit(LimitSource.GRID_ORDER, power_w=4830.0, plus_surplus=True)
-        walk.parts.load.controller.set_shared_limit("grid-order", order)
-        walk.parts.load.request_update()
+        walk.parts.load.limits.set_shared("grid-order", order)
+        walk.parts.load.decisions.request()
         await walk.until(lambda: drawn_a(walk) == 6.0)
         (first, then) = await composite(walk, 1, 3600)
         assert (first, then[1]) == ((0, 6.0), 7.0)
@@ -498,8 +498,8 @@ async def test_of_a_limit_in_both_units_the_tighter_is_expected(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=power_w)
-        walk.parts.load.controller.set_shared_limit("user", limit)
-        walk.parts.load.request_update()
+        walk.parts.load.limits.set_shared("user", limit)
+        walk.parts.load.decisions.request()
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         schedules = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
         assert len({schedule["id"] for schedule in schedules}) == 2
@@ -513,7 +513,7 @@ async def test_amperes_hold_for_an_evse_of_one_phase_whatever_watts_it_may_have(
     async with walking(tmp_path, evse=[{"id": 1, "phases": 3}, {"id": 2, "phases": 1}]) as walk:
         await walk.accepted()
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=4830.0)
-        walk.parts.load.controller.set_shared_limit("user", limit)
+        walk.parts.load.limits.set_shared("user", limit)
         await walk.advance(2)
         assert await composite(walk, 2) == [(0, 10.0)]
 

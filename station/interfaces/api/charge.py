@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from typing_extensions import TypedDict
 
+from energy.grid_view import GridView
 from foundation.clock import Clock
 from station.billing.transaction_log import TransactionLog
 from station.charging.authorization.authorization_settings import AuthorizationSettings
@@ -22,7 +23,6 @@ from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.status_light import StatusLight, VehicleHistory
 from station.load.load_history import LoadHistory, LoadSample
-from station.load.load_management import LoadManagement
 from station.security.access.accounts import Role
 
 router = api_router("charging")
@@ -135,15 +135,14 @@ async def list_charges(
 @router.get("/api/history", dependencies=[require_role(Role.DRIVER)], summary="Read the recent currents")
 async def read_load_history(
     station: Annotated[ChargingStation, part(ChargingStation)],
-    load: Annotated[LoadManagement, part(LoadManagement)],
+    grid: Annotated[GridView, part(GridView)],
     load_history: Annotated[LoadHistory, part(LoadHistory)],
     since_s: Annotated[float, Query(ge=0, description="only samples after this time, in seconds since 1970")] = 0.0,
 ) -> LoadHistoryRows:
     """Returns the currents of at most the last six hours; `since_s`: only those after it, in seconds since 1970."""
-    grid = load.controller.connection_monitor
     return {
-        "phases": grid.connection.phases if grid is not None else 3,
-        "has_grid_meter": load.has_grid_meter,
+        "phases": grid.phases,
+        "has_grid_meter": grid.has_meter,
         "evses": [{"evse": evse.id, "phases": evse.layout.phases} for evse in station.evses.values()],
         "columns": list(LoadSample._fields),
         "rows": load_history.samples_since(since_s),

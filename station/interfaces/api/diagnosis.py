@@ -125,7 +125,7 @@ async def read_inputs_and_outputs(
     jumpers = back_plate.jumpers
     return {
         "evses": [_lines(evse, clock.monotonic()) for evse in station.evses.values()],
-        "selector_a": load.controller.station_limit_a,
+        "selector_a": load.grid.selector_a,
         "jumpers": jumpers.position,
         "jumpers_expected": jumpers.expected,
         "jumpers_mismatch": jumpers.mismatch,

@@ -8,7 +8,7 @@ from fastapi import HTTPException, Path
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from energy.limit import LimitValues, limit_to_json
+from energy.limit import LimitValues, limit_to_json, tightest
 from energy.sharing import Policy
 from energy.tariff import PriceSignal, TariffMode
 from station.charging.charging_station import ChargingStation
@@ -27,6 +27,7 @@ from station.load.shared_limits import (
     check_requester,
 )
 from station.load.smart_charging_settings import SmartChargingSettings
+from station.load.tariff_steering import TariffSteering
 from station.security.access.accounts import Role
 
 router = api_router("load management")
@@ -146,23 +147,21 @@ async def read_load_management(
     load: _Load, shared_limits: _SharedLimits, station: _Station, settings: _Settings
 ) -> LoadManagementState:
     """Returns the limit that determines the current of each EVSE, shared limits, priorities and the tariff plan."""
-    controller = load.controller
-    watch = controller.connection_monitor
     return {
         "reasons": {
-            str(evse_id): limit_to_json(reason) if reason is not None else None
-            for evse_id, reason in load.binding_limits.items()
+            str(evse.id): limit_to_json(reason) if (reason := tightest(evse.limits)) is not None else None
+            for evse in station.evses.values()
         },
         "limits": shared_limits.to_json(),
         "paused": shared_limits.paused,
-        "protection_heat": watch.heat if watch is not None else None,
-        "sharing": controller.policy,
+        "protection_heat": load.grid.heat,
+        "sharing": load.decisions.policy,
         "priorities": {str(evse_id): load.priorities.priority_of(evse_id) for evse_id in station.evses},
         "tariff": {
             "mode": TariffMode(settings.tariff_mode),
             "departure": settings.tariff_departure,
             "energy_wh": settings.tariff_energy_wh,
-            "price_signals": _price_signals(load),
+            "price_signals": _price_signals(load.tariff),
         },
     }
 
@@ -237,9 +236,9 @@ async def set_tariff_plan(body: TariffPlan, load: _Load, settings: _Settings, se
     await settings.change(SmartChargingSettings.tariff_departure, body.departure)
     await settings.change(SmartChargingSettings.tariff_energy_wh, str(body.energy_wh))
     await settings.change(SmartChargingSettings.tariff_mode, body.mode)
-    load.request_update()
+    load.decisions.request()
     await settle()
-    return {"accepted": True, "price_signal": _price_signals(load).get(TariffMode(body.mode))}
+    return {"accepted": True, "price_signal": _price_signals(load.tariff).get(TariffMode(body.mode))}
 
 
 @router.put(
@@ -251,7 +250,7 @@ async def set_tariff_plan(body: TariffPlan, load: _Load, settings: _Settings, se
 async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, settle: Settle) -> Accepted:
     """Set the priority of an EVSE; a higher one is served first when the current does not suffice for all."""
     await load.priorities.change(evse.id, body.priority)
-    load.request_update()
+    load.decisions.request()
     await settle()
     return ACCEPTED
 
@@ -266,17 +265,13 @@ async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
     """Ignore the tariff plan at an EVSE for the present charge; 409 if nobody is authorized there."""
     if evse.state.authorization is None:
         raise HTTPException(409, "no charge is in progress or authorized at this EVSE")
-    if load.tariff is not None:
-        load.tariff.ignore_tariff(evse.id)
-    load.request_update()
+    load.tariff.ignore_tariff(evse.id)
+    load.decisions.request()
     await settle()
     return ACCEPTED
 
 
-def _price_signals(load: LoadManagement) -> dict[TariffMode, PriceSignalShown]:
-    """By tariff mode: whether it can wait for low prices, and why; empty without tariff control."""
-    tariff = load.tariff
-    if tariff is None:
-        return {}
+def _price_signals(tariff: TariffSteering) -> dict[TariffMode, PriceSignalShown]:
+    """By tariff mode: whether it can wait for low prices, and why."""
     signals = {mode: tariff.price_signal(mode) for mode in TariffMode if mode is not TariffMode.NONE}
     return {mode: {"usable": signal is PriceSignal.KNOWN, "reason": signal} for mode, signal in signals.items()}

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from energy.charging_profile import ChargingProfile
+from energy.grid_view import GridView
 from foundation.supervision import AuxiliaryCalls
 from station.charging.authorization.authorization_cache import AuthorizationCache
 from station.charging.authorization.authorizer import loggable_token
@@ -39,7 +40,7 @@ from station.interfaces.api.dependencies import (
 from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_report import Status, StatusSource
-from station.load.load_management import LoadManagement
+from station.load.charging_profiles import PersistentProfiles
 from station.load.tamper import TamperAlarm
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
@@ -142,7 +143,7 @@ async def read_metrics(
     configuration: Annotated[Configuration, part(Configuration)],
     firmware: Annotated[FirmwareUpdates | None, part_if_running(FirmwareUpdates)],
     station: Annotated[ChargingStation | None, part_if_running(ChargingStation)],
-    load: Annotated[LoadManagement | None, part_if_running(LoadManagement)],
+    grid: Annotated[GridView | None, part_if_running(GridView)],
     outbox: Annotated[Outbox | None, part_if_running(Outbox)],
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
     monitoring: Annotated[VariableMonitoring | None, part_if_running(VariableMonitoring)],
@@ -155,11 +156,10 @@ async def read_metrics(
     if (
         firmware is not None
         and station is not None
-        and load is not None
+        and grid is not None
         and outbox is not None
         and monitoring is not None
     ):
-        grid = load.controller
         running = metrics.RunningStation(
             firmware_version=firmware.version,
             evses=list(station.evses.values()),
@@ -244,9 +244,11 @@ async def list_security_events(
 
 
 @router.get("/api/profiles", dependencies=[require_role(Role.INSTALLER)], summary="List the charging profiles")
-async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManagement)]) -> list[ChargingProfile]:
+async def list_charging_profiles(
+    profiles: Annotated[PersistentProfiles, part(PersistentProfiles)],
+) -> list[ChargingProfile]:
     """Returns the charging profiles stored at the station: those of the CSMS, and external limits."""
-    return list(load.profiles.store.all())
+    return list(profiles.store.all())
 
 
 @router.post(

@@ -15,9 +15,9 @@ from station.interfaces.status_light import light_to_json as light_shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from energy.controller import LoadController
     from energy.grid import MeterTariff
     from energy.grid_orders import RecordedGridOrders
+    from energy.grid_view import GridView
     from foundation.clock import Clock
     from metering.reading import Reading
     from station.billing.price import PriceList
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
         UnreadableRowsStatus,
     )
     from station.load.back_plate_monitor import BackPlateMonitor
-    from station.load.load_management import LoadManagement
     from station.load.tamper import TamperAlarm
     from station.maintenance.commissioning.activation import StationActivation
     from station.maintenance.firmware.firmware import FirmwareUpdates
@@ -109,26 +108,24 @@ class CsmsStatusReader:
 class GridStatusReader:
     """Provides the parts of the status report on grid meter, grid orders and jumpers of the smart-meter port."""
 
-    def __init__(
-        self, load: LoadManagement, grid_orders: RecordedGridOrders | None, back_plate: BackPlateMonitor
-    ) -> None:
-        self._load = load
+    def __init__(self, grid: GridView, grid_orders: RecordedGridOrders | None, back_plate: BackPlateMonitor) -> None:
+        self._grid = grid
         self._grid_orders = grid_orders
         self._back_plate = back_plate
 
     def grid(self) -> GridStatus | None:
         """The latest sample of the grid meter as JSON, with its age; None: no sample yet. Reads no device."""
-        controller = self._load.controller
-        sample = controller.last_sample
+        grid = self._grid
+        sample = grid.last_sample
         if sample is None:
             return None
         return {
             "taken_at": sample.taken_at.isoformat(),
-            "age_s": controller.sample_age_s,
+            "age_s": grid.sample_age_s,
             "currents_a": list(sample.currents_a),
-            "house_a": list(controller.house_currents_a),
+            "house_a": list(grid.house_currents_a),
             "apparent_power_va": sample.apparent_power_va,
-            "limit_a": controller.grid_limit_a,
+            "limit_a": grid.limit_a,
             "overrun": sample.overrun,
             "tariff_period": sample.tariff_period,
             "power_w": sample.power_w,
@@ -159,13 +156,13 @@ class EvseStatusReader:
     def __init__(
         self,
         station: ChargingStation,
-        load: LoadController,
+        grid: GridView,
         light: StatusLight,
         costs: TariffAndCost,
         prices: ShownPrices,
     ) -> None:
         self._station = station
-        self._load = load
+        self._grid = grid
         self._light = light
         self._costs = costs
         self._prices = prices
@@ -187,7 +184,7 @@ class EvseStatusReader:
         cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
         display, tariff = await self._costs.messages_for(evse), self._prices.tariff(evse)
         state, token, binding = evse.state, evse.authorized_token, tightest(evse.limits)
-        explained = explain_grid(self._load, evse.id)
+        explained = explain_grid(self._grid, evse.id)
         return {
             "id": evse.id,
             "connector_id": evse.layout.connector_id,

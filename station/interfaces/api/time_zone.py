@@ -65,6 +65,6 @@ async def set_time_zone(
 ) -> Accepted:
     """Set the time zone of the station; departure times are interpreted in it from now on."""
     await settings.change(ClockSettings.time_zone, body.time_zone)
-    load.request_update()  # the departure time is a different moment now
+    load.decisions.request()  # the departure time is a different moment now
     await settle()
     return ACCEPTED

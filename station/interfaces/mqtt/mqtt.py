@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 from aiomqtt import Client, MqttError, Will
 
 from energy.grid_explanation import explain_grid, explanation_to_json
-from energy.limit import LimitSource, limit_to_json
+from energy.limit import LimitSource, limit_to_json, tightest
 from foundation.supervision import raise_lost_cancellation
 from station.core.screen import screen_to_json
 from station.interfaces.monitoring_report import event_to_json
@@ -226,12 +226,10 @@ class MqttBridge:
 
     def _charge_now(self, evse: Evse) -> None:
         """Charge at an EVSE without waiting for low prices."""
-        load = self._load
         if evse.state.authorization is None:
             raise ValueError("no charge is in progress or authorized at this EVSE")
-        if load.tariff is not None:
-            load.tariff.ignore_tariff(evse.id)
-            load.request_update()
+        self._load.tariff.ignore_tariff(evse.id)
+        self._load.decisions.request()
 
     async def _publish_discovery(self, client: Client) -> None:
         """Publish the discovery message of Home Assistant, or remove it; before any state is published."""
@@ -251,11 +249,11 @@ class MqttBridge:
             await evse.changed.wait(changes)
 
     async def _follow_decisions(self) -> None:
-        decided = self._load.decided
+        changed = self._load.decisions.limits_changed
         while True:
-            seen = decided.count
+            change = changed.count
             self._publish_now.set()
-            await decided.wait(seen)
+            await changed.wait(change)
 
     async def _publish_device_events(self, client: Client) -> None:
         """Publish each event from now on; of a burst that the broker is too slow for, the newest ones."""
@@ -276,11 +274,11 @@ class MqttBridge:
                     await _send(client, f"{self._root}/device-event", text, retain=False)
 
     async def _publish_reasons(self, client: Client) -> None:
-        load = self._load
+        grid = self._load.grid
         while True:
             for evse in self._evses.values():
-                reason = load.binding_limits[evse.id]
-                explained = explain_grid(load.controller, evse.id) if _is_grid(reason) else None
+                reason = tightest(evse.limits)
+                explained = explain_grid(grid, evse.id) if _is_grid(reason) else None
                 shown = {
                     "offered_a": evse.offered_a,
                     "reason": limit_to_json(reason) if reason is not None else None,
@@ -293,13 +291,13 @@ class MqttBridge:
                 topic = "display" if display.evse_id is None else f"evse/{display.evse_id}/display"
                 screen = screen_to_json(self._displays.screens.current(display))
                 await self._publish(client, topic, json.dumps(screen, ensure_ascii=False))
-            if (sample := load.controller.last_sample) is not None:
-                grid = {
+            if (sample := grid.last_sample) is not None:
+                values = {
                     "currents_a": list(sample.currents_a),
-                    "limit_a": load.controller.grid_limit_a,
-                    "house_a": list(load.controller.house_currents_a),
+                    "limit_a": grid.limit_a,
+                    "house_a": list(grid.house_currents_a),
                 }
-                await self._publish(client, "grid", json.dumps(grid))
+                await self._publish(client, "grid", json.dumps(values))
             await self._publish_limits(client)
             await self._wait_to_publish()
 

@@ -95,7 +95,7 @@ class GridTests:
         """
         shown = self.live_meter()
         evidence = cast("Evidence", dict(shown))  # already a JSON object
-        age_s = self._load.controller.sample_age_s
+        age_s = self._load.grid.sample_age_s
         if (jumpers := shown["jumpers_mismatch"]) is not None:
             stand: Evidence = {"position": shown["jumpers"], "expected": shown["jumpers_expected"]}
             return StepResult.failed(evidence, Problem(ProblemCause.JUMPERS, jumpers, stand))
@@ -112,7 +112,7 @@ class GridTests:
         For the page; reads no device.
         """
         grid = self._configuration.grid
-        sample = self._load.controller.last_sample
+        sample = self._load.grid.last_sample
         jumpers = self._back_plate.jumpers
         frames = self._wires.chunks_after(0)[-_SHOWN_FRAMES:]
         return {
@@ -120,8 +120,8 @@ class GridTests:
             "currents_a": [*sample.currents_a] if sample is not None else None,
             "voltages_v": [*sample.voltages_v] if sample is not None else None,
             "power_w": sample.power_w if sample is not None else None,
-            "age_s": self._load.controller.sample_age_s,
-            "limit_a": self._load.controller.grid_limit_a,
+            "age_s": self._load.grid.sample_age_s,
+            "limit_a": self._load.grid.limit_a,
             "jumpers": jumpers.position,
             "jumpers_expected": jumpers.expected,
             "jumpers_mismatch": jumpers.mismatch,
@@ -133,8 +133,8 @@ class GridTests:
 
         `load_a`: amperes per grid phase. The result without load is BEGUN; it must be stored before the second part.
         """
-        sample = self._load.controller.last_sample
-        if sample is None or (self._load.controller.sample_age_s or 0.0) > _FRESH_S:
+        sample = self._load.grid.last_sample
+        if sample is None or (self._load.grid.sample_age_s or 0.0) > _FRESH_S:
             return StepResult.failed(
                 {}, Problem(ProblemCause.CLAMPS_SILENT, "the current transformers give no readings")
             )
@@ -197,13 +197,13 @@ class GridTests:
             before.result if before is not None and rests else None,
             dims=dims,
             observed=order is not None,
-            limited="grid-order" in self._load.controller.shared_limits,
+            limited="grid-order" in self._load.grid.shared_limits,
             at=self._clock.now(),
         )
 
     def check_limits(self) -> StepResult:
         """Check that load management is configured, and the connection's limit known and not below the safe current."""
-        grid, known_a = self._configuration.grid, self._load.controller.grid_limit_a
+        grid, known_a = self._configuration.grid, self._load.grid.limit_a
         if grid is None:
             return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "load management is not configured"))
         evidence: Evidence = {
@@ -230,7 +230,7 @@ class GridTests:
         """
         evidence: Evidence = {}
         unknown: list[int] = []
-        maps = {one.target.evse_id: self._load.controller.phase_map_of(one) for one in self._load.collect_demands()}
+        maps = {one.target.evse_id: self._load.grid.phase_map_of(one) for one in self._load.demands.collect()}
         for evse_id in self._facts.read().learns:
             found, first = maps[evse_id], maps[evse_id].terminals[0]
             if first is None:
@@ -245,8 +245,8 @@ class GridTests:
     def _car_a(self) -> Phases[float]:
         """The current of all vehicles on each phase of the connection, as far as their phases are known."""
         total = [0.0] * 3
-        for demand in self._load.collect_demands():
-            sure_a, _ = self._load.controller.phase_map_of(demand).to_grid(demand.currents_a)
+        for demand in self._load.demands.collect():
+            sure_a, _ = self._load.grid.phase_map_of(demand).to_grid(demand.currents_a)
             for phase, current_a in enumerate(sure_a):
                 total[phase] += current_a
         return Phases(*total)

@@ -11,9 +11,9 @@ from foundation.table import all_values
 from station.maintenance.commissioning.steps import Installation
 
 if TYPE_CHECKING:
+    from energy.grid_view import GridView
     from station.charging.charging_station import ChargingStation
     from station.configuration.installation_file import Configuration
-    from station.load.load_management import LoadManagement
     from station.security.network_profiles import NetworkProfiles
 
 
@@ -24,12 +24,12 @@ class InstallationFacts:
         self,
         configuration: Configuration,
         station: ChargingStation,
-        load: LoadManagement,
+        grid: GridView,
         network_profiles: NetworkProfiles,
     ) -> None:
         self._configuration = configuration
         self._station = station
-        self._load = load
+        self._grid = grid
         self._network_profiles = network_profiles
 
     def read(self) -> Installation:
@@ -42,7 +42,7 @@ class InstallationFacts:
             limits = f"{grid.max_current_a} {grid.safe_current_a} {grid.breaker} {grid.sharing}"
         return Installation(
             identity=configuration.station.identity,
-            selector_a=self._load.controller.station_limit_a,
+            selector_a=self._grid.selector_a,
             csms_url=profile.url if profile is not None else None,
             meter=f"{grid.phases} {json.encode(all_values(grid.source)).decode()}" if grid is not None else None,
             clamps=len(grid.source.clamps) if grid is not None and isinstance(grid.source, CtConfig) else 0,

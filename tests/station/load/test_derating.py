@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.limit import LimitSource
+from energy.limit import Limit, LimitSource
 from station.load.derating import Derating, TemperatureRange
 from tests.fakes import NOON
+
+
+def derated(derating: Derating, celsius: float | None) -> Limit | None:
+    """The limit at a temperature."""
+    derating.update(celsius, NOON)
+    return derating.limit
+
 
 CELSIUS = st.floats(min_value=-60, max_value=100)
 
@@ -18,7 +25,7 @@ CELSIUS = st.floats(min_value=-60, max_value=100)
     [(-41, 0.0), (-40, None), (20, None), (45, None), (46, 26.8), (47.5, 19.0), (50, 6.0), (50.5, 0.0), (None, None)],
 )
 def test_a_temperature_allows_so_much(celsius: float | None, current_a: float | None) -> None:
-    limit = Derating(32.0, TemperatureRange()).limit(celsius, NOON)
+    limit = derated(Derating(32.0, TemperatureRange()), celsius)
     assert (limit.current_a if limit is not None else None) == (
         pytest.approx(current_a) if current_a is not None else None
     )
@@ -30,10 +37,10 @@ def test_a_temperature_allows_so_much(celsius: float | None, current_a: float | 
 def test_a_pause_ends_only_well_inside_the_range(too_much: float, still: float, again: float) -> None:
     derating = Derating(32.0, TemperatureRange())
     for celsius in (too_much, still):
-        limit = derating.limit(celsius, NOON)
+        limit = derated(derating, celsius)
         assert limit is not None
         assert limit.current_a == 0.0
-    limit = derating.limit(again, NOON)
+    limit = derated(derating, again)
     assert limit is None or limit.current_a >= 6.0
 
 
@@ -43,7 +50,7 @@ def test_whatever_the_temperatures_were_the_limit_is_a_pause_or_at_least_what_a_
 ) -> None:
     derating = Derating(32.0, TemperatureRange())
     for celsius in temperatures:
-        limit = derating.limit(celsius, NOON)
+        limit = derated(derating, celsius)
         if limit is None:
             assert -40.0 <= celsius <= 45.0
         else:
@@ -56,6 +63,6 @@ def test_whatever_the_temperatures_were_the_limit_is_a_pause_or_at_least_what_a_
 @given(CELSIUS, CELSIUS)
 def test_hotter_is_never_more(one: float, other: float) -> None:
     cooler, hotter = sorted((max(-40.0, one), max(-40.0, other)))
-    allowed = [Derating(32.0, TemperatureRange()).limit(celsius, NOON) for celsius in (cooler, hotter)]
+    allowed = [derated(Derating(32.0, TemperatureRange()), celsius) for celsius in (cooler, hotter)]
     more, less = (limit.current_a if limit is not None else 32.0 for limit in allowed)
     assert less <= more

@@ -55,9 +55,9 @@ class Station:
 
     def limit(self, source: LimitSource, current_a: float | None = None, power_w: float | None = None) -> None:
         """Somebody else than the CSMS limits: the controller heeds it, and it is a profile."""
-        self.controller.set_shared_limit(source, SharedLimit(source, current_a, power_w))
+        self.controller.limits.set_shared(source, SharedLimit(source, current_a, power_w))
         unit, value = (RateUnit.A, current_a) if current_a is not None else (RateUnit.W, power_w or 0.0)
-        identity = -len(self.controller.shared_limits)
+        identity = -len(self.controller.limits.shared)
         self.store.install(station_profile(value, unit, id=identity, purpose=Purpose.EXTERNAL_CONSTRAINTS))
 
     def given(self) -> dict[int, float]:

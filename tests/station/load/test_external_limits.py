@@ -29,8 +29,8 @@ async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_
     clock, store = fakes.clock(), ProfileStore({1: 3}, no_selectable_phases)
     controller = LoadController(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
-        external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
-        controller.set_shared_limit("user", SharedLimit(LimitSource.USER, 10.0))
+        external = ExternalLimits(controller.limits, store, FactStore(database, "external-limit"), clock, phases=3)
+        controller.limits.set_shared("user", SharedLimit(LimitSource.USER, 10.0))
         external.update()
         (usual,) = [one.id for one in store.all()]
         schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 8.0),), fakes.NOON)
@@ -40,7 +40,7 @@ async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_
         (limit,) = external.all()[ChargingLimitSource.EMS]
         assert limit.id != usual
         assert set(store.all()) == {late, limit}
-        controller.set_shared_limit("user", None)
+        controller.limits.set_shared("user", None)
         external.update()
         assert store.all() == (late,)
 
@@ -52,8 +52,8 @@ async def test_a_limit_is_in_the_composite_schedule_also_if_the_clock_is_set_bac
     clock, store = fakes.clock(), ProfileStore({1: 3}, no_selectable_phases)
     controller = LoadController(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
-        external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
-        controller.set_shared_limit("order", SharedLimit(LimitSource.GRID_ORDER, 10.0))
+        external = ExternalLimits(controller.limits, store, FactStore(database, "external-limit"), clock, phases=3)
+        controller.limits.set_shared("order", SharedLimit(LimitSource.GRID_ORDER, 10.0))
         external.update()
         clock.adjust(timedelta(hours=-1))
         external.update()

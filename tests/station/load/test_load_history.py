@@ -33,10 +33,10 @@ async def test_the_house_is_the_one_that_load_management_counts_with(tmp_path: P
         await walk.plug(phases=3)
         await walk.present()
         await house.live(100)
-        explained = explain_grid(walk.parts.load.controller, 1)
+        explained = explain_grid(walk.parts.load.grid, 1)
         assert explained is not None
         now = walk.parts.history.now()
-        assert now.house_a == tuple(walk.parts.load.controller.house_currents_a) == (9.0, 4.0, 2.0)
+        assert now.house_a == tuple(walk.parts.load.grid.house_currents_a) == (9.0, 4.0, 2.0)
         assert explained.phase == 1
         assert now.house_a[0] == explained.house_a == 9.0
         await walk.advance(20)

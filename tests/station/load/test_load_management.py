@@ -13,15 +13,12 @@ import pytest
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from energy.controller import GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
-from energy.limit import LimitSource
+from energy.limit import LimitSource, tightest
 from energy.profile_store import ProfileStore, no_selectable_phases
 from metering.reading import Phases
-from station.load.charging_profiles import PersistentProfiles
-from station.load.load_management import LoadInputs, LoadManagement
-from station.load.priorities import Priorities
-from station.load.smart_charging_settings import SmartChargingSettings
-from station.storage.fact_store import FactStore
+from station.load.load_management import LoadManagement
 from tests import fakes
+from tests.station.load.assembled_load import assemble
 from tests.station.post import Post, post
 
 
@@ -52,15 +49,9 @@ async def balanced(path: Path, *, charges: bool = True) -> AsyncGenerator[tuple[
     async with post(path) as it:
         it.meter.clock = it.clock
         store = ProfileStore({1: 3}, no_selectable_phases)
-        load = LoadManagement(
-            LoadController(it.clock, store, GridConnection(3, 8.0, 40.0)),
-            {1: it.evse},
-            it.clock,
-            profiles=PersistentProfiles(store, None, SmartChargingSettings(), it.clock),
-            priorities=Priorities({1: 0}, FactStore(it.database, "priority")),
-            inputs=LoadInputs(talker),
-        )
-        tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.follow_grid_meter())]
+        controller = LoadController(it.clock, store, GridConnection(3, 8.0, 40.0))
+        load = assemble(controller, store, {1: it.evse}, it.database, talker)
+        tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.meter.follow())]
         talker.say(it, 4.0)
         if charges:
             await it.charge()
@@ -89,7 +80,7 @@ async def test_of_the_samples_that_wait_the_newest_is_heard(tmp_path: Path) -> N
         it.meter.takes_s = 5.0
         await it.clock.advance(1)
         heard: list[GridSample | None] = []
-        load.after_decision.subscribe(lambda _: heard.append(load.controller.last_sample))
+        load.decisions.after_decision.subscribe(lambda _: heard.append(load.grid.last_sample))
         first = talker.say(it, 21.0)
         await it.clock.advance(0.1)
         talker.say(it, 22.0)
@@ -109,7 +100,7 @@ async def test_samples_that_repeat_decide_nothing_while_no_vehicle_is_there(tmp_
             talker.say(it, 4.0)
             await it.clock.advance(1)
         decided_s: list[float] = []
-        load.after_decision.subscribe(lambda _: decided_s.append(it.clock.monotonic()))
+        load.decisions.after_decision.subscribe(lambda _: decided_s.append(it.clock.monotonic()))
         for _ in range(180):
             talker.say(it, 4.0)
             await it.clock.advance(1)
@@ -126,13 +117,13 @@ async def test_a_grid_meter_that_falls_silent_is_noted_while_no_vehicle_is_there
         for _ in range(100):
             talker.say(it, 4.0)
             await it.clock.advance(1)
-        assert not load.grid_meter_silent
+        assert not load.grid.meter_silent
         await it.clock.advance(10)
-        assert load.grid_meter_silent
+        assert load.grid.meter_silent
         assert LimitSource.FAILSAFE in {limit.source for limit in it.evse.limits}
         talker.say(it, 4.0)
         await it.clock.advance(0)
-        assert not load.grid_meter_silent, "the first sample afterwards is the same as before"
+        assert not load.grid.meter_silent, "the first sample afterwards is the same as before"
         assert LimitSource.FAILSAFE not in {limit.source for limit in it.evse.limits}
 
 
@@ -155,7 +146,7 @@ async def test_a_vehicle_that_has_moved_is_looked_at_before_a_sample_counts(tmp_
 
 
 async def test_a_cable_limits_since_it_was_plugged_in(tmp_path: Path) -> None:
-    async with balanced(tmp_path) as (it, _, load):
+    async with balanced(tmp_path) as (it, _, _):
         for cable_max_a in (13.0, 20.0, 13.0):
             await it.clock.advance(60)
             plugged_at = it.clock.now()
@@ -166,7 +157,7 @@ async def test_a_cable_limits_since_it_was_plugged_in(tmp_path: Path) -> None:
             await it.see(cable_max_a=None)
         await it.clock.advance(2)
         assert LimitSource.CABLE not in {limit.source for limit in it.evse.limits}
-        assert load.binding_limits[1] is not None
+        assert tightest(it.evse.limits) is not None
 
 
 async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once(
@@ -175,9 +166,9 @@ async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once
     caplog.set_level("INFO")
     async with balanced(tmp_path) as (it, _, load):
         for by in ("solar", "heat pump"):
-            load.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, current_a=10.0, by=by))
-            heard = asyncio.create_task(load.decided.wait(load.decided.count))
-            load.request_update()
+            load.limits.set_shared("user", SharedLimit(LimitSource.USER, current_a=10.0, by=by))
+            heard = asyncio.create_task(load.decisions.limits_changed.wait(load.decisions.limits_changed.count))
+            load.decisions.request()
             await it.clock.advance(0)
             assert heard.done()
             assert caplog.messages[-1] == f"EVSE 1 may draw 10.0 A: user, the owner's limit ({by})"
@@ -194,21 +185,14 @@ async def deciding(path: Path) -> AsyncGenerator[tuple[Post, LoadManagement, lis
     """A vehicle that charges without a grid meter, and the limit of the profiles at each decision."""
     async with post(path) as it:
         store = ProfileStore({1: 3}, no_selectable_phases)
-        load = LoadManagement(
-            LoadController(it.clock, store, None),
-            {1: it.evse},
-            it.clock,
-            profiles=PersistentProfiles(store, None, SmartChargingSettings(), it.clock),
-            priorities=Priorities({1: 0}, FactStore(it.database, "priority")),
-            inputs=LoadInputs(),
-        )
+        load = assemble(LoadController(it.clock, store, None), store, {1: it.evse}, it.database)
         decided: list[float | None] = []
 
         def note(_: None) -> None:
             found = [one.current_a for one in it.evse.limits if one.source is LimitSource.CHARGING_PROFILE]
             decided.append(found[0] if found else None)
 
-        load.after_decision.subscribe(note)
+        load.decisions.after_decision.subscribe(note)
         running = asyncio.create_task(load.run())
         await it.clock.advance(0.5)
         decided.clear()
@@ -219,7 +203,7 @@ async def deciding(path: Path) -> AsyncGenerator[tuple[Post, LoadManagement, lis
 async def install(it: Post, load: LoadManagement, limit_a: float) -> None:
     """The CSMS sets the profile, and the station does what it does at once."""
     load.profiles.store.install(default(limit_a))
-    load.profiles_changed()
+    load.decisions.note_profiles_changed()
     await it.clock.advance(0)
 
 

@@ -16,13 +16,10 @@ from station.charging.evse_state import Authorization
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Outputs
 from station.core.model import PilotState, TriggerReason
-from station.load.charging_profiles import PersistentProfiles
-from station.load.load_management import LoadInputs, LoadManagement
-from station.load.priorities import Priorities
-from station.load.smart_charging_settings import SmartChargingSettings
-from station.storage.fact_store import FactStore
+from station.load.load_management import LoadManagement
 from tests import fakes
 from tests.databases import open_database
+from tests.station.load.assembled_load import assemble
 from tests.station.post import Post
 
 SELECTOR_A = 8.0
@@ -84,16 +81,8 @@ async def pair(path: Path, takes_s: tuple[float, float]) -> AsyncGenerator[Pair]
             post.board.clock, post.board.takes_s = clock, board_takes_s
         evses = {post.evse.id: post.evse for post in posts}
         store = ProfileStore({1: 3, 2: 3}, no_selectable_phases)
-        load = LoadManagement(
-            LoadController(clock, store, None, station_limit_a=SELECTOR_A),
-            evses,
-            clock,
-            profiles=PersistentProfiles(store, None, SmartChargingSettings(), clock),
-            priorities=Priorities({1: 0, 2: 0}, FactStore(database, "priority")),
-            inputs=LoadInputs(None),
-        )
-        for evse in evses.values():
-            evse.pilot.confirmed.subscribe(lambda _: load.pilots.update())
+        controller = LoadController(clock, store, None, station_limit_a=SELECTOR_A)
+        load = assemble(controller, store, evses, database)
         tasks = [asyncio.create_task(work) for work in (load.run(), *(evse.run() for evse in evses.values()))]
         try:
             await clock.advance(10)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from energy.controller import LoadController
-from energy.profile_store import ProfileStore, no_selectable_phases
+from energy.station_limits import StationLimits
 from simulator.clock import VirtualClock
 from station.load.shared_limits import LimitRequest, LimitSetter, SharedLimits, parse_limit_request
 from station.storage.fact_store import FactStore
@@ -21,35 +20,30 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
     """One with a duration ends after it, also behind a pause."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        facts, controller = (
-            FactStore(database, "limit"),
-            LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None),
-        )
-        limits = SharedLimits(controller, facts, clock, lambda: None)
+        facts, in_force = FactStore(database, "limit"), StationLimits(clock)
+        limits = SharedLimits(in_force, facts, clock, lambda: None)
         await limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=None))
         await limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=20.0, for_s=60.0))
         await clock.advance(30 * DAY_S)
         limits.process_timeouts()
-        assert [limit.current_a for limit in controller.shared_limits.values()] == [10.0]
+        assert [limit.current_a for limit in in_force.shared.values()] == [10.0]
         await limits.pause()
         await clock.advance(30 * DAY_S)
         limits.process_timeouts()
-        again = SharedLimits(
-            LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None), facts, clock, lambda: None
-        )
+        again = SharedLimits(StationLimits(clock), facts, clock, lambda: None)
         await again.load()
         for one in (limits, again):
             assert one.paused
             await one.resume()
             assert not one.paused
-        assert controller.shared_limits["user"].current_a == 10.0
+        assert in_force.shared["user"].current_a == 10.0
         await limits.set_limit(LimitSetter.USER, LimitRequest(current_a=12.0, for_s=DAY_S))
         await limits.pause()
         await clock.advance(DAY_S + 1)
         limits.process_timeouts()
         assert limits.paused
         await limits.resume()
-        assert controller.shared_limits == {}
+        assert in_force.shared == {}
 
 
 @pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=20_000)])
@@ -59,27 +53,25 @@ async def test_a_limit_applies_again_when_a_clock_that_started_ahead_is_correcte
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "limit")
-        before = SharedLimits(
-            LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None), facts, clock, lambda: None
-        )
+        before = SharedLimits(StationLimits(clock), facts, clock, lambda: None)
         await before.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=10.0, for_s=900.0))
         await clock.advance(60)
         clock.adjust(ahead)
-        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
-        after = SharedLimits(controller, facts, clock, lambda: None)
+        in_force = StationLimits(clock)
+        after = SharedLimits(in_force, facts, clock, lambda: None)
         await after.load()
         after.process_timeouts()
-        assert controller.shared_limits == {}
+        assert in_force.shared == {}
         await clock.advance(60)
         clock.adjust(-ahead)
         after.process_timeouts()
-        assert controller.shared_limits["operator"].current_a == 10.0
+        assert in_force.shared["operator"].current_a == 10.0
         await clock.advance(779)
         after.process_timeouts()
-        assert controller.shared_limits["operator"].current_a == 10.0
+        assert in_force.shared["operator"].current_a == 10.0
         await clock.advance(2)
         after.process_timeouts()
-        assert controller.shared_limits == {}
+        assert in_force.shared == {}
 
 
 async def test_a_limit_that_is_over_does_not_come_back_with_a_later_correction_or_after_it_was_cleared(
@@ -88,32 +80,32 @@ async def test_a_limit_that_is_over_does_not_come_back_with_a_later_correction_o
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "limit")
-        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
-        before = SharedLimits(controller, facts, clock, lambda: None)
+        in_force = StationLimits(clock)
+        before = SharedLimits(in_force, facts, clock, lambda: None)
         for setter in LimitSetter:
             await before.set_limit(setter, LimitRequest(current_a=10.0, for_s=900.0))
         clock.adjust(timedelta(days=2))
-        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
-        after = SharedLimits(controller, facts, clock, lambda: None)
+        in_force = StationLimits(clock)
+        after = SharedLimits(in_force, facts, clock, lambda: None)
         await after.load()
         await after.clear_limit(LimitSetter.USER)
         await clock.advance(901)
         after.process_timeouts()
         clock.adjust(timedelta(days=-2))
         after.process_timeouts()
-        assert controller.shared_limits == {}
+        assert in_force.shared == {}
 
 
 async def test_the_end_of_a_pause_ends_a_limit_of_nothing_too(tmp_path: Path) -> None:
     """Whoever set it: the switch of a pause shows it as one."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
-        limits = SharedLimits(controller, FactStore(database, "limit"), clock, lambda: None)
+        in_force = StationLimits(clock)
+        limits = SharedLimits(in_force, FactStore(database, "limit"), clock, lambda: None)
         await limits.set_limit(LimitSetter.USER, LimitRequest(current_a=0.0))
         assert limits.paused
         await limits.resume()
-        assert controller.shared_limits == {}
+        assert in_force.shared == {}
 
 
 @pytest.mark.parametrize(

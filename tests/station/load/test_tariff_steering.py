@@ -5,13 +5,28 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from energy.composite import ProfileTarget
+from energy.demand import Demand
 from energy.grid import GridSample, MeterTariff
+from energy.limit import Limit
 from energy.tariff import PriceSignal, TariffMode
+from metering.reading import UNKNOWN_PHASES
+from station.charging.evse_state import Authorization
 from station.core.clock_settings import ClockSettings
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 from tests import fakes
-from tests.station.post import post
+from tests.station.post import PLUGGED, Post, post
+
+
+def limit_at(it: Post, steering: TariffSteering) -> Limit | None:
+    """The limit of a vehicle that is connected and authorized."""
+    state = it.evse.state
+    it.evse.state = replace(state, seen=PLUGGED, authorization=Authorization(fakes.CARD))
+    demand = Demand(ProfileTarget(1, None, it.clock.now()), 3, True, UNKNOWN_PHASES, ())
+    return steering.limit(it.evse, demand, it.clock.now())
 
 
 async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_departure(tmp_path: Path) -> None:
@@ -21,18 +36,18 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
         await settings.change(SmartChargingSettings.tariff_departure, f"{fakes.NOON + timedelta(hours=2):%H:%M}")
         await settings.change(SmartChargingSettings.tariff_energy_wh, "3680")
-        steering = TariffSteering(settings, ClockSettings(), it.clock, has_meter=True)
+        steering = TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=True)
         steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
         it.evse.meter.latest = None
-        early = steering.tariff_limit(it.evse, wants=True)
+        early = limit_at(it, steering)
         assert early is not None
         it.evse.meter.latest = fakes.reading(9_000_000.0)
-        waits = steering.tariff_limit(it.evse, wants=True)
+        waits = limit_at(it, steering)
         assert waits is not None
         assert early.next_change == waits.next_change == fakes.NOON + timedelta(minutes=45)
         await it.clock.advance(46 * 60)
         steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
-        assert steering.tariff_limit(it.evse, wants=True) is None
+        assert limit_at(it, steering) is None
 
 
 async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
@@ -40,15 +55,17 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
         assert (
-            TariffSteering(settings, ClockSettings(), it.clock, has_meter=False).price_signal(TariffMode.OFF_PEAK)
+            TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=False).price_signal(
+                TariffMode.OFF_PEAK
+            )
             is PriceSignal.NO_GRID_METER
         )
-        steering = TariffSteering(settings, ClockSettings(), it.clock, has_meter=True)
+        steering = TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=True)
         told = [steering.price_signal(TariffMode.OFF_PEAK)]
         for tariff in (None, MeterTariff("TH..", flat=True, contact_closed=False), MeterTariff(off_peak=False)):
             steering.process_sample(GridSample(it.clock.now(), tariff=tariff))
             told.append(steering.price_signal(TariffMode.OFF_PEAK))
-            waits = steering.tariff_limit(it.evse, wants=True)
+            waits = limit_at(it, steering)
             assert (waits is None) is (told[-1] is not PriceSignal.KNOWN)
         await it.clock.advance(TARIFF_KNOWN_FOR_S)
         told.append(steering.price_signal(TariffMode.OFF_PEAK))
@@ -59,7 +76,7 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
             PriceSignal.KNOWN,
             PriceSignal.METER_SILENT,
         ]
-        assert steering.tariff_limit(it.evse, wants=True) is None
+        assert limit_at(it, steering) is None
 
 
 async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
@@ -68,13 +85,13 @@ async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_mome
     settings = SmartChargingSettings()
     async with post(tmp_path) as it:
         await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
-        steering = TariffSteering(settings, ClockSettings(), it.clock, has_meter=True)
+        steering = TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=True)
         told: list[datetime | None] = []
         for silent_s in (10, 3600):
             for off_peak in (False, True, False):
                 await it.clock.advance(silent_s if off_peak else 10)
                 steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=off_peak)))
-            waits = steering.tariff_limit(it.evse, wants=True)
+            waits = limit_at(it, steering)
             assert waits is not None
             told.append(waits.next_change)
         assert told == [fakes.NOON + timedelta(days=1)] * 2

@@ -1,0 +1,192 @@
+"""The loop of load management: decides after each change, and when time alone changes a limit."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from energy.grid import without_impossible_values
+from foundation.change_signal import ChangeSignal
+from foundation.events import Event
+from foundation.frozen import Frozen
+from foundation.monitored_task import MonitoredTask
+from station.load.profile_updates import ProfileUpdates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from energy.controller import LoadController
+    from energy.demand import Demand
+    from energy.grid import GridSample
+    from energy.profile_store import ProfileStore
+    from energy.sharing import Policy
+    from metering.reading import Phases
+    from station.charging.evse import Evse
+    from station.load.applied_decisions import AppliedDecisions
+    from station.load.demands import DemandInputs, Demands
+    from station.load.limit_providers import RestartDelayLimit
+    from station.load.tariff_steering import TariffSteering
+
+_DECIDE_EVERY_S: Final = 1.0
+"""seconds between two decisions while an EVSE charges, or is about to: shares, pauses and protection depend on time"""
+_DECIDE_IDLE_S: Final = 60.0
+"""longest time between two decisions while no EVSE does"""
+_REPORT_ALIVE_S: Final = 10.0
+"""longest wait of the loop, whose watchdog must see it go on"""
+_SOONEST_S: Final = 0.01
+_DECIDE_AGAIN_S: Final = 15.0
+"""watchdog deadline of the loop"""
+
+
+class _GridInputs(Frozen):
+    """Inputs of a decision from the grid meter."""
+
+    sample: GridSample
+    """the last one, with a constant time"""
+    available_a: Phases[float] | None
+    silent: bool
+
+
+class DecisionLoop:
+    """Collects the demands of the EVSEs, has the load controller decide, and applies the decisions.
+
+    While an EVSE charges or is about to, it decides at least every second.
+    """
+
+    def __init__(
+        self,
+        controller: LoadController,
+        evses: Mapping[int, Evse],
+        demands: Demands,
+        applied: AppliedDecisions,
+        tariff: TariffSteering,
+        restart_delay: RestartDelayLimit,
+        profiles: ProfileStore,
+    ) -> None:
+        """`tariff`: gets the samples of the grid meter first; `restart_delay`: its end is decided in time."""
+        self._controller = controller
+        self._clock = clock = controller.clock
+        self._evses = evses
+        self._demands = demands
+        self._applied = applied
+        self._tariff = tariff
+        self._restart_delay = restart_delay
+        self._since = clock.now()
+        self._due = ChangeSignal()
+        self._profile_updates = ProfileUpdates(profiles, clock, self.request)
+        self._decided_s = -math.inf
+        self._decide_again_s = clock.monotonic()
+        self._sample: GridSample | None = None
+        """the last one processed"""
+        self._decided_grid: _GridInputs | None = None
+        """what the last decision took from the grid meter; None: an EVSE was active"""
+        self._inputs: dict[int, DemandInputs] = {}
+        """of each EVSE, when they were compared last"""
+        self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
+        self.limits_changed = ChangeSignal()
+        """fires when the limit of an EVSE has changed"""
+        self.before_decision: Event[None] = Event()
+        """published before each decision"""
+        self.after_decision: Event[None] = Event()
+        """published after each decision, also if nothing changed"""
+        for evse in evses.values():
+            evse.state_changed.subscribe(partial(self._note_change_of, evse))
+
+    @property
+    def policy(self) -> Policy:
+        """The rule that divides the current among the EVSEs."""
+        return self._controller.policy
+
+    def request(self) -> None:
+        """Request a decision, after a change of a limit; returns before it is made."""
+        self._due.notify()
+
+    def note_profiles_changed(self) -> None:
+        """Request a decision because charging profiles were installed or removed; a burst is decided together."""
+        self._profile_updates.note_change()
+
+    async def run(self) -> None:
+        """Task until cancelled: decide when it is requested and when time changes a limit."""
+        # Schedules follow the wall time. The clock outlives this run.
+        unsubscribe = self._clock.adjusted.subscribe(lambda _: self.request())
+        try:
+            while True:
+                change = self._due.count
+                self._decide()
+                # A sample of the grid meter decides too, and so puts the next decision off.
+                while (wait_s := self._decide_again_s - self._clock.monotonic()) > 0.0:
+                    with self.waiting:
+                        if await self._due.wait_for(change, self._clock, min(wait_s, _REPORT_ALIVE_S)):
+                            break
+        finally:
+            unsubscribe()
+
+    def process_sample(self, sample: GridSample) -> None:
+        """Pass a sample of the grid meter to tariff control and load controller; decide and apply before returning.
+
+        Without an active EVSE, a sample that changes nothing leads to no decision: the next is due as if it had.
+        Values that no connection can have count as not reported.
+        """
+        sample = without_impossible_values(sample)
+        self._tariff.process_sample(sample)
+        demands = self._demands.collect()
+        self._controller.observe_draw(demands)
+        self._controller.process_sample(sample)
+        self._sample = sample
+        if self._grid_inputs() != self._decided_grid or self._decided_grid is None:
+            self._decide_for(demands)
+        else:
+            idle_until_s = self._decided_s + _DECIDE_IDLE_S
+            self._decide_again_s = min(idle_until_s, self._clock.monotonic() + self._decision_lasts_s())
+        self._controller.grid.sampled.publish(None)
+
+    def _note_change_of(self, evse: Evse, _: None) -> None:
+        """Request a decision when what the demand of an EVSE is made of has changed."""
+        if (inputs := self._demands.inputs_of(evse)) != self._inputs.get(evse.id):
+            self._inputs[evse.id] = inputs
+            self.request()
+
+    def _decision_lasts_s(self) -> float:
+        """Seconds after which to decide again if nothing changes."""
+        if any(map(_is_active, self._evses.values())):
+            return _DECIDE_EVERY_S
+        due_s = [_DECIDE_IDLE_S]
+        if (change_s := self._controller.idle_change_s) is not None:
+            due_s.append(change_s)
+        if (delay_s := self._restart_delay.remaining_s) > 0.0:
+            due_s.append(delay_s)
+        return max(_SOONEST_S, min(due_s))
+
+    def _grid_inputs(self) -> _GridInputs | None:
+        """Inputs of a decision from the grid meter now; None while an EVSE is active: then each sample decides."""
+        if self._sample is None or any(map(_is_active, self._evses.values())):
+            return None
+        grid, monitor = self._controller.grid, self._controller.grid.monitor
+        silent = monitor is not None and monitor.is_silent
+        return _GridInputs(replace(self._sample, taken_at=self._since), grid.available_a, silent=silent)
+
+    def _decide(self) -> None:
+        demands = self._demands.collect()
+        self._controller.observe_draw(demands)
+        self._decide_for(demands)
+
+    def _decide_for(self, demands: Sequence[Demand]) -> None:
+        """Decide for demands that the controller has observed, and apply the decisions."""
+        self.before_decision.publish(None)
+        self._decided_s = self._clock.monotonic()
+        self._profile_updates.note_decision(demands)
+        if self._applied.apply(demands, self._controller.decide_observed()):
+            self.limits_changed.notify()
+        self._controller.grid.update_meter_silence()
+        self._decided_grid = self._grid_inputs()
+        self._decide_again_s = self._clock.monotonic() + self._decision_lasts_s()
+        self.after_decision.publish(None)
+
+
+def _is_active(evse: Evse) -> bool:
+    """Return whether an EVSE charges, or a change of its state that nobody announces may let it charge."""
+    state = evse.state
+    return state.authorization is not None or state.transaction is not None or state.seen.contactor_closed
