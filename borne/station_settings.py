@@ -15,6 +15,7 @@ from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.setting_groups import SettingGroups
 from station.display.display_settings import DisplaySettings
+from station.load.charge_plan_settings import ChargePlanSettings
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
@@ -41,6 +42,7 @@ class StationSettings:
         self.reservations = ReservationSettings(store)
         self.sampling = SamplingSettings(store)
         self.smart_charging = SmartChargingSettings(store)
+        self.charge_plans = ChargePlanSettings(store)
         self.prices = PriceSettings(store)
         self.firmware = FirmwareSettings(store)
         self.monitoring = MonitoringSettings(store)
@@ -59,6 +61,7 @@ class StationSettings:
                 self.reservations,
                 self.sampling,
                 self.smart_charging,
+                self.charge_plans,
                 self.prices,
                 self.firmware,
                 self.monitoring,

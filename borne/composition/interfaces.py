@@ -81,6 +81,7 @@ def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryRes
         charging.local_list.clear,
         assembled.billing.prices.forget,
         assembled.load.load.priorities.forget,
+        assembled.load.load.plans.forget_own,
         charging.reservations.clear,
         maintenance.commissioning.clear,
         delete_rows_set_aside,

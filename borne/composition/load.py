@@ -21,6 +21,7 @@ from station.core.hardware.current_selector import selected_a
 from station.core.model import BootReason
 from station.load.applied_decisions import AppliedDecisions
 from station.load.back_plate_monitor import BackPlateMonitor
+from station.load.charge_plans import ChargePlans
 from station.load.charging_profiles import PersistentProfiles
 from station.load.charging_rate import ChargingRateReporter
 from station.load.decision_loop import DecisionLoop
@@ -221,9 +222,11 @@ async def _load_management(
     clock, settings, grid = core.clock, core.settings, core.configuration.grid
     priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, core.facts("priority"))
     await priorities.load()
+    plans = ChargePlans(evses.keys(), settings.charge_plans, core.facts("charge-plan"))
+    await plans.load()
     powered_up = core.runtime.boot_reason is BootReason.POWER_UP
     delay = RestartDelayLimit(clock, grid.restart_delay_max_s if grid is not None and powered_up else 0.0)
-    tariff = TariffSteering(evses.values(), settings.smart_charging, settings.clock, clock, has_meter=grid is not None)
+    tariff = TariffSteering(evses.values(), plans, settings.clock, clock, has_meter=grid is not None)
     demands = Demands(
         evses,
         clock,
@@ -245,7 +248,7 @@ async def _load_management(
     schedules = ExpectedSchedules(controller, demands, profiles, clock)
     meter = GridMeterReader(_grid_source(core), evses.values(), decisions.process_sample)
     return LoadManagement(
-        decisions, controller.grid, controller.limits, demands, profiles, schedules, priorities, tariff, meter
+        decisions, controller.grid, controller.limits, demands, profiles, schedules, priorities, plans, tariff, meter
     )
 
 

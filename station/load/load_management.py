@@ -6,6 +6,7 @@ from energy.grid_view import GridView
 from energy.station_limits import StationLimits
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
+from station.load.charge_plans import ChargePlans
 from station.load.charging_profiles import PersistentProfiles
 from station.load.decision_loop import DecisionLoop
 from station.load.demands import Demands
@@ -31,6 +32,8 @@ class LoadManagement(Frozen):
     """composite schedules"""
     priorities: Priorities
     """of the EVSEs, when power is short"""
+    plans: ChargePlans
+    """the owner's charge plans"""
     tariff: TariffSteering
     """charging in off-peak hours"""
     meter: GridMeterReader

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from energy.limit import Limit, LimitSource
 from energy.tariff import (
-    ChargePlan,
     OffPeakHours,
     PriceSignal,
     TariffMode,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.core.clock_settings import ClockSettings
-    from station.load.smart_charging_settings import SmartChargingSettings
+    from station.load.charge_plans import ChargePlans
 
 TARIFF_KNOWN_FOR_S = 900.0
 """maximum age of the prices that the grid meter reported"""
@@ -37,7 +36,7 @@ _UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
 
 
 class TariffSteering:
-    """Decides whether an EVSE waits for a lower tariff of the grid meter, by the owner's charge plan of the station.
+    """Decides whether an EVSE waits for a lower tariff of the grid meter, by the owner's charge plan.
 
     It is one of the limits of each EVSE (`LimitProvider`), and follows the EVSEs to know what each charge has used.
     """
@@ -45,14 +44,14 @@ class TariffSteering:
     def __init__(
         self,
         evses: Iterable[Evse],
-        settings: SmartChargingSettings,
+        plans: ChargePlans,
         clock_settings: ClockSettings,
         clock: Clock,
         *,
         has_meter: bool,
     ) -> None:
         """`has_meter`: whether there is a grid meter, which may report prices."""
-        self._settings = settings
+        self._plans = plans
         self._clock_settings = clock_settings
         self._clock = clock
         self._has_meter = has_meter
@@ -68,16 +67,6 @@ class TariffSteering:
         for evse in evses:
             evse.state_changed.subscribe(partial(self._follow, evse))
             evse.meter.reading_taken.subscribe(partial(self._follow, evse))
-
-    @property
-    def plan(self) -> ChargePlan:
-        """The owner's charge plan for all EVSEs, from the settings; its departure is local time."""
-        departure = self._settings.tariff_departure
-        return ChargePlan(
-            TariffMode(self._settings.tariff_mode),
-            time.fromisoformat(departure) if departure else None,
-            float(self._settings.tariff_energy_wh),
-        )
 
     def process_sample(self, sample: GridSample) -> None:
         """Remember the tariff in a sample of the grid meter, if it reports one, and when off-peak hours begin.
@@ -112,7 +101,7 @@ class TariffSteering:
     def limit(self, evse: Evse, demand: Demand, now: datetime) -> Limit | None:
         """Return 0 A while charging waits for a lower tariff; None: it does not wait."""
         del demand
-        plan = self.plan
+        plan = self._plans.of(evse.id)
         if not may_charge(evse) or plan.mode is TariffMode.NONE or evse.id in self._overridden:
             return None
         latest = evse.meter.latest

@@ -73,6 +73,7 @@ KINDS: Final = (
                 (
                     "cable",
                     "card",
+                    "charge-plan",
                     "commissioning",
                     "contactor",
                     "external-limit",

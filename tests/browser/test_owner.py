@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
 from playwright.async_api import Browser, Locator, expect
 
+from energy.tariff import ChargePlan, TariffMode
 from station.billing.price import PriceList
 from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
-from station.load.smart_charging_settings import SmartChargingSettings
 from station.security.access.accounts import Role
 from station.storage.unreadable_rows import RowAddress
 from tests.browser.visitor import DESK, Visitor, visiting
@@ -260,9 +260,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await owner.page.get_by_label("Energy by then (kWh)").fill("20")
         await owner.page.get_by_role("button", name="Save").first.click()
         await owner.reads("Saved.")
-        settings = walk.parts.settings(SmartChargingSettings)
-        assert (settings.tariff_mode, settings.tariff_departure) == ("off-peak", "07:30")
-        assert settings.tariff_energy_wh == 20_000
+        assert walk.parts.load.plans.of(1) == ChargePlan(TariffMode.OFF_PEAK, time(7, 30), 20_000.0)
         await expect(note).to_be_visible()
         await owner.page.get_by_label("Amperes per phase").fill("10")
         await owner.page.get_by_role("button", name="Set limit").click()

@@ -11,7 +11,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from typing import Any, Final
 import httpx
 
 from borne.station_settings import StationSettings
+from energy.tariff import ChargePlan, TariffMode
 from metering.time_quality import TimeSource
 from simulator.clock import VirtualClock
 from simulator.vehicle import VehicleModel
@@ -213,6 +214,7 @@ class Story:
         periods = (PeriodPrice("HC", Decimal("0.15")), PeriodPrice("HP", Decimal("0.35")))
         await life.prices.change(PriceList("EUR", Decimal("0.30"), periods, Decimal("1.00"), Decimal("2.00"), 600))
         await life.load.priorities.change(2, 3)
+        await life.load.plans.change(2, ChargePlan(TariffMode.OFF_PEAK, time(5, 45), 30_000.0))
 
     async def _operator(self) -> None:
         """A list of tokens, limits, profiles of each purpose, a display message, a grid order, a fault that stays."""

@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from borne.journal_file import check_journal_file, export_entries
 from borne.station_settings import StationSettings
 from energy.charging_profile import ChargingProfile
+from energy.tariff import ChargePlan, TariffMode
 from metering import ocmf
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import check_signature
@@ -490,6 +491,9 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 200
         assert (await api.get("/api/prices"))["prices"]["period"][0]["name"] == "HC"
         assert life.load.priorities.priority_of(2) == 3
+        assert life.load.plans.of(1).departure == time(7, 30)
+        if stored.version not in {"0.1.0", "0.2.0", "0.3.0", "0.4.0"}:
+            assert life.load.plans.of(2) == ChargePlan(TariffMode.OFF_PEAK, time(5, 45), 30_000.0)
         limits = (await api.get("/api/load-management"))["limits"]
         assert set(limits) >= {"operator", "user"}
         assert life.load.grid.limit_a == 80.0

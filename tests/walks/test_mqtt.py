@@ -15,9 +15,9 @@ import aiomqtt
 import pytest
 
 from energy.grid import GridSample, MeterTariff
+from energy.tariff import ChargePlan, TariffMode
 from simulator.vehicle import VehicleModel
 from station.core.model import Fault
-from station.load.smart_charging_settings import SmartChargingSettings
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
@@ -339,9 +339,8 @@ async def test_charge_now_overrides_the_waiting_for_cheap_hours(tmp_path: Path) 
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await until(walk, lambda: peer.heard["pause"] == "OFF")
-        await walk.parts.settings(SmartChargingSettings).change(SmartChargingSettings.tariff_mode, "off-peak")
+        await walk.parts.load.plans.change(1, ChargePlan(TariffMode.OFF_PEAK))
         tariff = walk.parts.load.tariff
-        assert tariff is not None
         tariff.process_sample(GridSample(walk.application.clock.now(), tariff=MeterTariff(off_peak=False)))
         await peer.order("evse/1/charge-now/set", "PRESS")
         await peer.order("evse/7/charge-now/set", "PRESS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Annotated, Literal
 
 from fastapi import HTTPException, Path
@@ -10,11 +11,12 @@ from typing_extensions import TypedDict
 
 from energy.limit import LimitValues, limit_to_json, tightest
 from energy.sharing import Policy
-from energy.tariff import PriceSignal, TariffMode
+from energy.tariff import ChargePlan, PriceSignal, TariffMode
 from station.charging.charging_station import ChargingStation
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, example, part
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, example, part
 from station.interfaces.api.routing import api_router
+from station.load.charge_plans import MOST_ENERGY_WH
 from station.load.load_management import LoadManagement
 from station.load.priorities import HIGHEST
 from station.load.shared_limits import (
@@ -26,7 +28,6 @@ from station.load.shared_limits import (
     SharedLimitValues,
     check_requester,
 )
-from station.load.smart_charging_settings import SmartChargingSettings
 from station.load.tariff_steering import TariffSteering
 from station.security.access.accounts import Role
 
@@ -36,7 +37,6 @@ _Load = Annotated[LoadManagement, part(LoadManagement)]
 _Setter = Annotated[LimitSetter, Path(description="whose limit: each of them has one, and the lower one holds")]
 _SharedLimits = Annotated[SharedLimits, part(SharedLimits)]
 _Station = Annotated[ChargingStation, part(ChargingStation)]
-_Settings = Annotated[SmartChargingSettings, part(SmartChargingSettings)]
 
 
 class CurrentLimiting(Command):
@@ -60,7 +60,10 @@ class CurrentLimiting(Command):
 
 
 class TariffPlan(Command):
-    """Body of PUT /api/load-management/tariff, for all EVSEs: a mode, and the energy to charge by a departure time."""
+    """Body of PUT /api/load-management/tariff: a mode, and the energy to charge by a departure time.
+
+    For one EVSE, or for all of them.
+    """
 
     model_config = example(mode="off-peak", departure="07:30", energy_wh=20_000)
 
@@ -68,8 +71,10 @@ class TariffPlan(Command):
     """none: always; off-peak: in the cheap hours; avoid-peaks: outside peak hours"""
     departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
     """local time by which `energy_wh` is charged, such as 07:30; empty: none"""
-    energy_wh: Annotated[int, Field(strict=True, ge=0, le=200_000)] = 0
+    energy_wh: Annotated[int, Field(strict=True, ge=0, le=MOST_ENERGY_WH)] = 0
     """energy in Wh to charge by the departure, even at high prices; 0: the departure is ignored"""
+    evse: int | None = None
+    """the EVSE that gets the plan; null: all of them, whose own plans end"""
 
 
 class EvsePriority(Command):
@@ -90,8 +95,8 @@ class PriceSignalShown(TypedDict):
     """why the mode can wait (`known`), or cannot"""
 
 
-class TariffPlanShown(TypedDict):
-    """The tariff plan of the station in GET /api/load-management: mode, departure and energy."""
+class ChargePlanShown(TypedDict):
+    """The tariff plan of an EVSE in GET /api/load-management: mode, departure and energy."""
 
     mode: TariffMode
     """when to charge: `none`: always; `off-peak`: in the cheap hours; `avoid-peaks`: outside peak hours"""
@@ -99,6 +104,11 @@ class TariffPlanShown(TypedDict):
     """local time by which `energy_wh` is charged, such as 07:30; empty: none"""
     energy_wh: int
     """energy in Wh to charge by the departure, even at high prices; 0: the departure is ignored"""
+
+
+class TariffPlanShown(ChargePlanShown):
+    """The tariff plan of EVSEs without one of their own in GET /api/load-management, and what the modes can do."""
+
     price_signals: dict[TariffMode, PriceSignalShown]
     """for each tariff mode, whether it can wait for low prices"""
 
@@ -119,7 +129,9 @@ class LoadManagementState(TypedDict):
     priorities: dict[str, int]
     """priority of each EVSE, by EVSE id; the higher one is served first"""
     tariff: TariffPlanShown
-    """the tariff plan, which is the same for all EVSEs"""
+    """the tariff plan of the EVSEs that have none of their own"""
+    plans: dict[str, ChargePlanShown]
+    """by EVSE id: the tariff plan that applies there"""
 
 
 class CurrentLimited(TypedDict):
@@ -143,9 +155,7 @@ class TariffPlanned(TypedDict):
 @router.get(
     "/api/load-management", dependencies=[require_role(Role.DRIVER)], summary="Read the state of load management"
 )
-async def read_load_management(
-    load: _Load, shared_limits: _SharedLimits, station: _Station, settings: _Settings
-) -> LoadManagementState:
+async def read_load_management(load: _Load, shared_limits: _SharedLimits, station: _Station) -> LoadManagementState:
     """Returns the limit that determines the current of each EVSE, shared limits, priorities and the tariff plan."""
     return {
         "reasons": {
@@ -157,12 +167,8 @@ async def read_load_management(
         "protection_heat": load.grid.heat,
         "sharing": load.decisions.policy,
         "priorities": {str(evse_id): load.priorities.priority_of(evse_id) for evse_id in station.evses},
-        "tariff": {
-            "mode": TariffMode(settings.tariff_mode),
-            "departure": settings.tariff_departure,
-            "energy_wh": settings.tariff_energy_wh,
-            "price_signals": _price_signals(load.tariff),
-        },
+        "tariff": {**_plan_shown(load.plans.of_all), "price_signals": _price_signals(load.tariff)},
+        "plans": {str(evse_id): _plan_shown(load.plans.of(evse_id)) for evse_id in station.evses},
     }
 
 
@@ -228,14 +234,14 @@ async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accep
     dependencies=[require_role(Role.OWNER)],
     summary="Set the tariff plan",
 )
-async def set_tariff_plan(body: TariffPlan, load: _Load, settings: _Settings, settle: Settle) -> TariffPlanned:
-    """Set the tariff plan of the station: charge at low prices, or outside peaks, as far as the departure allows.
+async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, settle: Settle) -> TariffPlanned:
+    """Set the tariff plan of an EVSE or of all: charge at low prices, or outside peaks, as far as the departure allows.
 
     Replaces the whole plan: a field left out gets its default.
     """
-    await settings.change(SmartChargingSettings.tariff_departure, body.departure)
-    await settings.change(SmartChargingSettings.tariff_energy_wh, str(body.energy_wh))
-    await settings.change(SmartChargingSettings.tariff_mode, body.mode)
+    evse_id = evse_of(station, body.evse).id if body.evse is not None else None
+    departure = time.fromisoformat(body.departure) if body.departure else None
+    await load.plans.change(evse_id, ChargePlan(TariffMode(body.mode), departure, float(body.energy_wh)))
     load.decisions.request()
     await settle()
     return {"accepted": True, "price_signal": _price_signals(load.tariff).get(TariffMode(body.mode))}
@@ -269,6 +275,11 @@ async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
     load.decisions.request()
     await settle()
     return ACCEPTED
+
+
+def _plan_shown(plan: ChargePlan) -> ChargePlanShown:
+    departure = f"{plan.departure:%H:%M}" if plan.departure is not None else ""
+    return {"mode": plan.mode, "departure": departure, "energy_wh": round(plan.energy_wh)}
 
 
 def _price_signals(tariff: TariffSteering) -> dict[TariffMode, PriceSignalShown]:

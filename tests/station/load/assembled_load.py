@@ -10,6 +10,8 @@ from energy.profile_store import ProfileStore
 from station.charging.evse import Evse
 from station.core.clock_settings import ClockSettings
 from station.load.applied_decisions import AppliedDecisions
+from station.load.charge_plan_settings import ChargePlanSettings
+from station.load.charge_plans import ChargePlans
 from station.load.charging_profiles import PersistentProfiles
 from station.load.decision_loop import DecisionLoop
 from station.load.demands import Demands
@@ -45,7 +47,8 @@ def assemble(
     clock, settings, every = controller.clock, SmartChargingSettings(), evses.values()
     profiles = PersistentProfiles(store, None, settings, clock)
     priorities = Priorities(dict.fromkeys(evses, 0), FactStore(database, "priority"))
-    tariff = TariffSteering(every, settings, ClockSettings(), clock, has_meter=source is not None)
+    plans = ChargePlans(evses.keys(), ChargePlanSettings(), FactStore(database, "charge-plan"))
+    tariff = TariffSteering(every, plans, ClockSettings(), clock, has_meter=source is not None)
     temperature, delay = TemperatureLimit(every, TemperatureRange(), clock), RestartDelayLimit(clock, 0.0)
     limits = [RatingLimit(clock), CableLimit(), VentilationLimit(), temperature, tariff, delay]
     arrivals = VehicleArrivals(every, clock)
@@ -56,5 +59,5 @@ def assemble(
     schedules = ExpectedSchedules(controller, demands, profiles, clock)
     meter = GridMeterReader(source, every, decisions.process_sample)
     return LoadManagement(
-        decisions, controller.grid, controller.limits, demands, profiles, schedules, priorities, tariff, meter
+        decisions, controller.grid, controller.limits, demands, profiles, schedules, priorities, plans, tariff, meter
     )

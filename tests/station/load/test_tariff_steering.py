@@ -11,12 +11,14 @@ from energy.composite import ProfileTarget
 from energy.demand import Demand
 from energy.grid import GridSample, MeterTariff
 from energy.limit import Limit
-from energy.tariff import PriceSignal, TariffMode
+from energy.tariff import ChargePlan, PriceSignal, TariffMode
 from metering.reading import UNKNOWN_PHASES
 from station.charging.evse_state import Authorization
 from station.core.clock_settings import ClockSettings
-from station.load.smart_charging_settings import SmartChargingSettings
+from station.load.charge_plan_settings import ChargePlanSettings
+from station.load.charge_plans import ChargePlans
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
+from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import PLUGGED, Post, post
 
@@ -31,12 +33,11 @@ def limit_at(it: Post, steering: TariffSteering) -> Limit | None:
 
 async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_departure(tmp_path: Path) -> None:
     """A vehicle that is plugged in while the station starts; its register has counted for years."""
-    settings = SmartChargingSettings()
     async with post(tmp_path) as it:
-        await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
-        await settings.change(SmartChargingSettings.tariff_departure, f"{fakes.NOON + timedelta(hours=2):%H:%M}")
-        await settings.change(SmartChargingSettings.tariff_energy_wh, "3680")
-        steering = TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=True)
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(it.database, "charge-plan"))
+        departure = (fakes.NOON + timedelta(hours=2)).time()
+        await plans.change(None, ChargePlan(TariffMode.OFF_PEAK, departure, 3680.0))
+        steering = TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=True)
         steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
         it.evse.meter.latest = None
         early = limit_at(it, steering)
@@ -51,16 +52,16 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
 
 
 async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
-    settings = SmartChargingSettings()
     async with post(tmp_path) as it:
-        await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(it.database, "charge-plan"))
+        await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
         assert (
-            TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=False).price_signal(
+            TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=False).price_signal(
                 TariffMode.OFF_PEAK
             )
             is PriceSignal.NO_GRID_METER
         )
-        steering = TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=True)
+        steering = TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=True)
         told = [steering.price_signal(TariffMode.OFF_PEAK)]
         for tariff in (None, MeterTariff("TH..", flat=True, contact_closed=False), MeterTariff(off_peak=False)):
             steering.process_sample(GridSample(it.clock.now(), tariff=tariff))
@@ -82,10 +83,10 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
 async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
     tmp_path: Path,
 ) -> None:
-    settings = SmartChargingSettings()
     async with post(tmp_path) as it:
-        await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
-        steering = TariffSteering([it.evse], settings, ClockSettings(), it.clock, has_meter=True)
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(it.database, "charge-plan"))
+        await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
+        steering = TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=True)
         told: list[datetime | None] = []
         for silent_s in (10, 3600):
             for off_peak in (False, True, False):
