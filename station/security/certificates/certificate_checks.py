@@ -33,6 +33,9 @@ _MIN_EC_BITS = 224
 _REVOCATION_LIST: Final = "(?s)-----BEGIN X509 CRL-----.*?-----END X509 CRL-----"
 _PRIVATE_KEY: Final = "(?s)-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \\1-----"
 _WEAK_HASHES = frozenset({"md5", "sha1"})
+_ORGANIZATION_NAME: Final = "2.5.4.10"
+_COMMON_NAME: Final = "2.5.4.3"
+"""attribute types of names (RFC 5280 appendix A.1)"""
 
 
 class InvalidCertificateError(Exception):
@@ -316,8 +319,8 @@ def describe(pem: str) -> CertificateDescription:
 
 def organization_and_common_name(name: Name) -> tuple[str | None, str | None]:
     """The organization and the common name in an X.509 name, each None if missing (A00.FR.509, A00.FR.511)."""
-    from cryptography.x509.oid import NameOID  # late, as in the whole module
-
-    found = [name.get_attributes_for_oid(oid) for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)]
-    organization, common = (str(parts[0].value) if parts else None for parts in found)
+    organization, common = (
+        next((str(part.value) for part in name if part.oid.dotted_string == oid), None)
+        for oid in (_ORGANIZATION_NAME, _COMMON_NAME)
+    )
     return organization, common
