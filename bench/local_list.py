@@ -19,6 +19,7 @@ from station.charging.authorization.local_list import MAX_ENTRIES, LocalAuthoriz
 from station.core.model import IdToken
 from station.storage.database import open_database
 from station.storage.database_thread import DatabaseThread
+from station.storage.read_connections import ReadConnections
 
 LOOK_UP_AIM_MS = 2.0
 LAG_AIM_MS = 50.0
@@ -71,7 +72,7 @@ async def look_up(storage: Path, tokens: Sequence[str]) -> list[float]:
     clock = SystemClock()
     times: list[float] = []
     with DatabaseThread() as thread:
-        async with open_database(storage / "borne.sqlite", clock, thread) as database:
+        async with open_database(storage / "borne.sqlite", clock, thread, ReadConnections(clock)) as database:
             local_list = LocalAuthorizationList(database, AuthorizationSettings(), clock)
             await local_list.load()
             for token in tokens:

@@ -28,6 +28,7 @@ from station.storage.database import Database, open_database
 from station.storage.database_thread import DatabaseThread
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
+from station.storage.read_connections import ReadConnections
 
 MONTH_AIM_MS = 20.0
 CSV_AIM_S = 10.0
@@ -103,16 +104,17 @@ class RecordFigure(Frozen):
 async def measure(count: int) -> list[RecordFigure]:
     """Measure a log of `count` transactions, then the event commits of one station and of several at once."""
     with tempfile.TemporaryDirectory() as folder, DatabaseThread() as thread:
-        figures = await _measure_log(Path(folder) / "borne.sqlite", thread, count)
+        reads = ReadConnections(SystemClock())
+        figures = await _measure_log(Path(folder) / "borne.sqlite", thread, reads, count)
         for stations in (1, 10):
-            per_s = await _committed_per_s(Path(folder) / str(stations), thread, stations)
+            per_s = await _committed_per_s(Path(folder) / str(stations), thread, reads, stations)
             what = f"events committed by {stations} station{'s' if stations > 1 else ''} of a process"
             figures.append(RecordFigure(f"commits-{stations}", what, per_s, "/s"))
     return figures
 
 
-async def _measure_log(path: Path, thread: DatabaseThread, count: int) -> list[RecordFigure]:
-    async with open_database(path, SystemClock(), thread) as database:
+async def _measure_log(path: Path, thread: DatabaseThread, reads: ReadConnections, count: int) -> list[RecordFigure]:
+    async with open_database(path, SystemClock(), thread, reads) as database:
         log = TransactionLog(database)
         await fill(database, log, count)
         size_mib = path.stat().st_size / 2**20  # noqa: ASYNC240 - nothing else runs
@@ -134,11 +136,13 @@ async def _measure_log(path: Path, thread: DatabaseThread, count: int) -> list[R
     ]
 
 
-async def _committed_per_s(folder: Path, thread: DatabaseThread, stations: int) -> float:
+async def _committed_per_s(folder: Path, thread: DatabaseThread, reads: ReadConnections, stations: int) -> float:
     """Events that the stations commit to the disk per second, in the best of five rounds."""
     async with contextlib.AsyncExitStack() as stack:
         paths = [folder / str(number) / "borne.sqlite" for number in range(stations)]
-        databases = [await stack.enter_async_context(open_database(path, SystemClock(), thread)) for path in paths]
+        databases = [
+            await stack.enter_async_context(open_database(path, SystemClock(), thread, reads)) for path in paths
+        ]
         outboxes = [Outbox(database, SystemClock()) for database in databases]
         fastest_s = math.inf
         for turn in range(5):

@@ -28,6 +28,7 @@ from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.logs.station_context import station_context
 from station.storage.database import StorageError
 from station.storage.database_thread import DatabaseThread
+from station.storage.read_connections import ReadConnections
 from station.storage.safe_start_record import SafeStartRecord, describe_failure, single_errors
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class ProcessContext(Frozen):
     """Objects that all stations of a process share."""
 
     database_thread: DatabaseThread
-    """the thread on which all databases of the process are used"""
+    """the thread that writes to all databases of the process"""
+    read_connections: ReadConnections
+    """executes the long queries of all databases of the process"""
     boot_reason: BootReason
     """why the process was started"""
     alone: bool

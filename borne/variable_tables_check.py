@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from borne.composition.ocpp import configured_variables
 from borne.composition.station import acquire_lock, assembled_station, event_loop_at, station_runtime
 from borne.station_runtime import ProcessContext
+from foundation.clock import SystemClock
 from ocpp_handlers.variables.configured_variables import refused_rows
 from ocpp_handlers.variables.device_model import DeviceModel
 from station.configuration.errors import explain_rules
@@ -21,6 +22,7 @@ from station.core.installation_file.document import RuleError
 from station.core.model import BootReason
 from station.interfaces.part_keys import DEVICE_MODEL
 from station.storage.database_thread import DatabaseThread
+from station.storage.read_connections import ReadConnections
 
 if TYPE_CHECKING:
     from ocpp_handlers.variables.configured_variables import ConfiguredVariable
@@ -53,7 +55,7 @@ def _with_empty_storage(configuration: Configuration, folder: str) -> Configurat
 async def _refused(configuration: Configuration, rows: Sequence[ConfiguredVariable]) -> list[tuple[int, str]]:
     """The positions of the rows that a station with this configuration would not apply, and why."""
     with acquire_lock(configuration) as lock, DatabaseThread() as thread:
-        process = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+        process = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         # Its hardware is neither started nor stopped: stopping it would write to the boards of a running station.
         program = station_runtime(configuration, process, lock=lock)
         async with assembled_station(program) as run:

@@ -25,6 +25,9 @@ _SLOTS_OF_LIBRARIES: Final = {
     # pymodbus calls its transaction layer through this attribute and offers no other way to see a frame that it cannot
     # decode: the client makes that layer itself, so no subclass of it can be given.
     ("metering/drivers/decode_errors.py", "client.ctx.callback_data"),
+    # sqlite3 and aiosqlite take it in no other way.
+    ("station/storage/read_connections.py", "connection.text_factory"),
+    ("station/storage/writing_connection.py", "connection.text_factory"),
 }
 """attributes of libraries that take a callable after construction, each with the reason why it has to be so"""
 _ENDINGS: Final = frozenset({"endswith", "startswith"})

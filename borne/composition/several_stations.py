@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from borne.composition.station import StartError, acquire_lock, station_runtime
 from borne.host_process import HostProcess, raise_descriptor_limit
 from borne.station_runtime import ProcessContext
+from foundation.clock import SystemClock
 from foundation.free_memory import return_free_memory
 from foundation.supervision import AuxiliaryCalls
 from station.core.model import BootReason
 from station.storage.database_thread import OF_MANY_STATIONS, DatabaseThread
+from station.storage.read_connections import ReadConnections
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire.transport_tap import TransportTap
@@ -47,7 +49,7 @@ def host_process_of_several(
     raise_descriptor_limit(len(configurations))
     thread = DatabaseThread(OF_MANY_STATIONS)
     AuxiliaryCalls().subscribe(thread.files.many_closed, lambda _: return_free_memory())
-    parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+    parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
         locks = [
             stack.enter_context(acquire_lock(one)) for one in configurations

@@ -29,6 +29,7 @@ from borne.host_process import HostProcess
 from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from borne.systemd_notifier import SystemdNotifier, boot_reason, record_start
+from foundation.clock import SystemClock
 from foundation.event_loop import StationLoop
 from foundation.supervision import AuxiliaryTask
 from station.billing.retention import Retention
@@ -45,6 +46,7 @@ from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
 from station.storage.database_thread import DatabaseThread
+from station.storage.read_connections import ReadConnections
 from station.storage.storage_lock import StorageLock, StorageLockError
 
 if TYPE_CHECKING:
@@ -106,7 +108,9 @@ def host_process(
     """
     given: MutableMapping[str, str] = environ if environ is not None else {}
     thread = DatabaseThread()
-    parts = ProcessContext(thread, boot_reason(given), alone=True, killed_before=record_start(given))
+    parts = ProcessContext(
+        thread, ReadConnections(SystemClock()), boot_reason(given), alone=True, killed_before=record_start(given)
+    )
     station = station_runtime(configuration, parts, environ=given, lock=lock)
     return HostProcess([station], thread, SystemdNotifier.from_environment(given), http_port=http_port)
 
@@ -188,12 +192,12 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
     Raises:
         StorageError: the storage cannot be opened, or its records cannot be read.
     """
-    configuration, clock, thread = program.configuration, program.clock, program.process.database_thread
+    configuration, clock, process = program.configuration, program.clock, program.process
     storage = Path(configuration.station.storage)
-    log = LogStore(storage / "log", clock, station=None if program.process.alone else program.identity)
+    log = LogStore(storage / "log", clock, station=None if process.alone else program.identity)
     async with (
         log.attached(),
-        open_database(storage / "borne.sqlite", clock, thread) as database,
+        open_database(storage / "borne.sqlite", clock, process.database_thread, process.read_connections) as database,
     ):
         core = await create_core(program, database, log)
         watch_zone(core.settings.clock, core.auxiliary.contained(program.time_zone_changed.publish))

@@ -77,7 +77,7 @@ class TransactionLog:
             StorageError: the disk cannot be read.
         """
         where, values = _where(search)
-        rows = await self._database.rows(
+        rows = await self._database.long_query(
             f"SELECT {COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
@@ -89,10 +89,10 @@ class TransactionLog:
         where, values = _where(search)
         if kind:
             where = f"{where} AND {kind}" if where else f"WHERE {kind}"
-        rows = await self._database.rows(f"SELECT COUNT(*) FROM transactions {where}", values)
+        rows = await self._database.long_query(f"SELECT COUNT(*) FROM transactions {where}", values)
         return int(str(rows[0][0]))
 
-    async def pages(self, search: TransactionQuery, size: int = 250) -> AsyncGenerator[list[LoggedTransaction]]:
+    async def pages(self, search: TransactionQuery, size: int = 50) -> AsyncGenerator[list[LoggedTransaction]]:
         """Yield all matching transactions in pages of `size`, oldest first; each page is read on demand.
 
         Raises:
@@ -101,7 +101,7 @@ class TransactionLog:
         where, values = _where(search)
         after: tuple[Value, Value] = ("", 0)
         while True:
-            rows = await self._database.rows(
+            rows = await self._database.long_query(
                 f"SELECT {COLUMNS} FROM transactions {where or 'WHERE TRUE'} AND (began_at, number) > (?, ?)"
                 " ORDER BY began_at, number LIMIT ?",
                 (*values, *after, size),

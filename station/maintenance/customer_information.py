@@ -115,7 +115,7 @@ class CustomerInformation:
         """Lines of transactions whose events are deleted already, from the transaction log."""
         lines: list[str] = []
         for key in keys:
-            rows = await self._database.rows(
+            rows = await self._database.long_query(
                 "SELECT transaction_id, evse_id, began_at, ended_at FROM transactions"
                 " WHERE token = ? COLLATE NOCASE AND token_type = ? ORDER BY number DESC LIMIT ?",
                 (*key, MAX_TRANSACTIONS),
@@ -174,7 +174,7 @@ class CustomerInformation:
         if customer.id_token is not None:
             return {customer.id_token.key}
         identifier = (customer.identifier or "").casefold()
-        rows = await self._database.rows(
+        rows = await self._database.long_query(
             f"SELECT DISTINCT {_VALUE}, {_TYPE}"
             f" FROM events WHERE {_VALUE} IS NOT NULL AND ({_VALUE} = ?1 OR EXISTS ("
             f"  SELECT 1 FROM json_each({READABLE}, '$.id_token.additional_info') AS info"
@@ -192,7 +192,7 @@ class CustomerInformation:
     async def _transactions(self, keys: Collection[Key]) -> list[str]:
         found: list[str] = []
         for key in keys:
-            rows = await self._database.rows(
+            rows = await self._database.long_query(
                 f"SELECT transaction_id FROM events WHERE {_OF_TOKEN}"
                 " GROUP BY transaction_id ORDER BY MAX(id) DESC LIMIT ?",
                 (*key, MAX_TRANSACTIONS),
@@ -214,7 +214,7 @@ class CustomerInformation:
             (*key, asked_at, *key),
         )
         copies = await signed_traces.erase_copies(self._database, key, asked_at)
-        rows = await self._database.rows(
+        rows = await self._database.long_query(
             f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, asked_at)
         )
         if needed := max(int(str(rows[0][0])), copies):

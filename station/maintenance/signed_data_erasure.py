@@ -34,7 +34,7 @@ async def count_signed_records(database: Database, key: Key) -> int:
     Raises:
         StorageError: the disk cannot be read.
     """
-    rows = await database.rows(f"SELECT COUNT(*) FROM signed_records WHERE {_RECORDS}", _marks(key))
+    rows = await database.long_query(f"SELECT COUNT(*) FROM signed_records WHERE {_RECORDS}", _marks(key))
     return int(str(rows[0][0]))
 
 
@@ -47,7 +47,7 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
         StorageError: not all of them are removed.
     """
     marks = tuple(json.dumps(mark)[1:-1] for mark in _marks(key))
-    samples = await database.rows(
+    samples = await database.long_query(
         f"SELECT payload, id, transaction_id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", marks
     )
     read = database.unreadable.read
@@ -55,7 +55,7 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
         (read(payloads.value_from_text, text, RowAddress("ended_samples", str(number), str(of))), number)
         for text, number, of in samples
     ]
-    events = await database.rows(
+    events = await database.long_query(
         f"SELECT payload, id, transaction_id, seq_no FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}",
         (*marks, asked_at),
     )
@@ -75,7 +75,7 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
         ),
         ("UPDATE events SET payload = ? WHERE id = ?", [(payloads.event_to_text(one), number) for one, number in bare]),
     )
-    left = await database.rows(
+    left = await database.long_query(
         f"SELECT COUNT(*) FROM events WHERE {_COPIES} AND occurred_at <= ? AND {NEEDED}", (*marks, asked_at)
     )
     return int(str(left[0][0]))

@@ -151,7 +151,7 @@ class SecurityEvents:
         Raises:
             StorageError: the disk cannot be read.
         """
-        rows = await self._database.rows(
+        rows = await self._database.long_query(
             "SELECT id, type, occurred_at, info, to_tell FROM security_events"
             " WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
             (

@@ -12,25 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from station.storage import compaction, database_schema
-from station.storage.database_thread import DatabaseThread, is_busy
+from station.storage.database_thread import DatabaseThread
 from station.storage.sql import STATEMENT_ERRORS, Row, Statement, Value
 from station.storage.start_queries import Query, StartReads
+from station.storage.storage_error import StorageError, storage_errors
 from station.storage.unreadable_rows import UnreadableRows
+from station.storage.writing_connection import configure, connect, is_exclusive, shrinks
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.storage.read_connections import ReadConnections
 
 T = TypeVar("T")
 
-_LOG_BYTES = 4 * 1024 * 1024
-"""size to which the write-ahead log is truncated; kept as reserve for the next records on a full disk"""
 _MAX_CHARS_READ_AHEAD: Final = 100_000
 """of the texts of one query at a start"""
 _log = logging.getLogger(__name__)
-
-
-class StorageError(Exception):
-    """A database read or write failed; a failed write changed nothing. Trying again may help."""
 
 
 class Database:
@@ -39,12 +36,14 @@ class Database:
     Created by `open_database`. A write is on disk (synced) when its method returns.
     """
 
-    def __init__(self, connection: DatabaseConnection, clock: Clock) -> None:
+    def __init__(self, connection: DatabaseConnection, clock: Clock, read_connections: ReadConnections) -> None:
         self._connection = connection
+        self._read_connections = read_connections
         self._clock = clock
         self.unreadable = UnreadableRows(self, clock)
         """the list of rows of this database that could not be parsed; kept in a table of it"""
         self._start = StartReads(connection.start_queries)
+        self._ended = False
         self._turn = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -100,6 +99,28 @@ class Database:
             return read
         return await self._run(lambda connection: connection.execute(sql, values).fetchall(), sql)
 
+    async def long_query(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """Return all rows of a SELECT that may take long, executed on a read-only connection beside the commits.
+
+        It sees everything that was committed, or was requested of this database, before the call. It must not read
+        more than a page of an export (`ReadConnections`).
+
+        Raises:
+            StorageError: as `write`.
+        """
+        with storage_errors(), self._clock.outside_wait():
+            async with self._turn:  # what was requested before is on disk then
+                if self._ended:
+                    raise sqlite3.ProgrammingError("the database is closed")
+                if self._connection.is_exclusive:
+                    return await self._connection.run(lambda connection: connection.execute(sql, values).fetchall())
+            return await self._read_connections.rows(self._connection.path, sql, values)
+
+    async def end_long_queries(self) -> None:
+        """Interrupt the long queries, which raise an error, and close their connections; there are no new ones."""
+        self._ended = True
+        await self._read_connections.close_file(self._connection.path)
+
     async def begin_start(self) -> None:
         """Read ahead, in one job, what the station will query at its start, as far as that is known.
 
@@ -150,7 +171,7 @@ class Database:
         await self._run(lambda connection: connection.executescript(script), script)
 
     async def _run(self, job: Callable[[sqlite3.Connection], T], *statements: str) -> T:
-        with _storage(), self._clock.outside_wait():
+        with storage_errors(), self._clock.outside_wait():
             async with self._turn:
                 try:
                     return await self._connection.run(job)
@@ -165,7 +186,8 @@ class DatabaseConnection:
     """The SQLite connection of one station, opened, used and closed in the database thread only; used by `Database`."""
 
     def __init__(self, path: Path, thread: DatabaseThread) -> None:
-        self._path = path
+        self.path = path
+        """the file"""
         self._thread = thread
         self._connection: sqlite3.Connection | None = None
         self._reopens = False
@@ -175,6 +197,8 @@ class DatabaseConnection:
         self.changes = 0
         """number of jobs that have changed rows"""
         self._created = False
+        self.is_exclusive = False
+        """whether no other connection can open the file: the disk had no room for the index of its log"""
 
     @property
     def is_new(self) -> bool:
@@ -190,7 +214,7 @@ class DatabaseConnection:
         """
         if not await self._thread.run(self._open_current):  # made by an older program
             await self.close()
-            await asyncio.to_thread(compaction.rewrite, self._path)
+            await asyncio.to_thread(compaction.rewrite, self.path)
             await self._thread.run(lambda: self._open_current(as_it_is=True))  # even if it could not be rewritten
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
@@ -229,21 +253,22 @@ class DatabaseConnection:
 
     def _connected(self) -> sqlite3.Connection:
         """Open the file of a station that has been prepared before."""
-        if not os.access(self._path, os.F_OK):  # SQLite would create an empty one; `Path.exists` raises some errors
-            raise sqlite3.OperationalError(f"{self._path} has been deleted or cannot be reached")
-        connection = _connect(self._path, self._thread.caches.statements)
+        if not os.access(self.path, os.F_OK):  # SQLite would create an empty one; `Path.exists` raises some errors
+            raise sqlite3.OperationalError(f"{self.path} has been deleted or cannot be reached")
+        connection = connect(self.path, self._thread.caches.statements)
         try:
-            _configure(connection, self._thread.caches.pages)
+            configure(connection, self._thread.caches.pages)
         except BaseException:
             connection.close()
             raise
+        self.is_exclusive = is_exclusive(connection)
         return connection
 
     def _create(self) -> None:
         try:
-            self._created |= database_schema.create(self._path)
+            self._created |= database_schema.create(self.path)
         except OSError as error:
-            raise StorageError(f"{self._path.parent}: {error.strerror}") from error
+            raise StorageError(f"{self.path.parent}: {error.strerror}") from error
 
     def _open_current(self, *, as_it_is: bool = False) -> bool:
         """Create the file if it is missing, open it and apply new migrations.
@@ -253,11 +278,12 @@ class DatabaseConnection:
         """
         self._create()
         if self._connection is None:
-            self._connection = _connect(self._path, self._thread.caches.statements)
-        if not as_it_is and not _shrinks(self._connection):
+            self._connection = connect(self.path, self._thread.caches.statements)
+        if not as_it_is and not shrinks(self._connection):
             return False
         _prepare(self._connection)
-        _configure(self._connection, self._thread.caches.pages)
+        self.is_exclusive = is_exclusive(self._connection)
+        configure(self._connection, self._thread.caches.pages)
         self._thread.files.used(self)
         return True
 
@@ -270,20 +296,27 @@ class DatabaseConnection:
 
 
 @contextlib.asynccontextmanager
-async def open_database(path: Path, clock: Clock, thread: DatabaseThread) -> AsyncGenerator[Database]:
+async def open_database(
+    path: Path, clock: Clock, thread: DatabaseThread, read_connections: ReadConnections
+) -> AsyncGenerator[Database]:
     """Open the database file of a station, created if missing, and apply new migrations; close it after the block.
+
+    Afterwards no connection has the file open, and it may be replaced.
 
     Raises:
         StorageError: the file cannot be opened or is not a database of a station.
     """
     connection = DatabaseConnection(path, thread)
     try:
-        with _storage(path):
+        with storage_errors(path):
             await connection.open()
-        database = Database(connection, clock)
+        database = Database(connection, clock, read_connections)
         if not connection.is_new:
             await database.unreadable.load()
-        yield database
+        try:
+            yield database
+        finally:
+            await database.end_long_queries()  # before the writer is closed, which removes the log of the database
     finally:
         await connection.close()
 
@@ -350,47 +383,6 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None]:
         raise
 
 
-def _connect(path: Path, statements: int) -> sqlite3.Connection:
-    """Connect, with a write-ahead log, so that a write needs one sync only. `statements`: how many to keep compiled.
-
-    If a full disk has no room for the index file of the log, the index is kept in memory; then no other process can
-    open the database until the next start.
-    """
-    try:
-        return _connect_wal(path, "NORMAL", statements)
-    except sqlite3.OperationalError as error:
-        if is_busy(error):
-            raise
-        _log.error("%s: %s; the database is opened with its index in memory", path, error)
-        return _connect_wal(path, "EXCLUSIVE", statements)
-
-
-def _connect_wal(path: Path, locking_mode: str, statements: int) -> sqlite3.Connection:
-    # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite must not wait for locks
-    # (timeout 0), since that would block the other stations in this thread.
-    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, cached_statements=statements)
-    connection.text_factory = _text
-    try:
-        connection.execute(f"PRAGMA locking_mode={locking_mode}")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _shrinks(connection: sqlite3.Connection) -> bool:
-    """Return whether the file can return its free pages."""
-    ((mode,),) = connection.execute("PRAGMA auto_vacuum")
-    return int(mode) == compaction.INCREMENTAL
-
-
-def _text(raw: bytes) -> str:
-    """Decode a text; invalid bytes are replaced, so that one corrupted text does not fail a whole query."""
-    return raw.decode(errors="replace")
-
-
 def _prepare(connection: sqlite3.Connection) -> None:
     """Apply new migrations."""
     connection.execute("PRAGMA synchronous=FULL")
@@ -400,19 +392,3 @@ def _prepare(connection: sqlite3.Connection) -> None:
             _log.info("database migrated to version %d", version)
     except database_schema.NewerDatabaseError as error:
         raise StorageError(str(error)) from error
-
-
-def _configure(connection: sqlite3.Connection, pages: int | None) -> None:
-    """Sync every commit to disk. Cache `pages` pages at the most; SQLite allocates 20 at once, which are released."""
-    connection.execute("PRAGMA synchronous=FULL")
-    if pages is not None:
-        connection.execute(f"PRAGMA cache_size={pages}")
-        connection.execute("PRAGMA shrink_memory")
-
-
-@contextlib.contextmanager
-def _storage(path: Path | None = None) -> Generator[None]:
-    try:
-        yield
-    except STATEMENT_ERRORS as error:
-        raise StorageError(f"{path}: {error}" if path is not None else str(error)) from error

@@ -24,3 +24,8 @@ class SqlStore(Protocol):
     async def write_together(self, *writes: Statement) -> None:
         """Execute each statement for each of its rows, in one database transaction: all or nothing."""
         ...
+
+
+def decode_text(raw: bytes) -> str:
+    """Decode a text; invalid bytes are replaced, so that one corrupted text does not fail a whole query."""
+    return raw.decode(errors="replace")

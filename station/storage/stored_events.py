@@ -90,7 +90,7 @@ class StoredEvents:
         Raises:
             StorageError: the disk cannot be read.
         """
-        rows = await self._database.rows(
+        rows = await self._database.long_query(
             f"SELECT {EVENT_COLUMNS} FROM events WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
             (
                 oldest.isoformat() if oldest is not None else "",

@@ -40,13 +40,13 @@ async def test_a_search_reads_what_it_is_about_and_sorts_nothing(
         log = TransactionLog(database)
         await fill(database, log, COUNT)
         plans: list[str] = []
-        read = database.rows
+        read = database.long_query
 
         async def explained(sql: str, values: Sequence[Value] = ()) -> list[Row]:
             plans.extend(str(row[3]) for row in await read(f"EXPLAIN QUERY PLAN {sql}", values))
             return await read(sql, values)
 
-        monkeypatch.setattr(database, "rows", explained)
+        monkeypatch.setattr(database, "long_query", explained)
         found = await log.find(search)
         assert found.total > 0
         told = [one async for page in log.pages(search) for one in page]

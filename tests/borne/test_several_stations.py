@@ -22,6 +22,7 @@ from borne.composition.simulated import world_of
 from borne.composition.station import station_runtime
 from borne.host_process import HostProcess
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
+from foundation.clock import SystemClock
 from simulator.board import SimulatedBoard
 from simulator.vehicle import VehicleModel
 from station.charging.charging_station import ChargingStation
@@ -33,6 +34,7 @@ from station.maintenance.logs.store import LogStore
 from station.security.access.accounts import Role
 from station.security.access.sign_in_service import SignInService
 from station.storage.database_thread import DatabaseCaches, DatabaseThread
+from station.storage.read_connections import ReadConnections
 from station.storage.storage_lock import StorageLock, StorageLockError
 from tests.csms import Csms, running_csms
 from tests.patience import PATIENCE_S
@@ -102,7 +104,7 @@ def present(station: StationRuntime, card: IdToken = CARD) -> None:
 async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave_nothing(tmp_path: Path) -> None:
     loop_tasks = asyncio.all_tasks()
     with DatabaseThread() as thread:
-        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         left: list[tuple[int, int, int, int]] = []
         async with running_csms() as first, running_csms() as second:
             served = asyncio.all_tasks() - loop_tasks
@@ -125,7 +127,7 @@ async def started_and_stopped(tmp_path: Path, parts: ProcessContext, first: Csms
 
 async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> None:
     with DatabaseThread() as thread:
-        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         async with running_csms() as first, running_csms() as second:
             dark = station_runtime(of(FIRST, tmp_path, first), parts)
             charging = station_runtime(of(SECOND, tmp_path, second), parts)
@@ -158,7 +160,7 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
     tmp_path: Path,
 ) -> None:
     with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
-        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         async with running_csms() as first, running_csms() as second:
             ill = station_runtime(of(FIRST, tmp_path, first), parts)
             well = station_runtime(of(SECOND, tmp_path, second), parts)
@@ -192,7 +194,7 @@ def ended(csms: Csms) -> bool:
 async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with DatabaseThread() as thread:
-        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         stations = [station_runtime(of(name, tmp_path), parts) for name in (FIRST, SECOND)]
         async with running(*stations):
             board(stations[0]).plug(VehicleModel())
@@ -211,7 +213,7 @@ async def test_a_station_does_not_touch_the_time_zone_of_the_process(tmp_path: P
     """It says what its own is; with one station the process follows, with several it stays with UTC."""
     zones: list[str] = []
     with DatabaseThread() as thread:
-        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         given = configuration(tmp_path, None, station={"identity": FIRST, "time_zone": "Europe/Paris"})
         station = station_runtime(given, parts)
         station.time_zone_changed.subscribe(lambda zone: zones.append(str(zone)))

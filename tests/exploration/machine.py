@@ -32,6 +32,7 @@ from station.storage.database import Database, DatabaseConnection
 from station.storage.database_thread import DatabaseThread
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
+from station.storage.read_connections import ReadConnections
 from tests import fakes
 
 OFFER_A: Final = 16.0
@@ -106,7 +107,8 @@ class EvseMachine:
         settings.transactions.override(TransactionSettings.tx_stop_points, setup.stop)
         settings.transactions.override(TransactionSettings.stop_tx_on_ev_side_disconnect, setup.stops_on_disconnection)
         settings.transactions.override(TransactionSettings.unlock_on_ev_side_disconnect, setup.unlocks_on_disconnection)
-        database = Database(DatabaseConnection(Path(), DatabaseThread()), self.clock)  # never opened
+        connection = DatabaseConnection(Path(), DatabaseThread())  # never opened
+        database = Database(connection, self.clock, ReadConnections(self.clock))
         outbox = Outbox(database, self.clock)
         self.meter = MeterPoller("meter", fakes.FakeMeter(), self.clock)
         self.meter.latest = fakes.reading(_REGISTER_WH)

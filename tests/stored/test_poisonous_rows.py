@@ -15,7 +15,7 @@ from typing import NoReturn, cast
 
 import pytest
 
-from station.storage import database
+from station.storage import read_connections, sql, writing_connection
 from station.storage.safe_start_record import FILE_NAME
 from station.storage.stored_format import StoredFormat
 from tests.stored.storage import DATABASE, Stored, all_stored
@@ -86,7 +86,7 @@ class ParsedText(PoisonousText):
 @pytest.fixture(autouse=True)
 def poisonous_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts that end with the mark are poisonous once they are read."""
-    decode = database._text  # pyright: ignore[reportPrivateUsage]
+    decode = sql.decode_text
     from_text = cast("Callable[[object, object], object]", vars(StoredFormat)["from_text"])
 
     def poisoned(raw: bytes) -> str:
@@ -100,7 +100,8 @@ def poisonous_texts(monkeypatch: pytest.MonkeyPatch) -> None:
             raise PoisonError
         return from_text(stored_format, stored)
 
-    monkeypatch.setattr(database, "_text", poisoned)
+    for connection in (writing_connection, read_connections):
+        monkeypatch.setattr(connection, "decode_text", poisoned)
     monkeypatch.setattr(StoredFormat, "from_text", parsed)
 
 

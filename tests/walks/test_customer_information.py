@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from station.billing.transaction_log import TransactionQuery
 from station.core.model import TransactionEvent
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
@@ -257,3 +258,21 @@ async def test_nothing_is_known_of_a_certificate(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert await ask(walk, report=True, customerCertificate=CERTIFICATE) == ""
+
+
+async def test_an_export_that_began_before_a_customer_is_cleared_has_nothing_of_them_afterwards(tmp_path: Path) -> None:
+    """N10.FR.03: each page is read when it is needed."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for _ in range(2):
+            await walk.present()
+            await walk.plug()
+            await walk.charging()
+            await stop(walk)
+        await walk.advance(5)
+        pages = walk.parts.transactions.pages(TransactionQuery(), size=1)
+        (first,) = await anext(pages)
+        await ask(walk, clear=True, idToken=token())
+        (second,) = await anext(pages)
+        assert [page async for page in pages] == []
+        assert (first.token, second.token) == (CARD.value, None)

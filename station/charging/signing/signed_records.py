@@ -115,7 +115,7 @@ class SignedRecords:
             StorageError: the disk cannot be read.
         """
         ids = ", ".join("?" for _ in transaction_ids)
-        rows = await self._database.rows(
+        rows = await self._database.long_query(
             f"SELECT DISTINCT transaction_id FROM signed_records WHERE transaction_id IN ({ids})", (*transaction_ids,)
         )
         return {str(row[0]) for row in rows}

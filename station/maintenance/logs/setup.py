@@ -27,6 +27,7 @@ _TALKATIVE: Final = (
     ("websockets", logging.INFO),  # at DEBUG it writes the Authorization header
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, including passwords in SetVariables
     ("asyncio", logging.INFO),
+    ("aiosqlite", logging.INFO),  # at DEBUG it writes the values of queries, including id tokens
     ("uvicorn", logging.ERROR),  # at WARNING it logs each request that is not HTTP
     ("httpx", logging.WARNING),  # at INFO it writes whole URLs, including signatures
     ("httpcore", logging.INFO),  # at DEBUG it writes headers

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from foundation.clock import Clock
 from station.security import security_events
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database, StorageError
@@ -39,6 +40,12 @@ class FullDisk(Database):
         if self.full:
             raise StorageError("disk full")
         await super().write_together(*writes)
+
+
+def full_disk(database: Database, clock: Clock) -> FullDisk:
+    """The same file, on a disk that can be full."""
+    connection, reads = database._connection, database._read_connections  # pyright: ignore[reportPrivateUsage]
+    return FullDisk(connection, clock, reads)
 
 
 async def test_every_event_is_logged_and_only_critical_ones_wait_for_the_csms(tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ async def test_events_are_stored_while_old_ones_cannot_be_deleted(tmp_path: Path
 async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp_path: Path) -> None:
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as opened:
-        database = FullDisk(opened._connection, clock)  # pyright: ignore[reportPrivateUsage]  # the same file
+        database = full_disk(opened, clock)
         events = SecurityEvents(database, clock)
         database.full = True
         await events.report(CRITICAL, "while full")
@@ -151,7 +158,7 @@ async def test_an_event_whose_answer_the_disk_does_not_note_keeps_no_other_waiti
     """Nor is it sent again; it is noted with the next one."""
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
-        disk = FullDisk(database._connection, clock)  # pyright: ignore[reportPrivateUsage]  # the same disk, refusing
+        disk = full_disk(database, clock)
         events = SecurityEvents(disk, clock)
         for kind in (CRITICAL, SecurityEventType.TAMPER_DETECTION_ACTIVATED):
             await events.report(kind)

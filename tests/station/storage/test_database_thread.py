@@ -17,6 +17,7 @@ import pytest
 
 from station.storage.database import Database, DatabaseConnection, StorageError, open_database
 from station.storage.database_thread import OF_MANY_STATIONS, DatabaseCaches, DatabaseThread, OpenFiles
+from station.storage.read_connections import ReadConnections
 from tests import fakes
 from tests.patience import PATIENCE_S
 
@@ -29,8 +30,8 @@ STATION: contextvars.ContextVar[str] = contextvars.ContextVar("STATION")
 async def two_stations(tmp_path: Path) -> AsyncGenerator[tuple[Database, Database]]:
     with DatabaseThread() as thread:
         async with (
-            open_database(tmp_path / "a" / "db", fakes.clock(), thread) as first,
-            open_database(tmp_path / "b" / "db", fakes.clock(), thread) as second,
+            open_database(tmp_path / "a" / "db", fakes.clock(), thread, ReadConnections(fakes.clock())) as first,
+            open_database(tmp_path / "b" / "db", fakes.clock(), thread, ReadConnections(fakes.clock())) as second,
         ):
             yield first, second
 
@@ -114,7 +115,7 @@ async def test_a_database_whose_opening_is_cancelled_is_closed(tmp_path: Path, t
     with DatabaseThread() as thread:
 
         async def opened() -> None:
-            async with open_database(tmp_path / "db", fakes.clock(), thread):
+            async with open_database(tmp_path / "db", fakes.clock(), thread, ReadConnections(fakes.clock())):
                 await asyncio.Event().wait()
 
         opening = asyncio.create_task(opened())
@@ -165,7 +166,7 @@ async def one_of_many(tmp_path: Path) -> AsyncGenerator[tuple[Database, Database
         connection = DatabaseConnection(tmp_path / "station" / "db", thread)
         await connection.open()
         try:
-            yield Database(connection, fakes.clock()), connection, thread
+            yield Database(connection, fakes.clock(), ReadConnections(fakes.clock())), connection, thread
         finally:
             await connection.close()
 
@@ -249,9 +250,11 @@ async def test_without_free_descriptors_a_closed_file_takes_nothing_until_there_
         with no_free_descriptor(left):
             try:
                 await database.write(WRITE, ("b", "2"))
-                stored.append("b")
             except StorageError:
                 pass
+            else:  # no other connection can open the file now, so the database thread executes the long query
+                stored.append("b")
+                assert await database.long_query("SELECT name FROM facts") == [("a",), ("b",)]
         assert ("b" in stored) == (left == 2)
         await database.write(WRITE, ("c", "3"))
         assert await database.rows("SELECT name FROM facts") == [(name,) for name in [*stored, "c"]]
@@ -259,7 +262,10 @@ async def test_without_free_descriptors_a_closed_file_takes_nothing_until_there_
 
 async def test_a_file_that_is_not_used_is_closed_in_a_pause_between_jobs(tmp_path: Path) -> None:
     with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
-        async with open_database(tmp_path / "db", fakes.clock(), thread) as database, asyncio.timeout(PATIENCE_S):
+        async with (
+            open_database(tmp_path / "db", fakes.clock(), thread, ReadConnections(fakes.clock())) as database,
+            asyncio.timeout(PATIENCE_S),
+        ):
             await database.write(WRITE, ("a", "1"))
             while open_descriptors(tmp_path):
                 await thread.run(lambda: None)

@@ -15,6 +15,7 @@ from station.storage import database as databases
 from station.storage.database import Database, DatabaseConnection, StorageError
 from station.storage.database_thread import DatabaseThread
 from station.storage.outbox import Outbox
+from station.storage.read_connections import ReadConnections
 from station.storage.sql import Row, Statement, Value
 from tests import fakes
 from tests.patience import PATIENCE_S
@@ -28,8 +29,8 @@ BAD = (
 class ObservedDatabase(Database):
     """Counts the writes and reads of the queue, and can hold a write back after its commit."""
 
-    def __init__(self, connection: DatabaseConnection, clock: Clock) -> None:
-        super().__init__(connection, clock)
+    def __init__(self, connection: DatabaseConnection, clock: Clock, read_connections: ReadConnections) -> None:
+        super().__init__(connection, clock, read_connections)
         self.groups: list[int] = []
         """the number of events of each write"""
         self.settled_writes = 0
@@ -65,11 +66,11 @@ async def opened(path: Path) -> AsyncGenerator[tuple[Outbox, ObservedDatabase]]:
     """An outbox on a disk whose writes and reads are counted."""
     clock, file = fakes.clock(), path / "db"
     with DatabaseThread() as thread:
-        async with databases.open_database(file, clock, thread):
+        async with databases.open_database(file, clock, thread, ReadConnections(clock)):
             connection = DatabaseConnection(file, thread)
             await connection.open()
             try:
-                database = ObservedDatabase(connection, clock)
+                database = ObservedDatabase(connection, clock, ReadConnections(clock))
                 yield Outbox(database, clock), database
             finally:
                 await connection.close()

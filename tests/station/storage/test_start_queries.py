@@ -12,6 +12,7 @@ import pytest
 
 from station.storage.database import Database, StorageError, open_database
 from station.storage.database_thread import DatabaseThread
+from station.storage.read_connections import ReadConnections
 from station.storage.start_queries import TABLES_WITH_TRIGGERS
 from tests import fakes
 
@@ -39,8 +40,8 @@ async def second_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, Count
     """A station with a fact `a`, in a process in which another one has started; its own start has begun."""
     with CountingThread() as thread:
         async with (
-            open_database(tmp_path / "first" / "db", fakes.clock(), thread) as first,
-            open_database(tmp_path / "second" / "db", fakes.clock(), thread) as second,
+            open_database(tmp_path / "first" / "db", fakes.clock(), thread, ReadConnections(fakes.clock())) as first,
+            open_database(tmp_path / "second" / "db", fakes.clock(), thread, ReadConnections(fakes.clock())) as second,
         ):
             await first.begin_start()
             await first.rows(FACTS)
@@ -60,7 +61,7 @@ async def second_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, Count
 async def new_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, CountingThread]]:
     """A station with a new database, whose start has begun."""
     with CountingThread() as thread:
-        async with open_database(tmp_path / "db", fakes.clock(), thread) as database:
+        async with open_database(tmp_path / "db", fakes.clock(), thread, ReadConnections(fakes.clock())) as database:
             await database.begin_start()
             thread.jobs = 0
             yield database, thread

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from energy.demand import Decision
+from foundation.clock import Clock
 from metering import ocmf
 from metering.ocmf_bill import check_bill
 from metering.ocmf_keys import read_key
@@ -70,9 +71,10 @@ async def living(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerato
     found: list[Failing] = []
 
     @contextlib.asynccontextmanager
-    async def failing(path: Path, clock: object) -> AsyncGenerator[Failing]:
+    async def failing(path: Path, clock: Clock) -> AsyncGenerator[Failing]:
         async with open_database(path, fakes.clock()) as database:
-            made = Failing(database._connection, clock)  # pyright: ignore[reportPrivateUsage, reportArgumentType]  # the same file
+            connection, reads = database._connection, database._read_connections  # pyright: ignore[reportPrivateUsage]  # the same file
+            made = Failing(connection, clock, reads)
             found.append(made)
             yield made
 

@@ -28,6 +28,7 @@ from station.maintenance.logs.store import LogStore
 from station.storage.database import open_database
 from station.storage.database_schema import migrations
 from station.storage.database_thread import DatabaseThread
+from station.storage.read_connections import ReadConnections
 from tests import fakes
 from tests.patience import PATIENCE_S
 
@@ -100,7 +101,9 @@ async def test_lines_of_the_one_database_thread_are_their_stations(tmp_path: Pat
         async with two_logs(tmp_path) as stores:
 
             async def open_its_own(name: str) -> None:
-                async with open_database(tmp_path / name / "db", fakes.clock(), thread) as database:
+                async with open_database(
+                    tmp_path / name / "db", fakes.clock(), thread, ReadConnections(fakes.clock())
+                ) as database:
                     await database.write("INSERT INTO facts (name, value) VALUES ('a', 'b')")
 
             await in_both(open_its_own)

@@ -1,0 +1,282 @@
+"""Long queries: beside the commits, at most two at a time in a process, and gone when nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+
+from simulator.clock import VirtualClock
+from station.storage.database import Database, DatabaseConnection, StorageError, open_database
+from station.storage.database_thread import DatabaseThread
+from station.storage.read_connections import CLOSE_AFTER_S, MAX_CONNECTIONS, ReadConnections
+from tests import fakes
+from tests.patience import PATIENCE_S
+
+WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
+NAMES = "SELECT name FROM facts ORDER BY name"
+ENDLESS = "WITH RECURSIVE endless (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM endless) SELECT MAX(n) FROM endless"
+"""a query that ends only if it is interrupted"""
+_MIB = 2**20
+
+
+class Stations:
+    """The databases of several stations of one process."""
+
+    def __init__(self, clock: VirtualClock, read_connections: ReadConnections, databases: dict[str, Database]) -> None:
+        self.clock = clock
+        self.read_connections = read_connections
+        self.databases = databases
+
+    @property
+    def database(self) -> Database:
+        """That of the first station."""
+        return self.databases["a"]
+
+
+@contextlib.asynccontextmanager
+async def stations(folder: Path, names: str = "a", *, most: int = MAX_CONNECTIONS) -> AsyncGenerator[Stations]:
+    """Open a database for each name, in a folder of its own; each has its name as a fact."""
+    clock = fakes.clock()
+    read_connections = ReadConnections(clock, most=most)
+    with DatabaseThread() as thread:
+        async with contextlib.AsyncExitStack() as stack:
+            databases = {
+                name: await stack.enter_async_context(
+                    open_database(folder / name / "db", clock, thread, read_connections)
+                )
+                for name in names
+            }
+            for name, database in databases.items():
+                await database.write(WRITE, (name, "x"))
+            yield Stations(clock, read_connections, databases)
+
+
+def reading_threads() -> int:
+    """The number of threads of read connections."""
+    ours = (threading.main_thread().name, "database", "asyncio_")
+    return sum(not thread.name.startswith(ours) for thread in threading.enumerate())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that other threads do, of which nothing is published."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def endless_query(database: Database) -> AsyncGenerator[asyncio.Task[object]]:
+    """Execute a query that does not end by itself during the block, and cancel it at its end."""
+    before = reading_threads()
+    running = asyncio.create_task(database.long_query(ENDLESS))
+    await until(lambda: reading_threads() > before or running.done())
+    try:
+        yield running
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))
+
+
+async def test_events_are_committed_while_a_long_query_runs(tmp_path: Path) -> None:
+    async with stations(tmp_path) as it, asyncio.timeout(PATIENCE_S), endless_query(it.database) as running:
+        for number in range(20):
+            await it.database.write(WRITE, (f"fact {number}", "x"))
+        assert len(await it.database.rows(NAMES)) == 21
+        assert not running.done()
+
+
+async def test_a_long_query_sees_what_was_written_or_requested_before_it(tmp_path: Path) -> None:
+    async with stations(tmp_path) as it:
+        assert await it.database.long_query(NAMES) == [("a",)]
+        async with asyncio.TaskGroup() as group:
+            for name in "bcdef":
+                group.create_task(it.database.write(WRITE, (name, "x")))
+            await asyncio.sleep(0)
+            found = await it.database.long_query(NAMES)
+        assert found == [(name,) for name in "abcdef"]
+
+
+async def test_a_new_database_is_read_as_it_is(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    with DatabaseThread() as thread:
+        async with open_database(tmp_path / "db", clock, thread, ReadConnections(clock)) as database:
+            await database.begin_start()
+            assert await database.long_query("SELECT * FROM transactions") == []
+
+
+async def test_a_read_connection_cannot_write(tmp_path: Path) -> None:
+    async with stations(tmp_path) as it:
+        with pytest.raises(StorageError, match="readonly"):
+            await it.database.long_query("DELETE FROM facts RETURNING name")
+        assert await it.database.rows(NAMES) == [("a",)]
+
+
+async def test_a_text_with_invalid_bytes_does_not_fail_the_query(tmp_path: Path) -> None:
+    async with stations(tmp_path) as it:
+        await it.database.write("UPDATE facts SET value = CAST(x'61ff' AS TEXT)")
+        assert await it.database.long_query("SELECT value FROM facts") == [("a\N{REPLACEMENT CHARACTER}",)]
+
+
+async def test_a_query_that_fails_is_a_storage_error_and_the_next_one_succeeds(tmp_path: Path) -> None:
+    async with stations(tmp_path, most=1) as it:
+        with pytest.raises(StorageError, match="no such table"):
+            await it.database.long_query("SELECT * FROM nowhere")
+        assert await it.database.long_query(NAMES) == [("a",)]
+
+
+async def test_a_file_that_cannot_be_opened_is_a_storage_error(tmp_path: Path) -> None:
+    async with stations(tmp_path) as it:
+        folder = tmp_path / "a"
+        folder.rename(tmp_path / "moved")
+        with pytest.raises(StorageError, match="unable to open"):
+            await it.database.long_query(NAMES)
+        (tmp_path / "moved").rename(folder)
+        assert await it.database.long_query(NAMES) == [("a",)]
+
+
+async def test_a_path_is_no_uri_to_be_parsed(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    with DatabaseThread() as thread:
+        path = tmp_path / "100% ?mode=rw&x#é" / "db"
+        async with open_database(path, clock, thread, ReadConnections(clock)) as database:
+            await database.write(WRITE, ("a", "x"))
+            assert await database.long_query(NAMES) == [("a",)]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3, 30])
+async def test_a_query_whose_caller_is_cancelled_makes_room_for_the_next_one(tmp_path: Path, turns: int) -> None:
+    """Whether it waits, is opening the file, or is executed."""
+    async with stations(tmp_path, most=1) as it, asyncio.timeout(PATIENCE_S):
+        for _ in range(3):
+            running = asyncio.create_task(it.database.long_query(ENDLESS))
+            for _ in range(turns):
+                await asyncio.sleep(0.0005)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert await it.database.long_query(NAMES) == [("a",)]
+
+
+async def test_stations_share_two_connections_and_take_turns(tmp_path: Path) -> None:
+    names = "abcdef"
+    async with stations(tmp_path, names) as it, asyncio.timeout(PATIENCE_S):
+        ended: list[str] = []
+
+        async def query(name: str) -> None:
+            assert await it.databases[name].long_query(NAMES) == [(name,)]
+            ended.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                for name in names:
+                    group.create_task(query(name))
+        await until(lambda: reading_threads() == MAX_CONNECTIONS)
+        assert sorted(ended) == sorted(names * 5)
+        for count in range(1, len(ended)):
+            turns = [ended[:count].count(name) for name in names]
+            assert max(turns) - min(turns) <= 2, "no station waits for another one's next queries"
+
+
+async def test_a_long_query_of_one_station_leaves_the_other_connection_to_all_others(tmp_path: Path) -> None:
+    async with stations(tmp_path, "abc") as it, asyncio.timeout(PATIENCE_S), endless_query(it.database):
+        for name in "bcabc":
+            assert await it.databases[name].long_query(NAMES) == [(name,)]
+        await until(lambda: reading_threads() == MAX_CONNECTIONS)
+
+
+async def test_a_third_long_query_waits_until_one_of_two_has_ended(tmp_path: Path) -> None:
+    async with stations(tmp_path, "abc") as it, asyncio.timeout(PATIENCE_S):
+        async with endless_query(it.databases["a"]), endless_query(it.databases["b"]):
+            waiting = asyncio.create_task(it.databases["c"].long_query(NAMES))
+            for number in range(20):
+                await it.databases["c"].write(WRITE, (f"d{number}", "x"))
+            assert not waiting.done()
+            assert reading_threads() == MAX_CONNECTIONS
+        assert len(await waiting) == 21
+
+
+async def test_a_connection_is_opened_for_the_first_query_and_closed_some_seconds_after_the_last(
+    tmp_path: Path,
+) -> None:
+    async with stations(tmp_path) as it:
+        assert reading_threads() == 0
+        await it.database.long_query(NAMES)
+        await it.clock.advance(CLOSE_AFTER_S - 1.0)
+        assert reading_threads() == 1
+        await it.database.long_query(NAMES)
+        await it.clock.advance(CLOSE_AFTER_S - 1.0)
+        assert reading_threads() == 1
+        await it.clock.advance(1.0)
+        await until(lambda: reading_threads() == 0)
+        assert await it.database.long_query(NAMES) == [("a",)]
+
+
+async def test_a_query_that_comes_when_the_connection_is_about_to_close_is_answered(tmp_path: Path) -> None:
+    async with stations(tmp_path, most=1) as it, asyncio.timeout(PATIENCE_S):
+        for turns in range(8):
+            await it.database.long_query(NAMES)
+            closing = asyncio.create_task(it.clock.advance(CLOSE_AFTER_S))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert await it.database.long_query(NAMES) == [("a",)]
+            await closing
+
+
+async def test_a_database_is_closed_after_its_readers_whose_queries_raise_an_error(tmp_path: Path) -> None:
+    async with stations(tmp_path, "ab", most=1) as it, asyncio.timeout(PATIENCE_S):
+        async with contextlib.AsyncExitStack() as stack:
+            with DatabaseThread() as thread:
+                database = await stack.enter_async_context(
+                    open_database(tmp_path / "c" / "db", it.clock, thread, it.read_connections)
+                )
+                async with endless_query(database) as running:
+                    waiting = asyncio.create_task(database.long_query(NAMES))
+                    other = asyncio.create_task(it.database.long_query(NAMES))
+                    await asyncio.sleep(0)
+                    await stack.aclose()
+                    for query in (running, waiting, asyncio.create_task(database.long_query(NAMES))):
+                        with pytest.raises(StorageError, match="closed"):
+                            await query
+                    assert await other == [("a",)]
+        assert {path.name for path in (tmp_path / "c").iterdir()} == {"db"}
+
+
+async def test_a_file_that_the_database_thread_has_closed_in_a_pause_is_read_nevertheless(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    read_connections = ReadConnections(clock)
+    with DatabaseThread() as thread:
+        connection = DatabaseConnection(tmp_path / "db", thread)
+        await connection.open()
+        database = Database(connection, clock, read_connections)
+        await database.write(WRITE, ("a", "x"))
+        await thread.run(connection.close_file)
+        assert await database.long_query(NAMES) == [("a",)]
+        await database.write(WRITE, ("b", "x"))
+        assert await database.long_query(NAMES) == [("a",), ("b",)]
+        await thread.run(connection.close_file)
+        await database.write(WRITE, ("c", "x"))
+        await database.end_long_queries()
+        assert await database.rows(NAMES) == [("a",), ("b",), ("c",)]
+        await connection.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"db"}  # noqa: ASYNC240 - nothing else runs
+
+
+async def test_the_log_of_the_database_is_started_anew_between_the_pages_of_an_export(tmp_path: Path) -> None:
+    """A query holds the log only while it reads, so commits beside an export do not make it grow without bound."""
+    sample = "INSERT INTO ended_samples (transaction_id, payload) VALUES ('tx', ?)"
+    page = "SELECT id, payload FROM ended_samples WHERE id > ? ORDER BY id LIMIT 50"
+    async with stations(tmp_path) as it:
+        after, longest = 0, 0
+        for _ in range(60):
+            await it.database.write_many(sample, [("x" * 4_000,)] * 100)
+            rows = await it.database.long_query(page, (after,))
+            assert len(rows) == 50
+            after = int(str(rows[-1][0]))
+            longest = max(longest, (tmp_path / "a" / "db-wal").stat().st_size)
+        assert (tmp_path / "a" / "db").stat().st_size > 12 * _MIB
+        assert longest < 6 * _MIB
