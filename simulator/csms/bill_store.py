@@ -9,13 +9,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from simulator.csms.billed_transactions import BilledTransaction, ReceivedEvent, SequenceNumbers
+from station.storage.sql import STATEMENT_ERRORS
+
+if TYPE_CHECKING:
+    from station.storage.read_connections import ReadConnections
 
 _MOST_IN_MEMORY: Final = 1_000_000
 """transactions; 0.6 KiB each"""
 _LOCK_WAIT_S: Final = 30.0
+_PAGE: Final = 200
+"""transactions read at a time: the event loop makes objects of them in a millisecond"""
 _FORMAT: Final = 1
 """user_version of the database"""
 _TABLE: Final = """
@@ -96,15 +102,17 @@ class SharedBillStore:
     """Bills in an SQLite database. Several processes may have it open; each sees what any of them has stored.
 
     Events that arrive while a commit runs are committed together by the next one. A commit survives the end of the
-    process by any signal; the last ones may be lost if the machine loses power.
+    process by any signal; the last ones may be lost if the machine loses power. Bills are read beside the commits.
     """
 
-    def __init__(self, file: Path) -> None:
-        """Open the database, and create it if it does not exist.
+    def __init__(self, file: Path, read_connections: ReadConnections) -> None:
+        """Open the database, and create it if it does not exist. `read_connections`: those of this process.
 
         Raises:
             BillStoreError: it cannot be opened, or a newer version has written it.
         """
+        self._file = file
+        self._read_connections = read_connections
         self._database = _open(file)  # its statements run in the one thread below, one after another
         self._thread = ThreadPoolExecutor(1, "bills")
         self._waiting: list[tuple[ReceivedEvent, asyncio.Future[None]]] = []
@@ -127,14 +135,27 @@ class SharedBillStore:
         await stored
 
     async def transactions(self, station: str | None = None) -> Sequence[BilledTransaction]:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, station)
-        except sqlite3.Error as error:
-            raise BillStoreError(f"bills cannot be read: {error}") from error
+        where, values = ("TRUE", ()) if station is None else ("station = ?", (station,))
+        page = (
+            f"SELECT {_COLUMNS} FROM billed_transaction WHERE {where} AND (station, id) > (?, ?)"
+            f" ORDER BY station, id LIMIT {_PAGE}"
+        )
+        found: list[BilledTransaction] = []
+        after = ("", "")
+        while True:
+            try:
+                rows = await self._read_connections.rows(self._file, page, (*values, *after))
+            except STATEMENT_ERRORS as error:
+                raise BillStoreError(f"bills cannot be read: {error}") from error
+            found += [_transaction(cast("_Row", row)) for row in rows]
+            if len(rows) < _PAGE:
+                return found
+            after = (found[-1].station, found[-1].id)
 
     async def close(self) -> None:
         while self._waiting or self._commit_runs:
             await asyncio.get_running_loop().run_in_executor(self._thread, _nothing)  # behind the commit that runs
+        await self._read_connections.close_file(self._file)
         self._thread.shutdown()
         self._database.close()
 
@@ -182,11 +203,6 @@ class SharedBillStore:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
-
-    def _read(self, station: str | None) -> list[BilledTransaction]:
-        where, values = ("", ()) if station is None else ("WHERE station = ?", (station,))
-        rows = self._database.execute(f"SELECT {_COLUMNS} FROM billed_transaction {where} ORDER BY station, id", values)
-        return [_transaction(cast("_Row", row)) for row in rows]
 
 
 def _open(file: Path) -> sqlite3.Connection:

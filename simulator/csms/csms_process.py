@@ -22,6 +22,7 @@ from foundation.clock import SystemClock
 from foundation.frozen import Frozen
 from simulator.csms.bill_store import BillStore, MemoryBillStore, SharedBillStore
 from simulator.csms.csms import BACKLOG, CsmsSettings, DemoCsms
+from station.storage.read_connections import ReadConnections
 
 try:
     from uvloop import new_event_loop
@@ -70,7 +71,7 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
     server = _CsmsServer(options, say, most_connections)
     end = _STDIN if options.until_stdin_closes else None
     if options.workers == 1:
-        bills = MemoryBillStore() if options.storage is None else SharedBillStore(options.storage / _BILLS)
+        bills = MemoryBillStore() if options.storage is None else _shared_bills(options.storage / _BILLS)
         server.run(bills, announce=True, end=end)
         return
     with contextlib.ExitStack() as stack:
@@ -82,6 +83,10 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
         SharedBillStore.create(folder / _BILLS)
         workers = _Workers(server, listeners, folder / _BILLS)
         workers.supervise(lambda: say(f"CSMS at ws://{options.host}:{port}/ocpp"), end)
+
+
+def _shared_bills(file: Path) -> SharedBillStore:
+    return SharedBillStore(file, ReadConnections(SystemClock()))
 
 
 def raise_file_limit() -> int:
@@ -208,7 +213,7 @@ class _Workers:
         for other, listener in enumerate(self._listeners):
             if other != number:
                 listener.close()
-        bills = SharedBillStore(self._bills)
+        bills = _shared_bills(self._bills)
         self._server.run(bills, announce=False, listener=self._listeners[number], end=self._end_read)
 
 

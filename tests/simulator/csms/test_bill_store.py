@@ -13,6 +13,9 @@ import pytest
 
 from simulator.csms.bill_store import BillStore, BillStoreError, MemoryBillStore, SharedBillStore
 from simulator.csms.billed_transactions import ReceivedEvent
+from station.storage.read_connections import ReadConnections
+from tests import fakes
+from tests.patience import PATIENCE_S
 
 EVENTS = [
     ReceivedEvent(
@@ -31,7 +34,7 @@ EVENTS = [
 @asynccontextmanager
 async def shared(file: Path) -> AsyncGenerator[SharedBillStore]:
     """An open store."""
-    store = SharedBillStore(file)
+    store = SharedBillStore(file, ReadConnections(fakes.clock()))
     try:
         yield store
     finally:
@@ -58,6 +61,24 @@ async def test_every_event_counts_once_in_both_stores_in_any_order_and_at_the_sa
             assert await shown(store) == EXPECTED
             assert await shown(store, "S1") == [one for one in EXPECTED if one[0] == "S1"]
             assert sum(one.repeated for one in await store.transactions()) == len(EVENTS)
+
+
+async def test_more_bills_than_one_page_are_read_in_order_while_events_are_stored(tmp_path: Path) -> None:
+    async with shared(tmp_path / "bills") as store, asyncio.timeout(PATIENCE_S):
+        early = [
+            ReceivedEvent(station=f"S{index % 3}", transaction_id=f"t{index:03}", seq_no=0) for index in range(601)
+        ]
+        await asyncio.gather(*map(store.record, early))
+        late = [ReceivedEvent(station=f"S{index % 3}", transaction_id=f"u{index:03}", seq_no=0) for index in range(300)]
+        async with asyncio.TaskGroup() as group:
+            for event in late:
+                group.create_task(store.record(event))
+            read = group.create_task(store.transactions())
+        keys = [(one.station, one.id) for one in read.result()]
+        assert keys == sorted(set(keys))
+        assert {(event.station, event.transaction_id) for event in early} <= set(keys)
+        of_one = [one.id for one in await store.transactions("S1")]
+        assert of_one == sorted(event.transaction_id for event in (*early, *late) if event.station == "S1")
 
 
 async def test_two_stores_of_one_file_share_a_transaction_whose_station_changes_between_them(tmp_path: Path) -> None:
