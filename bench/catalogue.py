@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from bench import composite, many, records
+from bench import composite, export, many, records
 from bench.days import run_days
 from bench.events import measure_events
 from bench.first_response import measure_first_response
@@ -24,6 +24,7 @@ CHECKED: Final = "checked floor"
 COMMITS: Final = "bare commits"
 _REQUESTS: Final = ("get-variables", "get-variables-10", "set-variables", "set-charging-profile")
 _EVENTS: Final = ("events-one-producer", "events-five-waiting", "events-draining")
+_LONG_QUERIES: Final = ("commit-alone", "commit-export", "commit-search", "export-log")
 _MANY: Final = ("many-memory", "many-boot", "many-threads", "many-descriptors", "many-idle-cpu")
 
 
@@ -175,6 +176,21 @@ async def _log(quick: bool) -> list[Row]:
     ]
 
 
+async def _long_queries(quick: bool) -> list[Row]:
+    count, note = (50_000, "50,000 charges instead of a million") if quick else (export.CHARGES, "")
+    alone, exported, searched = await export.measure(count)
+    floors = (Floor("nothing read", alone.p99_ms),)
+    name, beside, search, size = _LONG_QUERIES
+    return [
+        Row(name, "one event committed each 20 ms, nothing read meanwhile, p99", alone.p99_ms, "ms", note=note),
+        Row(beside, "… while a million charges are exported as CSV", exported.p99_ms, "ms", floors, None, note),
+        Row(
+            search, "… while a million charges are searched, no index helps", searched.p99_ms, "ms", floors, None, note
+        ),
+        Row(size, "write-ahead log during that export, at most", exported.wal_mib, "MiB", aim=Aim(6.0), note=note),
+    ]
+
+
 MEASUREMENTS: Final[Sequence[Measurement]] = (
     Measurement(("cold-start", "first-start"), _starts),
     Measurement(("memory", "memory-equipped", "idle-cpu", "idle-cpu-equipped"), _idle),
@@ -189,5 +205,6 @@ MEASUREMENTS: Final[Sequence[Measurement]] = (
         ("log-size", "log-month", "log-card", "log-newest", "log-table", "commits-1", "commits-10"),
         _log,
     ),
+    Measurement(_LONG_QUERIES, _long_queries),
 )
 """all measurements, in the order of the table"""
