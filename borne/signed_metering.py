@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from foundation.frozen import Frozen
-from metering.drivers.simulated import SimulatedMeterConfig
 from metering.meter import SigningMeter
 from metering.ocmf_payload import Signatory
 from station.charging.signing.meter_value_signing import SigningSetup
@@ -102,13 +101,8 @@ def signatory(watch: MeterPoller, config: EvseConfig, configuration: Configurati
         gateway=f"{who.vendor} {who.model}",
         gateway_serial=f"{who.serial_number or who.identity}-{config.id}",
         version=package_version(),
-        meter_model=meter_model(config),
+        meter_model=config.meter.model_name,
         meter_serial=watch.serial_number or config.meter_serial or "",
         firmware=who.firmware_version,
         charge_point=f"{who.identity} {config.id}",
     )
-
-
-def meter_model(config: EvseConfig) -> str:
-    """The name of the model of an EVSE's billing meter, for OCMF records; `simulated` for a simulated one."""
-    return "simulated" if isinstance(config.meter, SimulatedMeterConfig) else config.meter.table.name

@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _UNIT = 1
-SIMULATED = "simulated"
-"""name in the installation file (device or host of a grid source, chip of the contacts) for the simulated
-one"""
 
 
 class SimulatedContacts:
@@ -168,7 +165,9 @@ class World:
 
     async def _start_grid_meter(self, source: GridSourceConfig) -> None:
         """Start the grid meter if the source names it as simulated, on its kind of wire."""
-        if isinstance(source, P1Config) and source.device == SIMULATED:
+        if source.simulated_key is None:
+            return
+        if isinstance(source, P1Config):
             from simulator.p1 import P1Meter, P1Version, SimulatedP1  # late: cryptography
 
             kind = self._simulation.p1
@@ -179,10 +178,6 @@ class World:
             await self._running.enter_async_context(self.p1)
         elif isinstance(source, GridModbusConfig):
             serial = isinstance(source.meter, ModbusRtuMeterConfig)
-            if (
-                source.meter.device if isinstance(source.meter, ModbusRtuMeterConfig) else source.meter.host
-            ) != SIMULATED:
-                return
             self._grid_server = self._serve(source.meter.table, self._grid_reading, serial=serial)
             await self._running.enter_async_context(self._grid_server)
 
@@ -240,7 +235,7 @@ class World:
 
     def contacts_for(self, config: DryContactConfig, /) -> SimulatedContacts | None:
         """The simulated contacts, with as many inputs as configured; None: the configuration names real ones."""
-        if config.chip != SIMULATED:
+        if config.simulated_key is None:
             return None
         self.contacts.lines = 1 if config.opposite_line is None else 2
         return self.contacts

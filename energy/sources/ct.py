@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from energy.grid import GridSource
+from energy.sources.grid_source_table import GridSourceTable
 from energy.sources.source_context import THREE_PHASES, SourceContext
+from foundation.device_table import Resource, ResourceKind, TableKey
 from foundation.table import Table
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class ClampConfig(Table):
     """DC offset of the signal; the middle of the converter's range when absent"""
 
 
-class CtConfig(Table, tag_field="type", tag="ct"):
+class CtConfig(GridSourceTable, tag_field="type", tag="ct"):
     """Configuration of a grid source: up to three current transformers at the house connection; the first is L1."""
 
     type: ClassVar[Literal["ct"]] = "ct"
@@ -44,6 +46,27 @@ class CtConfig(Table, tag_field="type", tag="ct"):
     """the device file that its samples are read from; /dev/ and the name of the directory when absent"""
     sampling_hz: Annotated[int, Meta(ge=1300, le=50_000)] = 3000
     """sampling rate of each channel; below 1300 the 13th harmonic is lost"""
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The channels of the converter: a clamp measures one conductor."""
+        channel = ResourceKind.CONVERTER_CHANNEL
+        return tuple(
+            Resource(channel, (str(self.path), clamp.channel), ("clamps", position, "channel"))
+            for position, clamp in enumerate(self.clamps)
+        )
+
+    @property
+    def clamp_count(self) -> int:
+        """The number of configured clamps."""
+        return len(self.clamps)
+
+    def phase_error(self, phases: int, /) -> tuple[TableKey, str] | None:
+        """The clamps, if there is not one for each phase."""
+        count = len(self.clamps)
+        if count == phases:
+            return None
+        return ("clamps",), f"must have {phases} entries, one for each phase (has {count})"
 
     def open(self, clock: Clock, _: SourceContext = THREE_PHASES) -> GridSource:
         """Make the source, with one phase per clamp; the converter is opened when samples are requested."""

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 from msgspec import Meta
 
 from energy.grid import GridOrder, OrderReason
+from energy.sources.grid_source_table import SIMULATED_DEVICE
 from foundation.bounds import POWER_W
-from foundation.table import Table
+from foundation.device_table import DeviceTable, Resource, ResourceKind, TableKey
 from foundation.table_definition import FINITE
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class ContactPort(Protocol):
         ...
 
 
-class DryContactConfig(Table, kw_only=True):
+class DryContactConfig(DeviceTable, kw_only=True):
     """[grid_order]: a contact for orders, on a GPIO of this machine; optionally its opposite, to supervise the wire."""
 
     type: Literal["dry-contact"]
@@ -83,6 +84,21 @@ class DryContactConfig(Table, kw_only=True):
     def supervised(self) -> bool:
         """Whether a broken wire is detected, or opens the contact and so counts as an order."""
         return self.opposite_line is not None or self.polarity == "open-dims"
+
+    @property
+    def simulated_key(self) -> TableKey | None:
+        """The chip, if it is the simulated one."""
+        return ("chip",) if self.chip == SIMULATED_DEVICE else None
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The GPIO lines of the contacts."""
+        lines = {"line": self.line, "opposite_line": self.opposite_line}
+        return tuple(
+            Resource(ResourceKind.GPIO_LINE, (self.chip, line), (key,))
+            for key, line in lines.items()
+            if line is not None
+        )
 
     def open(self, clock: Clock, port: ContactPort | None = None) -> DryContactSource:
         """Make the source; `port` replaces the GPIO lines, which are else requested at the first reading."""

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-
-from msgspec import Meta
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from energy.grid import GridSource
+from energy.sources.grid_source_table import MeterPort, SerialSourceTable
 from energy.sources.source_context import THREE_PHASES, SourceContext
-from foundation.table import Table
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
 
-class LinkyConfig(Table, tag_field="type", tag="linky"):
-    """Configuration of a Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine."""
+class LinkyConfig(SerialSourceTable, tag_field="type", tag="linky"):
+    """Configuration of a Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine.
+
+    A serial server that receives it must be set to the meter's speed.
+    """
 
     type: ClassVar[Literal["linky"]] = "linky"
-    device: Annotated[str, Meta(min_length=1)]
-    """path of the serial device, or `socket://host:port` of a serial server set to the meter's speed"""
+    wired_port: ClassVar[MeterPort] = MeterPort.LINKY
     mode: Literal["auto", "historique", "standard"] = "auto"
     """mode of the meter's output; the grid operator sets it, the factory setting is historique"""
 

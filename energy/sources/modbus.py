@@ -10,10 +10,12 @@ from msgspec import Meta
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.frozen_reading import STILL_AFTER_S, FrozenReadingCheck
+from energy.sources.grid_source_table import SIMULATED_DEVICE, GridSourceTable, MeterPort
 from energy.sources.source_context import THREE_PHASES, SourceContext
 from energy.step_check import CHECKED_PERIOD_S
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.table import Table
+from foundation.device_table import Resource, TableKey
+from metering.drivers.endpoints import modbus_resources
 from metering.drivers.modbus import BusRegistry, ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
@@ -29,7 +31,7 @@ _QUANTITIES: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Q
 """quantities to read; frequency and voltages verify that the register table fits the meter"""
 
 
-class GridModbusConfig(Table, tag_field="type", tag="modbus"):
+class GridModbusConfig(GridSourceTable, tag_field="type", tag="modbus"):
     """Configuration of a meter at the house connection that is read over Modbus."""
 
     type: ClassVar[Literal["modbus"]] = "modbus"
@@ -39,6 +41,33 @@ class GridModbusConfig(Table, tag_field="type", tag="modbus"):
     """how a serial meter is wired to the station; the software reads both the same way, the jumpers differ"""
     every_s: Annotated[float, Meta(ge=0.2, le=30.0)] = 1.0
     """seconds from one reading to the next; most meters have something new every second or faster"""
+
+    @property
+    def simulated_key(self) -> TableKey | None:
+        """The device or host of the meter, if it is the simulated one."""
+        serial = isinstance(self.meter, ModbusRtuMeterConfig)
+        device = self.meter.device if isinstance(self.meter, ModbusRtuMeterConfig) else self.meter.host
+        return ("meter", "device" if serial else "host") if device == SIMULATED_DEVICE else None
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The Modbus address of the meter, and its serial device."""
+        return modbus_resources(self.meter.endpoint, self.meter.unit_in_use, ("meter",))
+
+    @property
+    def meter_port(self) -> MeterPort | None:
+        """The port of a serial meter; None for one on the network."""
+        if not isinstance(self.meter, ModbusRtuMeterConfig):
+            return None
+        return MeterPort.RS_485 if self.port == "rs-485" else MeterPort.RS_232
+
+    def phase_error(self, phases: int, /) -> tuple[TableKey, str] | None:
+        """The model of the meter, if it measures fewer phases."""
+        table = self.meter.table
+        if phases == 1 or not table.registers or table.phases >= phases:
+            return None  # a model that reports its register addresses has no registers yet
+        reason = f"{table.name} does not measure each of three phases, so the phases cannot be limited by it"
+        return ("meter", "model"), reason
 
     def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
         """Make the source; the meter is connected when samples are requested.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
-
-from msgspec import Meta
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from energy.grid import GridSource
+from energy.sources.grid_source_table import MeterPort, SerialSourceTable
 from energy.sources.source_context import THREE_PHASES, SourceContext
 from foundation.secret import Secret
-from foundation.table import Table
 from foundation.table_definition import Check
 
 if TYPE_CHECKING:
@@ -20,12 +18,11 @@ if TYPE_CHECKING:
 _KEY_BYTES: Final = 16
 
 
-class P1Config(Table, tag_field="type", tag="p1"):
+class P1Config(SerialSourceTable, tag_field="type", tag="p1"):
     """Configuration of a meter whose P1 port reaches a serial device of this machine, or a serial server."""
 
     type: ClassVar[Literal["p1"]] = "p1"
-    device: Annotated[str, Meta(min_length=1)]
-    """path of the serial device, or `socket://host:port` of a serial server or dongle"""
+    wired_port: ClassVar[MeterPort] = MeterPort.P1
     version: Literal["auto", "old", "modern"] = "auto"
     """old: 2.2 and 3 (9600 7E1); modern: 4 and later (115200 8N1); auto tries both"""
     key: Secret | None = None

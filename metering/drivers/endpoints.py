@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from foundation.device_table import Resource, ResourceKind, TableKey
 from foundation.frozen import Frozen
 from metering.drivers.registers import SerialLine
 
@@ -47,6 +48,18 @@ class ModbusMeterOptions(Frozen):
     """the meter is mounted in reverse: swap import and export"""
     invert_power: bool = False
     """negate the powers: the meter reports them with inverted sign"""
+
+
+def modbus_resources(endpoint: ModbusEndpoint, unit: int, table: TableKey = ()) -> tuple[Resource, ...]:
+    """What a Modbus device uses: its address, and its serial device, which others on the wire share.
+
+    `table`: where its keys `unit` and `device` are, in the table of the device.
+    """
+    address = Resource(ResourceKind.MODBUS_UNIT, (endpoint.address, unit), (*table, "unit"))
+    if isinstance(endpoint.wire, TcpWire):
+        return (address,)
+    wire = Resource(ResourceKind.SERIAL_DEVICE, (endpoint.address,), (*table, "device"), shared=True)
+    return address, wire
 
 
 def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 from msgspec import Meta
 from msgspec.structs import replace
 
+from foundation.device_table import DeviceTable, Resource
 from foundation.table import Table
 from foundation.table_definition import FINITE, Check
 from metering.drivers.bus_registry import BusRegistry
-from metering.drivers.endpoints import ModbusEndpoint, ModbusMeterOptions, serial_endpoint, tcp_endpoint
+from metering.drivers.endpoints import (
+    ModbusEndpoint,
+    ModbusMeterOptions,
+    modbus_resources,
+    serial_endpoint,
+    tcp_endpoint,
+)
 from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import Quantity
 from metering.drivers.registers import MeterModel, NumberType, Register, SerialLine, WordOrder
@@ -62,7 +69,7 @@ def _check_factor(factor: float) -> None:
         raise ValueError("must not be 0")
 
 
-class _ModbusMeterConfig(Table):
+class _ModbusMeterConfig(DeviceTable):
     """Settings common to all Modbus meters."""
 
     model: ModelName | Literal["custom"]
@@ -97,6 +104,16 @@ class _ModbusMeterConfig(Table):
             return MeterModel("custom meter", rows, _COMMON_LINE, max_registers=self.max_registers or 125)
         known = MODELS[self.model]
         return known if self.max_registers is None else replace(known, max_registers=self.max_registers)
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model, for signed records."""
+        return self.table.name
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The Modbus address of the meter, and its serial device."""
+        return modbus_resources(self.endpoint, self.unit_in_use)
 
     @property
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
-from foundation.table import Table
+from foundation.device_table import DeviceTable, TableKey
 from metering.drivers.quantities import reading_of
 from metering.meter import MeterIdentity
 from metering.reading import Reading
@@ -35,7 +35,17 @@ class SimulatedMeter:
         """Do nothing: there is no wire."""
 
 
-class SimulatedMeterConfig(Table, tag_field="type", tag="simulated"):
+class SimulatedMeterConfig(DeviceTable, tag_field="type", tag="simulated"):
     """Configuration of the meter of a simulated circuit. It has no `open`: the simulator makes the meter."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model, for signed records."""
+        return "simulated"
+
+    @property
+    def simulated_key(self) -> TableKey:
+        """The table itself, which is the default of its key."""
+        return ()

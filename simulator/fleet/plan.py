@@ -24,7 +24,7 @@ from station.core.installation_file.document import (
     ConfigurationError,
     read_installation_file,
 )
-from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
+from station.devices.simulated_config import SimulatedReaderConfig
 
 Tree = dict[str, object]
 
@@ -112,7 +112,7 @@ class InstallationFiles:
             found = Configuration.from_tree(tree)
         except InvalidTableError as error:
             raise explain_errors(error.details, replace(self._document, tree=tree), Configuration) from None
-        if not isinstance(found.board, SimulatedBoardConfig):
+        if found.board.simulated_key is None:
             raise ConfigurationError(
                 f'{self._document.path}: board.type: must be "simulated" in the template of a fleet'
             )

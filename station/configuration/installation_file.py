@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from energy.sources.grid_source_table import SIMULATED_DEVICE
 from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
 from station.configuration import rules
 from station.configuration.installation_tables import InstallationTables
-from station.configuration.rules import SIMULATED_DEVICE
 from station.core.identifiers import host_name
 from station.core.installation_file import document as config_file
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, UnsetType, field
 
 from energy.sources.dry_contact import DryContactConfig
+from foundation.device_table import DeviceTable, TableKey
 from foundation.table import Table
 from station.configuration.display_tables import DisplayConfig
 from station.configuration.network_tables import CsmsConfig, HttpConfig, MdnsConfig, MqttConfig, PageConfig
@@ -54,3 +55,17 @@ class InstallationTables(Table):
     def simulation(self) -> SimulationConfig:
         """The table [simulation]; that with its defaults if it is left out."""
         return self.given_simulation if self.given_simulation is not UNSET else SimulationConfig()
+
+    @property
+    def devices(self) -> tuple[tuple[TableKey, DeviceTable], ...]:
+        """The tables of board, meters, readers and contacts, each with its key."""
+        found: list[tuple[TableKey, DeviceTable]] = [
+            (("evse", position, "meter"), evse.meter) for position, evse in enumerate(self.evse)
+        ]
+        if self.grid is not None:
+            found.append((("grid", "source"), self.grid.source))
+        found.append((("board",), self.board))
+        found += [(("reader", position), reader) for position, reader in enumerate(self.reader)]
+        if self.grid_order is not None:
+            found.append((("grid_order",), self.grid_order))
+        return tuple(found)

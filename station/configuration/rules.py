@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from energy.sources.grid_source_table import SIMULATED_DEVICE
 from station.configuration.hardware_rules import board_errors, simulated_part_errors, socket_errors
 from station.configuration.related_settings import RELATED_SETTINGS
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
-from station.devices.display_config import MqttDisplayConfig
 from station.devices.leds import SysfsLightConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from station.configuration.installation_tables import InstallationTables
-
-SIMULATED_DEVICE: Final = "simulated"
-"""device of a grid source with a simulated meter, whose real path is known only when it runs"""
 
 
 def check(tables: InstallationTables) -> None:
@@ -113,7 +110,7 @@ def _displays_have_an_evse(tables: InstallationTables) -> Iterator[RuleError]:
 
 def _screens_have_a_broker(tables: InstallationTables) -> Iterator[RuleError]:
     for position, output in enumerate(tables.display.output):
-        if isinstance(output, MqttDisplayConfig) and tables.mqtt is None:
+        if output.needs_broker and tables.mqtt is None:
             yield RuleError(("display", "output", position, "type"), 'must not be "mqtt" without [mqtt]')
 
 

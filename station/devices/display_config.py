@@ -22,6 +22,8 @@ class _OutputTable(Table):
 
     evse: EvseNumber | None = None
     """the EVSE whose display this is, one of display.evses; absent: the display of the station"""
+    needs_broker: ClassVar[bool] = False
+    """whether the output is published to the broker of [mqtt]"""
 
 
 class CharacterLcdConfig(_OutputTable, tag_field="type", tag="lcd"):
@@ -74,6 +76,7 @@ class MqttDisplayConfig(_OutputTable, tag_field="type", tag="mqtt"):
     """[[display.output]] of type "mqtt": each screen is published as JSON to the broker of [mqtt]."""
 
     type: ClassVar[Literal["mqtt"]] = "mqtt"
+    needs_broker: ClassVar[bool] = True
 
 
 DisplayOutputConfig: TypeAlias = CharacterLcdConfig | FileDisplayConfig | MqttDisplayConfig

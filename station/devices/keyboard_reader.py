@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
-from foundation.table import Table
+from foundation.device_table import DeviceTable, Resource, serial_resource
 from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _SILENT: Final = frozenset({42, 54, 58, 69})
 _LONGEST: Final = 40
 
 
-class KeyboardReaderConfig(Table, tag_field="type", tag="keyboard"):
+class KeyboardReaderConfig(DeviceTable, tag_field="type", tag="keyboard"):
     """[[reader]] of type "keyboard": an RFID reader that types the UID of a card as key presses, then Enter."""
 
     type: ClassVar[Literal["keyboard"]] = "keyboard"
@@ -53,6 +53,11 @@ class KeyboardReaderConfig(Table, tag_field="type", tag="keyboard"):
     """whether the reader types the last byte of a UID first"""
     evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The device."""
+        return (serial_resource(self.device),)
 
     def open(self, _: Clock) -> KeyboardReader:
         """Create the reader of this table; opens nothing: `reads` opens the device."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 from msgspec import Meta
 
 from energy.sources.stream_device import is_socket
-from foundation.table import Table
+from foundation.device_table import DeviceTable, Resource, serial_resource
 from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _DIALLED_ANEW_S: Final = 30.0
 """a TCP connection without data is closed and opened again after this time, to detect that the reader is gone"""
 
 
-class SerialReaderConfig(Table, tag_field="type", tag="serial"):
+class SerialReaderConfig(DeviceTable, tag_field="type", tag="serial"):
     """[[reader]] of type "serial": an RFID reader that sends UIDs on a serial line or a TCP connection."""
 
     type: ClassVar[Literal["serial"]] = "serial"
@@ -38,6 +38,11 @@ class SerialReaderConfig(Table, tag_field="type", tag="serial"):
     """whether the reader sends the last byte of a UID first"""
     evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The device."""
+        return (serial_resource(self.device),)
 
     def open(self, clock: Clock) -> SerialReader:
         """Create the reader of this table; opens nothing: `reads` opens the line."""

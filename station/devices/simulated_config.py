@@ -6,10 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from foundation.device_table import DeviceTable, TableKey
 from foundation.table import Table
+from station.core.hardware.board_table import BoardTable
 
 
-class SimulatedBoardConfig(Table, tag_field="type", tag="simulated"):
+class SimulatedBoardConfig(BoardTable, tag_field="type", tag="simulated"):
     """[board] of type "simulated": the boards of all EVSEs are simulated in this process, without hardware."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
@@ -19,8 +21,18 @@ class SimulatedBoardConfig(Table, tag_field="type", tag="simulated"):
     jumpers: Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None = None
     """position of the simulated jumpers of the smart-meter port; absent: not readable"""
 
+    @property
+    def simulated_key(self) -> TableKey:
+        """The type: this board is always simulated."""
+        return ("type",)
 
-class SimulatedReaderConfig(Table, tag_field="type", tag="simulated"):
+    @property
+    def has_shunt_trip(self) -> bool:
+        """True: the back plate of the simulator has one."""
+        return True
+
+
+class SimulatedReaderConfig(DeviceTable, tag_field="type", tag="simulated"):
     """[[reader]] of type "simulated": the API of the simulator presents cards at it."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
@@ -30,6 +42,11 @@ class SimulatedReaderConfig(Table, tag_field="type", tag="simulated"):
     """whether the reader sends the last byte of a UID first"""
     evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
+
+    @property
+    def simulated_key(self) -> TableKey:
+        """The type: this reader is always simulated."""
+        return ("type",)
 
 
 class SimulatedUpdaterConfig(Table, tag_field="type", tag="simulated"):

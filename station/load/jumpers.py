@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from energy.sources.ct import CtConfig
-from energy.sources.linky import LinkyConfig
-from energy.sources.modbus import GridModbusConfig
-from energy.sources.p1 import P1Config
-from energy.sources.stream_device import is_socket
+from energy.sources.grid_source_table import MeterPort
 from foundation.frozen import Frozen
-from metering.drivers.modbus import ModbusRtuMeterConfig
 
 if TYPE_CHECKING:
-    from energy.sources.config import GridSourceConfig
+    from collections.abc import Mapping
+
     from energy.sources.dry_contact import DryContactConfig
+    from energy.sources.grid_source_table import GridSourceTable
     from station.core.hardware.back_plate import JumperPosition
 
 _WORDS: Final = {
@@ -26,6 +23,13 @@ _WORDS: Final = {
     "5-6": "a P1 port or a Modbus meter on RS-232",
     "7-8": "the grid operator's contact",
     "9-10": "no meter",
+}
+
+_POSITIONS: Final[Mapping[MeterPort, JumperPosition]] = {
+    MeterPort.LINKY: "3-4",
+    MeterPort.P1: "5-6",
+    MeterPort.RS_485: "1-2",
+    MeterPort.RS_232: "5-6",
 }
 
 
@@ -47,19 +51,13 @@ class Jumpers(Frozen):
         )
 
 
-def expected_position(source: GridSourceConfig | None, contacts: DryContactConfig | None) -> JumperPosition:
+def expected_position(source: GridSourceTable | None, contacts: DryContactConfig | None) -> JumperPosition:
     """The jumper position for the device that is configured on the smart-meter port; 9-10 for none.
 
     A meter on the network does not use the port.
     A meter takes precedence over the contacts: both use the same pins, so beside a meter the contacts need other
     inputs.
     """
-    match source:
-        case LinkyConfig() if not is_socket(source.device):
-            return "3-4"
-        case P1Config() if not is_socket(source.device):
-            return "5-6"
-        case GridModbusConfig(meter=ModbusRtuMeterConfig()):
-            return "1-2" if source.port == "rs-485" else "5-6"
-        case LinkyConfig() | P1Config() | GridModbusConfig() | CtConfig() | None:
-            return "7-8" if contacts is not None else "9-10"
+    if source is not None and source.meter_port is not None:
+        return _POSITIONS[source.meter_port]
+    return "7-8" if contacts is not None else "9-10"

@@ -8,8 +8,6 @@ from typing import Annotated, Final, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from energy.sources.config import GridSourceConfig
-from energy.sources.ct import CtConfig
-from energy.sources.modbus import GridModbusConfig
 from foundation.bounds import CONNECTION_A
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from foundation.table import Table
@@ -127,16 +125,9 @@ class GridConfig(Table, kw_only=True):
         Raises:
             RuleError: it does not.
         """
-        if isinstance(self.source, CtConfig) and len(self.source.clamps) != self.phases:
-            count = len(self.source.clamps)
-            raise RuleError(("source", "clamps"), f"must have {self.phases} entries, one for each phase (has {count})")
-        if isinstance(self.source, GridModbusConfig) and self.phases == 3:
-            table = self.source.meter.table
-            if (
-                table.registers and table.phases < self.phases
-            ):  # a model that reports its register addresses has none yet
-                reason = f"{table.name} does not measure each of three phases, so the phases cannot be limited by it"
-                raise RuleError(("source", "meter", "model"), reason)
+        if (found := self.source.phase_error(self.phases)) is not None:
+            key, reason = found
+            raise RuleError(("source", *key), reason)
 
 
 def _check_pause(pause: float | bool) -> None:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 from msgspec import Meta
 
+from foundation.device_table import Resource, ResourceKind
 from foundation.table import Table
+from station.core.hardware.board_table import BoardTable
 from station.devices.linux.wiring import GpioLine, JumperWiring, LinuxEvseWiring, SelectorWiring
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from foundation.clock import Clock
     from metering.drivers.bus_registry import BusRegistry
     from station.core.hardware.back_plate import BackPlate
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from station.core.installation_file.charging_tables import EvseConfig
 
 
-class LinuxBoardConfig(Table, tag_field="type", tag="linux"):
+class LinuxBoardConfig(BoardTable, tag_field="type", tag="linux"):
     """[board] of type "linux": the station drives pilot, contactor and lock itself by GPIO, PWM and A/D converters."""
 
     type: ClassVar[Literal["linux"]] = "linux"
@@ -41,6 +45,42 @@ class LinuxBoardConfig(Table, tag_field="type", tag="linux"):
             if (line.chip, line.line) in used:
                 raise ValueError(f"line {line.line} of {line.chip} is used twice")
             used.add((line.chip, line.line))
+
+    @property
+    def wired_evses(self) -> int:
+        """The number of [[board.evse]] tables."""
+        return len(self.evse)
+
+    @property
+    def has_shunt_trip(self) -> bool:
+        """Whether a line for the shunt trip is configured."""
+        return self.shunt_trip is not None
+
+    @property
+    def socket_parts(self) -> tuple[Mapping[str, bool], ...]:
+        """Whether the proximity contact and the lock of each EVSE are wired."""
+        return tuple({"proximity": one.proximity is not None, "lock": one.lock is not None} for one in self.evse)
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The channels of converters and PWM chips, and the GPIO lines."""
+        lines = (Resource(ResourceKind.GPIO_LINE, (one.chip, one.line), ()) for one in gpio_lines(self))
+        return (*self._channels(), *lines)
+
+    def _channels(self) -> Iterator[Resource]:
+        for position, evse in enumerate(self.evse):
+            pilot = ("evse", position, "pilot")
+            pwm = evse.pilot.pwm
+            yield Resource(ResourceKind.PWM_CHANNEL, (str(pwm.path), pwm.channel), (*pilot, "pwm", "channel"))
+            inputs = (
+                ((*pilot, "high"), evse.pilot.high),
+                ((*pilot, "low"), evse.pilot.low),
+                (("evse", position, "proximity"), evse.proximity),
+            )
+            for place, wired in inputs:
+                if wired is not None:
+                    name = (str(wired.path), wired.channel)
+                    yield Resource(ResourceKind.CONVERTER_CHANNEL, name, (*place, "channel"))
 
     def open(self, evse: EvseConfig, clock: Clock, _: BusRegistry) -> Board:
         """Create the board of an EVSE; GPIO lines are requested and files opened at first use."""

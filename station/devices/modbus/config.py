@@ -6,25 +6,41 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from foundation.table import Table
+from metering.drivers.endpoints import modbus_resources
 from station.core.hardware.back_plate import ConfiguredBackPlate
+from station.core.hardware.board_table import BoardTable
 from station.devices.modbus.wiring import ModbusEvse
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.device_table import Resource
     from metering.drivers.bus_registry import BusRegistry
     from station.core.hardware.back_plate import BackPlate
     from station.core.hardware.board import Board
     from station.core.installation_file.charging_tables import EvseConfig
 
 
-class ModbusBoardConfig(Table, tag_field="type", tag="modbus"):
+class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
     """[board] of type "modbus": each EVSE has a controller on Modbus, which operates pilot and contactor."""
 
     type: ClassVar[Literal["modbus"]] = "modbus"
     selector_a: Literal[32, 25, 20, 16, 12, 8]
     """the position of the current selector, or the rating of the breaker, which the station cannot read"""
     evse: Annotated[tuple[ModbusEvse, ...], Meta(min_length=1)]
+
+    @property
+    def wired_evses(self) -> int:
+        """The number of [[board.evse]] tables."""
+        return len(self.evse)
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The Modbus addresses of the controllers, and their serial devices."""
+        return tuple(
+            resource
+            for position, one in enumerate(self.evse)
+            for resource in modbus_resources(one.endpoint, one.unit_in_use, ("evse", position))
+        )
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
         """Create the board of an EVSE: joins its bus; nothing is sent yet."""

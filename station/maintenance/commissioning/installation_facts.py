@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import json
 
-from energy.sources.ct import CtConfig
 from foundation.table import all_values
 from station.maintenance.commissioning.steps import Installation
 
@@ -45,7 +44,7 @@ class InstallationFacts:
             selector_a=self._grid.selector_a,
             csms_url=profile.url if profile is not None else None,
             meter=f"{grid.phases} {json.encode(all_values(grid.source)).decode()}" if grid is not None else None,
-            clamps=len(grid.source.clamps) if grid is not None and isinstance(grid.source, CtConfig) else 0,
+            clamps=grid.source.clamp_count if grid is not None else 0,
             contact=f"{contact.polarity} {contact.line} {contact.opposite_line}" if contact is not None else None,
             limits=limits,
             shunt_trip=configuration.protection.shunt_trip != "none",
