@@ -10,14 +10,11 @@ mean voltages) are left out.
 
 from __future__ import annotations
 
-import asyncio
-import random
 import termios
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -25,10 +22,12 @@ from energy.sources.tic import TicMode
 from foundation.frozen import Frozen
 from simulator.house import HouseReading
 from simulator.meter_output import PseudoTerminal
+from simulator.sending_meter import SendingMeter
 
 if TYPE_CHECKING:
     from energy.sources.byte_feed import ByteFeed
     from foundation.clock import Clock
+    from simulator.meter_output import MeterOutput
 
 _BITS_PER_CHARACTER: Final = 10
 """start, seven data bits, even parity, stop"""
@@ -236,7 +235,7 @@ class _DeliveredFrame(Frozen):
         return _DeliveredFrame(house, now_s, feed.connections, count)
 
 
-class SimulatedLinky:
+class SimulatedLinky(SendingMeter):
     """A simulated Linky that sends frames of the house on a pseudo-terminal, from `start` to `stop`.
 
     It writes each group when its last character would have arrived, and never waits for a reader: data that does not
@@ -253,14 +252,10 @@ class SimulatedLinky:
         seed: int = 0,
         feed: ByteFeed | None = None,
     ) -> None:
-        self.silent = False
-        """whether nothing is sent, while the time of the frames passes"""
-        self.flips_per_byte = 0.0
-        """probability that one bit of a sent byte is flipped, 0 to 1"""
+        super().__init__("the simulated Linky", seed)
         self._house = house
         self._clock = clock
         self._mode = mode
-        self._random = random.Random(seed)
         self._short_until_s: float | None = None
         self._short_sent = 0
         self._dark_s = 0.0
@@ -268,61 +263,15 @@ class SimulatedLinky:
         self._delivered = _DeliveredFrame()
         self._frame_bytes = 0
         """length of the last whole frame, for the time that a frame takes which is not made"""
-        self._wire: PseudoTerminal | None = None
-        self._sending: asyncio.Task[None] | None = None
-
-    @property
-    def device(self) -> str:
-        """Path of the pseudo-terminal for the reader; a new one after each start.
-
-        Raises:
-            RuntimeError: the meter is not started.
-        """
-        if self._wire is None:
-            raise RuntimeError("the simulated Linky has not been started")
-        return self._wire.device
-
-    def start(self) -> None:
-        """Create the pseudo-terminal and start sending in a task of its own; does nothing if started.
-
-        Needs a running event loop.
-        """
-        if self._wire is None:
-            self._wire = PseudoTerminal(_SPEEDS[self._mode], self._feed)
-            self._sending = asyncio.get_running_loop().create_task(self._send(self._wire))
-
-    async def stop(self) -> None:
-        """Stop sending and close the pseudo-terminal; does nothing if stopped.
-
-        Raises:
-            Exception: the sending task had failed, such as by an error of `house`.
-        """
-        wire, self._wire = self._wire, None
-        sending, self._sending = self._sending, None
-        if wire is None or sending is None:
-            return
-        sending.cancel()
-        try:
-            await asyncio.wait([sending])
-        finally:
-            wire.close()
-        if not sending.cancelled():
-            sending.result()
 
     def restart(self, outage_s: float = 2.0) -> None:
         """Simulate a power failure of the meter: the frame breaks off; the next begins after `outage_s` seconds."""
         self._dark_s = outage_s
 
-    async def __aenter__(self) -> Self:
-        self.start()
-        return self
+    async def _open(self) -> PseudoTerminal:
+        return PseudoTerminal(_SPEEDS[self._mode], self._feed)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    async def _send(self, wire: PseudoTerminal) -> None:
+    async def _send(self, wire: MeterOutput) -> None:
         while True:
             if self._feed is not None and self._clock.outruns_real_time:
                 await self._deliver(wire, self._feed)
@@ -338,7 +287,7 @@ class SimulatedLinky:
             dark_s, self._dark_s = self._dark_s, 0.0
             await self._clock.sleep(dark_s or _GAP_S)
 
-    async def _deliver(self, wire: PseudoTerminal, feed: ByteFeed) -> None:
+    async def _deliver(self, wire: MeterOutput, feed: ByteFeed) -> None:
         """Let the time of one frame pass and then send it as a whole, through memory, if it has to be sent."""
         began_s, house = self._clock.monotonic(), self._house()
         shown = replace(house, energy_import_wh=float(int(house.energy_import_wh)))
@@ -374,12 +323,6 @@ class SimulatedLinky:
         self._short_sent += 1
         return True
 
-    def _put(self, wire: PseudoTerminal, piece: bytes) -> None:
+    def _put(self, wire: MeterOutput, piece: bytes) -> None:
         if not self.silent:
             wire.send(self._flipped(piece))
-
-    def _flipped(self, data: bytes) -> bytes:
-        return bytes(byte ^ self._flip() for byte in data) if self.flips_per_byte else data
-
-    def _flip(self) -> int:
-        return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0

@@ -5,20 +5,18 @@ Source: Netbeheer Nederland, P1 Companion Standard 3.0, 4.2.2 and 5.0.2; e-MUCS 
 
 from __future__ import annotations
 
-import asyncio
-import random
 import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from enum import Enum
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from foundation.frozen import Frozen
-from simulator.meter_output import MeterOutput, PseudoTerminal, SerialServer
+from simulator.meter_output import PseudoTerminal, SerialServer
+from simulator.sending_meter import SendingMeter
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from energy.sources.byte_feed import ByteFeed
     from foundation.clock import Clock
     from simulator.house import HouseReading
+    from simulator.meter_output import MeterOutput
 
 _WINTER: Final = timezone(timedelta(hours=1))
 _PHASE_CODES: Final = (("21", "22", "31", "32"), ("41", "42", "51", "52"), ("61", "62", "71", "72"))
@@ -160,7 +159,7 @@ def _crc(data: bytes) -> int:
     return crc
 
 
-class SimulatedP1:
+class SimulatedP1(SendingMeter):
     """A simulated P1 meter that sends telegrams of the house from `start` to `stop`, by pseudo-terminal or TCP.
 
     `house` is called for the values of each telegram; `seed` makes bit flips repeatable. Faults: set `silent`,
@@ -178,62 +177,17 @@ class SimulatedP1:
         seed: int = 0,
         feed: ByteFeed | None = None,
     ) -> None:
+        super().__init__("the simulated P1 meter", seed)
         self.meter = meter or P1Meter()
         """its kind and settings; may be changed while it sends"""
-        self.silent = False
-        """whether nothing is sent"""
         self.repeating = False
         """whether the last telegram is sent again and again"""
-        self.flips_per_byte = 0.0
-        """probability that one bit of a sent byte is flipped, 0 to 1"""
         self._house = house
         self._clock = clock
         self._feed = feed
         self._server = SerialServer() if tcp else None
-        self._random = random.Random(seed)
         self._last = b""
         self._breaks_off = False
-        self._wire: MeterOutput | None = None
-        self._sending: asyncio.Task[None] | None = None
-
-    @property
-    def device(self) -> str:
-        """Path of the pseudo-terminal, new after each start, or `socket://` address, always the same, for the reader.
-
-        Raises:
-            RuntimeError: the meter is not started.
-        """
-        if self._wire is None:
-            raise RuntimeError("the simulated P1 meter has not been started")
-        return self._wire.device
-
-    async def start(self) -> None:
-        """Open the pseudo-terminal or port and start sending in a task of its own; does nothing if started."""
-        if self._wire is not None:
-            return
-        if self._server is not None:
-            await self._server.start()
-            self._wire = self._server
-        else:
-            old = self.meter.version is P1Version.V22
-            self._wire = PseudoTerminal(termios.B9600 if old else termios.B115200, self._feed)
-        self._sending = asyncio.create_task(self._send(self._wire))  # noqa: TID251 - `stop` ends it
-
-    async def stop(self) -> None:
-        """Stop sending and close the pseudo-terminal or port; does nothing if stopped.
-
-        Raises:
-            Exception: the sending task had failed, such as by an error of `house`.
-        """
-        wire, self._wire = self._wire, None
-        sending, self._sending = self._sending, None
-        if wire is None or sending is None:
-            return
-        sending.cancel()
-        await asyncio.wait([sending])
-        wire.close()
-        if not sending.cancelled():
-            sending.result()
 
     def restart(self) -> None:
         """Simulate a power failure of the meter: the next telegram breaks off in the middle, the following is whole."""
@@ -244,14 +198,12 @@ class SimulatedP1:
         if self._server is not None:
             self._server.hang_up()
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+    async def _open(self) -> MeterOutput:
+        if self._server is None:
+            old = self.meter.version is P1Version.V22
+            return PseudoTerminal(termios.B9600 if old else termios.B115200, self._feed)
+        await self._server.start()
+        return self._server
 
     async def _send(self, wire: MeterOutput) -> None:
         due_s = self._clock.monotonic()
@@ -267,9 +219,6 @@ class SimulatedP1:
             self._breaks_off = False
             if not self.silent:
                 send = wire.send_directly if self._clock.outruns_real_time else wire.send
-                send(bytes(byte ^ self._flip() for byte in sent) if self.flips_per_byte else sent)
+                send(self._flipped(sent))
             due_s += self.meter.version.period_s
             await self._clock.sleep(due_s - self._clock.monotonic())
-
-    def _flip(self) -> int:
-        return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0

@@ -26,6 +26,6 @@ class LinkyConfig(SerialSourceTable, tag_field="type", tag="linky"):
     def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
         """Make the source; the device is opened when samples are requested."""
         # late: the parser, and serialx
-        from energy.sources.linky_source import LinkySource
+        from energy.sources.linky_source import linky_source
 
-        return LinkySource(self.device, self.mode, clock, context)
+        return linky_source(self.device, self.mode, clock, context)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
-from energy.grid import GridSample, SourceError
-from energy.sources.byte_stream import LineSettings, StreamError, open_stream
+from energy.sources.byte_stream import LineSettings
+from energy.sources.line_search import LineCandidate, LineSearchSource
 from energy.sources.linky_interpreter import LinkyInterpreter
-from energy.sources.stream_device import is_socket
 from energy.sources.tic import TicGroup, TicMode, TicParser
 
 if TYPE_CHECKING:
+    from energy.grid import GridSample
     from energy.sources.source_context import SourceContext
     from foundation.clock import Clock
 
@@ -26,44 +24,20 @@ _CONVINCING_GROUPS: Final = 3
 """number of valid groups that confirm the speed: the checksum has six bits, so noise may pass it once"""
 
 
-class LinkySource:
-    """Grid source: a Linky. Silence is no error: the caller tracks the age of its values."""
-
-    def __init__(
-        self, device: str, mode: Literal["auto", "historique", "standard"], clock: Clock, context: SourceContext
-    ) -> None:
-        self._context = context
-        self._device = device
-        modes = tuple(TicMode) if mode == "auto" else (TicMode[mode.upper()],)
-        self._modes = deque(modes[:1] if is_socket(device) else modes)  # a serial server has its own speed
-        self._clock = clock
-
-    async def samples(self) -> AsyncGenerator[GridSample]:
-        """Open the device and yield a sample for each frame that has a current of every phase.
-
-        While nothing is readable, it tries the other speed in turn.
-
-        Raises:
-            SourceError: the device is missing, busy, or lost.
-        """
-        try:
-            async with contextlib.aclosing(self._listen()) as samples:
-                async for sample in samples:
-                    yield sample
-        except StreamError as error:
-            raise SourceError(f"linky: {error}") from error
-
-    async def _listen(self) -> AsyncGenerator[GridSample]:
-        while True:
-            mode = self._modes[0]
-            settings = LineSettings(mode.value, seven_bits=True)
-            async with open_stream(self._device, settings, self._clock, self._context) as stream:
-                decoder = _LinkyReceiver(self._clock, searching=len(self._modes) > 1)
-                while (data := await stream.read(decoder.until_s)) is not None:
-                    for sample in decoder.take(data):
-                        yield sample
-            _log.debug("%s: no readable data at %d baud", self._device, mode.value)
-            self._modes.rotate(-1)
+def linky_source(
+    device: str, mode: Literal["auto", "historique", "standard"], clock: Clock, context: SourceContext
+) -> LineSearchSource:
+    """Make the source: a sample for each frame that has a current of every phase."""
+    modes = tuple(TicMode) if mode == "auto" else (TicMode[mode.upper()],)
+    candidates = [
+        LineCandidate(
+            LineSettings(tried.value, seven_bits=True),
+            lambda searching: _LinkyReceiver(clock, searching=searching),
+            f"no readable data at {tried.value} baud",
+        )
+        for tried in modes
+    ]
+    return LineSearchSource("linky", device, candidates, clock, context)
 
 
 class _LinkyReceiver:

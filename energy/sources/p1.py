@@ -38,10 +38,10 @@ class P1Config(SerialSourceTable, tag_field="type", tag="p1"):
     def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
         """Make the source; the device is opened when samples are requested."""
         # late: the parser, serialx, and cryptography
-        from energy.sources.p1_source import P1Keys, P1Source
+        from energy.sources.p1_source import P1Keys, p1_source
 
         keys = P1Keys(_bytes(self.key), _bytes(self.authentication_key))
-        return P1Source(self.device, self.version, keys, clock, context)
+        return p1_source(self.device, self.version, keys, clock, context)
 
 
 def _check_key(key: Secret) -> None:

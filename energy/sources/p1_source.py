@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
-from energy.grid import GridSample, SourceError
 from energy.sources import p1_reading
-from energy.sources.byte_stream import LineSettings, StreamError, open_stream
+from energy.sources.byte_stream import LineSettings
+from energy.sources.line_search import LineCandidate, LineSearchSource
 from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor
 from energy.sources.p1_interpreter import P1Interpreter
 from energy.sources.p1_telegram import Telegram, TelegramParser
-from energy.sources.stream_device import is_socket
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
+    from energy.grid import GridSample
     from energy.sources.source_context import SourceContext
     from foundation.clock import Clock
 
@@ -60,57 +58,47 @@ class P1Keys(Frozen):
         return None if self.key is None else Decryptor(self.key, self.authentication_key or AUTHENTICATION_KEY)
 
 
-class P1Source:
-    """Grid source: a P1 port. Silence is no error: the caller tracks the age of its values."""
+def p1_source(
+    device: str, version: Literal["auto", "old", "modern"], keys: P1Keys, clock: Clock, context: SourceContext
+) -> LineSearchSource:
+    """Make the source: a sample for each valid telegram that is not a repetition."""
+    interpreter = P1Interpreter(context)
 
-    def __init__(
-        self, device: str, version: Literal["auto", "old", "modern"], keys: P1Keys, clock: Clock, context: SourceContext
-    ) -> None:
-        self._device = device
-        self._keys = keys
-        speeds = _SPEEDS[version]
-        self._speeds = deque(speeds[:1] if is_socket(device) else speeds)  # a serial server has its own
-        self._clock = clock
-        self._context = context
-        self._interpreter = P1Interpreter(context)
+    def candidate(settings: LineSettings, patience_s: float) -> LineCandidate:
+        return LineCandidate(
+            settings,
+            lambda searching: _P1Receiver(keys.decryptor(), interpreter, clock, patience_s if searching else None),
+            f"no readable telegram at {settings}",
+        )
 
-    async def samples(self) -> AsyncGenerator[GridSample]:
-        """Open the device and yield a sample for each valid telegram that is not a repetition.
-
-        While no telegram is readable, it tries the other line settings in turn.
-
-        Raises:
-            SourceError: the device is missing, busy, or lost.
-        """
-        try:
-            async with contextlib.aclosing(self._listen()) as samples:
-                async for sample in samples:
-                    yield sample
-        except StreamError as error:
-            raise SourceError(f"p1: {error}") from error
-
-    async def _listen(self) -> AsyncGenerator[GridSample]:
-        while True:
-            settings, patience_s = self._speeds[0]
-            searching = len(self._speeds) > 1
-            async with open_stream(self._device, settings, self._clock, self._context) as stream:
-                receiver = _P1Receiver(self._keys.decryptor())
-                until_s = self._clock.monotonic() + patience_s if searching else None
-                while (data := await stream.read(until_s)) is not None:
-                    for telegram in receiver.take(data):
-                        if not p1_reading.believable(telegram):
-                            _log.debug("P1: telegram ignored: incomplete, or wrong checksum")
-                            continue
-                        if searching:
-                            until_s = self._clock.monotonic() + _STAY_S
-                        sample = self._interpreter.process(telegram, self._clock.now())
-                        if sample is not None:
-                            yield sample
-            _log.debug("%s: no readable telegram at %s", self._device, settings)
-            self._speeds.rotate(-1)
+    return LineSearchSource("p1", device, [candidate(*speed) for speed in _SPEEDS[version]], clock, context)
 
 
 class _P1Receiver:
+    """Decodes the bytes received with one setting of the line, and decides how long to try it."""
+
+    def __init__(
+        self, decryptor: Decryptor | None, interpreter: P1Interpreter, clock: Clock, patience_s: float | None
+    ) -> None:
+        self._telegrams = _TelegramReceiver(decryptor)
+        self._interpreter = interpreter
+        self._clock = clock
+        self.until_s = clock.monotonic() + patience_s if patience_s is not None else None
+
+    def take(self, data: bytes) -> Iterator[GridSample]:
+        """Yield the samples completed by these bytes."""
+        for telegram in self._telegrams.take(data):
+            if not p1_reading.believable(telegram):
+                _log.debug("P1: telegram ignored: incomplete, or wrong checksum")
+                continue
+            if self.until_s is not None:
+                self.until_s = self._clock.monotonic() + _STAY_S
+            sample = self._interpreter.process(telegram, self._clock.now())
+            if sample is not None:
+                yield sample
+
+
+class _TelegramReceiver:
     """Converts bytes to telegrams, decrypting them if needed."""
 
     def __init__(self, decryptor: Decryptor | None) -> None:

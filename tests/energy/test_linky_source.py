@@ -186,7 +186,7 @@ async def test_a_meter_that_restarts_goes_on() -> None:
 async def test_a_device_that_is_taken_away_is_an_error() -> None:
     clock = FastClock()
     meter = SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD)
-    meter.start()
+    await meter.start()
     listener = Listener(standard_source(meter.device, clock), clock)
 
     async def unplug() -> None:
@@ -320,7 +320,7 @@ async def test_a_house_that_fails_is_not_hidden() -> None:
         raise ZeroDivisionError
 
     meter = SimulatedLinky(broken, FastClock())
-    meter.start()
+    await meter.start()
     await asyncio.sleep(0.01)
     with pytest.raises(ZeroDivisionError):
         await meter.stop()
@@ -331,8 +331,8 @@ async def test_a_stopped_meter_leaves_nothing_open() -> None:
     before = len(os.listdir("/proc/self/fd"))
     meter = SimulatedLinky(lambda: TRI, FastClock(), TicMode.STANDARD)
     for _ in range(3):
-        meter.start()
-        meter.start()
+        await meter.start()
+        await meter.start()
         await meter.stop()
     assert len(os.listdir("/proc/self/fd")) == before
 

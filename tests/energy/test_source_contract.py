@@ -99,7 +99,7 @@ class LinkyOnTerminal:
         self.meter.restart()
 
     async def start(self) -> None:
-        self.meter.start()
+        await self.meter.start()
 
     async def stop(self) -> None:
         await self.meter.stop()
