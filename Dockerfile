@@ -1,8 +1,8 @@
-# The station with simulated hardware; also the bundled CSMS and the simulated meter of docker-compose.yml.
+# The station, on simulated hardware or on a board; also the bundled CSMS and the simulated meter of docker-compose.yml.
 FROM python:3.13-slim
 WORKDIR /app
-COPY requirements.lock pyproject.toml README.md ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements-board.lock pyproject.toml README.md ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-board.lock
 COPY foundation foundation
 COPY metering metering
 COPY energy energy

@@ -68,11 +68,13 @@ bench: $(VENV)/.ready-dev
 replay: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.replay $(ARGS)
 
-# Pins the dependencies of pyproject.toml, with the hashes of all their files.
+# Pins the dependencies of pyproject.toml, with the hashes of all their files: requirements.lock for a simulated station,
+# requirements-board.lock for one on hardware as well.
 lock: $(VENV)/.ready-dev
 	$(COMPILE) -o requirements.lock
-	$(COMPILE) --extra fleet --extra test --extra dev -o requirements-dev.lock
-	$(COMPILE) --extra test --resolution lowest-direct --upgrade -o requirements-lowest.lock
+	$(COMPILE) --extra board --constraints requirements.lock -o requirements-board.lock
+	$(COMPILE) --extra board --extra fleet --extra test --extra dev -o requirements-dev.lock
+	$(COMPILE) --extra board --extra test --resolution lowest-direct --upgrade -o requirements-lowest.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from borne.output import refuse
 from borne.run_arguments import plain_arguments
-from station.configuration.installation_file import Configuration, ConfigurationError, load_configuration
+from station.configuration.installation_file import (
+    Configuration,
+    ConfigurationError,
+    explain,
+    load_configuration,
+    load_document,
+)
+from station.configuration.missing_packages import missing_package_errors
 from station.core.light_patterns import STARTING
 from station.core.local_time import named_zone
 from station.devices.leds import show_on_all_leds
@@ -28,6 +35,7 @@ def run(arguments: Sequence[str]) -> None:
         given = parse_run_arguments(arguments)
     config = given.config
     configuration = load_installation(config)
+    require_packages(configuration, config)
     try:  # first: a second process must use neither the log file nor the light of the first
         lock = StorageLock(Path(configuration.station.storage))
     except StorageLockError as error:
@@ -52,3 +60,9 @@ def load_installation(file: Path) -> Configuration:
         return load_configuration(file, os.environ)
     except ConfigurationError as error:
         refuse("\n".join(error.sentences))
+
+
+def require_packages(configuration: Configuration, file: Path) -> None:
+    """Exit with 2 if a device of the installation file needs a package that is not installed; print which, and how."""
+    if errors := missing_package_errors(configuration):
+        refuse("\n".join(explain(errors, load_document(file, os.environ)).sentences))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from foundation.frozen import Frozen
 from foundation.table import Table
@@ -40,6 +40,9 @@ class Resource(Frozen):
 
 class DeviceTable(Table):
     """Base class of the tables that configure a device. Each states what differs from these defaults."""
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    """import names of the packages that the driver needs besides those of every station"""
 
     @property
     def simulated_key(self) -> TableKey | None:

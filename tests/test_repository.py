@@ -63,7 +63,7 @@ def test_no_file_names_an_absolute_path_of_a_machine_or_a_registry() -> None:
     assert guilty == []
 
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-lowest.lock")
+LOCKS = ("requirements.lock", "requirements-board.lock", "requirements-dev.lock", "requirements-lowest.lock")
 
 
 def _locked(name: str) -> dict[str, Version]:
@@ -92,10 +92,12 @@ def test_the_locks_fit_what_the_project_asks_for() -> None:
     """Each package is locked in a version that is allowed; the lowest lock has the very lowest."""
     project = _project()["project"]
     extras = project["optional-dependencies"]
+    every = [*project["dependencies"], *extras["build"]]
     asked = {
-        "requirements.lock": [*project["dependencies"], *extras["build"]],
-        "requirements-dev.lock": [*project["dependencies"], *extras["build"], *extras["test"], *extras["dev"]],
-        "requirements-lowest.lock": [*project["dependencies"], *extras["build"], *extras["test"]],
+        "requirements.lock": every,
+        "requirements-board.lock": [*every, *extras["board"]],
+        "requirements-dev.lock": [*every, *extras["board"], *extras["test"], *extras["dev"]],
+        "requirements-lowest.lock": [*every, *extras["board"], *extras["test"]],
     }
     for name, lines in asked.items():
         locked = _locked(name)
@@ -105,6 +107,14 @@ def test_the_locks_fit_what_the_project_asks_for() -> None:
             if name == "requirements-lowest.lock":
                 (lowest,) = [one.version for one in requirement.specifier if one.operator == ">="]
                 assert version == Version(lowest), f"{requirement}: a bound that no test has run with"
+
+
+def test_a_station_on_hardware_has_the_packages_of_a_simulated_one_and_those_of_the_board() -> None:
+    plain, board = _locked("requirements.lock"), _locked("requirements-board.lock")
+    extra = {Requirement(one).name for one in _project()["project"]["optional-dependencies"]["board"]}
+    assert extra == {"gpiod", "rplcd", "smbus2"}
+    assert board.keys() - plain.keys() == extra
+    assert {name: board[name] for name in plain} == plain
 
 
 def test_the_locks_pin_what_builds_the_project_too() -> None:

@@ -36,6 +36,7 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     configuration = start.load_installation(file)
     if given.storage:
         return _check_storage(Path(configuration.station.storage))
+    start.require_packages(configuration, file)
     if configuration.variable:
         from borne.variable_tables_check import describe_refused_variables  # late: all parts of a station
 

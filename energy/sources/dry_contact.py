@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Protocol
 
 from msgspec import Meta
 
@@ -57,6 +57,7 @@ class ContactPort(Protocol):
 class DryContactConfig(DeviceTable, kw_only=True):
     """[grid_order]: a contact for orders, on a GPIO of this machine; optionally its opposite, to supervise the wire."""
 
+    packages: ClassVar[tuple[str, ...]] = ("gpiod",)
     type: Literal["dry-contact"]
     polarity: Literal["closed-dims", "open-dims"]
     """contact state that means an order: vendors differ, so there is no default; to be tested at commissioning"""

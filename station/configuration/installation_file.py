@@ -8,7 +8,7 @@ Names of keys contain their units. Relative paths are relative to the working di
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,7 @@ from station.configuration import rules
 from station.configuration.installation_tables import InstallationTables
 from station.core.identifiers import host_name
 from station.core.installation_file import document as config_file
-from station.core.installation_file.document import ConfigurationDocument, ConfigurationError
+from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, RuleError
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load_configuration", "load_document"]
 
@@ -49,11 +49,16 @@ def load_document(path: Path, environ: Mapping[str, str]) -> ConfigurationDocume
     return config_environment.overlay(config_file.read_installation_file(path), environ, Configuration)
 
 
-def explain(error: InvalidTableError, document: ConfigurationDocument) -> ConfigurationError:
-    """Translate the validation errors of a document of the installation file into one sentence each."""
-    from station.configuration.errors import explain_errors  # late: needed after an error only
+def explain(errors: InvalidTableError | Sequence[RuleError], document: ConfigurationDocument) -> ConfigurationError:
+    """Translate the errors of a document of the installation file into one sentence each.
 
-    return explain_errors(error.details, document, Configuration)
+    `errors`: those of its validation, or of a later check, of which there must be one.
+    """
+    from station.configuration.errors import explain_errors, explain_rules  # late: needed after an error only
+
+    if isinstance(errors, InvalidTableError):
+        return explain_errors(errors.details, document, Configuration)
+    return explain_rules(errors, document)
 
 
 class Configuration(InstallationTables):

@@ -58,7 +58,7 @@ class InstallationTables(Table):
 
     @property
     def devices(self) -> tuple[tuple[TableKey, DeviceTable], ...]:
-        """The tables of board, meters, readers and contacts, each with its key."""
+        """The tables of board, meters, readers, displays and contacts, each with its key."""
         found: list[tuple[TableKey, DeviceTable]] = [
             (("evse", position, "meter"), evse.meter) for position, evse in enumerate(self.evse)
         ]
@@ -66,6 +66,7 @@ class InstallationTables(Table):
             found.append((("grid", "source"), self.grid.source))
         found.append((("board",), self.board))
         found += [(("reader", position), reader) for position, reader in enumerate(self.reader)]
+        found += [(("display", "output", position), output) for position, output in enumerate(self.display.output)]
         if self.grid_order is not None:
             found.append((("grid_order",), self.grid_order))
         return tuple(found)

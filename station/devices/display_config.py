@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta
 
-from foundation.table import Table
+from foundation.device_table import DeviceTable
 from foundation.table_definition import STRICT, FilePath
 from station.core.installation_file.table import EvseNumber
 from station.core.screen import CharacterSet, TextSize
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from station.core.screen import DisplayOutput
 
 
-class _OutputTable(Table):
+class _OutputTable(DeviceTable):
     """The keys that all outputs have."""
 
     evse: EvseNumber | None = None
@@ -30,6 +30,7 @@ class CharacterLcdConfig(_OutputTable, tag_field="type", tag="lcd"):
     """[[display.output]] of type "lcd": a character display with an HD44780 controller behind an I²C port expander."""
 
     type: ClassVar[Literal["lcd"]] = "lcd"
+    packages: ClassVar[tuple[str, ...]] = ("RPLCD", "smbus2")
     device: FilePath = Path("/dev/i2c-1")
     """the I²C bus"""
     address: Annotated[int, Meta(extra=STRICT, ge=0x08, le=0x77)] = 0x27

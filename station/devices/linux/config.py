@@ -25,6 +25,7 @@ class LinuxBoardConfig(BoardTable, tag_field="type", tag="linux"):
     """[board] of type "linux": the station drives pilot, contactor and lock itself by GPIO, PWM and A/D converters."""
 
     type: ClassVar[Literal["linux"]] = "linux"
+    packages: ClassVar[tuple[str, ...]] = ("gpiod",)
     evse: Annotated[tuple[LinuxEvseWiring, ...], Meta(min_length=1)]
     selector: SelectorWiring | None = None
     """if left out, the breaker is unknown and the limit is 8 A"""
