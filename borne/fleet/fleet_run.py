@@ -192,7 +192,9 @@ class FleetRun:
 
 def default_hosts() -> int:
     """One host for each core that this process may use."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # there is no such question on macOS
 
 
 @asynccontextmanager

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TCP_OPTIONS: Final = {
-    socket.TCP_KEEPIDLE: 60,
-    socket.TCP_KEEPINTVL: 15,
-    socket.TCP_KEEPCNT: 4,
-    socket.TCP_USER_TIMEOUT: 120_000,
+    "TCP_KEEPIDLE": 60,
+    "TCP_KEEPINTVL": 15,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 120_000,
 }
 """keepalive in seconds and probes, and milliseconds until sent bytes must be acknowledged: detects connections of
-phones that have left the network"""
+phones that have left the network. By name, since only Linux has all of them"""
 _BACKLOG: Final = 1024
 """connections that the kernel queues: large enough that a flood from elsewhere leaves room for this machine"""
 
@@ -60,7 +60,8 @@ class WebServer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # inherited by accepted sockets
         for option, value in _TCP_OPTIONS.items():
-            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+            if hasattr(socket, option):
+                listener.setsockopt(socket.IPPROTO_TCP, int(getattr(socket, option)), value)
         try:
             listener.bind((self._host, self.port))
         except OSError:
