@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 import subprocess
@@ -120,6 +121,57 @@ def test_a_station_on_hardware_has_the_packages_of_a_simulated_one_and_those_of_
 def test_the_locks_pin_what_builds_the_project_too() -> None:
     project = _project()
     assert project["build-system"]["requires"] == project["project"]["optional-dependencies"]["build"]
+
+
+def _github(name: str) -> dict[str, Any]:
+    """A file of .github, parsed. A key `on` is True in YAML 1.1."""
+    document = yaml.safe_load((ROOT / ".github" / name).read_text(encoding="utf-8"))
+    assert isinstance(document, dict)
+    return cast("dict[str, Any]", document)
+
+
+def test_each_push_and_pull_request_runs_the_checks_with_no_more_than_the_right_to_read() -> None:
+    workflow = _github("workflows/ci.yml")
+    assert set(cast("dict[object, Any]", workflow)[True]) == {"push", "pull_request"}
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["concurrency"]["cancel-in-progress"] is True
+    (job,) = workflow["jobs"].values()
+    assert 0 < job["timeout-minutes"] <= 45
+    assert job["steps"][-1] == {"run": ".ci/run"}
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    actions = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert [one for one in actions if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", one)] == []
+
+
+@pytest.mark.parametrize("name", ["bug", "feature"])
+def test_an_issue_form_asks_for_the_version_with_a_command_that_exists(name: str) -> None:
+    form = _github(f"ISSUE_TEMPLATE/{name}.yml")
+    assert form["name"]
+    assert form["description"]
+    fields = {one["id"]: one for one in form["body"] if one["type"] != "markdown"}
+    assert all(one["type"] in {"input", "textarea"} and one["attributes"]["label"] for one in fields.values())
+    assert fields["version"]["validations"]["required"]
+    assert "`borne --version`" in fields["version"]["attributes"]["description"]
+    for shown in (fields["version"]["attributes"]["placeholder"], invoke(["--version"]).stdout.strip()):
+        assert re.fullmatch(r"borne \d+\.\d+\.\d+\S*", shown)
+
+
+def test_a_bug_report_asks_for_the_check_of_the_installation_file_and_for_a_log_without_secrets() -> None:
+    fields = {one.get("id"): one for one in _github("ISSUE_TEMPLATE/bug.yml")["body"]}
+    assert fields["check"]["validations"]["required"]
+    assert "`borne check`" in fields["check"]["attributes"]["label"]
+    assert "log" in fields
+    assert "leave out passwords" in fields[None]["attributes"]["value"]
+    assert "SECURITY.md" in fields[None]["attributes"]["value"]
+    assert _github("ISSUE_TEMPLATE/config.yml") == {"blank_issues_enabled": False}
+
+
+def test_the_security_policy_supports_the_present_version_alone() -> None:
+    rows = re.findall(
+        r"^\| (\d+\.\d+)\.x .*\| (yes|no)", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    present = Version(_project()["project"]["version"])
+    assert [version for version, supported in rows if supported == "yes"] == [f"{present.major}.{present.minor}"]
 
 
 def _compose() -> dict[str, Any]:
