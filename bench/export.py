@@ -16,7 +16,7 @@ from borne.composition.station import event_loop_at
 from foundation.clock import SystemClock
 from foundation.frozen import Frozen
 from station.billing.transaction_log import TransactionLog, TransactionQuery
-from station.charging.tokens.owner_cards import OwnerCards
+from station.charging.authorization.owner_cards import OwnerCards
 from station.core.clock_settings import ClockSettings
 from station.core.model import EventType, TransactionEvent, TriggerReason
 from station.interfaces.api.transaction import TransactionFilters, export_transactions
