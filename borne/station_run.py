@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foundation.monitored_task import MonitoredTask
     from station.billing.register_journal.journal_writer import JournalWriter
     from station.charging.charging_station import ChargingStation
-    from station.charging.evse import Evse
+    from station.charging.evse_assembly import EvseAssembly
     from station.charging.sampling_settings import SamplingSettings
     from station.charging.transaction_logger import TransactionLogger
     from station.core.csms import CsmsLink
@@ -41,7 +41,7 @@ class TransactionRecovery:
 
     def __init__(
         self,
-        evses: Mapping[int, Evse],
+        evses: Mapping[int, EvseAssembly],
         outbox: Outbox,
         transaction_logger: TransactionLogger,
         settings: SamplingSettings,
@@ -62,7 +62,7 @@ class TransactionRecovery:
             StorageError: the records of transactions cannot be read.
         """
         for evse in self._evses.values():
-            await evse.make_safe()
+            await evse.driver.make_safe()
         if (error := await result_or_exception(self._transaction_logger.load(self._outbox))) is not None:
             _log.error("the ends of interrupted transactions are logged without their energy: %s", error)
         return await end_open_transactions(self._outbox, self._evses, self._settings, self._clock)
@@ -108,11 +108,11 @@ class StationTasks:
 
     def monitored_tasks(self) -> list[MonitoredTask]:
         """The essential tasks with a deadline, for the service watchdog: load management, admission, EVSEs."""
-        evses = self._station.evses.values()
+        evses = self._station.assemblies.values()
         return [
             self._load.decisions.waiting,
             self._station.admission.deciding,
-            *(one for evse in evses for one in evse.monitored_tasks),
+            *(task for evse in evses for task in evse.monitored_tasks),
         ]
 
 

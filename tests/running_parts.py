@@ -193,7 +193,7 @@ class RunningParts:
 
     def signer(self, evse_id: int) -> ReadingSigner:
         """The signer of the readings of an EVSE."""
-        signing = self.station.evses[evse_id].signing
+        signing = self.station.assemblies[evse_id].signing
         assert signing is not None, "this EVSE does not sign"
         return signing.signatures
 

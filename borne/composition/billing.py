@@ -80,11 +80,14 @@ async def create_billing(
     configuration, clock, transactions = core.configuration, core.clock, core.transactions
     evses, metrology, time, prices = charging.evses, charging.metrology, price_parts.time, price_parts.prices
     await prices.load(configuration.prices.as_list() if configuration.prices is not None else None)
-    billing = Billing(transactions, core.outbox, evses, GridTariff(load.grid), clock)
+    billing = Billing(transactions, core.outbox, charging.assemblies, GridTariff(load.grid), clock)
     sources = JournalSources(transactions, billing, evses, prices, time, metrology.meters, metrology.records)
     journal_writer = JournalWriter(RegisterJournal(core.storage), core.outbox, sources, clock)
     auxiliary = core.auxiliary
     subscribe_journal(journal_writer, core.outbox, sources, auxiliary)
+    for assembly in charging.assemblies.values():
+        if assembly.signing is not None:
+            auxiliary.subscribe(assembly.signing.unsigned, journal_writer.add_notice)
     for signatures in metrology.signers.values():
         auxiliary.subscribe(signatures.key_changed, journal_writer.add_notice)
     await journal_writer.load(
@@ -115,5 +118,3 @@ def subscribe_journal(
     auxiliary.subscribe(sources.meters.noted, journal_writer.add_notice)
     for evse in sources.evses.values():
         auxiliary.subscribe(evse.meter.reading_refused, partial(journal_writer.add_refused_reading, evse.id))
-        if evse.signing is not None:
-            auxiliary.subscribe(evse.signing.unsigned, journal_writer.add_notice)

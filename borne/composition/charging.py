@@ -19,7 +19,8 @@ from station.charging.authorization.owner_cards import OwnerCards
 from station.charging.availability import AvailabilityOrders
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation, TokenParts
-from station.charging.evse import Evse
+from station.charging.evse import Evse, EvseBehaviour
+from station.charging.evse_assembly import EvseAssembly, assemble_evse
 from station.charging.meter_polling import MeterPoller
 from station.charging.recording import Recording, RunningTransactions
 from station.charging.reservations.reservation_store import ReservationStore
@@ -68,6 +69,8 @@ class ChargingParts(Frozen):
     """the reservations of EVSEs"""
     restart: RestartController
     """resets of station and EVSEs"""
+    assemblies: Mapping[int, EvseAssembly]
+    """the EVSEs with their parts, by number"""
     evses: Mapping[int, Evse]
     """the EVSEs, by number"""
     metrology: Metrology
@@ -105,10 +108,12 @@ async def create_charging(
     configuration, database, clock = core.configuration, core.database, core.clock
     settings, outbox = core.settings, core.outbox
     metrology = await _metrology(core)
-    desk = SigningContext(configuration, database, metrology.records, tariff, time, clock)
+    signing = SigningContext(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy(core.auxiliary)
-    recording, running = Recording(outbox, csms, time), RunningTransactions()
-    evses = {config.id: await _evse(config, core, desk, recording, running, metrology) for config in configuration.evse}
+    running = RunningTransactions()
+    recording = Recording(outbox, csms, time, running)
+    assemblies = {config.id: await _evse(config, core, signing, recording, metrology) for config in configuration.evse}
+    evses = {number: assembly.evse for number, assembly in assemblies.items()}
     _restrict_settings(core, evses.values())
     tokens, local_list, cards = await _tokens(core)
     await _prune_events(core)
@@ -124,7 +129,7 @@ async def create_charging(
     authorizer = Authorizer(csms, tokens, local_list, own_cards, settings.authorization)
     reservations = await _reservations(core, evses, restart)
     station = ChargingStation(
-        evses,
+        assemblies,
         csms,
         _start_parts(core, evses, tokens, authorizer, cards, reservations, permission),
         permission,
@@ -141,6 +146,7 @@ async def create_charging(
         availability,
         reservations,
         restart,
+        assemblies,
         evses,
         metrology,
         cards,
@@ -205,7 +211,7 @@ def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:
     """Allow in the settings only what meters and sensors of the EVSEs can give."""
     given = {measurand for evse in evses for measurand in evse.meter.measurands()}
     core.settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
-    if not all(Sensor.BAY in evse.sensors for evse in evses):
+    if not all(Sensor.BAY in evse.layout.sensors for evse in evses):
         core.settings.transactions.disallow_parking_bay()
 
 
@@ -223,11 +229,10 @@ async def _reservations(core: CoreParts, evses: Mapping[int, Evse], restart: Res
 async def _evse(
     config: EvseConfig,
     core: CoreParts,
-    desk: SigningContext,
+    context: SigningContext,
     recording: Recording,
-    transactions: RunningTransactions,
     metrology: Metrology,
-) -> Evse:
+) -> EvseAssembly:
     clock, site = core.clock, core.runtime.hardware
     layout = EvseLayout(
         id=config.id,
@@ -244,14 +249,17 @@ async def _evse(
     rules = PlausibilityRules(config.max_current_a * NOMINAL_VOLTAGE_V * config.phases * _OVERHEAD)
     meter = PlausibleMeter(driver, rules, clock.monotonic)
     await metrology.meters.restore_meter(config.id, meter)
-    watch = MeterPoller(f"meter of EVSE {config.id}", meter, clock)
-    signing = await signing_setup(config, driver, watch, desk)
+    poller = MeterPoller(f"meter of EVSE {config.id}", meter, clock)
+    signing = await signing_setup(config, driver, poller, context)
     if signing is not None:
         metrology.signers[config.id] = signing.signatures
-    evse = Evse(layout, site.board(config), watch, recording, transactions, core.settings.evse, clock, signing)
-    evse.stop_on_storage_failure = core.configuration.station.on_storage_failure == "stop"
-    evse.stop_on_meter_failure = config.on_meter_failure == "stop"
-    return evse
+    behaviour = EvseBehaviour(
+        stop_on_storage_failure=core.configuration.station.on_storage_failure == "stop",
+        stop_on_meter_failure=config.on_meter_failure == "stop",
+    )
+    return assemble_evse(
+        layout, site.board(config), poller, recording, core.settings.evse, clock, signing=signing, behaviour=behaviour
+    )
 
 
 def _readers(core: CoreParts, station: ChargingStation) -> list[CardReaderTask]:

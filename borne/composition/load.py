@@ -17,6 +17,7 @@ from energy.sources.source_context import SourceContext
 from foundation.frozen import Frozen
 from station.charging.contactor_count import ContactorCountStore
 from station.charging.evse import Evse
+from station.charging.evse_assembly import EvseAssembly
 from station.core.hardware.current_selector import selected_a
 from station.core.model import BootReason
 from station.load.applied_decisions import AppliedDecisions
@@ -95,13 +96,15 @@ class LoadParts(Frozen):
             parts.add(RecordedGridOrders, self.grid_orders)
 
 
-async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
+async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -> LoadParts:
     """Create load management and protection for these EVSEs, and load their stored state.
 
     Raises:
         StorageError: the records cannot be read.
     """
     clock = core.clock
+    evses = {number: assembly.evse for number, assembly in assemblies.items()}
+    drivers = {number: assembly.driver for number, assembly in assemblies.items()}
     profiles = await _profiles(core, evses)
     grid = core.configuration.grid
     meter_store = GridMeterStateStore(core.facts("grid-meter"), grid.source.type, clock) if grid is not None else None
@@ -114,7 +117,7 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     contactors = ContactorCountStore(evses, core.facts("contactor"))
     await contactors.load()
     back_plate, protection = core.runtime.hardware.back_plate, core.configuration.protection
-    residual = ResidualCurrentGuard(evses, back_plate, core.facts("residual-current"), protection, clock)
+    residual = ResidualCurrentGuard(evses, drivers, back_plate, core.facts("residual-current"), protection, clock)
     await residual.load()
     tamper = TamperAlarm(evses.values(), back_plate, core.database, core.security_events, clock)
     await tamper.load()

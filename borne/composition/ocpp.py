@@ -130,8 +130,8 @@ class OcppComposition:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(auxiliary.subscribe(parts.connected_changed, self._connected_changed.publish))
             subscriptions.callback(auxiliary.subscribe(self._password.written, lambda _: stack.use_new_password()))
-            for evse in self._assembled.charging.evses.values():
-                subscriptions.callback(parts.subscribe_samples(evse.id, evse.sampler))
+            for number, evse in self._assembled.charging.assemblies.items():
+                subscriptions.callback(parts.subscribe_samples(number, evse.sampler))
             self._assembled.charging.station.set_csms(parts.authorization)
             self._stack = stack
             await stack.run()

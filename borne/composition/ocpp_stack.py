@@ -89,7 +89,7 @@ class StackParts:
         )
         self._tariff = TariffBlock(assembled.billing.tariff_and_cost)
         self._transactions = TransactionBlock(link, charging.station, self._tariff, load_parts.load.priorities)
-        self._meter_values = MeterValueBlock(link, follow_ups, settings.sampling)
+        self._meter_values = MeterValueBlock(link, charging.station, follow_ups, settings.sampling)
         self._charging_limits = ExternalLimitReports(link, load_parts.external_limits, settings.smart_charging, clock)
         self._firmware = FirmwareBlock(link, maintenance.firmware, clock)
         self._signing = self._make_signing()
@@ -220,16 +220,16 @@ class StackParts:
 
     def _subscribe_to_messages(self) -> None:
         """Subscribe the clock, the frame log and the security reports to received messages."""
-        core, evses, auxiliary = self._core, self._charging.evses, self._core.auxiliary
+        core, evses, auxiliary = self._core, self._charging.assemblies, self._core.auxiliary
         synchronization = ClockSynchronization(self._billing.time, core.clock)
         reports = LinkSecurityReports(core.security_events, self._follow_ups, core.settings.clock, core.clock)
 
-        def sample_anew(_: timedelta) -> None:
+        def reschedule_samples(_: timedelta) -> None:
             for evse in evses.values():
                 evse.sampler.reschedule()  # clock-aligned times have moved
 
         auxiliary.subscribe(self._boot.time_received, synchronization.synchronize)
-        auxiliary.subscribe(synchronization.corrected, sample_anew)
+        auxiliary.subscribe(synchronization.corrected, reschedule_samples)
         auxiliary.subscribe(synchronization.corrected, lambda _: self._monitoring.detection.reschedule())
         auxiliary.subscribe(synchronization.corrected, reports.report_clock_correction)
         auxiliary.subscribe(self._sessions.events.invalid_message, reports.report_invalid_message)

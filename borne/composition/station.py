@@ -213,7 +213,7 @@ async def _assemble(core: CoreParts) -> StationRun:
     station = charging.station
     activation.changed.subscribe(lambda _: station.apply_activation())
     station.apply_activation()
-    load_parts = await create_load(core, charging.evses)
+    load_parts = await create_load(core, charging.assemblies)
     update = create_firmware_updates(core, charging)
     await update.load()
     firmware_version = update.version or configuration.station.firmware_version
@@ -228,7 +228,7 @@ async def _assemble(core: CoreParts) -> StationRun:
     ocpp.add_to(parts, model)
     parts.add_on_demand(lambda: _add_page_parts(parts, assembled))
     recovery = TransactionRecovery(
-        charging.evses, core.outbox, charging.transaction_logger, core.settings.sampling, clock
+        charging.assemblies, core.outbox, charging.transaction_logger, core.settings.sampling, clock
     )
     parts.add(VariableMonitoring, monitoring)
     device_events = monitoring.detection.triggered

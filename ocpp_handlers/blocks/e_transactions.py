@@ -83,7 +83,7 @@ class TransactionBlock:
 
         async def report() -> None:
             for evse in charging:
-                await evse.sampler.sample_now()
+                await self._station.assemblies[evse.id].sampler.sample_now()
 
         return "Accepted", report
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
+    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.sampling_settings import SamplingSettings
     from station.core.sampling import MeterValue
@@ -32,8 +33,11 @@ delayed"""
 class MeterValueBlock:
     """Sends MeterValues: clock-aligned samples of EVSEs without a transaction, and the latest values when triggered."""
 
-    def __init__(self, link: Link, follow_ups: FollowUpTasks, settings: SamplingSettings) -> None:
+    def __init__(
+        self, link: Link, station: ChargingStation, follow_ups: FollowUpTasks, settings: SamplingSettings
+    ) -> None:
         self._link = link
+        self._station = station
         self._follow_ups = follow_ups
         self._settings = settings
         self._waiting: Counter[int] = Counter()
@@ -70,7 +74,7 @@ class MeterValueBlock:
         async def report() -> None:
             """Send the most recent values of the AlignedDataMeasurands (F06.FR.06)."""
             for evse in metered:
-                if (value := await evse.sampler.take_aligned_sample()) is not None:
+                if (value := await self._station.assemblies[evse.id].sampler.take_aligned_sample()) is not None:
                     await self._send(evse.id, value, requested=True)
 
         return "Accepted", report

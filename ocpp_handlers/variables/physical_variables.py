@@ -17,6 +17,7 @@ from station.core.sampling import Measurand
 if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
+    from station.charging.signing.meter_value_signing import MeterValueSigning
 
 _STATUSES = tuple(ConnectorStatus)
 _RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
@@ -66,7 +67,7 @@ def physical_variables(
     for evse in station.evses.values():
         yield from _evse(evse, station)
         yield from _connector(evse)
-        yield from _parts(evse)
+        yield from _parts(evse, station.assemblies[evse.id].signing)
         yield from _measured(evse)
 
 
@@ -182,7 +183,7 @@ def _connector(evse: Evse) -> Iterator[Variable]:
         yield _fact(lock, "Problem", lambda: _has(evse, Fault.LOCK), evse)
 
 
-def _parts(evse: Evse) -> Iterator[Variable]:
+def _parts(evse: Evse, signing: MeterValueSigning | None) -> Iterator[Variable]:
     """Variables of the parts of an EVSE, read from its board and meter; none for sensors that are not fitted."""
     for component, name, read in (
         ("PowerContactor", "Active", lambda: evse.state.seen.contactor_closed),
@@ -198,7 +199,7 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         ("TemperatureSensor", "Active", lambda: _has(evse, Fault.OVER_TEMPERATURE)),
         ("FiscalMetering", "Problem", lambda: _has(evse, Fault.METER)),
     ):
-        if _SENSORS.get(component) in {None, *evse.sensors}:
+        if _SENSORS.get(component) in {None, *evse.layout.sensors}:
             place = Component(component, evse_id=evse.id)
             yield _available(place)
             yield _fact(place, name, read, evse)
@@ -211,9 +212,9 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         ("EnergyExportRegister", lambda: _export_text(evse)),
     ):
         yield read_only_variable(meter, name, DataType.DECIMAL, read, unit="Wh", changes=evse.meter.values_changed)
-    if evse.signing is not None:  # OCA note on signed meter values, 4.3.2
-        yield read_only_variable(meter, "PublicKey", DataType.STRING, evse.signing.public_key_text)
-    if Sensor.TEMPERATURE in evse.sensors:
+    if signing is not None:  # OCA note on signed meter values, 4.3.2
+        yield read_only_variable(meter, "PublicKey", DataType.STRING, signing.public_key_text)
+    if Sensor.TEMPERATURE in evse.layout.sensors:
         sensor = Component("TemperatureSensor", evse_id=evse.id)
         yield read_only_variable(
             sensor,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from station.billing.price import Bill
     from station.billing.transaction_log import TransactionLog
     from station.charging.evse import Evse
+    from station.charging.evse_assembly import EvseAssembly
     from station.core.model import TransactionEvent
     from station.storage.outbox import Outbox
 
@@ -45,7 +46,7 @@ class Billing:
         self,
         log: TransactionLog,
         outbox: Outbox,
-        evses: Mapping[int, Evse],
+        evses: Mapping[int, EvseAssembly],
         periods: TariffPeriodSource,
         clock: Clock,
     ) -> None:
@@ -123,7 +124,8 @@ class Billing:
         if not self.period_changed:
             return
         period = self._periods.tariff_period
-        for evse in self._evses.values():
+        for assembly in self._evses.values():
+            evse, signing = assembly.evse, assembly.signing
             if (transaction := evse.state.transaction) is None or not transaction.recorded:
                 continue
             known = await self._log.periods(transaction.id)
@@ -133,8 +135,8 @@ class Billing:
             register_wh = reading.energy_import_wh if reading is not None else None
             begins = PeriodReading(period, self._clock.now(), register_wh)
             await self._log.begin_period(transaction.id, begins)
-            if evse.signing is not None and reading is not None:
-                await evse.signing.sign_tariff_change(transaction.id, reading)
+            if signing is not None and reading is not None:
+                await signing.sign_tariff_change(transaction.id, reading)
             yield evse.id, transaction.id, begins
         self._period = period
 

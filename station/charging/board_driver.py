@@ -75,6 +75,14 @@ class DrivenEvse(Protocol):
         """Update the state with the changes that are due by elapsed time."""
         ...
 
+    def begin_self_test(self) -> bool:
+        """Hold energy back for a self-test of the board; False: the EVSE is in use."""
+        ...
+
+    def end_self_test(self) -> None:
+        """Let energy flow again after a self-test."""
+        ...
+
 
 class _MismatchMonitor:
     """Reports a fault if the board does not reach the commanded state in time; clears it once it does."""
@@ -164,13 +172,18 @@ class BoardDriver:
         if closed:
             self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
 
-    async def test_residual_monitor(self) -> SelfTest:
-        """Let the board test its residual-current monitor; returns the result.
+    async def test_residual_monitor(self) -> SelfTest | None:
+        """Let the board test its residual-current monitor, without energy meanwhile; None: not tested, EVSE in use.
 
         Raises:
-            BoardError: the board is not reachable, or the contactor is closed.
+            BoardError: the board is not reachable.
         """
-        return await self._board.test_residual_monitor()
+        if not self._evse.begin_self_test():
+            return None
+        try:
+            return await self._board.test_residual_monitor()
+        finally:
+            self._evse.end_self_test()
 
     async def run(self) -> None:
         """Task until cancelled: apply outputs and process observations; applies the safe outputs at the end."""

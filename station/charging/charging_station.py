@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from foundation.frozen import Frozen
 from foundation.supervision import run_together
 from station.charging.authorization.authorizer import loggable_token
-from station.charging.evse import Evse
 from station.core.model import ConnectorStatus, IdToken, IdTokenInfo, StoppedReason, TransactionEvent, TriggerReason
 
 if TYPE_CHECKING:
     from station.charging.authorization.authorization_cache import AuthorizationCache
     from station.charging.authorization.authorizer import Authorizer
     from station.charging.availability import AvailabilityOrders
+    from station.charging.evse import Evse
+    from station.charging.evse_assembly import EvseAssembly
     from station.charging.reservations.reservations import Reservations
     from station.charging.restart import RestartController
     from station.charging.starts.charge_starter import ChargeStarter
@@ -54,7 +55,7 @@ class ChargingStation:
 
     def __init__(
         self,
-        evses: Mapping[int, Evse],
+        assemblies: Mapping[int, EvseAssembly],
         csms: CsmsProxy,
         tokens: TokenParts,
         permission: StartPermission,
@@ -63,7 +64,9 @@ class ChargingStation:
         restart: RestartController,
         transactions: TransactionSettings,
     ) -> None:
-        self.evses = evses
+        self.assemblies = assemblies
+        """the EVSEs with their parts, by number"""
+        self.evses: Mapping[int, Evse] = {number: assembly.evse for number, assembly in assemblies.items()}
         self.availability = availability
         self.restart = restart
         self.csms = csms
@@ -97,7 +100,7 @@ class ChargingStation:
         evses = self.evses.values()
         await run_together(
             {
-                **{f"evse-{evse.id}": evse.run() for evse in evses},
+                **{f"evse-{number}": assembly.run() for number, assembly in self.assemblies.items()},
                 **{f"restart-{evse.id}": self.restart.run_scheduled_resets(evse) for evse in evses},
                 **{f"plug-in-{evse.id}": self._plug_in_start.run(evse) for evse in evses},
                 "tokens": self.admission.run(),

@@ -14,9 +14,8 @@ from msgspec.structs import replace
 from foundation.change_signal import ChangeSignal
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.events import Event
-from foundation.supervision import run_together
+from foundation.frozen import Frozen
 from station.charging import evse_changes
-from station.charging.board_driver import BoardDriver
 from station.charging.contactor_count import ContactorCount
 from station.charging.evse_state import (
     NO_LOAD_A,
@@ -37,9 +36,6 @@ from station.charging.evse_state import (
 )
 from station.charging.pilot_compliance import PilotComplianceMonitor
 from station.charging.pilot_permission import PilotPermission
-from station.charging.recorder import EventRecorder
-from station.charging.sampler import Sampler
-from station.charging.signing.meter_value_signing import MeterValueSigning
 from station.charging.transaction import (
     TransactionRules,
     TxPoint,
@@ -50,7 +46,7 @@ from station.charging.transaction import (
 from station.charging.transaction_settings import TransactionSettings
 from station.core.charging_time import ChargingTime
 from station.core.evse_layout import EvseLayout
-from station.core.hardware.board import Board, Observation, SelfTest
+from station.core.hardware.board import Observation
 from station.core.model import (
     ChargingState,
     ConnectorStatus,
@@ -69,13 +65,11 @@ if TYPE_CHECKING:
     from energy.demand import Decision
     from energy.limit import Limit
     from foundation.clock import Clock
-    from foundation.monitored_task import MonitoredTask
     from metering.reading import Phases, Reading
     from metering.time_quality import TimeStatus
-    from station.charging.evse_settings import EvseSettings
+    from station.charging.event_queue import EventQueue
     from station.charging.meter_polling import MeterPoller
-    from station.charging.recording import Recording, RunningTransactions
-    from station.charging.signing.meter_value_signing import SigningSetup
+    from station.charging.recording import Recording
     from station.core.sampling import MeterValue
 
 _log = logging.getLogger(__name__)
@@ -87,28 +81,36 @@ _BLIND = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
 """faults without an observation, which replace the first one"""
 
 
+class EvseBehaviour(Frozen):
+    """How an EVSE behaves when something fails, and whether its transactions begin with a signature."""
+
+    signs: bool = False
+    """whether the begin of a transaction is signed before energy flows"""
+    stop_on_storage_failure: bool = True
+    """whether charging is paused while events cannot be stored on disk"""
+    stop_on_meter_failure: bool = False
+    """whether a transaction ends when its meter fails; otherwise charging is paused until the meter recovers"""
+
+
 class Evse:
     """One EVSE: its state, and the methods of all others to change it; creates its transaction events.
 
-    State changes are synchronous, hence atomic. The tasks in `run` execute their consequences: they command the board,
-    read the meter, sign, sample, and store the events.
+    State changes are synchronous, hence atomic. The tasks of its `EvseAssembly` execute their consequences: they
+    command the board, read the meter, sign, sample, and store the events.
     """
 
     def __init__(
         self,
         layout: EvseLayout,
-        board: Board,
         meter: MeterPoller,
+        queue: EventQueue,
         recording: Recording,
-        transactions: RunningTransactions,
-        settings: EvseSettings,
+        settings: TransactionSettings,
         clock: Clock,
-        signing: SigningSetup | None = None,
+        behaviour: EvseBehaviour,
     ) -> None:
-        """`transactions`: of all EVSEs of the station; `signing`: None if readings are not signed."""
+        """`queue`: gets its transaction events."""
         self.layout = layout
-        self.sensors = board.sensors
-        """the optional sensors of its board"""
         self.meter = meter
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
@@ -123,24 +125,12 @@ class Evse:
         """the highest current that its pilot may signal beside those of the other EVSEs"""
         self.contactor = ContactorCount()
         """operations of its contactor in its life"""
-        self.signing = (
-            MeterValueSigning(self, signing, recording.outbox, settings.sampling, settings.transactions, clock)
-            if signing is not None
-            else None
-        )
-        """None: readings are not signed"""
-        self.sampler = Sampler(
-            self, meter, recording.outbox.end_data, transactions, self.signing, settings.sampling, clock
-        )
-        self.stop_on_storage_failure = True
-        """whether charging is paused while events cannot be stored on disk"""
-        self.stop_on_meter_failure = False
-        """whether a transaction ends when its meter fails; otherwise charging is paused until the meter recovers"""
-        self._driver = BoardDriver(self, board, clock)
-        self._recorder = EventRecorder(self, meter, recording, self.signing, settings, clock)
+        self.outputs_repeated: Event[None] = Event()
+        """published when the board must be commanded again, even if its outputs are unchanged"""
+        self._queue = queue
         self._recording = recording
-        self._transactions = transactions
-        self._settings = settings.transactions
+        self._settings = settings
+        self._behaviour = behaviour
         self._clock = clock
         self._charging_time = ChargingTime(clock)
         self._draw = PilotComplianceMonitor(clock)
@@ -149,8 +139,6 @@ class Evse:
         """whether TxStartPoint or TxStopPoint has changed since the state was last judged by them"""
         for points in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
             self._settings.changed(points).subscribe(self._note_changed_points)
-        self._recorder.recorded.subscribe(self.event_recorded)
-        self._recorder.disk_failed.subscribe(self._storage_failed)
         meter.reading_taken.subscribe(self._metered)
         meter.failed.subscribe(self._meter_failed)
 
@@ -180,7 +168,7 @@ class Evse:
     @property
     def end_pending(self) -> bool:
         """Whether the Ended event of a transaction is not on disk yet, for example because it waits for the meter."""
-        return self._recorder.end_pending
+        return self._queue.end_pending
 
     @property
     def offered_a(self) -> float:
@@ -206,9 +194,9 @@ class Evse:
         return frozenset({1, 2, 3}) if seen.phase is not None else frozenset({1})
 
     @property
-    def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
-        """The tasks of this EVSE that the watchdog monitors: at the board, and storing events."""
-        return *self._driver.monitored_tasks, self._recorder.writing
+    def signs(self) -> bool:
+        """Whether the begin of a transaction is signed before energy flows."""
+        return self._behaviour.signs
 
     @property
     def connector_status(self) -> ConnectorStatus:
@@ -297,7 +285,7 @@ class Evse:
         """
         cause = ChangeCause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
         self._become(replace(self.state, lock_held_for=None), cause)
-        self._driver.reapply_outputs()
+        self.outputs_repeated.publish(None)
         if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_S:
             self._unlock_until_s = now_s + _UNLOCK_S
         seen = self.changed.count
@@ -306,20 +294,17 @@ class Evse:
             seen = self.changed.count
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
 
-    async def test_residual_monitor(self) -> SelfTest | None:
-        """Let the board test its residual-current monitor, without energy meanwhile; None: not tested, EVSE in use.
-
-        Raises:
-            BoardError: the board is not reachable.
-        """
+    def begin_self_test(self) -> bool:
+        """Hold energy back for a self-test of its board; False, and nothing has changed: the EVSE is in use."""
         state = self.state
         if state.testing or state.authorization is not None or state.transaction is not None:
-            return None
-        self._become(replace(self.state, testing=True), None)
-        try:
-            return await self._driver.test_residual_monitor()
-        finally:
-            self._become(replace(self.state, testing=False), None)
+            return False
+        self._become(replace(state, testing=True), None)
+        return True
+
+    def end_self_test(self) -> None:
+        """Let energy flow again after a self-test."""
+        self._become(replace(self.state, testing=False), None)
 
     def refuse_energy(self, *, beyond_wh: float) -> None:
         """Stop energy because the CSMS rejected the token, without ending transaction or authorization.
@@ -386,7 +371,7 @@ class Evse:
         Clears contactor and vehicle faults and the authorization, unlocks the cable, and applies the outputs again.
         """
         self._become(evse_changes.reset_state(self.state), None)
-        self._driver.reapply_outputs()
+        self.outputs_repeated.publish(None)
 
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
         """Queue an Updated event with a sample (None: without values), if a transaction is open (J02.FR.11).
@@ -431,7 +416,7 @@ class Evse:
         seen = self.changed.count
         while self.state.transaction is not None:
             seen = await self.changed.wait(seen)
-        await self._recorder.wait_recorded()
+        await self._queue.wait_recorded()
 
     # Consequences
 
@@ -447,7 +432,7 @@ class Evse:
         starts, stops = self._settings.tx_start_points, self._settings.tx_stop_points
         self._points_changed = False
         energy_starts = TxPoint.ENERGY_TRANSFER.value in starts
-        signs = self.signing is not None
+        signs = self._behaviour.signs
         after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
         rules = TransactionRules(
             self.id,
@@ -465,28 +450,19 @@ class Evse:
             self._log_changes(before)
             self.changed.notify()
             if (running := _transaction_of(self.state)) != _transaction_of(before):
-                self._transactions.update(self.id, running=running is not None)
-                self.sampler.reschedule()
+                self._recording.running.update(self.id, running=running is not None)
             self.state_changed.publish(None)
 
     def count_unrecorded(self, transaction_id: str | None) -> int:
         """Return the number of its events that are not on disk yet, of one transaction or (None) of all."""
-        return self._recorder.count_waiting(transaction_id)
-
-    def record_recovered_end(self, end: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
-        """Queue the Ended event of a transaction interrupted by a power cut; call before `run` and any other event.
-
-        `run` stores it once the meter has answered, at the latest after `end_register_wait_s`, then with the values of
-        `last_reading` (the last recorded one; None: there is none). `key_sent`: the public key was sent.
-        """
-        self._recorder.record_end(end, last_reading, key_sent=key_sent)
+        return self._queue.count(transaction_id)
 
     def record(self, event: TransactionEvent) -> None:
-        """Queue an event of this EVSE to be stored by `run`, completed with offline flag and durations."""
+        """Queue an event of this EVSE to be stored, completed with offline flag and durations."""
         spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.charging_s)
         lasted_s = round(self._charging_time.duration_s, 3)
         offline = not self._recording.csms.online
-        self._recorder.record(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
+        self._queue.put(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
 
     def event_recorded(self, event: TransactionEvent) -> None:
         """Update the state after an event was stored on disk: once the start of a transaction is, energy may flow."""
@@ -504,7 +480,7 @@ class Evse:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
         # A stuck register moves only when energy flows, so a pause would never end.
-        meter_ends = self.stop_on_meter_failure or self.meter.register_stuck
+        meter_ends = self._behaviour.stop_on_meter_failure or self.meter.register_stuck
         return evse_changes.EndConditions(meter_ends, disconnection, unlocks)
 
     @property
@@ -528,8 +504,9 @@ class Evse:
             # The fault was already present, which only paused charging.
             self.end_authorization(TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, ends_transaction=True)
 
-    def _storage_failed(self, failing: bool) -> None:
-        if self.stop_on_storage_failure:
+    def note_storage_failure(self, failing: bool) -> None:
+        """Pause charging while events cannot be stored (`failing`), if the station is configured so."""
+        if self._behaviour.stop_on_storage_failure:
             self.report_fault(Fault.STORAGE, failing)
 
     def _log_changes(self, before: EvseState) -> None:
@@ -542,33 +519,11 @@ class Evse:
                 ", ".join(sorted(blocking_faults(self.state))) or "none",
             )
 
-    # Tasks
-
-    async def make_safe(self) -> None:
-        """At startup, open the contactor, whatever the board was commanded before, and wait up to 2 s for it.
-
-        One that stays closed becomes a fault (CONTACTOR_WELDED).
-        """
-        await self._driver.make_safe()
-
     async def wait_for_observation(self) -> None:
         """Wait until the board has sent an observation or failed."""
         seen = self.changed.count
         while not self.observed:
             seen = await self.changed.wait(seen)
-
-    async def run(self) -> None:
-        """Task until cancelled: run board, meter, sampling, signing and event storage; then open the contactor."""
-        signing = {} if self.signing is None else {f"evse-{self.id}-signing": self.signing.run()}
-        await run_together(
-            {
-                f"evse-{self.id}-driver": self._driver.run(),
-                f"evse-{self.id}-recorder": self._recorder.run(),
-                f"evse-{self.id}-meter": self.meter.run(),
-                **signing,
-                f"evse-{self.id}-sampler": self.sampler.run(),
-            }
-        )
 
     def process_timeouts(self) -> None:
         """Update the state with the changes that are due by elapsed time, such as EVConnectionTimeOut.

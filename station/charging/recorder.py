@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.monitored_task import MonitoredTask
 from metering.reading import Phases, Reading, RegisterReading
 from station.charging.sampler import configured_sample
-from station.core.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
+from station.core.model import ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import MAX_ENDED_VALUES, MeterValue, ReadingContext, Series, thin_out
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.time_quality import TimeStatus
+    from station.charging.event_queue import EventQueue
     from station.charging.evse_settings import EvseSettings
     from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MAX_SAMPLES = 500
-"""with this many samples waiting in memory to be stored, every second one is dropped (E04.FR.07)"""
 _WRITE_S = 60.0
 """watchdog limit for storing an event"""
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
@@ -47,7 +44,7 @@ class RecordedEvse(Protocol):
 
 
 class EventRecorder:
-    """Queues the transaction events of one EVSE in memory until each is stored in the outbox, in order.
+    """Stores the queued transaction events of one EVSE in the outbox, in order.
 
     Before that it reads the meter at begin and end and adds meter values, register, signatures and public key.
     """
@@ -55,14 +52,16 @@ class EventRecorder:
     def __init__(
         self,
         evse: RecordedEvse,
+        queue: EventQueue,
         meter: MeterPoller,
         recording: Recording,
         signing: MeterValueSigning | None,
         settings: EvseSettings,
         clock: Clock,
     ) -> None:
-        """`signing`: None if readings are not signed."""
+        """`queue`: the events to store; `signing`: None if readings are not signed."""
         self._evse = evse
+        self._queue = queue
         self._outbox = recording.outbox
         self._csms = recording.csms
         self._time = recording.time
@@ -72,15 +71,10 @@ class EventRecorder:
         self._transaction_settings = settings.transactions
         self._record_settings = settings.records
         self._clock = clock
-        self._waiting: deque[TransactionEvent] = deque()
-        self._changed = ChangeSignal()
-        self._dropped = 0
         self._start_values: tuple[MeterValue, ...] = ()
         """values at the start of the transaction, to be stored for its end"""
         self._key_sent_in: str | None = None
         """the transaction whose events have already carried the public key"""
-        self._awaits_meter = False
-        """the oldest event is an end that waits for the meter, and its reason is already stored"""
         self._last_readings: dict[str, Reading] = {}
         """last recorded reading of transactions interrupted by a power cut, by transaction id"""
         self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
@@ -90,71 +84,34 @@ class EventRecorder:
         self.disk_failed: Event[bool] = Event()
         """published True when an event could not be stored, and False when events are stored again"""
 
-    def record(self, event: TransactionEvent) -> None:
-        """Queue an event to be stored by `run`; too many queued samples are thinned out. Stores nothing yet."""
-        self._waiting.append(event)
-        if event.trigger in SAMPLE_TRIGGERS:
-            self._bound()
-        self._changed.notify()
+    def record_recovered_end(self, event: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
+        """Queue the Ended event of a transaction interrupted by a power cut; call before `run` and any other event.
 
-    def count_waiting(self, transaction_id: str | None = None) -> int:
-        """Return the number of queued events not in the outbox yet, of one transaction or (None) of all."""
-        return sum(1 for event in self._waiting if transaction_id in (None, event.transaction_id))
-
-    @property
-    def end_pending(self) -> bool:
-        """Whether an Ended event is queued and not in the outbox yet."""
-        return any(event.event_type is EventType.ENDED for event in self._waiting)
-
-    def record_end(self, event: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
-        """Queue the Ended event of a transaction interrupted by a power cut; call before any other event is queued.
-
-        `last_reading`: the last recorded one, for a meter that does not answer. `key_sent`: the public key was sent.
+        `run` stores it once the meter has answered, at the latest after `end_register_wait_s`, then with the values of
+        `last_reading` (the last recorded one; None: there is none). `key_sent`: the public key was sent.
         """
         if last_reading is not None:
             self._last_readings[event.transaction_id] = last_reading
         if key_sent:
             self._key_sent_in = event.transaction_id
-        self.record(event)
-
-    async def wait_recorded(self) -> None:
-        """Wait until all queued events are stored, or the reason of an end that waits for the meter is.
-
-        Events queued behind such an end are of transactions without energy that were not reported yet.
-        """
-        seen = self._changed.count
-        while self._waiting and not self._awaits_meter:
-            seen = await self._changed.wait(seen)
+        self._queue.put(event)
 
     async def run(self) -> None:
         """Task until cancelled: complete and store the queued events, retrying each until it is stored."""
         while True:
-            seen = self._changed.count
-            if not self._waiting:
-                await self._changed.wait(seen)
+            change = self._queue.changed.count
+            if (oldest := self._queue.oldest) is None:
+                await self._queue.changed.wait(change)
                 continue
-            event = await self._with_meter_values(self._waiting[0])
+            event = await self._with_meter_values(oldest)
             await self._store_start_values(
                 event.transaction_id
             )  # before the event, so that a power cut in between cannot lose it
             recorded = await self._append(self._with_public_key(event))
             await self._store_start_values(event.transaction_id)  # again, in case it could not be stored before
-            self._awaits_meter = False
-            self._waiting.popleft()
-            self._changed.notify()
+            self._queue.remove_oldest()
             self.recorded.publish(recorded)
             await self._bound_outbox()
-
-    def _bound(self) -> None:
-        """Drop the 1st, 3rd, 5th … sample if too many wait in memory; other events stay (E04.FR.08, E12.FR.05)."""
-        # The oldest event is being written.
-        samples = [place for place, event in enumerate(self._waiting) if place and event.trigger in SAMPLE_TRIGGERS]
-        if len(samples) < _MAX_SAMPLES:
-            return
-        gone = set(samples[::2])
-        self._waiting = deque(event for place, event in enumerate(self._waiting) if place not in gone)
-        self._dropped += len(gone)
-        _log.error("transaction events cannot be stored: %d samples dropped so far", self._dropped)
 
     async def _bound_outbox(self) -> None:
         try:
@@ -272,7 +229,7 @@ class EventRecorder:
 
     async def _await_meter(self, event: TransactionEvent) -> None:
         """Store the reason of an end that waits for the meter, in case of a power cut."""
-        if self._awaits_meter:
+        if self._queue.oldest_awaits_meter:
             return
         try:
             await self._outbox.end_data.store_end(event)
@@ -280,8 +237,7 @@ class EventRecorder:
             _log.error("transaction %s: its stop reason cannot be stored: %s", event.transaction_id, error)
             return
         _log.warning("transaction %s has ended: its Ended event waits for the meter", event.transaction_id)
-        self._awaits_meter = True
-        self._changed.notify()
+        self._queue.note_awaited_meter()
 
     def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
         if self._signing is None:

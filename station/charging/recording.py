@@ -49,3 +49,5 @@ class Recording(Frozen):
     csms: Csms
     """for the `offline` flag of events"""
     time: TimeStatusSource
+    running: RunningTransactions
+    """at which EVSEs a transaction runs"""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from station.charging.evse import Evse
+    from station.charging.evse_assembly import EvseAssembly
     from station.charging.sampling_settings import SamplingSettings
     from station.storage.outbox import Outbox
 
@@ -36,7 +36,7 @@ _RETRY_S = 2.0
 
 
 async def end_open_transactions(
-    outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
+    outbox: Outbox, evses: Mapping[int, EvseAssembly], settings: SamplingSettings, clock: Clock
 ) -> list[TransactionEvent]:
     """At startup, store the Ended events of transactions that a power cut interrupted, before any EVSE runs.
 
@@ -59,7 +59,7 @@ async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock
 
 
 async def _ends(
-    outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
+    outbox: Outbox, evses: Mapping[int, EvseAssembly], settings: SamplingSettings, clock: Clock
 ) -> list[TransactionEvent]:
     for attempt in itertools.count(1):
         try:
@@ -82,7 +82,7 @@ class _InterruptedTransaction(Frozen):
     """the Ended event without meter values"""
     recorded: list[TransactionEvent]
     stored_samples: list[MeterValue]
-    evse: Evse | None
+    evse: EvseAssembly | None
     reading: Reading | None
     """the current reading of its meter"""
 
@@ -94,7 +94,7 @@ class _InterruptedTransaction(Frozen):
 
 
 async def _load_interrupted(
-    transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock
+    transaction_id: str, outbox: Outbox, evses: Mapping[int, EvseAssembly], clock: Clock
 ) -> _InterruptedTransaction | None:
     """Load an interrupted transaction, even if none of its rows is readable; None: it is not stored."""
     recorded = await outbox.events(transaction_id)
@@ -134,7 +134,7 @@ def _awaits_meter(left: _InterruptedTransaction) -> bool:
     signing = left.evse.signing
     if left.reading is not None and not (signing is not None and signing.signatures.by_meter):
         return False
-    left.evse.record_recovered_end(left.end, left.last_reading, key_sent=was_key_sent(left.recorded))
+    left.evse.recorder.record_recovered_end(left.end, left.last_reading, key_sent=was_key_sent(left.recorded))
     return True
 
 
@@ -142,10 +142,10 @@ async def _complete(left: _InterruptedTransaction, settings: SamplingSettings) -
     """Complete the end with meter values; for an EVSE no longer configured, from the records only."""
     evse, shown = left.evse, left.last_reading
     wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
-    offered = evse.offered if evse is not None else Phases[float].all(0.0)
+    offered = evse.evse.offered if evse is not None else Phases[float].all(0.0)
     last = sampled_values(left.reading or shown, wanted, ReadingContext.TRANSACTION_END, settings, offered=offered)
     values = [*left.stored_samples, *last]
-    time_status = evse.time_status if evse is not None else TimeStatus.UNKNOWN
+    time_status = evse.evse.time_status if evse is not None else TimeStatus.UNKNOWN
     end = replace(left.end, register=register_reading(left.reading, shown, time_status))
     if evse is not None and evse.signing is not None:
         told = was_key_sent(left.recorded)
@@ -165,7 +165,7 @@ async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ER
     return True
 
 
-async def _read_meter(evse: Evse | None, clock: Clock) -> Reading | None:
+async def _read_meter(evse: EvseAssembly | None, clock: Clock) -> Reading | None:
     if evse is None:
         return None
     try:

@@ -40,6 +40,11 @@ class SampledEvse(Protocol):
     """The members of `Evse` that `Sampler` needs."""
 
     @property
+    def id(self) -> int:
+        """The number of the EVSE, from 1."""
+        ...
+
+    @property
     def transaction_id(self) -> str | None:
         """The id of the open transaction; None: there is none, or it is ending."""
         ...
@@ -82,6 +87,7 @@ class Sampler:
         self._changed = ChangeSignal()
         self.idle_sample: Event[MeterValue] = Event()
         """published with each clock-aligned sample without a transaction (for MeterValuesRequest, J01.FR.14)"""
+        transactions.changed.subscribe(self._note_transaction)
         for interval in _INTERVALS:
             settings.changed(interval).subscribe(lambda _: self.reschedule())
         for enabled in _ENABLED:
@@ -93,6 +99,10 @@ class Sampler:
         Takes no sample.
         """
         self._changed.notify()
+
+    def _note_transaction(self, evse_id: int) -> None:
+        if evse_id == self._evse.id:
+            self.reschedule()
 
     async def run(self) -> None:
         """Task until cancelled: take the samples of all four series when they are due."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from energy.phase_map import RST_MAP, PhaseMap
 from foundation.frozen import Frozen
+from station.core.hardware.board import Sensor
 
 
 class EvseLayout(Frozen):
@@ -25,5 +26,7 @@ class EvseLayout(Frozen):
     """which phases of the grid connection feed L1, L2, L3 of the EVSE; None: determined by observation"""
     priority: int = 0
     """a higher priority is served first when the available current does not suffice for all EVSEs"""
+    sensors: frozenset[Sensor] = frozenset()
+    """the optional sensors of its board"""
     start_button: bool = False
     """without authorization, charging starts with this button instead of on plug-in (C02)"""

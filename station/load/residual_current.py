@@ -23,6 +23,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.board_driver import BoardDriver
     from station.charging.evse import Evse
     from station.core.hardware.back_plate import BackPlate
     from station.load.protection_config import ProtectionConfig
@@ -62,12 +63,14 @@ class ResidualCurrentGuard:
     def __init__(
         self,
         evses: Mapping[int, Evse],
+        drivers: Mapping[int, BoardDriver],
         plate: BackPlate,
         facts: FactStore,
         config: ProtectionConfig,
         clock: Clock,
     ) -> None:
         self._evses = evses
+        self._drivers = drivers
         self._plate = plate
         self._facts = facts
         self._config = config
@@ -219,7 +222,7 @@ class ResidualCurrentGuard:
         """
         evse = self._evses[evse_id]
         try:
-            result = await evse.test_residual_monitor()
+            result = await self._drivers[evse_id].test_residual_monitor()
         except BoardError as error:
             _log.warning("EVSE %d: the residual-current monitor was not tested: %s", evse_id, error)
             return None

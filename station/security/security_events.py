@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from datetime import UTC, datetime
@@ -110,8 +111,8 @@ class SecurityEvents:
         self._clock = clock
         self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_MAX_UNSAVED)
         self._arrived = Flag()
-        self.waiting = 0
-        """how many critical events are not sent to the CSMS yet"""
+        self._stored_waiting = 0
+        """how many critical events on disk are not sent to the CSMS yet, when they were counted last"""
         self.waiting_changed: Event[None] = Event()
         self._settled = 0
         """id of the newest settled event, whether or not that is stored"""
@@ -122,11 +123,24 @@ class SecurityEvents:
         Raises:
             StorageError: the disk cannot be read.
         """
-        rows = await self._database.rows("SELECT COUNT(*) FROM security_events WHERE to_tell = 1")
-        self._add_waiting(int(str(rows[0][0])))
+        await self._count_waiting()
 
-    def _add_waiting(self, count: int) -> None:
-        self.waiting = max(0, min(MAX_UNSENT, self.waiting + count))
+    @property
+    def waiting(self) -> int:
+        """How many critical events are not sent to the CSMS yet, those included that are not on disk."""
+        unsaved = sum(kind.critical for kind, _, _ in self._unsaved)
+        return min(MAX_UNSENT, self._stored_waiting + unsaved)
+
+    async def _count_waiting(self) -> None:
+        """Count the critical events on disk that are not sent.
+
+        Raises:
+            StorageError: the disk cannot be read; the number stays as it was.
+        """
+        rows = await self._database.rows(
+            "SELECT COUNT(*) FROM security_events WHERE to_tell = 1 AND id > ?", (self._settled,)
+        )
+        self._stored_waiting = int(str(rows[0][0]))
         self.waiting_changed.publish(None)
 
     async def report(self, kind: SecurityEventType, info: str = "") -> None:
@@ -138,8 +152,7 @@ class SecurityEvents:
         info = info[:_LONGEST_INFO]
         _log.info("security event %s: %s", kind, info)
         self._unsaved.append((kind, self._clock.now(), info))
-        if kind.critical:
-            self._add_waiting(1)
+        self.waiting_changed.publish(None)
         await self._save()
         self._arrived.set()
 
@@ -196,7 +209,7 @@ class SecurityEvents:
             StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
         """
         self._settled = event.id
-        self._add_waiting(-1)
+        await self._count_waiting()
         await self._database.unreadable.save()
         await self._database.write(
             "UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?"
@@ -215,6 +228,9 @@ class SecurityEvents:
                     raise
                 _log.error("security events are not stored yet: %s", error)
                 return
+            if unsaved[0].critical:
+                with contextlib.suppress(StorageError):
+                    await self._count_waiting()
 
     async def _store(self, kind: SecurityEventType, occurred_at: datetime, info: str) -> None:
         """Store an event and delete old ones, in one transaction; without the deletion if that fails."""

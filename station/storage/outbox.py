@@ -42,6 +42,7 @@ from station.storage.stored_events import EVENT_COLUMNS, StoredEvents
 from station.storage.time_corrections import ClockCorrections, TimeCorrection
 from station.storage.transaction_end_data import TransactionEndData
 from station.storage.unreadable_rows import RowAddress, describe_error, select_unreadable
+from station.storage.waiting_rows import WaitingRows
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -133,11 +134,8 @@ class Outbox(StoredEvents):
         self._handed_out = 0
         """the newest event that may have been sent since the start"""
         self._corrected: dict[str, bool] = {}
-        self._not_counted: frozenset[int] = frozenset()
-        """row ids of unsettled events that are not part of `waiting`: they cannot be read or sent"""
-        self.waiting = 0
-        """how many stored events wait for the CSMS, without unreadable ones; 0 without a CSMS"""
-        self.waiting_changed: Event[None] = Event()
+        self._waiting = WaitingRows()
+        """the events that wait for the CSMS, without those that cannot be read or sent; none without a CSMS"""
         self.appended: Event[TransactionEvent] = Event()
         """each event once it is stored, before another task can read it; also if its caller was cancelled meanwhile"""
         self.times_corrected: Event[CorrectedTransaction] = Event()
@@ -155,14 +153,21 @@ class Outbox(StoredEvents):
             await self._database.unreadable.save()
             if found:
                 await self.mark_offline()
-        self._not_counted = frozenset(int(row.address.key) for row in self._database.unreadable.of("events"))
-        self._add_waiting(await self.count_waiting())
-
-    def _add_waiting(self, count: int) -> None:
-        """Update the number of waiting events by those that were added, or (negative) have left the queue."""
         if self._has_csms:
-            self.waiting = max(0, self.waiting + count)
-            self.waiting_changed.publish(None)
+            rows = await self._database.rows(
+                f"SELECT id FROM events WHERE settled_at IS NULL AND id NOT IN ({_UNREADABLE}) ORDER BY id"
+            )
+            self._waiting.set(int(str(row[0])) for row in rows)
+
+    @property
+    def waiting(self) -> int:
+        """How many stored events wait for the CSMS, without unreadable ones; 0 without a CSMS."""
+        return len(self._waiting)
+
+    @property
+    def waiting_changed(self) -> Event[None]:
+        """Published when `waiting` has changed."""
+        return self._waiting.changed
 
     async def _try_unreadable_again(self) -> None:
         """Retry events that could not be read or sent at an earlier start: this version of the program may do it."""
@@ -233,7 +238,8 @@ class Outbox(StoredEvents):
         if queued:
             self._since_bound += len(queued)
             self._arrived.set()
-            self._add_waiting(len(queued))
+            if self._has_csms:
+                self._waiting.add([int(str(row[0])) for row in queued])
         return [
             row if isinstance(row, StorageError) else contained_call(partial(self._publish, one.event, row[1:]))
             for one, row in zip(insertions, rows, strict=True)
@@ -296,9 +302,9 @@ class Outbox(StoredEvents):
             return 0
         async with self._corrections.turn:
             self._ahead.clear()
-            dropped = len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
-        self._add_waiting(-dropped)
-        return dropped
+            dropped = await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),))
+        self._waiting.remove([int(str(row[0])) for row in dropped])
+        return len(dropped)
 
     async def wait(self) -> None:
         """Wait until an event has been appended since the last call of `oldest`."""
@@ -335,7 +341,7 @@ class Outbox(StoredEvents):
         self._last_id = number
         self._ahead.drop_oldest(number)
         self._progress.notify()
-        self._add_waiting(-1)
+        self._waiting.remove([number])
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def set_aside(self, queued: QueuedEvent, error: Exception) -> None:
@@ -360,9 +366,9 @@ class Outbox(StoredEvents):
             await self.flush()  # otherwise events settled since then would be read again
             self._ahead.clear()
             self._forget_unsent()
-            self._not_counted -= numbers
             self._last_id = min(self._last_id, min(numbers) - 1)
-        self._add_waiting(len(numbers))
+        if self._has_csms:
+            self._waiting.add(numbers)
         self._arrived.set()
 
     async def _pass_over(self, number: int) -> None:
@@ -370,9 +376,7 @@ class Outbox(StoredEvents):
         self._last_id = number
         self._ahead.drop_oldest(number)
         self._progress.notify()
-        if number not in self._not_counted:
-            self._not_counted |= {number}
-            self._add_waiting(-1)
+        self._waiting.remove([number])
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
             await self._database.unreadable.save()
 
@@ -429,12 +433,12 @@ class Outbox(StoredEvents):
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
             await self._database.unreadable.save()
-        if not self._has_csms:
-            return 0
-        where = f" AND id NOT IN ({_UNREADABLE})" + (" AND transaction_id = ?" if transaction_id is not None else "")
-        values = (self._last_id, transaction_id) if transaction_id is not None else (self._last_id,)
+        if transaction_id is None or not self._has_csms:
+            return self.waiting
         rows = await self._database.rows(
-            f"SELECT COUNT(*) FROM events WHERE settled_at IS NULL AND id > ?{where}", values
+            "SELECT COUNT(*) FROM events WHERE settled_at IS NULL AND id > ?"
+            f" AND id NOT IN ({_UNREADABLE}) AND transaction_id = ?",
+            (self._last_id, transaction_id),
         )
         return int(str(rows[0][0]))
 

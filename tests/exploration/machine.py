@@ -13,24 +13,18 @@ from msgspec.structs import replace
 from energy.demand import Decision
 from foundation.clock import Clock, TimerHandle
 from foundation.frozen import Frozen
-from metering.ocmf_payload import Signatory
-from station.charging.evse import Evse
+from station.charging.event_queue import EventQueue
+from station.charging.evse import Evse, EvseBehaviour
 from station.charging.evse_state import Authorization, EvseState, WithholdReason, next_change_s, outputs, signature_due
 from station.charging.meter_polling import MeterPoller
-from station.charging.recording import RunningTransactions
-from station.charging.signing.meter_value_signing import SigningSetup
-from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
-from station.charging.signing.signed_records import SignedRecords
-from station.charging.signing.signing_key import SigningKey
 from station.charging.starts.start_rules import can_authorize, matches_holder
 from station.charging.transaction import TransactionRules, TxPoint, start_points
 from station.charging.transaction_settings import TransactionSettings
 from station.core.evse_layout import EvseLayout
-from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs
+from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs, Sensor
 from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.storage.database import Database, DatabaseConnection
 from station.storage.database_thread import DatabaseThread
-from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.read_connections import ReadConnections
 from tests import fakes
@@ -112,14 +106,12 @@ class EvseMachine:
         outbox = Outbox(database, self.clock)
         self.meter = MeterPoller("meter", fakes.FakeMeter(), self.clock)
         self.meter.latest = fakes.reading(_REGISTER_WH)
-        layout = EvseLayout(1, attached_cable=setup.attached_cable)
-        recording = fakes.recording(outbox)
-        signing = _signing(database, self.clock) if setup.signs else None
+        layout = EvseLayout(1, attached_cable=setup.attached_cable, sensors=frozenset(Sensor))
+        behaviour = EvseBehaviour(signs=setup.signs, stop_on_meter_failure=setup.meter_failure_ends)
         self.evse = _KeepingEvse(
-            layout, fakes.FakeBoard(), self.meter, recording, RunningTransactions(), settings, self.clock, signing
+            layout, self.meter, EventQueue(), fakes.recording(outbox), settings.transactions, self.clock, behaviour
         )
         self.evse.kept = []
-        self.evse.stop_on_meter_failure = setup.meter_failure_ends
 
     @property
     def state(self) -> EvseState:
@@ -161,14 +153,6 @@ class EvseMachine:
     def see(self, **changed: object) -> None:
         """The board observes a change."""
         self.evse.observe(replace(self.state.seen, **changed))
-
-
-def _signing(database: Database, clock: Clock) -> SigningSetup:
-    where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
-    records = SignedRecords(database, clock)
-    means = SignatureSource(SigningKey(Path("never-read.pem")), None, records, lambda: where)
-    facts = FactStore(database, "signing-key")
-    return SigningSetup(ReadingSigner(1, means, facts, fakes.FakeTime(), clock), fakes.FakeTariff())
 
 
 class EvseStep(Frozen):

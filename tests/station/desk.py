@@ -40,7 +40,7 @@ class Desk:
         self.log = TransactionLog(it.database)
         self.prices = Prices(FactStore(it.database, "prices"))
         self.time = TimeQualityMonitor(it.clock, ClockSettings(), lambda: 300, lambda: False)
-        self.billing = Billing(self.log, it.outbox, {1: it.evse}, self, it.clock)
+        self.billing = Billing(self.log, it.outbox, {1: it.assembly}, self, it.clock)
         self.billed: list[tuple[str, Bill]] = []
         self.billing.billed.subscribe(lambda final: self.billed.append((final.transaction_id, final.bill)))
         events = SecurityEvents(it.database, it.clock)

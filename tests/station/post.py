@@ -13,10 +13,10 @@ from energy.demand import Decision
 from metering.ocmf_payload import Signatory
 from simulator.clock import VirtualClock
 from station.billing.transaction_log import TransactionLog
-from station.charging.evse import Evse
+from station.charging.evse import EvseBehaviour
+from station.charging.evse_assembly import assemble_evse
 from station.charging.evse_state import Authorization
 from station.charging.meter_polling import MeterPoller
-from station.charging.recording import RunningTransactions
 from station.charging.sampling_settings import SamplingSettings
 from station.charging.signing.meter_value_signing import SigningSetup
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
@@ -38,7 +38,12 @@ class Post:
     """An EVSE with everything around it."""
 
     def __init__(
-        self, database: Database, clock: VirtualClock, layout: EvseLayout, signatures: ReadingSigner | None
+        self,
+        database: Database,
+        clock: VirtualClock,
+        layout: EvseLayout,
+        signatures: ReadingSigner | None,
+        behaviour: EvseBehaviour | None = None,
     ) -> None:
         self.clock, self.database = clock, database
         self.board = fakes.FakeBoard()
@@ -51,7 +56,10 @@ class Post:
         watch = MeterPoller("meter", self.meter, clock)
         signing = SigningSetup(signatures, fakes.FakeTariff()) if signatures is not None else None
         recording = fakes.recording(self.outbox)
-        self.evse = Evse(layout, self.board, watch, recording, RunningTransactions(), self.settings, clock, signing)
+        self.assembly = assemble_evse(
+            layout, self.board, watch, recording, self.settings, clock, signing=signing, behaviour=behaviour
+        )
+        self.evse = self.assembly.evse
         self.records = SignedRecords(database, clock)
 
     async def see(self, **changed: object) -> None:
@@ -100,13 +108,15 @@ async def signing_with(key: Path, database: Database, clock: VirtualClock) -> Re
 
 
 @contextlib.asynccontextmanager
-async def post(path: Path, layout: EvseLayout | None = None, *, signed: bool = False) -> AsyncGenerator[Post]:
+async def post(
+    path: Path, layout: EvseLayout | None = None, *, signed: bool = False, behaviour: EvseBehaviour | None = None
+) -> AsyncGenerator[Post]:
     """An EVSE at work; with `signed` it signs what its meter shows."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
         signatures = await signing_with(path / "key.pem", database, clock) if signed else None
-        made = Post(database, clock, layout or EvseLayout(1), signatures)
-        running = asyncio.create_task(made.evse.run())
+        made = Post(database, clock, layout or EvseLayout(1), signatures, behaviour)
+        running = asyncio.create_task(made.assembly.run())
         await clock.advance(0)
         try:
             yield made

@@ -223,7 +223,7 @@ async def test_a_self_test_blinks_white(tmp_path: Path, monkeypatch: pytest.Monk
             return await at_once()
 
         monkeypatch.setattr(walk.board, "test_residual_monitor", slow)
-        testing = asyncio.create_task(walk.evse.test_residual_monitor())
+        testing = asyncio.create_task(walk.parts.station.assemblies[1].driver.test_residual_monitor())
         await walk.advance(4)
         assert now(walk) == (Colour.WHITE, Pattern.BLINKING)
         await walk.advance(2)

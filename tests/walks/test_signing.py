@@ -233,7 +233,7 @@ async def test_pages_and_key_go_on_in_the_next_life(tmp_path: Path) -> None:
         async with walking(tmp_path, variable=SIGNED) as walk:
             ended = await finished(walk)
             pages += [record_of(signed).text("PG") for _, _, signed in signed_values(ended)]
-            signing = walk.evse.signing
+            signing = walk.parts.station.assemblies[1].signing
             assert signing is not None
             keys.append(signing.public_key_text())
     assert pages == ["T1", "T2", "T3", "T4", "T5", "T6"]

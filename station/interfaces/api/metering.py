@@ -117,12 +117,12 @@ class JournalEntryShown(TypedDict):
     """SHA-256 of the line in the file up to this field, in hexadecimal"""
 
 
-async def _current_key(evse: PathEvse) -> SigningPublicKey:
+async def _current_key(evse: PathEvse, station: Annotated[ChargingStation, part(ChargingStation)]) -> SigningPublicKey:
     """The signing key of the EVSE in the path; 404 if it does not sign, 503 if there is no key."""
-    if evse.signing is None:
+    if (signing := station.assemblies[evse.id].signing) is None:
         raise HTTPException(404, "readings of this EVSE are not signed")
     try:
-        return await evse.signing.signatures.prepare()
+        return await signing.signatures.prepare()
     except SigningError as error:
         raise HTTPException(503, f"the public key cannot be read: {error}") from error
 
@@ -137,7 +137,7 @@ async def list_public_keys(
     records: _Records, station: Annotated[ChargingStation, part(ChargingStation)]
 ) -> list[PublicKeyShown]:
     """Returns the public keys of all signed records of the station, including former keys."""
-    signings = [evse.signing for evse in station.evses.values() if evse.signing is not None]
+    signings = [evse.signing for evse in station.assemblies.values() if evse.signing is not None]
     current = {one.signatures.key.fingerprint for one in signings if one.signatures.key is not None}
     return [_key_to_json(key, current=key.fingerprint in current) for key in await records.keys()]
 

@@ -86,7 +86,7 @@ class ReportWriter:
             StorageError: the report cannot be stored, or not signed.
         """
         text = HEAD + json.dumps(self._content(settings), ensure_ascii=False, sort_keys=True, indent=1)
-        first = self._station.evses.get(_FIRST)
+        first = self._station.assemblies.get(_FIRST)
         signing = first.signing if first is not None else None
         try:
             if signing is not None and not signing.signatures.by_meter:

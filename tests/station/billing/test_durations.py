@@ -102,7 +102,7 @@ async def test_what_a_power_cut_ended_is_billed_until_its_last_event_and_not_for
         await it.clock.advance(600)
     async with post(tmp_path) as it:
         it.clock.adjust(set_to)
-        await end_open_transactions(it.outbox, {1: it.evse}, it.settings.sampling, it.clock)
+        await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
         async with keeping(Desk(it, tmp_path)) as desk:
             found = await desk.only()
             assert found.bill is not None

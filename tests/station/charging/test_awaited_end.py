@@ -61,7 +61,7 @@ async def started_again(path: Path) -> AsyncGenerator[Post]:
     """The station after a power cut; its meter is still silent."""
     async with post(path) as it:
         it.meter.shows = None
-        await end_open_transactions(it.outbox, {1: it.evse}, it.settings.sampling, it.clock)
+        await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
         await it.clock.advance(1)
         yield it
 
@@ -161,7 +161,7 @@ async def test_a_meter_that_is_back_at_the_start_ends_it_at_once(tmp_path: Path)
         ended_at = await silent_end(it)
     async with post(tmp_path) as it:
         it.meter.shows = fakes.reading(1700.0)
-        await end_open_transactions(it.outbox, {1: it.evse}, it.settings.sampling, it.clock)
+        await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
         (event,) = await ends(it)
         check(event, ended_at)
 
@@ -224,7 +224,7 @@ async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(
     for _ in range(2):
         async with living(tmp_path, monkeypatch) as (it, _):
             it.meter.shows = None
-            await end_open_transactions(it.outbox, {1: it.evse}, it.settings.sampling, it.clock)
+            await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
             await it.clock.advance(10)
             it.meter.shows = fakes.reading(1500.0 if charged else 1000.0)
             await it.clock.advance(10)

@@ -13,6 +13,7 @@ from foundation.monitored_task import MonitoredTask
 from metering.reading import Reading
 from station.charging import board_driver
 from station.charging.contactor_count import ContactorCount
+from station.charging.evse import EvseBehaviour
 from station.charging.evse_state import WIND_DOWN_S, Authorization, offers_energy
 from station.charging.transaction_settings import TransactionSettings
 from station.core.evse_layout import EvseLayout
@@ -48,8 +49,7 @@ async def test_a_charge_from_the_card_to_the_end_is_recorded_in_order(tmp_path: 
 
 
 async def test_no_energy_before_the_start_is_on_disk(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        it.evse.stop_on_storage_failure = False
+    async with post(tmp_path, behaviour=EvseBehaviour(stop_on_storage_failure=False)) as it:
         await it.database.rows("PRAGMA query_only=1")
         it.evse.apply_decision(Decision(16.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True)
@@ -64,8 +64,7 @@ async def test_no_energy_before_the_start_is_on_disk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", [True, False])
 async def test_a_full_disk_stops_the_charge_where_it_is_configured_so(tmp_path: Path, stop: bool) -> None:
-    async with post(tmp_path) as it:
-        it.evse.stop_on_storage_failure = stop
+    async with post(tmp_path, behaviour=EvseBehaviour(stop_on_storage_failure=stop)) as it:
         await it.charge()
         await it.database.rows("PRAGMA query_only=1")
         await it.see(pilot=PilotState.B)
@@ -287,7 +286,7 @@ async def test_a_contactor_that_is_welded_at_the_start_is_found_before_anybody_m
     monkeypatch.setattr(board_driver, "_SAFE_WITHIN_S", 0.02)
     async with post(tmp_path) as it:
         await it.see(contactor_closed=True)
-        await it.evse.make_safe()
+        await it.assembly.driver.make_safe()
         assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         it.evse.apply_decision(Decision(16.0, ()))
@@ -360,7 +359,7 @@ async def test_the_watchdog_knows_of_a_look_at_the_board(tmp_path: Path) -> None
         it.board.observation_task = MonitoredTask("a look", it.clock, 10.0)
         with it.board.observation_task:
             await it.clock.advance(11)
-            assert [stint.name for stint in it.evse.monitored_tasks if stint.overdue] == ["a look"]
+            assert [stint.name for stint in it.assembly.monitored_tasks if stint.overdue] == ["a look"]
 
 
 async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:
@@ -446,7 +445,7 @@ async def test_a_listener_that_fails_ends_the_evse_with_its_contactor_open(tmp_p
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
         it = Post(database, clock, EvseLayout(1), None)
-        running = asyncio.create_task(it.evse.run())
+        running = asyncio.create_task(it.assembly.run())
         await clock.advance(0)
         await it.charge()
         assert it.board.commands[-1].contactor

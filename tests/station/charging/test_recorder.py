@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
+from station.charging.event_queue import EventQueue
 from station.charging.meter_polling import MeterPoller
 from station.charging.recorder import EventRecorder
 from station.charging.sampling_settings import SamplingSettings
@@ -32,7 +33,7 @@ class Offering:
     offered = Phases[float].all(0.0)
 
 
-class Desk:
+class RecorderWithFakes:
     """A recorder at work, and what it works with."""
 
     def __init__(self, database: Database, clock: VirtualClock) -> None:
@@ -42,8 +43,8 @@ class Desk:
         self.outbox = Outbox(database, clock)
         self.watch = MeterPoller("meter", self.meter, clock)
         self.csms = fakes.FakeCsms()
-        recording = fakes.recording(self.outbox, self.csms)
-        self.recorder = EventRecorder(Offering(), self.watch, recording, None, self.settings, clock)
+        recording, self.queue = fakes.recording(self.outbox, self.csms), EventQueue()
+        self.recorder = EventRecorder(Offering(), self.queue, self.watch, recording, None, self.settings, clock)
         self.recorded: list[TransactionEvent] = []
         self.failures: list[bool] = []
         self.recorder.recorded.subscribe(self.recorded.append)
@@ -64,11 +65,11 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def desk(path: Path) -> AsyncGenerator[Desk]:
+async def desk(path: Path) -> AsyncGenerator[RecorderWithFakes]:
     """A recorder at work."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
-        made = Desk(database, clock)
+        made = RecorderWithFakes(database, clock)
         running = asyncio.create_task(made.recorder.run())
         try:
             yield made
@@ -90,8 +91,8 @@ def registers(event: TransactionEvent) -> list[tuple[float, ReadingContext]]:
 async def test_events_are_recorded_and_told_in_the_order_in_which_they_were_put(tmp_path: Path) -> None:
     async with desk(tmp_path) as it:
         for number in range(30):
-            it.recorder.record(fakes.event(f"tx{number}"))
-        await it.recorder.wait_recorded()
+            it.queue.put(fakes.event(f"tx{number}"))
+        await it.queue.wait_recorded()
         await it.clock.settle()
         assert [event.transaction_id for event in it.recorded] == [f"tx{number}" for number in range(30)]
         assert all(event.seq_no == 0 for event in it.recorded)
@@ -101,11 +102,11 @@ async def test_events_are_recorded_and_told_in_the_order_in_which_they_were_put(
 async def test_the_start_and_the_end_carry_the_register_of_their_moment(tmp_path: Path) -> None:
     """E01.FR.09, E06.FR.11"""
     async with desk(tmp_path) as it:
-        it.recorder.record(STARTED)
-        await it.recorder.wait_recorded()
+        it.queue.put(STARTED)
+        await it.queue.wait_recorded()
         it.meter.shows = fakes.reading(4321.0)
-        it.recorder.record(ENDED)
-        await it.recorder.wait_recorded()
+        it.queue.put(ENDED)
+        await it.queue.wait_recorded()
         started, ended = await it.on_disk()
         assert registers(started) == [(1000.0, ReadingContext.TRANSACTION_BEGIN)]
         assert registers(ended) == [
@@ -124,7 +125,7 @@ async def test_a_power_cut_right_after_the_start_leaves_the_value_of_the_begin_f
             return await asyncio.get_running_loop().create_future()
 
         it.outbox.append = append_and_die
-        it.recorder.record(STARTED)
+        it.queue.put(STARTED)
         await cut.wait()
         (kept,) = await it.outbox.end_data.samples("tx")
         assert kept.samples[0].context is ReadingContext.TRANSACTION_BEGIN
@@ -134,9 +135,9 @@ async def test_where_samples_are_kept_for_the_end_they_begin_one_interval_after_
     """SampledDataTxEndedInterval; TC_J_10_CS wants nothing but periodic samples before the end."""
     async with desk(tmp_path) as it:
         it.settings.sampling.override(SamplingSettings.sampled_tx_ended_interval_s, 60)
-        it.recorder.record(STARTED)
-        it.recorder.record(ENDED)
-        await it.recorder.wait_recorded()
+        it.queue.put(STARTED)
+        it.queue.put(ENDED)
+        await it.queue.wait_recorded()
         assert registers((await it.on_disk())[-1]) == [(1000.0, ReadingContext.TRANSACTION_END)]
 
 
@@ -144,9 +145,9 @@ async def test_where_nothing_is_wanted_at_the_end_the_start_is_not_either(tmp_pa
     """SampledDataTxEndedMeasurands: left empty, none are put into the end (TC_J_03_CS)."""
     async with desk(tmp_path) as it:
         it.settings.sampling.override(SamplingSettings.sampled_tx_ended_measurands, ())
-        it.recorder.record(STARTED)
-        it.recorder.record(ENDED)
-        await it.recorder.wait_recorded()
+        it.queue.put(STARTED)
+        it.queue.put(ENDED)
+        await it.queue.wait_recorded()
         assert (await it.on_disk())[-1].meter_values == ()
 
 
@@ -154,12 +155,12 @@ async def test_a_silent_meter_leaves_the_start_empty_and_the_end_with_the_last_i
     """Nothing is invented: the contactor is open at the end, so the register stands where it stood."""
     async with desk(tmp_path) as it:
         it.meter.shows = None
-        it.recorder.record(STARTED)
-        await it.recorder.wait_recorded()
+        it.queue.put(STARTED)
+        await it.queue.wait_recorded()
         it.meter.shows = fakes.reading(2000.0)
         await it.watch.read_now()
         it.meter.shows = None
-        it.recorder.record(ENDED)
+        it.queue.put(ENDED)
         await it.clock.advance(it.settings.transactions.end_register_wait_s)
         started, ended = await it.on_disk()
         assert started.meter_values == ()
@@ -171,8 +172,8 @@ async def test_the_end_carries_the_samples_that_were_kept_for_it_thinned_out_but
     async with desk(tmp_path) as it:
         for minute in range(300):
             await it.outbox.end_data.store_sample("tx", it.kept(float(minute), minute))
-        it.recorder.record(ENDED)
-        await it.recorder.wait_recorded()
+        it.queue.put(ENDED)
+        await it.queue.wait_recorded()
         (ended,) = await it.on_disk()
         assert 100 <= len(ended.meter_values) <= 200
         assert registers(ended)[0] == (0.0, ReadingContext.SAMPLE_PERIODIC)
@@ -188,20 +189,20 @@ async def test_a_sample_while_charging_tells_the_phases_that_carry_current(tmp_p
         it.meter.shows = replace(shown, currents_a=replace(shown.currents_a, l2=0.2, l3=None))
         await it.watch.read_now()
         sampled = replace(fakes.event(), meter_values=(it.kept(1.0, 0),))
-        it.recorder.record(replace(sampled, charging_state=ChargingState.CHARGING))
-        it.recorder.record(replace(sampled, charging_state=ChargingState.SUSPENDED_EV))
-        await it.recorder.wait_recorded()
+        it.queue.put(replace(sampled, charging_state=ChargingState.CHARGING))
+        it.queue.put(replace(sampled, charging_state=ChargingState.SUSPENDED_EV))
+        await it.queue.wait_recorded()
         assert [event.phases_used for event in await it.on_disk()] == [1, None]
         begins = fakes.event("next", trigger=TriggerReason.CHARGING_STATE_CHANGED)
-        it.recorder.record(replace(begins, charging_state=ChargingState.CHARGING))
+        it.queue.put(replace(begins, charging_state=ChargingState.CHARGING))
         it.meter.shows = None
-        await it.recorder.wait_recorded()
-        it.recorder.record(replace(begins, charging_state=ChargingState.CHARGING))
-        await it.recorder.wait_recorded()
+        await it.queue.wait_recorded()
+        it.queue.put(replace(begins, charging_state=ChargingState.CHARGING))
+        await it.queue.wait_recorded()
         assert [event.phases_used for event in await it.on_disk("next")] == [None, None], "a silent meter tells nothing"
         it.meter.shows = fakes.reading(1.0, 16.0)
-        it.recorder.record(replace(begins, charging_state=ChargingState.CHARGING))
-        await it.recorder.wait_recorded()
+        it.queue.put(replace(begins, charging_state=ChargingState.CHARGING))
+        await it.queue.wait_recorded()
         assert (await it.on_disk("next"))[-1].phases_used == 3
 
 
@@ -209,13 +210,13 @@ async def test_a_disk_that_refuses_is_tried_again_for_ever_and_told_once(tmp_pat
     async with desk(tmp_path) as it:
         await it.break_disk()
         for number in range(5):
-            it.recorder.record(fakes.event(f"tx{number}"))
+            it.queue.put(fakes.event(f"tx{number}"))
         await it.clock.advance(3600)
         assert it.recorded == []
         assert it.failures == [True]
         await it.break_disk(False)
         await it.clock.advance(10)
-        await it.recorder.wait_recorded()
+        await it.queue.wait_recorded()
         assert [event.transaction_id for event in it.recorded] == [f"tx{number}" for number in range(5)]
         assert it.failures == [True, False]
         assert (await it.on_disk("tx0"))[0].occurred_at == fakes.NOON
@@ -225,20 +226,20 @@ async def test_while_the_disk_refuses_samples_are_thinned_out_and_nothing_else(t
     """E04.FR.07, E04.FR.08: memory stays bounded; the 1st, 3rd, 5th … sample goes, not the first or the last ones."""
     async with desk(tmp_path) as it:
         await it.break_disk()
-        it.recorder.record(STARTED)
+        it.queue.put(STARTED)
         await it.clock.advance(0)
         for minute in range(2000):
             sampled = replace(fakes.event(), occurred_at=fakes.NOON + timedelta(minutes=minute))
-            it.recorder.record(sampled)
+            it.queue.put(sampled)
             if minute % 100 == 0:
-                it.recorder.record(replace(sampled, trigger=TriggerReason.CHARGING_STATE_CHANGED))
-            assert it.recorder.count_waiting() < 530
-        it.recorder.record(ENDED)
-        assert it.recorder.count_waiting("tx") == it.recorder.count_waiting()
-        assert it.recorder.count_waiting("other") == 0
+                it.queue.put(replace(sampled, trigger=TriggerReason.CHARGING_STATE_CHANGED))
+            assert it.queue.count() < 530
+        it.queue.put(ENDED)
+        assert it.queue.count("tx") == it.queue.count()
+        assert it.queue.count("other") == 0
         await it.break_disk(False)
         await it.clock.advance(10)
-        await it.recorder.wait_recorded()
+        await it.queue.wait_recorded()
         recorded = await it.on_disk()
         assert recorded[0].event_type is EventType.STARTED
         assert recorded[-1].event_type is EventType.ENDED
@@ -259,10 +260,10 @@ async def test_an_event_that_gets_to_the_disk_after_the_link_went_is_an_offline_
     """E11.FR.07: it happened online, but waited for the meter or the disk when the queue was marked."""
     async with desk(tmp_path) as it:
         await it.break_disk()
-        it.recorder.record(STARTED)
+        it.queue.put(STARTED)
         await it.clock.advance(0.5)
         it.csms.online = False
         await it.break_disk(False)
         await it.clock.advance(5)
-        await it.recorder.wait_recorded()
+        await it.queue.wait_recorded()
         assert [event.offline for event in await it.on_disk()] == [True]

@@ -83,7 +83,7 @@ async def pair(path: Path, takes_s: tuple[float, float]) -> AsyncGenerator[Pair]
         store = ProfileStore({1: 3, 2: 3}, no_selectable_phases)
         controller = LoadController(clock, store, None, station_limit_a=SELECTOR_A)
         load = assemble(controller, store, evses, database)
-        tasks = [asyncio.create_task(work) for work in (load.run(), *(evse.run() for evse in evses.values()))]
+        tasks = [asyncio.create_task(work) for work in (load.run(), *(post.assembly.run() for post in posts))]
         try:
             await clock.advance(10)
             yield Pair(posts[0], posts[1], load)

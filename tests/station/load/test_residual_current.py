@@ -29,7 +29,8 @@ class SlowBackPlate(ConfiguredBackPlate):
 
 def _guard(it: Post, plate: SlowBackPlate) -> ResidualCurrentGuard:
     facts = FactStore(it.database, "residual-current")
-    return ResidualCurrentGuard({1: it.evse}, plate, facts, ProtectionConfig(shunt_trip="hold"), it.clock)
+    protection, drivers = ProtectionConfig(shunt_trip="hold"), {1: it.assembly.driver}
+    return ResidualCurrentGuard({1: it.evse}, drivers, plate, facts, protection, it.clock)
 
 
 async def test_a_fault_while_the_coil_is_being_released_energises_it(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follo
         it.clock.adjust(by)
         desk.time.note_time_set(TimeSource.CSMS, by)
         await it.clock.advance(100)
-        identity, signing = it.evse.transaction_id, it.evse.signing
+        identity, signing = it.evse.transaction_id, it.assembly.signing
         assert identity is not None
         assert signing is not None
         divided_at = it.clock.now()

@@ -39,7 +39,7 @@ async def test_where_a_tariff_period_ends_the_register_is_signed_and_told_with_t
     async with post(tmp_path, signed=True) as it:
         it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         await it.charge()
-        identity, signing = it.evse.transaction_id, it.evse.signing
+        identity, signing = it.evse.transaction_id, it.assembly.signing
         assert identity is not None
         assert signing is not None
         await signing.sign_tariff_change(identity, replace(fakes.reading(1400.0, 16.0), taken_at=it.clock.now()))
@@ -146,7 +146,7 @@ async def pages_of_a_charge(path: Path) -> list[str]:
     """A charge from begin to end, and the pages of its records, as they were signed."""
     async with post(path, signed=True) as it:
         await it.charge()
-        identity, signing = it.evse.transaction_id, it.evse.signing
+        identity, signing = it.evse.transaction_id, it.assembly.signing
         assert identity is not None
         assert signing is not None
         await signing.signatures.sign_standalone(fakes.reading(1500.0))
@@ -193,7 +193,7 @@ async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoi
         folder.mkdir()
         async with post(folder, signed=True) as it:
             await it.charge()
-            identity, signing = it.evse.transaction_id, it.evse.signing
+            identity, signing = it.evse.transaction_id, it.assembly.signing
             assert identity is not None
             assert signing is not None
             await it.database.write(f"UPDATE {table} SET {column} = replace({column}, '-', 'q')")

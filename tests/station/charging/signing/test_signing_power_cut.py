@@ -153,11 +153,11 @@ async def test_between_any_two_writes(cut: int, tmp_path: Path, monkeypatch: pyt
     for _ in range(2):  # and once more: what recovery did is not done again
         async with living(tmp_path, monkeypatch) as (it, _disk):
             shows(it, register_wh)
-            await end_open_transactions(it.outbox, {1: it.evse}, it.settings.sampling, it.clock)
+            await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
             pages = [record.page for record in await it.records.stored_after(0, 100)]
             assert pages == list(range(1, len(pages) + 1))
             assert await it.outbox.open_transactions() == []
-            assert it.evse.signing is not None
-            key = await it.evse.signing.signatures.prepare()
+            assert it.assembly.signing is not None
+            key = await it.assembly.signing.signatures.prepare()
             for identity in await fakes.transaction_ids(it.outbox):
                 check(await it.records.of(identity), await it.outbox.events(identity), key.spki)

@@ -1,0 +1,56 @@
+"""The ids of the rows of a queue on disk that wait, in order; so their number is never added up."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from foundation.events import Event
+
+_COMPACT_AFTER: Final = 1024
+"""ids that have left at the front, after which the room that they take is given back"""
+
+
+class WaitingRows:
+    """The row ids of a queue, eight bytes each; rows mostly join at its end and leave at its front."""
+
+    def __init__(self) -> None:
+        self._ids = array("q")
+        self._first = 0
+        """place of the first id that waits; those before have left"""
+        self.changed: Event[None] = Event()
+        """published after each change"""
+
+    def __len__(self) -> int:
+        return len(self._ids) - self._first
+
+    def set(self, ids: Iterable[int]) -> None:
+        """Replace all ids, which are given in order."""
+        self._ids, self._first = array("q", ids), 0
+        self.changed.publish(None)
+
+    def add(self, ids: Collection[int]) -> None:
+        """Add rows that have joined the queue, in any order."""
+        for row_id in ids:
+            if self._place(row_id) is None:
+                self._ids.insert(bisect_left(self._ids, row_id, self._first), row_id)
+        self.changed.publish(None)
+
+    def remove(self, ids: Collection[int]) -> None:
+        """Remove rows that have left the queue; those that are not in it are ignored."""
+        for row_id in ids:
+            place = self._place(row_id)
+            if place == self._first:
+                self._first += 1
+            elif place is not None:
+                self._ids.pop(place)
+        if self._first >= _COMPACT_AFTER:
+            self._ids, self._first = self._ids[self._first :], 0
+        self.changed.publish(None)
+
+    def _place(self, row_id: int) -> int | None:
+        """The place of an id that waits; None: it does not."""
+        place = bisect_left(self._ids, row_id, self._first)
+        return place if place < len(self._ids) and self._ids[place] == row_id else None
