@@ -56,6 +56,8 @@ class Written:
     name: str
     memberships: frozenset[Membership]
     """one for each profile that it is in"""
+    smoke: bool
+    """whether it is in the smoke set, whose stations are started as a user starts one"""
 
 
 def written() -> dict[str, Written]:
@@ -68,7 +70,8 @@ def written() -> dict[str, Written]:
             memberships = frozenset(Membership(**mark.kwargs) for mark in marks if mark.name == "case")
             if memberships and name.startswith("test_tc_"):
                 title = " ".join((inspect.getdoc(test) or "").split("\n\n")[0].split())
-                found[name.removeprefix("test_").upper()] = Written(title.rstrip("."), memberships)
+                smoke = any(mark.name == "smoke" for mark in marks)
+                found[name.removeprefix("test_").upper()] = Written(title.rstrip("."), memberships, smoke)
     return found
 
 

@@ -17,7 +17,8 @@ from tests.conformance.bench import Bench
 from tests.conformance.csms import Csms, Journal
 from tests.conformance.external import borrowed
 from tests.conformance.pki import Pki
-from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, StationProcess, Unsupported
+from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, Unsupported
+from tests.conformance.station_process import Launch, StationHost, StationProcess, launch_own
 from tests.patience import PATIENCE_S
 
 SWITCHING_BOARD = {"phase_switching": True, "phase_choice": True}
@@ -27,7 +28,28 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register what this suite marks tests with."""
     config.addinivalue_line("markers", "case(profile, status, features): a certification case of Part 6")
     config.addinivalue_line("markers", "setup(setup): the station's configuration that the case asks for")
+    config.addinivalue_line(
+        "markers", "smoke: the station is started as a user starts it, also where others are forked"
+    )
     report.register(config)
+
+
+@pytest.fixture(scope="session")
+def station_host() -> Generator[StationHost]:
+    """The process that forks the stations of this run, or of this worker."""
+    with StationHost() as host:
+        yield host
+
+
+@pytest.fixture
+def launch(request: pytest.FixtureRequest) -> Launch | None:
+    """How our own station is started; None: somebody else has started one."""
+    if request.config.getoption("--station", None) is not None:
+        return None
+    if request.config.getoption("--own-process", False) or request.node.get_closest_marker("smoke") is not None:
+        return launch_own
+    host: StationHost = request.getfixturevalue("station_host")
+    return host.launch
 
 
 @pytest.fixture
@@ -38,7 +60,9 @@ def station_setup(request: pytest.FixtureRequest) -> Setup:
 
 
 @pytest.fixture
-async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: Path) -> AsyncGenerator[Bench]:
+async def bench(
+    request: pytest.FixtureRequest, station_setup: Setup, launch: Launch | None, tmp_path: Path
+) -> AsyncGenerator[Bench]:
     """A station that is connected, accepted and idle, and the CSMS that it is connected to."""
     url: str | None = request.config.getoption("--station", None)
     if request.config.getoption("--switching-board", False):
@@ -49,7 +73,7 @@ async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: 
     if station_setup.security_profile in (1, 2):
         csms.passwords = {IDENTITY: PASSWORD}
     csms.accepting = station_setup.accept_at_boot
-    process = None if url else StationProcess(tmp_path)
+    process = StationProcess(tmp_path, launch) if launch is not None else None
     await csms.start()
     failed_before = request.session.testsfailed
     try:

@@ -1,24 +1,15 @@
-"""The station under test: a process of its own, or one that somebody started; of it only the HTTP API is used here."""
+"""The station under test, of which only the HTTP API is used here, and the configuration that a case asks for."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
 from tests.conformance.frames import Payload
-from tests.patience import PATIENCE_S
 
 IDENTITY = "CONFORMANCE-1"
 PASSWORD = "ConformancePassword1"
@@ -126,108 +117,8 @@ class Station:
         await self.post("/api/sim/csms-link", {"state": state})
 
 
-class StationProcess:
-    """The station of this repository, started for one test."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.storage = folder / "storage"
-        self.log = folder / "station.log"
-
-    async def start(self, setup: Setup, csms_url: str, tls: dict[str, str]) -> httpx.AsyncClient:
-        """Start it with a setup; returns the client of its API once that answers."""
-        config = self._folder / "station.toml"
-        ready = self._folder / "ready.json"
-        config.write_text(to_toml(self._tables(setup, csms_url, tls)), encoding="utf-8")
-        command = [sys.executable, "-m", "borne", "run", "--config", str(config)]
-        command += ["--http-port", "0", "--ready-file", str(ready)]
-        ready.unlink(missing_ok=True)
-        self._spawn(command)
-        given_up = time.monotonic() + PATIENCE_S
-        while not ready.exists():
-            assert self._process is not None
-            assert self._process.poll() is None, f"the station did not start:\n{self.log.read_text()[-2000:]}"
-            assert time.monotonic() < given_up, "the station did not get ready"
-            await asyncio.sleep(0.01)
-        port = json.loads(ready.read_text())["http_port"]
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S)
-
-    def _spawn(self, command: list[str]) -> None:
-        with self.log.open("ab") as log:
-            inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**inherited, "PYTHONPATH": "."})
-
-    def stop(self) -> None:
-        """Stop it in order; kill it when it does not stop."""
-        process = self._process
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise AssertionError("the station did not stop") from None
-
-    def kill(self) -> None:
-        """End it at once: nothing is asserted of how it stops."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def _tables(self, setup: Setup, csms_url: str, tls: dict[str, str]) -> dict[str, Any]:
-        csms: dict[str, Any] = {"url": csms_url, "security_profile": setup.security_profile, **tls}
-        if setup.security_profile in (1, 2):
-            csms["password"] = PASSWORD
-        kind = "cType2" if setup.attached_cable else "sType2"
-        tables: dict[str, Any] = {
-            "station": {"identity": IDENTITY, "serial_number": SERIAL_NUMBER, "storage": str(self.storage)},
-            "csms": csms,
-            "http": {"port": 0},
-            "log": {"level": "info", "format": "human"},
-            "simulation": {"rate": 0.0},
-            "evse": [
-                {"id": number, "attached_cable": setup.attached_cable, "connector_type": kind, **setup.evse}
-                for number in range(1, setup.evses + 1)
-            ],
-            "variable": [variable_row(name, value) for name, value in setup.variables.items()],
-        }
-        for name, table in setup.tables.items():
-            mergeable = isinstance(table, dict) and isinstance(tables.get(name), dict)
-            tables[name] = {**tables[name], **table} if mergeable else table
-        return tables
-
-
 def variable_row(name: str, value: str) -> dict[str, str]:
     """A row of the installation file's `variable`, of `Component.Variable` or `Component.Variable.Instance`."""
     component, variable, *instance = name.split(".")
     row = {"component": component, "variable": variable, "value": value}
     return row | ({"instance": instance[0]} if instance else {})
-
-
-def to_toml(tables: dict[str, Any]) -> str:
-    """Tables, lists of tables and simple values as TOML."""
-    lines: list[str] = []
-    for name, table in tables.items():
-        if isinstance(table, list):
-            for row in cast("list[dict[str, Any]]", table):
-                lines += [f"[[{name}]]", *_keys(row)]
-        else:
-            lines += [f"[{name}]", *_keys(table)]
-    return "\n".join(lines) + "\n"
-
-
-def _keys(table: dict[str, Any]) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in table.items() if value is not None]
-
-
-def _value(value: Any) -> str:
-    match value:
-        case dict():
-            table = cast("dict[str, Any]", value)
-            return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in table.items()) + " }"
-        case _:
-            return json.dumps(value)

@@ -22,6 +22,7 @@ _WAIT_S = 60.0
 """<Configured CertSigningWaitMinimum>"""
 
 
+@pytest.mark.smoke
 @case("Advanced Security", "M")
 @setup(security_profile=3)
 async def test_tc_a_07_cs(bench: Bench) -> None:

@@ -23,6 +23,7 @@ LISTS = {"OptionList", "SequenceList", "MemberList"}
 # Booting
 
 
+@pytest.mark.smoke
 @case("Core", "M")
 @setup(evses=2)
 async def test_tc_b_01_cs(bench: Bench) -> None:

@@ -105,3 +105,9 @@ def test_only_conditional_cases_do_not_apply(published: dict[str, _Published]) -
         assert {told.status for told in published[one.case_id].memberships if told.profile == one.profile} == {"C"}
         assert one.feature
         assert one.why
+
+
+def test_the_smoke_set_has_ten_cases_of_all_profiles() -> None:
+    smoke = [one for one in written().values() if one.smoke]
+    assert len(smoke) == 10
+    assert {membership.profile for one in smoke for membership in one.memberships} == _PROFILES

@@ -53,6 +53,7 @@ async def test_tc_d_01_cs(bench: Bench) -> None:
     assert await tokens_of(bench) == shortened(VALID_TOKEN)
 
 
+@pytest.mark.smoke
 @case(_PROFILE, "M")
 async def test_tc_d_02_cs(bench: Bench) -> None:
     """Send Local Authorization List - Differential Update"""

@@ -228,6 +228,7 @@ async def test_tc_e_34_cs(bench: Bench) -> None:
 # Offline behaviour
 
 
+@pytest.mark.smoke
 @case("Core", "M")
 async def test_tc_e_40_cs(bench: Bench) -> None:
     """Offline Behaviour - Connection loss during transaction"""

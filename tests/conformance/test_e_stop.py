@@ -95,6 +95,7 @@ async def test_tc_e_39_cs(bench: Bench, points: str, local: bool) -> None:
 # Stop transaction options
 
 
+@pytest.mark.smoke
 @case("Core", "C", "C-30 or C-31 or C-32 or C35")
 async def test_tc_e_06_cs(bench: Bench) -> None:
     """Local Stop Transaction - Accepted"""

@@ -320,6 +320,7 @@ async def test_tc_h_23_cs(bench: Bench, local: bool) -> None:
     await uses_it(bench, identity, local=local, id_token=OTHER_TOKEN)
 
 
+@pytest.mark.smoke
 @case("Reservation", "C", "R-2")
 @setup(variables=ANY_EVSE)
 async def test_tc_h_24_cs(bench: Bench) -> None:

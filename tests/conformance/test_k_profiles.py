@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.conformance import states
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case, setup
@@ -109,6 +111,7 @@ async def test_tc_k_29_cs(bench: Bench) -> None:
     await check_reported(bench, 29, {0: [most]}, 0)
 
 
+@pytest.mark.smoke
 @case("Smart Charging", "M")
 async def test_tc_k_30_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0"""

@@ -139,6 +139,7 @@ async def test_tc_l_01_cs(bench: Bench, maker: Manufacturer, key_kind: str) -> N
     await _installed(bench, 0)
 
 
+@pytest.mark.smoke
 @case("Core", "M", "C-15")
 async def test_tc_l_02_cs(bench: Bench, maker: Manufacturer) -> None:
     """Secure Firmware Update - InstallScheduled"""

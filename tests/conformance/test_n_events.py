@@ -90,6 +90,7 @@ async def test_tc_n_21_cs(bench: Bench) -> None:
     Events(bench).rest()
 
 
+@pytest.mark.smoke
 @case("Advanced Device Management", "C", "DM-3")
 async def test_tc_n_22_cs(bench: Bench) -> None:
     """

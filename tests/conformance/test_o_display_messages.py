@@ -154,6 +154,7 @@ async def test_tc_o_13_cs(bench: Bench) -> None:
     assert await is_displayed(bench)
 
 
+@pytest.mark.smoke
 @case("Advanced User Interface", "M")
 async def test_tc_o_14_cs(bench: Bench) -> None:
     """Set Display Message - Remove message after EndTime"""
