@@ -25,6 +25,7 @@ from tests import project
 from tests.bench.test_cold_start import LATE_OF_OURS
 from tests.patience import PATIENCE_S
 from tests.project import ROOT
+from tests.rows import each_row
 
 BESIDE = ("tests", "bench", "tools")
 """Python that is not installed"""
@@ -242,7 +243,7 @@ def test_the_service_starts_a_command_that_exists() -> None:
     assert found[2] in COMMANDS
 
 
-@pytest.mark.parametrize("file", [*SCRIPTS, *DOCUMENTS])
+@each_row("file", [*SCRIPTS, *DOCUMENTS])
 def test_every_path_of_the_repository_that_a_text_names_exists(file: str) -> None:
     tops = "|".join(map(re.escape, [*project.roots(), *BESIDE, "docs", "deploy"]))
     named = re.findall(rf"(?<![\w/.-])((?:{tops})/[\w./-]*\w)", _text(file))
@@ -424,7 +425,7 @@ def test_every_module_that_a_test_names_in_a_text_exists() -> None:
     assert [name for name in LATE_OF_OURS if not project.is_module(name)] == []
 
 
-@pytest.mark.parametrize("file", DOCUMENTS)
+@each_row("file", DOCUMENTS)
 def test_every_logger_that_a_document_names_exists(file: str) -> None:
     """What users filter their logs by."""
     beyond = re.compile(rf"`((?:{'|'.join(project.roots())})(?:\.[a-z_]+)+)`")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from energy.phase_map import ROTATIONS, RST_MAP, UNKNOWN_MAP, PhaseMap, RotationLearner
 from metering.reading import Phases
+from tests.rows import each_row
 
 amperes = st.floats(0, 32)
 drawn = st.builds(Phases, amperes, amperes, amperes)
@@ -72,8 +73,8 @@ def learned(truth: PhaseMap, *, seed: int, phases: int, house_moves: float = 0.0
     return learner.phase_map
 
 
-@pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("name", ROTATIONS)
+@each_row("seed", range(10))
+@each_row("name", ROTATIONS)
 def test_the_phase_of_a_one_phase_vehicle_is_learned_in_a_busy_house(name: str, seed: int) -> None:
     truth = PhaseMap.from_rotation(name)
     found = learned(truth, seed=seed, phases=1, house_moves=0.05)

@@ -25,6 +25,7 @@ from energy.profile_store import (
     ProfileStore,
     no_selectable_phases,
 )
+from tests.rows import each_row
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 SCHEDULE = Schedule(1, RateUnit.A, (SchedulePeriod(0, 16.0), SchedulePeriod(60, 8.0)), starts_at=NOON)
@@ -67,7 +68,7 @@ def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
     assert store().refusal(profile, "tx") is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("profile", "reason_code"),
     [
         (replace(DEFAULT, evse_id=3), "UnknownEvse"),  # K01.FR.28

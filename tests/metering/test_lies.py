@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from metering.meter import ImplausibleReadingError, MeterError, MeterIdentity
 from metering.plausibility import PlausibilityRules, PlausibleMeter
 from metering.reading import Phases, Reading
+from tests.rows import each_row
 
 RULES = PlausibilityRules(max_power_w=22_000.0)
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -100,7 +101,7 @@ LIES: dict[str, tuple[Reading, str]] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
+@each_row("lie", LIES)
 async def test_a_lie_is_refused_by_its_name_and_the_truth_is_believed_again(lie: str) -> None:
     said, named = LIES[lie]
     liar = Liar()

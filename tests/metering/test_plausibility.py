@@ -15,6 +15,7 @@ from metering.drivers.simulated import SimulatedMeter
 from metering.meter import MeterError
 from metering.plausibility import PlausibilityRules, PlausibleMeter
 from metering.reading import Phases, Reading
+from tests.rows import each_row
 
 RULES = PlausibilityRules(max_power_w=22_000.0)
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -65,8 +66,8 @@ def test_a_reading_without_the_import_register_is_refused() -> None:
     assert refusal(None, replace(GOOD, energy_import_wh=None)) == "The import register is missing."
 
 
-@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize(
+@each_row("number", [math.nan, math.inf, -math.inf])
+@each_row(
     "name",
     [
         "energy_import_wh",

@@ -32,6 +32,7 @@ from metering.drivers.registers import (
     swap_direction,
 )
 from metering.reading import UNKNOWN_PHASES, Phases, Reading
+from tests.rows import each_row
 from tests.shared import SHARED
 
 SAMPLES = SHARED / "meters" / "samples" / "modbus"
@@ -226,7 +227,7 @@ def test_a_model_is_found_by_the_names_that_people_use(text: str, name: ModelNam
     assert find_model_name(text) == name
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "function", "address", "words", "quantity", "value"),
     [
         ("eastron-sdm72d-m-v2", 4, 0x08, float_words(16.5), Quantity.CURRENT_L2, 16.5),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rows import each_row
 from tools import wiring
 from tools.wiring_listeners import RAISING
 from tools.wiring_rules import RULES, modules_below
@@ -320,10 +321,10 @@ def test_an_alias_that_contains_itself_is_no_trouble() -> None:
 RAISING_RULE = "listeners of auxiliary components that can raise"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path", ["ocpp_handlers/part.py", "station/display/part.py", "borne/composition/part.py", "simulator/part.py"]
 )
-@pytest.mark.parametrize(
+@each_row(
     "statement",
     [
         "link.up.subscribe(light.refresh)",

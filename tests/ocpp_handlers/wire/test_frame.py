@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ocpp_handlers.wire import frame
 from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
 from tests.conformance.frames import ERROR_CODES
+from tests.rows import each_row
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -55,7 +56,7 @@ def _refusal(text: str | bytes) -> tuple[str, str]:
     return taken.reply.id, taken.reply.code
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "",

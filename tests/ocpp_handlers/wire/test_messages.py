@@ -21,10 +21,9 @@ from typing import (
     get_type_hints,
 )
 
-import pytest
-
 from ocpp_handlers.wire import actions, messages
 from ocpp_handlers.wire.actions import BOOT_NOTIFICATION, HEARTBEAT, Action, RequestT, ResponseT
+from tests.rows import each_row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,7 +68,7 @@ def test_every_request_of_the_standard_has_its_action() -> None:
     assert named == {message.removesuffix("Request") for message in SCHEMAS if message.endswith("Request")}
 
 
-@pytest.mark.parametrize("message", sorted(SCHEMAS))
+@each_row("message", sorted(SCHEMAS))
 def test_a_type_has_the_fields_of_its_schema_with_their_types_and_optional_ones_marked(message: str) -> None:
     def compare(hint: object, schema: Schema) -> None:
         if "$ref" in schema:

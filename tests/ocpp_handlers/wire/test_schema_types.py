@@ -13,6 +13,7 @@ from ocpp.messages import MessageType
 from ocpp_handlers.wire.schema_types import JsonSchema, payload_type
 from tests.examples import examples
 from tests.ocpp_handlers.wire.test_schema import ACTIONS, JSON, Message
+from tests.rows import each_row
 
 KINDS = (MessageType.Call, MessageType.CallResult)
 
@@ -30,7 +31,7 @@ def accepts(kind: object, payload: object) -> bool:
     return True
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@each_row("action", ACTIONS)
 def test_messages_are_accepted_unless_a_part_of_them_may_be_anything(action: str) -> None:
     for kind in KINDS:
         message = Message(action, kind)

@@ -14,6 +14,7 @@ from station.charging.evse_state import Authorization, ChangeCause, EvseState, e
 from station.charging.transaction import TransactionChange, TxPoint, active_points
 from station.core.model import ChargingState, EventType, EvseRef, Fault, PilotState, StoppedReason, TriggerReason
 from tests import fakes
+from tests.rows import each_row
 from tests.station.bare_charge import DEAUTHORIZED, EMERGENCY, PLUGGED, REMOTE_STOP, Charge, rules
 
 # Start
@@ -143,7 +144,7 @@ def after_the_bay_is_free(charge: Charge) -> None:
     charge.see(ChangeCause(TriggerReason.EV_DEPARTED), bay_occupied=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("stop", "what", "reason"),
     [
         ({"EVConnected"}, after_unplugging, StoppedReason.EV_DISCONNECTED),

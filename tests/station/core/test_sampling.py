@@ -24,6 +24,7 @@ from station.core.sampling import (
     supported_measurands,
     thin_out,
 )
+from tests.rows import each_row
 
 MIDNIGHT = datetime(2026, 1, 15, tzinfo=UTC)
 FULL = Reading(
@@ -56,7 +57,7 @@ def told(
     return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("measurand", "expected"),
     [
         (Measurand.ENERGY_IMPORT_REGISTER, [(1234.568, "Wh", None)]),
@@ -98,7 +99,7 @@ def test_what_is_offered_is_that_of_the_phases_that_are_there() -> None:
     ]
 
 
-@pytest.mark.parametrize("measurand", list(Measurand))
+@each_row("measurand", list(Measurand))
 def test_what_the_meter_did_not_give_is_left_out_and_never_zero(measurand: Measurand) -> None:
     assert sample_reading(Reading(MIDNIGHT), [measurand], ReadingContext.TRIGGER, since=Reading(MIDNIGHT)) is None
     assert sample_reading(Reading(MIDNIGHT), [], ReadingContext.TRIGGER) is None

@@ -33,6 +33,7 @@ from station.storage.database import Database, StorageError
 from station.storage.settings_table import SettingsTable
 from tests import fakes
 from tests.databases import open_database
+from tests.rows import each_row
 
 GROUPS = StationSettings().groups
 ALL = {setting.name: setting for setting in GROUPS.all()}
@@ -53,7 +54,7 @@ def test_every_setting_is_found_by_its_name_and_nothing_else_is() -> None:
         assert GROUPS.find(name) is None
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@each_row("name", sorted(ALL))
 def test_the_default_of_every_setting_is_allowed_and_survives_being_text(name: str) -> None:
     setting = ALL[name]
     assert setting.parse(setting.format(setting.default)) == setting.default
@@ -121,7 +122,7 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
     raise AssertionError(f"{setting.name}: a kind of setting that this test does not know")
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@each_row("name", sorted(ALL))
 async def test_every_setting_refuses_nonsense_with_a_sentence_and_stays_as_it_was(name: str) -> None:
     setting = ALL[name]
     settings = StationSettings().groups.group_of(setting)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from station.core.model import MessageContent
 from station.core.screen import TextSpan
 from station.display.markup import MAX_LINES, message_lines
 from station.display.text_layout import printable
+from tests.rows import each_row
 
 PIECES = st.sampled_from(
     [
@@ -57,7 +57,7 @@ def texts(html: str) -> list[str]:
     return ["".join(span.text for span in line) for line in message_lines(MessageContent(html, "HTML"))]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("html", "lines"),
     [
         ("plain", ["plain"]),

@@ -22,6 +22,7 @@ from station.display.screen_texts import (
     price_text,
     screen_catalogue,
 )
+from tests.rows import each_row
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -46,9 +47,9 @@ def test_a_heading_fits_one_row_of_a_usual_character_display(language: str) -> N
     assert too_long == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("light", LightReason)
-@pytest.mark.parametrize("start", StartMethod)
+@each_row("language", LANGUAGES)
+@each_row("light", LightReason)
+@each_row("start", StartMethod)
 def test_every_state_and_way_to_start_has_its_text(language: str, light: LightReason, start: StartMethod) -> None:
     display = DisplayProfile(languages=(language,))
     for authorized, connected in ((False, False), (True, False), (True, True), (False, True)):

@@ -12,6 +12,7 @@ from station.charging.authorization.local_list import ListedToken
 from station.core.csms import AuthorizationRequest
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from tests import fakes
+from tests.rows import each_row
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
@@ -177,9 +178,9 @@ async def test_without_pre_authorization_a_listed_token_is_asked_for_too() -> No
     assert setup.tokens.find(fakes.CARD) == BLOCKED, "C10.FR.01: what was answered is cached"
 
 
-@pytest.mark.parametrize("silent", [True, False])
-@pytest.mark.parametrize("cached", [None, ACCEPTED, BLOCKED])
-@pytest.mark.parametrize(
+@each_row("silent", [True, False])
+@each_row("cached", [None, ACCEPTED, BLOCKED])
+@each_row(
     ("listed", "local", "unknown", "status"),
     [
         (ListedToken(ACCEPTED), True, False, AuthorizationStatus.ACCEPTED),  # C13.FR.02, C13.FR.05

@@ -18,6 +18,7 @@ from station.core.hardware.pilot import (
     read_duty_cycle,
 )
 from station.core.model import PilotState
+from tests.rows import each_row
 
 AMPERES = st.floats(min_value=6.0, max_value=80.0)
 VOLTS = st.floats(min_value=-13.0, max_value=13.0)
@@ -104,9 +105,9 @@ def test_whatever_the_duty_cycle_is_a_vehicle_reads_nothing_or_six_to_eighty_amp
 NOMINAL = [(12.0, "A"), (9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, "F")]
 
 
-@pytest.mark.parametrize(("volts", "state"), NOMINAL)
-@pytest.mark.parametrize("deviation_v", [-1.0, 0.0, 1.0])
-@pytest.mark.parametrize("before", [None, *PilotState])
+@each_row(("volts", "state"), NOMINAL)
+@each_row("deviation_v", [-1.0, 0.0, 1.0])
+@each_row("before", [None, *PilotState])
 def test_the_nominal_voltages_are_their_states_whatever_was_before(
     volts: float, state: str, deviation_v: float, before: PilotState | None
 ) -> None:

@@ -21,6 +21,7 @@ from station.configuration.station_tables import LogConfig
 from station.core.identifiers import shorten_token
 from station.maintenance.logs.setup import set_time_zone, setup
 from tests.descriptors import no_free_descriptor
+from tests.rows import each_row
 
 ROOT = Path(__file__).parents[4]
 UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
@@ -204,7 +205,7 @@ def test_an_id_token_is_shown_by_its_ends(id_token: str, shown: str) -> None:
     assert shorten_token(id_token) == shown
 
 
-@pytest.mark.parametrize("length", range(1, 40))
+@each_row("length", range(1, 40))
 def test_never_more_than_half_of_an_id_token_is_shown(length: int) -> None:
     assert len(shorten_token("x" * length)) - 1 <= length / 2
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from station.maintenance.monitoring.evaluation import evaluate, initial_state, parse_number, replaced_state
 from station.maintenance.monitoring.monitor import EventTrigger, Monitor, MonitorState, MonitorType, VariableAddress
+from tests.rows import each_row
 
 THING = VariableAddress("Thing", "Level")
 UPPER, LOWER, DELTA = MonitorType.UPPER_THRESHOLD, MonitorType.LOWER_THRESHOLD, MonitorType.DELTA
@@ -66,8 +67,8 @@ def test_every_change_of_a_text_triggers_whatever_the_difference_is(difference: 
     assert changes == [("Charging", None), ("", None), ("Idle", None)]
 
 
-@pytest.mark.parametrize("kind", [UPPER, LOWER, DELTA])
-@pytest.mark.parametrize("unknown", ["", "NaN", "sNaN", "Infinity", "x", "9e999999", "-9e999999", "1e-999999"])
+@each_row("kind", [UPPER, LOWER, DELTA])
+@each_row("unknown", ["", "NaN", "sNaN", "Infinity", "x", "9e999999", "-9e999999", "1e-999999"])
 def test_an_unknown_number_changes_nothing(kind: MonitorType, unknown: str) -> None:
     for state in (MonitorState(exceeded=True), MonitorState(reference="1")):
         outcome = evaluate(monitor(kind, 5), state, unknown, numeric=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from station.maintenance.monitoring.monitor import MonitorType, VariableAddress
 from station.maintenance.monitoring.monitor_request import MonitorRequest, SetMonitorStatus, unsuitable
 from station.maintenance.monitoring.monitored_variables import MonitorableVariable
+from tests.rows import each_row
 
 NUMBER = MonitorableVariable(supports_monitoring=True, numeric=True, minimum=0.0, maximum=100.0)
 TEXT = MonitorableVariable(supports_monitoring=True, numeric=False)
@@ -19,7 +18,7 @@ PERIODIC, ALIGNED = MonitorType.PERIODIC, MonitorType.PERIODIC_CLOCK_ALIGNED
 UNSUPPORTED, REJECTED = SetMonitorStatus.UNSUPPORTED_MONITOR_TYPE, SetMonitorStatus.REJECTED
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("variable", "kind", "value", "severity", "status", "reason"),
     [
         (NUMBER, UPPER, 0, 0, None, None),
