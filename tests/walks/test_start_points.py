@@ -1,10 +1,8 @@
-"""Every TxStartPoint alone and in the usual combinations (E01–E03)."""
+"""Every TxStartPoint, once (E01–E03); the tables of `test_transaction.py` and exploration have the combinations."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
 
 from station.charging.tokens.admission import TokenOutcome
 from tests.walk import CARD, Walk, walking
@@ -21,10 +19,9 @@ def chain(walk: Walk) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("points", ["EVConnected", "EVConnected,EnergyTransfer", "EVConnected,PowerPathClosed"])
-async def test_with_ev_connected_the_cable_starts_the_transaction(tmp_path: Path, points: str) -> None:
+async def test_with_ev_connected_the_cable_starts_the_transaction(tmp_path: Path) -> None:
     """TC_E_09_CS, E01.FR.03: Started by the cable, with EVSE and connector, before anybody has shown a card."""
-    async with walking(tmp_path, variable=tx_points(points, "Authorized")) as walk:
+    async with walking(tmp_path, variable=tx_points("EVConnected", "Authorized")) as walk:
         await walk.accepted()
         await walk.plug()
         await walk.until(lambda: "Occupied" in statuses(walk))
@@ -63,10 +60,9 @@ async def test_with_ev_connected_a_card_alone_starts_nothing_and_is_told_with_th
         assert all("idToken" not in one for one in walk.events()[1:])
 
 
-@pytest.mark.parametrize("points", ["Authorized", "EVConnected,Authorized", "Authorized,EnergyTransfer"])
-async def test_with_authorized_the_card_starts_the_transaction(tmp_path: Path, points: str) -> None:
+async def test_with_authorized_the_card_starts_the_transaction(tmp_path: Path) -> None:
     """TC_E_10_CS, E01.FR.02, E03.FR.01: Authorize, then Started by the card; the connector is told by the cable."""
-    async with walking(tmp_path, variable=tx_points(points, "Authorized")) as walk:
+    async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
         await walk.accepted()
         await walk.present()
         assert walk.csms.sent("Authorize") == [{"idToken": token()}]
@@ -113,23 +109,16 @@ async def test_with_authorized_a_remote_start_starts_the_transaction(tmp_path: P
         assert [one["transactionInfo"].get("remoteStartId") for one in walk.events()] == [4711, None, None]
 
 
-@pytest.mark.parametrize("cable_first", [True, False])
-async def test_with_power_path_closed_it_takes_card_and_cable(tmp_path: Path, cable_first: bool) -> None:
-    """TC_E_01_CS, E01.FR.05: a transaction starts once there are both, whatever came first."""
+async def test_with_power_path_closed_it_takes_card_and_cable(tmp_path: Path) -> None:
+    """TC_E_01_CS, E01.FR.05: a transaction starts once there are both, here with the card, which comes last."""
     async with walking(tmp_path, variable=tx_points("PowerPathClosed", "PowerPathClosed")) as walk:
         await walk.accepted()
-        if cable_first:
-            await walk.plug()
-            await walk.until(lambda: "Occupied" in statuses(walk))
-        else:
-            await walk.present()
+        await walk.plug()
+        await walk.until(lambda: "Occupied" in statuses(walk))
         await walk.advance(5)
         assert walk.events() == []
-        if cable_first:
-            await walk.present()
-        else:
-            await walk.plug()
-        started = await event(walk, "Started", "Authorized" if cable_first else "CablePluggedIn")
+        await walk.present()
+        started = await event(walk, "Started", "Authorized")
         assert started["evse"] == {"id": 1, "connectorId": 1}
         assert started["idToken"] == token()
         assert started["transactionInfo"]["chargingState"] == "EVConnected"
@@ -137,25 +126,21 @@ async def test_with_power_path_closed_it_takes_card_and_cable(tmp_path: Path, ca
         await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
 
 
-@pytest.mark.parametrize("remote", [True, False])
-async def test_with_energy_transfer_the_transaction_starts_with_the_energy(tmp_path: Path, remote: bool) -> None:
+async def test_with_energy_transfer_the_transaction_starts_with_the_energy(tmp_path: Path) -> None:
     """TC_E_02_CS, E01.FR.06: one Started event carries id token, connector and Charging."""
     async with walking(tmp_path, variable=tx_points("EnergyTransfer", "Authorized")) as walk:
         await walk.accepted()
         await walk.plug(ready_after_s=8)
         await walk.until(lambda: "Occupied" in statuses(walk))
-        if remote:
-            assert await ask_start(walk, remote_start_id=9) == {"status": "Accepted"}
-        else:
-            await walk.present()
+        await walk.present()
         await walk.advance(3)
         assert walk.events() == []
         await walk.charging()
-        started = await event(walk, "Started", "RemoteStart" if remote else "ChargingStateChanged")
+        started = await event(walk, "Started", "ChargingStateChanged")
         assert started["idToken"] == {"idToken": CARD.value, "type": CARD.type}
         assert started["evse"] == {"id": 1, "connectorId": 1}
         assert started["transactionInfo"]["chargingState"] == "Charging"
-        assert started["transactionInfo"].get("remoteStartId") == (9 if remote else None)
+        assert started["transactionInfo"].get("remoteStartId") is None
         assert len(walk.events()) == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import example, given
@@ -19,22 +19,33 @@ from tests.station.bare_charge import DEAUTHORIZED, EMERGENCY, PLUGGED, REMOTE_S
 
 # Start
 
+CABLE_FIRST = ("bay", "plug", "authorize", "charge")
+CARD_FIRST = ("bay", "authorize", "plug", "charge")
+
 
 @pytest.mark.parametrize(
-    ("point", "first"),
+    ("points", "steps", "first"),
     [
-        ("ParkingBayOccupancy", "bay"),
-        ("EVConnected", "plug"),
-        ("Authorized", "authorize"),
-        ("PowerPathClosed", "authorize"),
-        ("EnergyTransfer", "charge"),
+        ("ParkingBayOccupancy", CABLE_FIRST, "bay"),
+        ("EVConnected", CABLE_FIRST, "plug"),
+        ("EVConnected,EnergyTransfer", CABLE_FIRST, "plug"),
+        ("EVConnected,PowerPathClosed", CABLE_FIRST, "plug"),
+        ("Authorized", CABLE_FIRST, "authorize"),
+        ("PowerPathClosed", CABLE_FIRST, "authorize"),
+        ("EnergyTransfer", CABLE_FIRST, "charge"),
+        ("Authorized", CARD_FIRST, "authorize"),
+        ("EVConnected,Authorized", CARD_FIRST, "authorize"),
+        ("Authorized,EnergyTransfer", CARD_FIRST, "authorize"),
+        ("PowerPathClosed", CARD_FIRST, "plug"),
     ],
 )
-def test_a_transaction_starts_with_its_start_point_and_not_before(point: str, first: str) -> None:
-    """E01.FR.01 to E01.FR.05, with the card held after the vehicle is plugged in."""
-    charge = Charge(rules(start={point}))
+def test_a_transaction_starts_with_its_first_start_point_and_not_before(
+    points: str, steps: Sequence[str], first: str
+) -> None:
+    """E01.FR.01 to E01.FR.05"""
+    charge = Charge(rules(start=set(points.split(","))))
     happened: list[str] = []
-    for name in ("bay", "plug", "authorize", "charge"):
+    for name in steps:
         {
             "bay": lambda: charge.see(ChangeCause(TriggerReason.EV_DETECTED), bay_occupied=True),
             "plug": charge.plug,
@@ -66,14 +77,16 @@ def test_what_was_authorized_before_the_start_is_told_with_it_once() -> None:
     assert charge.events[0].id_token == fakes.CARD
 
 
-def test_a_remote_start_before_the_start_point_is_told_as_the_trigger() -> None:
+@pytest.mark.parametrize("point", ["EVConnected", "EnergyTransfer"])
+def test_a_remote_start_before_the_start_point_is_told_as_the_trigger(point: str) -> None:
     """F02.FR.21"""
-    charge = Charge(rules(start={"EVConnected"}))
+    charge = Charge(rules(start={point}))
     charge.authorize(ChangeCause(TriggerReason.REMOTE_START, id_token=fakes.CARD, remote_start_id=42))
     charge.plug()
-    assert charge.told == [(EventType.STARTED, TriggerReason.REMOTE_START)]
-    assert charge.events[0].remote_start_id == 42
+    assert charge.told == ([(EventType.STARTED, TriggerReason.REMOTE_START)] if point == "EVConnected" else [])
     charge.charge()
+    assert charge.told[0] == (EventType.STARTED, TriggerReason.REMOTE_START)
+    assert charge.events[0].remote_start_id == 42
     assert all(event.remote_start_id is None for event in charge.events[1:])
 
 
@@ -166,6 +179,10 @@ def after_the_bay_is_free(charge: Charge) -> None:
         (set[str](), after_local_stop, None),
         (set[str](), after_a_remote_stop, None),
         ({"Authorized"}, after_a_remote_stop, StoppedReason.REMOTE),  # F03.FR.03
+        ({"PowerPathClosed"}, after_a_remote_stop, StoppedReason.REMOTE),
+        ({"EnergyTransfer"}, after_a_remote_stop, StoppedReason.REMOTE),
+        ({"EVConnected", "Authorized"}, after_local_stop, StoppedReason.LOCAL),
+        ({"EVConnected", "Authorized"}, after_unplugging, StoppedReason.EV_DISCONNECTED),
     ],
 )
 def test_a_transaction_ends_at_its_stop_points_only(
