@@ -17,8 +17,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.patience import PATIENCE_S
-from tests.walks.station_process import until
+from tests.patience import PATIENCE_S, until
 
 _SERVER: Final = re.compile(r"^((?:[A-Z_]+=\S+ )*)borne (csms|run) ([^#&]*)")
 _READY: Final = "ready.json"

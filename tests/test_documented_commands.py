@@ -17,9 +17,9 @@ from simulator.linky import historique_frame
 from station.configuration.installation_file import load_configuration
 from tests.command_line import invoke
 from tests.markdown_blocks import Block, blocks, blocks_of, code_spans, pages
+from tests.patience import until
 from tests.project import ROOT
 from tests.shell_session import ShellSession, shell_session
-from tests.walks.station_process import until
 from tools.references.api_document import api
 
 _SHELL: Final = ("", "sh")

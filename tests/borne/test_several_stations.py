@@ -37,7 +37,7 @@ from station.storage.database_thread import DatabaseCaches, DatabaseThread
 from station.storage.read_connections import ReadConnections
 from station.storage.storage_lock import StorageLock, StorageLockError
 from tests.csms import Csms, running_csms
-from tests.patience import PATIENCE_S
+from tests.patience import until as until_real
 from tests.walk import CARD, configuration
 
 FIRST, SECOND = "BORNE-1", "BORNE-2"
@@ -51,11 +51,12 @@ def of(identity: str, folder: Path, csms: Csms | None = None) -> Configuration:
 
 async def until(what: Callable[[], object], stations: Sequence[StationRuntime]) -> None:
     """Let time pass at all stations until something is true."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not what():
-            for station in stations:
-                await world_of(station.hardware).clock.advance(0.5)
-            await asyncio.sleep(0.001)
+
+    async def pass_time() -> None:
+        for station in stations:
+            await world_of(station.hardware).clock.advance(0.5)
+
+    await until_real(what, meanwhile=pass_time)
 
 
 @contextlib.asynccontextmanager
@@ -253,10 +254,7 @@ async def hosted(tmp_path: Path) -> AsyncGenerator[tuple[HostProcess, str]]:
     process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
     task = asyncio.create_task(process.run(tmp_path / "ready.json"))
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not (tmp_path / "ready.json").exists():
-                assert not task.done(), task.result()
-                await asyncio.sleep(0.01)
+        await until_real((tmp_path / "ready.json").exists, meanwhile=lambda: task.done() and task.result())
         yield process, f"http://127.0.0.1:{process.web.port}"
     finally:
         process.stop()

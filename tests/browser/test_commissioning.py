@@ -11,9 +11,9 @@ from playwright.async_api import Browser, Locator, expect
 from station.core.clock_settings import ClockSettings
 from station.maintenance.commissioning.activation import ActivationStage
 from tests.browser.visitor import Visitor, visiting
+from tests.patience import until
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
-from tests.walks.station_process import until
 from tests.walks.visit import visiting as api_of
 
 CODE = "ABCD-EFGH-JKLM"

@@ -15,11 +15,11 @@ from station.core.light_patterns import LightReason
 from station.interfaces.languages import catalogue
 from station.security.access.accounts import Role
 from tests.browser.visitor import DESK, Visitor, visiting
+from tests.patience import until
 from tests.walk import CARD, Walk, walking
 from tests.walks.commissioned import commission
 from tests.walks.house import GRID, House
 from tests.walks.reservations import reserve
-from tests.walks.station_process import until
 from tests.walks.visit import visiting as api_of
 
 READER = [{"type": "simulated"}]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, cast
@@ -15,7 +13,7 @@ from typing import Any, Final, Protocol, Self, cast
 import httpx
 
 from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, variable_row
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 _HOST: Final = "tests.conformance.station_host"
 
@@ -121,11 +119,12 @@ class StationProcess:
         ready.unlink(missing_ok=True)
         arguments = ["run", "--config", str(config), "--http-port", "0", "--ready-file", str(ready)]
         program = self._program = self._launch(arguments, self.log)
-        given_up = time.monotonic() + PATIENCE_S
-        while not ready.exists():
+
+        def has_started() -> bool:
             assert program.poll() is None, f"the station did not start:\n{self.log.read_text()[-2000:]}"
-            assert time.monotonic() < given_up, "the station did not get ready"
-            await asyncio.sleep(0.005)
+            return ready.exists()
+
+        await until(has_started)
         port = json.loads(ready.read_text())["http_port"]
         # plain HTTP: without `verify`, each client would load all root certificates, which takes 10 ms
         return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, verify=False)

@@ -20,6 +20,7 @@ from foundation.supervision import (
 )
 from metering.meter import MeterError
 from tests import fakes
+from tests.patience import until
 
 
 class Failing:
@@ -212,16 +213,18 @@ async def test_a_single_one_runs_in_the_task_of_its_caller() -> None:
 
 
 async def test_whoever_is_cancelled_cancels_all_of_them() -> None:
+    begun: list[int] = []
     ended: list[int] = []
 
     async def work(number: int) -> None:
+        begun.append(number)
         try:
             await asyncio.Event().wait()
         finally:
             ended.append(number)
 
     running = asyncio.create_task(run_together({str(number): work(number) for number in range(3)}))
-    await asyncio.sleep(0.01)
+    await until(lambda: len(begun) == 3)
     running.cancel()
     await asyncio.wait({running})
     assert running.cancelled()

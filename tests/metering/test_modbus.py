@@ -50,7 +50,7 @@ from simulator.meter_server import (
     TcpMeterServer,
 )
 from station.core.sampling import Measurand, supported_measurands
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.shared import SHARED
 
 ROOT = Path(__file__).parents[2]
@@ -499,9 +499,7 @@ async def test_an_order_goes_before_the_readings_that_wait() -> None:
         dead = [ModbusRtuOverTcpMeterConfig.from_tree({**settings, "unit": unit}) for unit in (7, 8, 9)]
         meters = [config.open(StoppedClock(), buses) for config in dead]
         silences = [asyncio.create_task(failure(meter)) for meter in meters]
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(chunk.sent for chunk in buses.tap.chunks_after(0)):  # noqa: ASYNC110 - the wire has no event
-                await asyncio.sleep(0.001)
+        await until(lambda: any(chunk.sent for chunk in buses.tap.chunks_after(0)))
         with pytest.raises(MeterError, match="no response"):
             await buses.bus_for(tcp_endpoint("127.0.0.1", server.port, rtu=True)).write("board", 1, 1000, (0,), 2.0)
         await asyncio.gather(*silences)

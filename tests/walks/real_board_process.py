@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from station.charging.charging_station import ChargingStation
 from tests.linux_double import CONTACTOR, Bench
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from borne.host_process import HostProcess
@@ -82,21 +82,11 @@ async def running(process: HostProcess) -> AsyncGenerator[None]:
     """Run a station during the block, which begins once it runs."""
     task = asyncio.create_task(process.run())
     try:
-        while not process.station.running:
-            if task.done():
-                task.result()
-            await asyncio.sleep(0.01)
+        await until(lambda: process.station.running, meanwhile=lambda: task.done() and task.result())
         yield
     finally:
         process.stop()
         await task
-
-
-async def until(what: Callable[[], object]) -> None:
-    """Wait in real time until a condition is true."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not what():  # noqa: ASYNC110 - of a bench with real time there is nothing to wait on
-            await asyncio.sleep(0.02)
 
 
 async def charge(program: StationRuntime, bench: Bench) -> None:

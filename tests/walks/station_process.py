@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import resource
@@ -26,22 +25,14 @@ from ocpp_handlers.translate.translate import event_to_wire
 from simulator.register import used_meter_wh
 from station.core.model import EventType, TransactionEvent
 from tests.csms import Payload
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.walk import CARD
 
 ROOT = Path(__file__).parents[2]
 IDENTITY = "BORNE-TEST"
-_LOOK_EVERY_S = 0.005
 _RATE = 60.0
 """virtual seconds per second"""
 _EVENTS: TypeAdapter[TransactionEvent] = TypeAdapter(TransactionEvent)
-
-
-async def until(what: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
-    """Wait in real time until a condition is true."""
-    async with asyncio.timeout(within_s):
-        while not what():  # noqa: ASYNC110 - of another process there is nothing to wait on
-            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 class ProgramWithApi:
@@ -174,10 +165,14 @@ class StationProcess(ProgramWithApi):
 
     async def until_evse(self, what: Callable[[Payload], object], evse_id: int = 1) -> Payload:
         """Wait until the status of an EVSE meets a condition; returns it."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not what(shown := await self.evse(evse_id)):  # noqa: ASYNC110 - as in `until`
-                await asyncio.sleep(_LOOK_EVERY_S)
-            return shown
+        shown: Payload = {}
+
+        async def met() -> object:
+            shown.update(await self.evse(evse_id))
+            return what(shown)
+
+        await until(met)
+        return shown
 
     async def charging(self) -> None:
         """Plug in, present the card, wait until energy flows."""

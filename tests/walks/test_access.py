@@ -23,7 +23,7 @@ from station.interfaces.application import build_application
 from station.interfaces.http import tls
 from station.security.access.accounts import Role
 from tests.conformance.pki import Pki
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
 
@@ -448,8 +448,11 @@ async def test_one_machine_does_not_take_the_places_of_all_listeners_who_are_not
         assert [await listen("127.0.0.2") for _ in range(6)] == [200] * 4 + [503] * 2
         assert [await listen("127.0.0.3") for _ in range(2)] == [200] * 2
         await streams.aclose()
-        while await listen("127.0.0.2") == 503:  # noqa: ASYNC110 - the other end tells nobody
-            await asyncio.sleep(0.01)
+
+        async def admitted() -> bool:
+            return await listen("127.0.0.2") != 503
+
+        await until(admitted)
 
 
 async def test_of_listeners_who_come_at_the_same_moment_no_more_are_admitted(tmp_path: Path) -> None:
@@ -464,9 +467,14 @@ async def test_of_listeners_who_come_at_the_same_moment_no_more_are_admitted(tmp
         for _, writer in peers:
             writer.transport.abort()
         async with away(walk) as client:
-            while (answer := await _listens(client)) == 503:  # noqa: ASYNC110 - the other end tells nobody
-                await asyncio.sleep(0.01)
-            assert answer == 200, "the places are given back"
+            statuses: list[int] = []
+
+            async def admitted() -> bool:
+                statuses.append(await _listens(client))
+                return statuses[-1] != 503
+
+            await until(admitted)
+            assert statuses[-1] == 200, "the places are given back"
 
 
 async def _listens(client: httpx.AsyncClient) -> int:

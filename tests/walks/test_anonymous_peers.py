@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from tests.csms import Csms, running_csms
-from tests.walks.station_process import ROOT, StationProcess, until
+from tests.patience import until
+from tests.walks.station_process import ROOT, StationProcess
 
 _FLOOD_S = 20.0
 _WATCHDOG_S = 8.0

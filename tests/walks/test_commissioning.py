@@ -16,6 +16,7 @@ from station.core.model import Fault
 from station.interfaces.parts import StationParts
 from station.maintenance.commissioning.report import read_report
 from station.security.access.accounts import Role
+from tests.patience import until
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
 from tests.walks.house import GRID, House
@@ -244,10 +245,13 @@ async def walk_through_the_coil(walk: Walk, api: Api) -> bool:
     asked = asyncio.create_task(api.post("/api/commissioning/shunt-trip", settled=False))
     plate = walk.world.back_plate
     seen = False
-    while not asked.done():
-        await asyncio.sleep(0.01)
+
+    async def look() -> None:
+        nonlocal seen
         seen = seen or plate.shunt_trip
         await walk.advance(0.2)
+
+    await until(asked.done, meanwhile=look)
     await asked
     return seen and not plate.shunt_trip
 

@@ -19,6 +19,7 @@ from station.interfaces.http.connection_limits import ConnectionLimits, limits_f
 from station.interfaces.http.open_connections import OpenConnections
 from station.interfaces.http.server import WebServer
 from tests.descriptors import no_free_descriptor
+from tests.patience import until
 from tests.walks.test_tls import Authority
 
 PATIENCE_S = 20.0
@@ -115,6 +116,15 @@ async def serving(
             await running
 
 
+async def until_admitted(page: Page, source: str = "127.0.0.1") -> None:
+    """Wait until a peer is served: a place is given back at the other end, which announces nothing."""
+
+    async def admitted() -> bool:
+        return b"200 OK" in await page.ask(source)
+
+    await until(admitted)
+
+
 async def ended(peer: Peer) -> bytes:
     """What a peer gets until its connection is closed."""
     reader, writer = peer
@@ -163,8 +173,7 @@ async def test_a_peer_has_a_deadline_for_each_step_of_a_request(
         reader, writer = await page.connect()
         writer.write(sent)
         if step == "stalled_s":
-            while reason[0] not in caplog.text:  # noqa: ASYNC110 - whoever reads does not stall
-                await asyncio.sleep(0.01)
+            await until(lambda: reason[0] in caplog.text)
         got = await ended((reader, writer))
     assert got.count(b"HTTP/1.1 200") == answers
     told = [
@@ -180,8 +189,7 @@ async def test_a_tls_handshake_has_a_deadline(tmp_path: Path, caplog: pytest.Log
             peer = await page.connect(encrypted=False)
             peer[1].write(sent)
             assert b"200 OK" not in await ended(peer)
-        while b"200 OK" not in await page.ask():  # noqa: ASYNC110 - the place is given back at the other end
-            await asyncio.sleep(0.01)
+        await until_admitted(page)
     assert caplog.text.count("TLS handshake failed") == 1
 
 
@@ -265,8 +273,7 @@ async def test_one_machine_does_not_take_the_places_of_others_nor_all_of_them_th
             await page.connect("127.0.0.1")
         assert await page.ask("127.0.0.1") == b""
         page.leave()
-        while b"200 OK" not in await page.ask("127.0.0.2"):  # noqa: ASYNC110 - the other end tells nobody
-            await asyncio.sleep(0.01)
+        await until_admitted(page, "127.0.0.2")
     told = [
         record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
     ]
@@ -291,8 +298,7 @@ async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog
         for _, writer in peers:
             writer.write(POST % 250_000 + b"x" * 240_000)
             await writer.drain()
-        while received < 480_000:  # noqa: ASYNC110 - counted at the other end
-            await asyncio.sleep(0.01)
+        await until(lambda: received >= 480_000)
         third = await page.connect("127.0.0.2")
         third[1].write(POST % 250_000 + b"x" * 240_000)
         assert await ended(third) == b""

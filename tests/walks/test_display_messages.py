@@ -23,9 +23,9 @@ from station.storage.database import Database, StorageError
 from station.storage.sql import Statement
 from tests.csms import Csms, Payload, running_csms
 from tests.hostile import charging
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.walk import Walk, configuration, powered, walking
-from tests.walks.station_process import StationProcess, until
+from tests.walks.station_process import StationProcess
 
 _BACK_OFF = """
 [[variable]]
@@ -231,7 +231,7 @@ async def test_starts_and_ends_are_published_at_their_moment(tmp_path: Path) -> 
         assert (len(changes), messages.visibilities()) == (2, {1: "shown"})
         await walk.advance(3600.0)
         assert (len(changes), messages.visibilities()) == (3, {})
-        assert await stored_ids(tmp_path) == []
+        await until(lambda: stored_ids(tmp_path) == [])
 
 
 async def test_a_clock_that_is_set_ends_a_message_at_once(tmp_path: Path) -> None:
@@ -246,13 +246,11 @@ async def test_a_clock_that_is_set_ends_a_message_at_once(tmp_path: Path) -> Non
         messages.clock_corrected()
         await walk.settle()
         assert len(changes) == 2
-        assert await stored_ids(tmp_path) == []
+        await until(lambda: stored_ids(tmp_path) == [])
 
 
-async def stored_ids(folder: Path) -> list[int]:
+def stored_ids(folder: Path) -> list[int]:
     """The ids of the messages on disk."""
-    async with asyncio.timeout(PATIENCE_S):
-        await asyncio.sleep(0.05)  # the disk is another thread
     with contextlib.closing(sqlite3.connect(folder / "borne.sqlite")) as database:
         return [identity for (identity,) in database.execute("SELECT id FROM display_messages")]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from station.core.model import IdToken
+from tests.patience import until
 from tests.station.billing.documents.test_documents import streams, text
 from tests.walk import CARD, OTHER_CARD, walking
-from tests.walks.station_process import StationProcess, until
+from tests.walks.station_process import StationProcess
 from tests.walks.steps import variables
 from tests.walks.test_records import PRICES, charge
 from tests.walks.visit import visiting

@@ -12,6 +12,7 @@ import pytest
 from station.maintenance.factory_reset import FactoryReset
 from station.security.access.accounts import Role
 from station.storage.database import StorageError
+from tests.patience import until
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
 from tests.walks.steps import listed, token, tx_points
@@ -158,9 +159,7 @@ async def reset_while_time_passes(walk: Walk, api: Api, *, status: int) -> dict[
     """Ask for a reset, and let the time pass in which a contactor opens."""
     body = {"confirm": "FACTORY-RESET"}
     asked = asyncio.create_task(api.post("/api/factory-reset", body, status=status, settled=False))
-    while not asked.done():
-        await walk.advance(0.5)
-        await asyncio.sleep(0.01)
+    await until(asked.done, meanwhile=lambda: walk.advance(0.5))
     return cast("dict[str, Any]", await asked)
 
 

@@ -10,8 +10,9 @@ import pytest
 from station.storage.database import StorageError
 from station.storage.outbox import Outbox
 from tests.csms import Csms, Payload, running_csms
+from tests.patience import until
 from tests.walk import walking
-from tests.walks.station_process import StationProcess, until
+from tests.walks.station_process import StationProcess
 
 SETTINGS = """
 [[variable]]

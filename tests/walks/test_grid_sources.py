@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.walk import Walk, walking
 from tests.walks.steps import charge
 from tests.walks.visit import visiting
@@ -40,10 +39,7 @@ async def heard(walk: Walk, api: Any, currents_a: list[float]) -> None:
         told = (await api.get("/api/status"))["grid"]
         return told is not None and all(abs(a - b) < 1 for a, b in zip(told["currents_a"], currents_a, strict=True))
 
-    async with asyncio.timeout(PATIENCE_S):  # its wire is real
-        while not await known():
-            await walk.advance(0.5)
-            await asyncio.sleep(0.01)
+    await until(known, meanwhile=lambda: walk.advance(0.5))  # its wire is real
 
 
 def impatient(source: dict[str, Any]) -> dict[str, Any]:

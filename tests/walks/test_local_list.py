@@ -19,8 +19,9 @@ from station.core.identifiers import shorten_token
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from tests.csms import NEVER, Csms, Payload, running_csms
 from tests.hostile import charging
+from tests.patience import until
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.station_process import StationProcess, until
+from tests.walks.station_process import StationProcess
 from tests.walks.steps import INVALID, answering, ask_start, event, listed, token, variables
 from tests.walks.visit import visiting
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -14,7 +13,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from station.configuration.network_tables import MdnsConfig
 from station.interfaces.mdns import addresses_of, is_announced, txt_records
 from tests.csms import running_csms
-from tests.patience import PATIENCE_S
+from tests.patience import until as until_real
 from tests.walk import Walk, configuration, powered
 
 KINDS = ["_http._tcp.local.", "_ocpp._tcp.local."]
@@ -60,10 +59,7 @@ async def looking() -> AsyncGenerator[Phone]:
 
 async def until(walk: Walk, phone: Phone, names: set[str]) -> None:
     """The network's time is real."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not names <= phone.found.keys():
-            await walk.advance(0.5)
-            await asyncio.sleep(0.05)
+    await until_real(lambda: names <= phone.found.keys(), meanwhile=lambda: walk.advance(0.5))
 
 
 async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tmp_path: Path) -> None:
@@ -78,9 +74,7 @@ async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tm
                 assert info.parsed_addresses() == ["127.0.0.1"]
                 assert info.decoded_properties["serial"] == "0001"
                 assert info.decoded_properties["model"] == "flex"
-        async with asyncio.timeout(PATIENCE_S):
-            while not names <= phone.gone:  # noqa: ASYNC110 - the browser has no event of its own
-                await asyncio.sleep(0.05)
+        await until_real(lambda: names <= phone.gone)
 
 
 @pytest.mark.parametrize(

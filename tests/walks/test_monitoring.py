@@ -19,8 +19,9 @@ from station.maintenance.monitoring import event_queue
 from station.maintenance.monitoring.variable_monitoring import MAX_MONITORS
 from tests.csms import NEVER, Csms, Payload, running_csms
 from tests.hostile import charging
+from tests.patience import until
 from tests.walk import configuration, powered, walking
-from tests.walks.station_process import StationProcess, until
+from tests.walks.station_process import StationProcess
 from tests.walks.steps import charge
 
 EVSE: Payload = {"name": "EVSE", "evse": {"id": 1}}

@@ -19,6 +19,7 @@ from energy.tariff import ChargePlan, TariffMode
 from simulator.vehicle import VehicleModel
 from station.core.model import Fault
 from tests.patience import PATIENCE_S
+from tests.patience import until as until_real
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
 
@@ -42,18 +43,22 @@ async def broker(folder: Path, port: int) -> AsyncGenerator[None]:
         str(_BROKER), "-c", str(file), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    await writer.wait_closed()
-                    break
-                await asyncio.sleep(0.05)
+        await until_real(lambda: _accepts(port))
         yield
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _accepts(port: int) -> bool:
+    """Whether somebody listens at a port."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
 
 
 class Peer:
@@ -96,13 +101,14 @@ class Peer:
 
 async def until(walk: Walk, what: Callable[[], object]) -> None:
     """The broker's time is real, the station's is not."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            await walk.advance(0.1)
-            await asyncio.sleep(0.02)
-            with contextlib.suppress(KeyError):
-                if what():
-                    return
+
+    def met() -> bool:
+        with contextlib.suppress(KeyError):
+            return bool(what())
+        return False
+
+    await walk.advance(0.1)
+    await until_real(met, meanwhile=lambda: walk.advance(0.1))
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from tests.csms import running_csms
-from tests.walks.station_process import ROOT, StationProcess, until
+from tests.patience import until
+from tests.walks.station_process import ROOT, StationProcess
 
 
 def borne(*arguments: str) -> subprocess.CompletedProcess[str]:

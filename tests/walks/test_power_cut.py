@@ -21,8 +21,9 @@ from station.charging.sampling_settings import SamplingSettings
 from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE_OUTPUTS
 from tests.csms import Csms, Payload, running_csms
+from tests.patience import until
 from tests.walk import Walk, walking
-from tests.walks.station_process import IDENTITY, StationProcess, first_register_wh, open_transactions, until
+from tests.walks.station_process import IDENTITY, StationProcess, first_register_wh, open_transactions
 
 REGISTER = "Energy.Active.Import.Register"
 SETTINGS = """

@@ -14,13 +14,13 @@ import httpx
 import pytest
 
 from tests.csms import Payload, running_csms
+from tests.patience import until
 from tests.walks.station_process import (
     IDENTITY,
     StationProcess,
     first_register_wh,
     open_transactions,
     register_wh,
-    until,
 )
 from tests.walks.test_power_cut import SETTINGS, RestlessCsms, check_transaction, register_of, transactions_of
 

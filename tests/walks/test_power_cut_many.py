@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.csms import Payload, running_csms
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.walk import CARD
 from tests.walks.station_process import (
     ROOT,
@@ -27,7 +27,6 @@ from tests.walks.station_process import (
     open_transactions,
     records,
     register_wh,
-    until,
 )
 from tests.walks.test_power_cut import (
     SETTINGS,

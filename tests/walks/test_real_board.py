@@ -30,10 +30,10 @@ from station.interfaces.part_keys import DEVICE_MODEL
 from station.load.tamper import TamperAlarm
 from tests import fakes
 from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.station.configuration.test_hardware_rules import REAL
 from tests.walks import real_board_process
-from tests.walks.real_board_process import running, tables, until
+from tests.walks.real_board_process import running, tables
 
 
 class Station:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.csms import Csms, Payload, running_csms
+from tests.patience import until
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered
 from tests.walks.reservations import ends, pending, request, statuses_now, used
 
@@ -117,16 +118,14 @@ async def settled(walk: Walk) -> None:
     await walk.until(lambda: walk.csms.connected and walk.csms.connections >= connections, within_s=600)
     await walk.advance(2)
 
+    given_up_s = walk.application.clock.monotonic() + 100.0
+
     async def told() -> bool:
+        assert walk.application.clock.monotonic() < given_up_s
         left = await walk.parts.reservations.oldest_unreported()
         return left is None and not await walk.parts.outbox.count_waiting()
 
-    for _ in range(200):
-        if await told():
-            break
-        await walk.advance(0.5)
-        await asyncio.sleep(0.001)
-    assert await told()
+    await until(told, meanwhile=lambda: walk.advance(0.5))
 
 
 async def leave(walk: Walk) -> None:

@@ -19,9 +19,10 @@ from metering.ocmf_keys import read_key
 from metering.ocmf_signature import check_signature
 from tests.command_line import invoke
 from tests.csms import running_csms
+from tests.patience import until
 from tests.walk import CARD, Walk, walking
 from tests.walks.house import GRID, House
-from tests.walks.station_process import StationProcess, until
+from tests.walks.station_process import StationProcess
 from tests.walks.steps import Event, charge, event, variables
 from tests.walks.visit import visiting
 

@@ -13,8 +13,9 @@ import pytest
 from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.model import EventType, StoppedReason
 from tests.csms import NEVER, Csms, running_csms
+from tests.patience import until
 from tests.walk import walking
-from tests.walks.station_process import ROOT, StationProcess, until
+from tests.walks.station_process import ROOT, StationProcess
 
 STOPS_WITHIN_S = 25.0
 """on a busy machine; one that waits for an answer of the CSMS, which comes never here, needs 30 s"""

@@ -19,7 +19,7 @@ from station.configuration.installation_file import load_configuration
 from station.interfaces.application import build_application
 from station.security.access.accounts import Role
 from tests.command_line import Outcome, invoke
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.walk import CARD, Walk, walking
 
 
@@ -111,9 +111,7 @@ async def test_advancing_the_clock_has_no_time_limit_of_its_own_and_shows_its_pr
         before_s = walk.application.clock.monotonic()
         with stopped_clock(walk):  # the response waits until the progress has been shown
             request = asyncio.create_task(asyncio.to_thread(send_action, api, "clock", '{"advance_s": 36000}'))
-            async with asyncio.timeout(PATIENCE_S):
-                while not shown:  # noqa: ASYNC110 - the command runs in a thread
-                    await asyncio.sleep(0.01)
+            await until(lambda: shown)
         assert json.loads(await request)["monotonic_s"] >= before_s + 36_000
     assert re.fullmatch(r"[\d,]+ of 36,000 s", shown[0])
     assert shown[-1] == ""

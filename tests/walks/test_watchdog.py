@@ -17,8 +17,9 @@ from station.core.csms import AuthorizationAnswer, AuthorizationRequest
 from station.core.hardware.board import Outputs
 from station.core.model import IdToken, TransactionEvent
 from tests.csms import running_csms
+from tests.patience import until
 from tests.walk import Walk, walking
-from tests.walks.station_process import StationProcess, until
+from tests.walks.station_process import StationProcess
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from borne.composition.station import host_process
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.walk import configuration
 from tests.walks.station_process import StationProcess
 
@@ -35,9 +35,8 @@ async def test_a_phone_that_vanishes_before_it_has_asked_for_anything_is_found_o
     serving = asyncio.create_task(server.run(lambda: PlainTextResponse("ok"), None))
     async with asyncio.timeout(PATIENCE_S):
         _, phone = await asyncio.open_connection("127.0.0.1", server.port)
-        while (timer := _timer(server.port)) is None:  # noqa: ASYNC110 - the kernel tells nobody
-            await asyncio.sleep(0.01)
-        assert timer == _KEEPALIVE
+        await until(lambda: _timer(server.port) is not None)
+        assert _timer(server.port) == _KEEPALIVE
         phone.close()
         await phone.wait_closed()
     serving.cancel()
@@ -66,9 +65,7 @@ async def test_a_ready_file_that_cannot_be_written_stops_no_station(
 ) -> None:
     process = host_process(configuration(tmp_path, None))
     running = asyncio.create_task(process.run(tmp_path / "none" / "ready.json"))
-    async with asyncio.timeout(PATIENCE_S):
-        while "cannot be written" not in caplog.text:  # noqa: ASYNC110 - a log line wakes nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: "cannot be written" in caplog.text)
     assert process.station.running
     process.stop()
     await running

@@ -18,7 +18,7 @@ from borne.fleet.host import host
 from borne.fleet.process_engine import ProcessEngine
 from simulator.fleet.plan import load_plan
 from tests.borne.fleet.leased_hosts import Cluster, host_process
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from simulator.fleet.fleet_report import FleetReport
@@ -74,11 +74,12 @@ def energies(report: FleetReport) -> dict[str, list[float]]:
 
 async def kill_a_worker(run: FleetRun) -> None:
     """Kill the worker of the first host soon after a transaction has started at each host."""
-    while True:
-        await asyncio.sleep(0.1)
+
+    def all_have_started() -> bool:
         hosts = run.record.hosts
-        if len(hosts) == 2 and all(any(one.started for one in host.stations) for host in hosts):
-            break
+        return len(hosts) == 2 and all(any(one.started for one in host.stations) for host in hosts)
+
+    await until(all_have_started)
     _, worker = host_process(run.options.folder, run.loaded.plan.fleet.first)
     os.kill(worker, signal.SIGKILL)
 

@@ -15,7 +15,7 @@ from borne.fleet.leased_host import LEASE_ENDED, LOCKED, HostOrder, LeasedHostPr
 from borne.fleet.unit import Host
 from simulator.fleet.reports import HostReport, decode_report
 from tests.borne.fleet.leased_hosts import failing_host, patient_host, task
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, wait_until
 from tests.processes import is_running
 
 ROOT = Path(__file__).parents[3]
@@ -45,10 +45,7 @@ def outcome(process: LeasedHostProcess, *, stop: bool = False, renew: bool = Tru
 
 def wait_for(path: Path) -> None:
     """Wait until a file exists and is not empty."""
-    given_up_s = time.monotonic() + PATIENCE_S
-    while not (path.exists() and path.stat().st_size):
-        assert time.monotonic() < given_up_s, f"{path} is not written"
-        time.sleep(0.01)
+    wait_until(lambda: path.exists() and path.stat().st_size)
 
 
 def test_reports_arrive_in_order_and_the_last_one_before_the_exit_code(tmp_path: Path) -> None:
@@ -91,17 +88,14 @@ def test_closing_ends_the_host(tmp_path: Path) -> None:
 
 def test_a_killed_parent_ends_the_host(tmp_path: Path) -> None:
     command = (
-        "import sys, time; from pathlib import Path; from tests.borne.fleet.test_leased_host import started; "
-        "process = started(Path(sys.argv[1])); time.sleep(600)"
+        "import sys, signal; from pathlib import Path; from tests.borne.fleet.test_leased_host import started; "
+        "process = started(Path(sys.argv[1])); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], cwd=ROOT) as parent:
         wait_for(tmp_path / "parents")
         host = int((tmp_path / "parents").read_text(encoding="utf-8").split()[2])
         parent.send_signal(signal.SIGKILL)
-    given_up_s = time.monotonic() + PATIENCE_S
-    while is_running(host):
-        assert time.monotonic() < given_up_s, "the host goes on"
-        time.sleep(0.01)
+    wait_until(lambda: not is_running(host))
 
 
 def test_a_second_host_waits_until_the_first_has_ended(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
+from tests.patience import until
 
 TEXT = b"\x81\x05hello"
 CLOSE = b"\x88\x02\x03\xe8"
@@ -89,7 +90,7 @@ async def test_messages_that_came_with_the_close_frame_are_read_first() -> None:
 async def test_messages_that_nobody_waited_for_are_read_after_the_close_frame() -> None:
     async with connected() as (client, there), asyncio.timeout(30):
         there.transport.write(TEXT + CLOSE)
-        await asyncio.wait_for(_until(lambda: client.protocol.close_rcvd is not None), 30)
+        await asyncio.wait_for(until(lambda: client.protocol.close_rcvd is not None), 30)
         assert await client.recv() == "hello"
         with pytest.raises(ConnectionClosed):
             await client.recv()
@@ -140,11 +141,6 @@ async def test_a_request_that_is_refused_was_one() -> None:
 
 async def _never(connection: ServerConnection) -> None:
     raise AssertionError(connection)
-
-
-async def _until(what: Callable[[], bool]) -> None:
-    while not what():  # noqa: ASYNC110 - the library tells nobody of a Close frame that nobody reads
-        await asyncio.sleep(0.001)
 
 
 async def test_what_is_sent_arrives_and_nothing_is_sent_after_the_end() -> None:
@@ -209,8 +205,7 @@ async def test_a_connection_that_is_reset_while_sending_waits_counts_as_closed()
                 await client.send(secrets.token_hex(50_000))
 
         sending = asyncio.create_task(flood())
-        while not client.paused:  # noqa: ASYNC110 - the library tells nobody of it
-            await asyncio.sleep(0.001)
+        await until(lambda: client.paused)
         end = there.transport.get_extra_info("socket")
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # hence a reset
         there.transport.abort()

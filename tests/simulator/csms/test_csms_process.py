@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 
 from simulator.csms.csms_process import raise_file_limit
 from tests.command_line import invoke
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.processes import is_running
 
 ROOT = Path(__file__).parents[3]
@@ -113,9 +113,7 @@ async def test_a_killed_worker_is_replaced_and_its_bills_are_kept() -> None:
         await deliver(csms, "S1", 0, 1)
         before = csms.workers()
         os.kill(before[0], signal.SIGKILL)
-        async with asyncio.timeout(PATIENCE_S):
-            while len(now := csms.workers()) < 2 or now == before:  # noqa: ASYNC110  # processes set no events
-                await asyncio.sleep(0.01)
+        await until(lambda: len(now := csms.workers()) >= 2 and now != before)
         await asyncio.gather(*(deliver(csms, identity, 0, 1, 2, 3) for identity in ("S1", "S2", "S3", "S4")))
         bills = (await csms.get("/api/bills"))["stations"]
         assert {name: bill["energy_wh"] for name, bill in bills.items()} == dict.fromkeys(
@@ -129,9 +127,7 @@ async def test_workers_end_with_their_parent_however_it_ends() -> None:
         workers = csms.workers()
         csms.process.kill()
         await csms.process.wait()
-        async with asyncio.timeout(PATIENCE_S):
-            while any(is_running(worker) for worker in workers):  # noqa: ASYNC110  # as above
-                await asyncio.sleep(0.01)
+        await until(lambda: not any(is_running(worker) for worker in workers))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

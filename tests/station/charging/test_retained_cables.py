@@ -19,7 +19,7 @@ from station.storage.database import StorageError
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.databases import open_database
-from tests.patience import PATIENCE_S
+from tests.patience import until
 
 if TYPE_CHECKING:
     from station.charging.evse import Evse
@@ -57,9 +57,10 @@ async def running(socket: Socket, facts: FactStore, *, gone: bool = False) -> As
 
 
 async def kept(facts: FactStore, count: int) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while len(await facts.load()) != count:  # noqa: ASYNC110 - the disk tells nobody
-            await asyncio.sleep(0.001)
+    async def met() -> bool:
+        return len(await facts.load()) == count
+
+    await until(met)
 
 
 @pytest.mark.parametrize("text", ['["CARD", "ISO14443"]', "spoilt"])

@@ -125,7 +125,7 @@ async def test_the_command_gets_the_image_and_its_failure_is_told(tmp_path: Path
         await CommandUpdater(UpdaterCommands(python("raise SystemExit(3)")), tmp_path, SystemClock()).install(source)
     with pytest.raises(InstallError, match="cannot be started"):
         await CommandUpdater(UpdaterCommands(("/nowhere",)), tmp_path, SystemClock()).install(source)
-    slow = UpdaterCommands(python("import time; time.sleep(300)"), timeout_s=0.2)
+    slow = UpdaterCommands(python("import signal; signal.pause()"), timeout_s=0.2)
     with pytest.raises(InstallError, match="longer than"):
         await CommandUpdater(slow, tmp_path, SystemClock()).install(source)
 

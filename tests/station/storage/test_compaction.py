@@ -16,6 +16,7 @@ from station.storage.database import Database
 from station.storage.database_schema import migrations
 from tests import fakes
 from tests.databases import open_database
+from tests.patience import until
 
 _MANY = 50_000
 _INSERT = (
@@ -76,10 +77,8 @@ async def test_what_50_000_deleted_transactions_took_is_given_back_when_nobody_c
         await clock.advance(7_200)
         assert size(path) > 30, "somebody charges"
         idle = True
-        async with asyncio.timeout(60):
-            while size(path) > 6:  # 1 MiB of free pages, and a log of 4 MiB at the most
-                await clock.advance(60)
-                await asyncio.sleep(0.01)
+        # 1 MiB of free pages, and a log of 4 MiB at the most
+        await until(lambda: size(path) <= 6, meanwhile=lambda: clock.advance(60))
         assert 0 < await database.free_pages() <= 256, "a little stays for what is recorded next"
         assert await kept(database) == 100
         reclaiming.cancel()
@@ -97,7 +96,7 @@ async def test_whoever_begins_to_charge_stops_it(tmp_path: Path) -> None:
         reclaiming = asyncio.create_task(reclaim_when_idle(database, lambda: next(looks, False), clock))
         for _ in range(200):
             await clock.advance(10)
-            await asyncio.sleep(0.005)
+            await database.free_pages()  # its thread has done what was asked of it
         assert await database.free_pages() == before - 2 * 256
         reclaiming.cancel()
         with contextlib.suppress(asyncio.CancelledError):

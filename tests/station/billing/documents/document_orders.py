@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
-import time
 from pathlib import Path
 
 from foundation.frozen import Frozen
@@ -39,7 +39,7 @@ class EndlessOrder(Frozen):
     def draw(self) -> bytes:
         """Wait for ever."""
         (self.folder / str(os.getpid())).mkdir()
-        time.sleep(3600)
+        signal.pause()
         return b""
 
 

@@ -22,6 +22,7 @@ from station.billing.documents.process import DocumentError, draw
 from station.core.clock_settings import ClockSettings
 from station.core.local_time import zone
 from tests import fakes
+from tests.patience import until
 from tests.station.billing.documents.document_orders import (
     EndlessOrder,
     FailingOrder,
@@ -30,7 +31,6 @@ from tests.station.billing.documents.document_orders import (
 )
 from tests.station.billing.documents.documents_data import transaction
 from tests.station.billing.documents.test_documents import text
-from tests.walks.station_process import until
 
 ISSUER = Issuer("BORNE-TEST", "borne reference", "0001", "borne 1.0")
 PARIS = DocumentContext("fr", ZoneInfo("Europe/Paris"), fakes.NOON, {})

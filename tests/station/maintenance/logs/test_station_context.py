@@ -73,8 +73,10 @@ async def in_a_thread(name: str) -> None:
 
 
 async def in_a_timer(name: str) -> None:
-    asyncio.get_running_loop().call_later(0.001, log.info, "%s", name)
-    await asyncio.sleep(0.01)
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    loop.call_later(0.001, lambda: (log.info("%s", name), done.set_result(None)))
+    await done
 
 
 @pytest.mark.parametrize("write", [in_a_task, in_a_thread, in_a_timer])

@@ -21,7 +21,7 @@ from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from tests.databases import open_database
 from tests.fakes import clock
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 
 async def _no_snapshot() -> StationSnapshot:
@@ -56,10 +56,10 @@ class Desk:
 
     async def idle(self) -> None:
         """Let time pass until nothing is being uploaded and the CSMS has heard so."""
-        async with asyncio.timeout(PATIENCE_S):
-            while self.uploads.uploading is not None or self.told[-1][1] is UploadStatus.UPLOADING:
-                await self.clock.advance(5.0)
-                await asyncio.sleep(0.01)
+        await until(
+            lambda: self.uploads.uploading is None and self.told[-1][1] is not UploadStatus.UPLOADING,
+            meanwhile=lambda: self.clock.advance(5.0),
+        )
 
     def left(self) -> int:
         """How many files there are."""
