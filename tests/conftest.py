@@ -9,6 +9,7 @@ import pytest
 from foundation.event_loop import StationLoop
 from tests.examples import register_profiles
 from tests.logging_state import logging_restored
+from tests.programs import ProgramHost
 
 register_profiles()
 
@@ -24,6 +25,13 @@ def _logging_restored() -> Generator[None]:
     """A test that sets up logging, as every `borne` command does, changes what no later one hears."""
     with logging_restored():
         yield
+
+
+@pytest.fixture(scope="session")
+def program_host() -> Generator[ProgramHost]:
+    """The process that forks `borne` in this run, or in this worker."""
+    with ProgramHost() as host:
+        yield host
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,8 +18,9 @@ from tests.conformance.csms import Csms, Journal
 from tests.conformance.external import borrowed
 from tests.conformance.pki import Pki
 from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, Unsupported
-from tests.conformance.station_process import Launch, StationHost, StationProcess, launch_own
+from tests.conformance.station_process import StationProcess
 from tests.patience import PATIENCE_S
+from tests.programs import Launch, ProgramHost, launch_own
 
 SWITCHING_BOARD = {"phase_switching": True, "phase_choice": True}
 
@@ -34,13 +35,6 @@ def pytest_configure(config: pytest.Config) -> None:
     report.register(config)
 
 
-@pytest.fixture(scope="session")
-def station_host() -> Generator[StationHost]:
-    """The process that forks the stations of this run, or of this worker."""
-    with StationHost() as host:
-        yield host
-
-
 @pytest.fixture
 def launch(request: pytest.FixtureRequest) -> Launch | None:
     """How our own station is started; None: somebody else has started one."""
@@ -48,7 +42,7 @@ def launch(request: pytest.FixtureRequest) -> Launch | None:
         return None
     if request.config.getoption("--own-process", False) or request.node.get_closest_marker("smoke") is not None:
         return launch_own
-    host: StationHost = request.getfixturevalue("station_host")
+    host: ProgramHost = request.getfixturevalue("program_host")
     return host.launch
 
 

@@ -3,102 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, Self, cast
+from typing import Any, cast
 
 import httpx
 
 from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, variable_row
 from tests.patience import PATIENCE_S, until
-
-_HOST: Final = "tests.conformance.station_host"
-
-
-class Program(Protocol):
-    """A process that has been started."""
-
-    def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
-        ...
-
-    def kill(self) -> None:
-        """End it at once."""
-        ...
-
-    def wait(self) -> int:
-        """Wait until it has ended; returns its exit code."""
-        ...
-
-
-Launch = Callable[[Sequence[str], Path], Program]
-"""starts `borne` with these arguments, and its output in this file"""
-
-
-def launch_own(arguments: Sequence[str], log: Path) -> Program:
-    """Start `python -m borne`, as a user does."""
-    with log.open("ab") as output:
-        command = [sys.executable, "-m", "borne", *arguments]
-        return subprocess.Popen(command, stdout=output, stderr=output, env=_environment())
-
-
-def _environment() -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
-    return {**inherited, "PYTHONPATH": "."}
-
-
-class StationHost:
-    """Context manager: a process that has loaded the program (`station_host.py`) and forks one for each test."""
-
-    def __enter__(self) -> Self:
-        """Start the host."""
-        command = [sys.executable, "-m", _HOST]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the host and the programs that still run."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(PATIENCE_S)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def launch(self, arguments: Sequence[str], log: Path) -> Program:
-        """Fork the program, which behaves as one that was started with these arguments."""
-        return _ForkedProgram(self, self.request(start=list(arguments), log=str(log)))
-
-    def request(self, **request: object) -> Any:
-        """Send a request to the host; returns its response."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        response = self._process.stdout.readline()
-        assert response, "the host of the stations has ended; its error output says why"
-        return json.loads(response)
-
-
-class _ForkedProgram:
-    """A program that the host has forked."""
-
-    def __init__(self, host: StationHost, pid: int) -> None:
-        self._host = host
-        self._pid = pid
-
-    def poll(self) -> int | None:
-        return self._host.request(poll=self._pid)
-
-    def kill(self) -> None:
-        self._host.request(kill=self._pid)
-
-    def wait(self) -> int:
-        return self._host.request(wait=self._pid)
+from tests.programs import Launch, Program
 
 
 class StationProcess:
@@ -118,7 +30,7 @@ class StationProcess:
         config.write_text(to_toml(self._tables(setup, csms_url, tls)), encoding="utf-8")
         ready.unlink(missing_ok=True)
         arguments = ["run", "--config", str(config), "--http-port", "0", "--ready-file", str(ready)]
-        program = self._program = self._launch(arguments, self.log)
+        program = self._program = self._launch(arguments, self.log, "")
 
         def has_started() -> bool:
             assert program.poll() is None, f"the station did not start:\n{self.log.read_text()[-2000:]}"

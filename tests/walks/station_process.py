@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import signal
 import sqlite3
 import struct
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +23,7 @@ from simulator.register import used_meter_wh
 from station.core.model import EventType, TransactionEvent
 from tests.csms import Payload
 from tests.patience import PATIENCE_S, until
+from tests.programs import Launch, Program, launch_own
 from tests.walk import CARD
 
 ROOT = Path(__file__).parents[2]
@@ -39,11 +37,11 @@ class ProgramWithApi:
     """A program that runs in a process of its own, with a client of its local API."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Program | None = None
         self._api: httpx.AsyncClient | None = None
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Program:
         """The running process."""
         assert self._process is not None, "it was not started"
         return self._process
@@ -51,7 +49,7 @@ class ProgramWithApi:
     async def ended(self, *, within_s: float = PATIENCE_S) -> int:
         """Wait for the end of the process; returns its exit code."""
         await until(lambda: self.process.poll() is not None, within_s=within_s)
-        code, self._process = self.process.returncode, None
+        code, self._process = self.process.wait(), None
         if self._api is not None:
             await self._api.aclose()
             self._api = None
@@ -68,9 +66,16 @@ class StationProcess(ProgramWithApi):
     """Runs `python -m borne run` on one storage directory, any number of times."""
 
     def __init__(
-        self, directory: Path, csms_url: str | None, *, on_storage_failure: str = "stop", more: str = ""
+        self,
+        directory: Path,
+        csms_url: str | None,
+        *,
+        on_storage_failure: str = "stop",
+        more: str = "",
+        launch: Launch = launch_own,
     ) -> None:
         super().__init__()
+        self._launch = launch
         self.storage = directory / "storage"
         self.log = directory / "log.jsonl"
         self._file = directory / "station.toml"
@@ -93,19 +98,10 @@ class StationProcess(ProgramWithApi):
         """Start the process without waiting. `mistake`: a Python statement that breaks the program before it begins."""
         assert self._process is None, "it runs"
         self._ready.unlink(missing_ok=True)
-        program = f"{mistake}\nimport runpy\nrunpy.run_module('borne', run_name='__main__')"
-        command = [sys.executable, *(["-c", program] if mistake else ["-m", "borne"])]
         arguments = ["run", "--config", str(self._file), "--http-port", str(http_port)]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, *arguments, "--ready-file", str(self._ready)],
-                cwd=ROOT,
-                env=inherited,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                preexec_fn=self.fill_disk if full_disk else None,
-            )
+        limit = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({}, r.getrlimit(r.RLIMIT_FSIZE)[1]))"
+        first = limit.format(self._largest_file()) if full_disk else mistake
+        self._process = self._launch([*arguments, "--ready-file", str(self._ready)], self.log, first)
 
     async def ready(self, *, https: bool = False) -> None:
         """Wait until the ready file exists; `https`: connect with a self-signed certificate."""
@@ -125,18 +121,21 @@ class StationProcess(ProgramWithApi):
 
     def fill_disk(self) -> None:
         """Limit the size of its files to that of the largest database file, as a full disk does."""
-        largest = max((self.storage / name).stat().st_size for name in ("borne.sqlite", "borne.sqlite-wal"))
-        assert self.log.stat().st_size < largest / 2, "it must be able to go on talking"
-        self._limit_files(largest)
+        self._limit_files(self._largest_file())
 
     def empty_disk(self) -> None:
         """Remove the limit of the file size."""
         self._limit_files(resource.RLIM_INFINITY)
 
+    def _largest_file(self) -> int:
+        """The size of the largest database file."""
+        largest = max((self.storage / name).stat().st_size for name in ("borne.sqlite", "borne.sqlite-wal"))
+        assert self.log.stat().st_size < largest / 2, "it must be able to go on talking"
+        return largest
+
     def _limit_files(self, size: int) -> None:
-        pid = self._process.pid if self._process is not None else 0  # 0: in the child itself
-        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, most))
+        _, most = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, most))
 
     # Actions of a person at the station
 

@@ -24,6 +24,7 @@ from station.storage.sql import Statement
 from tests.csms import Csms, Payload, running_csms
 from tests.hostile import charging
 from tests.patience import until
+from tests.programs import ProgramHost
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.station_process import StationProcess
 
@@ -121,12 +122,14 @@ class MessageKeeper:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(tmp_path: Path, seed: int) -> None:
+async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
+    tmp_path: Path, seed: int, program_host: ProgramHost
+) -> None:
     """O01.FR.10, O06.FR.01: also of two messages of which one replaces the other, one is there, and not both"""
     chance = random.Random(seed)
     async with running_csms() as csms:
         keeper = MessageKeeper(csms, chance)
-        station = StationProcess(tmp_path, csms.url, more=_BACK_OFF)
+        station = StationProcess(tmp_path, csms.url, more=_BACK_OFF, launch=program_host.launch)
         try:
             for boots in range(1, 8):
                 station.start()

@@ -20,6 +20,7 @@ from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from tests.csms import NEVER, Csms, Payload, running_csms
 from tests.hostile import charging
 from tests.patience import until
+from tests.programs import ProgramHost
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.station_process import StationProcess
 from tests.walks.steps import INVALID, answering, ask_start, event, listed, token, variables
@@ -450,10 +451,12 @@ def stored(storage: Path) -> tuple[int, int, Mapping[str, str]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_power_cut_in_the_middle_of_an_update_keeps_what_was_accepted(tmp_path: Path, seed: int) -> None:
+async def test_a_power_cut_in_the_middle_of_an_update_keeps_what_was_accepted(
+    tmp_path: Path, seed: int, program_host: ProgramHost
+) -> None:
     chance, expected = random.Random(seed), Expected()
     async with running_csms(Csms()) as csms:
-        station = StationProcess(tmp_path, csms.url)
+        station = StationProcess(tmp_path, csms.url, launch=program_host.launch)
         try:
             for _ in range(6):
                 boots = len(csms.sent("BootNotification"))

@@ -20,6 +20,7 @@ from station.maintenance.monitoring.variable_monitoring import MAX_MONITORS
 from tests.csms import NEVER, Csms, Payload, running_csms
 from tests.hostile import charging
 from tests.patience import until
+from tests.programs import ProgramHost
 from tests.walk import configuration, powered, walking
 from tests.walks.station_process import StationProcess
 from tests.walks.steps import charge
@@ -351,12 +352,14 @@ class Accepted:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_an_accepted_monitor_outlives_a_power_cut_at_any_moment(tmp_path: Path, seed: int) -> None:
+async def test_an_accepted_monitor_outlives_a_power_cut_at_any_moment(
+    tmp_path: Path, seed: int, program_host: ProgramHost
+) -> None:
     """N07.FR.13"""
     chance = random.Random(seed)
     accepted = Accepted(chance)
     async with running_csms() as csms:
-        station = StationProcess(tmp_path, csms.url)
+        station = StationProcess(tmp_path, csms.url, launch=program_host.launch)
         try:
             for round_number in range(3):
                 boots = len(csms.sent("BootNotification"))

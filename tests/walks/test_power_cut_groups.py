@@ -15,6 +15,7 @@ import pytest
 
 from tests.csms import Payload, running_csms
 from tests.patience import until
+from tests.programs import Launch, ProgramHost
 from tests.walks.station_process import (
     IDENTITY,
     StationProcess,
@@ -88,10 +89,10 @@ IN_COMMIT = (Window.HALF_WRITTEN, Window.UNCOMMITTED, Window.COMMITTED)
 class CrowdedStation:
     """A station with five EVSEs and one storage directory that loses its power again and again."""
 
-    def __init__(self, directory: Path, csms: RestlessCsms, chance: random.Random) -> None:
+    def __init__(self, directory: Path, csms: RestlessCsms, chance: random.Random, launch: Launch) -> None:
         self.csms = csms
         self.chance = chance
-        self.station = StationProcess(directory, csms.url, more=CONFIGURATION)
+        self.station = StationProcess(directory, csms.url, more=CONFIGURATION, launch=launch)
         self.evse_of: dict[str, int] = {}
         """the transactions that were on disk at a cut"""
         self.interrupted: dict[str, float] = {}
@@ -199,12 +200,12 @@ class CrowdedStation:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_power_cut_while_events_are_stored_or_sent_together_loses_and_repeats_nothing(
-    tmp_path: Path, seed: int
+    tmp_path: Path, seed: int, program_host: ProgramHost
 ) -> None:
     chance = random.Random(seed)
     csms = RestlessCsms(chance)
     async with running_csms(csms):
-        crowded = CrowdedStation(tmp_path, csms, chance)
+        crowded = CrowdedStation(tmp_path, csms, chance, program_host.launch)
         try:
             for window in chance.sample(list(Window), len(Window)):
                 await crowded.live(window)

@@ -132,7 +132,7 @@ class SeveralStations(ProgramWithApi):
         self._ready.unlink(missing_ok=True)
         self._process = self._run(PROGRAM.format(window=window, count=count, close_after_s=close_after_s))
         await until(lambda: self._ready.exists() or self.dead)
-        assert not self.dead or self.process.returncode == -signal.SIGKILL, self.output.read_text(encoding="utf-8")
+        assert not self.dead or self.process.poll() == -signal.SIGKILL, self.output.read_text(encoding="utf-8")
         if not self.dead:
             port = json.loads(self._ready.read_text(encoding="utf-8"))["http_port"]
             self._api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S)

@@ -1,13 +1,14 @@
-"""The host of the stations: a program that has loaded `borne` once and forks a process for each test.
+"""A program that has loaded `borne` once and forks itself for each test.
 
-The only file of the suite that imports the station, and it runs in a process of its own
-(`python -m tests.conformance.station_host`). A forked process is `python -m borne` in everything but the 0.7 s of CPU
-time in which that loads its modules: arguments, output, signals, exit code, event loop, threads and files are its own,
-and it is killed as any other process is. Each line of the input is a request in JSON, answered by a line of the output:
+It runs in a process of its own (`python -m tests.program_host`; `tests/programs.py` talks to it). A forked process is
+`python -m borne` in everything but the 0.7 s of CPU time in which that loads its modules: arguments, output, signals,
+exit code, event loop, threads and files are its own, and it is killed as any other process is. Each line of the input
+is a request in JSON, answered by a line of the output:
 
-- `{"start": [arguments of borne], "log": path}`: the id of the new process, whose output goes to `path`
+- `{"start": [arguments of borne], "log": path, "first": Python statement or ""}`: the id of the new process, whose
+  output is added to the file, and which runs the statement before the program
 - `{"poll": id}`: its exit code, negative for a signal; null while it runs
-- `{"kill": id}`: null; ends it at once
+- `{"signal": number, "to": id}`: null; sends a signal, unless the process has ended
 - `{"wait": id}`: its exit code, once it has ended
 
 The host kills the processes that still run, and ends, when its input does.
@@ -47,10 +48,10 @@ class Processes:
                 self._exit_codes[pid] = os.waitstatus_to_exitcode(status)
         return self._exit_codes[pid]
 
-    def kill(self, pid: int) -> None:
-        """End a process at once, unless it has ended."""
+    def send_signal(self, pid: int, number: int) -> None:
+        """Send a signal to a process, unless it has ended."""
         if self.poll(pid) is None:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
     def wait(self, pid: int) -> int | None:
         """Wait until a process has ended; returns its exit code."""
@@ -59,25 +60,28 @@ class Processes:
     def kill_all(self) -> None:
         """End all processes at once."""
         for pid in self._exit_codes:
-            self.kill(pid)
+            self.send_signal(pid, signal.SIGKILL)
             self.wait(pid)
 
 
-def serve() -> bool:
-    """Answer the requests of the input until its end; returns True in each forked process."""
+def serve() -> str | None:
+    """Answer the requests of the input until its end.
+
+    Returns in each forked process too, with the statement that it has to run before the program; None in the host.
+    """
     processes = Processes()
     for line in sys.stdin:
         response = None
         match json.loads(line):
-            case {"start": [*arguments], "log": str(log)}:
+            case {"start": [*arguments], "log": str(log), "first": str(first)}:
                 if (pid := os.fork()) == 0:
                     _set_up([str(argument) for argument in arguments], log)
-                    return True
+                    return first
                 response = processes.add(pid)
             case {"poll": int(pid)}:
                 response = processes.poll(pid)
-            case {"kill": int(pid)}:
-                processes.kill(pid)
+            case {"signal": int(number), "to": int(pid)}:
+                processes.send_signal(pid, number)
             case {"wait": int(pid)}:
                 response = processes.wait(pid)
             case request:
@@ -85,7 +89,7 @@ def serve() -> bool:
         sys.stdout.write(json.dumps(response) + "\n")
         sys.stdout.flush()
     processes.kill_all()
-    return False
+    return None
 
 
 def _set_up(arguments: list[str], log: str) -> None:
@@ -127,5 +131,6 @@ def warm_up() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then closes the input
     warm_up()
-    if serve():
+    if (first := serve()) is not None:
+        exec(first)  # what a test breaks before the program begins
         __main__.main()
