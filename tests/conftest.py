@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Generator, Mapping
 
 import pytest
 
 from foundation.event_loop import StationLoop
 from tests.examples import register_profiles
+from tests.full_disk import FullDisk
 from tests.logging_state import logging_restored
 from tests.programs import ProgramHost
 
@@ -32,6 +34,14 @@ def program_host() -> Generator[ProgramHost]:
     """The process that forks `borne` in this run, or in this worker."""
     with ProgramHost() as host:
         yield host
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
+    """The disk of all databases that the test opens after this; it has room until the test says otherwise."""
+    full = FullDisk()
+    monkeypatch.setattr(sqlite3, "connect", full.connect)
+    return full
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

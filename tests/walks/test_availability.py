@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from station.storage.database import Database, StorageError, Value
 from station.storage.outbox import Outbox
+from tests.full_disk import FullDisk
 from tests.walk import Walk, walking
 from tests.walks.steps import ask_start, charge, event, statuses, tx_points, variables
 
@@ -62,26 +62,16 @@ async def test_a_scheduled_order_can_be_taken_back(tmp_path: Path) -> None:
         assert "Unavailable" not in statuses(walk)
 
 
-async def test_an_order_that_cannot_be_kept_is_rejected_and_not_in_force(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_order_that_cannot_be_kept_is_rejected_and_not_in_force(tmp_path: Path, disk: FullDisk) -> None:
     """G03.FR.08, G04.FR.09"""
-    write = Database.write
-
-    async def full(database: Database, sql: str, values: Sequence[Value] = ()) -> int:
-        if any(str(value).startswith("availability/") for value in values):
-            raise StorageError("database or disk is full")
-        return await write(database, sql, values)
-
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        monkeypatch.setattr(Database, "write", full)
-        request = {"operationalStatus": "Inoperative", "evse": EVSE_1}
-        answer = await walk.csms.call("ChangeAvailability", request)
-        assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
-        await walk.advance(5)
+        with disk.refusing("availability/"):
+            request = {"operationalStatus": "Inoperative", "evse": EVSE_1}
+            answer = await walk.csms.call("ChangeAvailability", request)
+            assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
+            await walk.advance(5)
         assert walk.evse.connector_status == "Available"
-        monkeypatch.setattr(Database, "write", write)
         assert await order(walk, "Inoperative", EVSE_1) == "Accepted"
         assert walk.evse.connector_status == "Unavailable"
 

@@ -16,11 +16,9 @@ from ocpp_handlers.translate.translate import event_to_wire
 from station.core.model import Fault, TransactionEvent, TriggerReason
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.security_events import SecurityEventType
-from station.storage.database import StorageError
-from station.storage.outbox import Outbox
-from station.storage.queued_event import QueuedEvent
 from station.storage.unreadable_rows import RowAddress
 from tests.csms import NEVER, Answer, Csms, Refuse, Rule
+from tests.full_disk import FullDisk
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, charge, transaction_id, tx_points, variables
 
@@ -84,21 +82,17 @@ async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answe
 
 
 async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attempts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disk: FullDisk
 ) -> None:
     """E13.FR.03, E13.FR.04: a full disk does not let one event that the CSMS refuses block all others."""
-
-    async def full(outbox: Outbox, queued: QueuedEvent) -> None:
-        raise StorageError("disk full")
-
-    monkeypatch.setattr(Outbox, "count_failed_attempt", full)
     csms = Csms()
     stubborn = Stubborn(csms, Refuse("InternalError"), refusals=100)
     async with walking(tmp_path, csms, variable=rows()) as walk:
-        await plugged(walk, stubborn)
-        await walk.until(lambda: len(stubborn.came_s.get(0, [])) == ATTEMPTS, within_s=120)
-        await walk.unplug()
-        await walk.until(lambda: 1 in stubborn.came_s)
+        with disk.refusing("SET attempts"):
+            await plugged(walk, stubborn)
+            await walk.until(lambda: len(stubborn.came_s.get(0, [])) == ATTEMPTS, within_s=120)
+            await walk.unplug()
+            await walk.until(lambda: 1 in stubborn.came_s)
         first, second, third = stubborn.came_s[0]
         assert third - second == pytest.approx(2 * (second - first), abs=1.1)
 

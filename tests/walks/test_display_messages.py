@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from foundation.clock import Clock
 from station.core.model import MessageContent
 from station.display.display_message import DisplayMessage, MessagePriority
 from station.display.message_store import MAX_MESSAGES, DisplayMessages
-from station.storage.database import Database, StorageError
-from station.storage.sql import Statement
 from tests.csms import Csms, Payload, running_csms
+from tests.full_disk import FullDisk
 from tests.hostile import charging
 from tests.patience import until
 from tests.programs import ProgramHost
@@ -142,7 +142,7 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
                 assert await station.ended() == -signal.SIGKILL
                 await until(lambda: not csms.connected)
                 working.cancel()
-                with contextlib.suppress(asyncio.CancelledError, AssertionError, OSError):
+                with contextlib.suppress(asyncio.CancelledError, AssertionError, OSError, ConnectionClosed):
                     await working
         finally:
             await station.aclose()
@@ -153,34 +153,21 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
 # The disk
 
 
-async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_together = Database.write_together
-
-    async def full(database: Database, *writes: Statement) -> None:
-        if any("display_messages" in sql for sql, _ in writes):
-            raise StorageError("database or disk is full")
-        await write_together(database, *writes)
-
+async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(tmp_path: Path, disk: FullDisk) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert await send(walk.csms, message(1, priority="AlwaysFront")) == "Accepted"
-        monkeypatch.setattr(Database, "write_together", full)
-        answer = await walk.csms.call("SetDisplayMessage", {"message": message(2, priority="AlwaysFront")})
+        with disk.refusing("display_messages"):
+            answer = await walk.csms.call("SetDisplayMessage", {"message": message(2, priority="AlwaysFront")})
         assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
         assert [one.id for one in messages_of(walk).all()] == [1]
 
 
-async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full(*_: object) -> int:
-        raise StorageError("database or disk is full")
-
+async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, disk: FullDisk) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert await send(walk.csms, message(1)) == "Accepted"
-        with monkeypatch.context() as broken:
-            broken.setattr(Database, "write", full)
+        with disk.refusing("display_messages"):
             answer = await walk.csms.ask("ClearDisplayMessage", {"id": 1})
         assert answer[0] == 4
         assert answer[2] == "InternalError"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import pytest
 
 from energy.profile_store import ProfileCriteria
 from station.charging.tokens.admission import TokenOutcome
-from station.storage.database import Database, StorageError, Value
 from tests.csms import running_csms
+from tests.full_disk import FullDisk
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import ask_stop, charge, event, variables
 
@@ -49,24 +48,16 @@ def drawn_a(walk: Walk) -> float:
     return max(walk.board.currents_a)
 
 
-async def test_a_profile_that_cannot_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_profile_that_cannot_be_kept_is_refused(tmp_path: Path, disk: FullDisk) -> None:
     """K01.FR.27; the one that is installed goes on."""
-    write = Database.write
-
-    async def full(database: Database, sql: str, values: Sequence[Value] = ()) -> int:
-        if "charging_profiles" in sql:
-            raise StorageError("database or disk is full")
-        return await write(database, sql, values)
-
     async with walking(tmp_path) as walk:
         await charge(walk)
         await install(walk, profile(10.0))
-        monkeypatch.setattr(Database, "write", full)
-        answer = await install(walk, profile(16.0))
-        assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
-        await walk.advance(2)
-        assert drawn_a(walk) == 10.0
-        monkeypatch.setattr(Database, "write", write)
+        with disk.refusing("charging_profiles"):
+            answer = await install(walk, profile(16.0))
+            assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
+            await walk.advance(2)
+            assert drawn_a(walk) == 10.0
         assert await install(walk, profile(16.0)) == {"status": "Accepted"}
         await walk.advance(2)
         assert drawn_a(walk) == 16.0

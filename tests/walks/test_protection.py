@@ -14,8 +14,9 @@ from energy.limit import LimitSource
 from station.core.model import Fault
 from station.load import residual_current, tamper
 from station.security.security_events import SecurityEventType
-from station.storage.database import Database, StorageError
+from station.storage.database import Database
 from station.storage.fact_store import FactStore
+from tests.full_disk import FullDisk
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
 from tests.walks.visit import TOKEN, visiting
@@ -67,22 +68,15 @@ async def test_facts_that_flash_memory_has_spoilt_keep_no_station_from_starting(
 
 
 async def test_a_tamper_alarm_that_the_disk_refuses_is_brought_there_later_and_outlives_a_power_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disk: FullDisk
 ) -> None:
     async with walking(tmp_path, board={"selector_a": 16}) as walk, visiting(walk) as api:
         await walk.accepted()
-        save = tamper.save_fact
-
-        async def refuses(database: Database, name: str, value: str) -> None:
-            del database, name, value
-            raise StorageError("disk full")
-
-        monkeypatch.setattr(tamper, "save_fact", refuses)
-        await api.post("/api/sim/tamper", {"open": True})
-        await api.post("/api/sim/selector", {"position": "32"})
-        await api.advance(5)
-        assert walk.parts.load.grid.selector_a == 32.0  # the back plate is followed all the same
-        monkeypatch.setattr(tamper, "save_fact", save)
+        with disk.refusing("'tamper'"):
+            await api.post("/api/sim/tamper", {"open": True})
+            await api.post("/api/sim/selector", {"position": "32"})
+            await api.advance(5)
+            assert walk.parts.load.grid.selector_a == 32.0  # the back plate is followed all the same
         await api.advance(11)
         await api.post("/api/sim/tamper", {"open": False})
         await api.post("/api/sim/power", {"action": "cycle"})
@@ -198,26 +192,19 @@ async def test_the_trip_that_takes_the_stations_power_waits_for_the_latch_but_no
 
 
 async def test_a_disk_that_refuses_hinders_neither_the_shunt_trip_nor_the_end_of_its_pulse(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disk: FullDisk
 ) -> None:
     """Once the disk takes it again, the fault is latched there and the evidence of the tests kept."""
     protection = {"shunt_trip": "pulse", "monitor_test_every_h": 1}
     async with walking(tmp_path, protection=protection) as walk, visiting(walk) as api:
         await walk.accepted()
-        plate, save = walk.world.back_plate, FactStore.save
-
-        async def refuses(self: FactStore, name: str, value: str) -> None:
-            if name.startswith(("tripped/", "test/")):
-                raise StorageError("disk full")
-            await save(self, name, value)
-
-        monkeypatch.setattr(FactStore, "save", refuses)
-        await walk.advance(3 * 3600)
-        walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
-        await walk.until(lambda: plate.shunt_trip, within_s=1.0, step_s=0.1)
-        await walk.until(lambda: not plate.shunt_trip, within_s=1.5, step_s=0.1)
-        walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
-        monkeypatch.setattr(FactStore, "save", save)
+        plate = walk.world.back_plate
+        with disk.refusing("/tripped/", "/test/"):
+            await walk.advance(3 * 3600)
+            walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+            await walk.until(lambda: plate.shunt_trip, within_s=1.0, step_s=0.1)
+            await walk.until(lambda: not plate.shunt_trip, within_s=1.5, step_s=0.1)
+            walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
         await walk.advance(61)
         await api.post("/api/sim/power", {"action": "cycle"})
         assert (await api.evse())["faults"] == ["dc-residual-current"]

@@ -11,9 +11,8 @@ import pytest
 from station.charging.tokens.admission import TokenOutcome
 from station.core.light_patterns import Colour, Pattern
 from station.core.model import Fault
-from station.storage.database import Database, StorageError
-from station.storage.sql import Statement
 from tests.csms import Csms, running_csms
+from tests.full_disk import FullDisk
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.reservations import cancel, ends, pending, reserve, statuses_now, used
 from tests.walks.steps import GROUP, answering, ask_start, event, show, statuses, token, tx_points, variables
@@ -294,24 +293,14 @@ async def test_what_is_wrong_in_a_request_is_named(tmp_path: Path) -> None:
         assert pending(walk) == []
 
 
-async def test_what_cannot_be_stored_is_rejected_and_not_in_force(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_stored_is_rejected_and_not_in_force(tmp_path: Path, disk: FullDisk) -> None:
     """An earlier reservation with the same id stays."""
-    together = Database.write_together
-
-    async def full(database: Database, *writes: Statement) -> None:
-        if any("reservations" in sql for sql, _ in writes):
-            raise StorageError("database or disk is full")
-        await together(database, *writes)
-
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await reserve(walk, evseId=1)
-        monkeypatch.setattr(Database, "write_together", full)
-        assert await reserve(walk, card=OTHER_CARD, evseId=1) == "Rejected"
+        with disk.refusing("reservations"):
+            assert await reserve(walk, card=OTHER_CARD, evseId=1) == "Rejected"
         assert [one.id_token for one in walk.parts.reservations.pending] == [CARD]
-        monkeypatch.undo()
         assert await reserve(walk, card=OTHER_CARD, evseId=1) == "Accepted"
 
 

@@ -16,8 +16,8 @@ from energy import controller
 from station.configuration.installation_file import Configuration
 from station.storage.database import StorageError
 from station.storage.safe_start_record import FILE_NAME, SafeStartRecord
-from station.storage.set_aside_rows import SetAsideRows
 from tests.csms import Csms, running_csms
+from tests.full_disk import FullDisk
 from tests.walk import CARD, Walk, configuration, powered
 from tests.walks.steps import charge, event, token
 from tests.walks.visit import visiting
@@ -215,15 +215,12 @@ async def test_a_limit_that_is_set_aside_is_not_exceeded(
 
 
 async def test_a_full_disk_does_not_keep_a_station_from_starting_without_its_rows(
-    tmp_path: Path, poison: Break, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, poison: Break, disk: FullDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def full(*_: object) -> None:
-        raise StorageError("database or disk is full")
-
     async with poisoned_site(tmp_path) as it, it.start() as walk:
         await walk.advance(TEN_MINUTES_S - 1)
-        monkeypatch.setattr(SetAsideRows, "put_back", full)
-        await restarted(walk)
+        with disk.refusing("FROM aside_"):
+            await restarted(walk)
         assert "rows cannot be set aside or put back: database or disk is full" in caplog.text
         assert it.rows("aside_charging_profiles") == 1
 

@@ -14,8 +14,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from station.security.security_events import SecurityEventType
-from station.storage.database import StorageError
 from tests.csms import NEVER, Answer, Csms, Refuse, running_csms
+from tests.full_disk import FullDisk
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.test_link import EXACT, comm
 
@@ -369,18 +369,12 @@ async def test_a_link_that_the_station_closes_itself_is_no_warning(
 # Network profiles (B09, B10)
 
 
-async def test_a_network_profile_that_the_disk_does_not_take_has_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_network_profile_that_the_disk_does_not_take_has_failed(tmp_path: Path, disk: FullDisk) -> None:
     """B09.FR.03."""
-
-    async def full(*_: object) -> None:
-        raise StorageError("no space left on device")
-
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        monkeypatch.setattr("station.security.network_profiles.save_fact", full)
-        answer = await set_network_profile(walk.csms, 2, "ws://elsewhere/", securityProfile=0)
+        with disk.refusing("'network'"):
+            answer = await set_network_profile(walk.csms, 2, "ws://elsewhere/", securityProfile=0)
         assert answer == {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
         assert set(walk.parts.network.slots) == {1}
 

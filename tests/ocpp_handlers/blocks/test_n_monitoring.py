@@ -15,7 +15,7 @@ from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, HandlerResult, PayloadError
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
-from station.storage.database import StorageError
+from tests.full_disk import FullDisk
 from tests.station.maintenance.monitoring.monitored import Monitored, World, running
 
 Payload = dict[str, Any]
@@ -207,23 +207,19 @@ async def test_while_monitoring_is_disabled_everything_is_rejected(wired: Wired)
     assert len(wired.station.monitoring.monitors()) == 2
 
 
-async def test_what_cannot_be_stored_is_rejected_and_changes_nothing(
-    wired: Wired, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_stored_is_rejected_and_changes_nothing(disk: FullDisk, wired: Wired) -> None:
     before = wired.station.monitoring.monitors()
-
-    async def fail(*_: object, **__: object) -> None:
-        raise StorageError("disk full")
-
-    for name in ("save_monitors", "save_base", "save_level"):
-        monkeypatch.setattr(wired.station.store, name, fail)
-    answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": [item("Level")]})
-    assert answer["setMonitoringResult"][0]["status"] == "Rejected"
-    assert "id" not in answer["setMonitoringResult"][0]
-    answer = await wired.ask("ClearVariableMonitoring", {"id": [100]})
-    assert answer["clearMonitoringResult"][0]["status"] == "Rejected"
-    assert (await wired.ask("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"}))["status"] == "Rejected"
-    assert (await wired.ask("SetMonitoringLevel", {"severity": 5}))["status"] == "Rejected"
+    with disk.refusing(""):
+        answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": [item("Level")]})
+        assert answer["setMonitoringResult"][0]["status"] == "Rejected"
+        assert "id" not in answer["setMonitoringResult"][0]
+    with disk.refusing(""):
+        answer = await wired.ask("ClearVariableMonitoring", {"id": [100]})
+        assert answer["clearMonitoringResult"][0]["status"] == "Rejected"
+    with disk.refusing(""):
+        assert (await wired.ask("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"}))["status"] == "Rejected"
+    with disk.refusing(""):
+        assert (await wired.ask("SetMonitoringLevel", {"severity": 5}))["status"] == "Rejected"
     assert wired.station.monitoring.monitors() == before
     assert wired.station.rules.level == 9
 

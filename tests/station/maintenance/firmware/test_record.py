@@ -19,9 +19,10 @@ from station.maintenance.firmware.state import (
     cancelable,
     next_step,
 )
-from station.storage.database import Database, StorageError
+from station.storage.database import Database
 from tests.databases import open_database
 from tests.fakes import NOON, clock
+from tests.full_disk import FullDisk
 from tests.patience import PATIENCE_S
 
 S = FirmwareStatus
@@ -155,18 +156,12 @@ async def test_statuses_that_nobody_listens_to_do_not_fill_the_disk(database: Da
     assert seen[-1] == (299, S.DOWNLOAD_FAILED)
 
 
-async def test_a_full_disk_does_not_keep_the_last_update_from_being_read(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_disk_does_not_keep_the_last_update_from_being_read(disk: FullDisk, database: Database) -> None:
     record = FirmwareRecord(database)
     update = await record.begin(order())
     await record.store_status(update, S.INSTALLING)
-
-    async def full(*_: object) -> int:
-        raise StorageError("database or disk is full")
-
-    monkeypatch.setattr(database, "write", full)
-    assert (await reopened(database)).update == FirmwareUpdate(update.id, order(), S.INSTALLING)
+    with disk.refusing(""):
+        assert (await reopened(database)).update == FirmwareUpdate(update.id, order(), S.INSTALLING)
 
 
 async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(database: Database) -> None:
