@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import AsyncGenerator
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Generator
 
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
@@ -24,12 +29,26 @@ _ARGUMENTS = [
 expect.set_options(timeout=PATIENCE_S * 1000)  # a busy machine is no fault of the page; what is expected is the same
 
 
-@pytest.fixture
-async def browser() -> AsyncGenerator[Browser]:
-    """Debian's Chromium."""
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """Debian's Chromium, started once for all tests; gives the address at which each connects to it."""
     if shutil.which(CHROMIUM) is None:
         pytest.skip(f"there is no browser at {CHROMIUM}")
+    options = tmp_path_factory.mktemp("chromium") / "options.json"
+    options.write_text(json.dumps({"executablePath": CHROMIUM, "args": _ARGUMENTS, "host": "127.0.0.1"}))
+    command = [sys.executable, "-m", "playwright", "launch-server", "--browser", "chromium", "--config", str(options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+async def browser(chromium: str) -> AsyncGenerator[Browser]:
+    """The browser, in which a test has contexts of its own: cookies, storage and pages of no other one."""
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        yield chromium
-        await chromium.close()
+        connected = await playwright.chromium.connect(chromium)
+        yield connected
+        await connected.close()

@@ -90,10 +90,8 @@ async def test_the_owner_gets_the_commissioning_report(browser: Browser, tmp_pat
         await expect(owner.page.locator("#handover")).to_have_count(0)
         await commission(api)
         await owner.go("/owner")
-        async with owner.page.expect_download() as started:
-            await owner.page.get_by_role("link", name="Signed report (PDF)").click()
-        file = await (await started.value).path()
-        assert "Commissioning report" in text(file.read_bytes())
+        report = await owner.download(owner.page.get_by_role("link", name="Signed report (PDF)"))
+        assert "Commissioning report" in text(report)
         await owner.audit()
         await owner.picture("owner-handover")
 
@@ -138,10 +136,8 @@ async def test_the_history_labels_test_sessions_and_charges_without_energy_and_o
         await expect(items.nth(1)).to_contain_text("ohne Energie")
         await expect(items.nth(2).get_by_role("link")).to_have_count(1)
         await expect(items.nth(0).get_by_role("link")).to_have_count(2)
-        async with owner.page.expect_download() as started:
-            await owner.page.locator("#csv").click()
-        table = (await (await started.value).path()).read_text(encoding="utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(table, newline=""), delimiter=";"))
+        table = (await owner.download(owner.page.locator("#csv"))).decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(table), delimiter=";"))
         assert [row["Art"] for row in rows] == ["Probeladung", "ohne Energie", "Ladevorgang"]
         assert "," in rows[2]["Energie (kWh)"]
         await owner.audit()

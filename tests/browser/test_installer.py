@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import logging
@@ -165,11 +164,7 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
         await service.audit()
         await service.picture("service-log")
         button = service.page.get_by_role("button", name="Everything in one file")
-        async with service.page.expect_download() as coming:
-            await button.click()
-        taken = await coming.value
-        assert taken.suggested_filename == "diagnostics-BORNE-TEST.json"
-        text = await asyncio.to_thread((await taken.path()).read_text)
+        text = (await service.download(button, name="diagnostics-BORNE-TEST.json")).decode()
         told = json.loads(text)
         assert [name for name, part in told.items() if "missing" in part] == []
         assert any("a meter that limps" in line for line in told["log"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, expect
 
 from energy.tariff import ChargePlan, TariffMode
 from station.billing.price import PriceList
@@ -169,7 +168,7 @@ async def test_an_owner_looks_back_at_what_was_charged(browser: Browser, tmp_pat
         await owner.picture("owner-history")
         receipts = items.get_by_role("link", name="Receipt (PDF)")
         await expect(receipts).to_have_count(2)
-        assert (await _taken(owner, receipts.first)).startswith(b"%PDF")
+        assert (await owner.download(receipts.first)).startswith(b"%PDF")
         await owner.page.get_by_label("To", exact=True).fill("2000-01-01")
         await owner.reads("No charges in this period.")
 
@@ -185,13 +184,13 @@ async def test_an_owner_takes_the_report_of_a_month_along(browser: Browser, tmp_
         await owner.reads("Charges: 1")
         await owner.page.get_by_label("Month", exact=True).fill(month)
         report = owner.page.locator("#report")
-        assert (await _taken(owner, report.get_by_role("link", name="Report (PDF)"))).startswith(b"%PDF")
+        assert (await owner.download(report.get_by_role("link", name="Report (PDF)"))).startswith(b"%PDF")
         table = report.get_by_role("link", name="Table (CSV)")
-        assert len((await _taken(owner, table)).splitlines()) == 2
+        assert len((await owner.download(table)).splitlines()) == 2
         offered = owner.page.locator("#card-labels option")
         await expect(offered).to_have_attribute("value", "Anna")
         await report.get_by_label("Card (empty: all)").fill("Anna")
-        assert len((await _taken(owner, table)).splitlines()) == 1, "Anna did not charge"
+        assert len((await owner.download(table)).splitlines()) == 1, "Anna did not charge"
         await owner.audit()
 
 
@@ -228,14 +227,6 @@ async def test_an_owner_reads_names_in_the_history_and_looks_for_one(browser: Br
         await german.go("/owner")
         await german.reads("Anna")
         await german.picture("owner-history-names-de")
-
-
-async def _taken(visitor: Visitor, link: Locator) -> bytes:
-    """What a link gives to take along."""
-    async with visitor.page.expect_download() as coming:
-        await link.click()
-    file = await (await coming.value).path()
-    return await asyncio.to_thread(file.read_bytes)
 
 
 def _quarter() -> Decimal:

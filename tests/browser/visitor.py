@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
 from station.security.access.accounts import Role
 from tests.patience import PATIENCE_S
@@ -34,6 +35,17 @@ class Visitor:
     page: Page
     address: str
     wrong: list[str]
+
+    async def download(self, link: Locator, *, name: str | None = None) -> bytes:
+        """Click what gives a file; returns its content. `name`: how the file must be named; None: anyhow."""
+        async with self.page.expect_download() as coming:
+            await link.click()
+        taken = await coming.value
+        assert name in {None, taken.suggested_filename}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "file"
+            await taken.save_as(file)
+            return file.read_bytes()
 
     async def go(self, path: str = "/") -> None:
         """Open a page."""
