@@ -19,7 +19,7 @@ from metering.time_quality import TimeStatus
 from simulator.clock import VirtualClock
 from station.charging.evse_settings import EvseSettings
 from station.charging.evse_state import Authorization
-from station.charging.recording import Recording, RunningTransactions
+from station.charging.recording import Recording
 from station.charging.sampling_settings import SamplingSettings
 from station.charging.transaction_settings import TransactionSettings
 from station.core.csms import AuthorizationAnswer, AuthorizationRequest, Csms, NoAnswerError, NoCsms
@@ -202,4 +202,4 @@ def evse_settings() -> EvseSettings:
 
 def recording(outbox: Outbox, csms: Csms | None = None) -> Recording:
     """The recording of an EVSE; without a CSMS all events are offline."""
-    return Recording(outbox, csms or NoCsms(), FakeTime(), RunningTransactions())
+    return Recording(outbox, csms or NoCsms(), FakeTime())

@@ -25,6 +25,12 @@ LIMITS: Final[Mapping[str, int]] = {
     "collaborators set after construction": 0,
     "types with parts of more than two layers": 0,
     "listeners of auxiliary components that can raise": 0,
+    "casts": 236,
+    "suppressed checks": 32,
+    "uses of Any": 25,
+    "functions with 8 or more parameters": 19,
+    "broad excepts outside of supervision": 1,
+    "methods that store a callable or a part late": 6,
 }
 """The highest allowed count of each rule. Lower a limit whenever its count falls."""
 _ROOT: Final = Path(__file__).parents[1]

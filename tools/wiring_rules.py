@@ -13,6 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from tools.wiring_escapes import (
+    broad_excepts,
+    casts,
+    functions_with_many_parameters,
+    late_parts,
+    suppressed_checks,
+    uses_of_any,
+)
 from tools.wiring_layers import wide_types
 from tools.wiring_listeners import raising_listeners
 from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name, pairs
@@ -168,6 +176,12 @@ RULES: Final[Mapping[str, Rule]] = {
     "collaborators set after construction": late_collaborators,
     "types with parts of more than two layers": wide_types,
     "listeners of auxiliary components that can raise": raising_listeners,
+    "casts": casts,
+    "suppressed checks": suppressed_checks,
+    "uses of Any": uses_of_any,
+    "functions with 8 or more parameters": functions_with_many_parameters,
+    "broad excepts outside of supervision": broad_excepts,
+    "methods that store a callable or a part late": late_parts,
 }
 
 

@@ -20,7 +20,7 @@ from station.charging.availability import AvailabilityOrders
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation, TokenParts
 from station.charging.evse import Evse, EvseBehaviour
-from station.charging.evse_assembly import EvseAssembly, assemble_evse
+from station.charging.evse_assembly import EvseAssembly, EvseHardware, assemble_evse
 from station.charging.meter_polling import MeterPoller
 from station.charging.recording import Recording, RunningTransactions
 from station.charging.reservations.reservation_store import ReservationStore
@@ -111,8 +111,10 @@ async def create_charging(
     signing = SigningContext(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy(core.auxiliary)
     running = RunningTransactions()
-    recording = Recording(outbox, csms, time, running)
-    assemblies = {config.id: await _evse(config, core, signing, recording, metrology) for config in configuration.evse}
+    recording = Recording(outbox, csms, time)
+    assemblies = {
+        config.id: await _evse(config, core, signing, (recording, running), metrology) for config in configuration.evse
+    }
     evses = {number: assembly.evse for number, assembly in assemblies.items()}
     _restrict_settings(core, evses.values())
     tokens, local_list, cards = await _tokens(core)
@@ -230,7 +232,7 @@ async def _evse(
     config: EvseConfig,
     core: CoreParts,
     context: SigningContext,
-    recording: Recording,
+    recorded: tuple[Recording, RunningTransactions],
     metrology: Metrology,
 ) -> EvseAssembly:
     clock, site = core.clock, core.runtime.hardware
@@ -257,9 +259,8 @@ async def _evse(
         stop_on_storage_failure=core.configuration.station.on_storage_failure == "stop",
         stop_on_meter_failure=config.on_meter_failure == "stop",
     )
-    return assemble_evse(
-        layout, site.board(config), poller, recording, core.settings.evse, clock, signing=signing, behaviour=behaviour
-    )
+    hardware = EvseHardware(layout, site.board(config), poller)
+    return assemble_evse(hardware, *recorded, core.settings.evse, clock, signing=signing, behaviour=behaviour)
 
 
 def _readers(core: CoreParts, station: ChargingStation) -> list[CardReaderTask]:

@@ -67,9 +67,9 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Phases, Reading
     from metering.time_quality import TimeStatus
-    from station.charging.event_queue import EventQueue
     from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
+    from station.charging.unrecorded_events import UnrecordedEvents
     from station.core.sampling import MeterValue
 
 _log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Evse:
         self,
         layout: EvseLayout,
         meter: MeterPoller,
-        queue: EventQueue,
+        queue: UnrecordedEvents,
         recording: Recording,
         settings: TransactionSettings,
         clock: Clock,
@@ -449,8 +449,6 @@ class Evse:
         if self.state != before:
             self._log_changes(before)
             self.changed.notify()
-            if (running := _transaction_of(self.state)) != _transaction_of(before):
-                self._recording.running.update(self.id, running=running is not None)
             self.state_changed.publish(None)
 
     def count_unrecorded(self, transaction_id: str | None) -> int:

@@ -10,20 +10,20 @@ from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
 from foundation.supervision import run_together
 from station.charging.board_driver import BoardDriver
-from station.charging.event_queue import EventQueue
 from station.charging.evse import Evse, EvseBehaviour
+from station.charging.meter_polling import MeterPoller
 from station.charging.recorder import EventRecorder
 from station.charging.sampler import Sampler
 from station.charging.signing.meter_value_signing import MeterValueSigning
+from station.charging.unrecorded_events import UnrecordedEvents
+from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import Board
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse_settings import EvseSettings
-    from station.charging.meter_polling import MeterPoller
-    from station.charging.recording import Recording
+    from station.charging.recording import Recording, RunningTransactions
     from station.charging.signing.meter_value_signing import SigningSetup
-    from station.core.evse_layout import EvseLayout
-    from station.core.hardware.board import Board
 
 
 class EvseAssembly(Frozen):
@@ -61,28 +61,43 @@ class EvseAssembly(Frozen):
         return *self.driver.monitored_tasks, self.recorder.writing
 
 
+class EvseHardware(Frozen):
+    """The hardware of an EVSE, as it is built in: its layout, its board and its billing meter."""
+
+    layout: EvseLayout
+    board: Board
+    meter: MeterPoller
+
+
 def assemble_evse(
-    layout: EvseLayout,
-    board: Board,
-    meter: MeterPoller,
+    hardware: EvseHardware,
     recording: Recording,
+    running: RunningTransactions,
     settings: EvseSettings,
     clock: Clock,
     *,
     signing: SigningSetup | None = None,
     behaviour: EvseBehaviour | None = None,
 ) -> EvseAssembly:
-    """Build an EVSE and its parts, and connect them; `signing`: None if readings are not signed."""
-    queue, signs = EventQueue(), signing is not None
-    layout, behaviour = replace(layout, sensors=board.sensors), replace(behaviour or EvseBehaviour(), signs=signs)
+    """Build an EVSE and its parts, and connect them.
+
+    `running`: the running transactions of all EVSEs; `signing`: None if readings are not signed.
+    """
+    board, meter = hardware.board, hardware.meter
+    queue, signs = UnrecordedEvents(), signing is not None
+    layout, behaviour = (
+        replace(hardware.layout, sensors=board.sensors),
+        replace(behaviour or EvseBehaviour(), signs=signs),
+    )
     evse = Evse(layout, meter, queue, recording, settings.transactions, clock, behaviour)
+    running.follow(evse)
     signer = None
     if signing is not None:
         signer = MeterValueSigning(evse, signing, recording.outbox, settings.sampling, settings.transactions, clock)
     recorder = EventRecorder(evse, queue, meter, recording, signer, settings, clock)
     recorder.recorded.subscribe(evse.event_recorded)
     recorder.disk_failed.subscribe(evse.note_storage_failure)
-    sampler = Sampler(evse, meter, recording.outbox.end_data, recording.running, signer, settings.sampling, clock)
+    sampler = Sampler(evse, meter, recording.outbox.end_data, running, signer, settings.sampling, clock)
     driver = BoardDriver(evse, board, clock)
     evse.outputs_repeated.subscribe(lambda _: driver.reapply_outputs())
     return EvseAssembly(evse, meter, driver, recorder, sampler, signer)

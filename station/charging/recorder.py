@@ -18,13 +18,13 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.time_quality import TimeStatus
-    from station.charging.event_queue import EventQueue
     from station.charging.evse_settings import EvseSettings
     from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
     from station.charging.sampling_settings import SamplingSettings
     from station.charging.signing.meter_value_signing import MeterValueSigning
     from station.charging.signing.signed_records import SignedRecord
+    from station.charging.unrecorded_events import UnrecordedEvents
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class EventRecorder:
     def __init__(
         self,
         evse: RecordedEvse,
-        queue: EventQueue,
+        queue: UnrecordedEvents,
         meter: MeterPoller,
         recording: Recording,
         signing: MeterValueSigning | None,

@@ -8,38 +8,47 @@ from foundation.events import Event
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
+    from station.charging.evse import Evse
     from station.core.csms import Csms
     from station.core.station_time import TimeStatusSource
     from station.storage.outbox import Outbox
 
 
 class RunningTransactions:
-    """At which EVSEs of the station a transaction runs, for the samplers and for monitors.
-
-    In memory only; each EVSE updates its own entry.
-    """
+    """At which EVSEs of the station a transaction runs, for the samplers and for monitors; follows the EVSEs."""
 
     def __init__(self) -> None:
-        self._evse_ids: set[int] = set()
+        self._transactions: dict[int, str] = {}
         self.changed: Event[int] = Event()
         """a transaction began or ended at the EVSE with this id; its state has changed already"""
 
     @property
     def any(self) -> bool:
         """Whether a transaction runs at any EVSE of the station."""
-        return bool(self._evse_ids)
+        return bool(self._transactions)
 
-    def update(self, evse_id: int, *, running: bool) -> None:
-        """Set whether a transaction runs at this EVSE."""
-        if running:
-            self._evse_ids.add(evse_id)
+    def follow(self, evse: Evse) -> None:
+        """Follow the transactions of an EVSE from now on."""
+
+        def update(_: None) -> None:
+            transaction = evse.state.transaction
+            self.update(evse.id, transaction.id if transaction is not None else None)
+
+        evse.state_changed.subscribe(update)
+
+    def update(self, evse_id: int, transaction_id: str | None) -> None:
+        """Set the transaction that runs at an EVSE; None: none."""
+        before = self._transactions.get(evse_id)
+        if transaction_id is not None:
+            self._transactions[evse_id] = transaction_id
         else:
-            self._evse_ids.discard(evse_id)
-        self.changed.publish(evse_id)
+            self._transactions.pop(evse_id, None)
+        if transaction_id != before:
+            self.changed.publish(evse_id)
 
     def runs_at(self, evse_id: int) -> bool:
         """Return whether a transaction runs at this EVSE."""
-        return evse_id in self._evse_ids
+        return evse_id in self._transactions
 
 
 class Recording(Frozen):
@@ -49,5 +58,3 @@ class Recording(Frozen):
     csms: Csms
     """for the `offline` flag of events"""
     time: TimeStatusSource
-    running: RunningTransactions
-    """at which EVSEs a transaction runs"""

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from energy.demand import Decision
 from foundation.clock import Clock, TimerHandle
 from foundation.frozen import Frozen
-from station.charging.event_queue import EventQueue
 from station.charging.evse import Evse, EvseBehaviour
 from station.charging.evse_state import Authorization, EvseState, WithholdReason, next_change_s, outputs, signature_due
 from station.charging.meter_polling import MeterPoller
 from station.charging.starts.start_rules import can_authorize, matches_holder
 from station.charging.transaction import TransactionRules, TxPoint, start_points
 from station.charging.transaction_settings import TransactionSettings
+from station.charging.unrecorded_events import UnrecordedEvents
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs, Sensor
 from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
@@ -109,7 +109,13 @@ class EvseMachine:
         layout = EvseLayout(1, attached_cable=setup.attached_cable, sensors=frozenset(Sensor))
         behaviour = EvseBehaviour(signs=setup.signs, stop_on_meter_failure=setup.meter_failure_ends)
         self.evse = _KeepingEvse(
-            layout, self.meter, EventQueue(), fakes.recording(outbox), settings.transactions, self.clock, behaviour
+            layout,
+            self.meter,
+            UnrecordedEvents(),
+            fakes.recording(outbox),
+            settings.transactions,
+            self.clock,
+            behaviour,
         )
         self.evse.kept = []
 

@@ -14,9 +14,10 @@ from metering.ocmf_payload import Signatory
 from simulator.clock import VirtualClock
 from station.billing.transaction_log import TransactionLog
 from station.charging.evse import EvseBehaviour
-from station.charging.evse_assembly import assemble_evse
+from station.charging.evse_assembly import EvseHardware, assemble_evse
 from station.charging.evse_state import Authorization
 from station.charging.meter_polling import MeterPoller
+from station.charging.recording import RunningTransactions
 from station.charging.sampling_settings import SamplingSettings
 from station.charging.signing.meter_value_signing import SigningSetup
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
@@ -56,8 +57,9 @@ class Post:
         watch = MeterPoller("meter", self.meter, clock)
         signing = SigningSetup(signatures, fakes.FakeTariff()) if signatures is not None else None
         recording = fakes.recording(self.outbox)
+        hardware, running = EvseHardware(layout, self.board, watch), RunningTransactions()
         self.assembly = assemble_evse(
-            layout, self.board, watch, recording, self.settings, clock, signing=signing, behaviour=behaviour
+            hardware, recording, running, self.settings, clock, signing=signing, behaviour=behaviour
         )
         self.evse = self.assembly.evse
         self.records = SignedRecords(database, clock)

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
-from station.charging.event_queue import EventQueue
 from station.charging.meter_polling import MeterPoller
 from station.charging.recorder import EventRecorder
 from station.charging.sampling_settings import SamplingSettings
+from station.charging.unrecorded_events import UnrecordedEvents
 from station.core.model import ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
 from station.storage.database import Database
@@ -43,7 +43,7 @@ class RecorderWithFakes:
         self.outbox = Outbox(database, clock)
         self.watch = MeterPoller("meter", self.meter, clock)
         self.csms = fakes.FakeCsms()
-        recording, self.queue = fakes.recording(self.outbox, self.csms), EventQueue()
+        recording, self.queue = fakes.recording(self.outbox, self.csms), UnrecordedEvents()
         self.recorder = EventRecorder(Offering(), self.queue, self.watch, recording, None, self.settings, clock)
         self.recorded: list[TransactionEvent] = []
         self.failures: list[bool] = []

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
-from station.charging.evse_assembly import assemble_evse
+from station.charging.evse_assembly import EvseHardware, assemble_evse
 from station.charging.meter_polling import MeterPoller
+from station.charging.recording import RunningTransactions
 from station.charging.recovery import end_open_transactions, record_ends
 from station.charging.sampling_settings import SamplingSettings
 from station.core.evse_layout import EvseLayout
@@ -43,7 +44,8 @@ class Start:
         self.settings = settings = fakes.evse_settings()
         watch = MeterPoller("meter", self.meter, clock)
         recording = fakes.recording(self.outbox)
-        self.evses = {1: assemble_evse(EvseLayout(1), fakes.FakeBoard(), watch, recording, settings, clock)}
+        hardware = EvseHardware(EvseLayout(1), fakes.FakeBoard(), watch)
+        self.evses = {1: assemble_evse(hardware, recording, RunningTransactions(), settings, clock)}
 
     async def left_behind(self, transaction_id: str = "tx", *, evse_id: int = 1) -> None:
         """A transaction that a power cut left open."""

@@ -15,7 +15,7 @@ _MAX_SAMPLES: Final = 500
 """with this many samples waiting in memory to be stored, every second one is dropped (E04.FR.07)"""
 
 
-class EventQueue:
+class UnrecordedEvents:
     """Queues the transaction events of one EVSE until `EventRecorder` has stored each in the outbox."""
 
     def __init__(self) -> None:

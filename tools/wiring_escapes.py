@@ -1,0 +1,150 @@
+"""The rules of `tools.wiring` about ways around the type checker and the linters, and about parts that are set late."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name
+
+MOST_PARAMETERS: Final = 7
+"""of a function, `self` not counted"""
+_SUPPRESSION: Final = re.compile(r"#\s*(noqa|pyright:\s*ignore|type:\s*ignore|fmt:\s*(off|skip))")
+_BROAD: Final = frozenset({"Exception", "BaseException"})
+_CONTAINS: Final = "foundation/supervision.py"
+"""where errors of auxiliary components are contained"""
+_KEEPS: Final = frozenset({"append", "add", "insert", "setdefault", "appendleft"})
+
+
+def casts(modules: Sequence[Module]) -> list[Finding]:
+    """Calls of `cast`, each of which the type checker believes."""
+    return sorted(
+        Finding(module.path, node.lineno, ast.unparse(node)[:80])
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and last_name(node.func) == "cast"
+    )
+
+
+def suppressed_checks(modules: Sequence[Module]) -> list[Finding]:
+    """Comments that silence ruff, pyright or the formatter."""
+    return sorted(
+        Finding(module.path, token.start[0], token.string[:80])
+        for module in modules
+        for token in tokenize.generate_tokens(io.StringIO(module.source).readline)
+        if token.type == tokenize.COMMENT and _SUPPRESSION.search(token.string)
+    )
+
+
+def uses_of_any(modules: Sequence[Module]) -> list[Finding]:
+    """Uses of `Any` of `typing`, by name; imports not counted."""
+    return sorted(
+        Finding(module.path, node.lineno, "Any")
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Name) and node.id == "Any"
+    )
+
+
+def functions_with_many_parameters(modules: Sequence[Module]) -> list[Finding]:
+    """Functions with more than `MOST_PARAMETERS` parameters; routes of the API, whose parameters are its own, too."""
+    found: list[Finding] = []
+    for module in modules:
+        for function in _functions(module.tree):
+            every = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+            count = sum(parameter.arg not in {"self", "cls"} for parameter in every)
+            if count > MOST_PARAMETERS:
+                found.append(Finding(module.path, function.lineno, f"{function.name} has {count} parameters"))
+    return sorted(found)
+
+
+def broad_excepts(modules: Sequence[Module]) -> list[Finding]:
+    """Handlers of `Exception` and `BaseException`, and bare ones, outside of supervision, that do not raise again."""
+    return sorted(
+        Finding(module.path, node.lineno, f"except {ast.unparse(node.type) if node.type is not None else ''}".rstrip())
+        for module in modules
+        if module.path != _CONTAINS
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node) and not _raises_again(node)
+    )
+
+
+def late_parts(modules: Sequence[Module]) -> list[Finding]:
+    """Methods that store a callable, or an object with a `Protocol` as its type, which was given after construction.
+
+    Counted: a method that assigns such a parameter to an attribute of `self`, or adds it to one. Not counted:
+    constructors, `subscribe` of events, and registrations (`register`, `on`), which exist for this.
+    """
+    contracts = _protocols(modules)
+    found: list[Finding] = []
+    for module in modules:
+        for owner in ast.walk(module.tree):
+            if not isinstance(owner, ast.ClassDef):
+                continue
+            for method in owner.body:
+                if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and method.name not in CONSTRUCTORS:
+                    kept = sorted(_kept_parameters(method, contracts))
+                    found += [
+                        Finding(module.path, method.lineno, f"{owner.name}.{method.name} keeps {name}") for name in kept
+                    ]
+    return sorted(finding for finding in found if not re.search(r"\.(subscribe\w*|register|on)\b", finding.text))
+
+
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _is_broad(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(last_name(each) in _BROAD for each in types)
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    return any(isinstance(node, ast.Raise) for node in ast.walk(handler))
+
+
+def _protocols(modules: Sequence[Module]) -> frozenset[str]:
+    """The names of the classes that are protocols."""
+    return frozenset(
+        node.name
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+        and any(last_name(base.value if isinstance(base, ast.Subscript) else base) == "Protocol" for base in node.bases)
+    )
+
+
+def _kept_parameters(method: Function, contracts: frozenset[str]) -> set[str]:
+    """The parameters of a method that it stores: callables, and objects with one of these types."""
+    parameters = {
+        parameter.arg
+        for parameter in (*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs)
+        if parameter.annotation is not None
+        and any(
+            last_name(node) in contracts or last_name(node) == "Callable"
+            for node in ast.walk(parameter.annotation)
+            if isinstance(node, ast.Name | ast.Attribute)
+        )
+    }
+    return {name for node in ast.walk(method) for name in _stored_names(node) if name in parameters}
+
+
+def _stored_names(node: ast.AST) -> Iterator[str]:
+    """The names that a statement assigns to attributes of `self`, or adds to what they hold."""
+    match node:
+        case ast.Assign(targets=targets, value=ast.Name(id=name)):
+            for target in targets:
+                held = target.value if isinstance(target, ast.Subscript) else target
+                if is_of_self(held):
+                    yield name
+        case ast.Call(func=ast.Attribute(value=held, attr=action), args=arguments) if action in _KEEPS:
+            if is_of_self(held):
+                yield from (argument.id for argument in arguments if isinstance(argument, ast.Name))
+        case _:
+            pass
