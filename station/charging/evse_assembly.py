@@ -90,7 +90,7 @@ def assemble_evse(
         replace(behaviour or EvseBehaviour(), signs=signs),
     )
     evse = Evse(layout, meter, queue, recording, settings.transactions, clock, behaviour)
-    running.follow(evse)
+    evse.state_changed.subscribe(lambda _: running.update(evse.id, _transaction_of(evse)))
     signer = None
     if signing is not None:
         signer = MeterValueSigning(evse, signing, recording.outbox, settings.sampling, settings.transactions, clock)
@@ -101,3 +101,8 @@ def assemble_evse(
     driver = BoardDriver(evse, board, clock)
     evse.outputs_repeated.subscribe(lambda _: driver.reapply_outputs())
     return EvseAssembly(evse, meter, driver, recorder, sampler, signer)
+
+
+def _transaction_of(evse: Evse) -> str | None:
+    """The id of the open transaction of an EVSE, also while it is ending; None: there is none."""
+    return evse.state.transaction.id if evse.state.transaction is not None else None

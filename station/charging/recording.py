@@ -8,14 +8,13 @@ from foundation.events import Event
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
-    from station.charging.evse import Evse
     from station.core.csms import Csms
     from station.core.station_time import TimeStatusSource
     from station.storage.outbox import Outbox
 
 
 class RunningTransactions:
-    """At which EVSEs of the station a transaction runs, for the samplers and for monitors; follows the EVSEs."""
+    """At which EVSEs of the station a transaction runs, for the samplers and for monitors."""
 
     def __init__(self) -> None:
         self._transactions: dict[int, str] = {}
@@ -26,15 +25,6 @@ class RunningTransactions:
     def any(self) -> bool:
         """Whether a transaction runs at any EVSE of the station."""
         return bool(self._transactions)
-
-    def follow(self, evse: Evse) -> None:
-        """Follow the transactions of an EVSE from now on."""
-
-        def update(_: None) -> None:
-            transaction = evse.state.transaction
-            self.update(evse.id, transaction.id if transaction is not None else None)
-
-        evse.state_changed.subscribe(update)
 
     def update(self, evse_id: int, transaction_id: str | None) -> None:
         """Set the transaction that runs at an EVSE; None: none."""
