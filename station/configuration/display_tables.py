@@ -11,6 +11,7 @@ from foundation.table import Table
 from foundation.table_definition import Check, Number
 from station.core.identifiers import check_page_address
 from station.core.installation_file.table import EvseNumber
+from station.core.languages import DEFAULT_LANGUAGE, LanguageCode
 from station.devices.display_config import DisplayOutputConfig
 
 
@@ -26,7 +27,7 @@ class DisplayConfig(Table):
         "Unavailable",
     )
     """the states of the station for which the displays can show a message; others are refused (NotSupportedState)"""
-    languages: Annotated[tuple[Literal["en", "fr", "de", "nl"], ...], Meta(min_length=1)] = ("en",)
+    languages: Annotated[tuple[LanguageCode, ...], Meta(min_length=1)] = (DEFAULT_LANGUAGE,)
     """the languages of the station's own texts; several are shown in turn. A driver's own language has precedence"""
     rotation_s: Annotated[Number, Meta(ge=2, le=600)] = 8.0
     """seconds for which each screen of a cycle is shown"""

@@ -1,24 +1,59 @@
-"""The languages in which the station speaks to people, and catalogues of its texts.
+"""The table of languages in which the station speaks to people, and the reader of their texts.
 
-In the lowest layer, because the page (`station/interfaces`) and the display (`station/display`) have catalogues.
+In the lowest layer, because the page, the display and the documents have texts. Those of a language are one file,
+`station/languages/<code>.json`, with a section for each of them.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeVar
 
-LANGUAGES: Final = {"en": "English", "fr": "Français", "de": "Deutsch", "nl": "Nederlands"}
-"""native names by language code; the languages of the page and of the display"""
+from msgspec import Raw
+from msgspec.json import decode
+
+from foundation.frozen import Frozen
+
+T = TypeVar("T")
+
+LanguageCode = Literal["en", "fr", "de", "nl"]
+"""the languages of the page, the display and the documents, in the order of their choice"""
+Section = Literal["page", "display", "documents", "spreadsheet"]
+"""a part of the file of a language; English has none for spreadsheets, whose table is for programs too"""
+
+
+class Language(Frozen):
+    """A language of the station: its name, and how it writes numbers, dates and amounts."""
+
+    name: str
+    """in the language itself, for the choice on the page"""
+    decimal_mark: str
+    date: str
+    """format of a date (strftime)"""
+    day: str
+    """format of a day without its year (strftime)"""
+    amount: str
+    """format of an amount of money: {number} and {symbol}, that of a currency"""
+
+
+LANGUAGES: Final[dict[LanguageCode, Language]] = {
+    "en": Language("English", ".", "%Y-%m-%d", "%d/%m", "{symbol}{number}"),
+    "fr": Language("Français", ",", "%d/%m/%Y", "%d/%m", "{number} {symbol}"),
+    "de": Language("Deutsch", ",", "%d.%m.%Y", "%d.%m.", "{number} {symbol}"),
+    "nl": Language("Nederlands", ",", "%d-%m-%Y", "%d-%m", "{symbol} {number}"),
+}
 DEFAULT_LANGUAGE: Final = "en"
 
+_FOLDER: Final = Path(__file__).parents[2] / "station" / "languages"
 
-def read_catalogue(folder: Path, language: str) -> Mapping[str, str]:
-    """Read the texts in one of `LANGUAGES` from its file in a folder, by key; `{name}` stands for a value."""
-    texts: dict[str, str] = json.loads((folder / f"{language}.json").read_text(encoding="utf-8"))
-    return texts
+
+def read_texts(language: LanguageCode, section: Section, form: type[T]) -> T:
+    """Read a section of the texts of a language from its file; `{name}` in a text stands for a value.
+
+    Each call reads the file: the caller keeps the texts.
+    """
+    sections = decode((_FOLDER / f"{language}.json").read_bytes(), type=dict[str, Raw])
+    return decode(sections[section], type=form)
 
 
 def primary_language(tag: str) -> str:

@@ -25,6 +25,7 @@ from station.display.screen_texts import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from station.core.languages import LanguageCode
     from station.display.screen_inputs import DisplayedEvse, DisplayProfile, ScreenInputs
 
 _CARD: Final = {
@@ -97,19 +98,21 @@ def _follows_charge(evse: DisplayedEvse) -> bool:
     return evse.light in _CHARGES and evse.transaction_id is not None
 
 
-def _languages(evse: DisplayedEvse, display: DisplayProfile) -> Sequence[str]:
+def _languages(evse: DisplayedEvse, display: DisplayProfile) -> Sequence[LanguageCode]:
     """The languages of the texts about an EVSE: that of its driver, else those of the display.
 
     English if the station speaks no language of the driver (O01.FR.09).
     """
     if not evse.languages:
         return display.languages
-    spoken = (primary_language(tag) for tag in evse.languages)
-    return [next((one for one in spoken if one in LANGUAGES), DEFAULT_LANGUAGE)]
+    for tag in evse.languages:
+        if (language := primary_language(tag)) in LANGUAGES:
+            return [language]
+    return [DEFAULT_LANGUAGE]
 
 
 def _evse_lines(
-    group: Sequence[DisplayedEvse], language: str, inputs: ScreenInputs, *, named: bool
+    group: Sequence[DisplayedEvse], language: LanguageCode, inputs: ScreenInputs, *, named: bool
 ) -> Iterator[ScreenLine]:
     """The lines about one EVSE, or about several free ones with the same texts."""
     evse = group[0]
@@ -125,13 +128,15 @@ def _evse_lines(
         yield _line(screen_text(language, "session-page"), LineRole.NOTE, LineReason.SESSION_PAGE, only)
 
 
-def _name(group: Sequence[DisplayedEvse], language: str) -> str:
+def _name(group: Sequence[DisplayedEvse], language: LanguageCode) -> str:
     if len(group) == 1:
         return screen_text(language, "evse", number=str(group[0].evse_id))
     return screen_text(language, "evses", numbers=", ".join(str(evse.evse_id) for evse in group))
 
 
-def _state_lines(evse: DisplayedEvse, language: str, inputs: ScreenInputs, only: int | None) -> Sequence[ScreenLine]:
+def _state_lines(
+    evse: DisplayedEvse, language: LanguageCode, inputs: ScreenInputs, only: int | None
+) -> Sequence[ScreenLine]:
     """The state of an EVSE, and what its driver can do."""
     if evse.light in _CHARGES:
         return _charge_lines(evse, language)
@@ -157,7 +162,7 @@ def _state_lines(evse: DisplayedEvse, language: str, inputs: ScreenInputs, only:
     return lines
 
 
-def _charge_lines(evse: DisplayedEvse, language: str) -> Sequence[ScreenLine]:
+def _charge_lines(evse: DisplayedEvse, language: LanguageCode) -> Sequence[ScreenLine]:
     """The state of a charge that runs, is paused, or has ended."""
     only, power_w = evse.evse_id, evse.figures.power_w if evse.figures is not None else None
     if evse.light is LightReason.CHARGING:
@@ -179,7 +184,9 @@ def _fault_key(evse: DisplayedEvse) -> str:
     return "vehicle-fault" if evse.faults <= _VEHICLE_FAULTS else "fault"
 
 
-def _reservation_lines(evse: DisplayedEvse, language: str, inputs: ScreenInputs, start: str) -> Sequence[ScreenLine]:
+def _reservation_lines(
+    evse: DisplayedEvse, language: LanguageCode, inputs: ScreenInputs, start: str
+) -> Sequence[ScreenLine]:
     """That an EVSE is reserved and until when; never for whom. The holder reads how to start."""
     heading = screen_text(language, "reserved")
     if (until := evse.reserved_until) is not None:
@@ -191,7 +198,7 @@ def _reservation_lines(evse: DisplayedEvse, language: str, inputs: ScreenInputs,
     ]
 
 
-def _figure_lines(evse: DisplayedEvse, language: str) -> Iterator[ScreenLine]:
+def _figure_lines(evse: DisplayedEvse, language: LanguageCode) -> Iterator[ScreenLine]:
     figures = evse.figures
     if figures is None:
         return
@@ -201,7 +208,7 @@ def _figure_lines(evse: DisplayedEvse, language: str) -> Iterator[ScreenLine]:
         yield _figure(language, "time", duration_text(figures.duration), LineReason.ENERGY, evse.evse_id)
 
 
-def _cost_lines(evse: DisplayedEvse, language: str) -> Iterator[ScreenLine]:
+def _cost_lines(evse: DisplayedEvse, language: LanguageCode) -> Iterator[ScreenLine]:
     cost = evse.cost
     if cost is None:
         return
@@ -213,7 +220,7 @@ def _cost_lines(evse: DisplayedEvse, language: str) -> Iterator[ScreenLine]:
             yield ScreenLine(spans, LineRole.TEXT, LineReason.COST, evse_id=evse.evse_id)
 
 
-def _tariff_lines(evse: DisplayedEvse, language: str, only: int | None) -> Iterator[ScreenLine]:
+def _tariff_lines(evse: DisplayedEvse, language: LanguageCode, only: int | None) -> Iterator[ScreenLine]:
     """The price before and during a charge; not beside a fault, or once the total is shown."""
     tariff = evse.tariff
     if tariff is None or (evse.cost is not None and evse.cost.final):
@@ -229,7 +236,7 @@ def _tariff_lines(evse: DisplayedEvse, language: str, only: int | None) -> Itera
 
 
 def _sentence(
-    language: str, key: str, reason: LineReason, evse_id: int | None, *, text: str | None = None
+    language: LanguageCode, key: str, reason: LineReason, evse_id: int | None, *, text: str | None = None
 ) -> tuple[ScreenLine, ...]:
     """A heading and a sentence: the texts `key` and `text`, None: `key.text`."""
     return (
@@ -242,7 +249,7 @@ def _line(text: str, role: LineRole, reason: LineReason, evse_id: int | None) ->
     return ScreenLine((TextSpan(text),), role, reason, evse_id=evse_id)
 
 
-def _figure(language: str, key: str, value: str, reason: LineReason, evse_id: int | None) -> ScreenLine:
+def _figure(language: LanguageCode, key: str, value: str, reason: LineReason, evse_id: int | None) -> ScreenLine:
     """A name and its value, such as Energy 12.34 kWh."""
     spans = (TextSpan(f"{screen_text(language, key)} "), TextSpan(value, bold=True))
     return ScreenLine(spans, LineRole.FIGURE, reason, evse_id=evse_id)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from foundation.frozen import Frozen
 from station.billing.price import PriceList
-from station.core.languages import DEFAULT_LANGUAGE
+from station.core.languages import DEFAULT_LANGUAGE, LanguageCode
 from station.core.light_patterns import LightReason
 from station.core.model import Fault, MessageContent
 from station.core.screen import TextSize
@@ -91,8 +91,8 @@ class DisplayProfile(Frozen):
     """One display of the station: what it is for, and what it can show."""
 
     address: DisplayAddress = MAIN_DISPLAY
-    languages: tuple[str, ...] = (DEFAULT_LANGUAGE,)
-    """codes of `LANGUAGES`, for drivers whose language is not known; several in turn"""
+    languages: tuple[LanguageCode, ...] = (DEFAULT_LANGUAGE,)
+    """for drivers whose language is not known; several in turn"""
     rotation_s: float = 8.0
     """how long each screen of a cycle is shown"""
     size: TextSize | None = None

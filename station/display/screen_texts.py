@@ -8,49 +8,43 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from station.billing.currency import minor_unit, round_amount
-from station.core.languages import read_catalogue
+from station.core.languages import LANGUAGES, read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from station.billing.price import PriceList
+    from station.core.languages import LanguageCode
 
-_FOLDER: Final = Path(__file__).with_name("locales")
-_DECIMAL_COMMA: Final = frozenset({"de", "fr", "nl"})
 _SYMBOLS: Final = {"EUR": "€", "GBP": "£"}
-_SYMBOL_FIRST: Final = frozenset({"en", "nl"})
-_SPACED_SYMBOL: Final = frozenset({"nl"})
-_DATES: Final = {"en": "%d/%m", "de": "%d.%m.", "fr": "%d/%m", "nl": "%d-%m"}
 
 
 @cache
-def screen_catalogue(language: str) -> Mapping[str, str]:
-    """The texts of the display in one of `LANGUAGES`, by key; `{name}` is the placeholder of a value."""
-    return read_catalogue(_FOLDER, language)
+def screen_catalogue(language: LanguageCode) -> Mapping[str, str]:
+    """The texts of the display in a language, by key; `{name}` is the placeholder of a value."""
+    return read_texts(language, "display", dict[str, str])
 
 
-def screen_text(language: str, key: str, **values: str) -> str:
+def screen_text(language: LanguageCode, key: str, **values: str) -> str:
     """A text of the display with its values inserted."""
     return screen_catalogue(language)[key].format(**values)
 
 
-def number_text(number: Decimal | float, decimals: int, language: str) -> str:
+def number_text(number: Decimal | float, decimals: int, language: LanguageCode) -> str:
     """Format a number with so many decimals and the decimal sign of a language."""
-    text = f"{number:.{decimals}f}"
-    return text.replace(".", ",") if language in _DECIMAL_COMMA else text
+    return f"{number:.{decimals}f}".replace(".", LANGUAGES[language].decimal_mark)
 
 
-def amount_text(amount: Decimal, currency: str, language: str) -> str:
+def amount_text(amount: Decimal, currency: str, language: LanguageCode) -> str:
     """Format an amount, rounded to the minor unit of its currency, such as €12.30 or 12,30 €."""
     return _money_text(round_amount(amount, currency), currency, language)
 
 
-def price_text(prices: PriceList, language: str) -> str:
+def price_text(prices: PriceList, language: LanguageCode) -> str:
     """Format the owner's prices as one line, such as €0.30/kWh (HC €0.20) + €1.00/h parked."""
     parts: list[str] = []
     if prices.energy_per_kwh or prices.period:
@@ -69,12 +63,12 @@ def price_text(prices: PriceList, language: str) -> str:
     return " + ".join(parts) or screen_text(language, "tariff.free")
 
 
-def energy_text(energy_wh: float, language: str) -> str:
+def energy_text(energy_wh: float, language: LanguageCode) -> str:
     """Format an energy, such as 12.34 kWh."""
     return f"{number_text(energy_wh / 1000, 2, language)} kWh"
 
 
-def power_text(power_w: float, language: str) -> str:
+def power_text(power_w: float, language: LanguageCode) -> str:
     """Format a power, such as 7.4 kW."""
     return f"{number_text(power_w / 1000, 1, language)} kW"
 
@@ -85,13 +79,13 @@ def duration_text(duration: timedelta) -> str:
     return f"{minutes // 60}:{minutes % 60:02} h"
 
 
-def moment_text(moment: datetime, now: datetime, language: str) -> str:
+def moment_text(moment: datetime, now: datetime, language: LanguageCode) -> str:
     """Format a moment in local time: the time of day, on another day with its date before. Both in local time."""
     time = f"{moment:%H:%M}"
-    return time if moment.date() == now.date() else f"{moment.strftime(_DATES[language])} {time}"
+    return time if moment.date() == now.date() else f"{moment.strftime(LANGUAGES[language].day)} {time}"
 
 
-def _unit_price(price: Decimal, currency: str, language: str) -> str:
+def _unit_price(price: Decimal, currency: str, language: LanguageCode) -> str:
     """Format a price per unit with all its digits, at least those of the minor unit of its currency."""
     plain = price.normalize()
     digits = plain.as_tuple().exponent
@@ -100,13 +94,8 @@ def _unit_price(price: Decimal, currency: str, language: str) -> str:
     return _money_text(exact, currency, language)
 
 
-def _money_text(amount: Decimal, currency: str, language: str) -> str:
-    number = f"{amount:f}"
-    if language in _DECIMAL_COMMA:
-        number = number.replace(".", ",")
+def _money_text(amount: Decimal, currency: str, language: LanguageCode) -> str:
+    notation = LANGUAGES[language]
+    number = f"{amount:f}".replace(".", notation.decimal_mark)
     symbol = _SYMBOLS.get(currency)
-    if symbol is None:
-        return f"{number} {currency}"
-    if language not in _SYMBOL_FIRST:
-        return f"{number} {symbol}"
-    return f"{symbol} {number}" if language in _SPACED_SYMBOL else f"{symbol}{number}"
+    return f"{number} {currency}" if symbol is None else notation.amount.format(number=number, symbol=symbol)

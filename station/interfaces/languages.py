@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES, primary_language, read_catalogue
+from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES, LanguageCode, primary_language, read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import HTTPConnection
 
-__all__ = ["DEFAULT_LANGUAGE", "LANGUAGES", "LANGUAGE_COOKIE", "best_language", "catalogue", "language_of"]
-
 LANGUAGE_COOKIE: Final = "borne_language"
-_FOLDER = Path(__file__).with_name("locales")
 
 
 @cache
-def catalogue(language: str) -> Mapping[str, str]:
-    """The texts of the page in one of `LANGUAGES`, by key; `{name}` is the placeholder of a value. Read once."""
-    return read_catalogue(_FOLDER, language)
+def catalogue(language: LanguageCode) -> Mapping[str, str]:
+    """The texts of the page in a language, by key; `{name}` is the placeholder of a value. Read once."""
+    return read_texts(language, "page", dict[str, str])
 
 
-def language_of(request: HTTPConnection) -> str:
+def language_of(request: HTTPConnection) -> LanguageCode:
     """The code of the visitor's language: from its cookie, else by the Accept-Language header (RFC 9110, 12.5.4)."""
     chosen = request.cookies.get(LANGUAGE_COOKIE)
     if chosen in LANGUAGES:
@@ -33,9 +29,10 @@ def language_of(request: HTTPConnection) -> str:
     return best_language(request.headers.get("accept-language", ""))
 
 
-def best_language(accepted: str) -> str:
+def best_language(accepted: str) -> LanguageCode:
     """The code of the best of `LANGUAGES` for an Accept-Language header; English if none matches."""
-    best, weight = DEFAULT_LANGUAGE, 0.0
+    best: LanguageCode = DEFAULT_LANGUAGE
+    weight = 0.0
     for one in accepted[:500].split(","):
         tag, _, parameter = one.strip().partition(";")
         language = primary_language(tag)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
 from station.billing.documents.table import CardLabels, label, shown_token
-from station.billing.documents.words import Language, Words, words
+from station.billing.documents.words import Words, words
+from station.core.languages import LanguageCode
 from station.core.model import PAGE_TOKEN, IdToken
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class SignatureProof(Frozen):
 class DocumentContext(Frozen):
     """What every document needs to be drawn: language, time zone, date of creation, and the labels of cards."""
 
-    language: Language
+    language: LanguageCode
     zone: tzinfo
     """time zone of the station"""
     created: datetime

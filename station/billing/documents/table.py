@@ -9,8 +9,9 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol
 
-from station.billing.documents.words import Language, SpreadsheetLanguage, exact_kwh, spreadsheet_words, words
+from station.billing.documents.words import exact_kwh, spreadsheet_words, words
 from station.charging.authorization.authorizer import loggable_token
+from station.core.languages import DEFAULT_LANGUAGE, LanguageCode
 from station.core.model import IdToken
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class _SpreadsheetNotation:
 
     delimiter = ";"
 
-    def __init__(self, language: SpreadsheetLanguage) -> None:
+    def __init__(self, language: LanguageCode) -> None:
         self._words = words(language)
         self._texts = spreadsheet_words(language)
 
@@ -145,22 +146,25 @@ class _SpreadsheetNotation:
         return self._words.objections.get(sentence, sentence)
 
 
-def _notation(language: Language) -> _Notation:
-    return _ProgramNotation() if language == "en" else _SpreadsheetNotation(language)
+def _notation(language: LanguageCode) -> _Notation:
+    return _ProgramNotation() if language == DEFAULT_LANGUAGE else _SpreadsheetNotation(language)
 
 
-def csv_heading(language: Language = "en") -> str:
+def csv_heading(language: LanguageCode = DEFAULT_LANGUAGE) -> str:
     """The header line of the CSV file of transactions, in the notation of `csv_rows`.
 
     New columns go last, so that the others keep their positions.
     """
     notation = _notation(language)
-    mark = "" if language == "en" else _BYTE_ORDER_MARK
+    mark = "" if language == DEFAULT_LANGUAGE else _BYTE_ORDER_MARK
     return mark + _line([notation.heading(name) for name in COLUMNS], notation)
 
 
 def csv_rows(
-    transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels, language: Language = "en"
+    transactions: Iterable[LoggedTransaction],
+    zone: tzinfo,
+    labels: CardLabels,
+    language: LanguageCode = DEFAULT_LANGUAGE,
 ) -> str:
     """Format transactions as CSV, a line each; times in `zone`, energy in kWh.
 

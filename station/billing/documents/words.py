@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import convert
 
 from foundation.frozen import Frozen
 from station.billing.currency import minor_unit
+from station.core.languages import LANGUAGES, LanguageCode, read_texts
 
 KWH_PLACES: Final = 3
 """decimals of an energy in kWh, if the meter has no more"""
 _UNKNOWN = "–"
-Language = Literal["en", "fr", "de", "nl"]
-
-
-SpreadsheetLanguage = Literal["fr", "de", "nl"]
 
 
 class SpreadsheetWords(Frozen):
-    """The texts of the table of transactions in one language, from words/spreadsheet/*.toml."""
+    """The texts of the table of transactions in one language."""
 
     headings: dict[str, str]
     """heading by the name of the column"""
@@ -34,7 +29,7 @@ class SpreadsheetWords(Frozen):
 
 
 class Words(Frozen):
-    """The printed texts of PDF documents in one language, from words/*.toml, and its formats of numbers and times."""
+    """The printed texts of PDF documents in one language, and its formats of numbers and times."""
 
     decimal_mark: str
     date: str
@@ -162,17 +157,14 @@ def _decimals(number: Decimal) -> int:
 
 
 @cache
-def words(language: Language) -> Words:
+def words(language: LanguageCode) -> Words:
     """Load the texts of documents in a language from its file; cached."""
-    return convert(_read(f"{language}.toml"), Words)
+    notation = LANGUAGES[language]
+    texts = read_texts(language, "documents", dict[str, object])
+    return convert(texts | {"decimal_mark": notation.decimal_mark, "date": notation.date}, Words)
 
 
 @cache
-def spreadsheet_words(language: SpreadsheetLanguage) -> SpreadsheetWords:
-    """Load the texts of the table of transactions in a language from its file; cached."""
-    return convert(_read(f"spreadsheet/{language}.toml"), SpreadsheetWords)
-
-
-def _read(name: str) -> dict[str, object]:
-    path = Path(__file__).with_name("words") / name
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+def spreadsheet_words(language: LanguageCode) -> SpreadsheetWords:
+    """Load the texts of the table of transactions in a language other than English from its file; cached."""
+    return read_texts(language, "spreadsheet", SpreadsheetWords)

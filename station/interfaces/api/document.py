@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from station.billing.documents.orders import DocumentOrder
-    from station.billing.documents.words import Language
     from station.billing.logged_transaction import LoggedTransaction
+    from station.core.languages import LanguageCode
 
 router = api_router("documents")
 
@@ -76,7 +76,7 @@ class DocumentSources:
         """The time zone of the station."""
         return zone(self._settings)
 
-    def context(self, language: Language) -> DocumentContext:
+    def context(self, language: LanguageCode) -> DocumentContext:
         """Create the context of a document that is made now: language, time zone, date and card labels."""
         return DocumentContext(language, self.time_zone, self._clock.now(), self.own_cards.labels())
 

@@ -17,13 +17,14 @@ from foundation.frozen import Frozen
 from metering.drivers.models import MODELS
 from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
+from station.core.languages import LANGUAGES
 from station.core.version import package_version
 from station.display.display_screens import DisplayScreens
 from station.interfaces.access.access_control import ASK_AGAIN_S
 from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
-from station.interfaces.languages import LANGUAGE_COOKIE, LANGUAGES, catalogue, language_of
+from station.interfaces.languages import LANGUAGE_COOKIE, catalogue, language_of
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
 from station.interfaces.wall_clock import wall_clock

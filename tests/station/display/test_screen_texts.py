@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from station.billing.price import PeriodPrice, PriceList
-from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES
+from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES, LanguageCode
 from station.core.light_patterns import LightReason
 from station.core.screen import LineReason
 from station.display.screen import screen_cycle
@@ -31,7 +31,7 @@ _WIDEST = 20
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_has_the_same_texts_with_the_same_values_in_them(language: str) -> None:
+def test_every_language_has_the_same_texts_with_the_same_values_in_them(language: LanguageCode) -> None:
     usual, texts = screen_catalogue(DEFAULT_LANGUAGE), screen_catalogue(language)
     assert list(texts) == list(usual)
     for key, text in texts.items():
@@ -41,7 +41,7 @@ def test_every_language_has_the_same_texts_with_the_same_values_in_them(language
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_heading_fits_one_row_of_a_usual_character_display(language: str) -> None:
+def test_a_heading_fits_one_row_of_a_usual_character_display(language: LanguageCode) -> None:
     headings = {key for key in screen_catalogue(language) if f"{key}.text" in screen_catalogue(language)}
     too_long = [text for key in headings if len(text := screen_catalogue(language)[key]) > _WIDEST]
     assert too_long == []
@@ -50,7 +50,9 @@ def test_a_heading_fits_one_row_of_a_usual_character_display(language: str) -> N
 @each_row("language", LANGUAGES)
 @each_row("light", LightReason)
 @each_row("start", StartMethod)
-def test_every_state_and_way_to_start_has_its_text(language: str, light: LightReason, start: StartMethod) -> None:
+def test_every_state_and_way_to_start_has_its_text(
+    language: LanguageCode, light: LightReason, start: StartMethod
+) -> None:
     display = DisplayProfile(languages=(language,))
     for authorized, connected in ((False, False), (True, False), (True, True), (False, True)):
         evse = DisplayedEvse(1, light, start=start, authorized=authorized, connected=connected)
@@ -73,7 +75,9 @@ def test_every_state_and_way_to_start_has_its_text(language: str, light: LightRe
         ("0", "EUR", "fr", "0,00 €"),
     ],
 )
-def test_an_amount_is_in_the_notation_of_the_language(amount: str, currency: str, language: str, text: str) -> None:
+def test_an_amount_is_in_the_notation_of_the_language(
+    amount: str, currency: str, language: LanguageCode, text: str
+) -> None:
     assert amount_text(Decimal(amount), currency, language) == text
 
 
@@ -94,9 +98,6 @@ def test_energy_duration_and_moments_are_short() -> None:
     assert duration_text(timedelta(hours=26, minutes=5, seconds=59)) == "26:05 h"
     assert duration_text(timedelta(seconds=-3)) == "0:00 h"
     assert moment_text(NOW + timedelta(hours=1), NOW, "de") == "13:00"
-    assert [moment_text(NOW + timedelta(days=1), NOW, language) for language in LANGUAGES] == [
-        "29/11 12:00",
-        "29/11 12:00",
-        "29.11. 12:00",
-        "29-11 12:00",
-    ]
+    assert moment_text(NOW + timedelta(days=1), NOW, "fr") == "29/11 12:00"
+    assert moment_text(NOW + timedelta(days=1), NOW, "de") == "29.11. 12:00"
+    assert moment_text(NOW + timedelta(days=1), NOW, "nl") == "29-11 12:00"

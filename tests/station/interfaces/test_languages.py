@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from energy.grid_explanation import GridHold
 from energy.limit import LimitSource
 from energy.tariff import PriceSignal
+from station.core.languages import DEFAULT_LANGUAGE, LANGUAGES, LanguageCode
 from station.core.light_patterns import LightReason
 from station.core.model import Fault
-from station.interfaces.languages import DEFAULT_LANGUAGE, LANGUAGES, best_language, catalogue
+from station.interfaces.languages import best_language, catalogue
 from station.maintenance.commissioning.problems import ProblemCause
 from station.maintenance.commissioning.steps import CommissioningStep
 
 _WEB = Path(__file__).parents[3] / "station" / "interfaces" / "page"
+_LANGUAGE_FILES = Path(__file__).parents[3] / "station" / "languages"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
+def test_the_table_of_languages_has_a_row_for_each_code_and_each_file_of_texts() -> None:
+    assert get_args(LanguageCode) == tuple(LANGUAGES)
+    assert {file.stem for file in _LANGUAGE_FILES.iterdir()} == LANGUAGES.keys()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_has_the_same_texts_with_the_same_values_in_them(language: str) -> None:
+def test_every_language_has_the_same_texts_with_the_same_values_in_them(language: LanguageCode) -> None:
     """None is empty."""
     usual, texts = catalogue(DEFAULT_LANGUAGE), catalogue(language)
     assert texts.keys() == usual.keys()
@@ -31,7 +39,7 @@ def test_every_language_has_the_same_texts_with_the_same_values_in_them(language
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_text_has_the_marks_of_print(language: str) -> None:
+def test_every_text_has_the_marks_of_print(language: LanguageCode) -> None:
     """An apostrophe is one, not the stroke of a typewriter; nor are quotation marks."""
     assert [key for key, text in catalogue(language).items() if "'" in text or '"' in text] == []
 

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from station.billing.documents.document_context import DocumentContext, Issuer
-from station.billing.documents.words import Language
+from station.core.languages import LANGUAGES, LanguageCode
 from station.interfaces.languages import catalogue
 from station.maintenance.commissioning.report import HEAD, SignedReport
 from station.maintenance.commissioning.report_document import commissioning_report
 from station.maintenance.commissioning.steps import CommissioningStep
-from tests.station.billing.documents.test_documents import LANGUAGES, pages, texts
+from tests.station.billing.documents.test_documents import pages, texts
 
 AT = "2026-01-30T09:15:20+00:00"
 FOUND: dict[str, dict[str, Any]] = {
@@ -64,20 +64,20 @@ def report(settings: int = 0) -> SignedReport:
     return SignedReport(HEAD + json.dumps(told), "30" * 70, "3059" * 20)
 
 
-def document(language: Language, settings: int = 0) -> bytes:
+def document(language: LanguageCode, settings: int = 0) -> bytes:
     """It as PDF."""
     issuer = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
     occasion = DocumentContext(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
     return commissioning_report(report(settings), issuer, occasion, catalogue(language))
 
 
-def drawn(language: Language) -> str:
+def drawn(language: LanguageCode) -> str:
     """Everything that is written in it, on one line."""
     return " ".join(texts(document(language)))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_report_says_what_was_found_in_the_readers_language(language: Language) -> None:
+def test_the_report_says_what_was_found_in_the_readers_language(language: LanguageCode) -> None:
     words, text = catalogue(language), drawn(language)
     for key in ("paper.title", "standing.skipped", "step.breaker", "field.breaker_a", "field.torque_nm", "value.fair"):
         assert words[key] in text, key
@@ -96,7 +96,7 @@ def test_moments_are_those_of_the_stations_clock_and_what_only_machines_read_is_
 
 
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])
-def test_nothing_of_it_is_left_in_english(language: Language) -> None:
+def test_nothing_of_it_is_left_in_english(language: LanguageCode) -> None:
     """Words of the English report that no other language has."""
     text = drawn(language)
     for word in ("passed", "skipped", "Commissioning", "yes", "does not apply", "Settings", "current transformers"):
@@ -104,7 +104,7 @@ def test_nothing_of_it_is_left_in_english(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_installer_signs_on_the_page_that_has_the_signature_of_the_station(language: Language) -> None:
+def test_the_installer_signs_on_the_page_that_has_the_signature_of_the_station(language: LanguageCode) -> None:
     """However long the list of settings is."""
     said = catalogue(language)
     for settings in range(0, 48, 3):
