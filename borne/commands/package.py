@@ -9,7 +9,7 @@ from typing import Final
 
 from borne.arguments import Action
 from borne.output import refuse, say
-from station.configuration.example import EXAMPLE
+from station.configuration.installation_example import installation_example
 from station.core.version import package_version
 
 
@@ -20,11 +20,11 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     given = parser.parse_intermixed_args(arguments)
     file: Path | None = given.file
     if file is None:
-        say(EXAMPLE, end="")
+        say(installation_example(), end="")
         return 0
     try:
         with file.open("w" if given.force else "x", encoding="utf-8") as target:
-            target.write(EXAMPLE)
+            target.write(installation_example())
     except FileExistsError:
         refuse(f"{file}: already exists; use --force to overwrite it")
     except OSError as error:

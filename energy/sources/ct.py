@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class ClampConfig(Table):
-    """Configuration of a current transformer with a voltage output, and the converter's input that it is wired to."""
+    """A current transformer with a voltage output, and the converter's input that it is wired to."""
 
-    channel: Annotated[int, Meta(ge=0, le=63)]
+    channel: Annotated[int, Meta(ge=0, le=63, examples=[0])]
     """in_voltageN of the converter"""
     primary_a: Annotated[float, Meta(gt=0, le=2000)] = 100.0
     """rated current of the transformer, in the conductor"""
@@ -30,19 +30,19 @@ class ClampConfig(Table):
     """calibration factor; beyond ten percent it is another kind of clamp"""
     noise_a: Annotated[float, Meta(ge=0, le=2)] = 0.0
     """current shown when none flows, measured at installation"""
-    bias_v: Annotated[float, Meta(ge=0, le=10)] | None = None
+    bias_v: Annotated[float, Meta(ge=0, le=10, examples=[1.65])] | None = None
     """DC offset of the signal; the middle of the converter's range when absent"""
 
 
 class CtConfig(GridSourceTable, tag_field="type", tag="ct"):
-    """Configuration of a grid source: up to three current transformers at the house connection; the first is L1."""
+    """Up to three current transformers at the house connection; the first is L1."""
 
     type: ClassVar[Literal["ct"]] = "ct"
     clamps: Annotated[tuple[ClampConfig, ...], Meta(min_length=1, max_length=3)]
     """the current transformers, in the order L1, L2, L3"""
     path: Path = Path("/sys/bus/iio/devices/iio:device0")
     """the converter's directory in sysfs"""
-    node: Path | None = None
+    node: Annotated[Path | None, Meta(examples=["/dev/iio:device0"])] = None
     """the device file that its samples are read from; /dev/ and the name of the directory when absent"""
     sampling_hz: Annotated[int, Meta(ge=1300, le=50_000)] = 3000
     """sampling rate of each channel; below 1300 the 13th harmonic is lost"""

@@ -59,19 +59,19 @@ class DryContactConfig(DeviceTable, kw_only=True):
 
     packages: ClassVar[tuple[str, ...]] = ("gpiod",)
     type: Literal["dry-contact"]
-    polarity: Literal["closed-dims", "open-dims"]
+    polarity: Annotated[Literal["closed-dims", "open-dims"], Meta(examples=["open-dims"])]
     """contact state that means an order: vendors differ, so there is no default; to be tested at commissioning"""
     chip: Annotated[str, Meta(min_length=1)] = "/dev/gpiochip0"
     """the GPIO chip, or `simulated`"""
-    line: Annotated[int, Meta(ge=0, le=1023)]
+    line: Annotated[int, Meta(ge=0, le=1023, examples=[17])]
     """line number of the contact on its chip"""
-    opposite_line: Annotated[int, Meta(ge=0, le=1023)] | None = None
+    opposite_line: Annotated[int, Meta(ge=0, le=1023, examples=[27])] | None = None
     """line of the opposite contact of a changeover relay: exactly one of the two is closed unless a wire is broken"""
     unsupervised: bool = False
     """accept "closed-dims" without `opposite_line`, although a broken wire then ends an order"""
     devices: Annotated[int, Meta(ge=1, le=100)] = 1
     """number of controllable devices of this station, which are its EVSEs; others, such as a heat pump, do not count"""
-    limit_w: Annotated[float, Meta(ge=MINIMUM_W, le=POWER_W.highest, extra=FINITE)] | None = None
+    limit_w: Annotated[float, Meta(ge=MINIMUM_W, le=POWER_W.highest, extra=FINITE, examples=[4200])] | None = None
     """power limit of an order as stated by the grid operator; computed from `devices` when absent"""
     debounce_s: Annotated[float, Meta(ge=0.1, le=2.0)] = 0.3
     """time for which a new state must last before it counts"""

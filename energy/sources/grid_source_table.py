@@ -47,8 +47,11 @@ class SerialSourceTable(GridSourceTable):
 
     wired_port: ClassVar[MeterPort]
     """the wire to the smart-meter port, unless a serial server receives what the meter sends"""
-    device: Annotated[str, Meta(min_length=1)]
-    """path of the serial device, or `socket://host:port` of a serial server or dongle"""
+    device: Annotated[str, Meta(min_length=1, examples=["/dev/ttyS0"])]
+    """path of the serial device, or `socket://host:port` of a serial server or dongle
+
+    `simulated`: the meter of [simulation.p1]. Left out with [simulation.linky].
+    """
 
     @property
     def simulated_key(self) -> TableKey | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LinkyConfig(SerialSourceTable, tag_field="type", tag="linky"):
-    """Configuration of a Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine.
+    """A Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine.
 
     A serial server that receives it must be set to the meter's speed.
     """

@@ -32,7 +32,7 @@ _QUANTITIES: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Q
 
 
 class GridModbusConfig(GridSourceTable, tag_field="type", tag="modbus"):
-    """Configuration of a meter at the house connection that is read over Modbus."""
+    """A meter at the house connection that is read over Modbus."""
 
     type: ClassVar[Literal["modbus"]] = "modbus"
     meter: ModbusTcpMeterConfig | ModbusRtuMeterConfig | ModbusRtuOverTcpMeterConfig

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+
+from msgspec import Meta
 
 from energy.grid import GridSource
 from energy.sources.grid_source_table import MeterPort, SerialSourceTable
@@ -19,15 +21,15 @@ _KEY_BYTES: Final = 16
 
 
 class P1Config(SerialSourceTable, tag_field="type", tag="p1"):
-    """Configuration of a meter whose P1 port reaches a serial device of this machine, or a serial server."""
+    """A meter whose P1 port (DSMR, Belgium, Luxembourg) reaches a serial device of this machine, or a serial server."""
 
     type: ClassVar[Literal["p1"]] = "p1"
     wired_port: ClassVar[MeterPort] = MeterPort.P1
     version: Literal["auto", "old", "modern"] = "auto"
     """old: 2.2 and 3 (9600 7E1); modern: 4 and later (115200 8N1); auto tries both"""
-    key: Secret | None = None
+    key: Annotated[Secret | None, Meta(examples=["00112233445566778899AABBCCDDEEFF"])] = None
     """decryption key from the grid operator, 32 hex digits, if telegrams are encrypted (Luxembourg)"""
-    authentication_key: Secret | None = None
+    authentication_key: Annotated[Secret | None, Meta(examples=["00112233445566778899AABBCCDDEEFF"])] = None
     """32 hex digits; that of Luxembourg when absent"""
 
     @classmethod

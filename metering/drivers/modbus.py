@@ -38,13 +38,13 @@ _COMMON_LINE: Final = SerialLine(9600, "N", 1)
 
 
 class RegisterRow(Table):
-    """Configuration of one register of a custom meter, which has no built-in table."""
+    """One register of a custom meter, which has no built-in table."""
 
-    quantity: Quantity
+    quantity: Annotated[Quantity, Meta(examples=["currents_a.l1"])]
     """the quantity in the register: `power_w`, `currents_a.l1`, `powers_w.l3`, …"""
-    address: Annotated[int, Meta(ge=0, le=0xFFFF)]
+    address: Annotated[int, Meta(ge=0, le=0xFFFF, examples=[12])]
     """address on the wire; many manuals print one more"""
-    type: Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
+    type: Annotated[Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"], Meta(examples=["f32"])]
     """number type: unsigned (u), signed (s) or floating point (f), with its bits"""
     function: Literal[3, 4] = 3
     """the Modbus function that reads it: 3 for holding registers, 4 for input registers"""
@@ -72,11 +72,11 @@ def _check_factor(factor: float) -> None:
 class _ModbusMeterConfig(DeviceTable):
     """Settings common to all Modbus meters."""
 
-    model: ModelName | Literal["custom"]
+    model: Annotated[ModelName | Literal["custom"], Meta(examples=["eastron-sdm630"])]
     """custom: a meter whose table is given in `registers`"""
     registers: tuple[RegisterRow, ...] = ()
     """the registers of a custom meter"""
-    max_registers: Annotated[int, Meta(ge=4, le=125)] | None = None
+    max_registers: Annotated[int, Meta(ge=4, le=125, examples=[125])] | None = None
     """highest number of registers per request; when absent, that of the model, or 125"""
     invert: bool = False
     """the meter is mounted in reverse: swap import and export"""
@@ -139,10 +139,10 @@ class _ModbusMeterConfig(DeviceTable):
 
 
 class ModbusTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-tcp"):
-    """Configuration of a meter on Modbus TCP, or behind a gateway."""
+    """A meter on Modbus TCP, or behind a gateway."""
 
     type: ClassVar[Literal["modbus-tcp"]] = "modbus-tcp"
-    host: Annotated[str, Meta(min_length=1)]
+    host: Annotated[str, Meta(min_length=1, examples=["192.168.1.20"])]
     """the address of the meter or its gateway"""
     port: Annotated[int, Meta(ge=1, le=65535)] = 502
     """its TCP port"""
@@ -161,14 +161,14 @@ class ModbusTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", t
 
 
 class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu-over-tcp"):
-    """Configuration of a meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
+    """A meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
 
     type: ClassVar[Literal["modbus-rtu-over-tcp"]] = "modbus-rtu-over-tcp"
-    host: Annotated[str, Meta(min_length=1)]
+    host: Annotated[str, Meta(min_length=1, examples=["192.168.1.20"])]
     """the address of the serial server"""
-    port: Annotated[int, Meta(ge=1, le=65535)]
+    port: Annotated[int, Meta(ge=1, le=65535, examples=[23])]
     """its TCP port"""
-    unit: Annotated[int, Meta(ge=1, le=247)] | None = None
+    unit: Annotated[int, Meta(ge=1, le=247, examples=[1])] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     @property
@@ -183,18 +183,18 @@ class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="t
 
 
 class ModbusRtuMeterConfig(_ModbusMeterConfig, kw_only=True, tag_field="type", tag="modbus-rtu"):
-    """Configuration of a meter on a serial line of this machine; absent settings are the model's factory settings."""
+    """A meter on a serial line of this machine; absent settings are the model's factory settings."""
 
     type: ClassVar[Literal["modbus-rtu"]] = "modbus-rtu"
-    device: Annotated[str, Meta(min_length=1)]
+    device: Annotated[str, Meta(min_length=1, examples=["/dev/ttyS1"])]
     """path of the serial device"""
-    baud: Annotated[int, Meta(ge=300, le=1_000_000)] | None = None
+    baud: Annotated[int, Meta(ge=300, le=1_000_000, examples=[9600])] | None = None
     """bits per second; the factory setting of the model when absent"""
     parity: Literal["N", "E", "O"] | None = None
     """none, even or odd; the factory setting of the model when absent"""
     stop_bits: Literal[1, 2] | None = None
     """the factory setting of the model when absent"""
-    unit: Annotated[int, Meta(ge=1, le=247)] | None = None
+    unit: Annotated[int, Meta(ge=1, le=247, examples=[1])] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     @property

@@ -36,7 +36,7 @@ class SimulatedMeter:
 
 
 class SimulatedMeterConfig(DeviceTable, tag_field="type", tag="simulated"):
-    """Configuration of the meter of a simulated circuit. It has no `open`: the simulator makes the meter."""
+    """The meter of a simulated circuit, which the simulator makes: it has no `open`."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
 

@@ -18,7 +18,7 @@ from station.devices.display_config import DisplayOutputConfig
 class DisplayConfig(Table):
     """[display]: which displays the station has, and for which states they can show messages of the CSMS."""
 
-    evses: tuple[EvseNumber, ...] = ()
+    evses: Annotated[tuple[EvseNumber, ...], Meta(examples=[[1]])] = ()
     """the EVSEs with a display of their own, besides the main display of the station"""
     states: tuple[Literal["Charging", "Faulted", "Idle", "Unavailable"], ...] = (
         "Charging",
@@ -31,7 +31,9 @@ class DisplayConfig(Table):
     """the languages of the station's own texts; several are shown in turn. A driver's own language has precedence"""
     rotation_s: Annotated[Number, Meta(ge=2, le=600)] = 8.0
     """seconds for which each screen of a cycle is shown"""
-    session_page: Annotated[str, Meta(max_length=200)] | None = None
+    session_page: Annotated[str, Meta(max_length=200, examples=["https://charge.example/{identity}/{evse}"])] | None = (
+        None
+    )
     """the address of the page on which drivers follow their charge, a QR code on the display; "": no code
 
     {identity} and {evse} are replaced. When left out: the page of the station, if it is announced in the local network.

@@ -34,7 +34,7 @@ class InstallationTables(Table):
     light: LightConfig = PageLightConfig()
     """output for the status light besides the page"""
     reader: tuple[ReaderConfig, ...] = ()
-    """the token readers"""
+    """the token readers; without one, tokens come from the page and the API only"""
     display: DisplayConfig = DisplayConfig()
     """the displays, and what they can show"""
     protection: ProtectionConfig = ProtectionConfig()

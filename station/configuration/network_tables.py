@@ -41,24 +41,26 @@ def _check_topic(topic: str) -> None:
 class CsmsConfig(Table):
     """[csms]: the management system; without it the station runs stand-alone."""
 
-    url: str
+    url: Annotated[str, Meta(examples=["wss://csms.example/ocpp"])]
     """without the identity, which is appended"""
-    password: Secret | None = None
-    """for HTTP basic authentication (A00.FR.205)"""
-    ca_file: FilePath | None = None
+    password: Annotated[Secret | None, Meta(examples=["0123456789abcdef"])] = None
+    """for HTTP basic authentication (A00.FR.205), 16 to 64 characters; better given as BORNE_CSMS_PASSWORD"""
+    ca_file: Annotated[FilePath | None, Meta(examples=["csms-roots.pem"])] = None
     """PEM roots for verifying the CSMS, in place of the system's, and revocation lists"""
-    certificate_file: FilePath | None = None
+    certificate_file: Annotated[FilePath | None, Meta(examples=["station.pem"])] = None
     """PEM chain of the station; imported once, since the CSMS may renew the certificate later"""
-    key_file: FilePath | None = None
+    key_file: Annotated[FilePath | None, Meta(examples=["station-key.pem"])] = None
     """PEM key of the station's certificate"""
     message_timeout_s: Annotated[Number, Meta(gt=0, le=86_400)] = 30.0
     """seconds that the station waits for the response to a request"""
-    given_security_profile: SecurityProfile | UnsetType = field(name="security_profile", default=UNSET)
+    given_security_profile: Annotated[SecurityProfile | UnsetType, Meta(examples=[3])] = field(
+        name="security_profile", default=UNSET
+    )
     """1 to 3 as in OCPP (A00), 0: no security; by default the highest that the other keys allow"""
     allow_security_downgrade: bool = False
     """whether a change of url or security_profile may lower the security profile that the station uses at its CSMS"""
     accept: tuple[Tolerance, ...] = ()
-    """relative-station-limits: a ChargingStationMaxProfile of kind Relative counts as Absolute from its arrival"""
+    """relative-station-limits, for Home Assistant: a Relative ChargingStationMaxProfile is Absolute from its arrival"""
 
     @property
     def security_profile(self) -> SecurityProfile:
@@ -115,19 +117,19 @@ class HttpConfig(Table):
     """the address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 or :: for all networks"""
     port: Annotated[Count, Meta(ge=0, le=65535)] = 8080
     """0 takes any free port"""
-    names: tuple[Name, ...] = ()
+    names: Annotated[tuple[Name, ...], Meta(examples=[["station.example"]])] = ()
     """host names with a dot that browsers may use, besides addresses and .local (against DNS rebinding)"""
     trust_loopback: bool = True
     """whether this machine has the service role without signing in; false if a proxy on it hides its clients"""
-    installer_code: Secret | None = None
+    installer_code: Annotated[Secret | None, Meta(examples=["ABCD-EFGH-JKLM"])] = None
     """the code on the label; the installer sets a first password with it, once"""
-    service_code: Secret | None = None
+    service_code: Annotated[Secret | None, Meta(examples=["NPQR-STUV-WXYZ"])] = None
     """the code with which service sets its first password, once"""
     tls: bool = False
     """whether to use https, with the station's own certificate or the files below"""
-    certificate_file: FilePath | None = None
+    certificate_file: Annotated[FilePath | None, Meta(examples=["page.pem"])] = None
     """PEM chain of a certificate for the page, in place of the self-made one"""
-    key_file: FilePath | None = None
+    key_file: Annotated[FilePath | None, Meta(examples=["page-key.pem"])] = None
     """PEM key of that certificate"""
 
     @classmethod
@@ -163,13 +165,13 @@ class PageConfig(Table):
 class MqttConfig(Table):
     """[mqtt]: a broker that receives offers and limits of the EVSEs, and from which limits are accepted."""
 
-    host: Annotated[str, Meta(min_length=1)]
+    host: Annotated[str, Meta(min_length=1, examples=["192.168.1.5"])]
     """the address of the broker"""
     port: Annotated[Count, Meta(ge=1, le=65535)] = 1883
     """its TCP port"""
-    user: Name | None = None
+    user: Annotated[Name | None, Meta(examples=["borne"])] = None
     """the user name at the broker"""
-    password: Secret | None = None
+    password: Annotated[Secret | None, Meta(examples=["secret"])] = None
     """the password at the broker; better given as BORNE_MQTT_PASSWORD"""
     tls: bool = False
     """whether the connection is encrypted; the certificate of the broker is checked against the system's roots"""
@@ -191,5 +193,5 @@ class MdnsConfig(Table):
 
     enabled: bool | None = None
     """when left out: true if http.host is reachable from other machines"""
-    name: Name | None = None
+    name: Annotated[Name | None, Meta(examples=["Garage"])] = None
     """the announced name; the identity when left out"""

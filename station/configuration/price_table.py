@@ -29,9 +29,9 @@ def _check_money(amount: Decimal) -> None:
 class PeriodConfig(Table):
     """[[prices.period]]: the energy price in a tariff period of the grid meter."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=50)]
+    name: Annotated[str, Meta(min_length=1, max_length=50, examples=["HC"])]
     """as the meter reports it, such as HC; case and the trailing full stops of a Linky do not matter"""
-    energy_per_kwh: Money
+    energy_per_kwh: Annotated[Money, Meta(examples=[0.18])]
     """price of a kilowatt-hour in this period, taxes included"""
 
     @classmethod

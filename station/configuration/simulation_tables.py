@@ -15,11 +15,11 @@ from station.core.installation_file.table import PhaseCount
 class SimulatedLinkyConfig(Table):
     """[simulation.linky]: the simulated Linky at the grid connection, which the station reads on a pseudo-terminal."""
 
-    mode: Literal["historique", "standard"]
+    mode: Annotated[Literal["historique", "standard"], Meta(examples=["standard"])]
     """the protocol of the customer interface (TIC)"""
-    phases: PhaseCount
+    phases: Annotated[PhaseCount, Meta(examples=[3])]
     """the phases of the connection"""
-    subscribed_va: Annotated[Count, Meta(ge=1000, le=36_000)]
+    subscribed_va: Annotated[Count, Meta(ge=1000, le=36_000, examples=[36_000])]
     """the subscribed power of the contract; a Linky supports up to 36 kVA"""
 
 
@@ -45,5 +45,5 @@ class SimulationConfig(Table):
     """the meter whose registers the simulated meter serves"""
     linky: SimulatedLinkyConfig | None = None
     p1: SimulatedP1Config = SimulatedP1Config()
-    seed: Annotated[Count, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Annotated[Count, Meta(ge=-(2**63), le=2**63 - 1, examples=[1])] | None = None
     """seed for repeatable noise of the simulated house"""

@@ -19,21 +19,21 @@ from station.core.version import package_version
 class StationConfig(Table):
     """[station]: who the station is, where it stores its data, and what it requires before charging."""
 
-    identity: Annotated[str, Meta(min_length=1, max_length=48)]
+    identity: Annotated[str, Meta(min_length=1, max_length=48, examples=["BORNE-0001"])]
     """the charging station's identity at the CSMS (SecurityCtrlr.Identity)"""
     vendor: Name = "borne"
     """the manufacturer, for BootNotification and ChargingStation.VendorName"""
     model: Annotated[str, Meta(min_length=1, max_length=20)] = "flex"
     """the model, for BootNotification and ChargingStation.Model"""
-    serial_number: Annotated[str, Meta(min_length=1, max_length=25)] | None = None
+    serial_number: Annotated[str, Meta(min_length=1, max_length=25, examples=["0001"])] | None = None
     """the serial number on the label"""
-    firmware_version: Name = field(default_factory=package_version)
+    firmware_version: Annotated[Name, Meta(examples=["1.0.0"])] = field(default_factory=package_version)
     """the version that the CSMS sees; the version of this program when left out"""
-    iccid: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
+    iccid: Annotated[str, Meta(min_length=1, max_length=20, examples=["8933000000000000000"])] | None = None
     """the identifier of the SIM card of a mobile link"""
-    imsi: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
+    imsi: Annotated[str, Meta(min_length=1, max_length=20, examples=["208010000000000"])] | None = None
     """the subscriber identity of the SIM card"""
-    time_zone: str | None = None
+    time_zone: Annotated[str | None, Meta(examples=["Europe/Paris"])] = None
     """the time zone of the station, such as Europe/Paris (IANA); when left out: UTC, until it is set on the page"""
     storage: FilePath = Path("./borne-data")
     """the directory of the records; created if absent"""
@@ -62,7 +62,7 @@ class LogConfig(Table):
     """the lowest level that is logged"""
     format: Literal["auto", "human", "json"] = "auto"
     """auto: human-readable on a terminal, else JSON lines"""
-    file: FilePath | None = None
+    file: Annotated[FilePath | None, Meta(examples=["borne.log"])] = None
     """a file that also receives every line"""
     frames: bool = False
     """whether OCPP messages are logged also above level debug; they contain cards and customer data"""
@@ -71,13 +71,13 @@ class LogConfig(Table):
 class VariableConfig(Table, kw_only=True):
     """[[variable]]: a value or mutability that replaces the default of the device model, or a new variable."""
 
-    component: Name
+    component: Annotated[Name, Meta(examples=["OCPPCommCtrlr"])]
     """the component of the device model"""
-    component_instance: Name | None = None
+    component_instance: Annotated[Name | None, Meta(examples=["B"])] = None
     """the instance of the component, if it has one"""
-    variable: Name
+    variable: Annotated[Name, Meta(examples=["HeartbeatInterval"])]
     """the name of the variable"""
-    instance: Name | None = None
+    instance: Annotated[Name | None, Meta(examples=["A"])] = None
     """the instance of the variable, if it has one"""
     evse: EvseNumber | None = None
     """the EVSE that the component belongs to; absent for the station itself"""
@@ -85,10 +85,10 @@ class VariableConfig(Table, kw_only=True):
     """the connector that the component belongs to; absent for none"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
     """the attribute of the variable"""
-    mutability: Literal["ReadOnly", "WriteOnly", "ReadWrite"] | None = None
+    mutability: Annotated[Literal["ReadOnly", "WriteOnly", "ReadWrite"] | None, Meta(examples=["ReadWrite"])] = None
     """the mutability; given for an unknown variable, it adds the variable"""
-    value: Annotated[str, Meta(max_length=1000)] | None = None
-    """the value as text, as in SetVariables"""
+    value: Annotated[str, Meta(max_length=1000, examples=["300"])] | None = None
+    """the value as text, in quotes, as in SetVariables"""
 
     def check_rules(self) -> None:
         """Check that the row changes something, and is no password.

@@ -34,7 +34,7 @@ class CharacterLcdConfig(_OutputTable, tag_field="type", tag="lcd"):
     device: FilePath = Path("/dev/i2c-1")
     """the I²C bus"""
     address: Annotated[int, Meta(extra=STRICT, ge=0x08, le=0x77)] = 0x27
-    """of the port expander: 0x20 to 0x27 for a PCF8574, 0x38 to 0x3F for a PCF8574A"""
+    """of the port expander, 39 is 0x27: 0x20 to 0x27 for a PCF8574, 0x38 to 0x3F for a PCF8574A"""
     expander: Literal["PCF8574", "MCP23008"] = "PCF8574"
     """the port expander; a PCF8574A counts as PCF8574"""
     columns: Annotated[int, Meta(extra=STRICT, ge=8, le=40)] = 20
@@ -60,7 +60,7 @@ class FileDisplayConfig(_OutputTable, kw_only=True, tag_field="type", tag="file"
     """[[display.output]] of type "file": a file that receives each screen as JSON, for a program that shows it."""
 
     type: ClassVar[Literal["file"]] = "file"
-    path: FilePath
+    path: Annotated[FilePath, Meta(examples=["/run/borne/display.json"])]
     """the file; it is replaced as a whole, and readable for all users of the machine"""
 
     @property

@@ -43,7 +43,7 @@ class KeyboardReaderConfig(DeviceTable, tag_field="type", tag="keyboard"):
     """[[reader]] of type "keyboard": an RFID reader that types the UID of a card as key presses, then Enter."""
 
     type: ClassVar[Literal["keyboard"]] = "keyboard"
-    device: Annotated[str, Meta(min_length=1)]
+    device: Annotated[str, Meta(min_length=1, examples=["/dev/input/by-id/usb-reader-event-kbd"])]
     """/dev/input/by-id/…-event-kbd"""
     digits: Literal["hexadecimal", "decimal"] = "hexadecimal"
     """how the reader types the UID; decimal: its four bytes as one number, as many readers do"""
@@ -51,7 +51,7 @@ class KeyboardReaderConfig(DeviceTable, tag_field="type", tag="keyboard"):
     """whether no other program receives what the reader types; without it a login prompt would"""
     reversed_bytes: bool = False
     """whether the reader types the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     @property

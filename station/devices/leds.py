@@ -65,7 +65,7 @@ class SysfsLightConfig(Table, tag_field="type", tag="sysfs"):
     """[light] of type "sysfs": also shown on multicolour LEDs of the Linux kernel."""
 
     type: ClassVar[Literal["sysfs"]] = "sysfs"
-    paths: Annotated[tuple[Path, ...], Meta(min_length=1)]
+    paths: Annotated[tuple[Path, ...], Meta(min_length=1, examples=[["/sys/class/leds/rgb:status"]])]
     """directories of LEDs, such as /sys/class/leds/rgb:status: one for the station, or one for each EVSE in order"""
     brightness: Annotated[float, Meta(extra=STRICT, gt=0, le=1)] = 1.0
     """share of the maximum brightness"""

@@ -26,7 +26,7 @@ class SerialReaderConfig(DeviceTable, tag_field="type", tag="serial"):
     """[[reader]] of type "serial": an RFID reader that sends UIDs on a serial line or a TCP connection."""
 
     type: ClassVar[Literal["serial"]] = "serial"
-    device: Annotated[str, Meta(min_length=1)]
+    device: Annotated[str, Meta(min_length=1, examples=["/dev/ttyUSB1"])]
     """path of the serial device, or socket://host:port"""
     baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 9600
     """bits per second of the serial line"""
@@ -36,7 +36,7 @@ class SerialReaderConfig(DeviceTable, tag_field="type", tag="serial"):
     """xor: the last two digits are the exclusive or of the bytes before"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     @property

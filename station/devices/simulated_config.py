@@ -18,7 +18,7 @@ class SimulatedBoardConfig(BoardTable, tag_field="type", tag="simulated"):
     """chooses this kind of table; a board without it is simulated"""
     selector_a: Literal[32, 25, 20, 16, 12, 8] = 32
     """the position of the simulated current selector, amperes per phase"""
-    jumpers: Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None = None
+    jumpers: Annotated[Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None, Meta(examples=["3-4"])] = None
     """position of the simulated jumpers of the smart-meter port; absent: not readable"""
 
     @property
@@ -40,7 +40,7 @@ class SimulatedReaderConfig(DeviceTable, tag_field="type", tag="simulated"):
     """names the reader in the API of the simulator"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     @property

@@ -23,11 +23,11 @@ class CommandUpdaterConfig(Table, kw_only=True, tag_field="type", tag="command")
     type: ClassVar[Literal["command"]] = "command"
     allow_unsigned: bool = False
     """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
-    install_command: _Command
+    install_command: Annotated[_Command, Meta(examples=[["/usr/sbin/install-firmware", "--slot"]])]
     """gets the path of the image as its last argument; exit status 65 means that the image is bad"""
-    activate_command: _Command | None = None
+    activate_command: Annotated[_Command | None, Meta(examples=[["/usr/sbin/reboot"]])] = None
     """activates the installed firmware and reboots the machine; if left out, a restart of the program activates it"""
-    confirm_command: _Command | None = None
+    confirm_command: Annotated[_Command | None, Meta(examples=[["/usr/sbin/firmware-is-new"]])] = None
     """exit status 0 means that the new firmware runs; if left out, it runs once activated"""
 
     def open(self, folder: Path, clock: Clock) -> Updater:

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,7 +14,7 @@ import pytest
 
 from borne.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration import schema_keys as config_keys
-from station.configuration.example import EXAMPLE
+from station.configuration.installation_example import installation_example
 from station.configuration.installation_file import Configuration, load_configuration
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +46,23 @@ HEAVY = {
 }
 
 
-OTHER_BOARDS = re.compile(r"^# In place of the simulated board: .*\n(?:# .*\n)*?((?:#  .*\n)+)", re.MULTILINE)
-"""the lines of the example that describe a real board"""
+EXAMPLE = installation_example()
+
+
+def others(place: str) -> list[tuple[str, str]]:
+    """The tables of the example that may take the place of a table: the lines with their marks, and the TOML."""
+    heading = rf"^# In place of \[{re.escape(place)}\] above: .*\n(?:# .*\n)*?((?:#  .*\n)+)"
+    return [(lines, re.sub("^#  ", "", lines, flags=re.M)) for lines in re.findall(heading, EXAMPLE, re.M)]
+
+
+def other(place: str, kind: str) -> tuple[str, str]:
+    """That of a `type`."""
+    return next(found for found in others(place) if f'type = "{kind}"' in found[1])
+
+
+def without(example: str, place: str) -> str:
+    """The example without the table that another is to replace."""
+    return re.sub(rf"^\[{re.escape(place)}\].*\n(?:.+\n)*", "", example, count=1, flags=re.MULTILINE)
 
 
 def borne(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -63,10 +78,8 @@ def borne(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedPro
 
 
 def uncommented(example: str) -> str:
-    """The example with every key in force: comments end up where keys were switched off."""
-    choice = re.compile(r'^(\[(?:evse\.meter|firmware|light)\]\n)type = "simulated"\n', re.MULTILINE)
-    without_choice = choice.sub(r"\1", example)
-    return re.sub(r"^#(?=[a-z_]+ = |\[)", "", without_choice, flags=re.MULTILINE)
+    """The example with every key in force, except of tables in place of others."""
+    return re.sub(r"^#(?=[a-z_]+ = |\[)", "", example, flags=re.MULTILINE)
 
 
 def keys_of(kind: object) -> Iterator[str]:
@@ -257,54 +270,80 @@ def test_what_the_example_shows_of_defaults_is_so(tmp_path: Path) -> None:
 
 
 def test_the_example_names_every_key() -> None:
-    shown = set(re.findall(r"^#? *([a-z_0-9]+) = ", EXAMPLE, re.MULTILINE))
-    tables = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"^#? *\[+([a-z_0-9.]+)\]", EXAMPLE, re.MULTILINE))))
+    shown = set(re.findall(r"^[# ]*([a-z_0-9]+) = ", EXAMPLE, re.MULTILINE))
+    tables = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"^[# ]*\[+([a-z_0-9.]+)\]", EXAMPLE, re.MULTILINE))))
     assert set(keys_of(Configuration)) <= shown | tables
 
 
-def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path) -> None:
-    others = re.findall(r"^# In place of the Linky: .*\n((?:#  .*\n)+)", EXAMPLE, re.MULTILINE)
+@pytest.mark.parametrize("keys", [str, uncommented])
+def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path, keys: Callable[[str], str]) -> None:
+    """With its required keys, and with all."""
     loaded: list[str] = []
-    for other in others:
+    for _, source in others("grid.source"):
         file = tmp_path / "other.toml"
-        source = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
-        file.write_text(f"{STATION}[grid]\nphases = 1\n{source}[[evse]]\nphases = 1\n", encoding="utf-8")
+        file.write_text(f"{STATION}[grid]\nphases = 1\n{keys(source)}[[evse]]\nphases = 1\n", encoding="utf-8")
         grid = load_configuration(file, {}).grid
         assert grid is not None
         loaded.append(grid.source.type)
-    assert loaded == ["p1", "modbus", "ct"]
+    assert loaded == ["ct", "modbus", "p1"]
 
 
-def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path) -> None:
-    others = OTHER_BOARDS.findall(EXAMPLE)
+@pytest.mark.parametrize("keys", [str, uncommented])
+def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path, keys: Callable[[str], str]) -> None:
+    """With its required keys, and with all: of which a controller has either a host or a device."""
     loaded: list[str] = []
-    for other in others:
+    for _, board in others("board"):
         file = tmp_path / "other.toml"
-        board = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
-        file.write_text(f"{STATION}{REAL}[board]\n{board}", encoding="utf-8")
+        text = re.sub(r"^host = .*\n", "", keys(board), flags=re.MULTILINE)
+        file.write_text(f"{STATION}{REAL}{text}", encoding="utf-8")
         loaded.append(load_configuration(file, {}).board.type)
     assert loaded == ["linux", "modbus"]
+
+
+@pytest.mark.parametrize("keys", [str, uncommented])
+@pytest.mark.parametrize(
+    ("place", "kinds"),
+    [
+        ("evse.meter", ["modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp"]),
+        ("light", ["sysfs"]),
+        ("firmware", ["command"]),
+    ],
+)
+def test_every_other_table_of_the_example_takes_the_place_of_the_one_above(
+    tmp_path: Path, place: str, kinds: list[str], keys: Callable[[str], str]
+) -> None:
+    """With its required keys, and with all: of which `registers` belong to another model."""
+    loaded: list[str] = []
+    for lines, table in others(place):
+        file = tmp_path / "station.toml"
+        text = re.sub(r"^\[\[evse\.meter\.registers\]\].*\n(?:.+\n)*", "", keys(table), flags=re.MULTILINE)
+        file.write_text(without(EXAMPLE.replace(lines, text), place), encoding="utf-8")
+        configuration = load_configuration(file, {})
+        tables = {
+            "evse.meter": configuration.evse[0].meter,
+            "light": configuration.light,
+            "firmware": configuration.firmware,
+        }
+        loaded.append(tables[place].type)
+    assert loaded == kinds
 
 
 @pytest.mark.parametrize("kind", ["linux", "modbus"])
 def test_the_example_with_another_board_uncommented_declares_nothing_twice(tmp_path: Path, kind: str) -> None:
     """As an installer uncomments the lines of that board, and does what is said above them."""
-    block = next(one for one in OTHER_BOARDS.findall(EXAMPLE) if f'type = "{kind}"' in one)
-    text = EXAMPLE.replace(block, re.sub(r"^#  ", "", block, flags=re.MULTILINE))
-    text = re.sub(r"^\[(simulation|firmware)\]\n(?:.+\n)*", "", text, flags=re.MULTILINE)
-    meter = '[evse.meter]\ntype = "modbus-tcp"\nmodel = "eastron-sdm630"\nhost = "192.168.1.20"\n'
-    text = text.replace('[evse.meter]\ntype = "simulated"\n', meter)
-    firmware = '[firmware]\ntype = "command"\ninstall_command = ["/bin/true"]\n'
-    (tmp_path / "station.toml").write_text(f"{text}\n{firmware}", encoding="utf-8")
+    text = EXAMPLE
+    for place, chosen in (("board", kind), ("evse.meter", "modbus-tcp"), ("firmware", "command")):
+        lines, table = other(place, chosen)
+        text = without(text.replace(lines, table), place)
+    (tmp_path / "station.toml").write_text(text, encoding="utf-8")
     assert load_configuration(tmp_path / "station.toml", {}).board.type == kind
 
 
 @pytest.mark.parametrize("kind", ["linux", "modbus"])
 def test_check_of_variables_opens_no_device_of_a_real_station(tmp_path: Path, kind: str) -> None:
     """The station may be running beside it. Here none of the devices exists."""
-    block = next(one for one in OTHER_BOARDS.findall(EXAMPLE) if f'type = "{kind}"' in one)
-    board = re.sub(r"^#  ", "", block, flags=re.MULTILINE)
-    others = """
+    _, board = other("board", kind)
+    beside = """
 [csms]
 url = "wss://csms.example.com/ocpp"
 password = "0123456789abcdef"
@@ -325,7 +364,7 @@ component = "OCPPCommCtrlr"
 variable = "HeartbeatInterval"
 value = "60"
 """
-    (tmp_path / "station.toml").write_text(f"{STATION}{REAL}[board]\n{board}{others}", encoding="utf-8")
+    (tmp_path / "station.toml").write_text(f"{STATION}{REAL}{board}{beside}", encoding="utf-8")
     program = """
 import sys
 def watch(event, arguments):

@@ -16,7 +16,7 @@ from foundation.table import Table
 from foundation.table_definition import keys_of
 from foundation.table_model import table_model
 from station.configuration import schema_keys as keys
-from station.configuration.example import EXAMPLE
+from station.configuration.installation_example import installation_example
 from station.configuration.installation_file import Configuration
 from station.devices.simulated_config import SimulatedBoardConfig
 from tools.references.markdown import sentence, table
@@ -89,7 +89,7 @@ def page() -> str:
     parts = [_HEAD]
     for section in sections():
         parts += [_title(section), f"{_summary(section.model)}\n\n", _keys(section), "\n"]
-    parts.append(f"## The whole example\n\nAs written by `borne init`:\n\n```toml\n{EXAMPLE}```\n")
+    parts.append(f"## The whole example\n\nAs written by `borne init`:\n\n```toml\n{installation_example()}```\n")
     return "".join(parts)
 
 

@@ -53,11 +53,13 @@ class EvseConfig(Table):
     """the simulated board can also choose the phase for single-phase charging"""
     priority: Annotated[Count, Meta(ge=0, le=9)] = 0
     """a higher priority is served first if the connection cannot supply all EVSEs"""
-    given_connector_type: ConnectorType | UnsetType = field(name="connector_type", default=UNSET)
+    given_connector_type: Annotated[ConnectorType | UnsetType, Meta(examples=["sType2"])] = field(
+        name="connector_type", default=UNSET
+    )
     """ConnectorEnumType, limited to AC types with a control pilot: c… attached cable, s… socket"""
     meter: MeterConfig = SimulatedMeterConfig()
     """the billing meter"""
-    meter_serial: Annotated[str, Meta(min_length=1, max_length=50)] | None = None
+    meter_serial: Annotated[str, Meta(min_length=1, max_length=50, examples=["1234567"])] | None = None
     """the printed serial number, for a meter that does not report it"""
     signing: Literal["station", "none"] = "station"
     """who signs the readings of a meter that does not sign itself"""
@@ -93,15 +95,15 @@ class EvseConfig(Table):
 class GridConfig(Table, kw_only=True):
     """[grid]: the grid connection that the station shares with the loads of the house."""
 
-    phases: PhaseCount
+    phases: Annotated[PhaseCount, Meta(examples=[3])]
     """the number of phases of the connection"""
-    max_current_a: Annotated[Number, Meta(gt=0, le=CONNECTION_A.highest)] | None = None
+    max_current_a: Annotated[Number, Meta(gt=0, le=CONNECTION_A.highest, examples=[40])] | None = None
     """limit of the connection in amperes per phase, in addition to the contract limit reported by the meter"""
     safe_current_a: Annotated[Number, Meta(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A
     """limit of the station in amperes per phase while the source gives no readings; below 6: no charging"""
     breaker: Literal["B", "C"] = "C"
     """trip curve of the breaker of max_current_a, unless the meter reports its own cut-off"""
-    unbalance_a: Annotated[Number, Meta(gt=0, le=CONNECTION_A.highest)] | None = None
+    unbalance_a: Annotated[Number, Meta(gt=0, le=CONNECTION_A.highest, examples=[20])] | None = None
     """amperes by which single-phase vehicles may unbalance the phases (VDE-AR-N 4100: 20)"""
     silent_least_after_s: Annotated[Number, Meta(ge=10, le=_DAY_S)] = 600.0
     """after this time without readings from the source the station is limited to 6 A"""
@@ -111,7 +113,7 @@ class GridConfig(Table, kw_only=True):
     """after a power failure charging restarts after a random delay of up to this (Great Britain 600, Austria 300)"""
     sharing: Literal["fair", "first-come"] = "fair"
     """how the current above the 6 A minimum of each vehicle is shared"""
-    source: GridSourceConfig
+    source: Annotated[GridSourceConfig, Meta(examples=[{"type": "linky"}])]
     """the source of the house's consumption"""
 
     @classmethod

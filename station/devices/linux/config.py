@@ -22,17 +22,23 @@ if TYPE_CHECKING:
 
 
 class LinuxBoardConfig(BoardTable, tag_field="type", tag="linux"):
-    """[board] of type "linux": the station drives pilot, contactor and lock itself by GPIO, PWM and A/D converters."""
+    """[board] of type "linux": the station drives pilot, contactor and lock itself by GPIO, PWM and A/D converters.
+
+    It needs real meters, and a [firmware] of type "command"; a [simulation] is not possible.
+    """
 
     type: ClassVar[Literal["linux"]] = "linux"
     packages: ClassVar[tuple[str, ...]] = ("gpiod",)
-    evse: Annotated[tuple[LinuxEvseWiring, ...], Meta(min_length=1)]
+    evse: Annotated[
+        tuple[LinuxEvseWiring, ...],
+        Meta(min_length=1, examples=[[{"proximity": {"channel": 2}, "lock": {"kind": "motor"}}]]),
+    ]
     selector: SelectorWiring | None = None
     """if left out, the breaker is unknown and the limit is 8 A"""
     jumpers: JumperWiring | None = None
-    flap: GpioLine | None = None
+    flap: Annotated[GpioLine | None, Meta(examples=[{"line": 20, "active_low": True}])] = None
     """active while the SIM-card flap is open"""
-    shunt_trip: GpioLine | None = None
+    shunt_trip: Annotated[GpioLine | None, Meta(examples=[{"line": 21}])] = None
     """trips the breaker upstream while the line is active"""
 
     def check_rules(self) -> None:

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 
 class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
-    """[board] of type "modbus": each EVSE has a controller on Modbus, which operates pilot and contactor."""
+    """[board] of type "modbus": each EVSE has a controller on Modbus, which operates pilot and contactor.
+
+    It needs real meters, and a [firmware] of type "command"; a [simulation] is not possible. The controllers do not
+    report contactor and lock; the station infers both.
+    """
 
     type: ClassVar[Literal["modbus"]] = "modbus"
-    selector_a: Literal[32, 25, 20, 16, 12, 8]
+    selector_a: Annotated[Literal[32, 25, 20, 16, 12, 8], Meta(examples=[16])]
     """the position of the current selector, or the rating of the breaker, which the station cannot read"""
-    evse: Annotated[tuple[ModbusEvse, ...], Meta(min_length=1)]
+    evse: Annotated[tuple[ModbusEvse, ...], Meta(min_length=1, examples=[[{"device": "/dev/ttyUSB2"}]])]
 
     @property
     def wired_evses(self) -> int:

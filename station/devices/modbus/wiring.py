@@ -15,9 +15,9 @@ from station.devices.modbus.controllers import CONTROLLERS, ControllerName, Evse
 class ModbusEvse(Table):
     """[[board.evse]]: type and Modbus address of one EVSE's controller, in the order of [[evse]]."""
 
-    model: ControllerName
+    model: Annotated[ControllerName, Meta(examples=["simple-evse"])]
     """the controller, which decides the register map"""
-    host: Annotated[str, Meta(min_length=1)] | None = None
+    host: Annotated[str, Meta(min_length=1, examples=["192.168.1.22"])] | None = None
     """the address of a controller or gateway on the network"""
     port: Annotated[int, Meta(ge=1, le=65535)] = 502
     """its TCP port"""
@@ -25,13 +25,13 @@ class ModbusEvse(Table):
     """whether RTU frames are sent in a TCP stream, for a transparent serial server"""
     device: Annotated[str, Meta(min_length=1)] | None = None
     """path of the serial device, in place of host"""
-    baud: Annotated[int, Meta(ge=300, le=1_000_000)] | None = None
+    baud: Annotated[int, Meta(ge=300, le=1_000_000, examples=[9600])] | None = None
     """bits per second of the serial line; the usual rate of the controller when left out"""
     parity: Literal["N", "E", "O"] | None = None
     """parity of the serial line; that of the controller when left out"""
     stop_bits: Literal[1, 2] | None = None
     """stop bits of the serial line; those of the controller when left out"""
-    unit: Annotated[int, Meta(ge=0, le=255)] | None = None
+    unit: Annotated[int, Meta(ge=0, le=255, examples=[1])] | None = None
     """the Modbus unit (server address); the controller's factory setting when left out"""
     timeout_s: Annotated[float, Meta(gt=0.0, le=5.0)] = 1.0
     """seconds that the station waits for each response"""

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from station.configuration.example import EXAMPLE
+from station.configuration.installation_example import installation_example
 from station.configuration.installation_file import Configuration
 from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings
 from tests.examples import examples
@@ -149,7 +149,7 @@ def test_forgotten_settings_leave_the_installation_file(tmp_path: Path) -> None:
 def test_the_example_survives_being_laid_under_something(tmp_path: Path) -> None:
     import tomllib
 
-    tree = tomllib.loads(EXAMPLE)
+    tree = tomllib.loads(installation_example())
     tree["station"]["storage"] = str(tmp_path)
     file = Configuration.from_tree(tree)
     found = SiteSettings(file, {}).apply_patch({"protection": {"shunt_trip": "pulse"}})

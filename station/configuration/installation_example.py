@@ -1,0 +1,214 @@
+"""The example of an installation file, generated from the tables: every key with its meaning and default or a sample.
+
+Keys and tables are described by their docstrings. The sample of a key without default is in its annotation,
+`Meta(examples=[…])`; that of a table has the keys by which this occurrence differs from the samples of its own keys.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, cast, get_args, get_type_hints
+
+from msgspec import NODEFAULT, UNSET
+from msgspec.structs import fields
+
+from foundation.member_docstrings import MemberDocstrings
+from foundation.table import Table
+from foundation.table_definition import keys_of
+from station.configuration import schema_keys
+from station.configuration.example_lines import Line, comment_lines, in_place, not_in_force, text_of
+from station.configuration.example_values import first_choice, key_range, other_choices, sample_of, toml_text
+from station.configuration.installation_tables import InstallationTables
+
+_HEAD: Final = """\
+The installation file of a charging station.
+
+A commented-out key shows its default, or an example if it has no default. A required key must be in its table.
+An indented table takes the place of the one above, which is then removed.
+An environment variable overrides a key: BORNE_CSMS_URL, BORNE_EVSE_0_MAX_CURRENT_A.
+Relative paths start at the working directory. `borne check FILE` reports every error in this file."""
+_ABSENT: Final = (NODEFAULT, UNSET, None, ())
+"""defaults that are no values to show"""
+
+Sample = Mapping[str, object]
+
+
+class _Key(NamedTuple):
+    """A key of a table."""
+
+    name: str
+    kind: object
+    default: object
+    sample: object
+    meaning: str
+    owner: type
+    """the class that declares the key"""
+
+    @property
+    def required(self) -> bool:
+        """Whether a table without this key is invalid."""
+        return self.default is NODEFAULT
+
+    @property
+    def tables(self) -> Sequence[type[Table]]:
+        """The kinds of table that the key has, or its entries if it is a list; empty: it has plain values."""
+        return schema_keys.tables(self.kind) or schema_keys.tables(schema_keys.entry(self.kind))
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the key has a list of tables."""
+        return not schema_keys.tables(self.kind)
+
+
+def installation_example() -> str:
+    """Generate the example that `borne init` writes."""
+    return text_of([*comment_lines(_HEAD), *_ExampleWriter().file()])
+
+
+class _ExampleWriter:
+    """Makes the lines of the example; each kind of table is described in full where it occurs first."""
+
+    def __init__(self) -> None:
+        self._docstrings = MemberDocstrings()
+        self._described: set[type[Table]] = set()
+        self._described_keys: set[tuple[type, str]] = set()
+
+    def file(self) -> Iterator[Line]:
+        """All tables of the file, each below its description."""
+        for key in self._keys(InstallationTables, {}):
+            described = [key.meaning] if key.meaning else []
+            if len(key.tables) == 1:
+                described.append(_summary(key.tables[0]))
+            yield Line()
+            yield from comment_lines("\n".join(_sentence(text) for text in described))
+            yield from self._tables(key, key.name, "", in_force=key.default not in _ABSENT or key.required)
+
+    def _tables(self, key: _Key, place: str, meaning: str, *, in_force: bool) -> Iterator[Line]:
+        """The table of a key, or an entry of its list, and the other kinds of table that may take its place."""
+        sample = _first(key.sample)
+        chosen, *others = _ordered(key, sample)
+        rest = "".join(f', "{_tag(one)}"' for one in others).removeprefix(", ")
+        tag_comment = _summary(chosen) if len(key.tables) > 1 else ""
+        if others and not key.is_list:
+            tag_comment += f"; or {rest}, see below"
+        lines = self._table(chosen, place, sample, Line(_header(key, place), meaning), tag_comment)
+        yield from lines if in_force else not_in_force(lines)
+        for other in others:
+            if key.is_list:
+                header = Line(_header(key, place), "")
+                yield from not_in_force(self._table(other, place, {}, header, _summary(other)))
+            else:
+                yield Line()
+                yield from comment_lines(f"In place of {_header(key, place)} above: {_summary(other)}")
+                yield from in_place(self._table(other, place, {}, Line(_header(key, place)), ""))
+
+    def _table(self, table: type[Table], place: str, sample: Sample, header: Line, tag_comment: str) -> Sequence[Line]:
+        """The header of a table and all its keys: first the plain ones, then those that have a table of their own."""
+        self._described.add(table)
+        plain, inner, left_out = [header], list[Line](), False
+        for key in self._keys(table, sample):
+            in_force = key.required or key.name in sample
+            if not in_force and (key.owner, key.name) in self._described_keys:
+                left_out = True
+                continue
+            if key.owner is not table:
+                self._described_keys.add((key.owner, key.name))
+            if key.tables and not self._described.issuperset(key.tables):
+                meaning = key.meaning or _summary(key.tables[0])
+                is_default = key.default not in _ABSENT
+                tables = self._tables(key, f"{place}.{key.name}", meaning, in_force=in_force or is_default)
+                inner += [Line(), *tables]
+            elif key.name == table.__struct_config__.tag_field:
+                plain.insert(1, Line(_assignment(key.name, key.sample), tag_comment))
+            else:
+                line = Line(_assignment(key.name, self._value(key)), _meaning(key))
+                plain += [line] if in_force else not_in_force([line])
+        if left_out:
+            plain += comment_lines("Its other keys are those above.")
+        return [*plain, *inner]
+
+    def _value(self, key: _Key) -> object:
+        """The value that a key shows; a table, which is described elsewhere, with its required keys."""
+        if not key.tables:
+            return key.sample
+        if key.is_list:
+            return [self._required(key.tables[0], one) for one in cast("Sequence[Sample]", key.sample)]
+        sample = _first(key.sample)
+        return self._required(_ordered(key, sample)[0], sample)
+
+    def _required(self, table: type[Table], sample: Sample) -> Sample:
+        """The required keys of a table, and those of its sample."""
+        tag = table.__struct_config__.tag_field
+        keys = sorted(self._keys(table, sample), key=lambda key: key.name != tag)
+        return {key.name: self._value(key) for key in keys if key.required or key.name in (*sample, tag)}
+
+    def _keys(self, table: type[Table], sample: Sample) -> Iterator[_Key]:
+        hints = cast("dict[str, object]", get_type_hints(table, include_extras=True))
+        meanings = self._docstrings.of(table)
+        defaults = {one.name: one.default for one in fields(table)}
+        factories = {one.name for one in fields(table) if one.default_factory is not NODEFAULT}
+        for name, attribute in keys_of(table).items():
+            kind = schema_keys.key_types(table)[name]
+            owner = next(base for base in table.__mro__ if attribute in inspect.get_annotations(base))
+            if attribute not in defaults:  # the tag
+                yield _Key(name, kind, None, get_args(kind)[0], "", owner)
+                continue
+            default = UNSET if attribute in factories else defaults[attribute]
+            shown = sample[name] if name in sample else sample_of(hints[attribute])
+            if shown is None:
+                shown = default if default not in _ABSENT else first_choice(kind)
+            key = _Key(name, kind, default, shown, _flat(meanings.get(attribute, "")), owner)
+            if shown is None and not key.tables:
+                raise LookupError(f"{table.__name__}.{name} has no default: its annotation needs Meta(examples=[…])")
+            yield key
+
+
+def _ordered(key: _Key, sample: Sample) -> Sequence[type[Table]]:
+    """The kinds of table of a key, that of the sample or the default first."""
+    chosen = next(
+        (one for one in key.tables if _tag(one) in (*sample.values(), _tag(type(key.default)))), key.tables[0]
+    )
+    return [chosen, *(one for one in key.tables if one is not chosen)]
+
+
+def _tag(table: type) -> object:
+    return table.__struct_config__.tag if issubclass(table, Table) else None
+
+
+def _first(sample: object) -> Sample:
+    """The sample of a table, or of the first entry of a list of tables; without one its own keys have samples."""
+    one = next(iter(cast("Sequence[object]", sample)), None) if isinstance(sample, list | tuple) else sample
+    return cast("Sample", one) if isinstance(one, dict) else {}
+
+
+def _header(key: _Key, place: str) -> str:
+    return f"[[{place}]]" if key.is_list else f"[{place}]"
+
+
+def _assignment(name: str, value: object) -> str:
+    return f"{name} = {toml_text(value)}"
+
+
+def _summary(table: type[Table]) -> str:
+    """The docstring of a table, without its place."""
+    return re.sub(r'^\[+[\w.]+\]+(?: of type "[\w-]+")?: ', "", _flat(inspect.cleandoc(table.__doc__ or "")))
+
+
+def _flat(docstring: str) -> str:
+    """A docstring in one line, its paragraphs as sentences."""
+    paragraphs = (" ".join(text.split()).removesuffix(".") for text in docstring.split("\n\n"))
+    return ". ".join(paragraphs)
+
+
+def _meaning(key: _Key) -> str:
+    """Whether a key is required, its other values, its docstring and its range."""
+    parts = ["required"] if key.required else []
+    meaning = key.meaning or (_summary(key.tables[0]) if len(key.tables) == 1 else "")
+    parts += [text for text in (other_choices(key.kind, key.sample), key_range(key.kind), meaning) if text]
+    return "; ".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
