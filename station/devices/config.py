@@ -13,7 +13,7 @@ from station.devices.updater_config import CommandUpdaterConfig
 
 RealBoardConfig: TypeAlias = LinuxBoardConfig | ModbusBoardConfig
 """boards with real hardware"""
-BoardConfig: TypeAlias = SimulatedBoardConfig | LinuxBoardConfig | ModbusBoardConfig
+BoardConfig: TypeAlias = SimulatedBoardConfig | RealBoardConfig
 """the board in the installation file; `type` selects the driver"""
 ReaderConfig: TypeAlias = SimulatedReaderConfig | SerialReaderConfig | KeyboardReaderConfig
 """a token reader; `type` selects the driver. The API can present tokens without a reader"""
