@@ -6,13 +6,14 @@ import asyncio
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast, get_args
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from energy.sources.config import GridSourceConfig
 from foundation.frozen import Frozen
 from metering.drivers.models import MODELS
 from station.configuration.installation_file import Configuration
@@ -25,6 +26,7 @@ from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
 from station.interfaces.languages import LANGUAGE_COOKIE, catalogue, language_of
+from station.interfaces.page.source_forms import source_forms
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
 from station.interfaces.wall_clock import wall_clock
@@ -79,9 +81,10 @@ async def owner_page(request: Request, configuration: Annotated[Configuration, p
 async def commissioning_page(
     request: Request, configuration: Annotated[Configuration, part(Configuration)]
 ) -> HTMLResponse:
-    """The installer's page for commissioning, with the list of supported Modbus meters."""
+    """The installer's page for commissioning, with the kinds of grid meters and the models of Modbus meters."""
     models = sorted(((model, known.name) for model, known in MODELS.items()), key=lambda pair: pair[1].casefold())
-    return _page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models)
+    sources = source_forms(get_args(GridSourceConfig))
+    return _page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models, sources=sources)
 
 
 @router.get(_INSTALLER.path, dependencies=[require_role(_INSTALLER.role)], response_class=HTMLResponse)
