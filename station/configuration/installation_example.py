@@ -67,6 +67,11 @@ def installation_example() -> str:
     return text_of([*comment_lines(_HEAD), *_ExampleWriter().file()])
 
 
+def sample_values(table: type[Table]) -> Mapping[str, object]:
+    """The required keys of a table, with the samples that the example shows."""
+    return _ExampleWriter().required(table, {})
+
+
 class _ExampleWriter:
     """Makes the lines of the example; each kind of table is described in full where it occurs first."""
 
@@ -134,11 +139,12 @@ class _ExampleWriter:
         if not key.tables:
             return key.sample
         if key.is_list:
-            return [self._required(key.tables[0], one) for one in cast("Sequence[Sample]", key.sample)]
+            entries = cast("Sequence[Sample]", key.sample) or [{}]
+            return [self.required(key.tables[0], one) for one in entries]
         sample = _first(key.sample)
-        return self._required(_ordered(key, sample)[0], sample)
+        return self.required(_ordered(key, sample)[0], sample)
 
-    def _required(self, table: type[Table], sample: Sample) -> Sample:
+    def required(self, table: type[Table], sample: Sample) -> Sample:
         """The required keys of a table, and those of its sample."""
         tag = table.__struct_config__.tag_field
         keys = sorted(self._keys(table, sample), key=lambda key: key.name != tag)

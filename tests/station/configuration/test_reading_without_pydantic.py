@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import cast
 
@@ -14,6 +14,7 @@ from foundation import table, table_model
 from foundation.secret import Secret
 from foundation.table import Table, all_values, given_values
 from foundation.table_definition import InvalidTableError, keys_of
+from station.configuration.installation_example import sample_values
 from station.configuration.installation_file import Configuration
 from station.core.installation_file.document import KeyPath
 from tools.references.installation_file import sections
@@ -253,6 +254,36 @@ def tables_in(value: object) -> Iterator[Table]:
             yield from tables_in(one)
 
 
+PLACES: dict[str, Callable[[object], dict[str, object]]] = {
+    "board": lambda sample: {"board": sample},
+    "light": lambda sample: {"light": sample},
+    "firmware": lambda sample: {"firmware": sample},
+    "evse[].meter": lambda sample: {"evse": [{"phases": 1, "meter": sample}]},
+    "grid.source": lambda sample: {"grid": {"phases": 1, "source": sample}},
+    "reader[]": lambda sample: {"reader": [sample]},
+    "display.output[]": lambda sample: {"display": {"output": [sample]}, "mqtt": {"host": "m"}},
+}
+"""the tables of which there are several kinds"""
+
+
+def kinds_in(files: Iterable[object]) -> set[type[Table]]:
+    """The kinds of tables in these files."""
+    return {type(table) for file in files for table in tables_in(Configuration.from_tree(file))}
+
+
+def sampled(files: Mapping[str, object]) -> dict[str, object]:
+    """A file for each kind of table at these places that is in none of these files, with the sample of the example."""
+    written = kinds_in(files.values())
+    missing = [one for one in sections() if one.places[0] in PLACES and one.model not in written]
+    return {
+        f"{one.places[0]} {one.choice}": CONTROLLERS | PLACES[one.places[0]](sample_values(one.model))
+        for one in missing
+    }
+
+
+FILES.update(sampled(FILES))
+
+
 def changed(tree: object, path: KeyPath, value: object) -> object:
     """A copy of the tree with another value at a path."""
     if not path:
@@ -312,9 +343,14 @@ def test_every_key_with_every_odd_value_is_read_as_by_pydantic_or_left_to_it(
 
 
 def test_the_files_have_every_kind_of_table() -> None:
-    read = [Configuration.from_tree(file) for file in FILES.values()]
-    found = {type(table) for one in read for table in tables_in(one)}
-    assert {section.model for section in sections()} <= found
+    assert {section.model for section in sections()} <= kinds_in(FILES.values())
+
+
+def test_a_kind_of_board_source_meter_or_reader_that_no_file_has_is_read_as_its_sample() -> None:
+    """As one that is added later: here all but those of two files."""
+    made = sampled({"simulated": SIMULATED, "linky": LINKY})
+    assert {'board type = "linux"', 'board type = "modbus"', 'grid.source type = "ct"'} <= made.keys()
+    assert kinds_in(made.values())
 
 
 @pytest.mark.parametrize("name", FILES)
