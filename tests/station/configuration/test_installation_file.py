@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from energy.sources.config import GridSourceConfig
 from energy.sources.linky import LinkyConfig
 from foundation.secret import Secret
 from foundation.table import all_values
@@ -144,6 +146,7 @@ def test_a_simulated_linky_brings_its_own_device(file: Path) -> None:
 
 # --- what is refused, and in which words
 
+SOURCES = ", ".join(f'"{kind.__struct_config__.tag}"' for kind in get_args(GridSourceConfig))
 RULES = {
     "a value below its minimum": (
         "[[evse]]\nmax_current_a = 3",
@@ -201,7 +204,7 @@ RULES = {
     ),
     "a type that is none": (
         '[grid]\nphases = 1\nsource.type = "linki"',
-        'station.toml:5: grid.source.type: must be one of "ct", "linky", "modbus", "p1" (is "linki")',
+        f'station.toml:5: grid.source.type: must be one of {SOURCES} (is "linki")',
     ),
     "no EVSE": ("evse = []", "station.toml:1: evse: must have at least one entry"),
     "EVSEs out of order": (
