@@ -14,6 +14,7 @@ from energy.composite import amperes, limit_a, next_change, next_station_change,
 from energy.connection import ConnectionMonitor
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import DrawBounds
+from energy.grid import without_impossible_values
 from energy.grid_connection import AvailableCurrent, GridConnection
 from energy.grid_view import GridView
 from energy.house_share import HouseAllocator, HouseCapacity
@@ -79,7 +80,11 @@ class LoadController:
     # Inputs
 
     def process_sample(self, sample: GridSample) -> None:
-        """Update the available current, and the learned phases of the EVSEs, by a grid sample; decides nothing."""
+        """Update the available current, and the learned phases of the EVSEs, by a grid sample; decides nothing.
+
+        Values that no connection can have count as not reported.
+        """
+        sample = without_impossible_values(sample)
         if self.connection_monitor is not None and self.connection_monitor.process_sample(sample):
             for demand in self._demands:
                 self._rotations.learn(demand, sample, self.clock.monotonic())

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from energy.grid import without_impossible_values
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
@@ -79,8 +78,6 @@ class DecisionLoop:
         self._profile_updates = ProfileUpdates(profiles, clock, self.request)
         self._decided_s = -math.inf
         self._decide_again_s = clock.monotonic()
-        self._sample: GridSample | None = None
-        """the last one processed"""
         self._decided_grid: _GridInputs | None = None
         """what the last decision took from the grid meter; None: an EVSE was active"""
         self._inputs: dict[int, DemandInputs] = {}
@@ -128,14 +125,11 @@ class DecisionLoop:
         """Pass a sample of the grid meter to tariff control and load controller; decide and apply before returning.
 
         Without an active EVSE, a sample that changes nothing leads to no decision: the next is due as if it had.
-        Values that no connection can have count as not reported.
         """
-        sample = without_impossible_values(sample)
         self._tariff.process_sample(sample)
         demands = self._demands.collect()
         self._controller.observe_draw(demands)
         self._controller.process_sample(sample)
-        self._sample = sample
         if self._grid_inputs() != self._decided_grid or self._decided_grid is None:
             self._decide_for(demands)
         else:
@@ -162,11 +156,11 @@ class DecisionLoop:
 
     def _grid_inputs(self) -> _GridInputs | None:
         """Inputs of a decision from the grid meter now; None while an EVSE is active: then each sample decides."""
-        if self._sample is None or any(map(_is_active, self._evses.values())):
-            return None
         grid, monitor = self._controller.grid, self._controller.grid.monitor
-        silent = monitor is not None and monitor.is_silent
-        return _GridInputs(replace(self._sample, taken_at=self._since), grid.available_a, silent=silent)
+        sample = grid.last_sample
+        if monitor is None or sample is None or any(map(_is_active, self._evses.values())):
+            return None
+        return _GridInputs(replace(sample, taken_at=self._since), grid.available_a, silent=monitor.is_silent)
 
     def _decide(self) -> None:
         demands = self._demands.collect()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from simulator.clock import VirtualClock
@@ -57,9 +58,11 @@ async def stations(folder: Path, names: str = "a", *, most: int = MAX_CONNECTION
 
 
 def reading_threads() -> int:
-    """The number of threads of read connections."""
-    ours = (threading.main_thread().name, "database", "asyncio_")
-    return sum(not thread.name.startswith(ours) for thread in threading.enumerate())
+    """The number of threads of read connections, whatever threads other tests have left."""
+    return sum(
+        isinstance(thread, aiosqlite.Connection) or "connection_worker" in thread.name  # since aiosqlite 0.22
+        for thread in threading.enumerate()
+    )
 
 
 async def until(condition: Callable[[], bool]) -> None:
