@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 2
 """of a process, each with a thread: an export beside which the page can still be used"""
 CLOSE_AFTER_S: Final = 5.0
+_THREAD_ENDS_S: Final = 1.0
+"""longest wait at the end of the event loop for a thread that opens a file"""
 _BUSY_WITHIN_S: Final = 2.0
 """how long SQLite waits while another connection recovers or closes the log"""
 _STATEMENTS: Final = 8
@@ -217,13 +220,21 @@ class _Reader:
 async def _open(path: Path) -> Connection:
     import aiosqlite  # late: a start reads nothing here, and most stations are not asked for days
 
-    connection = await aiosqlite.connect(
+    opening = aiosqlite.connect(
         _read_only_uri(path),
         uri=True,
         timeout=_BUSY_WITHIN_S,
         isolation_level=None,
         cached_statements=_STATEMENTS,
     )
+    try:
+        connection = await opening
+    except asyncio.CancelledError:
+        # Only the end of the event loop cancels this. The thread ends now, and must not answer a loop that is closed.
+        thread: object = getattr(opening, "_thread", opening)  # before aiosqlite 0.22 a connection is a thread
+        if isinstance(thread, threading.Thread):
+            thread.join(_THREAD_ENDS_S)
+        raise
     connection.text_factory = decode_text
     return connection
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -283,3 +284,19 @@ async def test_the_log_of_the_database_is_started_anew_between_the_pages_of_an_e
             longest = max(longest, (tmp_path / "a" / "db-wal").stat().st_size)
         assert (tmp_path / "a" / "db").stat().st_size > 12 * _MIB
         assert longest < 6 * _MIB
+
+
+def test_an_event_loop_that_ends_while_a_file_is_opened_leaves_no_thread_that_answers_it(tmp_path: Path) -> None:
+    """An answer to a closed loop would be an error in that thread, which fails this test."""
+    path = tmp_path / "db"
+    sqlite3.connect(path).close()
+
+    async def begin() -> None:
+        running = asyncio.create_task(ReadConnections(fakes.clock()).rows(path, NAMES))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not running.done()
+
+    for _ in range(5):
+        asyncio.run(begin())
+        assert reading_threads() == 0
