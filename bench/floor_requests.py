@@ -14,6 +14,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.schema import Schemas
 
 _BOOT = '[2,"1","BootNotification",{"reason":"PowerUp","chargingStation":{"model":"flex","vendorName":"borne"}}]'
@@ -46,7 +47,7 @@ def _answer(database: sqlite3.Connection, action: str, request: dict[str, Any]) 
 
 async def main(url: str, path: str) -> None:
     """Connect, boot, and answer every request, until the connection ends."""
-    schemas, database = Schemas(), _opened(path)
+    schemas, database = Schemas(V201), _opened(path)
     async with connect(
         f"{url}/floor", subprotocols=[Subprotocol("ocpp2.0.1")], ping_interval=None, compression=None
     ) as websocket:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from foundation.supervision import keep_running_until, run_together
-from ocpp_handlers.wire.session import LinkLostError
+from ocpp_handlers.wire.call_errors import LinkLostError
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.connection.connection import Connection
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.connection.sessions import SessionFactory
+    from ocpp_handlers.wire.edition import Edition
     from ocpp_handlers.wire.session import OcppSession
     from station.core.csms import VendorMessages
 
@@ -146,9 +147,9 @@ class OcppStack:
         """Simulate that the connection is lost, as in a restart of the CSMS: the station reconnects by its back-off."""
         self._connection.drop()
 
-    async def _serve(self, websocket: ClientConnection) -> None:
+    async def _serve(self, websocket: ClientConnection, edition: Edition) -> None:
         """Receive and send on a websocket until it ends."""
-        session = self._sessions.open(websocket)
+        session = self._sessions.open(websocket, edition)
         self.link.open(session)
         if self._connection.switched:  # B10.FR.10
             self._boot.reset()

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.schema import Schemas
 from tests.patience import PATIENCE_S
 
@@ -72,7 +73,7 @@ class Csms:
         self._ids = itertools.count(1)
         self._unread: list[Received] = []
         self._news = asyncio.Event()
-        self._schemas = Schemas()
+        self._schemas = Schemas(V201)
         self._server: Server | None = None
 
     @property

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from foundation.change_signal import ChangeSignal
 from ocpp_handlers.blocks.m_certificates import status_info
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, HandlerResult, Handlers
+from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.csms import NoAnswerError
 from station.security.certificates.certificate_results import CertificateRefusalReason
 from station.security.certificates.station_certificate import CertificateSubject

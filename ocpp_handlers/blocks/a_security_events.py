@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.session import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError

@@ -13,7 +13,8 @@ from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.variables.device_model import DeviceModel
 from ocpp_handlers.variables.variable import DataType, Mutability, Variable
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, UnknownValueResponse
+from ocpp_handlers.wire.call_errors import CallRefusedError
+from ocpp_handlers.wire.session import HandlerResult, Handlers, UnknownValueResponse
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from foundation.frozen import Frozen
 from foundation.supervision import run_together
 from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
 from ocpp_handlers.wire.reason_codes import unknown_evse_code
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.charging.availability import ChangeAvailabilityStatus
 from station.core.csms import NoAnswerError
 from station.core.model import ConnectorStatus, EvseRef

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.translate import id_token_from_wire, parse_date_time, parse_integer
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.charging.reservations.reservation import Reservation
 from station.core.csms import NoAnswerError
 from station.core.model import ConnectorStatus

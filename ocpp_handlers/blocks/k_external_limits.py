@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate.charging_profiles import schedule_to_wire
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError
+from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingLimitSource, ChargingProfile

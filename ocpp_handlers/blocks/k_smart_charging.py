@@ -13,7 +13,8 @@ from ocpp_handlers.translate.charging_profiles import composite_to_wire, profile
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.translate.translate import parse_integer
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, PayloadError
+from ocpp_handlers.wire.call_errors import CallRefusedError
+from ocpp_handlers.wire.session import HandlerResult, Handlers, PayloadError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 from station.storage.set_aside_rows import CHARGING_PROFILES

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate import translate
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers
+from ocpp_handlers.wire.call_errors import CallRefusedError
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.csms import NoAnswerError
 from station.maintenance.logs.log_files import LogKind, LogPeriod
 from station.maintenance.logs.upload import LogUploadOrder, LogUploads, UploadProgress, UploadStatus

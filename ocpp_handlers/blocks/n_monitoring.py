@@ -20,7 +20,8 @@ from ocpp_handlers.translate.variable_address import (
     variable_to_wire,
 )
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError, UnknownValueResponse
+from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.session import HandlerResult, Handlers, UnknownValueResponse
 from station.core.csms import NoAnswerError
 from station.maintenance.monitoring.monitor import PERIODIC, THRESHOLDS, Monitor, MonitoringBase, MonitorType
 from station.maintenance.monitoring.monitor_request import MonitorRequest, SetMonitorResult, SetMonitorStatus

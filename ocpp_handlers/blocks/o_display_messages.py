@@ -10,7 +10,8 @@ from ocpp_handlers.translate.display_messages import display_message_from_wire, 
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.translate.translate import parse_integer
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, PayloadError
+from ocpp_handlers.wire.call_errors import CallRefusedError
+from ocpp_handlers.wire.session import HandlerResult, Handlers, PayloadError
 from station.core.csms import NoAnswerError
 from station.display.display_message import MessagePriority, MessageState
 from station.display.message_store import MAX_MESSAGES

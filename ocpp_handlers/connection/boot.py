@@ -12,8 +12,8 @@ from foundation.events import Event
 from foundation.frozen import Frozen
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.call_errors import LinkLostError
 from ocpp_handlers.wire.frame import CallError
-from ocpp_handlers.wire.session import LinkLostError
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
 

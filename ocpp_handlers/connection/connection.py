@@ -22,9 +22,10 @@ from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation, result_or_exception
 from ocpp_handlers.connection import handshake
 from ocpp_handlers.connection.back_off import back_off
-from ocpp_handlers.connection.connection_errors import SUBPROTOCOL, failure_text, no_subprotocol_text
+from ocpp_handlers.connection.connection_errors import failure_text, no_subprotocol_text
 from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
+from ocpp_handlers.wire.edition import EDITIONS, chosen_edition
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from foundation.supervision import AuxiliaryCalls
+    from ocpp_handlers.wire.edition import Edition
     from station.security.certificates.certificate_results import TlsMaterial
     from station.security.certificates.certificate_store import CertificateStore
     from station.security.credentials import Credentials
@@ -53,8 +55,9 @@ _SHORTEST_REDIAL_S = 2.0
 """the shortest delay after a close by the station: the CSMS may still be storing the new password or certificate"""
 LARGEST_FRAME = 1 << 20
 
-Serve = Callable[["ClientConnection"], Awaitable[None]]
-"""awaited with each open websocket: receives and sends messages until it closes"""
+Serve = Callable[["ClientConnection", "Edition"], Awaitable[None]]
+"""awaited with each open websocket and the edition that the CSMS has chosen: receives and sends messages until it
+closes"""
 
 
 class CsmsAccess(Frozen):
@@ -220,7 +223,8 @@ class Connection:
             return False
         websocket = dialled.websocket
         try:
-            if websocket.subprotocol != SUBPROTOCOL:
+            edition = chosen_edition(EDITIONS, websocket.subprotocol)
+            if edition is None:
                 self._log_failure(no_subprotocol_text(profile, self._access.identity))
                 return False
             await self._note_success(slot, dialled.material)
@@ -229,7 +233,7 @@ class Connection:
             self.last_error = None
             self.connected_changed.publish(None)
             _log.info('connected to the CSMS at %s as "%s"', profile.url, self._access.identity)
-            await self._serve_with_pings(websocket, profile, serve)
+            await self._serve_with_pings(websocket, profile, partial(serve, websocket, edition))
         except* ConnectionClosed as closed:
             if self._own_close is None:
                 self._log_failure(f"connection to the CSMS lost: {_first(closed)}")
@@ -275,7 +279,7 @@ class Connection:
             context = await asyncio.to_thread(self._context, material) if material is not None else None
             attempt = dial(
                 csms_url(profile, access.identity),
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                subprotocols=[Subprotocol(edition.subprotocol) for edition in EDITIONS],
                 additional_headers=authorization_headers(profile, access.identity, password),
                 create_connection=csms_websocket_class(self._note_request, partial(self._confirm_password, profile)),
                 ssl=context,
@@ -339,11 +343,13 @@ class Connection:
                 except StorageError as error:
                     _log.error("the previous CSMS password could not be deleted: %s", error)
 
-    async def _serve_with_pings(self, websocket: ClientConnection, profile: NetworkProfile, serve: Serve) -> None:
+    async def _serve_with_pings(
+        self, websocket: ClientConnection, profile: NetworkProfile, serve: Callable[[], Awaitable[None]]
+    ) -> None:
         async with asyncio.TaskGroup() as group:
             pings = group.create_task(self._ping(websocket, profile), name="websocket-ping")
             try:
-                await serve(websocket)
+                await serve()
             finally:
                 pings.cancel()
 

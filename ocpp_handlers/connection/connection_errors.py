@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from websockets.exceptions import InvalidMessage, InvalidStatus, NegotiationError
 
+from ocpp_handlers.wire.edition import EDITIONS
+
 if TYPE_CHECKING:
     from station.security.network_profile import NetworkProfile
 
-SUBPROTOCOL: Final = "ocpp2.0.1"
-"""the only websocket subprotocol that the station offers"""
-_OFFERED: Final = f"offered was only {SUBPROTOCOL}"
+_OFFERED: Final = f"offered was only {' and '.join(edition.subprotocol for edition in EDITIONS)}"
 
 
 def failure_text(error: Exception, profile: NetworkProfile, identity: str, *, requested: bool) -> str:

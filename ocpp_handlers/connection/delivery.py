@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from foundation.supervision import result_or_exception
-from ocpp_handlers.wire.session import CallRefusedError, InvalidResponseError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, InvalidResponseError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 

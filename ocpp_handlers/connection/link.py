@@ -9,7 +9,8 @@ from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from ocpp_handlers.connection.back_off import repetition_delays
-from ocpp_handlers.wire.session import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.edition import EDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,8 @@ class Link:
         self._closed = ChangeSignal()
         self.session: OcppSession | None = None
         """None while there is no websocket"""
+        self.edition = EDITIONS[0]
+        """the edition of the session, or of the last one; before the first, the one that the station prefers"""
         self.switched: Event[None] = Event()
         """the new link uses another network profile: the CSMS may be another one, without any state (B10.FR.10)"""
         self.up: Event[LinkUp] = Event()
@@ -70,6 +73,7 @@ class Link:
     def open(self, session: OcppSession) -> None:
         """Use this session for calls from now on; publishes nothing: the station may not be accepted yet."""
         self.session = session
+        self.edition = session.edition
 
     def begin(self, *, newly_accepted: bool) -> None:
         """Publish `up`: everything may be sent. `newly_accepted`: the CSMS accepted the station on this link."""

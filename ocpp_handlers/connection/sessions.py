@@ -11,6 +11,7 @@ from ocpp_handlers.wire.session import Handlers, OcppSession, SessionEvents
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
+    from ocpp_handlers.wire.edition import Edition
     from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter
     from ocpp_handlers.wire.transport_tap import TransportTap
     from station.security.network_profiles import NetworkProfiles
@@ -40,18 +41,20 @@ class SessionFactory:
         self._network = network
         self._follow_ups = follow_ups
         self._clock = clock
-        self._schemas = shared_schemas()
         self._tap = tap
         self.events = SessionEvents()
         """published by every session"""
 
-    def open(self, transport: FrameTransport) -> OcppSession:
-        """Create a session on an open websocket, with the current profile's message timeout; the caller runs it."""
+    def open(self, transport: FrameTransport, edition: Edition) -> OcppSession:
+        """Create a session of this edition on an open websocket, with the current profile's message timeout.
+
+        The caller runs it.
+        """
         return OcppSession(
             self._tap.observe(transport) if self._tap is not None else transport,
             self._handlers,
             self._gate,
-            self._schemas,
+            shared_schemas(edition),
             self._follow_ups,
             self._clock,
             self.events,

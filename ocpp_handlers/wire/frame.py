@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Final, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, cast
 
 from msgspec import DecodeError, field
 from msgspec.json import Decoder, Encoder
 
 from foundation.frozen import Frozen
+from ocpp_handlers.wire.edition import CALL, CALLERROR, CALLRESULT
 from station.core.identifiers import shorten_token
+
+if TYPE_CHECKING:
+    from ocpp_handlers.wire.edition import Edition
 
 Payload: TypeAlias = dict[str, object]
 
@@ -21,7 +25,6 @@ _LONGEST_ID = 36
 _LARGEST_EXACT = 2**53
 _MOST_DIGITS: Final = 4_000
 """digits of an integer that are parsed: Python refuses more than 4,300"""
-_CALL, _RESULT, _ERROR = 2, 3, 4
 
 
 class Call(Frozen):
@@ -58,8 +61,11 @@ class InvalidFrame(Frozen):
 Frame: TypeAlias = Call | CallResult | CallError | InvalidFrame
 
 
-def decode(text: str | bytes) -> Frame:
-    """Parse a received frame; never raises: what is wrong is an InvalidFrame, or a CallError for a bad response."""
+def decode(text: str | bytes, edition: Edition) -> Frame:
+    """Parse a frame received in a session of this edition; never raises.
+
+    What is wrong is an InvalidFrame, or a CallError for a bad response.
+    """
     if isinstance(text, bytes):
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is binary, not text")
     try:
@@ -68,22 +74,24 @@ def decode(text: str | bytes) -> Frame:
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", f"the frame is not valid JSON: {type(error).__name__}")
     if not isinstance(parts, list) or len(cast("list[object]", parts)) < 2:
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is not an array of message type and message id")
-    return _decode_array(cast("list[object]", parts), text)
+    return _decode_array(cast("list[object]", parts), text, edition)
 
 
-def _decode_array(parts: list[object], text: str) -> Frame:
+def _decode_array(parts: list[object], text: str, edition: Edition) -> Frame:
     kind, identity = parts[0], parts[1]
     readable = isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID and _is_text(identity)
     message_id = identity if isinstance(identity, str) and readable else UNREADABLE_ID
-    if isinstance(kind, bool) or kind not in (_CALL, _RESULT, _ERROR):  # not a set: a list has no hash
-        return _refuse(message_id, "MessageTypeNotSupported", "the message type is not 2, 3 or 4")
-    if kind == _CALL:
+    if isinstance(kind, bool) or kind not in edition.frame_kinds:
+        *others, last = edition.frame_kinds
+        expected = f"{', '.join(map(str, others))} or {last}"
+        return _refuse(message_id, "MessageTypeNotSupported", f"the message type is not {expected}")
+    if kind == CALL:
         return _decode_call(parts, message_id, text)
     if not readable:
         return InvalidFrame("the response has no readable message id", None)
     if not _has_whole_characters(parts, text):
         return CallError(message_id, "FormatViolation", "the response contains an unpaired surrogate")
-    if kind == _RESULT:
+    if kind == CALLRESULT:
         return (
             CallResult(message_id, parts[2])
             if len(parts) == 3
@@ -115,11 +123,11 @@ def encode(frame: Call | CallResult | CallError) -> str:
     """
     match frame:
         case Call():
-            parts: list[object] = [_CALL, frame.id, frame.action, frame.payload]
+            parts: list[object] = [CALL, frame.id, frame.action, frame.payload]
         case CallResult():
-            parts = [_RESULT, frame.id, frame.payload]
+            parts = [CALLRESULT, frame.id, frame.payload]
         case CallError():
-            parts = [_ERROR, frame.id, frame.code, frame.description[:255], frame.details]
+            parts = [CALLERROR, frame.id, frame.code, frame.description[:255], frame.details]
     try:
         text = _ENCODER.encode(parts).decode()
         if "null" not in text:  # written for NaN too, which is not JSON: `json.dumps` refuses it

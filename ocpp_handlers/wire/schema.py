@@ -1,4 +1,4 @@
-"""Validates payloads against the JSON schemas of OCPP 2.0.1."""
+"""Validates payloads against the JSON schemas of an edition of OCPP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ocpp_handlers.wire.schema_types import payload_type
 from ocpp_handlers.wire.schema_violation import SchemaViolation
 
 if TYPE_CHECKING:
+    from ocpp_handlers.wire.edition import Edition
     from ocpp_handlers.wire.schema_errors import SchemaErrors
 
 _ENCODER: Final = Encoder()
@@ -23,24 +24,20 @@ _MAY_BE_EMPTY = {"SendLocalListRequest": "localAuthorizationList"}
 
 
 class Schemas:
-    """Validates payloads against the JSON schemas of OCPP 2.0.1; each is read at its first use and cached.
+    """Validates payloads against the JSON schemas of an edition; each is read at its first use and cached.
 
     Almost all payloads are valid: those are recognized by msgspec. Only the others are validated by the schema itself.
     """
 
-    def __init__(self) -> None:
-        # Action names come from the CSMS: they are looked up in this listing, never used to build a path.
-        self._files = {file.stem: file for file in _schema_folder().iterdir()}
+    def __init__(self, edition: Edition) -> None:
+        self.edition = edition
+        self._folder = _schema_folder(edition)
         self._types: dict[str, object] = {}
         self._errors: SchemaErrors | None = None
 
-    def has_action(self, action: str) -> bool:
-        """Return whether OCPP 2.0.1 has this action (case matters, Part 4 table 5)."""
-        return f"{action}Request" in self._files
-
     def check_request(self, action: str, payload: object) -> SchemaViolation | None:
         """Validate the payload of a CALL; None if it is valid."""
-        return self._fault(f"{action}Request", payload)
+        return self._fault(action, f"{action}Request", payload)
 
     def has_only_unknown_values(self, action: str, payload: object, field: str) -> bool:
         """Return whether an invalid request is valid but for texts in `field` that its enumeration does not have.
@@ -51,7 +48,7 @@ class Schemas:
 
     def check_response(self, action: str, payload: object) -> SchemaViolation | None:
         """Validate the payload of a CALLRESULT to this action; None if it is valid."""
-        return self._fault(f"{action}Response", payload)
+        return self._fault(action, f"{action}Response", payload)
 
     def remove_unknown_fields(self, action: str, payload: object) -> object:
         """Remove nulls and unknown fields from the payload of a CALLRESULT, in place, and return it.
@@ -63,9 +60,10 @@ class Schemas:
             return payload
         return self._find_errors().remove_unknown_fields(message, payload)
 
-    def _fault(self, message: str, payload: object) -> SchemaViolation | None:
-        if message not in self._types and message not in self._files:
-            return SchemaViolation("NotImplemented", "OCPP 2.0.1 has no such action.")
+    def _fault(self, action: str, message: str, payload: object) -> SchemaViolation | None:
+        # Action names come from the CSMS: only those of the edition are used to build a path.
+        if action not in self.edition.actions:
+            return SchemaViolation("NotImplemented", f"OCPP {self.edition.name} has no such action.")
         return None if self._accepts(message, payload) else self._find_errors().violation(message, payload)
 
     def _accepts(self, message: str, payload: object) -> bool:
@@ -88,24 +86,24 @@ class Schemas:
         return self._errors
 
     def _schema_text(self, message: str) -> str:
-        text = self._files[message].read_text(encoding="utf-8")
+        text = (self._folder / f"{message}.json").read_text(encoding="utf-8")
         if (field := _MAY_BE_EMPTY.get(message)) is not None:
             text = _without_min_items(text, field)
         return text
 
 
 @functools.cache
-def shared_schemas() -> Schemas:
-    """The schemas that all stations of the process share, so that each is compiled once."""
-    return Schemas()
+def shared_schemas(edition: Edition) -> Schemas:
+    """The schemas of an edition that all stations of the process share, so that each is compiled once."""
+    return Schemas(edition)
 
 
-def _schema_folder() -> Path:
-    """The schema folder of the `ocpp` package; found without importing ocpp.v201, which takes 100 ms."""
+def _schema_folder(edition: Edition) -> Path:
+    """The schema folder in the `ocpp` package; found without importing ocpp.v201, which takes 100 ms."""
     spec = find_spec("ocpp")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("the ocpp package, which brings the schemas of OCPP 2.0.1, is not installed")
-    return Path(spec.origin).parent / "v201" / "schemas"
+        raise ModuleNotFoundError("the ocpp package, which brings the schemas of OCPP, is not installed")
+    return Path(spec.origin).parent / edition.schema_folder / "schemas"
 
 
 def _without_min_items(text: str, field: str) -> str:

@@ -19,13 +19,16 @@ from foundation.frozen import Frozen
 from foundation.supervision import FollowUp, FollowUpTasks, result_or_exception
 from foundation.waiting import Flag
 from ocpp_handlers.wire import frame
+from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, InvalidResponseError, LinkLostError
 from ocpp_handlers.wire.call_texts import call_text, refusal_text
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.wire.actions import Action
+    from ocpp_handlers.wire.edition import Edition
     from ocpp_handlers.wire.schema import Schemas
 
 RequestT = TypeVar("RequestT")
@@ -36,33 +39,6 @@ _frames = logging.getLogger("ocpp.frames")
 
 _WIRE_PATIENCE_S = 0.5
 """real seconds for which a virtual clock stands still to wait for a response of the CSMS"""
-
-
-_TEMPORARY_CODES = frozenset({"InternalError", "GenericError", "RpcFrameworkError"})
-
-
-class CallRefusedError(NoAnswerError):
-    """The CSMS answered a CALL with a CALLERROR, or with a response that its schema does not allow."""
-
-    def __init__(self, code: str, description: str, details: frame.Payload | None = None) -> None:
-        """`details`: the errorDetails of the CALLERROR; None or empty: there are none."""
-        text = f"{code}: {description}" if description else code
-        super().__init__(f"{text}, details {frame.loggable_details(details)}" if details else text)
-        self.code = code
-        self.temporary = code in _TEMPORARY_CODES
-        """whether the same CALL may be accepted later; the other codes judge the CALL itself"""
-
-
-class InvalidResponseError(CallRefusedError):
-    """The CSMS answered a CALL with a response that its schema does not allow; it has perhaps processed the CALL."""
-
-
-class CallTimeoutError(NoAnswerError):
-    """The CSMS did not answer a CALL in time; it may or may not have received it."""
-
-
-class LinkLostError(NoAnswerError):
-    """There is no link, or it ended before the answer came; the CSMS may have received the CALL."""
 
 
 class PayloadError(Exception):
@@ -94,12 +70,21 @@ class UnknownValueResponse(Frozen, Generic[ResponseT]):
     response: ResponseT
 
 
+class RegisteredHandler(Frozen):
+    """The handler of an action."""
+
+    handle: Callable[[object], Awaitable[HandlerResult[object]]]
+    unknown_value: UnknownValueResponse[object] | None
+    """how a request with an unknown value is answered; None: with a CALLERROR"""
+    since: Edition
+    """the first edition in whose sessions it is called"""
+
+
 class Handlers:
     """Maps each action to the handler that answers its CALLs."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, Callable[[object], Awaitable[HandlerResult[object]]]] = {}
-        self._of_unknown_values: dict[str, UnknownValueResponse[object]] = {}
+        self._handlers: dict[str, RegisteredHandler] = {}
 
     def on(
         self,
@@ -107,22 +92,21 @@ class Handlers:
         handler: Callable[[RequestT], Awaitable[HandlerResult[ResponseT]]],
         *,
         unknown_value: UnknownValueResponse[ResponseT] | None = None,
+        since: Edition = V201,
     ) -> None:
         """Register the handler of an action, replacing any other; it is called with payloads that fit the schema.
 
         `unknown_value`: how requests with an unknown value are answered; None: with a CALLERROR, as other invalid ones.
+        `since`: sessions of earlier editions do not have the handler.
         """
-        self._handlers[action.name] = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
-        if unknown_value is not None:
-            self._of_unknown_values[action.name] = cast("UnknownValueResponse[object]", unknown_value)
+        handle = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
+        unknown = cast("UnknownValueResponse[object] | None", unknown_value)
+        self._handlers[action.name] = RegisteredHandler(handle, unknown, since)
 
-    def get(self, action: str) -> Callable[[object], Awaitable[HandlerResult[object]]] | None:
-        """Return the handler of the action with this name; None if there is none."""
-        return self._handlers.get(action)
-
-    def unknown_value_response(self, action: str) -> UnknownValueResponse[object] | None:
-        """Return how this action answers an unknown value; None: with a CALLERROR."""
-        return self._of_unknown_values.get(action)
+    def get(self, action: str, edition: Edition) -> RegisteredHandler | None:
+        """Return the handler of the action with this name in sessions of this edition; None if there is none."""
+        found = self._handlers.get(action)
+        return found if found is not None and edition.includes(found.since) else None
 
 
 class FunctionalBlock(Protocol):
@@ -219,7 +203,9 @@ class OcppSession:
         *,
         timeout_s: float,
     ) -> None:
-        """`timeout_s`: the time that the CSMS has to answer a CALL."""
+        """`schemas`: those of the edition of the session; `timeout_s`: the time that the CSMS has to answer a CALL."""
+        self.edition = schemas.edition
+        """the edition of OCPP that the CSMS has chosen for this session"""
         self._transport = transport
         self._handlers = handlers
         self._gate = gate
@@ -243,7 +229,7 @@ class OcppSession:
             while True:
                 text = await self._transport.recv()
                 self._observe("in", text)
-                await self._handle_frame(frame.decode(text))
+                await self._handle_frame(frame.decode(text, self.edition))
         finally:
             self._ended = True
             if self._pending_call is not None and not self._pending_call[1].done():
@@ -352,17 +338,17 @@ class OcppSession:
     async def _handle_call(self, call: Call) -> HandlerResult[object] | CallError:
         if (refusal := self._gate.refusal_to_answer(call.action)) is not None:
             return CallError(call.id, refusal.code, refusal.description)
-        if not self._schemas.has_action(call.action):
-            return CallError(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
-        if (handler := self._handlers.get(call.action)) is None:
+        if call.action not in self.edition.actions:
+            return CallError(call.id, "NotImplemented", f"OCPP {self.edition.name} has no such action")
+        if (handler := self._handlers.get(call.action, self.edition)) is None:
             return CallError(call.id, "NotSupported", f"{call.action} is not supported")
         if (fault := self._schemas.check_request(call.action, call.payload)) is not None:
-            unknown = self._handlers.unknown_value_response(call.action)
+            unknown = handler.unknown_value
             if unknown is not None and self._schemas.has_only_unknown_values(call.action, call.payload, unknown.field):
                 return HandlerResult(unknown.response)
             self._events.invalid_message.publish(f"{call.action}: {fault.code}")
             return CallError(call.id, fault.code, fault.description)
-        outcome = await result_or_exception(handler(call.payload))
+        outcome = await result_or_exception(handler.handle(call.payload))
         if isinstance(outcome, PayloadError):
             return CallError(call.id, outcome.code, str(outcome))
         if isinstance(outcome, Exception):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ocpp_handlers.variables.variable import Variable
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.frame import UNREADABLE_ID
 from ocpp_handlers.wire.schema import shared_schemas
 from station.core.csms import NoAnswerError, VendorAnswer, VendorMessage
@@ -333,7 +334,7 @@ def _is_accepted(case: Case, answer: list[Any]) -> bool:
             raise FaultError(f"InternalError: {answer}")
         return False
     payload: dict[str, Any] = answer[2]
-    if (fault := shared_schemas().check_response(case.action, payload)) is not None:
+    if (fault := shared_schemas(V201).check_response(case.action, payload)) is not None:
         raise FaultError(f"the answer is not valid: {fault.description}: {answer}")
     statuses = list(_statuses(payload))
     return not statuses or bool(_ACCEPTED.intersection(statuses))

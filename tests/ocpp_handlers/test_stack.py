@@ -17,11 +17,13 @@ from ocpp_handlers.connection.link import Link
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.connection.sessions import SessionFactory
 from ocpp_handlers.stack import OcppStack
-from ocpp_handlers.wire.session import LinkLostError
+from ocpp_handlers.wire.call_errors import LinkLostError
+from ocpp_handlers.wire.edition import V201, Edition
 from station.core.csms import VendorMessages
 from tests import fakes
+from tests.editions import LATER
 
-Serve = Callable[[object], Awaitable[None]]
+Serve = Callable[[object, Edition], Awaitable[None]]
 
 
 class Parts:
@@ -29,6 +31,8 @@ class Parts:
 
     def __init__(self) -> None:
         self.clock = fakes.clock()
+        self.edition = V201
+        """of the session"""
         self.noted: list[str] = []
         self.link_task_error: Exception | None = None
         """what the task of the link raises, once"""
@@ -63,7 +67,7 @@ class Parts:
 
     async def _dial(self, serve: Serve) -> None:
         while True:
-            await serve(await self._websockets.get())
+            await serve(await self._websockets.get(), LATER)
 
     async def _reconnect(self, why: str) -> None:
         assert why
@@ -71,7 +75,8 @@ class Parts:
 
     # The session
 
-    def _open(self, _: object) -> Parts:
+    def _open(self, _: object, edition: Edition) -> Parts:
+        self.edition = edition
         return self
 
     async def run(self) -> None:
@@ -162,6 +167,7 @@ async def test_after_a_link_its_tasks_have_ended_before_others_hear_of_it(parts:
     async with parts.running():
         await parts.connect()
         assert parts.link.online
+        assert parts.link.edition is LATER, "that of the handshake"
         assert await parts.lose() == ["link task ends", "lost", "after the link"]
         assert not parts.link.online
 

@@ -11,7 +11,7 @@ import pytest
 
 from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.connection.link import Link
-from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.security.certificates.certificate_results import CertificateRefusal, CertificateRefusalReason
 from station.security.certificates.certificate_store import CertificateStore

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
 from ocpp_handlers.connection.link import Link
-from ocpp_handlers.wire.session import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.maintenance.logs.upload import LogUploads, UploadProgress, UploadStatus
 from tests import fakes

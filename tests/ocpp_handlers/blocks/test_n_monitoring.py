@@ -12,14 +12,16 @@ import pytest
 from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
+from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.schema import Schemas
-from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, HandlerResult, PayloadError
+from ocpp_handlers.wire.session import HandlerResult, PayloadError
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 from tests.full_disk import FullDisk
 from tests.station.maintenance.monitoring.monitored import Monitored, World, running
 
 Payload = dict[str, Any]
-SCHEMAS = Schemas()
+SCHEMAS = Schemas(V201)
 
 
 class FakeLink:

@@ -10,8 +10,11 @@ from ocpp_handlers.connection.boot import BootMessageFilter, BootState
 from ocpp_handlers.connection.link import Link, LinkUp
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import LinkLostError, OcppSession
+from ocpp_handlers.wire.call_errors import LinkLostError
+from ocpp_handlers.wire.edition import EDITIONS
+from ocpp_handlers.wire.session import OcppSession
 from tests import fakes
+from tests.editions import LATER
 
 THRESHOLD_S = 60
 
@@ -28,6 +31,9 @@ class Linked:
         self.published: list[LinkUp | str] = []
         self.link.up.subscribe(self.published.append)
         self.link.lost.subscribe(lambda _: self.published.append("lost"))
+
+    edition = LATER
+    """of the session"""
 
     async def call(self, *_: object, **__: object) -> dict[str, str]:
         """What a session answers."""
@@ -48,6 +54,15 @@ async def test_it_takes_calls_only_while_there_is_a_session() -> None:
     with pytest.raises(LinkLostError, match="not connected to the CSMS"):
         await it.link.call(actions.HEARTBEAT, request)
     assert it.published == ["lost"]
+
+
+def test_it_has_the_edition_of_its_session_also_after_the_end_of_the_session() -> None:
+    it = Linked()
+    assert it.link.edition is EDITIONS[0]
+    it.open()
+    assert it.link.edition is LATER
+    it.link.close()
+    assert it.link.edition is LATER
 
 
 def test_it_is_online_once_the_csms_has_accepted_the_station() -> None:

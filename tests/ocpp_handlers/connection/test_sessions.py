@@ -12,6 +12,7 @@ from foundation.supervision import FollowUpTasks
 from ocpp_handlers.connection.boot import BootMessageFilter
 from ocpp_handlers.connection.sessions import SessionFactory
 from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.session import HandlerResult, Handlers, ObservedFrame
 from station.security.network_profiles import NetworkProfiles
 from tests import fakes
@@ -66,7 +67,7 @@ class Sessions:
         """A session over a wire with these frames; what was sent on it."""
         wire = Wire(*frames)
         with pytest.raises(EOFError):
-            await self.factory.open(wire).run()
+            await self.factory.open(wire, V201).run()
         return wire.sent
 
 

@@ -18,6 +18,7 @@ from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.variables.variable import AttributeType, Component, DataType, Mutability, Variable, create_variable
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import RestartController
@@ -108,14 +109,14 @@ def item(variable: str, component: str = "Thing", **more: Any) -> Item:
 async def get(block: Provisioning, *items: Item) -> list[Item]:
     """The results of GetVariables, as they fit the schema."""
     answer = await block.get_variables(cast("Any", {"getVariableData": list(items)}))
-    assert Schemas().check_response("GetVariables", answer.response) is None
+    assert Schemas(V201).check_response("GetVariables", answer.response) is None
     return cast("list[Item]", answer.response["getVariableResult"])
 
 
 async def put(block: Provisioning, *items: Item) -> list[Item]:
     """The results of SetVariables, as they fit the schema."""
     answer = await block.set_variables(cast("Any", {"setVariableData": list(items)}))
-    assert Schemas().check_response("SetVariables", answer.response) is None
+    assert Schemas(V201).check_response("SetVariables", answer.response) is None
     return cast("list[Item]", answer.response["setVariableResult"])
 
 

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ocpp_handlers.wire import frame
+from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
 from tests.conformance.frames import ERROR_CODES
 from tests.rows import each_row
@@ -26,13 +27,13 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 @given(IDS, TEXTS, JSON_VALUES)
 def test_a_call_is_read_as_it_was_written(identity: str, action: str, payload: object) -> None:
     call = Call(identity, action, payload)
-    assert frame.decode(frame.encode(call)) == call
+    assert frame.decode(frame.encode(call), V201) == call
 
 
 @given(IDS, JSON_VALUES)
 def test_a_result_is_read_as_it_was_written(identity: str, payload: object) -> None:
     result = CallResult(identity, payload)
-    assert frame.decode(frame.encode(result)) == result
+    assert frame.decode(frame.encode(result), V201) == result
 
 
 @given(IDS, TEXTS, TEXTS, st.dictionaries(TEXTS, JSON_VALUES, max_size=3))
@@ -40,7 +41,7 @@ def test_an_error_is_read_as_it_was_written(
     identity: str, code: str, description: str, details: dict[str, object]
 ) -> None:
     error = CallError(identity, code, description, details)
-    assert frame.decode(frame.encode(error)) == error
+    assert frame.decode(frame.encode(error), V201) == error
 
 
 def test_an_error_keeps_to_its_length_and_always_has_details() -> None:
@@ -50,7 +51,7 @@ def test_an_error_keeps_to_its_length_and_always_has_details() -> None:
 
 
 def _refusal(text: str | bytes) -> tuple[str, str]:
-    taken = frame.decode(text)
+    taken = frame.decode(text, V201)
     assert isinstance(taken, InvalidFrame), taken
     assert taken.reply is not None, taken
     return taken.reply.id, taken.reply.code
@@ -92,14 +93,14 @@ def test_a_call_whose_id_cannot_be_read_is_refused_with_minus_one(text: str | by
 
 
 def test_a_whole_number_with_a_point_is_an_integer() -> None:
-    call = frame.decode('[2, "1", "Any", [1.0, 1e2, -0.0, 1.5, 1e300]]')
+    call = frame.decode('[2, "1", "Any", [1.0, 1e2, -0.0, 1.5, 1e300]]', V201)
     assert isinstance(call, Call)
     assert repr(call.payload) == "[1, 100, 0, 1.5, 1e+300]"
 
 
 def test_an_id_has_at_most_36_characters() -> None:
     """Part 4, table 4."""
-    assert isinstance(frame.decode(f'[2,"{"x" * 36}","Heartbeat",{{}}]'), Call)
+    assert isinstance(frame.decode(f'[2,"{"x" * 36}","Heartbeat",{{}}]', V201), Call)
     assert _refusal(f'[2,"{"x" * 37}","Heartbeat",{{}}]') == ("-1", "RpcFrameworkError")
 
 
@@ -126,7 +127,7 @@ def test_half_a_surrogate_pair_is_no_character(payload: str) -> None:
 
 
 def test_a_whole_surrogate_pair_is_a_character() -> None:
-    assert frame.decode('[2,"1","DataTransfer",{"vendorId":"\\ud83d\\ude97"}]') == Call(
+    assert frame.decode('[2,"1","DataTransfer",{"vendorId":"\\ud83d\\ude97"}]', V201) == Call(
         "1", "DataTransfer", {"vendorId": "🚗"}
     )
 
@@ -135,7 +136,7 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
     "text", ["[3]", '[3,"1"]', '[3,"1",{},{}]', "[3,1,{}]", "[3,null,{}]", '[4,7,"GenericError","",{}]', '[3,"",{}]']
 )
 def test_an_answer_is_never_answered_unless_its_very_type_is_unreadable(text: str) -> None:
-    taken = frame.decode(text)
+    taken = frame.decode(text, V201)
     assert isinstance(taken, InvalidFrame)
     if text == "[3]":
         assert taken.reply is not None  # not even an array of type and id: §4.2.3 holds
@@ -147,11 +148,11 @@ def test_an_answer_is_never_answered_unless_its_very_type_is_unreadable(text: st
     "rest", ["", ',"GenericError"', ',"GenericError",""', ",7,8,9", ',"A","",{},{}', ",null,null,{}"]
 )
 def test_a_refusal_counts_though_parts_of_it_are_missing_or_wrong(rest: str) -> None:
-    assert frame.decode(f'[4,"1"{rest}]') == CallError("1", "GenericError", "the CALLERROR is incomplete")
+    assert frame.decode(f'[4,"1"{rest}]', V201) == CallError("1", "GenericError", "the CALLERROR is incomplete")
 
 
 def test_the_description_of_a_refusal_may_be_anything() -> None:
-    assert frame.decode('[4,"1","InternalError",null,"x"]') == CallError("1", "InternalError", "", {})
+    assert frame.decode('[4,"1","InternalError",null,"x"]', V201) == CallError("1", "InternalError", "", {})
 
 
 @pytest.mark.parametrize(
@@ -159,14 +160,14 @@ def test_the_description_of_a_refusal_may_be_anything() -> None:
     ['[4,"1","A\\ud800","",{}]', '[4,"1","A","B\\udfff",{}]', '[3,"1",{"a":"\\ud800"}]', '[3,"1",{"\\ud800":1}]'],
 )
 def test_an_answer_with_half_a_surrogate_pair_counts_as_a_refusal_that_can_be_logged(text: str) -> None:
-    taken = frame.decode(text)
+    taken = frame.decode(text, V201)
     assert isinstance(taken, CallError)
     assert taken.id == "1"
     f"{taken}".encode()
 
 
 def test_of_a_key_given_twice_the_last_counts() -> None:
-    assert frame.decode('[2,"1","X",{"a":1,"a":2}]') == Call("1", "X", {"a": 2})
+    assert frame.decode('[2,"1","X",{"a":1,"a":2}]', V201) == Call("1", "X", {"a": 2})
 
 
 @pytest.mark.parametrize("escape", ["", "\\u0041"])
@@ -174,13 +175,13 @@ def test_every_depth_of_nesting_is_survived(escape: str) -> None:
     """Writing takes a little more stack than reading: there is a depth that can be read and not be written."""
     for depth in range(900, 1_100):
         payload_text = f'{{"vendorId":"v{escape}","data":{"[" * depth}{"]" * depth}}}'
-        answer = frame.decode(f'[3,"1",{payload_text}]')
+        answer = frame.decode(f'[3,"1",{payload_text}]', V201)
         assert isinstance(answer, CallResult | CallError | InvalidFrame)
         if isinstance(answer, InvalidFrame):
             assert answer.reply is not None
             assert answer.reply.id == "-1"
         text = f'[2,"1","DataTransfer",{payload_text}]'
-        taken = frame.decode(text)
+        taken = frame.decode(text, V201)
         if isinstance(taken, Call):
             payload = cast("dict[str, Any]", taken.payload)
             assert payload["vendorId"] == f"v{'A' if escape else ''}"
@@ -219,7 +220,7 @@ FRAMES = st.one_of(
 @example('[{},"x"]')
 @example('[1e400,"x"]')
 def test_every_frame_is_survived_and_every_refusal_can_be_sent(text: str | bytes) -> None:
-    taken = frame.decode(text)
+    taken = frame.decode(text, V201)
     if isinstance(taken, InvalidFrame) and taken.reply is not None:
         assert taken.reply.code in ERROR_CODES
         written = json.loads(frame.encode(taken.reply))
@@ -297,7 +298,7 @@ PIECES = st.sampled_from(
 def test_json_is_read_as_the_standard_library_reads_it(text: str) -> None:
     """Types and signs too: 1.0 is an integer, 1.5 and 1e300 are not."""
     whole = f'[2,"1","X",{text}]'
-    expected, taken = as_json_reads(whole), frame.decode(whole)
+    expected, taken = as_json_reads(whole), frame.decode(whole, V201)
     if isinstance(taken, Call):
         assert repr([2, taken.id, taken.action, taken.payload]) == repr(expected)
     else:

@@ -54,7 +54,7 @@ SCALARS = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 def test_generating_again_gives_the_committed_files(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "generate_messages.py", tmp_path], check=True)
-    for name in ("messages.py", "actions.py"):
+    for name in ("messages.py", "actions.py", "action_names.py"):
         assert (tmp_path / name).read_text() == (ROOT / "ocpp_handlers" / "wire" / name).read_text()
 
 

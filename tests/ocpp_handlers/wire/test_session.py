@@ -13,18 +13,15 @@ from websockets.exceptions import ConnectionClosedError
 
 from foundation.supervision import FollowUpTasks
 from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.edition import V201, Edition
 from ocpp_handlers.wire.frame import CallError
 from ocpp_handlers.wire.schema import Schemas
-from ocpp_handlers.wire.session import (
-    CallRefusedError,
-    HandlerResult,
-    Handlers,
-    LinkLostError,
-    OcppSession,
-    SessionEvents,
-    UnknownValueResponse,
-)
+from ocpp_handlers.wire.session import HandlerResult, Handlers, OcppSession, SessionEvents, UnknownValueResponse
 from tests import fakes
+from tests.editions import LATER
+
+NOW: Any = {"currentTime": "2026-01-01T00:00:00Z"}
 
 
 class Open:
@@ -63,7 +60,9 @@ class EndingWire:
 
 async def test_a_call_that_ends_with_the_link_leaves_no_failure_that_nobody_foresaw() -> None:
     wire, clock = EndingWire(), fakes.clock()
-    session = OcppSession(wire, Handlers(), Open(), Schemas(), FollowUpTasks(), clock, SessionEvents(), timeout_s=30.0)
+    session = OcppSession(
+        wire, Handlers(), Open(), Schemas(V201), FollowUpTasks(), clock, SessionEvents(), timeout_s=30.0
+    )
     unforeseen: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: unforeseen.append(told))
     reading = asyncio.create_task(session.run())
@@ -110,13 +109,42 @@ async def test_an_unknown_value_is_answered_with_the_registered_response_and_oth
         '[2, "2", "GetReport", {"requestId": "1", "componentCriteria": ["Broken"]}]',
     )
     events = SessionEvents()
-    session = OcppSession(wire, handlers, Open(), Schemas(), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0)
+    session = OcppSession(wire, handlers, Open(), Schemas(V201), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0)
     events.invalid_message.subscribe(reported.append)
     with pytest.raises(ConnectionClosedError):
         await session.run()
     assert wire.sent[0] == [3, "1", response]
     assert wire.sent[1][:3] == [4, "2", "TypeConstraintViolation"]
     assert reported == ["GetReport: TypeConstraintViolation"], "the former is no invalid message"
+
+
+@pytest.mark.parametrize(("edition", "answer"), [(V201, [4, "1", "NotSupported"]), (LATER, [3, "1", NOW])])
+async def test_a_handler_answers_from_the_edition_on_with_which_it_came(edition: Edition, answer: list[Any]) -> None:
+    async def heartbeat(_: object) -> HandlerResult[Any]:
+        return HandlerResult(NOW)
+
+    handlers, wire, events = Handlers(), AskingWire('[2, "1", "Heartbeat", {}]'), SessionEvents()
+    handlers.on(actions.HEARTBEAT, heartbeat, since=LATER)
+    session = OcppSession(
+        wire, handlers, Open(), Schemas(edition), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0
+    )
+    with pytest.raises(ConnectionClosedError):
+        await session.run()
+    assert session.edition is edition
+    assert wire.sent[0][:3] == answer
+
+
+@pytest.mark.parametrize(("edition", "name"), [(V201, "2.0.1"), (LATER, "9.9")])
+async def test_an_action_that_the_edition_of_the_session_does_not_have_is_not_implemented(
+    edition: Edition, name: str
+) -> None:
+    wire, events = AskingWire('[2, "1", "Teleport", {}]'), SessionEvents()
+    session = OcppSession(
+        wire, Handlers(), Open(), Schemas(edition), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0
+    )
+    with pytest.raises(ConnectionClosedError):
+        await session.run()
+    assert wire.sent == [[4, "1", "NotImplemented", f"OCPP {name} has no such action", {}]]
 
 
 async def test_a_refused_order_is_one_line_and_a_failed_follow_up_names_its_request(
@@ -139,7 +167,9 @@ async def test_a_refused_order_is_one_line_and_a_failed_follow_up_names_its_requ
         '[2, "1", "TriggerMessage", {"requestedMessage": "MeterValues", "evse": {"id": 1}}]',
         '[2, "2", "TriggerMessage", {"requestedMessage": "Heartbeat"}]',
     )
-    session = OcppSession(wire, handlers, Open(), Schemas(), follow_ups, fakes.clock(), SessionEvents(), timeout_s=30.0)
+    session = OcppSession(
+        wire, handlers, Open(), Schemas(V201), follow_ups, fakes.clock(), SessionEvents(), timeout_s=30.0
+    )
     running = asyncio.create_task(follow_ups.run())
     with pytest.raises(ConnectionClosedError):
         await session.run()
