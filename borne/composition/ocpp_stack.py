@@ -163,7 +163,7 @@ class StackParts:
         core, charging, load, link = self._core, self._charging, self._load_parts.load, self._link
         settings, aside = core.settings, core.safe_start.rows
         return (
-            Provisioning(self._model, charging.restart, settings.variable_requests),
+            Provisioning(link, self._model, charging.restart, settings.variable_requests),
             DeviceModelReports(link, self._model, settings.variable_requests, core.clock),
             self._availability,
             self._reservations,

@@ -14,6 +14,7 @@ from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.variables.request_settings import VariableRequestSettings
     from ocpp_handlers.wire import messages as m
     from station.charging.restart import RestartController
@@ -26,7 +27,11 @@ _ATTRIBUTE_TYPES: Final[Mapping[str, AttributeType]] = {one.value: one for one i
 class Provisioning:
     """Handles GetVariables and SetVariables with the device model, and Reset of the station or an EVSE."""
 
-    def __init__(self, model: DeviceModel, restart: RestartController, settings: VariableRequestSettings) -> None:
+    def __init__(
+        self, link: Link, model: DeviceModel, restart: RestartController, settings: VariableRequestSettings
+    ) -> None:
+        """`link`: the CSMS knows the variables of the edition that its session has."""
+        self._link = link
         self._model = model
         self._restart = restart
         self._settings = settings
@@ -119,6 +124,7 @@ class Provisioning:
             component_key(component["name"], component.get("instance"), evse_id, connector_id),
             name_key(variable["name"], variable.get("instance")),
             _ATTRIBUTE_TYPES[attribute],
+            self._link.edition,
         )
 
 

@@ -63,11 +63,11 @@ class DeviceModelReports:
             return HandlerResult({"status": "Rejected"})
         match request["reportBase"]:
             case "ConfigurationInventory":
-                chosen = [one for one in self._model.variables() if any(attribute.writable for attribute in one)]
+                chosen = [one for one in self._variables() if any(attribute.writable for attribute in one)]
             case "FullInventory":
-                chosen = list(self._model.variables())
+                chosen = list(self._variables())
             case "SummaryInventory":
-                chosen = [one for one in self._model.variables() if one[0].name.casefold() in _CONDITION]
+                chosen = [one for one in self._variables() if one[0].name.casefold() in _CONDITION]
         return self._under_way.response_with_report(
             {"status": "Accepted"}, self._follow_up(int(request["requestId"]), chosen)
         )
@@ -89,12 +89,12 @@ class DeviceModelReports:
         criteria = request.get("componentCriteria", [])
         if criteria and not wanted:
             names = {_SWITCHES[one] for one in criteria}
-            chosen = [one for one in self._model.variables() if one[0].name.casefold() in names and _is_true(one[0])]
+            chosen = [one for one in self._variables() if one[0].name.casefold() in names and _is_true(one[0])]
         else:
             fitting = self._components_that(criteria) if criteria else None
             chosen = [
                 variable
-                for variable in self._model.variables()
+                for variable in self._variables()
                 if (fitting is None or variable[0].component.key in fitting)
                 and (not wanted or any(_matches_item(item, variable[0]) for item in wanted))
             ]
@@ -104,13 +104,17 @@ class DeviceModelReports:
             {"status": "Accepted"}, self._follow_up(int(request["requestId"]), chosen)
         )
 
+    def _variables(self) -> Iterator[tuple[Variable, ...]]:
+        """The variables that a CSMS knows which speaks the edition of the link."""
+        return self._model.variables_of(self._link.edition)
+
     def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
         """The keys of the components that meet one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13).
 
         A criterion's variable may have instances; one that is true is enough.
         """
         switches: dict[object, dict[str, set[str]]] = {}
-        for variable, *_ in self._model.variables():
+        for variable, *_ in self._variables():
             found = switches.setdefault(variable.component.key, {})
             if variable.name.casefold() in _SWITCHES.values():
                 found.setdefault(variable.name.casefold(), set()).add(variable.read())

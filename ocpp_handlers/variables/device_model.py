@@ -32,6 +32,7 @@ from station.core.csms import VariableRow
 
 if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
+    from ocpp_handlers.wire.edition import Edition
 
 
 class VariableNotFound(StrEnum):
@@ -57,7 +58,8 @@ class DeviceModel:
         """`auxiliary` calls the model when the owner of a value publishes a change of it."""
         self._auxiliary = auxiliary
         self._variables: dict[Identity, Variable] = {}
-        self._components: set[Key] = set()
+        self._components: dict[Key, Edition] = {}
+        """the first edition in which the component has a variable"""
         self._replaced: dict[Identity, Variable] = {}
         """original variables while an override without support by the variable itself is in force"""
         self._known: dict[Identity, str] = {}
@@ -73,7 +75,9 @@ class DeviceModel:
         """Add a variable, or replace the one with the same key; publishes a change if its known value then differs."""
         identity = variable.identity
         self._variables[identity] = variable
-        self._components.add(identity[0])
+        place, since = identity[0], variable.description.since
+        if not (place in self._components and since.includes(self._components[place])):
+            self._components[place] = since
         if identity in self._observed:
             self._follow(variable)
         if identity in self._known:
@@ -157,13 +161,21 @@ class DeviceModel:
         """The variable with this address, names in any case; else which part of the address is unknown."""
         return self.find_key(place.key, name_key(name, instance), attribute)
 
-    def find_key(self, component: Key, variable: Name, attribute: AttributeType) -> Variable | VariableNotFound:
-        """The variable with these keys (see `component_key` and `name_key`); else which of them is unknown."""
-        if (found := self._variables.get((component, variable, attribute))) is not None:
+    def find_key(
+        self, component: Key, variable: Name, attribute: AttributeType, edition: Edition | None = None
+    ) -> Variable | VariableNotFound:
+        """The variable with these keys (see `component_key` and `name_key`); else which of them is unknown.
+
+        `edition`: variables that came with a later one are unknown; None: all variables of the station are found.
+        """
+        found = self._variables.get((component, variable, attribute))
+        if found is not None and _has(edition, found.description.since):
             return found
-        if any((component, variable, other) in self._variables for other in AttributeType):
+        others = [self._variables.get((component, variable, other)) for other in AttributeType]
+        if any(other is not None and _has(edition, other.description.since) for other in others):
             return VariableNotFound.ATTRIBUTE
-        return VariableNotFound.VARIABLE if component in self._components else VariableNotFound.COMPONENT
+        since = self._components.get(component)
+        return VariableNotFound.VARIABLE if since is not None and _has(edition, since) else VariableNotFound.COMPONENT
 
     def __iter__(self) -> Iterator[Variable]:
         for attributes in self.variables():
@@ -177,6 +189,12 @@ class DeviceModel:
         for component in components.values():
             for attributes in component.values():
                 yield tuple(attributes[kind] for kind in AttributeType if kind in attributes)
+
+    def variables_of(self, edition: Edition) -> Iterator[tuple[Variable, ...]]:
+        """Yield the variables as `variables` does, without what came with a later edition than this one."""
+        for attributes in self.variables():
+            if known := tuple(one for one in attributes if edition.includes(one.description.since)):
+                yield known
 
     # For the local API (station.core.csms.Variables)
 
@@ -231,6 +249,10 @@ class DeviceModel:
         if isinstance(variable, VariableNotFound):
             raise KeyError(variable.value)
         return variable
+
+
+def _has(edition: Edition | None, since: Edition) -> bool:
+    return edition is None or edition.includes(since)
 
 
 def _row(variable: Variable) -> VariableRow:

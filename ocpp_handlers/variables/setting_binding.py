@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from foundation.events import Event
 from ocpp_handlers.variables.variable import DataType, Mutability, Variable, VariableDescription, shared_description
+from ocpp_handlers.wire.edition import V201, Edition
 from station.core.setting_kinds import (
     Choice,
     Currency,
@@ -66,6 +67,7 @@ class SettingBinding:
         *,
         unit: str | None = None,
         mutability: Mutability = Mutability.READ_WRITE,
+        since: Edition = V201,
     ) -> Variable:
         """Create the variable of a setting; limits, choices and data type come from the setting.
 
@@ -82,6 +84,7 @@ class SettingBinding:
             group.choices_of(setting),
             setting.bounds[0],
             setting.bounds[1],
+            since=since,
         )
         return Variable(shared_description(description), _SettingAccess(self, group, setting))
 

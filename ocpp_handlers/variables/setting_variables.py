@@ -9,6 +9,7 @@ from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from ocpp_handlers.variables.variable import Component, DataType, Mutability, Variable, read_only_variable
+from ocpp_handlers.wire.edition import V201, Edition
 from station.billing.price_settings import PriceSettings
 from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.reservations.reservation_settings import ReservationSettings
@@ -39,10 +40,11 @@ def _row(
     instance: str | None = None,
     *,
     unit: str | None = None,
+    since: Edition = V201,
 ) -> Callable[[SettingBinding], Variable]:
-    """A function that creates the variable of a setting."""
+    """A function that creates the variable of a setting; `since`: the edition of OCPP with which it came."""
     place = Component(component)
-    return lambda binding: binding.variable(place, name, setting, instance, unit=unit)
+    return lambda binding: binding.variable(place, name, setting, instance, unit=unit, since=since)
 
 
 _SETTINGS = (

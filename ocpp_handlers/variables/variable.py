@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from foundation.events import Event
 from foundation.frozen import Frozen
+from ocpp_handlers.wire.edition import V201, Edition
 
 Key = tuple[str, str, int | None, int | None]
 """component name and instance, EVSE, connector; names are case-folded, since identifierString ignores case"""
@@ -105,6 +106,8 @@ class VariableDescription(Frozen, dict=True):
     """a written value takes effect at the next boot"""
     monitorable: bool = True
     """False: the value changes all the time, like a clock, so that there is no change to observe"""
+    since: Edition = V201
+    """the edition of OCPP with which the variable came; unknown to a CSMS that speaks an earlier one"""
 
     @functools.cached_property
     def key(self) -> Name:
@@ -284,6 +287,7 @@ def create_variable(
     reboot_required: bool = False,
     monitorable: bool = True,
     changes: Event[None] | None = None,
+    since: Edition = V201,
 ) -> Variable:
     """Create a variable whose value is accessed by functions (`FunctionAccess`); see `VariableDescription`."""
     description = VariableDescription(
@@ -301,6 +305,7 @@ def create_variable(
         fixed,
         reboot_required,
         monitorable,
+        since,
     )
     access = FunctionAccess(read, write, override, restore, None, changes)
     return Variable(shared_description(description), access)
@@ -322,6 +327,7 @@ def read_only_variable(
     override: Callable[[str], None] | None = None,
     restore: Callable[[], None] | None = None,
     changes: Event[None] | None = None,
+    since: Edition = V201,
 ) -> Variable:
     """Create a variable (attribute Actual) that the CSMS may only read; as `create_variable`."""
     return create_variable(
@@ -340,4 +346,5 @@ def read_only_variable(
         constant=constant,
         fixed=fixed,
         changes=changes,
+        since=since,
     )

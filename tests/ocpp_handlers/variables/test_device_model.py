@@ -14,6 +14,9 @@ from foundation.clock import SystemClock
 from foundation.events import Event
 from foundation.supervision import AuxiliaryCalls
 from ocpp_handlers.blocks.b_provisioning import Provisioning
+from ocpp_handlers.connection.boot import BootMessageFilter
+from ocpp_handlers.connection.link import Link
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_variables import setting_variables
@@ -90,7 +93,8 @@ async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioni
     async with open_database(tmp_path / "records.sqlite", clock) as database:
         outbox, settings = Outbox(database, clock), TransactionSettings()
         restart = RestartController({}, outbox, NoCsms(), settings, clock, lambda _: None)
-        yield Provisioning(model, restart, VariableRequestSettings())
+        link = Link(BootMessageFilter(), CsmsLinkSettings(), clock)
+        yield Provisioning(link, model, restart, VariableRequestSettings())
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:
