@@ -23,6 +23,7 @@ from simulator.world import World
 from station.charging.evse import Evse
 from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
+from station.core.invalid_messages import InvalidMessageCount, InvalidMessageCounts
 from station.core.model import IdToken
 from station.interfaces.http.server import WebServer
 from tests.csms import Csms, running_csms
@@ -42,6 +43,8 @@ class Walk:
         self.csms = csms
         self.contained_errors = 0
         """how many errors of auxiliary parts the test provokes"""
+        self.invalid_messages: list[InvalidMessageCount] = []
+        """the invalid messages of the station that the test provokes"""
 
     @property
     def application(self) -> StationRuntime:
@@ -198,6 +201,7 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
             await asyncio.sleep(0)
         yield (walk := Walk(process, csms))
     finally:
+        counts = application.parts.find(InvalidMessageCounts) if application.running else None
         process.stop()
         halting = asyncio.create_task(_let_time_pass(application), name="time")
         await running
@@ -205,6 +209,7 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
         with contextlib.suppress(asyncio.CancelledError):
             await halting
     assert application.auxiliary.error_count == walk.contained_errors, "the log has the tracebacks"
+    assert counts is None or list(counts.counts()) == walk.invalid_messages, "the log has their faults"
 
 
 async def _let_time_pass(application: StationRuntime) -> None:

@@ -28,6 +28,7 @@ from ocpp_handlers.variables.monitoring_variables import monitoring_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
 from ocpp_handlers.variables.safe_start_variables import safe_start_variables
 from ocpp_handlers.variables.variable import AttributeType, Component, Mutability
+from station.core.invalid_messages import InvalidMessageCounts
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class OcppComposition:
         self._stack: OcppStack | None = None
         identity = core.configuration.station.identity
         self._connected_changed: Event[None] = Event()
+        self._invalid_messages = InvalidMessageCounts()
         self._access = CsmsAccess(identity, core.network, core.credentials, core.certificates)
         self._password = PasswordVariable(identity, core.credentials, core.security_events)
 
@@ -58,8 +60,9 @@ class OcppComposition:
         return self._stack
 
     def add_to(self, parts: StationParts, model: DeviceModel) -> None:
-        """Add device model, link and DataTransfer to the registry `parts`, for the routes of the API."""
+        """Add device model, link, DataTransfer and invalid messages to `parts`, for the routes of the API."""
         parts.add(DEVICE_MODEL, model)
+        parts.add(InvalidMessageCounts, self._invalid_messages)
         parts.add_current(CSMS_LINK, lambda: self._stack)
         parts.add_current(VENDOR_MESSAGES, lambda: self._stack.data_transfer if self._stack is not None else None)
 
@@ -126,6 +129,7 @@ class OcppComposition:
 
         parts = StackParts(self._assembled, self._access, model, monitoring)
         stack, auxiliary = parts.create_stack(), self._assembled.core.auxiliary
+        auxiliary.subscribe(parts.invalid_own_message, self._invalid_messages.add)
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(auxiliary.subscribe(parts.connected_changed, self._connected_changed.publish))

@@ -98,6 +98,8 @@ class StackParts:
         self._sessions = SessionFactory(
             self._blocks(), gate, core.network, follow_ups, clock, tap=core.runtime.transport_tap
         )
+        self.invalid_own_message = self._sessions.events.invalid_own_message
+        """published for each message of the station that its schema refuses"""
         self._delivery = TransactionEventDelivery(core.outbox, self._transactions.send, settings.csms_link, clock)
 
     def create_stack(self) -> OcppStack:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, InvalidRequestError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
@@ -100,7 +100,7 @@ class SecurityEventDelivery:
 
         Delivery is guaranteed (A04.FR.02): an unanswered event is sent again. If the CSMS does not support the
         message, or has refused it MessageAttempts times (as E13.FR.02, E13.FR.04), it has received the event: it is
-        not sent again.
+        not sent again. Nor is one that is not valid.
         """
         attempts = 0
         while True:
@@ -108,6 +108,9 @@ class SecurityEventDelivery:
                 await self._link.call(actions.SECURITY_EVENT_NOTIFICATION, _notification(event))
             except LinkLostError:
                 raise
+            except InvalidRequestError as error:
+                _log.error("security event %s is only in the security log: %s", event.type, error)
+                return
             except CallRefusedError as error:
                 if error.code in _UNSUPPORTED:
                     _log.warning(

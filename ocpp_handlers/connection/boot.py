@@ -12,7 +12,7 @@ from foundation.events import Event
 from foundation.frozen import Frozen
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.call_errors import LinkLostError
+from ocpp_handlers.wire.call_errors import InvalidRequestError, LinkLostError
 from ocpp_handlers.wire.frame import CallError
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 _OWN_WAIT_S = 30.0
 """wait before the next BootNotification if the CSMS sends interval 0 (B02.FR.07, B03.FR.05)"""
 _NO_ANSWER_WAIT_S = 10.0
+_INVALID_WAIT_S = 3_600.0
+"""wait after a BootNotification that was not sent because it is not valid: the next one will hardly be another"""
 _LONGEST_HEARTBEAT_S = 86_400
 _LONGEST_WAIT_S = 2**31
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -142,7 +144,7 @@ class Registration:
                 raise
             except NoAnswerError as error:
                 _log.warning("no answer to BootNotification: %s", error)
-                await self._wait(_NO_ANSWER_WAIT_S)
+                await self._wait(_INVALID_WAIT_S if isinstance(error, InvalidRequestError) else _NO_ANSWER_WAIT_S)
                 continue
             self._apply_response(answer)
         self._triggered = False

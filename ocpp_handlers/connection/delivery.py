@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from foundation.supervision import result_or_exception
-from ocpp_handlers.wire.call_errors import CallRefusedError, InvalidResponseError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, InvalidRequestError, InvalidResponseError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 
@@ -39,8 +39,8 @@ class TransactionEventDelivery:
     async def run(self) -> None:
         """Send queued events until the link ends; each is removed when accepted, or given up after MessageAttempts.
 
-        One that cannot be sent because of an error of this program is set aside until the next link, so that the others
-        reach the CSMS.
+        One that cannot be sent because of an error of this program, or because no form of it is valid, is set aside
+        until the next link, so that the others reach the CSMS.
 
         Raises:
             LinkLostError: the session has ended; the event stays in the outbox.
@@ -75,7 +75,7 @@ class TransactionEventDelivery:
                 return
             if isinstance(error, LinkLostError | StorageError):
                 raise error  # the link or the disk failed, not the message: not counted as an attempt
-            if not isinstance(error, NoAnswerError):
+            if isinstance(error, InvalidRequestError) or not isinstance(error, NoAnswerError):
                 _log.error(
                     "%s cannot be sent, and is tried again with the next connection", _name(queued), exc_info=error
                 )

@@ -9,7 +9,7 @@ _TEMPORARY_CODES = frozenset({"InternalError", "GenericError", "RpcFrameworkErro
 
 
 class CallRefusedError(NoAnswerError):
-    """The CSMS answered a CALL with a CALLERROR, or with a response that its schema does not allow."""
+    """A CALL was refused: by the CSMS with a CALLERROR, or because it or its response is not valid."""
 
     def __init__(self, code: str, description: str, details: frame.Payload | None = None) -> None:
         """`details`: the errorDetails of the CALLERROR; None or empty: there are none."""
@@ -22,6 +22,13 @@ class CallRefusedError(NoAnswerError):
 
 class InvalidResponseError(CallRefusedError):
     """The CSMS answered a CALL with a response that its schema does not allow; it has perhaps processed the CALL."""
+
+
+class InvalidRequestError(CallRefusedError):
+    """A CALL was not sent, since its schema does not allow it: a defect of the station, which the log has named.
+
+    The same CALL would be refused again.
+    """
 
 
 class CallTimeoutError(NoAnswerError):

@@ -135,6 +135,8 @@ def encode(frame: Call | CallResult | CallError) -> str:
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except RecursionError as error:
         raise ValueError("the payload is nested too deeply") from error
+    except TypeError as error:
+        raise ValueError("the payload has an object that is not JSON") from error
 
 
 _SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPassword, and names used by vendors

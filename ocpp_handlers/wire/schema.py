@@ -60,6 +60,19 @@ class Schemas:
             return payload
         return self._find_errors().remove_unknown_fields(message, payload)
 
+    def cut_request(self, action: str, payload: object) -> tuple[object, list[str]]:
+        """Return the payload of an invalid CALL without the fields that its schema does not have, and their paths."""
+        return self._cut(action, f"{action}Request", payload)
+
+    def cut_response(self, action: str, payload: object) -> tuple[object, list[str]]:
+        """Return the payload of an invalid CALLRESULT as `cut_request` does."""
+        return self._cut(action, f"{action}Response", payload)
+
+    def _cut(self, action: str, message: str, payload: object) -> tuple[object, list[str]]:
+        if action not in self.edition.actions:
+            return payload, []
+        return self._find_errors().without_unknown_fields(message, payload)
+
     def _fault(self, action: str, message: str, payload: object) -> SchemaViolation | None:
         # Action names come from the CSMS: only those of the edition are used to build a path.
         if action not in self.edition.actions:

@@ -24,6 +24,9 @@ _MAX_PARTS = 2_000
 """size of a payload up to which all errors are collected: the library creates an object for each error, and those of
 one frame of a hostile CSMS would take a gigabyte and block the event loop for 15 s"""
 
+_MOST_ROUNDS: Final = 100
+"""how often a payload is validated to find its unknown fields: of a large one, each round finds those of one object"""
+
 
 class SchemaErrors:
     """Validates payloads against JSON schemas; each is compiled at its first use and cached."""
@@ -70,6 +73,22 @@ class SchemaErrors:
             if isinstance(parent, dict):  # not a null in a list
                 cast("dict[str | int, object]", parent).pop(path[-1], None)
         return payload
+
+    def without_unknown_fields(self, message: str, payload: object) -> tuple[object, list[str]]:
+        """Return a payload without unknown fields, and their paths; the given one stays as it is."""
+        cut: list[str] = []
+        for _ in range(_MOST_ROUNDS):
+            try:
+                errors = _errors(self._validator(message), payload)
+            except ValueError:
+                break  # `violation` reports the reason
+            paths = [path for error in errors for path in _unknown_fields(error)]
+            if not paths:
+                break
+            for path in paths:
+                payload = _without(payload, path)
+            cut += map(_name, paths)
+        return payload, cut
 
     def _validator(self, message: str) -> Validator:
         validator = self._validators.get(message)
@@ -133,13 +152,32 @@ def _is_unknown_value(error: ValidationError) -> bool:
 
 def _surplus(error: ValidationError) -> list[list[str | int]]:
     """The paths of the fields that can be removed to fix this error: unknown fields and nulls."""
+    if isinstance(error.kind, Kind.Type) and error.instance is None and error.instance_path:
+        return [error.instance_path]
+    return _unknown_fields(error)
+
+
+def _unknown_fields(error: ValidationError) -> list[list[str | int]]:
     match error.kind:
         case Kind.AdditionalProperties(unexpected):
             return [[*error.instance_path, name] for name in unexpected]
-        case Kind.Type() if error.instance is None and error.instance_path:
-            return [error.instance_path]
         case _:
             return []
+
+
+def _without(node: object, path: list[str | int]) -> object:
+    """A copy of a payload without the field at this path; only what contains the field is copied."""
+    step, *rest = path
+    if isinstance(node, list):
+        items = list(cast("list[object]", node))
+        items[int(step)] = _without(items[int(step)], rest)
+        return items
+    fields = dict(cast("dict[str | int, object]", node))
+    if rest:
+        fields[step] = _without(fields[step], rest)
+    else:
+        del fields[step]
+    return fields
 
 
 def _position(error: ValidationError, payload: object) -> list[int]:

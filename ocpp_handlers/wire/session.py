@@ -1,7 +1,7 @@
 """One websocket session: sends CALLs one at a time, and answers CALLs of the CSMS in their order.
 
-Payloads stay plain JSON. Each is validated against its schema, in both directions; this module is the only place where
-a validated payload is cast to its type.
+Payloads stay plain JSON. Each is validated against its schema, in both directions (those that are sent by `outgoing`);
+this module is the only place where a validated payload is cast to its type.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, I
 from ocpp_handlers.wire.call_texts import call_text, refusal_text
 from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
+from ocpp_handlers.wire.outgoing import OutgoingFrames
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire.actions import Action
     from ocpp_handlers.wire.edition import Edition
     from ocpp_handlers.wire.schema import Schemas
+    from station.core.invalid_messages import InvalidMessage
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -183,6 +185,8 @@ class SessionEvents:
         """each frame received or about to be sent"""
         self.invalid_message: Event[str] = Event()
         """the reason why a received frame is not a valid OCPP message"""
+        self.invalid_own_message: Event[InvalidMessage] = Event()
+        """a message of the station that its schema refuses"""
 
 
 class OcppSession:
@@ -210,6 +214,7 @@ class OcppSession:
         self._handlers = handlers
         self._gate = gate
         self._schemas = schemas
+        self._outgoing = OutgoingFrames(schemas, events.invalid_own_message)
         self._follow_ups = follow_ups
         self._clock = clock
         self._timeout_s = timeout_s
@@ -249,6 +254,7 @@ class OcppSession:
 
         Raises:
             NoAnswerError: refused, timed out, not allowed now, or the link has ended.
+            InvalidRequestError: the request is not valid, and was not sent.
         """
         if requested:
             await self._gate.decided()  # F06.FR.10, B07.FR.04: requested before the boot, sent after it
@@ -257,8 +263,9 @@ class OcppSession:
                 raise LinkLostError("the connection to the CSMS ended")
             if not self._gate.may_send(action.name, requested=requested):
                 raise NoAnswerError(f"{action.name} must not be sent before the CSMS has accepted the station")
-            self._check_own_message(action.name, self._schemas.check_request(action.name, request))
-            answer = await self._send_call(Call(str(uuid.uuid4()), action.name, request))
+            message_id = str(uuid.uuid4())
+            text = self._outgoing.call(message_id, action.name, request)
+            answer = await self._send_call(message_id, action.name, text)
         if isinstance(answer, CallError):
             raise CallRefusedError(answer.code, answer.description, answer.details)
         payload = self._schemas.remove_unknown_fields(action.name, answer.payload)
@@ -268,17 +275,17 @@ class OcppSession:
             raise InvalidResponseError(fault.code, fault.description)
         return cast("ResponseT", payload)
 
-    async def _send_call(self, call: Call) -> CallResult | CallError:
+    async def _send_call(self, message_id: str, action: str, text: str) -> CallResult | CallError:
         answer: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve_exception)
-        self._pending_call = (call.id, answer)
+        self._pending_call = (message_id, answer)
         try:
             with self._clock.outside_wait(_WIRE_PATIENCE_S):
                 async with self._clock.timeout(self._timeout_s):
-                    await self._send(call)
+                    await self._send_text(text)
                     return await answer
         except TimeoutError:
-            raise CallTimeoutError(f"no response to {call.action} within {self._timeout_s:g} s") from None
+            raise CallTimeoutError(f"no response to {action} within {self._timeout_s:g} s") from None
         finally:
             self._pending_call = None
 
@@ -312,11 +319,9 @@ class OcppSession:
             _log.info("%s of the CSMS is refused: %s: %s", what, answer.code, answer.description)
             await self._send(answer)
             return
-        if (refusal := refusal_text(call.action, answer.response)) is not None:
-            _log.info("%s of the CSMS is answered %s", call_text(call.action, call.payload), refusal)
         follows = False
         try:
-            follows = await self._send_response(call, answer) and (
+            follows = await self._send_response(call, answer.response) and (
                 answer.follow_up is None
                 or self._follow_ups.submit(call_text(call.action, call.payload), answer.follow_up)
             )
@@ -324,14 +329,14 @@ class OcppSession:
             if not follows and answer.undo is not None:
                 answer.undo()
 
-    async def _send_response(self, call: Call, answer: HandlerResult[object]) -> bool:
-        """Send a response; False if it could not be encoded and a CALLERROR was sent instead."""
-        try:
-            text = frame.encode(CallResult(call.id, answer.response))
-        except ValueError as error:  # an echoed value, such as customData, can be parsed but not written: 1e999
-            _log.warning("the response to %s cannot be encoded: %s", call.action, error)
-            await self._send(CallError(call.id, "FormatViolation", f"the response cannot be encoded: {error}"))
+    async def _send_response(self, call: Call, response: object) -> bool:
+        """Send a response; False if it cannot be sent, so that a CALLERROR was sent instead."""
+        text = self._outgoing.result(call, response)
+        if isinstance(text, CallError):
+            await self._send(text)
             return False
+        if (refusal := refusal_text(call.action, response)) is not None:
+            _log.info("%s of the CSMS is answered %s", call_text(call.action, call.payload), refusal)
         await self._send_text(text)
         return True
 
@@ -354,16 +359,10 @@ class OcppSession:
         if isinstance(outcome, Exception):
             _log.error("%s of the CSMS failed with an unexpected error", call.action, exc_info=outcome)
             return CallError(call.id, "InternalError", f"{call.action} failed with an internal error")
-        self._check_own_message(call.action, self._schemas.check_response(call.action, outcome.response))
         return outcome
 
-    def _check_own_message(self, action: str, fault: object) -> None:
-        """Log that a message of the station itself does not fit its schema; it is sent anyway."""
-        if fault is not None:
-            _log.error("a %s message of this station violates its schema: %s", action, fault)
-
-    async def _send(self, sent: Call | CallResult | CallError) -> None:
-        await self._send_text(frame.encode(sent))
+    async def _send(self, error: CallError) -> None:
+        await self._send_text(frame.encode(error))
 
     async def _send_text(self, text: str) -> None:
         self._observe("out", text)

@@ -35,6 +35,7 @@ from simulator.clock import VirtualClock
 from station.billing.price import Bill, PriceList
 from station.charging.reservations.reservation import Reservation, ReservationEnd
 from station.configuration.installation_file import Configuration
+from station.core.invalid_messages import InvalidMessage, InvalidMessageCounts
 from station.core.model import IdTokenInfo, TransactionEvent
 from station.core.sampling import MeterValue
 from station.core.setting_kinds import Setting
@@ -318,6 +319,9 @@ async def metrics() -> Lines:
     """The metrics of /metrics, with their types, labels, and the words of labels that name kinds of things."""
     async with _fixture() as walk, visiting(walk) as api:
         await _house_speaks(walk)
+        invalid = walk.parts.parts.get(InvalidMessageCounts)
+        invalid.add(InvalidMessage("Heartbeat", sent=True))
+        walk.invalid_messages += invalid.counts()
         text = (await api.client.get("/metrics")).text
     lines: set[str] = set()
     for family in text_string_to_metric_families(text):

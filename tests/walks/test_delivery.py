@@ -13,6 +13,7 @@ import pytest
 from ocpp_handlers.blocks import e_transactions
 from ocpp_handlers.blocks.i_tariff import TariffBlock
 from ocpp_handlers.translate.translate import event_to_wire
+from station.core.invalid_messages import InvalidMessageCounts
 from station.core.model import Fault, TransactionEvent, TriggerReason
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.security_events import SecurityEventType
@@ -21,6 +22,7 @@ from tests.csms import NEVER, Answer, Csms, Refuse, Rule
 from tests.full_disk import FullDisk
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, charge, transaction_id, tx_points, variables
+from tests.walks.visit import visiting
 
 TIMEOUT_S = 5.0
 INTERVAL_S = 4
@@ -270,6 +272,50 @@ async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_
         assert sorted(set(received) if restarts else received) == sorted([*sent, row.address.seq_no]), (
             "each once; a power cut may repeat those that were settled last"
         )
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "sent"),
+    [({"idToken": {"idToken": "x" * 37, "type": "Central"}}, True), ({"triggerReason": "Costly"}, False)],
+)
+async def test_no_event_is_lost_because_its_schema_does_not_allow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, spoilt: Any, sent: bool
+) -> None:
+    """A part that is not valid is left out. Without a valid form it is set aside, until a program can send it."""
+
+    def translate(event: TransactionEvent) -> Any:
+        wire: Any = event_to_wire(event)
+        if event.trigger is TriggerReason.CHARGING_STATE_CHANGED:
+            wire |= {"costDetails": {}, "meterValue": [], **spoilt}
+        return wire
+
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        with monkeypatch.context() as mistaken:
+            mistaken.setattr(e_transactions, "event_to_wire", translate)
+            await walk.accepted()
+            await walk.present()
+            await walk.plug()
+            await walk.charging()
+            await walk.present()
+            await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
+            await walk.until(lambda: walk.parts.outbox.waiting == 0)
+        received = {one["seqNo"]: one for one in walk.events()}
+        ended = max(received)
+        metrics = (await api.client.get("/metrics")).text
+        (count,) = walk.invalid_messages = list(walk.parts.parts.get(InvalidMessageCounts).counts())
+        assert (count.action, count.sent) == ("TransactionEvent", sent)
+        label = f'{{action="TransactionEvent",sent="{str(sent).lower()}"}}'
+        assert f"borne_invalid_messages_total{label} {count.count}.0" in metrics
+        missing = [number for number in range(ended + 1) if number not in received]
+        if sent:
+            assert missing == []
+            assert "is sent without idToken, not valid in OCPP 2.0.1" in caplog.text
+        else:
+            assert len(missing) == count.count == len(walk.parts.unreadable.all())
+            assert "triggerReason must be one of" in caplog.text
+            walk.csms.drop()
+            await walk.until(lambda: len({one["seqNo"] for one in walk.events()}) == ended + 1)
+            assert walk.parts.unreadable.all() == []
 
 
 async def test_an_answer_that_this_program_cannot_apply_settles_its_event(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.configuration.station_tables import StationConfig
     from station.core.csms import CsmsLink
+    from station.core.invalid_messages import InvalidMessageCount
     from station.maintenance.monitoring.event_counts import EventCount
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -46,6 +47,8 @@ class RunningStation(Frozen):
     """how many of them were dropped, because too many waited"""
     contained_errors: int
     """how many errors of auxiliary components were contained since the start of the process"""
+    invalid_messages: Sequence[InvalidMessageCount]
+    """how many messages to the CSMS were not valid, by action"""
 
 
 def prometheus_text(who: StationConfig, running: RunningStation | None) -> bytes:
@@ -93,8 +96,20 @@ class _StationCollector(Collector):
             "Errors of auxiliary components that ended nothing; the log has each of them once.",
             value=float(running.contained_errors),
         )
+        yield _invalid_messages(running)
         yield from _device_events(running)
         yield from _evses(running.evses)
+
+
+def _invalid_messages(running: RunningStation) -> Metric:
+    messages = CounterMetricFamily(
+        "borne_invalid_messages",
+        "Messages to the CSMS that were not valid, and were sent without the invalid parts or not at all.",
+        labels=["action", "sent"],
+    )
+    for one in running.invalid_messages:
+        messages.add_metric([one.action, "true" if one.sent else "false"], float(one.count))
+    return messages
 
 
 def _device_events(running: RunningStation) -> Iterator[Metric]:

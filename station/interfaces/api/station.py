@@ -21,6 +21,7 @@ from station.charging.availability import ChangeAvailabilityStatus
 from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.csms import CsmsLink, VariableRow, Variables
+from station.core.invalid_messages import InvalidMessageCounts
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
@@ -148,6 +149,7 @@ async def read_metrics(
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
     monitoring: Annotated[VariableMonitoring | None, part_if_running(VariableMonitoring)],
     auxiliary: Annotated[AuxiliaryCalls, part(AuxiliaryCalls)],
+    invalid_messages: Annotated[InvalidMessageCounts | None, part_if_running(InvalidMessageCounts)],
 ) -> Response:
     """Returns the metrics in the text format of Prometheus, without personal data; two while the station is off."""
     from station.interfaces.api import metrics  # loads a library that only few installations use
@@ -171,6 +173,7 @@ async def read_metrics(
             device_events_waiting=len(monitoring.queue),
             device_events_dropped=monitoring.queue.dropped,
             contained_errors=auxiliary.error_count,
+            invalid_messages=invalid_messages.counts() if invalid_messages is not None else (),
         )
     return Response(metrics.prometheus_text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
 

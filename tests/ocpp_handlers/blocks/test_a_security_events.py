@@ -8,9 +8,12 @@ from typing import cast
 import pytest
 
 from foundation.supervision import FollowUp, FollowUpTasks
-from ocpp_handlers.blocks.a_security_events import LinkSecurityReports
+from ocpp_handlers.blocks.a_security_events import LinkSecurityReports, SecurityEventDelivery
+from ocpp_handlers.connection.link import Link
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
+from ocpp_handlers.wire.call_errors import InvalidRequestError, LinkLostError
 from station.core.clock_settings import ClockSettings
-from station.security.security_events import SecurityEvents, SecurityEventType
+from station.security.security_events import SecurityEvent, SecurityEvents, SecurityEventType
 from tests import fakes
 
 
@@ -62,3 +65,41 @@ async def test_a_correction_of_the_clock_beyond_the_threshold_is_reported(
     it.settings.override(ClockSettings.time_adjustment_reporting_threshold_s, 20)
     it.reports.report_clock_correction(timedelta(seconds=correction_s))
     assert await it.done() == ([] if info is None else [(SecurityEventType.SETTING_SYSTEM_TIME, info)])
+
+
+class Queued:
+    """Security events that wait, and a link that refuses some of them as invalid."""
+
+    def __init__(self, *infos: str) -> None:
+        self.clock = fakes.clock()
+        self.waiting = [
+            SecurityEvent(number, SecurityEventType.INVALID_MESSAGES, self.clock.now(), info, to_tell=True)
+            for number, info in enumerate(infos)
+        ]
+        self.sent: list[str] = []
+        self.settled: list[str] = []
+        events, link = cast("SecurityEvents", self), cast("Link", self)
+        self.delivery = SecurityEventDelivery(events, link, CsmsLinkSettings(), self.clock)
+
+    async def oldest(self) -> SecurityEvent | None:
+        return self.waiting[0] if self.waiting else None
+
+    async def wait(self) -> None:
+        raise LinkLostError("the connection to the CSMS ended")
+
+    async def settle(self, event: SecurityEvent) -> None:
+        self.settled.append(event.info)
+        self.waiting.remove(event)
+
+    async def call(self, _: object, request: dict[str, str]) -> dict[str, str]:
+        self.sent.append(request["techInfo"])
+        if request["techInfo"] == "invalid":
+            raise InvalidRequestError("PropertyConstraintViolation", "SecurityEventNotification was not sent")
+        return {}
+
+
+async def test_an_event_that_is_not_valid_is_only_in_the_security_log_and_keeps_no_other_from_the_csms() -> None:
+    it = Queued("first", "invalid", "last")
+    with pytest.raises(LinkLostError):
+        await it.delivery.run()
+    assert it.sent == it.settled == ["first", "invalid", "last"]

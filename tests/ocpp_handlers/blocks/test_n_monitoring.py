@@ -12,7 +12,7 @@ import pytest
 from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
-from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError
+from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, InvalidRequestError
 from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import HandlerResult, PayloadError
@@ -257,13 +257,16 @@ async def test_events_go_out_together_and_once(wired: Wired) -> None:
     assert len(wired.station.queue) == 0
 
 
-async def test_an_event_that_the_csms_refuses_does_not_take_the_others_with_it(wired: Wired) -> None:
-    """N07.FR.04: refused together, they are sent one by one."""
+@pytest.mark.parametrize("refusal", [CallRefusedError, InvalidRequestError])
+async def test_an_event_that_is_refused_does_not_take_the_others_with_it(
+    wired: Wired, refusal: type[CallRefusedError]
+) -> None:
+    """N07.FR.04: refused together, by the CSMS or because one of them is not valid, they are sent one by one."""
     wanted = [item("Level", "UpperThreshold", 60), item("State"), item("Level")]
     await wired.ask("SetVariableMonitoring", {"setMonitoringData": wanted})
     await wired.ask("ClearVariableMonitoring", {"id": [100]})
     await wired.station.have(Level="70", State="Busy")
-    wired.link.errors += [CallRefusedError("FormatViolation", ""), CallRefusedError("FormatViolation", "")]
+    wired.link.errors += [refusal("FormatViolation", ""), refusal("FormatViolation", "")]
     sending = asyncio.ensure_future(wired.delivery.run())
     await wired.world.clock.advance(3_600.0)
     await wired.world.clock.settle()

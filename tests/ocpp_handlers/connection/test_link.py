@@ -10,7 +10,7 @@ from ocpp_handlers.connection.boot import BootMessageFilter, BootState
 from ocpp_handlers.connection.link import Link, LinkUp
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.call_errors import LinkLostError
+from ocpp_handlers.wire.call_errors import InvalidRequestError, LinkLostError
 from ocpp_handlers.wire.edition import EDITIONS
 from ocpp_handlers.wire.session import OcppSession
 from tests import fakes
@@ -63,6 +63,21 @@ def test_it_has_the_edition_of_its_session_also_after_the_end_of_the_session() -
     assert it.link.edition is LATER
     it.link.close()
     assert it.link.edition is LATER
+
+
+async def test_a_notification_that_is_not_valid_is_not_repeated() -> None:
+    class Refusing(Linked):
+        calls = 0
+
+        async def call(self, *_: object, **__: object) -> dict[str, str]:
+            self.calls += 1
+            raise InvalidRequestError("OccurrenceConstraintViolation", "Heartbeat was not sent")
+
+    it = Refusing()
+    it.open()
+    with pytest.raises(InvalidRequestError):
+        await it.link.notify(actions.HEARTBEAT, {})
+    assert it.calls == 1
 
 
 def test_it_is_online_once_the_csms_has_accepted_the_station() -> None:

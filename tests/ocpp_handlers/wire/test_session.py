@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from foundation.supervision import FollowUpTasks
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError, InvalidRequestError, LinkLostError
 from ocpp_handlers.wire.edition import V201, Edition
 from ocpp_handlers.wire.frame import CallError
 from ocpp_handlers.wire.schema import Schemas
@@ -180,6 +180,41 @@ async def test_a_refused_order_is_one_line_and_a_failed_follow_up_names_its_requ
         ("INFO", "TriggerMessage (MeterValues, EVSE 1) of the CSMS is answered NotImplemented"),
         ("WARNING", "TriggerMessage (Heartbeat) failed: the connection to the CSMS ended"),
     ]
+
+
+async def test_an_invalid_response_is_a_callerror_after_which_nothing_follows() -> None:
+    """What the handler has begun for the response is undone."""
+    noted = list[str]()
+
+    async def follow() -> None:
+        raise AssertionError
+
+    async def clear_cache(_: object) -> HandlerResult[Any]:
+        response: Any = {"status": "Perhaps"}
+        return HandlerResult(response, follow, undo=lambda: noted.append("undone"))
+
+    handlers, wire, events = Handlers(), AskingWire('[2, "1", "ClearCache", {}]'), SessionEvents()
+    handlers.on(actions.CLEAR_CACHE, clear_cache)
+    schemas, follow_ups = Schemas(V201), FollowUpTasks()
+    session = OcppSession(wire, handlers, Open(), schemas, follow_ups, fakes.clock(), events, timeout_s=30.0)
+    events.invalid_own_message.subscribe(lambda message: noted.append(f"{message.action} sent: {message.sent}"))
+    with pytest.raises(ConnectionClosedError):
+        await session.run()
+    assert wire.sent == [[4, "1", "InternalError", "ClearCache failed with an internal error", {}]]
+    assert noted == ["ClearCache sent: False", "undone"]
+
+
+async def test_after_an_invalid_request_the_next_one_is_sent() -> None:
+    wire, events, clock = AskingWire(), SessionEvents(), fakes.clock()
+    session = OcppSession(wire, Handlers(), Open(), Schemas(V201), FollowUpTasks(), clock, events, timeout_s=30.0)
+    spoilt: Any = {"vendorId": 7}
+    with pytest.raises(InvalidRequestError):
+        await session.call(actions.DATA_TRANSFER, spoilt)
+    assert wire.sent == []
+    waiting = asyncio.create_task(session.call(actions.HEARTBEAT, {}))
+    await clock.settle()
+    assert [sent[2] for sent in wire.sent] == ["Heartbeat"]
+    waiting.cancel()
 
 
 def test_an_error_of_the_csms_shows_its_details_without_secrets_and_shortened() -> None:

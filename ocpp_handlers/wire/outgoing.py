@@ -1,0 +1,94 @@
+"""Checks what a session sends, and narrows it to the edition of the session: nothing invalid leaves the station."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ocpp_handlers.wire import actions, frame
+from ocpp_handlers.wire.call_errors import InvalidRequestError
+from ocpp_handlers.wire.frame import Call, CallError, CallResult
+from ocpp_handlers.wire.schema_violation import SchemaViolation
+from ocpp_handlers.wire.transaction_event_form import reduce_event
+from station.core.invalid_messages import InvalidMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foundation.events import Event
+    from ocpp_handlers.wire.schema import Schemas
+
+_log = logging.getLogger(__name__)
+
+_MOST_NAMED: Final = 10
+"""fields of one message that are named in the log"""
+
+
+class OutgoingFrames:
+    """Writes the frames that a session sends.
+
+    A message that its schema refuses is a defect of the station, reported by a line of the log without values and by
+    `invalid`. A field too many is cut; a TransactionEvent is reduced as far as needed. What is still invalid is not
+    sent.
+    """
+
+    def __init__(self, schemas: Schemas, invalid: Event[InvalidMessage]) -> None:
+        """`schemas`: those of the edition of the session; `invalid`: published for each message that they refuse."""
+        self._schemas = schemas
+        self._invalid = invalid
+
+    def call(self, message_id: str, action: str, request: object) -> str:
+        """Return the frame of a CALL.
+
+        Raises:
+            InvalidRequestError: no valid form of the request can be sent.
+        """
+        written = self._write_call(message_id, action, request)
+        return written if isinstance(written, str) else self._narrowed_call(message_id, action, request)
+
+    def result(self, call: Call, response: object) -> str | CallError:
+        """Return the frame of the response to a CALL, or the error to send instead."""
+        if (fault := self._schemas.check_response(call.action, response)) is not None:
+            response, cut = self._schemas.cut_response(call.action, response)
+            fault = self._schemas.check_response(call.action, response) if cut else fault
+            self._report(call.action, f"{call.action}Response", cut, fault)
+            if fault is not None:
+                return CallError(call.id, "InternalError", f"{call.action} failed with an internal error")
+        try:
+            return frame.encode(CallResult(call.id, response))
+        except ValueError as error:  # an echoed value, such as customData, can be parsed but not written: 1e999
+            _log.warning("the response to %s cannot be encoded: %s", call.action, error)
+            return CallError(call.id, "FormatViolation", f"the response cannot be encoded: {error}")
+
+    def _write_call(self, message_id: str, action: str, request: object) -> str | SchemaViolation:
+        if (fault := self._schemas.check_request(action, request)) is not None:
+            return fault
+        try:
+            return frame.encode(Call(message_id, action, request))
+        except ValueError as error:
+            return SchemaViolation("FormatViolation", f"The payload cannot be encoded ({type(error).__name__}).")
+
+    def _narrowed_call(self, message_id: str, action: str, request: object) -> str:
+        request, cut = self._schemas.cut_request(action, request)
+        written = self._write_call(message_id, action, request)
+        if isinstance(written, SchemaViolation) and action == actions.TRANSACTION_EVENT.name:
+            reduced = reduce_event(request, lambda event: isinstance(self._write_call(message_id, action, event), str))
+            if reduced is not None:
+                written, cut = self._write_call(message_id, action, reduced.payload), [*cut, *reduced.dropped]
+        fault = written if isinstance(written, SchemaViolation) else None
+        self._report(action, f"{action}Request", cut, fault)
+        if isinstance(written, SchemaViolation):
+            raise InvalidRequestError(written.code, f"{action} was not sent: {written.description}")
+        return written
+
+    def _report(self, action: str, message: str, cut: Sequence[str], fault: SchemaViolation | None) -> None:
+        """Report that a message is invalid: which fields it is sent without, or the fault for which it is not sent."""
+        if fault is not None:
+            _log.error("%s of this station is not sent, since it is not valid: %s", message, fault.description)
+        else:
+            edition = self._schemas.edition.name
+            for name in cut[:_MOST_NAMED]:
+                _log.error("%s of this station is sent without %s, not valid in OCPP %s", message, name, edition)
+            if len(cut) > _MOST_NAMED:
+                _log.error("%s of this station is sent without %d more fields", message, len(cut) - _MOST_NAMED)
+        self._invalid.publish(InvalidMessage(action, sent=fault is None))
