@@ -76,7 +76,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     """
     physical = physical_variables(facts.station, facts.nameplate, facts.connected, facts.connected_changed)
     evses = facts.station.evses.values()
-    signs = any(evse.signs for evse in evses)
+    signs = any(evse.layout.signs for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
     bound = setting_variables(settings, clock_settings, facts.clock, facts.auxiliary, signs=signs, sockets=sockets)
     return DeviceModel(

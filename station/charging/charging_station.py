@@ -147,7 +147,8 @@ class ChargingStation:
             if request.evse_id is not None:
                 self.starter.release(request.evse_id)
         if decision.refusal is not None:
-            _log.info("remote start %s with token %s is not executed: %s", number, token, decision.reason)
+            place = f"EVSE {request.evse_id}"
+            _log.info("%s: remote start %s with token %s is not executed: %s", place, number, token, decision.reason)
             return False
         _log.info("EVSE %s: remote start %s authorizes token %s", decision.evse_id, number, token)
         return True

@@ -31,6 +31,7 @@ from station.charging.evse_state import (
     ev_connected,
     offered_by_phase,
     offers_energy,
+    open_transaction_id,
     pilot_without_minus_12_v,
     with_derived_values,
 )
@@ -82,10 +83,8 @@ _BLIND = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
 
 
 class EvseBehaviour(Frozen):
-    """How an EVSE behaves when something fails, and whether its transactions begin with a signature."""
+    """How an EVSE behaves when something fails."""
 
-    signs: bool = False
-    """whether the begin of a transaction is signed before energy flows"""
     stop_on_storage_failure: bool = True
     """whether charging is paused while events cannot be stored on disk"""
     stop_on_meter_failure: bool = False
@@ -192,11 +191,6 @@ class Evse:
         if seen.phases is None:
             return frozenset()
         return frozenset({1, 2, 3}) if seen.phase is not None else frozenset({1})
-
-    @property
-    def signs(self) -> bool:
-        """Whether the begin of a transaction is signed before energy flows."""
-        return self._behaviour.signs
 
     @property
     def connector_status(self) -> ConnectorStatus:
@@ -432,7 +426,7 @@ class Evse:
         starts, stops = self._settings.tx_start_points, self._settings.tx_stop_points
         self._points_changed = False
         energy_starts = TxPoint.ENERGY_TRANSFER.value in starts
-        signs = self._behaviour.signs
+        signs = self.layout.signs
         after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
         rules = TransactionRules(
             self.id,
@@ -443,7 +437,7 @@ class Evse:
         outcome = update_transaction(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
         self.state = with_derived_values(after, outcome.state, now_s)
         charging = self.state.charging_state is ChargingState.CHARGING
-        self._charging_time.update(_transaction_of(self.state), charging=charging)
+        self._charging_time.update(open_transaction_id(self.state), charging=charging)
         for event in with_resulting_charging_state(outcome.events, self.state):
             self.record(event)
         if self.state != before:
@@ -535,7 +529,3 @@ class Evse:
             ends = TxPoint.PARKING_BAY_OCCUPANCY.value not in self._settings.tx_stop_points
             self.end_authorization(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, ends_transaction=ends)
         self._become(self.state, None)
-
-
-def _transaction_of(state: EvseState) -> str | None:
-    return state.transaction.id if state.transaction is not None else None

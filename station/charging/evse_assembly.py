@@ -11,6 +11,7 @@ from foundation.monitored_task import MonitoredTask
 from foundation.supervision import run_together
 from station.charging.board_driver import BoardDriver
 from station.charging.evse import Evse, EvseBehaviour
+from station.charging.evse_state import open_transaction_id
 from station.charging.meter_polling import MeterPoller
 from station.charging.recorder import EventRecorder
 from station.charging.sampler import Sampler
@@ -84,13 +85,10 @@ def assemble_evse(
     `running`: the running transactions of all EVSEs; `signing`: None if readings are not signed.
     """
     board, meter = hardware.board, hardware.meter
-    queue, signs = UnrecordedEvents(), signing is not None
-    layout, behaviour = (
-        replace(hardware.layout, sensors=board.sensors),
-        replace(behaviour or EvseBehaviour(), signs=signs),
-    )
-    evse = Evse(layout, meter, queue, recording, settings.transactions, clock, behaviour)
-    evse.state_changed.subscribe(lambda _: running.update(evse.id, _transaction_of(evse)))
+    queue = UnrecordedEvents()
+    layout = replace(hardware.layout, sensors=board.sensors, signs=signing is not None)
+    evse = Evse(layout, meter, queue, recording, settings.transactions, clock, behaviour or EvseBehaviour())
+    evse.state_changed.subscribe(lambda _: running.update(evse.id, open_transaction_id(evse.state)))
     signer = None
     if signing is not None:
         signer = MeterValueSigning(evse, signing, recording.outbox, settings.sampling, settings.transactions, clock)
@@ -101,8 +99,3 @@ def assemble_evse(
     driver = BoardDriver(evse, board, clock)
     evse.outputs_repeated.subscribe(lambda _: driver.reapply_outputs())
     return EvseAssembly(evse, meter, driver, recorder, sampler, signer)
-
-
-def _transaction_of(evse: Evse) -> str | None:
-    """The id of the open transaction of an EVSE, also while it is ending; None: there is none."""
-    return evse.state.transaction.id if evse.state.transaction is not None else None

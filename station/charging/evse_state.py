@@ -218,6 +218,11 @@ def arrivals(state: EvseState) -> frozenset[TriggerReason]:
     return frozenset(connected | {TriggerReason.EV_DETECTED} if state.seen.bay_occupied else connected)
 
 
+def open_transaction_id(state: EvseState) -> str | None:
+    """Return the id of the open transaction, also while it is ending; None: there is none."""
+    return state.transaction.id if state.transaction is not None else None
+
+
 def all_faults(state: EvseState) -> frozenset[Fault]:
     """All present faults of an EVSE: those reported by the board, and those detected by the station."""
     return state.seen.faults | state.faults

@@ -28,5 +28,7 @@ class EvseLayout(Frozen):
     """a higher priority is served first when the available current does not suffice for all EVSEs"""
     sensors: frozenset[Sensor] = frozenset()
     """the optional sensors of its board"""
+    signs: bool = False
+    """its readings are signed, and the begin of a transaction before energy flows"""
     start_button: bool = False
     """without authorization, charging starts with this button instead of on plug-in (C02)"""

@@ -106,8 +106,8 @@ class EvseMachine:
         outbox = Outbox(database, self.clock)
         self.meter = MeterPoller("meter", fakes.FakeMeter(), self.clock)
         self.meter.latest = fakes.reading(_REGISTER_WH)
-        layout = EvseLayout(1, attached_cable=setup.attached_cable, sensors=frozenset(Sensor))
-        behaviour = EvseBehaviour(signs=setup.signs, stop_on_meter_failure=setup.meter_failure_ends)
+        layout = EvseLayout(1, attached_cable=setup.attached_cable, sensors=frozenset(Sensor), signs=setup.signs)
+        behaviour = EvseBehaviour(stop_on_meter_failure=setup.meter_failure_ends)
         self.evse = _KeepingEvse(
             layout,
             self.meter,

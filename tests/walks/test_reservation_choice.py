@@ -10,10 +10,11 @@ import pytest
 from simulator.vehicle import VehicleModel
 from station.charging.evse_state import WithholdReason
 from station.charging.tokens.admission import TokenOutcome
+from station.core.model import IdToken
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
 from tests.walks.reservations import ends, pending, request, reserve, statuses_now, used
-from tests.walks.steps import GROUP, answering, ask_start, show, variables
+from tests.walks.steps import GROUP, answering, ask_start, fleet, show, variables
 from tests.walks.test_display import shows
 from tests.walks.visit import visiting
 
@@ -209,3 +210,20 @@ async def test_a_station_that_has_no_csms_any_more_keeps_no_reservation_that_its
         await walk.application.cut_power()
         await walk.application.restore_power()
         assert pending(walk) == []
+
+
+async def test_a_known_member_of_a_group_charges_where_the_group_has_reserved_and_stops_nobody(tmp_path: Path) -> None:
+    """H03.FR.08, C09.FR.07: a free EVSE beside it changes nothing, nor the charge of another member."""
+    three: list[dict[str, object]] = [{"id": 1}, {"id": 2}, {"id": 3}]
+    stranger = IdToken("04DDDDDDDDDD80", "ISO14443")
+    rows = variables(AuthCtrlr__LocalPreAuthorize=True)
+    async with walking(tmp_path, fleet(), variable=rows, evse=three) as walk:
+        await walk.accepted()
+        assert [await show(walk, CARD, 2), await show(walk, CARD, 2)] == [TokenOutcome.AUTHORIZED, TokenOutcome.STOPPED]
+        assert await show(walk, OTHER_CARD, 3) is TokenOutcome.AUTHORIZED
+        assert await reserve(walk, card=stranger, evseId=1, groupIdToken=GROUP) == "Accepted"
+        walk.world.boards[1].plug(VehicleModel())
+        await walk.advance(1)
+        assert await show(walk, CARD) is TokenOutcome.AUTHORIZED
+        held = [evse.authorized_token for evse in walk.parts.station.evses.values()]
+        assert held == [CARD, None, OTHER_CARD]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from station.charging.evse_state import Authorization
 from station.charging.reservations.allocation import Claim
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from station.charging.starts.served_vehicles import ServedVehicles
     from station.charging.starts.start_permission import StartPermission
     from station.charging.starts.start_request import StartRequest
+
+
+_WITHOUT_TOKEN: Final = frozenset({StartSource.BUTTON, StartSource.PLUG_IN})
+"""who may request a charge without a token only while AuthCtrlr.Enabled is false"""
 
 
 class ChargeStarter:
@@ -69,11 +73,11 @@ class ChargeStarter:
         """Whether an accepted token of anybody could start a charge at an EVSE now, apart from reservations."""
         return self._permission.refusal(StartSource.CARD) is None and is_open_to_all(evse.state)
 
-    def expects(self, request: StartRequest) -> bool:
-        """Whether an EVSE waits for the token of this request, as far as is known without its authorization."""
-        if self._permission.refusal(request.source) is not None:
+    def expects(self, request: StartRequest, group_id: IdToken | None) -> bool:
+        """Whether an EVSE waits for the token of this request; `group_id`: its group as far as it is known."""
+        if self._refusal(request) is not None:
             return False
-        return choose_evse(request, self._startable(request, None, asks=True)).expected
+        return choose_evse(request, self._startable(request, group_id, asks=group_id is None)).expected
 
     async def check(self, request: StartRequest) -> StartDecision:
         """Decide whether a charge could start and where, without asking the CSMS; changes nothing.
@@ -109,16 +113,22 @@ class ChargeStarter:
 
     def _check(self, request: StartRequest, group_id: IdToken | None, *, executes: bool) -> StartDecision:
         """Decide without the authorization of the token; `executes`: the EVSE may be held for this very start."""
-        if (reason := self._permission.refusal(request.source)) is not None:
+        if (reason := self._refusal(request)) is not None:
             return refused(StartRefusal.NOT_PERMITTED, reason)
         asks = group_id is None and self._needs_authorization(request)
         choice = choose_evse(request, self._startable(request, group_id, asks=asks, executes=executes))
         return StartDecision(choice.evse_id) if choice.obstacle is None else _impossible(choice, None)
 
+    def _refusal(self, request: StartRequest) -> str | None:
+        """Why no charge can start at any EVSE, as a sentence in English without final period; None: one may."""
+        if request.source in _WITHOUT_TOKEN and self._settings.auth_enabled:  # C01.FR.01
+            return "charging needs a token"
+        return self._permission.refusal(request.source)
+
     def _choose(self, request: StartRequest, group_id: IdToken | None, token: TokenAuthorization | None) -> EvseChoice:
         """Choose the EVSE with all that is known of the token; a card may also belong to the group of a charge."""
         evses = self._startable(request, group_id, executes=True)
-        if (reason := self._permission.refusal(request.source)) is not None:
+        if (reason := self._refusal(request)) is not None:
             choice = EvseChoice(None, Obstacle(StartRefusal.NOT_PERMITTED, reason))
         else:
             choice = choose_evse(request, evses, allowed=token.info.evse_ids if token is not None else ())
@@ -182,12 +192,11 @@ class ChargeStarter:
         """The refusal if an EVSE of the choice was authorized or freed while the token was checked; else None."""
         if choice.obstacle is not None and choice.obstacle.refusal is StartRefusal.NOT_PERMITTED:
             return None
-        concerned = [evse_id for evse_id in self._evses if (choice.evse_id or request.evse_id) in {None, evse_id}]
-        for evse_id in concerned:
-            if not _same(self._evses[evse_id].state.authorization, before[evse_id]):
-                reason = f"the authorization of EVSE {evse_id} changed while the token was checked"
-                return refused(StartRefusal.EVSE_CHANGED, reason, evse_id=evse_id)
-        return None
+        evse_id = request.evse_id if choice.evse_id is None else choice.evse_id
+        if evse_id is None or evse_id not in before or _same(self._evses[evse_id].state.authorization, before[evse_id]):
+            return None
+        reason = f"the authorization of EVSE {evse_id} changed while the token was checked"
+        return refused(StartRefusal.EVSE_CHANGED, reason, evse_id=evse_id)
 
     def _execute(
         self, request: StartRequest, evse: Evse, group_id: IdToken | None, token: TokenAuthorization | None
@@ -206,7 +215,7 @@ class ChargeStarter:
         )
         remote = request.source is StartSource.REMOTE
         evse.authorize(authorization, TriggerReason.REMOTE_START if remote else TriggerReason.AUTHORIZED)
-        return StartDecision(evse.id, token=token, authorization=authorization)
+        return StartDecision(evse.id, token=token)
 
 
 def _is_asked_about(request: StartRequest, refusal: StartRefusal) -> bool:

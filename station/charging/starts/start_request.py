@@ -6,7 +6,6 @@ from enum import Enum, auto
 
 from foundation.frozen import Frozen
 from station.charging.authorization.authorizer import TokenAuthorization
-from station.charging.evse_state import Authorization
 from station.core.model import NO_TOKEN, IdToken
 
 
@@ -73,13 +72,6 @@ class StartDecision(Frozen):
     """the refusal as a sentence in English without its final period; None: the charge may start"""
     token: TokenAuthorization | None = None
     """the authorization of the token, and who decided on it; None: it was not asked for, or not needed"""
-    authorization: Authorization | None = None
-    """what the EVSE is authorized with, the reservation that the charge uses included; None: refused"""
-
-    @property
-    def group_id(self) -> IdToken | None:
-        """The group of the token, as its authorization says."""
-        return self.token.info.group_id if self.token is not None else None
 
 
 def refused(

@@ -45,11 +45,11 @@ class EvseChoice(Frozen):
     """The EVSE where a charge can start, or what prevents it."""
 
     evse_id: int | None
-    """None: there is none, or several are equally impossible"""
+    """with an obstacle: the EVSE that it is about; None: none in particular"""
     obstacle: Obstacle | None = None
     """None: the charge can start at `evse_id`"""
     expected: bool = False
-    """whether the EVSE waits for this token: its vehicle has not been served yet, or is the token's reservation here"""
+    """whether the EVSE waits for this token: its vehicle has not been served yet, or it is reserved for the token"""
 
 
 def choose_evse(request: StartRequest, evses: Sequence[StartableEvse], *, allowed: Sequence[int] = ()) -> EvseChoice:
@@ -65,10 +65,12 @@ def choose_evse(request: StartRequest, evses: Sequence[StartableEvse], *, allowe
         return EvseChoice(free[0].evse_id, expected=_expects(free[0], request.id_token))
     if len(candidates) == 1:
         return EvseChoice(candidates[0].evse_id, obstacles[candidates[0].evse_id])
-    found = [each for each in obstacles.values() if each is not None]
-    refusals = [each.refusal for each in found if each.refusal is not StartRefusal.NO_EVSE]
-    reason = "; ".join(each.reason for each in found) or "the EVSE does not exist"
-    return EvseChoice(None, Obstacle(next(iter(refusals), StartRefusal.NO_EVSE), reason))
+    found = {evse_id: each for evse_id, each in obstacles.items() if each is not None}
+    reason = "; ".join(each.reason for each in found.values()) or "the EVSE does not exist"
+    for evse_id, each in found.items():
+        if each.refusal is not StartRefusal.NO_EVSE:  # the first one that is used by somebody
+            return EvseChoice(evse_id, Obstacle(each.refusal, reason))
+    return EvseChoice(None, Obstacle(StartRefusal.NO_EVSE, reason))
 
 
 def group_charge(request: StartRequest, evses: Sequence[StartableEvse], group_id: IdToken | None) -> EvseChoice | None:
@@ -105,7 +107,7 @@ def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] 
     if not usable or not can_charge(state):  # F01.FR.21–F01.FR.23, F02.FR.23–F02.FR.25
         return Obstacle(StartRefusal.NO_EVSE, f"{place} is {connector_status(state)}")
     if state.authorization is not None:
-        return Obstacle(StartRefusal.IN_USE, f"{place} is in use by another token")
+        return Obstacle(StartRefusal.IN_USE, f"{place} {_user_of(state, request)}")
     if not matches_holder(state, request.id_token):
         return Obstacle(StartRefusal.HELD, f"the cable or transaction of {place} belongs to another token")
     if not evse.claim.admitted:
@@ -113,6 +115,12 @@ def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] 
     if allowed and evse.evse_id not in allowed:
         return Obstacle(StartRefusal.NO_EVSE, f"the token is not accepted at {place}")
     return None
+
+
+def _user_of(state: EvseState, request: StartRequest) -> str:
+    """Who uses an EVSE that is authorized, as the end of a sentence."""
+    same = state.authorization is not None and request.id_token.same_as(state.authorization.id_token)
+    return "is authorized already" if same else "is in use by another token"
 
 
 def _obstacle_to_remote_start(evse: StartableEvse) -> Obstacle | None:

@@ -188,8 +188,6 @@ class TokenAdmission:
         if is_anonymous(evse.state.lock_held_for) and evse.state.authorization is None:
             evse.release_lock()
             return TokenDecision(TokenOutcome.UNLOCKED, (evse.id,))
-        if self._settings.auth_enabled:
-            return rejected("charging needs a token")  # C01.FR.01
         decision = await self._starter.start(StartRequest(StartSource.BUTTON, evse_id=evse.id))
         if decision.refusal is None:
             return TokenDecision(TokenOutcome.AUTHORIZED, (evse.id,))
@@ -222,7 +220,7 @@ class TokenAdmission:
         """The EVSE that this token of this group stops or unlocks without asking the CSMS (C01.FR.03, C09.FR.07)."""
         id_token = request.id_token
         evses = [evse for evse in self._evses.values() if request.evse_id in {None, evse.id}]
-        if self._starter.expects(request):
+        if self._starter.expects(request, group):
             group = None  # the token is meant for that EVSE, not for stopping the charge of its group
         rules: tuple[Callable[[Evse], bool], ...] = (
             lambda evse: id_token.same_as(evse.authorized_token),

@@ -122,7 +122,7 @@ async def list_charges(
             "awaits_token": station.starter.is_possible(evse),
             "rating_a": evse.layout.max_current_a,
             "phases": evse.layout.phases,
-            "signs": evse.signs,
+            "signs": evse.layout.signs,
             "authorized": evse.state.authorization is not None,
             "awaits_vehicle": _awaited_vehicle(evse, clock),
             "stopped": light.vehicle_history(evse.id).stopped,

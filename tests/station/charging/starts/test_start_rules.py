@@ -132,7 +132,7 @@ def test_only_the_evses_that_the_csms_allows_are_chosen() -> None:
 
 def test_where_several_evses_are_impossible_each_obstacle_is_said() -> None:
     choice = choose_evse(BY_CARD, [evse(1, authorized(OTHER)), evse(2, FREE, Claim(False))])
-    assert choice.evse_id is None
+    assert choice.evse_id == 1, "where somebody charges: a reservation there may be that of the token"
     assert choice.obstacle is not None
     assert choice.obstacle.refusal is StartRefusal.IN_USE
     assert choice.obstacle.reason == "EVSE 1 is in use by another token; EVSE 2 is reserved for another token"
