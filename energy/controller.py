@@ -154,7 +154,7 @@ class LoadController:
         return self.decide_observed()
 
     def decide_observed(self) -> dict[int, Decision]:
-        """As `decide`, for the demands that `observe_draw` got last."""
+        """Decide the current of each EVSE, by EVSE id, for the demands that `observe_draw` has recorded last."""
         now, now_s = self.clock.now(), self.clock.monotonic()
         self._choose_phases(self._demands, now)
         demands = self._demands = self.with_chosen_phases(

@@ -1,4 +1,4 @@
-"""What others may know of the grid connection: its meter, its limits, and what it leaves for the EVSEs. Read only."""
+"""What others may know of the grid connection: its meter, its limits, and what it leaves for the EVSEs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class GridView:
     """The grid connection as page, API, MQTT, OCPP, billing and commissioning see it.
 
-    Each value is the present one; reading changes nothing.
+    Each value is the present one; reading changes nothing. Load management alone calls `update_meter_silence`.
     """
 
     def __init__(

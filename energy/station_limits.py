@@ -28,8 +28,9 @@ class StationLimits:
 
     def set_selector(self, selector_a: float) -> None:
         """Set the limit of the current selector, A per phase, from the next decision on."""
-        self._selector_a = selector_a
-        self.changed.publish(None)
+        before, self._selector_a = self._selector_a, selector_a
+        if selector_a != before:
+            self.changed.publish(None)
 
     @property
     def shared(self) -> dict[str, SharedLimit]:

@@ -113,6 +113,7 @@ async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -
     )
     limits = controller.limits
     orders = await _grid_orders(core, StationPower(controller.grid, evses))
+    order_limit = GridOrderLimit(orders, limits) if orders is not None else None  # the first of the shared limits
     load = await _load_management(core, evses, controller, profiles)
     contactors = ContactorCountStore(evses, core.facts("contactor"))
     await contactors.load()
@@ -139,8 +140,7 @@ async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -
     _subscribe_to_decisions(core, load, shared, observers)
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
-    if orders is not None:
-        order_limit = GridOrderLimit(orders, limits)
+    if orders is not None and order_limit is not None:
         watchers += [order_limit.run, orders.run]
     return LoadParts(load, orders, external, shared, history, residual, tamper, plate, watchers)
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 from datetime import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from energy.tariff import ChargePlan, TariffMode
-from station.load.charge_plan_settings import ChargePlanSettings
+from station.load.charge_plan_settings import MOST_ENERGY_WH, ChargePlanSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from station.storage.fact_store import FactStore
-
-_log = logging.getLogger(__name__)
-
-MOST_ENERGY_WH: Final = 200_000
 
 
 class ChargePlans:
@@ -31,27 +26,21 @@ class ChargePlans:
         self._own: dict[int, ChargePlan] = {}
 
     async def load(self) -> None:
-        """Load the plans of single EVSEs; one that cannot be read is logged, and does not apply.
+        """Load the plans of single EVSEs; one that cannot be read does not apply, and is listed as unreadable.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         for name, text in (await self._facts.load()).items():
-            plan = self._facts.read(name, _parse, text)
-            if plan is not None and name.isdecimal() and int(name) in self._evse_ids:
+            if name.isdecimal() and int(name) in self._evse_ids and (plan := self._facts.read(name, _parse, text)):
                 self._own[int(name)] = plan
-            else:
-                _log.error("the stored charge plan of EVSE %s cannot be read and is ignored: %s", name, text)
 
     @property
     def of_all(self) -> ChargePlan:
         """The plan of EVSEs that have none of their own; its departure is local time."""
-        departure = self._settings.tariff_departure
-        return ChargePlan(
-            TariffMode(self._settings.tariff_mode),
-            time.fromisoformat(departure) if departure else None,
-            float(self._settings.tariff_energy_wh),
-        )
+        settings = self._settings
+        departure = _departure_of(settings.tariff_departure)
+        return ChargePlan(TariffMode(settings.tariff_mode), departure, float(settings.tariff_energy_wh))
 
     def of(self, evse_id: int) -> ChargePlan:
         """The plan of an EVSE."""
@@ -64,38 +53,40 @@ class ChargePlans:
         It applies from the next decision of load management on, which the caller requests.
 
         Raises:
-            StorageError: not saved; it applies until a restart.
+            StorageError: not all of it is stored; what is not stored does not apply.
         """
         if evse_id is not None:
-            self._own[evse_id] = plan
             await self._facts.save(str(evse_id), _text(plan))
+            self._own[evse_id] = plan
             return
         settings = self._settings
-        await settings.change(ChargePlanSettings.tariff_departure, _departure(plan))
+        await settings.change(ChargePlanSettings.tariff_departure, departure_text(plan))
         await settings.change(ChargePlanSettings.tariff_energy_wh, str(round(plan.energy_wh)))
         await settings.change(ChargePlanSettings.tariff_mode, plan.mode.value)
         await self.forget_own()
 
     async def forget_own(self) -> None:
-        """Delete the plans of single EVSEs, also for a factory reset, which resets the settings itself.
+        """Delete the plans of single EVSEs, also of EVSEs that are not installed now; for a factory reset too.
+
+        The settings of the plan for all EVSEs are not touched.
 
         Raises:
-            StorageError: they return with a restart.
+            StorageError: not all are deleted; may be called again.
         """
-        former = list(self._own)
-        self._own.clear()
-        for evse_id in former:
-            await self._facts.remove(str(evse_id))
+        for name in await self._facts.load():
+            await self._facts.remove(name)
+            if name.isdecimal():
+                self._own.pop(int(name), None)
 
 
-def _departure(plan: ChargePlan) -> str:
-    """The departure as text, such as 07:30; empty: none."""
+def departure_text(plan: ChargePlan) -> str:
+    """Return the departure of a plan as text, such as 07:30; empty: none."""
     return f"{plan.departure:%H:%M}" if plan.departure is not None else ""
 
 
 def _text(plan: ChargePlan) -> str:
     """The stored form of a plan."""
-    return json.dumps({"mode": plan.mode, "departure": _departure(plan), "energy_wh": plan.energy_wh})
+    return json.dumps({"mode": plan.mode, "departure": departure_text(plan), "energy_wh": plan.energy_wh})
 
 
 def _parse(text: str) -> ChargePlan:
@@ -109,8 +100,20 @@ def _parse(text: str) -> ChargePlan:
         raise ValueError("must be a table")
     fields = cast("dict[str, object]", values)  # JSON objects have text keys
     departure, energy_wh = str(fields.get("departure", "")), fields.get("energy_wh", 0)
-    if not isinstance(energy_wh, int | float) or not 0 <= energy_wh <= MOST_ENERGY_WH:
+    if isinstance(energy_wh, bool) or not isinstance(energy_wh, int | float) or not 0 <= energy_wh <= MOST_ENERGY_WH:
         raise ValueError(f"energy_wh: must be from 0 to {MOST_ENERGY_WH}")
-    return ChargePlan(
-        TariffMode(fields.get("mode")), time.fromisoformat(departure) if departure else None, float(energy_wh)
-    )
+    return ChargePlan(TariffMode(fields.get("mode")), _departure_of(departure), float(energy_wh))
+
+
+def _departure_of(text: str) -> time | None:
+    """The departure of a text such as 07:30; None: it is empty.
+
+    Raises:
+        ValueError: the text is another one.
+    """
+    if not text:
+        return None
+    departure = time.fromisoformat(text)
+    if departure.tzinfo is not None or f"{departure:%H:%M}" != text:
+        raise ValueError("departure: must be a local time such as 07:30")
+    return departure

@@ -79,7 +79,7 @@ class DecisionLoop:
         self._decided_s = -math.inf
         self._decide_again_s = clock.monotonic()
         self._decided_grid: _GridInputs | None = None
-        """what the last decision took from the grid meter; None: an EVSE was active"""
+        """what the last decision took from the grid meter; None: there was no sample"""
         self._inputs: dict[int, DemandInputs] = {}
         """of each EVSE, when they were compared last"""
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
@@ -130,7 +130,7 @@ class DecisionLoop:
         demands = self._demands.collect()
         self._controller.observe_draw(demands)
         self._controller.process_sample(sample)
-        if self._grid_inputs() != self._decided_grid or self._decided_grid is None:
+        if self._is_any_active() or self._grid_inputs() != self._decided_grid:
             self._decide_for(demands)
         else:
             idle_until_s = self._decided_s + _DECIDE_IDLE_S
@@ -145,7 +145,7 @@ class DecisionLoop:
 
     def _decision_lasts_s(self) -> float:
         """Seconds after which to decide again if nothing changes."""
-        if any(map(_is_active, self._evses.values())):
+        if self._is_any_active():
             return _DECIDE_EVERY_S
         due_s = [_DECIDE_IDLE_S]
         if (change_s := self._controller.idle_change_s) is not None:
@@ -154,11 +154,15 @@ class DecisionLoop:
             due_s.append(delay_s)
         return max(_SOONEST_S, min(due_s))
 
+    def _is_any_active(self) -> bool:
+        """Whether an EVSE is active: then each sample decides."""
+        return any(map(is_active, self._evses.values()))
+
     def _grid_inputs(self) -> _GridInputs | None:
-        """Inputs of a decision from the grid meter now; None while an EVSE is active: then each sample decides."""
+        """Inputs of a decision from the grid meter now; None before the first sample."""
         grid, monitor = self._controller.grid, self._controller.grid.monitor
         sample = grid.last_sample
-        if monitor is None or sample is None or any(map(_is_active, self._evses.values())):
+        if monitor is None or sample is None:
             return None
         return _GridInputs(replace(sample, taken_at=self._since), grid.available_a, silent=monitor.is_silent)
 
@@ -175,12 +179,13 @@ class DecisionLoop:
         if self._applied.apply(demands, self._controller.decide_observed()):
             self.limits_changed.notify()
         self._controller.grid.update_meter_silence()
-        self._decided_grid = self._grid_inputs()
+        # After a decision for an active EVSE, the first sample without one decides.
+        self._decided_grid = None if self._is_any_active() else self._grid_inputs()
         self._decide_again_s = self._clock.monotonic() + self._decision_lasts_s()
         self.after_decision.publish(None)
 
 
-def _is_active(evse: Evse) -> bool:
+def is_active(evse: Evse) -> bool:
     """Return whether an EVSE charges, or a change of its state that nobody announces may let it charge."""
     state = evse.state
     return state.authorization is not None or state.transaction is not None or state.seen.contactor_closed

@@ -11,7 +11,7 @@ from energy.demand import Demand
 from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES
 from station.charging.evse_state import is_blocked
-from station.load.vehicle_arrivals import may_charge
+from station.load.vehicle_arrivals import is_vehicle_authorized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class DemandInputs(Frozen):
     """Inputs of the demand of an EVSE besides its meter: a change of one needs a new decision."""
 
+    vehicle_authorized: bool
     may_charge: bool
-    wants: bool
     transaction_id: str | None
     contactor_closed: bool
     own_limits_a: tuple[float | None, ...]
@@ -66,7 +66,7 @@ class Demands:
         """Read the inputs of the demand of an EVSE whose changes need a decision."""
         demand = self._demand(evse, self._clock.now())
         return DemandInputs(
-            may_charge(evse),
+            is_vehicle_authorized(evse),
             demand.may_charge,
             evse.transaction_id,
             evse.state.seen.contactor_closed,
@@ -81,7 +81,7 @@ class Demands:
         demand = Demand(
             target=target,
             phases=evse.layout.phases,
-            may_charge=may_charge(evse) and not is_blocked(evse.state),  # else its share is left to others
+            may_charge=is_vehicle_authorized(evse) and not is_blocked(evse.state),  # else its share is left to others
             draw_a=latest.currents_a if latest is not None and evse.state.seen.contactor_closed else UNKNOWN_PHASES,
             own_limits=(),
             offered_a=evse.offered_a,

@@ -18,7 +18,7 @@ class GridOrderLimit:
     """Limits all EVSEs together by each order of the grid operator's contacts."""
 
     def __init__(self, source: GridOrderSource, limits: StationLimits) -> None:
-        """Apply the order of the source at once: the most restrictive one until the contacts are read."""
+        """Apply the present order of `source` at once; until the contacts are read, it is the most restrictive one."""
         self._source = source
         self._limits = limits
         self._apply(source.order)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from energy.limit import tightest
 from foundation.change_signal import ChangeSignal
+from station.load.decision_loop import is_active
 
 if TYPE_CHECKING:
     from energy.grid_view import GridView
@@ -49,7 +50,7 @@ class LoadSample(NamedTuple):
 
 
 class LoadHistory:
-    """Records currents and limits of connection and EVSEs, and keeps six hours of `EVERY_S` in memory.
+    """Records currents and limits of connection and EVSEs, and keeps the last 2,160 samples in memory.
 
     Every `EVERY_S` seconds while a vehicle charges and shortly after; else after changes, and once a minute.
     """
@@ -71,7 +72,7 @@ class LoadHistory:
             change = self._changed.count
             self._moments.append(self.now())
             await self._clock.sleep(EVERY_S)
-            if not any(evse.state.transaction or evse.state.seen.contactor_closed for evse in self._evses.values()):
+            if not any(map(is_active, self._evses.values())):
                 await self._changed.wait_for(change, self._clock, _IDLE_S - EVERY_S)
 
     def now(self) -> LoadSample:

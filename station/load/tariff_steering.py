@@ -17,7 +17,7 @@ from energy.tariff import (
 )
 from foundation.constants import NOMINAL_VOLTAGE_V
 from station.core.local_time import local_time
-from station.load.vehicle_arrivals import may_charge
+from station.load.vehicle_arrivals import is_vehicle_authorized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,7 +102,7 @@ class TariffSteering:
         """Return 0 A while charging waits for a lower tariff; None: it does not wait."""
         del demand
         plan = self._plans.of(evse.id)
-        if not may_charge(evse) or plan.mode is TariffMode.NONE or evse.id in self._overridden:
+        if not is_vehicle_authorized(evse) or plan.mode is TariffMode.NONE or evse.id in self._overridden:
             return None
         latest = evse.meter.latest
         register_wh = latest.energy_import_wh if latest is not None else None
@@ -120,7 +120,7 @@ class TariffSteering:
 
     def _follow(self, evse: Evse, _: object) -> None:
         """Note what the charge of an EVSE has used; forget it, and `ignore_tariff`, when the vehicle may not charge."""
-        if not may_charge(evse):
+        if not is_vehicle_authorized(evse):
             self._overridden.discard(evse.id)
             self._began_wh.pop(evse.id, None)
             self._drawn_w.pop(evse.id, None)

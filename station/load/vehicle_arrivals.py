@@ -35,12 +35,12 @@ class VehicleArrivals:
         return self._clock.now() - timedelta(seconds=now_s - self._arrived_s.get(evse_id, now_s))
 
     def _update(self, evse: Evse, _: None) -> None:
-        if may_charge(evse):
+        if is_vehicle_authorized(evse):
             self._arrived_s.setdefault(evse.id, self._clock.monotonic())
         elif evse.transaction_id is None:
             self._arrived_s.pop(evse.id, None)
 
 
-def may_charge(evse: Evse) -> bool:
+def is_vehicle_authorized(evse: Evse) -> bool:
     """Return whether a vehicle is connected and authorized."""
     return ev_connected(evse.state) and evse.state.authorization is not None

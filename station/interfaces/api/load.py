@@ -16,7 +16,8 @@ from station.charging.charging_station import ChargingStation
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, example, part
 from station.interfaces.api.routing import api_router
-from station.load.charge_plans import MOST_ENERGY_WH
+from station.load.charge_plan_settings import MOST_ENERGY_WH
+from station.load.charge_plans import departure_text
 from station.load.load_management import LoadManagement
 from station.load.priorities import HIGHEST
 from station.load.shared_limits import (
@@ -73,7 +74,7 @@ class TariffPlan(Command):
     """local time by which `energy_wh` is charged, such as 07:30; empty: none"""
     energy_wh: Annotated[int, Field(strict=True, ge=0, le=MOST_ENERGY_WH)] = 0
     """energy in Wh to charge by the departure, even at high prices; 0: the departure is ignored"""
-    evse: int | None = None
+    evse: Annotated[int, Field(strict=True)] | None = None
     """the EVSE that gets the plan; null: all of them, whose own plans end"""
 
 
@@ -278,8 +279,7 @@ async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
 
 
 def _plan_shown(plan: ChargePlan) -> ChargePlanShown:
-    departure = f"{plan.departure:%H:%M}" if plan.departure is not None else ""
-    return {"mode": plan.mode, "departure": departure, "energy_wh": round(plan.energy_wh)}
+    return {"mode": plan.mode, "departure": departure_text(plan), "energy_wh": round(plan.energy_wh)}
 
 
 def _price_signals(tariff: TariffSteering) -> dict[TariffMode, PriceSignalShown]:

@@ -11,7 +11,7 @@ from energy.tariff import ChargePlan, TariffMode
 from station.core.setting_groups import SettingGroups
 from station.load.charge_plan_settings import ChargePlanSettings
 from station.load.charge_plans import ChargePlans
-from station.storage.database import Database
+from station.storage.database import Database, StorageError
 from station.storage.fact_store import FactStore
 from station.storage.settings_table import SettingsTable
 from tests import fakes
@@ -49,10 +49,52 @@ async def test_a_plan_for_all_ends_those_of_single_evses(tmp_path: Path) -> None
             assert (known.of(1), known.of(2)) == (NO_PEAKS, NO_PEAKS)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"mode": "never"}', '{"mode": "none", "energy_wh": 1e99}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"mode": "never"}',
+        '{"mode": "none", "energy_wh": 1e99}',
+        '{"mode": "none", "energy_wh": true}',
+        '{"mode": "none", "energy_wh": NaN}',
+        '{"mode": "none", "departure": "07:30+02:00"}',
+        '{"mode": "none", "departure": "07+02"}',
+        '{"mode": "none", "departure": "07:30:15"}',
+    ],
+)
 async def test_a_plan_that_cannot_be_read_does_not_apply_and_is_listed(tmp_path: Path, text: str) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         await FactStore(database, "charge-plan").save("1", text)
         plans = await loaded(database)
         assert plans.of(1) == ChargePlan()
         assert [str(row.address) for row in database.unreadable.all()] == ["facts charge-plan/1"]
+
+
+async def test_a_plan_for_all_also_ends_those_of_evses_that_are_not_installed_now(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        facts = FactStore(database, "charge-plan")
+        await (await loaded(database)).change(2, NIGHT)
+        await facts.save("7", '{"mode": "off-peak"}')
+        plans = await loaded(database)
+        assert database.unreadable.all() == [], "it is no damaged row"
+        await plans.forget_own()
+        assert await facts.load() == {}
+
+
+async def test_a_plan_that_cannot_be_stored_does_not_apply_and_one_that_cannot_be_deleted_is_deleted_later(
+    tmp_path: Path,
+) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        plans = await loaded(database)
+        await plans.change(2, NIGHT)
+        await database.rows("PRAGMA query_only=1")
+        with pytest.raises(StorageError):
+            await plans.change(1, NIGHT)
+        with pytest.raises(StorageError):
+            await plans.forget_own()
+        assert (plans.of(1), plans.of(2)) == (ChargePlan(), NIGHT)
+        await database.rows("PRAGMA query_only=0")
+        await plans.forget_own()
+        assert (await loaded(database)).of(2) == plans.of(2) == ChargePlan()
