@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.call_errors import CallRefusedError, InvalidRequestError, LinkLostError
 from station.core.csms import NoAnswerError
@@ -95,6 +97,13 @@ class SecurityEventDelivery:
                 _log.error("security events cannot be read from or settled in the storage: %s", error)
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
+    async def _send(self, event: SecurityEvent) -> None:
+        """Send one event once; without its techInfo if that is not valid."""
+        try:
+            await self._link.call(actions.SECURITY_EVENT_NOTIFICATION, _notification(event))
+        except InvalidRequestError:
+            await self._link.call(actions.SECURITY_EVENT_NOTIFICATION, _notification(replace(event, info="")))
+
     async def _deliver(self, event: SecurityEvent) -> None:
         """Send one event until the CSMS has accepted it or finally refused it.
 
@@ -105,7 +114,7 @@ class SecurityEventDelivery:
         attempts = 0
         while True:
             try:
-                await self._link.call(actions.SECURITY_EVENT_NOTIFICATION, _notification(event))
+                await self._send(event)
             except LinkLostError:
                 raise
             except InvalidRequestError as error:

@@ -29,7 +29,7 @@ _OWN_WAIT_S = 30.0
 """wait before the next BootNotification if the CSMS sends interval 0 (B02.FR.07, B03.FR.05)"""
 _NO_ANSWER_WAIT_S = 10.0
 _INVALID_WAIT_S = 3_600.0
-"""wait after a BootNotification that was not sent because it is not valid: the next one will hardly be another"""
+"""wait after a BootNotification of which not even the required fields are valid"""
 _LONGEST_HEARTBEAT_S = 86_400
 _LONGEST_WAIT_S = 2**31
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -139,15 +139,34 @@ class Registration:
         while not self._gate.accepted:
             await self._wait_for_next_attempt()
             try:
-                answer = await session.call(actions.BOOT_NOTIFICATION, self._notification())
+                answer = await self._notify(session)
             except LinkLostError:
                 raise
+            except InvalidRequestError:  # the log has named the fault
+                await self._wait(_INVALID_WAIT_S)
             except NoAnswerError as error:
                 _log.warning("no answer to BootNotification: %s", error)
-                await self._wait(_INVALID_WAIT_S if isinstance(error, InvalidRequestError) else _NO_ANSWER_WAIT_S)
-                continue
-            self._apply_response(answer)
+                await self._wait(_NO_ANSWER_WAIT_S)
+            else:
+                self._apply_response(answer)
         self._triggered = False
+
+    async def _notify(self, session: OcppSession) -> m.BootNotificationResponse:
+        """Send a BootNotification; without its optional fields if one of them is not valid.
+
+        Raises:
+            NoAnswerError: there is no answer.
+            InvalidRequestError: the required fields are not valid either.
+        """
+        notification = self._notification()
+        try:
+            return await session.call(actions.BOOT_NOTIFICATION, notification)
+        except InvalidRequestError:
+            who = notification["chargingStation"]
+            required: m.ChargingStationType = {"model": who["model"], "vendorName": who["vendorName"]}
+            return await session.call(
+                actions.BOOT_NOTIFICATION, {"reason": notification["reason"], "chargingStation": required}
+            )
 
     def request_notification(self) -> None:
         """Make `obtain_acceptance` send its next BootNotification at once, with reason Triggered (B02.FR.04).

@@ -9,7 +9,7 @@ _TEMPORARY_CODES = frozenset({"InternalError", "GenericError", "RpcFrameworkErro
 
 
 class CallRefusedError(NoAnswerError):
-    """A CALL was refused: by the CSMS with a CALLERROR, or because it or its response is not valid."""
+    """A CALL has no valid response: the CSMS answered with a CALLERROR or something invalid, or it was not sent."""
 
     def __init__(self, code: str, description: str, details: frame.Payload | None = None) -> None:
         """`details`: the errorDetails of the CALLERROR; None or empty: there are none."""

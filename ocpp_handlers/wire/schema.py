@@ -87,7 +87,7 @@ class Schemas:
         try:
             convert(payload, kind)
             _ENCODER.encode(payload)  # refuses unpaired surrogates, which JSON in UTF-8 does not have
-        except (MsgspecError, ValueError):
+        except (MsgspecError, ValueError, TypeError):  # the last one: an object that is not JSON
             return False
         return True
 

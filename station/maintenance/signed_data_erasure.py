@@ -47,7 +47,8 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
         StorageError: not all of them are removed.
     """
     marks = tuple(json.dumps(mark)[1:-1] for mark in _marks(key))
-    samples = await database.long_query(
+    # On the connection that writes: a payload that was read beside the commits could undo a change made meanwhile.
+    samples = await database.rows(
         f"SELECT payload, id, transaction_id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", marks
     )
     read = database.unreadable.read
@@ -55,7 +56,7 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
         (read(payloads.value_from_text, text, RowAddress("ended_samples", str(number), str(of))), number)
         for text, number, of in samples
     ]
-    events = await database.long_query(
+    events = await database.rows(
         f"SELECT payload, id, transaction_id, seq_no FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}",
         (*marks, asked_at),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections import deque
@@ -110,6 +111,7 @@ class SecurityEvents:
         self._database = database
         self._clock = clock
         self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_MAX_UNSAVED)
+        self._saving = asyncio.Lock()
         self._arrived = Flag()
         self._stored_waiting = 0
         """how many critical events on disk are not sent to the CSMS yet, when they were counted last"""
@@ -138,7 +140,9 @@ class SecurityEvents:
             StorageError: the disk cannot be read; the number stays as it was.
         """
         rows = await self._database.rows(
-            "SELECT COUNT(*) FROM security_events WHERE to_tell = 1 AND id > ?", (self._settled,)
+            "SELECT COUNT(*) FROM security_events WHERE to_tell = 1 AND id > ?"
+            f" AND id NOT IN ({select_unreadable(_TABLE)})",
+            (self._settled,),
         )
         self._stored_waiting = int(str(rows[0][0]))
         self.waiting_changed.publish(None)
@@ -152,7 +156,8 @@ class SecurityEvents:
         info = info[:_LONGEST_INFO]
         _log.info("security event %s: %s", kind, info)
         self._unsaved.append((kind, self._clock.now(), info))
-        self.waiting_changed.publish(None)
+        if kind.critical:
+            self.waiting_changed.publish(None)
         await self._save()
         self._arrived.set()
 
@@ -209,28 +214,34 @@ class SecurityEvents:
             StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
         """
         self._settled = event.id
-        await self._count_waiting()
-        await self._database.unreadable.save()
-        await self._database.write(
-            "UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?"
-            f" AND id NOT IN ({select_unreadable(_TABLE)})",
-            (event.id,),
-        )
+        try:
+            await self._database.unreadable.save()
+            await self._database.write(
+                "UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?"
+                f" AND id NOT IN ({select_unreadable(_TABLE)})",
+                (event.id,),
+            )
+        finally:
+            await self._count_again()
 
     async def _save(self) -> None:
-        while self._unsaved:
-            unsaved = self._unsaved.popleft()
-            try:
-                await self._store(*unsaved)
-            except BaseException as error:
-                self._unsaved.appendleft(unsaved)
-                if not isinstance(error, StorageError):
-                    raise
-                _log.error("security events are not stored yet: %s", error)
-                return
-            if unsaved[0].critical:
-                with contextlib.suppress(StorageError):
-                    await self._count_waiting()
+        async with self._saving:
+            while self._unsaved:
+                unsaved = self._unsaved[0]
+                try:
+                    await self._store(*unsaved)
+                except StorageError as error:
+                    _log.error("security events are not stored yet: %s", error)
+                    return
+                if self._unsaved and self._unsaved[0] is unsaved:  # else it was the oldest of too many
+                    self._unsaved.popleft()
+                if unsaved[0].critical:
+                    await self._count_again()
+
+    async def _count_again(self) -> None:
+        """Count the waiting events after a change; if the disk cannot be read, the next change counts them."""
+        with contextlib.suppress(StorageError):
+            await self._count_waiting()
 
     async def _store(self, kind: SecurityEventType, occurred_at: datetime, info: str) -> None:
         """Store an event and delete old ones, in one transaction; without the deletion if that fails."""

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _MAX_CHARS_READ_AHEAD: Final = 100_000
 """of the texts of one query at a start"""
+_CHARS_OF_NUMBER: Final = 8
+"""what a value that is no text counts as"""
 _log = logging.getLogger(__name__)
 
 
@@ -102,8 +104,8 @@ class Database:
     async def long_query(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return all rows of a SELECT that may take long, executed on a read-only connection beside the commits.
 
-        It sees everything that was committed, or was requested of this database, before the call. It must not read
-        more than a page of an export (`ReadConnections`).
+        It sees everything that was committed before the call, and each write whose caller waits for it. An export reads
+        page by page (`ReadConnections`); what a write depends on is read by `rows`.
 
         Raises:
             StorageError: as `write`.
@@ -355,7 +357,7 @@ def _first_rows(
             if chars >= max_chars:
                 return rows, False
             rows.append(row)
-            chars += sum(len(value) for value in row if isinstance(value, str))
+            chars += sum(len(value) if isinstance(value, str) else _CHARS_OF_NUMBER for value in row)
     return rows, True
 
 

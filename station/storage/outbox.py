@@ -154,10 +154,9 @@ class Outbox(StoredEvents):
             if found:
                 await self.mark_offline()
         if self._has_csms:
-            rows = await self._database.rows(
-                f"SELECT id FROM events WHERE settled_at IS NULL AND id NOT IN ({_UNREADABLE}) ORDER BY id"
-            )
-            self._waiting.set(int(str(row[0])) for row in rows)
+            rows = await self._database.rows("SELECT id FROM events WHERE settled_at IS NULL ORDER BY id")
+            unreadable = {row.address.key for row in self._database.unreadable.of("events")}
+            self._waiting.set(int(str(row[0])) for row in rows if str(row[0]) not in unreadable)
 
     @property
     def waiting(self) -> int:
@@ -342,6 +341,7 @@ class Outbox(StoredEvents):
         self._ahead.drop_oldest(number)
         self._progress.notify()
         self._waiting.remove([number])
+        self._database.unreadable.remove(RowAddress(_UNSENT, str(number)))
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def set_aside(self, queued: QueuedEvent, error: Exception) -> None:
@@ -354,7 +354,7 @@ class Outbox(StoredEvents):
         await self._pass_over(queued.id)
 
     async def requeue_set_aside(self) -> None:
-        """Put the events of `set_aside` back to their places in the queue, to be tried again.
+        """Put the events of `set_aside` back to their places in the queue, to be tried again; they stay listed.
 
         Raises:
             StorageError: they stay set aside.
@@ -365,7 +365,6 @@ class Outbox(StoredEvents):
         async with self._corrections.turn:
             await self.flush()  # otherwise events settled since then would be read again
             self._ahead.clear()
-            self._forget_unsent()
             self._last_id = min(self._last_id, min(numbers) - 1)
         if self._has_csms:
             self._waiting.add(numbers)

@@ -77,7 +77,7 @@ class ReadConnections:
         self._close_after_s = close_after_s
         self._waiting: deque[_Query] = deque()
         self._readers: list[_Reader] = []
-        """from the one whose last query began first"""
+        """the least recently used first"""
 
     async def rows(self, path: Path, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return all rows of a query of the database at `path`. It is interrupted if the caller is cancelled.
@@ -206,7 +206,10 @@ class _Reader:
         if query.ended:
             return []
         if self._connection is None:
-            self._connection = await _open(self.path)
+            try:
+                self._connection = await _open(self.path)
+            except (RuntimeError, OSError, ImportError, MemoryError) as error:  # such as too many threads
+                raise sqlite3.OperationalError(f"no read connection can be opened: {error}") from error
         return await _execute(self._connection, query)
 
     async def _close(self) -> None:
@@ -242,10 +245,12 @@ async def _open(path: Path) -> Connection:
 async def _execute(connection: Connection, query: _Query) -> list[Row]:
     """Execute a query, and interrupt it once nobody waits for its rows."""
     executing = asyncio.ensure_future(_fetch(connection, query))
-    await asyncio.wait((executing, query.rows), return_when=asyncio.FIRST_COMPLETED)
-    while not executing.done():
-        await connection.interrupt()  # has no effect on a query that the thread has not begun yet
-        await asyncio.wait((executing,), timeout=_INTERRUPT_AGAIN_S)
+    try:
+        await asyncio.wait((executing, query.rows), return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also at the end of the event loop, which waits until the connection is closed
+        while not executing.done():
+            await connection.interrupt()  # has no effect on a query that the thread has not begun yet
+            await asyncio.wait((executing,), timeout=_INTERRUPT_AGAIN_S)
     return executing.result()
 
 

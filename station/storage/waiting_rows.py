@@ -1,4 +1,4 @@
-"""The ids of the rows of a queue on disk that wait, in order; so their number is never added up."""
+"""The ids of the rows of a queue on disk that wait, in order; the number of waiting rows is that of their ids."""
 
 from __future__ import annotations
 

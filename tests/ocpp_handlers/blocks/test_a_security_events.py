@@ -92,14 +92,24 @@ class Queued:
         self.waiting.remove(event)
 
     async def call(self, _: object, request: dict[str, str]) -> dict[str, str]:
-        self.sent.append(request["techInfo"])
-        if request["techInfo"] == "invalid":
+        self.sent.append(info := request.get("techInfo", "-"))
+        if info in {"invalid", "all invalid"} or (info == "-" and self.waiting[0].info == "all invalid"):
             raise InvalidRequestError("PropertyConstraintViolation", "SecurityEventNotification was not sent")
         return {}
 
 
-async def test_an_event_that_is_not_valid_is_only_in_the_security_log_and_keeps_no_other_from_the_csms() -> None:
+async def test_an_event_whose_details_are_not_valid_is_sent_without_them() -> None:
+    """A04.FR.02: its delivery is guaranteed."""
     it = Queued("first", "invalid", "last")
     with pytest.raises(LinkLostError):
         await it.delivery.run()
-    assert it.sent == it.settled == ["first", "invalid", "last"]
+    assert it.sent == ["first", "invalid", "-", "last"]
+    assert it.settled == ["first", "invalid", "last"]
+
+
+async def test_an_event_that_is_not_valid_is_only_in_the_security_log_and_keeps_no_other_from_the_csms() -> None:
+    it = Queued("first", "all invalid", "last")
+    with pytest.raises(LinkLostError):
+        await it.delivery.run()
+    assert it.sent == ["first", "all invalid", "-", "last"]
+    assert it.settled == ["first", "all invalid", "last"]
