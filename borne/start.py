@@ -15,7 +15,8 @@ from station.configuration.installation_file import (
     load_configuration,
     load_document,
 )
-from station.configuration.missing_packages import missing_package_errors
+from station.configuration.missing_packages import essential_package_errors
+from station.core.installation_file.document import RuleError
 from station.core.light_patterns import STARTING
 from station.core.local_time import named_zone
 from station.devices.leds import show_on_all_leds
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> None:
         given = parse_run_arguments(arguments)
     config = given.config
     configuration = load_installation(config)
-    require_packages(configuration, config)
+    require_packages(essential_package_errors(configuration), config)
     try:  # first: a second process must use neither the log file nor the light of the first
         lock = StorageLock(Path(configuration.station.storage))
     except StorageLockError as error:
@@ -62,7 +63,7 @@ def load_installation(file: Path) -> Configuration:
         refuse("\n".join(error.sentences))
 
 
-def require_packages(configuration: Configuration, file: Path) -> None:
-    """Exit with 2 if a device of the installation file needs a package that is not installed; print which, and how."""
-    if errors := missing_package_errors(configuration):
+def require_packages(errors: Sequence[RuleError], file: Path) -> None:
+    """Exit with 2 if there are errors of missing packages; print which devices need them, and how to install them."""
+    if errors:
         refuse("\n".join(explain(errors, load_document(file, os.environ)).sentences))

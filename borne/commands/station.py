@@ -13,6 +13,7 @@ from borne.arguments import Action
 from borne.output import refuse, say
 from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
 from station.configuration.installation_file import Configuration
+from station.configuration.missing_packages import missing_package_errors
 from station.maintenance.commissioning.label import Label, label_svg, page_address
 
 
@@ -36,7 +37,7 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     configuration = start.load_installation(file)
     if given.storage:
         return _check_storage(Path(configuration.station.storage))
-    start.require_packages(configuration, file)
+    start.require_packages(missing_package_errors(configuration), file)
     if configuration.variable:
         from borne.variable_tables_check import describe_refused_variables  # late: all parts of a station
 

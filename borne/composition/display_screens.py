@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from station.billing.price_settings import PriceSettings
 from station.charging.authorization.authorization_settings import AuthorizationSettings
+from station.configuration.missing_packages import missing_packages
 from station.devices.display_config import MqttDisplayConfig
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress, displays_of
 from station.display.display_screens import DisplayDriver, DisplayScreens, PublishedDisplays, ScreenSources
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
     from borne.composition.charging import ChargingParts
     from borne.composition.core import CoreParts
     from borne.composition.maintenance import MaintenanceParts
+    from foundation.device_table import DeviceTable
     from station.configuration.installation_file import Configuration
     from station.display.evse_reader import EvseReader
     from station.display.message_store import DisplayMessages
+
+_log = logging.getLogger(__name__)
 
 
 def create_screens(
@@ -34,7 +39,7 @@ def create_screens(
             DisplayProfile(_address(one.evse), tuple(config.languages), config.rotation_s, one.text_size), one.open()
         )
         for one in config.output
-        if not isinstance(one, MqttDisplayConfig)
+        if not isinstance(one, MqttDisplayConfig) and _is_usable(one)
     ]
     displays = [
         DisplayProfile(address, tuple(config.languages), config.rotation_s)
@@ -42,6 +47,13 @@ def create_screens(
     ]
     sources = ScreenSources(messages, reader, settings.display, settings.clock)
     return DisplayScreens(displays, drivers, charging.evses, sources, clock)
+
+
+def _is_usable(output: DeviceTable) -> bool:
+    """Whether the packages of a display are installed; a station charges without it, so that its start goes on."""
+    if missing := missing_packages(output):
+        _log.error("a display of the installation file is not used, since %s is not installed", " and ".join(missing))
+    return not missing
 
 
 def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> PublishedDisplays:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from station.core.installation_file.document import RuleError
 
 if TYPE_CHECKING:
+    from foundation.device_table import DeviceTable
     from station.configuration.installation_tables import InstallationTables
 
 
@@ -21,15 +22,29 @@ def is_installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
+_AUXILIARY: Final = frozenset({"display", "reader"})
+"""tables of devices without which a station charges"""
+
+
+def missing_packages(device: DeviceTable, installed: Callable[[str], bool] = is_installed) -> list[str]:
+    """The packages that a device needs and that are not installed; empty for a simulated one."""
+    if device.simulated_key is not None:
+        return []
+    return [package for package in device.packages if not installed(package)]
+
+
+def essential_package_errors(tables: InstallationTables) -> list[RuleError]:
+    """Those of `missing_package_errors` without which no vehicle can be charged: a start refuses them."""
+    return [error for error in missing_package_errors(tables) if error.key[0] not in _AUXILIARY]
+
+
 def missing_package_errors(
     tables: InstallationTables, installed: Callable[[str], bool] = is_installed, platform: str = sys.platform
 ) -> list[RuleError]:
     """An error for each device that cannot be used here, with the command that installs what is missing."""
     errors: list[RuleError] = []
     for table, device in tables.devices:
-        if device.simulated_key is not None:
-            continue
-        missing = [package for package in device.packages if not installed(package)]
+        missing = missing_packages(device, installed)
         if missing:
             needs = f"needs {' and '.join(missing)}"
             remedy = f'not installed: {sys.executable} -m pip install "borne[board]"'
