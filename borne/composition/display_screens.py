@@ -52,7 +52,10 @@ def create_screens(
 def _is_usable(output: DeviceTable) -> bool:
     """Whether the packages of a display are installed; a station charges without it, so that its start goes on."""
     if missing := missing_packages(output):
-        _log.error("a display of the installation file is not used, since %s is not installed", " and ".join(missing))
+        _log.error(
+            "a display of the installation file is not used, as these packages are not installed: %s",
+            ", ".join(missing),
+        )
     return not missing
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -58,12 +59,15 @@ async def test_a_simulated_station_serves_its_page_with_nothing_that_only_linux_
 
 
 @pytest.mark.parametrize(
-    ("added", "place", "needs"),
-    [(CONTACT, "5: grid_order.type", "gpiod"), (LCD, "5: display.output[0].type", "RPLCD and smbus2")],
+    ("arguments", "added", "place", "needs"),
+    [
+        (("check",), CONTACT, "5: grid_order.type", "gpiod"),
+        (("check",), LCD, "5: display.output[0].type", "RPLCD and smbus2"),
+        (("run", "--config"), CONTACT, "5: grid_order.type", "gpiod"),
+    ],
 )
-@pytest.mark.parametrize("arguments", [("check",), ("run", "--config")])
 def test_a_device_whose_package_is_missing_is_named_with_the_command_that_installs_it(
-    tmp_path: Path, added: str, place: str, needs: str, arguments: tuple[str, ...]
+    tmp_path: Path, arguments: tuple[str, ...], added: str, place: str, needs: str
 ) -> None:
     file = tmp_path / "station.toml"
     file.write_text(STATION.format(storage=tmp_path / "storage") + added, encoding="utf-8")
@@ -71,6 +75,19 @@ def test_a_device_whose_package_is_missing_is_named_with_the_command_that_instal
     remedy = f'{sys.executable} -m pip install "borne[board]"'
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{file}:{place}: needs {needs}, not installed: {remedy}\n"
+
+
+async def test_a_station_starts_without_a_display_whose_package_is_missing_and_logs_it(tmp_path: Path) -> None:
+    station = StationProcess(tmp_path, None, more=LCD)
+    station.start(mistake=RESTRICT)
+    try:
+        await station.ready()
+        await station.plug()
+    finally:
+        await station.aclose()
+    errors = [line for line in station.log.read_text(encoding="utf-8").splitlines() if '"level": "error"' in line]
+    sentence = "a display of the installation file is not used, as these packages are not installed: RPLCD, smbus2"
+    assert [json.loads(line)["message"] for line in errors] == [sentence]
 
 
 @pytest.mark.parametrize(
