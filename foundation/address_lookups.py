@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import threading
 from typing import Any
+
+from foundation.supervision import contained_call
+
+Addresses = list[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
+"""what `getaddrinfo` of an event loop returns; asyncio and uvloop declare the last item, the address, differently"""
+_Question = tuple[str | bytes | None, str | bytes | int | None, int, int, int, int]
 
 
 class AddressLookups:
@@ -19,37 +26,42 @@ class AddressLookups:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._running: dict[tuple[object, ...], asyncio.Future[Any]] = {}
+        self._running: dict[_Question, asyncio.Future[Addresses]] = {}
 
-    async def resolve(self, *question: Any) -> Any:
-        """Return what socket.getaddrinfo returns for these arguments.
+    async def resolve(
+        self,
+        host: str | bytes | None,
+        port: str | bytes | int | None,
+        *,
+        family: int,
+        kind: int,
+        proto: int,
+        flags: int,
+    ) -> Addresses:
+        """Return what socket.getaddrinfo returns for these arguments; `kind`: of the socket.
 
         A cancelled caller does not cancel the look-up: the next caller gets its result.
 
         Raises:
             socket.gaierror: the name is unknown, or no name server answers.
         """
+        question = (host, port, family, kind, proto, flags)
         if question not in self._running:
             self._running[question] = self._loop.create_future()
             threading.Thread(
-                target=self._look_up, args=(question,), name=f"address lookup of {question[0]}", daemon=True
+                target=self._look_up, args=(question,), name=f"address lookup of {host}", daemon=True
             ).start()
         return await asyncio.shield(self._running[question])
 
-    def _look_up(self, question: tuple[Any, ...]) -> None:
-        found: Any = None
-        failure: Exception | None = None
-        try:
-            found = socket.getaddrinfo(*question)
-        except Exception as error:  # noqa: BLE001 - any error is passed on to the callers
-            failure = error
+    def _look_up(self, question: _Question) -> None:
+        result = contained_call(functools.partial(socket.getaddrinfo, *question))
         with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
-            self._loop.call_soon_threadsafe(self._finish, question, found, failure)
+            self._loop.call_soon_threadsafe(self._finish, question, result)
 
-    def _finish(self, question: tuple[object, ...], found: object, failure: Exception | None) -> None:
-        asked = self._running.pop(question)
-        if failure is None:
-            asked.set_result(found)
+    def _finish(self, question: _Question, result: Addresses | Exception) -> None:
+        lookup = self._running.pop(question)
+        if isinstance(result, Exception):
+            lookup.set_exception(result)
+            lookup.exception()  # all callers may be cancelled: mark it as retrieved
         else:
-            asked.set_exception(failure)
-            asked.exception()  # all callers may be cancelled: mark it as retrieved
+            lookup.set_result(result)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import Any
 
-from foundation.address_lookups import AddressLookups
+from foundation.address_lookups import Addresses, AddressLookups
 
 _IDLE_POLLS = 5
 """consecutive polls without an event after which the loop counts as idle: the kernel may still deliver what was sent"""
@@ -69,7 +68,14 @@ class StationLoop(asyncio.SelectorEventLoop):
         await waiter
 
     async def getaddrinfo(
-        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
-    ) -> Any:
+        self,
+        host: str | bytes | None,
+        port: str | bytes | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Addresses:
         """Resolve a host name as socket.getaddrinfo does, in a thread of its own."""
-        return await self._lookups.resolve(host, port, family, type, proto, flags)
+        return await self._lookups.resolve(host, port, family=family, kind=type, proto=proto, flags=flags)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from foundation.address_lookups import AddressLookups
+from foundation.address_lookups import Addresses, AddressLookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class UvLoop(uvloop.Loop):
         self._lookups = AddressLookups(self)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Call back once `delay` seconds from now, and never earlier.
 
@@ -42,15 +42,26 @@ class UvLoop(uvloop.Loop):
         return super().call_later(delay, callback, *args, context=context)
 
     async def getaddrinfo(
-        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
-    ) -> Any:
+        self,
+        host: str | bytes | None,
+        port: str | bytes | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Addresses:
         """Resolve a host name as socket.getaddrinfo does, in a thread of its own; an address needs none."""
         if _is_address(host):
             return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
-        return await self._lookups.resolve(host, port, family, type, proto, flags)
+        return await self._lookups.resolve(host, port, family=family, kind=type, proto=proto, flags=flags)
 
     async def create_connection(
-        self, protocol_factory: Callable[[], asyncio.BaseProtocol], host: Any = None, port: Any = None, **options: Any
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: Any = None,  # the overloads of uvloop accept no union
+        port: Any = None,
+        **options: Any,
     ) -> tuple[Any, Any]:
         """Connect as the base class does, but resolve the host name with `getaddrinfo`.
 
