@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, params
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.routing import Mount
@@ -42,7 +42,7 @@ class RequiredRole:
             raise HTTPException(403, f"this requires the role {self.role.label} or higher")
 
 
-def require_role(role: Role, *, logs_changes: bool = True) -> Any:
+def require_role(role: Role, *, logs_changes: bool = True) -> params.Depends:
     """Create the dependency that declares the least role of a route; `logs_changes`: as in `Permission`."""
     return Depends(RequiredRole(role, logs_changes=logs_changes))
 

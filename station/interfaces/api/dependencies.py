@@ -9,9 +9,9 @@ A route names in its signature each part that it uses:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar, cast
 
-from fastapi import Depends, HTTPException, Path, Query
+from fastapi import Depends, HTTPException, Path, Query, params
 from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.requests import HTTPConnection
 from typing_extensions import TypedDict
@@ -29,7 +29,7 @@ from station.security.access.sign_in_service import SignInService
 _Part = TypeVar("_Part")
 
 
-def part(kind: type[_Part] | PartKey[_Part]) -> Any:
+def part(kind: type[_Part] | PartKey[_Part]) -> params.Depends:
     """Create the FastAPI dependency that passes a part of the station to a route; 409 while the station is off."""
 
     async def provide(request: HTTPConnection) -> _Part:
@@ -38,7 +38,7 @@ def part(kind: type[_Part] | PartKey[_Part]) -> Any:
     return Depends(provide)
 
 
-def current_part(kind: type[_Part] | PartKey[_Part]) -> Any:
+def current_part(kind: type[_Part] | PartKey[_Part]) -> params.Depends:
     """Create the dependency that passes a function, which returns the part when it is called, or raises 409.
 
     For a route that waits: the station may restart meanwhile.
@@ -58,7 +58,7 @@ def _found(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part
     return found if found is not None else parts.get(kind)
 
 
-def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
+def optional_part(kind: type[_Part] | PartKey[_Part]) -> params.Depends:
     """Create the dependency that passes a part that a station may lack, such as the link to a CSMS: then None.
 
     The request is refused with 409 while the station is off.
@@ -73,7 +73,7 @@ def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
     return Depends(provide)
 
 
-def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
+def part_if_running(kind: type[_Part] | PartKey[_Part]) -> params.Depends:
     """Create the dependency that passes a part to a route; None while the station is off, or if it lacks that part."""
 
     async def provide(request: HTTPConnection) -> _Part | None:

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 _READING: Final = frozenset({"GET", "HEAD"})
 _OF_CHANGES: Final = frozenset({"wait"})
 """a script may add `?wait=settled` to each change: an operation without it has acted before it responds"""
-_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_Handler = Callable[[Request], Coroutine[object, object, Response]]
 
 
 def api_router(tag: str) -> APIRouter:
