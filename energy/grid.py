@@ -13,6 +13,7 @@ from typing import Final, Protocol, cast
 from msgspec.structs import replace
 
 from foundation.bounds import CURRENT_A, POWER_W, VOLTAGE_V, Bounds
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES, Phases
 
@@ -145,7 +146,7 @@ def without_impossible_values(sample: GridSample) -> GridSample:
     return replace(sample, **changed) if changed else sample
 
 
-class SourceError(Exception):
+class SourceError(ExpectedError):
     """A grid source cannot be opened or read, or its connection is lost; the caller retries later."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from foundation.events import Subscription
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from foundation.waiting import WaitingQueue
 
@@ -58,7 +59,7 @@ class _Restarts:
         delay_s = _RESTART_S[min(self._failures, len(_RESTART_S) - 1)]
         self._failures += 1
         level = logging.WARNING if self._failures == 1 else logging.DEBUG
-        known = error is None or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _OWN_PACKAGES
+        known = error is None or isinstance(error, OSError | ExpectedError)
         trace = None if known else error
         _log.log(level, "%s: %s; restart in %g s", self.task.name, error or "ended", delay_s, exc_info=trace)
         return delay_s
@@ -259,9 +260,6 @@ async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
     return None
 
 
-_OWN_PACKAGES = {"foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne"}
-
-
 class FollowUpTasks:
     """A bounded queue of actions that run later, in the background: such as what follows a response to the CSMS.
 
@@ -298,5 +296,5 @@ class FollowUpTasks:
         finally:
             self._slots.release()
         if error is not None:
-            known = type(error).__module__.split(".")[0] in _OWN_PACKAGES
+            known = isinstance(error, ExpectedError)
             _log.warning("%s failed: %s", name, error, exc_info=None if known else error)

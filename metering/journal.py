@@ -22,6 +22,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from foundation.expected_error import ExpectedError
 from metering.journal_check import HEAD_NAME, JournalCheck, check_journal, parse_head
 from metering.journal_entry import Details, JournalEntry, JournalEvent, JournalNote, parse_entry
 
@@ -33,7 +34,7 @@ _TAIL_BYTES: Final = 65_536
 """bytes read first from the end of the file; entries are much shorter"""
 
 
-class JournalError(Exception):
+class JournalError(ExpectedError):
     """The journal cannot be read or written. Retrying may help."""
 
 

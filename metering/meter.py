@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from metering.reading import Reading
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from metering.time_quality import TimeStatus
 
 
-class MeterError(Exception):
+class MeterError(ExpectedError):
     """A meter gave no plausible reading, or did not do what was requested. `transient`: whether retrying may help."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:

@@ -9,6 +9,7 @@ import random
 import struct
 from pathlib import Path
 
+from foundation.expected_error import ExpectedError
 from metering.reading import Phases
 
 NOTHING_WH = Phases(0.0, 0.0, 0.0)
@@ -29,7 +30,7 @@ def used_meter_wh(seed: str, *, phases: int) -> Phases[float]:
     return Phases(float(total_wh - l2_wh - l3_wh), float(l2_wh), float(l3_wh))
 
 
-class RegisterError(Exception):
+class RegisterError(ExpectedError):
     """The register file of a simulated meter cannot be opened or locked; the message names the file and says why."""
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import importlib.util
-import logging
 import re
 import shlex
 import shutil
@@ -19,8 +17,6 @@ from typing import Any
 import pytest
 
 from borne.cli import COMMANDS
-from foundation.supervision import FollowUpTasks, keep_running
-from simulator.clock import VirtualClock
 from tests import project
 from tests.bench.test_cold_start import LATE_OF_OURS
 from tests.patience import PATIENCE_S
@@ -282,34 +278,6 @@ def _check_command(told: str) -> None:
 
 
 # What the program and its tests say as text
-
-
-async def test_a_failure_of_our_own_is_said_in_one_line_and_one_of_a_library_with_its_traceback(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Supervision knows our packages by name; one that it does not know would fill the log with tracebacks."""
-    for name in (*project.roots(), "somebody_else"):
-        kind = type("OwnError", (Exception,), {"__module__": f"{name}.deep.inside"})
-        assert [record.exc_info is None for record in await _logged(kind, caplog)] == [name in project.roots()] * 2
-
-
-async def _logged(kind: type[Exception], caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """What is logged of an auxiliary task and of an errand that fail so."""
-
-    async def fail() -> None:
-        raise kind("it does not work")
-
-    caplog.clear()
-    clock, errands = VirtualClock(), FollowUpTasks()
-    tasks = [asyncio.create_task(keep_running("task", fail, clock)), asyncio.create_task(errands.run())]
-    errands.submit("errand", fail)
-    async with asyncio.timeout(PATIENCE_S):
-        while len(caplog.records) < 2:
-            await clock.settle()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return list(caplog.records)
 
 
 def test_every_list_of_our_packages_names_them_all() -> None:

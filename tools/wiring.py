@@ -25,11 +25,11 @@ LIMITS: Final[Mapping[str, int]] = {
     "collaborators set after construction": 0,
     "types with parts of more than two layers": 0,
     "listeners of auxiliary components that can raise": 0,
-    "casts": 246,
-    "suppressed checks": 32,
-    "uses of Any": 25,
+    "casts": 242,
+    "suppressed checks": 31,
+    "uses of Any": 7,
     "functions with 8 or more parameters": 19,
-    "broad excepts outside of supervision": 1,
+    "broad excepts outside of supervision": 0,
     "methods that store a callable or a part late": 6,
 }
 """The highest allowed count of each rule. Lower a limit whenever its count falls."""

@@ -11,6 +11,7 @@ import serialx
 from serialx import AsyncSerial, SerialException
 
 from energy.sources.stream_device import is_socket
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class LineSettings(Frozen):
         return f"{self.baud} baud, {'7E1' if self.seven_bits else '8N1'}"
 
 
-class StreamError(Exception):
+class StreamError(ExpectedError):
     """The device cannot be opened, or the connection is lost; the message names it."""
 
 

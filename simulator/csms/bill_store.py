@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from foundation.expected_error import ExpectedError
 from simulator.csms.billed_transactions import BilledTransaction, ReceivedEvent, SequenceNumbers
 from station.storage.sql import STATEMENT_ERRORS
 
@@ -41,7 +42,7 @@ _COLUMNS: Final = "station, id, received, begin_wh, end_wh, ended, offline, repe
 _Row = tuple[str, str, str, float | None, float | None, int, int, int]
 
 
-class BillStoreError(Exception):
+class BillStoreError(ExpectedError):
     """Bills cannot be read or stored; the station has to send its event again."""
 
 

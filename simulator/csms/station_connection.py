@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from websockets.exceptions import ConnectionClosed
 
+from foundation.expected_error import ExpectedError
 from ocpp_handlers.wire import timestamps
 from simulator.csms.bill_store import BillStore, BillStoreError
 from simulator.csms.billed_transactions import received_event
@@ -64,7 +65,7 @@ _ANSWERED: Final = _ACKNOWLEDGED | {
 """actions that are answered with a CALLRESULT"""
 
 
-class NotConnectedError(Exception):
+class NotConnectedError(ExpectedError):
     """The bundled CSMS could not complete a request: the station is not connected, is silent, or sends a CALLERROR."""
 
 

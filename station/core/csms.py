@@ -7,12 +7,13 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from foundation.supervision import AuxiliaryCalls, result_or_exception
 from station.core.model import IdToken, IdTokenInfo
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(ExpectedError):
     """The CSMS did not answer: the link is down, too slow, or it answered with an error."""
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from typing_extensions import TypedDict
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 
 
@@ -107,7 +108,7 @@ class Screen(Frozen):
     """how many screens alternate now"""
 
 
-class DisplayError(Exception):
+class DisplayError(ExpectedError):
     """A display could not be written. A later attempt may succeed."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Protocol,
 
 from msgspec import Meta
 
+from foundation.expected_error import ExpectedError
 from foundation.table import Table
 from foundation.table_definition import STRICT
 from station.core.light_patterns import Colour, Light, Pattern
@@ -39,7 +40,7 @@ _RGB: Final = {
 """red, green and blue, 0 to 255, tuned for an LED (a screen mixes them differently)"""
 
 
-class LightError(Exception):
+class LightError(ExpectedError):
     """An LED of the status light could not be set. A later attempt may succeed."""
 
 

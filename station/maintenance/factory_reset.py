@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from foundation.expected_error import ExpectedError
 from station.core.model import StoppedReason, TriggerReason
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
@@ -26,7 +27,7 @@ Clear = Callable[[], Awaitable[None]]
 """deletes one kind of data; may be called again. Raises StorageError or OSError"""
 
 
-class ResetNotSafeError(Exception):
+class ResetNotSafeError(ExpectedError):
     """A factory reset failed: a contactor does not open, or a transaction does not end.
 
     Nothing was deleted, and charging stays blocked.

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from station.storage import compaction, private_files
 from station.storage.sql import STATEMENT_ERRORS, Row, Value
@@ -20,7 +21,7 @@ _FORMAT_BYTES: Final = slice(18, 20)
 _log = logging.getLogger(__name__)
 
 
-class NewerDatabaseError(Exception):
+class NewerDatabaseError(ExpectedError):
     """A database was written by a newer version of this program; the message names the number of its last script."""
 
 

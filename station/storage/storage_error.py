@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Generator
 from pathlib import Path
 
+from foundation.expected_error import ExpectedError
 from station.storage.sql import STATEMENT_ERRORS
 
 
-class StorageError(Exception):
+class StorageError(ExpectedError):
     """A database read or write failed; a failed write changed nothing. Trying again may help."""
 
 

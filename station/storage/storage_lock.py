@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from foundation.expected_error import ExpectedError
 from station.storage import private_files
 
 _PID_NAME: Final = "borne.pid"
 
 
-class StorageLockError(Exception):
+class StorageLockError(ExpectedError):
     """A storage directory cannot be locked; the message names it, and the process that uses it."""
 
 

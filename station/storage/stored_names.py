@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 
 StoredNames = Mapping[type, Mapping[str, str]]
@@ -25,7 +26,7 @@ class FieldError(Frozen):
     """never contains the value"""
 
 
-class StoredValueError(ValueError):
+class StoredValueError(ExpectedError, ValueError):
     """A stored value cannot be read: fields are missing, invalid or unknown. The message does not contain their values,
     which may be secret.
     """

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from foundation.expected_error import ExpectedError
+
 if TYPE_CHECKING:
     from station.billing.documents.orders import DocumentOrder
 
@@ -28,7 +30,7 @@ _PACKAGES: Final = Path(__file__).parents[3]
 """the directory of the package `station`, so that the working directory does not matter"""
 
 
-class DocumentError(Exception):
+class DocumentError(ExpectedError):
     """A document was not made; the message says why. Retrying may help."""
 
 

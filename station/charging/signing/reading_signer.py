@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from msgspec.structs import replace
 
 from foundation.events import Event
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from metering import ocmf
 from metering.journal_entry import JournalEvent
@@ -59,7 +60,7 @@ _SLEW: Final = timedelta(milliseconds=1)
 """clock corrections below this are ignored: less than the time resolution of a record"""
 
 
-class SigningError(Exception):
+class SigningError(ExpectedError):
     """A reading could not be signed, or its records not be read; the message says why. `transient`: retry may help."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.expected_error import ExpectedError
 from metering.ocmf_keys import stored_public_key
 from station.charging.signing.page_counter import PageCounter
 from station.storage import private_files
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from metering.ocmf_signer import OcmfSigner
 
 
-class SigningKeyError(Exception):
+class SigningKeyError(ExpectedError):
     """The station's private signing key cannot be read, is invalid or cannot be created; the message says why."""
 
 

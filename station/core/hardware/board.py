@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from station.core.model import Fault, PilotState
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from foundation.monitored_task import MonitoredTask
 
 
-class BoardError(Exception):
+class BoardError(ExpectedError):
     """The board does not answer or did not execute a command. The caller must never assume an open contactor."""
 
 

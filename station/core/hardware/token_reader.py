@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
+from foundation.expected_error import ExpectedError
 from station.core.model import IdToken
 
 _TYPES: Final = {4: "ISO14443", 7: "ISO14443", 10: "ISO14443", 8: "ISO15693"}
@@ -15,7 +16,7 @@ _RANDOM: Final = 0x08
 _SEPARATORS: Final = r"[\s:\-]"
 
 
-class ReaderError(Exception):
+class ReaderError(ExpectedError):
     """The reader is disconnected or does not answer; a later attempt may succeed."""
 
 

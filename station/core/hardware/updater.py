@@ -6,8 +6,10 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
+from foundation.expected_error import ExpectedError
 
-class InstallError(Exception):
+
+class InstallError(ExpectedError):
     """The firmware is not installed; the previous firmware stays active."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from typing_extensions import TypedDict
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _COMMON_NAME: Final = "2.5.4.3"
 """attribute types of names (RFC 5280 appendix A.1)"""
 
 
-class InvalidCertificateError(Exception):
+class InvalidCertificateError(ExpectedError):
     """A certificate, chain, key or revocation list is invalid; the message says why, such as "has expired"."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 
 CHUNK = 65_536
@@ -44,7 +45,7 @@ class TransferFailure(StrEnum):
     """any other error: no such file, no connection, no response; trying again may help"""
 
 
-class TransferError(Exception):
+class TransferError(ExpectedError):
     """A transfer failed. `broken_off`: the connection was lost, so that resuming may be possible."""
 
     def __init__(self, failure: TransferFailure, reason: str, *, broken_off: bool = False) -> None:
