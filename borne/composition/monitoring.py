@@ -9,7 +9,7 @@ from station.maintenance.monitoring.event_ids import EventIds
 from station.maintenance.monitoring.event_queue import EventQueue
 from station.maintenance.monitoring.monitor_registry import MonitorRegistry
 from station.maintenance.monitoring.monitor_store import MonitorStore
-from station.maintenance.monitoring.reporting_rules import ReportingRules
+from station.maintenance.monitoring.reporting_rules import EventReporting, ReportingRules
 from station.maintenance.monitoring.station_evses import StationEvses
 from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 
@@ -25,10 +25,11 @@ def create_monitoring(
 ) -> VariableMonitoring:
     """Create the monitoring of a station; it is not loaded yet, and evaluates nothing before its detection runs."""
     clock, store = core.clock, MonitorStore(core.database)
-    registry, queue, ids = MonitorRegistry(variables), EventQueue(store, clock), EventIds(store)
+    registry = MonitorRegistry(variables)
     has_csms = core.configuration.csms is not None
     rules = ReportingRules(core.settings.monitoring, charging.csms, core.auxiliary, has_csms=has_csms)
+    reporting = EventReporting(EventIds(store), rules, EventQueue(store, clock))
     evses = StationEvses(charging.evses, charging.running, clock, core.auxiliary)
     notifications = {one.monitor.id: one for one in built_in.notifications}
-    detection = EventDetection(variables, evses, registry, queue, rules, ids, notifications, clock, core.auxiliary)
-    return VariableMonitoring(variables, registry, detection, queue, rules, ids, built_in, store)
+    detection = EventDetection(variables, evses, registry, reporting, notifications, clock, core.auxiliary)
+    return VariableMonitoring(variables, registry, detection, reporting, built_in, store)

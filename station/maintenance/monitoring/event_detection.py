@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import AuxiliaryCalls
     from station.maintenance.monitoring.built_in import HardWiredNotification
-    from station.maintenance.monitoring.event_ids import EventIds
-    from station.maintenance.monitoring.event_queue import EventQueue
     from station.maintenance.monitoring.monitor import AddressKey
     from station.maintenance.monitoring.monitor_registry import ActiveMonitor, MonitorRegistry
     from station.maintenance.monitoring.monitored_variables import (
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
         MonitoredVariables,
         ObservedValue,
     )
-    from station.maintenance.monitoring.reporting_rules import ReportingRules
+    from station.maintenance.monitoring.reporting_rules import EventReporting
 
 _log = logging.getLogger(__name__)
 
@@ -82,9 +80,7 @@ class EventDetection:
         variables: MonitoredVariables,
         evses: MonitoredEvses,
         registry: MonitorRegistry,
-        queue: EventQueue,
-        rules: ReportingRules,
-        ids: EventIds,
+        reporting: EventReporting,
         notifications: Mapping[int, HardWiredNotification],
         clock: Clock,
         auxiliary: AuxiliaryCalls,
@@ -93,9 +89,9 @@ class EventDetection:
         self._variables = variables
         self._evses = evses
         self._registry = registry
-        self._queue = queue
-        self._rules = rules
-        self._ids = ids
+        self._queue = reporting.queue
+        self._rules = reporting.rules
+        self._ids = reporting.ids
         self._notifications = notifications
         self._clock = clock
         self._changes: deque[_ObservedChange] = deque(maxlen=_MAX_CHANGES)
@@ -116,8 +112,8 @@ class EventDetection:
         """each event once, whether or not the CSMS receives it"""
         auxiliary.subscribe(variables.changed, self._note_change)
         auxiliary.subscribe(evses.transaction_changed, self._note_transaction)
-        auxiliary.subscribe(rules.changed, lambda _: self.report_current())
-        auxiliary.subscribe(queue.save_requested, lambda _: self._wake.notify())
+        auxiliary.subscribe(reporting.rules.changed, lambda _: self.report_current())
+        auxiliary.subscribe(reporting.queue.save_requested, lambda _: self._wake.notify())
 
     async def run(self) -> None:
         """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""

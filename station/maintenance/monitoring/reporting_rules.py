@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
+from foundation.frozen import Frozen
 from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 
 if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
     from station.core.csms import Csms
+    from station.maintenance.monitoring.event_ids import EventIds
+    from station.maintenance.monitoring.event_queue import EventQueue
 
 
 class ReportingRules:
@@ -55,3 +58,14 @@ class ReportingRules:
         if not self._has_csms or severity > self.level:
             return False
         return self.online or severity <= self.offline_severity
+
+
+class EventReporting(Frozen):
+    """How monitoring events are reported to the CSMS."""
+
+    ids: EventIds
+    """numbers them"""
+    rules: ReportingRules
+    """which of them the CSMS receives"""
+    queue: EventQueue
+    """those that wait for the CSMS"""

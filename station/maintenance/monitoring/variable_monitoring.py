@@ -32,11 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from station.maintenance.monitoring.event_detection import EventDetection
-    from station.maintenance.monitoring.event_ids import EventIds
-    from station.maintenance.monitoring.event_queue import EventQueue
     from station.maintenance.monitoring.monitor_store import MonitorStore
     from station.maintenance.monitoring.monitored_variables import MonitoredVariables
-    from station.maintenance.monitoring.reporting_rules import ReportingRules
+    from station.maintenance.monitoring.reporting_rules import EventReporting
 
 _log = logging.getLogger(__name__)
 
@@ -81,16 +79,14 @@ class VariableMonitoring:
         variables: MonitoredVariables,
         registry: MonitorRegistry,
         detection: EventDetection,
-        queue: EventQueue,
-        rules: ReportingRules,
-        ids: EventIds,
+        reporting: EventReporting,
         built_in: BuiltInMonitors,
         store: MonitorStore,
     ) -> None:
         self.detection = detection
-        self.queue = queue
+        self.queue = reporting.queue
         """the events that wait for the CSMS"""
-        self.rules = rules
+        self.rules = reporting.rules
         """which events the CSMS receives"""
         self.base = MonitoringBase.FACTORY_DEFAULT
         """the base that was set last"""
@@ -98,7 +94,7 @@ class VariableMonitoring:
         """monitors, base or level were changed"""
         self._variables = variables
         self._registry = registry
-        self._ids = ids
+        self._ids = reporting.ids
         self._built_in = built_in
         self._store = store
         self._inactive: frozenset[int] = frozenset()

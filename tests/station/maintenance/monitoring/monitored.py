@@ -28,7 +28,7 @@ from station.maintenance.monitoring.monitor_registry import MonitorRegistry
 from station.maintenance.monitoring.monitor_request import MonitorRequest, SetMonitorResult
 from station.maintenance.monitoring.monitor_store import MonitorStore
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
-from station.maintenance.monitoring.reporting_rules import ReportingRules
+from station.maintenance.monitoring.reporting_rules import EventReporting, ReportingRules
 from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 from station.storage.database import Database
 from station.storage.set_aside_rows import SetAsideRows
@@ -120,23 +120,19 @@ class Monitored:
         self.evses = _Evses(world)
         self.registry, self.queue = MonitorRegistry(variables), EventQueue(store, self.clock)
         self.rules = ReportingRules(world.settings, _Csms(world), auxiliary, has_csms=world.has_csms)
-        ids = EventIds(store)
+        reporting = EventReporting(EventIds(store), self.rules, self.queue)
         notification = HardWiredNotification(NOTIFICATION, lambda: TechnicalDetails("lock-failure", "it is stuck"))
         built_in = BuiltInMonitors([HARD_WIRED, PRECONFIGURED, ABSENT], [notification])
         self.detection = EventDetection(
             variables,
             self.evses,
             self.registry,
-            self.queue,
-            self.rules,
-            ids,
+            reporting,
             {NOTIFICATION.id: notification},
             self.clock,
             auxiliary,
         )
-        self.monitoring = VariableMonitoring(
-            variables, self.registry, self.detection, self.queue, self.rules, ids, built_in, store
-        )
+        self.monitoring = VariableMonitoring(variables, self.registry, self.detection, reporting, built_in, store)
         self.events: list[MonitoringEvent] = []
         """all events, published by the detection"""
         self.detection.triggered.subscribe(self.events.append)
