@@ -134,7 +134,6 @@ async def create_charging(
         assemblies,
         csms,
         _start_parts(core, evses, tokens, authorizer, cards, reservations, permission),
-        permission,
         outbox,
         availability,
         restart,
@@ -193,7 +192,7 @@ def _start_parts(
     selects = core.configuration.station.master_pass_selection
     admission = TokenAdmission(evses, authorizer, starter, cards, settings, clock, selection_enabled=selects)
     plug_in_start = PlugInStart(starter, served, settings, clock)
-    return TokenParts(cache, authorizer, admission, starter, plug_in_start, reservations)
+    return TokenParts(cache, authorizer, admission, starter, plug_in_start, reservations, permission)
 
 
 async def _prune_events(core: CoreParts) -> None:

@@ -45,6 +45,8 @@ class TokenParts(Frozen):
     plug_in_start: PlugInStart
     reservations: Reservations
     """decide who may use a reserved EVSE"""
+    permission: StartPermission
+    """decides whether the station serves anybody now"""
 
 
 class ChargingStation:
@@ -58,7 +60,6 @@ class ChargingStation:
         assemblies: Mapping[int, EvseAssembly],
         csms: CsmsProxy,
         tokens: TokenParts,
-        permission: StartPermission,
         outbox: Outbox,
         availability: AvailabilityOrders,
         restart: RestartController,
@@ -77,7 +78,7 @@ class ChargingStation:
         self._outbox = outbox
         self.reservations = tokens.reservations
         self._authorizer = tokens.authorizer
-        self._permission = permission
+        self._permission = tokens.permission
         self._transaction_settings = transactions
 
     @property
