@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from energy.sources import linky_capture, p1_capture
 from foundation.clock import SystemClock
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object, list_of, number_of, object_of, text_of
 from metering.drivers import modbus_frames as exchange
 from metering.drivers import register_image
 from metering.drivers.models import MODELS, find_model_name
@@ -165,11 +166,10 @@ def _frames(request: DecodeRequest, frames: object) -> DecodedMeterRecording:
     model = find_model_name(request.model) if request.model is not None else None
     if model is None and request.model is not None:
         raise UsageError(f"--model: {request.model} is not known; must be one of {', '.join(MODELS)}")
-    if not isinstance(frames, list):
+    if not is_list(frames):
         raise _InvalidRecordingError("invalid recording: `frames` must be a list")
     table = MODELS[model] if model is not None else None
-    recorded = cast("list[object]", frames)
-    lines = tuple(_frame(number, one, table) for number, one in enumerate(recorded, start=1))
+    lines = tuple(_frame(number, one, table) for number, one in enumerate(frames, start=1))
     if any("words" in line or "exception" in line for line in lines):
         return DecodedMeterRecording(lines)
     return DecodedMeterRecording(lines, "no response is complete and matches its request")
@@ -178,9 +178,9 @@ def _frames(request: DecodeRequest, frames: object) -> DecodedMeterRecording:
 def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     """Decode one request and its response, if any; without values if a frame is damaged."""
     try:
-        texts = cast("dict[str, str]", recorded)
+        texts = object_of(recorded)
         transport = exchange.ModbusTransport(texts["transport"])
-        request, response = bytes.fromhex(texts["request"]), bytes.fromhex(texts.get("response", ""))
+        request, response = bytes.fromhex(text_of(texts["request"])), bytes.fromhex(text_of(texts.get("response", "")))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _InvalidRecordingError(
             f"invalid recording: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
@@ -198,7 +198,7 @@ def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     return line | {"valid": True}
 
 
-def _answer(block: RegisterBlock, answered: ReadResponse, layout: str | None, table: MeterModel | None) -> Json:
+def _answer(block: RegisterBlock, answered: ReadResponse, layout: object, table: MeterModel | None) -> Json:
     if answered.exception is not None:
         return {"exception": answered.exception}
     line: Json = {"words": [f"{word:04X}" for word in answered.words]}
@@ -221,16 +221,16 @@ def _document(data: bytes) -> Mapping[str, object]:
         document: object = json.loads(data)
     except (ValueError, RecursionError):
         raise _InvalidRecordingError("it is no JSON") from None
-    if not isinstance(document, dict):
+    if not is_object(document):
         raise _InvalidRecordingError("invalid recording: it must be an object with `registers` or `frames`")
-    return cast("dict[str, object]", document)
+    return document
 
 
 def _image(document: Mapping[str, object]) -> RegisterImage:
     try:
-        registers = cast("dict[str, str]", document["registers"])
-        words = {_address(address): int(word, 16) for address, word in registers.items()}
-        functions = frozenset(cast("list[int]", document.get("functions", [3, 4])))
+        registers = object_of(document["registers"])
+        words = {_address(address): int(text_of(word), 16) for address, word in registers.items()}
+        functions = frozenset(int(number_of(one)) for one in list_of(document.get("functions", [3, 4])))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _InvalidRecordingError("invalid recording: `registers` must map addresses to words in hex") from None
     if any(not 0 <= word <= 0xFFFF for word in words.values()):

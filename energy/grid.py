@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import datetime, time
 from enum import StrEnum
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -137,7 +137,7 @@ def without_impossible_values(sample: GridSample) -> GridSample:
     """
     changed: dict[str, object] = {}
     for name, bounds in _SAMPLE_BOUNDS.items():
-        value = cast("float | Phases[float | None] | None", getattr(sample, name))
+        value: float | Phases[float | None] | None = getattr(sample, name)
         if value is None or value is UNKNOWN_PHASES:
             continue
         kept = value.map(bounds.plausible) if isinstance(value, Phases) else bounds.plausible(value)

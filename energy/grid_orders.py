@@ -19,13 +19,14 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import asdict, replace
 
 from energy.grid import GridOrder, GridOrderSource, OrderReason
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from foundation.json_values import number_of, number_or_none, parse_object
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -130,16 +131,16 @@ class OrderEntry(Frozen):
             ValueError: the line is not an entry.
         """
         try:
-            fields = cast("dict[str, object]", json.loads(line))
+            fields = parse_object(line)
             reason = fields["reason"]
             return cls(
-                number=int(cast("int", fields["number"])),
+                number=int(number_of(fields["number"])),
                 at=datetime.fromisoformat(str(fields["at"])),
                 event=OrderEvent(str(fields["event"])),
                 reason=OrderReason(str(reason)) if reason is not None else None,
-                limit_w=cast("float | None", fields["limit_w"]),
-                grid_w=cast("float | None", fields["grid_w"]),
-                devices_w=cast("float | None", fields["devices_w"]),
+                limit_w=number_or_none(fields["limit_w"]),
+                grid_w=number_or_none(fields["grid_w"]),
+                devices_w=number_or_none(fields["devices_w"]),
                 previous=str(fields["previous"]),
                 hash=str(fields["hash"]),
             )

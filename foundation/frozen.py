@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, cast, dataclass_transform
 
 from msgspec import Struct, field
 
+from foundation.json_values import is_array
+
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
@@ -39,8 +41,8 @@ def as_dict(value: Frozen) -> dict[str, object]:
 def _plain(value: object) -> object:
     if isinstance(value, Frozen):
         return as_dict(value)
-    if isinstance(value, dict):
+    if isinstance(value, dict):  # whose keys may be more than text
         return {key: _plain(item) for key, item in cast("dict[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in cast("list[object]", value)]
+    if is_array(value):
+        return [_plain(item) for item in value]
     return value

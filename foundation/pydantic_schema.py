@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, TypeVar, get_args, get_type_hints
 
 from msgspec.structs import asdict
 from pydantic_core import core_schema
@@ -38,7 +38,7 @@ def value_schema(cls: type[Struct], source: object, handler: GetCoreSchemaHandle
 
 def _field_types(cls: type, source: object) -> dict[str, object]:
     """The type of each field; the type variables of a generic class are replaced by the arguments of `source`."""
-    variables = cast("tuple[object, ...]", getattr(cls, "__parameters__", ()))
+    variables: tuple[object, ...] = getattr(cls, "__parameters__", ())
     arguments: dict[object, object] = dict(zip(variables, get_args(source), strict=False))
-    hints = cast("dict[str, object]", get_type_hints(cls, include_extras=True))
+    hints: dict[str, object] = get_type_hints(cls, include_extras=True)
     return {name: arguments.get(hint, hint) if isinstance(hint, TypeVar) else hint for name, hint in hints.items()}

@@ -11,10 +11,11 @@ import functools
 from enum import Enum
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast, get_type_hints
+from typing import TYPE_CHECKING, Self, get_type_hints
 
 from msgspec import ValidationError, convert, to_builtins
 
+from foundation.json_values import is_array, is_list, is_object, object_of
 from foundation.secret import Secret
 from foundation.table_definition import TableDefinition, keys_of
 
@@ -58,15 +59,14 @@ class Table(TableDefinition):
         Raises:
             ValidationError, ValueError, TypeError: the tree is not valid.
         """
-        if cls.__struct_config__.tag_field is not None or not isinstance(tree, dict):
+        if cls.__struct_config__.tag_field is not None or not is_object(tree):
             return convert(tree, cls, dec_hook=_read_extension)
-        given = cast("dict[str, object]", tree)
         fields = dict(zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True))
-        if not given.keys() <= fields.keys():
+        if not tree.keys() <= fields.keys():
             raise ValidationError("unknown keys")
         types = _field_types(cls)
         values = {
-            fields[key]: convert(value, types[fields[key]], dec_hook=_read_extension) for key, value in given.items()
+            fields[key]: convert(value, types[fields[key]], dec_hook=_read_extension) for key, value in tree.items()
         }
         return cls(**values)
 
@@ -81,7 +81,7 @@ class Table(TableDefinition):
 @functools.cache
 def _field_types(table: type[Table]) -> Mapping[str, type[object]]:
     """The types of a table's fields, with their constraints; once per class, since evaluating them takes 0.2 ms."""
-    return cast("dict[str, type[object]]", get_type_hints(table, include_extras=True))
+    return get_type_hints(table, include_extras=True)
 
 
 def given_values(table: Table) -> dict[str, object]:
@@ -89,7 +89,7 @@ def given_values(table: Table) -> dict[str, object]:
 
     Secrets are included.
     """
-    return cast("dict[str, object]", to_builtins(table, enc_hook=_write_extension))
+    return object_of(to_builtins(table, enc_hook=_write_extension))
 
 
 def all_values(table: Table) -> dict[str, object]:
@@ -101,8 +101,8 @@ def _json_value(value: object) -> object:
     match value:
         case Table():
             return all_values(value)
-        case tuple():
-            return [_json_value(one) for one in cast("tuple[object, ...]", value)]
+        case _ if is_array(value):
+            return [_json_value(one) for one in value]
         case Secret():
             return str(value)
         case Enum():
@@ -118,10 +118,10 @@ def _all_finite(tree: object) -> bool:
     values = [tree]
     while values:
         value = values.pop()
-        if isinstance(value, dict):
-            values.extend(cast("dict[str, object]", value).values())
-        elif isinstance(value, list):
-            values.extend(cast("list[object]", value))
+        if is_object(value):
+            values.extend(value.values())
+        elif is_list(value):
+            values.extend(value)
         elif isinstance(value, float) and not isfinite(value):
             return False
     return True

@@ -38,6 +38,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from foundation.json_values import is_array
 from foundation.secret import Secret
 from foundation.table_definition import Check, InvalidTableError, TableDefinition, UsablePath, ValidatedAs, keys_of
 
@@ -91,7 +92,7 @@ def table_model(table: type[TableDefinition]) -> type[BaseModel]:
     Its JSON schema is that of the table.
     """
     attributes = keys_of(table)
-    hints = cast("dict[str, object]", get_type_hints(table, include_extras=True))
+    hints: dict[str, object] = get_type_hints(table, include_extras=True)
     checks = table.field_checks()
     defaults = {one.name: _default(one.default, one.default_factory) for one in fields(table)}
     model_fields: dict[str, tuple[object, object]] = {}
@@ -117,8 +118,8 @@ def _default(default: object, factory: object) -> object:
 
 
 def _holds_tables(default: object) -> bool:
-    if isinstance(default, tuple):
-        return any(_holds_tables(one) for one in cast("tuple[object, ...]", default))
+    if is_array(default):
+        return any(_holds_tables(one) for one in default)
     return isinstance(default, TableDefinition)
 
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final
 
 from foundation.frozen import Frozen
+from foundation.json_values import parse_object
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 
 HASH_BEFORE_FIRST: Final = "0" * 64
@@ -113,7 +114,7 @@ class JournalEntry(Frozen):
 
     def to_json(self) -> dict[str, object]:
         """Convert the entry to plain JSON values."""
-        return cast("dict[str, object]", json.loads(self.to_line()))
+        return parse_object(self.to_line())
 
 
 def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Final, cast
+from typing import Final
 
 from foundation.frozen import Frozen
 
@@ -155,10 +155,7 @@ def _object(data: bytes, what: str, repeated: list[str]) -> dict[str, Json]:
         raise ValueError(f"{name} is not a number")
 
     try:
-        read = cast(
-            "Json",
-            json.loads(data.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=pairs),
-        )
+        read: Json = json.loads(data.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=pairs)
     except (ValueError, RecursionError, InvalidOperation) as error:
         raise OcmfFormatError(f"{what} is not valid JSON: {error}") from error
     if not isinstance(read, dict):

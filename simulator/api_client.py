@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http.client import HTTPException
-from typing import Final, cast
+from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object
 from simulator.clock_progress import clock_progress
 
 _USUAL_TIMEOUT_S: Final = 30.0
@@ -150,7 +151,7 @@ def send_action(api: ApiConnection, name: str, body: str | None = None, method: 
 
 def _advance_s(body: object) -> float | None:
     """The seconds by which a body of the clock advances it; None: it does something else."""
-    seconds = cast("Mapping[str, object]", body).get("advance_s") if isinstance(body, dict) else None
+    seconds = body.get("advance_s") if is_object(body) else None
     return float(seconds) if isinstance(seconds, int | float) else None
 
 
@@ -218,15 +219,15 @@ def _sentence(error: HTTPError, path: str) -> str:
         body: object = json.loads(error.read())
     except ValueError:
         body = None
-    detail = cast("Mapping[str, object]", body).get("detail") if isinstance(body, dict) else None
+    detail = body.get("detail") if is_object(body) else None
     if error.code == 404 and detail == "Not Found":
         return f"the station has no route {path}; {_LIST}"
     if error.code == 405:
         return f"the station allows only {error.headers.get('Allow', 'other methods')} at {path}"
     if error.code == 401 and isinstance(detail, str):
         detail = f"{detail}; sign in with an access token: --token or {TOKEN_VARIABLE}"
-    if isinstance(detail, list):
-        detail = "; ".join(_field(one) for one in cast("list[object]", detail))
+    if is_list(detail):
+        detail = "; ".join(_field(one) for one in detail)
     return (
         f"the station rejects the request: {detail}"
         if isinstance(detail, str)
@@ -236,18 +237,17 @@ def _sentence(error: HTTPError, path: str) -> str:
 
 def _field(mistake: object) -> str:
     """Describe one invalid field of the request."""
-    if not isinstance(mistake, dict):
+    if not is_object(mistake):
         return str(mistake)
-    field = cast("Mapping[str, object]", mistake)
-    where = field.get("loc")
-    keys = [str(key) for key in cast("list[object]", where)][1:] if isinstance(where, list) else []
-    match field.get("type"):
+    where = mistake.get("loc")
+    keys = [str(key) for key in where][1:] if is_list(where) else []
+    match mistake.get("type"):
         case "missing":
             what = "is missing"
         case "extra_forbidden":
             what = "is not known"
         case _:
-            what = str(field.get("msg")).replace("Input should be", "must be").removeprefix("Value error, ")
+            what = str(mistake.get("msg")).replace("Input should be", "must be").removeprefix("Value error, ")
     return f"{'.'.join(keys) or 'the body'}: {what}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,6 +11,7 @@ from urllib.request import urlopen
 
 from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.json_values import list_of, number_of, parse_object
 from metering.drivers.models import MODELS
 from metering.reading import Phases, Reading
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
@@ -106,9 +106,9 @@ async def serve(model: ModelName, port: int, circuit_url: str, register_file: Pa
 
 async def _update_circuit(circuit: Circuit, url: str) -> None:
     try:
-        seen = cast("dict[str, object]", json.loads(await asyncio.to_thread(_fetch, url)))
-        l1, l2, l3 = cast("list[float]", seen["currents_a"])
-        circuit.update(Phases(l1, l2, l3), cast("float", seen["voltage_v"]))
+        circuit_state = parse_object(await asyncio.to_thread(_fetch, url))
+        l1, l2, l3 = map(number_of, list_of(circuit_state["currents_a"]))
+        circuit.update(Phases(l1, l2, l3), number_of(circuit_state["voltage_v"]))
     except (OSError, ValueError, KeyError) as error:
         _log.debug("the simulated circuit cannot be read, 0 A is assumed: %s", error)
         circuit.update(Phases(0.0, 0.0, 0.0), NOMINAL_VOLTAGE_V)

@@ -12,11 +12,12 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from msgspec.structs import replace
 
 from foundation.frozen import Frozen
+from foundation.json_values import object_of
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.storage import private_files
 from station.storage.stored_format import FlatFormat, names
@@ -177,7 +178,7 @@ def _header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
         raise ImageError("the first line of the firmware image is not valid JSON") from error
     match header:
         case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _LONGEST_VERSION:
-            boots = cast("dict[str, object]", header).get("boots", True)
+            boots = object_of(header).get("boots", True)
             return FirmwareHeader(version, sha256, boots is not False), line
         case _:
             raise ImageError("the first line of the firmware image lacks the version or the checksum")

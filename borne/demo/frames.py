@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from typing import Final, cast
+from typing import Final
 
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object
 from station.core.identifiers import shorten_token
 
 Json = dict[str, object]
@@ -48,12 +49,11 @@ class Frames:
         `direction`: `out` if the station sent it.
         """
         try:
-            parts: object = json.loads(text)
+            frame: object = json.loads(text)
         except ValueError:
             return None
-        if not isinstance(parts, list) or len(cast("list[object]", parts)) < 3:
+        if not is_list(frame) or len(frame) < 3:
             return None
-        frame = cast("list[object]", parts)
         identity = str(frame[1])
         if frame[0] in (_RESULT, _ERROR):
             action = self._requests.pop(identity, "?")
@@ -68,7 +68,11 @@ class Frames:
 
 
 def _object(value: object) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else {}
+    return value if is_object(value) else {}
+
+
+def _objects(value: object) -> list[Json]:
+    return [part for part in value if is_object(part)] if is_list(value) else []
 
 
 def _inner(payload: Json, name: str) -> Json:
@@ -120,17 +124,17 @@ def _event(payload: Json) -> str:
 
 def _register(payload: Json) -> float | None:
     """The last reading of the register in an event, Wh."""
-    for value in reversed(cast("list[Json]", payload.get("meterValue", []))):
-        for sample in cast("list[Json]", value.get("sampledValue", [])):
+    for value in reversed(_objects(payload.get("meterValue"))):
+        for sample in _objects(value.get("sampledValue")):
             if sample.get("measurand", "Energy.Active.Import.Register") == "Energy.Active.Import.Register":
-                return cast("float", sample.get("value"))
+                return number if isinstance(number := sample.get("value"), int | float) else None
     return None
 
 
 def _profile(payload: Json) -> str:
     profile = _inner(payload, "chargingProfile")
-    schedules = cast("list[Json]", profile.get("chargingSchedule") or [{}])
-    periods = cast("list[Json]", schedules[0].get("chargingSchedulePeriod") or [{}])
+    schedules = _objects(profile.get("chargingSchedule")) or [{}]
+    periods = _objects(schedules[0].get("chargingSchedulePeriod")) or [{}]
     return f"{profile.get('chargingProfilePurpose')} {periods[0].get('limit')} {schedules[0].get('chargingRateUnit')}"
 
 

@@ -9,7 +9,7 @@ import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -26,6 +26,7 @@ from foundation.supervision import contained_call
 from simulator.csms.csms import DemoCsms, NotConnectedError
 from station.configuration.installation_file import Configuration
 from station.storage.outbox import Outbox
+from station.storage.safe_start_record import single_errors
 
 if TYPE_CHECKING:
     from borne.demo.measurements import SummaryLine
@@ -144,7 +145,7 @@ async def _perform(
             for task in around:
                 task.cancel()
     except* StartError as errors:
-        raise cast("StartError", errors.exceptions[0]) from None
+        raise single_errors(errors)[0] from None
     return outcome
 
 

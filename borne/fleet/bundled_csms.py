@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from borne.fleet.unit import EngineError
+from foundation.json_values import number_of, number_or_none, objects_of, parse_object
 from simulator.fleet.energy_balance import CsmsBill
 
 _HOST: Final = "127.0.0.1"
@@ -108,13 +108,12 @@ class BundledCsms:
         try:
             async with httpx.AsyncClient(timeout=_BILLS_S, trust_env=False) as client:
                 response = (await client.get(f"http://{_HOST}:{self._port}/api/transactions")).raise_for_status()
-            transactions = cast("list[dict[str, object]]", json.loads(response.content)["transactions"])
+            found: dict[str, dict[str, CsmsBill]] = {}
+            for transaction in objects_of(parse_object(response.content)["transactions"]):
+                bill = CsmsBill(number_or_none(transaction["energy_wh"]), int(number_of(transaction["missing"])))
+                found.setdefault(str(transaction["station"]), {})[str(transaction["id"])] = bill
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise EngineError(f"the bills of the bundled CSMS cannot be read: {error}") from error
-        found: dict[str, dict[str, CsmsBill]] = {}
-        for one in transactions:
-            bill = CsmsBill(cast("float | None", one["energy_wh"]), cast("int", one["missing"]))
-            found.setdefault(str(one["station"]), {})[str(one["id"])] = bill
         return found
 
 

@@ -190,10 +190,10 @@ class SharedBillStore:
         try:
             for event in events:
                 key = (event.station, event.transaction_id)
-                row = database.execute(
+                row: _Row | None = database.execute(
                     f"SELECT {_COLUMNS} FROM billed_transaction WHERE station = ? AND id = ?", key
                 ).fetchone()
-                transaction = BilledTransaction(*key) if row is None else _transaction(cast("_Row", row))
+                transaction = BilledTransaction(*key) if row is None else _transaction(row)
                 transaction.record(event)
                 database.execute(
                     f"INSERT OR REPLACE INTO billed_transaction ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -242,5 +242,5 @@ def _row(transaction: BilledTransaction) -> _Row:
 
 def _transaction(row: _Row) -> BilledTransaction:
     station, identity, received, begin_wh, end_wh, ended, offline, repeated = row
-    numbers = SequenceNumbers((first, last) for first, last in cast("list[tuple[int, int]]", json.loads(received)))
+    numbers = SequenceNumbers((first, last) for first, last in json.loads(received))
     return BilledTransaction(station, identity, numbers, begin_wh, end_wh, bool(ended), offline, repeated)

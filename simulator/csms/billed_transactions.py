@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
 from foundation.frozen import Frozen
+from foundation.json_values import number_of, object_of, objects_of
 
 Json = Mapping[str, object]
 
@@ -123,15 +124,15 @@ class BilledTransaction:
 def received_event(station: str, payload: Json) -> ReceivedEvent:
     """Extract what bills need from a valid TransactionEventRequest."""
     begin_wh, end_wh = None, None
-    for context, energy_wh in _registers(cast("Sequence[Json]", payload.get("meterValue", ()))):
+    for context, energy_wh in _registers(objects_of(payload.get("meterValue", []))):
         if context == "Transaction.Begin":
             begin_wh = energy_wh
         elif context == "Transaction.End":
             end_wh = energy_wh
     return ReceivedEvent(
         station=station,
-        transaction_id=str(cast("Json", payload["transactionInfo"])["transactionId"]),
-        seq_no=int(cast("int", payload["seqNo"])),
+        transaction_id=str(object_of(payload["transactionInfo"])["transactionId"]),
+        seq_no=int(number_of(payload["seqNo"])),
         ended=payload["eventType"] == "Ended",
         offline=payload.get("offline") is True,
         begin_wh=begin_wh,
@@ -142,9 +143,9 @@ def received_event(station: str, payload: Json) -> ReceivedEvent:
 def _registers(values: Iterable[Json]) -> Iterator[tuple[str, float]]:
     """Yield context and value, in Wh, of each sample of the total import register."""
     for value in values:
-        for sample in cast("Sequence[Json]", value["sampledValue"]):
+        for sample in objects_of(value["sampledValue"]):
             if sample.get("measurand", _REGISTER) != _REGISTER or "phase" in sample:
                 continue
-            unit = cast("Json", sample.get("unitOfMeasure", {}))
-            factor = 10.0 ** cast("int", unit.get("multiplier", 0)) * (1000.0 if unit.get("unit") == "kWh" else 1.0)
-            yield str(sample.get("context", "Sample.Periodic")), cast("float", sample["value"]) * factor
+            unit = object_of(sample.get("unitOfMeasure", {}))
+            factor = 10.0 ** number_of(unit.get("multiplier", 0)) * (1000.0 if unit.get("unit") == "kWh" else 1.0)
+            yield str(sample.get("context", "Sample.Periodic")), number_of(sample["value"]) * factor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from jsonschema_rs import ValidationError, validator_for
 from jsonschema_rs import ValidationErrorKind as Kind
@@ -14,6 +14,7 @@ from msgspec.json import decode as loads
 from msgspec.json import encode as dumps
 
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object
 
 if TYPE_CHECKING:
     from jsonschema_rs import Validator
@@ -78,18 +79,18 @@ def decode(frame: str) -> RequestFrame | ResultFrame | ErrorFrame | None:
         parts: object = loads(frame)
     except (MsgspecError, ValueError, RecursionError):
         raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not valid JSON") from None
-    if not isinstance(parts, list) or len(fields := cast("list[object]", parts)) < 2:
+    if not is_list(parts) or len(parts) < 2:
         raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not an array with a message id")
-    kind, identity, *rest = fields
+    kind, identity, *rest = parts
     if not isinstance(identity, str) or not identity:
         raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not an array with a message id")
     if isinstance(kind, bool) or kind not in (2, 3, 4):
         raise _invalid(identity, "MessageTypeNotSupported", "the message type is not 2, 3 or 4")
     match kind, rest:
-        case 2, [str(action), payload] if isinstance(payload, dict):
-            return RequestFrame(identity, action, cast("Payload", payload))
-        case 3, [payload] if isinstance(payload, dict):
-            return ResultFrame(identity, cast("Payload", payload))
+        case 2, [str(action), payload] if is_object(payload):
+            return RequestFrame(identity, action, payload)
+        case 3, [payload] if is_object(payload):
+            return ResultFrame(identity, payload)
         case 4, [str(code), str(description), *_]:
             return ErrorFrame(identity, code, description)
         case 2, _:

@@ -7,11 +7,12 @@ import itertools
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
 from websockets.exceptions import ConnectionClosed
 
 from foundation.expected_error import ExpectedError
+from foundation.json_values import object_of, objects_of
 from ocpp_handlers.wire import timestamps
 from simulator.csms.bill_store import BillStore, BillStoreError
 from simulator.csms.billed_transactions import received_event
@@ -167,7 +168,7 @@ class StationConnection:
         if self._answer is answer:
             self._answer = None
         try:
-            results = cast("list[Payload]", answer.result()["getVariableResult"])
+            results = objects_of(answer.result()["getVariableResult"])
             self._csms.note_station_clock(self._identity, timestamps.decode(str(results[0]["attributeValue"])))
         except (NotConnectedError, LookupError, TypeError, ValueError) as error:
             _log.info("station %s does not report its time: %s", self._identity, error)
@@ -234,7 +235,7 @@ class StationConnection:
             case "Heartbeat":
                 return {"currentTime": self._now()}
             case "Authorize" | "TransactionEvent" if "idToken" in payload:
-                return {"idTokenInfo": {"status": _authorization(cast("Payload", payload["idToken"]))}}
+                return {"idTokenInfo": {"status": _authorization(object_of(payload["idToken"]))}}
             case "DataTransfer":
                 return {"status": "UnknownVendorId"}
             case "SignCertificate":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Final
 
+from foundation.json_values import is_list, is_object
 from ocpp_handlers.wire import timestamps
 
 _NAMES: Final = ("timestamp", "generatedAt")
@@ -50,12 +51,12 @@ class EstimatedStationTime:
 
 
 def _timestamps(payload: Mapping[str, object]) -> Iterator[datetime]:
-    values = cast("Sequence[object]", found) if isinstance(found := payload.get("meterValue"), list) else ()
+    values = found if is_list(found := payload.get("meterValue")) else ()
     for part in (payload, *values):
-        if not isinstance(part, dict):
+        if not is_object(part):
             continue
         for name in _NAMES:
-            text = cast("dict[str, object]", part).get(name)
+            text = part.get(name)
             if isinstance(text, str):
                 try:
                     yield timestamps.decode(text)

@@ -8,11 +8,12 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from msgspec.structs import replace
 
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object, object_of
 from foundation.secret import Secret
 from foundation.table import given_values
 from foundation.table_definition import InvalidTableError
@@ -120,7 +121,7 @@ class InstallationFiles:
 
     def _tree(self, number: int, csms_url: str, storage: Path) -> Tree:
         fleet, who = self._loaded.plan.fleet, self._loaded.station_credentials(number)
-        tree = cast("Tree", _replaced(self._document.tree, {"{n}": str(number), "{identity}": who.identity}))
+        tree = object_of(_replaced(self._document.tree, {"{n}": str(number), "{identity}": who.identity}))
         station = _table(tree, "station") | {"identity": who.identity, "storage": str(storage)}
         csms = _table(tree, "csms") | {"url": csms_url}
         if who.password is not None:
@@ -129,18 +130,18 @@ class InstallationFiles:
         http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}
         tree |= {"station": station, "csms": csms, "simulation": simulation, "http": http}
         readers = tree.get("reader", [])
-        if isinstance(readers, list) and not any(map(_is_simulated, cast("list[object]", readers))):
+        if is_list(readers) and not any(map(_is_simulated, readers)):
             tree["reader"] = [*readers, given_values(SimulatedReaderConfig(name="fleet"))]
         return tree
 
 
 def _is_simulated(reader: object) -> bool:
-    return isinstance(reader, dict) and cast("Tree", reader).get("type") == "simulated"
+    return is_object(reader) and reader.get("type") == "simulated"
 
 
 def _table(tree: Tree, name: str) -> Tree:
     table = tree.get(name)
-    return dict(cast("Tree", table)) if isinstance(table, dict) else {}
+    return dict(table) if is_object(table) else {}
 
 
 def _replaced(value: object, words: Mapping[str, str]) -> object:
@@ -149,10 +150,10 @@ def _replaced(value: object, words: Mapping[str, str]) -> object:
         for word, text in words.items():
             value = value.replace(word, text)
         return value
-    if isinstance(value, dict):
-        return {key: _replaced(inner, words) for key, inner in cast("Tree", value).items()}
-    if isinstance(value, list):
-        return [_replaced(inner, words) for inner in cast("list[object]", value)]
+    if is_object(value):
+        return {key: _replaced(inner, words) for key, inner in value.items()}
+    if is_list(value):
+        return [_replaced(inner, words) for inner in value]
     return value
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
+from foundation.json_values import list_of, number_of, text_of
 from metering.time_quality import TimeStatus
 
 if TYPE_CHECKING:
@@ -93,5 +94,7 @@ class Retention:
 
 
 def _from_text(text: str) -> _Known:
-    seen, jumped_at, number = cast("tuple[str, str, int]", tuple(json.loads(text)))
-    return _Known(datetime.fromisoformat(seen), datetime.fromisoformat(jumped_at), int(number))
+    seen, jumped_at, number = list_of(json.loads(text))
+    return _Known(
+        datetime.fromisoformat(text_of(seen)), datetime.fromisoformat(text_of(jumped_at)), int(number_of(number))
+    )

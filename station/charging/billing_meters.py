@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from foundation.events import Event
 from foundation.frozen import Frozen
+from foundation.json_values import parse_object
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading, exact_wh
 from metering.uncounted_energy import UncountedEnergy
@@ -229,10 +230,7 @@ class BillingMeters:
 
 def _read(text: str) -> KnownMeter:
     """Parse the stored data of a meter; raises ValueError or TypeError."""
-    told: object = json.loads(text)
-    if not isinstance(told, dict):
-        raise TypeError(f"must be an object, not {type(told).__name__}")
-    kept = cast("dict[str, object]", told)
+    kept = parse_object(text)
     serial, exchanged, register, newest, stands_at, unmoved = map(kept.get, _STORED_NAMES.values())
     return KnownMeter(
         serial if isinstance(serial, str) else None,

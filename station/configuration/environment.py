@@ -6,10 +6,10 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 from msgspec.structs import replace
 
+from foundation.json_values import is_list, is_object
 from station.configuration import schema_keys as config_keys
 from station.core.installation_file.document import ConfigurationDocument, KeyPath, NestingError, parse_toml
 
@@ -102,13 +102,13 @@ def _put(here: object, path: KeyPath, value: object) -> object:
         return value
     step, rest = path[0], path[1:]
     if isinstance(step, str):
-        if not isinstance(here, dict | None):
+        table: object = {} if here is None else here
+        if not is_object(table):
             return here
-        table = cast("dict[str, object]", here or {})
         return table | {step: _put(table.get(step), rest, value)}
-    if not isinstance(here, list | None):
+    entries: object = [] if here is None else here
+    if not is_list(entries):
         return here
-    entries = cast("list[object]", here or [])
     if step > len(entries):
         raise IndexError(len(entries))
     before = entries[step] if step < len(entries) else None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
 from inspect import isclass
 from types import UnionType
-from typing import Annotated, Final, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from msgspec import Meta
 
+from foundation.json_values import is_array, is_object
 from station.configuration import schema_keys
 
 _MOST_CHOICES: Final = 9
@@ -38,7 +39,7 @@ def other_choices(kind: object, shown: object) -> str:
     if (entry := schema_keys.entry(kind)) is None:
         texts = [toml_text(one) for one in _choices(kind) if one != shown]
         return f"or {', '.join(texts)}" if 0 < len(texts) <= _MOST_CHOICES else ""
-    texts = [toml_text(one) for one in _choices(entry) if one not in cast("Sequence[object]", shown)]
+    texts = [toml_text(one) for one in _choices(entry) if not (is_array(shown) and one in shown)]
     return f"also {', '.join(texts)}" if 0 < len(texts) <= _MOST_CHOICES else ""
 
 
@@ -62,11 +63,10 @@ def toml_text(value: object) -> str:
             return str(value)
         case float():
             return repr(value).removesuffix(".0")
-        case list() | tuple():
-            return f"[{', '.join(toml_text(one) for one in cast('Sequence[object]', value))}]"
-        case dict():
-            pairs = cast("dict[str, object]", value).items()
-            return f"{{{', '.join(f'{key} = {toml_text(one)}' for key, one in pairs)}}}"
+        case _ if is_array(value):
+            return f"[{', '.join(map(toml_text, value))}]"
+        case _ if is_object(value):
+            return f"{{{', '.join(f'{key} = {toml_text(one)}' for key, one in value.items())}}}"
         case _:
             return json.dumps(str(value), ensure_ascii=False)
 

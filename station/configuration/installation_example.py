@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, cast, get_args, get_type_hints
+from typing import Final, NamedTuple, get_args, get_type_hints
 
 from msgspec import NODEFAULT, UNSET
 from msgspec.structs import fields
 
+from foundation.json_values import is_array, is_object, object_of
 from foundation.member_docstrings import MemberDocstrings
 from foundation.table import Table
 from foundation.table_definition import keys_of
@@ -139,8 +140,8 @@ class _ExampleWriter:
         if not key.tables:
             return key.sample
         if key.is_list:
-            entries = cast("Sequence[Sample]", key.sample) or [{}]
-            return [self.required(key.tables[0], one) for one in entries]
+            entries: Sequence[object] = key.sample if is_array(key.sample) and key.sample else [{}]
+            return [self.required(key.tables[0], object_of(one)) for one in entries]
         sample = _first(key.sample)
         return self.required(_ordered(key, sample)[0], sample)
 
@@ -151,7 +152,7 @@ class _ExampleWriter:
         return {key.name: self._value(key) for key in keys if key.required or key.name in (*sample, tag)}
 
     def _keys(self, table: type[Table], sample: Sample) -> Iterator[_Key]:
-        hints = cast("dict[str, object]", get_type_hints(table, include_extras=True))
+        hints: dict[str, object] = get_type_hints(table, include_extras=True)
         meanings = self._docstrings.of(table)
         defaults = {one.name: one.default for one in fields(table)}
         factories = {one.name for one in fields(table) if one.default_factory is not NODEFAULT}
@@ -185,8 +186,8 @@ def _tag(table: type) -> object:
 
 def _first(sample: object) -> Sample:
     """The sample of a table, or of the first entry of a list of tables; without one its own keys have samples."""
-    one = next(iter(cast("Sequence[object]", sample)), None) if isinstance(sample, list | tuple) else sample
-    return cast("Sample", one) if isinstance(one, dict) else {}
+    one = next(iter(sample), None) if is_array(sample) else sample
+    return one if is_object(one) else {}
 
 
 def _header(key: _Key, place: str) -> str:

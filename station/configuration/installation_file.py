@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from energy.sources.grid_source_table import SIMULATED_DEVICE
+from foundation.json_values import is_list, is_object, object_of
 from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
 from station.configuration import rules
@@ -93,17 +93,17 @@ def _completed(given: object) -> object:
 
     A missing [station] is thus reported as a missing identity. A board without a type is simulated.
     """
-    if not isinstance(given, dict):
+    if not is_object(given):
         return given
-    tree: dict[str, object] = {"station": dict[str, object](), **cast("dict[str, object]", given)}
-    if isinstance(evses := tree.get("evse"), list):
-        tree["evse"] = [_numbered(evse, position) for position, evse in enumerate(cast("list[object]", evses), start=1)]
-    if isinstance(board := tree.get("board"), dict):
-        tree["board"] = {"type": "simulated", **cast("dict[str, object]", board)}
+    tree: dict[str, object] = {"station": dict[str, object](), **given}
+    if is_list(evses := tree.get("evse")):
+        tree["evse"] = [_numbered(evse, position) for position, evse in enumerate(evses, start=1)]
+    if is_object(board := tree.get("board")):
+        tree["board"] = {"type": "simulated", **board}
     match tree:
         case {"grid": {"source": {"type": "linky"}}, "simulation": {"linky": {}}}:
-            grid = cast("dict[str, object]", tree["grid"])
-            source = {"device": SIMULATED_DEVICE} | cast("dict[str, object]", grid["source"])
+            grid = object_of(tree["grid"])
+            source = {"device": SIMULATED_DEVICE} | object_of(grid["source"])
             return tree | {"grid": grid | {"source": source}}
         case _:
             return tree
@@ -111,4 +111,4 @@ def _completed(given: object) -> object:
 
 def _numbered(evse: object, position: int) -> object:
     """Add the id to a table [[evse]] that has none: its position in the file."""
-    return {"id": position, **cast("dict[str, object]", evse)} if isinstance(evse, dict) else evse
+    return {"id": position, **evse} if is_object(evse) else evse

@@ -6,10 +6,11 @@ Invalid values are removed until the rest can be validated. Rules that read one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import fields
 
+from foundation.json_values import is_object, object_of
 from foundation.table import Table
 from foundation.table_definition import InvalidTableError
 from station.configuration import schema_keys as config_keys
@@ -49,7 +50,7 @@ def broken_rules(tree: object, model: type[Table], wrong: Sequence[KeyPath], loc
                 continue
             tree, gone = (_put_identity(tree), path) if path == _IDENTITY else without(tree, path)
             if gone == _BOARD and bare_board is not None:
-                tree, gone = cast("dict[str, object]", tree) | {"board": bare_board}, _WIRING
+                tree, gone = object_of(tree) | {"board": bare_board}, _WIRING
             removed.append(gone)
             taken_out |= {path, gone}
         try:
@@ -85,9 +86,9 @@ def _bare_board(tree: object, model: type[Table]) -> Table | None:
 
 
 def _put_identity(tree: object) -> object:
-    given = cast("dict[str, object]", tree) if isinstance(tree, dict) else {}
+    given = tree if is_object(tree) else {}
     station = given.get("station")
-    kept = cast("dict[str, object]", station) if isinstance(station, dict) else {}
+    kept = station if is_object(station) else {}
     return given | {"station": kept | {"identity": _PLACEHOLDER}}
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from inspect import isclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from foundation.secret import Secret
 from foundation.table import Table
@@ -44,7 +44,7 @@ def table_keys(kind: object) -> dict[str, object]:
 @cache
 def key_types(table: type[Table]) -> Mapping[str, object]:
     """The keys of one table with their types."""
-    hints = cast("dict[str, object]", get_type_hints(table, include_extras=True))
+    hints: dict[str, object] = get_type_hints(table, include_extras=True)
     return {key: _key_type(hints[attribute]) for key, attribute in keys_of(table).items()}
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from energy.tariff import ChargePlan, TariffMode
+from foundation.json_values import is_object
 from station.load.charge_plan_settings import MOST_ENERGY_WH, ChargePlanSettings
 
 if TYPE_CHECKING:
@@ -95,10 +96,9 @@ def _parse(text: str) -> ChargePlan:
     Raises:
         ValueError: the text is no plan.
     """
-    values: object = json.loads(text)
-    if not isinstance(values, dict):
+    fields: object = json.loads(text)
+    if not is_object(fields):
         raise ValueError("must be a table")
-    fields = cast("dict[str, object]", values)  # JSON objects have text keys
     departure, energy_wh = str(fields.get("departure", "")), fields.get("energy_wh", 0)
     if isinstance(energy_wh, bool) or not isinstance(energy_wh, int | float) or not 0 <= energy_wh <= MOST_ENERGY_WH:
         raise ValueError(f"energy_wh: must be from 0 to {MOST_ENERGY_WH}")

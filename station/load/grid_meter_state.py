@@ -10,13 +10,14 @@ import json
 import logging
 import math
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from energy.failsafe import HOLD_S
 from energy.meter_limits import ReportedLimits, StoredMeterState
 from foundation.bounds import POWER_W
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from foundation.json_values import parse_object
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class GridMeterStateStore:
             return None
 
         def parse_own(text: str) -> tuple[T] | tuple[()]:
-            stored = cast("dict[str, object]", json.loads(text))
+            stored = parse_object(text)
             return (parse(stored),) if stored["source"] == self._source else ()
 
         if (found := self._facts.read(name, parse_own, texts[name])) is None:

@@ -9,7 +9,7 @@ import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 from typing_extensions import TypedDict
@@ -18,6 +18,7 @@ from energy.demand import SharedLimit
 from energy.limit import LimitSource
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
+from foundation.json_values import is_object, object_of
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -95,13 +96,12 @@ def parse_limit_request(value: object) -> LimitRequest:
     Raises:
         ValueError: the value is invalid; the message says why.
     """
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise ValueError("must be an object with current_a or power_w")
-    told = cast("dict[str, object]", value)
-    if unknown := told.keys() - {"current_a", "power_w", "for_s", "lasting", "by"}:
+    if unknown := value.keys() - {"current_a", "power_w", "for_s", "lasting", "by"}:
         name = min(unknown)
         raise ValueError(f"{name if name.isprintable() else ascii(name)}: is not a known key")
-    by = told.get("by")
+    by = value.get("by")
     if by is not None:
         if not isinstance(by, str):
             raise ValueError(f"by: {_NO_NAME}")
@@ -109,10 +109,10 @@ def parse_limit_request(value: object) -> LimitRequest:
             check_requester(by)
         except ValueError as error:
             raise ValueError(f"by: {error}") from None
-    current_a, power_w = _number(told, "current_a", 1000.0), _number(told, "power_w", 1e6)
+    current_a, power_w = _number(value, "current_a", 1000.0), _number(value, "power_w", 1e6)
     if current_a is None and power_w is None:
         raise ValueError("current_a or power_w: one of them is needed")
-    return LimitRequest(current_a, power_w, _duration(told), by)
+    return LimitRequest(current_a, power_w, _duration(value), by)
 
 
 def _duration(given: dict[str, object]) -> float | None:
@@ -337,16 +337,19 @@ def _left_s(limit: SharedLimit | None, now: datetime) -> float:
 
 def _asked_s(told: object) -> float:
     """Remaining seconds when a limit was saved; the longest possible for rows of older versions."""
-    if told is not None and cast("dict[str, object]", told).get("lasting") is True:
+    if told is None:
+        return LONGEST_S
+    saved = object_of(told)
+    if saved.get("lasting") is True:
         return math.inf
-    left_s = _number(cast("dict[str, object]", told), "left_s", LONGEST_S) if told is not None else None
+    left_s = _number(saved, "left_s", LONGEST_S)
     return LONGEST_S if left_s is None else left_s
 
 
 def _saved(setter: LimitSetter, told: object) -> SharedLimit | None:
     if told is None:
         return None
-    saved = cast("dict[str, object]", told)
+    saved = object_of(told)
     wish = parse_limit_request({key: saved[key] for key in ("current_a", "power_w", "by")})
     until = None if saved.get("lasting") is True else datetime.fromisoformat(str(saved["until"]))
     return SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)

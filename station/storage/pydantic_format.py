@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaSerializer, SchemaValidator, core_schema
 
+from foundation.json_values import is_array, is_object, object_of
 from station.storage.stored_names import FieldError, StoredNames, StoredValueError, UnmappedNameError
 
 if TYPE_CHECKING:
@@ -62,23 +63,21 @@ class PydanticFormat(Generic[T]):
 
     def _renamed(self, part: object) -> object:
         """Copy a part of a pydantic core schema, replacing attribute and member names by stored names."""
-        if isinstance(part, list):
-            return [self._renamed(one) for one in cast("list[object]", part)]
-        if isinstance(part, tuple):
-            return tuple(self._renamed(one) for one in cast("tuple[object, ...]", part))
-        if not isinstance(part, dict):
+        if is_array(part):
+            renamed_items = [self._renamed(item) for item in part]
+            return tuple(renamed_items) if isinstance(part, tuple) else renamed_items
+        if not is_object(part):
             return part
-        schema = cast("_Schema", part)
-        if schema.get("type") == "enum":
-            return self._enumeration(schema)
-        renamed = {key: self._renamed(value) for key, value in schema.items() if key != "metadata"}
-        return self._fields(renamed) if schema.get("type") == "typed-dict" else renamed
+        if part.get("type") == "enum":
+            return self._enumeration(part)
+        renamed = {key: self._renamed(value) for key, value in part.items() if key != "metadata"}
+        return self._fields(renamed) if part.get("type") == "typed-dict" else renamed
 
     def _fields(self, schema: _Schema) -> _Schema:
         cls = cast("type", schema["cls"])
         stored = self._names_of(cls)
-        attributes = cast("dict[str, _Schema]", schema["fields"])
-        fields = {name: one | _aliases(name, stored) for name, one in attributes.items()}
+        attributes = object_of(schema["fields"])
+        fields = {name: object_of(field) | _aliases(name, stored) for name, field in attributes.items()}
         if len(stored) != len(fields):
             raise UnmappedNameError(f"{cls.__name__}: a stored name has no attribute")
         return schema | {"fields": fields, "extra_behavior": "forbid"}  # unknown fields would be lost when rewritten
@@ -126,12 +125,11 @@ def _core_schema(kind: type) -> object:
 
 def _classes(part: object) -> Iterator[_Schema]:
     """The frozen values and enumerations in a core schema."""
-    if isinstance(part, dict):
-        schema = cast("_Schema", part)
-        if schema.get("type") in ("typed-dict", "enum"):
-            yield schema
-        for value in schema.values():
+    if is_object(part):
+        if part.get("type") in ("typed-dict", "enum"):
+            yield part
+        for value in part.values():
             yield from _classes(value)
-    elif isinstance(part, list | tuple):
-        for one in cast("list[object]", part):
+    elif is_array(part):
+        for one in part:
             yield from _classes(one)

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from station.billing.documents.orders import DocumentOrder
@@ -25,7 +25,7 @@ def main() -> None:
     """Draw the document order on standard input, and write the PDF to standard output; limits memory and time first."""
     _limit_resources()
     sys.excepthook = _print_failure
-    order = cast("DocumentOrder", pickle.load(sys.stdin.buffer))  # from the station's own process
+    order: DocumentOrder = pickle.load(sys.stdin.buffer)  # from the station's own process
     output, sys.stdout = sys.stdout.buffer, sys.stderr  # output of a library must not enter the document
     output.write(order.draw())
     output.flush()

@@ -6,11 +6,12 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from msgspec import field
 
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object
 
 _DEEPEST: Final = 32
 """tables and arrays within each other; what reads the tree recurses, so a limit keeps it from exceeding Python's own"""
@@ -105,7 +106,7 @@ def parse_toml(text: str) -> dict[str, object]:
         NestingError: more than 32 tables and arrays are within each other.
     """
     try:
-        tree = cast("dict[str, object]", tomllib.loads(text))
+        tree: dict[str, object] | None = tomllib.loads(text)
     except RecursionError:
         tree = None
     if tree is None or _is_deeper(tree, _DEEPEST):
@@ -122,9 +123,9 @@ def _is_deeper(tree: object, most: int) -> bool:
 
 
 def _entries(value: object) -> Sequence[object]:
-    if isinstance(value, dict):
-        return list(cast("dict[str, object]", value).values())
-    return cast("list[object]", value) if isinstance(value, list) else ()
+    if is_object(value):
+        return list(value.values())
+    return value if is_list(value) else ()
 
 
 def _syntax_error(path: Path, text: str, message: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+from foundation.json_values import is_list, is_object, list_of, object_of
 
 if TYPE_CHECKING:
     from station.core.installation_file.document import KeyPath
@@ -20,12 +22,14 @@ def holds(tree: object, path: KeyPath) -> bool:
     """Return whether a tree of tables and lists has a value at a path."""
     here = tree
     for step in path:
-        if isinstance(here, dict) and step in here:
-            here = cast("dict[str | int, object]", here)[step]
-        elif isinstance(here, list) and isinstance(step, int) and step < len(cast("list[object]", here)):
-            here = cast("list[object]", here)[step]
+        if isinstance(step, int):
+            if not is_list(here) or step >= len(here):
+                return False
+            here = here[step]
         else:
-            return False
+            if not is_object(here) or step not in here:
+                return False
+            here = here[step]
     return True
 
 
@@ -35,17 +39,17 @@ def with_value(here: object, path: KeyPath, value: object) -> object:
         return value
     step, rest = path[0], path[1:]
     if isinstance(step, int):
-        entries = cast("list[object]", here)
+        entries = list_of(here)
         return [*entries[:step], with_value(entries[step], rest, value), *entries[step + 1 :]]
-    table = cast("dict[str, object]", here)
+    table = object_of(here)
     return table | {step: with_value(table[step], rest, value)}
 
 
 def _removed(here: object, path: KeyPath) -> object:
     step, rest = path[0], path[1:]
     if isinstance(step, int):
-        entries = cast("list[object]", here)
+        entries = list_of(here)
         return [*entries[:step], *([_removed(entries[step], rest)] if rest else []), *entries[step + 1 :]]
-    table = cast("dict[str, object]", here)
+    table = object_of(here)
     others = {key: value for key, value in table.items() if key != step}
     return others | {step: _removed(table[step], rest)} if rest else others

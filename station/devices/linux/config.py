@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from foundation.device_table import Resource, ResourceKind
+from foundation.json_values import is_array
 from foundation.table import Table
 from station.core.hardware.board_table import BoardTable
 from station.devices.linux.wiring import GpioLine, JumperWiring, LinuxEvseWiring, SelectorWiring
@@ -109,7 +110,7 @@ def gpio_lines(table: Table) -> list[GpioLine]:
     found: list[GpioLine] = []
     for name in table.__struct_fields__:
         value = getattr(table, name)
-        for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+        for part in value if is_array(value) else (value,):
             if isinstance(part, Table):
                 found += gpio_lines(part)
     return found

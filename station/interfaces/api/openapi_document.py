@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from fastapi.routing import APIRoute
 
+from foundation.json_values import list_of, object_of, objects_of, text_of
 from station.interfaces.access.roles import least_role_of
 from station.interfaces.access.visitor import CSRF_HEADER, SECURE_COOKIE, SESSION_COOKIE
 from station.interfaces.api.problem import ERRORS, PROBLEM, ErrorResponse
@@ -59,18 +60,18 @@ def complete_document(document: Json, routes: Iterable[BaseRoute]) -> None:
 
     Adds error responses, least roles and security schemes, the descriptions of the fields, and examples of the bodies.
     """
-    components = cast("dict[str, Json]", document.setdefault("components", {}))
+    components = object_of(document.setdefault("components", {}))
     components["securitySchemes"] = dict(_SCHEMES)
-    schemas = components.setdefault("schemas", {})
+    schemas = object_of(components.setdefault("schemas", {}))
     _add_error_schema(schemas)
     described = [route for route in routes if isinstance(route, APIRoute) and route.include_in_schema]
     bodies = (route.body_field.field_info.annotation for route in described if route.body_field is not None)
     models = models_in([*(route.response_model for route in described), *bodies])
     add_descriptions(schemas, {**models, **models_in([ErrorResponse]), PROBLEM: ErrorResponse})
-    paths = cast("dict[str, dict[str, Json]]", document["paths"])
+    paths = object_of(document["paths"])
     for route in described:
         for method in route.methods or ():
-            operation = paths[route.path_format][method.lower()]
+            operation = object_of(object_of(paths[route.path_format])[method.lower()])
             operation["operationId"] = route.name if method != "HEAD" else f"{route.name}_head"
             _add_errors(operation)
             _add_role(operation, route)
@@ -81,30 +82,30 @@ def _add_error_schema(schemas: Json) -> None:
     for name in _GENERATED:
         schemas.pop(name, None)
     schema = ErrorResponse.model_json_schema(ref_template=_REFERENCE)
-    schemas |= cast("Json", schema.pop("$defs"))
+    schemas |= object_of(schema.pop("$defs"))
     schemas[PROBLEM] = schema
 
 
 def _add_errors(operation: Json) -> None:
     """Add the error responses; FastAPI's argument `responses` would build a validator for each route and status."""
     content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=PROBLEM)}}}
-    responses = cast("dict[str, Json]", operation["responses"])
+    responses = object_of(operation["responses"])
     for status, response in responses.items():
         if status.startswith(("4", "5")):
-            response["content"] = content
+            object_of(response)["content"] = content
     for status, description in ERRORS.items():
         responses[str(status)] = {"description": description, "content": content}
 
 
 def _add_examples(operation: Json, schemas: Json) -> None:
     """Show the examples of a body, or of the model of each of its alternatives, beside the schema of the body."""
-    body = cast("Json", operation.get("requestBody", {}))
-    for content in cast("dict[str, Json]", body.get("content", {})).values():
+    body = object_of(operation.get("requestBody", {}))
+    for content in map(object_of, object_of(body.get("content", {})).values()):
         examples: Json = {}
-        for model in _alternatives(cast("Json", content["schema"])):
-            name = cast("str", model.get("$ref", "")).rpartition("/")[2]
-            described = model if "examples" in model else cast("Json", schemas.get(name, {}))
-            for value in cast("list[object]", described.get("examples", [])):
+        for model in _alternatives(object_of(content["schema"])):
+            name = text_of(model.get("$ref", "")).rpartition("/")[2]
+            described = model if "examples" in model else object_of(schemas.get(name, {}))
+            for value in list_of(described.get("examples", [])):
                 examples[name or "example"] = {"value": value}
         if examples:
             content["examples"] = examples
@@ -112,7 +113,7 @@ def _add_examples(operation: Json, schemas: Json) -> None:
 
 def _alternatives(schema: Json) -> list[Json]:
     """The schemas of which a value has to match one."""
-    return cast("list[Json]", schema.get("oneOf", schema.get("anyOf", [schema])))
+    return objects_of(schema.get("oneOf", schema.get("anyOf", [schema])))
 
 
 def _add_role(operation: Json, route: APIRoute) -> None:

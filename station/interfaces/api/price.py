@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 from fastapi import Body, Request
 from msgspec.structs import replace
@@ -77,7 +77,7 @@ async def set_prices(
 ) -> Accepted:
     """Set the prices of charges that begin from now on; a running charge keeps those of its begin."""
     changed = body.as_list()
-    if "currency" not in cast("dict[str, object]", await request.json()):  # already parsed, for `body`
+    if "currency" not in await request.json():  # already parsed, for `body`
         changed = replace(changed, currency=settings.currency)
     await prices.change(changed)
     await settle()

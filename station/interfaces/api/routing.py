@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import cached_property, partial
-from typing import Any, Final, cast
+from inspect import isclass
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response, params
 from fastapi.datastructures import DefaultPlaceholder
@@ -88,7 +89,7 @@ class DeferredResponseRoute(APIRoute):
 
 def _returned_model(endpoint: Callable[..., object]) -> object:
     """The annotated return type of an endpoint; None if it returns a response of its own, or nothing."""
-    annotation = cast("object", get_typed_return_annotation(endpoint))
-    if isinstance(annotation, type) and issubclass(cast("type[object]", annotation), Response):
+    annotation: object = get_typed_return_annotation(endpoint)
+    if isclass(annotation) and issubclass(annotation, Response):
         return None
     return annotation

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from inspect import cleandoc
-from typing import TYPE_CHECKING, Final, TypeGuard, cast, get_args, get_type_hints
+from inspect import cleandoc, isclass
+from typing import TYPE_CHECKING, Final, TypeGuard, get_args, get_type_hints
 
 from msgspec import Struct
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
+from foundation.json_values import object_of, objects_of
 from foundation.member_docstrings import MemberDocstrings
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ def add_descriptions(schemas: Json, models: Mapping[str, type]) -> None:
     """Describe each property of each schema by the docstring below the field of its model, in place."""
     docstrings = MemberDocstrings()
     for name in models.keys() & schemas.keys():
-        schema, model = cast("Json", schemas[name]), models[name]
+        schema, model = object_of(schemas[name]), models[name]
         written = docstrings.of(model)
         schema["description"] = f"{schema.get('description', cleandoc(model.__doc__ or ''))}{_values(model, written)}"
         for key, described in _members(schema, model):
             if key in written:
                 described.setdefault("description", _in_json(written[key]))
     if _JSON_VALUE in schemas:
-        cast("Json", schemas[_JSON_VALUE]).setdefault("description", "Any JSON value.")
+        object_of(schemas[_JSON_VALUE]).setdefault("description", "Any JSON value.")
 
 
 def _values(model: type, written: Mapping[str, str]) -> str:
@@ -70,19 +71,19 @@ def _in_json(text: str) -> str:
 
 def _is_model(annotation: object) -> TypeGuard[type]:
     """Whether a schema of its own is made of an annotation."""
-    if not isinstance(annotation, type):
+    if not isclass(annotation):
         return False
-    is_tuple = "_fields" in vars(cast("type[object]", annotation))  # a NamedTuple
+    is_tuple = "_fields" in vars(annotation)  # a NamedTuple
     return is_tuple or is_typeddict(annotation) or issubclass(annotation, BaseModel | Struct | Enum)
 
 
 def _members(schema: Json, model: type) -> Iterator[tuple[str, Json]]:
     """The schema of each field of a model, with the name of the field."""
     attributes = _attributes(model)
-    for key, described in cast("dict[str, Json]", schema.get("properties", {})).items():
-        yield attributes.get(key, key), described
-    named = cast("tuple[str, ...]", getattr(model, "_fields", ()))
-    yield from zip(named, cast("list[Json]", schema.get("prefixItems", [])), strict=False)
+    for key, described in object_of(schema.get("properties", {})).items():
+        yield attributes.get(key, key), object_of(described)
+    named: tuple[str, ...] = getattr(model, "_fields", ())
+    yield from zip(named, objects_of(schema.get("prefixItems", [])), strict=False)
 
 
 def _attributes(model: type) -> Mapping[str, str]:

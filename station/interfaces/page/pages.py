@@ -6,7 +6,7 @@ import asyncio
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -118,7 +118,8 @@ async def documentation_page(request: Request) -> HTMLResponse:
 @router.api_route("/api/openapi.json", methods=["GET", "HEAD"], dependencies=[require_role(Role.VISITOR)])
 async def openapi_document(request: Request) -> Response:
     """Returns the OpenAPI document of the API as JSON, with the path of this station as its server."""
-    api, server = cast("FastAPI", request.app), root_path(request) or "/"
+    api: FastAPI = request.app
+    server = root_path(request) or "/"
     # In a thread: to build the document takes a second on a small machine, and meanwhile vehicles charge.
     text = await asyncio.to_thread(lambda: json.dumps({**api.openapi(), "servers": [{"url": server}]}))
     return Response(text, media_type="application/json")

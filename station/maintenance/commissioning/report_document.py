@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object, object_of, objects_of
 from station.billing.documents.layout import SIGNING_LINE_MM, Column, Imprint, Sheet
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def commissioning_report(
     `texts` are those of the page, in the language of `context`.
     """
     told, say = report.content, _Localizer(context, texts)
-    steps = cast("list[Table]", told["steps"])
+    steps = objects_of(told["steps"])
     made_at = datetime.fromisoformat(str(told["made_at"]))
     imprint = Imprint(
         title=texts["paper.title"],
@@ -56,7 +57,7 @@ def commissioning_report(
             sheet.section(texts[f"step.{one['step']}"])
             sheet.facts(facts)
     sheet.section(texts["paper.settings"])
-    sheet.facts(say.facts(_flat(cast("Table", told["settings"]))) or [("–", texts["shell.none"])])
+    sheet.facts(say.facts(_flat(object_of(told["settings"]))) or [("–", texts["shell.none"])])
     sheet.section(texts["paper.signature"], keeps_mm=_SIGNATURE_MM + SIGNING_LINE_MM)
     sheet.qr_code(
         texts["paper.signed"],
@@ -70,7 +71,7 @@ def commissioning_report(
 
 
 def _station(told: Table, say: _Localizer) -> list[tuple[str, str]]:
-    who, texts, words = cast("Table", told["station"]), say.texts, say.context.words
+    who, texts, words = object_of(told["station"]), say.texts, say.context.words
     facts = [
         (texts["paper.identity"], str(who["identity"])),
         (texts["io.model"], f"{who['vendor']} {who['model']}"),
@@ -79,7 +80,7 @@ def _station(told: Table, say: _Localizer) -> list[tuple[str, str]]:
         (texts["io.selector"], say.value("_a", told["selector_a"])),
         (words.clock, words.clocks.get(str(told["time_status"]), str(told["time_status"]))),
     ]
-    for evse in cast("list[Table]", told["evses"]):
+    for evse in objects_of(told["evses"]):
         meter = say.value("", evse["meter_serial"])
         parts = [f"{texts['field.phases']}: {evse['phases']}", say.value("_a", evse["max_current_a"])]
         facts.append((say.evse(evse["id"]), ", ".join([*parts, f"{texts['field.meter_serial']}: {meter}"])))
@@ -97,16 +98,16 @@ def _row(one: Table, say: _Localizer) -> tuple[str, ...]:
 
 def _found(one: Table, say: _Localizer) -> list[tuple[str, str]]:
     reason = [(say.texts["field.reason"], str(one["reason"]))] if one["reason"] else []
-    return [*reason, *say.facts(cast("Table", one["evidence"]))]
+    return [*reason, *say.facts(object_of(one["evidence"]))]
 
 
 def _flat(table: Table, start: str = "") -> Table:
     """Flatten settings to dotted keys of the installation file."""
     flat: Table = {}
     for key, value in table.items():
-        inner = dict(enumerate(cast("list[object]", value), 1)) if isinstance(value, list) else value
-        if isinstance(inner, dict):
-            flat |= _flat({f"{name}": one for name, one in cast("Table", inner).items()}, f"{start}{key}.")
+        inner = {str(place): item for place, item in enumerate(value, 1)} if is_list(value) else value
+        if is_object(inner):
+            flat |= _flat(inner, f"{start}{key}.")
         else:
             flat[f"{start}{key}"] = value
     return flat
@@ -132,15 +133,15 @@ class _Localizer(Frozen):
 
     def value(self, name: str, one: object) -> str:
         """A value with its unit, on one line."""
-        if isinstance(one, dict):
-            return ", ".join(f"{key}: {value}" for key, value in self.facts(cast("Table", one)))
+        if is_object(one):
+            return ", ".join(f"{key}: {value}" for key, value in self.facts(one))
         if one is None:
             return "–"
         if isinstance(one, bool):
             return self.texts["shell.yes" if one else "shell.no"]
         unit = next((f" {unit}" for end, unit in _UNITS.items() if name.endswith(end)), "")
-        if isinstance(one, list):
-            return " / ".join(self.value("", part) for part in cast("list[object]", one)) + unit
+        if is_list(one):
+            return " / ".join(self.value("", part) for part in one) + unit
         if isinstance(one, int | float):
             return self.context.words.decimal(Decimal(str(round(one, 2))).normalize()) + unit
         if name == "at" or name.endswith("_at"):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
+from foundation.json_values import is_array, is_list, is_object, object_of
 from foundation.table import all_values, given_values
 from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
@@ -172,8 +173,10 @@ class SiteSettings:
 
 def site_settings_to_json(configuration: Configuration) -> Tree:
     """Value in force of each key that may be set on site, wherever set; secrets masked; null: not configured."""
-    whole = cast("dict[str, Tree]", all_values(configuration))
-    csms = {key: whole["csms"][key] for key in ("url", "password")} if configuration.csms is not None else None
+    whole = all_values(configuration)
+    csms = (
+        {key: object_of(whole["csms"])[key] for key in ("url", "password")} if configuration.csms is not None else None
+    )
     return _without_secrets(
         {
             "csms": csms,
@@ -186,43 +189,39 @@ def site_settings_to_json(configuration: Configuration) -> Tree:
 
 
 def _object(value: object) -> Tree:
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise ValueError("must be a table")
-    return cast("Tree", value)
+    return value
 
 
 def _merged(below: object, above: object, *, drop_null: bool) -> object:
     """Merge `above` over `below`. Lists merge by index; a table with another `type` replaces the former one."""
-    if isinstance(above, list):
-        entries = cast("list[object]", above)
-        under = cast("list[object] | tuple[object, ...]", below) if isinstance(below, list | tuple) else ()
-        longest = max(len(entries), len(under))
+    if is_list(above):
+        under: Sequence[object] = below if is_array(below) else ()
+        longest = max(len(above), len(under))
         return [
-            _merged(_at(under, place), _at(entries, place), drop_null=drop_null)
-            if place < len(entries)
-            else under[place]
+            _merged(_at(under, place), _at(above, place), drop_null=drop_null) if place < len(above) else under[place]
             for place in range(longest)
         ]
-    if not isinstance(above, dict):
+    if not is_object(above):
         return above
-    table = cast("Tree", above)
-    former = cast("Tree", below) if isinstance(below, dict) else {}
-    if "type" in table and table["type"] != former.get("type", table["type"]):
+    former = below if is_object(below) else {}
+    if "type" in above and above["type"] != former.get("type", above["type"]):
         former = {}
-    merged = former | {key: _merged(former.get(key), value, drop_null=drop_null) for key, value in table.items()}
+    merged = former | {key: _merged(former.get(key), value, drop_null=drop_null) for key, value in above.items()}
     return {key: value for key, value in merged.items() if not (drop_null and value is None)}
 
 
-def _at(entries: list[object] | tuple[object, ...], place: int) -> object:
+def _at(entries: Sequence[object], place: int) -> object:
     return entries[place] if place < len(entries) else None
 
 
 def _paths(value: object, path: KeyPath = ()) -> list[KeyPath]:
     """The paths of all values that are not tables or lists."""
-    if isinstance(value, dict):
-        inner = cast("Tree", value).items()
-    elif isinstance(value, list):
-        inner = enumerate(cast("list[object]", value))
+    if is_object(value):
+        inner = value.items()
+    elif is_list(value):
+        inner = enumerate(value)
     else:
         return [path]
     return [found for key, one in inner for found in _paths(one, (*path, key))]
@@ -239,8 +238,8 @@ def _without_secrets(tree: Tree) -> Tree:
     return {
         key: _HIDDEN
         if key in {"password", "key", "authentication_key"} and value is not None
-        else _without_secrets(cast("Tree", value))
-        if isinstance(value, dict)
+        else _without_secrets(value)
+        if is_object(value)
         else value
         for key, value in tree.items()
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from station.core.installation_file.document import KeyPath, RuleErrors, dotted
 from station.core.installation_file.value_paths import holds, with_value, without
@@ -43,10 +43,10 @@ def _bounds(tree: object, error: InvalidTableError) -> dict[KeyPath, float]:
     """The nearest allowed value for each number that is out of bounds, by its path."""
     found: dict[KeyPath, float] = {}
     for details in error.details:
-        context: Mapping[str, object] = details.get("ctx", {})
+        context = details.get("ctx", {})
         for name in _BOUNDS:
             if name in context and isinstance(details["input"], int | float):
-                found[_path_of(tree, details)] = float(cast("float", context[name]))
+                found[_path_of(tree, details)] = float(context[name])
     return found
 
 

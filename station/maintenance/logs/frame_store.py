@@ -13,9 +13,10 @@ import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
+from foundation.json_values import parse_object
 from station.maintenance.logs.frame_log import LoggedFrame
 from station.storage import private_files
 
@@ -118,6 +119,6 @@ def _line(**fields: object) -> str:
 def _parse(lines: Iterable[str]) -> Iterator[LoggedFrame]:
     for line in lines:
         with suppress(ValueError, TypeError, KeyError):
-            fields = cast("dict[str, object]", json.loads(line))
+            fields = parse_object(line)
             frame = StoredFrame(str(fields["direction"]), str(fields["text"]))
             yield LoggedFrame(int(str(fields["number"])), datetime.fromisoformat(str(fields["at"])), frame)
