@@ -51,7 +51,7 @@ def test_a_value_of_the_required_shape_is_returned_as_it_is() -> None:
         (object_of, [], "must be an object, not list"),
         (list_of, {}, "must be an array, not dict"),
         (list_of, (), "must be an array, not tuple"),
-        (objects_of, [{}, None], "must be an object, not NoneType"),
+        (objects_of, [1], "must be an object, not int"),
         (text_of, 1, "must be text, not int"),
         (number_of, "1", "must be a number, not str"),
         (number_of, True, "must be a number, not bool"),
