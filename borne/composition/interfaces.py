@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from station.interfaces.api.status import CsmsStatusReader, EvseStatusReader, GridStatusReader, RunningStatusSource
+from station.interfaces.api.status import (
+    CsmsStatusReader,
+    EvseStatusReader,
+    GridStatusReader,
+    RunningStatusSource,
+    StatusReaders,
+)
+from station.interfaces.api.status_readers import StorageStatusReader, TimeStatusReader
 from station.interfaces.part_keys import CSMS_LINK, STATION_STATUS
 from station.maintenance.commissioning.grid_tests import GridTests
 from station.maintenance.commissioning.input_tests import CommissioningTests
@@ -51,10 +58,8 @@ def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> 
     facts = InstallationFacts(configuration, station, load.grid, network)
     tests = CommissioningTests(facts, station, network, load_parts.residual, meters, record, clock)
     wires = core.runtime.hardware.buses.tap
-    grid = GridTests(configuration, facts, load, load_parts.plate, wires, load_parts.grid_orders, record, clock)
-    report = ReportWriter(
-        configuration, facts, record, station, meters, assembled.maintenance.firmware, assembled.billing.time, clock
-    )
+    grid = GridTests(facts, load, load_parts.plate, wires, load_parts.grid_orders, record, clock)
+    report = ReportWriter(facts, record, station, meters, assembled.maintenance.firmware, assembled.billing.time, clock)
     parts.add(InstallationFacts, facts)
     parts.add(CommissioningTests, tests)
     parts.add(GridTests, grid)
@@ -99,22 +104,21 @@ def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSour
     return RunningStatusSource(
         core.configuration,
         station,
-        core.settings.clock,
-        evses=EvseStatusReader(
-            station,
-            load.load.grid,
-            maintenance.light,
-            assembled.billing.tariff_and_cost,
-            assembled.display.prices,
+        StatusReaders(
+            evses=EvseStatusReader(
+                station,
+                load.load.grid,
+                maintenance.light,
+                assembled.billing.tariff_and_cost,
+                assembled.display.prices,
+            ),
+            link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
+            connection=GridStatusReader(load.load.grid, load.grid_orders, load.plate),
+            time=TimeStatusReader(core.settings.clock, assembled.billing.time, core.clock),
+            storage=StorageStatusReader(core.outbox, core.database.unreadable, core.safe_start),
         ),
-        link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
-        connection=GridStatusReader(load.load.grid, load.grid_orders, load.plate),
         firmware=maintenance.firmware,
         activation=maintenance.activation,
         tamper=load.tamper,
-        time=assembled.billing.time,
-        outbox=core.outbox,
-        unreadable_rows=core.database.unreadable,
-        safe_start=core.safe_start,
         clock=core.clock,
     )

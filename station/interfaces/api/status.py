@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from energy.grid_explanation import explain_grid, explanation_to_json
 from energy.limit import limit_to_json as limit_shown
 from energy.limit import tightest
+from foundation.frozen import Frozen
 from station.charging.authorization.authorizer import loggable_token as shown_token
 from station.charging.evse_state import all_faults
-from station.core.local_time import local_time
 from station.interfaces.status_light import light_to_json as light_shown
 
 if TYPE_CHECKING:
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Reading
     from station.billing.price import PriceList
-    from station.billing.register_journal.time_quality import TimeQualityMonitor
     from station.billing.tariff_and_cost import DisplayedCost, TariffAndCost
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.reservations.reservation import Reservation
     from station.configuration.installation_file import Configuration
-    from station.core.clock_settings import ClockSettings
     from station.core.csms import CsmsLink
     from station.core.display import DisplayedMessage
     from station.display.evse_reader import ShownPrices
     from station.display.screen_inputs import ShownTariff
+    from station.interfaces.api.status_readers import StorageStatusReader, TimeStatusReader
     from station.interfaces.status_light import LightShown, StatusLight
     from station.interfaces.status_report import (
         CostStatus,
@@ -45,22 +44,15 @@ if TYPE_CHECKING:
         MeterStatus,
         OwnPrices,
         ReservationStatus,
-        SafeStartStatus,
         StatedTariff,
         Status,
         TariffStatus,
-        UnreadableRowsStatus,
     )
     from station.load.back_plate_monitor import BackPlateMonitor
     from station.load.tamper import TamperAlarm
     from station.maintenance.commissioning.activation import StationActivation
     from station.maintenance.firmware.firmware import FirmwareUpdates
-    from station.maintenance.safe_start import SafeStart
     from station.security.network_profiles import NetworkProfiles
-    from station.storage.outbox import Outbox
-    from station.storage.unreadable_rows import UnreadableRows
-
-_MAX_UNREADABLE: Final = 20
 
 
 class OffStatusSource:
@@ -219,6 +211,16 @@ class EvseStatusReader:
         }
 
 
+class StatusReaders(Frozen):
+    """The readers of the parts of the status report that are more than one value."""
+
+    evses: EvseStatusReader
+    link: CsmsStatusReader
+    connection: GridStatusReader
+    time: TimeStatusReader
+    storage: StorageStatusReader
+
+
 class RunningStatusSource:
     """The `StatusSource` of a running station, which combines all parts of the report."""
 
@@ -226,61 +228,47 @@ class RunningStatusSource:
         self,
         configuration: Configuration,
         station: ChargingStation,
-        settings: ClockSettings,
+        readers: StatusReaders,
         *,
-        evses: EvseStatusReader,
-        link: CsmsStatusReader,
-        connection: GridStatusReader,
         firmware: FirmwareUpdates,
         activation: StationActivation,
         tamper: TamperAlarm,
-        time: TimeQualityMonitor,
-        outbox: Outbox,
-        unreadable_rows: UnreadableRows,
-        safe_start: SafeStart,
         clock: Clock,
     ) -> None:
         self._configuration = configuration
         self._station = station
-        self._settings = settings
-        self._evses = evses
-        self._link = link
-        self._connection = connection
+        self._readers = readers
         self._firmware = firmware
         self._activation = activation
         self._tamper = tamper
-        self._time = time
-        self._outbox = outbox
-        self._unreadable_rows = unreadable_rows
-        self._safe_start = safe_start
         self._clock = clock
 
     async def status(self) -> Status:
         """Build the report of the running station, with all fields."""
-        off = _status_while_off(self._configuration, self._clock)
+        off, readers = _status_while_off(self._configuration, self._clock), self._readers
         return {
             "identity": off["identity"],
             "vendor": off["vendor"],
             "model": off["model"],
             "firmware_version": self._firmware.version or self._configuration.station.firmware_version,
             "powered": True,
-            "clock": {**off["clock"], "follows_csms": self._time.follows_csms},
-            "local_time": local_time(self._clock.now(), self._settings).isoformat(),
-            "time_zone": self._settings.time_zone,
-            "boot_status": self._link.boot_status,
-            "csms": self._link.read(),
+            "clock": {**off["clock"], "follows_csms": readers.time.follows_csms},
+            "local_time": readers.time.local_time().isoformat(),
+            "time_zone": readers.time.time_zone,
+            "boot_status": readers.link.boot_status,
+            "csms": readers.link.read(),
             "tamper": self._tamper.alarm,
             "firmware_update": self._firmware_update(),
             "stage": self._activation.stage,
-            "light": self._evses.light,
-            "evses": await self._evses.read(),
+            "light": readers.evses.light,
+            "evses": await readers.evses.read(),
             "master_pass_selects": self._station.admission.selecting,
-            "grid": self._connection.grid(),
-            "grid_order": self._connection.order(),
-            "jumpers": self._connection.jumpers(),
-            "unreadable_rows": _unreadable(self._unreadable_rows),
-            "safe_start": _safe_start(self._safe_start),
-            "queue": {"transaction_events": await self._outbox.count_waiting()},
+            "grid": readers.connection.grid(),
+            "grid_order": readers.connection.order(),
+            "jumpers": readers.connection.jumpers(),
+            "unreadable_rows": readers.storage.unreadable_rows(),
+            "safe_start": readers.storage.safe_start(),
+            "queue": await readers.storage.queue(),
         }
 
     def _firmware_update(self) -> FirmwareUpdateStatus | None:
@@ -385,39 +373,5 @@ def _tariff(tariff: MeterTariff | None) -> TariffStatus | None:
         "next_day": [
             {"at": step.at.isoformat("minutes"), "index": step.index, "contact_closed": step.contact_closed}
             for step in tariff.next_day
-        ],
-    }
-
-
-def _safe_start(safe_start: SafeStart) -> SafeStartStatus | None:
-    state = safe_start.state
-    if state.since is None:
-        return None
-    return {
-        "since": state.since.isoformat(),
-        "cause": state.cause,
-        "set_aside": [
-            {"kind": name, "rows": count, "failed": name in state.suspects}
-            for name, count in safe_start.rows.counts.items()
-        ],
-        "trial": state.trial,
-        "ends": state.ends,
-    }
-
-
-def _unreadable(unreadable_rows: UnreadableRows) -> UnreadableRowsStatus:
-    rows = unreadable_rows.all()
-    return {
-        "count": len(rows),
-        "rows": [
-            {
-                "table": row.address.source,
-                "row": row.address.key,
-                "transaction_id": row.address.transaction_id,
-                "seq_no": row.address.seq_no,
-                "problem": row.problem,
-                "found_at": row.found_at.isoformat(),
-            }
-            for row in rows[:_MAX_UNREADABLE]
         ],
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from typing_extensions import TypedDict
 
 from energy.grid import OrderReason
+from foundation.json_values import is_list
 from metering.reading import Phases
 from station.core.hardware.back_plate import JumperPosition
 from station.maintenance.commissioning.problems import Evidence, Problem, ProblemCause
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from energy.grid_orders import RecordedGridOrders
     from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
-    from station.configuration.installation_file import Configuration
     from station.load.back_plate_monitor import BackPlateMonitor
     from station.load.load_management import LoadManagement
     from station.maintenance.commissioning.installation_facts import InstallationFacts
@@ -69,7 +69,6 @@ class GridTests:
 
     def __init__(
         self,
-        configuration: Configuration,
         facts: InstallationFacts,
         load: LoadManagement,
         back_plate: BackPlateMonitor,
@@ -79,7 +78,6 @@ class GridTests:
         clock: Clock,
     ) -> None:
         """`grid_orders` is None if no contact of the grid operator is configured."""
-        self._configuration = configuration
         self._facts = facts
         self._load = load
         self._back_plate = back_plate
@@ -111,7 +109,7 @@ class GridTests:
 
         For the page; reads no device.
         """
-        grid = self._configuration.grid
+        grid = self._facts.configuration.grid
         sample = self._load.grid.last_sample
         jumpers = self._back_plate.jumpers
         frames = self._wires.chunks_after(0)[-_SHOWN_FRAMES:]
@@ -203,7 +201,7 @@ class GridTests:
 
     def check_limits(self) -> StepResult:
         """Check that load management is configured, and the connection's limit known and not below the safe current."""
-        grid, known_a = self._configuration.grid, self._load.grid.limit_a
+        grid, known_a = self._facts.configuration.grid, self._load.grid.limit_a
         if grid is None:
             return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "load management is not configured"))
         evidence: Evidence = {
@@ -254,6 +252,6 @@ class GridTests:
 
 def _numbers(kept: object) -> list[float]:
     """Three currents from stored evidence."""
-    listed = cast("list[object]", kept) if isinstance(kept, list) else []
+    listed = kept if is_list(kept) else []
     found = [float(one) for one in listed if isinstance(one, int | float)]
     return [*found, 0.0, 0.0, 0.0][:3]

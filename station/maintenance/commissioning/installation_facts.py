@@ -26,14 +26,15 @@ class InstallationFacts:
         grid: GridView,
         network_profiles: NetworkProfiles,
     ) -> None:
-        self._configuration = configuration
+        self.configuration = configuration
+        """the configuration in force"""
         self._station = station
         self._grid = grid
         self._network_profiles = network_profiles
 
     def read(self) -> Installation:
         """Collect the facts as they are now, from configuration, network profile and current selector; no I/O."""
-        configuration = self._configuration
+        configuration = self.configuration
         grid, contact = configuration.grid, configuration.grid_order
         profile = self._network_profiles.profile
         limits = None

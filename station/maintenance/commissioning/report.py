@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
+from foundation.json_values import parse_object
 from station.charging.signing.reading_signer import SigningError
 from station.charging.signing.signing_key import SigningKeyError, signing_key_of
 from station.core.version import package_version
@@ -50,7 +51,7 @@ class SignedReport(Frozen):
     @property
     def content(self) -> dict[str, object]:
         """The content of the text, parsed from JSON."""
-        return cast("dict[str, object]", json.loads(self.text.removeprefix(HEAD)))
+        return parse_object(self.text.removeprefix(HEAD))
 
 
 _FORMAT: Final = FlatFormat(SignedReport, names("text", "signature", "public_key"))
@@ -61,7 +62,6 @@ class ReportWriter:
 
     def __init__(
         self,
-        configuration: Configuration,
         facts: InstallationFacts,
         record: CommissioningRecord,
         station: ChargingStation,
@@ -70,7 +70,6 @@ class ReportWriter:
         time: TimeQualityMonitor,
         clock: Clock,
     ) -> None:
-        self._configuration = configuration
         self._facts = facts
         self._record = record
         self._station = station
@@ -91,14 +90,14 @@ class ReportWriter:
         try:
             if signing is not None and not signing.signatures.by_meter:
                 await signing.signatures.prepare()  # creates the key and records it
-            await asyncio.to_thread(_sign_and_write, text, self._configuration)
+            await asyncio.to_thread(_sign_and_write, text, self._facts.configuration)
         except (SigningError, SigningKeyError) as error:
             raise StorageError(f"the report cannot be signed: {error}") from error
         except OSError as error:
             raise StorageError(f"the report cannot be stored: {error.strerror}") from error
 
     def _content(self, settings: dict[str, object]) -> dict[str, object]:
-        who, there = self._configuration.station, self._facts.read()
+        who, there = self._facts.configuration.station, self._facts.read()
         return {
             "station": {
                 "identity": who.identity,
