@@ -20,7 +20,7 @@ from station.interfaces.part_keys import DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_light import Lamp, PageLight, StatusLight
 from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.commissioning.record import CommissioningRecord
-from station.maintenance.customer_information import CustomerInformation
+from station.maintenance.customer_information import CustomerInformation, StoredTokens
 from station.maintenance.firmware.context import FirmwareUpdateContext
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.firmware.record import FirmwareRecord
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
     from station.charging.restart import RestartController
     from station.configuration.network_tables import MqttConfig
-    from station.configuration.station_tables import StationConfig
     from station.display.display_screens import PublishedDisplays
     from station.interfaces.mqtt.mqtt import MqttBridge
     from station.interfaces.parts import StationParts
@@ -100,9 +99,7 @@ async def create_maintenance(
     light = create_status_light(core, charging.station, load, firmware, activation)
     uploads = create_log_uploads(core, charging.restart)
     customers = CustomerInformation(
-        charging.tokens,
-        charging.local_list,
-        charging.cards,
+        StoredTokens(charging.tokens, charging.local_list, charging.cards),
         charging.reservations,
         core.outbox,
         core.database,
@@ -201,14 +198,12 @@ def create_status_light(
 
 def create_mqtt_bridge(
     config: MqttConfig,
-    who: StationConfig,
+    core: CoreParts,
     evses: Mapping[int, Evse],
     power: LoadParts,
     maintenance: MaintenanceParts,
     device_events: Event[MonitoringEvent],
     displays: PublishedDisplays,
-    clock: Clock,
-    auxiliary: AuxiliaryCalls,
 ) -> MqttBridge:
     """Create the bridge that publishes EVSEs and displays to an MQTT broker, and takes limits from it.
 
@@ -216,6 +211,7 @@ def create_mqtt_bridge(
     """
     from station.interfaces.mqtt import home_assistant, mqtt  # not loaded without a broker
 
+    who = core.configuration.station
     layouts = [evse.layout for evse in evses.values()]
     shown = home_assistant.DiscoveryDevice(
         who.identity,
@@ -229,16 +225,13 @@ def create_mqtt_bridge(
     bridge = mqtt.MqttBridge(
         config,
         shown,
-        evses,
-        power.load,
+        mqtt.PublishedState(evses, power.load, device_events),
+        mqtt.PublishedIndicators(maintenance.light, displays),
         power.shared_limits,
-        maintenance.light,
-        device_events,
-        displays,
-        clock,
-        auxiliary,
+        core.clock,
+        core.auxiliary,
     )
-    auxiliary.subscribe(displays.screens.changed, bridge.publish_display)
+    core.auxiliary.subscribe(displays.screens.changed, bridge.publish_display)
     return bridge
 
 

@@ -288,14 +288,12 @@ def _publishers(
         return feed
     bridge = create_mqtt_bridge(
         configuration.mqtt,
-        configuration.station,
+        core,
         evses,
         assembled.load,
         assembled.maintenance,
         device_events,
         mqtt_displays(configuration, assembled.display.screens),
-        core.clock,
-        core.auxiliary,
     )
     return [*feed, bridge.run]
 

@@ -59,6 +59,14 @@ class RemainingRecords(Frozen):
     """entries of the local authorization list, which stay until the CSMS removes them"""
 
 
+class StoredTokens(Frozen):
+    """Where the station stores id tokens."""
+
+    cache: AuthorizationCache
+    local_list: LocalAuthorizationList
+    cards: OwnerCards
+
+
 class CustomerInformation:
     """Reports and erases what the station has stored of a customer: cache, cards, reservations, transactions.
 
@@ -67,9 +75,7 @@ class CustomerInformation:
 
     def __init__(
         self,
-        tokens: AuthorizationCache,
-        local_list: LocalAuthorizationList,
-        cards: OwnerCards,
+        tokens: StoredTokens,
         reservations: Reservations,
         outbox: Outbox,
         database: Database,
@@ -77,10 +83,10 @@ class CustomerInformation:
         clock: Clock,
     ) -> None:
         """`set_aside`: rows that a safe start has set aside, which are reported as a number and erased too."""
-        self._tokens = tokens
-        self._local_list = local_list
+        self._tokens = tokens.cache
+        self._local_list = tokens.local_list
         self._reservations = reservations
-        self._cards = cards
+        self._cards = tokens.cards
         self._outbox = outbox
         self._database = database
         self._set_aside = set_aside

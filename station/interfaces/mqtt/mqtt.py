@@ -37,6 +37,7 @@ from aiomqtt import Client, MqttError, Will
 
 from energy.grid_explanation import explain_grid, explanation_to_json
 from energy.limit import LimitSource, limit_to_json, tightest
+from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation
 from station.core.screen import screen_to_json
 from station.interfaces.monitoring_report import event_to_json
@@ -76,6 +77,21 @@ _LONGEST_STATE = 255
 """characters of a state in Home Assistant"""
 
 
+class PublishedState(Frozen):
+    """What the broker receives of charging."""
+
+    evses: Mapping[int, Evse]
+    load: LoadManagement
+    device_events: Event[MonitoringEvent]
+
+
+class PublishedIndicators(Frozen):
+    """What drivers see at the station, which the broker receives too."""
+
+    light: StatusLight
+    displays: PublishedDisplays
+
+
 class MqttBridge:
     """Publishes the state of a station to one broker, and applies commands from it. Auxiliary."""
 
@@ -83,22 +99,19 @@ class MqttBridge:
         self,
         config: MqttConfig,
         shown: DiscoveryDevice,
-        evses: Mapping[int, Evse],
-        load: LoadManagement,
+        state: PublishedState,
+        indicators: PublishedIndicators,
         limits: SharedLimits,
-        light: StatusLight,
-        device_events: Event[MonitoringEvent],
-        displays: PublishedDisplays,
         clock: Clock,
         auxiliary: AuxiliaryCalls,
     ) -> None:
         self._config = config
-        self._evses = evses
-        self._load = load
+        self._evses = state.evses
+        self._load = state.load
         self._limits = limits
-        self._light = light
-        self._device_events = device_events
-        self._displays = displays
+        self._light = indicators.light
+        self._device_events = state.device_events
+        self._displays = indicators.displays
         self._clock = clock
         self._auxiliary = auxiliary
         self._shown = shown
