@@ -32,7 +32,7 @@ class ProcessEngine:
         self._silence_s = silence_s
         self._stopped = False
 
-    def prepared(self, folder: Path) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+    def prepared(self, folder: Path) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - DaskEngine uses it
         """Nothing is needed: each host is a new process."""
         return nullcontext()
 
