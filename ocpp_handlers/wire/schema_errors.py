@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from jsonschema_rs import ValidationError, validator_for
 from jsonschema_rs import ValidationErrorKind as Kind
 
+from foundation.json_values import is_list, list_of, object_of
 from ocpp_handlers.wire.schema_violation import SchemaViolation
 
 if TYPE_CHECKING:
@@ -168,15 +169,15 @@ def _unknown_fields(error: ValidationError) -> list[list[str | int]]:
 def _without(node: object, path: list[str | int]) -> object:
     """A copy of a payload without the field at this path; only what contains the field is copied."""
     step, *rest = path
-    if isinstance(node, list):
-        items = list(cast("list[object]", node))
+    if is_list(node):
+        items = list(node)
         items[int(step)] = _without(items[int(step)], rest)
         return items
-    fields = dict(cast("dict[str | int, object]", node))
+    fields = dict(object_of(node))
     if rest:
-        fields[step] = _without(fields[step], rest)
+        fields[str(step)] = _without(fields[str(step)], rest)
     else:
-        del fields[step]
+        del fields[str(step)]
     return fields
 
 
@@ -187,9 +188,9 @@ def _position(error: ValidationError, payload: object) -> list[int]:
     for step in _path(error):
         if isinstance(step, int):
             position.append(step)
-            node = cast("list[object]", node)[step]
+            node = list_of(node)[step]
         else:
-            fields = cast("dict[str, object]", node)
+            fields = object_of(node)
             if step not in fields:
                 break  # a missing field counts at the beginning of its object
             position.append(list(fields).index(step))

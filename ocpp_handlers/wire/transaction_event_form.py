@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from foundation.frozen import Frozen
+from foundation.json_values import is_list, is_object
 
 Fields: TypeAlias = dict[str, object]
 
@@ -120,9 +121,9 @@ class _Reduction:
 
 def _fields(value: object) -> Fields:
     """The fields of an object; none if it is something else."""
-    return cast("Fields", value) if isinstance(value, dict) else {}
+    return value if is_object(value) else {}
 
 
 def _items(value: object) -> list[object]:
     """The items of a list; none if it is something else."""
-    return cast("list[object]", value) if isinstance(value, list) else []
+    return value if is_list(value) else []
