@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.csms import neutral_csms
 from borne.composition.simulated import world_of
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from borne.station_runtime import StationRuntime
 from foundation.event_loop import StationLoop
 from simulator.vehicle import VehicleModel

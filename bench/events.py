@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from borne.station_runtime import StationRuntime
 from foundation.event_loop import StationLoop
 from station.charging.charging_station import ChargingStation

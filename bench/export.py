@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.records import BEGIN, CARDS, fill
-from borne.composition.station import event_loop_at
+from borne.composition.station_assembly import event_loop_at
 from foundation.clock import SystemClock
 from foundation.frozen import Frozen
 from station.billing.transaction_log import TransactionLog, TransactionQuery

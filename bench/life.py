@@ -23,7 +23,7 @@ from typing import Any
 from bench.life_csms import LifeCsms, LifeError, life_csms
 from bench.life_watch import SUBSCRIBED_VA, LifeWatch
 from borne.composition.simulated import world_of
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from borne.host_process import HostProcess
 from foundation.event_loop import StationLoop
 from foundation.frozen import Frozen

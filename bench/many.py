@@ -282,7 +282,7 @@ async def _ocpp_clients(count: int, url: str, _: Path) -> None:
 
 def _station_loop() -> asyncio.AbstractEventLoop:
     """Create the event loop that `borne run` and `borne fleet` use for stations in real time."""
-    from borne.composition.station import event_loop_at
+    from borne.composition.station_assembly import event_loop_at
 
     return event_loop_at(1.0)()
 

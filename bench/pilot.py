@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from borne.composition.simulated import world_of
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from borne.station_runtime import StationRuntime
 from energy.grid import GridSample
 from metering.reading import Phases

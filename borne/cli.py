@@ -46,10 +46,10 @@ class CommandEntry:
     """loads the group of commands that it belongs to; returns them by name"""
 
 
-def _station() -> Mapping[str, Action]:
-    from borne.commands import station  # late: only the group that is called
+def _installation() -> Mapping[str, Action]:
+    from borne.commands import installation  # late: only the group that is called
 
-    return station.COMMANDS
+    return installation.COMMANDS
 
 
 def _package() -> Mapping[str, Action]:
@@ -87,12 +87,12 @@ def _records() -> Mapping[str, Action]:
 
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
-    "run": CommandEntry("Run the station until it is stopped.", _station),
-    "check": CommandEntry("Check an installation file, with the BORNE_ environment variables applied.", _station),
+    "run": CommandEntry("Run the station until it is stopped.", _installation),
+    "check": CommandEntry("Check an installation file, with the BORNE_ environment variables applied.", _installation),
     "init": CommandEntry("Write an example installation file.", _package),
     "label": CommandEntry(
         "Draw the identification label of a station as SVG in millimetres.",
-        _station,
+        _installation,
     ),
     "sim": CommandEntry("Control the simulated hardware of a running station: `borne sim evses/1/plug`.", _simulation),
     "meter": CommandEntry("Serve a simulated billing meter over Modbus TCP.", _simulation),

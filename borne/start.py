@@ -47,11 +47,11 @@ def run(arguments: Sequence[str]) -> None:
         refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
     show_on_all_leds(configuration.light, STARTING)  # before the remaining modules are loaded, which takes a while
     # late: the rest of the station, while the light shows already
-    from borne.composition import station as app
+    from borne.composition import station_assembly
 
     try:
-        app.run(configuration, http_port=given.http_port, ready_file=given.ready_file, lock=lock)
-    except app.StartError as error:
+        station_assembly.run(configuration, http_port=given.http_port, ready_file=given.ready_file, lock=lock)
+    except station_assembly.StartError as error:
         refuse(f"{config}: {error}")
 
 

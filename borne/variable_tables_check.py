@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from borne.composition.ocpp import configured_variables
-from borne.composition.station import acquire_lock, assembled_station, event_loop_at, station_runtime
+from borne.composition.station_assembly import acquire_lock, assembled_station, event_loop_at, station_runtime
 from borne.station_runtime import ProcessContext
 from foundation.clock import SystemClock
 from ocpp_handlers.variables.configured_variables import refused_rows

@@ -32,8 +32,8 @@ from station.devices.simulated_config import SimulatedBoardConfig, SimulatedRead
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
+    from energy.sources.grid_source_config import GridSourceConfig
     from metering.drivers.registers import MeterModel
     from metering.meter import Meter
     from simulator.house import TariffPeriod
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from station.configuration.simulation_tables import SimulationConfig
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
-    from station.devices.config import ReaderConfig
+    from station.devices.device_config import ReaderConfig
 
 _log = logging.getLogger(__name__)
 _UNIT = 1

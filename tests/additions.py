@@ -134,11 +134,11 @@ class GatewaySource:
     },
     (
         Edit(
-            "energy/sources/config.py",
+            "energy/sources/grid_source_config.py",
             "from energy.sources.linky import LinkyConfig\n",
             "from energy.sources.gateway import GatewayConfig\nfrom energy.sources.linky import LinkyConfig\n",
         ),
-        Edit("energy/sources/config.py", "= CtConfig | ", "= CtConfig | GatewayConfig | "),
+        Edit("energy/sources/grid_source_config.py", "= CtConfig | ", "= CtConfig | GatewayConfig | "),
     ),
     3,
 )
@@ -146,7 +146,7 @@ BOARD = Addition(
     "a board",
     {
         "station/devices/relay/__init__.py": '"""A board of relays."""\n',
-        "station/devices/relay/config.py": '''"""[board] of relays."""
+        "station/devices/relay/relay_board_config.py": '''"""[board] of relays."""
 from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
@@ -214,13 +214,13 @@ class RelayBoard:
     },
     (
         Edit(
-            "station/devices/config.py",
+            "station/devices/device_config.py",
             "from station.devices.serial_reader import SerialReaderConfig\n",
-            "from station.devices.relay.config import RelayBoardConfig\n"
+            "from station.devices.relay.relay_board_config import RelayBoardConfig\n"
             "from station.devices.serial_reader import SerialReaderConfig\n",
         ),
         Edit(
-            "station/devices/config.py",
+            "station/devices/device_config.py",
             "LinuxBoardConfig | ModbusBoardConfig\n",
             "LinuxBoardConfig | ModbusBoardConfig | RelayBoardConfig\n",
         ),
@@ -264,12 +264,12 @@ class FileReader:
     },
     (
         Edit(
-            "station/devices/config.py",
+            "station/devices/device_config.py",
             "from station.devices.keyboard_reader import",
             "from station.devices.file_reader import FileReaderConfig\nfrom station.devices.keyboard_reader import",
         ),
         Edit(
-            "station/devices/config.py",
+            "station/devices/device_config.py",
             "SerialReaderConfig | KeyboardReaderConfig\n",
             "SerialReaderConfig | KeyboardReaderConfig | FileReaderConfig\n",
         ),

@@ -127,7 +127,7 @@ def test_a_grid_meter_that_is_added_is_checked_described_and_chosen(tmp_path: Pa
     file = f'{_STATION}[grid]\nphases = 3\n[grid.source]\ntype = "gateway"\nhost = "192.168.1.30"\n'
     program = """
 from typing import get_args
-from energy.sources.config import GridSourceConfig
+from energy.sources.grid_source_config import GridSourceConfig
 from energy.sources.gateway import GatewayConfig
 from station.interfaces.page.source_forms import source_forms
 from station.load.jumpers import expected_position

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from borne.composition.simulated import world_of
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from borne.host_process import HostProcess
 from borne.station_runtime import StationRuntime
 from ocpp_handlers.stack import OcppStack

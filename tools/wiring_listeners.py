@@ -21,7 +21,10 @@ RAISING: Final[Mapping[tuple[str, str], str]] = {
     ("borne/composition/load.py", "decisions.before_decision.subscribe"): "the end of a limit is part of a decision",
     ("borne/composition/load.py", "load.profiles.store.changed.subscribe"): "a charging profile limits the current",
     ("borne/composition/load.py", "load.limits.changed.subscribe"): "a limit for all EVSEs limits the current",
-    ("borne/composition/station.py", "activation.changed.subscribe"): "a station that is not activated must not charge",
+    (
+        "borne/composition/station_assembly.py",
+        "activation.changed.subscribe",
+    ): "no activation, no charge",
     ("borne/demo/run.py", "demo.remarks.subscribe"): "an event of the demonstration: no station publishes it",
     ("borne/fleet/live_view.py", "run.sampled.subscribe"): "an event of the fleet's engine: no station publishes it",
     ("borne/fleet/live_view.py", "run.remarks.subscribe"): "an event of the fleet's engine: no station publishes it",

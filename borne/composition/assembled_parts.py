@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from borne.composition.billing import BillingParts
     from borne.composition.charging import ChargingParts
     from borne.composition.core import CoreParts
-    from borne.composition.display import DisplayParts
+    from borne.composition.display_messages import DisplayParts
     from borne.composition.load import LoadParts
     from borne.composition.maintenance import MaintenanceParts
     from station.interfaces.parts import StationParts

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from borne.composition.station import StartError, acquire_lock, station_runtime
+from borne.composition.station_assembly import StartError, acquire_lock, station_runtime
 from borne.host_process import HostProcess, raise_descriptor_limit
 from borne.station_runtime import ProcessContext
 from foundation.clock import SystemClock

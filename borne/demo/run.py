@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from borne.composition.simulated import world_of
-from borne.composition.station import StartError, host_process
+from borne.composition.station_assembly import StartError, host_process
 from borne.demo.demonstration import Demonstration, Remark
 from borne.demo.measurements import DemoMeasurements, GridCurrentMonitor, summarize
 from borne.demo.script import DemoScenario, SceneFailedError, play_in_loop, play_once

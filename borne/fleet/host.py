@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from borne.composition.several_stations import host_process_of_several
-from borne.composition.station import StartError, event_loop_at
+from borne.composition.station_assembly import StartError, event_loop_at
 from borne.fleet.fleet_station import FleetStation
 from borne.fleet.unit import HostControl, HostTask
 from borne.host_process import HostProcess

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from simulator.api import certificate, driver, environment, network, seed, station
+from simulator.api import certificate, driver, environment, fault_orders, network, seed
 
 ROUTERS: Final = (
     driver.router,
-    station.router,
+    fault_orders.router,
     environment.router,
     seed.router,
     network.router,

@@ -19,7 +19,7 @@ from foundation.waiting import Flag
 from station.billing.currency import format_amount, round_amount
 from station.billing.logged_transaction import StatedCost
 from station.charging.evse_state import ev_connected
-from station.core.display import Display, DisplayedMessage, DisplayTopic
+from station.core.driver_messages import Display, DisplayedMessage, DisplayTopic
 from station.core.model import EventType, MessageContent, TransactionEvent, TriggerReason
 
 if TYPE_CHECKING:

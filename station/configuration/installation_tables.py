@@ -13,7 +13,7 @@ from station.configuration.price_table import PricesConfig
 from station.configuration.simulation_tables import SimulationConfig
 from station.configuration.station_tables import LogConfig, StationConfig, VariableConfig
 from station.core.installation_file.charging_tables import EvseConfig, GridConfig
-from station.devices.config import BoardConfig, FirmwareConfig, ReaderConfig
+from station.devices.device_config import BoardConfig, FirmwareConfig, ReaderConfig
 from station.devices.leds import LightConfig, PageLightConfig
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedUpdaterConfig
 from station.load.protection_config import ProtectionConfig

@@ -12,14 +12,14 @@ from station.core.hardware.board import BoardError
 from station.devices.simulated_config import SimulatedReaderConfig
 
 if TYPE_CHECKING:
-    from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
+    from energy.sources.grid_source_config import GridSourceConfig
     from foundation.clock import Clock
     from metering.meter import Meter
     from station.core.hardware.board import Board
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
-    from station.devices.config import ReaderConfig, RealBoardConfig
+    from station.devices.device_config import ReaderConfig, RealBoardConfig
 
 
 class RealHardware:

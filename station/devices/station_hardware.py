@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from energy.sources.byte_feed import ByteFeed
-    from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import ContactPort, DryContactConfig
+    from energy.sources.grid_source_config import GridSourceConfig
     from foundation.clock import Clock
     from metering.drivers.bus_registry import BusRegistry
     from metering.meter import Meter
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from station.core.hardware.board import Board
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
-    from station.devices.config import ReaderConfig
+    from station.devices.device_config import ReaderConfig
 
 
 class StationHardware(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from station.charging.evse_state import all_faults, ev_connected
 from station.charging.starts.start_rules import is_open_to_all
-from station.core.display import DisplayTopic
+from station.core.driver_messages import DisplayTopic
 from station.core.model import ChargingState, MessageContent
 from station.display.message_visibility import condition_of
 from station.display.screen_inputs import DisplayedEvse, ShownCost, ShownFigures, ShownTariff, StartMethod

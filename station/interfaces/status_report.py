@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from energy.grid import OrderReason, TariffColour
 from energy.grid_explanation import GridExplanationValues
 from energy.limit import LimitValues
-from station.core.display import DisplayTopic
+from station.core.driver_messages import DisplayTopic
 from station.core.hardware.back_plate import JumperPosition
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState
 from station.interfaces.status_light import LightShown

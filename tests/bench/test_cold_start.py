@@ -73,7 +73,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_a_station_boots_without_what_it_needs_later(loaded: list[str]) -> None:
-    assert {"borne.composition.station", "msgspec", "websockets"} <= set(loaded)
+    assert {"borne.composition.station_assembly", "msgspec", "websockets"} <= set(loaded)
     assert {name.split(".")[0] for name in loaded} & LATE == set()
     assert set(loaded) & LATE_OF_OURS == set()
 

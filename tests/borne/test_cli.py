@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 import pytest
 
 from borne.cli import COMMANDS, JOURNAL_COMMANDS
-from energy.sources.config import GridSourceConfig
+from energy.sources.grid_source_config import GridSourceConfig
 from station.configuration import schema_keys as config_keys
 from station.configuration.installation_example import installation_example
 from station.configuration.installation_file import Configuration, load_configuration
-from station.devices.config import RealBoardConfig
+from station.devices.device_config import RealBoardConfig
 
 ROOT = Path(__file__).parents[2]
 STATION = '[station]\nidentity = "BORNE-0001"\n'

@@ -19,7 +19,7 @@ import pytest
 
 from borne.composition.several_stations import host_process_of_several
 from borne.composition.simulated import world_of
-from borne.composition.station import station_runtime
+from borne.composition.station_assembly import station_runtime
 from borne.host_process import HostProcess
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from foundation.clock import SystemClock

@@ -11,8 +11,8 @@ from typing import Any
 from tests.conformance.csms import CallError, Csms, Journal, Received, Rule
 from tests.conformance.frames import Frame, Payload
 from tests.conformance.pki import Pki
-from tests.conformance.station import IDENTITY, SERIAL_NUMBER, Setup, Station
 from tests.conformance.station_process import StationProcess
+from tests.conformance.station_under_test import IDENTITY, SERIAL_NUMBER, Setup, Station
 
 VALID_TOKEN: Payload = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
 OTHER_TOKEN: Payload = {"idToken": "04B1B2B3B4B580", "type": "ISO14443"}

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 Profile = Literal[
     "Core",

@@ -17,8 +17,8 @@ from tests.conformance.bench import Bench
 from tests.conformance.csms import Csms, Journal
 from tests.conformance.external import borrowed
 from tests.conformance.pki import Pki
-from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, Unsupported
 from tests.conformance.station_process import StationProcess
+from tests.conformance.station_under_test import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, Unsupported
 from tests.patience import PATIENCE_S
 from tests.programs import Launch, ProgramHost, launch_own
 

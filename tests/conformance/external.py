@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.conformance.bench import Bench
 from tests.conformance.frames import Payload
-from tests.conformance.station import PASSWORD, Unsupported, variable_row
+from tests.conformance.station_under_test import PASSWORD, Unsupported, variable_row
 
 _as_found: dict[str, list[Payload]] = {}
 """the variables of each station when the run met it first; each case begins with them"""

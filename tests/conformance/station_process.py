@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import httpx
 
-from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, variable_row
+from tests.conformance.station_under_test import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, variable_row
 from tests.patience import PATIENCE_S, until
 from tests.programs import Launch, Program
 

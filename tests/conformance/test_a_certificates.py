@@ -15,7 +15,7 @@ from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import Pki
-from tests.conformance.station import SERIAL_NUMBER, Setup
+from tests.conformance.station_under_test import SERIAL_NUMBER, Setup
 from tests.conformance.test_a_security import SUITES, TLS_1_2, set_network_profile, upgrade_is_rejected
 
 _WAIT_S = 60.0

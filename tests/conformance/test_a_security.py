@@ -15,7 +15,7 @@ from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import Issued
-from tests.conformance.station import PASSWORD, Setup
+from tests.conformance.station_under_test import PASSWORD, Setup
 
 WITH_PASSWORD = pytest.mark.parametrize(
     "station_setup", [Setup(security_profile=1), Setup(security_profile=2)], ids=["profile-1", "profile-2"]

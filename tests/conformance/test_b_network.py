@@ -13,7 +13,7 @@ from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms, MuteEndpoint
 from tests.conformance.frames import Payload
 from tests.conformance.pki import hash_data
-from tests.conformance.station import PASSWORD, Setup
+from tests.conformance.station_under_test import PASSWORD, Setup
 from tests.conformance.test_a_security import OTHER_SLOT, set_network_profile
 
 ALL_PROFILES = pytest.mark.parametrize(

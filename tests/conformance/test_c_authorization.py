@@ -25,7 +25,7 @@ from tests.conformance.authorization import (
 from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
 from tests.conformance.frames import Payload
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 WITHOUT_CABLE_LOCK = "NOT AQ-2 and (C-30 or C-31 or C-32)"
 

@@ -9,7 +9,7 @@ from tests.conformance.authorization import charges
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case
 from tests.conformance.frames import Payload
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 _DURATION_S = 10.0
 """<Configured Transaction Duration>"""

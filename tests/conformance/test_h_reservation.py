@@ -20,7 +20,7 @@ from tests.conformance.reservations import (
     status_of,
     token,
 )
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 WAYS = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
 """the reusable state Authorized can be reached by a card and by a remote start"""

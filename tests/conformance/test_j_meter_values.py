@@ -17,7 +17,7 @@ from tests.conformance import states
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case
 from tests.conformance.frames import Payload
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 REGISTER = "Energy.Active.Import.Register"
 _MEASURANDS = f"{REGISTER},Power.Active.Import,Current.Import,Voltage"

@@ -9,7 +9,7 @@ from tests.conformance.bench import Bench
 from tests.conformance.cases import case, setup
 from tests.conformance.frames import Payload
 from tests.conformance.pki import hash_data
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 CSMS_ROOT = "CSMSRootCertificate"
 MANUFACTURER_ROOT = "ManufacturerRootCertificate"

@@ -28,7 +28,7 @@ from tests.conformance.monitoring import (
     set_level,
     set_monitors,
 )
-from tests.conformance.station import PASSWORD
+from tests.conformance.station_under_test import PASSWORD
 
 _NON_TRIGGER_W = 32 * 230 * 3 - 1.0
 """<Configured threshold monitor component variable UpperThreshold non-trigger value>: maxLimit - 1"""

@@ -10,7 +10,7 @@ from tests.conformance.bench import Bench
 from tests.conformance.cases import setup
 from tests.conformance.frames import Payload
 from tests.conformance.pki import hash_data
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 OWN = "ChargingStationCertificate"
 

@@ -14,7 +14,7 @@ from tests.conformance.cases import setup
 from tests.conformance.charging_profiles import profile
 from tests.conformance.csms import CallError, NoAnswer
 from tests.conformance.frames import Payload
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 NOT_IMPLEMENTED = CallError("NotImplemented", "we do not do that")
 

@@ -14,7 +14,7 @@ from tests.conformance.bench import VALID_TOKEN, Bench, Mark
 from tests.conformance.csms import Csms, Journal, Received
 from tests.conformance.frames import Frame, Payload
 from tests.conformance.pki import Pki
-from tests.conformance.station import Setup, Station
+from tests.conformance.station_under_test import Setup, Station
 
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 _EVSE = {"id": 1, "connectorId": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.bench import PERIODIC, Bench
-from tests.conformance.station import Setup
+from tests.conformance.station_under_test import Setup
 
 EV_CONNECTION_TIMEOUT_S = 20
 """<Configured ev_connection_timeout>"""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from energy.failsafe import STALE_AFTER_S
 from energy.freshness import Freshness
 from energy.grid import GridSample, GridSource, SourceError
-from energy.sources.config import GridSourceConfig
+from energy.sources.grid_source_config import GridSourceConfig
 from foundation.clock import Clock, SystemClock, TimerHandle
 from foundation.table import Table
 from tests.patience import PATIENCE_S

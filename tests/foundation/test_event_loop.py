@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from borne.composition import station as app
+from borne.composition import station_assembly
 from foundation.event_loop import StationLoop
 from foundation.uv_loop import UvLoop
 from station.configuration.installation_file import Configuration
@@ -101,11 +101,11 @@ def test_a_station_in_real_time_runs_on_the_fastest_loop_and_another_one_on_one_
     def host_process(*_: object, **__: object) -> _Process:
         return _Process()
 
-    monkeypatch.setattr(app, "host_process", host_process)
+    monkeypatch.setattr(station_assembly, "host_process", host_process)
     configuration = Configuration.from_tree(
         {"station": {"identity": "A", "storage": str(tmp_path)}, "simulation": {"rate": rate}}
     )
-    app.run(configuration, http_port=None, ready_file=None, lock=StorageLock(tmp_path))
+    station_assembly.run(configuration, http_port=None, ready_file=None, lock=StorageLock(tmp_path))
     assert used == [loop]
 
 

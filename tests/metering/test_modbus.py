@@ -23,8 +23,8 @@ from foundation.clock import SystemClock
 from foundation.table import Table
 from foundation.table_definition import InvalidTableError
 from metering.drivers.bus_registry import BusRegistry
-from metering.drivers.config import MeterConfig
 from metering.drivers.endpoints import tcp_endpoint
+from metering.drivers.meter_config import MeterConfig
 from metering.drivers.modbus import ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.modbus_frames import crc
 from metering.drivers.models import MODELS, ModelName

@@ -108,7 +108,7 @@ async def work(directory: Path, meter_port: int) -> dict[str, int]:
     import gpiod
     import httpx
 
-    from borne.composition.station import host_process
+    from borne.composition.station_assembly import host_process
     from station.configuration.installation_file import Configuration
 
     bench = Bench(directory / "bench")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from borne.composition.simulated import world_of
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from borne.host_process import HostProcess
 from borne.station_runtime import StationRuntime
 from foundation.clock import SystemClock

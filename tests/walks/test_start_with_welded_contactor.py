@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from borne.composition.simulated import world_of
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from station.charging.charging_station import ChargingStation
 from station.core.model import Fault
 from tests.walk import configuration

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import PlainTextResponse
 
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 from tests.patience import PATIENCE_S, until

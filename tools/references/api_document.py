@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from borne.composition.station import host_process
+from borne.composition.station_assembly import host_process
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.permissions import Permissions
 from station.interfaces.application import build_application

@@ -7,12 +7,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from energy.sources.config import GridSourceConfig
+from energy.sources.grid_source_config import GridSourceConfig
 from foundation.bounds import CONNECTION_A
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from foundation.table import Table
 from foundation.table_definition import Check, Count, Number, ValidatedAs
-from metering.drivers.config import MeterConfig
+from metering.drivers.meter_config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.hardware.pilot import UnratedCable
 from station.core.installation_file.document import RuleError

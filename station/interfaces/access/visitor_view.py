@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from station.core.display import DisplayTopic
+from station.core.driver_messages import DisplayTopic
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:

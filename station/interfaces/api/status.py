@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from station.charging.reservations.reservation import Reservation
     from station.configuration.installation_file import Configuration
     from station.core.csms import CsmsLink
-    from station.core.display import DisplayedMessage
+    from station.core.driver_messages import DisplayedMessage
     from station.display.evse_reader import ShownPrices
     from station.display.screen_inputs import ShownTariff
     from station.interfaces.api.status_readers import StorageStatusReader, TimeStatusReader

@@ -13,7 +13,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from energy.sources.config import GridSourceConfig
+from energy.sources.grid_source_config import GridSourceConfig
 from foundation.frozen import Frozen
 from metering.drivers.models import MODELS
 from station.configuration.installation_file import Configuration

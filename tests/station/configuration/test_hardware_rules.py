@@ -9,7 +9,7 @@ import pytest
 
 from foundation.table_definition import InvalidTableError
 from station.configuration.installation_file import Configuration, ConfigurationError, load_configuration
-from station.devices.linux.config import LinuxBoardConfig
+from station.devices.linux.linux_board_config import LinuxBoardConfig
 from tests.linux_double import Bench
 
 REAL = """

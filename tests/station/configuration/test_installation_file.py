@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from energy.sources.config import GridSourceConfig
+from energy.sources.grid_source_config import GridSourceConfig
 from energy.sources.linky import LinkyConfig
 from foundation.secret import Secret
 from foundation.table import all_values

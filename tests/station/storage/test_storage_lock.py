@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from borne.composition.station import StartError, host_process
+from borne.composition.station_assembly import StartError, host_process
 from metering.reading import Phases
 from simulator.register import EnergyRegister, RegisterError
 from station.storage.storage_lock import StorageLock, StorageLockError

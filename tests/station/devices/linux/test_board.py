@@ -20,8 +20,8 @@ from station.devices.linux import board as linux
 from station.devices.linux import sysfs
 from station.devices.linux.back_plate import LinuxBackPlate
 from station.devices.linux.board import LinuxBoard
-from station.devices.linux.config import LinuxBoardConfig
 from station.devices.linux.gpio import GpioLines, LineRequest, RequestLines
+from station.devices.linux.linux_board_config import LinuxBoardConfig
 from station.devices.linux.wiring import AnalogInput, GpioLine, SelectorWiring
 from tests import fakes
 from tests.linux_double import (

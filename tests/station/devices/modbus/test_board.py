@@ -22,8 +22,8 @@ from metering.drivers.bus_registry import BusRegistry
 from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Outputs, SelfTest
 from station.core.model import Fault, PilotState
 from station.devices.modbus.board import ModbusBoard
-from station.devices.modbus.config import ModbusBoardConfig
 from station.devices.modbus.controllers import CONTROLLERS
+from station.devices.modbus.modbus_board_config import ModbusBoardConfig
 from station.devices.modbus.wiring import ModbusEvse
 
 CHARGING = Outputs(pilot_a=16.9, contactor=True, lock=True)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from msgspec import Meta
 
-from energy.sources.config import GridSourceConfig
+from energy.sources.grid_source_config import GridSourceConfig
 from energy.sources.grid_source_table import GridSourceTable
 from station.core.languages import DEFAULT_LANGUAGE
 from station.interfaces.languages import catalogue

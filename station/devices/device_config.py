@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from station.devices.keyboard_reader import KeyboardReaderConfig
-from station.devices.linux.config import LinuxBoardConfig
-from station.devices.modbus.config import ModbusBoardConfig
+from station.devices.linux.linux_board_config import LinuxBoardConfig
+from station.devices.modbus.modbus_board_config import ModbusBoardConfig
 from station.devices.serial_reader import SerialReaderConfig
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 from station.devices.updater_config import CommandUpdaterConfig

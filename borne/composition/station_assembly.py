@@ -13,7 +13,7 @@ from borne.composition.assembled_parts import AssembledParts
 from borne.composition.billing import create_billing, create_prices
 from borne.composition.charging import create_charging
 from borne.composition.core import CoreParts, create_core
-from borne.composition.display import create_display
+from borne.composition.display_messages import create_display
 from borne.composition.display_screens import mqtt_displays
 from borne.composition.load import create_load
 from borne.composition.maintenance import (
