@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from foundation.frozen import Frozen
 from station.configuration import schema_keys as config_keys
 from station.configuration.line_numbers import line_numbers
-from station.configuration.partial_check import broken_rules
 from station.core.installation_file.document import (
     ConfigurationDocument,
     ConfigurationError,
@@ -77,20 +76,11 @@ def explain_errors(
 ) -> ConfigurationError:
     """Translate all validation errors of an installation file into one error of sentences, in the order of the file.
 
-    `found`: the details of `InvalidTableError`. The result includes broken rules between tables, and the refused
-    variables of the document. The caller raises it.
+    `found`: the details of `InvalidTableError`, which include broken rules between tables only if every value is valid.
+    The result includes the refused variables of the document. The caller raises it.
     """
     places = _places(document)
     complaints = _without_alternatives(one for details in found for one in _complaints(details, root))
-    if not any(isinstance(details.get("ctx", {}).get("error"), RuleErrors) for details in found):
-        # The model checks the rules between tables only if every table is valid.
-        rules = broken_rules(
-            document.tree,
-            root,
-            [one.path for one in complaints],
-            lambda details: [one.path for one in _complaints(details, root)],
-        )
-        complaints += [_Complaint(rule.key, str(rule)) for rule in rules]
     return ConfigurationError(*_sentences(complaints, places), *document.refused)
 
 

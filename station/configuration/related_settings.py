@@ -24,8 +24,6 @@ class MaximumRule(Frozen):
     """A setting that must not exceed a value that other settings determine."""
 
     key: KeyPath
-    premises: tuple[KeyPath, ...]
-    """the keys that determine the highest value"""
     value_and_maximum: Callable[[InstallationTables], tuple[float | None, float | None]]
     """the value of the setting, None if not set, and its maximum, None if unlimited; in the unit of the key"""
     maximum_name: str
@@ -41,8 +39,6 @@ class MaximumRule(Frozen):
 class UniqueRule(Frozen):
     """A kind of resource that no two devices may use, unless both share it."""
 
-    premises: tuple[KeyPath, ...]
-    """the keys that the rule reads"""
     kind: ResourceKind
 
     def errors(self, tables: InstallationTables) -> Iterator[RuleError]:
@@ -76,23 +72,11 @@ def _ordered_power(tables: InstallationTables) -> tuple[float | None, float | No
     return order.limit_w, max(rated_w, minimum_w(order.devices))
 
 
-_EVSES: Final[KeyPath] = ("evse", "*")
-_BOARD: Final[KeyPath] = ("board", "evse", "*")
-_SOURCE: Final[KeyPath] = ("grid", "source")
 RELATED_SETTINGS: Final[tuple[MaximumRule | UniqueRule, ...]] = (
-    MaximumRule(
-        ("grid", "safe_current_a"), (("grid", "max_current_a"),), _safe_current, "the value of grid.max_current_a"
-    ),
-    MaximumRule(
-        ("grid_order", "limit_w"), (_EVSES, ("grid_order", "devices")), _ordered_power, "the power of all EVSEs"
-    ),
-    UniqueRule((_SOURCE, _BOARD), ResourceKind.CONVERTER_CHANNEL),
-    UniqueRule((_BOARD,), ResourceKind.PWM_CHANNEL),
-    UniqueRule((("board",), ("grid_order", "line"), ("grid_order", "chip")), ResourceKind.GPIO_LINE),
-    UniqueRule((_EVSES, _SOURCE, _BOARD), ResourceKind.MODBUS_UNIT),
-    UniqueRule((_EVSES, _SOURCE, _BOARD, ("reader", "*")), ResourceKind.SERIAL_DEVICE),
+    MaximumRule(("grid", "safe_current_a"), _safe_current, "the value of grid.max_current_a"),
+    MaximumRule(("grid_order", "limit_w"), _ordered_power, "the power of all EVSEs"),
+    *(UniqueRule(kind) for kind in ResourceKind),
 )
-"""each row with the keys that it reads besides the one that it reports"""
 
 
 def settings_above_maximum(tables: InstallationTables) -> list[tuple[RuleError, float]]:

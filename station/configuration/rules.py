@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from energy.sources.grid_source_table import SIMULATED_DEVICE
 from station.configuration.hardware_rules import board_errors, simulated_part_errors, socket_errors
 from station.configuration.related_settings import RELATED_SETTINGS
-from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
+from station.core.installation_file.document import RuleError, RuleErrors
 from station.devices.leds import SysfsLightConfig
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ def check(tables: InstallationTables) -> None:
     Raises:
         RuleErrors: the keys and the reasons.
     """
-    broken = [RuleError(error.key, str(error), premises) for rule, premises in _RULES.items() for error in rule(tables)]
-    if broken:
+    if broken := [error for rule in _RULES for error in rule(tables)]:
         raise RuleErrors(broken)
 
 
@@ -139,33 +138,21 @@ def _the_time_zone_is_given_once(tables: InstallationTables) -> Iterator[RuleErr
             yield RuleError(("variable", position), "ClockCtrlr.TimeZone is already set by station.time_zone")
 
 
-_EVSES: Final[KeyPath] = ("evse", "*")
-_VARIABLES: Final[KeyPath] = ("variable", "*")
-_CONTACT: Final[tuple[KeyPath, ...]] = (
-    ("grid_order", "polarity"),
-    ("grid_order", "opposite_line"),
-    ("grid_order", "unsupervised"),
+_RULES: Final[tuple[Callable[[InstallationTables], Iterator[RuleError]], ...]] = (
+    _identity_can_be_a_user_name,
+    _evses_count_from_one,
+    _leds_fit_the_evses,
+    _evses_fit_the_grid,
+    _simulated_linky_is_the_grid_source,
+    _a_broken_wire_ends_no_order,
+    _the_share_of_other_devices_is_theirs,
+    _readers_have_an_evse,
+    _displays_have_an_evse,
+    _screens_have_a_broker,
+    simulated_part_errors,
+    board_errors,
+    socket_errors,
+    _variables_have_a_place,
+    _the_time_zone_is_given_once,
+    *(row.errors for row in RELATED_SETTINGS),
 )
-_RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[KeyPath, ...]]] = {
-    _identity_can_be_a_user_name: (("csms", "password"),),
-    _evses_count_from_one: (_EVSES,),
-    _leds_fit_the_evses: (_EVSES, ("light", "type")),
-    _evses_fit_the_grid: (_EVSES, ("grid", "phases")),
-    _simulated_linky_is_the_grid_source: (
-        ("simulation", "linky", "phases"),
-        ("grid", "source", "type"),
-        ("grid", "phases"),
-    ),
-    _a_broken_wire_ends_no_order: _CONTACT,
-    _the_share_of_other_devices_is_theirs: (_EVSES,),
-    _readers_have_an_evse: (_EVSES, ("reader", "*")),
-    _displays_have_an_evse: (_EVSES, ("display", "evses", "*"), ("display", "output", "*")),
-    _screens_have_a_broker: (("display", "output", "*"),),
-    simulated_part_errors: (_EVSES, ("reader", "*"), ("board", "type")),
-    board_errors: (_EVSES, ("board", "evse", "*"), ("board", "shunt_trip")),
-    socket_errors: (_EVSES, ("evse", "*", "attached_cable"), ("board", "evse", "*")),
-    _variables_have_a_place: (_EVSES, _VARIABLES),
-    _the_time_zone_is_given_once: (("station", "time_zone"), _VARIABLES),
-    **{row.errors: row.premises for row in RELATED_SETTINGS},
-}
-"""each rule with the keys that it reads besides the one that it reports"""

@@ -38,15 +38,11 @@ class ConfigurationError(Exception):
 
 
 class RuleError(ValueError):
-    """A rule between keys is violated; raised by a validator, with `key` relative to the validated model.
+    """A rule between keys is violated; raised by a validator, with `key` relative to the validated model."""
 
-    `premises`: the other keys that the rule reads; `*` in them means any entry of a list.
-    """
-
-    def __init__(self, key: KeyPath, message: str, premises: tuple[KeyPath, ...] = ()) -> None:
+    def __init__(self, key: KeyPath, message: str) -> None:
         super().__init__(message)
         self.key = key
-        self.premises = premises
 
 
 class RuleErrors(ValueError):
