@@ -1,11 +1,13 @@
-"""Draws public names at random, each with its signature and docstring, for a reader who has not seen the code.
+"""Draws names at random for a reader who has not seen the code and explains each from the text beside it.
 
-`python -m tools.draw_names SEED [COUNT]` prints 100 names by default; the seed is a commit hash. The reader explains
-each name from this text alone; what they misread gets a better name or docstring.
+`python -m tools.draw_names SEED [COUNT] [--private | --test-helpers]` prints 100 names by default; the seed is a commit
+hash. Public names come with signature and docstring; private names with locals, and helpers of the tests, with ten
+lines of the source around their definition. What the reader misreads gets a better name or docstring.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import random
 import sys
@@ -19,40 +21,110 @@ from tools.wiring_syntax import Module
 
 _ROOT: Final = Path(__file__).parents[1]
 _GENERATED: Final = "ocpp_handlers/wire/messages.py"
+_LINES_BEFORE: Final = 3
+_LINES_AFTER: Final = 6
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def public_names(modules: Sequence[Module]) -> list[str]:
     """The texts of all public classes, functions and methods: place, signature and docstring."""
-    return [text for module in modules if module.path != _GENERATED for text in _texts(module.path, module.tree, "")]
+    return [text for module in modules if module.path != _GENERATED for text in _signatures(module.path, module.tree)]
 
 
-def _texts(path: str, parent: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:
+def _signatures(path: str, parent: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[str]:
     for node in parent.body:
         if isinstance(node, _Definition) and not node.name.startswith("_"):
             yield f"{path}: {prefix}{_signature(node)}\n    {ast.get_docstring(node) or '(no docstring)'}"
             if isinstance(node, ast.ClassDef):
-                yield from _texts(path, node, f"{prefix}{node.name}.")
+                yield from _signatures(path, node, f"{prefix}{node.name}.")
 
 
 def _signature(node: _Definition) -> str:
     if isinstance(node, ast.ClassDef):
         return f"class {node.name}({', '.join(ast.unparse(base) for base in node.bases)})"
-    decorators = "".join(f"@{ast.unparse(one)} " for one in node.decorator_list if isinstance(one, ast.Name))
+    decorators = "".join(f"@{ast.unparse(each)} " for each in node.decorator_list if isinstance(each, ast.Name))
     returns = f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
     prefix = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
     return f"{decorators}{prefix}{node.name}({ast.unparse(node.args)}){returns}"
 
 
+def private_names(modules: Sequence[Module]) -> list[str]:
+    """The texts of all private names and of all locals of functions, each once a file: place and source around it."""
+    return [
+        text
+        for module in modules
+        if module.path != _GENERATED
+        for text in _with_source(module, [*_private_definitions(module.tree), *_locals(module.tree)])
+    ]
+
+
+def helper_names(modules: Sequence[Module]) -> list[str]:
+    """The texts of all functions, classes and methods of test modules that are no tests: place and source around it."""
+    return [
+        text
+        for module in modules
+        for text in _with_source(
+            module,
+            [
+                (node.name, node.lineno)
+                for node in ast.walk(module.tree)
+                if isinstance(node, _Definition) and not node.name.startswith(("test_", "__"))
+            ],
+        )
+    ]
+
+
+def _private_definitions(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Private functions, classes, constants and attributes, each with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                pass
+            case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
+                pass
+            case _:
+                continue
+        if name.startswith("_") and not name.startswith("__") and name != "_":
+            yield name, node.lineno
+
+
+def _locals(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The parameters and variables of functions, each with its line."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.arg) and node.arg not in {"self", "cls"}:
+                    yield node.arg, node.lineno
+                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    yield node.id, node.lineno
+
+
+def _with_source(module: Module, names: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """The text of each name at its first line in a module."""
+    first: dict[str, int] = {}
+    for name, line in names:
+        first[name] = min(line, first.get(name, line))
+    lines = module.source.splitlines()
+    for name, line in sorted(first.items(), key=lambda found: found[1]):
+        around = lines[max(0, line - 1 - _LINES_BEFORE) : line + _LINES_AFTER]
+        yield f"{module.path}:{line}: `{name}`\n" + "\n".join(f"    {each}" for each in around)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Print the drawn names; the exit code is 2 without a seed."""
-    if not arguments:
-        sys.stderr.write("python -m tools.draw_names SEED [COUNT]\n")
-        return 2
-    modules = modules_below(_ROOT, patterns((_ROOT / "pyproject.toml").read_text(encoding="utf-8")))
-    names = public_names(modules)
-    count = int(arguments[1]) if len(arguments) > 1 else 100
-    drawn = random.Random(arguments[0]).sample(names, min(count, len(names)))
+    """Print the drawn names; exits with 2 without a seed."""
+    parser = argparse.ArgumentParser(prog="python -m tools.draw_names", description=__doc__)
+    parser.add_argument("seed", metavar="SEED")
+    parser.add_argument("count", metavar="COUNT", type=int, nargs="?", default=100)
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--private", action="store_true", help="private names and locals")
+    kinds.add_argument("--test-helpers", action="store_true", help="functions and classes of the tests")
+    options = parser.parse_args(arguments)
+    if options.test_helpers:
+        names = helper_names(modules_below(_ROOT, ["tests"]))
+    else:
+        modules = modules_below(_ROOT, patterns((_ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+        names = private_names(modules) if options.private else public_names(modules)
+    drawn = random.Random(options.seed).sample(names, min(options.count, len(names)))
     sys.stdout.write("".join(f"{number}. {text}\n\n" for number, text in enumerate(drawn, 1)))
     return 0
 
