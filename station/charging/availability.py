@@ -52,7 +52,7 @@ class AvailabilityOrders:
             return
         rows = await self._database.rows("SELECT name, value FROM facts WHERE name LIKE 'availability/%'")
         for name, value in rows:
-            if self._database.unreadable.read(_order, str(value), RowAddress("facts", str(name))) is None:
+            if self._database.unreadable.read(_parse_order, str(value), RowAddress("facts", str(name))) is None:
                 _log.error("stored %s cannot be read: it counts as inoperative until it is set again", name)
         self._inoperative = {str(name) for name, value in rows if value != _OPERATIVE}
         self._apply()
@@ -74,7 +74,7 @@ class AvailabilityOrders:
         Raises:
             StorageError: the availability is neither stored nor applied.
         """
-        name = _name(place)
+        name = _fact_name(place)
         if self._database is not None:
             await save_fact(self._database, name, _OPERATIVE if operative else _INOPERATIVE)
         if operative:
@@ -82,8 +82,8 @@ class AvailabilityOrders:
         else:
             self._inoperative.add(name)
         self._apply()
-        late = not operative and any(evse.state.operative for evse in self.affected_evses(place))
-        return ChangeAvailabilityStatus.SCHEDULED if late else ChangeAvailabilityStatus.ACCEPTED
+        waits = not operative and any(evse.state.operative for evse in self.affected_evses(place))
+        return ChangeAvailabilityStatus.SCHEDULED if waits else ChangeAvailabilityStatus.ACCEPTED
 
     def affected_evses(self, place: EvseRef | None) -> list[Evse]:
         """Return the EVSEs that an availability of this EVSE or connector concerns; None (whole station): all."""
@@ -95,10 +95,10 @@ class AvailabilityOrders:
         G03.FR.06, G04.FR.07, G04.FR.08.
         """
         for evse in self._evses.values():
-            evse.set_in_service(not self._inoperative & _names_of(evse))
+            evse.set_in_service(not self._inoperative & _fact_names_of(evse))
 
 
-def _name(place: EvseRef | None) -> str:
+def _fact_name(place: EvseRef | None) -> str:
     if place is None:
         return "availability/station"
     if place.connector_id is None:
@@ -106,7 +106,7 @@ def _name(place: EvseRef | None) -> str:
     return f"availability/connector/{place.evse_id}/{place.connector_id}"
 
 
-def _names_of(evse: Evse) -> set[str]:
+def _fact_names_of(evse: Evse) -> set[str]:
     """The names of all entries that affect an EVSE."""
     return {
         "availability/station",
@@ -115,7 +115,7 @@ def _names_of(evse: Evse) -> set[str]:
     }
 
 
-def _order(word: str) -> str:
-    if word not in {_OPERATIVE, _INOPERATIVE}:
+def _parse_order(text: str) -> str:
+    if text not in {_OPERATIVE, _INOPERATIVE}:
         raise ValueError(f"is neither {_OPERATIVE} nor {_INOPERATIVE}")
-    return word
+    return text

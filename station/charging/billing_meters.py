@@ -96,7 +96,7 @@ class BillingMeters:
             StorageError: the disk cannot be read.
         """
         for evse, text in (await self._facts.load()).items():
-            if evse.isdecimal() and (known := self._facts.read(evse, _read, text)) is not None:
+            if evse.isdecimal() and (known := self._facts.read(evse, _parse, text)) is not None:
                 self._known[int(evse)] = known
             else:
                 _log.error(
@@ -114,13 +114,13 @@ class BillingMeters:
         recorded = await self._outbox.latest_events(evse_id, after=known.after_event or 0)
         if since is not None and known.after_event is None:
             recorded = [event for event in recorded if event.occurred_at >= since]
-        believed = lowest_register(recorded)
-        if believed is None and since is not None and known.register_wh is not None:
-            believed = Reading(since, energy_import_wh=known.register_wh)
-        motion = None
+        last_reading = lowest_register(recorded)
+        if last_reading is None and since is not None and known.register_wh is not None:
+            last_reading = Reading(since, energy_import_wh=known.register_wh)
+        uncounted_energy = None
         if known.stands_at_wh is not None:
-            motion = UncountedEnergy(known.stands_at_wh, unmoved_wh=known.unmoved_wh)
-        meter.restore(believed, serial_number=known.serial_number, uncounted_energy=motion)
+            uncounted_energy = UncountedEnergy(known.stands_at_wh, unmoved_wh=known.unmoved_wh)
+        meter.restore(last_reading, serial_number=known.serial_number, uncounted_energy=uncounted_energy)
 
     def serial_of(self, evse_id: int) -> str | None:
         """The stored serial number of the accepted meter of an EVSE; None: not known yet."""
@@ -158,23 +158,25 @@ class BillingMeters:
         if evse.state.transaction is None and not evse.end_pending and await evse.meter.accept_roll_over():
             before, reading = evse.meter.latest, await evse.meter.read_now()
             details: Details = {
-                "before_wh": _shown(before.energy_import_wh if before is not None else None),
-                "register_wh": _shown(reading.energy_import_wh if reading is not None else None),
+                "before_wh": _exact_text(before.energy_import_wh if before is not None else None),
+                "register_wh": _exact_text(reading.energy_import_wh if reading is not None else None),
             }
             self._note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
             known = self._known.get(evse.id, KnownMeter())
-            shown = reading.energy_import_wh if reading is not None else None
+            register_wh = reading.energy_import_wh if reading is not None else None
             now, newest = self._clock.now().isoformat(), await self._outbox.newest_row_id()
-            await self._store(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
+            await self._store(evse.id, replace(known, exchanged_at=now, register_wh=register_wh, after_event=newest))
 
     async def _note_standstill(self, evse: Evse) -> None:
         """Store a register that does not count, so that it stays implausible after a restart until it changes."""
         known = self._known.get(evse.id, KnownMeter())
-        still, latest = evse.meter.standstill, evse.meter.latest
-        if still is not None and still.register_wh != known.stands_at_wh:
-            await self._store(evse.id, replace(known, stands_at_wh=still.register_wh, unmoved_wh=still.unmoved_wh))
+        standstill, latest = evse.meter.standstill, evse.meter.latest
+        if standstill is not None and standstill.register_wh != known.stands_at_wh:
+            await self._store(
+                evse.id, replace(known, stands_at_wh=standstill.register_wh, unmoved_wh=standstill.unmoved_wh)
+            )
         elif (
-            still is None
+            standstill is None
             and known.stands_at_wh is not None
             and latest is not None
             and latest.energy_import_wh != known.stands_at_wh
@@ -194,7 +196,7 @@ class BillingMeters:
             raise ExchangeRefusedError("a transaction is running; it must end first")
         if evse.end_pending:
             raise ExchangeRefusedError("the end of a transaction waits for a reading of this meter")
-        last, old_serial = evse.meter.latest, evse.meter.serial_number
+        last_reading, old_serial = evse.meter.latest, evse.meter.serial_number
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:
             old_serial = known.serial_number
@@ -202,23 +204,23 @@ class BillingMeters:
         await self._store(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
         await evse.meter.accept_exchange()
         reading = await evse.meter.read_now()
-        done = RecordedMeterExchange(
+        exchanged = RecordedMeterExchange(
             old_serial,
-            last.energy_import_wh if last is not None else None,
+            last_reading.energy_import_wh if last_reading is not None else None,
             evse.meter.serial_number,
             reading.energy_import_wh if reading is not None else None,
         )
         details: Details = {
             "by": by,
             "reason": reason,
-            "old_serial": done.old_serial,
-            "old_register_wh": _shown(done.old_register_wh),
-            "new_serial": done.new_serial,
-            "new_register_wh": _shown(done.new_register_wh),
+            "old_serial": exchanged.old_serial,
+            "old_register_wh": _exact_text(exchanged.old_register_wh),
+            "new_serial": exchanged.new_serial,
+            "new_register_wh": _exact_text(exchanged.new_register_wh),
         }
         self._note(JournalEvent.METER_EXCHANGE, details, evse.id)
-        await self._store(evse.id, KnownMeter(done.new_serial, now, done.new_register_wh, newest))
-        return done
+        await self._store(evse.id, KnownMeter(exchanged.new_serial, now, exchanged.new_register_wh, newest))
+        return exchanged
 
     def _note(self, event: JournalEvent, details: Details, evse_id: int) -> None:
         self.noted.publish(JournalNotice(event, details, evse_id))
@@ -228,20 +230,22 @@ class BillingMeters:
         self._known[evse_id] = known
 
 
-def _read(text: str) -> KnownMeter:
+def _parse(text: str) -> KnownMeter:
     """Parse the stored data of a meter; raises ValueError or TypeError."""
-    kept = parse_object(text)
-    serial, exchanged, register, newest, stands_at, unmoved = map(kept.get, _STORED_NAMES.values())
+    stored = parse_object(text)
+    serial_number, exchanged_at, register_wh, after_event, stuck_at_wh, uncounted_wh = map(
+        stored.get, _STORED_NAMES.values()
+    )
     return KnownMeter(
-        serial if isinstance(serial, str) else None,
-        datetime.fromisoformat(exchanged).isoformat() if isinstance(exchanged, str) else None,
-        register if isinstance(register, int | float) else None,
-        newest if isinstance(newest, int) else None,
-        stands_at if isinstance(stands_at, int | float) else None,
-        unmoved if isinstance(unmoved, int | float) else 0.0,
+        serial_number if isinstance(serial_number, str) else None,
+        datetime.fromisoformat(exchanged_at).isoformat() if isinstance(exchanged_at, str) else None,
+        register_wh if isinstance(register_wh, int | float) else None,
+        after_event if isinstance(after_event, int) else None,
+        stuck_at_wh if isinstance(stuck_at_wh, int | float) else None,
+        uncounted_wh if isinstance(uncounted_wh, int | float) else 0.0,
     )
 
 
-def _shown(energy_wh: float | None) -> str | None:
+def _exact_text(energy_wh: float | None) -> str | None:
     exact = exact_wh(energy_wh)
     return str(exact) if exact is not None else None

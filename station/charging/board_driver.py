@@ -63,7 +63,7 @@ class DrivenEvse(Protocol):
         """Seconds that an authorization waits for a vehicle (EVConnectionTimeOut)."""
         ...
 
-    def observe(self, seen: Observation) -> None:
+    def observe(self, observation: Observation) -> None:
         """Update the state with an observation of the board."""
         ...
 
@@ -96,9 +96,9 @@ class _MismatchMonitor:
         """The time at which a mismatch becomes a fault; None: no mismatch, or already a fault."""
         return self._since_s + self._within_s if self._since_s is not None and self._fault not in faults else None
 
-    def judge(self, evse: DrivenEvse, now_s: float, *, as_ordered: bool, latched: bool = False) -> None:
+    def update(self, evse: DrivenEvse, now_s: float, *, matches: bool, latched: bool = False) -> None:
         """Report the fault or clear it; `latched`: do not clear it yet."""
-        if as_ordered:
+        if matches:
             self._since_s = None
             if not latched:
                 evse.report_fault(self._fault, False)
@@ -118,14 +118,14 @@ class BoardDriver:
         self._evse = evse
         self._board = board
         self._clock = clock
-        self._contradiction: Fault | None = None
-        self._contradicted_since_s = 0.0
-        self._lock = _MismatchMonitor(Fault.LOCK, _LOCK_S)
-        self._pilot = _MismatchMonitor(Fault.PILOT, _PILOT_S)
-        self._phases = _MismatchMonitor(Fault.POWER_SWITCH, _PHASES_S)
+        self._contactor_mismatch: Fault | None = None
+        self._contactor_mismatch_since_s = 0.0
+        self._lock_monitor = _MismatchMonitor(Fault.LOCK, _LOCK_S)
+        self._pilot_monitor = _MismatchMonitor(Fault.PILOT, _PILOT_S)
+        self._phases_monitor = _MismatchMonitor(Fault.POWER_SWITCH, _PHASES_S)
         self._at_minus_12_v = False
-        self._ordered = SAFE_OUTPUTS
-        self._repeat = False
+        self._commanded = SAFE_OUTPUTS
+        self._reapply = False
         self.applying = MonitoredTask(f"the board of EVSE {evse.id}", clock, _APPLY_S)
 
     @property
@@ -138,7 +138,7 @@ class BoardDriver:
         )
 
     @property
-    def _safe(self) -> Outputs:
+    def _safe_outputs(self) -> Outputs:
         """The safe outputs at start and stop; a cable retained for its holder stays locked (E09.FR.03)."""
         state = self._evse.state
         held = state.lock_held_for is not None or state.retained_for is not None
@@ -146,7 +146,7 @@ class BoardDriver:
 
     def reapply_outputs(self) -> None:
         """Make `run` apply the outputs again, even if unchanged; does not wait for it."""
-        self._repeat = True
+        self._reapply = True
         self._evse.changed.notify()
 
     async def make_safe(self) -> None:
@@ -156,11 +156,11 @@ class BoardDriver:
         """
         closed = False
         try:
-            await self._board.apply(self._safe)
+            await self._board.apply(self._safe_outputs)
             with self._clock.outside_wait(_SAFE_WITHIN_S + 1.0):
                 async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: hardware I/O
-                    async for seen in self._board.observations():
-                        closed = seen.contactor_closed
+                    async for observation in self._board.observations():
+                        closed = observation.contactor_closed
                         if not closed:
                             return
         except (BoardError, TimeoutError) as error:
@@ -188,35 +188,40 @@ class BoardDriver:
     async def run(self) -> None:
         """Task until cancelled: apply outputs and process observations; applies the safe outputs at the end."""
         evse_id = self._evse.id
-        await run_together({f"evse-{evse_id}-board": self._drive(), f"evse-{evse_id}-observations": self._watch()})
+        await run_together(
+            {
+                f"evse-{evse_id}-board": self._apply_outputs(),
+                f"evse-{evse_id}-observations": self._receive_observations(),
+            }
+        )
 
-    async def _drive(self) -> None:
+    async def _apply_outputs(self) -> None:
         """Apply the outputs whenever they change; level-triggered: the state is re-evaluated after each command."""
         applied = None
         try:
             while True:
-                seen = self._evse.changed.count
+                count_before = self._evse.changed.count
                 self._evse.process_timeouts()
-                self._compare()
-                wanted = self._permitted_outputs()
-                if wanted == applied and not self._repeat:
-                    await self._wait_for_change(seen)
+                self._check_observation()
+                required = self._permitted_outputs()
+                if required == applied and not self._reapply:
+                    await self._wait_for_change(count_before)
                     continue
-                self._repeat, self._ordered = False, wanted
-                self._evse.pilot.note_command(wanted)
+                self._reapply, self._commanded = False, required
+                self._evse.pilot.note_command(required)
                 try:
                     with self.applying:
-                        await self._board.apply(wanted)
-                    applied = wanted
-                    self._evse.pilot.note_confirmation(wanted)
+                        await self._board.apply(required)
+                    applied = required
+                    self._evse.pilot.note_confirmation(required)
                     self._evse.report_fault(Fault.BOARD, False)
                 except BoardError as error:
                     applied = None
-                    self._fails(Fault.BOARD, error)
+                    self._report_board_fault(Fault.BOARD, error)
                     await self._clock.sleep(_RETRY_S)
         finally:
             try:
-                await self._board.apply(self._safe)
+                await self._board.apply(self._safe_outputs)
                 self._evse.pilot.note_confirmation(SAFE_OUTPUTS)
             except BoardError as error:
                 _log.critical("EVSE %d: the board did not apply the safe outputs: %s", self._evse.id, error)
@@ -227,70 +232,70 @@ class BoardDriver:
         required = outputs(state, self._clock.monotonic())
         return self._evse.pilot.apply_to(required, contactor_closed=state.seen.contactor_closed)
 
-    async def _watch(self) -> None:
+    async def _receive_observations(self) -> None:
         while True:
             try:
-                async for seen in self._board.observations():
+                async for observation in self._board.observations():
                     self._evse.report_fault(Fault.BOARD_SILENT, False)
-                    self._see(seen)
-                self._fails(Fault.BOARD_SILENT, BoardError("it sends no observations any more"))
+                    self._process_observation(observation)
+                self._report_board_fault(Fault.BOARD_SILENT, BoardError("it sends no observations any more"))
             except BoardError as error:
-                self._fails(Fault.BOARD_SILENT, error)
+                self._report_board_fault(Fault.BOARD_SILENT, error)
             await self._clock.sleep(_RETRY_S)
 
-    def _see(self, seen: Observation) -> None:
-        at_minus_12_v = seen.pilot is PilotState.F  # the EVSE keeps the vehicle's last state meanwhile
-        self._evse.observe(seen)
+    def _process_observation(self, observation: Observation) -> None:
+        at_minus_12_v = observation.pilot is PilotState.F  # the EVSE keeps the vehicle's last state meanwhile
+        self._evse.observe(observation)
         if at_minus_12_v is not self._at_minus_12_v:
             self._at_minus_12_v = at_minus_12_v
             self._evse.changed.notify()
 
-    async def _wait_for_change(self, seen: int) -> None:
+    async def _wait_for_change(self, count_before: int) -> None:
         state, now_s = self._evse.state, self._clock.monotonic()
-        due = [
+        deadlines = [
             next_change_s(state, now_s, self._evse.connection_timeout_s),
-            self._lock.due_s(state.faults),
-            self._pilot.due_s(state.faults),
-            self._phases.due_s(state.faults),
+            self._lock_monitor.due_s(state.faults),
+            self._pilot_monitor.due_s(state.faults),
+            self._phases_monitor.due_s(state.faults),
         ]
-        if self._contradiction is not None and self._contradiction not in state.faults:
-            due.append(self._contradicted_since_s + _CONTACTOR_S)
-        due_s = min((moment_s for moment_s in due if moment_s is not None), default=None)
+        if self._contactor_mismatch is not None and self._contactor_mismatch not in state.faults:
+            deadlines.append(self._contactor_mismatch_since_s + _CONTACTOR_S)
+        due_s = min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
         if due_s is None:
-            await self._evse.changed.wait(seen)
+            await self._evse.changed.wait(count_before)
         else:
-            await self._evse.changed.wait_for(seen, self._clock, due_s - now_s)
+            await self._evse.changed.wait_for(count_before, self._clock, due_s - now_s)
 
-    def _compare(self) -> None:
+    def _check_observation(self) -> None:
         """Compare the observation with the commanded outputs."""
         state, now_s = self._evse.state, self._clock.monotonic()
-        ordered = self._permitted_outputs()
-        blind = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
-        self._compare_contactor(None if blind else ordered.contactor, now_s)
-        self._lock.judge(self._evse, now_s, as_ordered=ordered.lock is state.seen.locked or blind)  # G05
-        pilot_as_ordered = self._ordered.pilot_fault or not self._at_minus_12_v or blind
-        self._pilot.judge(self._evse, now_s, as_ordered=pilot_as_ordered)
+        required = self._permitted_outputs()
+        unobserved = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
+        self._check_contactor(None if unobserved else required.contactor, now_s)
+        self._lock_monitor.update(self._evse, now_s, matches=required.lock is state.seen.locked or unobserved)  # G05
+        pilot_matches = self._commanded.pilot_fault or not self._at_minus_12_v or unobserved
+        self._pilot_monitor.update(self._evse, now_s, matches=pilot_matches)
 
         # Limits are calculated for the commanded phases, so the fault stays latched while the vehicle is connected:
         # the end of charging commands other phases, which does not prove that the relays work.
-        switched = not switches_phases(state) or state.seen.contactor_closed or blind
-        self._phases.judge(self._evse, now_s, as_ordered=switched, latched=ev_connected(state))
+        phases_match = not switches_phases(state) or state.seen.contactor_closed or unobserved
+        self._phases_monitor.update(self._evse, now_s, matches=phases_match, latched=ev_connected(state))
 
-    def _compare_contactor(self, ordered: bool | None, now_s: float) -> None:
+    def _check_contactor(self, required: bool | None, now_s: float) -> None:
         """Report a contactor closed against the command as welded, and one that does not close as stuck open.
 
-        `ordered` None: the observation is not reliable.
+        `required` None: the observation is not reliable.
         """
         closed = self._evse.state.seen.contactor_closed
-        contradiction = None
-        if ordered is not None and ordered is not closed:
-            contradiction = Fault.CONTACTOR_WELDED if closed else Fault.CONTACTOR_STUCK_OPEN
-        if contradiction is not self._contradiction:
-            self._contradiction, self._contradicted_since_s = contradiction, now_s
-        elif contradiction is not None and now_s - self._contradicted_since_s >= _CONTACTOR_S:
-            self._evse.report_fault(contradiction, True)
+        mismatch = None
+        if required is not None and required is not closed:
+            mismatch = Fault.CONTACTOR_WELDED if closed else Fault.CONTACTOR_STUCK_OPEN
+        if mismatch is not self._contactor_mismatch:
+            self._contactor_mismatch, self._contactor_mismatch_since_s = mismatch, now_s
+        elif mismatch is not None and now_s - self._contactor_mismatch_since_s >= _CONTACTOR_S:
+            self._evse.report_fault(mismatch, True)
 
-    def _fails(self, fault: Fault, error: BoardError) -> None:
+    def _report_board_fault(self, fault: Fault, error: BoardError) -> None:
         known = fault in self._evse.state.faults
         _log.log(logging.DEBUG if known else logging.ERROR, "EVSE %d: board: %s", self._evse.id, error)
         self._evse.report_fault(fault, True)

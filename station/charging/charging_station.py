@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_STOPPABLE_S = 3.5
+_HALT_TIMEOUT_S = 3.5
 
 
 class TokenParts(Frozen):
@@ -71,7 +71,7 @@ class ChargingStation:
         self.availability = availability
         self.restart = restart
         self.csms = csms
-        self._tokens = tokens.store
+        self._token_cache = tokens.store
         self.admission = tokens.admission
         self.starter = tokens.starter
         self._plug_in_start = tokens.plug_in_start
@@ -111,7 +111,7 @@ class ChargingStation:
     async def halt(self) -> None:
         """Stop charging because the program stops: end all transactions and wait at most 3.5 s until this is stored."""
         try:
-            async with asyncio.timeout(_STOPPABLE_S), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(_HALT_TIMEOUT_S), asyncio.TaskGroup() as group:
                 for evse in self.evses.values():
                     group.create_task(evse.halt())
         except TimeoutError:
@@ -171,8 +171,8 @@ class ChargingStation:
 
     def is_ongoing(self, transaction_id: str) -> bool:
         """Return whether a transaction is open at an EVSE, also while it is ending (E14.FR.02)."""
-        open_ones = (evse.state.transaction for evse in self.evses.values())
-        return any(one is not None and one.id == transaction_id for one in open_ones)
+        open_transactions = (evse.state.transaction for evse in self.evses.values())
+        return any(transaction is not None and transaction.id == transaction_id for transaction in open_transactions)
 
     async def events_waiting(self, transaction_id: str | None) -> int:
         """Return how many events wait for the CSMS, of one transaction or (None) of all (E14.FR.04, E14.FR.07).
@@ -191,7 +191,7 @@ class ChargingStation:
         """
         if event.id_token is None:
             return
-        await self._tokens.update(event.id_token, info)
+        await self._token_cache.update(event.id_token, info)
         evse = self.evse_of_transaction(event.transaction_id)
         running = evse.state.authorization if evse is not None else None
         if evse is None or running is None or not running.id_token.same_as(event.id_token):
@@ -201,12 +201,12 @@ class ChargingStation:
             evse.set_group(info.group_id)
             evse.set_languages(info.languages)
             return
-        why = (
+        reason = (
             "it is a master pass, which cannot start a transaction"
             if info.accepted
             else f"the CSMS answered {info.status}"
         )
-        _log.warning("EVSE %d: token %s may not charge: %s", evse.id, loggable_token(event.id_token), why)
+        _log.warning("EVSE %d: token %s may not charge: %s", evse.id, loggable_token(event.id_token), reason)
         if self._transaction_settings.stop_tx_on_invalid_id:  # E05.FR.09, E05.FR.10, E05.FR.11
             evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
         else:  # E05.FR.02, E05.FR.03

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class ContactorCount(Frozen):
-    """How often one contactor has been operated in its life, for maintenance."""
+    """How often one contactor has been operated in its lifetime, for maintenance."""
 
     closed: int = 0
     """number of times that it closed"""
@@ -43,14 +43,14 @@ class EvseWithContactorCount(ObservedEvse, Protocol):
     """The members of `Evse` that are needed to keep its contactor count on disk."""
 
     contactor: ContactorCount
-    """operations of its contactor in its life; loaded from disk at startup"""
+    """operations of its contactor in its lifetime; loaded from disk at startup"""
 
 
 class ContactorCountStore:
     """Keeps the contactor counts of all EVSEs on disk; the counting itself is done by each EVSE."""
 
     def __init__(self, evses: Mapping[int, EvseWithContactorCount], facts: FactStore) -> None:
-        self._facts = EvseFacts(evses, facts, _text)
+        self._facts = EvseFacts(evses, facts, _count_text)
 
     async def load(self) -> None:
         """Set the contactor count of each EVSE to the stored one, at startup; an unreadable one restarts at 0.
@@ -77,5 +77,5 @@ def _from_text(text: str) -> ContactorCount:
     return COUNTS.from_dict(json.loads(text))
 
 
-def _text(evse: EvseWithContactorCount) -> str | None:
+def _count_text(evse: EvseWithContactorCount) -> str | None:
     return json.dumps(COUNTS.to_dict(evse.contactor)) if evse.contactor != ContactorCount() else None

@@ -78,8 +78,8 @@ _log = logging.getLogger(__name__)
 _UNLOCK_S = 5.0
 """time limit for a lock to open"""
 
-_BLIND = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
-"""faults without an observation, which replace the first one"""
+_UNOBSERVED = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
+"""faults with which no observation comes; each of them ends the wait for the first observation"""
 
 
 class EvseBehaviour(Frozen):
@@ -123,7 +123,7 @@ class Evse:
         self.pilot = PilotPermission()
         """the highest current that its pilot may signal beside those of the other EVSEs"""
         self.contactor = ContactorCount()
-        """operations of its contactor in its life"""
+        """operations of its contactor in its lifetime"""
         self.outputs_repeated: Event[None] = Event()
         """published when the board must be commanded again, even if its outputs are unchanged"""
         self._queue = queue
@@ -132,14 +132,14 @@ class Evse:
         self._behaviour = behaviour
         self._clock = clock
         self._charging_time = ChargingTime(clock)
-        self._draw = PilotComplianceMonitor(clock)
+        self._pilot_compliance = PilotComplianceMonitor(clock)
         self._unlock_until_s = -_UNLOCK_S
-        self._points_changed = True
+        self._tx_points_changed = True
         """whether TxStartPoint or TxStopPoint has changed since the state was last judged by them"""
         for points in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
-            self._settings.changed(points).subscribe(self._note_changed_points)
+            self._settings.changed(points).subscribe(self._note_changed_tx_points)
         meter.reading_taken.subscribe(self._metered)
-        meter.failed.subscribe(self._meter_failed)
+        meter.failed.subscribe(self._apply_meter_failure)
 
     # Properties
 
@@ -187,10 +187,10 @@ class Evse:
     @property
     def selectable_phases(self) -> frozenset[int]:
         """The phases, 1 to 3, on which its board can charge alone; empty if the board cannot switch phases."""
-        seen = self.state.seen
-        if seen.phases is None:
+        observation = self.state.seen
+        if observation.phases is None:
             return frozenset()
-        return frozenset({1, 2, 3}) if seen.phase is not None else frozenset({1})
+        return frozenset({1, 2, 3}) if observation.phase is not None else frozenset({1})
 
     @property
     def connector_status(self) -> ConnectorStatus:
@@ -204,19 +204,19 @@ class Evse:
 
     # Events
 
-    def observe(self, seen: Observation) -> None:
+    def observe(self, observation: Observation) -> None:
         """Update the state with an observation of the board; creates the transaction events that follow from it."""
         self._note_observed()
         before = self.state.seen
-        seen = replace(seen, pilot=pilot_without_minus_12_v(seen, before.pilot))
-        if seen == before and self.state.retained_for is None:
+        observation = replace(observation, pilot=pilot_without_minus_12_v(observation, before.pilot))
+        if observation == before and self.state.retained_for is None:
             return
         self.contactor = self.contactor.after_observation(
-            before.contactor_closed, seen.contactor_closed, load=self._loaded
+            before.contactor_closed, observation.contactor_closed, load=self._under_load
         )
-        self._become(*evse_changes.apply_observation(self.state, seen, self._endings))
+        self._set_state(*evse_changes.apply_observation(self.state, observation, self._end_conditions))
         if not ev_connected(self.state) and self.state.faults & UNTIL_UNPLUGGED:
-            self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
+            self._set_state(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
 
     def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
         """Set the authorization, from now on; may start a transaction (E02.FR.20, F01.FR.19).
@@ -230,7 +230,7 @@ class Evse:
             reservation_id=authorization.reservation_id,
         )
         authorization = replace(authorization, since_s=self._clock.monotonic())
-        self._become(evse_changes.apply_authorization(self.state, authorization), cause)
+        self._set_state(evse_changes.apply_authorization(self.state, authorization), cause)
 
     def end_authorization(
         self,
@@ -249,27 +249,27 @@ class Evse:
         ended = self.state.authorization
         held_for = ended.id_token if keep_locked and ended is not None else None
         cause = ChangeCause(trigger, reason, id_token, deauthorizes=True, ends_transaction=ends_transaction)
-        self._become(replace(self.state, authorization=None, lock_held_for=held_for), cause)
+        self._set_state(replace(self.state, authorization=None, lock_held_for=held_for), cause)
 
     def set_group(self, group_id: IdToken | None) -> None:
         """Set the group whose tokens may also stop the charge, as sent by the CSMS (E07.FR.01 b); None: unchanged."""
         if self.state.authorization is not None and group_id is not None:
             authorization = replace(self.state.authorization, group_id=group_id)
-            self._become(replace(self.state, authorization=authorization), None)
+            self._set_state(replace(self.state, authorization=authorization), None)
 
     def set_languages(self, languages: tuple[str, ...]) -> None:
         """Set the languages that the driver prefers, as sent by the CSMS (language1, language2); empty: unchanged."""
         authorization = self.state.authorization
         if authorization is not None and languages and languages != authorization.languages:
-            self._become(replace(self.state, authorization=replace(authorization, languages=languages)), None)
+            self._set_state(replace(self.state, authorization=replace(authorization, languages=languages)), None)
 
     def retain_cable(self, holder: IdToken) -> None:
         """Keep the cable locked for the holder from before the power cut, if it is still there; call before `run`."""
-        self._become(replace(self.state, retained_for=holder), None)
+        self._set_state(replace(self.state, retained_for=holder), None)
 
     def release_lock(self) -> None:
         """Stop retaining the cable for its holder, which unlocks it unless a charge runs."""
-        self._become(replace(self.state, lock_held_for=None), None)
+        self._set_state(replace(self.state, lock_held_for=None), None)
 
     async def unlock(self) -> bool:
         """Unlock the cable, even if retained for a holder; returns whether the lock opened (F05.FR.04, F05.FR.06).
@@ -278,14 +278,14 @@ class Evse:
         deadline of the first, so that many requests do not block the messages of the CSMS.
         """
         cause = ChangeCause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
-        self._become(replace(self.state, lock_held_for=None), cause)
+        self._set_state(replace(self.state, lock_held_for=None), cause)
         self.outputs_repeated.publish(None)
         if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_S:
             self._unlock_until_s = now_s + _UNLOCK_S
-        seen = self.changed.count
+        count_before = self.changed.count
         while self.state.seen.locked and (left_s := self._unlock_until_s - self._clock.monotonic()) > 0:
-            await self.changed.wait_for(seen, self._clock, left_s)
-            seen = self.changed.count
+            await self.changed.wait_for(count_before, self._clock, left_s)
+            count_before = self.changed.count
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
 
     def begin_self_test(self) -> bool:
@@ -293,12 +293,12 @@ class Evse:
         state = self.state
         if state.testing or state.authorization is not None or state.transaction is not None:
             return False
-        self._become(replace(state, testing=True), None)
+        self._set_state(replace(state, testing=True), None)
         return True
 
     def end_self_test(self) -> None:
         """Let energy flow again after a self-test."""
-        self._become(replace(self.state, testing=False), None)
+        self._set_state(replace(self.state, testing=False), None)
 
     def refuse_energy(self, *, beyond_wh: float) -> None:
         """Stop energy because the CSMS rejected the token, without ending transaction or authorization.
@@ -309,7 +309,7 @@ class Evse:
         if self.state.transaction is None:
             return
         register_wh = self.meter.latest.energy_import_wh if self.meter.latest is not None else None
-        self._become(evse_changes.apply_energy_refusal(self.state, register_wh, beyond_wh=beyond_wh), None)
+        self._set_state(evse_changes.apply_energy_refusal(self.state, register_wh, beyond_wh=beyond_wh), None)
 
     def apply_decision(self, decision: Decision) -> None:
         """Set the current and the phases that load management allows this EVSE; its board follows.
@@ -318,20 +318,22 @@ class Evse:
         """
         self.limits = decision.limits
         offered_a = min(decision.current_a, self.layout.max_current_a)
-        cut = decision.open_now or (self.state.open_at_once and offered_a < MINIMUM_CURRENT_A)
-        after = replace(self.state, offered_a=offered_a, open_at_once=cut, phases=decision.phases, phase=decision.phase)
+        open_at_once = decision.open_now or (self.state.open_at_once and offered_a < MINIMUM_CURRENT_A)
+        after = replace(
+            self.state, offered_a=offered_a, open_at_once=open_at_once, phases=decision.phases, phase=decision.phase
+        )
         if after != self.state:
-            self._become(after, None)
+            self._set_state(after, None)
 
     def report_fault(self, fault: Fault, present: bool) -> None:
         """Add a fault to the state (`present`) or remove it, and log the change; some faults end the transaction."""
         if present is (fault in self.state.faults):
             return
-        if fault in _BLIND:
+        if fault in _UNOBSERVED:
             self._note_observed()
-        level, what = (logging.WARNING, "occurred") if present else (logging.INFO, "cleared")
-        _log.log(level, "EVSE %d: fault %s %s", self.id, fault, what)
-        self._become(*evse_changes.apply_fault(self.state, fault, present, self._endings))
+        level, change = (logging.WARNING, "occurred") if present else (logging.INFO, "cleared")
+        _log.log(level, "EVSE %d: fault %s %s", self.id, fault, change)
+        self._set_state(*evse_changes.apply_fault(self.state, fault, present, self._end_conditions))
 
     def set_in_service(self, in_service: bool) -> None:
         """Set the EVSE in or out of service (G03), in memory only; a running transaction may finish first.
@@ -343,28 +345,28 @@ class Evse:
         after = replace(self.state, in_service=in_service)
         if not after.operative:
             after = replace(after, authorization=None)
-        self._become(after, None)
+        self._set_state(after, None)
 
     def set_reserved(self, until: datetime | None) -> None:
         """Set until when (UTC) only holders of reservations may use the EVSE; None: it is not reserved."""
         if until != self.state.reserved_until:
-            self._become(replace(self.state, reserved_until=until), None)
+            self._set_state(replace(self.state, reserved_until=until), None)
 
     def set_withheld(self, why: WithholdReason, withheld: bool) -> None:
         """Add or remove one reason why the EVSE must not be used (status Unavailable); ends no transaction."""
         reasons = self.state.withheld | {why} if withheld else self.state.withheld - {why}
-        self._become(replace(self.state, withheld=reasons), None)
+        self._set_state(replace(self.state, withheld=reasons), None)
 
     def set_installer_only(self, installer_only: bool) -> None:
         """Allow only installer's tests to start (`installer_only`), or public use; a running transaction may finish."""
-        self._become(replace(self.state, installer_only=installer_only), None)
+        self._set_state(replace(self.state, installer_only=installer_only), None)
 
     def reset(self) -> None:
         """Reset the EVSE as after power-up (B11.FR.08); the caller has ended its transaction.
 
         Clears contactor and vehicle faults and the authorization, unlocks the cable, and applies the outputs again.
         """
-        self._become(evse_changes.reset_state(self.state), None)
+        self._set_state(evse_changes.reset_state(self.state), None)
         self.outputs_repeated.publish(None)
 
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
@@ -393,11 +395,11 @@ class Evse:
         """
         starts = self.state.transaction is None
         cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if report or starts else None
-        self._become(replace(self.state, signed_transaction_id=transaction_id), cause)
+        self._set_state(replace(self.state, signed_transaction_id=transaction_id), cause)
 
     async def halt(self) -> None:
         """Stop offering energy because the program stops, end the transaction, and wait until its end is on disk."""
-        self._become(replace(self.state, halting=True), None)
+        self._set_state(replace(self.state, halting=True), None)
         await self.end_transaction(TriggerReason.ABNORMAL_CONDITION, StoppedReason.REBOOT)
 
     async def end_transaction(self, trigger: TriggerReason, reason: StoppedReason) -> None:
@@ -407,9 +409,9 @@ class Evse:
         """
         if self.state.transaction is not None:
             self.end_authorization(trigger, reason, ends_transaction=True)
-        seen = self.changed.count
+        count_before = self.changed.count
         while self.state.transaction is not None:
-            seen = await self.changed.wait(seen)
+            count_before = await self.changed.wait(count_before)
         await self._queue.wait_recorded()
 
     # Consequences
@@ -420,19 +422,19 @@ class Evse:
             self.changed.notify()
             self.state_changed.publish(None)
 
-    def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
+    def _set_state(self, after: EvseState, cause: ChangeCause | None) -> None:
         """Set the state; the only place that does. Record the resulting events and notify listeners."""
         before, now_s = self.state, self._clock.monotonic()
-        starts, stops = self._settings.tx_start_points, self._settings.tx_stop_points
-        self._points_changed = False
-        energy_starts = TxPoint.ENERGY_TRANSFER.value in starts
+        tx_start_points, tx_stop_points = self._settings.tx_start_points, self._settings.tx_stop_points
+        self._tx_points_changed = False
+        energy_starts = TxPoint.ENERGY_TRANSFER.value in tx_start_points
         signs = self.layout.signs
         after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
         rules = TransactionRules(
             self.id,
             self.layout.connector_id,
-            start_points(starts, signs=signs),
-            frozenset(TxPoint(point) for point in stops),
+            start_points(tx_start_points, signs=signs),
+            frozenset(TxPoint(point) for point in tx_stop_points),
         )
         outcome = update_transaction(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
         self.state = with_derived_values(after, outcome.state, now_s)
@@ -451,24 +453,24 @@ class Evse:
 
     def record(self, event: TransactionEvent) -> None:
         """Queue an event of this EVSE to be stored, completed with offline flag and durations."""
-        spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.charging_s)
+        charging_s = None if event.event_type is EventType.STARTED else int(self._charging_time.charging_s)
         lasted_s = round(self._charging_time.duration_s, 3)
         offline = not self._recording.csms.online
-        self._queue.put(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
+        self._queue.put(replace(event, offline=offline, time_spent_charging_s=charging_s, lasted_s=lasted_s))
 
     def event_recorded(self, event: TransactionEvent) -> None:
         """Update the state after an event was stored on disk: once the start of a transaction is, energy may flow."""
         transaction = self.state.transaction
         if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
-            self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
+            self._set_state(replace(self.state, transaction=replace(transaction, recorded=True)), None)
         elif event.event_type is EventType.ENDED:
             self.changed.notify()  # others may wait for the end of the transaction to be stored
 
-    def _note_changed_points(self, _: tuple[str, ...]) -> None:
-        self._points_changed = True
+    def _note_changed_tx_points(self, _: tuple[str, ...]) -> None:
+        self._tx_points_changed = True
 
     @property
-    def _endings(self) -> evse_changes.EndConditions:
+    def _end_conditions(self) -> evse_changes.EndConditions:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
         # A stuck register moves only when energy flows, so a pause would never end.
@@ -476,7 +478,7 @@ class Evse:
         return evse_changes.EndConditions(meter_ends, disconnection, unlocks)
 
     @property
-    def _loaded(self) -> bool:
+    def _under_load(self) -> bool:
         """Whether the last reading shows load current."""
         latest = self.meter.latest
         return latest is not None and any((current_a or 0.0) >= NO_LOAD_A for current_a in latest.currents_a)
@@ -484,13 +486,13 @@ class Evse:
     def _metered(self, reading: Reading) -> None:
         after = evse_changes.apply_reading(self.state, reading)
         draw_a = after.draw_a
-        if after is not self.state or self._points_changed:  # elapsed time: see process_timeouts
-            self._become(after, None)
-        if self._draw.exceeds(draw_a, self.offered_a):
+        if after is not self.state or self._tx_points_changed:  # elapsed time: see process_timeouts
+            self._set_state(after, None)
+        if self._pilot_compliance.exceeds(draw_a, self.offered_a):
             _log.error("EVSE %d: the vehicle draws %.1f A where %.1f A are offered", self.id, draw_a, self.offered_a)
             self.report_fault(Fault.OVER_CURRENT, True)
 
-    def _meter_failed(self, failing: bool) -> None:
+    def _apply_meter_failure(self, failing: bool) -> None:
         self.report_fault(Fault.METER, failing)
         if failing and self.meter.register_stuck and self.transaction_id is not None:
             # The fault was already present, which only paused charging.
@@ -513,9 +515,9 @@ class Evse:
 
     async def wait_for_observation(self) -> None:
         """Wait until the board has sent an observation or failed."""
-        seen = self.changed.count
+        count_before = self.changed.count
         while not self.observed:
-            seen = await self.changed.wait(seen)
+            count_before = await self.changed.wait(count_before)
 
     def process_timeouts(self) -> None:
         """Update the state with the changes that are due by elapsed time, such as EVConnectionTimeOut.
@@ -528,4 +530,4 @@ class Evse:
             # E03.FR.05, E03.FR.15: with the parking bay as stop point only the authorization ends.
             ends = TxPoint.PARKING_BAY_OCCUPANCY.value not in self._settings.tx_stop_points
             self.end_authorization(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, ends_transaction=ends)
-        self._become(self.state, None)
+        self._set_state(self.state, None)

@@ -40,31 +40,31 @@ class EndConditions(Frozen):
 
 
 def apply_observation(
-    before: EvseState, seen: Observation, endings: EndConditions
+    before: EvseState, observation: Observation, conditions: EndConditions
 ) -> tuple[EvseState, ChangeCause | None]:
     """Return the state after an observation of the board, and the cause to report; None: no event by itself."""
-    kept_for = before.lock_held_for or before.retained_for
-    faults = before.faults | (seen.faults & _LATCHED)
-    after = replace(before, seen=seen, faults=faults, lock_held_for=kept_for, retained_for=None)
-    if ending := _cause_of_faults(seen.faults - before.seen.faults, meter_ends=endings.on_meter_failure):
-        return replace(after, authorization=None), ending
+    holder = before.lock_held_for or before.retained_for
+    faults = before.faults | (observation.faults & _LATCHED)
+    after = replace(before, seen=observation, faults=faults, lock_held_for=holder, retained_for=None)
+    if end_cause := _cause_of_faults(observation.faults - before.seen.faults, meter_ends=conditions.on_meter_failure):
+        return replace(after, authorization=None), end_cause
     if ev_connected(after) and not ev_connected(before):
         return after, ChangeCause(TriggerReason.CABLE_PLUGGED_IN)
     if ev_connected(before) and not ev_connected(after):
-        return _disconnected(after, stops=endings.on_disconnection, unlocks=endings.unlock_on_disconnection)
-    if seen.bay_occupied is not before.seen.bay_occupied:
-        return after, ChangeCause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
+        return _disconnected(after, stops=conditions.on_disconnection, unlocks=conditions.unlock_on_disconnection)
+    if observation.bay_occupied is not before.seen.bay_occupied:
+        return after, ChangeCause(TriggerReason.EV_DETECTED if observation.bay_occupied else TriggerReason.EV_DEPARTED)
     return after, None
 
 
 def apply_fault(
-    before: EvseState, fault: Fault, present: bool, endings: EndConditions
+    before: EvseState, fault: Fault, present: bool, conditions: EndConditions
 ) -> tuple[EvseState, ChangeCause | None]:
     """Return the state after the station detected a fault or its end; the cause is given if that ends a transaction."""
     faults = before.faults | {fault} if present else before.faults - {fault}
     after = replace(before, faults=faults)
-    if present and (ending := _cause_of_faults(frozenset({fault}), meter_ends=endings.on_meter_failure)):
-        return replace(after, authorization=None), ending
+    if present and (end_cause := _cause_of_faults(frozenset({fault}), meter_ends=conditions.on_meter_failure)):
+        return replace(after, authorization=None), end_cause
     return after, None
 
 
@@ -118,10 +118,10 @@ def reset_state(before: EvseState) -> EvseState:
     )
 
 
-def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> ChangeCause | None:
+def _cause_of_faults(new_faults: frozenset[Fault], *, meter_ends: bool) -> ChangeCause | None:
     """The cause if one of these faults ends the transaction, else None."""
-    reason = next((reason for fault, reason in _ENDING_FAULTS.items() if fault in appeared), None)
-    if reason is None and meter_ends and Fault.METER in appeared:
+    reason = next((reason for fault, reason in _ENDING_FAULTS.items() if fault in new_faults), None)
+    if reason is None and meter_ends and Fault.METER in new_faults:
         reason = StoppedReason.OTHER
     if reason is None:
         return None
@@ -136,6 +136,6 @@ def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[Evse
     if after.authorization is None or not stops:
         return after, ChangeCause(TriggerReason.EV_COMMUNICATION_LOST)
     holder = after.authorization.id_token
-    keep = after.seen.cable_plugged and not unlocks  # E09.FR.03
-    after = replace(after, authorization=None, lock_held_for=holder if keep else None)
+    stays_locked = after.seen.cable_plugged and not unlocks  # E09.FR.03
+    after = replace(after, authorization=None, lock_held_for=holder if stays_locked else None)
     return after, ChangeCause(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED, deauthorizes=True)

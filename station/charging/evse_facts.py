@@ -64,13 +64,13 @@ class EvseFacts(Generic[E]):
         Raises:
             StorageError: a change was not stored; run again to retry.
         """
-        await run_together({f"facts-{evse.id}": self._follow(evse) for evse in self._evses.values()})
+        await run_together({f"facts-{evse.id}": self._store_changes(evse) for evse in self._evses.values()})
 
-    async def _follow(self, evse: E) -> None:
+    async def _store_changes(self, evse: E) -> None:
         while True:
-            seen, text = evse.changed.count, self._text_of(evse)
+            count_before, text = evse.changed.count, self._text_of(evse)
             if text == self._on_disk.get(evse.id):
-                await evse.changed.wait(seen)
+                await evse.changed.wait(count_before)
             elif text is None:
                 await self._facts.remove(str(evse.id))
                 del self._on_disk[evse.id]

@@ -35,14 +35,15 @@ READY_GRACE_S = 5.0
 """time for a vehicle to accept offered energy before the state becomes SuspendedEV"""
 
 _CONNECTED = frozenset({PilotState.B, PilotState.C, PilotState.D})
-_TAKING = frozenset({PilotState.C, PilotState.D})
-_HARMLESS = frozenset({Fault.READER, Fault.LOCK})
+_READY = frozenset({PilotState.C, PilotState.D})
+"""the vehicle is ready to take energy"""
+_NON_BLOCKING = frozenset({Fault.READER, Fault.LOCK})
 """faults that do not block energy"""
 UNTIL_UNPLUGGED = frozenset({Fault.OVER_CURRENT, Fault.DIODE})
 """vehicle faults, which stay until it is disconnected"""
-_SEEN_IN_THE_PILOT = UNTIL_UNPLUGGED | {Fault.PILOT}
+_CLEARED_BY_PILOT = UNTIL_UNPLUGGED | {Fault.PILOT}
 """faults whose end is detected by the pilot: it stays steady meanwhile, since −12 V would hide the vehicle"""
-_PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
+_GRACEFUL = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
 """faults that give the vehicle time to stop drawing; for all others the contactor opens at once, under load"""
 
 
@@ -194,17 +195,17 @@ class EvseState(Frozen):
         return (self.in_service and not self.withheld and public) or self.transaction is not None
 
 
-def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotState:
+def pilot_without_minus_12_v(observation: Observation, before: PilotState) -> PilotState:
     """Return the pilot state of an observation, replaced at −12 V (state F), which hides the vehicle.
 
     At −12 V the vehicle is taken as still connected while the cable is plugged, but not ready to charge: A without a
     cable, else `before`, the last state returned, with B in place of C and D.
     """
-    if seen.pilot is not PilotState.F:
-        return seen.pilot
-    if not seen.cable_plugged:
+    if observation.pilot is not PilotState.F:
+        return observation.pilot
+    if not observation.cable_plugged:
         return PilotState.A
-    return PilotState.B if before in _TAKING else before
+    return PilotState.B if before in _READY else before
 
 
 def ev_connected(state: EvseState) -> bool:
@@ -230,7 +231,7 @@ def all_faults(state: EvseState) -> frozenset[Fault]:
 
 def blocking_faults(state: EvseState) -> frozenset[Fault]:
     """The present faults of an EVSE that prevent charging: all but those of reader and lock."""
-    return all_faults(state) - _HARMLESS
+    return all_faults(state) - _NON_BLOCKING
 
 
 def allowed_a(state: EvseState) -> float:
@@ -244,8 +245,8 @@ def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
     current_a = allowed_a(state) if offers_energy(state) else 0.0
     if (state.seen.phases or wired) > 1:
         return Phases(current_a, current_a, current_a)
-    only = state.seen.phase or 1
-    return Phases(*(current_a if phase == only else 0.0 for phase in (1, 2, 3)))
+    single_phase = state.seen.phase or 1
+    return Phases(*(current_a if phase == single_phase else 0.0 for phase in (1, 2, 3)))
 
 
 def lacks_ventilation(state: EvseState) -> bool:
@@ -267,10 +268,10 @@ def switches_phases(state: EvseState) -> bool:
     """Return whether the board has not yet switched to the commanded phases; no energy until it has."""
     if None in {state.phases, state.seen.phases}:
         return False
-    return state.phases != state.seen.phases or (state.phases == 1 and _phase(state) != state.seen.phase)
+    return state.phases != state.seen.phases or (state.phases == 1 and _phase_to_command(state) != state.seen.phase)
 
 
-def _phase(state: EvseState) -> int | None:
+def _phase_to_command(state: EvseState) -> int | None:
     """The phase to command for single-phase charging; None: the board cannot choose."""
     return state.phase if state.seen.phase is not None else None
 
@@ -282,7 +283,7 @@ def offers_energy(state: EvseState) -> bool:
         ev_connected(state)
         and cable_connected(state)
         and state.authorization is not None
-        and (cable_held(state) or keeps_flowing(state))  # G05.FR.01: no start with a cable that is not locked
+        and (cable_held(state) or commanded_energy_flows(state))  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
         and state.operative
         and not state.halting
@@ -297,7 +298,7 @@ def offers_energy(state: EvseState) -> bool:
             or (
                 transaction is not None
                 and (
-                    transaction.recorded or keeps_flowing(state)
+                    transaction.recorded or commanded_energy_flows(state)
                 )  # EnergyTransfer as start point: energy flows already
                 and transaction.ending is None
                 and not transaction.energy_refused
@@ -309,7 +310,7 @@ def offers_energy(state: EvseState) -> bool:
 def is_blocked(state: EvseState) -> bool:
     """Whether energy is blocked by something other than limits, so that load management need not reserve current."""
     refused = state.transaction is not None and state.transaction.energy_refused
-    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not keeps_flowing(state)
+    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not commanded_energy_flows(state)
     return bool(blocking_faults(state)) or refused or unlocked
 
 
@@ -328,15 +329,15 @@ def signature_due(state: EvseState) -> bool:
 
 def outputs(state: EvseState, now_s: float) -> Outputs:
     """Return the outputs that the board must be commanded in this state; `now_s`: Clock.monotonic."""
-    wanted, faults = offers_energy(state), blocking_faults(state)
-    closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
+    offers, faults = offers_energy(state), blocking_faults(state)
+    closed = state.seen.pilot in _READY and (offers or _still_under_load(state, now_s)) and not faults - _GRACEFUL
     return Outputs(
-        pilot_a=allowed_a(state) if wanted else None,
-        pilot_fault=bool(faults - _SEEN_IN_THE_PILOT) and state.seen.cable_plugged and not closed,
+        pilot_a=allowed_a(state) if offers else None,
+        pilot_fault=bool(faults - _CLEARED_BY_PILOT) and state.seen.cable_plugged and not closed,
         contactor=closed,
         lock=_lock(state),
         phases=state.phases if not state.seen.contactor_closed else state.seen.phases,
-        phase=_phase(state) if not state.seen.contactor_closed else state.seen.phase,
+        phase=_phase_to_command(state) if not state.seen.contactor_closed else state.seen.phase,
     )
 
 
@@ -363,10 +364,10 @@ def _lock(state: EvseState) -> bool:
 
 def energy_flows(state: EvseState) -> bool:
     """Return whether the contactor is closed and the vehicle ready to charge (pilot C or D); no current is measured."""
-    return state.seen.contactor_closed and state.seen.pilot in _TAKING
+    return state.seen.contactor_closed and state.seen.pilot in _READY
 
 
-def keeps_flowing(state: EvseState) -> bool:
+def commanded_energy_flows(state: EvseState) -> bool:
     """Return whether energy flows that was commanded, so not through a welded contactor: such a charge may go on."""
     return state.supplying and energy_flows(state)
 
@@ -404,12 +405,12 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
 
 def _about_to_offer(state: EvseState) -> bool:
     """Return whether only storing the start, its signature or locking the cable is still missing."""
-    soon = replace(state, signs=False)
+    completed = replace(state, signs=False)
     if state.transaction is None or not state.transaction.recorded:
-        soon = replace(soon, transaction=None, energy_starts_transaction=True)
+        completed = replace(completed, transaction=None, energy_starts_transaction=True)
     if Fault.LOCK not in all_faults(state):
-        soon = replace(soon, seen=replace(soon.seen, locked=True))
-    return offers_energy(soon)
+        completed = replace(completed, seen=replace(completed.seen, locked=True))
+    return offers_energy(completed)
 
 
 def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> EvseState:
@@ -422,11 +423,11 @@ def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> Ev
         unventilated=ev_connected(after) and lacks_ventilation(after),
         supplying=before.supplying and energy_flows(after),
     )
-    wanted, wants = offers_energy(before), offers_energy(after)
-    after = replace(after, supplying=wants and energy_flows(after))
-    if wants and not wanted:
+    offered_before, offers_now = offers_energy(before), offers_energy(after)
+    after = replace(after, supplying=offers_now and energy_flows(after))
+    if offers_now and not offered_before:
         after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
-    elif wanted and not wants:
+    elif offered_before and not offers_now:
         # The last reading does not show the load from now on.
         after = replace(after, wanted_until_s=now_s, draw_a=None)
     if energy_flows(after) and not energy_flows(before):
@@ -457,10 +458,12 @@ def connection_deadline_s(state: EvseState, timeout_s: float) -> float | None:
 
 def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -> float | None:
     """When elapsed time alone next changes state or outputs, by Clock.monotonic; None: never."""
-    moments = [
+    deadlines_s = [
         connection_deadline_s(state, connection_timeout_s),
         state.grace_until_s if offers_energy(state) else None,
         state.wanted_until_s + HALT_S if state.wanted_until_s is not None and state.halting else None,
         state.wanted_until_s + WIND_DOWN_S if state.wanted_until_s is not None else None,
     ]
-    return min((moment for moment in moments if moment is not None and moment > now_s), default=None)
+    return min(
+        (deadline_s for deadline_s in deadlines_s if deadline_s is not None and deadline_s > now_s), default=None
+    )

@@ -35,11 +35,11 @@ class MeterPoller:
         self._name = name
         self._meter = meter
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._read_lock = asyncio.Lock()
         self._due = ChangeSignal()
         self._attempted = ChangeSignal()
         """fires after each attempt to read"""
-        self._read_s = clock.monotonic()
+        self._last_read_s = clock.monotonic()
         self.latest: Reading | None = None
         """the last plausible reading; None: none since the start or the exchange of the meter"""
         self.starts = IntervalStarts()
@@ -48,11 +48,11 @@ class MeterPoller:
         """why the last attempt to read failed; None: it succeeded"""
         self.foreign: str | None = None
         """why the meter seems to have been replaced; None: it does not"""
-        self._lost = False
+        self._has_failed = False
         """whether `failed` has published True last"""
         self.register_stuck = False
         """whether the import register does not count while energy flows, so that charging cannot be billed"""
-        self._refusing = False
+        self._implausible = False
         self.reading_refused: Event[str] = Event()
         """the first of consecutive implausible readings; carries the reason"""
         self.reading_taken: Event[Reading] = Event()
@@ -65,12 +65,12 @@ class MeterPoller:
     @property
     def valid_reading(self) -> Reading | None:
         """The latest plausible reading; None while the meter has failed, and before the first reading."""
-        return None if self._lost else self.latest
+        return None if self._has_failed else self.latest
 
     @property
     def read_at_s(self) -> float:
         """When `latest` was read (Clock.monotonic); before the first reading, when polling was set up."""
-        return self._read_s
+        return self._last_read_s
 
     @property
     def serial_number(self) -> str | None:
@@ -84,7 +84,7 @@ class MeterPoller:
 
     async def accept_roll_over(self) -> bool:
         """Accept a register that restarted at zero; returns whether it did. Call only without a transaction."""
-        async with self._turn:
+        async with self._read_lock:
             if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
                 return False
             self._meter.accept_roll_over()
@@ -93,7 +93,7 @@ class MeterPoller:
 
     async def accept_exchange(self) -> None:
         """Accept whatever meter answers next as the billing meter, and forget the latest reading; stores nothing."""
-        async with self._turn:
+        async with self._read_lock:
             if isinstance(self._meter, PlausibleMeter):
                 self._meter.accept_exchange()
             self.latest = None
@@ -102,24 +102,24 @@ class MeterPoller:
 
     def measurands(self) -> tuple[Measurand, ...]:
         """Return the measurands that the meter supports; all of them if its driver does not say. Reads nothing."""
-        specimen = self._meter.example_reading() if isinstance(self._meter, PlausibleMeter) else None
-        return supported_measurands(specimen) if specimen is not None else tuple(Measurand)
+        example = self._meter.example_reading() if isinstance(self._meter, PlausibleMeter) else None
+        return supported_measurands(example) if example is not None else tuple(Measurand)
 
     async def run(self) -> None:
         """Task until cancelled: read every second; log a failure once, and when it ends. Then close the meter."""
         try:
             while True:
-                seen = self._due.count
+                count_before = self._due.count
                 await self._read(self._meter.read)
-                await self._due.wait_for(seen, self._clock, READ_EVERY_S)
+                await self._due.wait_for(count_before, self._clock, READ_EVERY_S)
         finally:
             await self._meter.close()
 
     async def refresh(self, within_s: float) -> None:
         """Make `run` read at once and wait until it has tried, at most `within_s` seconds; a longer read goes on."""
-        seen = self._attempted.count
+        count_before = self._attempted.count
         self._due.notify()
-        await self._attempted.wait_for(seen, self._clock, within_s)
+        await self._attempted.wait_for(count_before, self._clock, within_s)
 
     async def read_now(self) -> Reading | None:
         """Read all values of the meter now, besides the polling; None if there is no plausible reading.
@@ -128,23 +128,23 @@ class MeterPoller:
         """
         return await self._read(self._meter.read_all if isinstance(self._meter, DetailedMeter) else self._meter.read)
 
-    async def _read(self, read: Callable[[], Awaitable[Reading]]) -> Reading | None:
-        async with self._turn:
+    async def _read(self, read_meter: Callable[[], Awaitable[Reading]]) -> Reading | None:
+        async with self._read_lock:
             try:
-                reading = await read()
+                reading = await read_meter()
             except MeterError as error:
-                self._failed(error)
+                self._note_failure(error)
                 return None
             finally:
                 self._attempted.notify()
-            self._succeeded(reading)
+            self._note_success(reading)
             return reading
 
-    def _succeeded(self, reading: Reading) -> None:
+    def _note_success(self, reading: Reading) -> None:
         before = self.valid_reading
-        self.latest, self.foreign, self.register_stuck, self._refusing = reading, None, False, False
-        self._lost = False
-        self._read_s = self._clock.monotonic()
+        self.latest, self.foreign, self.register_stuck, self._implausible = reading, None, False, False
+        self._has_failed = False
+        self._last_read_s = self._clock.monotonic()
         if self.error is not None:
             _log.info("%s: reading succeeds again", self._name)
             self.error = None
@@ -153,19 +153,19 @@ class MeterPoller:
         if before is None or not reading.repeats(before):
             self.values_changed.publish(None)
 
-    def _failed(self, error: MeterError) -> None:
+    def _note_failure(self, error: MeterError) -> None:
         _log.log(logging.WARNING if self.error is None else logging.DEBUG, "%s: %s", self._name, error)
         if isinstance(error, ImplausibleReadingError):
-            if not self._refusing:
+            if not self._implausible:
                 self.reading_refused.publish(str(error))
-            self._refusing = True
+            self._implausible = True
             if error.foreign:
                 self.foreign = str(error)
             self.register_stuck = error.register_stuck
         self.error = str(error)
-        lost = not error.transient or self._clock.monotonic() - self._read_s >= SILENT_AFTER_S
-        if lost:
-            newly, self._lost = not self._lost, True
+        failed = not error.transient or self._clock.monotonic() - self._last_read_s >= SILENT_AFTER_S
+        if failed:
+            newly_failed, self._has_failed = not self._has_failed, True
             self.failed.publish(True)
-            if newly:
+            if newly_failed:
                 self.values_changed.publish(None)

@@ -9,10 +9,10 @@ from energy.offer_history import TOLERANCE_A, OfferHistory
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
-_FOLLOW_S = 10.0
+_EXCEEDED_S = 10.0
 """a vehicle that exceeds the offer for this long is cut off"""
-_OF_EACH_S = 5.0
-"""and that exceeds, for this long, the offers it had time to follow: relevant while the offer falls repeatedly"""
+_NOT_FOLLOWED_S = 5.0
+"""it must also exceed, for this long, all offers that it had time to follow: relevant while the offer falls often"""
 
 
 class PilotComplianceMonitor:
@@ -21,7 +21,7 @@ class PilotComplianceMonitor:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offers = OfferHistory()
-        self._too_much_since_s: float | None = None
+        self._exceeded_since_s: float | None = None
         self._not_followed_since_s: float | None = None
 
     def exceeds(self, draw_a: float | None, offered_a: float) -> bool:
@@ -33,13 +33,13 @@ class PilotComplianceMonitor:
         if offered_a > 0.0:
             self._offers = self._offers.after(offered_a, now_s)
         if draw_a is None or offered_a == 0.0 or draw_a <= offered_a + TOLERANCE_A:
-            self._too_much_since_s = self._not_followed_since_s = None
+            self._exceeded_since_s = self._not_followed_since_s = None
             return False
-        if self._too_much_since_s is None:
-            self._too_much_since_s = now_s
+        if self._exceeded_since_s is None:
+            self._exceeded_since_s = now_s
         if not self._offers.exceeded_by(draw_a):
             self._not_followed_since_s = None
             return False
         if self._not_followed_since_s is None:
             self._not_followed_since_s = now_s
-        return now_s - self._too_much_since_s >= _FOLLOW_S and now_s - self._not_followed_since_s >= _OF_EACH_S
+        return now_s - self._exceeded_since_s >= _EXCEEDED_S and now_s - self._not_followed_since_s >= _NOT_FOLLOWED_S

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _WRITE_S = 60.0
 """watchdog limit for storing an event"""
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
-_ASK_METER_EVERY_S = 1.0
+_METER_RETRY_S = 1.0
 
 
 class RecordedEvse(Protocol):
@@ -64,7 +64,7 @@ class EventRecorder:
         self._queue = queue
         self._outbox = recording.outbox
         self._csms = recording.csms
-        self._time = recording.time
+        self._time_source = recording.time
         self._meter = meter
         self._signing = signing
         self._settings = settings.sampling
@@ -99,9 +99,9 @@ class EventRecorder:
     async def run(self) -> None:
         """Task until cancelled: complete and store the queued events, retrying each until it is stored."""
         while True:
-            change = self._queue.changed.count
+            count_before = self._queue.changed.count
             if (oldest := self._queue.oldest) is None:
-                await self._queue.changed.wait(change)
+                await self._queue.changed.wait(count_before)
                 continue
             event = await self._with_meter_values(oldest)
             await self._store_start_values(
@@ -149,23 +149,23 @@ class EventRecorder:
         begins = event.event_type is EventType.STARTED
         energy_begins = event.trigger is TriggerReason.CHARGING_STATE_CHANGED
         charging = event.charging_state is ChargingState.CHARGING
-        look = begins or (charging and energy_begins)
-        reading = await self._meter.read_now() if look else self._meter.latest
+        needs_reading = begins or (charging and energy_begins)
+        reading = await self._meter.read_now() if needs_reading else self._meter.latest
         signed = None
         if self._signing is not None and (begins or event.trigger is TriggerReason.SIGNED_DATA_RECEIVED):
             signed = await self._signing.begin_value(event.transaction_id)
             reading = self._signing.begin_reading(event.transaction_id) or reading  # the reading that was signed
         if begins or signed is not None:
-            wanted = self._settings.sampled_tx_started_measurands
-            values = self._values(reading or self._meter.latest, wanted, ReadingContext.TRANSACTION_BEGIN)
+            measurands = self._settings.sampled_tx_started_measurands
+            values = self._values(reading or self._meter.latest, measurands, ReadingContext.TRANSACTION_BEGIN)
             event = replace(event, meter_values=tuple(value.with_signature(signed) for value in values))
         if begins:
             self._meter.starts.begin_transaction(reading)
             event = replace(event, register=self._register(reading))
             if self._settings.sampled_tx_ended_interval_s == 0:  # only the values of the start and of the end
-                ended = self._settings.sampled_tx_ended_measurands
+                ended_measurands = self._settings.sampled_tx_ended_measurands
                 self._start_values = self._values(
-                    reading or self._meter.latest, ended, ReadingContext.TRANSACTION_BEGIN
+                    reading or self._meter.latest, ended_measurands, ReadingContext.TRANSACTION_BEGIN
                 )
         if charging and (event.meter_values or energy_begins):
             event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19, E03.FR.13, E03.FR.14
@@ -183,49 +183,51 @@ class EventRecorder:
             )
 
     async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
-        shown = self._meter.latest or self._last_readings.pop(event.transaction_id, None)
-        fresh, records = await self._at_end(event, shown)
+        last_reading = self._meter.latest or self._last_readings.pop(event.transaction_id, None)
+        end_reading, records = await self._read_and_sign_end(event, last_reading)
         # The contactor is open: if the meter does not answer, its last reading still applies.
-        reading = fresh or shown
+        reading = end_reading or last_reading
         try:
-            kept = await self._outbox.end_data.samples(event.transaction_id)
+            samples = await self._outbox.end_data.samples(event.transaction_id)
         except StorageError as error:
             _log.error("transaction %s: its stored samples cannot be read: %s", event.transaction_id, error)
-            kept = []
+            samples = []
         # Clock-aligned data has no sample at the end (TC_J_03_CS).
         since = self._meter.starts.since(Series.SAMPLED_FOR_END)
-        last = self._values(reading, self._settings.sampled_tx_ended_measurands, ReadingContext.TRANSACTION_END, since)
-        values = [*kept, *last]
+        end_values = self._values(
+            reading, self._settings.sampled_tx_ended_measurands, ReadingContext.TRANSACTION_END, since
+        )
+        values = [*samples, *end_values]
         if self._signing is not None:
-            values = self._signing.end_values(records, kept, list(last))
-        register = register_reading(fresh, shown, self._time.status)
+            values = self._signing.end_values(records, samples, list(end_values))
+        register = register_reading(end_reading, last_reading, self._time_source.status)
         return replace(event, meter_values=thin_out(values, MAX_ENDED_VALUES), register=register)
 
-    async def _at_end(
-        self, event: TransactionEvent, shown: Reading | None
+    async def _read_and_sign_end(
+        self, event: TransactionEvent, last_reading: Reading | None
     ) -> tuple[Reading | None, list[SignedRecord]]:
         """Read the meter at the end of a transaction and sign; wait for a meter that does not answer.
 
         The register does not change meanwhile: the contactor is open, and the next transaction is queued behind this
         event. Returns the reading, None if the wait timed out, and the signed records.
         """
-        given_up_s = self._clock.monotonic() + self._transaction_settings.end_register_wait_s
+        deadline_s = self._clock.monotonic() + self._transaction_settings.end_register_wait_s
         while True:
-            fresh = await self._meter.read_now()
-            left_s = given_up_s - self._clock.monotonic()
-            if self._signing is None or (fresh is None and left_s > 0.0):
-                records, complete = [], fresh is not None
+            end_reading = await self._meter.read_now()
+            left_s = deadline_s - self._clock.monotonic()
+            if self._signing is None or (end_reading is None and left_s > 0.0):
+                records, complete = [], end_reading is not None
             else:
-                records = await self._signing.sign_end(event, fresh, shown)
-                complete = fresh is not None and not self._signing.may_end_later
+                records = await self._signing.sign_end(event, end_reading, last_reading)
+                complete = end_reading is not None and not self._signing.may_end_later
             if complete or left_s <= 0.0:
-                if fresh is None:
+                if end_reading is None:
                     _log.error(
                         "transaction %s ends without a register at its end: it cannot be billed", event.transaction_id
                     )
-                return fresh, records
+                return end_reading, records
             await self._await_meter(event)
-            await self._clock.sleep(min(_ASK_METER_EVERY_S, left_s))
+            await self._clock.sleep(min(_METER_RETRY_S, left_s))
 
     async def _await_meter(self, event: TransactionEvent) -> None:
         """Store the reason of an end that waits for the meter, in case of a power cut."""
@@ -242,13 +244,13 @@ class EventRecorder:
     def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
         if self._signing is None:
             return event
-        told = self._key_sent_in == event.transaction_id
-        values, told = self._signing.with_public_keys(event.meter_values, sent=told)
-        self._key_sent_in = event.transaction_id if told else self._key_sent_in
+        key_sent = self._key_sent_in == event.transaction_id
+        values, key_sent = self._signing.with_public_keys(event.meter_values, sent=key_sent)
+        self._key_sent_in = event.transaction_id if key_sent else self._key_sent_in
         return replace(event, meter_values=values)
 
     def _register(self, reading: Reading | None) -> RegisterReading | None:
-        return register_reading(reading, self._meter.latest, self._time.status)
+        return register_reading(reading, self._meter.latest, self._time_source.status)
 
     def _values(
         self,
@@ -279,15 +281,15 @@ def sampled_values(
     return (value,) if value is not None else ()
 
 
-def register_reading(fresh: Reading | None, last: Reading | None, time: TimeStatus) -> RegisterReading | None:
-    """Build the import register stored with an event for billing: from `fresh`, else from `last`, marked as substitute.
+def register_reading(current: Reading | None, latest: Reading | None, time: TimeStatus) -> RegisterReading | None:
+    """Build the import register stored with an event for billing: of `current`, else of `latest`, marked as substitute.
 
     None if there is no register. `time`: how reliable the clock is.
     """
-    reading = fresh or last
+    reading = current or latest
     if reading is None or reading.energy_import_wh is None:
         return None
-    return RegisterReading(reading.energy_import_wh, reading.taken_at, time, substitute=fresh is None)
+    return RegisterReading(reading.energy_import_wh, reading.taken_at, time, substitute=current is None)
 
 
 def _phases_used(reading: Reading | None) -> int | None:

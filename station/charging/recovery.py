@@ -47,7 +47,7 @@ async def end_open_transactions(
     Raises:
         StorageError: the records cannot be read.
     """
-    ends = await _ends(outbox, evses, settings, clock)
+    ends = await _completed_ends(outbox, evses, settings, clock)
     return [end for end in ends if not await _record(end, outbox)]
 
 
@@ -58,20 +58,25 @@ async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock
             await clock.sleep(_RETRY_S)
 
 
-async def _ends(
+async def _completed_ends(
     outbox: Outbox, evses: Mapping[int, EvseAssembly], settings: SamplingSettings, clock: Clock
 ) -> list[TransactionEvent]:
+    """Build the Ended events of the interrupted transactions, without those whose EVSE waits for its meter."""
     for attempt in itertools.count(1):
         try:
             identities = await outbox.open_transactions()
-            left = [await _load_interrupted(identity, outbox, evses, clock) for identity in identities]
+            transactions = [await _load_interrupted(identity, outbox, evses, clock) for identity in identities]
         except StorageError as error:
             _log.error("open transactions cannot be read: %s", error)
             if attempt == _ATTEMPTS:
                 raise
             await clock.sleep(_RETRY_S)
             continue
-        return [await _complete(one, settings) for one in left if one is not None and not _awaits_meter(one)]
+        return [
+            await _complete(interrupted, settings)
+            for interrupted in transactions
+            if interrupted is not None and not _hand_over_if_waiting(interrupted)
+        ]
     raise AssertionError("unreachable")
 
 
@@ -89,8 +94,8 @@ class _InterruptedTransaction(Frozen):
     @property
     def last_reading(self) -> Reading | None:
         """The last recorded reading; samples stored for the end may be newer than the last event."""
-        found = (last_register(self.recorded), last_sampled_register(self.stored_samples))
-        return max((one for one in found if one is not None), key=_register_wh, default=None)
+        readings = (last_register(self.recorded), last_sampled_register(self.stored_samples))
+        return max((reading for reading in readings if reading is not None), key=_register_wh, default=None)
 
 
 async def _load_interrupted(
@@ -102,17 +107,19 @@ async def _load_interrupted(
     if evse_id is None:
         return None
     evse = evses.get(evse_id)
-    kept = await outbox.end_data.samples(transaction_id)
-    awaited = await outbox.end_data.find_end(transaction_id)
+    samples = await outbox.end_data.samples(transaction_id)
+    stored_end = await outbox.end_data.find_end(transaction_id)
     end = (
-        replace(awaited, offline=True)
-        if awaited is not None
-        else _power_lost(transaction_id, evse_id, recorded, clock.now())
+        replace(stored_end, offline=True)
+        if stored_end is not None
+        else _power_loss_end(transaction_id, evse_id, recorded, clock.now())
     )
-    return _InterruptedTransaction(end, recorded, kept, evse, await _read_meter(evse, clock))
+    return _InterruptedTransaction(end, recorded, samples, evse, await _read_meter(evse, clock))
 
 
-def _power_lost(transaction_id: str, evse_id: int, recorded: list[TransactionEvent], now: datetime) -> TransactionEvent:
+def _power_loss_end(
+    transaction_id: str, evse_id: int, recorded: list[TransactionEvent], now: datetime
+) -> TransactionEvent:
     return TransactionEvent(
         transaction_id,
         evse_id,
@@ -127,31 +134,35 @@ def _power_lost(transaction_id: str, evse_id: int, recorded: list[TransactionEve
     )
 
 
-def _awaits_meter(left: _InterruptedTransaction) -> bool:
+def _hand_over_if_waiting(interrupted: _InterruptedTransaction) -> bool:
     """Pass the end to its EVSE if it has to wait for the meter; returns whether it was passed."""
-    if left.evse is None:
+    if interrupted.evse is None:
         return False
-    signing = left.evse.signing
-    if left.reading is not None and not (signing is not None and signing.signatures.by_meter):
+    signing = interrupted.evse.signing
+    if interrupted.reading is not None and not (signing is not None and signing.signatures.by_meter):
         return False
-    left.evse.recorder.record_recovered_end(left.end, left.last_reading, key_sent=was_key_sent(left.recorded))
+    interrupted.evse.recorder.record_recovered_end(
+        interrupted.end, interrupted.last_reading, key_sent=was_key_sent(interrupted.recorded)
+    )
     return True
 
 
-async def _complete(left: _InterruptedTransaction, settings: SamplingSettings) -> TransactionEvent:
+async def _complete(interrupted: _InterruptedTransaction, settings: SamplingSettings) -> TransactionEvent:
     """Complete the end with meter values; for an EVSE no longer configured, from the records only."""
-    evse, shown = left.evse, left.last_reading
-    wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
+    evse, last_reading = interrupted.evse, interrupted.last_reading
+    measurands = settings.sampled_tx_ended_measurands  # E06.FR.11
     offered = evse.evse.offered if evse is not None else Phases[float].all(0.0)
-    last = sampled_values(left.reading or shown, wanted, ReadingContext.TRANSACTION_END, settings, offered=offered)
-    values = [*left.stored_samples, *last]
+    end_values = sampled_values(
+        interrupted.reading or last_reading, measurands, ReadingContext.TRANSACTION_END, settings, offered=offered
+    )
+    values = [*interrupted.stored_samples, *end_values]
     time_status = evse.evse.time_status if evse is not None else TimeStatus.UNKNOWN
-    end = replace(left.end, register=register_reading(left.reading, shown, time_status))
+    end = replace(interrupted.end, register=register_reading(interrupted.reading, last_reading, time_status))
     if evse is not None and evse.signing is not None:
-        told = was_key_sent(left.recorded)
-        records = await evse.signing.sign_end(end, left.reading, shown)
-        signed = evse.signing.end_values(records, left.stored_samples, list(last))
-        values, _ = evse.signing.with_public_keys(tuple(signed), sent=told)
+        key_sent = was_key_sent(interrupted.recorded)
+        records = await evse.signing.sign_end(end, interrupted.reading, last_reading)
+        signed = evse.signing.end_values(records, interrupted.stored_samples, list(end_values))
+        values, _ = evse.signing.with_public_keys(tuple(signed), sent=key_sent)
     return replace(end, meter_values=thin_out(values, MAX_ENDED_VALUES))
 
 

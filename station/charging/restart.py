@@ -28,7 +28,7 @@ _DELIVERY_S = 30.0
 """time limit for delivering the ends to the CSMS (B12.FR.05)"""
 _EVSE_RESET_S = 2.0
 """how long a reset EVSE offers no energy; longer than its board needs to apply outputs"""
-_LOOK_AGAIN_S = 5.0
+_CHECK_INTERVAL_S = 5.0
 """interval for checking whether activities that delay a scheduled reset, such as uploads, have ended"""
 
 
@@ -81,27 +81,29 @@ class RestartController:
         self._reason = BootReason.REMOTE_RESET
         self.under_way = False
         """whether the restart of the station has begun; uninterruptible activities must not start any more"""
-        self._due: set[int] = set()
+        self._scheduled_evses: set[int] = set()
         """EVSEs whose reset waits for their transaction to end"""
-        self._under_way: set[int] = set()
+        self._resetting: set[int] = set()
         """EVSEs that are being reset"""
         self.scheduled = False
         """whether the station restarts as soon as it is idle (B12.FR.01)"""
         self.resettable = set(evses)
         """the EVSEs that can be reset alone (EVSE.AllowReset, B11.FR.10)"""
-        self._delays: list[Callable[[], bool]] = []
-        self._refusals: list[Callable[[], str | None]] = []
+        self._busy_checks: list[Callable[[], bool]] = []
+        """each returns whether an activity delays a restart on idle"""
+        self._refusal_checks: list[Callable[[], str | None]] = []
+        """each returns the reasonCode with which an activity rejects a reset; None: it allows one"""
 
     def delay_while(self, busy: Callable[[], bool]) -> None:
         """Register an activity such as an upload: restarts on idle wait while `busy()` is true (B11, errata)."""
-        self._delays.append(busy)
+        self._busy_checks.append(busy)
 
     def refuse_while(self, refusal_code: Callable[[], str | None]) -> None:
         """Register an activity that may forbid resets, which are then rejected (B11.FR.06, B12.FR.10).
 
         `refusal_code` returns the reasonCode of the rejection; None: the activity allows a reset now.
         """
-        self._refusals.append(refusal_code)
+        self._refusal_checks.append(refusal_code)
 
     @property
     def refuses_starts(self) -> bool:
@@ -109,7 +111,7 @@ class RestartController:
 
         While the restart is delayed by an upload or the like, starts are accepted.
         """
-        return self.under_way or (self.scheduled and not self._delayed())
+        return self.under_way or (self.scheduled and not self._is_delayed())
 
     def request_reset(self, evse_id: int | None, *, on_idle: bool) -> ResetDecision:
         """Decide on a reset request for one EVSE, or for the whole station if `evse_id` is None.
@@ -121,7 +123,7 @@ class RestartController:
             return ResetDecision(ResetStatus.REJECTED, refusal)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
             return self._request_evse_reset(evse_id, on_idle=on_idle)
-        if on_idle and self._busy():
+        if on_idle and self._is_busy():
             self.schedule_restart()
             return ResetDecision(ResetStatus.SCHEDULED)  # B11.FR.07, B12.FR.01
         before = self.scheduled, self._reason
@@ -139,7 +141,7 @@ class RestartController:
         if evse_id not in self.resettable:
             return ResetDecision(ResetStatus.REJECTED, "UnsupportedRequest")  # B11.FR.09, B12.FR.09
         if on_idle and _in_use(evse):
-            self._due.add(evse_id)
+            self._scheduled_evses.add(evse_id)
             _log.info("EVSE %d: reset scheduled", evse_id)
             return ResetDecision(ResetStatus.SCHEDULED)  # B12.FR.01
         return ResetDecision(ResetStatus.ACCEPTED, follow_up=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
@@ -162,16 +164,16 @@ class RestartController:
             return
         self.scheduled = self.under_way = True
         _log.info("restart begins: transactions are ended")
-        tries = 1 + self._settings.reset_retries
-        for number in range(1, tries + 1):
+        attempts = 1 + self._settings.reset_retries
+        for attempt in range(1, attempts + 1):
             if await self._end(*self._evses.values()):
                 break
-            _log.warning("not all transactions could be ended before the restart (attempt %d of %d)", number, tries)
+            _log.warning("not all transactions could be ended before the restart (attempt %d of %d)", attempt, attempts)
         if self._csms.online and not await self._outbox.wait_delivered(within_s=_DELIVERY_S):
             # B12.FR.05
             _log.info("the CSMS has not acknowledged all transaction events; the others are sent after the restart")
         while self._refusal_code() is not None:  # such an activity may have begun meanwhile (B11.FR.06, B12.FR.10)
-            await self._clock.sleep(_LOOK_AGAIN_S)
+            await self._clock.sleep(_CHECK_INTERVAL_S)
         self._reboot(self._reason)
 
     async def run_scheduled_resets(self, evse: Evse) -> None:
@@ -181,35 +183,35 @@ class RestartController:
         """
         free_since_s: float | None = None
         while True:
-            seen = evse.changed.count
-            if not _free(evse):
+            count_before = evse.changed.count
+            if not _is_free(evse):
                 free_since_s = None
             elif free_since_s is None:
                 free_since_s = self._clock.monotonic()
             self._withhold_before_restart(evse, free_since_s)
-            if self.scheduled or evse.id in self._due:
-                await evse.changed.wait_for(seen, self._clock, _LOOK_AGAIN_S)
+            if self.scheduled or evse.id in self._scheduled_evses:
+                await evse.changed.wait_for(count_before, self._clock, _CHECK_INTERVAL_S)
             else:
-                await evse.changed.wait(seen)
-            if self.scheduled and not self._busy():
+                await evse.changed.wait(count_before)
+            if self.scheduled and not self._is_busy():
                 await self.restart_now()
-            elif evse.id in self._due and not _in_use(evse):
+            elif evse.id in self._scheduled_evses and not _in_use(evse):
                 await self._reset_evse(evse)
 
     def _withhold_before_restart(self, evse: Evse, free_since_s: float | None) -> None:
         """Make an Available EVSE Unavailable before a restart (B12, scenario 3a), after a delay (TC_B_41_CS)."""
         if not self.refuses_starts:
             evse.set_withheld(WithholdReason.RESTART, False)
-        elif free_since_s is not None and self._clock.monotonic() - free_since_s >= _LOOK_AGAIN_S:
+        elif free_since_s is not None and self._clock.monotonic() - free_since_s >= _CHECK_INTERVAL_S:
             evse.set_withheld(WithholdReason.RESTART, True)
 
     async def _reset_evse(self, evse: Evse) -> None:
         """Reset an EVSE; only its availability and the state of its meter are kept."""
-        self._due.discard(evse.id)
-        if evse.id in self._under_way:
+        self._scheduled_evses.discard(evse.id)
+        if evse.id in self._resetting:
             return
         _log.info("EVSE %d: reset begins", evse.id)
-        self._under_way.add(evse.id)
+        self._resetting.add(evse.id)
         try:
             if not await self._end(evse):  # B12.FR.08
                 _log.warning("EVSE %d: not reset, because its transaction could not be ended", evse.id)
@@ -219,7 +221,7 @@ class RestartController:
             await self._clock.sleep(_EVSE_RESET_S)
         finally:
             evse.set_withheld(WithholdReason.RESET, False)  # B12.FR.06: an inoperative EVSE stays so
-            self._under_way.discard(evse.id)
+            self._resetting.discard(evse.id)
 
     async def _end(self, *evses: Evse) -> bool:
         """End the transactions of these EVSEs because of a reset; returns whether all ends are stored."""
@@ -232,17 +234,17 @@ class RestartController:
         return True
 
     def _refusal_code(self) -> str | None:
-        return next(filter(None, (refusal_code() for refusal_code in self._refusals)), None)
+        return next(filter(None, (refusal_code() for refusal_code in self._refusal_checks)), None)
 
-    def _busy(self) -> bool:
+    def _is_busy(self) -> bool:
         """Return whether the station is not idle (B11, errata 2025-09 2.14)."""
-        return any(_in_use(evse) for evse in self._evses.values()) or self._delayed()
+        return any(_in_use(evse) for evse in self._evses.values()) or self._is_delayed()
 
-    def _delayed(self) -> bool:
-        return any(busy() for busy in self._delays)
+    def _is_delayed(self) -> bool:
+        return any(busy() for busy in self._busy_checks)
 
 
-def _free(evse: Evse) -> bool:
+def _is_free(evse: Evse) -> bool:
     """Return whether an EVSE is available and not in use."""
     return evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse)
 
@@ -250,5 +252,5 @@ def _free(evse: Evse) -> bool:
 def _in_use(evse: Evse) -> bool:
     """Return whether an EVSE is in use: transaction, authorization, reservation, or a cable retained for its holder."""
     state = evse.state
-    in_use = (state.transaction, state.authorization, state.reserved_until, state.lock_held_for)
-    return any(one is not None for one in in_use)
+    reasons = (state.transaction, state.authorization, state.reserved_until, state.lock_held_for)
+    return any(value is not None for value in reasons)

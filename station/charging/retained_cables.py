@@ -21,7 +21,7 @@ class RetainedCables:
     """Keeps on disk for whom each EVSE has locked a cable in its socket, for a restart (E05.FR.11, E09.FR.03)."""
 
     def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
-        self._facts = EvseFacts(evses, facts, _text)
+        self._facts = EvseFacts(evses, facts, _holder_text)
 
     async def load(self) -> None:
         """Give each EVSE the stored holder of its cable, before it runs; a cable with an unreadable holder is unlocked.
@@ -30,7 +30,7 @@ class RetainedCables:
             StorageError: the disk cannot be read.
         """
         for evse, text in await self._facts.load():
-            if (holder := self._facts.read(evse, _holder, text)) is not None:
+            if (holder := self._facts.read(evse, _parse_holder, text)) is not None:
                 evse.retain_cable(holder)
             else:
                 _log.error("EVSE %d: the stored holder of its cable cannot be read; the cable is unlocked", evse.id)
@@ -44,12 +44,12 @@ class RetainedCables:
         await self._facts.run()
 
 
-def _text(evse: Evse) -> str | None:
+def _holder_text(evse: Evse) -> str | None:
     holder = evse.state.lock_held_for or evse.state.retained_for
     return json.dumps([holder.value, holder.type]) if holder is not None else None
 
 
-def _holder(text: str) -> IdToken:
+def _parse_holder(text: str) -> IdToken:
     match json.loads(text):
         case [str(value), str(kind)]:
             return IdToken(value, kind)

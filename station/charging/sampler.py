@@ -31,8 +31,8 @@ _INTERVALS: Final = (
     SamplingSettings.aligned_interval_s,
     SamplingSettings.aligned_tx_ended_interval_s,
 )
-_ENABLED: Final = (SamplingSettings.sampled_data_enabled, SamplingSettings.aligned_data_enabled)
-_LATE_S = 2.0
+_ENABLED_SWITCHES: Final = (SamplingSettings.sampled_data_enabled, SamplingSettings.aligned_data_enabled)
+_MAX_DELAY_S = 2.0
 """if the clock is set past an aligned moment by more than this, the sample is skipped"""
 
 
@@ -90,7 +90,7 @@ class Sampler:
         transactions.changed.subscribe(self._note_transaction)
         for interval in _INTERVALS:
             settings.changed(interval).subscribe(lambda _: self.reschedule())
-        for enabled in _ENABLED:
+        for enabled in _ENABLED_SWITCHES:
             settings.changed(enabled).subscribe(lambda _: self.reschedule())
 
     def reschedule(self) -> None:
@@ -107,49 +107,53 @@ class Sampler:
     async def run(self) -> None:
         """Task until cancelled: take the samples of all four series when they are due."""
         settings = self._settings
-        in_transaction, aligned = self._in_transaction, self._aligned
+        run_in_transaction, run_aligned = self._run_in_transaction, self._run_aligned
         await run_together(
             {
-                "updated": in_transaction(lambda: self._sampled(settings.sampled_tx_updated_interval_s), self._updated),
-                "ended": in_transaction(lambda: self._sampled(settings.sampled_tx_ended_interval_s), self._ended),
-                "aligned": aligned(lambda: settings.aligned_interval_s, self._clock_sample),
-                "aligned-ended": aligned(lambda: settings.aligned_tx_ended_interval_s, self._aligned_ended),
+                "updated": run_in_transaction(
+                    lambda: self._interval_if_enabled(settings.sampled_tx_updated_interval_s), self._sample_updated
+                ),
+                "ended": run_in_transaction(
+                    lambda: self._interval_if_enabled(settings.sampled_tx_ended_interval_s), self._sample_ended
+                ),
+                "aligned": run_aligned(lambda: settings.aligned_interval_s, self._sample_aligned),
+                "aligned-ended": run_aligned(lambda: settings.aligned_tx_ended_interval_s, self._sample_aligned_ended),
             }
         )
 
-    def _sampled(self, interval_s: int) -> int:
+    def _interval_if_enabled(self, interval_s: int) -> int:
         """The interval, or 0 if SampledDataCtrlr.Enabled is false."""
         return interval_s if self._settings.sampled_data_enabled else 0
 
-    async def _in_transaction(self, interval: Callable[[], int], take: Callable[[str], Awaitable[None]]) -> None:
+    async def _run_in_transaction(self, interval: Callable[[], int], sample: Callable[[str], Awaitable[None]]) -> None:
         """Take a sample at every interval after the start of each transaction (J02.FR.11)."""
         while True:
-            seen, transaction_id, step_s = self._changed.count, self._evse.transaction_id, interval()
-            if transaction_id is None or step_s == 0:
-                await self._changed.wait(seen)
+            count_before, transaction_id, interval_s = self._changed.count, self._evse.transaction_id, interval()
+            if transaction_id is None or interval_s == 0:
+                await self._changed.wait(count_before)
                 continue
-            due_s = self._clock.monotonic() + step_s
-            while transaction_id == self._evse.transaction_id and step_s == interval():
-                if await self._changed.wait_for(seen, self._clock, due_s - self._clock.monotonic()):
-                    seen = self._changed.count
+            due_s = self._clock.monotonic() + interval_s
+            while transaction_id == self._evse.transaction_id and interval_s == interval():
+                if await self._changed.wait_for(count_before, self._clock, due_s - self._clock.monotonic()):
+                    count_before = self._changed.count
                 else:
-                    due_s += step_s
-                    await take(transaction_id)
+                    due_s += interval_s
+                    await sample(transaction_id)
 
-    async def _aligned(self, interval: Callable[[], int], take: Callable[[], Awaitable[None]]) -> None:
+    async def _run_aligned(self, interval: Callable[[], int], sample: Callable[[], Awaitable[None]]) -> None:
         """Take a sample at whole intervals after midnight (AlignedDataInterval)."""
         while True:
-            seen, step_s = self._changed.count, interval()
-            if step_s == 0 or not self._settings.aligned_data_enabled:
-                await self._changed.wait(seen)
+            count_before, interval_s = self._changed.count, interval()
+            if interval_s == 0 or not self._settings.aligned_data_enabled:
+                await self._changed.wait(count_before)
                 continue
-            due = next_aligned(self._clock.now(), step_s)
-            while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and step_s == interval():
-                await self._changed.wait_for(seen, self._clock, wait_s)
-                seen = self._changed.count
-                due = min(due, next_aligned(self._clock.now(), step_s))  # the clock may have been set back
-            if step_s == interval() and self._settings.aligned_data_enabled and wait_s > -_LATE_S:
-                await take()
+            due = next_aligned(self._clock.now(), interval_s)
+            while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and interval_s == interval():
+                await self._changed.wait_for(count_before, self._clock, wait_s)
+                count_before = self._changed.count
+                due = min(due, next_aligned(self._clock.now(), interval_s))  # the clock may have been set back
+            if interval_s == interval() and self._settings.aligned_data_enabled and wait_s > -_MAX_DELAY_S:
+                await sample()
 
     async def sample_now(self) -> None:
         """Sample SampledDataTxUpdatedMeasurands now, and queue an Updated event with the values (F06.FR.07).
@@ -157,8 +161,8 @@ class Sampler:
         For TriggerMessage; without a transaction no event is queued.
         """
         settings = self._settings
-        wanted = settings.sampled_tx_updated_measurands
-        value = await self._take(wanted, ReadingContext.TRIGGER, Series.SAMPLED, sign=self._signs_sampled)
+        measurands = settings.sampled_tx_updated_measurands
+        value = await self._sample(measurands, ReadingContext.TRIGGER, Series.SAMPLED, sign=self._signs_sampled)
         self._evse.record_sample(TriggerReason.TRIGGER, value)
 
     @property
@@ -170,8 +174,8 @@ class Sampler:
 
         Records and sends nothing.
         """
-        wanted = self._settings.aligned_measurands
-        return await self._take(wanted, ReadingContext.TRIGGER, Series.ALIGNED, sign=self._signs_aligned)
+        measurands = self._settings.aligned_measurands
+        return await self._sample(measurands, ReadingContext.TRIGGER, Series.ALIGNED, sign=self._signs_aligned)
 
     @property
     def _signs_aligned(self) -> bool:
@@ -179,29 +183,29 @@ class Sampler:
         idle = self._evse.transaction_id is None
         return self._settings.aligned_sign_readings and (idle or self._settings.aligned_sign_updated_readings)
 
-    async def _updated(self, transaction_id: str) -> None:
-        wanted = self._settings.sampled_tx_updated_measurands
-        value = await self._take(wanted, ReadingContext.SAMPLE_PERIODIC, Series.SAMPLED, sign=self._signs_sampled)
+    async def _sample_updated(self, transaction_id: str) -> None:
+        measurands = self._settings.sampled_tx_updated_measurands
+        value = await self._sample(measurands, ReadingContext.SAMPLE_PERIODIC, Series.SAMPLED, sign=self._signs_sampled)
         if value is not None and self._evse.transaction_id == transaction_id:
             self._evse.record_sample(TriggerReason.METER_VALUE_PERIODIC, value)
 
-    async def _ended(self, transaction_id: str) -> None:
-        wanted, sign = self._settings.sampled_tx_ended_measurands, self._settings.sampled_sign_readings
-        value = await self._take(wanted, ReadingContext.SAMPLE_PERIODIC, Series.SAMPLED_FOR_END, sign=sign)
-        await self._keep(transaction_id, value)
+    async def _sample_ended(self, transaction_id: str) -> None:
+        measurands, sign = self._settings.sampled_tx_ended_measurands, self._settings.sampled_sign_readings
+        value = await self._sample(measurands, ReadingContext.SAMPLE_PERIODIC, Series.SAMPLED_FOR_END, sign=sign)
+        await self._store_for_end(transaction_id, value)
 
-    async def _aligned_ended(self) -> None:
+    async def _sample_aligned_ended(self) -> None:
         transaction_id = self._evse.transaction_id
         if transaction_id is not None and not self._settings.aligned_send_during_idle:  # J01.FR.20
-            wanted, sign = self._settings.aligned_tx_ended_measurands, self._settings.aligned_sign_readings
-            value = await self._take(wanted, ReadingContext.SAMPLE_CLOCK, Series.ALIGNED_FOR_END, sign=sign)
-            await self._keep(transaction_id, value)
+            measurands, sign = self._settings.aligned_tx_ended_measurands, self._settings.aligned_sign_readings
+            value = await self._sample(measurands, ReadingContext.SAMPLE_CLOCK, Series.ALIGNED_FOR_END, sign=sign)
+            await self._store_for_end(transaction_id, value)
 
-    async def _clock_sample(self) -> None:
+    async def _sample_aligned(self) -> None:
         if self._settings.aligned_send_during_idle and self._transactions.any:
             return  # J01.FR.19, J01.FR.20: the setting is the station's, not an EVSE's
-        wanted = self._settings.aligned_measurands
-        value = await self._take(wanted, ReadingContext.SAMPLE_CLOCK, Series.ALIGNED, sign=self._signs_aligned)
+        measurands = self._settings.aligned_measurands
+        value = await self._sample(measurands, ReadingContext.SAMPLE_CLOCK, Series.ALIGNED, sign=self._signs_aligned)
         if value is None:
             return
         if self._evse.transaction_id is not None:
@@ -209,7 +213,7 @@ class Sampler:
         else:
             self.idle_sample.publish(value)
 
-    async def _take(
+    async def _sample(
         self, measurands: tuple[str, ...], context: ReadingContext, series: Series, *, sign: bool
     ) -> MeterValue | None:
         if not measurands:
@@ -226,7 +230,7 @@ class Sampler:
             return value
         return await self._signing.sign_sample(value, reading, self._evse.transaction_id)
 
-    async def _keep(self, transaction_id: str, value: MeterValue | None) -> None:
+    async def _store_for_end(self, transaction_id: str, value: MeterValue | None) -> None:
         if value is None:
             return
         try:
@@ -250,6 +254,6 @@ def configured_sample(
     """
     if reading is None:
         return None
-    wanted = [Measurand(name) for name in measurands]
+    selected = [Measurand(name) for name in measurands]
     by_phase = not settings.register_values_without_phases
-    return sample_reading(reading, wanted, context, offered=offered, registers_by_phase=by_phase, since=since)
+    return sample_reading(reading, selected, context, offered=offered, registers_by_phase=by_phase, since=since)

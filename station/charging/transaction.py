@@ -41,7 +41,7 @@ class TxPoint(StrEnum):
 
 _DEAUTHORIZATION_ENDS = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
 """stop points with which the end of the authorization ends the transaction (E05.FR.10)"""
-_AUTHORIZATIONS = frozenset({TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START})
+_AUTHORIZATION_TRIGGERS = frozenset({TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START})
 _STOPPING = frozenset({TriggerReason.DEAUTHORIZED, TriggerReason.ABNORMAL_CONDITION})
 """triggers that stop energy, and are reported together with the resulting charging state"""
 _ARRIVALS = {
@@ -49,7 +49,7 @@ _ARRIVALS = {
     TriggerReason.EV_DETECTED: frozenset({TxPoint.PARKING_BAY_OCCUPANCY}),
 }
 """the start points that an arrival may reach"""
-_NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
+_UNOBSERVABLE_END = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
 """faults with which the end of energy cannot be observed, so the transaction ends without waiting for it"""
 
 
@@ -79,15 +79,15 @@ class TransactionRules(Frozen):
 
 def start_points(names: Iterable[str], *, signs: bool) -> frozenset[TxPoint]:
     """Parse the setting TxStartPoint; if readings are not signed (`signs`), PowerPathClosed replaces DataSigned."""
-    found = frozenset(TxPoint(name) for name in names)
-    if TxPoint.DATA_SIGNED in found and not signs:
-        return found - {TxPoint.DATA_SIGNED} | {TxPoint.POWER_PATH_CLOSED}
-    return found
+    points = frozenset(TxPoint(name) for name in names)
+    if TxPoint.DATA_SIGNED in points and not signs:
+        return points - {TxPoint.DATA_SIGNED} | {TxPoint.POWER_PATH_CLOSED}
+    return points
 
 
 def active_points(state: EvseState) -> frozenset[TxPoint]:
     """Return the start and stop points whose conditions hold in this state of an EVSE."""
-    held = {
+    conditions = {
         TxPoint.PARKING_BAY_OCCUPANCY: state.seen.bay_occupied,
         TxPoint.EV_CONNECTED: ev_connected(state),
         TxPoint.AUTHORIZED: state.authorization is not None,
@@ -95,7 +95,7 @@ def active_points(state: EvseState) -> frozenset[TxPoint]:
         TxPoint.POWER_PATH_CLOSED: ev_connected(state) and state.authorization is not None,
         TxPoint.ENERGY_TRANSFER: state.charging_state is ChargingState.CHARGING,
     }
-    return frozenset(point for point, holds in held.items() if holds)
+    return frozenset(point for point, holds in conditions.items() if holds)
 
 
 class TransactionChange(Frozen):
@@ -125,13 +125,13 @@ def update_transaction(
     if stopping is not None and (not _still_flows(after) or offers_energy(after) or _reported_after_stopping(cause)):
         after = replace(after, transaction=replace(transaction, stopping=None))
         if transaction.ending is None and _is_consequence(cause, stopping):
-            return _during(before, after, stopping, rules, now)  # C15.FR.03: one event for both
+            return _apply_to_transaction(before, after, stopping, rules, now)  # C15.FR.03: one event for both
         reported = _update(after, stopping, rules, now)
-        rest = update_transaction(before, reported.state, cause, rules, now, new_id)
-        return TransactionChange(rest.state, reported.events + rest.events)
+        remaining = update_transaction(before, reported.state, cause, rules, now, new_id)
+        return TransactionChange(remaining.state, reported.events + remaining.events)
     if transaction.ending is not None:
         return TransactionChange(after) if _still_flows(after) else _end(after, transaction.ending, rules, now)
-    return _during(before, after, cause, rules, now) if cause is not None else TransactionChange(after)
+    return _apply_to_transaction(before, after, cause, rules, now) if cause is not None else TransactionChange(after)
 
 
 def _before_start(
@@ -145,24 +145,24 @@ def _before_start(
     """Apply a change while there is no transaction: it may start one."""
     missed = after.missed_arrivals & arrivals(after)
     if not after.operative:
-        arrived = arrivals(after) - arrivals(before)
-        return TransactionChange(replace(_remember(after, cause), missed_arrivals=missed | arrived))
+        new_arrivals = arrivals(after) - arrivals(before)
+        return TransactionChange(replace(_note_unreported(after, cause), missed_arrivals=missed | new_arrivals))
     if missed and cause is None:
         cause = ChangeCause(max(sorted(missed), key=lambda trigger: bool(_ARRIVALS[trigger] & rules.start)))
     # An authorization also starts a transaction if a start point was reached before: no energy without a transaction.
-    anew = (
+    newly_active = (
         active_points(after)
-        if cause is not None and cause.trigger in _AUTHORIZATIONS
+        if cause is not None and cause.trigger in _AUTHORIZATION_TRIGGERS
         else active_points(after) - active_points(before)
     )
-    reached = anew.union(*(_ARRIVALS[trigger] & active_points(after) for trigger in missed))
+    reached = newly_active.union(*(_ARRIVALS[trigger] & active_points(after) for trigger in missed))
     after = replace(after, missed_arrivals=frozenset())
     if cause is not None and reached & rules.start:
         return _start(after, cause, rules, now, new_id)
-    return TransactionChange(_remember(after, cause))
+    return TransactionChange(_note_unreported(after, cause))
 
 
-def _during(
+def _apply_to_transaction(
     before: EvseState, after: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime
 ) -> TransactionChange:
     """Apply a change with a cause to a transaction that is not ending yet."""
@@ -173,13 +173,13 @@ def _during(
     transaction = _note_stop_cause(transaction, cause)
     after = replace(after, transaction=transaction)
     if lost & rules.stop_events or _ends(cause, after, rules):
-        cause = replace(cause, stopped_reason=_stopped_reason(transaction, cause) or _reason_of(lost, after))
+        cause = replace(cause, stopped_reason=_stopped_reason(transaction, cause) or _reason_of_loss(lost, after))
         if _still_flows(after):
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
             return TransactionChange(replace(after, transaction=replace(transaction, ending=cause)))
         return _end(after, cause, rules, now)
-    stops = cause.trigger in _STOPPING and _still_flows(after) and not offers_energy(after)
-    if stops and transaction.stopping is None:
+    stops_energy = cause.trigger in _STOPPING and _still_flows(after) and not offers_energy(after)
+    if stops_energy and transaction.stopping is None:
         return TransactionChange(replace(after, transaction=replace(transaction, stopping=cause)))
     return _update(after, cause, rules, now)
 
@@ -193,7 +193,7 @@ def _own_cause(before: EvseState, after: EvseState) -> ChangeCause | None:
 
 def _reported_after_stopping(cause: ChangeCause | None) -> bool:
     """Return whether `stopping` must be reported before this cause, or the CSMS would take it for a later event."""
-    return cause is not None and cause.trigger in _AUTHORIZATIONS | {TriggerReason.DEAUTHORIZED}
+    return cause is not None and cause.trigger in _AUTHORIZATION_TRIGGERS | {TriggerReason.DEAUTHORIZED}
 
 
 def _is_consequence(cause: ChangeCause | None, stopping: ChangeCause) -> bool:
@@ -221,7 +221,7 @@ def _ends(cause: ChangeCause, state: EvseState, rules: TransactionRules) -> bool
 
 def _still_flows(state: EvseState) -> bool:
     """Return whether energy still flows and its end can be observed."""
-    return energy_flows(state) and not all_faults(state) & _NOTHING_TO_WAIT_FOR
+    return energy_flows(state) and not all_faults(state) & _UNOBSERVABLE_END
 
 
 def with_resulting_charging_state(
@@ -241,50 +241,50 @@ def _start(
     state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime, new_id: Callable[[], str]
 ) -> TransactionChange:
     transaction = OpenTransaction(state.signed_transaction_id or new_id(), now)
-    return _tell(replace(state, transaction=transaction), EventType.STARTED, cause, rules, now)
+    return _create_event(replace(state, transaction=transaction), EventType.STARTED, cause, rules, now)
 
 
 def _update(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime) -> TransactionChange:
-    return _tell(state, EventType.UPDATED, cause, rules, now)
+    return _create_event(state, EventType.UPDATED, cause, rules, now)
 
 
 def _end(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime) -> TransactionChange:
-    outcome = _tell(state, EventType.ENDED, cause, rules, now)
-    kept_for = state.lock_held_for
+    outcome = _create_event(state, EventType.ENDED, cause, rules, now)
+    holder = state.lock_held_for
     if cause.trigger is TriggerReason.EV_COMMUNICATION_LOST and state.authorization is not None:
-        kept_for = state.authorization.id_token  # E10.FR.01: the token unlocks the cable
+        holder = state.authorization.id_token  # E10.FR.01: the token unlocks the cable
     ended = replace(
         outcome.state,
         transaction=None,
         authorization=None,
         unreported_cause=None,
         signed_transaction_id=None,
-        lock_held_for=kept_for,
+        lock_held_for=holder,
     )
     return TransactionChange(ended, outcome.events)
 
 
-def _tell(
+def _create_event(
     state: EvseState, kind: EventType, cause: ChangeCause, rules: TransactionRules, now: datetime
 ) -> TransactionChange:
     """Create an event, including the connector and authorization not reported before."""
     transaction = state.transaction
     if transaction is None:
         raise ValueError("an event needs a transaction")
-    untold = state.unreported_cause
-    tell_connector = ev_connected(state) and not transaction.connector_reported
+    unreported = state.unreported_cause
+    report_connector = ev_connected(state) and not transaction.connector_reported
     evse = None
-    if tell_connector:
+    if report_connector:
         evse = EvseRef(rules.evse_id, rules.connector_id)
     elif kind is EventType.STARTED:
         evse = EvseRef(rules.evse_id)
     remote_start_id, reservation_id = cause.remote_start_id, cause.reservation_id
     trigger, id_token = cause.trigger, cause.id_token
-    if untold is not None:
-        id_token = id_token or untold.id_token
-        remote_start_id = remote_start_id if remote_start_id is not None else untold.remote_start_id
-        reservation_id = reservation_id if reservation_id is not None else untold.reservation_id
-        if untold.trigger is TriggerReason.REMOTE_START:
+    if unreported is not None:
+        id_token = id_token or unreported.id_token
+        remote_start_id = remote_start_id if remote_start_id is not None else unreported.remote_start_id
+        reservation_id = reservation_id if reservation_id is not None else unreported.reservation_id
+        if unreported.trigger is TriggerReason.REMOTE_START:
             trigger = TriggerReason.REMOTE_START  # F01.FR.19, F01.FR.25: reported by the next event
     event = TransactionEvent(
         transaction_id=transaction.id,
@@ -298,22 +298,22 @@ def _tell(
         evse=evse,
         remote_start_id=remote_start_id,
         reservation_id=reservation_id,  # E01.FR.13, E02.FR.03, E03.FR.03, F02.FR.06, H01.FR.15
-        cable_max_a=state.seen.cable_max_a if tell_connector else None,
+        cable_max_a=state.seen.cable_max_a if report_connector else None,
         test_session=state.authorization is not None and state.authorization.tests,
     )
-    told = replace(
+    updated = replace(
         transaction,
         connector_reported=ev_connected(state),  # E01.FR.16: reported again after a reconnect
         holder=transaction.holder or id_token,  # C01.FR.23: the first reported token starts the transaction
     )
-    return TransactionChange(replace(state, transaction=told, unreported_cause=None), (event,))
+    return TransactionChange(replace(state, transaction=updated, unreported_cause=None), (event,))
 
 
-def _remember(state: EvseState, cause: ChangeCause | None) -> EvseState:
+def _note_unreported(state: EvseState, cause: ChangeCause | None) -> EvseState:
     """Remember an authorization without a transaction, for the first event of the next one (E01.FR.10)."""
     if state.authorization is None:
         return replace(state, unreported_cause=None)
-    if cause is not None and cause.trigger in _AUTHORIZATIONS:
+    if cause is not None and cause.trigger in _AUTHORIZATION_TRIGGERS:
         return replace(state, unreported_cause=cause)
     return state
 
@@ -322,7 +322,7 @@ def _note_stop_cause(transaction: OpenTransaction, cause: ChangeCause) -> OpenTr
     """Set the stopped reason to the first one that led to the end, even if the end comes later (TransactionType)."""
     if cause.deauthorizes and transaction.stop_cause is None:
         return replace(transaction, stop_cause=cause.stopped_reason)
-    if cause.trigger in _AUTHORIZATIONS:
+    if cause.trigger in _AUTHORIZATION_TRIGGERS:
         return replace(transaction, stop_cause=None)
     return transaction
 
@@ -334,7 +334,7 @@ def _stopped_reason(transaction: OpenTransaction, cause: ChangeCause) -> Stopped
     return transaction.stop_cause or cause.stopped_reason
 
 
-def _reason_of(lost: frozenset[TxPoint], state: EvseState) -> StoppedReason:
+def _reason_of_loss(lost: frozenset[TxPoint], state: EvseState) -> StoppedReason:
     """The stopped reason derived from lost stop points, if the cause gives none."""
     if state.transaction is not None and state.transaction.energy_refused:
         return StoppedReason.DE_AUTHORIZED  # E05.FR.02 with EnergyTransfer as a stop point

@@ -35,13 +35,15 @@ class TransactionLogger:
         """Log an event that has been stored, if it begins or ends a transaction."""
         if event.event_type is EventType.STARTED:
             self._begins[event.transaction_id] = event.register
-            _log.info("EVSE %d: transaction %s begins: %s", event.evse_id, event.transaction_id, _begin(event))
+            _log.info("EVSE %d: transaction %s begins: %s", event.evse_id, event.transaction_id, _begin_facts(event))
         elif event.event_type is EventType.ENDED:
             begin = self._begins.pop(event.transaction_id, None)
-            _log.info("EVSE %d: transaction %s ended: %s", event.evse_id, event.transaction_id, _end(event, begin))
+            _log.info(
+                "EVSE %d: transaction %s ended: %s", event.evse_id, event.transaction_id, _end_facts(event, begin)
+            )
 
 
-def _begin(event: TransactionEvent) -> str:
+def _begin_facts(event: TransactionEvent) -> str:
     facts = [f"trigger {event.trigger}"]
     if event.id_token is not None:
         facts.append(f"token {event.id_token.loggable}" if event.id_token.value else "without a token")
@@ -53,14 +55,14 @@ def _begin(event: TransactionEvent) -> str:
     return ", ".join(facts)
 
 
-def _end(event: TransactionEvent, begin: RegisterReading | None) -> str:
+def _end_facts(event: TransactionEvent, begin: RegisterReading | None) -> str:
     facts = [f"reason {event.stopped_reason or StoppedReason.LOCAL}"]  # TransactionType: omitted only if it is Local
     facts.append(f"trigger {event.trigger}")
     if begin is None or event.register is None:
         facts.append("energy unknown")
     else:
-        doubt = " (the meter did not answer)" if begin.substitute or event.register.substitute else ""
-        facts.append(_kwh(event.register.energy_import_wh - begin.energy_import_wh) + doubt)
+        remark = " (the meter did not answer)" if begin.substitute or event.register.substitute else ""
+        facts.append(_kwh(event.register.energy_import_wh - begin.energy_import_wh) + remark)
     if event.lasted_s is not None:
         facts.append(f"duration {event.lasted_s:.0f} s")
     return ", ".join(facts)

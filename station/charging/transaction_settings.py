@@ -43,5 +43,5 @@ class TransactionSettings(SettingGroup):
         Part 2, 2.6.6.
         """
         for points in (_START_POINTS, _TX_POINTS):
-            left = tuple(point for point in points if point != _PARKING_BAY)
-            self._restrict_choices(points, SupportedChoices(left, _NO_SENSOR, may_be_empty=False))
+            allowed = tuple(point for point in points if point != _PARKING_BAY)
+            self._restrict_choices(points, SupportedChoices(allowed, _NO_SENSOR, may_be_empty=False))

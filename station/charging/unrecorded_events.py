@@ -30,7 +30,7 @@ class UnrecordedEvents:
         """Queue an event; too many queued samples are thinned out. Stores nothing yet."""
         self._events.append(event)
         if event.trigger in SAMPLE_TRIGGERS:
-            self._bound()
+            self._drop_excess_samples()
         self.changed.notify()
 
     @property
@@ -68,17 +68,19 @@ class UnrecordedEvents:
 
         Events queued behind such an end are of transactions without energy that were not reported yet.
         """
-        change = self.changed.count
+        count_before = self.changed.count
         while self._events and not self._awaits_meter:
-            change = await self.changed.wait(change)
+            count_before = await self.changed.wait(count_before)
 
-    def _bound(self) -> None:
+    def _drop_excess_samples(self) -> None:
         """Drop the 1st, 3rd, 5th … sample if too many wait; other events stay (E04.FR.08, E12.FR.05)."""
         # The oldest event is being written.
-        samples = [place for place, event in enumerate(self._events) if place and event.trigger in SAMPLE_TRIGGERS]
+        samples = [
+            position for position, event in enumerate(self._events) if position and event.trigger in SAMPLE_TRIGGERS
+        ]
         if len(samples) < _MAX_SAMPLES:
             return
-        gone = set(samples[::2])
-        self._events = deque(event for place, event in enumerate(self._events) if place not in gone)
-        self._dropped += len(gone)
+        dropped = set(samples[::2])
+        self._events = deque(event for position, event in enumerate(self._events) if position not in dropped)
+        self._dropped += len(dropped)
         _log.error("transaction events cannot be stored: %d samples dropped so far", self._dropped)

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 TABLE: Final = "authorization_cache"
 MAX_BYTES = 262_144
 """maximum size of the cache (AuthCacheCtrlr.Storage): about a thousand tokens"""
-_CORRECTED = timedelta(hours=1)
+_CLOCK_TOLERANCE = timedelta(hours=1)
 """an entry further in the future than this was stored by a wrong clock; less is drift"""
 _OVERHEAD_BYTES = 100
 """size of a row besides its texts: three times, a counter, an index entry"""
@@ -90,7 +90,7 @@ _POLICIES: dict[str, Callable[[CacheEntry], tuple[int, datetime]]] = {
 class AuthorizationCache:
     """The authorizations that the CSMS sent for id tokens, in memory and on disk.
 
-    Life time and eviction policy are settings of AuthCacheCtrlr. `database` None: in memory only.
+    Lifetime and eviction policy are settings of AuthCacheCtrlr. `database` None: in memory only.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class AuthorizationCache:
             "SELECT token, type, info, updated_at, stored_at, used_at, uses FROM authorization_cache"
         )
         stored = {place_of((str(row[0]), str(row[1]))) for row in rows}
-        for listed in self._database.unreadable.of(TABLE):
-            if listed.address not in stored:  # deleted since
-                self._database.unreadable.remove(listed.address)
+        for unreadable_row in self._database.unreadable.of(TABLE):
+            if unreadable_row.address not in stored:  # deleted since
+                self._database.unreadable.remove(unreadable_row.address)
         for row in rows:
             key = str(row[0]), str(row[1])
             entry = self._database.unreadable.read(entry_of, row, place_of(key))
@@ -168,16 +168,16 @@ class AuthorizationCache:
         """
         now, key = self._clock.now(), id_token.key
         if info.expires_at is not None and info.expires_at <= now:  # C10.FR.13
-            await self._drop([key])
+            await self._delete([key])
             return
-        unused = () if info.languages else ("languages",)  # few tokens have them, and the room is small
+        unused = () if info.languages else ("languages",)  # few tokens have them, and the cache is small
         text = TOKEN_INFOS.to_text(info, without=("personal_message", *unused))
         entry = CacheEntry(info, now, now, now, 1, _size_bytes(*key, text))
-        if (known := self._entries.get(key)) is not None:
-            entry = replace(entry, stored_at=known.stored_at, used_at=known.used_at, uses=known.uses)
+        if (existing := self._entries.get(key)) is not None:
+            entry = replace(entry, stored_at=existing.stored_at, used_at=existing.used_at, uses=existing.uses)
         self._entries[key] = entry
         self.size_changed.publish(None)
-        await self._drop(self._too_many(key))
+        await self._delete(self._entries_to_evict(key))
         try:
             await self._save(key, entry, text)
         except StorageError as error:
@@ -186,11 +186,11 @@ class AuthorizationCache:
     async def forget(self, id_token: IdToken) -> None:
         """Delete the entry of a token from memory and disk, if there is one; a disk error is logged."""
         if id_token.key in self._entries:
-            await self._drop([id_token.key])
+            await self._delete([id_token.key])
 
     async def purge(self) -> None:
         """Delete expired entries from memory and disk (C10.FR.10, C10.FR.13); a disk error is logged."""
-        await self._drop([key for key, entry in self._entries.items() if self._expired(entry)])
+        await self._delete([key for key, entry in self._entries.items() if self._expired(entry)])
 
     async def clear(self) -> None:
         """Delete all entries from memory and disk (C11).
@@ -208,27 +208,27 @@ class AuthorizationCache:
         return [(key, entry.info) for key, entry in self._entries.items() if not self._expired(entry)]
 
     def _expired(self, entry: CacheEntry) -> bool:
-        life, now = timedelta(seconds=self._settings.auth_cache_life_time_s), self._clock.now()
-        if entry.updated_at > now + _CORRECTED:  # stored by a clock that was ahead: age unknown
+        lifetime, now = timedelta(seconds=self._settings.auth_cache_life_time_s), self._clock.now()
+        if entry.updated_at > now + _CLOCK_TOLERANCE:  # stored by a clock that was ahead: age unknown
             return True
         expires_at = entry.info.expires_at
-        return now >= (expires_at if expires_at is not None else entry.updated_at + life)
+        return now >= (expires_at if expires_at is not None else entry.updated_at + lifetime)
 
-    def _too_many(self, newest: Key) -> list[Key]:
+    def _entries_to_evict(self, newest: Key) -> list[Key]:
         """The entries to evict so that the newest fits."""
         excess = self.size_bytes - self.most_bytes
         if excess <= 0:
             return []
         policy = _POLICIES[self._settings.auth_cache_policy]
-        gone: list[Key] = []
+        evicted: list[Key] = []
         for key in sorted(self._entries.keys() - {newest}, key=lambda key: policy(self._entries[key])):
             if excess <= 0:
                 break
             excess -= self._entries[key].size_bytes
-            gone.append(key)
-        return gone
+            evicted.append(key)
+        return evicted
 
-    async def _drop(self, keys: list[Key]) -> None:
+    async def _delete(self, keys: list[Key]) -> None:
         for key in keys:
             self._entries.pop(key, None)
         if keys:

@@ -32,7 +32,7 @@ class LocalList(Protocol):
     """The local authorization list, as far as an authorization needs it (`LocalAuthorizationList`)."""
 
     async def find(self, id_token: IdToken) -> ListedToken | None:
-        """Return what the list says of a token; None: it is not in the list, or the list is disabled."""
+        """Return the entry of a token in the list; None: it is not in the list, or the list is disabled."""
         ...
 
 
@@ -88,7 +88,7 @@ class Authorizer:
     ) -> None:
         """`tokens`: the cache; `own_cards`: the owner's cards of a station without a CSMS, None: the CSMS decides."""
         self._csms = csms
-        self._tokens = tokens
+        self._cache = tokens
         self._local_list = local_list
         self._own_cards = own_cards
         self._settings = settings
@@ -103,37 +103,37 @@ class Authorizer:
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
             info = IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
             return TokenAuthorization(info, AuthorizedBy.NOT_NEEDED)
-        if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
-            return TokenAuthorization(own, AuthorizedBy.OWNER)
+        if self._own_cards is not None and (owner_info := self._own_cards.find(id_token)) is not None:
+            return TokenAuthorization(owner_info, AuthorizedBy.OWNER)
         reserved = reserved and self._own_cards is None  # else of a card that was removed since
-        listed, cached = await self._local_list.find(id_token), self._tokens.find_and_count_use(id_token)
+        listed, cached = await self._local_list.find(id_token), self._cache.find_and_count_use(id_token)
         stored = _stored(listed, cached)
         if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
             return _by_reservation(stored)
         if not self._csms.online:
             return self._offline(stored)
-        if (known := self._without_asking(id_token, listed, stored)) is not None:
-            return known
+        if (decided := self._decide_locally(id_token, listed, stored)) is not None:
+            return decided
         try:
             answer = await self._csms.authorize(request)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
             return replace(_by_reservation(stored) if reserved else self._offline(stored), unanswered=not reserved)
-        await self._tokens.update(id_token, answer.token_info)
+        await self._cache.update(id_token, answer.token_info)
         return TokenAuthorization(answer.token_info, AuthorizedBy.CSMS, certificate_status=answer.certificate_status)
 
     async def group_of(self, id_token: IdToken) -> IdToken | None:
         """The group of a token according to local list or cache, if it is accepted there; else None (C01.FR.03 b)."""
         listed = await self._local_list.find(id_token)
-        stored = listed.info if listed is not None else self._tokens.find(id_token)
+        stored = listed.info if listed is not None else self._cache.find(id_token)
         return stored.group_id if stored is not None and stored.accepted else None
 
     def is_master_pass(self, group_id: IdToken | None) -> bool:
         """Whether this is MasterPassGroupId, whose tokens stop transactions and start none (C12.FR.09, C16.FR.03)."""
-        wanted = self._settings.master_pass_group_id
-        return bool(wanted) and group_id is not None and group_id.value.casefold() == wanted.casefold()
+        master_group = self._settings.master_pass_group_id
+        return bool(master_group) and group_id is not None and group_id.value.casefold() == master_group.casefold()
 
-    def _without_asking(
+    def _decide_locally(
         self, id_token: IdToken, listed: ListedToken | None, stored: TokenAuthorization | None
     ) -> TokenAuthorization | None:
         """The authorization if the online CSMS need not or must not be asked; None: ask."""

@@ -48,7 +48,7 @@ _DELETE: Final = "DELETE FROM local_list WHERE token = ? AND type = ?"
 _DELETE_ALL: Final = "DELETE FROM local_list"
 _FIND: Final = "SELECT token, type, info, spelling FROM local_list WHERE token = ? AND type = ?"
 _STATE: Final = "SELECT version, entries, size_bytes FROM local_list_state"
-_COUNTED: Final = (
+_COUNT_STATE: Final = (
     "SELECT 0, COUNT(*), COALESCE(SUM(length(CAST(token || type || info AS BLOB))), 0)"
     f" + COUNT(*) * {on_disk.OVERHEAD_BYTES} FROM {on_disk.TABLE}"
 )
@@ -67,7 +67,7 @@ class LocalListEntry(Frozen):
 
 
 class ListedToken(Frozen):
-    """What the local authorization list says of a token."""
+    """The entry of a token in the local authorization list."""
 
     info: IdTokenInfo
     """as the CSMS sent it; status Expired if it was Accepted until its cacheExpiryDateTime, Unknown if unreadable"""
@@ -111,7 +111,7 @@ class LocalAuthorizationList:
         self._state = on_disk.LocalListState()
         self._outdated = False
         """whether `_state` may differ from the disk, since an update was interrupted"""
-        self._updating = asyncio.Lock()
+        self._update_lock = asyncio.Lock()
 
     async def load(self) -> None:
         """Load version and size of the list, at startup; its entries stay on disk.
@@ -158,7 +158,7 @@ class LocalAuthorizationList:
         if not rows:
             return None
         info = self._database.unreadable.read(on_disk.info_of, rows[0], on_disk.address_of(id_token.key))
-        return self._judged(info)
+        return self._listed_token(info)
 
     async def replace(self, version: int, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Replace the whole list, also by an empty one (D01.FR.04, D01.FR.15); it is on disk when this returns.
@@ -170,9 +170,9 @@ class LocalAuthorizationList:
         """
         if version <= 0:  # D01.FR.18
             return LocalListRefusal("ValuePositiveOnly", "versionNumber must be greater than 0")
-        if (missing := next((number for number, one in enumerate(entries) if one.info is None), None)) is not None:
+        if (missing := next((number for number, entry in enumerate(entries) if entry.info is None), None)) is not None:
             return LocalListRefusal("MissingParam", f"localAuthorizationList[{missing}].idTokenInfo is missing")
-        async with self._updating:
+        async with self._update_lock:
             return self._refusal(entries) or await self._apply(version, entries, replaces=True)
 
     async def change(self, version: int, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
@@ -183,12 +183,12 @@ class LocalAuthorizationList:
         Raises:
             StorageError: the list is unchanged.
         """
-        async with self._updating:
+        async with self._update_lock:
             if (refusal := self._refusal(entries)) is not None:
                 return refusal
-            present = (await self._current()).version
-            if version <= present:  # D01.FR.19
-                sentence = f"versionNumber must be greater than {present}"
+            current_version = (await self._current()).version
+            if version <= current_version:  # D01.FR.19
+                sentence = f"versionNumber must be greater than {current_version}"
                 return LocalListRefusal("ValueTooLow", sentence, version_mismatch=True)
             return await self._apply(version, entries, replaces=False)
 
@@ -200,7 +200,7 @@ class LocalAuthorizationList:
         Raises:
             StorageError: the list is unchanged.
         """
-        async with self._updating:
+        async with self._update_lock:
             if version is None:
                 version = (await self._current()).version + 1
             return self._refusal(entries) or await self._apply(version, entries, replaces=False)
@@ -211,7 +211,7 @@ class LocalAuthorizationList:
         Raises:
             StorageError: the list is unchanged.
         """
-        async with self._updating:
+        async with self._update_lock:
             await self._write(on_disk.LocalListState(), (_DELETE_ALL, [()]))
             self._forget_unreadable(None)
         self.changed.publish(None)
@@ -246,19 +246,19 @@ class LocalAuthorizationList:
 
     def _read(self, rows: Iterable[Row]) -> list[tuple[IdToken, IdTokenInfo]]:
         """Parse rows, each with the authorization at the present time."""
-        read = self._database.unreadable.read
-        named = [(on_disk.token_of(row), row) for row in rows]
+        read_row = self._database.unreadable.read
+        tokens = [(on_disk.token_of(row), row) for row in rows]
         return [
-            (token, self._judged(read(on_disk.info_of, row, on_disk.address_of(_key_of(row)))).info)
-            for token, row in named
+            (token, self._listed_token(read_row(on_disk.info_of, row, on_disk.address_of(_key_of(row)))).info)
+            for token, row in tokens
         ]
 
-    def _judged(self, info: IdTokenInfo | None) -> ListedToken:
+    def _listed_token(self, info: IdTokenInfo | None) -> ListedToken:
         """The entry at the present time (C13.FR.05, C14.FR.05); `info` None: it cannot be read."""
         if info is None:
             return ListedToken(_UNREADABLE, must_ask=True)
-        passed = info.expires_at is not None and info.expires_at <= self._clock.now()
-        if not passed or not info.accepted or not self._settings.local_list_supports_expiry:
+        expired = info.expires_at is not None and info.expires_at <= self._clock.now()
+        if not expired or not info.accepted or not self._settings.local_list_supports_expiry:
             return ListedToken(info)
         return ListedToken(replace(info, status=AuthorizationStatus.EXPIRED), must_ask=True)
 
@@ -266,11 +266,11 @@ class LocalAuthorizationList:
         """Why an update is refused whatever is in the list; None: it is not."""
         if not self._settings.local_list_enabled:
             return LocalListRefusal("NotEnabled", "LocalAuthListCtrlr.Enabled is false")
-        seen: set[Key] = set()
+        known_keys: set[Key] = set()
         for number, entry in enumerate(entries):
-            if entry.id_token.key in seen:  # D01.FR.06
+            if entry.id_token.key in known_keys:  # D01.FR.06
                 return LocalListRefusal("InvalidValue", f"localAuthorizationList[{number}].idToken occurs twice")
-            seen.add(entry.id_token.key)
+            known_keys.add(entry.id_token.key)
         return None
 
     async def _apply(
@@ -279,19 +279,21 @@ class LocalAuthorizationList:
         """Write an update with its version in one transaction, if the list stays within its bounds."""
         state = on_disk.LocalListState() if replaces else await self._current()
         rows = await _rows_of(entries)
-        before = {} if replaces else await self._stored([entry.id_token.key for entry in entries])
+        replaced_rows = {} if replaces else await self._stored_rows([entry.id_token.key for entry in entries])
         state = on_disk.LocalListState(
             version,
-            state.entries + len(rows) - len(before),
-            state.size_bytes + sum(map(on_disk.size_bytes_of, rows)) - sum(map(on_disk.size_bytes_of, before.values())),
+            state.entries + len(rows) - len(replaced_rows),
+            state.size_bytes
+            + sum(map(on_disk.size_bytes_of, rows))
+            - sum(map(on_disk.size_bytes_of, replaced_rows.values())),
         )
         if state.entries > self.most_entries:
             return LocalListRefusal("OutOfStorage", f"the list would have more than {self.most_entries} entries")
         if state.size_bytes > self.most_bytes:
             return LocalListRefusal("OutOfStorage", f"the list would be larger than {self.most_bytes} bytes")
         removed = [entry.id_token.key for entry in entries if entry.info is None]
-        first: Statement = (_DELETE_ALL, [()]) if replaces else (_DELETE, removed)
-        await self._write(state, first, (_INSERT, rows))
+        deletion: Statement = (_DELETE_ALL, [()]) if replaces else (_DELETE, removed)
+        await self._write(state, deletion, (_INSERT, rows))
         self._forget_unreadable(None if replaces else [entry.id_token.key for entry in entries])
         _log.info("local authorization list: version %d, %d entries", state.version, state.entries)
         self.changed.publish(None)
@@ -319,17 +321,17 @@ class LocalAuthorizationList:
         if not rows:
             return on_disk.LocalListState()
         state = self._database.unreadable.read(on_disk.state_of, rows[0], on_disk.STATE_ADDRESS)
-        return state if state is not None else on_disk.state_of((await self._database.rows(_COUNTED))[0])
+        return state if state is not None else on_disk.state_of((await self._database.rows(_COUNT_STATE))[0])
 
-    async def _stored(self, keys: Sequence[Key]) -> dict[Key, Row]:
+    async def _stored_rows(self, keys: Sequence[Key]) -> dict[Key, Row]:
         """The stored rows of these tokens."""
         found: dict[Key, Row] = {}
         for start in range(0, len(keys), _ROWS_AT_ONCE):
-            some = keys[start : start + _ROWS_AT_ONCE]
-            values: list[Value] = [value for key in some for value in key]
+            batch = keys[start : start + _ROWS_AT_ONCE]
+            values: list[Value] = [value for key in batch for value in key]
             rows = await self._database.rows(
                 "SELECT token, type, info, spelling FROM local_list"
-                f" WHERE (token, type) IN (VALUES {', '.join(['(?, ?)'] * len(some))})",
+                f" WHERE (token, type) IN (VALUES {', '.join(['(?, ?)'] * len(batch))})",
                 values,
             )
             found |= {(str(row[0]), str(row[1])): row for row in rows}
@@ -365,7 +367,7 @@ async def _rows_of(entries: Sequence[LocalListEntry]) -> list[tuple[str, str, st
     """Convert the entries with an authorization to rows; other tasks run in between."""
     rows: list[tuple[str, str, str, str | None]] = []
     for start in range(0, len(entries), _PREPARED_AT_ONCE):
-        some = entries[start : start + _PREPARED_AT_ONCE]
-        rows += [on_disk.row_of(entry.id_token, entry.info) for entry in some if entry.info is not None]
+        batch = entries[start : start + _PREPARED_AT_ONCE]
+        rows += [on_disk.row_of(entry.id_token, entry.info) for entry in batch if entry.info is not None]
         await asyncio.sleep(0)
     return rows

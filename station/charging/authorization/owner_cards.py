@@ -90,8 +90,8 @@ class OwnerCards:
 
     def labelled(self, label: str) -> tuple[IdToken, ...]:
         """Return the tokens of all cards with this label, ignoring case, including removed cards."""
-        wanted = label.strip().casefold()
-        return tuple(card.id_token for card in self._cards.values() if card.label.strip().casefold() == wanted)
+        normalized = label.strip().casefold()
+        return tuple(card.id_token for card in self._cards.values() if card.label.strip().casefold() == normalized)
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """Return Accepted if the token is a card that may charge, or that of a start on the page; None: unknown."""
@@ -177,8 +177,8 @@ class OwnerCards:
             return False
         self._cards[name] = removed = replace(card, removed=True)
         await self._facts.save(name, _to_text(removed))
-        former = sorted((one.added_at, key) for key, one in self._cards.items() if one.removed)
-        for _, key in former[:-MAX_CARDS]:
+        removed_cards = sorted((other.added_at, key) for key, other in self._cards.items() if other.removed)
+        for _, key in removed_cards[:-MAX_CARDS]:
             await self._erase(key)
         return True
 
@@ -189,17 +189,17 @@ class OwnerCards:
 
 def _to_text(card: OwnerCard) -> str:
     """Format a card for storage."""
-    kept = {
+    data = {
         "value": card.id_token.value,
         "type": card.id_token.type,
         "label": card.label,
         "added_at": card.added_at.isoformat(),
     }
-    return json.dumps(kept | {"removed": True} if card.removed else kept)
+    return json.dumps(data | {"removed": True} if card.removed else data)
 
 
 def _from_text(text: str) -> OwnerCard:
-    kept = json.loads(text)
-    id_token = IdToken(str(kept["value"]), str(kept["type"]))
-    added_at = datetime.fromisoformat(str(kept["added_at"]))
-    return OwnerCard(id_token, str(kept["label"]), added_at, removed=bool(kept.get("removed", False)))
+    data = json.loads(text)
+    id_token = IdToken(str(data["value"]), str(data["type"]))
+    added_at = datetime.fromisoformat(str(data["added_at"]))
+    return OwnerCard(id_token, str(data["label"]), added_at, removed=bool(data.get("removed", False)))

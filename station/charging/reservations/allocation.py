@@ -14,7 +14,7 @@ from station.charging.evse_state import EvseState, WithholdReason, blocking_faul
 from station.charging.reservations.reservation import Reservation
 from station.core.model import IdToken
 
-_PASSING = frozenset({WithholdReason.RESET, WithholdReason.RESTART})
+_TEMPORARY = frozenset({WithholdReason.RESET, WithholdReason.RESTART})
 """reasons for being Unavailable that a reservation outlasts (B01.FR.13, B11.FR.05)"""
 
 
@@ -51,7 +51,7 @@ class Allocation(Frozen):
 
 
 class Refusal(Enum):
-    """Why no EVSE can be reserved: the status of those that are meant (H01.FR.11, H01.FR.12, H01.FR.14)."""
+    """Why no EVSE can be reserved: the status of the EVSEs that it would cover (H01.FR.11, H01.FR.12, H01.FR.14)."""
 
     OCCUPIED = auto()
     FAULTED = auto()
@@ -67,7 +67,7 @@ def evse_use(state: EvseState) -> EvseUse:
         return EvseUse.IN_USE
     if transaction is not None:
         return EvseUse.WAITING if transaction.holder is None and transaction.ending is None else EvseUse.IN_USE
-    if not state.in_service or state.withheld - _PASSING or state.installer_only:
+    if not state.in_service or state.withheld - _TEMPORARY or state.installer_only:
         return EvseUse.UNAVAILABLE
     return EvseUse.WAITING if state.seen.cable_plugged or ev_connected(state) else EvseUse.FREE
 
@@ -78,71 +78,90 @@ def allocate(reservations: Sequence[Reservation], evses: Iterable[ReservableEvse
     Free EVSEs are counted first. A waiting vehicle keeps its EVSE Reserved only where the free ones do not suffice, and
     first where it is Reserved already (G01.FR.09), since nobody knows whether its driver is a holder.
     """
-    counts = _Counts(evses)
-    for one in (one for one in reservations if one.evse_id is not None):
-        counts.keep_evse(one)
-    typed = [one for one in reservations if one.evse_id is None and one.connector_type is not None]
-    for connector_type in dict.fromkeys(one.connector_type for one in typed):
-        counts.keep_some([one for one in typed if one.connector_type == connector_type], connector_type)
-    counts.keep_some([one for one in reservations if one.evse_id is None and one.connector_type is None], None)
-    return Allocation(frozenset(counts.reserved), tuple(counts.unmet))
+    allocator = _Allocator(evses)
+    for reservation in (reservation for reservation in reservations if reservation.evse_id is not None):
+        allocator.keep_evse(reservation)
+    typed = [
+        reservation
+        for reservation in reservations
+        if reservation.evse_id is None and reservation.connector_type is not None
+    ]
+    for connector_type in dict.fromkeys(reservation.connector_type for reservation in typed):
+        allocator.keep_of_type(
+            [reservation for reservation in typed if reservation.connector_type == connector_type], connector_type
+        )
+    allocator.keep_of_type(
+        [
+            reservation
+            for reservation in reservations
+            if reservation.evse_id is None and reservation.connector_type is None
+        ],
+        None,
+    )
+    return Allocation(frozenset(allocator.reserved), tuple(allocator.unmet))
 
 
-class _Counts:
+class _Allocator:
     """The EVSEs that are left while reservations are allocated, from the most specific to the least."""
 
     def __init__(self, evses: Iterable[ReservableEvse]) -> None:
-        usable = [one for one in evses if one.use in {EvseUse.FREE, EvseUse.WAITING}]
-        self._left = sorted(usable, key=lambda one: (one.use is EvseUse.WAITING, not one.reserved, one.evse_id))
-        self._claimed = 0
+        usable = [evse for evse in evses if evse.use in {EvseUse.FREE, EvseUse.WAITING}]
+        self._unassigned = sorted(
+            usable, key=lambda evse: (evse.use is EvseUse.WAITING, not evse.reserved, evse.evse_id)
+        )
+        self._claimed_by_type = 0
         """free EVSEs that reservations of a connector type need, out of several"""
         self.reserved: set[int] = set()
         self.unmet: list[Reservation] = []
 
     def keep_evse(self, reservation: Reservation) -> None:
         """Keep the EVSE of this reservation."""
-        if any(one.evse_id == reservation.evse_id for one in self._left):
-            self._take([one for one in self._left if one.evse_id == reservation.evse_id])
+        if any(evse.evse_id == reservation.evse_id for evse in self._unassigned):
+            self._assign([evse for evse in self._unassigned if evse.evse_id == reservation.evse_id])
         else:
             self.unmet.append(reservation)
 
-    def keep_some(self, reservations: Sequence[Reservation], connector_type: str | None) -> None:
+    def keep_of_type(self, reservations: Sequence[Reservation], connector_type: str | None) -> None:
         """Keep as many EVSEs of a connector type (None: of any) as there are reservations."""
         if not reservations:
             return
-        fitting = [one for one in self._left if connector_type in {None, one.connector_type}]
-        free = [one for one in fitting if one.use is EvseUse.FREE]
-        waiting = [one for one in fitting if one.use is EvseUse.WAITING]
-        capacity = len(free) - (self._claimed if connector_type is None else 0)
+        fitting = [evse for evse in self._unassigned if connector_type in {None, evse.connector_type}]
+        free = [evse for evse in fitting if evse.use is EvseUse.FREE]
+        waiting = [evse for evse in fitting if evse.use is EvseUse.WAITING]
+        capacity = len(free) - (self._claimed_by_type if connector_type is None else 0)
         missing = len(reservations) - capacity
         if missing < 0:
-            self._claimed += len(reservations)
+            self._claimed_by_type += len(reservations)
             return
-        self._take([*free, *waiting[:missing]])
+        self._assign([*free, *waiting[:missing]])
         self.unmet += reservations[capacity + len(waiting) :]
 
-    def _take(self, evses: Sequence[ReservableEvse]) -> None:
-        self.reserved |= {one.evse_id for one in evses}
-        self._left = [one for one in self._left if one not in evses]
+    def _assign(self, evses: Sequence[ReservableEvse]) -> None:
+        self.reserved |= {evse.evse_id for evse in evses}
+        self._unassigned = [evse for evse in self._unassigned if evse not in evses]
 
 
-def refusal(wanted: Reservation, existing: Sequence[Reservation], evses: Sequence[ReservableEvse]) -> Refusal | None:
-    """Why no EVSE can be reserved for `wanted`; None: it can (H01.FR.03, H01.FR.04, H01.FR.06).
+def refusal(requested: Reservation, existing: Sequence[Reservation], evses: Sequence[ReservableEvse]) -> Refusal | None:
+    """Why no EVSE can be reserved for `requested`; None: it can (H01.FR.03, H01.FR.04, H01.FR.06).
 
-    `existing`: the reservations in force; one with the id of `wanted` is replaced (H01.FR.02). Only free EVSEs can be
-    reserved, and those that are kept already; none while it is being reset.
+    `existing`: the reservations in force; one with the id of `requested` is replaced (H01.FR.02). Only free EVSEs can
+    be reserved, and those that are kept already; none while it is being reset.
     """
-    others = [one for one in existing if one.reservation_id != wanted.reservation_id]
-    kept = allocate(existing, evses).reserved
-    usable = [one for one in evses if one.use is EvseUse.FREE or one.evse_id in kept]
-    meant = [one for one in evses if wanted.covers(one.evse_id, one.connector_type)]
-    open_now = any(one.operative for one in meant if one in usable)
-    if open_now and len(allocate([*others, wanted], usable).unmet) <= len(allocate(others, usable).unmet):
+    other_reservations = [
+        reservation for reservation in existing if reservation.reservation_id != requested.reservation_id
+    ]
+    reserved = allocate(existing, evses).reserved
+    usable = [evse for evse in evses if evse.use is EvseUse.FREE or evse.evse_id in reserved]
+    covered = [evse for evse in evses if requested.covers(evse.evse_id, evse.connector_type)]
+    open_now = any(evse.operative for evse in covered if evse in usable)
+    if open_now and len(allocate([*other_reservations, requested], usable).unmet) <= len(
+        allocate(other_reservations, usable).unmet
+    ):
         return None
-    uses = {_use_now(one) for one in meant}
-    if uses & {EvseUse.FREE, EvseUse.WAITING, EvseUse.IN_USE}:
+    states = {_use_now(evse) for evse in covered}
+    if states & {EvseUse.FREE, EvseUse.WAITING, EvseUse.IN_USE}:
         return Refusal.OCCUPIED
-    return Refusal.UNAVAILABLE if EvseUse.UNAVAILABLE in uses else Refusal.FAULTED
+    return Refusal.UNAVAILABLE if EvseUse.UNAVAILABLE in states else Refusal.FAULTED
 
 
 def _use_now(evse: ReservableEvse) -> EvseUse:
@@ -168,14 +187,18 @@ def claim(
 
     A holder may not use an EVSE that another reservation needs.
     """
-    place = next(one for one in evses if one.evse_id == evse_id)
+    candidate = next(evse for evse in evses if evse.evse_id == evse_id)
     fitting = [
-        one for one in reservations if one.matches(id_token, group_id) and one.covers(evse_id, place.connector_type)
+        reservation
+        for reservation in reservations
+        if reservation.matches(id_token, group_id) and reservation.covers(evse_id, candidate.connector_type)
     ]
-    fitting.sort(key=lambda one: (one.evse_id is None, one.connector_type is None))
-    remaining = [one for one in evses if one is not place]
-    now = allocate(reservations, evses)
+    fitting.sort(key=lambda reservation: (reservation.evse_id is None, reservation.connector_type is None))
+    remaining = [evse for evse in evses if evse is not candidate]
+    current = allocate(reservations, evses)
     for own in fitting:
-        if len(allocate([one for one in reservations if one is not own], remaining).unmet) <= len(now.unmet):
+        if len(
+            allocate([reservation for reservation in reservations if reservation is not own], remaining).unmet
+        ) <= len(current.unmet):
             return Claim(True, own)
-    return Claim(evse_id not in now.reserved)
+    return Claim(evse_id not in current.reserved)

@@ -47,8 +47,8 @@ class ReservationStore:
         found: list[Reservation] = []
         for number, payload in rows:
             address = RowAddress("reservations", str(number))
-            if (one := self._database.unreadable.read(RESERVATIONS.from_text, payload, address)) is not None:
-                found.append(one)
+            if (reservation := self._database.unreadable.read(RESERVATIONS.from_text, payload, address)) is not None:
+                found.append(reservation)
             else:
                 _log.error("stored reservation %s cannot be read: its EVSE is not reserved any more", number)
         return found
@@ -102,7 +102,7 @@ class ReservationStore:
         """
         rows = await self._database.rows(
             "SELECT number, reservation_id, ended FROM reservations"
-            f" WHERE ended IN ({', '.join(repr(one.value) for one in ReservationEnd)}) ORDER BY number LIMIT 1"
+            f" WHERE ended IN ({', '.join(repr(end.value) for end in ReservationEnd)}) ORDER BY number LIMIT 1"
         )
         for number, identity, ended in rows:
             return EndedReservation(int(str(number)), int(str(identity)), ReservationEnd(str(ended)))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_S: Final = 30.0
+_MAX_WAIT_S: Final = 30.0
 """longest wait for an expiry, which is a wall time: the clock may be set meanwhile"""
 _RETRY_S: Final = 10.0
 _START_S: Final = 60.0
@@ -108,13 +108,13 @@ class Reservations:
         """ends that are not stored yet"""
         self._published: Sequence[Reservation] = ()
         """the reservations in force when `changed` was last fired"""
-        self._given_id = 0
+        self._last_id = 0
         """the id that `unused_id` gave last"""
-        self._started_until_s = 0.0
+        self._ignore_faults_until_s = 0.0
         """until when faults may be those of a start (Clock.monotonic)"""
-        self._turn = asyncio.Lock()
+        self._decision_lock = asyncio.Lock()
         """one request is decided and stored at a time"""
-        self._storing = asyncio.Lock()
+        self._store_lock = asyncio.Lock()
         self._due = ChangeSignal()
         self.starting: set[int] = set()
         """EVSEs for which a remote start is accepted and not executed yet"""
@@ -131,12 +131,12 @@ class Reservations:
         Raises:
             StorageError: the disk cannot be read.
         """
-        self._pending = {one.reservation_id: one for one in await self._store.load()}
-        for one in self.pending:
-            if one.evse_id is None and not self._reports_ends:
-                self._end(one, ReservationEnd.REMOVED)
+        self._pending = {reservation.reservation_id: reservation for reservation in await self._store.load()}
+        for reservation in self.pending:
+            if reservation.evse_id is None and not self._reports_ends:
+                self._end(reservation, ReservationEnd.REMOVED)
         if self._pending:
-            self._started_until_s = self._clock.monotonic() + _START_S
+            self._ignore_faults_until_s = self._clock.monotonic() + _START_S
         self.update_evses()
 
     @property
@@ -146,13 +146,13 @@ class Reservations:
 
     def unused_id(self) -> int:
         """An id that no reservation has and that was not given before, for one that no CSMS makes."""
-        known = (*self._pending.values(), *self._used.values(), *(one for one, _ in self._ends))
-        self._given_id = max([self._given_id, *(one.reservation_id for one in known)]) + 1
-        return self._given_id
+        known = (*self._pending.values(), *self._used.values(), *(reservation for reservation, _ in self._ends))
+        self._last_id = max([self._last_id, *(reservation.reservation_id for reservation in known)]) + 1
+        return self._last_id
 
     # Requests
 
-    async def reserve(self, wanted: Reservation) -> ReserveResult:
+    async def reserve(self, reservation: Reservation) -> ReserveResult:
         """Accept and store a reservation, in place of the one with its id, if there is one; or say why not (H01).
 
         The caller calls `update_evses` after its response: the connector statuses change, and the expiry is awaited.
@@ -160,26 +160,26 @@ class Reservations:
         Raises:
             StorageError: the reservation is not accepted; an earlier one with its id stays.
         """
-        async with self._turn:
-            if (problem := self._problem(wanted)) is not None:
+        async with self._decision_lock:
+            if (problem := self._problem(reservation)) is not None:
                 code, reason = problem
                 return ReserveResult(ReserveStatus.REJECTED, reason, code=code)
-            if (refused := refusal(wanted, self.pending, self._reservable(with_starts=True))) is not None:
+            if (refused := refusal(reservation, self.pending, self._reservable(with_starts=True))) is not None:
                 status, reason = _REFUSED[refused]
-                place = f"EVSE {wanted.evse_id}" if wanted.evse_id is not None else "every EVSE that fits"
+                place = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "every EVSE that fits"
                 return ReserveResult(status, f"{place} {reason}")
-            identity = wanted.reservation_id
+            identity = reservation.reservation_id
             replaced = self._pending.pop(identity, None)
-            self._pending[identity] = wanted  # from now on nobody else is admitted
+            self._pending[identity] = reservation  # from now on nobody else is admitted
             try:
-                await self._store.put(wanted)
+                await self._store.put(reservation)
             except StorageError:
                 self._pending.pop(identity, None)
                 if replaced is not None:
                     self._pending[identity] = replaced
                 raise
-        until = wanted.expires_at.isoformat(" ", "seconds")
-        _log.info("%s accepted for token %s until %s", _subject(wanted), wanted.id_token.loggable, until)
+        until = reservation.expires_at.isoformat(" ", "seconds")
+        _log.info("%s accepted for token %s until %s", _subject(reservation), reservation.id_token.loggable, until)
         return ReserveResult(ReserveStatus.ACCEPTED, replaced=replaced is not None)
 
     async def cancel(self, reservation_id: int) -> bool:
@@ -190,7 +190,7 @@ class Reservations:
         Raises:
             StorageError: the reservation stays in force.
         """
-        async with self._turn:
+        async with self._decision_lock:
             if reservation_id not in self._pending:
                 return False
             await self._store.remove(reservation_id)
@@ -205,8 +205,8 @@ class Reservations:
         Raises:
             StorageError: not all ends are stored.
         """
-        for one in self.pending:
-            self._end(one, ReservationEnd.REMOVED)
+        for reservation in self.pending:
+            self._end(reservation, ReservationEnd.REMOVED)
         self.update_evses()
         await self._store_ends()
 
@@ -216,15 +216,15 @@ class Reservations:
         Raises:
             StorageError: not all ends are stored.
         """
-        for one in self.pending:
-            if one.id_token.same_as(id_token):
-                self._end(one, ReservationEnd.REMOVED)
+        for reservation in self.pending:
+            if reservation.id_token.same_as(id_token):
+                self._end(reservation, ReservationEnd.REMOVED)
         self.update_evses()
         await self._store_ends()
 
     def of_evse(self, evse_id: int) -> Reservation | None:
         """The waiting reservation of this very EVSE; None: there is none."""
-        return next((one for one in self._pending.values() if one.evse_id == evse_id), None)
+        return next((reservation for reservation in self._pending.values() if reservation.evse_id == evse_id), None)
 
     async def oldest_unreported(self) -> EndedReservation | None:
         """Read the oldest end of a reservation that is not reported to the CSMS yet; None if there is none.
@@ -252,7 +252,7 @@ class Reservations:
         """Return whether a token whose group is unknown might use an EVSE: as itself, or by its group (H03.FR.08)."""
         if self.claim(evse_id, id_token).admitted:
             return True
-        groups = [one.group_id for one in self._pending.values() if one.group_id is not None]
+        groups = [reservation.group_id for reservation in self._pending.values() if reservation.group_id is not None]
         return any(self.claim(evse_id, id_token, group).admitted for group in groups)
 
     def is_reserved_for(self, evse_id: int, id_token: IdToken, group_id: IdToken | None) -> bool:
@@ -282,25 +282,29 @@ class Reservations:
     def note_event(self, event: TransactionEvent) -> None:
         """Note that a transaction event is stored: the reservation that it names is used for good."""
         if event.reservation_id is not None:
-            self._used = {place: one for place, one in self._used.items() if one.reservation_id != event.reservation_id}
+            self._used = {
+                evse_id: reservation
+                for evse_id, reservation in self._used.items()
+                if reservation.reservation_id != event.reservation_id
+            }
 
     # Consequences
 
     async def run(self) -> None:
         """Task until cancelled: end expired reservations and those that cannot be kept, and update the EVSEs."""
-        watching = {f"reservations-{evse.id}": self._watch(evse) for evse in self._evses.values()}
+        watching = {f"reservations-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
         await run_together({**watching, "reservations": self._run()})
 
-    async def _watch(self, evse: Evse) -> None:
-        seen = evse.changed.count
+    async def _watch_evse(self, evse: Evse) -> None:
+        count_before = evse.changed.count
         while True:
             if self._pending or self._used:
                 self._due.notify()
-            seen = await evse.changed.wait(seen)
+            count_before = await evse.changed.wait(count_before)
 
     async def _run(self) -> None:
         while True:
-            seen = self._due.count
+            count_before = self._due.count
             self._end_unused()
             self.update_evses()
             try:
@@ -311,46 +315,50 @@ class Reservations:
                 continue
             wait_s = self._next_expiry_s()
             if wait_s is None:
-                await self._due.wait(seen)
+                await self._due.wait(count_before)
             else:
-                await self._due.wait_for(seen, self._clock, wait_s)
+                await self._due.wait_for(count_before, self._clock, wait_s)
 
     def update_evses(self) -> None:
         """End the reservations that have expired or cannot be kept; set which EVSEs are Reserved, and until when."""
         now = self._clock.now()
-        for one in [one for one in self._pending.values() if one.expires_at <= now]:
-            self._end(one, ReservationEnd.EXPIRED)
+        for expired in [expired for expired in self._pending.values() if expired.expires_at <= now]:
+            self._end(expired, ReservationEnd.EXPIRED)
         evses = self._reservable()
-        if self._clock.monotonic() < self._started_until_s:  # B01.FR.13
-            evses = [replace(one, use=EvseUse.WAITING) if one.use is EvseUse.FAULTED else one for one in evses]
-        for one in allocate(self.pending, evses).unmet:
-            self._end(one, ReservationEnd.REMOVED)  # H01.FR.16, H01.FR.17
-        kept = allocate(self.pending, evses).reserved
+        if self._clock.monotonic() < self._ignore_faults_until_s:  # B01.FR.13
+            evses = [replace(evse, use=EvseUse.WAITING) if evse.use is EvseUse.FAULTED else evse for evse in evses]
+        for unmet in allocate(self.pending, evses).unmet:
+            self._end(unmet, ReservationEnd.REMOVED)  # H01.FR.16, H01.FR.17
+        reserved = allocate(self.pending, evses).reserved
         for evse in self._evses.values():
-            covering = [one for one in self._pending.values() if one.covers(evse.id, evse.layout.connector_type)]
-            own = [one for one in covering if one.evse_id is not None] or covering
-            evse.set_reserved(min(one.expires_at for one in own) if evse.id in kept else None)
+            covering = [
+                reservation
+                for reservation in self._pending.values()
+                if reservation.covers(evse.id, evse.layout.connector_type)
+            ]
+            own = [reservation for reservation in covering if reservation.evse_id is not None] or covering
+            evse.set_reserved(min(reservation.expires_at for reservation in own) if evse.id in reserved else None)
         if self.pending != self._published:
             self._published = self.pending
             self._due.notify()  # another reservation may be the next to expire
             self.changed.notify()
 
-    def _end(self, reservation: Reservation, how: ReservationEnd) -> None:
+    def _end(self, reservation: Reservation, end: ReservationEnd) -> None:
         if self._pending.pop(reservation.reservation_id, None) is None:
             return
-        _log.info("%s %s", _subject(reservation), how.value.lower())
-        self._ends.append((reservation, how))
+        _log.info("%s %s", _subject(reservation), end.value.lower())
+        self._ends.append((reservation, end))
         self._due.notify()
 
     def _end_unused(self) -> None:
         """End the used reservations whose authorization ended without a transaction, so that no event reports them."""
-        for place, one in list(self._used.items()):
-            evse = self._evses[place]
+        for evse_id, reservation in list(self._used.items()):
+            evse = self._evses[evse_id]
             running = evse.state.authorization
-            holds = running is not None and running.reservation_id == one.reservation_id
+            holds = running is not None and running.reservation_id == reservation.reservation_id
             if not holds and evse.state.transaction is None and not evse.count_unrecorded(None):
-                del self._used[place]
-                self._ends.append((one, ReservationEnd.REMOVED))
+                del self._used[evse_id]
+                self._ends.append((reservation, ReservationEnd.REMOVED))
 
     async def _store_ends(self) -> None:
         """Store the ends in their order; only stored ends are reported to the CSMS.
@@ -358,11 +366,11 @@ class Reservations:
         Raises:
             StorageError: the remaining ones are not stored.
         """
-        async with self._storing:
+        async with self._store_lock:
             while self._ends:
-                reservation, how = self._ends[0]
+                reservation, end = self._ends[0]
                 if self._reports_ends:
-                    await self._store.end(reservation.reservation_id, how)
+                    await self._store.end(reservation.reservation_id, end)
                 else:
                     await self._store.remove(reservation.reservation_id)
                 self._ends.pop(0)
@@ -371,26 +379,26 @@ class Reservations:
     def _next_expiry_s(self) -> float | None:
         if not self._pending:
             return None
-        left = min(one.expires_at for one in self._pending.values()) - self._clock.now()
-        return min(max(left.total_seconds(), 0.0), _LOOK_AGAIN_S)
+        remaining = min(reservation.expires_at for reservation in self._pending.values()) - self._clock.now()
+        return min(max(remaining.total_seconds(), 0.0), _MAX_WAIT_S)
 
-    def _problem(self, wanted: Reservation) -> tuple[str, str] | None:
+    def _problem(self, reservation: Reservation) -> tuple[str, str] | None:
         """Reason to reject a reservation whatever the EVSEs are doing, as reasonCode and sentence; None: none."""
         if not self._settings.reservation_enabled:  # H01.FR.01
             return "NotEnabled", "the station is configured not to accept reservations"
-        if wanted.expires_at <= self._clock.now():
+        if reservation.expires_at <= self._clock.now():
             return "InvalidValue", "the expiry time has passed already"
-        if wanted.evse_id is not None and wanted.evse_id not in self._evses:
-            return "UnknownEvse", f"EVSE {wanted.evse_id} does not exist"
-        if wanted.evse_id is None and not self._settings.reservation_non_evse_specific:  # H01.FR.19
+        if reservation.evse_id is not None and reservation.evse_id not in self._evses:
+            return "UnknownEvse", f"EVSE {reservation.evse_id} does not exist"
+        if reservation.evse_id is None and not self._settings.reservation_non_evse_specific:  # H01.FR.19
             return "UnsupportedParam", "the station only accepts reservations of a given EVSE"
-        places = [one for one in self._evses.values() if wanted.evse_id in {None, one.id}]
-        types = {one.layout.connector_type for one in places}
-        if wanted.connector_type is not None and wanted.connector_type not in types:
-            return "UnknownConnectorType", f"no such EVSE has a connector of type {wanted.connector_type}"
-        known = (*self._used.values(), *(one for one, _ in self._ends))
-        if any(one.reservation_id == wanted.reservation_id for one in known):
-            return "InvalidValue", f"reservation {wanted.reservation_id} is being used or has just ended"
+        places = [evse for evse in self._evses.values() if reservation.evse_id in {None, evse.id}]
+        types = {evse.layout.connector_type for evse in places}
+        if reservation.connector_type is not None and reservation.connector_type not in types:
+            return "UnknownConnectorType", f"no such EVSE has a connector of type {reservation.connector_type}"
+        unusable = (*self._used.values(), *(ended for ended, _ in self._ends))
+        if any(other.reservation_id == reservation.reservation_id for other in unusable):
+            return "InvalidValue", f"reservation {reservation.reservation_id} is being used or has just ended"
         return None
 
     def _reservable(self, *, with_starts: bool = False) -> list[ReservableEvse]:

@@ -37,9 +37,9 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S = 2.0
 _REGISTER: Final = Measurand.ENERGY_IMPORT_REGISTER
-_PLAIN: Final = frozenset({"ASCII", "UTF8"})
+_PLAIN_TEXT_FORMATS: Final = frozenset({"ASCII", "UTF8"})
 """message formats that are plain text (MessageFormatEnumType)"""
-_KINDS: Final = {
+_USER_TYPES: Final = {
     "ISO14443": ("ISO14443", "HEARSAY", ("RFID_PLAIN",)),
     "ISO15693": ("ISO15693", "HEARSAY", ("RFID_PLAIN",)),
     "eMAID": ("EMAID", "TRUSTED", ()),
@@ -49,7 +49,7 @@ _KINDS: Final = {
     "KeyCode": ("KEY_CODE", "HEARSAY", ()),
 }
 """id token type → IT, IL and IF of OCMF"""
-_ENDS: Final = {
+_END_REASONS: Final = {
     StoppedReason.LOCAL: ReadingReason.END_LOCAL,
     StoppedReason.MASTER_PASS: ReadingReason.END_LOCAL,
     StoppedReason.REMOTE: ReadingReason.END_REMOTE,
@@ -68,13 +68,13 @@ def assign_user(id_token: IdToken | None) -> UserAssignment:
     """
     if id_token is None or id_token.type == NO_TOKEN.type:
         return UserAssignment()
-    kind, level, flags = _KINDS.get(id_token.type, ("UNDEFINED", None, ()))
+    kind, level, flags = _USER_TYPES.get(id_token.type, ("UNDEFINED", None, ()))
     return UserAssignment(kind, "" if id_token.type == "KeyCode" else id_token.value, level, flags)
 
 
 def end_reason(reason: StoppedReason | None) -> ReadingReason:
     """Return the value of TX (OCMF) for the reading at the end of a transaction with this stop reason."""
-    return _ENDS.get(reason, ReadingReason.END) if reason is not None else ReadingReason.END
+    return _END_REASONS.get(reason, ReadingReason.END) if reason is not None else ReadingReason.END
 
 
 def format_public_key(spki: bytes, form: str) -> str:
@@ -157,7 +157,7 @@ class MeterValueSigning:
         clock: Clock,
     ) -> None:
         self.signatures = setup.signatures
-        self._prices = setup.tariff
+        self._tariff_source = setup.tariff
         self._evse = evse
         self._outbox = outbox
         self._settings = settings
@@ -188,9 +188,9 @@ class MeterValueSigning:
         """Task until cancelled: sign the begin of each transaction before energy flows; if `required`, retry it."""
         changed = self._evse.changed
         while True:
-            seen = changed.count
+            count_before = changed.count
             if not signature_due(self._evse.state):
-                await changed.wait(seen)
+                await changed.wait(count_before)
             elif not await self._sign_begin():
                 # `changed.count` is read again, so that changes caused by this attempt do not trigger the next one.
                 await changed.wait_for(changed.count, self._clock, _RETRY_S)
@@ -199,10 +199,10 @@ class MeterValueSigning:
         """Sign the begin of the running or coming transaction; returns false if it must be retried."""
         if self._evse.end_pending:  # a signing meter would discard the record of the previous transaction
             return False
-        authorization, assigned = self._evse.state.authorization, self._assigned()
-        if authorization is None or assigned is None:
+        authorization, assignment = self._evse.state.authorization, self._assignment()
+        if authorization is None or assignment is None:
             return True
-        transaction_id, holder = assigned
+        transaction_id, holder = assignment
         identity = transaction_id or str(uuid.uuid4())
         reading = await self._evse.meter.read_now()
         try:
@@ -211,7 +211,7 @@ class MeterValueSigning:
             subject = SignedTransaction(identity, assign_user(holder), self._tariff(authorization))
             record = await self.signatures.sign_begin(subject, reading)
         except SigningError as error:
-            self._failed(error)
+            self._note_failure(error)
             if self.required:
                 return False
         else:
@@ -219,11 +219,11 @@ class MeterValueSigning:
             self._begin = (identity, reading)
             await self._store(identity, record, ReadingContext.TRANSACTION_BEGIN, reading)
         # Signing may have taken seconds: vehicle and authorization may have changed meanwhile.
-        if signature_due(self._evse.state) and self._assigned() == assigned:
+        if signature_due(self._evse.state) and self._assignment() == assignment:
             self._evse.confirm_signed_begin(identity, report=self._sends_begin and self._begin is not None)
         return True
 
-    def _assigned(self) -> tuple[str | None, IdToken] | None:
+    def _assignment(self) -> tuple[str | None, IdToken] | None:
         """The open transaction id, if any, and its (future) holder; None: no authorization."""
         transaction, authorization = self._evse.state.transaction, self._evse.state.authorization
         if authorization is None:
@@ -234,8 +234,8 @@ class MeterValueSigning:
 
     def _tariff(self, authorization: Authorization) -> str:
         """TT (OCMF): the tariff text, empty if it is not plain text."""
-        told = self._prices.tariff_of(authorization)
-        return told.content if told is not None and told.format in _PLAIN else ""
+        text = self._tariff_source.tariff_of(authorization)
+        return text.content if text is not None and text.format in _PLAIN_TEXT_FORMATS else ""
 
     @property
     def _sends_begin(self) -> bool:
@@ -248,7 +248,7 @@ class MeterValueSigning:
             and _REGISTER in settings.sampled_tx_started_measurands
         )
 
-    def _failed(self, error: SigningError) -> None:
+    def _note_failure(self, error: SigningError) -> None:
         if not self._failing:
             _log.error("EVSE %d: a reading could not be signed: %s", self._evse.id, error)
             details = {"reason": str(error)}
@@ -272,9 +272,9 @@ class MeterValueSigning:
         try:
             records = await self.signatures.records_of(transaction_id)
         except SigningError as error:
-            self._failed(error)
+            self._note_failure(error)
             return None
-        return next((SignedValue(one.text) for one in records if one.reason == ReadingReason.BEGIN), None)
+        return next((SignedValue(record.text) for record in records if record.reason == ReadingReason.BEGIN), None)
 
     def begin_reading(self, transaction_id: str) -> Reading | None:
         """The reading that was signed as the begin of this transaction since the program started, else None."""
@@ -291,7 +291,7 @@ class MeterValueSigning:
             else:
                 record = await self.signatures.sign_intermediate(transaction_id, reading, ReadingReason.DURING)
         except SigningError as error:
-            self._failed(error)
+            self._note_failure(error)
             return value
         return value.with_signature(SignedValue(record.text)) if record is not None else value
 
@@ -303,7 +303,7 @@ class MeterValueSigning:
         try:
             record = await self.signatures.sign_intermediate(transaction_id, reading, ReadingReason.TARIFF)
         except SigningError as error:
-            self._failed(error)
+            self._note_failure(error)
         else:
             await self._store(transaction_id, record, ReadingContext.OTHER, reading)
 
@@ -323,7 +323,7 @@ class MeterValueSigning:
             )
 
     @property
-    def _state_of_silence(self) -> MeterState:
+    def _state_without_reading(self) -> MeterState:
         """The OCMF meter state without a plausible reading: no response, or meter exchanged."""
         return MeterState.TIMEOUT if self._evse.meter.foreign is None else MeterState.EXCHANGED
 
@@ -341,45 +341,52 @@ class MeterValueSigning:
         )
 
     async def sign_end(
-        self, event: TransactionEvent, fresh: Reading | None, last: Reading | None
+        self, event: TransactionEvent, end_reading: Reading | None, last_reading: Reading | None
     ) -> list[SignedRecord]:
         """Sign the reading at the end of a transaction; returns its records needed for billing, empty on failure.
 
-        `fresh`: the reading at the end, None: the meter does not answer, and `last`, its last reading, is signed with
-        that state. Sets `may_end_later`.
+        `end_reading`: the reading at the end; None: the meter does not answer, and `last_reading` is signed with that
+        state. Sets `may_end_later`.
         """
-        reading = fresh or last
+        reading = end_reading or last_reading
         self.may_end_later = False
         if reading is None:
             return []
         try:
-            state = MeterState.GOOD if fresh is not None else self._state_of_silence
+            state = MeterState.GOOD if end_reading is not None else self._state_without_reading
             records = await self.signatures.sign_end(
                 event.transaction_id, reading, end_reason(event.stopped_reason), state
             )
         except SigningError as error:
             self.may_end_later = self.signatures.by_meter and error.transient
-            self._failed(error)
+            self._note_failure(error)
             return []
         return records
 
     def end_values(
-        self, records: Iterable[SignedRecord], stored: list[MeterValue], last: list[MeterValue]
+        self, records: Iterable[SignedRecord], stored: list[MeterValue], values_at_end: list[MeterValue]
     ) -> list[MeterValue]:
         """Compose the meter values of an Ended event: signed begin, stored samples, last values with the signed end.
 
-        `records`: as `sign_end` returned them; `stored`: the samples on disk; `last`: the values at the end.
+        `records`: as `sign_end` returned them; `stored`: samples on disk; `values_at_end`: of the last reading.
         """
-        wanted = list(records) if self._ends_signed else []
-        begins = [one for one in stored if one.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
-        begin = [one for one in begins if any(sample.signed is not None for sample in one.samples)] or [
-            _value(one, ReadingContext.TRANSACTION_BEGIN) for one in wanted if one.reason == ReadingReason.BEGIN
+        signed_records = list(records) if self._ends_signed else []
+        stored_begins = [value for value in stored if value.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
+        begin_values = [
+            value for value in stored_begins if any(sample.signed is not None for sample in value.samples)
+        ] or [
+            _value(record, ReadingContext.TRANSACTION_BEGIN)
+            for record in signed_records
+            if record.reason == ReadingReason.BEGIN
         ]
-        end = next((one for one in wanted if one.reason not in (ReadingReason.BEGIN, ReadingReason.TARIFF)), None)
-        signed = SignedValue(end.text) if end is not None else None
-        if begin:  # replaces the unsigned begin
-            stored = [one for one in stored if one not in begins]
-        return [*begin, *stored, *(value.with_signature(signed) for value in last)]
+        end_record = next(
+            (record for record in signed_records if record.reason not in (ReadingReason.BEGIN, ReadingReason.TARIFF)),
+            None,
+        )
+        signed = SignedValue(end_record.text) if end_record is not None else None
+        if begin_values:  # replaces the unsigned begin
+            stored = [value for value in stored if value not in stored_begins]
+        return [*begin_values, *stored, *(value.with_signature(signed) for value in values_at_end)]
 
     def with_public_keys(self, values: tuple[MeterValue, ...], *, sent: bool) -> tuple[tuple[MeterValue, ...], bool]:
         """Return the values with the public key in their signatures, as PublicKeyWithSignedMeterValue requires.
@@ -390,7 +397,7 @@ class MeterValueSigning:
         if mode == "Never" or key is None:
             return values, sent
         text = format_public_key(key.spki, self._settings.public_key_format)
-        keyed: list[MeterValue] = []
+        with_keys: list[MeterValue] = []
         for value in values:
             samples: list[SampledValue] = []
             for sample in value.samples:
@@ -398,8 +405,8 @@ class MeterValueSigning:
                 if signed is not None and (mode == "EveryMeterValue" or not sent):
                     sample, sent = replace(sample, signed=replace(signed, public_key=text)), True
                 samples.append(sample)
-            keyed.append(replace(value, samples=tuple(samples)))
-        return tuple(keyed), sent
+            with_keys.append(replace(value, samples=tuple(samples)))
+        return tuple(with_keys), sent
 
 
 def was_key_sent(events: Iterable[TransactionEvent]) -> bool:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MARK: Final = r"([0-9a-f]{64}) ([TF]) ([0-9]{1,15})"
+_LINE: Final = r"([0-9a-f]{64}) ([TF]) ([0-9]{1,15})"
+"""a line of the file: fingerprint of the key, context, page number"""
 
 
 class PageCounter:
@@ -31,14 +32,14 @@ class PageCounter:
 
     def last_page(self, fingerprint: str, context: str) -> int:
         """Return the last page number of a key (by fingerprint) in a context; 0: none is known."""
-        return self._known().get((fingerprint, context), 0)
+        return self._loaded_pages().get((fingerprint, context), 0)
 
     def store_page(self, fingerprint: str, context: str, page: int) -> None:
         """Write the number of a page whose record is in the database to the file.
 
         A disk error is logged; the next page retries.
         """
-        pages = self._known()
+        pages = self._loaded_pages()
         pages[fingerprint, context] = page
         text = "".join(f"{key} {kind} {number}\n" for (key, kind), number in pages.items())
         try:
@@ -46,13 +47,13 @@ class PageCounter:
         except OSError as error:
             _log.error("%s: the page counter cannot be written: %s", self._file, error.strerror)
 
-    def _known(self) -> dict[tuple[str, str], int]:
+    def _loaded_pages(self) -> dict[tuple[str, str], int]:
         if self._pages is None:
             try:
                 text = private_files.read(self._file) or ""
             except OSError as error:
                 _log.error("%s: the page counter cannot be read: %s", self._file, error.strerror)
                 text = ""
-            found = (re.fullmatch(_MARK, line) for line in text.splitlines())
-            self._pages = {(mark[1], mark[2]): int(mark[3]) for mark in found if mark is not None}
+            matches = (re.fullmatch(_LINE, line) for line in text.splitlines())
+            self._pages = {(match[1], match[2]): int(match[3]) for match in matches if match is not None}
         return self._pages

@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     from station.core.station_time import TimeStatusSource
     from station.storage.fact_store import FactStore
 
-_T = TypeVar("_T")
+_Response = TypeVar("_Response")
 _log = logging.getLogger(__name__)
 
 METER_SIGNS_WITHIN_S: Final = 30.0
 """time limit for a meter to sign (OCA note on signed meter values, 2.3.1)"""
 
 
-_SLEW: Final = timedelta(milliseconds=1)
+_NEGLIGIBLE: Final = timedelta(milliseconds=1)
 """clock corrections below this are ignored: less than the time resolution of a record"""
 
 
@@ -104,13 +104,13 @@ class ReadingSigner:
         self._facts = facts
         self._time = time
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._prepared = False
         self.key_changed: Event[JournalNotice] = Event()
         """published when the key is new or differs from the previous one, for the register journal"""
         self.key: SigningPublicKey | None = None
         """the public key; None until it is first needed"""
-        self._base: _TimeBase | None = None
+        self._time_base: _TimeBase | None = None
 
     @property
     def by_meter(self) -> bool:
@@ -146,7 +146,7 @@ class ReadingSigner:
         Raises:
             SigningError: there is no key.
         """
-        async with self._turn:
+        async with self._lock:
             return await self._prepare()
 
     async def check(self) -> None:
@@ -167,16 +167,16 @@ class ReadingSigner:
         Raises:
             SigningError: the begin is not signed.
         """
-        async with self._turn:
+        async with self._lock:
             await self._prepare()
             meter = self._source.meter
             if meter is not None:
-                await self._ask(meter.begin(subject, self._source.signatory().charge_point, self._time.status))
+                await self._await_meter(meter.begin(subject, self._source.signatory().charge_point, self._time.status))
                 return None
-            record = _first(await self._of(subject.transaction_id))
+            record = _begin_of(await self._records(subject.transaction_id))
             if record is None:
-                record = await self._sign(subject, self._read(reading, ReadingReason.BEGIN))
-                self._base = _TimeBase(subject.transaction_id, self._offset(), self._time.status)
+                record = await self._sign(subject, self._signed_reading(reading, ReadingReason.BEGIN))
+                self._time_base = _TimeBase(subject.transaction_id, self._offset(), self._time.status)
             return record
 
     async def sign_intermediate(
@@ -192,13 +192,13 @@ class ReadingSigner:
         """
         if self.by_meter:
             return None
-        async with self._turn:
+        async with self._lock:
             await self._prepare()
-            begin = _first(await self._of(transaction_id))
+            begin = _begin_of(await self._records(transaction_id))
             if begin is None:
                 return None
-            signed = self._in_base(transaction_id, self._read(reading, reason))
-            return await self._sign(_subject(begin, transaction_id), signed)
+            signed = self._in_time_base(transaction_id, self._signed_reading(reading, reason))
+            return await self._sign(_transaction_of(begin, transaction_id), signed)
 
     async def sign_standalone(self, reading: Reading) -> SignedRecord | None:
         """Sign a reading outside a transaction and store the record; None if the meter signs.
@@ -208,9 +208,9 @@ class ReadingSigner:
         """
         if self.by_meter:
             return None
-        async with self._turn:
+        async with self._lock:
             await self._prepare()
-            return await self._sign(None, self._read(reading, None))
+            return await self._sign(None, self._signed_reading(reading, None))
 
     async def sign_end(
         self, transaction_id: str, reading: Reading, reason: ReadingReason, state: MeterState = MeterState.GOOD
@@ -225,18 +225,18 @@ class ReadingSigner:
         Raises:
             SigningError: the end is not signed.
         """
-        async with self._turn:
+        async with self._lock:
             await self._prepare()
-            records = await self._of(transaction_id)
-            begin = _first(records)
-            if not any(_ends(one) for one in records):
+            records = await self._records(transaction_id)
+            begin = _begin_of(records)
+            if not any(_is_end(record) for record in records):
                 if self._source.meter is not None:
                     aborted = reason in (ReadingReason.ABORT, ReadingReason.POWER_FAILURE)
                     records.append(await self._end_by_meter(self._source.meter, transaction_id, aborted=aborted))
                 elif begin is not None:
-                    signed = self._in_base(transaction_id, self._read(reading, reason, state))
-                    records.append(await self._sign(_subject(begin, transaction_id), signed))
-            return [one for one in records if one.reason != ReadingReason.DURING]
+                    signed = self._in_time_base(transaction_id, self._signed_reading(reading, reason, state))
+                    records.append(await self._sign(_transaction_of(begin, transaction_id), signed))
+            return [record for record in records if record.reason != ReadingReason.DURING]
 
     async def records_of(self, transaction_id: str) -> list[SignedRecord]:
         """Read the stored records of a transaction, in order.
@@ -244,7 +244,7 @@ class ReadingSigner:
         Raises:
             SigningError: the disk cannot be read.
         """
-        return await self._of(transaction_id)
+        return await self._records(transaction_id)
 
     # Implementation
 
@@ -252,9 +252,9 @@ class ReadingSigner:
         if self.key is not None and self._prepared:
             return self.key
         meter = self._source.meter
-        spki = await (self._ask(meter.public_key()) if meter is not None else self._own_public_key())
-        known = self.key
-        if known is None or known.spki != spki:
+        spki = await (self._await_meter(meter.public_key()) if meter is not None else self._station_public_key())
+        current = self.key
+        if current is None or current.spki != spki:
             signer = "meter" if meter is not None else "station"
             new = SigningPublicKey(fingerprint(spki), self._evse_id, signer, spki, self._clock.now())
             try:
@@ -263,10 +263,10 @@ class ReadingSigner:
             except StorageError as error:
                 raise SigningError(f"the public key cannot be stored: {error}") from error
             self.key = new
-            self._publish_key_change(new, known)
-            known = new
+            self._publish_key_change(new, current)
+            current = new
         self._prepared = True
-        return known
+        return current
 
     def _publish_key_change(self, new: SigningPublicKey, old: SigningPublicKey | None) -> None:
         details: Details = {
@@ -278,14 +278,14 @@ class ReadingSigner:
             _log.warning("EVSE %d: the signing key has changed", self._evse_id)
         self.key_changed.publish(JournalNotice(JournalEvent.SIGNING_KEY, details, self._evse_id))
 
-    async def _own_public_key(self) -> bytes:
+    async def _station_public_key(self) -> bytes:
         try:
             with self._clock.outside_wait():
                 return await asyncio.to_thread(self._source.key.public_key)
         except SigningKeyError as error:
             raise SigningError(str(error)) from error
 
-    def _read(
+    def _signed_reading(
         self, reading: Reading, reason: ReadingReason | None, state: MeterState = MeterState.GOOD
     ) -> SignedReading:
         energy_wh = exact_wh(reading.energy_import_wh)
@@ -296,14 +296,14 @@ class ReadingSigner:
     def _offset(self) -> timedelta:
         return self._clock.now() - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._clock.monotonic())
 
-    def _in_base(self, transaction_id: str, reading: SignedReading) -> SignedReading:
+    def _in_time_base(self, transaction_id: str, reading: SignedReading) -> SignedReading:
         """Convert the time of a reading to the time base of its transaction; after a restart it is unchanged."""
-        if self._base is None or self._base.transaction_id != transaction_id:
+        if self._time_base is None or self._time_base.transaction_id != transaction_id:
             return reading
-        moved = self._offset() - self._base.offset
-        if abs(moved) < _SLEW:
+        correction = self._offset() - self._time_base.offset
+        if abs(correction) < _NEGLIGIBLE:
             return reading
-        return replace(reading, taken_at=reading.taken_at - moved, time=self._base.status)
+        return replace(reading, taken_at=reading.taken_at - correction, time=self._time_base.status)
 
     async def _sign(self, subject: SignedTransaction | None, reading: SignedReading) -> SignedRecord:
         """Create a record with the next page number and store it; the page is used only once stored."""
@@ -332,53 +332,53 @@ class ReadingSigner:
     async def _next_page(self, fingerprint: str, context: str) -> int:
         """The next page number of a key, by page counter and database, in case the database was replaced."""
         with self._clock.outside_wait():
-            marked = await asyncio.to_thread(self._source.key.pages.last_page, fingerprint, context)
-        return max(marked + 1, await self._source.records.next_page(fingerprint, context))
+            last_page = await asyncio.to_thread(self._source.key.pages.last_page, fingerprint, context)
+        return max(last_page + 1, await self._source.records.next_page(fingerprint, context))
 
     async def _end_by_meter(self, meter: SigningMeter, transaction_id: str, *, aborted: bool) -> SignedRecord:
         key = await self._prepare()
-        data = await self._ask(meter.end(aborted=aborted))
+        data = await self._await_meter(meter.end(aborted=aborted))
         try:
-            record = _of_meter(data, self._evse_id, key.fingerprint, transaction_id, self._clock.now())
+            record = _parse_meter_record(data, self._evse_id, key.fingerprint, transaction_id, self._clock.now())
             await self._source.records.store(record)
         except (OcmfFormatError, ValueError) as error:
             raise SigningError(f"the meter returned an invalid record: {error}") from error
         except StorageError as error:
             raise SigningError(str(error)) from error
         try:
-            await self._ask(meter.confirm())
+            await self._await_meter(meter.confirm())
         except SigningError as error:  # the next begin discards it
             _log.warning("EVSE %d: the meter does not discard its stored record: %s", self._evse_id, error)
         if record.transaction_id != transaction_id:  # stored for that one; the meter did not begin this one
             raise SigningError(f"the meter signed another transaction, {record.transaction_id}", transient=False)
         return record
 
-    async def _of(self, transaction_id: str) -> list[SignedRecord]:
+    async def _records(self, transaction_id: str) -> list[SignedRecord]:
         try:
             return await self._source.records.of(transaction_id)
         except StorageError as error:
             raise SigningError(str(error)) from error
 
-    async def _ask(self, asked: Awaitable[_T]) -> _T:
+    async def _await_meter(self, request: Awaitable[_Response]) -> _Response:
         try:
             with self._clock.outside_wait(METER_SIGNS_WITHIN_S + 1.0):
                 async with asyncio.timeout(METER_SIGNS_WITHIN_S):  # real time: hardware I/O
-                    return await asked
+                    return await request
         except MeterError as error:
             raise SigningError(str(error), transient=error.transient) from error
         except TimeoutError as error:
             raise SigningError(f"the meter did not sign within {METER_SIGNS_WITHIN_S:g} s") from error
 
 
-def _first(records: list[SignedRecord]) -> SignedRecord | None:
-    return next((one for one in records if one.reason == ReadingReason.BEGIN), None)
+def _begin_of(records: list[SignedRecord]) -> SignedRecord | None:
+    return next((record for record in records if record.reason == ReadingReason.BEGIN), None)
 
 
-def _ends(record: SignedRecord) -> bool:
+def _is_end(record: SignedRecord) -> bool:
     return record.reason in ocmf.END_REASONS
 
 
-def _subject(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
+def _transaction_of(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
     """Transaction and user of a signed begin, for signing the following records.
 
     Raises:
@@ -398,22 +398,22 @@ def _subject(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
     return SignedTransaction(transaction_id, holder, record.text("TT") or "")
 
 
-def _of_meter(data: bytes, evse_id: int, key: str, transaction_id: str, now: datetime) -> SignedRecord:
+def _parse_meter_record(data: bytes, evse_id: int, key: str, transaction_id: str, now: datetime) -> SignedRecord:
     """Parse a record of the meter; it belongs to the transaction named in it, else to `transaction_id`."""
     record = ocmf.parse_record(data)
-    _, named, identity = (record.text("TT") or "").rpartition(TRANSACTION_ID_MARK)
+    _, mark, identity = (record.text("TT") or "").rpartition(TRANSACTION_ID_MARK)
     page = record.text("PG") or ""
-    last = record.readings[-1] if record.readings else None
-    moment = last.time.moment if last is not None and last.time is not None else None
-    wh = last.energy_wh if last is not None else None
+    last_reading = record.readings[-1] if record.readings else None
+    read_at = last_reading.time.moment if last_reading is not None and last_reading.time is not None else None
+    energy_wh = last_reading.energy_wh if last_reading is not None else None
     return SignedRecord(
         evse_id,
         key,
         page[:1],
         int(page[1:]),
-        identity if named else transaction_id,
-        (last.reason if last is not None else None) or "",
-        moment or now,
-        float(wh) if wh is not None else None,
+        identity if mark else transaction_id,
+        (last_reading.reason if last_reading is not None else None) or "",
+        read_at or now,
+        float(energy_wh) if energy_wh is not None else None,
         data.strip().decode(),
     )

@@ -28,11 +28,11 @@ def signed_container(records: Sequence[SignedRecord], keys: Mapping[str, Signing
     return write_container(
         [
             EnclosedRecord(
-                one.text.encode(),
-                keys[one.fingerprint].spki.hex() if one.fingerprint in keys else "",
-                _CONTEXTS.get(one.reason, "Transaction.End"),
+                record.text.encode(),
+                keys[record.fingerprint].spki.hex() if record.fingerprint in keys else "",
+                _CONTEXTS.get(record.reason, "Transaction.End"),
                 transaction,
             )
-            for one in records
+            for record in records
         ]
     )

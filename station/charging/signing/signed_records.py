@@ -106,7 +106,7 @@ class SignedRecords:
         rows = await self._database.rows(
             f"SELECT {COLUMNS} FROM signed_records WHERE transaction_id = ? ORDER BY number", (transaction_id,)
         )
-        return self._readable(rows)
+        return self._parse_readable(rows)
 
     async def find_signed(self, transaction_ids: Collection[str]) -> set[str]:
         """Return those of these transactions of which signed records are stored, readable or not.
@@ -129,7 +129,7 @@ class SignedRecords:
         rows = await self._database.rows(
             f"SELECT {COLUMNS} FROM signed_records WHERE number > ? ORDER BY number LIMIT ?", (number, most)
         )
-        return self._readable(rows)
+        return self._parse_readable(rows)
 
     async def keys(self) -> list[SigningPublicKey]:
         """Read all readable public keys of all EVSEs, oldest first.
@@ -145,7 +145,7 @@ class SignedRecords:
         unreadable = self._database.unreadable
 
         def key_of(row: Row) -> SigningPublicKey:
-            known_since = unreadable.read(_moment, row[4], RowAddress("signing_keys.since", str(row[0])))
+            known_since = unreadable.read(_time_of, row[4], RowAddress("signing_keys.since", str(row[0])))
             return known_key_of(row, known_since)
 
         keys = (unreadable.read(key_of, row, RowAddress("signing_keys", str(row[0]))) for row in rows)
@@ -153,10 +153,10 @@ class SignedRecords:
 
     def reading_of(self, record: SignedRecord, parse: Callable[[bytes], T]) -> T | None:
         """Return `parse(text of the record)`; if it fails, list the record as unreadable and return None."""
-        place = RowAddress("signed_records.record", str(record.number), record.transaction_id)
-        return self._database.unreadable.read(parse, record.text.encode(), place)
+        address = RowAddress("signed_records.record", str(record.number), record.transaction_id)
+        return self._database.unreadable.read(parse, record.text.encode(), address)
 
-    def _readable(self, rows: Iterable[Row]) -> list[SignedRecord]:
+    def _parse_readable(self, rows: Iterable[Row]) -> list[SignedRecord]:
         read = self._database.unreadable.read
         found = (read(record_of, row, RowAddress("signed_records", str(row[0]), _transaction_id(row))) for row in rows)
         return [record for record in found if record is not None]
@@ -180,10 +180,10 @@ def record_of(row: Row) -> SignedRecord:
     Raises:
         ValueError: the row cannot be read.
     """
-    number, evse_id, of_key, context, page, _, reason, taken_at, energy_wh, text = row
+    number, evse_id, key_fingerprint, context, page, _, reason, taken_at, energy_wh, text = row
     return SignedRecord(
         int(str(evse_id)),
-        str(of_key),
+        str(key_fingerprint),
         str(context),
         int(str(page)),
         _transaction_id(row),
@@ -199,7 +199,7 @@ def _transaction_id(row: Row) -> str | None:
     return str(row[5]) if row[5] is not None else None
 
 
-def _moment(text: Value) -> datetime:
+def _time_of(text: Value) -> datetime:
     return datetime.fromisoformat(str(text))
 
 

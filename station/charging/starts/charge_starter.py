@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from station.charging.starts.start_request import StartRequest
 
 
-_WITHOUT_TOKEN: Final = frozenset({StartSource.BUTTON, StartSource.PLUG_IN})
+_TOKENLESS: Final = frozenset({StartSource.BUTTON, StartSource.PLUG_IN})
 """who may request a charge without a token only while AuthCtrlr.Enabled is false"""
 
 
@@ -54,7 +54,7 @@ class ChargeStarter:
         self._authorizer = authorizer
         self._permission = permission
         self._reservations = reservations
-        self._served = served
+        self._served_vehicles = served
         self._settings = settings
 
     # Remote starts: an accepted one keeps its EVSE until it is executed
@@ -77,7 +77,7 @@ class ChargeStarter:
         """Whether an EVSE waits for the token of this request; `group_id`: its group as far as it is known."""
         if self._refusal(request) is not None:
             return False
-        return choose_evse(request, self._startable(request, group_id, asks=group_id is None)).expected
+        return choose_evse(request, self._startable(request, group_id, group_unknown=group_id is None)).expected
 
     async def check(self, request: StartRequest) -> StartDecision:
         """Decide whether a charge could start and where, without asking the CSMS; changes nothing.
@@ -86,18 +86,22 @@ class ChargeStarter:
         """
         return self._check(request, await self._known_group(request), executes=False)
 
-    async def start(self, request: StartRequest, *, ask_anyway: bool = False) -> StartDecision:
+    async def start(self, request: StartRequest, *, authorize_anyway: bool = False) -> StartDecision:
         """Decide on a request, asking the CSMS about the token if needed; start the charge if nothing prevents it.
 
-        `ask_anyway`: authorize the token even if no charge can start, because it may stop one.
+        `authorize_anyway`: authorize the token even if no charge can start, because it may stop one.
         """
-        before = {evse.id: evse.state.authorization for evse in self._evses.values()}
+        authorizations_before = {evse.id: evse.state.authorization for evse in self._evses.values()}
         group_id, token = await self._known_group(request), None
-        first = self._check(request, group_id, executes=True)
-        if first.refusal is not None and not ask_anyway and not _is_asked_about(request, first.refusal):
-            return first
+        provisional = self._check(request, group_id, executes=True)
+        if (
+            provisional.refusal is not None
+            and not authorize_anyway
+            and not _is_authorized_anyway(request, provisional.refusal)
+        ):
+            return provisional
         if self._needs_authorization(request):
-            token = await self._authorize(request, first.evse_id)
+            token = await self._authorize(request, provisional.evse_id)
             if not token.info.accepted:  # C09.FR.11
                 return _rejected_token(token)
             group_id = token.info.group_id or group_id
@@ -105,23 +109,25 @@ class ChargeStarter:
             return refused(StartRefusal.MASTER_PASS, "it is a master pass", token=token)
         # Nothing waits from here on: the decision is executed in the state that it was made for.
         choice = self._choose(request, group_id, token)
-        if (changed := self._changed_since(before, request, choice)) is not None:
+        if (changed := self._changed_since(authorizations_before, request, choice)) is not None:
             return changed
         if choice.evse_id is None or choice.obstacle is not None:
-            return _impossible(choice, token)
+            return _refused_by_obstacle(choice, token)
         return self._execute(request, self._evses[choice.evse_id], group_id, token)
 
     def _check(self, request: StartRequest, group_id: IdToken | None, *, executes: bool) -> StartDecision:
         """Decide without the authorization of the token; `executes`: the EVSE may be held for this very start."""
         if (reason := self._refusal(request)) is not None:
             return refused(StartRefusal.NOT_PERMITTED, reason)
-        asks = group_id is None and self._needs_authorization(request)
-        choice = choose_evse(request, self._startable(request, group_id, asks=asks, executes=executes))
-        return StartDecision(choice.evse_id) if choice.obstacle is None else _impossible(choice, None)
+        group_unknown = group_id is None and self._needs_authorization(request)
+        choice = choose_evse(
+            request, self._startable(request, group_id, group_unknown=group_unknown, executes=executes)
+        )
+        return StartDecision(choice.evse_id) if choice.obstacle is None else _refused_by_obstacle(choice, None)
 
     def _refusal(self, request: StartRequest) -> str | None:
         """Why no charge can start at any EVSE, as a sentence in English without final period; None: one may."""
-        if request.source in _WITHOUT_TOKEN and self._settings.auth_enabled:  # C01.FR.01
+        if request.source in _TOKENLESS and self._settings.auth_enabled:  # C01.FR.01
             return "charging needs a token"
         return self._permission.refusal(request.source)
 
@@ -137,25 +143,27 @@ class ChargeStarter:
         return group_charge(request, evses, group_id) or choice
 
     def _startable(
-        self, request: StartRequest, group_id: IdToken | None, *, asks: bool = False, executes: bool = False
+        self, request: StartRequest, group_id: IdToken | None, *, group_unknown: bool = False, executes: bool = False
     ) -> list[StartableEvse]:
-        """The EVSEs as the rules see them. `asks`: the group may still become known by the authorization."""
+        """The EVSEs as the rules see them. `group_unknown`: the group may still become known by the authorization."""
         return [
             StartableEvse(
                 evse.id,
                 evse.state,
-                *self._claim(evse.id, request.id_token, group_id, asks=asks),
+                *self._claim(evse.id, request.id_token, group_id, group_unknown=group_unknown),
                 observed=evse.observed,
-                vehicle_served=self._served.at(evse.id),
+                vehicle_served=self._served_vehicles.at(evse.id),
                 remote_start_pending=not executes and evse.id in self._reservations.starting,
             )
             for evse in self._evses.values()
         ]
 
-    def _claim(self, evse_id: int, id_token: IdToken, group_id: IdToken | None, *, asks: bool) -> tuple[Claim, bool]:
-        """What reservations say of a token at an EVSE, and whether its group, not known yet, may decide that."""
+    def _claim(
+        self, evse_id: int, id_token: IdToken, group_id: IdToken | None, *, group_unknown: bool
+    ) -> tuple[Claim, bool]:
+        """The claim of a token on an EVSE by reservations, and whether its group, not known yet, may decide it."""
         claim = self._reservations.claim(evse_id, id_token, group_id)
-        if claim.admitted or not asks or not self._reservations.might_admit(evse_id, id_token):
+        if claim.admitted or not group_unknown or not self._reservations.might_admit(evse_id, id_token):
             return claim, False
         return Claim(True, claim.reservation), True
 
@@ -178,22 +186,28 @@ class ChargeStarter:
 
     async def _authorize(self, request: StartRequest, evse_id: int | None) -> TokenAuthorization:
         """Authorize the token of a request; a rejected one loses its reservation of the EVSE that it is meant for."""
-        own = self._reservations.claim(evse_id, request.id_token).reservation if evse_id is not None else None
-        token = await self._authorizer.authorize(AuthorizationRequest(request.id_token), reserved=own is not None)
-        if own is not None and not token.info.accepted:
-            self._reservations.remove(own)  # H03.FR.09: presenting the token uses it
+        reservation = self._reservations.claim(evse_id, request.id_token).reservation if evse_id is not None else None
+        token = await self._authorizer.authorize(
+            AuthorizationRequest(request.id_token), reserved=reservation is not None
+        )
+        if reservation is not None and not token.info.accepted:
+            self._reservations.remove(reservation)  # H03.FR.09: presenting the token uses it
         return token
 
     # Execution
 
     def _changed_since(
-        self, before: Mapping[int, Authorization | None], request: StartRequest, choice: EvseChoice
+        self, authorizations_before: Mapping[int, Authorization | None], request: StartRequest, choice: EvseChoice
     ) -> StartDecision | None:
         """The refusal if an EVSE of the choice was authorized or freed while the token was checked; else None."""
         if choice.obstacle is not None and choice.obstacle.refusal is StartRefusal.NOT_PERMITTED:
             return None
         evse_id = request.evse_id if choice.evse_id is None else choice.evse_id
-        if evse_id is None or evse_id not in before or _same(self._evses[evse_id].state.authorization, before[evse_id]):
+        if (
+            evse_id is None
+            or evse_id not in authorizations_before
+            or _is_same_authorization(self._evses[evse_id].state.authorization, authorizations_before[evse_id])
+        ):
             return None
         reason = f"the authorization of EVSE {evse_id} changed while the token was checked"
         return refused(StartRefusal.EVSE_CHANGED, reason, evse_id=evse_id)
@@ -218,7 +232,7 @@ class ChargeStarter:
         return StartDecision(evse.id, token=token)
 
 
-def _is_asked_about(request: StartRequest, refusal: StartRefusal) -> bool:
+def _is_authorized_anyway(request: StartRequest, refusal: StartRefusal) -> bool:
     """Whether a token is authorized although no charge can start: the card of somebody at an EVSE that is in use."""
     return request.source is StartSource.CARD and refusal in {StartRefusal.IN_USE, StartRefusal.HELD}
 
@@ -230,13 +244,13 @@ def _rejected_token(token: TokenAuthorization) -> StartDecision:
     return refused(StartRefusal.NOT_CHECKED, "the CSMS cannot be asked about it", token=token)
 
 
-def _impossible(choice: EvseChoice, token: TokenAuthorization | None) -> StartDecision:
+def _refused_by_obstacle(choice: EvseChoice, token: TokenAuthorization | None) -> StartDecision:
     """The refusal because of what prevents the start."""
-    found = choice.obstacle or Obstacle(StartRefusal.NO_EVSE, "there is no EVSE")
-    return refused(found.refusal, found.reason, evse_id=choice.evse_id, token=token)
+    obstacle = choice.obstacle or Obstacle(StartRefusal.NO_EVSE, "there is no EVSE")
+    return refused(obstacle.refusal, obstacle.reason, evse_id=choice.evse_id, token=token)
 
 
-def _same(first: Authorization | None, second: Authorization | None) -> bool:
+def _is_same_authorization(first: Authorization | None, second: Authorization | None) -> bool:
     """Whether both are the same authorization; the group is ignored, since it may have been set meanwhile."""
     if first is None or second is None:
         return first is second

@@ -31,24 +31,26 @@ class PlugInStart:
         self, starter: ChargeStarter, served: ServedVehicles, settings: AuthorizationSettings, clock: Clock
     ) -> None:
         self._starter = starter
-        self._served = served
+        self._served_vehicles = served
         self._settings = settings
         self._clock = clock
 
     async def run(self, evse: Evse) -> None:
         """Task of one EVSE until cancelled: start a charge at each plug-in."""
         while True:
-            change = evse.changed.count
+            count_before = evse.changed.count
             if not self._is_due(evse):
-                await evse.changed.wait(change)
+                await evse.changed.wait(count_before)
                 continue
             decision = await self._starter.start(StartRequest(StartSource.PLUG_IN, evse_id=evse.id))
             if decision.refusal is None:
                 _log.info("EVSE %d: charging is authorized without a token", evse.id)
             else:
-                await evse.changed.wait_for(change, self._clock, _RETRY_S)
+                await evse.changed.wait_for(count_before, self._clock, _RETRY_S)
 
     def _is_due(self, evse: Evse) -> bool:
         """Whether a vehicle waits that has not been served, and no token or button is needed."""
-        waiting = ev_connected(evse.state) and evse.state.authorization is None and not self._served.at(evse.id)
+        waiting = (
+            ev_connected(evse.state) and evse.state.authorization is None and not self._served_vehicles.at(evse.id)
+        )
         return waiting and not evse.layout.start_button and not self._settings.auth_enabled

@@ -65,11 +65,11 @@ def choose_evse(request: StartRequest, evses: Sequence[StartableEvse], *, allowe
         return EvseChoice(free[0].evse_id, expected=_expects(free[0], request.id_token))
     if len(candidates) == 1:
         return EvseChoice(candidates[0].evse_id, obstacles[candidates[0].evse_id])
-    found = {evse_id: each for evse_id, each in obstacles.items() if each is not None}
-    reason = "; ".join(each.reason for each in found.values()) or "the EVSE does not exist"
-    for evse_id, each in found.items():
-        if each.refusal is not StartRefusal.NO_EVSE:  # the first one that is used by somebody
-            return EvseChoice(evse_id, Obstacle(each.refusal, reason))
+    blocking = {evse_id: found_obstacle for evse_id, found_obstacle in obstacles.items() if found_obstacle is not None}
+    reason = "; ".join(found_obstacle.reason for found_obstacle in blocking.values()) or "the EVSE does not exist"
+    for evse_id, found_obstacle in blocking.items():
+        if found_obstacle.refusal is not StartRefusal.NO_EVSE:  # the first one that is used by somebody
+            return EvseChoice(evse_id, Obstacle(found_obstacle.refusal, reason))
     return EvseChoice(None, Obstacle(StartRefusal.NO_EVSE, reason))
 
 
@@ -93,9 +93,9 @@ def _preference(evse: StartableEvse) -> tuple[bool, bool, bool, bool]:
 
 def _expects(evse: StartableEvse, id_token: IdToken) -> bool:
     """Whether an EVSE waits for this token: with a newly connected vehicle or its reservation (H03.FR.01–H03.FR.03)."""
-    own = evse.claim.reservation
+    reservation = evse.claim.reservation
     waiting = ev_connected(evse.state) and not evse.vehicle_served
-    return waiting or (own is not None and own.id_token.same_as(id_token))
+    return waiting or (reservation is not None and reservation.id_token.same_as(id_token))
 
 
 def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] = ()) -> Obstacle | None:
@@ -103,7 +103,7 @@ def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] 
     state, place = evse.state, f"EVSE {evse.evse_id}"
     if request.source is StartSource.REMOTE and (found := _obstacle_to_remote_start(evse)) is not None:
         return found
-    usable = _ordered_on(state) if request.source is StartSource.INSTALLER else state.operative
+    usable = _in_service(state) if request.source is StartSource.INSTALLER else state.operative
     if not usable or not can_charge(state):  # F01.FR.21–F01.FR.23, F02.FR.23–F02.FR.25
         return Obstacle(StartRefusal.NO_EVSE, f"{place} is {connector_status(state)}")
     if state.authorization is not None:
@@ -147,7 +147,7 @@ def can_charge(state: EvseState) -> bool:
     return not blocking_faults(state) and not state.halting and not ending
 
 
-def _ordered_on(state: EvseState) -> bool:
+def _in_service(state: EvseState) -> bool:
     """Whether an EVSE is not ordered out of service, whether or not the station is activated."""
     return state.in_service and not state.withheld
 
@@ -178,5 +178,5 @@ def is_of_group(running: Authorization | None, group_id: IdToken | None) -> bool
 def _holders(state: EvseState) -> list[IdToken]:
     """The holders of the open transaction and of the retained cable of an EVSE, if there are any."""
     holder = state.transaction.holder if state.transaction is not None else None
-    kept_for = None if state.attached_cable or is_anonymous(state.lock_held_for) else state.lock_held_for
-    return [token for token in (holder, kept_for) if token is not None]
+    cable_holder = None if state.attached_cable or is_anonymous(state.lock_held_for) else state.lock_held_for
+    return [token for token in (holder, cable_holder) if token is not None]

@@ -37,11 +37,11 @@ _SELECTION_S = 60.0
 """time limit for the selection after a master pass (C16, error handling)"""
 
 
-class _Presented(Frozen):
+class _PresentedToken(Frozen):
     id_token: IdToken
     evse_id: int | None
-    at_s: float
-    settled: asyncio.Future[TokenOutcome]
+    presented_at_s: float
+    outcome_future: asyncio.Future[TokenOutcome]
 
 
 class TokenAdmission:
@@ -83,8 +83,9 @@ class TokenAdmission:
         self._settings = settings
         self._clock = clock
         self._key_codes = KeyCodeGuard(clock)
-        self._presented: WaitingQueue[_Presented] = WaitingQueue(_MAX_TOKENS)
+        self._queue: WaitingQueue[_PresentedToken] = WaitingQueue(_MAX_TOKENS)
         self._selecting: tuple[IdToken, TimerHandle] | None = None
+        """the master pass whose holder selects transactions, with the timer that ends the selection; None: none"""
 
     @property
     def selecting(self) -> bool:
@@ -96,13 +97,13 @@ class TokenAdmission:
 
         `evse_id`: the EVSE of the reader; None: the reader serves all EVSEs, and the station chooses one.
         """
-        settled: asyncio.Future[TokenOutcome] = asyncio.get_running_loop().create_future()
+        outcome_future: asyncio.Future[TokenOutcome] = asyncio.get_running_loop().create_future()
         try:
-            self._presented.put_nowait(_Presented(id_token, evse_id, self._clock.monotonic(), settled))
+            self._queue.put_nowait(_PresentedToken(id_token, evse_id, self._clock.monotonic(), outcome_future))
         except asyncio.QueueFull:
             _log.warning("too many tokens at once: one is rejected")
-            settled.set_result(TokenOutcome.BUSY)
-        return settled
+            outcome_future.set_result(TokenOutcome.BUSY)
+        return outcome_future
 
     def press_start(self, evse_id: int) -> asyncio.Future[TokenOutcome]:
         """Queue a press of the start button of an EVSE (C02), as a presented token without authorization.
@@ -114,14 +115,14 @@ class TokenAdmission:
     async def run(self) -> None:
         """Task until cancelled: decide on the queued tokens, one after the other."""
         while True:
-            presented = await self._presented.get()
+            presented = await self._queue.get()
             self.card_feedback.show_authorizing(presented.evse_id)
             with self.deciding:
                 decision = await self._decide(presented)
             self.card_feedback.show_decision(decision.card_status if decision.outcome in NOT_ACCEPTED else None)
             _log.info("%s: %s", _subject(presented), decision)
-            if not presented.settled.done():
-                presented.settled.set_result(decision.outcome)
+            if not presented.outcome_future.done():
+                presented.outcome_future.set_result(decision.outcome)
 
     def stop_selected(self, evse_ids: Iterable[int]) -> bool:
         """Stop charging and release the cable at the EVSEs that the holder of a master pass selected (C16.FR.01).
@@ -136,10 +137,10 @@ class TokenAdmission:
         self._stop_all(id_token, (self._evses[evse_id] for evse_id in evse_ids))
         return True
 
-    async def _decide(self, presented: _Presented) -> TokenDecision:
+    async def _decide(self, presented: _PresentedToken) -> TokenDecision:
         id_token, evse_id = presented.id_token, presented.evse_id
         if id_token == NO_TOKEN and evse_id is not None:
-            return await self._press(self._evses[evse_id])
+            return await self._decide_press(self._evses[evse_id])
         if id_token.type in CSMS_TOKEN_TYPES:
             return rejected(f"no reader reads tokens of type {id_token.type}")
         if await self._own_cards.learn_presented(id_token):
@@ -148,7 +149,7 @@ class TokenAdmission:
         group = await self._authorizer.group_of(id_token) if not blocked else None
         request = StartRequest(StartSource.CARD, id_token, evse_id)
         if (evse := self._in_use_by(request, group)) is not None:
-            if _is_answered(presented, evse.state.authorization):
+            if _was_authorized_meanwhile(presented, evse.state.authorization):
                 return TokenDecision(TokenOutcome.AUTHORIZED, (evse.id,))
             return _stop_or_unlock(evse, id_token)
         if id_token.type != "KeyCode":
@@ -162,15 +163,17 @@ class TokenAdmission:
 
     async def _start(self, request: StartRequest) -> TokenDecision:
         """Start a charge with a token that stops none locally; authorized, it may also stop one of its group."""
-        running = [evse.state.authorization for evse in self._evses.values()]
-        may_stop_group = any(held is not None and held.group_id is not None for held in running)  # C09.FR.05
+        authorizations = [evse.state.authorization for evse in self._evses.values()]
+        may_stop_group = any(
+            authorization is not None and authorization.group_id is not None for authorization in authorizations
+        )  # C09.FR.05
         # C01.FR.04: a token that can neither start nor stop anything is not authorized.
-        ask_anyway = may_stop_group or bool(self._settings.master_pass_group_id)
-        decision = await self._starter.start(request, ask_anyway=ask_anyway)
+        authorize_anyway = may_stop_group or bool(self._settings.master_pass_group_id)
+        decision = await self._starter.start(request, authorize_anyway=authorize_anyway)
         if decision.refusal is None and decision.evse_id is not None:
             return TokenDecision(TokenOutcome.AUTHORIZED, (decision.evse_id,))
         if decision.refusal is StartRefusal.MASTER_PASS:
-            return self._master_pass(request.id_token)
+            return self._apply_master_pass(request.id_token)
         if decision.refusal is StartRefusal.IN_USE_BY_GROUP and decision.evse_id is not None:
             return _stop_or_unlock(self._evses[decision.evse_id], request.id_token)  # C09.FR.03, C09.FR.05
         return self._refused(decision)
@@ -183,7 +186,7 @@ class TokenAdmission:
         outcome = _OUTCOMES.get(decision.refusal, TokenOutcome.REJECTED)
         return TokenDecision(outcome, reason=decision.reason, card_status=status)
 
-    async def _press(self, evse: Evse) -> TokenDecision:
+    async def _decide_press(self, evse: Evse) -> TokenDecision:
         """Decide on a press of the start button."""
         if is_anonymous(evse.state.lock_held_for) and evse.state.authorization is None:
             evse.release_lock()
@@ -193,9 +196,9 @@ class TokenAdmission:
             return TokenDecision(TokenOutcome.AUTHORIZED, (evse.id,))
         return self._refused(decision)
 
-    def _master_pass(self, id_token: IdToken) -> TokenDecision:
+    def _apply_master_pass(self, id_token: IdToken) -> TokenDecision:
         """Process a master pass: it stops transactions and never starts one (C16.FR.02, C16.FR.03)."""
-        stoppable = [evse for evse in self._evses.values() if _stoppable(evse)]
+        stoppable = [evse for evse in self._evses.values() if _is_stoppable(evse)]
         if not stoppable:
             return rejected("it is a master pass, and there is no charge to stop")
         if not self._selection_enabled:
@@ -203,10 +206,10 @@ class TokenAdmission:
             return TokenDecision(TokenOutcome.STOPPED, tuple(evse.id for evse in stoppable))
         if self._selecting is not None:
             self._selecting[1].cancel()
-        self._selecting = (id_token, self._clock.call_later(_SELECTION_S, self._give_up_selection))
+        self._selecting = (id_token, self._clock.call_later(_SELECTION_S, self._end_selection))
         return TokenDecision(TokenOutcome.SELECT)
 
-    def _give_up_selection(self) -> None:
+    def _end_selection(self) -> None:
         self._selecting = None
 
     def _stop_all(self, id_token: IdToken, evses: Iterable[Evse]) -> None:
@@ -239,12 +242,16 @@ _OUTCOMES: Mapping[StartRefusal | None, TokenOutcome] = {
 """what a refused start is to the holder of a token; all others are a rejection"""
 
 
-def _is_answered(presented: _Presented, running: Authorization | None) -> bool:
+def _was_authorized_meanwhile(presented: _PresentedToken, running: Authorization | None) -> bool:
     """Whether a token was presented again before its authorization; it must not stop the charge yet (C01.FR.03)."""
-    return running is not None and presented.id_token.same_as(running.id_token) and running.since_s > presented.at_s
+    return (
+        running is not None
+        and presented.id_token.same_as(running.id_token)
+        and running.since_s > presented.presented_at_s
+    )
 
 
-def _subject(presented: _Presented) -> str:
+def _subject(presented: _PresentedToken) -> str:
     """What was presented, for the log."""
     if presented.id_token == NO_TOKEN:
         return f"EVSE {presented.evse_id}: start button"
@@ -260,5 +267,5 @@ def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenDecision:
     return TokenDecision(TokenOutcome.STOPPED, (evse.id,))
 
 
-def _stoppable(evse: Evse) -> bool:
+def _is_stoppable(evse: Evse) -> bool:
     return evse.state.authorization is not None or evse.state.lock_held_for is not None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 REJECTED_S: Final = 3.0
 """how long a rejection is shown"""
 TIMED_OUT_S: Final = 10.0
-"""how long a timeout is shown; longer, since the driver may be away from the reader"""
-_SHOWN_S: Final = {
+"""how long a timeout is displayed; longer, since the driver may be away from the reader"""
+_DISPLAY_TIME_S: Final = {
     CardStatus.REJECTED: REJECTED_S,
     CardStatus.TIMED_OUT: TIMED_OUT_S,
     CardStatus.NOT_CHECKED: TIMED_OUT_S,
@@ -37,14 +37,15 @@ class CardFeedback:
         self.account_refused: Event[int | None] = Event()
         """published when the authorization of a card was rejected; EVSE number, None: a reader for all EVSEs"""
         self._clock = clock
-        self._cards = dict.fromkeys(evse_ids, CardStatus.NONE)
-        self._fades: dict[int, TimerHandle] = {}
+        self._status_by_evse = dict.fromkeys(evse_ids, CardStatus.NONE)
+        self._timers: dict[int, TimerHandle] = {}
+        """of each EVSE whose status is cleared after some seconds"""
         self._evse_id: int | None = None
         """the EVSE of the decision in progress; None: all"""
 
     def status_at(self, evse_id: int) -> CardStatus:
         """The card status to show at an EVSE now; NONE: nothing."""
-        return self._cards[evse_id]
+        return self._status_by_evse[evse_id]
 
     def show_authorizing(self, evse_id: int | None) -> None:
         """Begin a decision: show that a card is being authorized, at one EVSE or (None) at all."""
@@ -59,7 +60,7 @@ class CardFeedback:
     def show_decision(self, failure: CardStatus | None) -> None:
         """End a decision: show for some seconds why the card is not accepted, or (None) clear the status."""
         if failure is not None:
-            self._show(self._evse_id, failure, _SHOWN_S[failure])
+            self._show(self._evse_id, failure, _DISPLAY_TIME_S[failure])
         else:
             self._show(self._evse_id, CardStatus.NONE)
 
@@ -67,13 +68,13 @@ class CardFeedback:
         """Show for 10 s that an authorization expired because no vehicle was connected in time."""
         self._show(evse_id, CardStatus.TIMED_OUT, TIMED_OUT_S)
 
-    def _show(self, evse_id: int | None, card: CardStatus, for_s: float | None = None) -> None:
-        for place in [evse_id] if evse_id is not None else list(self._cards):
-            if (fades := self._fades.pop(place, None)) is not None:
-                fades.cancel()
-            self._cards[place] = card
-            if for_s is not None:
-                self._fades[place] = self._clock.call_later(for_s, partial(self._show, place, CardStatus.NONE))
+    def _show(self, evse_id: int | None, card: CardStatus, duration_s: float | None = None) -> None:
+        for number in [evse_id] if evse_id is not None else list(self._status_by_evse):
+            if (timer := self._timers.pop(number, None)) is not None:
+                timer.cancel()
+            self._status_by_evse[number] = card
+            if duration_s is not None:
+                self._timers[number] = self._clock.call_later(duration_s, partial(self._show, number, CardStatus.NONE))
         self.changed.publish(None)
 
 

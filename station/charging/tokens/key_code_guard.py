@@ -19,26 +19,26 @@ class KeyCodeGuard:
     The caller checks `blocked` first, and reports the result of each checked code.
     """
 
-    _FREE = 3
+    _UNDELAYED = 3
     """wrong codes without delay"""
-    _FIRST_S = 10.0
-    _LONGEST_S = 600.0
+    _FIRST_DELAY_S = 10.0
+    _MAX_DELAY_S = 600.0
     """six attempts an hour: months for half of all five-digit codes"""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._wrong = 0
-        self._open_at_s = 0.0
+        self._wrong_count = 0
+        self._blocked_until_s = 0.0
 
     @property
     def blocked(self) -> bool:
         """Whether all key codes must be rejected now, without checking them."""
-        return self._clock.monotonic() < self._open_at_s
+        return self._clock.monotonic() < self._blocked_until_s
 
     def count_attempt(self, *, wrong: bool) -> None:
         """Count a checked key code; a `wrong` one may start a delay, a right one restarts the count at 0."""
-        self._wrong = self._wrong + 1 if wrong else 0
-        if (over := self._wrong - self._FREE) > 0:
-            delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
-            self._open_at_s = self._clock.monotonic() + delay_s
-            _log.warning("%d wrong key codes: all key codes are rejected for %g s", self._wrong, delay_s)
+        self._wrong_count = self._wrong_count + 1 if wrong else 0
+        if (excess := self._wrong_count - self._UNDELAYED) > 0:
+            delay_s = min(self._MAX_DELAY_S, self._FIRST_DELAY_S * 2.0 ** min(excess - 1, 10))
+            self._blocked_until_s = self._clock.monotonic() + delay_s
+            _log.warning("%d wrong key codes: all key codes are rejected for %g s", self._wrong_count, delay_s)

@@ -18,20 +18,20 @@ class RateLimiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._spare = float(_BURST)
-        self._counted_s = clock.monotonic()
+        self._available = float(_BURST)
+        self._updated_at_s = clock.monotonic()
 
     def allows(self) -> bool:
         """Return whether one more card is allowed now; if so, count it."""
         now_s = self._clock.monotonic()
-        self._spare = min(float(_BURST), self._spare + (now_s - self._counted_s) / _EVERY_S)
-        self._counted_s = now_s
-        if self._spare < 1.0:
+        self._available = min(float(_BURST), self._available + (now_s - self._updated_at_s) / _EVERY_S)
+        self._updated_at_s = now_s
+        if self._available < 1.0:
             return False
-        self._spare -= 1.0
+        self._available -= 1.0
         return True
 
     @property
     def wait_s(self) -> float:
         """Seconds until the next card is allowed, as of the last call of `allows`; 0: allowed."""
-        return max(0.0, 1.0 - self._spare) * _EVERY_S
+        return max(0.0, 1.0 - self._available) * _EVERY_S

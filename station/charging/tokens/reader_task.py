@@ -45,7 +45,7 @@ class CardReaderTask:
         self._clock = clock
         self._reversed_bytes = reversed_bytes
         self._failing = False
-        self._held: tuple[str, float] | None = None
+        self._last_card: tuple[str, float] | None = None
         self._rate_limiter = RateLimiter(clock)
 
     async def run(self) -> None:
@@ -63,9 +63,9 @@ class CardReaderTask:
 
     def _process_card(self, digits: str) -> None:
         """Present a card, unless it is still held from the previous read or the rate limit is exceeded."""
-        now_s, held = self._clock.monotonic(), self._held
-        self._held = (digits, now_s)
-        if held is not None and held[0] == digits and now_s - held[1] < _HELD_S:
+        now_s, previous = self._clock.monotonic(), self._last_card
+        self._last_card = (digits, now_s)
+        if previous is not None and previous[0] == digits and now_s - previous[1] < _HELD_S:
             return
         if not self._rate_limiter.allows():
             _log.warning("%s: too many cards at once: one is rejected", self._reader)
