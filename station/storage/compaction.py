@@ -66,28 +66,28 @@ def rewrite(path: Path) -> None:
     A rewrite that exceeded the time limit is retried only once the database has half as many pages, since each attempt
     delays a start and wears the disk.
     """
-    copy, slow = path.with_name(f".{path.name}.rewritten"), path.with_name(f".{path.name}.slow")
+    copy, slow_marker = path.with_name(f".{path.name}.rewritten"), path.with_name(f".{path.name}.slow")
     try:
-        _rewrite(path, copy, slow)
+        _rewrite(path, copy, slow_marker)
     except (OSError, sqlite3.Error) as error:
         _log.warning("%s could not be rewritten so that it can shrink: %s; retry at a later start", path, error)
     with contextlib.suppress(OSError):
         copy.unlink(missing_ok=True)
 
 
-def _rewrite(path: Path, copy: Path, slow: Path) -> None:
+def _rewrite(path: Path, copy: Path, slow_marker: Path) -> None:
     copy.unlink(missing_ok=True)
     os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite accepts an empty file
     clock = SystemClock()
     deadline_s = clock.monotonic() + _WITHIN_S
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        (page_bytes,), (pages,), (free,) = (
+        (page_bytes,), (pages,), (unused_pages,) = (
             connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_size", "page_count", "freelist_count")
         )
-        if (too_many := _pages_that_took_too_long(slow)) is not None and 2 * (pages - free) > too_many:
+        if (slow_pages := _pages_of_slow_rewrite(slow_marker)) is not None and 2 * (pages - unused_pages) > slow_pages:
             return
-        room = free_bytes(path.parent) - _RESERVE_BYTES
-        if page_bytes * (pages - free) > room:
+        available_bytes = free_bytes(path.parent) - _RESERVE_BYTES
+        if page_bytes * (pages - unused_pages) > available_bytes:
             raise OSError("not enough disk space for a copy")
         connection.set_progress_handler(lambda: clock.monotonic() > deadline_s, _OPS_PER_CHECK)
         connection.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
@@ -95,23 +95,28 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
             connection.execute("VACUUM INTO ?", (str(copy),))
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                slow.write_text(str(pages - free), encoding="utf-8")
+                slow_marker.write_text(str(pages - unused_pages), encoding="utf-8")
                 raise OSError(f"it took more than {_WITHIN_S:g} s") from error
             raise
     if path.with_name(f"{path.name}-wal").exists():
         raise OSError("another program has the file open")  # its writes would be lost
     with copy.open("rb") as file:
         os.fsync(file.fileno())
-    before, after = path.stat().st_size, copy.stat().st_size
+    bytes_before, bytes_after = path.stat().st_size, copy.stat().st_size
     private_files.move(copy, path)
-    slow.unlink(missing_ok=True)
-    _log.info("%s was rewritten so that it can shrink: now %d KiB, before %d KiB", path, after // 1024, before // 1024)
+    slow_marker.unlink(missing_ok=True)
+    _log.info(
+        "%s was rewritten so that it can shrink: now %d KiB, before %d KiB",
+        path,
+        bytes_after // 1024,
+        bytes_before // 1024,
+    )
 
 
-def _pages_that_took_too_long(slow: Path) -> int | None:
+def _pages_of_slow_rewrite(slow_marker: Path) -> int | None:
     """The number of pages in the database when a rewrite exceeded the time limit; None: never."""
     with contextlib.suppress(OSError, ValueError):
-        return int(slow.read_text(encoding="utf-8"))
+        return int(slow_marker.read_text(encoding="utf-8"))
     return None
 
 
@@ -127,6 +132,6 @@ async def reclaim_when_idle(database: ShrinkableFile, idle: Callable[[], bool], 
         await clock.sleep(_CHECK_EVERY_S)
         if await database.free_pages() < 2 * _RESERVE_PAGES:
             continue
-        while idle() and (more := await database.free_pages() - _RESERVE_PAGES) > 0:
-            await database.reclaim(min(more, _STEP_PAGES))
+        while idle() and (excess_pages := await database.free_pages() - _RESERVE_PAGES) > 0:
+            await database.reclaim(min(excess_pages, _STEP_PAGES))
             await clock.sleep(_PAUSE_S)

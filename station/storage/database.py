@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_CHARS_READ_AHEAD: Final = 100_000
-"""of the texts of one query at a start"""
+"""limit of the texts of one query that is read ahead at a start"""
 _CHARS_OF_NUMBER: Final = 8
-"""what a value that is no text counts as"""
+"""a value that is no text counts as so many characters"""
 _log = logging.getLogger(__name__)
 
 
@@ -44,9 +44,9 @@ class Database:
         self._clock = clock
         self.unreadable = UnreadableRows(self, clock)
         """the list of rows of this database that could not be parsed; kept in a table of it"""
-        self._start = StartReads(connection.start_queries)
-        self._ended = False
-        self._turn = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
+        self._start_reads = StartReads(connection.start_queries)
+        self._long_queries_ended = False
+        self._job_lock = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Execute one statement and commit it to disk; returns the row id of the last row inserted, 0 if there is none.
@@ -70,8 +70,8 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        listed = ((sql, list(rows)) for sql, rows in writes)  # here, and not in another thread
-        statements = [(sql, rows) for sql, rows in listed if rows]
+        writes_with_rows = ((sql, list(rows)) for sql, rows in writes)  # here, and not in another thread
+        statements = [(sql, rows) for sql, rows in writes_with_rows if rows]
         if not statements:
             return
         await self._run(lambda connection: _execute_together(connection, statements), *(sql for sql, _ in statements))
@@ -87,9 +87,9 @@ class Database:
         Raises:
             StorageError: as `write`; nothing is inserted.
         """
-        statements = [(each, list(values)) for each, values in before]
-        written = (sql, *(each for each, _ in statements))
-        return await self._run(lambda connection: _insert_each(connection, sql, rows, statements), *written)
+        statements = [(statement, list(values)) for statement, values in before]
+        executed = (sql, *(statement for statement, _ in statements))
+        return await self._run(lambda connection: _insert_each(connection, sql, rows, statements), *executed)
 
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return all rows of a query, or of a statement with RETURNING, which is committed.
@@ -97,8 +97,8 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        if (read := self._start.take((sql, tuple(values)), self._connection.changes)) is not None:
-            return read
+        if (known_rows := self._start_reads.take((sql, tuple(values)), self._connection.changes)) is not None:
+            return known_rows
         return await self._run(lambda connection: connection.execute(sql, values).fetchall(), sql)
 
     async def long_query(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
@@ -111,8 +111,8 @@ class Database:
             StorageError: as `write`.
         """
         with storage_errors(), self._clock.outside_wait():
-            async with self._turn:  # what was requested before is on disk then
-                if self._ended:
+            async with self._job_lock:  # what was requested before is on disk then
+                if self._long_queries_ended:
                     raise sqlite3.ProgrammingError("the database is closed")
                 if self._connection.is_exclusive:
                     return await self._connection.run(lambda connection: connection.execute(sql, values).fetchall())
@@ -120,7 +120,7 @@ class Database:
 
     async def end_long_queries(self) -> None:
         """Interrupt the long queries, which raise an error, and close their connections; there are no new ones."""
-        self._ended = True
+        self._long_queries_ended = True
         await self._read_connections.close_file(self._connection.path)
 
     async def begin_start(self) -> None:
@@ -133,11 +133,11 @@ class Database:
             StorageError: the file cannot be opened. A query that fails is not read ahead.
         """
         if self._connection.is_new:
-            self._start.begin_new(self._connection.changes)
+            self._start_reads.begin_new(self._connection.changes)
             return
-        wanted = list(self._start.wanted)
-        rows = await self._run(lambda connection: _read_ahead(connection, wanted)) if wanted else {}
-        self._start.begin(rows, self._connection.changes)
+        queries = list(self._start_reads.queries_to_read_ahead)
+        rows = await self._run(lambda connection: _read_ahead(connection, queries)) if queries else {}
+        self._start_reads.begin(rows, self._connection.changes)
 
     async def first_rows(self, sql: str, values: Sequence[Value], *, max_chars: int) -> tuple[list[Row], bool]:
         """Return the first rows of a query, up to the one with which its texts reach `max_chars` characters in all.
@@ -148,9 +148,9 @@ class Database:
             StorageError: as `write`.
         """
         if max_chars >= _MAX_CHARS_READ_AHEAD:
-            read = self._start.take((sql, tuple(values)), self._connection.changes)
-            if read is not None:
-                return read, True
+            known_rows = self._start_reads.take((sql, tuple(values)), self._connection.changes)
+            if known_rows is not None:
+                return known_rows, True
         return await self._run(lambda connection: _first_rows(connection, sql, values, max_chars), sql)
 
     async def free_pages(self) -> int:
@@ -174,14 +174,14 @@ class Database:
 
     async def _run(self, job: Callable[[sqlite3.Connection], T], *statements: str) -> T:
         with storage_errors(), self._clock.outside_wait():
-            async with self._turn:
+            async with self._job_lock:
                 try:
                     return await self._connection.run(job)
                 except asyncio.CancelledError:
-                    self._start.forget()  # the job may still be executed
+                    self._start_reads.forget()  # the job may still be executed
                     raise
                 finally:
-                    self._start.note_job(statements, self._connection.changes)
+                    self._start_reads.note_job(statements, self._connection.changes)
 
 
 class DatabaseConnection:
@@ -217,7 +217,9 @@ class DatabaseConnection:
         if not await self._thread.run(self._open_current):  # made by an older program
             await self.close()
             await asyncio.to_thread(compaction.rewrite, self.path)
-            await self._thread.run(lambda: self._open_current(as_it_is=True))  # even if it could not be rewritten
+            await self._thread.run(
+                lambda: self._open_current(accept_unshrinkable=True)
+            )  # even if it could not be rewritten
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Call `job` with the connection in the database thread; returns its result.
@@ -237,23 +239,23 @@ class DatabaseConnection:
         self._reopens = True
 
     def _execute(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._opened()
-        before = connection.total_changes
+        connection = self._get_connection()
+        changes_before = connection.total_changes
         try:
             return job(connection)
         finally:
-            if connection.total_changes != before:
+            if connection.total_changes != changes_before:
                 self.changes += 1
 
-    def _opened(self) -> sqlite3.Connection:
+    def _get_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             if not self._reopens:
                 raise sqlite3.ProgrammingError("the database is closed")
-            self._connection = self._connected()
+            self._connection = self._reconnect()
         self._thread.files.used(self)
         return self._connection
 
-    def _connected(self) -> sqlite3.Connection:
+    def _reconnect(self) -> sqlite3.Connection:
         """Open the file of a station that has been prepared before."""
         if not os.access(self.path, os.F_OK):  # SQLite would create an empty one; `Path.exists` raises some errors
             raise sqlite3.OperationalError(f"{self.path} has been deleted or cannot be reached")
@@ -272,18 +274,18 @@ class DatabaseConnection:
         except OSError as error:
             raise StorageError(f"{self.path.parent}: {error.strerror}") from error
 
-    def _open_current(self, *, as_it_is: bool = False) -> bool:
+    def _open_current(self, *, accept_unshrinkable: bool = False) -> bool:
         """Create the file if it is missing, open it and apply new migrations.
 
-        Returns False, without migrations, if the file cannot shrink and is not to be used `as_it_is`. One job, since
-        every job of a start costs two changes of threads; it may be tried again (`DatabaseThread.run`).
+        Returns False, without migrations, if the file cannot shrink, unless `accept_unshrinkable`. One job, since every
+        job of a start costs two changes of threads; it may be tried again (`DatabaseThread.run`).
         """
         self._create()
         if self._connection is None:
             self._connection = connect(self.path, self._thread.caches.statements)
-        if not as_it_is and not shrinks(self._connection):
+        if not accept_unshrinkable and not shrinks(self._connection):
             return False
-        _prepare(self._connection)
+        _apply_migrations(self._connection)
         self.is_exclusive = is_exclusive(self._connection)
         configure(self._connection, self._thread.caches.pages)
         self._thread.files.used(self)
@@ -335,8 +337,8 @@ def _insert_each(
 ) -> list[Row | StorageError]:
     results: list[Row | StorageError] = []
     with _transaction(connection):
-        for each, values in before:
-            connection.executemany(each, values)
+        for statement, values in before:
+            connection.executemany(statement, values)
         for values in rows:
             try:
                 results += connection.execute(sql, values).fetchall()
@@ -385,7 +387,7 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None]:
         raise
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _apply_migrations(connection: sqlite3.Connection) -> None:
     """Apply new migrations."""
     connection.execute("PRAGMA synchronous=FULL")
     try:

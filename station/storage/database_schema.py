@@ -37,7 +37,7 @@ class Migration(Frozen):
 def migrations() -> tuple[Migration, ...]:
     """All scripts, by number; read once per process."""
     scripts = sorted(MIGRATIONS.glob("*.sql"))
-    return tuple(Migration(int(one.name.split("_", 1)[0]), one.read_text(encoding="utf-8")) for one in scripts)
+    return tuple(Migration(int(script.name.split("_", 1)[0]), script.read_text(encoding="utf-8")) for script in scripts)
 
 
 def migrate(connection: sqlite3.Connection) -> int:
@@ -47,20 +47,22 @@ def migrate(connection: sqlite3.Connection) -> int:
         NewerDatabaseError: the database has more scripts than this program.
         sqlite3.Error: a script fails; the ones before it stay applied.
     """
-    ((seen,),) = connection.execute("PRAGMA user_version")
-    if seen > len(migrations()):
+    ((current_version,),) = connection.execute("PRAGMA user_version")
+    if current_version > len(migrations()):
         raise NewerDatabaseError(
-            f"the database has version {seen}, which was written by a newer version of this program"
+            f"the database has version {current_version}, which was written by a newer version of this program"
         )
-    missing = [one for one in migrations() if one.number > seen]
-    for one in missing:
+    pending = [migration for migration in migrations() if migration.number > current_version]
+    for migration in pending:
         try:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{one.sql}\nPRAGMA user_version={one.number};\nCOMMIT;")
+            connection.executescript(
+                f"BEGIN IMMEDIATE;\n{migration.sql}\nPRAGMA user_version={migration.number};\nCOMMIT;"
+            )
         except sqlite3.Error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-    return len(missing)
+    return len(pending)
 
 
 def create(path: Path) -> bool:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 _BUSY_WITHIN_S: Final = 2.0
 """how long to retry while another process has locked the database"""
 _BUSY_PAUSE_S: Final = 0.02
-_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_BUSY_CODES: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _MANY_CLOSED: Final = 20
 """files after whose closing it is worth while to return their memory to the operating system"""
 _PRIMARY_CODE: Final = 0xFF
@@ -118,7 +118,7 @@ class DatabaseThread:
         self.start_queries = StartQueries()
         """what the stations of the process read at their start"""
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = Thread(target=_execute, args=(self._jobs, self.files), name="database")
+        self._thread = Thread(target=_run_jobs, args=(self._jobs, self.files), name="database")
         self._closed = False
 
     async def run(self, job: Callable[[], T]) -> T:
@@ -132,12 +132,12 @@ class DatabaseThread:
             sqlite3.Error: as the job does, and if the thread has ended.
         """
         loop = asyncio.get_running_loop()
-        given_up_s = loop.time() + _BUSY_WITHIN_S
+        deadline_s = loop.time() + _BUSY_WITHIN_S
         while True:
             outcome = await self._submit(job, loop)
             if not isinstance(outcome, Exception):
                 return outcome
-            if not is_busy(outcome) or loop.time() >= given_up_s:
+            if not is_busy(outcome) or loop.time() >= deadline_s:
                 raise outcome
             await asyncio.sleep(_BUSY_PAUSE_S)
 
@@ -145,17 +145,17 @@ class DatabaseThread:
         """Queue a job; the future gets its result or error; cancelling it cancels a job that has not begun."""
         if self._closed:
             raise sqlite3.ProgrammingError("the database thread has ended")
-        done: asyncio.Future[T | Exception] = loop.create_future()
+        future: asyncio.Future[T | Exception] = loop.create_future()
         context = contextvars.copy_context()  # so that log records of the job belong to its station
 
         def execute() -> None:
-            if not done.cancelled():
+            if not future.cancelled():
                 outcome = contained_call(lambda: context.run(job))
                 with contextlib.suppress(RuntimeError):  # the loop is closed
-                    loop.call_soon_threadsafe(_complete, done, outcome)
+                    loop.call_soon_threadsafe(_complete, future, outcome)
 
         self._jobs.put(execute)
-        return done
+        return future
 
     def __enter__(self) -> Self:
         """Start the thread."""
@@ -173,10 +173,10 @@ def is_busy(error: Exception) -> bool:
     """Return whether an error says that another connection has locked the database, so that a retry may help."""
     # The module itself raises errors without a code.
     code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.OperationalError) else None
-    return isinstance(code, int) and code & _PRIMARY_CODE in _BUSY
+    return isinstance(code, int) and code & _PRIMARY_CODE in _BUSY_CODES
 
 
-def _execute(jobs: SimpleQueue[Callable[[], None] | None], files: OpenFiles) -> None:
+def _run_jobs(jobs: SimpleQueue[Callable[[], None] | None], files: OpenFiles) -> None:
     """Execute jobs until None comes; in the pauses between them, close files that were not used for some time."""
     while True:
         try:
@@ -190,6 +190,6 @@ def _execute(jobs: SimpleQueue[Callable[[], None] | None], files: OpenFiles) -> 
         job()
 
 
-def _complete(done: asyncio.Future[T], outcome: T) -> None:
-    if not done.done():  # cancelled meanwhile
-        done.set_result(outcome)
+def _complete(future: asyncio.Future[T], outcome: T) -> None:
+    if not future.done():  # cancelled meanwhile
+        future.set_result(outcome)

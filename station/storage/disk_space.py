@@ -12,5 +12,5 @@ def free_bytes(folder: Path) -> int:
     Raises:
         OSError: the folder does not exist.
     """
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize

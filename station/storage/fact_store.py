@@ -49,9 +49,10 @@ class FactsAtStart:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._unread: dict[str, dict[str, str]] | None = None
+        self._texts: dict[str, dict[str, str]] | None = None
         """texts by kind and name; None: nothing was read, or the start has ended"""
-        self._taken: set[str] = set()
+        self._consumed_kinds: set[str] = set()
+        """kinds that were handed out or written since the start"""
 
     async def read(self) -> None:
         """Read the facts of all kinds; without effect if they are unusually long.
@@ -64,26 +65,26 @@ class FactsAtStart:
         )
         if not complete:
             return
-        self._unread = {}
+        self._texts = {}
         for full_name, value in rows:
             kind, _, name = str(full_name).partition("/")
-            self._unread.setdefault(kind, {})[name] = _text(value)
+            self._texts.setdefault(kind, {})[name] = _text(value)
 
     def take(self, kind: str) -> dict[str, str] | None:
         """Return the texts of one kind, by name; None: read them from disk."""
-        if self._unread is None or kind in self._taken:
+        if self._texts is None or kind in self._consumed_kinds:
             return None
-        self._taken.add(kind)
-        return self._unread.pop(kind, {})
+        self._consumed_kinds.add(kind)
+        return self._texts.pop(kind, {})
 
     def discard(self, kind: str) -> None:
         """Forget the texts of a kind that is written."""
-        self._taken.add(kind)
+        self._consumed_kinds.add(kind)
 
     def end(self) -> None:
         """Forget all texts: the station has started."""
-        self._unread = None
-        self._taken.clear()
+        self._texts = None
+        self._consumed_kinds.clear()
 
 
 class FactStore:
@@ -104,13 +105,13 @@ class FactStore:
         Raises:
             StorageError: the disk cannot be read.
         """
-        if (read := self._at_start.take(self._kind)) is not None:
-            return read
-        start = f"{self._kind}/"
+        if (texts := self._at_start.take(self._kind)) is not None:
+            return texts
+        prefix = f"{self._kind}/"
         rows = await self._database.rows(
-            "SELECT name, value FROM facts WHERE substr(name, 1, ?) = ?", (len(start), start)
+            "SELECT name, value FROM facts WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)
         )
-        return {str(name)[len(start) :]: _text(value) for name, value in rows}
+        return {str(name)[len(prefix) :]: _text(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
         """Return `parse(text)` for a text that `load` returned; reads no disk.

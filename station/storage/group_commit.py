@@ -19,7 +19,7 @@ StoreGroup = Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT | Exception]
 """stores items in their order with one commit; returns the result, or the error, of each of them"""
 
 
-class _Waiting(Generic[ItemT, ResultT]):
+class _WaitingItem(Generic[ItemT, ResultT]):
     """An item that is not stored yet, and the future for which its caller waits."""
 
     def __init__(self, item: ItemT, stored: asyncio.Future[ResultT]) -> None:
@@ -36,8 +36,8 @@ class GroupCommit(Generic[ItemT, ResultT]):
 
     def __init__(self, store_group: StoreGroup[ItemT, ResultT]) -> None:
         self._store_group = store_group
-        self._waiting: deque[_Waiting[ItemT, ResultT]] = deque()
-        self._group: list[_Waiting[ItemT, ResultT]] = []
+        self._waiting: deque[_WaitingItem[ItemT, ResultT]] = deque()
+        self._group: list[_WaitingItem[ItemT, ResultT]] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -53,7 +53,7 @@ class GroupCommit(Generic[ItemT, ResultT]):
         Raises:
             Exception: the error that `store_group` raised or returned for this item.
         """
-        waiting: _Waiting[ItemT, ResultT] = _Waiting(item, asyncio.get_running_loop().create_future())
+        waiting: _WaitingItem[ItemT, ResultT] = _WaitingItem(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._task is None or self._task.done():
             # A task of its own, since no caller may cancel what it stores for others; each of them waits for its part.
@@ -63,22 +63,22 @@ class GroupCommit(Generic[ItemT, ResultT]):
     async def _store_groups(self) -> None:
         try:
             while self._take_group():
-                outcome = await result_or_exception(self._store_group([one.item for one in self._group]))
+                outcome = await result_or_exception(self._store_group([entry.item for entry in self._group]))
                 results = [outcome] * len(self._group) if isinstance(outcome, Exception) else outcome
-                for one, result in zip(self._group, results, strict=True):
-                    _complete(one.stored, result)
+                for entry, result in zip(self._group, results, strict=True):
+                    _complete(entry.stored, result)
                 self._group.clear()
                 await asyncio.sleep(0)  # callers with another item add it now, and share the next commit
         finally:
-            for one in (*self._group, *self._waiting):  # some are left only if the event loop ends
-                one.stored.cancel()
+            for entry in (*self._group, *self._waiting):  # some are left only if the event loop ends
+                entry.stored.cancel()
 
     def _take_group(self) -> bool:
         """Move the next items to the group, without those whose callers were cancelled; False if there are none."""
         while self._waiting and len(self._group) < _MAX_GROUP:
-            one = self._waiting.popleft()
-            if not one.stored.done():
-                self._group.append(one)
+            entry = self._waiting.popleft()
+            if not entry.stored.done():
+                self._group.append(entry)
         return bool(self._group)
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _SETTLED_AT_ONCE = 64
 """responses stored in one write; a power cut before it causes at most this many events to be sent again"""
-_BOUND_AFTER = 64
+_CHECK_AFTER = 64
 """number of events between two checks of the queue length"""
 _NEVER_SENT = 2
 """`given_up` of the events of a transaction that began without a CSMS; 1: given up after attempts to send it"""
@@ -123,17 +123,17 @@ class Outbox(StoredEvents):
         self._corrections = ClockCorrections(clock)
         self.end_data = TransactionEndData(database, self._corrections)
         self._settled: list[tuple[str, int, int]] = []
-        self._appends = GroupCommit(self._store)
-        self._times_marked = 0
+        self._group_commit = GroupCommit(self._store_group)
+        self._offline_marks = 0
         """number of calls of `mark_offline`; events that wait for the disk then are marked when they are stored"""
-        self._ahead = ReadAhead()
+        self._oldest_rows = ReadAhead()
         self._last_id = 0
-        self._since_bound = 0
-        self._arrived = Flag()
+        self._added_since_check = 0
+        self._row_added = Flag()
         self._progress = ChangeSignal()
         self._handed_out = 0
         """the newest event that may have been sent since the start"""
-        self._corrected: dict[str, bool] = {}
+        self._corrected_transactions: dict[str, bool] = {}
         self._waiting = WaitingRows()
         """the events that wait for the CSMS, without those that cannot be read or sent; none without a CSMS"""
         self.appended: Event[TransactionEvent] = Event()
@@ -147,11 +147,11 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: the events cannot be read.
         """
-        found = await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
-        await self._try_unreadable_again()
+        newest = await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
+        await self._retry_unreadable()
         with contextlib.suppress(StorageError):  # a full disk must not prevent the start
             await self._database.unreadable.save()
-            if found:
+            if newest:
                 await self.mark_offline()
         if self._has_csms:
             rows = await self._database.rows("SELECT id FROM events WHERE settled_at IS NULL ORDER BY id")
@@ -168,7 +168,7 @@ class Outbox(StoredEvents):
         """Published when `waiting` has changed."""
         return self._waiting.changed
 
-    async def _try_unreadable_again(self) -> None:
+    async def _retry_unreadable(self) -> None:
         """Retry events that could not be read or sent at an earlier start: this version of the program may do it."""
         self._forget_unsent()
         for row in self._database.unreadable.of("events"):
@@ -176,7 +176,7 @@ class Outbox(StoredEvents):
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),)
             )
             if stored:
-                self._readable(stored)
+                self._parse_readable(stored)
             else:
                 self._database.unreadable.remove(row.address)
 
@@ -191,32 +191,32 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: the event is not stored; the caller must retry.
         """
-        return await self._appends.add((event, self._times_marked))
+        return await self._group_commit.add((event, self._offline_marks))
 
-    async def _store(self, events: Sequence[tuple[TransactionEvent, int]]) -> list[TransactionEvent | Exception]:
+    async def _store_group(self, events: Sequence[tuple[TransactionEvent, int]]) -> list[TransactionEvent | Exception]:
         """Store events, and what was settled before, with one commit; returns each event with its seqNo, or its error.
 
         If the disk refuses the whole write, each event is tried alone: a smaller one may fit.
         """
-        async with self._corrections.turn:
-            prepared = [contained_call(partial(self._prepare, event, marked)) for event, marked in events]
-            outcomes = iter(await self._insert([one for one in prepared if not isinstance(one, Exception)]))
-            return [one if isinstance(one, Exception) else next(outcomes) for one in prepared]
+        async with self._corrections.lock:
+            prepared = [contained_call(partial(self._prepare, event, offline_marks)) for event, offline_marks in events]
+            outcomes = iter(await self._insert([item for item in prepared if not isinstance(item, Exception)]))
+            return [item if isinstance(item, Exception) else next(outcomes) for item in prepared]
 
-    def _prepare(self, event: TransactionEvent, times_marked: int) -> _Insertion:
+    def _prepare(self, event: TransactionEvent, offline_marks: int) -> _Insertion:
         """Correct the times of an event, and mark it as offline if the others were since it was to be stored."""
         corrected = self._corrections.correct_event(event)
-        if times_marked != self._times_marked:
+        if offline_marks != self._offline_marks:
             corrected = replace(corrected, offline=True)
         return _Insertion(corrected, (*_to_values(corrected), self._clock.now().isoformat(), int(not self._has_csms)))
 
     async def _insert(self, insertions: Sequence[_Insertion]) -> list[TransactionEvent | Exception]:
-        values = [one.values for one in insertions]
+        values = [insertion.values for insertion in insertions]
         try:
-            with self._settling() as settled:
+            with self._settlements_to_write() as settled:
                 rows = await self._database.insert_each(_INSERT, values, (_SETTLE, settled))
         except StorageError:
-            return [await self._insert_alone(one) for one in insertions]
+            return [await self._insert_alone(insertion) for insertion in insertions]
         return self._note_inserted(insertions, rows)
 
     async def _insert_alone(self, insertion: _Insertion) -> TransactionEvent | Exception:
@@ -233,15 +233,15 @@ class Outbox(StoredEvents):
         """Queue the rows that are on disk now for delivery, and publish their events, before anybody can read them."""
         queued = [row[1:] for row in rows if not isinstance(row, StorageError) and row[0]]
         for row in queued:
-            self._ahead.add(row)
+            self._oldest_rows.add(row)
         if queued:
-            self._since_bound += len(queued)
-            self._arrived.set()
+            self._added_since_check += len(queued)
+            self._row_added.set()
             if self._has_csms:
                 self._waiting.add([int(str(row[0])) for row in queued])
         return [
-            row if isinstance(row, StorageError) else contained_call(partial(self._publish, one.event, row[1:]))
-            for one, row in zip(insertions, rows, strict=True)
+            row if isinstance(row, StorageError) else contained_call(partial(self._publish, insertion.event, row[1:]))
+            for insertion, row in zip(insertions, rows, strict=True)
         ]
 
     def _publish(self, event: TransactionEvent, row: Row) -> TransactionEvent:
@@ -259,31 +259,31 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: the disk cannot be read.
         """
-        self._arrived.clear()
+        self._row_added.clear()
         while True:
-            if self._ahead.must_read or self._corrections.due:
-                async with self._corrections.turn:
+            if self._oldest_rows.must_read or self._corrections.due:
+                async with self._corrections.lock:
                     await self._apply_corrections()
                     await self._read_ahead()
-            if (row := self._ahead.oldest()) is None:
+            if (row := self._oldest_rows.oldest()) is None:
                 break
             self._handed_out = int(str(row[0]))
-            if queued := self._readable([row]):
+            if queued := self._parse_readable([row]):
                 return queued[0]
-            await self._pass_over(self._handed_out)
-        if not self._appends.storing:  # otherwise these responses are stored with a later event
+            await self._skip(self._handed_out)
+        if not self._group_commit.storing:  # otherwise these responses are stored with a later event
             await self.flush()
         return None
 
     async def _read_ahead(self) -> None:
         """Read the oldest rows of the queue, unless some are held."""
-        if self._ahead.must_read:
-            rows, all_of_them = await self._database.first_rows(
+        if self._oldest_rows.must_read:
+            rows, complete = await self._database.first_rows(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT {MAX_ROWS}",
                 (self._last_id,),
                 max_chars=MAX_CHARS,
             )
-            self._ahead.fill(rows, complete=all_of_them and len(rows) < MAX_ROWS)
+            self._oldest_rows.fill(rows, complete=complete and len(rows) < MAX_ROWS)
 
     async def limit_queue(self, max_count: int) -> int:
         """Above `max_count` waiting events, drop the 1st, 3rd, 5th … sample of each transaction (E04.FR.07, E04.FR.08).
@@ -294,34 +294,34 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: as `append`.
         """
-        if self._since_bound < _BOUND_AFTER:
+        if self._added_since_check < _CHECK_AFTER:
             return 0
-        self._since_bound = 0
+        self._added_since_check = 0
         if await self.count_waiting() <= max_count:  # also saves the list of unreadable events
             return 0
-        async with self._corrections.turn:
-            self._ahead.clear()
+        async with self._corrections.lock:
+            self._oldest_rows.clear()
             dropped = await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),))
         self._waiting.remove([int(str(row[0])) for row in dropped])
         return len(dropped)
 
     async def wait(self) -> None:
         """Wait until an event has been appended since the last call of `oldest`."""
-        await self._arrived.wait()
+        await self._row_added.wait()
 
     async def wait_delivered(self, *, within_s: float) -> bool:
         """Wait at most `within_s` seconds until no event waits for the CSMS; returns whether that was reached.
 
         Sends nothing itself.
         """
-        given_up_s = self._clock.monotonic() + within_s
-        seen = self._progress.count
+        deadline_s = self._clock.monotonic() + within_s
+        count_before = self._progress.count
         while await self.count_waiting():
-            left_s = given_up_s - self._clock.monotonic()
+            left_s = deadline_s - self._clock.monotonic()
             if left_s <= 0.0:
                 return False
-            await self._progress.wait_for(seen, self._clock, left_s)
-            seen = self._progress.count
+            await self._progress.wait_for(count_before, self._clock, left_s)
+            count_before = self._progress.count
         return True
 
     async def settle(self, queued: QueuedEvent, *, given_up: bool = False) -> None:
@@ -338,7 +338,7 @@ class Outbox(StoredEvents):
 
     def _note_settled(self, number: int, *, given_up: bool) -> None:
         self._last_id = number
-        self._ahead.drop_oldest(number)
+        self._oldest_rows.drop_oldest(number)
         self._progress.notify()
         self._waiting.remove([number])
         self._database.unreadable.remove(RowAddress(_UNSENT, str(number)))
@@ -351,7 +351,7 @@ class Outbox(StoredEvents):
         """
         address = RowAddress(_UNSENT, str(queued.id), queued.event.transaction_id, queued.event.seq_no)
         self._database.unreadable.add(address, describe_error(error))
-        await self._pass_over(queued.id)
+        await self._skip(queued.id)
 
     async def requeue_set_aside(self) -> None:
         """Put the events of `set_aside` back to their places in the queue, to be tried again; they stay listed.
@@ -362,18 +362,18 @@ class Outbox(StoredEvents):
         numbers = {int(row.address.key) for row in self._database.unreadable.of(_UNSENT)}
         if not numbers:
             return
-        async with self._corrections.turn:
+        async with self._corrections.lock:
             await self.flush()  # otherwise events settled since then would be read again
-            self._ahead.clear()
+            self._oldest_rows.clear()
             self._last_id = min(self._last_id, min(numbers) - 1)
         if self._has_csms:
             self._waiting.add(numbers)
-        self._arrived.set()
+        self._row_added.set()
 
-    async def _pass_over(self, number: int) -> None:
+    async def _skip(self, number: int) -> None:
         """Skip an event that cannot be read or sent; it stays on disk unsettled."""
         self._last_id = number
-        self._ahead.drop_oldest(number)
+        self._oldest_rows.drop_oldest(number)
         self._progress.notify()
         self._waiting.remove([number])
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
@@ -385,8 +385,8 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: as `append`.
         """
-        async with self._corrections.turn:
-            self._ahead.clear()
+        async with self._corrections.lock:
+            self._oldest_rows.clear()
             await self._database.write("UPDATE events SET attempts = attempts + 1 WHERE id = ?", (queued.id,))
 
     async def flush(self) -> None:
@@ -396,17 +396,17 @@ class Outbox(StoredEvents):
             StorageError: not stored; kept in memory for the next flush.
         """
         if self._settled:
-            with self._settling() as settled:
+            with self._settlements_to_write() as settled:
                 await self._database.write_many(_SETTLE, settled)
 
     @contextlib.contextmanager
-    def _settling(self) -> Generator[list[tuple[str, int, int]]]:
+    def _settlements_to_write(self) -> Generator[list[tuple[str, int, int]]]:
         """Take the settlements that the block writes to disk; they are kept for the next write if the block fails."""
-        taken, self._settled = self._settled, []
+        settlements, self._settled = self._settled, []
         try:
-            yield taken
+            yield settlements
         except BaseException:
-            self._settled = taken + self._settled
+            self._settled = settlements + self._settled
             raise
 
     async def mark_offline(self) -> None:
@@ -417,9 +417,9 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: as `append`; those on disk are not marked.
         """
-        self._times_marked += 1
-        async with self._corrections.turn:
-            self._ahead.clear()
+        self._offline_marks += 1
+        async with self._corrections.lock:
+            self._oldest_rows.clear()
             await self.flush()
             await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
 
@@ -458,45 +458,51 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: nothing is corrected yet; call again.
         """
-        async with self._corrections.turn:
+        async with self._corrections.lock:
             await self._apply_corrections()
-        found, self._corrected = self._corrected, {}
-        return found
+        corrected, self._corrected_transactions = self._corrected_transactions, {}
+        return corrected
 
     async def _apply_corrections(self) -> None:
         while self._corrections.due:
-            self._ahead.clear()
+            self._oldest_rows.clear()
             due, now = self._corrections.due[0], self._clock.now()
             rows = await self._database.rows(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE id > ? AND occurred_at <= ?",
                 (due.after_event, due.until.isoformat()),
             )
-            both = [(one.id, one.event, due.correct_event(one.event, now)) for one in self._readable(rows)]
-            moved = [(number, event) for number, before, event in both if event != before]
-            found: dict[str, bool] = {}
-            for _, event in moved:
+            candidates = [
+                (queued.id, queued.event, due.correct_event(queued.event, now)) for queued in self._parse_readable(rows)
+            ]
+            changed = [(number, event) for number, recorded, event in candidates if event != recorded]
+            begin_wrong_by_id: dict[str, bool] = {}
+            for _, event in changed:
                 begin_is_wrong = event.event_type is EventType.STARTED
-                found[event.transaction_id] = begin_is_wrong or found.get(event.transaction_id, False)
-            besides = [
-                await other.correcting(identity, due, now, begin_is_wrong=begin_is_wrong)
-                for identity, begin_is_wrong in found.items()
-                for other in self._corrected_records
+                begin_wrong_by_id[event.transaction_id] = begin_is_wrong or begin_wrong_by_id.get(
+                    event.transaction_id, False
+                )
+            other_statements = [
+                await records.correcting(identity, due, now, begin_is_wrong=begin_is_wrong)
+                for identity, begin_is_wrong in begin_wrong_by_id.items()
+                for records in self._corrected_records
             ]
             await self._database.write_together(
                 (
                     "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
                     [
                         (event.occurred_at.isoformat(), payloads.event_to_text(event), number)
-                        for number, event in moved
+                        for number, event in changed
                         if number > self._handed_out
                     ],
                 ),
                 *await self.end_data.correction_statements(due, now),
-                *(statement for statements in besides for statement in statements),
+                *(statement for statements in other_statements for statement in statements),
             )
             self._corrections.mark_applied()
-            for identity, begin_is_wrong in found.items():
-                self._corrected[identity] = begin_is_wrong or self._corrected.get(identity, False)
+            for identity, begin_is_wrong in begin_wrong_by_id.items():
+                self._corrected_transactions[identity] = begin_is_wrong or self._corrected_transactions.get(
+                    identity, False
+                )
                 self.times_corrected.publish(CorrectedTransaction(identity, due))
 
     async def prune(self, keep_settled: int) -> None:

@@ -25,17 +25,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         OSError: the file was not written; the old content is unchanged.
     """
     create_folder(path.parent, 0o700)
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)  # one left by a power cut may have another mode
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)  # one left by a power cut may have another mode
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        move(unfinished, path)
+        move(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):
-            unfinished.unlink()
+            temporary.unlink()
         raise
 
 
@@ -84,10 +84,10 @@ def create_folder(folder: Path, mode: int = 0o777) -> None:
         OSError: the folder cannot be created, or a file has that name.
     """
     missing = [folder, *folder.parents]
-    missing = missing[: next((place for place, one in enumerate(missing) if one.is_dir()), len(missing))]
-    for one in reversed(missing):
-        one.mkdir(mode=mode, exist_ok=True)
-        sync_folder(one.parent)
+    missing = missing[: next((index for index, path in enumerate(missing) if path.is_dir()), len(missing))]
+    for path in reversed(missing):
+        path.mkdir(mode=mode, exist_ok=True)
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

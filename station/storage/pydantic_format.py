@@ -32,7 +32,7 @@ class PydanticFormat(Generic[T]):
     def __init__(self, kind: type[T], stored_names: StoredNames) -> None:
         self._kind = kind
         self._stored_names = stored_names
-        schema = cast("CoreSchema", self._renamed(_core_schema(kind)))
+        schema = cast("CoreSchema", self._with_stored_names(_core_schema(kind)))
         self._validator, self._serializer = SchemaValidator(schema), SchemaSerializer(schema)
 
     def to_json(self, value: T) -> bytes:
@@ -49,7 +49,9 @@ class PydanticFormat(Generic[T]):
             return cast("T", self._validator.validate_json(stored))
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
-            raise StoredValueError([FieldError(one["loc"], one["type"], one["msg"]) for one in found]) from None
+            raise StoredValueError(
+                [FieldError(details["loc"], details["type"], details["msg"]) for details in found]
+            ) from None
 
     def check(self) -> None:
         """Check that each class with stored names is used.
@@ -61,17 +63,17 @@ class PydanticFormat(Generic[T]):
         for cls in self._stored_names.keys() - found:
             raise UnmappedNameError(f"{cls.__name__} has stored names, but is not used in {self._kind.__name__}")
 
-    def _renamed(self, part: object) -> object:
+    def _with_stored_names(self, part: object) -> object:
         """Copy a part of a pydantic core schema, replacing attribute and member names by stored names."""
         if is_array(part):
-            renamed_items = [self._renamed(item) for item in part]
-            return tuple(renamed_items) if isinstance(part, tuple) else renamed_items
+            items = [self._with_stored_names(item) for item in part]
+            return tuple(items) if isinstance(part, tuple) else items
         if not is_object(part):
             return part
         if part.get("type") == "enum":
             return self._enumeration(part)
-        renamed = {key: self._renamed(value) for key, value in part.items() if key != "metadata"}
-        return self._fields(renamed) if part.get("type") == "typed-dict" else renamed
+        copy = {key: self._with_stored_names(value) for key, value in part.items() if key != "metadata"}
+        return self._fields(copy) if part.get("type") == "typed-dict" else copy
 
     def _fields(self, schema: _Schema) -> _Schema:
         cls = cast("type", schema["cls"])
@@ -115,8 +117,8 @@ def _by_word(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
             raise ValueError(f"is not a stored word of {cls.__name__}")
         return members[word]
 
-    written = core_schema.plain_serializer_function_ser_schema(words.__getitem__)
-    return cast("_Schema", core_schema.no_info_plain_validator_function(member_of, serialization=written))
+    serialization = core_schema.plain_serializer_function_ser_schema(words.__getitem__)
+    return cast("_Schema", core_schema.no_info_plain_validator_function(member_of, serialization=serialization))
 
 
 def _core_schema(kind: type) -> object:
@@ -131,5 +133,5 @@ def _classes(part: object) -> Iterator[_Schema]:
         for value in part.values():
             yield from _classes(value)
     elif is_array(part):
-        for one in part:
-            yield from _classes(one)
+        for item in part:
+            yield from _classes(item)

@@ -66,8 +66,8 @@ class ReadConnections:
     order of the calls, whichever stations they are of. A connection is opened for a query, kept for others of the same
     file, and closed a few seconds after the last one, or when a query of another file waits for its place.
 
-    SQLite cannot start its log anew while a query reads from it. So nobody may read much with one query: an export
-    reads page by page, and the log is started anew between two of them.
+    SQLite cannot restart its log while a query reads from it. So nobody may read much with one query: an export reads
+    page by page, and the log is restarted between two of them.
     """
 
     def __init__(self, clock: Clock, *, most: int = MAX_CONNECTIONS, close_after_s: float = CLOSE_AFTER_S) -> None:
@@ -94,7 +94,7 @@ class ReadConnections:
         """Close the connections to a file, whose queries raise an error; call before the file is closed or replaced."""
         for query in self._waiting:
             if query.path == path:
-                query.complete(_closed())
+                query.complete(_closed_error())
         tasks = [reader.end() for reader in self._readers if reader.path == path]
         if tasks:
             await asyncio.wait(tasks)
@@ -138,17 +138,17 @@ class _Reader:
         path: Path,
         clock: Clock,
         close_after_s: float,
-        became_free: Callable[[], None],
-        closed: Callable[[_Reader], None],
+        on_free: Callable[[], None],
+        on_closed: Callable[[_Reader], None],
     ) -> None:
         self.path = path
         """the file of its queries"""
         self._clock = clock
         self._close_after_s = close_after_s
-        self._became_free = became_free
-        self._closed = closed
+        self._on_free = on_free
+        self._on_closed = on_closed
         self._query: _Query | None = None
-        self._woken = Flag()
+        self._wake_up = Flag()
         self.ending = False
         """whether it executes no more queries, and is about to be removed"""
         self._connection: Connection | None = None
@@ -163,12 +163,12 @@ class _Reader:
     def execute(self, query: _Query) -> None:
         """Begin a query of its file; only if `free`."""
         self._query = query
-        self._woken.set()
+        self._wake_up.set()
 
     def end(self) -> asyncio.Task[None]:
         """Interrupt the query, and close the connection; returns the task, which ends when it is closed."""
         if self._query is not None:
-            self._query.complete(_closed())
+            self._query.complete(_closed_error())
         self._end()
         return self._task
 
@@ -178,28 +178,28 @@ class _Reader:
 
     def _end(self) -> None:
         self.ending = True
-        self._woken.set()
+        self._wake_up.set()
 
     async def _run(self) -> None:
         try:
             while (query := await self._next()) is not None:
                 query.complete(await result_or_exception(self._rows(query)))
                 self._query = None
-                self._became_free()
+                self._on_free()
         finally:
             self.ending = True
             await self._close()
-            self._closed(self)
+            self._on_closed(self)
 
     async def _next(self) -> _Query | None:
         """Wait for the next query; None: close the connection, since there was none for some time, or at the end."""
         if self.free:
             timer = self._clock.call_later(self._close_after_s, self._end_if_free)
             try:
-                await self._woken.wait()
+                await self._wake_up.wait()
             finally:
                 timer.cancel()
-        self._woken.clear()
+        self._wake_up.clear()
         return self._query
 
     async def _rows(self, query: _Query) -> list[Row]:
@@ -262,5 +262,5 @@ def _read_only_uri(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
-def _closed() -> sqlite3.Error:
+def _closed_error() -> sqlite3.Error:
     return sqlite3.ProgrammingError("the database is closed")

@@ -23,8 +23,8 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
     for event in reversed(recorded):
         if event.register is not None:
             return Reading(event.register.taken_at, energy_import_wh=event.register.energy_import_wh)
-        if (found := last_sampled_register(event.meter_values)) is not None:
-            return found
+        if (reading := last_sampled_register(event.meter_values)) is not None:
+            return reading
     return None
 
 
@@ -34,9 +34,9 @@ def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
     The reading has only `energy_import_wh` and its time.
     """
     for value in reversed(values):
-        for taken in value.samples:
-            if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
-                return Reading(value.taken_at, energy_import_wh=taken.value)
+        for sample in value.samples:
+            if sample.measurand is Measurand.ENERGY_IMPORT_REGISTER and sample.phase is None:
+                return Reading(value.taken_at, energy_import_wh=sample.value)
     return None
 
 

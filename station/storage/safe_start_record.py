@@ -127,7 +127,7 @@ def single_errors(error: BaseException) -> list[BaseException]:
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     group = cast("BaseExceptionGroup[BaseException]", error)
-    return [single for one in group.exceptions for single in single_errors(one)]
+    return [single for nested in group.exceptions for single in single_errors(nested)]
 
 
 def describe_failure(error: BaseException) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PREFIX: Final = "aside_"
 
 
-class _Rows(Frozen):
+class _RowSelection(Frozen):
     """Rows of one table: all of them, or the facts of some kinds."""
 
     table: str
@@ -41,34 +41,39 @@ class RowKind(Frozen):
     """for the record of the safe start, the log and the API"""
     stage: int
     """1: what a CSMS has set; 2: what a station can do without while it charges, meters and bills"""
-    rows: tuple[_Rows, ...]
+    rows: tuple[_RowSelection, ...]
     key: str = ""
     """the column of the ids that the CSMS gave the rows of the first table; empty: it gives none"""
-    replaced_as_a_whole: bool = False
+    dropped_if_replaced: bool = False
     """whether these rows are dropped, not put back, if the last of the tables has rows again"""
 
 
-CHARGING_PROFILES: Final = RowKind("charging-profiles", 1, (_Rows("charging_profiles"),), key="id")
+CHARGING_PROFILES: Final = RowKind("charging-profiles", 1, (_RowSelection("charging_profiles"),), key="id")
 MONITORS: Final = RowKind(
-    "monitors", 1, (_Rows("monitors"), _Rows("monitor_states"), _Rows("monitoring_events")), key="id"
+    "monitors",
+    1,
+    (_RowSelection("monitors"), _RowSelection("monitor_states"), _RowSelection("monitoring_events")),
+    key="id",
 )
-DISPLAY_MESSAGES: Final = RowKind("display-messages", 1, (_Rows("display_messages"),), key="id")
-SETTINGS: Final = RowKind("settings", 1, (_Rows("settings"),))
+DISPLAY_MESSAGES: Final = RowKind("display-messages", 1, (_RowSelection("display_messages"),), key="id")
+SETTINGS: Final = RowKind("settings", 1, (_RowSelection("settings"),))
 KINDS: Final = (
     CHARGING_PROFILES,
     MONITORS,
     DISPLAY_MESSAGES,
     SETTINGS,
-    RowKind("reservations", 2, (_Rows("reservations"),)),
-    RowKind("local-list", 2, (_Rows("local_list"), _Rows("local_list_state")), replaced_as_a_whole=True),
-    RowKind("authorization-cache", 2, (_Rows("authorization_cache"),)),
-    RowKind("firmware-updates", 2, (_Rows("firmware_updates"), _Rows("firmware_statuses"))),
-    RowKind("customers-to-forget", 2, (_Rows("customers_to_forget"),)),
+    RowKind("reservations", 2, (_RowSelection("reservations"),)),
+    RowKind(
+        "local-list", 2, (_RowSelection("local_list"), _RowSelection("local_list_state")), dropped_if_replaced=True
+    ),
+    RowKind("authorization-cache", 2, (_RowSelection("authorization_cache"),)),
+    RowKind("firmware-updates", 2, (_RowSelection("firmware_updates"), _RowSelection("firmware_statuses"))),
+    RowKind("customers-to-forget", 2, (_RowSelection("customers_to_forget"),)),
     RowKind(
         "other-facts",
         2,
         (
-            _Rows(
+            _RowSelection(
                 "facts",
                 (
                     "cable",
@@ -90,7 +95,7 @@ KINDS: Final = (
 """the rows that a safe start can set aside; never records, bills, meters, prices, access, faults, orders or limits"""
 LAST_STAGE: Final = max(kind.stage for kind in KINDS)
 _FACT: Final = "CASE WHEN json_valid(value) THEN value ELSE '{}' END"
-_OF_TOKEN: Final = {
+_TOKEN_CONDITIONS: Final = {
     "authorization_cache": "token = ?1 AND type = ?2",
     "reservations": (
         f"lower(json_extract({READABLE}, '$.id_token.value')) = ?1 AND json_extract({READABLE}, '$.id_token.type') = ?2"
@@ -117,13 +122,15 @@ class SetAsideRows:
         Raises:
             StorageError: the disk cannot be read.
         """
-        aside = await self._tables()
+        aside_tables = await self._tables()
         self.counts = {}
         for kind in KINDS:
             for rows in kind.rows:
-                if _PREFIX + rows.table in aside:
-                    found = await self._database.rows(f"SELECT COUNT(*) FROM {_PREFIX}{rows.table} WHERE {rows.where}")
-                    self.counts[kind.name] = self.counts.get(kind.name, 0) + int(str(found[0][0]))
+                if _PREFIX + rows.table in aside_tables:
+                    counted = await self._database.rows(
+                        f"SELECT COUNT(*) FROM {_PREFIX}{rows.table} WHERE {rows.where}"
+                    )
+                    self.counts[kind.name] = self.counts.get(kind.name, 0) + int(str(counted[0][0]))
         self.counts = {name: count for name, count in self.counts.items() if count}
 
     async def set_aside(self, kinds: Iterable[RowKind]) -> None:
@@ -132,11 +139,11 @@ class SetAsideRows:
         Raises:
             StorageError: nothing was set aside.
         """
-        aside = await self._tables()
+        aside_tables = await self._tables()
         statements: list[Statement] = []
         for rows in _rows_of(kinds):
             target = _PREFIX + rows.table
-            columns = await self._columns(target if target in aside else rows.table)
+            columns = await self._columns(target if target in aside_tables else rows.table)
             statements += [
                 (f"CREATE TABLE IF NOT EXISTS {target} AS SELECT * FROM {rows.table} WHERE FALSE", [()]),
                 (f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {rows.table} WHERE {rows.where}", [()]),
@@ -151,22 +158,25 @@ class SetAsideRows:
         Raises:
             StorageError: nothing was put back.
         """
-        aside = await self._tables()
+        aside_tables = await self._tables()
         statements: list[Statement] = []
         for kind in kinds:
-            unless = f" AND NOT EXISTS (SELECT * FROM {kind.rows[-1].table})" if kind.replaced_as_a_whole else ""
+            condition = f" AND NOT EXISTS (SELECT * FROM {kind.rows[-1].table})" if kind.dropped_if_replaced else ""
             for rows in kind.rows:
                 source = _PREFIX + rows.table
-                if source not in aside:
+                if source not in aside_tables:
                     continue
                 columns = await self._columns(source)  # a later version of the station may have more
                 insert = f"INSERT OR IGNORE INTO {rows.table} ({columns}) SELECT {columns} FROM {source}"
                 statements += [
-                    (f"{insert} WHERE ({rows.where}){unless} ORDER BY {source}.rowid DESC", [()]),  # the newest first
+                    (
+                        f"{insert} WHERE ({rows.where}){condition} ORDER BY {source}.rowid DESC",
+                        [()],
+                    ),  # the newest first
                     (f"DELETE FROM {source} WHERE {rows.where}", [()]),
                 ]
         await self._database.write_together(*statements)
-        await self._drop_empty(aside)
+        await self._drop_empty(aside_tables)
 
     async def delete(self, kinds: Collection[RowKind]) -> int:
         """Delete the rows of these kinds that are set aside; returns how many there were.
@@ -177,15 +187,15 @@ class SetAsideRows:
         deleted = sum(self.counts.get(kind.name, 0) for kind in kinds)
         if not deleted:
             return 0
-        aside = await self._tables()
+        aside_tables = await self._tables()
         await self._database.write_together(
             *(
                 (f"DELETE FROM {_PREFIX}{rows.table} WHERE {rows.where}", [()])
                 for rows in _rows_of(kinds)
-                if _PREFIX + rows.table in aside
+                if _PREFIX + rows.table in aside_tables
             )
         )
-        await self._drop_empty(aside)
+        await self._drop_empty(aside_tables)
         return deleted
 
     async def delete_ids(self, kind: RowKind, ids: Collection[int]) -> list[int]:
@@ -208,9 +218,9 @@ class SetAsideRows:
         Raises:
             StorageError: the disk cannot be read.
         """
-        aside, count = await self._tables() if self.counts else (), 0
-        for table, where in _OF_TOKEN.items():
-            if _PREFIX + table in aside:
+        aside_tables, count = await self._tables() if self.counts else (), 0
+        for table, where in _TOKEN_CONDITIONS.items():
+            if _PREFIX + table in aside_tables:
                 rows = await self._database.rows(f"SELECT COUNT(*) FROM {_PREFIX}{table} WHERE {where}", (token, kind))
                 count += int(str(rows[0][0]))
         return count
@@ -223,19 +233,19 @@ class SetAsideRows:
         """
         if not self.counts:
             return
-        aside = await self._tables()
+        aside_tables = await self._tables()
         await self._database.write_together(
             *(
                 (f"DELETE FROM {_PREFIX}{table} WHERE {where}", [(token, kind)])
-                for table, where in _OF_TOKEN.items()
-                if _PREFIX + table in aside
+                for table, where in _TOKEN_CONDITIONS.items()
+                if _PREFIX + table in aside_tables
             )
         )
         await self.load()
 
-    async def _drop_empty(self, aside: Collection[str]) -> None:
+    async def _drop_empty(self, aside_tables: Collection[str]) -> None:
         """Drop the tables without rows."""
-        for table in aside:
+        for table in aside_tables:
             if not await self._database.rows(f"SELECT 1 FROM {table} LIMIT 1"):
                 await self._database.write(f"DROP TABLE {table}")
         await self.load()
@@ -253,5 +263,5 @@ class SetAsideRows:
         return frozenset(str(name) for (name,) in rows)
 
 
-def _rows_of(kinds: Iterable[RowKind]) -> list[_Rows]:
+def _rows_of(kinds: Iterable[RowKind]) -> list[_RowSelection]:
     return [rows for kind in kinds for rows in kind.rows]

@@ -20,7 +20,7 @@ TABLES_WITH_TRIGGERS: Final = frozenset({"events"})
 
 _MAX_QUERIES: Final = 60
 """of one start, repeated ones included; a station with the default configuration makes some 40"""
-_WRITTEN: Final = re.compile(
+_WRITE_STATEMENT: Final = re.compile(
     r"\s*(?:INSERT(?: OR \w+)? INTO|REPLACE INTO|UPDATE(?: OR \w+)?|DELETE FROM) ([a-z_]+)(?![\w.])"
 )
 """a statement with the table that it writes, if it names the table as the queries do"""
@@ -55,15 +55,15 @@ class StartReads:
         self._queries = queries
         self._rows: dict[Query, list[Row]] = {}
         self._changes = 0
-        self._left = 0
+        self._remaining = 0
         """how many more queries belong to the start"""
-        self._notes = False
+        self._records_queries = False
         """whether the queries of this station are noted for the others"""
-        self._written: set[str] | None = None
+        self._written_tables: set[str] | None = None
         """the tables written since the database was created; None: it is not new"""
 
     @property
-    def wanted(self) -> Collection[Query]:
+    def queries_to_read_ahead(self) -> Collection[Query]:
         """The queries to read ahead."""
         return self._queries.known
 
@@ -75,24 +75,24 @@ class StartReads:
     def begin_new(self, changes: int) -> None:
         """Begin a start with a new database, to which nothing was written yet; `changes`: as for `begin`."""
         self._begin(changes)
-        self._written = set()
+        self._written_tables = set()
 
     def _begin(self, changes: int) -> None:
-        self._changes, self._left, self._notes = changes, _MAX_QUERIES, not self._queries.known
+        self._changes, self._remaining, self._records_queries = changes, _MAX_QUERIES, not self._queries.known
 
     def take(self, query: Query, changes: int) -> list[Row] | None:
         """Return the rows of a query; None: read them. `changes`: how many jobs have changed rows until now."""
-        if not self._left:
+        if not self._remaining:
             return None
-        self._left -= 1
-        if self._left == 0:
+        self._remaining -= 1
+        if self._remaining == 0:
             self.forget()
-        if self._notes:
+        if self._records_queries:
             self._queries.add(query)
         if changes != self._changes:  # by a job that was not noted
             self.forget()
-        elif self._written is not None:
-            return self._in_new_database(query, self._written)
+        elif self._written_tables is not None:
+            return self._in_new_database(query, self._written_tables)
         return self._rows.pop(query, None)
 
     def _in_new_database(self, query: Query, written: Collection[str]) -> list[Row] | None:
@@ -103,22 +103,22 @@ class StartReads:
 
     def note_job(self, statements: Iterable[str], changes: int) -> None:
         """Drop the rows that a job with these statements may have changed; `changes`: as for `take`, after the job."""
-        if not self._left or changes == self._changes:
+        if not self._remaining or changes == self._changes:
             return
         self._changes += 1
         for sql in statements:
-            found = _WRITTEN.match(sql)
-            if found is None or found[1] in TABLES_WITH_TRIGGERS:
+            match = _WRITE_STATEMENT.match(sql)
+            if match is None or match[1] in TABLES_WITH_TRIGGERS:
                 self.forget()
-            elif self._written is not None:
-                self._written.add(found[1])
+            elif self._written_tables is not None:
+                self._written_tables.add(match[1])
             else:
-                self._rows = {query: rows for query, rows in self._rows.items() if found[1] not in query[0]}
+                self._rows = {query: rows for query, rows in self._rows.items() if match[1] not in query[0]}
 
     def forget(self) -> None:
         """Forget all rows, so that the station reads from disk."""
         self._rows.clear()
-        self._written = None
+        self._written_tables = None
 
 
 def _reads_only(query: Query) -> bool:

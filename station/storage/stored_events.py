@@ -31,7 +31,7 @@ class StoredEvents:
             f"SELECT {EVENT_COLUMNS} FROM events WHERE transaction_id = ? ORDER BY seq_no",
             (transaction_id,),
         )
-        return [queued.event for queued in self._readable(rows)]
+        return [queued.event for queued in self._parse_readable(rows)]
 
     async def evse_of(self, transaction_id: str) -> int | None:
         """Read the EVSE number of a transaction, even if none of its events is readable; None if it is not stored.
@@ -72,7 +72,7 @@ class StoredEvents:
             " ORDER BY id LIMIT ?",
             (after, max_count),
         )
-        return [(queued.id, queued.event) for queued in self._readable(rows)]
+        return [(queued.id, queued.event) for queued in self._parse_readable(rows)]
 
     async def latest_events(self, evse_id: int, max_count: int = 50, *, after: int = 0) -> list[TransactionEvent]:
         """Read the newest `max_count` readable events of an EVSE stored after row id `after`, oldest first."""
@@ -80,7 +80,7 @@ class StoredEvents:
             f"SELECT {EVENT_COLUMNS} FROM events WHERE evse_id = ? AND id > ? ORDER BY id DESC LIMIT ?",
             (evse_id, after, max_count),
         )
-        return [queued.event for queued in self._readable(reversed(rows))]
+        return [queued.event for queued in self._parse_readable(reversed(rows))]
 
     async def recorded_between(
         self, oldest: datetime | None, latest: datetime | None, max_count: int
@@ -98,9 +98,9 @@ class StoredEvents:
                 max_count,
             ),
         )
-        return [queued.event for queued in self._readable(reversed(rows))]
+        return [queued.event for queued in self._parse_readable(reversed(rows))]
 
-    def _readable(self, rows: Iterable[Row]) -> list[QueuedEvent]:
+    def _parse_readable(self, rows: Iterable[Row]) -> list[QueuedEvent]:
         """Parse these rows; unreadable ones are listed as such and omitted."""
         read = self._database.unreadable.read
         return [

@@ -32,6 +32,6 @@ class StoredValueError(ExpectedError, ValueError):
     """
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        listed = "; ".join(f"{'.'.join(map(str, one.path))}: {one.message}" for one in errors)
+        listed = "; ".join(f"{'.'.join(map(str, error.path))}: {error.message}" for error in errors)
         super().__init__(f"{len(errors)} validation error{'s' * (len(errors) != 1)}: {listed}")
         self.errors: Final = tuple(errors)

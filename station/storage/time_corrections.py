@@ -45,17 +45,20 @@ class TimeCorrection(Frozen):
         """Return a meter value with its time corrected, as `correct_moment`."""
         return replace(value, taken_at=self.correct_moment(value.taken_at, now))
 
-    def correct_event(self, event: TransactionEvent, now: datetime, *, late: bool = False) -> TransactionEvent:
+    def correct_event(
+        self, event: TransactionEvent, now: datetime, *, keep_stored_values: bool = False
+    ) -> TransactionEvent:
         """Return an event with the times of event, meter values and register corrected, as `correct_moment`.
 
-        `late`: leave the values of an Ended event that were stored before it, since they are corrected already.
+        `keep_stored_values`: leave the values of an Ended event that were stored before it: they are corrected
+        already.
         """
         register = event.register
         return replace(
             event,
             occurred_at=self.correct_moment(event.occurred_at, now),
             meter_values=tuple(
-                value if late and _was_kept(event, value) else self.correct_value(value, now)
+                value if keep_stored_values and _was_stored_before(event, value) else self.correct_value(value, now)
                 for value in event.meter_values
             ),
             register=replace(register, taken_at=self.correct_moment(register.taken_at, now))
@@ -64,10 +67,10 @@ class TimeCorrection(Frozen):
         )
 
 
-def _was_kept(event: TransactionEvent, value: MeterValue) -> bool:
+def _was_stored_before(event: TransactionEvent, value: MeterValue) -> bool:
     """Return whether a value of an event was stored before the event."""
-    ends = all(one.context is ReadingContext.TRANSACTION_END for one in value.samples)
-    return event.event_type is EventType.ENDED and not ends
+    is_end_value = all(sample.context is ReadingContext.TRANSACTION_END for sample in value.samples)
+    return event.event_type is EventType.ENDED and not is_end_value
 
 
 class ClockCorrections:
@@ -78,20 +81,24 @@ class ClockCorrections:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last: TimeCorrection | None = None
-        self.turn = asyncio.Lock()
+        self._last_written: TimeCorrection | None = None
+        self.lock = asyncio.Lock()
         """held while reading or writing data that a correction may change, and while applying one"""
         self.due: list[TimeCorrection] = []
         """corrections not written to disk yet, oldest first"""
 
     def mark_applied(self) -> None:
         """Move the first pending correction from `due` to the last one written; call once it is on disk."""
-        self._last = self.due.pop(0)
+        self._last_written = self.due.pop(0)
 
     def correct_event(self, event: TransactionEvent) -> TransactionEvent:
         """Return an event that is about to be stored, with its times corrected by the last correction written."""
-        return self._last.correct_event(event, self._clock.now(), late=True) if self._last is not None else event
+        return (
+            self._last_written.correct_event(event, self._clock.now(), keep_stored_values=True)
+            if self._last_written is not None
+            else event
+        )
 
     def correct_value(self, value: MeterValue) -> MeterValue:
         """Return a meter value that is about to be stored, with its time corrected by the last correction written."""
-        return self._last.correct_value(value, self._clock.now()) if self._last is not None else value
+        return self._last_written.correct_value(value, self._clock.now()) if self._last_written is not None else value

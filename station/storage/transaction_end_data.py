@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SAMPLES: Final = "ended_samples"
 _ENDS: Final = "awaited_ends"
-_MOST: Final = 2 * MAX_ENDED_VALUES
+_MAX_SAMPLES: Final = 2 * MAX_ENDED_VALUES
 """maximum number of stored samples per transaction; with more, every second one is dropped"""
 
 
@@ -40,7 +40,7 @@ class TransactionEndData:
         Raises:
             StorageError: the sample is not stored.
         """
-        async with self._corrections.turn:
+        async with self._corrections.lock:
             await self._database.write(
                 "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
                 (transaction_id, payloads.value_to_text(self._corrections.correct_value(value))),
@@ -48,20 +48,20 @@ class TransactionEndData:
         counted = await self._database.rows(
             "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
         )
-        if int(str(counted[0][0])) > _MOST:
+        if int(str(counted[0][0])) > _MAX_SAMPLES:
             await self._thin_out(transaction_id)
 
     async def samples(self, transaction_id: str) -> list[MeterValue]:
         """Read the readable meter values stored for the Ended event of a transaction, oldest first."""
-        return [value for _, value in await self._numbered(transaction_id)]
+        return [value for _, value in await self._samples_with_ids(transaction_id)]
 
-    async def _numbered(self, transaction_id: str) -> list[tuple[int, MeterValue]]:
+    async def _samples_with_ids(self, transaction_id: str) -> list[tuple[int, MeterValue]]:
         rows = await self._database.rows(
             "SELECT id, payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
         )
-        return self._values((number, transaction_id, payload) for number, payload in rows)
+        return self._parse_samples((number, transaction_id, payload) for number, payload in rows)
 
-    def _values(self, rows: Iterable[Row]) -> list[tuple[int, MeterValue]]:
+    def _parse_samples(self, rows: Iterable[Row]) -> list[tuple[int, MeterValue]]:
         """Parse the samples of these rows (id, transaction_id, payload), each with its id."""
         read = self._database.unreadable.read
         found = (
@@ -73,10 +73,10 @@ class TransactionEndData:
         )
         return [(number, value) for number, value in found if value is not None]
 
-    def _end(self, transaction_id: str, payload: Value) -> TransactionEvent | None:
+    def _parse_end(self, transaction_id: str, payload: Value) -> TransactionEvent | None:
         """Parse a stored end of a transaction; None if unreadable."""
-        place = RowAddress(_ENDS, transaction_id, transaction_id)
-        return self._database.unreadable.read(payloads.event_from_text, payload, place)
+        address = RowAddress(_ENDS, transaction_id, transaction_id)
+        return self._database.unreadable.read(payloads.event_from_text, payload, address)
 
     async def _thin_out(self, transaction_id: str) -> None:
         """Drop samples beyond the maximum; those needed for billing are kept (J02.FR.20).
@@ -84,22 +84,26 @@ class TransactionEndData:
         If the tariff boundaries alone exceed the maximum, every second one is dropped too: this indicates a faulty grid
         meter, and the signed records contain them all.
         """
-        async with self._corrections.turn:
-            kept = await self._numbered(transaction_id)
-            values = [value for _, value in kept]
-            stay = set(retained_indices(values, _MOST))
-            if len(stay) > _MOST:
-                stay -= set([place for place in sorted(stay) if is_period_boundary(values[place])][-2::-2])
-            places = sorted(stay)
-            now = zip(places, select_values(values, places), strict=True)
+        async with self._corrections.lock:
+            stored = await self._samples_with_ids(transaction_id)
+            values = [value for _, value in stored]
+            retained = set(retained_indices(values, _MAX_SAMPLES))
+            if len(retained) > _MAX_SAMPLES:
+                retained -= set([index for index in sorted(retained) if is_period_boundary(values[index])][-2::-2])
+            indices = sorted(retained)
+            new_values = zip(indices, select_values(values, indices), strict=True)
             await self._database.write_together(
                 (
                     "DELETE FROM ended_samples WHERE id = ?",
-                    [(one[0],) for at, one in enumerate(kept) if at not in stay],
+                    [(sample[0],) for index, sample in enumerate(stored) if index not in retained],
                 ),
                 (
                     "UPDATE ended_samples SET payload = ? WHERE id = ?",
-                    [(payloads.value_to_text(value), kept[at][0]) for at, value in now if value != values[at]],
+                    [
+                        (payloads.value_to_text(value), stored[index][0])
+                        for index, value in new_values
+                        if value != values[index]
+                    ],
                 ),
             )
 
@@ -111,7 +115,7 @@ class TransactionEndData:
         Raises:
             StorageError: the end is not stored.
         """
-        async with self._corrections.turn:
+        async with self._corrections.lock:
             await self._database.write(
                 "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
                 (event.transaction_id, payloads.event_to_text(self._corrections.correct_event(event))),
@@ -120,7 +124,7 @@ class TransactionEndData:
     async def find_end(self, transaction_id: str) -> TransactionEvent | None:
         """Read the end stored by `store_end`, as an Ended event without meter values; None: none, or unreadable."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
-        return self._end(transaction_id, rows[0][0]) if rows else None
+        return self._parse_end(transaction_id, rows[0][0]) if rows else None
 
     async def correction_statements(
         self, due: TimeCorrection, now: datetime
@@ -134,9 +138,9 @@ class TransactionEndData:
             "SELECT id, transaction_id, payload FROM ended_samples WHERE transaction_id NOT IN"
             " (SELECT transaction_id FROM events WHERE event_type = 'Ended')"
         )
-        values = self._values(samples)
+        values = self._parse_samples(samples)
         ends = (
-            (str(identity), self._end(str(identity), payload))
+            (str(identity), self._parse_end(str(identity), payload))
             for identity, payload in await self._database.rows("SELECT transaction_id, payload FROM awaited_ends")
         )
         return [

@@ -127,10 +127,10 @@ class UnreadableRows:
 
     def add(self, address: RowAddress, problem: str) -> None:
         """Add a row with its problem (`describe_error`) to the list in memory, and log it; nothing if it is listed."""
-        known = self._rows.get(address.identity)
-        if known is not None and known.problem == problem:
+        listed = self._rows.get(address.identity)
+        if listed is not None and listed.problem == problem:
             return
-        row = UnreadableRow(address, problem, self._clock.now(), reported=known is not None and known.reported)
+        row = UnreadableRow(address, problem, self._clock.now(), reported=listed is not None and listed.reported)
         self._rows[address.identity] = row
         self._unsaved.add(address.identity)
         _log.error("%s; the row is set aside", row)
@@ -162,15 +162,15 @@ class UnreadableRows:
         """
         if not self._unsaved:
             return
-        saving, self._unsaved = self._unsaved, set()
-        found = [self._rows[key] for key in saving if key in self._rows]
+        keys, self._unsaved = self._unsaved, set()
+        found = [self._rows[key] for key in keys if key in self._rows]
         try:
             await self._store.write_together(
-                (_DELETE, [key for key in saving if key not in self._rows]),
+                (_DELETE, [key for key in keys if key not in self._rows]),
                 (_INSERT, [_to_row(row) for row in found]),
             )
         except BaseException:
-            self._unsaved |= saving
+            self._unsaved |= keys
             raise
 
     async def mark_reported(self, rows: list[UnreadableRow]) -> None:
@@ -182,8 +182,8 @@ class UnreadableRows:
         if not rows:
             return
         for row in rows:
-            if (known := self._rows.get(row.address.identity)) is not None:
-                self._rows[row.address.identity] = replace(known, reported=True)
+            if (listed := self._rows.get(row.address.identity)) is not None:
+                self._rows[row.address.identity] = replace(listed, reported=True)
         await self.save()
         await self._store.write_together((_MARK_REPORTED, [row.address.identity for row in rows]))
 
@@ -192,7 +192,7 @@ def describe_error(error: Exception) -> str:
     """Describe which fields of a row are missing or wrong, without their values, which may be secret."""
     if isinstance(error, StoredValueError):
         found = error.errors
-        sentences = [_sentence(one) for one in found[:_MAX_FIELDS]]
+        sentences = [_sentence(field_error) for field_error in found[:_MAX_FIELDS]]
         more = f"; {len(found) - _MAX_FIELDS} more" if len(found) > _MAX_FIELDS else ""
         return "; ".join(sentences) + more
     if isinstance(error, KeyError):
@@ -219,7 +219,7 @@ def _shortened(sentence: str) -> str:
 
 def _from_row(row: Row) -> UnreadableRow:
     source, key, transaction_id, seq_no, problem, found_at, reported = row
-    place = RowAddress(
+    address = RowAddress(
         str(source),
         str(key),
         str(transaction_id) if transaction_id is not None else None,
@@ -229,10 +229,10 @@ def _from_row(row: Row) -> UnreadableRow:
         found = datetime.fromisoformat(str(found_at))
     except ValueError:  # an unreadable time must not make this list unreadable
         found = _LONG_AGO
-    return UnreadableRow(place, str(problem), found, reported=bool(reported))
+    return UnreadableRow(address, str(problem), found, reported=bool(reported))
 
 
 def _to_row(row: UnreadableRow) -> Row:
-    place = row.address
-    at = row.found_at.isoformat()
-    return place.source, place.key, place.transaction_id, place.seq_no, row.problem, at
+    address = row.address
+    found_at = row.found_at.isoformat()
+    return address.source, address.key, address.transaction_id, address.seq_no, row.problem, found_at

@@ -34,23 +34,23 @@ class WaitingRows:
     def add(self, ids: Collection[int]) -> None:
         """Add rows that have joined the queue, in any order."""
         for row_id in ids:
-            if self._place(row_id) is None:
+            if self._index(row_id) is None:
                 self._ids.insert(bisect_left(self._ids, row_id, self._first), row_id)
         self.changed.publish(None)
 
     def remove(self, ids: Collection[int]) -> None:
         """Remove rows that have left the queue; those that are not in it are ignored."""
         for row_id in ids:
-            place = self._place(row_id)
-            if place == self._first:
+            index = self._index(row_id)
+            if index == self._first:
                 self._first += 1
-            elif place is not None:
-                self._ids.pop(place)
+            elif index is not None:
+                self._ids.pop(index)
         if self._first >= _COMPACT_AFTER:
             self._ids, self._first = self._ids[self._first :], 0
         self.changed.publish(None)
 
-    def _place(self, row_id: int) -> int | None:
+    def _index(self, row_id: int) -> int | None:
         """The place of an id that waits; None: it does not."""
-        place = bisect_left(self._ids, row_id, self._first)
-        return place if place < len(self._ids) and self._ids[place] == row_id else None
+        index = bisect_left(self._ids, row_id, self._first)
+        return index if index < len(self._ids) and self._ids[index] == row_id else None
