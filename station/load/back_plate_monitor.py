@@ -55,10 +55,10 @@ class BackPlateMonitor:
         """
         cancelled = False
         try:
-            async for seen in self._plate.views():
-                self._limits.set_selector(selected_a(seen.selector))
+            async for view in self._plate.views():
+                self._limits.set_selector(selected_a(view.selector))
                 self._log_mismatch()
-                if seen.flap_open:
+                if view.flap_open:
                     self._tamper.report_opened()
                 self.view_changed.publish(None)
         except asyncio.CancelledError:
@@ -69,7 +69,7 @@ class BackPlateMonitor:
                 self._limits.set_selector(selected_a(None))
 
     def _log_mismatch(self) -> None:
-        wrong = self.jumpers.mismatch
-        if wrong is not None and wrong != self._logged:
-            _log.warning("%s", wrong)
-        self._logged = wrong
+        mismatch = self.jumpers.mismatch
+        if mismatch is not None and mismatch != self._logged:
+            _log.warning("%s", mismatch)
+        self._logged = mismatch

@@ -57,7 +57,7 @@ class ChargePlans:
             StorageError: not all of it is stored; what is not stored does not apply.
         """
         if evse_id is not None:
-            await self._facts.save(str(evse_id), _text(plan))
+            await self._facts.save(str(evse_id), _plan_text(plan))
             self._own[evse_id] = plan
             return
         settings = self._settings
@@ -85,7 +85,7 @@ def departure_text(plan: ChargePlan) -> str:
     return f"{plan.departure:%H:%M}" if plan.departure is not None else ""
 
 
-def _text(plan: ChargePlan) -> str:
+def _plan_text(plan: ChargePlan) -> str:
     """The stored form of a plan."""
     return json.dumps({"mode": plan.mode, "departure": departure_text(plan), "energy_wh": plan.energy_wh})
 

@@ -37,7 +37,7 @@ _UPSERT: Final = (
     " ON CONFLICT (id) DO UPDATE SET payload = excluded.payload"
 )
 _FLUSH_RETRY_S: Final = 1.0
-_TO_COME = "to-come"
+_EXPECTED_TRANSACTION = "to-come"
 """placeholder id of a transaction that has not started yet"""
 
 
@@ -108,7 +108,7 @@ class PersistentProfiles:
         self._settings = settings
         self._unsaved: set[int] = set()
         self._unsaved_changed = ChangeSignal()
-        self._saving = asyncio.Lock()
+        self._write_lock = asyncio.Lock()
         """held while profiles are written, so that the disk never gets an older version than the one installed"""
         self._transactions: dict[int, str | None] = {}
         store.enabled = settings.smart_charging_enabled
@@ -123,8 +123,8 @@ class PersistentProfiles:
         if self._database is None:
             return
         for identity, payload in await self._database.rows("SELECT id, payload FROM charging_profiles"):
-            place = RowAddress("charging_profiles", str(identity))
-            profile = self._database.unreadable.read(PROFILES.from_text, payload, place)
+            address = RowAddress("charging_profiles", str(identity))
+            profile = self._database.unreadable.read(PROFILES.from_text, payload, address)
             if profile is None:
                 continue
             if profile.purpose is Purpose.TX:
@@ -165,7 +165,7 @@ class PersistentProfiles:
             StorageError: the profile was not stored; the installed profiles are unchanged.
         """
         if profile.purpose is not Purpose.TX:  # K01.FR.27
-            async with self._saving:
+            async with self._write_lock:
                 replaced = self.store.replaceable_ids(profile, self._clock.now())
                 # In one write: if a power cut left both, the old profile could replace the new one at the next start.
                 await self._write(profile, replaced)
@@ -187,7 +187,7 @@ class PersistentProfiles:
 
         F01.FR.10. It applies at once: if EnergyTransfer is the start point, energy flows before the transaction starts.
         """
-        self.store.expected[evse_id] = replace(profile, transaction_id=_TO_COME, evse_id=evse_id)
+        self.store.expected[evse_id] = replace(profile, transaction_id=_EXPECTED_TRANSACTION, evse_id=evse_id)
         self._install_expected(evse_id)
 
     def transaction_of(self, evse_id: int, transaction_id: str | None) -> str | None:
@@ -196,7 +196,7 @@ class PersistentProfiles:
         It is `transaction_id`, the running transaction; if none runs (None) and `install_expected` was called, the
         placeholder id of the expected profile.
         """
-        return _TO_COME if transaction_id is None and evse_id in self.store.expected else transaction_id
+        return _EXPECTED_TRANSACTION if transaction_id is None and evse_id in self.store.expected else transaction_id
 
     def cancel_expected(self, evse_id: int) -> None:
         """Discard the profile of `install_expected`, if any, because the start on the EVSE was cancelled."""
@@ -207,12 +207,12 @@ class PersistentProfiles:
 
         If it is a new one, its expected profile is installed, and the TxProfiles of the last one removed (K02.FR.05).
         """
-        before = self._transactions.get(evse_id)
-        if before == transaction_id:
+        previous = self._transactions.get(evse_id)
+        if previous == transaction_id:
             return
         self._transactions[evse_id] = transaction_id
-        if before is not None:
-            self._unsaved.update(profile.id for profile in self.store.remove_transaction_profiles(before))
+        if previous is not None:
+            self._unsaved.update(profile.id for profile in self.store.remove_transaction_profiles(previous))
             self._unsaved_changed.notify()
         self._install_expected(evse_id)
 
@@ -226,12 +226,12 @@ class PersistentProfiles:
     async def run(self) -> None:
         """Task until cancelled: write the profiles that start or end with a transaction, so that no decision waits."""
         while True:
-            change = self._unsaved_changed.count
+            count_before = self._unsaved_changed.count
             await self.flush()
             if self.has_unsaved:  # the disk refused them
-                await self._unsaved_changed.wait_for(change, self._clock, _FLUSH_RETRY_S)
+                await self._unsaved_changed.wait_for(count_before, self._clock, _FLUSH_RETRY_S)
             else:
-                await self._unsaved_changed.wait(change)
+                await self._unsaved_changed.wait(count_before)
 
     @property
     def has_unsaved(self) -> bool:
@@ -242,7 +242,7 @@ class PersistentProfiles:
         """Write all unsaved profiles and removals to disk; after an error, which is logged, the next call retries."""
         if self._database is None:
             self._unsaved.clear()
-        async with self._saving:
+        async with self._write_lock:
             for identity in list(self._unsaved):
                 self._unsaved.discard(identity)  # before the write, so that a change during it is saved too
                 try:
@@ -271,12 +271,12 @@ class PersistentProfiles:
         self._database.unreadable.remove(RowAddress("charging_profiles", str(profile.id)))  # replaces an unreadable row
 
     def _install(self, profile: ChargingProfile) -> None:
-        before = {installed.id for installed in self.store.all()}
+        ids_before = {installed.id for installed in self.store.all()}
         for identity in self.store.replaceable_ids(profile, self._clock.now()):
             self.store.remove(identity)
         self.store.install(profile)
-        after = {installed.id for installed in self.store.all()}
-        self._unsaved |= (before - after) | {profile.id}
+        ids_after = {installed.id for installed in self.store.all()}
+        self._unsaved |= (ids_before - ids_after) | {profile.id}
 
     def _enable(self, enabled: bool) -> None:
         self.store.enabled = enabled

@@ -35,17 +35,17 @@ class ChargingRateReporter:
 
         Only for changes above LimitChangeSignificance, at most every 10 s per EVSE; called after each decision.
         """
-        charging = [evse for evse in self._evses.values() if _charges(evse)]
+        charging = [evse for evse in self._evses.values() if _is_charging(evse)]
         for evse in self._evses.values():
             rate = (evse.offered_a, self._clock.monotonic(), tightest(evse.limits))
-            known = self._reported.setdefault(evse.id, rate)
+            reported = self._reported.setdefault(evse.id, rate)
             if evse not in charging:  # start and end have events of their own
                 self._reported[evse.id] = (rate[0], rate[1] - _REPORT_EVERY_S, rate[2])
-            elif rate[0] > 0.0 and self._is_significant(known[0], rate[0]):  # 0 A is reported as a charging state
+            elif rate[0] > 0.0 and self._is_significant(reported[0], rate[0]):  # 0 A is reported as a charging state
                 # A lower rate is caused by the limit that binds now, a higher one by the limit that bound before.
-                cause = rate[2] if rate[0] < known[0] else known[2]
+                cause = rate[2] if rate[0] < reported[0] else reported[2]
                 if not _is_ordered(cause, alone=len(charging) == 1):
-                    if rate[1] - known[1] < _REPORT_EVERY_S:
+                    if rate[1] - reported[1] < _REPORT_EVERY_S:
                         continue
                     evse.record_sample(TriggerReason.CHARGING_RATE_CHANGED, None)
                 self._reported[evse.id] = rate
@@ -58,7 +58,7 @@ class ChargingRateReporter:
         return percent > self._settings.limit_change_significance_percent
 
 
-def _charges(evse: Evse) -> bool:
+def _is_charging(evse: Evse) -> bool:
     return evse.state.charging_state is ChargingState.CHARGING and evse.transaction_id is not None
 
 

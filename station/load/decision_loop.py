@@ -35,8 +35,8 @@ _DECIDE_IDLE_S: Final = 60.0
 """longest time between two decisions while no EVSE does"""
 _REPORT_ALIVE_S: Final = 10.0
 """longest wait of the loop, whose watchdog must see it go on"""
-_SOONEST_S: Final = 0.01
-_DECIDE_AGAIN_S: Final = 15.0
+_MIN_INTERVAL_S: Final = 0.01
+_WATCHDOG_S: Final = 15.0
 """watchdog deadline of the loop"""
 
 
@@ -73,16 +73,16 @@ class DecisionLoop:
         self._applied = applied
         self._tariff = tariff
         self._restart_delay = restart_delay
-        self._since = clock.now()
-        self._due = ChangeSignal()
+        self._started_at = clock.now()
+        self._decision_requested = ChangeSignal()
         self._profile_updates = ProfileUpdates(profiles, clock, self.request)
         self._decided_s = -math.inf
-        self._decide_again_s = clock.monotonic()
+        self._next_decision_s = clock.monotonic()
         self._decided_grid: _GridInputs | None = None
-        """what the last decision took from the grid meter; None: there was no sample"""
+        """the inputs of the last decision from the grid meter; None: there was no sample"""
         self._inputs: dict[int, DemandInputs] = {}
         """of each EVSE, when they were compared last"""
-        self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
+        self.waiting = MonitoredTask("the limits of the EVSEs", clock, _WATCHDOG_S)
         self.limits_changed = ChangeSignal()
         """fires when the limit of an EVSE has changed"""
         self.before_decision: Event[None] = Event()
@@ -99,7 +99,7 @@ class DecisionLoop:
 
     def request(self) -> None:
         """Request a decision, after a change of a limit; returns before it is made."""
-        self._due.notify()
+        self._decision_requested.notify()
 
     def note_profiles_changed(self) -> None:
         """Request a decision because charging profiles were installed or removed; a burst is decided together."""
@@ -111,12 +111,14 @@ class DecisionLoop:
         unsubscribe = self._clock.adjusted.subscribe(lambda _: self.request())
         try:
             while True:
-                change = self._due.count
+                count_before = self._decision_requested.count
                 self._decide()
                 # A sample of the grid meter decides too, and so puts the next decision off.
-                while (wait_s := self._decide_again_s - self._clock.monotonic()) > 0.0:
+                while (wait_s := self._next_decision_s - self._clock.monotonic()) > 0.0:
                     with self.waiting:
-                        if await self._due.wait_for(change, self._clock, min(wait_s, _REPORT_ALIVE_S)):
+                        if await self._decision_requested.wait_for(
+                            count_before, self._clock, min(wait_s, _REPORT_ALIVE_S)
+                        ):
                             break
         finally:
             unsubscribe()
@@ -134,25 +136,25 @@ class DecisionLoop:
             self._decide_for(demands)
         else:
             idle_until_s = self._decided_s + _DECIDE_IDLE_S
-            self._decide_again_s = min(idle_until_s, self._clock.monotonic() + self._decision_lasts_s())
+            self._next_decision_s = min(idle_until_s, self._clock.monotonic() + self._next_decision_in_s())
         self._controller.grid.sampled.publish(None)
 
     def _note_change_of(self, evse: Evse, _: None) -> None:
-        """Request a decision when what the demand of an EVSE is made of has changed."""
+        """Request a decision when an input of the demand of an EVSE has changed."""
         if (inputs := self._demands.inputs_of(evse)) != self._inputs.get(evse.id):
             self._inputs[evse.id] = inputs
             self.request()
 
-    def _decision_lasts_s(self) -> float:
+    def _next_decision_in_s(self) -> float:
         """Seconds after which to decide again if nothing changes."""
         if self._is_any_active():
             return _DECIDE_EVERY_S
-        due_s = [_DECIDE_IDLE_S]
+        intervals_s = [_DECIDE_IDLE_S]
         if (change_s := self._controller.idle_change_s) is not None:
-            due_s.append(change_s)
+            intervals_s.append(change_s)
         if (delay_s := self._restart_delay.remaining_s) > 0.0:
-            due_s.append(delay_s)
-        return max(_SOONEST_S, min(due_s))
+            intervals_s.append(delay_s)
+        return max(_MIN_INTERVAL_S, min(intervals_s))
 
     def _is_any_active(self) -> bool:
         """Whether an EVSE is active: then each sample decides."""
@@ -164,7 +166,7 @@ class DecisionLoop:
         sample = grid.last_sample
         if monitor is None or sample is None:
             return None
-        return _GridInputs(replace(sample, taken_at=self._since), grid.available_a, silent=monitor.is_silent)
+        return _GridInputs(replace(sample, taken_at=self._started_at), grid.available_a, silent=monitor.is_silent)
 
     def _decide(self) -> None:
         demands = self._demands.collect()
@@ -181,7 +183,7 @@ class DecisionLoop:
         self._controller.grid.update_meter_silence()
         # After a decision for an active EVSE, the first sample without one decides.
         self._decided_grid = None if self._is_any_active() else self._grid_inputs()
-        self._decide_again_s = self._clock.monotonic() + self._decision_lasts_s()
+        self._next_decision_s = self._clock.monotonic() + self._next_decision_in_s()
         self.after_decision.publish(None)
 
 

@@ -90,10 +90,10 @@ class Demands:
             priority=self._priority(evse),
             selectable_phases=evse.selectable_phases,
         )
-        found = (provider.limit(evse, demand, now) for provider in self._limits)
-        return replace(demand, own_limits=tuple(limit for limit in found if limit is not None))
+        limits = (provider.limit(evse, demand, now) for provider in self._limits)
+        return replace(demand, own_limits=tuple(limit for limit in limits if limit is not None))
 
     def _priority(self, evse: Evse) -> int:
         authorization = evse.state.authorization
-        of_token = authorization.charging_priority if authorization is not None else 0
-        return self._priorities.of_charge(evse.id, evse.transaction_id, of_token)
+        token_priority = authorization.charging_priority if authorization is not None else 0
+        return self._priorities.of_charge(evse.id, evse.transaction_id, token_priority)

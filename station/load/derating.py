@@ -16,7 +16,7 @@ from foundation.frozen import Frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
-_RECOVERS_K: Final = 2.0
+_HYSTERESIS_K: Final = 2.0
 """hysteresis: a pause ends only this far inside the range"""
 
 
@@ -56,7 +56,7 @@ class Derating:
         if celsius is None:
             return None
         within = self._within
-        margin_k = _RECOVERS_K if self.limit is not None and self.limit.current_a == 0.0 else 0.0
+        margin_k = _HYSTERESIS_K if self.limit is not None and self.limit.current_a == 0.0 else 0.0
         if celsius > within.highest - margin_k or celsius < within.lowest + margin_k:
             return 0.0
         if celsius <= within.full_until:

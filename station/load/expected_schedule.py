@@ -64,7 +64,7 @@ class ExpectedSchedules:
             return ProfileRefusal("UnknownEvse", f"evseId {evse_id} does not exist")
         if duration_s < 1:
             return ProfileRefusal("ValueTooLow", "duration must be at least 1 second")
-        unit = unit or next((known for known in RateUnit if self._profiles.supports(known)), RateUnit.A)
+        unit = unit or next((candidate for candidate in RateUnit if self._profiles.supports(candidate)), RateUnit.A)
         if not self._profiles.supports(unit):  # K08.FR.07
             return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
         if count_periods(profiles, timedelta(seconds=duration_s)) > MAX_EVALUATED_PERIODS:

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_WHO = {
+_LIMIT_SOURCES = {
     LimitSource.GRID_ORDER: ChargingLimitSource.SYSTEM_OPERATOR,
     LimitSource.OPERATOR: ChargingLimitSource.SYSTEM_OPERATOR,
     LimitSource.USER: ChargingLimitSource.EMS,
 }
 """the OCPP limit source; never CSO (K11.FR.05, K12.FR.04)"""
-_USUAL_IDS = {place: -number for number, place in enumerate(product(_WHO, RateUnit), start=1)}
+_DEFAULT_IDS = {key: -number for number, key in enumerate(product(_LIMIT_SOURCES, RateUnit), start=1)}
 """profile id by limit source and unit: all limits apply (SC.01); negative as recommended (K11.FR.06)"""
 _ANNOUNCED: Final = "announced"
 _CLEARED: Final = "cleared"
@@ -78,15 +78,15 @@ class ExternalLimits:
         Raises:
             StorageError: the disk cannot be read.
         """
-        known = await self._facts.load()
+        stored = await self._facts.load()
         for source in ChargingLimitSource:
-            word = known.get(source.value, _CLEARED)
-            if source.value in known and self._facts.read(source.value, _announcement, word) is None:
+            text = stored.get(source.value, _CLEARED)
+            if source.value in stored and self._facts.read(source.value, _parse_announcement, text) is None:
                 _log.error(
                     "whether the CSMS was notified of the limit of %s cannot be read; its release will be reported",
                     source,
                 )
-            if word != _CLEARED:
+            if text != _CLEARED:
                 self.announced.add(source)
 
     async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
@@ -105,11 +105,11 @@ class ExternalLimits:
 
     def all(self) -> dict[ChargingLimitSource, list[ChargingProfile]]:
         """The external-constraint profiles in force, by limit source; a source without a limit is left out."""
-        found: dict[ChargingLimitSource, list[ChargingProfile]] = {}
-        for place in _USUAL_IDS:
-            if (profile := self._installed(place)) is not None:
-                found.setdefault(profile.source, []).append(profile)
-        return found
+        profiles: dict[ChargingLimitSource, list[ChargingProfile]] = {}
+        for key in _DEFAULT_IDS:
+            if (profile := self._installed(key)) is not None:
+                profiles.setdefault(profile.source, []).append(profile)
+        return profiles
 
     def update(self) -> None:
         """Install, change or remove profiles so that they equal the shared limits; called after each decision.
@@ -117,33 +117,33 @@ class ExternalLimits:
         Fires `changed` if one of them changed.
         """
         now, changed = self._clock.now(), False
-        wanted = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}
-        for place, usual in _USUAL_IDS.items():
-            before = self._installed(place)
-            if place in wanted:
-                limit, value = wanted[place]
-                identity = before.id if before is not None else self._store.free_external_id(usual)
-                after = _profile(identity, limit, place[1], SchedulePeriod(0, value, self._phases), now)
-                if before is None or not _same(before, after):
+        required = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}
+        for key, default_id in _DEFAULT_IDS.items():
+            before = self._installed(key)
+            if key in required:
+                limit, value = required[key]
+                identity = before.id if before is not None else self._store.free_external_id(default_id)
+                after = _profile(identity, limit, key[1], SchedulePeriod(0, value, self._phases), now)
+                if before is None or not _equal_except_times(before, after):
                     self._store.install(after)
-                    self._ids[place] = identity
+                    self._ids[key] = identity
                     changed = True
                 continue
-            self._ids.pop(place, None)
+            self._ids.pop(key, None)
             if before is not None:
                 self._store.remove(before.id)
                 changed = True
         if changed:
             self.changed.notify()
 
-    def _installed(self, place: tuple[LimitSource, RateUnit]) -> ChargingProfile | None:
+    def _installed(self, key: tuple[LimitSource, RateUnit]) -> ChargingProfile | None:
         """The installed profile of a limit in a unit; None if there is none, or a CSMS profile has replaced it."""
-        profile = self._store.get(self._ids[place]) if place in self._ids else None
+        profile = self._store.get(self._ids[key]) if key in self._ids else None
         return profile if profile is not None and profile.purpose is Purpose.EXTERNAL_CONSTRAINTS else None
 
     def _limits(self) -> Iterator[tuple[SharedLimit, RateUnit, float]]:
         for limit in self._station_limits.shared.values():
-            if limit.source in _WHO:
+            if limit.source in _LIMIT_SOURCES:
                 for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
                     if value is not None:
                         yield limit, unit, value
@@ -161,19 +161,19 @@ def _profile(
         Kind.ABSOLUTE,
         Schedule(-identity, unit, (period,), now, lasts_s),
         valid_to=limit.until,
-        source=_WHO[limit.source],
+        source=_LIMIT_SOURCES[limit.source],
         grid_critical=True if limit.source is LimitSource.GRID_ORDER else None,
         from_arrival=True,
     )
 
 
-def _same(before: ChargingProfile, after: ChargingProfile) -> bool:
+def _equal_except_times(before: ChargingProfile, after: ChargingProfile) -> bool:
     """Return whether two profiles differ only in start and duration."""
     began = replace(after.schedule, starts_at=before.schedule.starts_at, duration_s=before.schedule.duration_s)
     return before == replace(after, schedule=began)
 
 
-def _announcement(word: str) -> str:
-    if word not in {_ANNOUNCED, _CLEARED}:
+def _parse_announcement(text: str) -> str:
+    if text not in {_ANNOUNCED, _CLEARED}:
         raise ValueError(f"must be {_ANNOUNCED} or {_CLEARED}")
-    return word
+    return text

@@ -50,9 +50,9 @@ class GridMeterReader:
     async def run(self) -> None:
         """Task until cancelled: pass each received sample on; of several that wait, the newest."""
         while True:
-            change = self._received.count
+            count_before = self._received.count
             if (sample := self._newest) is None:
-                await self._received.wait(change)
+                await self._received.wait(count_before)
                 continue
             self._newest = None
             await self.receive(sample)

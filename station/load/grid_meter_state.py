@@ -35,7 +35,7 @@ WRITE_EVERY_S: Final = 60.0
 """shortest time between two writes of a fact, for the flash memory; a lower limit is written at once"""
 LONGEST_S: Final = 86_400.0
 """Longest silence that is counted. A longer time between two runs is not added: the clock may have been wrong."""
-_STEP: Final = 0.1
+_MIN_GROWTH: Final = 0.1
 """part by which a stored silence must have grown to be written again"""
 _LIMITS: Final = "limits"
 _SILENCE: Final = "silence"
@@ -66,7 +66,7 @@ class GridMeterStateStore:
         self._stored_silent_s = 0.0
         self._limits_written_s = self._silence_written_s = -math.inf
         self._limits, self._silent_s = self._stored_limits, 0.0
-        self._due = ChangeSignal()
+        self._write_due = ChangeSignal()
 
     async def load(self) -> StoredMeterState:
         """Read the state that an earlier run has stored.
@@ -91,11 +91,11 @@ class GridMeterStateStore:
         self._limits = monitor.reported
         self._silent_s = min(monitor.silent_s, LONGEST_S) if monitor.is_silent else 0.0
         if self._limits_due or self._silence_due:
-            self._due.notify()
+            self._write_due.notify()
 
     async def run(self) -> None:
         """Store changes until cancelled, each fact at most once in `WRITE_EVERY_S`, a lower limit sooner."""
-        seen = 0
+        count_before = 0
         while True:
             try:
                 if self._limits_due:
@@ -108,7 +108,7 @@ class GridMeterStateStore:
                     self._stored_silent_s = silent_s
             except StorageError as error:
                 _log.error("limits and silence of the grid meter cannot be stored: %s", error)
-            seen = await self._due.wait(seen)
+            count_before = await self._write_due.wait(count_before)
 
     @property
     def _limits_due(self) -> bool:
@@ -123,10 +123,10 @@ class GridMeterStateStore:
     def _silence_due(self) -> bool:
         if self._clock.monotonic() - self._silence_written_s < WRITE_EVERY_S:
             return False
-        if self._silent_s <= HOLD_S:  # the meter is heard, or the station has just started
+        if self._silent_s <= HOLD_S:  # the meter sends, or the station has just started
             return self._stored_silent_s > 0.0 and self._silent_s == 0.0
-        first = self._silence_written_s == -math.inf or self._stored_silent_s == 0.0
-        step_s = 0.0 if first else max(WRITE_EVERY_S, _STEP * self._stored_silent_s)
+        is_first = self._silence_written_s == -math.inf or self._stored_silent_s == 0.0
+        step_s = 0.0 if is_first else max(WRITE_EVERY_S, _MIN_GROWTH * self._stored_silent_s)
         return self._silent_s > self._stored_silent_s + step_s
 
     def _read(self, texts: Mapping[str, str], name: str, parse: Callable[[dict[str, object]], T]) -> T | None:
@@ -138,10 +138,10 @@ class GridMeterStateStore:
             stored = parse_object(text)
             return (parse(stored),) if stored["source"] == self._source else ()
 
-        if (found := self._facts.read(name, parse_own, texts[name])) is None:
+        if (parsed := self._facts.read(name, parse_own, texts[name])) is None:
             _log.error("the stored fact %s of the grid meter cannot be read and is ignored", name)
             return None
-        return found[0] if found else None
+        return parsed[0] if parsed else None
 
     @staticmethod
     def _parse_limits(stored: dict[str, object]) -> ReportedLimits:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from energy.sources.grid_source_table import GridSourceTable
     from station.core.hardware.back_plate import JumperPosition
 
-_WORDS: Final = {
+_DEVICE_NAMES: Final = {
     "1-2": "a Modbus meter on RS-485",
     "3-4": "a Linky",
     "5-6": "a P1 port or a Modbus meter on RS-232",
@@ -46,8 +46,8 @@ class Jumpers(Frozen):
         if self.position is None or self.position == self.expected:
             return None
         return (
-            f"jumpers J1 and J2 are in position {self.position} ({_WORDS[self.position]}), "
-            f"but {_WORDS[self.expected]} is configured: move them to position {self.expected}"
+            f"jumpers J1 and J2 are in position {self.position} ({_DEVICE_NAMES[self.position]}), "
+            f"but {_DEVICE_NAMES[self.expected]} is configured: move them to position {self.expected}"
         )
 
 

@@ -20,7 +20,7 @@ EVERY_S: Final = 10.0
 """seconds between two samples while a vehicle charges"""
 _IDLE_S: Final = 60.0
 """longest time between two samples while none does"""
-_MOST: Final = 2_160
+_MAX_SAMPLES: Final = 2_160
 """number of samples: six hours"""
 _STALE_S: Final = 15.0
 """maximum age of a grid sample; an older one is shown as unknown"""
@@ -60,7 +60,7 @@ class LoadHistory:
         self._evses = evses
         self._clock = clock
         self._changed = ChangeSignal()
-        self._moments: deque[LoadSample] = deque(maxlen=_MOST)
+        self._samples: deque[LoadSample] = deque(maxlen=_MAX_SAMPLES)
 
     def note_change(self) -> None:
         """Note that an EVSE or what it may draw has changed: the next sample comes within `EVERY_S`."""
@@ -69,11 +69,11 @@ class LoadHistory:
     async def run(self) -> None:
         """Task until cancelled: record samples."""
         while True:
-            change = self._changed.count
-            self._moments.append(self.now())
+            count_before = self._changed.count
+            self._samples.append(self.now())
             await self._clock.sleep(EVERY_S)
             if not any(map(is_active, self._evses.values())):
-                await self._changed.wait_for(change, self._clock, _IDLE_S - EVERY_S)
+                await self._changed.wait_for(count_before, self._clock, _IDLE_S - EVERY_S)
 
     def now(self) -> LoadSample:
         """A sample of the present values; does not record it."""
@@ -85,7 +85,7 @@ class LoadHistory:
         return LoadSample(
             round(self._clock.now().timestamp(), 1),
             _rounded(sample.currents_a) if sample is not None else (None, None, None),
-            tuple(round(sum(one[phase] for one in drawn), 2) for phase in range(3)),
+            tuple(round(sum(currents[phase] for currents in drawn), 2) for phase in range(3)),
             grid.limit_a if grid.limit_a is not None else grid.fixed_limit_a,
             sum(evse.offered_a for evse in evses),
             drawn,
@@ -95,7 +95,7 @@ class LoadHistory:
 
     def samples_since(self, at_s: float) -> list[LoadSample]:
         """The samples recorded after `at_s`, seconds since 1970, oldest first, and one of the present values."""
-        return [*(moment for moment in self._moments if moment.at_s > at_s), self.now()]
+        return [*(sample for sample in self._samples if sample.at_s > at_s), self.now()]
 
 
 def _drawn(evse: Evse) -> tuple[float, ...]:

@@ -37,7 +37,7 @@ class Priorities:
 
     def __init__(self, installed: Mapping[int, int], facts: FactStore) -> None:
         self._installed = installed
-        self._now = dict(installed)
+        self._priorities = dict(installed)
         self._facts = facts
         self._orders: dict[int, _Order] = {}
 
@@ -48,32 +48,32 @@ class Priorities:
             StorageError: the disk cannot be read.
         """
         for name, text in (await self._facts.load()).items():
-            priority = self._facts.read(name, _priority, text)
-            if priority is not None and name.isdecimal() and int(name) in self._now:
-                self._now[int(name)] = priority
+            priority = self._facts.read(name, _parse_priority, text)
+            if priority is not None and name.isdecimal() and int(name) in self._priorities:
+                self._priorities[int(name)] = priority
             else:
                 _log.error("the stored priority of EVSE %s cannot be read and is ignored: %s", name, text)
 
     def priority_of(self, evse_id: int) -> int:
         """The priority of an EVSE, 0 to `HIGHEST`, as set by the owner or the installation file."""
-        return self._now[evse_id]
+        return self._priorities[evse_id]
 
     def of_charge(self, evse_id: int, transaction_id: str | None, of_token: int) -> int:
         """The priority of the charge on an EVSE: that of the EVSE plus a chargingPriority, −9 to 9.
 
         The latter is the one set for `transaction_id` by `set_csms_priority`, else `of_token`, that of the id token.
         """
-        told = self._orders.get(evse_id)
-        ordered = told.priority if told is not None and told.transaction_id == transaction_id else of_token
-        return self._now[evse_id] + ordered
+        order = self._orders.get(evse_id)
+        csms_priority = order.priority if order is not None and order.transaction_id == transaction_id else of_token
+        return self._priorities[evse_id] + csms_priority
 
     def set_csms_priority(self, evse_id: int, transaction_id: str, priority: int, *, overrules: bool) -> None:
         """Store, in memory, the chargingPriority that the CSMS sent for the transaction of an EVSE, −9 to 9.
 
         `overrules`: it comes from the response to a transaction event; one from idTokenInfo never replaces it.
         """
-        told = self._orders.get(evse_id)
-        if overrules or told is None or told.transaction_id != transaction_id or not told.overrules:
+        order = self._orders.get(evse_id)
+        if overrules or order is None or order.transaction_id != transaction_id or not order.overrules:
             self._orders[evse_id] = _Order(transaction_id, priority, overrules)
 
     async def change(self, evse_id: int, priority: int) -> None:
@@ -82,7 +82,7 @@ class Priorities:
         Raises:
             StorageError: not saved; it applies until a restart.
         """
-        self._now[evse_id] = priority
+        self._priorities[evse_id] = priority
         _log.info("EVSE %d has priority %d", evse_id, priority)
         await self._facts.save(str(evse_id), str(priority))
 
@@ -92,12 +92,12 @@ class Priorities:
         Raises:
             StorageError: the owner's priorities return with a restart.
         """
-        self._now = dict(self._installed)
+        self._priorities = dict(self._installed)
         for evse_id in self._installed:
             await self._facts.remove(str(evse_id))
 
 
-def _priority(text: str) -> int:
+def _parse_priority(text: str) -> int:
     if not text.isdecimal() or int(text) > HIGHEST:
         raise ValueError(f"must be a number from 0 to {HIGHEST}")
     return int(text)

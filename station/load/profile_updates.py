@@ -42,8 +42,8 @@ class ProfileUpdates:
         """Request a decision because profiles have changed: now, or a moment later."""
         self._changed_s = self._clock.monotonic()
         wait_s = self._decided_s + _COALESCE_S - self._changed_s
-        before = self._decided_limits
-        if wait_s <= 0.0 or before is None or self._limits().restricts_more_than(before):
+        last_limits = self._decided_limits
+        if wait_s <= 0.0 or last_limits is None or self._limits().restricts_more_than(last_limits):
             self._request_decision()
         elif self._timer is None:
             self._timer = self._clock.call_later(wait_s, self._request_decision)

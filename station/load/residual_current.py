@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 _LATCHED_WITHIN_S: Final = 0.3
 """longest wait for the latch to be stored before the shunt trip, which cuts the station's own power"""
-_REFUSED_S: Final = 10.0
+_RETRY_WRITE_S: Final = 10.0
 """seconds until a failed write of the latch is retried"""
-_BUSY_S: Final = 60.0
+_RETEST_S: Final = 60.0
 """seconds until a test is retried, if the EVSE was charging or the disk refused the result"""
 MAX_TESTS: Final = 500
 """tests kept per EVSE, the newest: more than a year of daily ones"""
@@ -45,7 +45,7 @@ _TRIPPED: Final = "tripped"
 _YES: Final = "true"
 _NO: Final = "false"
 _TEST: Final = "test"
-_TRIED: Final = "shunt-trip-tried"
+_SHUNT_TRIP_TEST: Final = "shunt-trip-tried"
 
 
 class MonitorTest(Frozen):
@@ -93,17 +93,19 @@ class ResidualCurrentGuard:
         Raises:
             StorageError: the disk cannot be read.
         """
-        known = await self._facts.load()
-        self.shunt_trip_tested_at = self._read(_TRIED, datetime.fromisoformat, known.pop(_TRIED, None))
-        for name, text in sorted(known.items()):
-            kind, number, *when = name.split("/")
+        facts = await self._facts.load()
+        self.shunt_trip_tested_at = self._read(
+            _SHUNT_TRIP_TEST, datetime.fromisoformat, facts.pop(_SHUNT_TRIP_TEST, None)
+        )
+        for name, text in sorted(facts.items()):
+            kind, number, *timestamp = name.split("/")
             evse = self._evses.get(int(number))
             if evse is None:
                 continue
             if kind == _TEST:
                 self._stored_tests[evse.id].append(name)
                 if (result := self._read(name, lambda text: SelfTest(json.loads(text)), text)) is not None:
-                    self.monitor_tests[evse.id] = MonitorTest(evse.id, datetime.fromisoformat(when[0]), result)
+                    self.monitor_tests[evse.id] = MonitorTest(evse.id, datetime.fromisoformat(timestamp[0]), result)
                     evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
             elif self._read(name, _is_latched, text) is not False:
                 self._latched.add(evse.id)
@@ -125,7 +127,7 @@ class ResidualCurrentGuard:
         """
         await run_together(
             {
-                **{f"residual-current-{evse.id}": self._follow(evse) for evse in self._evses.values()},
+                **{f"residual-current-{evse.id}": self._store_latches(evse) for evse in self._evses.values()},
                 **{f"monitor-test-{evse.id}": self._test_periodically(evse) for evse in self._evses.values()},
             }
         )
@@ -137,19 +139,19 @@ class ResidualCurrentGuard:
         """
         energised: bool | None = None
         while True:
-            seen = {evse.id: evse.changed.count for evse in self._evses.values()}
+            counts_before = {evse.id: evse.changed.count for evse in self._evses.values()}
             if self.trip_required and not energised:
                 await self._await_latches()
-            wanted = self.trip_required
-            if wanted is not energised:
-                energised = wanted if await self._energise(wanted) else None
-            if wanted and energised and self._config.shunt_trip == "pulse":
+            required = self.trip_required
+            if required is not energised:
+                energised = required if await self._energise(required) else None
+            if required and energised and self._config.shunt_trip == "pulse":
                 await self._clock.sleep(self._config.shunt_trip_pulse_s)
                 self._pulsed |= {evse.id for evse in self._evses.values() if _is_tripped(evse)}
             elif energised is None:
                 await self._clock.sleep(_RETRY_S)
             else:
-                await self._any_change(seen)
+                await self._wait_for_any_change(counts_before)
 
     @property
     def trip_required(self) -> bool:
@@ -192,7 +194,7 @@ class ResidualCurrentGuard:
         """
         if any(evse.state.seen.contactor_closed for evse in self._evses.values()):
             return False
-        await self._facts.save(_TRIED, self._clock.now().isoformat())
+        await self._facts.save(_SHUNT_TRIP_TEST, self._clock.now().isoformat())
         self.shunt_trip_tested_at = self._clock.now()
         if not await self._energise(True):
             return False
@@ -209,7 +211,7 @@ class ResidualCurrentGuard:
         Raises:
             StorageError: the record stays.
         """
-        await self._facts.remove(_TRIED)
+        await self._facts.remove(_SHUNT_TRIP_TEST)
         self.shunt_trip_tested_at = None
 
     async def test_monitor(self, evse_id: int) -> SelfTest | None:
@@ -243,17 +245,17 @@ class ResidualCurrentGuard:
     async def _store_test(self, evse_id: int, name: str, result: str) -> None:
         """Store a test; delete the oldest beyond `MAX_TESTS`."""
         await self._facts.save(name, result)
-        kept = self._stored_tests[evse_id]
-        if name not in kept:
-            kept.append(name)
-        while len(kept) > MAX_TESTS:
-            await self._facts.remove(kept[0])
-            del kept[0]
+        test_names = self._stored_tests[evse_id]
+        if name not in test_names:
+            test_names.append(name)
+        while len(test_names) > MAX_TESTS:
+            await self._facts.remove(test_names[0])
+            del test_names[0]
 
-    async def _follow(self, evse: Evse) -> None:
+    async def _store_latches(self, evse: Evse) -> None:
         """Store the latch when the EVSE reports the fault."""
         while True:
-            seen = evse.changed.count
+            count_before = evse.changed.count
             if _is_tripped(evse) and evse.id not in self._latched:
                 try:
                     await self._save_latch(evse.id, True)
@@ -261,9 +263,9 @@ class ResidualCurrentGuard:
                     _log.error(
                         "EVSE %d: its DC residual-current fault cannot be stored and is retried: %s", evse.id, error
                     )
-                    await self._clock.sleep(_REFUSED_S)
+                    await self._clock.sleep(_RETRY_WRITE_S)
             else:
-                await evse.changed.wait(seen)
+                await evse.changed.wait(count_before)
 
     async def _save_latch(self, evse_id: int, latched: bool) -> None:
         await self._facts.save(f"{_TRIPPED}/{evse_id}", _YES if latched else _NO)
@@ -282,15 +284,15 @@ class ResidualCurrentGuard:
                 result = None
             if result is SelfTest.ABSENT:
                 return
-            await self._clock.sleep(self._config.monitor_test_every_h * 3600.0 if result is not None else _BUSY_S)
+            await self._clock.sleep(self._config.monitor_test_every_h * 3600.0 if result is not None else _RETEST_S)
 
     async def _await_latches(self) -> None:
         """Wait until all tripped faults are stored, at most `_LATCHED_WITHIN_S`; the disk never prevents a trip."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(_LATCHED_WITHIN_S):
-                seen = self._latch_stored.count
+                count_before = self._latch_stored.count
                 while any(_is_tripped(evse) and evse.id not in self._latched for evse in self._evses.values()):
-                    seen = await self._latch_stored.wait(seen)
+                    count_before = await self._latch_stored.wait(count_before)
 
     async def _energise(self, energised: bool) -> bool:
         try:
@@ -302,14 +304,14 @@ class ResidualCurrentGuard:
             _log.error("shunt trip energised")
         return True
 
-    async def _any_change(self, seen: Mapping[int, int]) -> None:
-        """Wait until an EVSE changes; `seen`: the change counts already handled."""
-        waits = [asyncio.ensure_future(evse.changed.wait(seen[evse.id])) for evse in self._evses.values()]
+    async def _wait_for_any_change(self, counts_before: Mapping[int, int]) -> None:
+        """Wait until an EVSE changes; `counts_before`: the change counts already handled, by EVSE."""
+        waiters = [asyncio.ensure_future(evse.changed.wait(counts_before[evse.id])) for evse in self._evses.values()]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
+            for waiter in waiters:
+                waiter.cancel()
 
 
 def _is_latched(text: str) -> bool:

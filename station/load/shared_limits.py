@@ -35,7 +35,7 @@ USUAL_S = 900.0
 LONGEST_S = 86_400.0
 _LONGEST_NAME: Final = 50
 _NO_NAME: Final = f"must be a text of at most {_LONGEST_NAME} characters"
-_CORRECTED_S = 1.0
+_CLOCK_CORRECTION_S = 1.0
 """a difference between wall time and elapsed time above this is a correction of the clock"""
 
 
@@ -115,8 +115,8 @@ def parse_limit_request(value: object) -> LimitRequest:
     return LimitRequest(current_a, power_w, _duration(value), by)
 
 
-def _duration(given: dict[str, object]) -> float | None:
-    lasting, for_s = given.get("lasting"), _number(given, "for_s", LONGEST_S)
+def _duration(fields: dict[str, object]) -> float | None:
+    lasting, for_s = fields.get("lasting"), _number(fields, "for_s", LONGEST_S)
     if lasting is not None and not isinstance(lasting, bool):
         raise ValueError("lasting: must be true or false")
     if for_s == 0.0:
@@ -145,12 +145,12 @@ class SharedLimits:
         self._facts = facts
         self._clock = clock
         self._changed = changed
-        self._held: dict[LimitSetter, tuple[SharedLimit, float]] = {}
+        self._active: dict[LimitSetter, tuple[SharedLimit, float]] = {}
         """each limit with its end (Clock.monotonic); infinite: until it is cleared"""
         self._expired: dict[LimitSetter, tuple[SharedLimit, float]] = {}
         """limits that had expired by wall time when they were loaded, with their latest end (Clock.monotonic)"""
         self._pausing = False
-        self._moved = ChangeSignal()
+        self._end_times_changed = ChangeSignal()
 
     async def load(self) -> None:
         """Load and apply the limits that have not ended.
@@ -163,34 +163,34 @@ class SharedLimits:
                 self._pausing = text == "true"
                 self._apply(LimitSetter.USER)
                 continue
-            saved = self._facts.read(name, partial(self._parse, name), text)
-            if saved is None:
+            parsed = self._facts.read(name, partial(self._parse, name), text)
+            if parsed is None:
                 _log.error("the stored limit of %s cannot be read and is ignored", name)
                 continue
-            setter, limit, most_s = saved
+            setter, limit, max_s = parsed
             if limit is None:
                 continue
-            if (left_s := min(_left_s(limit, self._clock.now()), most_s)) > 0.0:
-                self._hold(setter, limit, left_s)
-            elif most_s > 0.0:  # the clock may be ahead, and corrected soon
-                self._expired[setter] = (limit, self._clock.monotonic() + most_s)
+            if (left_s := min(_remaining_s(limit, self._clock.now()), max_s)) > 0.0:
+                self._activate(setter, limit, left_s)
+            elif max_s > 0.0:  # the clock may be ahead, and corrected soon
+                self._expired[setter] = (limit, self._clock.monotonic() + max_s)
 
     @staticmethod
     def _parse(name: str, text: str) -> tuple[LimitSetter, SharedLimit | None, float]:
         """Parse a stored limit: its setter, the limit (None: removed), and the seconds that it applies at most."""
-        setter, told = LimitSetter(name), json.loads(text)
-        return setter, _saved(setter, told), _asked_s(told)
+        setter, stored = LimitSetter(name), json.loads(text)
+        return setter, _parse_limit(setter, stored), _stored_remaining_s(stored)
 
     async def run(self) -> None:
         """Save limits again whose wall time of end has moved with a corrected clock; until cancelled."""
-        seen = 0  # saves changes from before this task started too
+        count_before = 0  # saves changes from before this task started too
         while True:
-            seen = await self._moved.wait(seen)
+            count_before = await self._end_times_changed.wait(count_before)
             for setter in LimitSetter:
-                if setter not in self._held:
+                if setter not in self._active:
                     continue
                 try:
-                    await self._facts.save(setter, self._kept(setter))
+                    await self._facts.save(setter, self._stored_text(setter))
                 except StorageError as error:
                     _log.error("the limit of %s cannot be stored with its corrected end time: %s", setter, error)
 
@@ -205,18 +205,18 @@ class SharedLimits:
         for setter, (limit, ends_s) in list(self._expired.items()):
             if ends_s <= now_s:
                 del self._expired[setter]
-            elif (left_s := _left_s(limit, now)) > 0.0:  # the clock was ahead at the start
-                self._hold(setter, limit, min(left_s, ends_s - now_s))
-                self._moved.notify()
-        for setter, (limit, ends_s) in list(self._held.items()):
+            elif (left_s := _remaining_s(limit, now)) > 0.0:  # the clock was ahead at the start
+                self._activate(setter, limit, min(left_s, ends_s - now_s))
+                self._end_times_changed.notify()
+        for setter, (limit, ends_s) in list(self._active.items()):
             if ends_s == math.inf:
                 continue
             until = now + timedelta(seconds=ends_s - now_s)
             if ends_s <= now_s:
                 self._release(setter)
-            elif limit.until is None or abs((until - limit.until).total_seconds()) >= _CORRECTED_S:
-                self._hold(setter, replace(limit, until=until), ends_s - now_s)
-                self._moved.notify()
+            elif limit.until is None or abs((until - limit.until).total_seconds()) >= _CLOCK_CORRECTION_S:
+                self._activate(setter, replace(limit, until=until), ends_s - now_s)
+                self._end_times_changed.notify()
 
     @property
     def paused(self) -> bool:
@@ -250,11 +250,11 @@ class SharedLimits:
         """
         until = self._clock.now() + timedelta(seconds=request.for_s) if request.for_s is not None else None
         limit = SharedLimit(_SOURCES[setter], request.current_a, request.power_w, until=until, by=request.by)
-        self._hold(setter, limit, request.for_s if request.for_s is not None else math.inf)
+        self._activate(setter, limit, request.for_s if request.for_s is not None else math.inf)
         self._changed()
         end = f"until {until}" if until is not None else "until it is cleared"
         _log.info("%s sets a limit for all EVSEs: %s A, %s W, %s", setter, request.current_a, request.power_w, end)
-        await self._facts.save(setter, self._kept(setter))
+        await self._facts.save(setter, self._stored_text(setter))
         return limit
 
     async def clear_limit(self, setter: LimitSetter) -> None:
@@ -279,47 +279,47 @@ class SharedLimits:
         _log.info("charging is paused" if pausing else "charging is resumed")
         await self._facts.save(_PAUSE, json.dumps(pausing))
 
-    def _hold(self, setter: LimitSetter, limit: SharedLimit, for_s: float) -> None:
-        self._held[setter] = (limit, self._clock.monotonic() + for_s)
+    def _activate(self, setter: LimitSetter, limit: SharedLimit, for_s: float) -> None:
+        self._active[setter] = (limit, self._clock.monotonic() + for_s)
         self._expired.pop(setter, None)
         self._apply(setter)
 
-    def _kept(self, setter: LimitSetter) -> str:
+    def _stored_text(self, setter: LimitSetter) -> str:
         """The stored form of a limit, with its remaining seconds, since a clock may lose its time in a power cut."""
-        limit, ends_s = self._held[setter]
+        limit, ends_s = self._active[setter]
         if ends_s == math.inf:
-            return json.dumps(_text(limit) | {"lasting": True})
+            return json.dumps(_to_values(limit) | {"lasting": True})
         left_s = min(max(0.0, ends_s - self._clock.monotonic()), LONGEST_S)
-        return json.dumps(_text(limit) | {"left_s": left_s})
+        return json.dumps(_to_values(limit) | {"left_s": left_s})
 
     def _release(self, setter: LimitSetter) -> None:
-        self._held.pop(setter, None)
+        self._active.pop(setter, None)
         self._expired.pop(setter, None)
         self._apply(setter)
 
     def _apply(self, setter: LimitSetter) -> None:
-        held = self._held.get(setter)
+        active = self._active.get(setter)
         pauses = setter is LimitSetter.USER and self._pausing
-        self._limits.set_shared(setter, _PAUSED if pauses else held[0] if held is not None else None)
+        self._limits.set_shared(setter, _PAUSED if pauses else active[0] if active is not None else None)
 
     def to_json(self) -> dict[str, SharedLimitValues]:
         """The limits in force for all EVSEs together in plain JSON values, by the name of their setter or `grid-order`.
 
         The latter is the order of the grid operator's contacts. A pause is shown as the user's limit of 0 A.
         """
-        return {name: _text(limit) for name, limit in self._limits.shared.items()}
+        return {name: _to_values(limit) for name, limit in self._limits.shared.items()}
 
 
-def _number(told: dict[str, object], key: str, most: float) -> float | None:
-    value = told.get(key)
+def _number(fields: dict[str, object], key: str, maximum: float) -> float | None:
+    value = fields.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
-        raise ValueError(f"{key}: must be a number from 0 to {most:g}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= maximum:
+        raise ValueError(f"{key}: must be a number from 0 to {maximum:g}")
     return float(value)
 
 
-def _text(limit: SharedLimit) -> SharedLimitValues:
+def _to_values(limit: SharedLimit) -> SharedLimitValues:
     return {
         "current_a": limit.current_a,
         "power_w": limit.power_w,
@@ -328,28 +328,28 @@ def _text(limit: SharedLimit) -> SharedLimitValues:
     }
 
 
-def _left_s(limit: SharedLimit | None, now: datetime) -> float:
+def _remaining_s(limit: SharedLimit | None, now: datetime) -> float:
     """Remaining seconds of a saved limit by wall time; infinite if it lasts until cleared."""
     if limit is None:
         return 0.0
     return (limit.until - now).total_seconds() if limit.until is not None else math.inf
 
 
-def _asked_s(told: object) -> float:
+def _stored_remaining_s(stored: object) -> float:
     """Remaining seconds when a limit was saved; the longest possible for rows of older versions."""
-    if told is None:
+    if stored is None:
         return LONGEST_S
-    saved = object_of(told)
-    if saved.get("lasting") is True:
+    fields = object_of(stored)
+    if fields.get("lasting") is True:
         return math.inf
-    left_s = _number(saved, "left_s", LONGEST_S)
+    left_s = _number(fields, "left_s", LONGEST_S)
     return LONGEST_S if left_s is None else left_s
 
 
-def _saved(setter: LimitSetter, told: object) -> SharedLimit | None:
-    if told is None:
+def _parse_limit(setter: LimitSetter, stored: object) -> SharedLimit | None:
+    if stored is None:
         return None
-    saved = object_of(told)
-    wish = parse_limit_request({key: saved[key] for key in ("current_a", "power_w", "by")})
-    until = None if saved.get("lasting") is True else datetime.fromisoformat(str(saved["until"]))
-    return SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)
+    fields = object_of(stored)
+    request = parse_limit_request({key: fields[key] for key in ("current_a", "power_w", "by")})
+    until = None if fields.get("lasting") is True else datetime.fromisoformat(str(fields["until"]))
+    return SharedLimit(_SOURCES[setter], request.current_a, request.power_w, until=until, by=request.by)

@@ -24,7 +24,7 @@ class StationPower:
     def powers(self) -> PowerSnapshot:
         """The present power, W: by the grid meter, and the sum of the billing meters, None unless all report it."""
         sample = self._grid.last_sample
-        shown = [evse.meter.latest.power_w for evse in self._evses.values() if evse.meter.latest is not None]
-        known = [power_w for power_w in shown if power_w is not None]
-        complete = len(known) == len(self._evses)
-        return PowerSnapshot(sample.power_w if sample is not None else None, sum(known) if complete else None)
+        powers_w = [evse.meter.latest.power_w for evse in self._evses.values() if evse.meter.latest is not None]
+        known_w = [power_w for power_w in powers_w if power_w is not None]
+        complete = len(known_w) == len(self._evses)
+        return PowerSnapshot(sample.power_w if sample is not None else None, sum(known_w) if complete else None)

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _FACT: Final = "tamper"
 _ALARM: Final = "alarm"
 _NONE: Final = "none"
-_REFUSED_S: Final = 10.0
+_RETRY_S: Final = 10.0
 """seconds until a failed write of the alarm is retried"""
 
 
@@ -52,9 +52,9 @@ class TamperAlarm:
         """published when the alarm is raised or acknowledged"""
         self._stored = False
         """whether the alarm is on disk"""
-        self._to_report = False
+        self._event_pending = False
         """whether the security event is still to be reported"""
-        self._turn = asyncio.Lock()  # serializes writes, so that the disk holds the newest state
+        self._write_lock = asyncio.Lock()  # serializes writes, so that the disk holds the newest state
         self._opened = ChangeSignal()
 
     async def load(self) -> None:
@@ -64,25 +64,25 @@ class TamperAlarm:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
-        word = rows[0][0] if rows else _NONE
-        if self._database.unreadable.read(_alarm, str(word), RowAddress("facts", _FACT)) is None:
+        text = rows[0][0] if rows else _NONE
+        if self._database.unreadable.read(_is_alarm, str(text), RowAddress("facts", _FACT)) is None:
             _log.error("the stored tamper alarm cannot be read: the station counts as opened")
-        self._stored = word == _ALARM
-        self._raise_alarm(word != _NONE)
+        self._stored = text == _ALARM
+        self._raise_alarm(text != _NONE)
 
     async def run(self) -> None:
         """Store the alarm and report it to the CSMS, until cancelled; failed writes are retried."""
         while True:
-            seen = self._opened.count
-            if self._to_report:
-                self._to_report = False
+            count_before = self._opened.count
+            if self._event_pending:
+                self._event_pending = False
                 await self._security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
-            async with self._turn:
-                refused = self.alarm and not self._stored and not await self._store_alarm()
-            if refused:
-                await self._clock.sleep(_REFUSED_S)
+            async with self._write_lock:
+                write_failed = self.alarm and not self._stored and not await self._store_alarm()
+            if write_failed:
+                await self._clock.sleep(_RETRY_S)
             else:
-                await self._opened.wait(seen)
+                await self._opened.wait(count_before)
 
     def report_opened(self) -> None:
         """Raise the alarm, unless it is raised: set the fault at all EVSEs at once.
@@ -91,7 +91,7 @@ class TamperAlarm:
         """
         if not self.alarm:
             self._raise_alarm(True)
-            self._to_report = True
+            self._event_pending = True
             self._opened.notify()
 
     async def acknowledge(self) -> None:
@@ -101,7 +101,7 @@ class TamperAlarm:
             ValueError: the flap is still open, or open again.
             StorageError: not saved; the alarm stays.
         """
-        async with self._turn:
+        async with self._write_lock:
             if self._back_plate.view.flap_open:
                 raise ValueError("the flap is still open")
             await save_fact(self._database, _FACT, _NONE)
@@ -127,7 +127,7 @@ class TamperAlarm:
         return True
 
 
-def _alarm(word: str) -> bool:
-    if word not in {_ALARM, _NONE}:
+def _is_alarm(text: str) -> bool:
+    if text not in {_ALARM, _NONE}:
         raise ValueError(f"must be {_ALARM} or {_NONE}")
-    return word == _ALARM
+    return text == _ALARM

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TARIFF_KNOWN_FOR_S = 900.0
 """maximum age of the prices that the grid meter reported"""
-_UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
+_ASSUMED_POWER_W = 16.0 * NOMINAL_VOLTAGE_V
 """one phase of 16 A: the assumed charging power until the vehicle has drawn, to start early enough"""
 
 
@@ -58,15 +58,15 @@ class TariffSteering:
         self._sample_s: float | None = None
         self._tariff: MeterTariff | None = None
         self._tariff_s = clock.monotonic()
-        self._hours = OffPeakHours()
+        self._off_peak_hours = OffPeakHours()
         self._overridden: set[int] = set()
-        self._began_wh: dict[int, float] = {}
+        self._start_register_wh: dict[int, float] = {}
         """the first register reading of the present charge at each EVSE"""
-        self._drawn_w: dict[int, float] = {}
+        self._peak_power_w: dict[int, float] = {}
         """the highest power of the vehicle at each EVSE"""
         for evse in evses:
-            evse.state_changed.subscribe(partial(self._follow, evse))
-            evse.meter.reading_taken.subscribe(partial(self._follow, evse))
+            evse.state_changed.subscribe(partial(self._update_charge, evse))
+            evse.meter.reading_taken.subscribe(partial(self._update_charge, evse))
 
     def process_sample(self, sample: GridSample) -> None:
         """Remember the tariff in a sample of the grid meter, if it reports one, and when off-peak hours begin.
@@ -75,10 +75,12 @@ class TariffSteering:
         """
         self._sample_s = self._clock.monotonic()
         if sample.tariff is not None:
-            if not self._known:  # changes during the silence have no known time
-                self._hours = self._hours.observe(None, self._local)
+            if not self._tariff_known:  # changes during the silence have no known time
+                self._off_peak_hours = self._off_peak_hours.observe(None, self._local_now)
             self._tariff, self._tariff_s = sample.tariff, self._clock.monotonic()
-            self._hours = self._hours.observe(is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local)
+            self._off_peak_hours = self._off_peak_hours.observe(
+                is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local_now
+            )
 
     def price_signal(self, mode: TariffMode) -> PriceSignal:
         """Return whether the grid meter reports what a mode needs to wait for low prices, or why not.
@@ -89,7 +91,7 @@ class TariffSteering:
             return PriceSignal.NO_GRID_METER
         if self._sample_s is None or self._clock.monotonic() - self._sample_s >= TARIFF_KNOWN_FOR_S:
             return PriceSignal.METER_SILENT
-        return price_signal(mode, self._tariff if self._known else None, self._hours)
+        return price_signal(mode, self._tariff if self._tariff_known else None, self._off_peak_hours)
 
     def ignore_tariff(self, evse_id: int) -> None:
         """Let an EVSE charge at any tariff until its vehicle leaves or its authorization ends; in memory only.
@@ -107,32 +109,32 @@ class TariffSteering:
         latest = evse.meter.latest
         register_wh = latest.energy_import_wh if latest is not None else None
         # Before the first reading nothing can have been charged.
-        charged_wh = register_wh - self._began_wh.get(evse.id, register_wh) if register_wh is not None else 0.0
+        charged_wh = register_wh - self._start_register_wh.get(evse.id, register_wh) if register_wh is not None else 0.0
         decision = decide_by_tariff(
             plan,
-            self._tariff if self._known else None,
-            self._local,
-            self._hours,
+            self._tariff if self._tariff_known else None,
+            self._local_now,
+            self._off_peak_hours,
             charged_wh=charged_wh,
-            power_w=self._drawn_w.get(evse.id) or _UNKNOWN_W,
+            power_w=self._peak_power_w.get(evse.id) or _ASSUMED_POWER_W,
         )
         return None if decision.allowed else Limit(0.0, LimitSource.TARIFF, now, decision.next_change)
 
-    def _follow(self, evse: Evse, _: object) -> None:
+    def _update_charge(self, evse: Evse, _: object) -> None:
         """Note what the charge of an EVSE has used; forget it, and `ignore_tariff`, when the vehicle may not charge."""
         if not is_vehicle_authorized(evse):
             self._overridden.discard(evse.id)
-            self._began_wh.pop(evse.id, None)
-            self._drawn_w.pop(evse.id, None)
+            self._start_register_wh.pop(evse.id, None)
+            self._peak_power_w.pop(evse.id, None)
         elif (latest := evse.meter.latest) is not None:
             if latest.energy_import_wh is not None:
-                self._began_wh.setdefault(evse.id, latest.energy_import_wh)
-            self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), latest.power_w or 0.0)
+                self._start_register_wh.setdefault(evse.id, latest.energy_import_wh)
+            self._peak_power_w[evse.id] = max(self._peak_power_w.get(evse.id, 0.0), latest.power_w or 0.0)
 
     @property
-    def _known(self) -> bool:
+    def _tariff_known(self) -> bool:
         return self._clock.monotonic() - self._tariff_s < TARIFF_KNOWN_FOR_S
 
     @property
-    def _local(self) -> datetime:
+    def _local_now(self) -> datetime:
         return local_time(self._clock.now(), self._clock_settings)

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 LIMIT_NAME: Final = "safe-start"
 """the name of the shared limit"""
-_LOWER: Final = f"""
+_FIND_LOWER_LIMIT: Final = f"""
     SELECT 1 FROM (SELECT {READABLE} AS profile FROM aside_charging_profiles),
         json_each(profile, '$.schedule.periods') AS period
     WHERE json_extract(period.value, '$.limit')
@@ -43,7 +43,7 @@ async def limit_without_profiles(database: Database) -> SharedLimit:
     0 A if one of the profiles has a period with a lower limit, or if that cannot be found out: it might apply now.
     """
     try:
-        lower = await database.rows(_LOWER, (_MINIMUM_W, MINIMUM_CURRENT_A))
+        lower = await database.rows(_FIND_LOWER_LIMIT, (_MINIMUM_W, MINIMUM_CURRENT_A))
     except StorageError as error:
         _log.error("the charging profiles that are set aside cannot be read: %s", error)
         lower = [()]
