@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ENABLE: Final = 0x04
 """the pin of a PCF8574 that leads to E of the controller; low between two commands"""
-_LAST_S: Final = 1.0
+_CLOSE_WAIT_S: Final = 1.0
 """seconds to wait at the end for a screen that is being written"""
 
 
@@ -54,7 +54,7 @@ class CharacterLcd:
         self._expander = expander
         self._size = size
         self._lcd: _Lcd | None = None
-        self._in_use = threading.Lock()
+        self._lcd_lock = threading.Lock()
         """held by the thread that uses the display: the one of a cancelled call runs on"""
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class CharacterLcd:
     def _write(self, screen: Screen) -> None:
         columns, rows = self._size.columns, self._size.rows
         texts = [line.text[:columns] for line in screen.lines[:rows]]
-        with self._in_use:
+        with self._lcd_lock:
             try:
                 if self._lcd is not None and self._lost_supply(self._lcd):
                     self._release()
@@ -92,7 +92,7 @@ class CharacterLcd:
                 raise
 
     def _clear(self) -> None:
-        if not self._in_use.acquire(timeout=_LAST_S):
+        if not self._lcd_lock.acquire(timeout=_CLOSE_WAIT_S):
             return  # a bus that hangs must not delay the end of the program
         try:
             if self._lcd is not None:
@@ -100,7 +100,7 @@ class CharacterLcd:
                 self._lcd.backlight_enabled = False
         finally:
             self._release()
-            self._in_use.release()
+            self._lcd_lock.release()
 
     def _lost_supply(self, lcd: _Lcd) -> bool:
         """Whether a PCF8574 has been without supply since it was written: all its pins are then high (its data sheet).

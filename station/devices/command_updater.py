@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_IMAGE_IS_BAD = 65
+_EXIT_BAD_IMAGE = 65
 """exit status of the install command for a bad image (EX_DATAERR of sysexits.h)"""
 _LONGEST_REASON = 200
 _TAIL_BYTES = 4096
-_GONE_S = 5.0
+_KILL_WAIT_S = 5.0
 """longest wait for a killed command to end"""
 
 
@@ -50,7 +50,7 @@ class CommandUpdater:
 
     def __init__(self, commands: UpdaterCommands, folder: Path, clock: Clock) -> None:
         self._commands = commands
-        self._mark = folder / "activated"
+        self._marker = folder / "activated"
         self._clock = clock
 
     @property
@@ -68,14 +68,14 @@ class CommandUpdater:
             InstallError: the command ends with another status than 0, times out or cannot be started.
         """
         try:
-            await asyncio.to_thread(private_files.remove, self._mark)
+            await asyncio.to_thread(private_files.remove, self._marker)
         except OSError as error:
             raise InstallError(f"the activation marker cannot be removed: {error.strerror}") from error
-        status, said = await self._run([*self._commands.install, str(image)])
-        if status == _IMAGE_IS_BAD:
-            raise ImageError(said or "install_command rejected the image")
+        status, message = await self._run([*self._commands.install, str(image)])
+        if status == _EXIT_BAD_IMAGE:
+            raise ImageError(message or "install_command rejected the image")
         if status != 0:
-            raise InstallError(f"install_command failed with exit status {status}: {said}")
+            raise InstallError(f"install_command failed with exit status {status}: {message}")
 
     async def activate(self) -> None:
         """Write the marker file, and run the activate command, which reboots the machine; without one, do no more.
@@ -84,13 +84,13 @@ class CommandUpdater:
             InstallError: the file cannot be written, or the command fails.
         """
         try:
-            await asyncio.to_thread(private_files.write, self._mark, "")
+            await asyncio.to_thread(private_files.write, self._marker, "")
         except OSError as error:
             raise InstallError(f"the activation marker cannot be written: {error.strerror}") from error
         if self._commands.activate:
-            status, said = await self._run(self._commands.activate)
+            status, message = await self._run(self._commands.activate)
             if status != 0:
-                raise InstallError(f"activate_command failed with exit status {status}: {said}")
+                raise InstallError(f"activate_command failed with exit status {status}: {message}")
 
     async def activation(self) -> ActivationResult:
         """Find out whether the last installed firmware runs; changes nothing.
@@ -98,7 +98,7 @@ class CommandUpdater:
         NOT_YET without the marker file; else by the confirm command: RUNNING if it succeeds or there is none,
         ROLLED_BACK if it fails, times out or cannot be started.
         """
-        if not self._mark.exists():
+        if not self._marker.exists():
             return ActivationResult.NOT_YET
         if not self._commands.confirm:
             return ActivationResult.RUNNING
@@ -114,11 +114,11 @@ class CommandUpdater:
 
         Standard error is a file: a pipe would stay open as long as a background process of the command lives.
         """
-        nothing = asyncio.subprocess.DEVNULL
-        with _errors() as errors:
+        devnull = asyncio.subprocess.DEVNULL
+        with _temporary_file() as errors:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *command, stdin=nothing, stdout=nothing, stderr=errors, start_new_session=True
+                    *command, stdin=devnull, stdout=devnull, stderr=errors, start_new_session=True
                 )
             except OSError as error:
                 raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
@@ -132,12 +132,12 @@ class CommandUpdater:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)  # the whole process group
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_GONE_S):
+                        async with asyncio.timeout(_KILL_WAIT_S):
                             await process.wait()
             return status, _last_line(errors)
 
 
-def _errors() -> IO[bytes]:
+def _temporary_file() -> IO[bytes]:
     """A temporary file without a name.
 
     Raises:

@@ -41,7 +41,7 @@ class FileDisplay:
             await asyncio.to_thread(self._path.unlink, missing_ok=True)
 
     def _write(self, text: str) -> None:
-        written = self._path.with_name(f".{self._path.name}.new")
-        written.write_text(text, encoding="utf-8")
-        written.chmod(0o644)  # whatever the umask of the service: other users' programs read it
-        os.replace(written, self._path)
+        temporary = self._path.with_name(f".{self._path.name}.new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o644)  # whatever the umask of the service: other users' programs read it
+        os.replace(temporary, self._path)

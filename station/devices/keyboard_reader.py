@@ -30,13 +30,13 @@ _PRESSED: Final = 1
 _EVIOCGRAB: Final = 0x40044590
 _ENTER: Final = frozenset({28, 96})
 _KEYS: Final = {
-    **{2 + place: digit for place, digit in enumerate("1234567890")},
+    **{2 + index: digit for index, digit in enumerate("1234567890")},
     **dict(zip((79, 80, 81, 75, 76, 77, 71, 72, 73, 82), "1234567890", strict=True)),  # numeric keypad
     **dict(zip((30, 48, 46, 32, 18, 33), "ABCDEF", strict=True)),
 }
-_SILENT: Final = frozenset({42, 54, 58, 69})
+_NO_CHARACTER: Final = frozenset({42, 54, 58, 69})
 """shift, caps lock and num lock produce no character"""
-_LONGEST: Final = 40
+_MAX_DIGITS: Final = 40
 
 
 class KeyboardReaderConfig(DeviceTable, tag_field="type", tag="keyboard"):
@@ -80,12 +80,12 @@ class KeyboardReader:
             ReaderError: the device is missing, disconnected, or used by another program.
         """
         device = self._open()
-        typing = KeyEventDecoder(decimal=self._config.digits == "decimal")
+        decoder = KeyEventDecoder(decimal=self._config.digits == "decimal")
         try:
             yield None
             while True:
                 await self._readable(device)
-                for digits in typing.feed(self._read(device)):
+                for digits in decoder.feed(self._read(device)):
                     yield digits
         finally:
             os.close(device)
@@ -138,30 +138,30 @@ class KeyEventDecoder:
 
     def __init__(self, *, decimal: bool) -> None:
         self._decimal = decimal
-        self._rest = b""
+        self._undecoded = b""
         self._typed = ""
-        self._spoilt = False
+        self._invalid = False
 
     def feed(self, data: bytes) -> list[str]:
         """Decode bytes of `struct input_event`, in pieces of any length; returns the UIDs, in digits, that they end."""
-        self._rest += data
-        found: list[str] = []
-        while len(self._rest) >= _EVENT.size:
-            _, _, kind, code, value = _EVENT.unpack_from(self._rest)
-            self._rest = self._rest[_EVENT.size :]
-            if kind == _EV_KEY and value == _PRESSED and code not in _SILENT:
-                found += self._press(code)
+        self._undecoded += data
+        uids: list[str] = []
+        while len(self._undecoded) >= _EVENT.size:
+            _, _, kind, code, value = _EVENT.unpack_from(self._undecoded)
+            self._undecoded = self._undecoded[_EVENT.size :]
+            if kind == _EV_KEY and value == _PRESSED and code not in _NO_CHARACTER:
+                uids += self._process_key(code)
             elif (kind, code) == (_EV_SYN, _SYN_DROPPED):
-                self._spoilt = True
-        return found
+                self._invalid = True
+        return uids
 
-    def _press(self, code: int) -> list[str]:
+    def _process_key(self, code: int) -> list[str]:
         if code in _ENTER:
-            digits, spoilt = self._typed, self._spoilt or not self._typed
-            self._typed, self._spoilt = "", False
-            return [] if spoilt or (made := self._uid(digits)) is None else [made]
+            digits, invalid = self._typed, self._invalid or not self._typed
+            self._typed, self._invalid = "", False
+            return [] if invalid or (uid := self._uid(digits)) is None else [uid]
         self._typed += _KEYS.get(code, "")
-        self._spoilt = self._spoilt or code not in _KEYS or len(self._typed) > _LONGEST
+        self._invalid = self._invalid or code not in _KEYS or len(self._typed) > _MAX_DIGITS
         return []
 
     def _uid(self, digits: str) -> str | None:

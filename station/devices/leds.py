@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 
 _BLINK_MS: Final = 500
 """on time and off time of a blinking light"""
-_UDEV_LOOKS: Final = 40
-_UDEV_LOOK_S: Final = 0.01
+_UDEV_ATTEMPTS: Final = 40
+_UDEV_RETRY_S: Final = 0.01
 """number of attempts, and seconds between them, until udev has set the permissions of a sysfs file"""
 _RGB: Final = {
     Colour.LIGHT_BLUE: (0, 160, 255),
@@ -98,42 +98,45 @@ class SysfsLed:
             LightError: there is no such LED, or the kernel refuses.
         """
         try:
-            full = int(self._read("max_brightness"))
-            most = max(1, round(full * self._brightness))
+            maximum = int(self._read("max_brightness"))
+            brightness = max(1, round(maximum * self._brightness))
             order = self._read("multi_index").split()
             triggers = self._read("trigger").replace("[", " ").replace("]", " ").split()
             self._write("trigger", "none")
-            self._write("multi_intensity", " ".join(str(share * full // 255) for share in _shares(light.colour, order)))
+            self._write(
+                "multi_intensity",
+                " ".join(str(intensity * maximum // 255) for intensity in _intensities(light.colour, order)),
+            )
             if light.pattern is Pattern.BLINKING:
-                self._blink(most, triggers)
+                self._blink(brightness, triggers)
             else:
-                self._write("brightness", str(most))
+                self._write("brightness", str(brightness))
         except (OSError, ValueError) as error:
             raise LightError(f"{self._path}: {error}") from error
 
-    def _blink(self, most: int, triggers: list[str]) -> None:
+    def _blink(self, brightness: int, triggers: list[str]) -> None:
         if "pattern" in triggers:
             self._write("trigger", "pattern")
             # Each level twice, the second one with 0 ms: otherwise the kernel fades between levels.
-            self._write_new("pattern", f"{most} {_BLINK_MS} {most} 0 0 {_BLINK_MS} 0 0")
+            self._write_new("pattern", f"{brightness} {_BLINK_MS} {brightness} 0 0 {_BLINK_MS} 0 0")
         elif "timer" in triggers:
-            self._write("brightness", str(most))
+            self._write("brightness", str(brightness))
             self._write("trigger", "timer")
             self._write_new("delay_on", str(_BLINK_MS))
             self._write_new("delay_off", str(_BLINK_MS))
         else:
-            self._write("brightness", str(most))
+            self._write("brightness", str(brightness))
             raise OSError(
                 errno.EOPNOTSUPP, "the LED supports neither the trigger pattern nor timer: the light does not blink"
             )
 
     def _write_new(self, name: str, text: str) -> None:
         """Write a file that a trigger has just created; waits until udev has set its permissions."""
-        for _ in range(_UDEV_LOOKS):
+        for _ in range(_UDEV_ATTEMPTS):
             try:
                 self._write(name, text)
             except (FileNotFoundError, PermissionError):
-                time.sleep(_UDEV_LOOK_S)
+                time.sleep(_UDEV_RETRY_S)
             else:
                 return
         self._write(name, text)
@@ -150,10 +153,10 @@ class SysfsLed:
             os.close(handle)
 
 
-def _shares(colour: Colour, order: Iterable[str]) -> list[int]:
+def _intensities(colour: Colour, order: Iterable[str]) -> list[int]:
     """The intensity of each LED, 0 to 255, in the order given; 0 if it is neither red, green nor blue."""
-    mixed: dict[str, int] = dict(zip(("red", "green", "blue"), _RGB[colour], strict=True))
-    return [mixed.get(name, 0) for name in order]
+    intensities: dict[str, int] = dict(zip(("red", "green", "blue"), _RGB[colour], strict=True))
+    return [intensities.get(name, 0) for name in order]
 
 
 def create_leds(config: LightConfig) -> Sequence[SysfsLed]:
@@ -165,8 +168,8 @@ def create_leds(config: LightConfig) -> Sequence[SysfsLed]:
 
 def show_on_all_leds(config: LightConfig, light: Light) -> None:
     """Write this light to every configured LED at the start, before the light task runs; only logs failures. Blocks."""
-    for lamp in create_leds(config):
+    for led in create_leds(config):
         try:
-            lamp.show_blocking(light)
+            led.show_blocking(light)
         except LightError as error:
             _log.warning("light: %s", error)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _STX: Final = 0x02
 _ETX: Final = 0x03
 _LINE_END: Final = frozenset(b"\r\n\0")
-_LONGEST: Final = 64
-_DIALLED_ANEW_S: Final = 30.0
+_MAX_FRAME_BYTES: Final = 64
+_RECONNECT_AFTER_S: Final = 30.0
 """a TCP connection without data is closed and opened again after this time, to detect that the reader is gone"""
 
 
@@ -70,56 +70,56 @@ class SerialReader:
 
         frames = UidFrameParser(self._config.framing, self._config.checksum)
         settings = LineSettings(self._config.baud, seven_bits=False)
-        patience_s = _DIALLED_ANEW_S if is_socket(self._config.device) else None
+        max_silence_s = _RECONNECT_AFTER_S if is_socket(self._config.device) else None
         try:
             while True:
                 async with open_stream(self._config.device, settings, self._clock) as stream:
                     yield None
-                    while (data := await stream.read(self._after(patience_s))) is not None:
+                    while (data := await stream.read(self._deadline_s(max_silence_s))) is not None:
                         for digits in frames.feed(data):
                             yield digits
         except StreamError as error:
             raise ReaderError(f"{error}") from error
 
-    def _after(self, patience_s: float | None) -> float | None:
-        return None if patience_s is None else self._clock.monotonic() + patience_s
+    def _deadline_s(self, max_silence_s: float | None) -> float | None:
+        return None if max_silence_s is None else self._clock.monotonic() + max_silence_s
 
 
 class UidFrameParser:
     """Splits the bytes of a reader into UIDs, without I/O; damaged and too long frames are discarded."""
 
     def __init__(self, framing: Literal["line", "stx-etx"], checksum: Literal["none", "xor"]) -> None:
-        self._begins = _STX if framing == "stx-etx" else None
+        self._start_byte = _STX if framing == "stx-etx" else None
         self._checksum = checksum
-        self._inside = self._begins is None
+        self._in_frame = self._start_byte is None
         self._content = bytearray()
 
     def feed(self, data: bytes) -> list[str]:
         """Parse received bytes, in pieces of any length; returns the UIDs, in digits, that they complete."""
-        found: list[str] = []
+        uids: list[str] = []
         for byte in data:
-            if byte == self._begins:
-                self._begin()
-            elif self._inside and self._ends(byte):
-                if (digits := self._checked()) is not None:
-                    found.append(digits)
-                self._begin(inside=self._begins is None)
-            elif self._inside:
+            if byte == self._start_byte:
+                self._start_frame()
+            elif self._in_frame and self._is_frame_end(byte):
+                if (digits := self._digits_if_valid()) is not None:
+                    uids.append(digits)
+                self._start_frame(in_frame=self._start_byte is None)
+            elif self._in_frame:
                 self._content.append(byte)
-                if len(self._content) > _LONGEST:
-                    self._begin(inside=False)
-            elif self._begins is None and self._ends(byte):
-                self._begin()  # end of a discarded line
-        return found
+                if len(self._content) > _MAX_FRAME_BYTES:
+                    self._start_frame(in_frame=False)
+            elif self._start_byte is None and self._is_frame_end(byte):
+                self._start_frame()  # end of a discarded line
+        return uids
 
-    def _begin(self, *, inside: bool = True) -> None:
+    def _start_frame(self, *, in_frame: bool = True) -> None:
         self._content.clear()
-        self._inside = inside
+        self._in_frame = in_frame
 
-    def _ends(self, byte: int) -> bool:
-        return byte == _ETX if self._begins is not None else byte in _LINE_END
+    def _is_frame_end(self, byte: int) -> bool:
+        return byte == _ETX if self._start_byte is not None else byte in _LINE_END
 
-    def _checked(self) -> str | None:
+    def _digits_if_valid(self) -> str | None:
         digits = self._content.decode("ascii", "replace").strip()
         if not digits:
             return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S: Final = 0.2
+_POLL_S: Final = 0.2
 _JUMPERS: tuple[JumperPosition, ...] = ("1-2", "3-4", "5-6", "7-8", "9-10")
 
 
@@ -52,13 +52,15 @@ class LinuxBackPlate:
     def __init__(self, wiring: BackPlateWiring, clock: Clock, request_lines: RequestLines | None = None) -> None:
         selector, jumpers = wiring.selector, wiring.jumpers
         self._positions = selector.positions if selector is not None else ()
-        self._bits = [f"selector-{bit}" for bit in range(len(selector.lines))] if selector is not None else []
-        self._jumpers = [f"jumpers-{place}" for place in _JUMPERS] if jumpers is not None else []
+        self._selector_inputs = (
+            [f"selector-{bit}" for bit in range(len(selector.lines))] if selector is not None else []
+        )
+        self._jumper_inputs = [f"jumpers-{position}" for position in _JUMPERS] if jumpers is not None else []
         self._lines = GpioLines(
             {
                 "flap": wiring.flap,
-                **dict(zip(self._bits, selector.lines if selector is not None else (), strict=True)),
-                **dict(zip(self._jumpers, jumpers.lines if jumpers is not None else (), strict=True)),
+                **dict(zip(self._selector_inputs, selector.lines if selector is not None else (), strict=True)),
+                **dict(zip(self._jumper_inputs, jumpers.lines if jumpers is not None else (), strict=True)),
             },
             {"shunt-trip": wiring.shunt_trip},
             request_lines,
@@ -79,15 +81,15 @@ class LinuxBackPlate:
 
         Inputs that cannot be read are None, the flap stays as last seen; the failure is logged, not raised.
         """
-        before = self.view = self._observe()
+        previous = self.view = self._observe()
         yield self.view
         while True:
-            await self._clock.sleep(_LOOK_EVERY_S)
-            now = self._observe()
-            if now == before and now != self.view:
-                self.view = now
-                yield now
-            before = now
+            await self._clock.sleep(_POLL_S)
+            current = self._observe()
+            if current == previous and current != self.view:
+                self.view = current
+                yield current
+            previous = current
 
     async def energise_shunt_trip(self, energised: bool) -> None:
         """Energise the shunt trip, which trips the upstream breaker, or de-energise it.
@@ -125,13 +127,13 @@ class LinuxBackPlate:
             self._failing = True
             return BackPlateView(flap_open=self.view.flap_open)  # a read failure must not raise or clear a tamper alarm
         self._failing = False
-        number = sum(1 << bit for bit, name in enumerate(self._bits) if name in active)
-        known = bool(self._bits) and number < len(self._positions)
-        stand: list[JumperPosition] = [
-            place for place, name in zip(_JUMPERS, self._jumpers, strict=False) if name in active
+        index = sum(1 << bit for bit, name in enumerate(self._selector_inputs) if name in active)
+        known = bool(self._selector_inputs) and index < len(self._positions)
+        active_positions: list[JumperPosition] = [
+            position for position, name in zip(_JUMPERS, self._jumper_inputs, strict=False) if name in active
         ]
         return BackPlateView(
-            selector=self._positions[number] if known else None,
-            jumpers=stand[0] if len(stand) == 1 else None,
+            selector=self._positions[index] if known else None,
+            jumpers=active_positions[0] if len(active_positions) == 1 else None,
             flap_open="flap" in active,
         )

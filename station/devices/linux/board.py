@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from station.devices.linux.gpio import RequestLines
     from station.devices.linux.wiring import LinuxEvseWiring, ProximityWiring
 
-_LOOK_EVERY_S: Final = 0.05
+_POLL_S: Final = 0.05
 _CONVERTER_TIMEOUT_S: Final = 1.0
 """real time; a slower converter counts as failed"""
-_LOOK_S: Final = 15.0
+_OBSERVATION_DEADLINE_S: Final = 15.0
 """watchdog deadline of one observation"""
 _STEPS_PER_DEGREE: Final = 2
 """temperatures are rounded to half degrees, so that noise causes no observation"""
@@ -80,28 +80,28 @@ class LinuxBoard:
         )
         self._wiring = wiring
         self._clock = clock
-        self._unrated: pilot.UnratedCable = unrated_cable
+        self._unrated_cable: pilot.UnratedCable = unrated_cable
         self._pwm = sysfs.Pwm(wiring.pilot.pwm)
         self._outputs = SAFE_OUTPUTS
         self._pwm_active = False
         self._no_diode = False
-        self._seen = NO_OBSERVATION
-        self._tested_until_s = 0.0
+        self._last_observation = NO_OBSERVATION
+        self._test_ends_s = 0.0
         self._measuring: asyncio.Future[_ConverterReadings] | None = None
         self.observation_task = MonitoredTask(
-            f"an observation of the board with its pilot on {wiring.pilot.pwm.path}", clock, _LOOK_S
+            f"an observation of the board with its pilot on {wiring.pilot.pwm.path}", clock, _OBSERVATION_DEADLINE_S
         )
 
     @property
     def sensors(self) -> frozenset[Sensor]:
         """The sensors among parking bay, emergency stop and temperature that are wired."""
         wiring = self._wiring
-        found = {
+        wired_by_sensor = {
             Sensor.BAY: wiring.bay is not None,
             Sensor.EMERGENCY_STOP: wiring.emergency_stop is not None,
             Sensor.TEMPERATURE: wiring.too_hot is not None or wiring.temperature is not None,
         }
-        return frozenset(sensor for sensor, wired in found.items() if wired)
+        return frozenset(sensor for sensor, wired in wired_by_sensor.items() if wired)
 
     async def observations(self) -> AsyncGenerator[Observation]:
         """Read all inputs every 50 ms; yield the first observation, then each that differs from the one before.
@@ -111,14 +111,14 @@ class LinuxBoard:
         Raises:
             BoardError: a line or a converter fails.
         """
-        told: Observation | None = None
+        reported: Observation | None = None
         while True:
             with self.observation_task:
-                seen = await self._observe()
-            if seen != told:
-                told = seen
-                yield seen
-            await self._clock.sleep(_LOOK_EVERY_S)
+                observation = await self._observe()
+            if observation != reported:
+                reported = observation
+                yield observation
+            await self._clock.sleep(_POLL_S)
 
     async def apply(self, outputs: Outputs) -> None:
         """Set pilot, lock, phase relay and contactor; the contactor opens first and closes last.
@@ -137,10 +137,10 @@ class LinuxBoard:
             with attempts:
                 self._lines.write("close", False)
         with attempts:
-            self._signal(outputs)
+            self._set_pilot(outputs)
         with attempts:
             self._lock.set_locked(outputs.lock, self._lines)
-        if not outputs.contactor and not self._seen.contactor_closed:
+        if not outputs.contactor and not self._last_observation.contactor_closed:
             with attempts:
                 self._phases.set_phases(outputs.phases, self._lines)
         if outputs.contactor and not attempts.failed:
@@ -149,7 +149,7 @@ class LinuxBoard:
         attempts.raise_first()
         self._outputs = outputs
 
-    def _signal(self, outputs: Outputs) -> None:
+    def _set_pilot(self, outputs: Outputs) -> None:
         """Set the control pilot.
 
         Raises:
@@ -171,26 +171,26 @@ class LinuxBoard:
         residual = self._wiring.residual
         if residual is None or residual.test is None:
             return SelfTest.ABSENT
-        if self._outputs.contactor or self._seen.contactor_closed:
+        if self._outputs.contactor or self._last_observation.contactor_closed:
             raise BoardError("the residual-current monitor is not tested while the contactor is closed")
-        self._tested_until_s = math.inf
+        self._test_ends_s = math.inf
         try:
             try:
                 self._lines.write("test", True)
-                tripped = await self._becomes(True, residual.trips_within_s)
+                tripped = await self._wait_for_trip_contact(True, residual.trips_within_s)
             finally:  # also after cancellation the monitor needs time to recover
-                self._tested_until_s = self._clock.monotonic() + residual.recovers_within_s
+                self._test_ends_s = self._clock.monotonic() + residual.recovers_within_s
                 self._lines.write("test", False)
-            recovered = await self._becomes(False, residual.recovers_within_s)
+            recovered = await self._wait_for_trip_contact(False, residual.recovers_within_s)
         except OSError as error:
             raise BoardError(f"{error}") from error
-        self._tested_until_s = self._clock.monotonic()
+        self._test_ends_s = self._clock.monotonic()
         return SelfTest.PASSED if tripped and recovered else SelfTest.FAILED
 
     @property
     def _testing(self) -> bool:
         """Whether a trip of the monitor is caused by its test."""
-        return self._clock.monotonic() < self._tested_until_s
+        return self._clock.monotonic() < self._test_ends_s
 
     async def close(self) -> None:
         """Open the contactor, set the pilot steady, finish the movement of the lock, and release the lines.
@@ -209,26 +209,26 @@ class LinuxBoard:
             self._lines.close()
         attempts.raise_first()
 
-    async def _becomes(self, tripped: bool, within_s: float) -> bool:
+    async def _wait_for_trip_contact(self, tripped: bool, within_s: float) -> bool:
         """Wait until the contact of the monitor has this state; False on timeout."""
-        ends_s = self._clock.monotonic() + within_s
+        deadline_s = self._clock.monotonic() + within_s
         while ("residual" in self._lines.read()) is not tripped:
-            if self._clock.monotonic() >= ends_s:
+            if self._clock.monotonic() >= deadline_s:
                 return False
-            await self._clock.sleep(_LOOK_EVERY_S)
+            await self._clock.sleep(_POLL_S)
         return True
 
     async def _observe(self) -> Observation:
         try:
             self._lock.end_due_pulse(self._lines)
-            active, waves, testing = self._lines.read(), self._pwm_active, self._testing
-            measured = await self._measured()
+            active, pwm_active, testing = self._lines.read(), self._pwm_active, self._testing
+            readings = await self._read_converters()
         except OSError as error:
             raise BoardError(f"{error}") from error
-        self._seen = self._to_observation(active, measured, waves=waves, testing=testing)
-        return self._seen
+        self._last_observation = self._to_observation(active, readings, pwm_active=pwm_active, testing=testing)
+        return self._last_observation
 
-    async def _measured(self) -> _ConverterReadings:
+    async def _read_converters(self) -> _ConverterReadings:
         """Read the converters in a thread; if one hangs, no second thread is started.
 
         Raises:
@@ -236,18 +236,20 @@ class LinuxBoard:
             OSError: a converter fails.
         """
         while True:
-            late = self._measuring is not None
-            measuring = self._measuring = self._measuring or asyncio.ensure_future(asyncio.to_thread(self._measure))
+            outdated = self._measuring is not None
+            measuring = self._measuring = self._measuring or asyncio.ensure_future(
+                asyncio.to_thread(self._read_converters_blocking)
+            )
             with self._clock.outside_wait():
                 done, _ = await asyncio.wait({measuring}, timeout=_CONVERTER_TIMEOUT_S)
             if not done:
                 raise BoardError("the A/D converters do not answer")
             self._measuring = None
-            measured = measuring.result()
-            if not late:
-                return measured
+            readings = measuring.result()
+            if not outdated:
+                return readings
 
-    def _measure(self) -> _ConverterReadings:
+    def _read_converters_blocking(self) -> _ConverterReadings:
         wiring = self._wiring
         return _ConverterReadings(
             sysfs.read_voltage_v(wiring.pilot.high),
@@ -257,24 +259,24 @@ class LinuxBoard:
         )
 
     def _to_observation(
-        self, active: frozenset[str], measured: _ConverterReadings, *, waves: bool, testing: bool
+        self, active: frozenset[str], readings: _ConverterReadings, *, pwm_active: bool, testing: bool
     ) -> Observation:
-        """Convert the readings; `waves`, `testing`: pilot active and monitor under test when they were taken."""
-        state = pilot.pilot_state(measured.high_v, self._seen.pilot)
+        """Convert the readings; `waves`, `testing`: pilot active and monitor under test when they were read."""
+        state = pilot.pilot_state(readings.high_v, self._last_observation.pilot)
         # Two readings in a row: the pilot may be switched off before the negative half is measured.
-        doubted, self._no_diode = self._no_diode, waves and pilot.diode_fault(measured.low_v, state)
+        no_diode_before, self._no_diode = self._no_diode, pwm_active and pilot.diode_fault(readings.low_v, state)
         faults = {
             Fault.DC_RESIDUAL_CURRENT: "residual" in active and not testing,
             Fault.EMERGENCY_STOP: "emergency-stop" in active,
             Fault.OVER_TEMPERATURE: "too-hot" in active,
             Fault.POWER_SWITCH: self._phases.is_faulted(active),
-            Fault.DIODE: doubted and self._no_diode,
+            Fault.DIODE: no_diode_before and self._no_diode,
         }
-        if measured.proximity_ohm is not None:
-            plugged = pilot.cable_plugged(measured.proximity_ohm)
-            cable_max_a = pilot.cable_limit_a(measured.proximity_ohm, self._unrated)
+        if readings.proximity_ohm is not None:
+            plugged = pilot.cable_plugged(readings.proximity_ohm)
+            cable_max_a = pilot.cable_limit_a(readings.proximity_ohm, self._unrated_cable)
         else:  # attached cable; our own −12 V hides the vehicle: keep the last state
-            plugged = self._seen.cable_plugged if state is PilotState.F else state in _WITH_VEHICLE
+            plugged = self._last_observation.cable_plugged if state is PilotState.F else state in _WITH_VEHICLE
             cable_max_a = None
         return Observation(
             pilot=state,
@@ -284,7 +286,7 @@ class LinuxBoard:
             phases=self._phases.connected_phases(active),
             locked=self._lock.is_locked(active),
             bay_occupied="bay" in active,
-            temperature_c=_rounded(measured.celsius),
+            temperature_c=_rounded(readings.celsius),
             faults=frozenset(fault for fault, present in faults.items() if present),
         )
 

@@ -17,7 +17,7 @@ class LinuxConnectorLock:
     def __init__(self, wiring: MotorLock | SolenoidLock | None, clock: Clock) -> None:
         self._wiring = wiring
         self._clock = clock
-        self._ordered = False
+        self._commanded = False
         self._moving_until_s: float | None = None
 
     @property
@@ -37,23 +37,23 @@ class LinuxConnectorLock:
                 return {}
 
     def is_locked(self, active: frozenset[str]) -> bool:
-        """Return whether the lock is shut, by its feedback contact; as ordered if there is none.
+        """Return whether the lock is shut, by its feedback contact; as commanded if there is none.
 
         `active`: the names of the active inputs, as `GpioLines.read` returns them.
         """
         if self._wiring is None or self._wiring.feedback is None:
-            return self._ordered
+            return self._commanded
         return "locked" in active
 
     def set_locked(self, shut: bool, lines: GpioLines) -> None:
-        """Shut or open the lock; does not wait. A motor is driven only if the feedback differs from the order.
+        """Shut or open the lock; does not wait. A motor is driven only if the feedback differs from the command.
 
         Starts the pulse of a motor, but does not end it.
 
         Raises:
             OSError: a line fails.
         """
-        self._ordered = shut
+        self._commanded = shut
         match self._wiring:
             case MotorLock(pulse_s=pulse_s):
                 if lines.is_active("locked") is not shut:

@@ -55,7 +55,7 @@ class GpioLines:
         self._outputs = {name: line for name, line in outputs.items() if line is not None}
         self._request_lines = request_lines or _request_lines
         self._requests: dict[str, LineRequest] = {}
-        self._used: set[str] = set()
+        self._requested_chips: set[str] = set()
         """chips whose lines were requested, also if they are released now"""
 
     def has(self, name: str) -> bool:
@@ -90,7 +90,7 @@ class GpioLines:
         if line is None:
             return
         value = Value.ACTIVE if active else Value.INACTIVE
-        self._use(line.chip, lambda request: request.set_values({line.line: value}))
+        self._with_request(line.chip, lambda request: request.set_values({line.line: value}))
 
     def close(self) -> None:
         """Set all outputs inactive and release the lines; may be called again.
@@ -101,37 +101,39 @@ class GpioLines:
         failure: OSError | None = None
         for name, line in self._outputs.items():
             try:
-                if line.chip in self._used:
+                if line.chip in self._requested_chips:
                     self.write(name, False)
             except OSError as error:
                 failure = failure or error
-        self._used.clear()
+        self._requested_chips.clear()
         for chip in list(self._requests):
-            self._let_go(chip)
+            self._release(chip)
         if failure is not None:
             raise failure
 
     def _active_of(self, chip: str) -> list[str]:
         """The names of the active inputs of a chip."""
         names = [name for name, line in self._inputs.items() if line.chip == chip]
-        values = self._use(chip, lambda request: request.get_values([self._inputs[name].line for name in names]))
+        values = self._with_request(
+            chip, lambda request: request.get_values([self._inputs[name].line for name in names])
+        )
         return [name for name, value in zip(names, values, strict=True) if value is Value.ACTIVE]
 
-    def _use(self, chip: str, use: Callable[[LineRequest], T]) -> T:
+    def _with_request(self, chip: str, operation: Callable[[LineRequest], T]) -> T:
         """Run an operation on the lines of a chip; after a failure they are released, to be requested again."""
         if chip not in self._requests:
             try:
                 self._requests[chip] = self._request_lines(chip, self._settings(chip), "borne")
             except OSError as error:
                 raise OSError(f"{chip}: {error.strerror or error}") from error
-            self._used.add(chip)
+            self._requested_chips.add(chip)
         try:
-            return use(self._requests[chip])
+            return operation(self._requests[chip])
         except OSError:
-            self._let_go(chip)
+            self._release(chip)
             raise
 
-    def _let_go(self, chip: str) -> None:
+    def _release(self, chip: str) -> None:
         self._requests.pop(chip).release()
 
     def _settings(self, chip: str) -> dict[Iterable[int | str] | int | str, LineSettings | None]:

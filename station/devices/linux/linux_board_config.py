@@ -48,11 +48,11 @@ class LinuxBoardConfig(BoardTable, tag_field="type", tag="linux"):
         Raises:
             ValueError: a line is used twice.
         """
-        used: set[tuple[str, int]] = set()
+        used_lines: set[tuple[str, int]] = set()
         for line in gpio_lines(self):
-            if (line.chip, line.line) in used:
+            if (line.chip, line.line) in used_lines:
                 raise ValueError(f"line {line.line} of {line.chip} is used twice")
-            used.add((line.chip, line.line))
+            used_lines.add((line.chip, line.line))
 
     @property
     def wired_evses(self) -> int:
@@ -67,12 +67,12 @@ class LinuxBoardConfig(BoardTable, tag_field="type", tag="linux"):
     @property
     def socket_parts(self) -> tuple[Mapping[str, bool], ...]:
         """Whether the proximity contact and the lock of each EVSE are wired."""
-        return tuple({"proximity": one.proximity is not None, "lock": one.lock is not None} for one in self.evse)
+        return tuple({"proximity": evse.proximity is not None, "lock": evse.lock is not None} for evse in self.evse)
 
     @property
     def resources(self) -> tuple[Resource, ...]:
         """The channels of converters and PWM chips, and the GPIO lines."""
-        lines = (Resource(ResourceKind.GPIO_LINE, (one.chip, one.line), ()) for one in gpio_lines(self))
+        lines = (Resource(ResourceKind.GPIO_LINE, (line.chip, line.line), ()) for line in gpio_lines(self))
         return (*self._channels(), *lines)
 
     def _channels(self) -> Iterator[Resource]:
@@ -85,10 +85,10 @@ class LinuxBoardConfig(BoardTable, tag_field="type", tag="linux"):
                 ((*pilot, "low"), evse.pilot.low),
                 (("evse", position, "proximity"), evse.proximity),
             )
-            for place, wired in inputs:
+            for key, wired in inputs:
                 if wired is not None:
                     name = (str(wired.path), wired.channel)
-                    yield Resource(ResourceKind.CONVERTER_CHANNEL, name, (*place, "channel"))
+                    yield Resource(ResourceKind.CONVERTER_CHANNEL, name, (*key, "channel"))
 
     def open(self, evse: EvseConfig, clock: Clock, _: BusRegistry) -> Board:
         """Create the board of an EVSE; GPIO lines are requested and files opened at first use."""
@@ -107,10 +107,10 @@ def gpio_lines(table: Table) -> list[GpioLine]:
     """All GPIO lines in a table and its sub-tables."""
     if isinstance(table, GpioLine):
         return [table]
-    found: list[GpioLine] = []
+    lines: list[GpioLine] = []
     for name in table.__struct_fields__:
         value = getattr(table, name)
         for part in value if is_array(value) else (value,):
             if isinstance(part, Table):
-                found += gpio_lines(part)
-    return found
+                lines += gpio_lines(part)
+    return lines

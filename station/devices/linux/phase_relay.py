@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.devices.linux.gpio import GpioLines
 
-_MOVES_S = 3.0
+_SWITCHING_TIME_S = 3.0
 """a relay that has not moved after this time is faulty"""
 
 
@@ -20,8 +20,8 @@ class LinuxPhaseRelay:
     def __init__(self, wiring: PhaseRelayWiring | None, clock: Clock) -> None:
         self._wiring = wiring
         self._clock = clock
-        self._ordered: int | None = None
-        self._ordered_s = clock.monotonic()
+        self._commanded_phases: int | None = None
+        self._commanded_at_s = clock.monotonic()
 
     @property
     def inputs(self) -> dict[str, GpioLine | None]:
@@ -50,14 +50,14 @@ class LinuxPhaseRelay:
         Raises:
             OSError: a line fails.
         """
-        phases = self._ordered if phases is None else phases
+        phases = self._commanded_phases if phases is None else phases
         if self._wiring is None or phases is None:
             return
         lines.write("connect-phases", phases == 3)
-        if phases != self._ordered:
-            self._ordered, self._ordered_s = phases, self._clock.monotonic()
+        if phases != self._commanded_phases:
+            self._commanded_phases, self._commanded_at_s = phases, self._clock.monotonic()
 
     def is_faulted(self, active: frozenset[str]) -> bool:
-        """Return whether the feedback has differed from the ordered position for 3 s or more."""
-        differs = self._ordered is not None and self.connected_phases(active) != self._ordered
-        return differs and self._clock.monotonic() - self._ordered_s >= _MOVES_S
+        """Return whether the feedback has differed from the commanded position for 3 s or more."""
+        differs = self._commanded_phases is not None and self.connected_phases(active) != self._commanded_phases
+        return differs and self._clock.monotonic() - self._commanded_at_s >= _SWITCHING_TIME_S

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PERIOD_NS: Final = 1_000_000
 """the control pilot has 1 kHz (IEC 61851-1 A.2)"""
-_UDEV_LOOKS: Final = 40
-_UDEV_LOOK_S: Final = 0.01
+_UDEV_ATTEMPTS: Final = 40
+_UDEV_RETRY_S: Final = 0.01
 """number of attempts, and seconds between them, until udev has set the permissions of a new channel"""
 
 
@@ -61,10 +61,10 @@ class Pwm:
 
     def _wait_for_udev(self) -> None:
         """Wait until udev has set the permissions of a newly exported channel (60-borne.rules)."""
-        for _ in range(_UDEV_LOOKS):
+        for _ in range(_UDEV_ATTEMPTS):
             if all(os.access(self._folder / name, os.W_OK) for name in ("period", "duty_cycle", "enable")):
                 return
-            time.sleep(_UDEV_LOOK_S)
+            time.sleep(_UDEV_RETRY_S)
 
 
 def read_voltage_v(config: AnalogInput) -> float:
@@ -74,8 +74,8 @@ def read_voltage_v(config: AnalogInput) -> float:
         OSError: there is no such converter or channel, or its file contains no number.
     """
     folder, name = config.path, f"in_voltage{config.channel}"
-    raw, scale_mv = _number(folder / f"{name}_raw"), _first(folder, f"{name}_scale", "in_voltage_scale")
-    offset = _first(folder, f"{name}_offset", "in_voltage_offset", default=0.0)
+    raw, scale_mv = _read_number(folder / f"{name}_raw"), _read_first(folder, f"{name}_scale", "in_voltage_scale")
+    offset = _read_first(folder, f"{name}_offset", "in_voltage_offset", default=0.0)
     return (raw + offset) * scale_mv / 1000.0 * config.gain + config.offset_v
 
 
@@ -85,19 +85,19 @@ def read_temperature_c(path: Path) -> float:
     Raises:
         OSError: there is no such sensor, or its file contains no number.
     """
-    return _number(path) / 1000.0
+    return _read_number(path) / 1000.0
 
 
-def _first(folder: Path, *names: str, default: float | None = None) -> float:
+def _read_first(folder: Path, *names: str, default: float | None = None) -> float:
     for name in names:
         if (folder / name).exists():
-            return _number(folder / name)
+            return _read_number(folder / name)
     if default is None:
         raise OSError(f"{folder}: has none of {', '.join(names)}")
     return default
 
 
-def _number(path: Path) -> float:
+def _read_number(path: Path) -> float:
     text = path.read_text().strip()
     try:
         return float(text)

@@ -169,11 +169,11 @@ class SelectorWiring(Table):
         Raises:
             RuleError: such a position.
         """
-        most = (1 << len(self.lines)) - 1
-        for number, lines in ((0, "inactive"), (most, "active")):
+        all_active = (1 << len(self.lines)) - 1
+        for number, lines in ((0, "inactive"), (all_active, "active")):
             if number < len(self.positions) and selected_a(self.positions[number]) > FALLBACK_A:
-                off = f"all lines are {lines} if a plug is loose"
-                reason = f"number {number} must be 8, X, Y or Z, not {self.positions[number]}: {off}"
+                explanation = f"all lines are {lines} if a plug is loose"
+                reason = f"number {number} must be 8, X, Y or Z, not {self.positions[number]}: {explanation}"
                 raise RuleError(("positions",), reason)
 
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOOK_EVERY_S: Final = 0.5
-_LOOK_S: Final = 60.0
+_POLL_S: Final = 0.5
+_OBSERVATION_DEADLINE_S: Final = 60.0
 """watchdog deadline of one observation, which may wait for other devices on the bus"""
-_TAKING: Final = frozenset({PilotState.C, PilotState.D})
+_READY: Final = frozenset({PilotState.C, PilotState.D})
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
 
@@ -37,8 +37,8 @@ class ModbusBoard:
         self._clock = clock
         self._attached_cable = attached_cable
         self._outputs = SAFE_OUTPUTS
-        self._seen = NO_OBSERVATION
-        self.observation_task = MonitoredTask(f"an observation of {self}", clock, _LOOK_S)
+        self._last_observation = NO_OBSERVATION
+        self.observation_task = MonitoredTask(f"an observation of {self}", clock, _OBSERVATION_DEADLINE_S)
 
     def __str__(self) -> str:
         return f"{self._controller.name} (unit {self._unit}) on {self._bus.endpoint.address}"
@@ -54,14 +54,14 @@ class ModbusBoard:
         Raises:
             BoardError: the controller does not respond.
         """
-        told: Observation | None = None
+        reported: Observation | None = None
         while True:
             with self.observation_task:
-                self._seen = await self._observe()
-            if self._seen != told:
-                told = self._seen
-                yield told
-            await self._clock.sleep(_LOOK_EVERY_S)
+                self._last_observation = await self._observe()
+            if self._last_observation != reported:
+                reported = self._last_observation
+                yield reported
+            await self._clock.sleep(_POLL_S)
 
     async def apply(self, outputs: Outputs) -> None:
         """Write the offered current, in whole amperes rounded down, and enable or disable charging.
@@ -73,16 +73,16 @@ class ModbusBoard:
             BoardError: the write was not confirmed.
         """
         self._outputs = outputs
-        await self._exchanged(lambda: self._order(outputs), 2 * self._within_s)
+        await self._exchange_with_retry(lambda: self._write_outputs(outputs), 2 * self._within_s)
 
-    async def _order(self, outputs: Outputs) -> None:
+    async def _write_outputs(self, outputs: Outputs) -> None:
         offered_a = int(outputs.pilot_a) if outputs.pilot_a is not None and not outputs.pilot_fault else 0
         table = self._controller
         if not offered_a and table.enable_coil is not None:
             await self._bus.write_coil(str(self), self._unit, table.enable_coil, False, self._within_s)
         if table.emergency_off_bit is not None:
             address, bit = table.emergency_off_bit
-            at_once = not outputs.contactor and (outputs.pilot_fault or self._seen.contactor_closed)
+            at_once = not outputs.contactor and (outputs.pilot_fault or self._last_observation.contactor_closed)
             await self._write(address, int(at_once and not offered_a) << bit)
         if offered_a or table.enable_coil is None:
             await self._write(table.current_at, offered_a)
@@ -104,17 +104,17 @@ class ModbusBoard:
         finally:
             await self._bus.leave(self)
 
-    async def _write(self, address: int, word: int) -> None:
+    async def _write(self, address: int, value: int) -> None:
         single = self._controller.single_register_writes
-        await self._bus.write(str(self), self._unit, address, (word,), self._within_s, single=single)
+        await self._bus.write(str(self), self._unit, address, (value,), self._within_s, single=single)
 
     async def _observe(self) -> Observation:
-        registers = await self._exchanged(
+        registers = await self._exchange_with_retry(
             lambda: self._bus.read(str(self), self._unit, self._controller.blocks, self._within_s), self._within_s + 1.0
         )
         return self._to_observation(registers)
 
-    async def _exchanged(self, exchange: Callable[[], Awaitable[T]], patience_s: float) -> T:
+    async def _exchange_with_retry(self, exchange: Callable[[], Awaitable[T]], patience_s: float) -> T:
         """Run an exchange, and repeat it once after a failure (Modbus over serial line 2.4.1).
 
         A disturbed frame must not end a charge.
@@ -146,7 +146,7 @@ class ModbusBoard:
             pilot=state,
             cable_plugged=plugged,
             cable_max_a=float(cable_a) if plugged and cable_a else None,
-            contactor_closed=state in _TAKING and offers,
+            contactor_closed=state in _READY and offers,
             locked=self._outputs.lock,
             faults=faults,
         )

@@ -65,12 +65,12 @@ class EvseController(Frozen):
     def is_offering(self, registers: RegisterWords, *, enabled: bool) -> bool:
         """Return whether the pilot signals a current, as the controller reports it.
 
-        `enabled`: whether the station has ordered one; returned for a controller that does not report it.
+        `enabled`: whether the station has commanded one; returned for a controller that does not report it.
         """
         if self.pwm_at is None:
             return enabled
-        place, number = self.pwm_at
-        return registers[place] == number
+        address, signalling_value = self.pwm_at
+        return registers[address] == signalling_value
 
 
 _LETTERS: Final = {ord(state.value): state for state in PilotState}

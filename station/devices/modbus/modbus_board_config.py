@@ -42,8 +42,8 @@ class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
         """The Modbus addresses of the controllers, and their serial devices."""
         return tuple(
             resource
-            for position, one in enumerate(self.evse)
-            for resource in modbus_resources(one.endpoint, one.unit_in_use, ("evse", position))
+            for position, evse in enumerate(self.evse)
+            for resource in modbus_resources(evse.endpoint, evse.unit_in_use, ("evse", position))
         )
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
