@@ -24,11 +24,11 @@ class AuthorizationRequest(Frozen):
 
 
 class AuthorizationAnswer(Frozen):
-    """What the CSMS says of an id token (AuthorizeResponse)."""
+    """The CSMS's authorization of an id token (AuthorizeResponse)."""
 
     token_info: IdTokenInfo
     certificate_status: str | None = None
-    """validity of the contract certificate (AuthorizeCertificateStatusEnumType); None: not said"""
+    """validity of the contract certificate (AuthorizeCertificateStatusEnumType); None: not given"""
 
 
 class Csms(Protocol):
@@ -77,8 +77,8 @@ class NoCsms:
 class CsmsProxy:
     """Forwards to the `Csms` of the OCPP stack; behaves as `NoCsms` until the stack calls `forward_to`.
 
-    The stack is auxiliary, and essential tasks ask: to them an error of the stack is a CSMS that is offline or does not
-    answer.
+    The stack is auxiliary, but essential tasks call it: they get an error of the stack as a CSMS that is offline or
+    does not answer.
     """
 
     def __init__(self, auxiliary: AuxiliaryCalls) -> None:

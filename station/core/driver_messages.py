@@ -41,7 +41,7 @@ class Display:
         self.changed: Event[int] = Event()
         """a displayed message changed; carries the EVSE id"""
         self._clock = clock
-        self._shown: dict[tuple[int, DisplayTopic], DisplayedMessage] = {}
+        self._messages: dict[tuple[int, DisplayTopic], DisplayedMessage] = {}
 
     def show(
         self,
@@ -53,15 +53,15 @@ class Display:
         personal: bool = False,
     ) -> None:
         """Show a message at an EVSE until it is cleared or the next one of its topic replaces it."""
-        self._shown[evse_id, topic] = DisplayedMessage(topic, content, self._clock.now(), transaction_id, personal)
+        self._messages[evse_id, topic] = DisplayedMessage(topic, content, self._clock.now(), transaction_id, personal)
         self.changed.publish(evse_id)
 
     def clear(self, evse_id: int, *topics: DisplayTopic) -> None:
         """Remove the messages of these topics at an EVSE; without topics, all of them."""
         for topic in topics or DisplayTopic:
-            if self._shown.pop((evse_id, topic), None) is not None:
+            if self._messages.pop((evse_id, topic), None) is not None:
                 self.changed.publish(evse_id)
 
     def of(self, evse_id: int) -> list[DisplayedMessage]:
         """The messages shown at an EVSE, in the order of `DisplayTopic`."""
-        return [shown for topic in DisplayTopic if (shown := self._shown.get((evse_id, topic))) is not None]
+        return [message for topic in DisplayTopic if (message := self._messages.get((evse_id, topic))) is not None]

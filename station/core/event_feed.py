@@ -38,35 +38,35 @@ class FeedQueue:
     def __init__(self, accepts: Callable[[str], bool]) -> None:
         self.accepts = accepts
         """returns whether the listener wants events of a type"""
-        self._waiting: deque[tuple[FeedEvent, int]] = deque()
+        self._queued: deque[tuple[FeedEvent, int]] = deque()
         self._size_bytes = 0
-        self._filled = asyncio.Event()
+        self._not_empty = asyncio.Event()
 
     def offer(self, event: FeedEvent, size_bytes: int) -> None:
         """Add an event if the listener wants its type; the newest event is never dropped, whatever its size."""
         if not self.accepts(event.event_type):
             return
-        self._waiting.append((event, size_bytes))
+        self._queued.append((event, size_bytes))
         self._size_bytes += size_bytes
-        while len(self._waiting) > 1 and (len(self._waiting) > _MAX_WAITING or self._size_bytes > _MAX_BYTES):
+        while len(self._queued) > 1 and (len(self._queued) > _MAX_WAITING or self._size_bytes > _MAX_BYTES):
             self._drop_oldest()
-        self._filled.set()
+        self._not_empty.set()
 
     async def get(self) -> FeedEvent:
         """Remove and return the oldest event; wait for one if the queue is empty."""
-        while not self._waiting:
-            self._filled.clear()
-            await self._filled.wait()
+        while not self._queued:
+            self._not_empty.clear()
+            await self._not_empty.wait()
         return self._drop_oldest()
 
     def __len__(self) -> int:
         """The number of events in the queue."""
-        return len(self._waiting)
+        return len(self._queued)
 
     def _drop_oldest(self) -> FeedEvent:
-        happening, size_bytes = self._waiting.popleft()
+        event, size_bytes = self._queued.popleft()
         self._size_bytes -= size_bytes
-        return happening
+        return event
 
 
 class EventFeed:
@@ -83,10 +83,10 @@ class EventFeed:
         """Publish an event of type `kind` with these data to all current subscribers, which share one `FeedEvent`."""
         if not self._listeners:
             return
-        happening = FeedEvent(kind, data)
-        size_bytes = happening.size_bytes
+        event = FeedEvent(kind, data)
+        size_bytes = event.size_bytes
         for queue in self._listeners:
-            queue.offer(happening, size_bytes)
+            queue.offer(event, size_bytes)
 
     @contextlib.contextmanager
     def subscribe(self, accepts: Callable[[str], bool]) -> Generator[FeedQueue]:

@@ -17,7 +17,7 @@ class InvalidMessage(Frozen):
 
 
 class InvalidMessageCount(Frozen):
-    """How many messages of an action were invalid since the start, and what became of them (as `InvalidMessage`)."""
+    """How many messages of an action were invalid since the start, and whether they were sent (as `InvalidMessage`)."""
 
     action: str
     sent: bool
@@ -36,4 +36,4 @@ class InvalidMessageCounts:
 
     def counts(self) -> Sequence[InvalidMessageCount]:
         """The counts, in the order of their first messages."""
-        return [InvalidMessageCount(one.action, one.sent, count) for one, count in self._counts.items()]
+        return [InvalidMessageCount(message.action, message.sent, count) for message, count in self._counts.items()]

@@ -120,41 +120,53 @@ _Rule = tuple[Callable[[LightInputs], bool], Light]
 
 # The first rule that matches is shown. Warnings precede information; feedback on a card precedes charging;
 # a running charge precedes the state of the station.
-_GUIDE: Final[tuple[_Rule, ...]] = (
-    (lambda now: now.out_of_service, Light(Colour.RED, Pattern.STEADY, LightReason.OUT_OF_SERVICE)),
-    (lambda now: now.testing, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SELF_TEST)),
-    (lambda now: now.software_starts, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SOFTWARE_STARTS)),
-    (lambda now: now.card is CardStatus.ASKED, Light(Colour.GREEN, Pattern.BLINKING, LightReason.CARD_ASKED)),
-    (lambda now: now.card is CardStatus.REJECTED, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.CARD_REJECTED)),
-    (lambda now: now.card is CardStatus.TIMED_OUT, Light(Colour.ORANGE, Pattern.BLINKING, LightReason.CARD_TIMED_OUT)),
+_RULES: Final[tuple[_Rule, ...]] = (
+    (lambda inputs: inputs.out_of_service, Light(Colour.RED, Pattern.STEADY, LightReason.OUT_OF_SERVICE)),
+    (lambda inputs: inputs.testing, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SELF_TEST)),
+    (lambda inputs: inputs.software_starts, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SOFTWARE_STARTS)),
+    (lambda inputs: inputs.card is CardStatus.ASKED, Light(Colour.GREEN, Pattern.BLINKING, LightReason.CARD_ASKED)),
     (
-        lambda now: now.card is CardStatus.NOT_CHECKED,
+        lambda inputs: inputs.card is CardStatus.REJECTED,
+        Light(Colour.YELLOW, Pattern.BLINKING, LightReason.CARD_REJECTED),
+    ),
+    (
+        lambda inputs: inputs.card is CardStatus.TIMED_OUT,
+        Light(Colour.ORANGE, Pattern.BLINKING, LightReason.CARD_TIMED_OUT),
+    ),
+    (
+        lambda inputs: inputs.card is CardStatus.NOT_CHECKED,
         Light(Colour.ORANGE, Pattern.BLINKING, LightReason.CARD_NOT_CHECKED),
     ),
-    (lambda now: now.not_authenticated, Light(Colour.VIOLET, Pattern.STEADY, LightReason.NOT_AUTHENTICATED)),
-    (lambda now: now.charge is ConnectorActivity.FLOWING, Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING)),
+    (lambda inputs: inputs.not_authenticated, Light(Colour.VIOLET, Pattern.STEADY, LightReason.NOT_AUTHENTICATED)),
     (
-        lambda now: now.charge is ConnectorActivity.WAITING,
+        lambda inputs: inputs.charge is ConnectorActivity.FLOWING,
+        Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING),
+    ),
+    (
+        lambda inputs: inputs.charge is ConnectorActivity.WAITING,
         Light(Colour.LIGHT_BLUE, Pattern.STEADY, LightReason.WAITING_FOR_POWER),
     ),
-    (lambda now: now.charge is ConnectorActivity.PAUSED, Light(Colour.BLUE, Pattern.STEADY, LightReason.CHARGE_PAUSED)),
-    (lambda now: now.installing, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.INSTALLING)),
-    (lambda now: not now.activated, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.NOT_ACTIVATED)),
-    (lambda now: not now.available, Light(Colour.WHITE, Pattern.STEADY, LightReason.UNAVAILABLE)),
-    (lambda now: not now.online, Light(Colour.WHITE, Pattern.STEADY, LightReason.OFFLINE)),
-    (lambda now: now.reserved, Light(Colour.ORANGE, Pattern.STEADY, LightReason.RESERVED)),
     (
-        lambda now: now.charge is ConnectorActivity.PLUGGED_IN,
+        lambda inputs: inputs.charge is ConnectorActivity.PAUSED,
+        Light(Colour.BLUE, Pattern.STEADY, LightReason.CHARGE_PAUSED),
+    ),
+    (lambda inputs: inputs.installing, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.INSTALLING)),
+    (lambda inputs: not inputs.activated, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.NOT_ACTIVATED)),
+    (lambda inputs: not inputs.available, Light(Colour.WHITE, Pattern.STEADY, LightReason.UNAVAILABLE)),
+    (lambda inputs: not inputs.online, Light(Colour.WHITE, Pattern.STEADY, LightReason.OFFLINE)),
+    (lambda inputs: inputs.reserved, Light(Colour.ORANGE, Pattern.STEADY, LightReason.RESERVED)),
+    (
+        lambda inputs: inputs.charge is ConnectorActivity.PLUGGED_IN,
         Light(Colour.LIGHT_BLUE, Pattern.STEADY, LightReason.PLUGGED_IN),
     ),
-    (lambda now: True, Light(Colour.GREEN, Pattern.STEADY, LightReason.AVAILABLE)),
+    (lambda inputs: True, Light(Colour.GREEN, Pattern.STEADY, LightReason.AVAILABLE)),
 )
-_RANK: Final = {light: rank for rank, (_, light) in enumerate(_GUIDE)}
+_RANK: Final = {light: rank for rank, (_, light) in enumerate(_RULES)}
 
 
 def light(inputs: LightInputs) -> Light:
     """Choose what the status light of an EVSE shows for these inputs; switches no light."""
-    return next(shown for holds, shown in _GUIDE if holds(inputs))
+    return next(candidate for holds, candidate in _RULES if holds(inputs))
 
 
 def highest_priority(lights: Iterable[Light]) -> Light:

@@ -41,11 +41,11 @@ def zone(settings: ClockSettings) -> tzinfo:
     """
     if settings.time_zone:
         return named_zone(settings.time_zone)
-    before = _offset(settings.time_offset) if settings.time_offset else timedelta(0)
-    due, following = settings.next_time_offset_transition, settings.time_offset_next_transition
-    if not following or due is None:
-        return timezone(before)
-    return _Changing(before, DATES.clip(due).astimezone(UTC), _offset(following))
+    offset = _parse_offset(settings.time_offset) if settings.time_offset else timedelta(0)
+    transition, next_offset = settings.next_time_offset_transition, settings.time_offset_next_transition
+    if not next_offset or transition is None:
+        return timezone(offset)
+    return _ZoneWithTransition(offset, DATES.clip(transition).astimezone(UTC), _parse_offset(next_offset))
 
 
 def named_zone(name: str | None) -> tzinfo:
@@ -90,35 +90,35 @@ async def change_time_offset(settings: ClockSettings, text: str, now: datetime) 
         StorageError: the setting could not be stored.
     """
     await settings.change(ClockSettings.time_offset, text)
-    if settings.time_zone and text and local_time(now, settings).utcoffset() != _offset(text):
+    if settings.time_zone and text and local_time(now, settings).utcoffset() != _parse_offset(text):
         await settings.change(ClockSettings.time_zone, "")
 
 
-class _Changing(tzinfo):
+class _ZoneWithTransition(tzinfo):
     """A time zone with one offset before a moment and another from then on."""
 
-    def __init__(self, before: timedelta, due: datetime, after: timedelta) -> None:
+    def __init__(self, before: timedelta, transition: datetime, after: timedelta) -> None:
         self._before, self._after = before, after
-        self._due = due.replace(tzinfo=None)
+        self._transition = transition.replace(tzinfo=None)
 
-    def __reduce__(self) -> tuple[type[_Changing], tuple[timedelta, datetime, timedelta]]:
+    def __reduce__(self) -> tuple[type[_ZoneWithTransition], tuple[timedelta, datetime, timedelta]]:
         """Pickle with the constructor arguments, which the base class omits."""
-        return _Changing, (self._before, self._due, self._after)
+        return _ZoneWithTransition, (self._before, self._transition, self._after)
 
     def utcoffset(self, dt: datetime | None) -> timedelta:
         """The UTC offset at a local time; `fold` resolves a repeated or skipped hour (PEP 495)."""
         if dt is None:
             return self._before
         offsets = self._before, self._after
-        changes = self._due + (min(offsets) if dt.fold else max(offsets))
-        return self._after if dt.replace(tzinfo=None) >= changes else self._before
+        local_transition = self._transition + (min(offsets) if dt.fold else max(offsets))
+        return self._after if dt.replace(tzinfo=None) >= local_transition else self._before
 
     def fromutc(self, dt: datetime) -> datetime:
         """Convert from UTC to local time."""
-        behind = dt.replace(tzinfo=None) - self._due
-        after = behind >= timedelta(0)
-        again = after and behind < self._before - self._after
-        return (dt + (self._after if after else self._before)).replace(fold=int(again))
+        since_transition = dt.replace(tzinfo=None) - self._transition
+        after = since_transition >= timedelta(0)
+        repeated = after and since_transition < self._before - self._after
+        return (dt + (self._after if after else self._before)).replace(fold=int(repeated))
 
     def dst(self, dt: datetime | None) -> timedelta | None:
         """None: which of the two offsets is daylight saving time is unknown."""
@@ -128,7 +128,7 @@ class _Changing(tzinfo):
         return timezone(self.utcoffset(dt)).tzname(dt)
 
 
-def _offset(text: str) -> timedelta:
+def _parse_offset(text: str) -> timedelta:
     sign = -1 if text.startswith("-") else 1
     hours, minutes = text[1:].split(":")
     return sign * timedelta(hours=int(hours), minutes=int(minutes))

@@ -93,10 +93,10 @@ class MeterValue(Frozen):
         return replace(
             self,
             samples=tuple(
-                replace(one, signed=signed)
-                if one.measurand is Measurand.ENERGY_IMPORT_REGISTER and not one.phase
-                else one
-                for one in self.samples
+                replace(sample, signed=signed)
+                if sample.measurand is Measurand.ENERGY_IMPORT_REGISTER and not sample.phase
+                else sample
+                for sample in self.samples
             ),
         )
 
@@ -196,9 +196,13 @@ def _counted(reading: Reading, since: Reading | None, register: Measurand) -> _V
     """The energy counted by a register between two readings, as the difference of the rounded values."""
     if since is None:
         return
-    _, decimals, pick = _SOURCES[register]
-    for (now, phase), (before, _) in zip(pick(reading), pick(since), strict=True):
-        counted = round(now, decimals) - round(before, decimals) if now is not None and before is not None else -1.0
+    _, decimals, values_of = _SOURCES[register]
+    for (current, phase), (previous, _) in zip(values_of(reading), values_of(since), strict=True):
+        counted = (
+            round(current, decimals) - round(previous, decimals)
+            if current is not None and previous is not None
+            else -1.0
+        )
         yield (counted if counted >= 0.0 else None), phase  # a decrease means that the register was replaced
 
 
@@ -223,15 +227,15 @@ def sample_reading(
         if measurand is Measurand.CURRENT_OFFERED:
             values, unit, decimals = _total(max(offered) if offered is not None else None), "A", 1
         elif measurand is Measurand.POWER_OFFERED:
-            most_w = _offered_power(reading, offered) if offered is not None else None
-            values, unit, decimals = _total(most_w), "W", 1
+            offered_w = _offered_power(reading, offered) if offered is not None else None
+            values, unit, decimals = _total(offered_w), "W", 1
         elif measurand in _INTERVALS:
             register = _INTERVALS[measurand]
             unit, decimals, _ = _SOURCES[register]
             values = _counted(reading, since, register)
         else:
-            unit, decimals, pick = _SOURCES[measurand]
-            values = pick(reading)
+            unit, decimals, values_of = _SOURCES[measurand]
+            values = values_of(reading)
         samples.extend(
             SampledValue(round(value, decimals), measurand, context, unit, phase)
             for value, phase in values
@@ -243,11 +247,11 @@ def sample_reading(
 @functools.lru_cache(maxsize=16)
 def supported_measurands(specimen: Reading) -> tuple[Measurand, ...]:
     """The measurands supported by a meter that fills the fields of this specimen reading."""
-    found = sample_reading(
+    meter_value = sample_reading(
         specimen, tuple(Measurand), ReadingContext.OTHER, offered=Phases[float].all(0.0), since=specimen
     )
-    given = {one.measurand for one in found.samples} if found is not None else set[Measurand]()
-    return tuple(measurand for measurand in Measurand if measurand in given)
+    measurands = {sample.measurand for sample in meter_value.samples} if meter_value is not None else set[Measurand]()
+    return tuple(measurand for measurand in Measurand if measurand in measurands)
 
 
 class Series(StrEnum):
@@ -308,26 +312,29 @@ def select_values(values: Sequence[MeterValue], indices: Sequence[int]) -> list[
     The intervals of a removed value are added to the next kept value, so that they still add up to the total.
     """
     retained = frozenset(indices)
-    left: list[MeterValue] = []
-    gone: dict[tuple[bool, Measurand, str | None], float] = defaultdict(float)
-    for place, value in enumerate(values):
-        if place in retained:
-            samples = (replace(one, value=_sum(one.value, gone.pop(_chain(one), 0.0))) for one in value.samples)
-            left.append(replace(value, samples=tuple(samples)))
+    selected: list[MeterValue] = []
+    carried_over: dict[tuple[bool, Measurand, str | None], float] = defaultdict(float)
+    for index, value in enumerate(values):
+        if index in retained:
+            samples = (
+                replace(sample, value=_sum(sample.value, carried_over.pop(_series_key(sample), 0.0)))
+                for sample in value.samples
+            )
+            selected.append(replace(value, samples=tuple(samples)))
         else:
-            for one in value.samples:
-                if one.measurand in _INTERVALS:
-                    gone[_chain(one)] += one.value
-    return left
+            for sample in value.samples:
+                if sample.measurand in _INTERVALS:
+                    carried_over[_series_key(sample)] += sample.value
+    return selected
 
 
-def _chain(one: SampledValue) -> tuple[bool, Measurand, str | None]:
+def _series_key(sample: SampledValue) -> tuple[bool, Measurand, str | None]:
     """The key that distinguishes interval series: clock-aligned or not, measurand, phase."""
-    return one.context is ReadingContext.SAMPLE_CLOCK, one.measurand, one.phase
+    return sample.context is ReadingContext.SAMPLE_CLOCK, sample.measurand, sample.phase
 
 
-def _sum(value: float, gone: float) -> float:
-    return round(value + gone, REGISTER_DECIMALS) if gone else value
+def _sum(value: float, carried_over: float) -> float:
+    return round(value + carried_over, REGISTER_DECIMALS) if carried_over else value
 
 
 def retained_indices(values: Sequence[MeterValue], max_count: int) -> list[int]:
@@ -335,20 +342,20 @@ def retained_indices(values: Sequence[MeterValue], max_count: int) -> list[int]:
 
     Values needed for billing are never dropped: begin, end, and tariff period boundaries (J02.FR.20).
     """
-    places = list(range(len(values)))
-    while len(places) > max_count:
-        samples = [place for place in places[1:-1] if _is_a_sample(values[place])]
+    indices = list(range(len(values)))
+    while len(indices) > max_count:
+        samples = [index for index in indices[1:-1] if _is_regular_sample(values[index])]
         if not samples:
             break
-        gone = set(samples[::2])
-        places = [place for place in places if place not in gone]
-    return places
+        dropped = set(samples[::2])
+        indices = [index for index in indices if index not in dropped]
+    return indices
 
 
 def is_period_boundary(value: MeterValue) -> bool:
     """Return whether this value was taken at the boundary between two tariff periods: its samples' context is Other."""
-    return all(one.context is ReadingContext.OTHER for one in value.samples)
+    return all(sample.context is ReadingContext.OTHER for sample in value.samples)
 
 
-def _is_a_sample(value: MeterValue) -> bool:
-    return all(one.context in _REGULAR for one in value.samples)
+def _is_regular_sample(value: MeterValue) -> bool:
+    return all(sample.context in _REGULAR for sample in value.samples)

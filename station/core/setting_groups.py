@@ -20,7 +20,7 @@ class SettingGroups:
 
     def __init__(self, groups: Sequence[SettingGroup]) -> None:
         self.groups = groups
-        self._settings, self._positions = _declared(tuple(type(group) for group in groups))
+        self._settings, self._positions = _index_settings(tuple(type(group) for group in groups))
 
     def all(self) -> list[Setting[object]]:
         """All settings of all groups."""
@@ -59,15 +59,15 @@ class SettingGroups:
             if (setting := self.find(name)) is None:
                 _log.warning("stored setting %s does not exist any more", name)
                 continue
-            read = store.read(name, lambda text, setting=setting: (setting.parse(text),), text)  # None may be a value
-            if read is None:
+            parsed = store.read(name, lambda text, setting=setting: (setting.parse(text),), text)  # None may be a value
+            if parsed is None:
                 _log.warning("stored value of setting %s is not allowed: %s; its default is used", name, text)
             else:
-                self.group_of(setting).use_stored(setting, read[0])
+                self.group_of(setting).use_stored(setting, parsed[0])
 
 
 @functools.cache
-def _declared(groups: tuple[type[SettingGroup], ...]) -> tuple[Mapping[str, Setting[object]], Mapping[str, int]]:
+def _index_settings(groups: tuple[type[SettingGroup], ...]) -> tuple[Mapping[str, Setting[object]], Mapping[str, int]]:
     """The settings of these groups by name, and the position of the group of each; the same for all stations."""
     settings = {setting.name: setting for group in groups for setting in group.all()}
     return settings, {setting.name: position for position, group in enumerate(groups) for setting in group.all()}

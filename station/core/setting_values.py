@@ -67,7 +67,7 @@ class SettingGroup:
         """published after any change, with the setting; for a single setting see `changed`"""
         self._store = store
         self._overrides: dict[str, object] = {}
-        self._saved: dict[str, object] = {}
+        self._stored: dict[str, object] = {}
         self._presets: dict[str, object] = {}
         self._supported: dict[tuple[str, ...], SupportedChoices] = {}
         """by the complete list of words"""
@@ -102,10 +102,10 @@ class SettingGroup:
     def value_of(self, setting: Setting[T]) -> T:
         """The current value: the override, else the stored value, else the preset, else the default."""
         name = setting.name
-        for values in (self._overrides, self._saved, self._presets):
+        for values in (self._overrides, self._stored, self._presets):
             if name in values:
-                return self._in_force(setting, cast("T", values[name]))  # `_put` stored a T
-        return self._in_force(setting, setting.default)
+                return self._effective(setting, cast("T", values[name]))  # `_set_value` stored a T
+        return self._effective(setting, setting.default)
 
     def text_of(self, setting: Setting[T]) -> str:
         """The current value of a setting as text, as the CSMS reads it."""
@@ -122,36 +122,36 @@ class SettingGroup:
         if self._store is not None:
             await self._store.save(setting.name, setting.format(value))
         self._overrides.pop(setting.name, None)
-        self._put(self._saved, setting, value)
+        self._set_value(self._stored, setting, value)
 
     def override(self, setting: Setting[T], value: T) -> None:
         """Apply and publish a value without storing it, until it is changed or restored, or the station restarts."""
-        self._put(self._overrides, setting, value)
+        self._set_value(self._overrides, setting, value)
 
     def restore(self, setting: Setting[T]) -> None:
         """Remove the override of a setting, if any: the value before it applies again, and is published."""
         if self._overrides.pop(setting.name, None) is not None:
-            self._announce(setting)
+            self._publish(setting)
 
     def preset(self, setting: Setting[T], value: T) -> None:
         """Replace the default by a value of the installation file; a stored value takes precedence (B05.FR.10)."""
-        self._put(self._presets, setting, value)
+        self._set_value(self._presets, setting, value)
 
     def use_stored(self, setting: Setting[T], value: T) -> None:
         """Apply a value loaded from the storage; called before the station runs, so nothing is published."""
-        self._saved[setting.name] = value
+        self._stored[setting.name] = value
 
     @classmethod
     def all(cls) -> list[Setting[object]]:
         """All settings that this class declares."""
         declared: list[object] = list(vars(cls).values())
-        return [one for one in declared if isinstance(one, Setting)]
+        return [attribute for attribute in declared if isinstance(attribute, Setting)]
 
     def _restrict_choices(self, choices: tuple[str, ...], supported: SupportedChoices) -> None:
         """Allow only the offered words in all list settings with these choices."""
         self._supported[choices] = supported
 
-    def _in_force(self, setting: Setting[T], value: T) -> T:
+    def _effective(self, setting: Setting[T], value: T) -> T:
         if not setting.choices or (supported := self._supported.get(setting.choices)) is None:
             return value
         valid = tuple(name for name in cast("tuple[str, ...]", value) if name in supported.choices)
@@ -159,11 +159,11 @@ class SettingGroup:
             return setting.default
         return cast("T", valid)
 
-    def _put(self, values: dict[str, object], setting: Setting[T], value: T) -> None:
+    def _set_value(self, values: dict[str, object], setting: Setting[T], value: T) -> None:
         values[setting.name] = value
-        self._announce(setting)
+        self._publish(setting)
 
-    def _announce(self, setting: Setting[T]) -> None:
+    def _publish(self, setting: Setting[T]) -> None:
         _log.info("setting %s is now %s", setting.name, self.text_of(setting))
         if setting.name in self._events:
             self.changed(setting).publish(self.value_of(setting))

@@ -19,7 +19,7 @@ STEADY: Final = 1.0
 _KNEE_A: Final = 51.0
 """up to this current, duty cycle = current / 60 A"""
 _KNEE_DUTY: Final = 0.85
-_READ_UNTIL: Final = 0.97
+_MAX_OFFERING_DUTY: Final = 0.97
 """table A.8: the highest duty cycle that offers current; a higher one offers none"""
 
 
@@ -56,7 +56,7 @@ def read_duty_cycle(duty: float) -> PilotOffer:
     """Interpret a duty cycle, 0 to 1, as a vehicle does (table A.8)."""
     if 0.03 <= duty <= 0.07:
         return PilotOffer(0.0, digital=True)
-    if duty < 0.08 or duty > _READ_UNTIL:
+    if duty < 0.08 or duty > _MAX_OFFERING_DUTY:
         return NO_OFFER
     if duty < 0.10:
         return PilotOffer(MINIMUM_CURRENT_A)
@@ -65,7 +65,7 @@ def read_duty_cycle(duty: float) -> PilotOffer:
     return PilotOffer(min(MAXIMUM_CURRENT_A, (duty - 0.64) * 250.0))
 
 
-_BORDERS: Final = ((PilotState.A, 10.5), (PilotState.B, 7.5), (PilotState.C, 4.5), (PilotState.D, 1.5))
+_LOWER_LIMITS_V: Final = ((PilotState.A, 10.5), (PilotState.B, 7.5), (PilotState.C, 4.5), (PilotState.D, 1.5))
 """lower voltage limit of each state: the midpoint between the nominal voltages of table A.4"""
 _LOWEST_V: Final = -10.5
 """at or below: state F (the station's −12 V); between this and 1.5 V: state E (short circuit)"""
@@ -80,20 +80,20 @@ def pilot_state(high_v: float, before: PilotState | None = None) -> PilotState:
     the voltage is within its limits plus the hysteresis.
     """
     if before is not None:
-        lowest_v, highest_v = _span(before)
+        lowest_v, highest_v = _voltage_range(before)
         if lowest_v - HYSTERESIS_V <= high_v <= highest_v + HYSTERESIS_V:
             return before
-    for state, border_v in _BORDERS:
-        if high_v >= border_v:
+    for state, limit_v in _LOWER_LIMITS_V:
+        if high_v >= limit_v:
             return state
     return PilotState.F if high_v <= _LOWEST_V else PilotState.E
 
 
-def _span(state: PilotState) -> tuple[float, float]:
+def _voltage_range(state: PilotState) -> tuple[float, float]:
     """The lowest and highest voltage of a state, without hysteresis."""
-    borders = [float("inf"), *(border_v for _, border_v in _BORDERS), _LOWEST_V, float("-inf")]
+    limits_v = [float("inf"), *(limit_v for _, limit_v in _LOWER_LIMITS_V), _LOWEST_V, float("-inf")]
     position = list(PilotState).index(state)
-    return borders[position + 1], borders[position]
+    return limits_v[position + 1], limits_v[position]
 
 
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})

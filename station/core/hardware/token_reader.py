@@ -9,9 +9,9 @@ from typing import Final, Protocol
 from foundation.expected_error import ExpectedError
 from station.core.model import IdToken
 
-_TYPES: Final = {4: "ISO14443", 7: "ISO14443", 10: "ISO14443", 8: "ISO15693"}
+_TYPE_BY_LENGTH: Final = {4: "ISO14443", 7: "ISO14443", 10: "ISO14443", 8: "ISO15693"}
 """token type by length in bytes: single, double and triple UIDs of ISO/IEC 14443-3, and UIDs of ISO/IEC 15693"""
-_RANDOM: Final = 0x08
+_RANDOM_UID_PREFIX: Final = 0x08
 """the first byte of a random single UID (ISO/IEC 14443-3)"""
 _SEPARATORS: Final = r"[\s:\-]"
 
@@ -45,16 +45,16 @@ def id_token_from_uid(digits: str, *, reversed_bytes: bool = False) -> IdToken:
     Raises:
         UnusableUidError: not a UID of a known length, or a random UID.
     """
-    plain = re.sub(_SEPARATORS, "", digits)
+    hex_digits = re.sub(_SEPARATORS, "", digits)
     try:
-        uid = bytes.fromhex(plain)
+        uid = bytes.fromhex(hex_digits)
     except ValueError:
         raise UnusableUidError("the reader sent a UID that is not a hexadecimal number") from None
-    kind = _TYPES.get(len(uid))
+    kind = _TYPE_BY_LENGTH.get(len(uid))
     if kind is None:
         raise UnusableUidError(f"the UID must have 4, 7, 8 or 10 bytes, not {len(uid)}")
     if reversed_bytes:
         uid = uid[::-1]
-    if len(uid) == 4 and uid[0] == _RANDOM:
+    if len(uid) == 4 and uid[0] == _RANDOM_UID_PREFIX:
         raise UnusableUidError("the card has a random UID, which changes each time")
     return IdToken(uid.hex().upper(), kind)

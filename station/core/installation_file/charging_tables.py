@@ -127,8 +127,8 @@ class GridConfig(Table, kw_only=True):
         Raises:
             RuleError: it does not.
         """
-        if (found := self.source.phase_error(self.phases)) is not None:
-            key, reason = found
+        if (phase_error := self.source.phase_error(self.phases)) is not None:
+            key, reason = phase_error
             raise RuleError(("source", *key), reason)
 
 

@@ -13,8 +13,8 @@ from msgspec import field
 from foundation.frozen import Frozen
 from foundation.json_values import is_list, is_object
 
-_DEEPEST: Final = 32
-"""tables and arrays within each other; what reads the tree recurses, so a limit keeps it from exceeding Python's own"""
+_MAX_DEPTH: Final = 32
+"""tables and arrays within each other; code that reads the tree is recursive, with Python's recursion limit"""
 
 KeyPath = tuple[str | int, ...]
 """the location of a value, such as ("evse", 0, "max_current_a")"""
@@ -105,16 +105,16 @@ def parse_toml(text: str) -> dict[str, object]:
         tree: dict[str, object] | None = tomllib.loads(text)
     except RecursionError:
         tree = None
-    if tree is None or _is_deeper(tree, _DEEPEST):
-        raise NestingError(f"is nested too deeply: at most {_DEEPEST} tables and arrays may be within each other")
+    if tree is None or _is_deeper(tree, _MAX_DEPTH):
+        raise NestingError(f"is nested too deeply: at most {_MAX_DEPTH} tables and arrays may be within each other")
     return tree
 
 
-def _is_deeper(tree: object, most: int) -> bool:
+def _is_deeper(tree: object, max_depth: int) -> bool:
     """Return whether more than `most` tables and arrays are within each other; without recursion."""
     level = [tree]
-    for _ in range(most + 1):
-        level = [inner for outer in level for inner in _entries(outer)]
+    for _ in range(max_depth + 1):
+        level = [entry for value in level for entry in _entries(value)]
     return bool(level)
 
 
@@ -126,8 +126,8 @@ def _entries(value: object) -> Sequence[object]:
 
 def _syntax_error(path: Path, text: str, message: str) -> str:
     """Format the message of tomllib, such as "Invalid value (at line 3, column 5)" or "… (at end of document)"."""
-    where = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-    if where is None:
+    position = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+    if position is None:
         last_line = text.rstrip("\n").count("\n") + 1
         return f"{path}:{last_line}: is not valid TOML: {message}"
-    return f"{path}:{where[1]}: is not valid TOML: {message[: where.start()]} (column {where[2]})"
+    return f"{path}:{position[1]}: is not valid TOML: {message[: position.start()]} (column {position[2]})"

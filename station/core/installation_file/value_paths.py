@@ -14,42 +14,42 @@ def without(tree: object, path: KeyPath) -> tuple[object, KeyPath]:
     """Remove the value at a path, or the innermost table around it that exists; returns the new tree and that path."""
     for length in range(len(path), 0, -1):
         if holds(tree, path[:length]):
-            return _removed(tree, path[:length]), path[:length]
+            return _without(tree, path[:length]), path[:length]
     return tree, path
 
 
 def holds(tree: object, path: KeyPath) -> bool:
     """Return whether a tree of tables and lists has a value at a path."""
-    here = tree
+    node = tree
     for step in path:
         if isinstance(step, int):
-            if not is_list(here) or step >= len(here):
+            if not is_list(node) or step >= len(node):
                 return False
-            here = here[step]
+            node = node[step]
         else:
-            if not is_object(here) or step not in here:
+            if not is_object(node) or step not in node:
                 return False
-            here = here[step]
+            node = node[step]
     return True
 
 
-def with_value(here: object, path: KeyPath, value: object) -> object:
+def with_value(node: object, path: KeyPath, value: object) -> object:
     """Replace the existing value at a path; returns the new tree."""
     if not path:
         return value
     step, rest = path[0], path[1:]
     if isinstance(step, int):
-        entries = list_of(here)
+        entries = list_of(node)
         return [*entries[:step], with_value(entries[step], rest, value), *entries[step + 1 :]]
-    table = object_of(here)
+    table = object_of(node)
     return table | {step: with_value(table[step], rest, value)}
 
 
-def _removed(here: object, path: KeyPath) -> object:
+def _without(node: object, path: KeyPath) -> object:
     step, rest = path[0], path[1:]
     if isinstance(step, int):
-        entries = list_of(here)
-        return [*entries[:step], *([_removed(entries[step], rest)] if rest else []), *entries[step + 1 :]]
-    table = object_of(here)
-    others = {key: value for key, value in table.items() if key != step}
-    return others | {step: _removed(table[step], rest)} if rest else others
+        entries = list_of(node)
+        return [*entries[:step], *([_without(entries[step], rest)] if rest else []), *entries[step + 1 :]]
+    table = object_of(node)
+    remaining = {key: value for key, value in table.items() if key != step}
+    return remaining | {step: _without(table[step], rest)} if rest else remaining
