@@ -36,7 +36,7 @@ class ExchangeRefusedError(Exception):
 
 
 class KnownMeter(Frozen):
-    """What is stored on disk about the billing meter of one EVSE, to judge its readings after a restart."""
+    """The stored data of the billing meter of one EVSE, to check its readings after a restart."""
 
     serial_number: str | None = None
     exchanged_at: str | None = None
@@ -148,12 +148,12 @@ class BillingMeters:
             StorageError: the report or the new data is not stored.
         """
         await self._note_standstill(evse)
-        foreign = evse.meter.foreign
-        if foreign is None:
+        foreign_reason = evse.meter.foreign
+        if foreign_reason is None:
             self._foreign.discard(evse.id)
         elif evse.id not in self._foreign:
             tampering = SecurityEventType.TAMPER_DETECTION_ACTIVATED
-            await self._security_events.report(tampering, f"EVSE {evse.id}: {foreign}")
+            await self._security_events.report(tampering, f"EVSE {evse.id}: {foreign_reason}")
             self._foreign.add(evse.id)
         if evse.state.transaction is None and not evse.end_pending and await evse.meter.accept_roll_over():
             before, reading = evse.meter.latest, await evse.meter.read_now()
@@ -164,8 +164,10 @@ class BillingMeters:
             self._note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
             known = self._known.get(evse.id, KnownMeter())
             register_wh = reading.energy_import_wh if reading is not None else None
-            now, newest = self._clock.now().isoformat(), await self._outbox.newest_row_id()
-            await self._store(evse.id, replace(known, exchanged_at=now, register_wh=register_wh, after_event=newest))
+            now, newest_row_id = self._clock.now().isoformat(), await self._outbox.newest_row_id()
+            await self._store(
+                evse.id, replace(known, exchanged_at=now, register_wh=register_wh, after_event=newest_row_id)
+            )
 
     async def _note_standstill(self, evse: Evse) -> None:
         """Store a register that does not count, so that it stays implausible after a restart until it changes."""
@@ -200,8 +202,8 @@ class BillingMeters:
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:
             old_serial = known.serial_number
-        now, newest = self._clock.now().isoformat(), await self._outbox.newest_row_id()
-        await self._store(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
+        now, newest_row_id = self._clock.now().isoformat(), await self._outbox.newest_row_id()
+        await self._store(evse.id, KnownMeter(exchanged_at=now, after_event=newest_row_id))
         await evse.meter.accept_exchange()
         reading = await evse.meter.read_now()
         exchanged = RecordedMeterExchange(
@@ -219,7 +221,7 @@ class BillingMeters:
             "new_register_wh": _exact_text(exchanged.new_register_wh),
         }
         self._note(JournalEvent.METER_EXCHANGE, details, evse.id)
-        await self._store(evse.id, KnownMeter(exchanged.new_serial, now, exchanged.new_register_wh, newest))
+        await self._store(evse.id, KnownMeter(exchanged.new_serial, now, exchanged.new_register_wh, newest_row_id))
         return exchanged
 
     def _note(self, event: JournalEvent, details: Details, evse_id: int) -> None:

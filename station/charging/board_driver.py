@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
-_APPLY_S = 15.0
+_APPLY_DEADLINE_S = 15.0
 """watchdog limit for applying outputs"""
 _SAFE_WITHIN_S = 2.0
-_CONTACTOR_S = 3.0
+_CONTACTOR_TIMEOUT_S = 3.0
 """a contactor still closed this long after it should have opened is welded; still open: stuck open"""
-_LOCK_S = 3.0
+_LOCK_TIMEOUT_S = 3.0
 """a lock not in the commanded position after this time is faulty"""
-_PILOT_S = 2.0
+_PILOT_TIMEOUT_S = 2.0
 """a pilot at −12 V for this long without command is faulty"""
-_PHASES_S = 10.0
+_PHASES_TIMEOUT_S = 10.0
 """phase relays not switched this long after the command, with the contactor open, are faulty"""
 
 
@@ -120,13 +120,13 @@ class BoardDriver:
         self._clock = clock
         self._contactor_mismatch: Fault | None = None
         self._contactor_mismatch_since_s = 0.0
-        self._lock_monitor = _MismatchMonitor(Fault.LOCK, _LOCK_S)
-        self._pilot_monitor = _MismatchMonitor(Fault.PILOT, _PILOT_S)
-        self._phases_monitor = _MismatchMonitor(Fault.POWER_SWITCH, _PHASES_S)
+        self._lock_monitor = _MismatchMonitor(Fault.LOCK, _LOCK_TIMEOUT_S)
+        self._pilot_monitor = _MismatchMonitor(Fault.PILOT, _PILOT_TIMEOUT_S)
+        self._phases_monitor = _MismatchMonitor(Fault.POWER_SWITCH, _PHASES_TIMEOUT_S)
         self._at_minus_12_v = False
         self._commanded = SAFE_OUTPUTS
         self._reapply = False
-        self.applying = MonitoredTask(f"the board of EVSE {evse.id}", clock, _APPLY_S)
+        self.applying = MonitoredTask(f"the board of EVSE {evse.id}", clock, _APPLY_DEADLINE_S)
 
     @property
     def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
@@ -141,8 +141,8 @@ class BoardDriver:
     def _safe_outputs(self) -> Outputs:
         """The safe outputs at start and stop; a cable retained for its holder stays locked (E09.FR.03)."""
         state = self._evse.state
-        held = state.lock_held_for is not None or state.retained_for is not None
-        return replace(SAFE_OUTPUTS, lock=held and not state.attached_cable)
+        cable_retained = state.lock_held_for is not None or state.retained_for is not None
+        return replace(SAFE_OUTPUTS, lock=cable_retained and not state.attached_cable)
 
     def reapply_outputs(self) -> None:
         """Make `run` apply the outputs again, even if unchanged; does not wait for it."""
@@ -259,7 +259,7 @@ class BoardDriver:
             self._phases_monitor.due_s(state.faults),
         ]
         if self._contactor_mismatch is not None and self._contactor_mismatch not in state.faults:
-            deadlines.append(self._contactor_mismatch_since_s + _CONTACTOR_S)
+            deadlines.append(self._contactor_mismatch_since_s + _CONTACTOR_TIMEOUT_S)
         due_s = min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
         if due_s is None:
             await self._evse.changed.wait(count_before)
@@ -292,7 +292,7 @@ class BoardDriver:
             mismatch = Fault.CONTACTOR_WELDED if closed else Fault.CONTACTOR_STUCK_OPEN
         if mismatch is not self._contactor_mismatch:
             self._contactor_mismatch, self._contactor_mismatch_since_s = mismatch, now_s
-        elif mismatch is not None and now_s - self._contactor_mismatch_since_s >= _CONTACTOR_S:
+        elif mismatch is not None and now_s - self._contactor_mismatch_since_s >= _CONTACTOR_TIMEOUT_S:
             self._evse.report_fault(mismatch, True)
 
     def _report_board_fault(self, fault: Fault, error: BoardError) -> None:

@@ -148,8 +148,10 @@ class ChargingStation:
             if request.evse_id is not None:
                 self.starter.release(request.evse_id)
         if decision.refusal is not None:
-            place = f"EVSE {request.evse_id}"
-            _log.info("%s: remote start %s with token %s is not executed: %s", place, number, token, decision.reason)
+            evse_name = f"EVSE {request.evse_id}"
+            _log.info(
+                "%s: remote start %s with token %s is not executed: %s", evse_name, number, token, decision.reason
+            )
             return False
         _log.info("EVSE %s: remote start %s authorizes token %s", decision.evse_id, number, token)
         return True
@@ -193,8 +195,8 @@ class ChargingStation:
             return
         await self._token_cache.update(event.id_token, info)
         evse = self.evse_of_transaction(event.transaction_id)
-        running = evse.state.authorization if evse is not None else None
-        if evse is None or running is None or not running.id_token.same_as(event.id_token):
+        authorization = evse.state.authorization if evse is not None else None
+        if evse is None or authorization is None or not authorization.id_token.same_as(event.id_token):
             return
         # C16.FR.03: a master pass must not start a transaction, even if recognized only now.
         if info.accepted and not self._authorizer.is_master_pass(info.group_id):

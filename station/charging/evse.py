@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_UNLOCK_S = 5.0
+_UNLOCK_TIMEOUT_S = 5.0
 """time limit for a lock to open"""
 
 _UNOBSERVED = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
@@ -133,7 +133,7 @@ class Evse:
         self._clock = clock
         self._charging_time = ChargingTime(clock)
         self._pilot_compliance = PilotComplianceMonitor(clock)
-        self._unlock_until_s = -_UNLOCK_S
+        self._unlock_until_s = -_UNLOCK_TIMEOUT_S
         self._tx_points_changed = True
         """whether TxStartPoint or TxStopPoint has changed since the state was last judged by them"""
         for points in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
@@ -280,8 +280,8 @@ class Evse:
         cause = ChangeCause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
         self._set_state(replace(self.state, lock_held_for=None), cause)
         self.outputs_repeated.publish(None)
-        if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_S:
-            self._unlock_until_s = now_s + _UNLOCK_S
+        if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_TIMEOUT_S:
+            self._unlock_until_s = now_s + _UNLOCK_TIMEOUT_S
         count_before = self.changed.count
         while self.state.seen.locked and (left_s := self._unlock_until_s - self._clock.monotonic()) > 0:
             await self.changed.wait_for(count_before, self._clock, left_s)

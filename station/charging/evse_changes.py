@@ -29,7 +29,7 @@ _ENDING_FAULTS = {
 
 
 class EndConditions(Frozen):
-    """Which of meter failure and disconnection end a transaction, by the settings; argument of the functions below."""
+    """Whether meter failure and disconnection end a transaction, by the settings; argument of the functions below."""
 
     on_meter_failure: bool
     """a failing meter ends the transaction; else it only stops energy"""

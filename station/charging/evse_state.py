@@ -59,7 +59,7 @@ class WithholdReason(Enum):
 
 
 class Authorization(Frozen):
-    """Who may charge at an EVSE now: the authorized id token, with what the CSMS sent for it."""
+    """The present authorization of an EVSE: the authorized id token, with what the CSMS sent for it."""
 
     id_token: IdToken
     group_id: IdToken | None = None
@@ -80,7 +80,7 @@ class Authorization(Frozen):
 
 
 class ChangeCause(Frozen):
-    """What caused a change of an EVSE's state, for the transaction event that reports it to the CSMS."""
+    """The cause of a change of an EVSE's state, for the transaction event that reports it to the CSMS."""
 
     trigger: TriggerReason
     stopped_reason: StoppedReason | None = None

@@ -36,7 +36,7 @@ class MeterPoller:
         self._meter = meter
         self._clock = clock
         self._read_lock = asyncio.Lock()
-        self._due = ChangeSignal()
+        self._read_requested = ChangeSignal()
         self._attempted = ChangeSignal()
         """fires after each attempt to read"""
         self._last_read_s = clock.monotonic()
@@ -101,7 +101,7 @@ class MeterPoller:
             self.values_changed.publish(None)
 
     def measurands(self) -> tuple[Measurand, ...]:
-        """Return the measurands that the meter supports; all of them if its driver does not say. Reads nothing."""
+        """Return the measurands that the meter supports; all if its driver does not list them. Reads nothing."""
         example = self._meter.example_reading() if isinstance(self._meter, PlausibleMeter) else None
         return supported_measurands(example) if example is not None else tuple(Measurand)
 
@@ -109,16 +109,16 @@ class MeterPoller:
         """Task until cancelled: read every second; log a failure once, and when it ends. Then close the meter."""
         try:
             while True:
-                count_before = self._due.count
+                count_before = self._read_requested.count
                 await self._read(self._meter.read)
-                await self._due.wait_for(count_before, self._clock, READ_EVERY_S)
+                await self._read_requested.wait_for(count_before, self._clock, READ_EVERY_S)
         finally:
             await self._meter.close()
 
     async def refresh(self, within_s: float) -> None:
-        """Make `run` read at once and wait until it has tried, at most `within_s` seconds; a longer read goes on."""
+        """Make `run` read at once and wait for this attempt, at most `within_s` seconds; a longer read continues."""
         count_before = self._attempted.count
-        self._due.notify()
+        self._read_requested.notify()
         await self._attempted.wait_for(count_before, self._clock, within_s)
 
     async def read_now(self) -> Reading | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_WRITE_S = 60.0
+_WRITE_DEADLINE_S = 60.0
 """watchdog limit for storing an event"""
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
 _METER_RETRY_S = 1.0
@@ -77,7 +77,7 @@ class EventRecorder:
         """the transaction whose events have already carried the public key"""
         self._last_readings: dict[str, Reading] = {}
         """last recorded reading of transactions interrupted by a power cut, by transaction id"""
-        self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
+        self.writing = MonitoredTask("the record of transactions", clock, _WRITE_DEADLINE_S)
         """runs while an event is being stored, for the watchdog"""
         self.recorded: Event[TransactionEvent] = Event()
         """published with each event once it is in the outbox"""

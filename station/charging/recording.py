@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RunningTransactions:
-    """At which EVSEs of the station a transaction runs, for the samplers and for monitors."""
+    """The running transactions of the station, by EVSE, for the samplers and for monitors."""
 
     def __init__(self) -> None:
         self._transactions: dict[int, str] = {}
@@ -42,7 +42,7 @@ class RunningTransactions:
 
 
 class Recording(Frozen):
-    """What all EVSEs share to record transaction events: outbox, CSMS and reliability of the clock."""
+    """The components that all EVSEs share to record transaction events: outbox, CSMS and reliability of the clock."""
 
     outbox: Outbox
     csms: Csms

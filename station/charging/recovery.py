@@ -48,13 +48,13 @@ async def end_open_transactions(
         StorageError: the records cannot be read.
     """
     ends = await _completed_ends(outbox, evses, settings, clock)
-    return [end for end in ends if not await _record(end, outbox)]
+    return [end for end in ends if not await _record_end(end, outbox)]
 
 
 async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock) -> None:
     """Store the Ended events that `end_open_transactions` could not store, retrying every 2 s until all are stored."""
     for end in ends:
-        while not await _record(end, outbox, level=logging.DEBUG):
+        while not await _record_end(end, outbox, level=logging.DEBUG):
             await clock.sleep(_RETRY_S)
 
 
@@ -73,7 +73,7 @@ async def _completed_ends(
             await clock.sleep(_RETRY_S)
             continue
         return [
-            await _complete(interrupted, settings)
+            await _complete_end(interrupted, settings)
             for interrupted in transactions
             if interrupted is not None and not _hand_over_if_waiting(interrupted)
         ]
@@ -128,9 +128,11 @@ def _power_loss_end(
         now,
         offline=True,
         stopped_reason=StoppedReason.POWER_LOSS,
-        time_spent_charging_s=max((e.time_spent_charging_s for e in recorded if e.time_spent_charging_s), default=None),
+        time_spent_charging_s=max(
+            (event.time_spent_charging_s for event in recorded if event.time_spent_charging_s), default=None
+        ),
         # Measured time only: the duration of the power cut is unreliable, since the clock may have been set meanwhile.
-        lasted_s=max((e.lasted_s for e in recorded if e.lasted_s is not None), default=None),
+        lasted_s=max((event.lasted_s for event in recorded if event.lasted_s is not None), default=None),
     )
 
 
@@ -147,7 +149,7 @@ def _hand_over_if_waiting(interrupted: _InterruptedTransaction) -> bool:
     return True
 
 
-async def _complete(interrupted: _InterruptedTransaction, settings: SamplingSettings) -> TransactionEvent:
+async def _complete_end(interrupted: _InterruptedTransaction, settings: SamplingSettings) -> TransactionEvent:
     """Complete the end with meter values; for an EVSE no longer configured, from the records only."""
     evse, last_reading = interrupted.evse, interrupted.last_reading
     measurands = settings.sampled_tx_ended_measurands  # E06.FR.11
@@ -166,7 +168,7 @@ async def _complete(interrupted: _InterruptedTransaction, settings: SamplingSett
     return replace(end, meter_values=thin_out(values, MAX_ENDED_VALUES))
 
 
-async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ERROR) -> bool:
+async def _record_end(end: TransactionEvent, outbox: Outbox, level: int = logging.ERROR) -> bool:
     try:
         ended = await outbox.append(end)
     except StorageError as error:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_ENDING_S = 10.0
+_END_TIMEOUT_S = 10.0
 """time limit per attempt for ending transactions; those not ended are ended at the next start"""
-_DELIVERY_S = 30.0
+_DELIVERY_TIMEOUT_S = 30.0
 """time limit for delivering the ends to the CSMS (B12.FR.05)"""
-_EVSE_RESET_S = 2.0
+_EVSE_RESET_DURATION_S = 2.0
 """how long a reset EVSE offers no energy; longer than its board needs to apply outputs"""
 _CHECK_INTERVAL_S = 5.0
 """interval for checking whether activities that delay a scheduled reset, such as uploads, have ended"""
@@ -78,7 +78,7 @@ class RestartController:
         self._settings = settings
         self._clock = clock
         self._reboot = reboot
-        self._reason = BootReason.REMOTE_RESET
+        self._boot_reason = BootReason.REMOTE_RESET
         self.under_way = False
         """whether the restart of the station has begun; uninterruptible activities must not start any more"""
         self._scheduled_evses: set[int] = set()
@@ -126,11 +126,11 @@ class RestartController:
         if on_idle and self._is_busy():
             self.schedule_restart()
             return ResetDecision(ResetStatus.SCHEDULED)  # B11.FR.07, B12.FR.01
-        before = self.scheduled, self._reason
-        self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # rejects new starts
+        before = self.scheduled, self._boot_reason
+        self.scheduled, self._boot_reason = True, BootReason.REMOTE_RESET  # rejects new starts
 
         def revert() -> None:
-            self.scheduled, self._reason = before
+            self.scheduled, self._boot_reason = before
 
         return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.restart_now, undo=revert)  # B11.FR.03, B12.FR.02
 
@@ -149,7 +149,7 @@ class RestartController:
     def schedule_restart(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
         """Schedule a restart of the station for when it is idle; starts are rejected meanwhile (`refuses_starts`)."""
         self.scheduled = True
-        self._reason = reason
+        self._boot_reason = reason
         _log.info("restart scheduled")
         for evse in self._evses.values():
             evse.changed.notify()
@@ -166,15 +166,15 @@ class RestartController:
         _log.info("restart begins: transactions are ended")
         attempts = 1 + self._settings.reset_retries
         for attempt in range(1, attempts + 1):
-            if await self._end(*self._evses.values()):
+            if await self._end_transactions(*self._evses.values()):
                 break
             _log.warning("not all transactions could be ended before the restart (attempt %d of %d)", attempt, attempts)
-        if self._csms.online and not await self._outbox.wait_delivered(within_s=_DELIVERY_S):
+        if self._csms.online and not await self._outbox.wait_delivered(within_s=_DELIVERY_TIMEOUT_S):
             # B12.FR.05
             _log.info("the CSMS has not acknowledged all transaction events; the others are sent after the restart")
         while self._refusal_code() is not None:  # such an activity may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_CHECK_INTERVAL_S)
-        self._reboot(self._reason)
+        self._reboot(self._boot_reason)
 
     async def run_scheduled_resets(self, evse: Evse) -> None:
         """Task of one EVSE until cancelled: execute a scheduled reset of it, or of the station, when idle.
@@ -213,20 +213,20 @@ class RestartController:
         _log.info("EVSE %d: reset begins", evse.id)
         self._resetting.add(evse.id)
         try:
-            if not await self._end(evse):  # B12.FR.08
+            if not await self._end_transactions(evse):  # B12.FR.08
                 _log.warning("EVSE %d: not reset, because its transaction could not be ended", evse.id)
                 return
             evse.set_withheld(WithholdReason.RESET, True)
             evse.reset()
-            await self._clock.sleep(_EVSE_RESET_S)
+            await self._clock.sleep(_EVSE_RESET_DURATION_S)
         finally:
             evse.set_withheld(WithholdReason.RESET, False)  # B12.FR.06: an inoperative EVSE stays so
             self._resetting.discard(evse.id)
 
-    async def _end(self, *evses: Evse) -> bool:
+    async def _end_transactions(self, *evses: Evse) -> bool:
         """End the transactions of these EVSEs because of a reset; returns whether all ends are stored."""
         try:
-            async with self._clock.timeout(_ENDING_S), asyncio.TaskGroup() as group:
+            async with self._clock.timeout(_END_TIMEOUT_S), asyncio.TaskGroup() as group:
                 for evse in evses:
                     group.create_task(evse.end_transaction(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET))
         except TimeoutError:

@@ -84,21 +84,21 @@ class Sampler:
         self._signing = signing
         self._settings = settings
         self._clock = clock
-        self._changed = ChangeSignal()
+        self._rescheduled = ChangeSignal()
         self.idle_sample: Event[MeterValue] = Event()
         """published with each clock-aligned sample without a transaction (for MeterValuesRequest, J01.FR.14)"""
         transactions.changed.subscribe(self._note_transaction)
         for interval in _INTERVALS:
             settings.changed(interval).subscribe(lambda _: self.reschedule())
-        for enabled in _ENABLED_SWITCHES:
-            settings.changed(enabled).subscribe(lambda _: self.reschedule())
+        for switch in _ENABLED_SWITCHES:
+            settings.changed(switch).subscribe(lambda _: self.reschedule())
 
     def reschedule(self) -> None:
         """Make `run` recompute when samples are due: a transaction began or ended, a setting or the clock changed.
 
         Takes no sample.
         """
-        self._changed.notify()
+        self._rescheduled.notify()
 
     def _note_transaction(self, evse_id: int) -> None:
         if evse_id == self._evse.id:
@@ -128,14 +128,14 @@ class Sampler:
     async def _run_in_transaction(self, interval: Callable[[], int], sample: Callable[[str], Awaitable[None]]) -> None:
         """Take a sample at every interval after the start of each transaction (J02.FR.11)."""
         while True:
-            count_before, transaction_id, interval_s = self._changed.count, self._evse.transaction_id, interval()
+            count_before, transaction_id, interval_s = self._rescheduled.count, self._evse.transaction_id, interval()
             if transaction_id is None or interval_s == 0:
-                await self._changed.wait(count_before)
+                await self._rescheduled.wait(count_before)
                 continue
             due_s = self._clock.monotonic() + interval_s
             while transaction_id == self._evse.transaction_id and interval_s == interval():
-                if await self._changed.wait_for(count_before, self._clock, due_s - self._clock.monotonic()):
-                    count_before = self._changed.count
+                if await self._rescheduled.wait_for(count_before, self._clock, due_s - self._clock.monotonic()):
+                    count_before = self._rescheduled.count
                 else:
                     due_s += interval_s
                     await sample(transaction_id)
@@ -143,14 +143,14 @@ class Sampler:
     async def _run_aligned(self, interval: Callable[[], int], sample: Callable[[], Awaitable[None]]) -> None:
         """Take a sample at whole intervals after midnight (AlignedDataInterval)."""
         while True:
-            count_before, interval_s = self._changed.count, interval()
+            count_before, interval_s = self._rescheduled.count, interval()
             if interval_s == 0 or not self._settings.aligned_data_enabled:
-                await self._changed.wait(count_before)
+                await self._rescheduled.wait(count_before)
                 continue
             due = next_aligned(self._clock.now(), interval_s)
             while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and interval_s == interval():
-                await self._changed.wait_for(count_before, self._clock, wait_s)
-                count_before = self._changed.count
+                await self._rescheduled.wait_for(count_before, self._clock, wait_s)
+                count_before = self._rescheduled.count
                 due = min(due, next_aligned(self._clock.now(), interval_s))  # the clock may have been set back
             if interval_s == interval() and self._settings.aligned_data_enabled and wait_s > -_MAX_DELAY_S:
                 await sample()

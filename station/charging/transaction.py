@@ -54,7 +54,7 @@ _UNOBSERVABLE_END = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_
 
 
 class TransactionRules(Frozen):
-    """What the transaction of an EVSE depends on besides its state: the start and stop points of the settings.
+    """The rules for the transaction of an EVSE: the start and stop points of the settings.
 
     Also the numbers of EVSE and connector, for events.
     """
@@ -99,7 +99,7 @@ def active_points(state: EvseState) -> frozenset[TxPoint]:
 
 
 class TransactionChange(Frozen):
-    """What follows from a state change: the state with its transaction updated, and the events to record, in order."""
+    """The result of a state change: the state with its transaction updated, and the events to record, in order."""
 
     state: EvseState
     events: tuple[TransactionEvent, ...] = ()
@@ -120,21 +120,23 @@ def update_transaction(
     cause = cause or _own_cause(before, after)
     transaction = after.transaction
     if transaction is None:
-        return _before_start(before, after, cause, rules, now, new_id)
+        return _apply_without_transaction(before, after, cause, rules, now, new_id)
     stopping = transaction.stopping
     if stopping is not None and (not _still_flows(after) or offers_energy(after) or _reported_after_stopping(cause)):
         after = replace(after, transaction=replace(transaction, stopping=None))
         if transaction.ending is None and _is_consequence(cause, stopping):
             return _apply_to_transaction(before, after, stopping, rules, now)  # C15.FR.03: one event for both
-        reported = _update(after, stopping, rules, now)
+        reported = _create_updated_event(after, stopping, rules, now)
         remaining = update_transaction(before, reported.state, cause, rules, now, new_id)
         return TransactionChange(remaining.state, reported.events + remaining.events)
     if transaction.ending is not None:
-        return TransactionChange(after) if _still_flows(after) else _end(after, transaction.ending, rules, now)
+        return (
+            TransactionChange(after) if _still_flows(after) else _end_transaction(after, transaction.ending, rules, now)
+        )
     return _apply_to_transaction(before, after, cause, rules, now) if cause is not None else TransactionChange(after)
 
 
-def _before_start(
+def _apply_without_transaction(
     before: EvseState,
     after: EvseState,
     cause: ChangeCause | None,
@@ -158,7 +160,7 @@ def _before_start(
     reached = newly_active.union(*(_ARRIVALS[trigger] & active_points(after) for trigger in missed))
     after = replace(after, missed_arrivals=frozenset())
     if cause is not None and reached & rules.start:
-        return _start(after, cause, rules, now, new_id)
+        return _start_transaction(after, cause, rules, now, new_id)
     return TransactionChange(_note_unreported(after, cause))
 
 
@@ -166,22 +168,24 @@ def _apply_to_transaction(
     before: EvseState, after: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime
 ) -> TransactionChange:
     """Apply a change with a cause to a transaction that is not ending yet."""
-    lost = active_points(before) - active_points(after)
+    lost_points = active_points(before) - active_points(after)
     transaction = after.transaction
     if transaction is None:
         raise ValueError("there is no transaction")
     transaction = _note_stop_cause(transaction, cause)
     after = replace(after, transaction=transaction)
-    if lost & rules.stop_events or _ends(cause, after, rules):
-        cause = replace(cause, stopped_reason=_stopped_reason(transaction, cause) or _reason_of_loss(lost, after))
+    if lost_points & rules.stop_events or _must_end(cause, after, rules):
+        cause = replace(
+            cause, stopped_reason=_stopped_reason(transaction, cause) or _reason_of_loss(lost_points, after)
+        )
         if _still_flows(after):
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
             return TransactionChange(replace(after, transaction=replace(transaction, ending=cause)))
-        return _end(after, cause, rules, now)
+        return _end_transaction(after, cause, rules, now)
     stops_energy = cause.trigger in _STOPPING and _still_flows(after) and not offers_energy(after)
     if stops_energy and transaction.stopping is None:
         return TransactionChange(replace(after, transaction=replace(transaction, stopping=cause)))
-    return _update(after, cause, rules, now)
+    return _create_updated_event(after, cause, rules, now)
 
 
 def _own_cause(before: EvseState, after: EvseState) -> ChangeCause | None:
@@ -210,7 +214,7 @@ def _own_trigger(state: EvseState) -> TriggerReason:
     return TriggerReason.CHARGING_STATE_CHANGED
 
 
-def _ends(cause: ChangeCause, state: EvseState, rules: TransactionRules) -> bool:
+def _must_end(cause: ChangeCause, state: EvseState, rules: TransactionRules) -> bool:
     """Return whether a transaction ends by its cause, or because no stop point can be reached any more."""
     return (
         cause.ends_transaction
@@ -237,18 +241,20 @@ def with_resulting_charging_state(
     )
 
 
-def _start(
+def _start_transaction(
     state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime, new_id: Callable[[], str]
 ) -> TransactionChange:
     transaction = OpenTransaction(state.signed_transaction_id or new_id(), now)
     return _create_event(replace(state, transaction=transaction), EventType.STARTED, cause, rules, now)
 
 
-def _update(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime) -> TransactionChange:
+def _create_updated_event(
+    state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime
+) -> TransactionChange:
     return _create_event(state, EventType.UPDATED, cause, rules, now)
 
 
-def _end(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime) -> TransactionChange:
+def _end_transaction(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime) -> TransactionChange:
     outcome = _create_event(state, EventType.ENDED, cause, rules, now)
     holder = state.lock_held_for
     if cause.trigger is TriggerReason.EV_COMMUNICATION_LOST and state.authorization is not None:
@@ -334,13 +340,13 @@ def _stopped_reason(transaction: OpenTransaction, cause: ChangeCause) -> Stopped
     return transaction.stop_cause or cause.stopped_reason
 
 
-def _reason_of_loss(lost: frozenset[TxPoint], state: EvseState) -> StoppedReason:
+def _reason_of_loss(lost_points: frozenset[TxPoint], state: EvseState) -> StoppedReason:
     """The stopped reason derived from lost stop points, if the cause gives none."""
     if state.transaction is not None and state.transaction.energy_refused:
         return StoppedReason.DE_AUTHORIZED  # E05.FR.02 with EnergyTransfer as a stop point
-    if TxPoint.EV_CONNECTED in lost:
+    if TxPoint.EV_CONNECTED in lost_points:
         return StoppedReason.EV_DISCONNECTED
-    if TxPoint.PARKING_BAY_OCCUPANCY in lost:
+    if TxPoint.PARKING_BAY_OCCUPANCY in lost_points:
         return StoppedReason.LOCAL
     if state.charging_state is ChargingState.SUSPENDED_EV:
         return StoppedReason.STOPPED_BY_EV

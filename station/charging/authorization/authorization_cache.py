@@ -62,7 +62,7 @@ TOKEN_INFOS: Final = StoredFormat(
 
 
 class CacheEntry(Frozen):
-    """What the cache knows of one token: the CSMS's authorization, and when and how often it was used."""
+    """An entry of the cache: the CSMS's authorization of one token, and when and how often it was used."""
 
     info: IdTokenInfo
     updated_at: datetime
@@ -134,7 +134,7 @@ class AuthorizationCache:
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """The cached authorization of a token; None if absent, expired or the cache is off (C10.FR.10, C10.FR.13)."""
         entry = self._entries.get(id_token.key)
-        if entry is None or not self._settings.auth_cache_enabled or self._expired(entry):  # C10.FR.11
+        if entry is None or not self._settings.auth_cache_enabled or self._is_expired(entry):  # C10.FR.11
             return None
         return entry.info
 
@@ -190,7 +190,7 @@ class AuthorizationCache:
 
     async def purge(self) -> None:
         """Delete expired entries from memory and disk (C10.FR.10, C10.FR.13); a disk error is logged."""
-        await self._delete([key for key, entry in self._entries.items() if self._expired(entry)])
+        await self._delete([key for key, entry in self._entries.items() if self._is_expired(entry)])
 
     async def clear(self) -> None:
         """Delete all entries from memory and disk (C11).
@@ -205,9 +205,9 @@ class AuthorizationCache:
 
     def entries(self) -> list[tuple[Key, IdTokenInfo]]:
         """Return all entries that have not expired: (token, type) and authorization."""
-        return [(key, entry.info) for key, entry in self._entries.items() if not self._expired(entry)]
+        return [(key, entry.info) for key, entry in self._entries.items() if not self._is_expired(entry)]
 
-    def _expired(self, entry: CacheEntry) -> bool:
+    def _is_expired(self, entry: CacheEntry) -> bool:
         lifetime, now = timedelta(seconds=self._settings.auth_cache_life_time_s), self._clock.now()
         if entry.updated_at > now + _CLOCK_TOLERANCE:  # stored by a clock that was ahead: age unknown
             return True
@@ -264,7 +264,7 @@ def entry_of(row: Row) -> CacheEntry:
     Raises:
         ValueError: the row cannot be read.
     """
-    token, kind, info, updated, stored, used, uses = row
+    token, token_type, info, updated, stored, used, uses = row
     updated_at = datetime.fromisoformat(str(updated))
     return CacheEntry(
         TOKEN_INFOS.from_text(info),
@@ -272,9 +272,9 @@ def entry_of(row: Row) -> CacheEntry:
         datetime.fromisoformat(str(stored)) if stored is not None else updated_at,
         datetime.fromisoformat(str(used)) if used is not None else updated_at,
         int(str(uses)),
-        _size_bytes(str(token), str(kind), str(info)),
+        _size_bytes(str(token), str(token_type), str(info)),
     )
 
 
-def _size_bytes(token: str, kind: str, info: str) -> int:
-    return len(token.encode()) + len(kind) + len(info.encode()) + _OVERHEAD_BYTES
+def _size_bytes(token: str, token_type: str, info: str) -> int:
+    return len(token.encode()) + len(token_type) + len(info.encode()) + _OVERHEAD_BYTES

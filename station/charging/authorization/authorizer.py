@@ -60,7 +60,7 @@ class TokenAuthorization(Frozen):
     info: IdTokenInfo
     decided_by: AuthorizedBy
     unanswered: bool = False
-    """whether the CSMS was asked and did not answer"""
+    """whether the CSMS did not answer an AuthorizeRequest"""
     certificate_status: str | None = None
     """certificateStatus in the answer of the CSMS"""
 
@@ -107,18 +107,20 @@ class Authorizer:
             return TokenAuthorization(owner_info, AuthorizedBy.OWNER)
         reserved = reserved and self._own_cards is None  # else of a card that was removed since
         listed, cached = await self._local_list.find(id_token), self._cache.find_and_count_use(id_token)
-        stored = _stored(listed, cached)
+        stored = _stored_authorization(listed, cached)
         if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
             return _by_reservation(stored)
         if not self._csms.online:
-            return self._offline(stored)
+            return self._decide_offline(stored)
         if (decided := self._decide_locally(id_token, listed, stored)) is not None:
             return decided
         try:
             answer = await self._csms.authorize(request)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
-            return replace(_by_reservation(stored) if reserved else self._offline(stored), unanswered=not reserved)
+            return replace(
+                _by_reservation(stored) if reserved else self._decide_offline(stored), unanswered=not reserved
+            )
         await self._cache.update(id_token, answer.token_info)
         return TokenAuthorization(answer.token_info, AuthorizedBy.CSMS, certificate_status=answer.certificate_status)
 
@@ -136,7 +138,7 @@ class Authorizer:
     def _decide_locally(
         self, id_token: IdToken, listed: ListedToken | None, stored: TokenAuthorization | None
     ) -> TokenAuthorization | None:
-        """The authorization if the online CSMS need not or must not be asked; None: ask."""
+        """The authorization if the online CSMS need not or must not be asked; None: it must be asked."""
         if self._settings.disable_remote_authorization:  # overrules C01.FR.02 and C01.FR.05
             return stored or TokenAuthorization(IdTokenInfo(AuthorizationStatus.UNKNOWN), AuthorizedBy.LOCAL_RULES)
         # C06.FR.02: a Local id is issued for one visit; only the CSMS knows whether it is still valid.
@@ -150,7 +152,7 @@ class Authorizer:
         final = self._settings.local_list_disable_post_authorize and not listed.must_ask  # C14.FR.05
         return stored if final else None
 
-    def _offline(self, stored: TokenAuthorization | None) -> TokenAuthorization:
+    def _decide_offline(self, stored: TokenAuthorization | None) -> TokenAuthorization:
         """The authorization while the CSMS cannot be asked, from the entry of local list or cache (C13, C15)."""
         if self._settings.local_authorize_offline and stored is not None:
             return stored
@@ -161,7 +163,7 @@ class Authorizer:
         return TokenAuthorization(IdTokenInfo(AuthorizationStatus.UNKNOWN), decided_by)
 
 
-def _stored(listed: ListedToken | None, cached: IdTokenInfo | None) -> TokenAuthorization | None:
+def _stored_authorization(listed: ListedToken | None, cached: IdTokenInfo | None) -> TokenAuthorization | None:
     """The authorization by the local list, else by the cache; None: neither knows the token."""
     if listed is not None:
         return TokenAuthorization(listed.info, AuthorizedBy.LOCAL_LIST)

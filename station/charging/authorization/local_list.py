@@ -72,7 +72,7 @@ class ListedToken(Frozen):
     info: IdTokenInfo
     """as the CSMS sent it; status Expired if it was Accepted until its cacheExpiryDateTime, Unknown if unreadable"""
     must_ask: bool = False
-    """whether the CSMS is asked if online, whatever DisablePostAuthorize says: it is expired or cannot be read"""
+    """whether the CSMS is asked if online, regardless of DisablePostAuthorize: the entry is expired or unreadable"""
 
 
 class LocalListRefusal(Frozen):
@@ -139,7 +139,7 @@ class LocalAuthorizationList:
         Raises:
             StorageError: the disk cannot be read.
         """
-        return (await self._current()).version if self._settings.local_list_enabled else 0
+        return (await self._current_state()).version if self._settings.local_list_enabled else 0
 
     async def find(self, id_token: IdToken) -> ListedToken | None:
         """Look up a token; None: it is not in the list, or the list is disabled.
@@ -149,7 +149,7 @@ class LocalAuthorizationList:
         if not self._settings.local_list_enabled:
             return None
         try:
-            if not (await self._current()).entries:
+            if not (await self._current_state()).entries:
                 return None
             rows = await self._database.rows(_FIND, id_token.key)
         except StorageError as error:
@@ -173,7 +173,7 @@ class LocalAuthorizationList:
         if (missing := next((number for number, entry in enumerate(entries) if entry.info is None), None)) is not None:
             return LocalListRefusal("MissingParam", f"localAuthorizationList[{missing}].idTokenInfo is missing")
         async with self._update_lock:
-            return self._refusal(entries) or await self._apply(version, entries, replaces=True)
+            return self._refusal(entries) or await self._apply_update(version, entries, replaces=True)
 
     async def change(self, version: int, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Add, update and remove entries (D01.FR.05, D01.FR.16, D01.FR.17); they are on disk when this returns.
@@ -186,11 +186,11 @@ class LocalAuthorizationList:
         async with self._update_lock:
             if (refusal := self._refusal(entries)) is not None:
                 return refusal
-            current_version = (await self._current()).version
+            current_version = (await self._current_state()).version
             if version <= current_version:  # D01.FR.19
                 sentence = f"versionNumber must be greater than {current_version}"
                 return LocalListRefusal("ValueTooLow", sentence, version_mismatch=True)
-            return await self._apply(version, entries, replaces=False)
+            return await self._apply_update(version, entries, replaces=False)
 
     async def seed(self, version: int | None, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Change entries and set the version, whatever it was; for tests of a simulated station.
@@ -202,8 +202,8 @@ class LocalAuthorizationList:
         """
         async with self._update_lock:
             if version is None:
-                version = (await self._current()).version + 1
-            return self._refusal(entries) or await self._apply(version, entries, replaces=False)
+                version = (await self._current_state()).version + 1
+            return self._refusal(entries) or await self._apply_update(version, entries, replaces=False)
 
     async def clear(self) -> None:
         """Delete the list with its version, as if the CSMS had never sent one, for a factory reset.
@@ -273,11 +273,11 @@ class LocalAuthorizationList:
             known_keys.add(entry.id_token.key)
         return None
 
-    async def _apply(
+    async def _apply_update(
         self, version: int, entries: Sequence[LocalListEntry], *, replaces: bool
     ) -> LocalListRefusal | None:
         """Write an update with its version in one transaction, if the list stays within its bounds."""
-        state = on_disk.LocalListState() if replaces else await self._current()
+        state = on_disk.LocalListState() if replaces else await self._current_state()
         rows = await _rows_of(entries)
         replaced_rows = {} if replaces else await self._stored_rows([entry.id_token.key for entry in entries])
         state = on_disk.LocalListState(
@@ -309,7 +309,7 @@ class LocalAuthorizationList:
         self._state = state
         self._database.unreadable.remove(on_disk.STATE_ADDRESS)
 
-    async def _current(self) -> on_disk.LocalListState:
+    async def _current_state(self) -> on_disk.LocalListState:
         """Version and size, read from disk again after an interrupted update."""
         if self._outdated:
             self._state, self._outdated = await self._stored_state(), False

@@ -19,7 +19,7 @@ _TEMPORARY = frozenset({WithholdReason.RESET, WithholdReason.RESTART})
 
 
 class EvseUse(Enum):
-    """What an EVSE is used for at present, as far as reservations are concerned."""
+    """The present use of an EVSE, as the rules of reservations distinguish it."""
 
     FREE = auto()
     WAITING = auto()
@@ -42,7 +42,7 @@ class ReservableEvse(Frozen):
 
 
 class Allocation(Frozen):
-    """Which EVSEs are kept for reservations, and which reservations cannot be kept."""
+    """The EVSEs that are kept for reservations, and the reservations that cannot be kept."""
 
     reserved: frozenset[int]
     """EVSEs that nobody but the holders of reservations may use"""
@@ -81,14 +81,14 @@ def allocate(reservations: Sequence[Reservation], evses: Iterable[ReservableEvse
     allocator = _Allocator(evses)
     for reservation in (reservation for reservation in reservations if reservation.evse_id is not None):
         allocator.keep_evse(reservation)
-    typed = [
+    with_type = [
         reservation
         for reservation in reservations
         if reservation.evse_id is None and reservation.connector_type is not None
     ]
-    for connector_type in dict.fromkeys(reservation.connector_type for reservation in typed):
+    for connector_type in dict.fromkeys(reservation.connector_type for reservation in with_type):
         allocator.keep_of_type(
-            [reservation for reservation in typed if reservation.connector_type == connector_type], connector_type
+            [reservation for reservation in with_type if reservation.connector_type == connector_type], connector_type
         )
     allocator.keep_of_type(
         [
@@ -125,9 +125,9 @@ class _Allocator:
         """Keep as many EVSEs of a connector type (None: of any) as there are reservations."""
         if not reservations:
             return
-        fitting = [evse for evse in self._unassigned if connector_type in {None, evse.connector_type}]
-        free = [evse for evse in fitting if evse.use is EvseUse.FREE]
-        waiting = [evse for evse in fitting if evse.use is EvseUse.WAITING]
+        matching = [evse for evse in self._unassigned if connector_type in {None, evse.connector_type}]
+        free = [evse for evse in matching if evse.use is EvseUse.FREE]
+        waiting = [evse for evse in matching if evse.use is EvseUse.WAITING]
         capacity = len(free) - (self._claimed_by_type if connector_type is None else 0)
         missing = len(reservations) - capacity
         if missing < 0:
@@ -158,14 +158,14 @@ def refusal(requested: Reservation, existing: Sequence[Reservation], evses: Sequ
         allocate(other_reservations, usable).unmet
     ):
         return None
-    states = {_use_now(evse) for evse in covered}
+    states = {_reported_use(evse) for evse in covered}
     if states & {EvseUse.FREE, EvseUse.WAITING, EvseUse.IN_USE}:
         return Refusal.OCCUPIED
     return Refusal.UNAVAILABLE if EvseUse.UNAVAILABLE in states else Refusal.FAULTED
 
 
-def _use_now(evse: ReservableEvse) -> EvseUse:
-    """What the connector status says of an EVSE: one that is free but being reset is Unavailable."""
+def _reported_use(evse: ReservableEvse) -> EvseUse:
+    """The use of an EVSE as its connector status shows it: one that is free but being reset is Unavailable."""
     return evse.use if evse.operative or evse.use is EvseUse.FAULTED else EvseUse.UNAVAILABLE
 
 
@@ -188,15 +188,15 @@ def claim(
     A holder may not use an EVSE that another reservation needs.
     """
     candidate = next(evse for evse in evses if evse.evse_id == evse_id)
-    fitting = [
+    matching = [
         reservation
         for reservation in reservations
         if reservation.matches(id_token, group_id) and reservation.covers(evse_id, candidate.connector_type)
     ]
-    fitting.sort(key=lambda reservation: (reservation.evse_id is None, reservation.connector_type is None))
+    matching.sort(key=lambda reservation: (reservation.evse_id is None, reservation.connector_type is None))
     remaining = [evse for evse in evses if evse is not candidate]
     current = allocate(reservations, evses)
-    for own in fitting:
+    for own in matching:
         if len(
             allocate([reservation for reservation in reservations if reservation is not own], remaining).unmet
         ) <= len(current.unmet):

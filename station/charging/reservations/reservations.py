@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 _MAX_WAIT_S: Final = 30.0
 """longest wait for an expiry, which is a wall time: the clock may be set meanwhile"""
 _RETRY_S: Final = 10.0
-_START_S: Final = 60.0
+_STARTUP_GRACE_S: Final = 60.0
 """time after a start in which a fault does not end a reservation: meters and boards start slower than this program"""
 
 
@@ -101,9 +101,9 @@ class Reservations:
         self._settings = settings
         self._clock = clock
         self._pending: dict[int, Reservation] = {}
-        """those that wait for their holder, by id, in the order of acceptance"""
+        """reservations that wait for their holder, by id, in the order of acceptance"""
         self._used: dict[int, Reservation] = {}
-        """those whose use no stored event has reported yet, by EVSE"""
+        """reservations whose use no stored event has reported yet, by EVSE"""
         self._ends: list[tuple[Reservation, ReservationEnd]] = []
         """ends that are not stored yet"""
         self._published: Sequence[Reservation] = ()
@@ -115,7 +115,7 @@ class Reservations:
         self._decision_lock = asyncio.Lock()
         """one request is decided and stored at a time"""
         self._store_lock = asyncio.Lock()
-        self._due = ChangeSignal()
+        self._update_due = ChangeSignal()
         self.starting: set[int] = set()
         """EVSEs for which a remote start is accepted and not executed yet"""
         self.changed = ChangeSignal()
@@ -136,7 +136,7 @@ class Reservations:
             if reservation.evse_id is None and not self._reports_ends:
                 self._end(reservation, ReservationEnd.REMOVED)
         if self._pending:
-            self._ignore_faults_until_s = self._clock.monotonic() + _START_S
+            self._ignore_faults_until_s = self._clock.monotonic() + _STARTUP_GRACE_S
         self.update_evses()
 
     @property
@@ -161,13 +161,13 @@ class Reservations:
             StorageError: the reservation is not accepted; an earlier one with its id stays.
         """
         async with self._decision_lock:
-            if (problem := self._problem(reservation)) is not None:
-                code, reason = problem
+            if (rejection := self._rejection_reason(reservation)) is not None:
+                code, reason = rejection
                 return ReserveResult(ReserveStatus.REJECTED, reason, code=code)
             if (refused := refusal(reservation, self.pending, self._reservable(with_starts=True))) is not None:
                 status, reason = _REFUSED[refused]
-                place = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "every EVSE that fits"
-                return ReserveResult(status, f"{place} {reason}")
+                subject = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "every EVSE that fits"
+                return ReserveResult(status, f"{subject} {reason}")
             identity = reservation.reservation_id
             replaced = self._pending.pop(identity, None)
             self._pending[identity] = reservation  # from now on nobody else is admitted
@@ -264,20 +264,20 @@ class Reservations:
 
         The caller authorizes the EVSE at once, and reports the id with its next transaction event (H03.FR.09).
         """
-        own = self.claim(evse_id, id_token, group_id).reservation
-        if own is None:
+        reservation = self.claim(evse_id, id_token, group_id).reservation
+        if reservation is None:
             return None
-        self._pending.pop(own.reservation_id, None)
-        self._used[evse_id] = own
-        _log.info("EVSE %d: reservation %d is used", evse_id, own.reservation_id)
+        self._pending.pop(reservation.reservation_id, None)
+        self._used[evse_id] = reservation
+        _log.info("EVSE %d: reservation %d is used", evse_id, reservation.reservation_id)
         self._evses[evse_id].set_reserved(None)  # H03.FR.10
-        self._due.notify()
-        return own.reservation_id
+        self._update_due.notify()
+        return reservation.reservation_id
 
     def remove(self, reservation: Reservation) -> None:
         """End a reservation whose token was presented and rejected; reported to the CSMS as removed."""
         self._end(reservation, ReservationEnd.REMOVED)
-        self._due.notify()
+        self._update_due.notify()
 
     def note_event(self, event: TransactionEvent) -> None:
         """Note that a transaction event is stored: the reservation that it names is used for good."""
@@ -293,18 +293,18 @@ class Reservations:
     async def run(self) -> None:
         """Task until cancelled: end expired reservations and those that cannot be kept, and update the EVSEs."""
         watching = {f"reservations-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
-        await run_together({**watching, "reservations": self._run()})
+        await run_together({**watching, "reservations": self._run_updates()})
 
     async def _watch_evse(self, evse: Evse) -> None:
         count_before = evse.changed.count
         while True:
             if self._pending or self._used:
-                self._due.notify()
+                self._update_due.notify()
             count_before = await evse.changed.wait(count_before)
 
-    async def _run(self) -> None:
+    async def _run_updates(self) -> None:
         while True:
-            count_before = self._due.count
+            count_before = self._update_due.count
             self._end_unused()
             self.update_evses()
             try:
@@ -315,9 +315,9 @@ class Reservations:
                 continue
             wait_s = self._next_expiry_s()
             if wait_s is None:
-                await self._due.wait(count_before)
+                await self._update_due.wait(count_before)
             else:
-                await self._due.wait_for(count_before, self._clock, wait_s)
+                await self._update_due.wait_for(count_before, self._clock, wait_s)
 
     def update_evses(self) -> None:
         """End the reservations that have expired or cannot be kept; set which EVSEs are Reserved, and until when."""
@@ -336,11 +336,11 @@ class Reservations:
                 for reservation in self._pending.values()
                 if reservation.covers(evse.id, evse.layout.connector_type)
             ]
-            own = [reservation for reservation in covering if reservation.evse_id is not None] or covering
-            evse.set_reserved(min(reservation.expires_at for reservation in own) if evse.id in reserved else None)
+            specific = [reservation for reservation in covering if reservation.evse_id is not None] or covering
+            evse.set_reserved(min(reservation.expires_at for reservation in specific) if evse.id in reserved else None)
         if self.pending != self._published:
             self._published = self.pending
-            self._due.notify()  # another reservation may be the next to expire
+            self._update_due.notify()  # another reservation may be the next to expire
             self.changed.notify()
 
     def _end(self, reservation: Reservation, end: ReservationEnd) -> None:
@@ -348,14 +348,14 @@ class Reservations:
             return
         _log.info("%s %s", _subject(reservation), end.value.lower())
         self._ends.append((reservation, end))
-        self._due.notify()
+        self._update_due.notify()
 
     def _end_unused(self) -> None:
         """End the used reservations whose authorization ended without a transaction, so that no event reports them."""
         for evse_id, reservation in list(self._used.items()):
             evse = self._evses[evse_id]
-            running = evse.state.authorization
-            holds = running is not None and running.reservation_id == reservation.reservation_id
+            authorization = evse.state.authorization
+            holds = authorization is not None and authorization.reservation_id == reservation.reservation_id
             if not holds and evse.state.transaction is None and not evse.count_unrecorded(None):
                 del self._used[evse_id]
                 self._ends.append((reservation, ReservationEnd.REMOVED))
@@ -382,7 +382,7 @@ class Reservations:
         remaining = min(reservation.expires_at for reservation in self._pending.values()) - self._clock.now()
         return min(max(remaining.total_seconds(), 0.0), _MAX_WAIT_S)
 
-    def _problem(self, reservation: Reservation) -> tuple[str, str] | None:
+    def _rejection_reason(self, reservation: Reservation) -> tuple[str, str] | None:
         """Reason to reject a reservation whatever the EVSEs are doing, as reasonCode and sentence; None: none."""
         if not self._settings.reservation_enabled:  # H01.FR.01
             return "NotEnabled", "the station is configured not to accept reservations"
@@ -392,8 +392,8 @@ class Reservations:
             return "UnknownEvse", f"EVSE {reservation.evse_id} does not exist"
         if reservation.evse_id is None and not self._settings.reservation_non_evse_specific:  # H01.FR.19
             return "UnsupportedParam", "the station only accepts reservations of a given EVSE"
-        places = [evse for evse in self._evses.values() if reservation.evse_id in {None, evse.id}]
-        types = {evse.layout.connector_type for evse in places}
+        evses = [evse for evse in self._evses.values() if reservation.evse_id in {None, evse.id}]
+        types = {evse.layout.connector_type for evse in evses}
         if reservation.connector_type is not None and reservation.connector_type not in types:
             return "UnknownConnectorType", f"no such EVSE has a connector of type {reservation.connector_type}"
         unusable = (*self._used.values(), *(ended for ended, _ in self._ends))
@@ -417,5 +417,5 @@ class Reservations:
 
 def _subject(reservation: Reservation) -> str:
     """The EVSE that a reservation is for, and its number; for the log."""
-    place = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "any EVSE"
-    return f"{place}: reservation {reservation.reservation_id}"
+    subject = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "any EVSE"
+    return f"{subject}: reservation {reservation.reservation_id}"

@@ -134,7 +134,7 @@ class TariffSource(Protocol):
 
 
 class SigningSetup(Frozen):
-    """What `MeterValueSigning` of an EVSE needs: the signer of its readings, and the source of the tariff text."""
+    """The collaborators of `MeterValueSigning`: the signer of its readings, and the source of the tariff text."""
 
     signatures: ReadingSigner
     tariff: TariffSource

@@ -41,7 +41,10 @@ class PageCounter:
         """
         pages = self._loaded_pages()
         pages[fingerprint, context] = page
-        text = "".join(f"{key} {kind} {number}\n" for (key, kind), number in pages.items())
+        text = "".join(
+            f"{key_fingerprint} {key_context} {last_page}\n"
+            for (key_fingerprint, key_context), last_page in pages.items()
+        )
         try:
             private_files.write(self._file, text)
         except OSError as error:

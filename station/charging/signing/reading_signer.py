@@ -56,7 +56,7 @@ METER_SIGNS_WITHIN_S: Final = 30.0
 """time limit for a meter to sign (OCA note on signed meter values, 2.3.1)"""
 
 
-_NEGLIGIBLE: Final = timedelta(milliseconds=1)
+_NEGLIGIBLE_CORRECTION: Final = timedelta(milliseconds=1)
 """clock corrections below this are ignored: less than the time resolution of a record"""
 
 
@@ -69,7 +69,7 @@ class SigningError(ExpectedError):
 
 
 class SignatureSource(Frozen):
-    """What `ReadingSigner` of an EVSE uses: key or signing meter, the store of the records, and who signs."""
+    """The collaborators of `ReadingSigner` of an EVSE: key or signing meter, store of the records, and signatory."""
 
     key: SigningKey
     """the station's key for this EVSE; unused if the meter signs"""
@@ -173,10 +173,10 @@ class ReadingSigner:
             if meter is not None:
                 await self._await_meter(meter.begin(subject, self._source.signatory().charge_point, self._time.status))
                 return None
-            record = _begin_of(await self._records(subject.transaction_id))
+            record = _begin_of(await self._read_records(subject.transaction_id))
             if record is None:
                 record = await self._sign(subject, self._signed_reading(reading, ReadingReason.BEGIN))
-                self._time_base = _TimeBase(subject.transaction_id, self._offset(), self._time.status)
+                self._time_base = _TimeBase(subject.transaction_id, self._clock_offset(), self._time.status)
             return record
 
     async def sign_intermediate(
@@ -194,7 +194,7 @@ class ReadingSigner:
             return None
         async with self._lock:
             await self._prepare()
-            begin = _begin_of(await self._records(transaction_id))
+            begin = _begin_of(await self._read_records(transaction_id))
             if begin is None:
                 return None
             signed = self._in_time_base(transaction_id, self._signed_reading(reading, reason))
@@ -227,7 +227,7 @@ class ReadingSigner:
         """
         async with self._lock:
             await self._prepare()
-            records = await self._records(transaction_id)
+            records = await self._read_records(transaction_id)
             begin = _begin_of(records)
             if not any(_is_end(record) for record in records):
                 if self._source.meter is not None:
@@ -244,7 +244,7 @@ class ReadingSigner:
         Raises:
             SigningError: the disk cannot be read.
         """
-        return await self._records(transaction_id)
+        return await self._read_records(transaction_id)
 
     # Implementation
 
@@ -293,15 +293,15 @@ class ReadingSigner:
             raise SigningError("the energy register is unknown")
         return SignedReading(energy_wh, reading.taken_at, self._time.status, reason, state)
 
-    def _offset(self) -> timedelta:
+    def _clock_offset(self) -> timedelta:
         return self._clock.now() - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._clock.monotonic())
 
     def _in_time_base(self, transaction_id: str, reading: SignedReading) -> SignedReading:
         """Convert the time of a reading to the time base of its transaction; after a restart it is unchanged."""
         if self._time_base is None or self._time_base.transaction_id != transaction_id:
             return reading
-        correction = self._offset() - self._time_base.offset
-        if abs(correction) < _NEGLIGIBLE:
+        correction = self._clock_offset() - self._time_base.offset
+        if abs(correction) < _NEGLIGIBLE_CORRECTION:
             return reading
         return replace(reading, taken_at=reading.taken_at - correction, time=self._time_base.status)
 
@@ -353,7 +353,7 @@ class ReadingSigner:
             raise SigningError(f"the meter signed another transaction, {record.transaction_id}", transient=False)
         return record
 
-    async def _records(self, transaction_id: str) -> list[SignedRecord]:
+    async def _read_records(self, transaction_id: str) -> list[SignedRecord]:
         try:
             return await self._source.records.of(transaction_id)
         except StorageError as error:
@@ -401,7 +401,7 @@ def _transaction_of(begin: SignedRecord, transaction_id: str) -> SignedTransacti
 def _parse_meter_record(data: bytes, evse_id: int, key: str, transaction_id: str, now: datetime) -> SignedRecord:
     """Parse a record of the meter; it belongs to the transaction named in it, else to `transaction_id`."""
     record = ocmf.parse_record(data)
-    _, mark, identity = (record.text("TT") or "").rpartition(TRANSACTION_ID_MARK)
+    _, mark, recorded_id = (record.text("TT") or "").rpartition(TRANSACTION_ID_MARK)
     page = record.text("PG") or ""
     last_reading = record.readings[-1] if record.readings else None
     read_at = last_reading.time.moment if last_reading is not None and last_reading.time is not None else None
@@ -411,7 +411,7 @@ def _parse_meter_record(data: bytes, evse_id: int, key: str, transaction_id: str
         key,
         page[:1],
         int(page[1:]),
-        identity if mark else transaction_id,
+        recorded_id if mark else transaction_id,
         (last_reading.reason if last_reading is not None else None) or "",
         read_at or now,
         float(energy_wh) if energy_wh is not None else None,

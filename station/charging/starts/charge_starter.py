@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _TOKENLESS: Final = frozenset({StartSource.BUTTON, StartSource.PLUG_IN})
-"""who may request a charge without a token only while AuthCtrlr.Enabled is false"""
+"""sources whose requests have no token; they may start a charge only while AuthCtrlr.Enabled is false"""
 
 
 class ChargeStarter:
@@ -77,7 +77,7 @@ class ChargeStarter:
         """Whether an EVSE waits for the token of this request; `group_id`: its group as far as it is known."""
         if self._refusal(request) is not None:
             return False
-        return choose_evse(request, self._startable(request, group_id, group_unknown=group_id is None)).expected
+        return choose_evse(request, self._startable_evses(request, group_id, group_unknown=group_id is None)).expected
 
     async def check(self, request: StartRequest) -> StartDecision:
         """Decide whether a charge could start and where, without asking the CSMS; changes nothing.
@@ -121,7 +121,7 @@ class ChargeStarter:
             return refused(StartRefusal.NOT_PERMITTED, reason)
         group_unknown = group_id is None and self._needs_authorization(request)
         choice = choose_evse(
-            request, self._startable(request, group_id, group_unknown=group_unknown, executes=executes)
+            request, self._startable_evses(request, group_id, group_unknown=group_unknown, executes=executes)
         )
         return StartDecision(choice.evse_id) if choice.obstacle is None else _refused_by_obstacle(choice, None)
 
@@ -133,7 +133,7 @@ class ChargeStarter:
 
     def _choose(self, request: StartRequest, group_id: IdToken | None, token: TokenAuthorization | None) -> EvseChoice:
         """Choose the EVSE with all that is known of the token; a card may also belong to the group of a charge."""
-        evses = self._startable(request, group_id, executes=True)
+        evses = self._startable_evses(request, group_id, executes=True)
         if (reason := self._refusal(request)) is not None:
             choice = EvseChoice(None, Obstacle(StartRefusal.NOT_PERMITTED, reason))
         else:
@@ -142,7 +142,7 @@ class ChargeStarter:
             return choice
         return group_charge(request, evses, group_id) or choice
 
-    def _startable(
+    def _startable_evses(
         self, request: StartRequest, group_id: IdToken | None, *, group_unknown: bool = False, executes: bool = False
     ) -> list[StartableEvse]:
         """The EVSEs as the rules see them. `group_unknown`: the group may still become known by the authorization."""
@@ -233,7 +233,7 @@ class ChargeStarter:
 
 
 def _is_authorized_anyway(request: StartRequest, refusal: StartRefusal) -> bool:
-    """Whether a token is authorized although no charge can start: the card of somebody at an EVSE that is in use."""
+    """Whether a token is authorized although no charge can start: a card presented at an EVSE that is in use."""
     return request.source is StartSource.CARD and refusal in {StartRefusal.IN_USE, StartRefusal.HELD}
 
 

@@ -71,7 +71,7 @@ class StartDecision(Frozen):
     reason: str | None = None
     """the refusal as a sentence in English without its final period; None: the charge may start"""
     token: TokenAuthorization | None = None
-    """the authorization of the token, and who decided on it; None: it was not asked for, or not needed"""
+    """the authorization of the token, and who decided on it; None: it was not requested, or not needed"""
 
 
 def refused(

@@ -38,7 +38,7 @@ class Obstacle(Frozen):
 
     refusal: StartRefusal
     reason: str
-    """as a sentence in English without its final period"""
+    """the reason as a sentence in English without its final period"""
 
 
 class EvseChoice(Frozen):
@@ -68,7 +68,7 @@ def choose_evse(request: StartRequest, evses: Sequence[StartableEvse], *, allowe
     blocking = {evse_id: found_obstacle for evse_id, found_obstacle in obstacles.items() if found_obstacle is not None}
     reason = "; ".join(found_obstacle.reason for found_obstacle in blocking.values()) or "the EVSE does not exist"
     for evse_id, found_obstacle in blocking.items():
-        if found_obstacle.refusal is not StartRefusal.NO_EVSE:  # the first one that is used by somebody
+        if found_obstacle.refusal is not StartRefusal.NO_EVSE:  # the first EVSE that is in use
             return EvseChoice(evse_id, Obstacle(found_obstacle.refusal, reason))
     return EvseChoice(None, Obstacle(StartRefusal.NO_EVSE, reason))
 
@@ -100,39 +100,39 @@ def _expects(evse: StartableEvse, id_token: IdToken) -> bool:
 
 def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] = ()) -> Obstacle | None:
     """Return what prevents this start at an EVSE; None: nothing. `allowed`: as of `choose_evse`."""
-    state, place = evse.state, f"EVSE {evse.evse_id}"
+    state, evse_name = evse.state, f"EVSE {evse.evse_id}"
     if request.source is StartSource.REMOTE and (found := _obstacle_to_remote_start(evse)) is not None:
         return found
     usable = _in_service(state) if request.source is StartSource.INSTALLER else state.operative
     if not usable or not can_charge(state):  # F01.FR.21–F01.FR.23, F02.FR.23–F02.FR.25
-        return Obstacle(StartRefusal.NO_EVSE, f"{place} is {connector_status(state)}")
+        return Obstacle(StartRefusal.NO_EVSE, f"{evse_name} is {connector_status(state)}")
     if state.authorization is not None:
-        return Obstacle(StartRefusal.IN_USE, f"{place} {_user_of(state, request)}")
+        return Obstacle(StartRefusal.IN_USE, f"{evse_name} {_user_of(state, request)}")
     if not matches_holder(state, request.id_token):
-        return Obstacle(StartRefusal.HELD, f"the cable or transaction of {place} belongs to another token")
+        return Obstacle(StartRefusal.HELD, f"the cable or transaction of {evse_name} belongs to another token")
     if not evse.claim.admitted:
-        return Obstacle(StartRefusal.NO_EVSE, f"{place} is reserved for another token")
+        return Obstacle(StartRefusal.NO_EVSE, f"{evse_name} is reserved for another token")
     if allowed and evse.evse_id not in allowed:
-        return Obstacle(StartRefusal.NO_EVSE, f"the token is not accepted at {place}")
+        return Obstacle(StartRefusal.NO_EVSE, f"the token is not accepted at {evse_name}")
     return None
 
 
 def _user_of(state: EvseState, request: StartRequest) -> str:
     """Who uses an EVSE that is authorized, as the end of a sentence."""
-    same = state.authorization is not None and request.id_token.same_as(state.authorization.id_token)
-    return "is authorized already" if same else "is in use by another token"
+    is_same_token = state.authorization is not None and request.id_token.same_as(state.authorization.id_token)
+    return "is authorized already" if is_same_token else "is in use by another token"
 
 
 def _obstacle_to_remote_start(evse: StartableEvse) -> Obstacle | None:
     """What prevents only remote starts at an EVSE; None: nothing."""
-    transaction, place = evse.state.transaction, f"EVSE {evse.evse_id}"
+    transaction, evse_name = evse.state.transaction, f"EVSE {evse.evse_id}"
     if evse.remote_start_pending:
-        return Obstacle(StartRefusal.NO_EVSE, f"another remote start is in progress at {place}")
+        return Obstacle(StartRefusal.NO_EVSE, f"another remote start is in progress at {evse_name}")
     if not evse.observed:
-        return Obstacle(StartRefusal.NO_EVSE, f"the connector of {place} has not been observed yet")
+        return Obstacle(StartRefusal.NO_EVSE, f"the connector of {evse_name} has not been observed yet")
     authorized_before = transaction is not None and transaction.holder is not None
     if can_authorize(evse.state) and (evse.state.authorization is not None or authorized_before):
-        return Obstacle(StartRefusal.IN_USE, f"{place} is already authorized")  # F01.FR.24, F02.FR.26
+        return Obstacle(StartRefusal.IN_USE, f"{evse_name} is already authorized")  # F01.FR.24, F02.FR.26
     return None
 
 
@@ -170,9 +170,9 @@ def is_open_to_all(state: EvseState) -> bool:
     return can_authorize(state) and state.authorization is None and not _holders(state)
 
 
-def is_of_group(running: Authorization | None, group_id: IdToken | None) -> bool:
+def is_of_group(authorization: Authorization | None, group_id: IdToken | None) -> bool:
     """Whether the charge that is authorized belongs to a group; False without an authorization or a group."""
-    return running is not None and group_id is not None and group_id.same_as(running.group_id)
+    return authorization is not None and group_id is not None and group_id.same_as(authorization.group_id)
 
 
 def _holders(state: EvseState) -> list[IdToken]:

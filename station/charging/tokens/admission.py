@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 
 _MAX_TOKENS = 16
 """maximum number of queued tokens; more indicate a faulty reader or misuse"""
-_DECIDE_S = 600.0
+_DECISION_DEADLINE_S = 600.0
 """watchdog limit for a decision; a request to the CSMS times out long before"""
-_SELECTION_S = 60.0
+_SELECTION_TIMEOUT_S = 60.0
 """time limit for the selection after a master pass (C16, error handling)"""
 
 
@@ -75,7 +75,7 @@ class TokenAdmission:
         self._starter = starter
         self._own_cards = own_cards
         self._selection_enabled = selection_enabled
-        self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
+        self.deciding = MonitoredTask("the decision on a token", clock, _DECISION_DEADLINE_S)
         self.card_feedback = CardFeedback(evses, clock)
         """what the status lights show about the presented card"""
         self._evses = evses
@@ -148,7 +148,7 @@ class TokenAdmission:
         blocked = id_token.type == "KeyCode" and self._key_codes.blocked  # C04.FR.06
         group = await self._authorizer.group_of(id_token) if not blocked else None
         request = StartRequest(StartSource.CARD, id_token, evse_id)
-        if (evse := self._in_use_by(request, group)) is not None:
+        if (evse := self._evse_to_stop(request, group)) is not None:
             if _was_authorized_meanwhile(presented, evse.state.authorization):
                 return TokenDecision(TokenOutcome.AUTHORIZED, (evse.id,))
             return _stop_or_unlock(evse, id_token)
@@ -206,7 +206,7 @@ class TokenAdmission:
             return TokenDecision(TokenOutcome.STOPPED, tuple(evse.id for evse in stoppable))
         if self._selecting is not None:
             self._selecting[1].cancel()
-        self._selecting = (id_token, self._clock.call_later(_SELECTION_S, self._end_selection))
+        self._selecting = (id_token, self._clock.call_later(_SELECTION_TIMEOUT_S, self._end_selection))
         return TokenDecision(TokenOutcome.SELECT)
 
     def _end_selection(self) -> None:
@@ -219,7 +219,7 @@ class TokenAdmission:
                 evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, id_token=id_token)
             evse.release_lock()
 
-    def _in_use_by(self, request: StartRequest, group: IdToken | None) -> Evse | None:
+    def _evse_to_stop(self, request: StartRequest, group: IdToken | None) -> Evse | None:
         """The EVSE that this token of this group stops or unlocks without asking the CSMS (C01.FR.03, C09.FR.07)."""
         id_token = request.id_token
         evses = [evse for evse in self._evses.values() if request.evse_id in {None, evse.id}]
@@ -242,17 +242,17 @@ _OUTCOMES: Mapping[StartRefusal | None, TokenOutcome] = {
 """what a refused start is to the holder of a token; all others are a rejection"""
 
 
-def _was_authorized_meanwhile(presented: _PresentedToken, running: Authorization | None) -> bool:
+def _was_authorized_meanwhile(presented: _PresentedToken, authorization: Authorization | None) -> bool:
     """Whether a token was presented again before its authorization; it must not stop the charge yet (C01.FR.03)."""
     return (
-        running is not None
-        and presented.id_token.same_as(running.id_token)
-        and running.since_s > presented.presented_at_s
+        authorization is not None
+        and presented.id_token.same_as(authorization.id_token)
+        and authorization.since_s > presented.presented_at_s
     )
 
 
 def _subject(presented: _PresentedToken) -> str:
-    """What was presented, for the log."""
+    """The presented token, or the pressed start button, for the log."""
     if presented.id_token == NO_TOKEN:
         return f"EVSE {presented.evse_id}: start button"
     return f"token {loggable_token(presented.id_token)}"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 _BURST: Final = 5
 """number of cards allowed without delay"""
-_EVERY_S: Final = 3.0
+_INTERVAL_S: Final = 3.0
 """interval at which further cards are allowed"""
 
 
@@ -24,7 +24,7 @@ class RateLimiter:
     def allows(self) -> bool:
         """Return whether one more card is allowed now; if so, count it."""
         now_s = self._clock.monotonic()
-        self._available = min(float(_BURST), self._available + (now_s - self._updated_at_s) / _EVERY_S)
+        self._available = min(float(_BURST), self._available + (now_s - self._updated_at_s) / _INTERVAL_S)
         self._updated_at_s = now_s
         if self._available < 1.0:
             return False
@@ -34,4 +34,4 @@ class RateLimiter:
     @property
     def wait_s(self) -> float:
         """Seconds until the next card is allowed, as of the last call of `allows`; 0: allowed."""
-        return max(0.0, 1.0 - self._available) * _EVERY_S
+        return max(0.0, 1.0 - self._available) * _INTERVAL_S

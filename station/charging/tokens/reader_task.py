@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 2.0
-_HELD_S: Final = 1.5
+_SAME_CARD_S: Final = 1.5
 """a card read again within this time is still held to the reader"""
 
 
@@ -65,7 +65,7 @@ class CardReaderTask:
         """Present a card, unless it is still held from the previous read or the rate limit is exceeded."""
         now_s, previous = self._clock.monotonic(), self._last_card
         self._last_card = (digits, now_s)
-        if previous is not None and previous[0] == digits and now_s - previous[1] < _HELD_S:
+        if previous is not None and previous[0] == digits and now_s - previous[1] < _SAME_CARD_S:
             return
         if not self._rate_limiter.allows():
             _log.warning("%s: too many cards at once: one is rejected", self._reader)

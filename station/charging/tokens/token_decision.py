@@ -45,8 +45,8 @@ class TokenDecision(Frozen):
     """what the status light shows if nothing was done"""
 
     def __str__(self) -> str:
-        place = f" at EVSE {', '.join(map(str, self.evse_ids))}" if self.evse_ids else ""
-        return f"{self.outcome}{place}" + (f": {self.reason}" if self.reason is not None else "")
+        at_evses = f" at EVSE {', '.join(map(str, self.evse_ids))}" if self.evse_ids else ""
+        return f"{self.outcome}{at_evses}" + (f": {self.reason}" if self.reason is not None else "")
 
 
 def rejected(reason: str) -> TokenDecision:
