@@ -88,8 +88,8 @@ class Database:
             StorageError: as `write`; nothing is inserted.
         """
         statements = [(statement, list(values)) for statement, values in before]
-        executed = (sql, *(statement for statement, _ in statements))
-        return await self._run(lambda connection: _insert_each(connection, sql, rows, statements), *executed)
+        sql_texts = (sql, *(statement for statement, _ in statements))
+        return await self._run(lambda connection: _insert_each(connection, sql, rows, statements), *sql_texts)
 
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return all rows of a query, or of a statement with RETURNING, which is committed.
@@ -192,7 +192,7 @@ class DatabaseConnection:
         """the file"""
         self._thread = thread
         self._connection: sqlite3.Connection | None = None
-        self._reopens = False
+        self._reopen_on_use = False
         """whether the next job opens the file again: it is closed only because it was not used for some time"""
         self.start_queries = thread.start_queries
         """the queries with which the stations of this process start"""
@@ -236,7 +236,7 @@ class DatabaseConnection:
     def close_file(self) -> None:
         """Close the file until the next job, to release its memory and descriptors (`OpenFile`)."""
         self._close()
-        self._reopens = True
+        self._reopen_on_use = True
 
     def _execute(self, job: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._get_connection()
@@ -249,7 +249,7 @@ class DatabaseConnection:
 
     def _get_connection(self) -> sqlite3.Connection:
         if self._connection is None:
-            if not self._reopens:
+            if not self._reopen_on_use:
                 raise sqlite3.ProgrammingError("the database is closed")
             self._connection = self._reconnect()
         self._thread.files.used(self)
@@ -292,7 +292,7 @@ class DatabaseConnection:
         return True
 
     def _close(self) -> None:
-        self._reopens = False
+        self._reopen_on_use = False
         self._thread.files.closed(self)
         if self._connection is not None:
             self._connection.close()

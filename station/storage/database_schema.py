@@ -77,7 +77,7 @@ def create(path: Path) -> bool:
     if path.exists() and path.stat().st_size > 0:
         path.chmod(0o600)
         return False
-    # Those of a deleted database are gone from the disk before it exists: SQLite would apply them to the new one.
+    # The log of a deleted database is removed first: SQLite would apply it to the new one.
     for suffix in ("-wal", "-shm", "-journal"):
         private_files.remove(path.with_name(path.name + suffix))
     private_files.write_bytes(path, new_database())

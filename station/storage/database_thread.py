@@ -21,13 +21,13 @@ from station.storage.start_queries import StartQueries
 
 T = TypeVar("T")
 
-_BUSY_WITHIN_S: Final = 2.0
+_BUSY_TIMEOUT_S: Final = 2.0
 """how long to retry while another process has locked the database"""
 _BUSY_PAUSE_S: Final = 0.02
 _BUSY_CODES: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_MANY_CLOSED: Final = 20
-"""files after whose closing it is worth while to return their memory to the operating system"""
-_PRIMARY_CODE: Final = 0xFF
+_PUBLISH_AFTER_CLOSED: Final = 20
+"""number of closed files that is published: then it is worth while to return their memory to the system"""
+_PRIMARY_CODE_MASK: Final = 0xFF
 """the bits of an extended result code that say which kind of error it is"""
 _log = logging.getLogger(__name__)
 
@@ -72,33 +72,33 @@ class OpenFiles:
         self._close_after_s = close_after_s
         self._closed = 0
         """number of files closed since `many_closed`"""
-        self._used_s: dict[OpenFile, float] = {}
+        self._last_used_s: dict[OpenFile, float] = {}
         """when each file was last used, in seconds of `time.monotonic`; the one that was not used for longest first"""
 
     def used(self, file: OpenFile) -> None:
         """Note that a job uses a file now."""
         if self._close_after_s is not None:
-            self._used_s.pop(file, None)
-            self._used_s[file] = time.monotonic()
+            self._last_used_s.pop(file, None)
+            self._last_used_s[file] = time.monotonic()
 
     def closed(self, file: OpenFile) -> None:
         """Note that a file is closed."""
-        self._used_s.pop(file, None)
+        self._last_used_s.pop(file, None)
 
     def seconds_until_due(self) -> float | None:
         """Return the seconds until a file is to be closed, 0 if one is due; None: no file is."""
-        if self._close_after_s is None or not self._used_s:
+        if self._close_after_s is None or not self._last_used_s:
             return None
-        return max(0.0, next(iter(self._used_s.values())) + self._close_after_s - time.monotonic())
+        return max(0.0, next(iter(self._last_used_s.values())) + self._close_after_s - time.monotonic())
 
     def close_one(self) -> None:
         """Close the file that is due: one at a time, since each takes a sync, and jobs go first."""
         if self.seconds_until_due() == 0.0:
-            file = next(iter(self._used_s))
-            del self._used_s[file]
+            file = next(iter(self._last_used_s))
+            del self._last_used_s[file]
             file.close_file()
             self._closed += 1
-            if self._closed >= _MANY_CLOSED and self.seconds_until_due() != 0.0:
+            if self._closed >= _PUBLISH_AFTER_CLOSED and self.seconds_until_due() != 0.0:
                 closed, self._closed = self._closed, 0
                 self.many_closed.publish(closed)
 
@@ -116,7 +116,7 @@ class DatabaseThread:
         self.files = OpenFiles(self.caches.close_after_s)
         """the files that the jobs have opened; for jobs"""
         self.start_queries = StartQueries()
-        """what the stations of the process read at their start"""
+        """the queries with which the stations of the process start"""
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=_run_jobs, args=(self._jobs, self.files), name="database")
         self._closed = False
@@ -132,7 +132,7 @@ class DatabaseThread:
             sqlite3.Error: as the job does, and if the thread has ended.
         """
         loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + _BUSY_WITHIN_S
+        deadline_s = loop.time() + _BUSY_TIMEOUT_S
         while True:
             outcome = await self._submit(job, loop)
             if not isinstance(outcome, Exception):
@@ -173,7 +173,7 @@ def is_busy(error: Exception) -> bool:
     """Return whether an error says that another connection has locked the database, so that a retry may help."""
     # The module itself raises errors without a code.
     code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.OperationalError) else None
-    return isinstance(code, int) and code & _PRIMARY_CODE in _BUSY_CODES
+    return isinstance(code, int) and code & _PRIMARY_CODE_MASK in _BUSY_CODES
 
 
 def _run_jobs(jobs: SimpleQueue[Callable[[], None] | None], files: OpenFiles) -> None:

@@ -31,7 +31,7 @@ def fact_statement(kind: str, name: str, value: str) -> Statement:
     return _SAVE, [(f"{kind}/{name}", value)]
 
 
-def _text(value: Value) -> str:
+def _as_text(value: Value) -> str:
     """The value of a fact as text, also if the disk has made something else of it."""
     return value if isinstance(value, str) else str(value)
 
@@ -68,7 +68,7 @@ class FactsAtStart:
         self._texts = {}
         for full_name, value in rows:
             kind, _, name = str(full_name).partition("/")
-            self._texts.setdefault(kind, {})[name] = _text(value)
+            self._texts.setdefault(kind, {})[name] = _as_text(value)
 
     def take(self, kind: str) -> dict[str, str] | None:
         """Return the texts of one kind, by name; None: read them from disk."""
@@ -111,7 +111,7 @@ class FactStore:
         rows = await self._database.rows(
             "SELECT name, value FROM facts WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)
         )
-        return {str(name)[len(prefix) :]: _text(value) for name, value in rows}
+        return {str(name)[len(prefix) :]: _as_text(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
         """Return `parse(text)` for a text that `load` returned; reads no disk.

@@ -72,14 +72,14 @@ _PRUNE = f"""
     AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events)
     AND transaction_id IN (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)
 """
-_SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
+_SAMPLE_TRIGGER_WORDS = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
 _THIN_OUT = f"""
     DELETE FROM events WHERE id IN (
         SELECT id FROM (
             SELECT id, ROW_NUMBER() OVER (PARTITION BY transaction_id ORDER BY id) AS place
             FROM events
             WHERE settled_at IS NULL AND id > ? AND event_type = 'Updated' AND id NOT IN ({_UNREADABLE})
-            AND json_extract({payloads.READABLE}, '$.trigger') IN ({_SAMPLES})
+            AND json_extract({payloads.READABLE}, '$.trigger') IN ({_SAMPLE_TRIGGER_WORDS})
         ) WHERE place % 2 = 1
     ) RETURNING id
 """
@@ -90,7 +90,7 @@ class _Insertion(Frozen):
 
     event: TransactionEvent
     values: Sequence[Value]
-    """those of `_INSERT`"""
+    """the parameters of `_INSERT`"""
 
 
 class Outbox(StoredEvents):
@@ -123,17 +123,20 @@ class Outbox(StoredEvents):
         self._corrections = ClockCorrections(clock)
         self.end_data = TransactionEndData(database, self._corrections)
         self._settled: list[tuple[str, int, int]] = []
+        """settled events that are not marked on disk yet: time, `given_up`, row id"""
         self._group_commit = GroupCommit(self._store_group)
         self._offline_marks = 0
         """number of calls of `mark_offline`; events that wait for the disk then are marked when they are stored"""
         self._oldest_rows = ReadAhead()
         self._last_id = 0
+        """the row id of the newest event that has left the queue"""
         self._added_since_check = 0
         self._row_added = Flag()
-        self._progress = ChangeSignal()
+        self._queue_progress = ChangeSignal()
         self._handed_out = 0
         """the newest event that may have been sent since the start"""
         self._corrected_transactions: dict[str, bool] = {}
+        """transactions corrected since the last `apply_time_corrections`, by id; True: their begin was wrong"""
         self._waiting = WaitingRows()
         """the events that wait for the CSMS, without those that cannot be read or sent; none without a CSMS"""
         self.appended: Event[TransactionEvent] = Event()
@@ -315,13 +318,13 @@ class Outbox(StoredEvents):
         Sends nothing itself.
         """
         deadline_s = self._clock.monotonic() + within_s
-        count_before = self._progress.count
+        count_before = self._queue_progress.count
         while await self.count_waiting():
             left_s = deadline_s - self._clock.monotonic()
             if left_s <= 0.0:
                 return False
-            await self._progress.wait_for(count_before, self._clock, left_s)
-            count_before = self._progress.count
+            await self._queue_progress.wait_for(count_before, self._clock, left_s)
+            count_before = self._queue_progress.count
         return True
 
     async def settle(self, queued: QueuedEvent, *, given_up: bool = False) -> None:
@@ -339,7 +342,7 @@ class Outbox(StoredEvents):
     def _note_settled(self, number: int, *, given_up: bool) -> None:
         self._last_id = number
         self._oldest_rows.drop_oldest(number)
-        self._progress.notify()
+        self._queue_progress.notify()
         self._waiting.remove([number])
         self._database.unreadable.remove(RowAddress(_UNSENT, str(number)))
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
@@ -374,7 +377,7 @@ class Outbox(StoredEvents):
         """Skip an event that cannot be read or sent; it stays on disk unsettled."""
         self._last_id = number
         self._oldest_rows.drop_oldest(number)
-        self._progress.notify()
+        self._queue_progress.notify()
         self._waiting.remove([number])
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
             await self._database.unreadable.save()

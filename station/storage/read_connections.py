@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 2
 """of a process, each with a thread: an export beside which the page can still be used"""
 CLOSE_AFTER_S: Final = 5.0
-_THREAD_ENDS_S: Final = 1.0
+_THREAD_END_WAIT_S: Final = 1.0
 """longest wait at the end of the event loop for a thread that opens a file"""
-_BUSY_WITHIN_S: Final = 2.0
+_BUSY_TIMEOUT_S: Final = 2.0
 """how long SQLite waits while another connection recovers or closes the log"""
 _STATEMENTS: Final = 8
 """compiled statements that a connection keeps"""
-_INTERRUPT_AGAIN_S: Final = 0.02
+_INTERRUPT_RETRY_S: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -73,7 +73,7 @@ class ReadConnections:
     def __init__(self, clock: Clock, *, most: int = MAX_CONNECTIONS, close_after_s: float = CLOSE_AFTER_S) -> None:
         """`clock`: of the process, for `close_after_s`: how long a connection stays open without a query."""
         self._clock = clock
-        self._most = most
+        self._max_connections = most
         self._close_after_s = close_after_s
         self._waiting: deque[_Query] = deque()
         self._readers: list[_Reader] = []
@@ -117,7 +117,7 @@ class ReadConnections:
         for reader in free:
             if reader.path == path:
                 return reader
-        if len(self._readers) < self._most:
+        if len(self._readers) < self._max_connections:
             reader = _Reader(path, self._clock, self._close_after_s, self._assign, self._remove)
             self._readers.append(reader)
             return reader
@@ -182,7 +182,7 @@ class _Reader:
 
     async def _run(self) -> None:
         try:
-            while (query := await self._next()) is not None:
+            while (query := await self._next_query()) is not None:
                 query.complete(await result_or_exception(self._rows(query)))
                 self._query = None
                 self._on_free()
@@ -191,7 +191,7 @@ class _Reader:
             await self._close()
             self._on_closed(self)
 
-    async def _next(self) -> _Query | None:
+    async def _next_query(self) -> _Query | None:
         """Wait for the next query; None: close the connection, since there was none for some time, or at the end."""
         if self.free:
             timer = self._clock.call_later(self._close_after_s, self._end_if_free)
@@ -221,12 +221,12 @@ class _Reader:
 
 
 async def _open(path: Path) -> Connection:
-    import aiosqlite  # late: a start reads nothing here, and most stations are not asked for days
+    import aiosqlite  # late: not needed at a start, and at most stations not for days
 
     opening = aiosqlite.connect(
         _read_only_uri(path),
         uri=True,
-        timeout=_BUSY_WITHIN_S,
+        timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,
         cached_statements=_STATEMENTS,
     )
@@ -236,7 +236,7 @@ async def _open(path: Path) -> Connection:
         # Only the end of the event loop cancels this. The thread ends now, and must not answer a loop that is closed.
         thread: object = getattr(opening, "_thread", opening)  # before aiosqlite 0.22 a connection is a thread
         if isinstance(thread, threading.Thread):
-            thread.join(_THREAD_ENDS_S)
+            thread.join(_THREAD_END_WAIT_S)
         raise
     connection.text_factory = decode_text
     return connection
@@ -250,7 +250,7 @@ async def _execute(connection: Connection, query: _Query) -> list[Row]:
     finally:  # also at the end of the event loop, which waits until the connection is closed
         while not executing.done():
             await connection.interrupt()  # has no effect on a query that the thread has not begun yet
-            await asyncio.wait((executing,), timeout=_INTERRUPT_AGAIN_S)
+            await asyncio.wait((executing,), timeout=_INTERRUPT_RETRY_S)
     return executing.result()
 
 

@@ -44,7 +44,7 @@ class StartQueries:
 
 
 class StartReads:
-    """The rows of the queries with which one station starts, known before the parts of the station ask for them.
+    """The rows of the queries with which one station starts, known before the parts of the station execute them.
 
     Those of a new database are known anyway. From another one, what the first station of the process has queried at
     its start is read ahead for the others. The rows of a query are valid until a table is written whose name is in its

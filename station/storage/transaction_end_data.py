@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from station.storage.sql import Row, Statement, Value
     from station.storage.time_corrections import ClockCorrections, TimeCorrection
 
-_SAMPLES: Final = "ended_samples"
-_ENDS: Final = "awaited_ends"
+_SAMPLES_TABLE: Final = "ended_samples"
+_ENDS_TABLE: Final = "awaited_ends"
 _MAX_SAMPLES: Final = 2 * MAX_ENDED_VALUES
 """maximum number of stored samples per transaction; with more, every second one is dropped"""
 
@@ -67,7 +67,7 @@ class TransactionEndData:
         found = (
             (
                 int(str(number)),
-                read(payloads.value_from_text, payload, RowAddress(_SAMPLES, str(number), str(transaction_id))),
+                read(payloads.value_from_text, payload, RowAddress(_SAMPLES_TABLE, str(number), str(transaction_id))),
             )
             for number, transaction_id, payload in rows
         )
@@ -75,7 +75,7 @@ class TransactionEndData:
 
     def _parse_end(self, transaction_id: str, payload: Value) -> TransactionEvent | None:
         """Parse a stored end of a transaction; None if unreadable."""
-        address = RowAddress(_ENDS, transaction_id, transaction_id)
+        address = RowAddress(_ENDS_TABLE, transaction_id, transaction_id)
         return self._database.unreadable.read(payloads.event_from_text, payload, address)
 
     async def _thin_out(self, transaction_id: str) -> None:
@@ -169,5 +169,5 @@ class TransactionEndData:
                 f" AND {key} NOT IN ({select_unreadable(table)})",
                 [()],
             )
-            for table, key in ((_SAMPLES, "id"), (_ENDS, "transaction_id"))
+            for table, key in ((_SAMPLES_TABLE, "id"), (_ENDS_TABLE, "transaction_id"))
         ]

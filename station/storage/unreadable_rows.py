@@ -47,10 +47,10 @@ def select_unreadable(source: str) -> str:
 
 
 class RowAddress(Frozen):
-    """Which row of the database is meant: table and primary key; for messages also its transaction."""
+    """The address of a row of the database: table and primary key; for messages also its transaction."""
 
     source: str
-    """the table, or `table.column` if only that column is meant"""
+    """the table, or `table.column` for one column only"""
     key: str
     """its primary key in that table"""
     transaction_id: str | None = None
@@ -63,9 +63,9 @@ class RowAddress(Frozen):
         return self.source, self.key
 
     def __str__(self) -> str:
-        of = f" of transaction {self.transaction_id}" if self.transaction_id is not None else ""
-        number = f", event {self.seq_no}" if self.seq_no is not None else ""
-        return f"{self.source} {self.key}{of}{number}"
+        transaction = f" of transaction {self.transaction_id}" if self.transaction_id is not None else ""
+        event = f", event {self.seq_no}" if self.seq_no is not None else ""
+        return f"{self.source} {self.key}{transaction}{event}"
 
 
 def event_address(number: Value, transaction_id: Value, seq_no: Value) -> RowAddress:
