@@ -81,7 +81,7 @@ class DecisionLoop:
         self._decided_grid: _GridInputs | None = None
         """the inputs of the last decision from the grid meter; None: there was no sample"""
         self._inputs: dict[int, DemandInputs] = {}
-        """of each EVSE, when they were compared last"""
+        """the inputs of the demand of each EVSE, when they were compared last"""
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _WATCHDOG_S)
         self.limits_changed = ChangeSignal()
         """fires when the limit of an EVSE has changed"""

@@ -34,9 +34,9 @@ class TemperatureRange(Frozen):
 class Derating:
     """Computes the current limit of one EVSE from its temperature; remembers the last limit, for hysteresis."""
 
-    def __init__(self, rated_a: float, within: TemperatureRange) -> None:
+    def __init__(self, rated_a: float, temperatures: TemperatureRange) -> None:
         self._rated_a = rated_a
-        self._within = within
+        self._temperatures = temperatures
         self.limit: Limit | None = None
         """the limit at the last temperature: 0 A outside the range, 6 A to the rating where the current is reduced;
         None: no restriction, or the temperature is not known"""
@@ -55,11 +55,11 @@ class Derating:
         """The current at this temperature, in A; None: no restriction."""
         if celsius is None:
             return None
-        within = self._within
+        temperatures = self._temperatures
         margin_k = _HYSTERESIS_K if self.limit is not None and self.limit.current_a == 0.0 else 0.0
-        if celsius > within.highest - margin_k or celsius < within.lowest + margin_k:
+        if celsius > temperatures.highest - margin_k or celsius < temperatures.lowest + margin_k:
             return 0.0
-        if celsius <= within.full_until:
+        if celsius <= temperatures.full_until:
             return None
-        share = (within.highest - celsius) / (within.highest - within.full_until)
+        share = (temperatures.highest - celsius) / (temperatures.highest - temperatures.full_until)
         return MINIMUM_CURRENT_A + (self._rated_a - MINIMUM_CURRENT_A) * share

@@ -37,7 +37,7 @@ class ExpectedSchedule(Frozen):
     begin: datetime
     unit: RateUnit
     levels: list[CompositePeriod]
-    """in order; the start of each in seconds after `begin`"""
+    """the periods in order; the start of each in seconds after `begin`"""
 
 
 class ExpectedSchedules:

@@ -117,7 +117,7 @@ class ExternalLimits:
         Fires `changed` if one of them changed.
         """
         now, changed = self._clock.now(), False
-        required = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}
+        required = {(limit.source, unit): (limit, value) for limit, unit, value in self._limit_values()}
         for key, default_id in _DEFAULT_IDS.items():
             before = self._installed(key)
             if key in required:
@@ -141,7 +141,7 @@ class ExternalLimits:
         profile = self._store.get(self._ids[key]) if key in self._ids else None
         return profile if profile is not None and profile.purpose is Purpose.EXTERNAL_CONSTRAINTS else None
 
-    def _limits(self) -> Iterator[tuple[SharedLimit, RateUnit, float]]:
+    def _limit_values(self) -> Iterator[tuple[SharedLimit, RateUnit, float]]:
         for limit in self._station_limits.shared.values():
             if limit.source in _LIMIT_SOURCES:
                 for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _UNSETTLED_A: Final = 1.0
 """a draw that differs this much from the offer is about to change: the meter is read again with each grid sample"""
-_READING_S: Final = 0.3
+_READING_TIMEOUT_S: Final = 0.3
 """longest wait for that reading; after it the previous reading is used"""
 
 
@@ -65,7 +65,7 @@ class GridMeterReader:
         if unsettled := [evse for evse in self._evses if _is_unsettled(evse)]:
             async with asyncio.TaskGroup() as group:
                 for evse in unsettled:
-                    group.create_task(evse.meter.refresh(_READING_S), name=f"reading-{evse.id}")
+                    group.create_task(evse.meter.refresh(_READING_TIMEOUT_S), name=f"reading-{evse.id}")
         self._process_sample(sample)
 
 

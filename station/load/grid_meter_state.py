@@ -75,13 +75,13 @@ class GridMeterStateStore:
             StorageError: the disk cannot be read.
         """
         texts = await self._facts.load()
-        if (limits := self._read(texts, _LIMITS, self._parse_limits)) is not None:
+        if (limits := self._read_fact(texts, _LIMITS, self._parse_limits)) is not None:
             self._stored_limits = self._limits = limits
-        silence = self._read(texts, _SILENCE, self._parse_silence)
+        silence = self._read_fact(texts, _SILENCE, self._parse_silence)
         if silence is None or silence.silent_s == 0.0:
             return StoredMeterState(self._stored_limits)
         off_s = (self._clock.now() - silence.at).total_seconds()
-        # Each start counts for a little, even if the clock cannot tell how long the program was off.
+        # Each start adds HOLD_S, even if the clock cannot show how long the program was off.
         silent_s = silence.silent_s + (off_s if HOLD_S <= off_s <= LONGEST_S else HOLD_S)
         self._stored_silent_s, self._silent_s = silence.silent_s, min(silent_s, LONGEST_S)
         return StoredMeterState(self._stored_limits, self._silent_s)
@@ -129,7 +129,7 @@ class GridMeterStateStore:
         step_s = 0.0 if is_first else max(WRITE_EVERY_S, _MIN_GROWTH * self._stored_silent_s)
         return self._silent_s > self._stored_silent_s + step_s
 
-    def _read(self, texts: Mapping[str, str], name: str, parse: Callable[[dict[str, object]], T]) -> T | None:
+    def _read_fact(self, texts: Mapping[str, str], name: str, parse: Callable[[dict[str, object]], T]) -> T | None:
         """Parse a stored fact; None: there is none, it is of another meter, or it cannot be read, which is logged."""
         if name not in texts:
             return None

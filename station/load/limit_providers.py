@@ -69,11 +69,11 @@ class VentilationLimit:
 class TemperatureLimit:
     """Less current while the station is hot; follows the temperature at each EVSE, for hysteresis."""
 
-    def __init__(self, evses: Iterable[Evse], within: TemperatureRange, clock: Clock) -> None:
+    def __init__(self, evses: Iterable[Evse], temperatures: TemperatureRange, clock: Clock) -> None:
         self._clock = clock
         self._derating: dict[int, Derating] = {}
         for evse in evses:
-            self._derating[evse.id] = Derating(evse.layout.max_current_a, within)
+            self._derating[evse.id] = Derating(evse.layout.max_current_a, temperatures)
             evse.state_changed.subscribe(partial(self._update, evse))
 
     def limit(self, evse: Evse, demand: Demand, now: datetime) -> Limit | None:

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 HIGHEST: Final = 9
 
 
-class _Order(Frozen):
+class _CsmsPriority(Frozen):
     """The chargingPriority that the CSMS set for one transaction."""
 
     transaction_id: str
@@ -39,7 +39,7 @@ class Priorities:
         self._installed = installed
         self._priorities = dict(installed)
         self._facts = facts
-        self._orders: dict[int, _Order] = {}
+        self._csms_priorities: dict[int, _CsmsPriority] = {}
 
     async def load(self) -> None:
         """Load the priorities that the owner has set.
@@ -63,7 +63,7 @@ class Priorities:
 
         The latter is the one set for `transaction_id` by `set_csms_priority`, else `of_token`, that of the id token.
         """
-        order = self._orders.get(evse_id)
+        order = self._csms_priorities.get(evse_id)
         csms_priority = order.priority if order is not None and order.transaction_id == transaction_id else of_token
         return self._priorities[evse_id] + csms_priority
 
@@ -72,9 +72,9 @@ class Priorities:
 
         `overrules`: it comes from the response to a transaction event; one from idTokenInfo never replaces it.
         """
-        order = self._orders.get(evse_id)
+        order = self._csms_priorities.get(evse_id)
         if overrules or order is None or order.transaction_id != transaction_id or not order.overrules:
-            self._orders[evse_id] = _Order(transaction_id, priority, overrules)
+            self._csms_priorities[evse_id] = _CsmsPriority(transaction_id, priority, overrules)
 
     async def change(self, evse_id: int, priority: int) -> None:
         """Set and store the owner's priority of an EVSE, 0 to `HIGHEST`, for the next decision of load management.

@@ -33,9 +33,9 @@ class ProfileUpdates:
         self._request_decision = request_decision
         self._changed_s = self._decided_s = -math.inf
         self._demands: Sequence[Demand] = ()
-        """of the last decision"""
+        """the demands of the last decision"""
         self._decided_limits: ProfileLimits | None = None
-        """what the profiles allowed at the last decision, if they had changed shortly before; else None"""
+        """the limits by the profiles at the last decision, if they had changed shortly before; else None"""
         self._timer: TimerHandle | None = None
 
     def note_change(self) -> None:

@@ -76,8 +76,10 @@ class ResidualCurrentGuard:
         self._config = config
         self._clock = clock
         self._latched: set[int] = set()
+        """EVSEs whose fault is stored"""
         self._latch_stored = ChangeSignal()
         self._pulsed: set[int] = set()
+        """EVSEs whose fault has had its pulse of the shunt trip"""
         self.monitor_tests: dict[int, MonitorTest] = {}
         """the last test of each EVSE that has a monitor"""
         self._stored_tests: dict[int, list[str]] = {evse_id: [] for evse_id in evses}
@@ -133,7 +135,7 @@ class ResidualCurrentGuard:
         )
 
     async def drive_shunt_trip(self) -> None:
-        """Switch the shunt trip of the upstream breaker as `trip_required` says, until cancelled.
+        """Switch the shunt trip of the upstream breaker according to `trip_required`, until cancelled.
 
         Before it trips, it waits at most 0.3 s until the fault is stored; a failed switching is retried.
         """

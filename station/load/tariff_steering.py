@@ -55,9 +55,9 @@ class TariffSteering:
         self._clock_settings = clock_settings
         self._clock = clock
         self._has_meter = has_meter
-        self._sample_s: float | None = None
+        self._sample_at_s: float | None = None
         self._tariff: MeterTariff | None = None
-        self._tariff_s = clock.monotonic()
+        self._tariff_at_s = clock.monotonic()
         self._off_peak_hours = OffPeakHours()
         self._overridden: set[int] = set()
         self._start_register_wh: dict[int, float] = {}
@@ -73,11 +73,11 @@ class TariffSteering:
 
         Decides nothing: see `limit`.
         """
-        self._sample_s = self._clock.monotonic()
+        self._sample_at_s = self._clock.monotonic()
         if sample.tariff is not None:
             if not self._tariff_known:  # changes during the silence have no known time
                 self._off_peak_hours = self._off_peak_hours.observe(None, self._local_now)
-            self._tariff, self._tariff_s = sample.tariff, self._clock.monotonic()
+            self._tariff, self._tariff_at_s = sample.tariff, self._clock.monotonic()
             self._off_peak_hours = self._off_peak_hours.observe(
                 is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local_now
             )
@@ -89,7 +89,7 @@ class TariffSteering:
         """
         if not self._has_meter:
             return PriceSignal.NO_GRID_METER
-        if self._sample_s is None or self._clock.monotonic() - self._sample_s >= TARIFF_KNOWN_FOR_S:
+        if self._sample_at_s is None or self._clock.monotonic() - self._sample_at_s >= TARIFF_KNOWN_FOR_S:
             return PriceSignal.METER_SILENT
         return price_signal(mode, self._tariff if self._tariff_known else None, self._off_peak_hours)
 
@@ -133,7 +133,7 @@ class TariffSteering:
 
     @property
     def _tariff_known(self) -> bool:
-        return self._clock.monotonic() - self._tariff_s < TARIFF_KNOWN_FOR_S
+        return self._clock.monotonic() - self._tariff_at_s < TARIFF_KNOWN_FOR_S
 
     @property
     def _local_now(self) -> datetime:
