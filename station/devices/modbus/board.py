@@ -31,7 +31,7 @@ class ModbusBoard:
     def __init__(self, config: ModbusEvse, clock: Clock, buses: BusRegistry, *, attached_cable: bool) -> None:
         self._controller = config.controller
         self._unit = config.unit_in_use
-        self._within_s = 2 * config.timeout_s
+        self._timeout_s = 2 * config.timeout_s
         self._bus = buses.bus_for(config.endpoint)
         self._bus.join(self, config.timeout_s)
         self._clock = clock
@@ -73,13 +73,13 @@ class ModbusBoard:
             BoardError: the write was not confirmed.
         """
         self._outputs = outputs
-        await self._exchange_with_retry(lambda: self._write_outputs(outputs), 2 * self._within_s)
+        await self._exchange_with_retry(lambda: self._write_outputs(outputs), 2 * self._timeout_s)
 
     async def _write_outputs(self, outputs: Outputs) -> None:
         offered_a = int(outputs.pilot_a) if outputs.pilot_a is not None and not outputs.pilot_fault else 0
         table = self._controller
         if not offered_a and table.enable_coil is not None:
-            await self._bus.write_coil(str(self), self._unit, table.enable_coil, False, self._within_s)
+            await self._bus.write_coil(str(self), self._unit, table.enable_coil, False, self._timeout_s)
         if table.emergency_off_bit is not None:
             address, bit = table.emergency_off_bit
             at_once = not outputs.contactor and (outputs.pilot_fault or self._last_observation.contactor_closed)
@@ -87,7 +87,7 @@ class ModbusBoard:
         if offered_a or table.enable_coil is None:
             await self._write(table.current_at, offered_a)
         if offered_a and table.enable_coil is not None:
-            await self._bus.write_coil(str(self), self._unit, table.enable_coil, True, self._within_s)
+            await self._bus.write_coil(str(self), self._unit, table.enable_coil, True, self._timeout_s)
 
     async def test_residual_monitor(self) -> SelfTest:
         """Do nothing and return ABSENT: the known controllers offer no test of a monitor."""
@@ -106,15 +106,16 @@ class ModbusBoard:
 
     async def _write(self, address: int, value: int) -> None:
         single = self._controller.single_register_writes
-        await self._bus.write(str(self), self._unit, address, (value,), self._within_s, single=single)
+        await self._bus.write(str(self), self._unit, address, (value,), self._timeout_s, single=single)
 
     async def _observe(self) -> Observation:
         registers = await self._exchange_with_retry(
-            lambda: self._bus.read(str(self), self._unit, self._controller.blocks, self._within_s), self._within_s + 1.0
+            lambda: self._bus.read(str(self), self._unit, self._controller.blocks, self._timeout_s),
+            self._timeout_s + 1.0,
         )
         return self._to_observation(registers)
 
-    async def _exchange_with_retry(self, exchange: Callable[[], Awaitable[T]], patience_s: float) -> T:
+    async def _exchange_with_retry(self, exchange: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Run an exchange, and repeat it once after a failure (Modbus over serial line 2.4.1).
 
         A disturbed frame must not end a charge.
@@ -123,7 +124,7 @@ class ModbusBoard:
             BoardError: the exchange has failed twice.
         """
         try:
-            with self._clock.outside_wait(2 * patience_s):
+            with self._clock.outside_wait(2 * timeout_s):
                 try:
                     return await exchange()
                 except MeterError:
