@@ -18,7 +18,7 @@ class NoAnswerError(ExpectedError):
 
 
 class AuthorizationRequest(Frozen):
-    """What the station asks the CSMS about an id token (AuthorizeRequest)."""
+    """The request for the authorization of an id token (AuthorizeRequest)."""
 
     id_token: IdToken
 

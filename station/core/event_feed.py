@@ -37,13 +37,13 @@ class FeedQueue:
 
     def __init__(self, accepts: Callable[[str], bool]) -> None:
         self.accepts = accepts
-        """returns whether the listener wants events of a type"""
+        """returns whether the listener accepts events of a type"""
         self._queued: deque[tuple[FeedEvent, int]] = deque()
         self._size_bytes = 0
         self._not_empty = asyncio.Event()
 
     def offer(self, event: FeedEvent, size_bytes: int) -> None:
-        """Add an event if the listener wants its type; the newest event is never dropped, whatever its size."""
+        """Add an event if the listener accepts its type; the newest event is never dropped, whatever its size."""
         if not self.accepts(event.event_type):
             return
         self._queued.append((event, size_bytes))
@@ -76,7 +76,7 @@ class EventFeed:
         self._listeners: set[FeedQueue] = set()
 
     def has_listener(self, kind: str) -> bool:
-        """Return whether a current subscriber wants events of this type; else there is no need to publish one."""
+        """Return whether a current subscriber accepts events of this type; else there is no need to publish one."""
         return bool(self._listeners) and any(queue.accepts(kind) for queue in self._listeners)
 
     def publish(self, kind: str, **data: object) -> None:

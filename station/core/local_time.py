@@ -15,10 +15,10 @@ def local_time(now: datetime, settings: ClockSettings) -> datetime:
     return in_zone(now, zone(settings))
 
 
-def in_zone(moment: datetime, here: tzinfo) -> datetime:
+def in_zone(moment: datetime, time_zone: tzinfo) -> datetime:
     """Convert a moment to local time; in UTC at the ends of the calendar, where local time would be beyond them."""
     try:
-        return moment.astimezone(here)
+        return moment.astimezone(time_zone)
     except OverflowError:
         return moment
 

@@ -107,9 +107,11 @@ REGISTER_DECIMALS: Final = 3
 MAX_ENDED_VALUES: Final = 200
 """maximum number of meter values in the Ended event; more are thinned out (E06.FR.13)"""
 
-_REGULAR: Final = frozenset({ReadingContext.SAMPLE_PERIODIC, ReadingContext.SAMPLE_CLOCK, ReadingContext.TRIGGER})
+_SAMPLE_CONTEXTS: Final = frozenset(
+    {ReadingContext.SAMPLE_PERIODIC, ReadingContext.SAMPLE_CLOCK, ReadingContext.TRIGGER}
+)
 
-_INTERVALS: Final[Mapping[Measurand, Measurand]] = {
+_REGISTER_OF_INTERVAL: Final[Mapping[Measurand, Measurand]] = {
     Measurand.ENERGY_IMPORT_INTERVAL: Measurand.ENERGY_IMPORT_REGISTER,
     Measurand.ENERGY_EXPORT_INTERVAL: Measurand.ENERGY_EXPORT_REGISTER,
     Measurand.REACTIVE_IMPORT_INTERVAL: Measurand.REACTIVE_IMPORT_REGISTER,
@@ -117,7 +119,7 @@ _INTERVALS: Final[Mapping[Measurand, Measurand]] = {
 }
 """each interval measurand, and the register it is computed from"""
 
-_REGISTERS: Final = frozenset({*_INTERVALS, *_INTERVALS.values()})
+_REGISTERS: Final = frozenset({*_REGISTER_OF_INTERVAL, *_REGISTER_OF_INTERVAL.values()})
 
 _Values = Iterator[tuple[float | None, str | None]]
 
@@ -192,7 +194,7 @@ _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
 }
 
 
-def _counted(reading: Reading, since: Reading | None, register: Measurand) -> _Values:
+def _counted_energy(reading: Reading, since: Reading | None, register: Measurand) -> _Values:
     """The energy counted by a register between two readings, as the difference of the rounded values."""
     if since is None:
         return
@@ -229,10 +231,10 @@ def sample_reading(
         elif measurand is Measurand.POWER_OFFERED:
             offered_w = _offered_power(reading, offered) if offered is not None else None
             values, unit, decimals = _total(offered_w), "W", 1
-        elif measurand in _INTERVALS:
-            register = _INTERVALS[measurand]
+        elif measurand in _REGISTER_OF_INTERVAL:
+            register = _REGISTER_OF_INTERVAL[measurand]
             unit, decimals, _ = _SOURCES[register]
-            values = _counted(reading, since, register)
+            values = _counted_energy(reading, since, register)
         else:
             unit, decimals, values_of = _SOURCES[measurand]
             values = values_of(reading)
@@ -297,8 +299,8 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
     """
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     step = timedelta(seconds=interval_s)
-    following = day + step * ((now - day) // step + 1)
-    return min(following, day + timedelta(days=1))
+    next_moment = day + step * ((now - day) // step + 1)
+    return min(next_moment, day + timedelta(days=1))
 
 
 def thin_out(values: Sequence[MeterValue], max_count: int) -> tuple[MeterValue, ...]:
@@ -323,7 +325,7 @@ def select_values(values: Sequence[MeterValue], indices: Sequence[int]) -> list[
             selected.append(replace(value, samples=tuple(samples)))
         else:
             for sample in value.samples:
-                if sample.measurand in _INTERVALS:
+                if sample.measurand in _REGISTER_OF_INTERVAL:
                     carried_over[_series_key(sample)] += sample.value
     return selected
 
@@ -358,4 +360,4 @@ def is_period_boundary(value: MeterValue) -> bool:
 
 
 def _is_regular_sample(value: MeterValue) -> bool:
-    return all(sample.context in _REGULAR for sample in value.samples)
+    return all(sample.context in _SAMPLE_CONTEXTS for sample in value.samples)

@@ -70,9 +70,9 @@ class SettingGroup:
         self._stored: dict[str, object] = {}
         self._presets: dict[str, object] = {}
         self._supported: dict[tuple[str, ...], SupportedChoices] = {}
-        """by the complete list of words"""
+        """the words that the station supports, by the complete list of words"""
         self._events: dict[str, object] = {}
-        """by name of the setting; each an `Event` of its value type"""
+        """the event of each setting by its name; each an `Event` of its value type"""
 
     def changed(self, setting: Setting[T]) -> Event[T]:
         """The event to subscribe to for changes of one setting; it is published with the new value."""

@@ -110,7 +110,7 @@ def diode_fault(low_v: float | None, state: PilotState) -> bool:
 
 
 CableRating = Literal[13, 20, 32, 63]
-_CABLES: Final[tuple[tuple[float, float, CableRating], ...]] = (
+_CABLE_RESISTANCES: Final[tuple[tuple[float, float, CableRating], ...]] = (
     (1100.0, 2460.0, 13),
     (400.0, 936.0, 20),
     (164.0, 308.0, 32),
@@ -125,7 +125,7 @@ _SHORT_OHM: Final = 60.0
 
 def cable_rating(resistance_ohm: float) -> CableRating | None:
     """The rating of a cable in amperes per phase by its proximity resistor; None: no valid rating."""
-    for lowest, highest, rating in _CABLES:
+    for lowest, highest, rating in _CABLE_RESISTANCES:
         if lowest <= resistance_ohm <= highest:
             return rating
     return None

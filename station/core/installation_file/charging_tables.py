@@ -132,6 +132,6 @@ class GridConfig(Table, kw_only=True):
             raise RuleError(("source", *key), reason)
 
 
-def _check_pause(pause: float | bool) -> None:
-    if pause is True:
+def _check_pause(silent_pause: float | bool) -> None:
+    if silent_pause is True:
         raise ValueError("must be a number or false (is true)")
