@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from station.display.display_screens import DisplayScreens
     from station.display.message_store import DisplayMessages
 
-_LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
+_SELF_LIMITED = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables that also report their value as their maxLimit"""
 _REPORT_SIZE = 2_500
 """characters of a value in reports (schema)"""
@@ -121,7 +121,7 @@ def _constants() -> Iterator[Variable]:
         ("SmartChargingCtrlr", "ProfileStackLevel", HIGHEST_STACK_LEVEL),
         ("SmartChargingCtrlr", "PeriodsPerSchedule", MAX_PERIODS),
     ):
-        limit = value if name in _LIMITS else None
+        limit = value if name in _SELF_LIMITED else None
         yield read_only_variable(
             Component(component),
             name,

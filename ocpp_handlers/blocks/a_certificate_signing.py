@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 3_600.0
+_EXPIRY_CHECK_S = 3_600.0
 """interval at which the expiry of the certificate is checked"""
 _DAY_S = 86_400.0
 """wait before the station's next own request after a refused or unanswered one: renewal starts a month ahead"""
@@ -46,21 +46,21 @@ class CertificateSigning:
         settings: SecuritySettings,
         clock: Clock,
         serial_number: str,
-        switch: Callable[[], Awaitable[None]],
+        use_new_certificate: Callable[[], Awaitable[None]],
     ) -> None:
         self._link = link
         self._certificates = certificates
         self._settings = settings
         self._clock = clock
         self._serial_number = serial_number
-        self._switch = switch
+        self._use_new_certificate = use_new_certificate
         self._changed = ChangeSignal()
         """notified when the CSMS triggers a request, sends a certificate, or is connected again"""
         self._triggered = False
-        self._answered = False
-        self._stopped = False
+        self._certificate_sent = False
+        self._own_requests_stopped = False
         """the station sends no requests of its own any more (A02.FR.19, A02.FR.20)"""
-        self._not_before_s = 0.0
+        self._next_own_request_s = 0.0
 
     def register(self, handlers: Handlers) -> None:
         """Register the handler of CertificateSigned."""
@@ -78,12 +78,12 @@ class CertificateSigning:
         refusal = await self._certificates.install_signed(request["certificateChain"])
         if refusal is not None and refusal.reason is not CertificateRefusalReason.INVALID:
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
-        self._answered = True
-        self._stopped = refusal is not None  # A02.FR.20
+        self._certificate_sent = True
+        self._own_requests_stopped = refusal is not None  # A02.FR.20
         self._changed.notify()
         if refusal is not None:  # A02.FR.07
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
-        return HandlerResult({"status": "Accepted"}, self._switch)
+        return HandlerResult({"status": "Accepted"}, self._use_new_certificate)
 
     def check_expiry(self) -> None:
         """Wake `run` to check the expiry of the station certificate now instead of at the next hourly check.
@@ -95,14 +95,14 @@ class CertificateSigning:
     async def run(self) -> None:
         """Request a certificate whenever triggered or when the current one is about to expire, until cancelled."""
         while True:
-            seen = self._changed.count
+            count_before = self._changed.count
             if self._triggered:
-                self._triggered = self._stopped = False
+                self._triggered = self._own_requests_stopped = False
                 await self._obtain(requested=True)
             elif await self._renewal_due():
                 await self._obtain(requested=False)
             else:
-                await self._changed.wait_for(seen, self._clock, _LOOK_EVERY_S)
+                await self._changed.wait_for(count_before, self._clock, _EXPIRY_CHECK_S)
 
     def trigger(self) -> TriggerResult:
         """Return Accepted and the follow-up that makes `run` send SignCertificate (A02.FR.02, F06.FR.04).
@@ -110,15 +110,15 @@ class CertificateSigning:
         For TriggerMessage; sends nothing itself.
         """
 
-        async def ask() -> None:
+        async def request_certificate() -> None:
             self._triggered = True
             self._changed.notify()
 
-        return "Accepted", ask
+        return "Accepted", request_certificate
 
     async def _renewal_due(self) -> bool:
         """Return whether the certificate is about to expire and a request may be sent now (A03.FR.02)."""
-        if self._stopped or not self._link.online or self._clock.monotonic() < self._not_before_s:
+        if self._own_requests_stopped or not self._link.online or self._clock.monotonic() < self._next_own_request_s:
             return False
         try:
             return await self._certificates.renewal_due()
@@ -128,34 +128,34 @@ class CertificateSigning:
 
     async def _obtain(self, *, requested: bool) -> None:
         """Send a request, and repeat it as long as it is accepted but no certificate is sent (A02.FR.17)."""
-        self._answered = False
-        self._not_before_s = self._clock.monotonic() + _DAY_S
+        self._certificate_sent = False
+        self._next_own_request_s = self._clock.monotonic() + _DAY_S
         try:
-            csr = await self._certificates.new_signing_request(self._owner())
+            csr = await self._certificates.new_signing_request(self._subject())
         except OSError as error:
             _log.error("no key pair for a new station certificate could be created: %s", error)
             return
         wait_s = float(self._settings.cert_signing_wait_minimum_s)
         for _ in range(self._settings.cert_signing_repeat_times + 1):
-            if not await self._ask(csr, requested=requested) or await self._answer_within(wait_s):
+            if not await self._send_request(csr, requested=requested) or await self._answer_within(wait_s):
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)  # A02.FR.18
-        if await self._ask(csr, requested=requested):
+        if await self._send_request(csr, requested=requested):
             _log.warning("the CSMS has not sent a signed certificate; no further request until it triggers one")
-            self._stopped = True  # A02.FR.19
+            self._own_requests_stopped = True  # A02.FR.19
 
-    def _owner(self) -> CertificateSubject:
+    def _subject(self) -> CertificateSubject:
         return CertificateSubject(self._serial_number, self._settings.organization_name)
 
     async def _answer_within(self, wait_s: float) -> bool:
         """Wait; returns whether the CSMS sends a certificate or triggers a new request in this time."""
-        seen, until_s = self._changed.count, self._clock.monotonic() + wait_s
-        while not (self._triggered or self._answered) and (left_s := until_s - self._clock.monotonic()) > 0.0:
-            await self._changed.wait_for(seen, self._clock, left_s)
-            seen = self._changed.count
-        return self._triggered or self._answered
+        count_before, until_s = self._changed.count, self._clock.monotonic() + wait_s
+        while not (self._triggered or self._certificate_sent) and (left_s := until_s - self._clock.monotonic()) > 0.0:
+            await self._changed.wait_for(count_before, self._clock, left_s)
+            count_before = self._changed.count
+        return self._triggered or self._certificate_sent
 
-    async def _ask(self, csr: str, *, requested: bool) -> bool:
+    async def _send_request(self, csr: str, *, requested: bool) -> bool:
         """Send the request (A02.FR.03); returns whether to wait for the certificate.
 
         Without a link the request is sent later: that does not count as an attempt towards the limit of A02.FR.19,

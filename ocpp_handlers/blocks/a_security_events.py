@@ -28,9 +28,9 @@ _log = logging.getLogger(__name__)
 
 _STORAGE_RETRY_S = 5.0
 _LONGEST_RETRY_S = 600.0
-_INVALID_MESSAGES_S = 60.0
+_INVALID_MESSAGES_INTERVAL_S = 60.0
 """the shortest time between two InvalidMessages: a CSMS that sends many does not fill the security log"""
-_UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
+_UNSUPPORTED_CODES = frozenset({"NotImplemented", "NotSupported"})
 """error codes of a CSMS that does not support the message, which is then not repeated (part 4 §4.3)"""
 
 
@@ -44,7 +44,7 @@ class LinkSecurityReports:
         self._follow_ups = follow_ups
         self._settings = settings
         self._clock = clock
-        self._invalid_reported_s: float | None = None
+        self._invalid_message_reported_s: float | None = None
 
     def report_invalid_message(self, why: str) -> None:
         """Report the security event InvalidMessages: a frame was not valid OCPP (part 2, appendix 1).
@@ -52,8 +52,11 @@ class LinkSecurityReports:
         At most one a minute; further ones are dropped. `why` becomes its techInfo.
         """
         now_s = self._clock.monotonic()
-        if self._invalid_reported_s is None or now_s - self._invalid_reported_s >= _INVALID_MESSAGES_S:
-            self._invalid_reported_s = now_s
+        if (
+            self._invalid_message_reported_s is None
+            or now_s - self._invalid_message_reported_s >= _INVALID_MESSAGES_INTERVAL_S
+        ):
+            self._invalid_message_reported_s = now_s
             self._report(SecurityEventType.INVALID_MESSAGES, why)
 
     def report_clock_correction(self, correction: timedelta) -> None:
@@ -76,7 +79,7 @@ class SecurityEventDelivery:
         self._link = link
         self._settings = settings
         self._clock = clock
-        self._refusals: tuple[int, int] = (0, 0)
+        self._last_refusal: tuple[int, int] = (0, 0)
         """id of the event refused last and its number of refusals, counted over all links"""
 
     async def run(self) -> None:
@@ -121,7 +124,7 @@ class SecurityEventDelivery:
                 _log.error("security event %s is only in the security log: %s", event.type, error)
                 return
             except CallRefusedError as error:
-                if error.code in _UNSUPPORTED:
+                if error.code in _UNSUPPORTED_CODES:
                     _log.warning(
                         "the CSMS does not support security events; %s is only in the security log", event.type
                     )
@@ -142,9 +145,9 @@ class SecurityEventDelivery:
 
     def _count_refusal(self, event: SecurityEvent) -> int:
         """Count a refusal of this event; returns how often it has been refused."""
-        identity, refusals = self._refusals
-        self._refusals = (event.id, refusals + 1 if identity == event.id else 1)
-        return self._refusals[1]
+        identity, refusals = self._last_refusal
+        self._last_refusal = (event.id, refusals + 1 if identity == event.id else 1)
+        return self._last_refusal[1]
 
 
 def _notification(event: SecurityEvent) -> m.SecurityEventNotificationRequest:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_ATTRIBUTE_TYPES: Final[Mapping[str, AttributeType]] = {one.value: one for one in AttributeType}
+_ATTRIBUTE_TYPES: Final[Mapping[str, AttributeType]] = {
+    attribute_type.value: attribute_type for attribute_type in AttributeType
+}
 
 
 class Provisioning:

@@ -29,11 +29,13 @@ ITEMS_PER_REPORT = 30
 """variables in one NotifyReportRequest: some 10 kB, more with long values"""
 MAX_AT_ONCE = 4
 """pending reports; a further request is Rejected"""
-_LISTS = frozenset({DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST})
-_CONDITION = frozenset({"availabilitystate", "available", "enabled", "active", "problem", "operational", "tripped"})
+_LIST_TYPES = frozenset({DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST})
+_SUMMARY_VARIABLES = frozenset(
+    {"availabilitystate", "available", "enabled", "active", "problem", "operational", "tripped"}
+)
 """variables of a SummaryInventory: availability and condition of the station (B07.FR.09)"""
-_SWITCHES = {"Active": "active", "Available": "available", "Enabled": "enabled", "Problem": "problem"}
-_WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"}, "Problem": {"false"}}
+_CRITERION_VARIABLES = {"Active": "active", "Available": "available", "Enabled": "enabled", "Problem": "problem"}
+_ASSUMED_VALUES = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"}, "Problem": {"false"}}
 """the value assumed for a component without this variable (B08.FR.07 to B08.FR.10)"""
 
 _UNKNOWN_CRITERION: UnknownValueResponse[m.GetReportResponse] = UnknownValueResponse(
@@ -50,7 +52,7 @@ class DeviceModelReports:
         self._model = model
         self._settings = settings
         self._clock = clock
-        self._under_way = PendingReports(MAX_AT_ONCE)
+        self._pending_reports = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of GetBaseReport and GetReport."""
@@ -59,16 +61,24 @@ class DeviceModelReports:
 
     async def get_base_report(self, request: m.GetBaseReportRequest) -> HandlerResult[m.GetBaseReportResponse]:
         """Answer GetBaseReport; follow-up: send the report (B07.FR.01, .03, .07, .08, .09, .12)."""
-        if self._under_way.is_full:  # B07.FR.13
+        if self._pending_reports.is_full:  # B07.FR.13
             return HandlerResult({"status": "Rejected"})
         match request["reportBase"]:
             case "ConfigurationInventory":
-                chosen = [one for one in self._variables() if any(attribute.writable for attribute in one)]
+                chosen = [
+                    attributes
+                    for attributes in self._variables()
+                    if any(attribute.writable for attribute in attributes)
+                ]
             case "FullInventory":
                 chosen = list(self._variables())
             case "SummaryInventory":
-                chosen = [one for one in self._variables() if one[0].name.casefold() in _CONDITION]
-        return self._under_way.response_with_report(
+                chosen = [
+                    attributes
+                    for attributes in self._variables()
+                    if attributes[0].name.casefold() in _SUMMARY_VARIABLES
+                ]
+        return self._pending_reports.response_with_report(
             {"status": "Accepted"}, self._follow_up(int(request["requestId"]), chosen)
         )
 
@@ -81,26 +91,32 @@ class DeviceModelReports:
         Raises:
             PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage.
         """
-        wanted = request.get("componentVariable", [])
+        requested_variables = request.get("componentVariable", [])
         most_items, most_bytes = self._settings.get_report_items, self._settings.get_report_bytes
-        check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)  # B08.FR.17, B08.FR.18
-        if self._under_way.is_full:  # B08.FR.16
+        check_size(
+            request, len(requested_variables), most_items=most_items, most_bytes=most_bytes
+        )  # B08.FR.17, B08.FR.18
+        if self._pending_reports.is_full:  # B08.FR.16
             return HandlerResult({"status": "Rejected"})
         criteria = request.get("componentCriteria", [])
-        if criteria and not wanted:
-            names = {_SWITCHES[one] for one in criteria}
-            chosen = [one for one in self._variables() if one[0].name.casefold() in names and _is_true(one[0])]
+        if criteria and not requested_variables:
+            names = {_CRITERION_VARIABLES[criterion] for criterion in criteria}
+            chosen = [
+                attributes
+                for attributes in self._variables()
+                if attributes[0].name.casefold() in names and _is_true(attributes[0])
+            ]
         else:
-            fitting = self._components_that(criteria) if criteria else None
+            fitting = self._components_meeting(criteria) if criteria else None
             chosen = [
                 variable
                 for variable in self._variables()
                 if (fitting is None or variable[0].component.key in fitting)
-                and (not wanted or any(_matches_item(item, variable[0]) for item in wanted))
+                and (not requested_variables or any(_matches_item(item, variable[0]) for item in requested_variables))
             ]
         if not chosen:
             return HandlerResult({"status": "EmptyResultSet"})
-        return self._under_way.response_with_report(
+        return self._pending_reports.response_with_report(
             {"status": "Accepted"}, self._follow_up(int(request["requestId"]), chosen)
         )
 
@@ -108,7 +124,7 @@ class DeviceModelReports:
         """The variables that a CSMS knows which speaks the edition of the link."""
         return self._model.variables_of(self._link.edition)
 
-    def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
+    def _components_meeting(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
         """The keys of the components that meet one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13).
 
         A criterion's variable may have instances; one that is true is enough.
@@ -116,12 +132,15 @@ class DeviceModelReports:
         switches: dict[object, dict[str, set[str]]] = {}
         for variable, *_ in self._variables():
             found = switches.setdefault(variable.component.key, {})
-            if variable.name.casefold() in _SWITCHES.values():
+            if variable.name.casefold() in _CRITERION_VARIABLES.values():
                 found.setdefault(variable.name.casefold(), set()).add(variable.read())
         return {
             key
             for key, found in switches.items()
-            if any("true" in found.get(_SWITCHES[one], _WITHOUT_SWITCH[one]) for one in criteria)
+            if any(
+                "true" in found.get(_CRITERION_VARIABLES[criterion], _ASSUMED_VALUES[criterion])
+                for criterion in criteria
+            )
         }
 
     def _follow_up(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> FollowUp:
@@ -143,7 +162,9 @@ class DeviceModelReports:
                 "generatedAt": timestamps.encode(self._clock.now()),
                 "seqNo": number,
                 "tbc": number < len(starts) - 1,
-                "reportData": [_described(one) for one in variables[start : start + ITEMS_PER_REPORT]],
+                "reportData": [
+                    _report_data_to_wire(attributes) for attributes in variables[start : start + ITEMS_PER_REPORT]
+                ],
             }
             try:
                 await self._link.notify(actions.NOTIFY_REPORT, report, requested=True, delays=delays)
@@ -157,16 +178,16 @@ def _is_true(variable: Variable) -> bool:
 
 def _matches_item(item: m.ComponentVariableType, variable: Variable) -> bool:
     """Return whether an item of a request matches a variable; absent fields match any (B08.FR.20–B08.FR.25)."""
-    component, place = item["component"], variable.component
+    component, address = item["component"], variable.component
     evse = component.get("evse")
-    named = item.get("variable")
-    return all(_fits(component, evse, named, variable, place.evse_id, place.connector_id))
+    variable_wire = item.get("variable")
+    return all(_conditions(component, evse, variable_wire, variable, address.evse_id, address.connector_id))
 
 
-def _fits(
+def _conditions(
     component: m.ComponentType,
     evse: m.EVSEType | None,
-    named: m.VariableType | None,
+    variable_wire: m.VariableType | None,
     variable: Variable,
     evse_id: int | None,
     connector_id: int | None,
@@ -177,35 +198,35 @@ def _fits(
     if evse is not None:
         yield evse["id"] == evse_id
         yield "connectorId" not in evse or evse["connectorId"] == connector_id
-    if named is not None:
-        yield named["name"].casefold() == variable.name.casefold()
-        if instance := named.get("instance"):
+    if variable_wire is not None:
+        yield variable_wire["name"].casefold() == variable.name.casefold()
+        if instance := variable_wire.get("instance"):
             yield instance.casefold() == (variable.instance or "").casefold()
 
 
-def _described(variable: tuple[Variable, ...]) -> m.ReportDataType:
+def _report_data_to_wire(variable: tuple[Variable, ...]) -> m.ReportDataType:
     """A variable with its attributes and its characteristics (B07.FR.11, B08.FR.12)."""
     first = variable[0]
-    place = first.component
-    component: m.ComponentType = {"name": place.name}
-    if place.instance is not None:
-        component["instance"] = place.instance
-    if place.evse_id is not None:
-        component["evse"] = {"id": place.evse_id}
-        if place.connector_id is not None:
-            component["evse"]["connectorId"] = place.connector_id
-    named: m.VariableType = {"name": first.name}
+    address = first.component
+    component: m.ComponentType = {"name": address.name}
+    if address.instance is not None:
+        component["instance"] = address.instance
+    if address.evse_id is not None:
+        component["evse"] = {"id": address.evse_id}
+        if address.connector_id is not None:
+            component["evse"]["connectorId"] = address.connector_id
+    variable_wire: m.VariableType = {"name": first.name}
     if first.instance is not None:
-        named["instance"] = first.instance
+        variable_wire["instance"] = first.instance
     return {
         "component": component,
-        "variable": named,
-        "variableAttribute": [_attribute(one) for one in variable],
-        "variableCharacteristics": _characteristics(first),
+        "variable": variable_wire,
+        "variableAttribute": [_attribute_to_wire(attribute) for attribute in variable],
+        "variableCharacteristics": _characteristics_to_wire(first),
     }
 
 
-def _attribute(variable: Variable) -> m.VariableAttributeType:
+def _attribute_to_wire(variable: Variable) -> m.VariableAttributeType:
     attribute: m.VariableAttributeType = {
         "type": variable.attribute.value,
         "mutability": variable.mutability.value,
@@ -217,7 +238,7 @@ def _attribute(variable: Variable) -> m.VariableAttributeType:
     return attribute
 
 
-def _characteristics(variable: Variable) -> m.VariableCharacteristicsType:
+def _characteristics_to_wire(variable: Variable) -> m.VariableCharacteristicsType:
     description = variable.description
     characteristics: m.VariableCharacteristicsType = {
         "dataType": description.data_type.value,
@@ -229,6 +250,6 @@ def _characteristics(variable: Variable) -> m.VariableCharacteristicsType:
         characteristics["minLimit"] = description.minimum
     if description.maximum is not None:
         characteristics["maxLimit"] = description.maximum
-    if description.data_type in _LISTS:
+    if description.data_type in _LIST_TYPES:
         characteristics["valuesList"] = ",".join(description.values)
     return characteristics

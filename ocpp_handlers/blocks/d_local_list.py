@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TRANSLATED_AT_ONCE: Final = 50
+_ENTRIES_PER_TURN: Final = 50
 """entries that are translated before other tasks get their turn"""
 _COMPONENT: Final = Component("LocalAuthListCtrlr")
 
@@ -101,8 +101,8 @@ class LocalListBlock:
 async def _entries(items: Sequence[m.AuthorizationData]) -> list[LocalListEntry]:
     """Translate the items of a request; other tasks run in between."""
     entries: list[LocalListEntry] = []
-    for start in range(0, len(items), _TRANSLATED_AT_ONCE):
-        some = items[start : start + _TRANSLATED_AT_ONCE]
+    for start in range(0, len(items), _ENTRIES_PER_TURN):
+        some = items[start : start + _ENTRIES_PER_TURN]
         entries += [_entry(item, number) for number, item in enumerate(some, start)]
         await asyncio.sleep(0)
     return entries

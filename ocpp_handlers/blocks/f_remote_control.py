@@ -66,8 +66,8 @@ class RemoteControl:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
         group_id = id_token_from_wire(group) if group is not None else None
         remote_start_id = parse_integer(request["remoteStartId"], "remoteStartId")
-        asked = StartRequest(StartSource.REMOTE, id_token, evse_id, group_id, remote_start_id)
-        decision = await self._station.starter.check(asked)
+        start_request = StartRequest(StartSource.REMOTE, id_token, evse_id, group_id, remote_start_id)
+        decision = await self._station.starter.check(start_request)
         if decision.refusal is not None or decision.evse_id is None:
             return _rejected("Unspecified", decision.reason or "")
         chosen = decision.evse_id
@@ -81,7 +81,7 @@ class RemoteControl:
         self._station.starter.hold(chosen)
 
         async def start() -> None:
-            started = await self._station.start_remotely(replace(asked, evse_id=chosen))
+            started = await self._station.start_remotely(replace(start_request, evse_id=chosen))
             if started and profile is not None:  # F01.FR.10: for this transaction only
                 self._profiles.install_expected(chosen, profile)
                 self._changed()

@@ -52,10 +52,10 @@ class TriggerMessage:
             status, follow_up = of_station()
         elif (of_evses := self._of_evses.get(message)) is not None:
             place = request.get("evse")
-            if (meant := self._addressed_evses(place)) is None:
+            if (addressed := self._addressed_evses(place)) is None:
                 code = unknown_evse_code(self._evses, int(place["id"]) if place is not None else 0)
                 return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": code}})
-            status, follow_up = of_evses(meant)
+            status, follow_up = of_evses(addressed)
         else:
             return HandlerResult({"status": "NotImplemented"})
         return HandlerResult({"status": status}, follow_up)
@@ -86,16 +86,16 @@ class BootTriggers:
         if self._link.accepted:
             return "Rejected", None
 
-        async def ask_again() -> None:
+        async def request_notification() -> None:
             self._boot.request_notification()
 
-        return "Accepted", ask_again
+        return "Accepted", request_notification
 
     def trigger_heartbeat(self) -> TriggerResult:
         """Return Accepted and the follow-up that sends a Heartbeat and publishes the time in its response."""
 
-        async def beat() -> None:
+        async def send_heartbeat() -> None:
             answer = await self._link.call(actions.HEARTBEAT, {}, requested=True)
             self._boot.publish_time(answer["currentTime"])
 
-        return "Accepted", beat
+        return "Accepted", send_heartbeat

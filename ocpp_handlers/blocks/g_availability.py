@@ -38,7 +38,7 @@ MAX_WAITING = 50
 _RETRY_S = 10.0
 
 
-class _Change(Frozen):
+class _StatusChange(Frozen):
     evse_id: int
     status: ConnectorStatus
     at: datetime
@@ -60,10 +60,10 @@ class AvailabilityBlock:
         self._evses = evses
         self._settings = settings
         self._clock = clock
-        self._seen: dict[int, ConnectorStatus] = {}
+        self._stable_status: dict[int, ConnectorStatus] = {}
         """the last status of each EVSE that lasted for MinimumStatusDuration"""
         self._reported: dict[int, ConnectorStatus] = {}
-        self._waiting: deque[_Change] = deque(maxlen=MAX_WAITING)
+        self._queued_changes: deque[_StatusChange] = deque(maxlen=MAX_WAITING)
         self._repeat_at_s: dict[int, float] = {}
         """by EVSE id, the monotonic time before which its status is not sent again after a failed report"""
         self._delays: dict[int, Iterator[float]] = {}
@@ -110,35 +110,35 @@ class AvailabilityBlock:
     async def _watch(self, evse: Evse) -> None:
         """Queue each change of an EVSE's status until cancelled, beginning with its first observed status."""
         await evse.wait_for_observation()
-        self._seen[evse.id] = evse.connector_status
-        self._waiting.extend(found for found in self._unreported() if found.evse_id == evse.id)
+        self._stable_status[evse.id] = evse.connector_status
+        self._queued_changes.extend(found for found in self._unreported() if found.evse_id == evse.id)
         self._changed.notify()
         while True:
-            seen = evse.changed.count
+            count_before = evse.changed.count
             change = await self._debounced_status(evse)
-            if change.status is not self._seen[evse.id]:
-                self._seen[evse.id] = change.status
+            if change.status is not self._stable_status[evse.id]:
+                self._stable_status[evse.id] = change.status
                 self._delays.pop(evse.id, None)
-                self._waiting.append(change)
+                self._queued_changes.append(change)
                 self._changed.notify()
-            await evse.changed.wait(seen)
+            await evse.changed.wait(count_before)
 
-    async def _debounced_status(self, evse: Evse) -> _Change:
+    async def _debounced_status(self, evse: Evse) -> _StatusChange:
         """Wait until a new status has lasted for MinimumStatusDuration; returns it with the time of the change."""
-        change, since_s = self._now(evse), self._clock.monotonic()
-        seen = evse.changed.count
-        while change.status is not self._seen[evse.id]:
+        change, since_s = self._present_status(evse), self._clock.monotonic()
+        count_before = evse.changed.count
+        while change.status is not self._stable_status[evse.id]:
             left_s = since_s + self._settings.minimum_status_duration_s - self._clock.monotonic()
             if left_s <= 0:
                 break
-            await evse.changed.wait_for(seen, self._clock, left_s)
-            seen = evse.changed.count
+            await evse.changed.wait_for(count_before, self._clock, left_s)
+            count_before = evse.changed.count
             if evse.connector_status is not change.status:
-                change, since_s = self._now(evse), self._clock.monotonic()
+                change, since_s = self._present_status(evse), self._clock.monotonic()
         return change
 
-    def _now(self, evse: Evse) -> _Change:
-        return _Change(evse.id, evse.connector_status, self._clock.now())
+    def _present_status(self, evse: Evse) -> _StatusChange:
+        return _StatusChange(evse.id, evse.connector_status, self._clock.now())
 
     def prepare_reports(self, link: LinkUp) -> None:
         """Forget what was reported if this link requires all statuses again (B01.FR.05, B04.FR.01).
@@ -156,32 +156,36 @@ class AvailabilityBlock:
         Raises:
             LinkLostError: the session has ended.
         """
-        self._waiting.clear()
+        self._queued_changes.clear()
         self._repeat_at_s.clear()
         self._delays.clear()
         while True:
-            seen = self._changed.count
-            queued = {change.evse_id for change in self._waiting}
-            self._waiting.extend(
-                change for change in self._unreported() if change.evse_id not in queued and self._wait_s(change) <= 0
+            count_before = self._changed.count
+            queued = {change.evse_id for change in self._queued_changes}
+            self._queued_changes.extend(
+                change
+                for change in self._unreported()
+                if change.evse_id not in queued and self._repetition_wait_s(change) <= 0
             )
-            while self._waiting:
-                await self._send_status(self._waiting[0])
-                self._waiting.popleft()
+            while self._queued_changes:
+                await self._send_status(self._queued_changes[0])
+                self._queued_changes.popleft()
             if unreported := self._unreported():
-                await self._changed.wait_for(seen, self._clock, max(0.0, min(map(self._wait_s, unreported))))
+                await self._changed.wait_for(
+                    count_before, self._clock, max(0.0, min(map(self._repetition_wait_s, unreported)))
+                )
             else:
-                await self._changed.wait(seen)
+                await self._changed.wait(count_before)
 
-    def _unreported(self) -> list[_Change]:
+    def _unreported(self) -> list[_StatusChange]:
         """The current statuses that differ from the last reported ones, of observed EVSEs (B01.FR.05)."""
         return [
-            _Change(evse_id, status, self._clock.now())
-            for evse_id, status in self._seen.items()
+            _StatusChange(evse_id, status, self._clock.now())
+            for evse_id, status in self._stable_status.items()
             if self._reported.get(evse_id) is not status
         ]
 
-    def _wait_s(self, change: _Change) -> float:
+    def _repetition_wait_s(self, change: _StatusChange) -> float:
         """Seconds until the status of an EVSE may be sent again after a failed report; 0 or negative: now."""
         return self._repeat_at_s.get(change.evse_id, 0.0) - self._clock.monotonic()
 
@@ -192,7 +196,7 @@ class AvailabilityBlock:
             LinkLostError: the session has ended.
         """
         if self._link.online:
-            await self._send_status(self._now(evse))
+            await self._send_status(self._present_status(evse))
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
         """Return Accepted and the follow-up that sends the current status of these EVSEs (F06.FR.09).
@@ -203,11 +207,11 @@ class AvailabilityBlock:
         async def report() -> None:
             for evse in evses:
                 await evse.wait_for_observation()
-                await self._send_status(self._now(evse), requested=True)
+                await self._send_status(self._present_status(evse), requested=True)
 
         return "Accepted", report
 
-    async def _send_status(self, change: _Change, *, requested: bool = False) -> None:
+    async def _send_status(self, change: _StatusChange, *, requested: bool = False) -> None:
         connector_id = self._evses[change.evse_id].layout.connector_id
         try:
             await self._link.call(

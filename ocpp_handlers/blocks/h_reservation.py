@@ -64,7 +64,7 @@ class ReservationBlock:
             PayloadError: a number or the expiry time is malformed.
         """
         group, evse_id = request.get("groupIdToken"), request.get("evseId")
-        wanted = Reservation(
+        reservation = Reservation(
             parse_integer(request["id"], "id"),
             id_token_from_wire(request["idToken"]),
             parse_date_time(request["expiryDateTime"], "expiryDateTime"),
@@ -73,9 +73,9 @@ class ReservationBlock:
             request.get("connectorType"),
         )
         try:
-            result = await self._reservations.reserve(wanted)
+            result = await self._reservations.reserve(reservation)
         except StorageError as error:
-            _log.error("reservation %d could not be stored: %s", wanted.reservation_id, error)
+            _log.error("reservation %d could not be stored: %s", reservation.reservation_id, error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
         answer: m.ReserveNowResponse = {"status": result.status.value}
         if result.reason is not None:
@@ -84,8 +84,8 @@ class ReservationBlock:
             return HandlerResult(answer)
 
         async def confirm() -> None:
-            places = [one for one in self._evses if wanted.covers(one.id, one.layout.connector_type)]
-            before = [one for one in places if one.connector_status is ConnectorStatus.RESERVED]
+            places = [evse for evse in self._evses if reservation.covers(evse.id, evse.layout.connector_type)]
+            before = [evse for evse in places if evse.connector_status is ConnectorStatus.RESERVED]
             self._reservations.update_evses()  # H01.FR.20, H01.FR.23, H01.FR.24
             for evse in before if result.replaced else ():  # TC_H_23_CS
                 await self._statuses.report_again(evse)
@@ -123,11 +123,11 @@ class ReservationBlock:
             LinkLostError: the session has ended; the end is sent again on the next link.
         """
         while True:
-            seen = self._reservations.ended.count
+            count_before = self._reservations.ended.count
             try:
                 ended = await self._reservations.oldest_unreported()
                 if ended is None:
-                    await self._reservations.ended.wait(seen)
+                    await self._reservations.ended.wait(count_before)
                 elif await self._send(ended):
                     await self._reservations.mark_reported(ended)
                 else:

@@ -38,7 +38,7 @@ class ExternalLimitReports:
         self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
         self._delays = repetition_delays()
         """delays before the remaining repetitions of a report that was refused temporarily, in seconds"""
-        self._refused: dict[str, str] = {}
+        self._refusal_codes: dict[str, str] = {}
         """the error code with which the CSMS refused the last message, by its action"""
 
     def forget_reported(self) -> None:
@@ -57,18 +57,18 @@ class ExternalLimitReports:
         attempts = 0
         self._delays = repetition_delays()
         while True:
-            seen = self._limits.changed.count
+            count_before = self._limits.changed.count
             try:
                 reported = await self._report_next()
             except CallTimeoutError as error:  # may not have arrived: send the then current one (K12.FR.02)
                 attempts += 1
                 _log.warning("a charging limit was not reported to the CSMS and will be sent again: %s", error)
                 delay_s = min(_RETRY_S * attempts, _LONGEST_RETRY_S)
-                await self._limits.changed.wait_for(seen, self._clock, delay_s)
+                await self._limits.changed.wait_for(count_before, self._clock, delay_s)
                 continue
             attempts = 0
             if not reported:
-                await self._limits.changed.wait(seen)
+                await self._limits.changed.wait(count_before)
 
     async def _report_next(self) -> bool:
         """Send the next limit or end of a limit that the CSMS does not know; returns whether there was one.
@@ -85,7 +85,7 @@ class ExternalLimitReports:
             return True
         for source, profiles in now.items():
             reported = self._reported.get(source)
-            if reported is not None and not self._differ(reported, profiles):
+            if reported is not None and not self._limits_differ(reported, profiles):
                 continue
             # Stored first: after a power cut in between, the end of a limit that the CSMS may know is reported.
             await self._limits.note_announced(source, limits=True)
@@ -94,12 +94,12 @@ class ExternalLimitReports:
             return True
         return False
 
-    def _differ(self, reported: list[ChargingProfile], now: list[ChargingProfile]) -> bool:
+    def _limits_differ(self, reported: list[ChargingProfile], now: list[ChargingProfile]) -> bool:
         if [profile.id for profile in reported] != [profile.id for profile in now]:
             return True
-        return any(self._differs(before, after) for before, after in zip(reported, now, strict=True))
+        return any(self._limit_differs(before, after) for before, after in zip(reported, now, strict=True))
 
-    def _differs(self, reported: ChargingProfile, now: ChargingProfile) -> bool:
+    def _limit_differs(self, reported: ChargingProfile, now: ChargingProfile) -> bool:
         """Return whether a limit has changed by more than LimitChangeSignificance (K11.FR.02, K12.FR.02, SC.03)."""
         if reported == now:
             return False
@@ -123,38 +123,38 @@ class ExternalLimitReports:
         request: m.NotifyChargingLimitRequest = {"chargingLimit": limit}
         if self._settings.notify_charging_limit_with_schedules:  # K11.FR.03, K12.FR.03
             request["chargingSchedule"] = [schedule_to_wire(profile.schedule) for profile in profiles]
-        seen = self._limits.changed.count
+        count_before = self._limits.changed.count
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
         except CallRefusedError as error:
             self._log_refusal("NotifyChargingLimit", source, error)
-            return not await self._wait_for_repetition(error, seen)
-        self._refused.pop("NotifyChargingLimit", None)
+            return not await self._wait_for_repetition(error, count_before)
+        self._refusal_codes.pop("NotifyChargingLimit", None)
         self._delays = repetition_delays()
         return True
 
     async def _call_cleared(self, source: ChargingLimitSource) -> bool:
         """Report the end of a limit; returns whether it was accepted or refused for good."""
-        seen = self._limits.changed.count
+        count_before = self._limits.changed.count
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
         except CallRefusedError as error:
             self._log_refusal("ClearedChargingLimit", source, error)
-            return not await self._wait_for_repetition(error, seen)
-        self._refused.pop("ClearedChargingLimit", None)
+            return not await self._wait_for_repetition(error, count_before)
+        self._refusal_codes.pop("ClearedChargingLimit", None)
         self._delays = repetition_delays()
         return True
 
-    async def _wait_for_repetition(self, error: CallRefusedError, seen: int) -> bool:
+    async def _wait_for_repetition(self, error: CallRefusedError, count_before: int) -> bool:
         """Wait before a refused report is sent again, or until a limit changes; returns False if it is not."""
         delay_s = next(self._delays, None) if error.temporary else None
         if delay_s is None:
             return False
-        await self._limits.changed.wait_for(seen, self._clock, delay_s)
+        await self._limits.changed.wait_for(count_before, self._clock, delay_s)
         return True
 
     def _log_refusal(self, action: str, source: ChargingLimitSource, error: CallRefusedError) -> None:
         """Log a refusal as a warning; as debug if the last one had the same code: the CSMS may refuse every limit."""
-        level = logging.DEBUG if self._refused.get(action) == error.code else logging.WARNING
-        self._refused[action] = error.code
+        level = logging.DEBUG if self._refusal_codes.get(action) == error.code else logging.WARNING
+        self._refusal_codes[action] = error.code
         _log.log(level, "the CSMS refused %s for source %s: %s", action, source, error)

@@ -65,7 +65,7 @@ class SmartCharging:
         self._profiles = load.profiles
         self._settings = settings
         self._set_aside = set_aside
-        self._under_way = PendingReports(MAX_AT_ONCE)
+        self._pending_reports = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of Set-, Get- and ClearChargingProfile(s) and GetCompositeSchedule."""
@@ -130,28 +130,28 @@ class SmartCharging:
             PayloadError: smart charging is disabled.
         """
         self._check_enabled()
-        wanted = request["chargingProfile"]
+        criterion = request["chargingProfile"]
         purpose, ids, sources = (
-            wanted.get("chargingProfilePurpose"),
-            wanted.get("chargingProfileId"),
-            wanted.get("chargingLimitSource"),
+            criterion.get("chargingProfilePurpose"),
+            criterion.get("chargingProfileId"),
+            criterion.get("chargingLimitSource"),
         )
         criteria = ProfileCriteria(
             evse_id=request.get("evseId"),  # K09.FR.04, K09.FR.05, K09.FR.06
             purpose=Purpose(purpose) if purpose is not None else None,
-            stack_level=wanted.get("stackLevel"),
+            stack_level=criterion.get("stackLevel"),
             profile_ids=frozenset(ids) if ids is not None else None,
-            sources=frozenset(ChargingLimitSource(one) for one in sources) if sources is not None else None,
+            sources=frozenset(ChargingLimitSource(source) for source in sources) if sources is not None else None,
         )
         found = self._profiles.store.matching(criteria)
         if not found:
             return HandlerResult({"status": "NoProfiles"})
         if not self._link.accepted:  # they could not be reported (B02.FR.02)
             return HandlerResult({"status": "NoProfiles", "statusInfo": {"reasonCode": "CSNotAccepted"}})
-        if self._under_way.is_full:
+        if self._pending_reports.is_full:
             return HandlerResult({"status": "NoProfiles", "statusInfo": {"reasonCode": "OutOfMemory"}})
         report = self._report(parse_integer(request["requestId"], "requestId"), found)
-        return self._under_way.response_with_report({"status": "Accepted"}, report)
+        return self._pending_reports.response_with_report({"status": "Accepted"}, report)
 
     async def clear_charging_profile(
         self, request: m.ClearChargingProfileRequest
@@ -169,12 +169,12 @@ class SmartCharging:
         if identity is not None:
             criteria = ProfileCriteria(profile_ids=(identity,))
         else:
-            wanted = request.get("chargingProfileCriteria", {})
-            purpose = wanted.get("chargingProfilePurpose")
+            criterion = request.get("chargingProfileCriteria", {})
+            purpose = criterion.get("chargingProfilePurpose")
             criteria = ProfileCriteria(
-                evse_id=wanted.get("evseId"),
+                evse_id=criterion.get("evseId"),
                 purpose=Purpose(purpose) if purpose is not None else None,
-                stack_level=wanted.get("stackLevel"),
+                stack_level=criterion.get("stackLevel"),
             )
         cleared = await self._profiles.clear(criteria) > 0
         cleared |= await self._clear_set_aside(identity, criteria)
@@ -235,8 +235,8 @@ def status_info(refusal: ProfileRefusal) -> m.StatusInfoType:
 
 def _parts(profiles: Iterable[ChargingProfile]) -> Iterator[list[ChargingProfile]]:
     """Split profiles into messages: each of one EVSE and one source, and of a limited number of periods."""
-    ordered = sorted(profiles, key=lambda one: (one.evse_id, one.source, one.id))
-    for _, group in groupby(ordered, key=lambda one: (one.evse_id, one.source)):
+    ordered = sorted(profiles, key=lambda profile_key: (profile_key.evse_id, profile_key.source, profile_key.id))
+    for _, group in groupby(ordered, key=lambda profile_key: (profile_key.evse_id, profile_key.source)):
         part: list[ChargingProfile] = []
         periods = 0
         for profile in group:

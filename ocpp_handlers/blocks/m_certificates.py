@@ -41,7 +41,7 @@ class CertificateBlock:
         use = _USES.get(request["certificateType"])
         if use is None:  # Failed, not Rejected: the certificate itself may be valid
             why = f"{request['certificateType']} is not used by this station"
-            return HandlerResult({"status": "Failed", "statusInfo": _info("UnsupportedParam", why)})
+            return HandlerResult({"status": "Failed", "statusInfo": _status_info("UnsupportedParam", why)})
         refusal = await self._store.install(use, request["certificate"])
         if refusal is None:  # M05.FR.02
             return HandlerResult({"status": "Accepted"})
@@ -52,8 +52,12 @@ class CertificateBlock:
         self, request: m.GetInstalledCertificateIdsRequest
     ) -> HandlerResult[m.GetInstalledCertificateIdsResponse]:
         """Handle GetInstalledCertificateIds: return the hashes of the installed root certificates (M03.FR.01)."""
-        wanted = request.get("certificateType")
-        uses = set(CertificateUse) if wanted is None else {use for name, use in _USES.items() if name in wanted}
+        requested_uses = request.get("certificateType")
+        uses = (
+            set(CertificateUse)
+            if requested_uses is None
+            else {use for name, use in _USES.items() if name in requested_uses}
+        )
         found = await self._store.installed_roots(uses)
         if not found:  # M03.FR.02
             return HandlerResult({"status": "NotFound"})
@@ -61,7 +65,8 @@ class CertificateBlock:
             {
                 "status": "Accepted",
                 "certificateHashDataChain": [
-                    {"certificateType": one.use.value, "certificateHashData": _to_wire(one.hash)} for one in found
+                    {"certificateType": root.use.value, "certificateHashData": _hash_to_wire(root.hash)}
+                    for root in found
                 ],
             }
         )
@@ -73,7 +78,9 @@ class CertificateBlock:
         """
         profile = self._network.profile
         link_needs_root = profile is not None and profile.checks_certificate  # M04.FR.03
-        refusal = await self._store.delete(_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root)
+        refusal = await self._store.delete(
+            _hash_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root
+        )
         if refusal is None:  # M04.FR.02
             return HandlerResult({"status": "Accepted"})
         status = (
@@ -84,14 +91,14 @@ class CertificateBlock:
 
 def status_info(refusal: CertificateRefusal) -> m.StatusInfoType:
     """Translate the refusal of a certificate to StatusInfoType."""
-    return _info(refusal.reason.value, refusal.info)
+    return _status_info(refusal.reason.value, refusal.info)
 
 
-def _info(reason_code: str, why: str) -> m.StatusInfoType:
+def _status_info(reason_code: str, why: str) -> m.StatusInfoType:
     return {"reasonCode": reason_code, "additionalInfo": why[:_LONGEST_INFO]}
 
 
-def _to_wire(hashed: CertificateHash) -> m.CertificateHashDataType:
+def _hash_to_wire(hashed: CertificateHash) -> m.CertificateHashDataType:
     return {
         "hashAlgorithm": hashed.algorithm,
         "issuerNameHash": hashed.issuer_name_hash,
@@ -100,7 +107,7 @@ def _to_wire(hashed: CertificateHash) -> m.CertificateHashDataType:
     }
 
 
-def _from_wire(wire: m.CertificateHashDataType) -> CertificateHash:
+def _hash_from_wire(wire: m.CertificateHashDataType) -> CertificateHash:
     """Translate hash data; accepts hexadecimal in either case, and leading zeroes of the serial number."""
     serial_number = wire["serialNumber"].lower().lstrip("0")
     return CertificateHash(

@@ -32,7 +32,7 @@ _CLEARED = "The data of this customer has been cleared."
 _STILL_NEEDED = "{} records of undelivered events or of a transaction in progress will be cleared afterwards."
 _SIGNED = "{} signed records are kept: they prove what was billed."
 _LISTED = "{} entries of the local authorization list are kept: only SendLocalList removes them."
-_NOTHING = ""
+_NO_DATA = ""
 """TC_N_62_CS: data is empty if nothing is found"""
 
 
@@ -43,7 +43,7 @@ class CustomerInformationBlock:
         self._link = link
         self._customers = customers
         self._clock = clock
-        self._under_way = PendingReports(MAX_AT_ONCE)
+        self._pending_reports = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handler of CustomerInformation."""
@@ -64,26 +64,32 @@ class CustomerInformationBlock:
             return HandlerResult({"status": "Rejected"})
         if not self._link.accepted:  # N09.FR.03, N10.FR.05: the report could not be sent (B02.FR.02)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
-        if self._under_way.is_full:  # N09.FR.03, N10.FR.05
+        if self._pending_reports.is_full:  # N09.FR.03, N10.FR.05
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
-            text = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
+            text = await self._collect_and_clear(_customer(request), report=request["report"], clear=request["clear"])
         except StorageError as error:
             _log.error("customer information could not be read or cleared: %s", error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
-        return self._under_way.response_with_report({"status": "Accepted"}, self._follow_up(request_id, _parts(text)))
+        return self._pending_reports.response_with_report(
+            {"status": "Accepted"}, self._follow_up(request_id, _parts(text))
+        )
 
-    async def _carry_out(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
+    async def _collect_and_clear(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
         """Collect and clear the data; returns the text of the report.
 
         N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06.
         """
-        text = await self._customers.report(customer) if report and customer is not None else _NOTHING
-        kept = await self._customers.clear(customer) if clear and customer is not None else None
-        if report or kept is None:
+        text = await self._customers.report(customer) if report and customer is not None else _NO_DATA
+        remaining_records = await self._customers.clear(customer) if clear and customer is not None else None
+        if report or remaining_records is None:
             return text if report else _CLEARED
-        remaining = ((_STILL_NEEDED, kept.needed), (_SIGNED, kept.signed), (_LISTED, kept.listed))
-        return " ".join([_CLEARED, *(text.format(count) for text, count in remaining if count)])
+        remaining_counts = (
+            (_STILL_NEEDED, remaining_records.needed),
+            (_SIGNED, remaining_records.signed),
+            (_LISTED, remaining_records.listed),
+        )
+        return " ".join([_CLEARED, *(text.format(count) for text, count in remaining_counts if count)])
 
     def _follow_up(self, request_id: int, parts: Sequence[str]) -> FollowUp:
         async def send() -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TELL_AGAIN_S = 10.0
-_REPORT_FOR_S = 3_600.0
+_REPETITION_S = 10.0
+_REPETITION_PERIOD_S = 3_600.0
 """how long the final status of an upload is repeated to a CSMS that does not answer"""
 
 
@@ -48,15 +48,15 @@ class LogUploadBlock:
         """
         uploads, log = self._uploads, request["log"]
         kind = LogKind(request["logType"])
-        span = LogPeriod(_moment(log, "oldestTimestamp"), _moment(log, "latestTimestamp"))
+        span = LogPeriod(_optional_date_time(log, "oldestTimestamp"), _optional_date_time(log, "latestTimestamp"))
         order = LogUploadOrder(
             request_id=translate.parse_integer(request["requestId"], "requestId"),
             kind=kind,
             span=span,
             url=log["remoteLocation"],
             name=uploads.logs.name(kind),
-            retries=_count(request, "retries"),
-            retry_interval_s=_count(request, "retryInterval"),
+            retries=_optional_count(request, "retries"),
+            retry_interval_s=_optional_count(request, "retryInterval"),
         )
         if (fault := uploads.url_problem(order.url)) is not None:
             return _rejected("InvalidURL", fault)
@@ -96,12 +96,12 @@ class LogUploadBlock:
         """Report a status of an upload, not again after a final refusal (N01.FR.07 to N01.FR.10, N01.FR.20).
 
         An upload does not wait for the link or for the acceptance of the station: GetLog does not allow sending before
-        that (B02.FR.02). Its final status is repeated until the CSMS answers, for _REPORT_FOR_S at most; Uploading is
-        sent once, so that it does not delay the final one.
+        that (B02.FR.02). Its final status is repeated until the CSMS answers, for _REPETITION_PERIOD_S at most;
+        Uploading is sent once, so that it does not delay the final one.
         """
         request_id, status = progress.request_id, progress.status
         final = status is not UploadStatus.UPLOADING
-        given_up_s = self._clock.monotonic() + (_REPORT_FOR_S if final else 0.0)
+        given_up_s = self._clock.monotonic() + (_REPETITION_PERIOD_S if final else 0.0)
         notification: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
         send = self._link.notify if final else self._link.call
         while True:
@@ -114,18 +114,18 @@ class LogUploadBlock:
                         "log upload %d: status %s could not be reported to the CSMS: %s", request_id, status, error
                     )
                     return
-            await self._clock.sleep(_TELL_AGAIN_S)
+            await self._clock.sleep(_REPETITION_S)
 
 
 def _rejected(reason: str, more: str) -> HandlerResult[m.GetLogResponse]:
     return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": reason, "additionalInfo": more[:512]}})
 
 
-def _moment(log: m.LogParametersType, field: str) -> datetime | None:
+def _optional_date_time(log: m.LogParametersType, field: str) -> datetime | None:
     text = log.get(field)
     return translate.parse_date_time(str(text), field) if text is not None else None
 
 
-def _count(request: m.GetLogRequest, field: str) -> int | None:
+def _optional_count(request: m.GetLogRequest, field: str) -> int | None:
     value = request.get(field)
     return max(0, translate.parse_integer(float(str(value)), field)) if value is not None else None

@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_REPORTED_AT_ONCE: Final = 100
+_MONITORS_PER_REPORT: Final = 100
 """monitors in one NotifyMonitoringReportRequest, or all of one variable if these are more"""
-_COMPARED_AT_ONCE: Final = 50
+_MONITORS_PER_TURN: Final = 50
 """monitors compared with a request before other tasks may run"""
 MAX_AT_ONCE: Final = 4
 """pending reports; a further request is Rejected"""
-_BURST_S: Final = 0.2
+_COLLECTION_S: Final = 0.2
 """events that follow each other within this time are sent in one NotifyEventRequest"""
 _MAX_EVENTS: Final = 50
 _MAX_BYTES: Final = 32_768
@@ -56,9 +56,9 @@ _MAX_BYTES: Final = 32_768
 _SHORTEST_RETRY_S: Final = 5.0
 """so that a CSMS that does not answer events still answers other messages, also if MessageAttemptInterval is 0"""
 _LONGEST_RETRY_S: Final = 600.0
-_NOT_OF_ONE_EVENT: Final = frozenset({"NotImplemented", "NotSupported"})
+_CODES_FOR_ANY_EVENT: Final = frozenset({"NotImplemented", "NotSupported"})
 """error codes of a refusal that does not depend on the events: the CSMS does not know the message"""
-_TYPES: Final = {
+_TYPES_OF_CRITERION: Final = {
     "ThresholdMonitoring": THRESHOLDS,
     "DeltaMonitoring": frozenset({MonitorType.DELTA}),
     "PeriodicMonitoring": PERIODIC,
@@ -95,7 +95,7 @@ class MonitoringBlock:
         self._settings = settings
         self._set_aside = set_aside
         self._clock = clock
-        self._under_way = PendingReports(MAX_AT_ONCE)
+        self._pending_reports = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of the five messages about monitors."""
@@ -116,15 +116,15 @@ class MonitoringBlock:
         items = request["setMonitoringData"]
         most_items, most_bytes = self._settings.set_monitoring_items, self._settings.set_monitoring_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)
-        wanted = [_request_from_wire(item) for item in items]
+        monitor_requests = [_request_from_wire(item) for item in items]
         refused = SetMonitorResult(SetMonitorStatus.REJECTED, reason="NotEnabled")
-        results = [refused] * len(wanted)
+        results = [refused] * len(monitor_requests)
         if self._monitoring.rules.enabled:
             try:
-                results = await self._monitoring.set_monitors(wanted)
+                results = await self._monitoring.set_monitors(monitor_requests)
             except StorageError as error:
                 _log.error("monitors could not be stored: %s", error)
-                results = [SetMonitorResult(SetMonitorStatus.REJECTED, reason="InternalError")] * len(wanted)
+                results = [SetMonitorResult(SetMonitorStatus.REJECTED, reason="InternalError")] * len(monitor_requests)
         answered = [_result_to_wire(item, result) for item, result in zip(items, results, strict=True)]
         return HandlerResult({"setMonitoringResult": answered})
 
@@ -136,21 +136,23 @@ class MonitoringBlock:
         Raises:
             PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage; nothing is cleared (N06.FR.06, .07).
         """
-        ids = [translate.parse_integer(one, "id") for one in request["id"]]
+        ids = [translate.parse_integer(monitor_id, "id") for monitor_id in request["id"]]
         most_items, most_bytes = self._settings.clear_monitoring_items, self._settings.clear_monitoring_bytes
         check_size(request, len(ids), most_items=most_items, most_bytes=most_bytes)
         reason = "NotEnabled"
         if self._monitoring.rules.enabled:
             try:
                 cleared = await self._monitoring.clear(ids)
-                aside = await self._set_aside.delete_ids(MONITORS, ids)
-                results = [_cleared_to_wire(one, s, aside) for one, s in zip(ids, cleared, strict=True)]
+                set_aside_ids = await self._set_aside.delete_ids(MONITORS, ids)
+                results = [
+                    _cleared_to_wire(monitor_id, s, set_aside_ids) for monitor_id, s in zip(ids, cleared, strict=True)
+                ]
                 return HandlerResult({"clearMonitoringResult": results})
             except StorageError as error:
                 _log.error("monitors could not be cleared: %s", error)
                 reason = "InternalError"
         rejected: list[m.ClearMonitoringResultType] = [
-            {"id": one, "status": "Rejected", "statusInfo": {"reasonCode": reason}} for one in ids
+            {"id": monitor_id, "status": "Rejected", "statusInfo": {"reasonCode": reason}} for monitor_id in ids
         ]
         return HandlerResult({"clearMonitoringResult": rejected})
 
@@ -190,30 +192,30 @@ class MonitoringBlock:
             PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage of GetReport (N02.FR.07).
         """
         request_id = translate.parse_integer(request["requestId"], "requestId")
-        wanted, criteria = request.get("componentVariable", []), request.get("monitoringCriteria", [])
+        requested_variables, criteria = request.get("componentVariable", []), request.get("monitoringCriteria", [])
         most_items, most_bytes = self._settings.get_report_items, self._settings.get_report_bytes
-        check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)
+        check_size(request, len(requested_variables), most_items=most_items, most_bytes=most_bytes)
         if not self._monitoring.rules.enabled:
             return HandlerResult({"status": "Rejected", "statusInfo": _NOT_ENABLED})
-        chosen = await self._chosen(wanted, criteria)
+        chosen = await self._matching_monitors(requested_variables, criteria)
         if not chosen:
             return HandlerResult({"status": "EmptyResultSet"})
-        if self._under_way.is_full:
+        if self._pending_reports.is_full:
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
-        return self._under_way.response_with_report({"status": "Accepted"}, self._follow_up(request_id, chosen))
+        return self._pending_reports.response_with_report({"status": "Accepted"}, self._follow_up(request_id, chosen))
 
-    async def _chosen(
-        self, wanted: Sequence[m.ComponentVariableType], criteria: Sequence[m.MonitoringCriterionEnumType]
+    async def _matching_monitors(
+        self, requested_variables: Sequence[m.ComponentVariableType], criteria: Sequence[m.MonitoringCriterionEnumType]
     ) -> list[Monitor]:
         """The monitors that a request includes; lets other tasks run meanwhile."""
-        types = frozenset[MonitorType]().union(*(_TYPES[one] for one in criteria))
+        types = frozenset[MonitorType]().union(*(_TYPES_OF_CRITERION[criterion] for criterion in criteria))
         chosen: list[Monitor] = []
         for count, monitor in enumerate(self._monitoring.monitors(), 1):
             if (not criteria or monitor.type in types) and (
-                not wanted or any(matches_item(item, monitor.address) for item in wanted)
+                not requested_variables or any(matches_item(item, monitor.address) for item in requested_variables)
             ):
                 chosen.append(monitor)
-            if count % _COMPARED_AT_ONCE == 0:
+            if count % _MONITORS_PER_TURN == 0:
                 await asyncio.sleep(0)
         return chosen
 
@@ -263,19 +265,19 @@ class MonitoringEventDelivery:
         """
         self._delays = repetition_delays()
         while True:
-            seen = self._queue.changed.count
+            count_before = self._queue.changed.count
             if not len(self._queue):
-                await self._queue.changed.wait(seen)
-                await self._clock.sleep(_BURST_S)
+                await self._queue.changed.wait(count_before)
+                await self._clock.sleep(_COLLECTION_S)
             if events := self._queue.oldest(_MAX_EVENTS, _MAX_BYTES):
                 await self._deliver(events)
 
     async def _deliver(self, events: list[WaitingEvent]) -> None:
         """Send events; if the CSMS refuses several because of one of them, each for itself."""
         refusal = await self._send(events)
-        if refusal is not None and refusal.code not in _NOT_OF_ONE_EVENT and len(events) > 1:
-            for one in events:
-                await self._deliver([one])
+        if refusal is not None and refusal.code not in _CODES_FOR_ANY_EVENT and len(events) > 1:
+            for event in events:
+                await self._deliver([event])
         else:
             self._queue.settle(events)
 
@@ -312,10 +314,10 @@ class MonitoringEventDelivery:
 
 
 def _cleared_to_wire(
-    monitor_id: int, status: ClearMonitorStatus, aside: Collection[int]
+    monitor_id: int, status: ClearMonitorStatus, set_aside_ids: Collection[int]
 ) -> m.ClearMonitoringResultType:
-    """The result of ClearVariableMonitoring for one id; `aside`: those cleared among the monitors set aside."""
-    return {"id": monitor_id, "status": (ClearMonitorStatus.ACCEPTED if monitor_id in aside else status).value}
+    """The result of ClearVariableMonitoring for one id; `set_aside_ids`: those cleared among the monitors set aside."""
+    return {"id": monitor_id, "status": (ClearMonitorStatus.ACCEPTED if monitor_id in set_aside_ids else status).value}
 
 
 def _request_from_wire(item: m.SetMonitoringDataType) -> MonitorRequest:
@@ -323,14 +325,14 @@ def _request_from_wire(item: m.SetMonitoringDataType) -> MonitorRequest:
     return MonitorRequest(
         address_from_wire(item["component"], item["variable"]),
         MonitorType(item["type"]),
-        _finite(item["value"]),
+        _float_or_infinity(item["value"]),
         translate.parse_integer(item["severity"], "severity"),
         item.get("transaction", False),
         translate.parse_integer(monitor_id, "id") if monitor_id is not None else None,
     )
 
 
-def _finite(value: float) -> float:
+def _float_or_infinity(value: float) -> float:
     """The value as a float; an integer beyond the range of floats becomes infinite, which is rejected."""
     try:
         return float(value)
@@ -372,12 +374,12 @@ def _parts(variables: Sequence[m.MonitoringDataType]) -> Iterator[list[m.Monitor
     """Divide a report into parts of a bounded number of monitors."""
     part: list[m.MonitoringDataType] = []
     count = 0
-    for one in variables:
-        count += len(one["variableMonitoring"])
-        if part and count > _REPORTED_AT_ONCE:
+    for variable in variables:
+        count += len(variable["variableMonitoring"])
+        if part and count > _MONITORS_PER_REPORT:
             yield part
-            part, count = [], len(one["variableMonitoring"])
-        part.append(one)
+            part, count = [], len(variable["variableMonitoring"])
+        part.append(variable)
     yield part
 
 

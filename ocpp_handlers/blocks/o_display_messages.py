@@ -44,7 +44,7 @@ class DisplayMessageBlock:
         self._link = link
         self._messages = messages
         self._set_aside = set_aside
-        self._under_way = PendingReports(MAX_AT_ONCE)
+        self._pending_reports = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of Set-, Get- and ClearDisplayMessage(s)."""
@@ -94,9 +94,9 @@ class DisplayMessageBlock:
             return HandlerResult({"status": "Unknown"})
         if not self._link.accepted:  # they could not be reported (B02.FR.02)
             return HandlerResult({"status": "Unknown", "statusInfo": {"reasonCode": "CSNotAccepted"}})
-        if self._under_way.is_full:
+        if self._pending_reports.is_full:
             return HandlerResult({"status": "Unknown", "statusInfo": {"reasonCode": "OutOfMemory"}})
-        return self._under_way.response_with_report({"status": "Accepted"}, self._report(request_id, found))
+        return self._pending_reports.response_with_report({"status": "Accepted"}, self._report(request_id, found))
 
     async def clear_display_message(
         self, request: m.ClearDisplayMessageRequest

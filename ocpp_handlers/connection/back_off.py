@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 
 
-_LONGEST_S = 86_400.0
+_LONGEST_DELAY_S = 86_400.0
 """upper limit of the wait: after a too large value in the variables, the CSMS can correct it within a day"""
 _FIRST_REPETITION_S = 5.0
 _REPETITIONS = 7
@@ -24,7 +24,7 @@ def back_off(settings: CsmsLinkSettings, uniform: Callable[[float, float], float
     doubled = 0
     while True:
         base_s = settings.retry_back_off_wait_minimum_s * 2 ** min(doubled, settings.retry_back_off_repeat_times)
-        yield min(base_s, _LONGEST_S) + uniform(0.0, settings.retry_back_off_random_range_s)
+        yield min(base_s, _LONGEST_DELAY_S) + uniform(0.0, settings.retry_back_off_random_range_s)
         doubled += 1
 
 

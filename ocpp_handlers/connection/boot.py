@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_OWN_WAIT_S = 30.0
+_DEFAULT_INTERVAL_S = 30.0
 """wait before the next BootNotification if the CSMS sends interval 0 (B02.FR.07, B03.FR.05)"""
 _NO_ANSWER_WAIT_S = 10.0
 _INVALID_WAIT_S = 3_600.0
@@ -84,9 +84,9 @@ class BootMessageFilter:
 
     async def decided(self) -> None:
         """Wait until the CSMS has answered a BootNotification; nothing else may be sent before (B01.FR.08)."""
-        seen = self.changed.count
+        count_before = self.changed.count
         while self.state is BootState.UNKNOWN:
-            seen = await self.changed.wait(seen)
+            count_before = await self.changed.wait(count_before)
 
     def refusal_to_answer(self, _: str, /) -> CallError | None:
         """The SecurityError for a CALL of a CSMS that rejected the station (B03.FR.08), else None (B02.FR.01)."""
@@ -122,7 +122,7 @@ class Registration:
         self._auxiliary = auxiliary
         self._reason = reason
         self._triggered = False
-        self._again = ChangeSignal()
+        self._notification_requested = ChangeSignal()
         self._next_attempt_s = 0.0
         """monotonic time before which no BootNotification is sent; a new link does not reset it"""
         self.time_received: Event[datetime] = Event()
@@ -162,8 +162,8 @@ class Registration:
         try:
             return await session.call(actions.BOOT_NOTIFICATION, notification)
         except InvalidRequestError:
-            who = notification["chargingStation"]
-            required: m.ChargingStationType = {"model": who["model"], "vendorName": who["vendorName"]}
+            station = notification["chargingStation"]
+            required: m.ChargingStationType = {"model": station["model"], "vendorName": station["vendorName"]}
             return await session.call(
                 actions.BOOT_NOTIFICATION, {"reason": notification["reason"], "chargingStation": required}
             )
@@ -174,7 +174,7 @@ class Registration:
         Called for a TriggerMessage of the CSMS; sends nothing itself.
         """
         self._triggered = True
-        self._again.notify()
+        self._notification_requested.notify()
 
     def reset(self) -> None:
         """Forget the registration, so that `obtain_acceptance` sends a BootNotification without waiting (B10.FR.10).
@@ -193,9 +193,9 @@ class Registration:
 
     async def _wait(self, wait_s: float) -> None:
         """Wait, but end early if the CSMS triggers a BootNotification or has triggered one before its last answer."""
-        seen = self._again.count
+        count_before = self._notification_requested.count
         if wait_s > 0 and not self._triggered:
-            await self._again.wait_for(seen, self._clock, wait_s)
+            await self._notification_requested.wait_for(count_before, self._clock, wait_s)
 
     async def send_heartbeats(self, session: OcppSession) -> None:
         """Send Heartbeats until the session ends; a new interval counts from when it is set (G02.FR.02).
@@ -205,14 +205,14 @@ class Registration:
         """
         changed = ChangeSignal()
         interval = self._settings.changed(CsmsLinkSettings.heartbeat_interval_s)
-        forget = self._auxiliary.subscribe(interval, lambda _: changed.notify())
+        unsubscribe = self._auxiliary.subscribe(interval, lambda _: changed.notify())
         try:
             while True:
-                seen, interval_s = changed.count, self._settings.heartbeat_interval_s
-                if not await changed.wait_for(seen, self._clock, interval_s):
+                count_before, interval_s = changed.count, self._settings.heartbeat_interval_s
+                if not await changed.wait_for(count_before, self._clock, interval_s):
                     await self._send_heartbeat(session)
         finally:
-            forget()
+            unsubscribe()
 
     async def _send_heartbeat(self, session: OcppSession) -> None:
         try:
@@ -231,21 +231,21 @@ class Registration:
         if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
             setting = CsmsLinkSettings.heartbeat_interval_s
             self._settings.override(setting, min(interval_s, _LONGEST_HEARTBEAT_S))
-        self._next_attempt_s = self._clock.monotonic() + (interval_s if interval_s > 0 else _OWN_WAIT_S)
+        self._next_attempt_s = self._clock.monotonic() + (interval_s if interval_s > 0 else _DEFAULT_INTERVAL_S)
         self._gate.set_state(BootState(answer["status"]))
 
     def _notification(self) -> m.BootNotificationRequest:
-        who = self._identification
-        station: m.ChargingStationType = {"model": who.model, "vendorName": who.vendor}
-        if who.serial_number is not None:
-            station["serialNumber"] = who.serial_number
-        if who.firmware_version is not None:
-            station["firmwareVersion"] = who.firmware_version
+        identification = self._identification
+        station: m.ChargingStationType = {"model": identification.model, "vendorName": identification.vendor}
+        if identification.serial_number is not None:
+            station["serialNumber"] = identification.serial_number
+        if identification.firmware_version is not None:
+            station["firmwareVersion"] = identification.firmware_version
         modem: m.ModemType = {}
-        if who.iccid is not None:
-            modem["iccid"] = who.iccid
-        if who.imsi is not None:
-            modem["imsi"] = who.imsi
+        if identification.iccid is not None:
+            modem["iccid"] = identification.iccid
+        if identification.imsi is not None:
+            modem["imsi"] = identification.imsi
         if modem:
             station["modem"] = modem
         reason = BootReason.TRIGGERED if self._triggered else self._reason

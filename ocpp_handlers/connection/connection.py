@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_DIAL_S = 20.0
+_CONNECT_TIMEOUT_S = 20.0
 _DIAL_WIRE_S = 2.0
-_PONG_S = 20.0
-_GOODBYE_S = 1.0
-_SHORTEST_REDIAL_S = 2.0
+_PONG_TIMEOUT_S = 20.0
+_CLOSE_TIMEOUT_S = 1.0
+_SHORTEST_RECONNECT_S = 2.0
 """the shortest delay after a close by the station: the CSMS may still be storing the new password or certificate"""
 LARGEST_FRAME = 1 << 20
 
@@ -109,16 +109,16 @@ class Connection:
         self._clock = clock
         self._security_events = security_events
         self._websocket: ClientConnection | None = None
-        self._cut = False
-        self._own_close: str | None = None
+        self._network_cut = False
+        self._own_close_reason: str | None = None
         """why the station itself has closed this link; None: it has not"""
-        self._requested = False
+        self._request_sent = False
         """whether the current attempt has sent the HTTP request, which carries the password"""
         self._password_confirmed = False
         """whether the CSMS has sent anything on this link: it may open the websocket, then close it for the password"""
-        self._proving = asyncio.Lock()
+        self._confirming = asyncio.Lock()
         self._network_restored = ChangeSignal()
-        self._reported: set[SecurityEventType] = set()
+        self._reported_events: set[SecurityEventType] = set()
         self.connected_changed: Event[None] = Event()
         """published when the websocket opens, and when it has ended"""
         self.connected_since: datetime | None = None
@@ -157,30 +157,30 @@ class Connection:
         delays = back_off(self._settings, random.uniform)
         slots = network.attempt_slots()
         while True:
-            seen = self._network_restored.count
-            while self._cut:
-                seen = await self._network_restored.wait(seen)
+            count_before = self._network_restored.count
+            while self._network_cut:
+                count_before = await self._network_restored.wait(count_before)
             slot = next(slots)
             was_up = await asyncio.create_task(self._hold_link(slot, serve), name="link")  # noqa: TID251 - awaited at once
             raise_lost_cancellation()
             if was_up:  # part 4 §5.3 with errata 4.12: a successful connection restarts the back-off
                 delays = back_off(self._settings, random.uniform)
                 slots = network.attempt_slots(slot)
-            delay_s = self._own_redial_s if self._own_close is not None else next(delays)
-            self._own_close = None
+            delay_s = self._own_reconnect_s if self._own_close_reason is not None else next(delays)
+            self._own_close_reason = None
             _log.info("next connection attempt to the CSMS in %.1f s", delay_s)
-            await self._network_restored.wait_for(seen, self._clock, delay_s)
+            await self._network_restored.wait_for(count_before, self._clock, delay_s)
 
     def cut_network(self) -> None:
         """Simulate a network failure: drop the link and do not connect until `restore_network`."""
-        self._cut = True
+        self._network_cut = True
         if self._websocket is not None:
             self._websocket.transport.abort()
 
     def restore_network(self) -> None:
         """End the simulated network failure and connect at once; without effect if there is none."""
-        if self._cut:
-            self._cut = False
+        if self._network_cut:
+            self._network_cut = False
             self._network_restored.notify()
 
     def drop(self) -> None:
@@ -194,7 +194,7 @@ class Connection:
         Without effect while there is no link. `why`: the reason, for the log.
         """
         if self._websocket is not None:
-            self._own_close = why
+            self._own_close_reason = why
             await _close_websocket(self._websocket)
 
     async def use_new_certificate(self) -> None:
@@ -204,30 +204,30 @@ class Connection:
             await self.reconnect("the station has a new certificate")
 
     @property
-    def _own_redial_s(self) -> float:
+    def _own_reconnect_s(self) -> float:
         """The delay before reconnecting after the station itself closed the link."""
-        return max(_SHORTEST_REDIAL_S, float(self._settings.retry_back_off_wait_minimum_s))
+        return max(_SHORTEST_RECONNECT_S, float(self._settings.retry_back_off_wait_minimum_s))
 
     async def _hold_link(self, slot: int, serve: Serve) -> bool:
         """Connect once and serve the link until it ends; returns whether it was ever up."""
         profile = self._access.network.profile
         if profile is None:
             return False
-        self._requested = self._password_confirmed = False
-        dialled = await result_or_exception(self._connect(profile))
-        if isinstance(dialled, Exception):  # of any kind: the next attempt may use another network profile
-            unforeseen = dialled if not isinstance(dialled, _failures()) else None
+        self._request_sent = self._password_confirmed = False
+        outcome = await result_or_exception(self._connect(profile))
+        if isinstance(outcome, Exception):  # of any kind: the next attempt may use another network profile
+            unforeseen = outcome if not isinstance(outcome, _expected_errors()) else None
             identity = self._access.identity
-            self._log_failure(failure_text(dialled, profile, identity, requested=self._requested), unforeseen)
-            await self._note_failure(profile, dialled)
+            self._log_failure(failure_text(outcome, profile, identity, requested=self._request_sent), unforeseen)
+            await self._note_failure(profile, outcome)
             return False
-        websocket = dialled.websocket
+        websocket = outcome.websocket
         try:
             edition = chosen_edition(EDITIONS, websocket.subprotocol)
             if edition is None:
                 self._log_failure(no_subprotocol_text(profile, self._access.identity))
                 return False
-            await self._note_success(slot, dialled.material)
+            await self._note_success(slot, outcome.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
@@ -235,10 +235,10 @@ class Connection:
             _log.info('connected to the CSMS at %s as "%s"', profile.url, self._access.identity)
             await self._serve_with_pings(websocket, profile, partial(serve, websocket, edition))
         except* ConnectionClosed as closed:
-            if self._own_close is None:
-                self._log_failure(f"connection to the CSMS lost: {_first(closed)}")
+            if self._own_close_reason is None:
+                self._log_failure(f"connection to the CSMS lost: {_first_error(closed)}")
             else:
-                _log.info("connection to the CSMS closed by the station: %s", self._own_close)
+                _log.info("connection to the CSMS closed by the station: %s", self._own_close_reason)
         finally:
             if profile.uses_password and not self._password_confirmed:
                 self._access.credentials.note_rejected(profile.url)
@@ -255,11 +255,11 @@ class Connection:
         M05.FR.14, M05.FR.16; no second attempt while the station migrates to another CSMS (M05.FR.15).
         """
         if not profile.url.lower().startswith("wss:"):
-            return _OpenedConnection(await self._open(profile, None), None)
+            return _OpenedConnection(await self._open_websocket(profile, None), None)
         certificates = self._access.certificates
         material = await certificates.tls_material(client_certificate=profile.uses_client_certificate)
         try:
-            return _OpenedConnection(await self._open(profile, material), material)
+            return _OpenedConnection(await self._open_websocket(profile, material), material)
         except ssl.SSLCertVerificationError as error:
             if not certificates.has_fallback_root or self._access.network.migrating:
                 raise
@@ -269,22 +269,24 @@ class Connection:
             material = await certificates.tls_material(
                 client_certificate=profile.uses_client_certificate, fallback_root=True
             )
-            return _OpenedConnection(await self._open(profile, material), material)
+            return _OpenedConnection(await self._open_websocket(profile, material), material)
 
-    async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
+    async def _open_websocket(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         access = self._access
         password = access.credentials.password_for(profile.url)
         with self._clock.outside_wait(_DIAL_WIRE_S):
             # In a thread: loading the system's roots would block the event loop long enough to delay the boards.
-            context = await asyncio.to_thread(self._context, material) if material is not None else None
+            context = await asyncio.to_thread(self._tls_context, material) if material is not None else None
             attempt = dial(
                 csms_url(profile, access.identity),
                 subprotocols=[Subprotocol(edition.subprotocol) for edition in EDITIONS],
                 additional_headers=authorization_headers(profile, access.identity, password),
-                create_connection=csms_websocket_class(self._note_request, partial(self._confirm_password, profile)),
+                create_connection=csms_websocket_class(
+                    self._set_request_sent, partial(self._confirm_password, profile)
+                ),
                 ssl=context,
                 open_timeout=None,  # below instead: the clock may be virtual
-                close_timeout=_GOODBYE_S,
+                close_timeout=_CLOSE_TIMEOUT_S,
                 ping_interval=None,  # `_ping` instead: the interval is a variable, the clock may be virtual
                 max_size=LARGEST_FRAME,
                 max_queue=32,
@@ -292,12 +294,12 @@ class Connection:
                 proxy=None,
             )
             try:
-                async with self._clock.timeout(_DIAL_S):
+                async with self._clock.timeout(_CONNECT_TIMEOUT_S):
                     return await attempt
             except TimeoutError as error:
-                raise TimeoutError(f"no answer within {_DIAL_S:g} s") from error
+                raise TimeoutError(f"no answer within {_CONNECT_TIMEOUT_S:g} s") from error
 
-    def _context(self, material: TlsMaterial) -> ssl.SSLContext:
+    def _tls_context(self, material: TlsMaterial) -> ssl.SSLContext:
         from ocpp_handlers.connection.tls import csms_tls_context  # late: only for wss
 
         context = csms_tls_context(material)
@@ -305,8 +307,8 @@ class Connection:
         context.sslobject_class = handshake.LenientHandshake if lenient else handshake.CheckedHandshake
         return context
 
-    def _note_request(self) -> None:
-        self._requested = True
+    def _set_request_sent(self) -> None:
+        self._request_sent = True
 
     async def _note_failure(self, profile: NetworkProfile, error: Exception) -> None:
         """Report the security event of a failed attempt, once for repeated attempts (A00.FR.316).
@@ -314,16 +316,16 @@ class Connection:
         A CSMS may refuse a password without HTTP 401, for example by closing the connection: any failure after the
         request was sent counts as a refusal.
         """
-        if self._requested and profile.uses_password:
+        if self._request_sent and profile.uses_password:
             self._access.credentials.note_rejected(profile.url)
         event = handshake.security_event_of(error)
-        if event is not None and event not in self._reported:
-            self._reported.add(event)
-            await self._security_events.report(event, _describe(error))
+        if event is not None and event not in self._reported_events:
+            self._reported_events.add(event)
+            await self._security_events.report(event, _error_text(error))
 
     async def _note_success(self, slot: int, material: TlsMaterial | None) -> None:
         access = self._access
-        self._reported.clear()
+        self._reported_events.clear()
         self.switched = await access.network.note_connected(slot)
         if material is not None:
             await access.certificates.note_connected(material)
@@ -333,7 +335,7 @@ class Connection:
 
         Concurrent callers wait: the first message may be the one that changes the password.
         """
-        async with self._proving:
+        async with self._confirming:
             if self._password_confirmed:
                 return
             self._password_confirmed = True
@@ -357,25 +359,25 @@ class Connection:
         """Send pings to detect a half-open link (part 4 §5.2, WebSocketPingInterval)."""
         changed = ChangeSignal()
         interval = self._settings.changed(CsmsLinkSettings.web_socket_ping_interval_s)
-        forget = self._auxiliary.subscribe(interval, lambda _: changed.notify())
+        unsubscribe = self._auxiliary.subscribe(interval, lambda _: changed.notify())
         try:
             await self._ping_until_dead(websocket, profile, changed)
         finally:
-            forget()
+            unsubscribe()
 
     async def _ping_until_dead(
         self, websocket: ClientConnection, profile: NetworkProfile, changed: ChangeSignal
     ) -> None:
         while True:
-            seen, interval_s = changed.count, self._settings.web_socket_ping_interval_s
+            count_before, interval_s = changed.count, self._settings.web_socket_ping_interval_s
             if interval_s == 0:
-                await changed.wait(seen)
+                await changed.wait(count_before)
                 continue
-            if await changed.wait_for(seen, self._clock, interval_s):
+            if await changed.wait_for(count_before, self._clock, interval_s):
                 continue
             try:
                 with self._clock.outside_wait(_DIAL_WIRE_S):
-                    async with self._clock.timeout(_PONG_S):
+                    async with self._clock.timeout(_PONG_TIMEOUT_S):
                         await (await websocket.ping())
                 await self._confirm_password(profile)
             except TimeoutError:
@@ -383,31 +385,31 @@ class Connection:
                 websocket.transport.abort()
                 return
 
-    def _log_failure(self, what: str, unforeseen: Exception | None = None) -> None:
+    def _log_failure(self, text: str, unforeseen: Exception | None = None) -> None:
         """Log a failure as a warning; as debug if it is the same as the last one."""
-        _log.log(logging.DEBUG if what == self.last_error else logging.WARNING, "%s", what, exc_info=unforeseen)
-        self.last_error = what
+        _log.log(logging.DEBUG if text == self.last_error else logging.WARNING, "%s", text, exc_info=unforeseen)
+        self.last_error = text
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def _expected_errors() -> tuple[type[Exception], ...]:
     """The expected errors of a connection attempt: network, TLS (an OSError), HTTP status, handshake, timeout."""
     return (OSError, TimeoutError, EOFError, WebSocketException)
 
 
 async def _close_websocket(websocket: ClientConnection) -> None:
     """Close a websocket; abort it if the CSMS does not answer the Close frame in time."""
-    with contextlib.suppress(*_failures()):
-        async with asyncio.timeout(_GOODBYE_S):
+    with contextlib.suppress(*_expected_errors()):
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             await websocket.close()
     websocket.transport.abort()
 
 
-def _first(error: ConnectionClosed | BaseExceptionGroup[ConnectionClosed]) -> ConnectionClosed:
+def _first_error(error: ConnectionClosed | BaseExceptionGroup[ConnectionClosed]) -> ConnectionClosed:
     """The first of the errors in nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def _describe(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error) or type(error).__name__

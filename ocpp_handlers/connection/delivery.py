@@ -77,33 +77,35 @@ class TransactionEventDelivery:
                 raise error  # the link or the disk failed, not the message: not counted as an attempt
             if isinstance(error, InvalidRequestError) or not isinstance(error, NoAnswerError):
                 _log.error(
-                    "%s cannot be sent, and is tried again with the next connection", _name(queued), exc_info=error
+                    "%s cannot be sent, and is tried again with the next connection",
+                    _event_text(queued),
+                    exc_info=error,
                 )
                 await self._outbox.set_aside(queued, error)
                 return
             attempts += 1
-            _log.warning("%s was not accepted by the CSMS: %s", _name(queued), error)
+            _log.warning("%s was not accepted by the CSMS: %s", _event_text(queued), error)
             with contextlib.suppress(StorageError):  # then the count is kept in memory only, for this link
                 await self._outbox.count_failed_attempt(queued)
             if attempts >= self._settings.message_attempts:
                 _log.error(
                     "%s is not sent again after %d attempts: %s. The events after it are sent; it stays in the"
                     " transactions of the station, to be compared with those of the CSMS",
-                    _name(queued),
+                    _event_text(queued),
                     attempts,
-                    _knowledge_of_csms(error),
+                    _delivery_doubt(error),
                 )
                 await self._outbox.settle(queued, given_up=True)
                 return
             await self._clock.sleep(self._settings.message_attempt_interval_s * attempts)
 
 
-def _name(queued: QueuedEvent) -> str:
+def _event_text(queued: QueuedEvent) -> str:
     """The event, for the log."""
     return f"transaction {queued.event.transaction_id}, event {queued.event.seq_no}"
 
 
-def _knowledge_of_csms(error: NoAnswerError) -> str:
+def _delivery_doubt(error: NoAnswerError) -> str:
     """Whether the CSMS has an event whose last transmission ended with this error, for the log."""
     if isinstance(error, InvalidResponseError):
         return "the CSMS may have it, but its answer cannot be read"

@@ -21,9 +21,13 @@ class CipherSuiteError(ssl.SSLError):
     """The CSMS only supports cipher suites that are not allowed."""
 
 
-_TOO_OLD = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION", "VERSION_TOO_LOW"})
-_NO_SUITE = frozenset({"NO_SHARED_CIPHER", "WRONG_CIPHER_RETURNED", "UNKNOWN_CIPHER_RETURNED", "DH_KEY_TOO_SMALL"})
-_OUR_CERTIFICATE_REFUSED = frozenset(
+_TLS_VERSION_REASONS = frozenset(
+    {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION", "VERSION_TOO_LOW"}
+)
+_CIPHER_SUITE_REASONS = frozenset(
+    {"NO_SHARED_CIPHER", "WRONG_CIPHER_RETURNED", "UNKNOWN_CIPHER_RETURNED", "DH_KEY_TOO_SMALL"}
+)
+_CLIENT_CERTIFICATE_REASONS = frozenset(
     {
         "SSLV3_ALERT_BAD_CERTIFICATE",
         "SSLV3_ALERT_CERTIFICATE_EXPIRED",
@@ -59,11 +63,11 @@ class CheckedHandshake(ssl.SSLObject):
         self._check_names()
 
     def _specific_error(self, error: ssl.SSLError) -> ssl.SSLError | None:
-        if error.reason in _TOO_OLD:
+        if error.reason in _TLS_VERSION_REASONS:
             return TlsVersionError(error.errno, "the CSMS only supports TLS versions before 1.2")
         # A server sends the same alert to reject a client certificate, but only after a suite was agreed.
         none_agreed = error.reason == "SSLV3_ALERT_HANDSHAKE_FAILURE" and self.cipher() is None
-        if error.reason in _NO_SUITE or none_agreed:
+        if error.reason in _CIPHER_SUITE_REASONS or none_agreed:
             return CipherSuiteError(error.errno, "the CSMS supports none of the allowed cipher suites")
         return None
 
@@ -97,7 +101,7 @@ def security_event_of(error: BaseException) -> SecurityEventType | None:
                 return SecurityEventType.INVALID_TLS_VERSION
             case CipherSuiteError():  # A00.FR.323, A00.FR.426
                 return SecurityEventType.INVALID_TLS_CIPHER_SUITE
-            case ssl.SSLError() if cause.reason in _OUR_CERTIFICATE_REFUSED:
+            case ssl.SSLError() if cause.reason in _CLIENT_CERTIFICATE_REASONS:
                 return SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS
             case _:
                 cause = cause.__cause__ or cause.__context__

@@ -77,7 +77,7 @@ class Link:
 
     def begin(self, *, newly_accepted: bool) -> None:
         """Publish `up`: everything may be sent. `newly_accepted`: the CSMS accepted the station on this link."""
-        self.up.publish(LinkUp(report_all=newly_accepted or self._offline_too_long()))
+        self.up.publish(LinkUp(report_all=newly_accepted or self._exceeded_offline_threshold()))
 
     def close(self) -> None:
         """Drop the session, so that calls raise LinkLostError, and publish `lost`; closes no websocket."""
@@ -128,7 +128,7 @@ class Link:
             if await self._closed.wait_for(closed, self._clock, delay_s):
                 raise LinkLostError("the connection to the CSMS ended")
 
-    def _offline_too_long(self) -> bool:
+    def _exceeded_offline_threshold(self) -> bool:
         """Return whether the station was offline longer than OfflineThreshold, by monotonic time (B04.FR.01)."""
         if self._offline_since_s is None:
             return True

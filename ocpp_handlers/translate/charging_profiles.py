@@ -38,8 +38,8 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
         kind=Kind(wire["chargingProfileKind"]),
         schedule=_schedule_from_wire(wire["chargingSchedule"][0]),
         recurrency=Recurrency(recurrency) if recurrency is not None else None,
-        valid_from=_moment(wire.get("validFrom"), "validFrom"),
-        valid_to=_moment(wire.get("validTo"), "validTo"),
+        valid_from=_optional_date_time(wire.get("validFrom"), "validFrom"),
+        valid_to=_optional_date_time(wire.get("validTo"), "validTo"),
         transaction_id=wire.get("transactionId"),
         custom_data=_custom_from_wire(wire.get("customData")),
     )
@@ -96,7 +96,7 @@ def composite_to_wire(
     """
     periods: list[m.ChargingSchedulePeriodType] = []
     for level in levels:
-        limit = _cut(level.limit)
+        limit = _round_down(level.limit)
         if not periods or (periods[-1]["limit"], periods[-1].get("numberPhases")) != (limit, level.phases):
             periods.append({"startPeriod": level.start_s, "limit": limit, "numberPhases": level.phases})
     return {
@@ -108,7 +108,7 @@ def composite_to_wire(
     }
 
 
-def _cut(limit: float) -> float:
+def _round_down(limit: float) -> float:
     return math.floor(limit * 10.0 + 1e-6) / 10.0  # 6 A converted to watts give 4139.999… W
 
 
@@ -118,7 +118,7 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
         id=parse_integer(wire["id"], "chargingSchedule.id"),
         unit=RateUnit(wire["chargingRateUnit"]),
         periods=tuple(_period_from_wire(period) for period in wire["chargingSchedulePeriod"]),
-        starts_at=_moment(wire.get("startSchedule"), "startSchedule"),
+        starts_at=_optional_date_time(wire.get("startSchedule"), "startSchedule"),
         duration_s=parse_integer(duration, "duration") if duration is not None else None,
         minimum_rate=wire.get("minChargingRate"),
         custom_data=_custom_from_wire(wire.get("customData")),
@@ -158,5 +158,5 @@ def _custom_to_wire(text: str) -> m.CustomData:
     return cast("m.CustomData", json.loads(text))
 
 
-def _moment(text: str | None, field: str) -> datetime | None:
+def _optional_date_time(text: str | None, field: str) -> datetime | None:
     return parse_date_time(text, field) if text is not None else None

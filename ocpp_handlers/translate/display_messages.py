@@ -31,8 +31,8 @@ def display_message_from_wire(wire: m.MessageInfoType) -> DisplayMessage:
         MessagePriority(wire["priority"]),
         message_content_from_wire(wire["message"]),
         MessageState(state) if state is not None else None,
-        _moment(wire.get("startDateTime"), "message.startDateTime"),
-        _moment(wire.get("endDateTime"), "message.endDateTime"),
+        _optional_date_time(wire.get("startDateTime"), "message.startDateTime"),
+        _optional_date_time(wire.get("endDateTime"), "message.endDateTime"),
         wire.get("transactionId"),
         _display_from_wire(display) if display is not None else None,
     )
@@ -58,7 +58,7 @@ def display_message_to_wire(message: DisplayMessage) -> m.MessageInfoType:
     return wire
 
 
-def _moment(text: str | None, field: str) -> datetime | None:
+def _optional_date_time(text: str | None, field: str) -> datetime | None:
     return parse_date_time(text, field) if text is not None else None
 
 

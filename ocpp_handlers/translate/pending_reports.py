@@ -15,29 +15,29 @@ ResponseT = TypeVar("ResponseT")
 class PendingReports:
     """Limits how many reports of one kind are pending: accepted, but not sent or dropped yet. Stores no report."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._taken = 0
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._pending = 0
 
     @property
     def is_full(self) -> bool:
         """Whether the limit is reached, so that a further report must be refused."""
-        return self._taken >= self._most
+        return self._pending >= self._maximum
 
     def response_with_report(self, response: ResponseT, report: FollowUp) -> HandlerResult[ResponseT]:
         """Count a report as pending, and return the response with `report` as its follow-up.
 
         It stops counting when `report` ends, or when the response cannot be sent.
         """
-        self._taken += 1
+        self._pending += 1
 
-        async def then() -> None:
+        async def send_report() -> None:
             try:
                 await report()
             finally:
-                self._free()
+                self._end_one()
 
-        return HandlerResult(response, then, self._free)
+        return HandlerResult(response, send_report, self._end_one)
 
-    def _free(self) -> None:
-        self._taken -= 1
+    def _end_one(self) -> None:
+        self._pending -= 1

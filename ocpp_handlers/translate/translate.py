@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_SIGNED: Final = 2_500
+_LONGEST_SIGNED_VALUE: Final = 2_500
 """characters of signedMeterData and of publicKey (their schema)"""
 
 
@@ -43,7 +43,7 @@ def parse_date_time(text: str, field: str) -> datetime:
         raise PayloadError("PropertyConstraintViolation", f"{field}: {error}") from error
 
 
-_LOWEST, _HIGHEST = int(INTEGER.lowest), int(INTEGER.highest)
+_LOWEST_INTEGER, _HIGHEST_INTEGER = int(INTEGER.lowest), int(INTEGER.highest)
 _MAX_EVSES = 100
 """limit of the evseId list of an id token; more than any station has"""
 
@@ -54,7 +54,7 @@ def parse_integer(value: float, field: str) -> int:
     Raises:
         PayloadError: it is beyond 32 bits; the schema accepts 1e300 as an integer.
     """
-    if not _LOWEST <= value <= _HIGHEST:
+    if not _LOWEST_INTEGER <= value <= _HIGHEST_INTEGER:
         raise PayloadError("PropertyConstraintViolation", f"{field} is outside the range of 32-bit integers")
     return int(value)
 
@@ -90,7 +90,7 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         id_token_from_wire(group) if group is not None else None,
         expires_at,
         # 0 is no EVSE; an empty list would allow all of them.
-        tuple(int(one) if INTEGER.includes(one) else 0 for one in wire.get("evseId", ())[:_MAX_EVSES]),
+        tuple(int(evse_id) if INTEGER.includes(evse_id) else 0 for evse_id in wire.get("evseId", ())[:_MAX_EVSES]),
         message_content_from_wire(wire["personalMessage"]) if "personalMessage" in wire else None,
         charging_priority_from_wire(wire.get("chargingPriority", 0)),
         tuple(language for key in ("language1", "language2") if (language := wire.get(key))),
@@ -181,7 +181,7 @@ def _sample_to_wire(sample: SampledValue) -> m.SampledValueType:
 def _signed_to_wire(signed: SignedValue) -> m.SignedMeterValueType | None:
     """Translate a signed value to SignedMeterValueType; None if the record is longer than the schema allows."""
     data = base64.b64encode(signed.record.encode()).decode()
-    if len(data) > _LONGEST_SIGNED:
+    if len(data) > _LONGEST_SIGNED_VALUE:
         _log.error(
             "a signed record of %d bytes is too long for a message to the CSMS and is not sent", len(signed.record)
         )

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from station.charging.evse import Evse
 
-_DROPPED_EVENTS_ID: Final = 1
-_STORAGE_ID: Final = 100
+_DROPPED_EVENTS_MONITOR_ID: Final = 1
+_STORAGE_MONITOR_ID: Final = 100
 _STORAGE_FREE_MB: Final = 16
 """enough for some weeks of transactions and the logs of a day"""
-_CONTACTOR_ID: Final = 100
+_CONTACTOR_MONITOR_ID: Final = 100
 """plus the id of the EVSE"""
 _CONTACTOR_OPERATIONS: Final = 50_000
 """after so many a contactor is to be inspected"""
-_PART_IDS: Final = 1_000
+_PART_ID_STEP: Final = 1_000
 """the distance between the ids of the notifications of two parts of an EVSE; the id of the EVSE is added"""
-_OF_STATION: Final = (
+_STATION_NOTIFICATIONS: Final = (
     (9_001, VariableAddress("CaseAccessSensor", "Tripped"), 3, Fault.TAMPER.value),
     (9_002, VariableAddress("TokenReader", "Problem"), 4, Fault.READER.value),
     (9_003, VariableAddress("ControlMetering", "Problem"), 4, "grid-meter-silent"),
@@ -45,7 +45,7 @@ class _MonitoredPart(Frozen):
     """whether the component belongs to the connector"""
 
 
-_PARTS: Final = (
+_MONITORED_PARTS: Final = (
     _MonitoredPart("ConnectorPlugRetentionLock", "Problem", 2, frozenset({Fault.LOCK}), of_connector=True),
     _MonitoredPart("FiscalMetering", "Problem", 2, frozenset({Fault.METER})),
     _MonitoredPart(
@@ -67,17 +67,20 @@ _PARTS: Final = (
 
 def built_in_monitors(evses: Iterable[Evse]) -> BuiltInMonitors:
     """The monitors and notifications of a station; those of variables that it does not have are to be ignored."""
-    listed = list(evses)
+    evse_list = list(evses)
     return BuiltInMonitors(
-        [_dropped_events(), _storage(), *(_contactor_operations(evse) for evse in listed)],
-        [*_notifications_of_station(), *(one for evse in listed for one in _notifications(evse))],
+        [_dropped_events_monitor(), _storage_monitor(), *(_contactor_monitor(evse) for evse in evse_list)],
+        [
+            *_station_notifications(),
+            *(notification for evse in evse_list for notification in _evse_notifications(evse)),
+        ],
     )
 
 
-def _dropped_events() -> Monitor:
+def _dropped_events_monitor() -> Monitor:
     """Events that were dropped since too many waited for the CSMS; nobody may switch this off."""
     return Monitor(
-        _DROPPED_EVENTS_ID,
+        _DROPPED_EVENTS_MONITOR_ID,
         VariableAddress("MonitoringCtrlr", "DroppedEvents"),
         MonitorType.DELTA,
         0.0,
@@ -86,10 +89,10 @@ def _dropped_events() -> Monitor:
     )
 
 
-def _storage() -> Monitor:
+def _storage_monitor() -> Monitor:
     """The disk is nearly full."""
     return Monitor(
-        _STORAGE_ID,
+        _STORAGE_MONITOR_ID,
         VariableAddress("Controller", "StorageFree"),
         MonitorType.LOWER_THRESHOLD,
         float(_STORAGE_FREE_MB),
@@ -98,9 +101,9 @@ def _storage() -> Monitor:
     )
 
 
-def _contactor_operations(evse: Evse) -> Monitor:
+def _contactor_monitor(evse: Evse) -> Monitor:
     return Monitor(
-        _CONTACTOR_ID + evse.id,
+        _CONTACTOR_MONITOR_ID + evse.id,
         VariableAddress("PowerContactor", "Count", evse_id=evse.id),
         MonitorType.UPPER_THRESHOLD,
         float(_CONTACTOR_OPERATIONS),
@@ -109,25 +112,25 @@ def _contactor_operations(evse: Evse) -> Monitor:
     )
 
 
-def _notifications_of_station() -> Iterator[HardWiredNotification]:
-    for notification_id, address, severity, code in _OF_STATION:
+def _station_notifications() -> Iterator[HardWiredNotification]:
+    for notification_id, address, severity, code in _STATION_NOTIFICATIONS:
         kind = EventNotificationType.HARD_WIRED_NOTIFICATION
         monitor = Monitor(notification_id, address, MonitorType.DELTA, 0.0, severity, notification_type=kind)
         yield HardWiredNotification(monitor, lambda code=code: TechnicalDetails(code))
 
 
-def _notifications(evse: Evse) -> Iterator[HardWiredNotification]:
-    for number, part in enumerate(_PARTS, 1):
+def _evse_notifications(evse: Evse) -> Iterator[HardWiredNotification]:
+    for number, part in enumerate(_MONITORED_PARTS, 1):
         connector_id = evse.layout.connector_id if part.of_connector else None
         address = VariableAddress(part.component, part.variable, evse_id=evse.id, connector_id=connector_id)
         kind = EventNotificationType.HARD_WIRED_NOTIFICATION
         monitor = Monitor(
-            number * _PART_IDS + evse.id, address, MonitorType.DELTA, 0.0, part.severity, notification_type=kind
+            number * _PART_ID_STEP + evse.id, address, MonitorType.DELTA, 0.0, part.severity, notification_type=kind
         )
-        yield HardWiredNotification(monitor, lambda part=part: _details(evse, part))
+        yield HardWiredNotification(monitor, lambda part=part: _technical_details(evse, part))
 
 
-def _details(evse: Evse, part: _MonitoredPart) -> TechnicalDetails:
+def _technical_details(evse: Evse, part: _MonitoredPart) -> TechnicalDetails:
     """The fault by its name, and what the meter reports about it."""
     faults = sorted(part.faults & all_faults(evse.state))
     info = evse.meter.error if Fault.METER in faults else None

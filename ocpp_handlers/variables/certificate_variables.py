@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
     from station.security.certificates.certificate_store import CertificateStore
 
-_PLACE = Component("SecurityCtrlr")
+_COMPONENT = Component("SecurityCtrlr")
 
 
 def certificate_variables(
@@ -26,7 +26,7 @@ def certificate_variables(
     CertificateDaysLeft is a vendor variable: the days until the station certificate expires, empty without one.
     """
     yield read_only_variable(
-        _PLACE,
+        _COMPONENT,
         "CertificateEntries",
         DataType.INTEGER,
         lambda: str(certificates.count),
@@ -35,7 +35,7 @@ def certificate_variables(
         changes=certificates.expiry_checked,
     )
     yield read_only_variable(
-        _PLACE,
+        _COMPONENT,
         "CertificateDaysLeft",
         DataType.INTEGER,
         lambda: str(certificates.days_left) if certificates.days_left is not None else "",
@@ -47,9 +47,9 @@ def certificate_variables(
         ("CertSigningWaitMinimum", kind.cert_signing_wait_minimum_s, "s"),
         ("CertSigningRepeatTimes", kind.cert_signing_repeat_times, None),
     ):
-        yield binding.variable(_PLACE, name, setting, unit=unit)
+        yield binding.variable(_COMPONENT, name, setting, unit=unit)
     fixed = Mutability.READ_ONLY
-    yield binding.variable(_PLACE, "MaxCertificateChainSize", kind.max_certificate_chain_size, mutability=fixed)
+    yield binding.variable(_COMPONENT, "MaxCertificateChainSize", kind.max_certificate_chain_size, mutability=fixed)
     yield binding.variable(
-        _PLACE, "AdditionalRootCertificateCheck", kind.additional_root_certificate_check, mutability=fixed
+        _COMPONENT, "AdditionalRootCertificateCheck", kind.additional_root_certificate_check, mutability=fixed
     )

@@ -50,7 +50,7 @@ class ConfiguredVariables:
     def __init__(self, model: DeviceModel, facts: StoredValues) -> None:
         self._model = model
         self._facts = facts
-        self._stored: dict[str, str] = {}
+        self._stored_values: dict[str, str] = {}
 
     async def apply(self, rows: Iterable[ConfiguredVariable]) -> None:
         """Change the device model by the rows, in order; a row that cannot be applied is logged and skipped.
@@ -58,7 +58,7 @@ class ConfiguredVariables:
         Raises:
             StorageError: the stored values cannot be read.
         """
-        self._stored = await self._facts.load()
+        self._stored_values = await self._facts.load()
         for row in rows:
             try:
                 self.apply_row(row)
@@ -75,17 +75,17 @@ class ConfiguredVariables:
         if isinstance(found, VariableNotFound):
             if row.mutability is None:  # more often a mistyped name than a custom variable
                 raise ValueError(f"is not known ({found}); a custom variable needs `mutability`")
-            self._model.add(self._own(row, row.mutability))
+            self._model.add(self._custom_variable(row, row.mutability))
             return
         if found.description.fixed:
             raise ValueError("is fixed by the program")
         if row.value is not None:
-            _check_capability(found, row.value)
+            _check_constant_switch(found, row.value)
             found = self._with_value(found, row.value)
         if row.mutability is not None:
             found = found.with_mutability(row.mutability)
             if found.access.write is None and row.mutability is not Mutability.READ_ONLY:
-                found = self._keeping(found)
+                found = self._with_stored_value(found)
         self._model.add(found)
 
     def _with_value(self, variable: Variable, value: str) -> Variable:
@@ -98,7 +98,7 @@ class ConfiguredVariables:
             return variable.with_access(restore=lambda: override(value))
         return variable.with_access(read=lambda: value)
 
-    def _own(self, row: ConfiguredVariable, mutability: Mutability) -> Variable:
+    def _custom_variable(self, row: ConfiguredVariable, mutability: Mutability) -> Variable:
         """A custom variable of the installation file, of type string."""
         variable = create_variable(
             row.component,
@@ -111,9 +111,9 @@ class ConfiguredVariables:
             attribute=row.attribute,
             constant=mutability is Mutability.READ_ONLY,
         )
-        return variable if mutability is Mutability.READ_ONLY else self._keeping(variable)
+        return variable if mutability is Mutability.READ_ONLY else self._with_stored_value(variable)
 
-    def _keeping(self, variable: Variable) -> Variable:
+    def _with_stored_value(self, variable: Variable) -> Variable:
         """The variable with a stored value that the CSMS may write; it only appears in reports, without effect."""
         name = _fact_name(variable)
 
@@ -121,10 +121,10 @@ class ConfiguredVariables:
             if len(text) > VALUE_SIZE:
                 raise ValueError(f"must have at most {VALUE_SIZE} characters")
             await self._facts.save(name, text)
-            self._stored[name] = text
+            self._stored_values[name] = text
 
         return variable.with_access(
-            read=lambda: self._stored[name] if name in self._stored else variable.read(), write=write
+            read=lambda: self._stored_values[name] if name in self._stored_values else variable.read(), write=write
         )
 
 
@@ -133,7 +133,7 @@ def refused_rows(model: DeviceModel, rows: Sequence[ConfiguredVariable]) -> Iter
 
     It applies the others, and stores nothing.
     """
-    configured = ConfiguredVariables(model, _NothingStored())
+    configured = ConfiguredVariables(model, _EmptyFactStore())
     for position, row in enumerate(rows):
         try:
             configured.apply_row(row)
@@ -141,7 +141,7 @@ def refused_rows(model: DeviceModel, rows: Sequence[ConfiguredVariable]) -> Iter
             yield position, str(error)
 
 
-class _NothingStored:
+class _EmptyFactStore:
     """The stored values of a station that no CSMS has written to."""
 
     async def load(self) -> dict[str, str]:
@@ -151,7 +151,7 @@ class _NothingStored:
         del name, text
 
 
-def _check_capability(variable: Variable, value: str) -> None:
+def _check_constant_switch(variable: Variable, value: str) -> None:
     """Refuse another value of a constant switch, such as Available: it would be reported, and change nothing.
 
     Raises:

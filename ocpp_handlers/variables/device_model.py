@@ -60,11 +60,11 @@ class DeviceModel:
         self._variables: dict[Identity, Variable] = {}
         self._components: dict[Key, Edition] = {}
         """the first edition in which the component has a variable"""
-        self._replaced: dict[Identity, Variable] = {}
+        self._overridden: dict[Identity, Variable] = {}
         """original variables while an override without support by the variable itself is in force"""
-        self._known: dict[Identity, str] = {}
+        self._known_values: dict[Identity, str] = {}
         """last known values, to detect changes"""
-        self._observed: dict[Identity, Unsubscribe | None] = {}
+        self._subscriptions: dict[Identity, Unsubscribe | None] = {}
         """observed variables, with the subscription to `VariableAccess.changes`"""
         self.changed: Event[VariableChange] = Event()
         """each change of a value, once (see the module docstring), and each write of a write-only variable"""
@@ -78,36 +78,36 @@ class DeviceModel:
         place, since = identity[0], variable.description.since
         if not (place in self._components and since.includes(self._components[place])):
             self._components[place] = since
-        if identity in self._observed:
-            self._follow(variable)
-        if identity in self._known:
-            self._compare(variable)
+        if identity in self._subscriptions:
+            self._subscribe_to_changes(variable)
+        if identity in self._known_values:
+            self._publish_change(variable)
 
     def observe(self, variable: Variable) -> None:
         """Publish the changes of a variable of this model from now on; the first one against its present value.
 
         One that is sampled still needs `sample`. Without effect if it is observed already.
         """
-        if variable.identity not in self._observed:
-            self._note(variable)
-            self._follow(variable)
+        if variable.identity not in self._subscriptions:
+            self._store_value_before(variable)
+            self._subscribe_to_changes(variable)
 
     def end_observation(self, variable: Variable) -> None:
         """Publish the changes of a variable no more, except those made through the model."""
         identity = variable.identity
-        if (unsubscribe := self._observed.pop(identity, None)) is not None:
+        if (unsubscribe := self._subscriptions.pop(identity, None)) is not None:
             unsubscribe()
-        self._known.pop(identity, None)
+        self._known_values.pop(identity, None)
 
-    def _follow(self, variable: Variable) -> None:
+    def _subscribe_to_changes(self, variable: Variable) -> None:
         """Subscribe to the changes of an observed variable, instead of those of the variable that it replaces."""
         identity, changes = variable.identity, variable.access.changes
-        if (unsubscribe := self._observed.get(identity)) is not None:
+        if (unsubscribe := self._subscriptions.get(identity)) is not None:
             unsubscribe()
-        following = None
+        new_subscription = None
         if changes is not None:  # published by tasks that must not depend on what it takes to read the variable
-            following = self._auxiliary.subscribe(changes, lambda _: self._compare(variable))
-        self._observed[identity] = following
+            new_subscription = self._auxiliary.subscribe(changes, lambda _: self._publish_change(variable))
+        self._subscriptions[identity] = new_subscription
 
     def sample(self, variables: Iterable[Variable]) -> None:
         """Read variables of this model, and publish a change for each whose value differs from the last known one.
@@ -116,7 +116,7 @@ class DeviceModel:
         latest value.
         """
         for variable in variables:
-            self._compare(variable)
+            self._publish_change(variable)
 
     async def write(self, variable: Variable, text: str) -> None:
         """Write a variable as SetVariables does, save it, and publish the change; mutability is not checked.
@@ -127,27 +127,27 @@ class DeviceModel:
         """
         if (write := variable.access.write) is None:
             raise ValueError("is read-only")
-        self._note(variable)
+        self._store_value_before(variable)
         await write(text)
         if variable.mutability is Mutability.WRITE_ONLY:
             self.changed.publish(VariableChange(variable, "", ""))
-        self._compare(variable)
+        self._publish_change(variable)
 
-    def _note(self, variable: Variable) -> None:
+    def _store_value_before(self, variable: Variable) -> None:
         """Store the value before a change, unless the last known value of an observed variable is stored already."""
         identity = variable.identity
         if variable.mutability is not Mutability.WRITE_ONLY and not (
-            identity in self._observed and identity in self._known
+            identity in self._subscriptions and identity in self._known_values
         ):
-            self._known[identity] = variable.read()
+            self._known_values[identity] = variable.read()
 
-    def _compare(self, variable: Variable) -> None:
+    def _publish_change(self, variable: Variable) -> None:
         """Publish a change if the value differs from the last known one, and store it."""
         if variable.mutability is Mutability.WRITE_ONLY:
             return
         identity, value = variable.identity, variable.read()
-        before = self._known.get(identity)
-        self._known[identity] = value
+        before = self._known_values.get(identity)
+        self._known_values[identity] = value
         if before is not None and before != value:
             self.changed.publish(VariableChange(variable, before, value))
 
@@ -169,13 +169,20 @@ class DeviceModel:
         `edition`: variables that came with a later one are unknown; None: all variables of the station are found.
         """
         found = self._variables.get((component, variable, attribute))
-        if found is not None and _has(edition, found.description.since):
+        if found is not None and _is_in_edition(edition, found.description.since):
             return found
-        others = [self._variables.get((component, variable, other)) for other in AttributeType]
-        if any(other is not None and _has(edition, other.description.since) for other in others):
+        attribute_variables = [self._variables.get((component, variable, kind)) for kind in AttributeType]
+        if any(
+            candidate is not None and _is_in_edition(edition, candidate.description.since)
+            for candidate in attribute_variables
+        ):
             return VariableNotFound.ATTRIBUTE
         since = self._components.get(component)
-        return VariableNotFound.VARIABLE if since is not None and _has(edition, since) else VariableNotFound.COMPONENT
+        return (
+            VariableNotFound.VARIABLE
+            if since is not None and _is_in_edition(edition, since)
+            else VariableNotFound.COMPONENT
+        )
 
     def __iter__(self) -> Iterator[Variable]:
         for attributes in self.variables():
@@ -193,7 +200,7 @@ class DeviceModel:
     def variables_of(self, edition: Edition) -> Iterator[tuple[Variable, ...]]:
         """Yield the variables as `variables` does, without what came with a later edition than this one."""
         for attributes in self.variables():
-            if known := tuple(one for one in attributes if edition.includes(one.description.since)):
+            if known := tuple(attribute for attribute in attributes if edition.includes(attribute.description.since)):
                 yield known
 
     # For the local API (station.core.csms.Variables)
@@ -215,12 +222,12 @@ class DeviceModel:
         if variable.description.fixed:
             raise ValueError("is fixed by the program")
         value = row.value or ""
-        self._note(variable)
+        self._store_value_before(variable)
         if (override := variable.access.override) is not None:
             override(value)
-            self._compare(variable)
+            self._publish_change(variable)
         else:
-            self._replaced.setdefault(variable.identity, variable)
+            self._overridden.setdefault(variable.identity, variable)
             self.add(variable.with_access(read=lambda: value))
 
     def restore(self, row: VariableRow) -> None:
@@ -231,10 +238,10 @@ class DeviceModel:
         """
         variable = self.find_row(row)
         if (restore := variable.access.restore) is not None:
-            self._note(variable)
+            self._store_value_before(variable)
             restore()
-            self._compare(variable)
-        original = self._replaced.pop(variable.identity, None)
+            self._publish_change(variable)
+        original = self._overridden.pop(variable.identity, None)
         if original is not None:
             self.add(original)
 
@@ -251,7 +258,7 @@ class DeviceModel:
         return variable
 
 
-def _has(edition: Edition | None, since: Edition) -> bool:
+def _is_in_edition(edition: Edition | None, since: Edition) -> bool:
     return edition is None or edition.includes(since)
 
 

@@ -27,7 +27,7 @@ def display_variables(
     for display in messages.capabilities.displays:
         place = Component(display.name, display.instance, display.evse_id, display.connector_id)
         yield read_only_variable(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
-        yield from _shown(place, display, screens, auxiliary)
+        yield from _screen_variables(place, display, screens, auxiliary)
     yield read_only_variable(
         Component("DisplayMessageCtrlr"),
         "DisplayMessages",
@@ -38,12 +38,12 @@ def display_variables(
     )
 
 
-def _shown(
+def _screen_variables(
     place: Component, display: DisplayAddress, screens: DisplayScreens, auxiliary: AuxiliaryCalls
 ) -> Iterator[Variable]:
     """Yield what a display shows and why, whether it works, and the size of its character display."""
-    shown: Event[None] = Event()
-    auxiliary.subscribe(screens.changed, lambda address: shown.publish(None) if address == display else None)
+    screen_changed: Event[None] = Event()
+    auxiliary.subscribe(screens.changed, lambda address: screen_changed.publish(None) if address == display else None)
     yield read_only_variable(
         place,
         "Problem",
@@ -57,14 +57,14 @@ def _shown(
         DataType.STRING,
         lambda: "\n".join(line.text for line in screens.current(display).lines)[:_LONGEST_TEXT],
         "Visible",
-        changes=shown,
+        changes=screen_changed,
     )
     yield read_only_variable(
         place,
         "State",
         DataType.STRING,
         lambda: next((line.reason.value for line in screens.current(display).lines), ""),
-        changes=shown,
+        changes=screen_changed,
     )
     if (size := screens.text_size(display)) is not None:
         for instance, number in (("HeightInChars", size.rows), ("WidthInChars", size.columns)):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from station.security.credentials import Credentials
     from station.security.security_events import SecurityEvents
 
-_COMM = Component("OCPPCommCtrlr")
-_SECURITY = Component("SecurityCtrlr")
+_OCPP_COMM_CTRLR = Component("OCPPCommCtrlr")
+_SECURITY_CTRLR = Component("SecurityCtrlr")
 _SLOTS = tuple(str(slot) for slot in SLOTS)
 _LONGEST_IDENTITY = 48
 
@@ -44,13 +44,13 @@ def link_variables(
     """
     yield from _network_variables(access.network)
     yield read_only_variable(
-        _SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY, constant=True
+        _SECURITY_CTRLR, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY, constant=True
     )
     yield password.variable()
     # The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
     downgrade = SecuritySettings.allow_security_profile_downgrade
     yield SettingBinding(SettingGroups((settings,)), auxiliary).variable(
-        _SECURITY, "AllowSecurityProfileDowngrade", downgrade, mutability=Mutability.READ_ONLY
+        _SECURITY_CTRLR, "AllowSecurityProfileDowngrade", downgrade, mutability=Mutability.READ_ONLY
     )
 
 
@@ -70,7 +70,7 @@ class PasswordVariable:
     def variable(self) -> Variable:
         """Create BasicAuthPassword for the device model; reading it returns an empty text."""
         return create_variable(
-            _SECURITY,
+            _SECURITY_CTRLR,
             "BasicAuthPassword",
             DataType.STRING,
             Mutability.WRITE_ONLY,
@@ -93,7 +93,7 @@ class PasswordVariable:
 
 def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
     yield create_variable(
-        _COMM,
+        _OCPP_COMM_CTRLR,
         "NetworkConfigurationPriority",
         DataType.SEQUENCE_LIST,
         Mutability.READ_WRITE,
@@ -105,14 +105,14 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         changes=network.changed,
     )
     yield read_only_variable(
-        _COMM,
+        _OCPP_COMM_CTRLR,
         "ActiveNetworkProfile",
         DataType.INTEGER,
         lambda: str(network.active or ""),
         changes=network.changed,
     )
     yield read_only_variable(
-        _COMM,
+        _OCPP_COMM_CTRLR,
         "MessageTimeout",
         DataType.INTEGER,
         lambda: str(round(network.message_timeout_s)),
@@ -123,7 +123,7 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
     )
     number = Integer(0, maximum=3)
     yield create_variable(
-        _SECURITY,
+        _SECURITY_CTRLR,
         "SecurityProfile",
         DataType.INTEGER,
         Mutability.READ_ONLY,

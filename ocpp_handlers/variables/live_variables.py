@@ -34,7 +34,7 @@ def storage_variables(space: StorageMonitor) -> Iterator[Variable]:
         return str(space.free_bytes // _BYTES_PER_MB) if space.free_bytes is not None else ""
 
     place = Component("Controller")
-    yield _true(place, "Available")
+    yield _true_variable(place, "Available")
     yield read_only_variable(place, "StorageFree", DataType.INTEGER, free, unit="MB", minimum=0, changes=space.checked)
 
 
@@ -91,7 +91,7 @@ def housing_variables(tamper: TamperAlarm, plate: BackPlateMonitor) -> Iterator[
     if not plate.has_flap_contact:
         return
     place = Component("CaseAccessSensor")
-    yield _true(place, "Available")
+    yield _true_variable(place, "Available")
     yield read_only_variable(
         place, "Active", DataType.BOOLEAN, lambda: str(plate.flap_open).lower(), changes=plate.view_changed
     )
@@ -114,15 +114,19 @@ def grid_variables(grid: GridView, phases: int) -> Iterator[Variable]:
         return grid.last_sample if not grid.meter_silent else None
 
     def current(index: int) -> str:
-        return decimal_text(tuple(one.currents_a)[index] if (one := sample()) is not None else None, 2)
+        return decimal_text(
+            tuple(present_sample.currents_a)[index] if (present_sample := sample()) is not None else None, 2
+        )
 
     def voltage(index: int) -> str:
-        return decimal_text(tuple(one.voltages_v)[index] if (one := sample()) is not None else None)
+        return decimal_text(
+            tuple(present_sample.voltages_v)[index] if (present_sample := sample()) is not None else None
+        )
 
     def power() -> str:
-        return decimal_text(one.power_w if (one := sample()) is not None else None)
+        return decimal_text(present_sample.power_w if (present_sample := sample()) is not None else None)
 
-    yield _true(meter, "Available")
+    yield _true_variable(meter, "Available")
     yield read_only_variable(
         meter,
         "Problem",
@@ -144,5 +148,5 @@ def grid_variables(grid: GridView, phases: int) -> Iterator[Variable]:
             )
 
 
-def _true(place: Component, name: str) -> Variable:
+def _true_variable(place: Component, name: str) -> Variable:
     return read_only_variable(place, name, DataType.BOOLEAN, lambda: "true", constant=True)

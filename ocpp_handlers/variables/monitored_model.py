@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
     from station.maintenance.monitoring.monitor import AddressKey, VariableAddress
 
-_NUMERIC: Final = frozenset({DataType.INTEGER, DataType.DECIMAL})
+_NUMERIC_TYPES: Final = frozenset({DataType.INTEGER, DataType.DECIMAL})
 
 
 class MonitoredModel:
@@ -25,7 +25,7 @@ class MonitoredModel:
     def __init__(self, model: DeviceModel, auxiliary: AuxiliaryCalls) -> None:
         self._model = model
         self._observed: dict[AddressKey, Variable] = {}
-        self._writes: dict[AddressKey, int] = {}
+        self._write_counts: dict[AddressKey, int] = {}
         """of write-only variables"""
         self.changed: Event[ObservedValue] = Event()
         auxiliary.subscribe(model.changed, self._publish)
@@ -40,7 +40,7 @@ class MonitoredModel:
             return VariableMissing.VARIABLE
         write_only = variable.mutability is Mutability.WRITE_ONLY
         description = variable.description
-        numeric = description.data_type in _NUMERIC and not write_only  # each write counts, whatever was written
+        numeric = description.data_type in _NUMERIC_TYPES and not write_only  # each write counts, whatever was written
         return MonitorableVariable(
             variable.supports_monitoring,
             numeric,
@@ -55,7 +55,7 @@ class MonitoredModel:
         if (variable := self._find(key)) is None:
             return ""
         if variable.mutability is Mutability.WRITE_ONLY:
-            return str(self._writes.get(key, 0))
+            return str(self._write_counts.get(key, 0))
         return variable.read()
 
     def observe(self, key: AddressKey) -> None:
@@ -86,6 +86,6 @@ class MonitoredModel:
         if key not in self._observed or variable.attribute is not AttributeType.ACTUAL:
             return
         if variable.mutability is Mutability.WRITE_ONLY:
-            self._writes[key] = self._writes.get(key, 0) + 1
-            value = str(self._writes[key])
+            self._write_counts[key] = self._write_counts.get(key, 0) + 1
+            value = str(self._write_counts[key])
         self.changed.publish(ObservedValue(key, value))

@@ -11,16 +11,16 @@ from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, MonitoringB
 if TYPE_CHECKING:
     from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
 
-_PLACE = Component("MonitoringCtrlr")
+_COMPONENT = Component("MonitoringCtrlr")
 _BASES = tuple(MonitoringBase)
 
 
 def monitoring_variables(monitoring: VariableMonitoring) -> Iterator[Variable]:
     """Yield Available, the active base and level under both of their names, and the vendor variable DroppedEvents."""
-    yield read_only_variable(_PLACE, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
+    yield read_only_variable(_COMPONENT, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
     for name in ("ActiveMonitoringBase", "MonitoringBase"):  # the former in part 2, the latter in the appendix
         yield read_only_variable(
-            _PLACE,
+            _COMPONENT,
             name,
             DataType.OPTION_LIST,
             lambda: monitoring.base.value,
@@ -30,7 +30,7 @@ def monitoring_variables(monitoring: VariableMonitoring) -> Iterator[Variable]:
         )
     for name in ("ActiveMonitoringLevel", "MonitoringLevel"):
         yield read_only_variable(
-            _PLACE,
+            _COMPONENT,
             name,
             DataType.INTEGER,
             lambda: str(monitoring.rules.level),
@@ -40,7 +40,7 @@ def monitoring_variables(monitoring: VariableMonitoring) -> Iterator[Variable]:
             changes=monitoring.configured,
         )
     yield read_only_variable(
-        _PLACE,
+        _COMPONENT,
         "DroppedEvents",
         DataType.INTEGER,
         lambda: str(monitoring.queue.dropped_reported),

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from station.charging.signing.meter_value_signing import MeterValueSigning
 
 _STATUSES = tuple(ConnectorStatus)
-_RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
-_CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN, Fault.POWER_SWITCH})
+_RESIDUAL_CURRENT_FAULTS = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
+_CONTACTOR_FAULTS = frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN, Fault.POWER_SWITCH})
 _SENSORS = {
     "EmergencyStopSensor": Sensor.EMERGENCY_STOP,
     "BayOccupancySensor": Sensor.BAY,
     "TemperatureSensor": Sensor.TEMPERATURE,
 }
-_BOARD = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
-_PILOT = frozenset({Fault.DIODE, Fault.PILOT, *_BOARD})
+_BOARD_FAULTS = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
+_PILOT_FAULTS = frozenset({Fault.DIODE, Fault.PILOT, *_BOARD_FAULTS})
 PHASE_NAMES = ("L1", "L2", "L3")
 """variable instances of values per phase (PhaseEnumType)"""
 
@@ -61,20 +61,20 @@ def physical_variables(
 
     `connected` returns whether the link to the CSMS is up; `connected_changed` is published when that changes.
     """
-    yield from _station(station, plate)
-    yield from _link(plate, connected, connected_changed)
-    yield from _feed(plate)
+    yield from _station_variables(station, plate)
+    yield from _link_variables(plate, connected, connected_changed)
+    yield from _feed_variables(plate)
     for evse in station.evses.values():
-        yield from _evse(evse, station)
-        yield from _connector(evse)
-        yield from _parts(evse, station.assemblies[evse.id].signing)
-        yield from _measured(evse)
+        yield from _evse_variables(evse, station)
+        yield from _connector_variables(evse)
+        yield from _part_variables(evse, station.assemblies[evse.id].signing)
+        yield from _measured_variables(evse)
 
 
-def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
+def _station_variables(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
     place, evses = Component("ChargingStation"), tuple(station.evses.values())
     phases, changes = max(evse.layout.phases for evse in evses), merged(evse.state_changed for evse in evses)
-    yield _available(place)
+    yield _available_variable(place)
     yield read_only_variable(
         place,
         "AvailabilityState",
@@ -85,7 +85,11 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
     )
     yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
     yield read_only_variable(
-        place, "Problem", DataType.BOOLEAN, lambda: _truth(any(_is_faulted(evse) for evse in evses)), changes=changes
+        place,
+        "Problem",
+        DataType.BOOLEAN,
+        lambda: _boolean_text(any(_is_faulted(evse) for evse in evses)),
+        changes=changes,
     )
     yield read_only_variable(
         place,
@@ -106,36 +110,36 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
             yield read_only_variable(place, name, DataType.STRING, lambda text=text: text, constant=True)
     if plate.has_reader:
         reader = Component("TokenReader")
-        yield _available(reader)
+        yield _available_variable(reader)
         yield read_only_variable(
             reader,
             "Problem",
             DataType.BOOLEAN,
-            lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)),
+            lambda: _boolean_text(any(_has_fault(evse, Fault.READER) for evse in evses)),
             changes=changes,
         )
 
 
-def _link(plate: Nameplate, connected: Callable[[], bool], changes: Event[None]) -> Iterator[Variable]:
+def _link_variables(plate: Nameplate, connected: Callable[[], bool], changes: Event[None]) -> Iterator[Variable]:
     place = Component("DataLink")
-    yield _available(place)
-    yield read_only_variable(place, "Active", DataType.BOOLEAN, lambda: _truth(connected()), changes=changes)
+    yield _available_variable(place)
+    yield read_only_variable(place, "Active", DataType.BOOLEAN, lambda: _boolean_text(connected()), changes=changes)
     for name, text in (("ICCID", plate.iccid), ("IMSI", plate.imsi)):
         if text is not None:
             yield read_only_variable(place, name, DataType.STRING, lambda text=text: text, constant=True)
 
 
-def _feed(plate: Nameplate) -> Iterator[Variable]:
+def _feed_variables(plate: Nameplate) -> Iterator[Variable]:
     if plate.feed_phases is None:
         return
     place, phases = Component("ElectricalFeed"), plate.feed_phases
-    yield _available(place)
+    yield _available_variable(place)
     yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
     if (fuse_a := plate.feed_fuse_a) is not None:
         yield read_only_variable(place, "FuseRating", DataType.DECIMAL, lambda: f"{fuse_a:g}", unit="A", constant=True)
 
 
-def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
+def _evse_variables(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
     place, restart = Component("EVSE", evse_id=evse.id), station.restart
 
     def allow_reset(text: str) -> None:
@@ -143,13 +147,13 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
             raise ValueError("must be true or false")
         (restart.resettable.add if text == "true" else restart.resettable.discard)(evse.id)
 
-    yield _available(place)
-    yield _availability_state(place, evse)
+    yield _available_variable(place)
+    yield _availability_state_variable(place, evse)
     yield read_only_variable(
         place,
         "AllowReset",  # B11.FR.10
         DataType.BOOLEAN,
-        lambda: _truth(evse.id in restart.resettable),
+        lambda: _boolean_text(evse.id in restart.resettable),
         override=allow_reset,
         restore=lambda: allow_reset("true"),
     )
@@ -165,44 +169,44 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
         changes=evse.meter.values_changed,
     )
     yield read_only_variable(
-        place, "Problem", DataType.BOOLEAN, lambda: _truth(_is_faulted(evse)), changes=evse.state_changed
+        place, "Problem", DataType.BOOLEAN, lambda: _boolean_text(_is_faulted(evse)), changes=evse.state_changed
     )
 
 
-def _connector(evse: Evse) -> Iterator[Variable]:
+def _connector_variables(evse: Evse) -> Iterator[Variable]:
     place = Component("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
-    yield _available(place)
-    yield _availability_state(place, evse)
+    yield _available_variable(place)
+    yield _availability_state_variable(place, evse)
     yield read_only_variable(place, "ConnectorType", DataType.STRING, lambda: evse.layout.connector_type, constant=True)
     yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
     yield read_only_variable(place, "ChargeProtocol", DataType.STRING, lambda: "CPPWM", constant=True)
     if not evse.layout.attached_cable:
         lock = Component("ConnectorPlugRetentionLock", evse_id=evse.id, connector_id=evse.layout.connector_id)
-        yield _available(lock)
-        yield _fact(lock, "Active", lambda: evse.state.seen.locked, evse)
-        yield _fact(lock, "Problem", lambda: _has(evse, Fault.LOCK), evse)
+        yield _available_variable(lock)
+        yield _boolean_variable(lock, "Active", lambda: evse.state.seen.locked, evse)
+        yield _boolean_variable(lock, "Problem", lambda: _has_fault(evse, Fault.LOCK), evse)
 
 
-def _parts(evse: Evse, signing: MeterValueSigning | None) -> Iterator[Variable]:
+def _part_variables(evse: Evse, signing: MeterValueSigning | None) -> Iterator[Variable]:
     """Variables of the parts of an EVSE, read from its board and meter; none for sensors that are not fitted."""
     for component, name, read in (
         ("PowerContactor", "Active", lambda: evse.state.seen.contactor_closed),
-        ("PowerContactor", "Problem", lambda: _has(evse, *_CONTACTOR)),
+        ("PowerContactor", "Problem", lambda: _has_fault(evse, *_CONTACTOR_FAULTS)),
         ("CPPWMController", "Active", lambda: ev_connected(evse.state)),
-        ("CPPWMController", "Problem", lambda: _has(evse, *_PILOT)),
-        ("Controller", "Problem", lambda: _has(evse, *_BOARD)),
-        ("RCD", "Tripped", lambda: _has(evse, *_RESIDUAL)),
-        ("RCD", "Problem", lambda: _has(evse, Fault.RESIDUAL_MONITOR)),
-        ("OverCurrentProtection", "Tripped", lambda: _has(evse, Fault.OVER_CURRENT)),
-        ("EmergencyStopSensor", "Active", lambda: _has(evse, Fault.EMERGENCY_STOP)),
+        ("CPPWMController", "Problem", lambda: _has_fault(evse, *_PILOT_FAULTS)),
+        ("Controller", "Problem", lambda: _has_fault(evse, *_BOARD_FAULTS)),
+        ("RCD", "Tripped", lambda: _has_fault(evse, *_RESIDUAL_CURRENT_FAULTS)),
+        ("RCD", "Problem", lambda: _has_fault(evse, Fault.RESIDUAL_MONITOR)),
+        ("OverCurrentProtection", "Tripped", lambda: _has_fault(evse, Fault.OVER_CURRENT)),
+        ("EmergencyStopSensor", "Active", lambda: _has_fault(evse, Fault.EMERGENCY_STOP)),
         ("BayOccupancySensor", "Active", lambda: evse.state.seen.bay_occupied),
-        ("TemperatureSensor", "Active", lambda: _has(evse, Fault.OVER_TEMPERATURE)),
-        ("FiscalMetering", "Problem", lambda: _has(evse, Fault.METER)),
+        ("TemperatureSensor", "Active", lambda: _has_fault(evse, Fault.OVER_TEMPERATURE)),
+        ("FiscalMetering", "Problem", lambda: _has_fault(evse, Fault.METER)),
     ):
         if _SENSORS.get(component) in {None, *evse.layout.sensors}:
             place = Component(component, evse_id=evse.id)
-            yield _available(place)
-            yield _fact(place, name, read, evse)
+            yield _available_variable(place)
+            yield _boolean_variable(place, name, read, evse)
     operations, changes = Component("PowerContactor", evse_id=evse.id), evse.state_changed
     yield read_only_variable(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed), changes=changes)
     pilot, meter = Component("CPPWMController", evse_id=evse.id), Component("FiscalMetering", evse_id=evse.id)
@@ -226,7 +230,7 @@ def _parts(evse: Evse, signing: MeterValueSigning | None) -> Iterator[Variable]:
         )
 
 
-def _measured(evse: Evse) -> Iterator[Variable]:
+def _measured_variables(evse: Evse) -> Iterator[Variable]:
     """Current and voltage of each phase of an EVSE, if its meter measures them; numbered as at the meter."""
     place, measurands, changes = Component("EVSE", evse_id=evse.id), evse.meter.measurands(), evse.meter.values_changed
     for index, phase in enumerate(PHASE_NAMES[: evse.layout.phases]):
@@ -253,12 +257,12 @@ def _measured(evse: Evse) -> Iterator[Variable]:
             )
 
 
-def _fact(place: Component, name: str, read: Callable[[], bool], evse: Evse) -> Variable:
+def _boolean_variable(place: Component, name: str, read: Callable[[], bool], evse: Evse) -> Variable:
     """A boolean variable that follows from the state of an EVSE."""
-    return read_only_variable(place, name, DataType.BOOLEAN, lambda: _truth(read()), changes=evse.state_changed)
+    return read_only_variable(place, name, DataType.BOOLEAN, lambda: _boolean_text(read()), changes=evse.state_changed)
 
 
-def _availability_state(place: Component, evse: Evse) -> Variable:
+def _availability_state_variable(place: Component, evse: Evse) -> Variable:
     return read_only_variable(
         place,
         "AvailabilityState",
@@ -269,12 +273,12 @@ def _availability_state(place: Component, evse: Evse) -> Variable:
     )
 
 
-def _available(place: Component) -> Variable:
+def _available_variable(place: Component) -> Variable:
     """The variable Available, which every reported component has (part 2, Available)."""
     return read_only_variable(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
 
 
-def _has(evse: Evse, *faults: Fault) -> bool:
+def _has_fault(evse: Evse, *faults: Fault) -> bool:
     return not all_faults(evse.state).isdisjoint(faults)
 
 
@@ -282,7 +286,7 @@ def _is_faulted(evse: Evse) -> bool:
     return evse.connector_status is ConnectorStatus.FAULTED
 
 
-def _truth(fact: bool) -> str:
+def _boolean_text(fact: bool) -> str:
     return "true" if fact else "false"
 
 

@@ -53,7 +53,7 @@ class SettingBinding:
 
     def __init__(self, settings: SettingGroups, auxiliary: AuxiliaryCalls) -> None:
         self._settings = settings
-        self._changes: dict[str, Event[None]] = {}
+        self._change_events: dict[str, Event[None]] = {}
         """events for the settings whose variable was observed, by setting name"""
         for group in settings.groups:
             auxiliary.subscribe(group.any_changed, self._publish)
@@ -90,10 +90,10 @@ class SettingBinding:
 
     def changes_of(self, setting: Setting[T]) -> Event[None]:
         """The event to subscribe to for changes of a setting, whatever its value type."""
-        return self._changes.setdefault(setting.name, Event())
+        return self._change_events.setdefault(setting.name, Event())
 
     def _publish(self, setting: Setting[object]) -> None:
-        if (changes := self._changes.get(setting.name)) is not None:
+        if (changes := self._change_events.get(setting.name)) is not None:
             changes.publish(None)
 
 

@@ -22,8 +22,8 @@ Payload: TypeAlias = dict[str, object]
 UNREADABLE_ID = "-1"
 """the message id of a CALLERROR to a frame whose message id cannot be read (§4.2.3)"""
 _LONGEST_ID = 36
-_LARGEST_EXACT = 2**53
-_MOST_DIGITS: Final = 4_000
+_LARGEST_EXACT_INTEGER = 2**53
+_MAX_DIGITS: Final = 4_000
 """digits of an integer that are parsed: Python refuses more than 4,300"""
 
 
@@ -67,29 +67,31 @@ def decode(text: str | bytes, edition: Edition) -> Frame:
     What is wrong is an InvalidFrame, or a CallError for a bad response.
     """
     if isinstance(text, bytes):
-        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is binary, not text")
+        return _invalid_call(UNREADABLE_ID, "RpcFrameworkError", "the frame is binary, not text")
     try:
         parts = _parse(text)
     except (ValueError, RecursionError) as error:
-        return _refuse(UNREADABLE_ID, "RpcFrameworkError", f"the frame is not valid JSON: {type(error).__name__}")
+        return _invalid_call(UNREADABLE_ID, "RpcFrameworkError", f"the frame is not valid JSON: {type(error).__name__}")
     if not isinstance(parts, list) or len(cast("list[object]", parts)) < 2:
-        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is not an array of message type and message id")
+        return _invalid_call(
+            UNREADABLE_ID, "RpcFrameworkError", "the frame is not an array of message type and message id"
+        )
     return _decode_array(cast("list[object]", parts), text, edition)
 
 
 def _decode_array(parts: list[object], text: str, edition: Edition) -> Frame:
     kind, identity = parts[0], parts[1]
-    readable = isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID and _is_text(identity)
+    readable = isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID and _is_encodable(identity)
     message_id = identity if isinstance(identity, str) and readable else UNREADABLE_ID
     if isinstance(kind, bool) or kind not in edition.frame_kinds:
-        *others, last = edition.frame_kinds
-        expected = f"{', '.join(map(str, others))} or {last}"
-        return _refuse(message_id, "MessageTypeNotSupported", f"the message type is not {expected}")
+        *first_kinds, last = edition.frame_kinds
+        expected = f"{', '.join(map(str, first_kinds))} or {last}"
+        return _invalid_call(message_id, "MessageTypeNotSupported", f"the message type is not {expected}")
     if kind == CALL:
         return _decode_call(parts, message_id, text)
     if not readable:
         return InvalidFrame("the response has no readable message id", None)
-    if not _has_whole_characters(parts, text):
+    if not _has_no_surrogates(parts, text):
         return CallError(message_id, "FormatViolation", "the response contains an unpaired surrogate")
     if kind == CALLRESULT:
         return (
@@ -107,11 +109,11 @@ def _decode_array(parts: list[object], text: str, edition: Edition) -> Frame:
 
 def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
     if message_id == UNREADABLE_ID:
-        return _refuse(message_id, "RpcFrameworkError", "the message id is not a string of 1 to 36 characters")
+        return _invalid_call(message_id, "RpcFrameworkError", "the message id is not a string of 1 to 36 characters")
     if len(parts) != 4 or not isinstance(parts[2], str):
-        return _refuse(message_id, "RpcFrameworkError", "a CALL must be [2, id, action, payload]")
-    if not _has_whole_characters(parts, text):
-        return _refuse(message_id, "FormatViolation", "the request contains an unpaired surrogate")
+        return _invalid_call(message_id, "RpcFrameworkError", "a CALL must be [2, id, action, payload]")
+    if not _has_no_surrogates(parts, text):
+        return _invalid_call(message_id, "FormatViolation", "the request contains an unpaired surrogate")
     return Call(message_id, parts[2], parts[3])
 
 
@@ -143,14 +145,14 @@ _SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPa
 _SECRET_FIELDS = {"apn": ("apnPassword", "simPin"), "vpn": ("password", "key")}
 """secret fields of a NetworkConnectionProfile"""
 _KEY_CODE = "KeyCode"
-_NOT_VALID = "<a frame that is not valid>"
+_INVALID_FRAME_TEXT = "<a frame that is not valid>"
 _TOKEN_FIELDS = frozenset({"idToken", "additionalIdToken", "customerIdentifier"})
 """fields that identify a customer, if their value is text"""
-_PERHAPS_SECRET = re.compile(rf'{_SECRET.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
+_MAY_CONTAIN_SECRET = re.compile(rf'{_SECRET.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
 """matches a frame that may carry a secret; an escaped character may be part of such a word"""
-_USER_INFO = re.compile(r'(:(?:\\?/){2})(?:[^"/\\\s]|\\[^/])*@')
+_USER_INFO_IN_JSON = re.compile(r'(:(?:\\?/){2})(?:[^"/\\\s]|\\[^/])*@')
 """user and password in a URL (GetLog and UpdateFirmware, N01.FR.17) in JSON text, where characters may be escaped"""
-_USER_INFO_READ = re.compile(r"(://)[^/\s]*@")
+_USER_INFO_IN_STRING = re.compile(r"(://)[^/\s]*@")
 """the same in a parsed string"""
 _LONGEST_DETAILS: Final = 300
 """characters of the details of an error in the log"""
@@ -159,14 +161,14 @@ _LONGEST_DETAILS: Final = 300
 def without_secrets(text: str) -> str:
     """Mask passwords, key codes (C04.FR.04) and users in URLs in the text of a frame, for logs and pages."""
     if "@" in text:
-        text = _USER_INFO.sub(r"\1***@", text)
-    if _PERHAPS_SECRET.search(text) is None:
+        text = _USER_INFO_IN_JSON.sub(r"\1***@", text)
+    if _MAY_CONTAIN_SECRET.search(text) is None:
         return text
     try:
         masked = _masked(json.loads(text))
         written = json.dumps(masked, separators=(",", ":"), ensure_ascii=False)
         # An unpaired surrogate stays escaped: as a character, neither a log nor the API could write it.
-        return written if _is_text(written) else json.dumps(masked, separators=(",", ":"))
+        return written if _is_encodable(written) else json.dumps(masked, separators=(",", ":"))
     except (ValueError, RecursionError):
         return "<a frame with a secret>"
 
@@ -182,25 +184,25 @@ def anonymous(text: str) -> str:
             wire = cast("list[object]", parts)
             if isinstance(payload := wire[-1], dict) and "data" in (fields := cast("Payload", payload)):
                 wire[-1] = {**fields, "data": "***"}
-        written = json.dumps(_anonymous(cast("object", parts)), separators=(",", ":"), ensure_ascii=False)
+        written = json.dumps(_anonymized(cast("object", parts)), separators=(",", ":"), ensure_ascii=False)
     except (ValueError, IndexError, RecursionError):
-        return _NOT_VALID
-    return written if _is_text(written) else _NOT_VALID
+        return _INVALID_FRAME_TEXT
+    return written if _is_encodable(written) else _INVALID_FRAME_TEXT
 
 
-def _anonymous(node: object) -> object:
+def _anonymized(node: object) -> object:
     """A copy of parsed JSON with shortened id tokens and masked messages to a person."""
     if isinstance(node, list):
-        return [_anonymous(item) for item in cast("list[object]", node)]
+        return [_anonymized(item) for item in cast("list[object]", node)]
     if not isinstance(node, dict):
         return node
-    shown: Payload = {}
+    anonymized: Payload = {}
     for key, value in cast("Payload", node).items():
         if key in _TOKEN_FIELDS and isinstance(value, str):
-            shown[key] = shorten_token(value)
+            anonymized[key] = shorten_token(value)
         else:
-            shown[key] = "***" if key == "personalMessage" else _anonymous(value)
-    return shown
+            anonymized[key] = "***" if key == "personalMessage" else _anonymized(value)
+    return anonymized
 
 
 def loggable_details(details: Payload) -> str:
@@ -208,7 +210,7 @@ def loggable_details(details: Payload) -> str:
     try:
         text = anonymous(without_secrets(json.dumps(details, separators=(",", ":"), ensure_ascii=False)))
     except (ValueError, RecursionError):
-        return _NOT_VALID
+        return _INVALID_FRAME_TEXT
     return text if len(text) <= _LONGEST_DETAILS else f"{text[:_LONGEST_DETAILS]}…"
 
 
@@ -217,29 +219,29 @@ def _masked(node: object) -> object:
     if isinstance(node, list):
         return [_masked(item) for item in cast("list[object]", node)]
     if isinstance(node, str):
-        return _USER_INFO_READ.sub(r"\1***@", node)
+        return _USER_INFO_IN_STRING.sub(r"\1***@", node)
     if not isinstance(node, dict):
         return node
     fields = cast("Payload", node)
     secret = "attributeValue" in fields and _SECRET.search(json.dumps(fields.get("variable"))) is not None
     hidden = {"attributeValue"} if secret else {"idToken"} if fields.get("type") == _KEY_CODE else set[str]()
-    shown = {key: "***" if key in hidden else _masked(value) for key, value in fields.items()}
+    masked = {key: "***" if key in hidden else _masked(value) for key, value in fields.items()}
     for part, names in _SECRET_FIELDS.items():
-        if isinstance(access := shown.get(part), dict):
+        if isinstance(access := masked.get(part), dict):
             settings = cast("Payload", access)
-            shown[part] = {key: "***" if key in names else value for key, value in settings.items()}
-    return shown
+            masked[part] = {key: "***" if key in names else value for key, value in settings.items()}
+    return masked
 
 
-def _has_whole_characters(parts: list[object], text: str) -> bool:
+def _has_no_surrogates(parts: list[object], text: str) -> bool:
     """Return whether no string contains an unpaired surrogate, which can be neither stored nor sent."""
     try:
-        return "\\u" not in text or _is_text(json.dumps(parts, ensure_ascii=False))
+        return "\\u" not in text or _is_encodable(json.dumps(parts, ensure_ascii=False))
     except RecursionError:  # writing takes a little more stack than reading; no valid payload is nested so deeply
         return False
 
 
-def _is_text(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -260,30 +262,30 @@ def _parse(text: str) -> object:
     try:
         return _DECODER.decode(text)
     except (DecodeError, ValueError, RecursionError):
-        return json.loads(text, parse_constant=_no_constant, parse_float=_number, parse_int=_integer)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_decimal, parse_int=_parse_integer)
 
 
-def _number(text: str) -> float:
+def _parse_decimal(text: str) -> float:
     """Parse a number with a decimal point; 1.0 becomes an integer, as in JSON schema: some libraries write it so."""
     value = float(text)
-    return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT else value
+    return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT_INTEGER else value
 
 
-def _integer(text: str) -> float:
+def _parse_integer(text: str) -> float:
     """Parse an integer; one of more digits than Python converts becomes infinite, which the check of the payload names.
 
     Otherwise the whole frame could not be read, nor answered by its message id.
     """
-    return int(text) if len(text) <= _MOST_DIGITS else -math.inf if text.startswith("-") else math.inf
+    return int(text) if len(text) <= _MAX_DIGITS else -math.inf if text.startswith("-") else math.inf
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _refuse(message_id: str, code: str, why: str) -> InvalidFrame:
+def _invalid_call(message_id: str, code: str, why: str) -> InvalidFrame:
     return InvalidFrame(why, CallError(message_id, code, why))
 
 
-_DECODER: Final = Decoder(float_hook=_number)
+_DECODER: Final = Decoder(float_hook=_parse_decimal)
 _ENCODER: Final = Encoder()

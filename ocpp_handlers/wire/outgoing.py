@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_NAMED: Final = 10
+_MAX_NAMED_FIELDS: Final = 10
 """fields of one message that are named in the log"""
 
 
@@ -44,7 +44,7 @@ class OutgoingFrames:
             InvalidRequestError: no valid form of the request can be sent.
         """
         written = self._write_call(message_id, action, request)
-        return written if isinstance(written, str) else self._narrowed_call(message_id, action, request)
+        return written if isinstance(written, str) else self._write_reduced_call(message_id, action, request)
 
     def result(self, call: Call, response: object) -> str | CallError:
         """Return the frame of the response to a CALL, or the error to send instead."""
@@ -68,7 +68,7 @@ class OutgoingFrames:
         except ValueError as error:
             return SchemaViolation("FormatViolation", f"The payload cannot be encoded ({type(error).__name__}).")
 
-    def _narrowed_call(self, message_id: str, action: str, request: object) -> str:
+    def _write_reduced_call(self, message_id: str, action: str, request: object) -> str:
         request, cut = self._schemas.cut_request(action, request)
         written = self._write_call(message_id, action, request)
         if isinstance(written, SchemaViolation) and action == actions.TRANSACTION_EVENT.name:
@@ -87,8 +87,8 @@ class OutgoingFrames:
             _log.error("%s of this station is not sent, since it is not valid: %s", message, fault.description)
         else:
             edition = self._schemas.edition.name
-            for name in cut[:_MOST_NAMED]:
+            for name in cut[:_MAX_NAMED_FIELDS]:
                 _log.error("%s of this station is sent without %s, not valid in OCPP %s", message, name, edition)
-            if len(cut) > _MOST_NAMED:
-                _log.error("%s of this station is sent without %d more fields", message, len(cut) - _MOST_NAMED)
+            if len(cut) > _MAX_NAMED_FIELDS:
+                _log.error("%s of this station is sent without %d more fields", message, len(cut) - _MAX_NAMED_FIELDS)
         self._invalid.publish(InvalidMessage(action, sent=fault is None))

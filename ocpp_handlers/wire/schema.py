@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire.schema_errors import SchemaErrors
 
 _ENCODER: Final = Encoder()
-_MAY_BE_EMPTY = {"SendLocalListRequest": "localAuthorizationList"}
+_MAY_BE_EMPTY_LISTS = {"SendLocalListRequest": "localAuthorizationList"}
 """by message: a list that may be empty (D01.FR.04, D01.FR.05), although its JSON schema requires an item"""
 
 
@@ -37,18 +37,18 @@ class Schemas:
 
     def check_request(self, action: str, payload: object) -> SchemaViolation | None:
         """Validate the payload of a CALL; None if it is valid."""
-        return self._fault(action, f"{action}Request", payload)
+        return self._violation(action, f"{action}Request", payload)
 
     def has_only_unknown_values(self, action: str, payload: object, field: str) -> bool:
         """Return whether an invalid request is valid but for texts in `field` that its enumeration does not have.
 
         `field` is a field of the request itself: an enumeration, or a list of one. False for a very large request.
         """
-        return self._find_errors().has_only_unknown_values(f"{action}Request", payload, field)
+        return self._schema_errors().has_only_unknown_values(f"{action}Request", payload, field)
 
     def check_response(self, action: str, payload: object) -> SchemaViolation | None:
         """Validate the payload of a CALLRESULT to this action; None if it is valid."""
-        return self._fault(action, f"{action}Response", payload)
+        return self._violation(action, f"{action}Response", payload)
 
     def remove_unknown_fields(self, action: str, payload: object) -> object:
         """Remove nulls and unknown fields from the payload of a CALLRESULT, in place, and return it.
@@ -58,26 +58,26 @@ class Schemas:
         message = f"{action}Response"
         if self._accepts(message, payload):
             return payload
-        return self._find_errors().remove_unknown_fields(message, payload)
+        return self._schema_errors().remove_unknown_fields(message, payload)
 
     def cut_request(self, action: str, payload: object) -> tuple[object, list[str]]:
         """Return the payload of an invalid CALL without the fields that its schema does not have, and their paths."""
-        return self._cut(action, f"{action}Request", payload)
+        return self._without_unknown_fields(action, f"{action}Request", payload)
 
     def cut_response(self, action: str, payload: object) -> tuple[object, list[str]]:
         """Return the payload of an invalid CALLRESULT as `cut_request` does."""
-        return self._cut(action, f"{action}Response", payload)
+        return self._without_unknown_fields(action, f"{action}Response", payload)
 
-    def _cut(self, action: str, message: str, payload: object) -> tuple[object, list[str]]:
+    def _without_unknown_fields(self, action: str, message: str, payload: object) -> tuple[object, list[str]]:
         if action not in self.edition.actions:
             return payload, []
-        return self._find_errors().without_unknown_fields(message, payload)
+        return self._schema_errors().without_unknown_fields(message, payload)
 
-    def _fault(self, action: str, message: str, payload: object) -> SchemaViolation | None:
+    def _violation(self, action: str, message: str, payload: object) -> SchemaViolation | None:
         # Action names come from the CSMS: only those of the edition are used to build a path.
         if action not in self.edition.actions:
             return SchemaViolation("NotImplemented", f"OCPP {self.edition.name} has no such action.")
-        return None if self._accepts(message, payload) else self._find_errors().violation(message, payload)
+        return None if self._accepts(message, payload) else self._schema_errors().violation(message, payload)
 
     def _accepts(self, message: str, payload: object) -> bool:
         """Return whether a payload is surely valid; False if the JSON schema has to decide."""
@@ -91,7 +91,7 @@ class Schemas:
             return False
         return True
 
-    def _find_errors(self) -> SchemaErrors:
+    def _schema_errors(self) -> SchemaErrors:
         if self._errors is None:
             from ocpp_handlers.wire.schema_errors import SchemaErrors  # late: 6 MiB, for invalid payloads only
 
@@ -100,7 +100,7 @@ class Schemas:
 
     def _schema_text(self, message: str) -> str:
         text = (self._folder / f"{message}.json").read_text(encoding="utf-8")
-        if (field := _MAY_BE_EMPTY.get(message)) is not None:
+        if (field := _MAY_BE_EMPTY_LISTS.get(message)) is not None:
             text = _without_min_items(text, field)
         return text
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from jsonschema_rs import Validator
 
 MAX_DESCRIPTION: Final = 255  # Part 4 table 7, errorDescription
-_HIGHEST: Final = int(float_info.max)
+_LARGEST_DOUBLE: Final = int(float_info.max)
 _MAX_PARTS = 2_000
 """size of a payload up to which all errors are collected: the library creates an object for each error, and those of
 one frame of a hostile CSMS would take a gigabyte and block the event loop for 15 s"""
 
-_MOST_ROUNDS: Final = 100
+_MAX_ROUNDS: Final = 100
 """how often a payload is validated to find its unknown fields: of a large one, each round finds those of one object"""
 
 
@@ -48,7 +48,7 @@ class SchemaErrors:
             # An unpaired surrogate ("\ud800"), too deep nesting, or, in a response of the station, an object that
             # JSON does not have.
             return SchemaViolation("FormatViolation", f"The payload cannot be read: {error}.")
-        return _explain(min(errors, key=lambda error: _position(error, payload)))
+        return _to_violation(min(errors, key=lambda error: _position(error, payload)))
 
     def has_only_unknown_values(self, message: str, payload: object, field: str) -> bool:
         """Return whether an invalid payload is valid but for texts in `field` that its enumeration does not have.
@@ -67,7 +67,7 @@ class SchemaErrors:
             errors = _errors(self._validator(message), payload)
         except ValueError:
             return payload  # `violation` reports the reason
-        for path in [path for error in errors for path in _surplus(error)]:
+        for path in [path for error in errors for path in _removable_fields(error)]:
             parent = payload
             for step in path[:-1]:
                 parent = cast("dict[str | int, object]", parent)[step]
@@ -78,7 +78,7 @@ class SchemaErrors:
     def without_unknown_fields(self, message: str, payload: object) -> tuple[object, list[str]]:
         """Return a payload without unknown fields, and their paths; the given one stays as it is."""
         cut: list[str] = []
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             try:
                 errors = _errors(self._validator(message), payload)
             except ValueError:
@@ -88,7 +88,7 @@ class SchemaErrors:
                 break
             for path in paths:
                 payload = _without(payload, path)
-            cut += map(_name, paths)
+            cut += map(_path_text, paths)
         return payload, cut
 
     def _validator(self, message: str) -> Validator:
@@ -104,7 +104,7 @@ class SchemaErrors:
 def _with_bounds(schema: dict[str, object]) -> dict[str, object]:
     """Bound a number of a schema by what a double can hold: JSON allows integers of hundreds of digits."""
     if schema.get("type") == "number":
-        return {"minimum": -_HIGHEST, "maximum": _HIGHEST, **schema}
+        return {"minimum": -_LARGEST_DOUBLE, "maximum": _LARGEST_DOUBLE, **schema}
     return schema
 
 
@@ -125,15 +125,15 @@ def _errors(validator: Validator, payload: object) -> list[ValidationError]:
 
 def _is_large(payload: object) -> bool:
     """Return whether a payload has more than _MAX_PARTS parts; counting stops there."""
-    waiting, seen = [payload], 0
-    while waiting and seen <= _MAX_PARTS:
+    waiting, part_count = [payload], 0
+    while waiting and part_count <= _MAX_PARTS:
         node = waiting.pop()
         if isinstance(node, dict | list):
             parts = cast("dict[str, object] | list[object]", node)
-            seen += len(parts)
-            if seen <= _MAX_PARTS:
+            part_count += len(parts)
+            if part_count <= _MAX_PARTS:
                 waiting.extend(parts.values() if isinstance(parts, dict) else parts)
-    return seen > _MAX_PARTS
+    return part_count > _MAX_PARTS
 
 
 def _path(error: ValidationError) -> list[str | int]:
@@ -151,7 +151,7 @@ def _is_unknown_value(error: ValidationError) -> bool:
     return isinstance(error.kind, Kind.Enum) and isinstance(error.instance, str)
 
 
-def _surplus(error: ValidationError) -> list[list[str | int]]:
+def _removable_fields(error: ValidationError) -> list[list[str | int]]:
     """The paths of the fields that can be removed to fix this error: unknown fields and nulls."""
     if isinstance(error.kind, Kind.Type) and error.instance is None and error.instance_path:
         return [error.instance_path]
@@ -198,26 +198,26 @@ def _position(error: ValidationError, payload: object) -> list[int]:
     return position
 
 
-def _name(path: list[str | int]) -> str:
+def _path_text(path: list[str | int]) -> str:
     """Format a path: chargingStation.modem.iccid, getVariableData[3].component."""
     # The name of an unknown field comes from the sender: shorten it and escape characters that break a log line.
     steps = [f"[{step}]" if isinstance(step, int) else f".{repr(step[:50])[1:-1]}" for step in path]
     return "".join(steps).removeprefix(".") or "The payload"
 
 
-def _explain(error: ValidationError) -> SchemaViolation:
+def _to_violation(error: ValidationError) -> SchemaViolation:
     """Translate a validation error to an error code and a sentence that names the field."""
     path = _path(error)
-    code, complaint = _judge(error.kind)
+    code, complaint = _code_and_complaint(error.kind)
     if not path:
         code = "ProtocolError"  # no field is of the wrong type: the payload is not an object (Part 4 §4.1.5)
-    description = f"{_name(path)} {complaint}."
+    description = f"{_path_text(path)} {complaint}."
     if len(description) > MAX_DESCRIPTION:
         description = description[: MAX_DESCRIPTION - 1] + "…"
     return SchemaViolation(code, description)
 
 
-def _judge(kind: Kind) -> tuple[str, str]:
+def _code_and_complaint(kind: Kind) -> tuple[str, str]:
     """The error code of Part 4 table 8, and the end of the sentence after the field's name."""
     match kind:
         case Kind.Type(types):
@@ -234,7 +234,7 @@ def _judge(kind: Kind) -> tuple[str, str]:
             return "OccurrenceConstraintViolation", f"has more items than {limit}"
         case Kind.MaxLength(limit):
             return "PropertyConstraintViolation", f"is longer than {limit} characters"
-        case Kind.Minimum(limit) | Kind.Maximum(limit) if isinstance(limit, int) and abs(limit) == _HIGHEST:
+        case Kind.Minimum(limit) | Kind.Maximum(limit) if isinstance(limit, int) and abs(limit) == _LARGEST_DOUBLE:
             return "PropertyConstraintViolation", "is a number beyond double precision"
         case Kind.Minimum(limit):
             return "PropertyConstraintViolation", f"is less than {limit}"

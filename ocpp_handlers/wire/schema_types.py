@@ -43,18 +43,18 @@ class _SchemaTypes:
 
     def __init__(self, definitions: dict[str, JsonSchema]) -> None:
         self._definitions = definitions
-        self._made: dict[str, object] = {}
+        self._types: dict[str, object] = {}
 
     def of(self, schema: JsonSchema) -> object:
         """The type of the values that `schema` accepts; None for any value at all."""
         if "$ref" in schema:
             name = schema["$ref"].removeprefix(_REFERENCE)
-            if name not in self._made:
-                self._made[name] = self.of(self._definitions[name])
-            return self._made[name]
+            if name not in self._types:
+                self._types[name] = self.of(self._definitions[name])
+            return self._types[name]
         match schema.get("type"):
             case "object":
-                return self._object(schema)
+                return self._structure(schema)
             case "array":
                 items = cast("type[object]", self.of(schema.get("items", {})))
                 bounds = Meta(min_length=schema.get("minItems"), max_length=schema.get("maxItems"))
@@ -64,7 +64,9 @@ class _SchemaTypes:
             case "string":
                 return Annotated[str, Meta(max_length=schema.get("maxLength"))]
             case "integer":
-                return Annotated[int, Meta(ge=_whole(schema.get("minimum")), le=_whole(schema.get("maximum")))]
+                return Annotated[
+                    int, Meta(ge=_integer_bound(schema.get("minimum")), le=_integer_bound(schema.get("maximum")))
+                ]
             case "number":  # bounded, so that infinity and NaN, which JSON does not have, are refused
                 bounds = Meta(ge=schema.get("minimum", -float_info.max), le=schema.get("maximum", float_info.max))
                 return Annotated[float, bounds]
@@ -73,12 +75,12 @@ class _SchemaTypes:
             case _:
                 return None
 
-    def _object(self, schema: JsonSchema) -> object:
+    def _structure(self, schema: JsonSchema) -> object:
         """A structure without those fields that may have any value at all, whose size and depth nothing bounds."""
         required = schema.get("required", [])
         fields: list[tuple[str, object, object]] = []
-        for number, (name, inner) in enumerate(schema.get("properties", {}).items()):
-            kind = self.of(inner)
+        for number, (name, field_schema) in enumerate(schema.get("properties", {}).items()):
+            kind = self.of(field_schema)
             if kind is None:
                 continue
             if name in required:
@@ -89,5 +91,5 @@ class _SchemaTypes:
         return defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
 
 
-def _whole(bound: float | None) -> int | None:
+def _integer_bound(bound: float | None) -> int | None:
     return None if bound is None else int(bound)

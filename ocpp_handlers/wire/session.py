@@ -37,9 +37,9 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 _log = logging.getLogger(__name__)
-_frames = logging.getLogger("ocpp.frames")
+_frame_log = logging.getLogger("ocpp.frames")
 
-_WIRE_PATIENCE_S = 0.5
+_RESPONSE_WAIT_REAL_S = 0.5
 """real seconds for which a virtual clock stands still to wait for a response of the CSMS"""
 
 
@@ -221,7 +221,7 @@ class OcppSession:
         self._events = events
         self._all_answered = Flag()
         self._all_answered.set()
-        self._turn = asyncio.Lock()
+        self._call_lock = asyncio.Lock()
         self._pending_call: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
         self._ended = False
 
@@ -258,7 +258,7 @@ class OcppSession:
         """
         if requested:
             await self._gate.decided()  # F06.FR.10, B07.FR.04: requested before the boot, sent after it
-        async with self._turn:
+        async with self._call_lock:
             if self._ended:
                 raise LinkLostError("the connection to the CSMS ended")
             if not self._gate.may_send(action.name, requested=requested):
@@ -280,7 +280,7 @@ class OcppSession:
         answer.add_done_callback(_retrieve_exception)
         self._pending_call = (message_id, answer)
         try:
-            with self._clock.outside_wait(_WIRE_PATIENCE_S):
+            with self._clock.outside_wait(_RESPONSE_WAIT_REAL_S):
                 async with self._clock.timeout(self._timeout_s):
                     await self._send_text(text)
                     return await answer
@@ -289,34 +289,34 @@ class OcppSession:
         finally:
             self._pending_call = None
 
-    async def _handle_frame(self, taken: frame.Frame) -> None:
-        match taken:
+    async def _handle_frame(self, received: frame.Frame) -> None:
+        match received:
             case Call():
                 self._all_answered.clear()
                 try:
-                    await self._handle_request(taken)
+                    await self._handle_request(received)
                 finally:
                     self._all_answered.set()
             case CallResult() | CallError():
                 if (
                     self._pending_call is not None
-                    and self._pending_call[0] == taken.id
+                    and self._pending_call[0] == received.id
                     and not self._pending_call[1].done()
                 ):
-                    self._pending_call[1].set_result(taken)
+                    self._pending_call[1].set_result(received)
                 else:
-                    _log.warning("unexpected response ignored: message id %s", taken.id)
+                    _log.warning("unexpected response ignored: message id %s", received.id)
             case InvalidFrame():
-                _log.warning("invalid OCPP frame received: %s", taken.reason)
-                self._events.invalid_message.publish(taken.reason)
-                if taken.reply is not None:
-                    await self._send(taken.reply)
+                _log.warning("invalid OCPP frame received: %s", received.reason)
+                self._events.invalid_message.publish(received.reason)
+                if received.reply is not None:
+                    await self._send(received.reply)
 
     async def _handle_request(self, call: Call) -> None:
         answer = await self._handle_call(call)
         if isinstance(answer, CallError):
-            what = call_text(call.action, call.payload)
-            _log.info("%s of the CSMS is refused: %s: %s", what, answer.code, answer.description)
+            description = call_text(call.action, call.payload)
+            _log.info("%s of the CSMS is refused: %s: %s", description, answer.code, answer.description)
             await self._send(answer)
             return
         follows = False
@@ -374,8 +374,8 @@ class OcppSession:
 
     def _observe(self, direction: str, text: str | bytes) -> None:
         observed = ObservedFrame(direction, text if isinstance(text, str) else f"<{len(text)} bytes>")
-        if _frames.isEnabledFor(logging.DEBUG):
-            _frames.debug("%s %s", direction, observed.text)
+        if _frame_log.isEnabledFor(logging.DEBUG):
+            _frame_log.debug("%s %s", direction, observed.text)
         self._events.frame_observed.publish(observed)
 
 

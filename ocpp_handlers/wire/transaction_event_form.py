@@ -10,12 +10,12 @@ from foundation.json_values import is_list, is_object
 
 Fields: TypeAlias = dict[str, object]
 
-_REQUIRED: Final = ("eventType", "timestamp", "triggerReason", "seqNo")
+_REQUIRED_FIELDS: Final = ("eventType", "timestamp", "triggerReason", "seqNo")
 _TRANSACTION: Final = "transactionInfo"
 _TRANSACTION_ID: Final = "transactionId"
-_ESSENTIAL: Final[Mapping[str, tuple[str, ...]]] = {"idToken": ("idToken", "type"), "evse": ("id",)}
+_ESSENTIAL_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {"idToken": ("idToken", "type"), "evse": ("id",)}
 """the fields without which an object of the event says nothing"""
-_SEPARABLE: Final = ("customData", "signedMeterValue")
+_SEPARABLE_FIELDS: Final = ("customData", "signedMeterValue")
 """fields of a sample that can be left out alone. Every other one changes the meaning of the value: without a measurand
 it would be the energy register, without a unit Wh, without a phase that of all phases"""
 
@@ -32,9 +32,9 @@ def reduce_event(event: object, is_valid: Callable[[Fields], bool]) -> ReducedEv
 
     `is_valid` judges whole events. Type, time, trigger reason, sequence number and transaction id are always kept.
     """
-    fields = _fields(event)
-    transaction = _fields(fields.get(_TRANSACTION))
-    core = {name: fields[name] for name in _REQUIRED if name in fields}
+    fields = _object_fields(event)
+    transaction = _object_fields(fields.get(_TRANSACTION))
+    core = {name: fields[name] for name in _REQUIRED_FIELDS if name in fields}
     core[_TRANSACTION] = {name: transaction[name] for name in (_TRANSACTION_ID,) if name in transaction}
     if not is_valid(core):
         return None
@@ -51,64 +51,68 @@ class _Reduction:
 
     def reduced(self, fields: Fields, transaction: Fields) -> ReducedEvent:
         """The core with all valid parts of the event."""
-        info = _fields(self._core[_TRANSACTION])
-        kept = dict(self._core)
-        kept[_TRANSACTION] = info | {
+        info = _object_fields(self._core[_TRANSACTION])
+        valid_fields = dict(self._core)
+        valid_fields[_TRANSACTION] = info | {
             name: value
             for name, value in transaction.items()
-            if name not in info and self._keeps(f"{_TRANSACTION}.{name}", _TRANSACTION, info | {name: value})
+            if name not in info and self._is_valid_with(f"{_TRANSACTION}.{name}", _TRANSACTION, info | {name: value})
         }
         for name, value in fields.items():
-            if name not in kept and (part := self._part(name, value)) is not None:
-                kept[name] = part
-        return ReducedEvent(kept, tuple(self._dropped))
+            if name not in valid_fields and (part := self._valid_part(name, value)) is not None:
+                valid_fields[name] = part
+        return ReducedEvent(valid_fields, tuple(self._dropped))
 
-    def _part(self, name: str, value: object) -> object:
+    def _valid_part(self, name: str, value: object) -> object:
         """What is valid of a field of the event; None: nothing."""
         if self._accepts(name, value):
             return value
-        if name == "meterValue" and (values := _items(value)):
-            return list(self._meter_values(values)) or None
-        if name in _ESSENTIAL:
-            reduced = {key: part for key, part in _fields(value).items() if key in _ESSENTIAL[name]}
+        if name == "meterValue" and (values := _list_items(value)):
+            return list(self._valid_meter_values(values)) or None
+        if name in _ESSENTIAL_FIELDS:
+            reduced = {key: part for key, part in _object_fields(value).items() if key in _ESSENTIAL_FIELDS[name]}
             if self._accepts(name, reduced):
-                self._dropped += [f"{name}.{key}" for key in _fields(value) if key not in reduced]
+                self._dropped += [f"{name}.{key}" for key in _object_fields(value) if key not in reduced]
                 return reduced
         self._dropped.append(name)
         return None
 
-    def _meter_values(self, values: list[object]) -> Iterator[Fields]:
+    def _valid_meter_values(self, values: list[object]) -> Iterator[Fields]:
         for number, value in enumerate(values):
-            path, fields = f"meterValue[{number}]", _fields(value)
+            path, fields = f"meterValue[{number}]", _object_fields(value)
             moment = {name: part for name, part in fields.items() if name not in {"sampledValue", "customData"}}
-            kept = [
+            valid_samples = [
                 sample
-                for place, original in enumerate(_items(fields.get("sampledValue")))
-                if (sample := self._sample(f"{path}.sampledValue[{place}]", original, moment)) is not None
+                for place, original in enumerate(_list_items(fields.get("sampledValue")))
+                if (sample := self._valid_sample(f"{path}.sampledValue[{place}]", original, moment)) is not None
             ]
-            if not kept:
+            if not valid_samples:
                 self._dropped.append(path)
                 continue
-            reduced = {**moment, "sampledValue": kept}
+            reduced = {**moment, "sampledValue": valid_samples}
             if "customData" in fields:
-                whole = {**reduced, "customData": fields["customData"]}
-                reduced = whole if self._keeps(f"{path}.customData", "meterValue", [whole]) else reduced
+                with_custom_data = {**reduced, "customData": fields["customData"]}
+                reduced = (
+                    with_custom_data
+                    if self._is_valid_with(f"{path}.customData", "meterValue", [with_custom_data])
+                    else reduced
+                )
             yield reduced
 
-    def _sample(self, path: str, sample: object, moment: Fields) -> Fields | None:
+    def _valid_sample(self, path: str, sample: object, moment: Fields) -> Fields | None:
         """A sample without those separable fields that are not valid; None: the value itself is not valid."""
-        fields = _fields(sample)
-        kept = {name: part for name, part in fields.items() if name not in _SEPARABLE}
-        if not self._keeps(path, "meterValue", [{**moment, "sampledValue": [kept]}]):
+        fields = _object_fields(sample)
+        valid_fields = {name: part for name, part in fields.items() if name not in _SEPARABLE_FIELDS}
+        if not self._is_valid_with(path, "meterValue", [{**moment, "sampledValue": [valid_fields]}]):
             return None
-        for name in _SEPARABLE:
+        for name in _SEPARABLE_FIELDS:
             if name in fields:
-                more = {**kept, name: fields[name]}
-                if self._keeps(f"{path}.{name}", "meterValue", [{**moment, "sampledValue": [more]}]):
-                    kept = more
-        return kept
+                extended = {**valid_fields, name: fields[name]}
+                if self._is_valid_with(f"{path}.{name}", "meterValue", [{**moment, "sampledValue": [extended]}]):
+                    valid_fields = extended
+        return valid_fields
 
-    def _keeps(self, path: str, name: str, value: object) -> bool:
+    def _is_valid_with(self, path: str, name: str, value: object) -> bool:
         """Return whether the core is valid with this field; note its path if it is not."""
         if self._accepts(name, value):
             return True
@@ -119,11 +123,11 @@ class _Reduction:
         return self._is_valid({**self._core, name: value})
 
 
-def _fields(value: object) -> Fields:
+def _object_fields(value: object) -> Fields:
     """The fields of an object; none if it is something else."""
     return value if is_object(value) else {}
 
 
-def _items(value: object) -> list[object]:
+def _list_items(value: object) -> list[object]:
     """The items of a list; none if it is something else."""
     return value if is_list(value) else []
