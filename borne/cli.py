@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         SystemExit: with the exit code, if a command ends early.
     """
     try:
-        return _dispatch("borne", "Software of an AC charging station.", COMMANDS, arguments)
+        return _run_command_line("borne", "Software of an AC charging station.", COMMANDS, arguments)
     except KeyboardInterrupt:
         sys.stderr.write("Aborted!\n")
         return 1
@@ -46,95 +46,106 @@ class CommandEntry:
     """loads the group of commands that it belongs to; returns them by name"""
 
 
-def _installation() -> Mapping[str, Action]:
+def _installation_commands() -> Mapping[str, Action]:
     from borne.commands import installation  # late: only the group that is called
 
     return installation.COMMANDS
 
 
-def _package() -> Mapping[str, Action]:
+def _package_commands() -> Mapping[str, Action]:
     return package.COMMANDS
 
 
-def _simulation() -> Mapping[str, Action]:
+def _simulation_commands() -> Mapping[str, Action]:
     from borne.commands import simulation  # late: only the group that is called
 
     return simulation.COMMANDS
 
 
-def _demonstration() -> Mapping[str, Action]:
+def _demonstration_commands() -> Mapping[str, Action]:
     from borne.commands import demonstration  # late: only the group that is called
 
     return demonstration.COMMANDS
 
 
-def _fleet() -> Mapping[str, Action]:
+def _fleet_commands() -> Mapping[str, Action]:
     from borne.commands import fleet  # late: only the group that is called
 
     return fleet.COMMANDS
 
 
-def _bundled_csms() -> Mapping[str, Action]:
+def _csms_commands() -> Mapping[str, Action]:
     from borne.commands import bundled_csms  # late: only the group that is called
 
     return bundled_csms.COMMANDS
 
 
-def _records() -> Mapping[str, Action]:
+def _record_commands() -> Mapping[str, Action]:
     from borne.commands import records  # late: only the group that is called
 
     return records.COMMANDS
 
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
-    "run": CommandEntry("Run the station until it is stopped.", _installation),
-    "check": CommandEntry("Check an installation file, with the BORNE_ environment variables applied.", _installation),
-    "init": CommandEntry("Write an example installation file.", _package),
+    "run": CommandEntry("Run the station until it is stopped.", _installation_commands),
+    "check": CommandEntry(
+        "Check an installation file, with the BORNE_ environment variables applied.", _installation_commands
+    ),
+    "init": CommandEntry("Write an example installation file.", _package_commands),
     "label": CommandEntry(
         "Draw the identification label of a station as SVG in millimetres.",
-        _installation,
+        _installation_commands,
     ),
-    "sim": CommandEntry("Control the simulated hardware of a running station: `borne sim evses/1/plug`.", _simulation),
-    "meter": CommandEntry("Serve a simulated billing meter over Modbus TCP.", _simulation),
-    "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _bundled_csms),
-    "demo": CommandEntry("Show a station, a CSMS, a house and a car on one screen, until Ctrl-C.", _demonstration),
+    "sim": CommandEntry(
+        "Control the simulated hardware of a running station: `borne sim evses/1/plug`.", _simulation_commands
+    ),
+    "meter": CommandEntry("Serve a simulated billing meter over Modbus TCP.", _simulation_commands),
+    "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _csms_commands),
+    "demo": CommandEntry(
+        "Show a station, a CSMS, a house and a car on one screen, until Ctrl-C.", _demonstration_commands
+    ),
     "fleet": CommandEntry(
-        "Run the plan of a fleet, many simulated stations at one CSMS; `borne fleet init` writes one.", _fleet
+        "Run the plan of a fleet, many simulated stations at one CSMS; `borne fleet init` writes one.", _fleet_commands
     ),
-    "decode": CommandEntry("Decode a recording of a meter to JSON lines; exit 1 if nothing in it is valid.", _records),
+    "decode": CommandEntry(
+        "Decode a recording of a meter to JSON lines; exit 1 if nothing in it is valid.", _record_commands
+    ),
     "verify": CommandEntry(
-        "Verify signed readings: exit 0 if every signature is valid, 1 if not, 2 if FILE cannot be read.", _records
+        "Verify signed readings: exit 0 if every signature is valid, 1 if not, 2 if FILE cannot be read.",
+        _record_commands,
     ),
-    "version": CommandEntry("Print the version.", _package),
-    "journal": CommandEntry("Verify or export the register journal.", _records),
+    "version": CommandEntry("Print the version.", _package_commands),
+    "journal": CommandEntry("Verify or export the register journal.", _record_commands),
 }
 """the commands of `borne`, by name, in the order of its help"""
 JOURNAL_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "verify": CommandEntry(
-        "Verify the whole register journal: exit 0 if it is intact, 1 if not, 2 if it cannot be read.", _records
+        "Verify the whole register journal: exit 0 if it is intact, 1 if not, 2 if it cannot be read.", _record_commands
     ),
-    "export": CommandEntry("Print the entries of the register journal as JSON lines.", _records),
+    "export": CommandEntry("Print the entries of the register journal as JSON lines.", _record_commands),
 }
 """the commands of `borne journal`"""
-FLEET_INIT: Final = CommandEntry("Write an example plan of a fleet, and a template of its stations.", _fleet)
+FLEET_INIT: Final = CommandEntry("Write an example plan of a fleet, and a template of its stations.", _fleet_commands)
 """`borne fleet init`"""
 
 
-def _dispatch(program: str, summary: str, commands: Mapping[str, CommandEntry], arguments: Sequence[str]) -> int:
+def _run_command_line(
+    program: str, summary: str, commands: Mapping[str, CommandEntry], arguments: Sequence[str]
+) -> int:
     """Run the command that the first argument names."""
     name = arguments[0] if arguments else None
     if commands is COMMANDS:
         if name == "--version":
-            return _run("borne", "version", COMMANDS["version"], ())
+            return _run_entry("borne", "version", COMMANDS["version"], ())
         if name == "journal":
-            return _dispatch("borne journal", COMMANDS[name].summary, JOURNAL_COMMANDS, arguments[1:])
+            return _run_command_line("borne journal", COMMANDS[name].summary, JOURNAL_COMMANDS, arguments[1:])
         if name == "fleet" and arguments[1:2] == ["init"]:
-            return _run("borne fleet", "init", FLEET_INIT, arguments[2:])
+            return _run_entry("borne fleet", "init", FLEET_INIT, arguments[2:])
         if name == "fleet" and arguments[1:2] == ["run"]:
-            return _run("borne", "fleet", COMMANDS["fleet"], arguments[2:])
+            return _run_entry("borne", "fleet", COMMANDS["fleet"], arguments[2:])
     if name is not None and name in commands:
-        return _run(program, name, commands[name], arguments[1:])
-    lines = "".join(f"  {one:<8} {command.summary}\n" for one, command in commands.items())
+        return _run_entry(program, name, commands[name], arguments[1:])
+    lines = "".join(f"  {entry_name:<8} {command.summary}\n" for entry_name, command in commands.items())
     usage = f"usage: {program} COMMAND [ARGUMENTS]\n"
     if name is None or name in {"-h", "--help"}:
         options = "\noptions:\n  --version  Print the version.\n" if commands is COMMANDS else ""
@@ -146,7 +157,7 @@ def _dispatch(program: str, summary: str, commands: Mapping[str, CommandEntry], 
     return 2
 
 
-def _run(program: str, name: str, command: CommandEntry, arguments: Sequence[str]) -> int:
+def _run_entry(program: str, name: str, command: CommandEntry, arguments: Sequence[str]) -> int:
     words = f"{program} {name}"
     parser = argparse.ArgumentParser(words, description=command.summary, allow_abbrev=False)
     return command.actions()[words.removeprefix("borne ")](parser, arguments)

@@ -86,7 +86,7 @@ def decode_recording(request: DecodeRequest) -> DecodedMeterRecording:
         return DecodedMeterRecording((), str(error))
 
 
-def _linky(_: DecodeRequest, data: bytes) -> DecodedMeterRecording:
+def _decode_linky(_: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     capture = linky_capture.parse_recording(data)
     lines = tuple(linky_capture.recording_to_json(capture))
     if any(frame.has_valid_groups for frame in capture.frames):
@@ -96,15 +96,15 @@ def _linky(_: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     return DecodedMeterRecording(lines, "no group of any frame has a valid checksum")
 
 
-def _p1(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
+def _decode_p1(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     keys = None
     if request.key is not None:
-        keys = p1_capture.DecryptionKeys(_hex("--key", request.key))
+        keys = p1_capture.DecryptionKeys(_parse_key("--key", request.key))
         if request.authentication_key is not None:
             authentication_key = request.authentication_key.strip()
             if len(authentication_key) == 2 * (_KEY_BYTES + 1):
                 authentication_key = authentication_key.removeprefix("30")  # some print it with the preceding tag 30
-            keys = p1_capture.DecryptionKeys(keys.key, _hex("--authentication-key", authentication_key))
+            keys = p1_capture.DecryptionKeys(keys.key, _parse_key("--authentication-key", authentication_key))
     entries = p1_capture.parse_recording(data, keys)
     lines = tuple(p1_capture.telegram_to_json(entry) for entry in entries)
     if any(entry.believable for entry in entries):
@@ -125,7 +125,7 @@ def _p1(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     return DecodedMeterRecording(lines, "no telegram has a valid checksum, or is complete without one")
 
 
-def _hex(option: str, text: str) -> bytes:
+def _parse_key(option: str, text: str) -> bytes:
     try:
         key = bytes.fromhex(text)
     except ValueError:
@@ -135,13 +135,13 @@ def _hex(option: str, text: str) -> bytes:
     return key
 
 
-def _modbus(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
-    document = _document(data)
+def _decode_modbus(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
+    document = _parse_document(data)
     if "frames" in document:
-        return _frames(request, document["frames"])
-    image = _image(document)
-    wanted = request.model if request.model is not None else document.get("meter")
-    model = find_model_name(wanted) if isinstance(wanted, str) else None
+        return _decode_frames(request, document["frames"])
+    image = _parse_image(document)
+    model_name = request.model if request.model is not None else document.get("meter")
+    model = find_model_name(model_name) if isinstance(model_name, str) else None
     now = SystemClock().now()
     if (
         model is None
@@ -149,10 +149,10 @@ def _modbus(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
         and register_image.decode_image(image, MODELS["sunspec"], now) is not None
     ):
         model = "sunspec"  # the only meters that identify themselves
-    if not isinstance(wanted, str) and model is None:
+    if not isinstance(model_name, str) and model is None:
         raise UsageError(f"--model: is required, one of {', '.join(MODELS)}")
     if model is None:
-        raise UsageError(f"--model: {wanted} is not known; must be one of {', '.join(MODELS)}")
+        raise UsageError(f"--model: {model_name} is not known; must be one of {', '.join(MODELS)}")
     finding = register_image.decode_image(image, MODELS[model], now)
     if finding is None:
         return DecodedMeterRecording((), "the recording contains no SunSpec meter")
@@ -161,21 +161,21 @@ def _modbus(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     return DecodedMeterRecording((register_image.image_to_json(finding),))
 
 
-def _frames(request: DecodeRequest, frames: object) -> DecodedMeterRecording:
+def _decode_frames(request: DecodeRequest, frames: object) -> DecodedMeterRecording:
     """Decode recorded Modbus requests and responses."""
     model = find_model_name(request.model) if request.model is not None else None
     if model is None and request.model is not None:
         raise UsageError(f"--model: {request.model} is not known; must be one of {', '.join(MODELS)}")
     if not is_list(frames):
         raise _InvalidRecordingError("invalid recording: `frames` must be a list")
-    table = MODELS[model] if model is not None else None
-    lines = tuple(_frame(number, one, table) for number, one in enumerate(frames, start=1))
+    meter_model = MODELS[model] if model is not None else None
+    lines = tuple(_decode_exchange(number, frame, meter_model) for number, frame in enumerate(frames, start=1))
     if any("words" in line or "exception" in line for line in lines):
         return DecodedMeterRecording(lines)
     return DecodedMeterRecording(lines, "no response is complete and matches its request")
 
 
-def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
+def _decode_exchange(number: int, recorded: object, meter_model: MeterModel | None) -> Json:
     """Decode one request and its response, if any; without values if a frame is damaged."""
     try:
         texts = object_of(recorded)
@@ -191,24 +191,26 @@ def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
         line |= {"unit": parsed.unit, **{key: getattr(parsed.block, key) for key in ("function", "address", "count")}}
         if response:
             answered = exchange.parse_response(response, transport, parsed)
-            line |= _answer(parsed.block, answered, texts.get("decode"), table)
+            line |= _response_to_json(parsed.block, answered, texts.get("decode"), meter_model)
     except exchange.ModbusFrameError as error:
-        whose = "response" if "unit" in line else "request"
-        return line | {"valid": False, "why": f"the {whose} {error}"}
+        invalid_part = "response" if "unit" in line else "request"
+        return line | {"valid": False, "why": f"the {invalid_part} {error}"}
     return line | {"valid": True}
 
 
-def _answer(block: RegisterBlock, answered: ReadResponse, layout: object, table: MeterModel | None) -> Json:
+def _response_to_json(
+    block: RegisterBlock, answered: ReadResponse, layout: object, meter_model: MeterModel | None
+) -> Json:
     if answered.exception is not None:
         return {"exception": answered.exception}
     line: Json = {"words": [f"{word:04X}" for word in answered.words]}
     if isinstance(layout, str) and (value := exchange.decode_number(answered, layout)) is not None:
         line["value"] = value
-    if table is None:
+    if meter_model is None:
         return line
     words = {block.address + at: word for at, word in enumerate(answered.words)}
     image = register_image.RegisterImage(frozenset({block.function}), words)
-    finding = register_image.decode_image(image, table, SystemClock().now())
+    finding = register_image.decode_image(image, meter_model, SystemClock().now())
     if finding is None or finding.implausibility is not None:
         return line
     return line | {
@@ -216,7 +218,7 @@ def _answer(block: RegisterBlock, answered: ReadResponse, layout: object, table:
     }
 
 
-def _document(data: bytes) -> Mapping[str, object]:
+def _parse_document(data: bytes) -> Mapping[str, object]:
     try:
         document: object = json.loads(data)
     except (ValueError, RecursionError):
@@ -226,11 +228,11 @@ def _document(data: bytes) -> Mapping[str, object]:
     return document
 
 
-def _image(document: Mapping[str, object]) -> RegisterImage:
+def _parse_image(document: Mapping[str, object]) -> RegisterImage:
     try:
         registers = object_of(document["registers"])
-        words = {_address(address): int(text_of(word), 16) for address, word in registers.items()}
-        functions = frozenset(int(number_of(one)) for one in list_of(document.get("functions", [3, 4])))
+        words = {_parse_address(address): int(text_of(word), 16) for address, word in registers.items()}
+        functions = frozenset(int(number_of(function)) for function in list_of(document.get("functions", [3, 4])))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _InvalidRecordingError("invalid recording: `registers` must map addresses to words in hex") from None
     if any(not 0 <= word <= 0xFFFF for word in words.values()):
@@ -238,13 +240,13 @@ def _image(document: Mapping[str, object]) -> RegisterImage:
     return RegisterImage(functions, words)
 
 
-def _address(text: str) -> int:
+def _parse_address(text: str) -> int:
     return int(text, 16) if text.lower().startswith("0x") else int(text)
 
 
 KINDS: Final[Mapping[str, Callable[[DecodeRequest, bytes], DecodedMeterRecording]]] = {
-    "linky": _linky,
-    "p1": _p1,
-    "modbus": _modbus,
+    "linky": _decode_linky,
+    "p1": _decode_p1,
+    "modbus": _decode_modbus,
 }
 """the decoders of `borne decode`, by kind of recording"""

@@ -72,11 +72,11 @@ class HostProcess:
         """the stations of this process; the first one decides about the HTTP server"""
         self._database_thread = database_thread
         self._manager = manager
-        self._start_at_s = dict(zip((one.identity for one in stations), start_at_s, strict=bool(start_at_s)))
+        self._start_at_s = dict(zip((station.identity for station in stations), start_at_s, strict=bool(start_at_s)))
         self._stop_requested = asyncio.Event()
         """set when the stations are to stop: those whose time to start has not come start no more"""
         self._stopping = False
-        self._announcing: set[asyncio.Task[None]] = set()
+        self._announcement_tasks: set[asyncio.Task[None]] = set()
         http = self.station.configuration.http
         port = http.port if http_port is None else http_port
         self.web = WebServer(http.host, port, connection_limits(tls=http.tls))
@@ -131,7 +131,7 @@ class HostProcess:
             stack.enter_context(self._database_thread)
             if self._manager is not None:
                 stack.callback(self._manager.close)
-            await self._listen()
+            await self._bind_server()
             stack.enter_context(GarbageCollection(self.stations))
             for station in self.stations:
                 stack.callback(station.auxiliary.subscribe(station.started, self._announce))
@@ -178,12 +178,12 @@ class HostProcess:
             services["page certificate"] = lambda: keep_running("certificate of the page", tls.follow, clock)
         if self._manager is not None:
             manager = self._manager
-            services["heartbeat"] = lambda: self._beat(manager)
+            services["heartbeat"] = lambda: self._notify_systemd(manager)
         if ready_file is not None:
             services["ready file"] = lambda: self._write_ready_file(ready_file)
         return services
 
-    async def _listen(self) -> None:
+    async def _bind_server(self) -> None:
         try:
             self.web.bind()
         except OSError as error:
@@ -198,10 +198,10 @@ class HostProcess:
 
     def _announce(self, station: StationRuntime) -> None:
         """Announce the page of a started station in the local network while it runs, unless that is disabled."""
-        if (announcement := self._announcement(station)) is not None:
+        if (announcement := self._create_announcement(station)) is not None:
             announcing = asyncio.create_task(self._run_announcement(station, announcement), name="mDNS")
-            self._announcing.add(announcing)
-            announcing.add_done_callback(self._announcing.discard)
+            self._announcement_tasks.add(announcing)
+            announcing.add_done_callback(self._announcement_tasks.discard)
 
     async def _run_announcement(self, station: StationRuntime, announcement: MdnsAnnouncement) -> None:
         announcing = asyncio.create_task(keep_running("mDNS", announcement.run, station.clock))
@@ -211,10 +211,10 @@ class HostProcess:
             await end_task_once(announcing)  # it withdraws the announcement, and closes its sockets
 
     async def _end_announcements(self) -> None:
-        for announcing in tuple(self._announcing):
+        for announcing in tuple(self._announcement_tasks):
             await end_task(announcing)
 
-    def _announcement(self, station: StationRuntime) -> MdnsAnnouncement | None:
+    def _create_announcement(self, station: StationRuntime) -> MdnsAnnouncement | None:
         """The mDNS announcement of a running station; None if it is not to be announced."""
         configuration = station.configuration
         if not is_announced(configuration.mdns, configuration.http.host):
@@ -227,8 +227,8 @@ class HostProcess:
         await self.wait_until_started()
         await self.web.load()
         identities = [station.configuration.station.identity for station in self.stations]
-        whose = {"identity": identities[0]} if len(identities) == 1 else {"identities": identities}
-        ready = {"pid": os.getpid(), "http_port": self.web.port, **whose}
+        identity_fields = {"identity": identities[0]} if len(identities) == 1 else {"identities": identities}
+        ready = {"pid": os.getpid(), "http_port": self.web.port, **identity_fields}
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             unfinished.write_text(json.dumps(ready), encoding="utf-8")
@@ -236,7 +236,7 @@ class HostProcess:
         except OSError as error:
             _log.error("the file %s of --ready-file cannot be written: %s", path, error.strerror)
 
-    async def _beat(self, manager: SystemdNotifier) -> None:
+    async def _notify_systemd(self, manager: SystemdNotifier) -> None:
         from borne.service_watchdog import ServiceWatchdog  # late: only where systemd watches
 
         await self.wait_until_started()
@@ -269,8 +269,8 @@ class GarbageCollection:
 
     def __init__(self, stations: Sequence[StationRuntime]) -> None:
         self._stations = stations
-        self._starting = {station.identity for station in stations}
-        self._ended = 0
+        self._not_started = {station.identity for station in stations}
+        self._ended_runs = 0
         self._subscriptions = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -279,26 +279,26 @@ class GarbageCollection:
         self._subscriptions.callback(gc.enable)  # also if a station does not start
         for station in self._stations:
             auxiliary = station.auxiliary
-            self._subscriptions.callback(auxiliary.subscribe(station.started, self._exclude))
-            self._subscriptions.callback(auxiliary.subscribe(station.restarting, self._collect))
+            self._subscriptions.callback(auxiliary.subscribe(station.started, self._exclude_from_collection))
+            self._subscriptions.callback(auxiliary.subscribe(station.restarting, self._collect_ended_runs))
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the subscriptions to the stations."""
         self._subscriptions.close()
 
-    def _exclude(self, station: StationRuntime) -> None:
+    def _exclude_from_collection(self, station: StationRuntime) -> None:
         """Exclude the objects of a start from garbage collection."""
-        self._starting.discard(station.identity)
-        if not self._starting:
+        self._not_started.discard(station.identity)
+        if not self._not_started:
             gc.freeze()
             gc.enable()
 
-    def _collect(self, _: StationRuntime) -> None:
+    def _collect_ended_runs(self, _: StationRuntime) -> None:
         """Collect the objects of ended runs, which were frozen at their start."""
-        self._ended += 1
-        if self._ended * 10 >= len(self._stations):
-            self._ended = 0
+        self._ended_runs += 1
+        if self._ended_runs * 10 >= len(self._stations):
+            self._ended_runs = 0
             gc.unfreeze()
             gc.collect()
 

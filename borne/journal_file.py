@@ -32,9 +32,9 @@ def check_journal_file(place: Path) -> JournalReport:
     Raises:
         JournalUnreadableError: it cannot be read.
     """
-    file = _file(place)
+    file = _file_of(place)
     # Read the head first, so that an entry appended meanwhile by a running station counts as beyond it, not as missing.
-    head = _read(file.with_name(HEAD_NAME)) if file.with_name(HEAD_NAME).exists() else None
+    head = _read_file(file.with_name(HEAD_NAME)) if file.with_name(HEAD_NAME).exists() else None
     try:
         with file.open("rb") as opened:
             verdict = journal.check_journal(opened, head)
@@ -62,16 +62,16 @@ def export_entries(place: Path) -> Iterator[str]:
     Raises:
         JournalUnreadableError: it cannot be read.
     """
-    for line in _read(_file(place)).split(b"\n"):
+    for line in _read_file(_file_of(place)).split(b"\n"):
         if journal.parse_entry(line) is not None:
             yield line.decode("ascii")
 
 
-def _file(place: Path) -> Path:
+def _file_of(place: Path) -> Path:
     return place / FILE_NAME if place.is_dir() else place
 
 
-def _read(file: Path) -> bytes:
+def _read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:

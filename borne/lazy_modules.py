@@ -20,7 +20,7 @@ LAZY_MODULES: Final = (
     "urllib.request",  # websockets, for proxies; with http.client and email
     "zoneinfo",  # a station whose time zone is set
 )
-_replacing: Final = Lock()
+_replacement_lock: Final = Lock()
 
 
 def load_lazily() -> None:
@@ -31,10 +31,10 @@ def load_lazily() -> None:
     """
     for name in LAZY_MODULES:
         if name not in sys.modules:
-            _register(name)
+            _register_placeholder(name)
 
 
-def _register(module_name: str) -> None:
+def _register_placeholder(module_name: str) -> None:
     """Put a module in the place of another, whose `__getattr__` (PEP 562) imports that one and takes it from there."""
     spec = find_spec(module_name)
     if spec is None:
@@ -42,7 +42,7 @@ def _register(module_name: str) -> None:
     placeholder = module_from_spec(spec)
 
     def from_module(name: str) -> object:
-        with _replacing:  # not while importing, for which threads wait anyway
+        with _replacement_lock:  # not while importing, for which threads wait anyway
             if sys.modules.get(module_name) is placeholder:
                 del sys.modules[module_name]
         return getattr(import_module(module_name), name)

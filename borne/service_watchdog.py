@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TELL_EVERY_S: Final = 10.0
+_NOTIFICATION_INTERVAL_S: Final = 10.0
 """longest interval of the status notification"""
 
 
@@ -31,7 +31,7 @@ class ServiceWatchdog:
         self._manager = manager
         self._stations = stations
         self._sent_status = ""
-        self._hanging: list[str] = []
+        self._overdue_names: list[str] = []
 
     async def run(self) -> None:
         """Notify READY once, then WATCHDOG and STATUS until cancelled, in real time like systemd.
@@ -40,36 +40,36 @@ class ServiceWatchdog:
         """
         self._manager.notify("READY=1")
         watchdog_s = self._manager.watchdog_s
-        every_s = min(watchdog_s / 2, _TELL_EVERY_S) if watchdog_s is not None else _TELL_EVERY_S
+        every_s = min(watchdog_s / 2, _NOTIFICATION_INTERVAL_S) if watchdog_s is not None else _NOTIFICATION_INTERVAL_S
         while True:
             self.notify_once()
             await asyncio.sleep(every_s)
 
     def notify_once(self) -> None:
         """Send one watchdog notification, with the status if it changed; while tasks are overdue, only their names."""
-        hanging = [task.name for station in self._stations for task in station.monitored_tasks() if task.overdue]
-        if hanging != self._hanging:
-            self._hanging = hanging
-            level = logging.CRITICAL if hanging else logging.WARNING
-            _log.log(level, "overdue essential tasks: %s", ", ".join(hanging) or "none any more")
-        if hanging:
-            self._manager.notify(f"STATUS=overdue tasks: {', '.join(hanging)}")
+        overdue_names = [task.name for station in self._stations for task in station.monitored_tasks() if task.overdue]
+        if overdue_names != self._overdue_names:
+            self._overdue_names = overdue_names
+            level = logging.CRITICAL if overdue_names else logging.WARNING
+            _log.log(level, "overdue essential tasks: %s", ", ".join(overdue_names) or "none any more")
+        if overdue_names:
+            self._manager.notify(f"STATUS=overdue tasks: {', '.join(overdue_names)}")
             return
         beat = ["WATCHDOG=1"] if self._manager.watchdog_s is not None else []
-        if (status := self._status()) != self._sent_status:
+        if (status := self._status_text()) != self._sent_status:
             self._sent_status = status
             beat.append(f"STATUS={status}")
         if beat:
             self._manager.notify(*beat)
 
-    def _status(self) -> str:
+    def _status_text(self) -> str:
         """The status of the stations in one line, for `systemctl status`."""
         if len(self._stations) == 1:
-            return _status_of(self._stations[0])
-        return "; ".join(f"{station.identity}: {_status_of(station)}" for station in self._stations)
+            return _station_status(self._stations[0])
+        return "; ".join(f"{station.identity}: {_station_status(station)}" for station in self._stations)
 
 
-def _status_of(station: StationRuntime) -> str:
+def _station_status(station: StationRuntime) -> str:
     """The status of a station in one line."""
     if not station.running:
         return "no power"

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from station.storage.database import Database
 
 
-_LOOK_EVERY_S = 86_400.0
-_AFTER_START_S = 60.0
+_CHECK_INTERVAL_S = 86_400.0
+_DELAY_AFTER_START_S = 60.0
 
 
 class Metrology(Struct):
@@ -52,11 +52,11 @@ class Metrology(Struct):
         Raises:
             SigningError: a key cannot be read.
         """
-        await clock.sleep(_AFTER_START_S)
+        await clock.sleep(_DELAY_AFTER_START_S)
         while True:
             for signatures in self.signers.values():
                 await signatures.check()
-            await clock.sleep(_LOOK_EVERY_S)
+            await clock.sleep(_CHECK_INTERVAL_S)
 
 
 class SigningContext(Frozen):
@@ -74,11 +74,11 @@ class SigningContext(Frozen):
 
 
 async def signing_setup(
-    config: EvseConfig, driver: Meter, watch: MeterPoller, desk: SigningContext
+    config: EvseConfig, driver: Meter, poller: MeterPoller, context: SigningContext
 ) -> SigningSetup | None:
     """Create the signing of an EVSE's readings: by its meter if that can sign, else by the station's key if configured.
 
-    Returns None if nothing signs. `driver`: its billing meter; `watch`: polls it.
+    Returns None if nothing signs. `driver`: its billing meter; `poller`: polls it.
 
     Raises:
         StorageError: the disk cannot be read.
@@ -86,23 +86,23 @@ async def signing_setup(
     meter = driver if isinstance(driver, SigningMeter) else None
     if meter is None and config.signing == "none":
         return None
-    key = signing_key_of(Path(desk.configuration.station.storage), config.id)
-    facts = FactStore(desk.database, "signing-key")
-    means = SignatureSource(key, meter, desk.records, lambda: signatory(watch, config, desk.configuration))
-    signatures = ReadingSigner(config.id, means, facts, desk.time, desk.clock)
+    key = signing_key_of(Path(context.configuration.station.storage), config.id)
+    facts = FactStore(context.database, "signing-key")
+    source = SignatureSource(key, meter, context.records, lambda: signatory(poller, config, context.configuration))
+    signatures = ReadingSigner(config.id, source, facts, context.time, context.clock)
     await signatures.load()
-    return SigningSetup(signatures, desk.tariff)
+    return SigningSetup(signatures, context.tariff)
 
 
-def signatory(watch: MeterPoller, config: EvseConfig, configuration: Configuration) -> Signatory:
+def signatory(poller: MeterPoller, config: EvseConfig, configuration: Configuration) -> Signatory:
     """The names and serial numbers of station and meter that identify the signer in an EVSE's OCMF records."""
-    who = configuration.station
+    station = configuration.station
     return Signatory(
-        gateway=f"{who.vendor} {who.model}",
-        gateway_serial=f"{who.serial_number or who.identity}-{config.id}",
+        gateway=f"{station.vendor} {station.model}",
+        gateway_serial=f"{station.serial_number or station.identity}-{config.id}",
         version=package_version(),
         meter_model=config.meter.model_name,
-        meter_serial=watch.serial_number or config.meter_serial or "",
-        firmware=who.firmware_version,
-        charge_point=f"{who.identity} {config.id}",
+        meter_serial=poller.serial_number or config.meter_serial or "",
+        firmware=station.firmware_version,
+        charge_point=f"{station.identity} {config.id}",
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from borne.station_runtime import StationRuntime
 
-_ROOT: Final = "/stations/"
+_STATIONS_PATH: Final = "/stations/"
 
 
 def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
@@ -49,7 +49,7 @@ class StationPaths:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        before, _, below = path.partition(_ROOT)
+        before, _, below = path.partition(_STATIONS_PATH)
         identity, slash, _ = below.partition("/")
         if before or identity not in self._applications:
             await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
@@ -58,4 +58,4 @@ class StationPaths:
             await RedirectResponse(f"{quote(path)}/", 307)(scope, receive, send)
             return
         with station_context(identity):
-            await self._applications[identity]({**scope, "root_path": f"{_ROOT}{identity}"}, receive, send)
+            await self._applications[identity]({**scope, "root_path": f"{_STATIONS_PATH}{identity}"}, receive, send)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_CLOSED_WITHIN_S = 1.0
+_CLOSE_TIMEOUT_S = 1.0
 """a stop may take 5 s in total, most of which the vehicles need"""
 
 
@@ -96,13 +96,13 @@ class StationTasks:
         """
         await run_together(
             {
-                "station": self._charge(),
+                "station": self._recover_and_run(),
                 "load-management": self._load.run(),
                 "auxiliary tasks": keep_all_running(self._auxiliary, self._clock),
             }
         )
 
-    async def _charge(self) -> None:
+    async def _recover_and_run(self) -> None:
         ends = await self._recovery.recover()
         await run_together({"recovery": self._recovery.store(ends), "evses": self._station.run()})
 
@@ -120,13 +120,13 @@ class StationShutdown:
     """The orderly end of one run: stops charging, and after the tasks have ended writes pending data to the disk."""
 
     def __init__(
-        self, station: ChargingStation, outbox: Outbox, books: JournalWriter, log: LogStore, frames: FrameStore
+        self, station: ChargingStation, outbox: Outbox, journal_writer: JournalWriter, log: LogStore, frames: FrameStore
     ) -> None:
         self._station = station
         self._outbox = outbox
-        self._books = books
-        self._log = log
-        self._frames = frames
+        self._journal_writer = journal_writer
+        self._log_store = log
+        self._frame_store = frames
 
     async def stop_charging(self) -> None:
         """Stop charging: open the contactors and store the ends of transactions; gives up after a few seconds.
@@ -143,12 +143,12 @@ class StationShutdown:
         with contextlib.suppress(StorageError):  # the only consequence: a few events are sent again
             await self._outbox.flush()
         try:
-            async with asyncio.timeout(_CLOSED_WITHIN_S):
-                await self._books.close()
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._journal_writer.close()
         except (JournalError, StorageError, TimeoutError) as error:
             _log.error("the books are completed at the next start: %s", error or "the disk is slow")
-        await self._log.flush_to_disk()
-        await self._frames.save()
+        await self._log_store.flush_to_disk()
+        await self._frame_store.save()
 
 
 class StationRun(Frozen):

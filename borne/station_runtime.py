@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from station.security.access.sessions import BrowserSessions
     from station.storage.storage_lock import StorageLock
 
-_RENEWED_S: Final = 60.0
+_RENEWAL_DEADLINE_S: Final = 60.0
 """deadline for the end of a run or the start of the next one"""
-_STARTING_AT_ONCE: Final = 8
+_MAX_CONCURRENT_STARTS: Final = 8
 """stations of a process that are assembled at the same time: some wait for the disk while another one computes"""
 
 
@@ -70,7 +70,7 @@ class ProcessContext(Frozen):
     """whether the station is the only one, so that all log lines of the process belong to it"""
     killed_before: KilledProcess | None = None
     """the previous process of the service, if it was killed; None: it was not, or this is unknown"""
-    starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STARTING_AT_ONCE))
+    starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT_STARTS))
     """held while a station is assembled: the others wait, so that those assembled connect meanwhile"""
 
 
@@ -87,7 +87,7 @@ class StationRuntime:
         identity: str,
         configuration: Configuration,
         site: StationHardware,
-        alive: StationRunFactory,
+        assemble: StationRunFactory,
         process: ProcessContext,
         *,
         site_settings: SiteSettings,
@@ -110,7 +110,7 @@ class StationRuntime:
         """routes of the API that only this hardware needs: those of simulated hardware"""
         self.transport_tap = transport_tap
         """observes the websockets to the CSMS; None: nobody does"""
-        self._assemble = alive
+        self._assemble = assemble
         self._lock = lock
         self.auxiliary = AuxiliaryCalls()
         """calls the auxiliary parts of the station; its count of errors outlives a run"""
@@ -129,15 +129,15 @@ class StationRuntime:
         self._rebooting = False
         self._requested = ChangeSignal()
         """fired when one of the four above changes, and when the tasks of a run end"""
-        self._alive = Flag()
-        self._dead = Flag()
+        self._run_started = Flag()
+        self._run_ended = Flag()
         self._boot_reason = process.boot_reason
         self.safe_start_record = SafeStartRecord(Path(configuration.station.storage))
         """stores failed starts, for the next start"""
         self._sessions: BrowserSessions | None = None
         self.installation_parts = self._installation()
         """the parts that routes can use even while the station is off"""
-        self.renewal = MonitoredTask("shutting down or restarting the station", site.clock, _RENEWED_S)
+        self.renewal = MonitoredTask("shutting down or restarting the station", site.clock, _RENEWAL_DEADLINE_S)
         """overdue if it takes longer than a minute to shut down or restart; not timed while the power is cut"""
 
     @property
@@ -206,14 +206,14 @@ class StationRuntime:
 
     async def wait_until_started(self) -> None:
         """Wait until a run of the station has started; returns at once if it runs."""
-        await self._alive.wait()
+        await self._run_started.wait()
 
     async def wait_until_ended(self) -> None:
         """Wait for the end of the current run, or before any run of the first one; another one may follow.
 
         Returns at once while the station is off after a run.
         """
-        await self._dead.wait()
+        await self._run_ended.wait()
 
     def restart(self) -> None:
         """Restart with the configuration that the stored site settings now give; returns at once."""
@@ -229,13 +229,13 @@ class StationRuntime:
         self._power_on = False
         self._power_lost = True
         self._requested.notify()
-        await self._dead.wait()
+        await self._run_ended.wait()
 
     async def restore_power(self) -> None:
         """End the simulated power cut; returns when the station runs again."""
         self._power_on = True
         self._requested.notify()
-        await self._alive.wait()
+        await self._run_started.wait()
 
     def reboot(self, reason: BootReason) -> None:
         """Request a restart of the station's software as after a reboot of the machine; returns at once.
@@ -254,7 +254,7 @@ class StationRuntime:
         """
         self.configuration = configuration
         self.installation_parts.add(Configuration, configuration)
-        self._alive.clear()
+        self._run_started.clear()
         self.reboot(BootReason.LOCAL_RESET)
 
     async def run(self) -> None:
@@ -271,7 +271,7 @@ class StationRuntime:
             if (killed := self.process.killed_before) is not None:
                 self.safe_start_record.add_failure(self.clock.now(), killed.lasted, killed.cause)
             while not self._stopped:
-                await self._live_recorded()
+                await self._run_once_recorded()
                 await self._wait_until(lambda: self._stopped or self._power_on)
                 if not self._stopped:
                     self.restarting.publish(self)
@@ -281,32 +281,32 @@ class StationRuntime:
         await self.hardware.stop()
         self._lock.release()
 
-    async def _live_recorded(self) -> None:
+    async def _run_once_recorded(self) -> None:
         """Run until the station is stopped, reboots or loses its power; record a failure for the next start."""
         if self.safe_start_record.take_crash() and self._boot_reason is not BootReason.WATCHDOG:
             self._boot_reason = BootReason.APPLICATION_RESET
         began_s = self.clock.monotonic()
         try:
-            await self._live()
+            await self._run_once()
         except StartError:
             raise  # the disk fails, or another process uses the storage: no stored row is the cause
         except Exception as error:
             lasted = timedelta(seconds=self.clock.monotonic() - began_s)
-            caused_by_disk = all(isinstance(one, StorageError | OSError) for one in single_errors(error))
+            caused_by_disk = all(isinstance(failure, StorageError | OSError) for failure in single_errors(error))
             cause = None if caused_by_disk else describe_failure(error)
             self.safe_start_record.add_failure(self.clock.now(), lasted, cause)
             raise
 
-    async def _live(self) -> None:
+    async def _run_once(self) -> None:
         """Run until the station is stopped, reboots or loses its power."""
         self._power_lost = False
         self._rebooting = False
         async with contextlib.AsyncExitStack() as stack:
-            run = self._run = await self._begin(stack)
+            run = self._run = await self._assemble_run(stack)
             self.renewal.finish()
             running = asyncio.create_task(run.tasks.run(), name="station tasks")
-            self._alive.set()
-            self._dead.clear()
+            self._run_started.set()
+            self._run_ended.clear()
             self.started.publish(self)
             try:
                 running.add_done_callback(lambda _: self._requested.notify())
@@ -322,7 +322,7 @@ class StationRuntime:
                 self._run = None
                 if not self._power_lost:  # after a power cut, the time of the next start is open
                     self.renewal.start()
-                self._alive.clear()
+                self._run_started.clear()
                 if self._power_lost:
                     self._boot_reason = BootReason.POWER_UP
                     self._sessions = None
@@ -331,14 +331,14 @@ class StationRuntime:
                 await end_task(running)
                 if not self._power_lost:
                     await run.shutdown.write_pending_data()
-                self._dead.set()
+                self._run_ended.set()
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition on the requests to this station is true."""
         while not condition():
             await self._requested.wait(self._requested.count)
 
-    async def _begin(self, stack: contextlib.AsyncExitStack) -> StationRun:
+    async def _assemble_run(self, stack: contextlib.AsyncExitStack) -> StationRun:
         """Assemble the parts for one run, which ends with `stack`."""
         try:
             async with self.process.starting:

@@ -16,12 +16,12 @@ from station.core.model import BootReason
 
 _log = logging.getLogger(__name__)
 
-_SOCKET: Final = "NOTIFY_SOCKET"
-_ENDED: Final = "ended"
+_SOCKET_VARIABLE: Final = "NOTIFY_SOCKET"
+_RESULT_FILE: Final = "ended"
 """file in the runtime directory to which the unit writes how the last run ended ($SERVICE_RESULT)"""
-_STARTED: Final = "started"
+_START_TIME_FILE: Final = "started"
 """file in the runtime directory with the time of the last start, monotonic seconds"""
-_KILLED: Final = {
+_KILL_CAUSES: Final = {
     "watchdog": "killed by the watchdog",
     "core-dump": "ended by the system, with a core dump",
     "oom-kill": "killed, since the memory was full",
@@ -56,12 +56,12 @@ class SystemdNotifier:
 
         Removes these variables, so that child processes cannot notify.
         """
-        address = environ.pop(_SOCKET, "")
+        address = environ.pop(_SOCKET_VARIABLE, "")
         microseconds, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
         if not address.startswith(("/", "@")):
             return None
-        meant = pid in {"", str(os.getpid())} and microseconds.isdecimal()
-        return cls(address, (int(microseconds) / 1e6 or None) if meant else None)
+        watchdog_enabled = pid in {"", str(os.getpid())} and microseconds.isdecimal()
+        return cls(address, (int(microseconds) / 1e6 or None) if watchdog_enabled else None)
 
     def notify(self, *assignments: str) -> None:
         """Send one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1` without waiting; logs a failure."""
@@ -83,7 +83,7 @@ def boot_reason(environ: Mapping[str, str]) -> BootReason:
     `environ`: RUNTIME_DIRECTORY names a folder that survives a restart by systemd, but not a power cut.
     """
     folder = _runtime_folder(environ)
-    ended = _read(folder / _ENDED) if folder is not None else None
+    ended = _read(folder / _RESULT_FILE) if folder is not None else None
     if ended is None:
         return BootReason.POWER_UP
     known = {"watchdog": BootReason.WATCHDOG, "success": BootReason.LOCAL_RESET}
@@ -98,16 +98,16 @@ def record_start(environ: Mapping[str, str]) -> KilledProcess | None:
     folder = _runtime_folder(environ)
     if folder is None:
         return None
-    started_s, ended, now_s = _read(folder / _STARTED), _read(folder / _ENDED), time.monotonic()
+    started_s, ended, now_s = _read(folder / _START_TIME_FILE), _read(folder / _RESULT_FILE), time.monotonic()
     try:
-        (folder / _STARTED).write_text(f"{now_s}\n", encoding="ascii")
+        (folder / _START_TIME_FILE).write_text(f"{now_s}\n", encoding="ascii")
     except OSError as error:
         _log.warning("the time of the start cannot be stored: %s", error.strerror)
     try:
         lasted_s = now_s - float(started_s or "")
     except ValueError:
         return None
-    cause = _KILLED.get(ended or "")
+    cause = _KILL_CAUSES.get(ended or "")
     return KilledProcess(timedelta(seconds=lasted_s), cause) if cause is not None else None
 
 

@@ -38,7 +38,7 @@ def describe_refused_variables(configuration: Configuration, file: Path, environ
     rows = configured_variables(configuration)
     loop = event_loop_at(configuration.simulation.rate)
     with TemporaryDirectory() as folder, asyncio.Runner(loop_factory=loop) as runner:
-        refused = runner.run(_refused(_with_empty_storage(configuration, folder), rows))
+        refused = runner.run(_find_refused_rows(_with_empty_storage(configuration, folder), rows))
     errors = [
         RuleError(("variable", position), f"{rows[position].component.name}.{rows[position].name} {why}")
         for position, why in refused
@@ -52,7 +52,7 @@ def _with_empty_storage(configuration: Configuration, folder: str) -> Configurat
     return replace(configuration, station=station, csms=None, variable=())
 
 
-async def _refused(configuration: Configuration, rows: Sequence[ConfiguredVariable]) -> list[tuple[int, str]]:
+async def _find_refused_rows(configuration: Configuration, rows: Sequence[ConfiguredVariable]) -> list[tuple[int, str]]:
     """The positions of the rows that a station with this configuration would not apply, and why."""
     with acquire_lock(configuration) as lock, DatabaseThread() as thread:
         process = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RecordJson = dict[str, object]
 """one signed record, or one of its readings, in the JSON output of `borne verify`"""
 
-_LONGEST_KEY: Final = 64 * 1024
+_MAX_KEY_BYTES: Final = 64 * 1024
 """bytes read from a key file"""
 
 
@@ -67,24 +67,24 @@ def check_records(file: Path, key: str | None) -> list[CheckedRecord]:
     """
     try:
         enclosed = read_records(file.read_bytes())
-        records = [parse_record(one.data) for one in enclosed]
+        records = [parse_record(enclosed_record.data) for enclosed_record in enclosed]
     except OSError as error:
         raise RecordsUnreadableError(f"{file}: {error.strerror}") from error
     except OcmfFormatError as error:
         raise RecordsUnreadableError(f"{file}: {error}") from error
-    asked_for = _asked_for(key, len(records)) if key is not None else None
-    beside = _beside(file, len(records))
+    given_keys = _keys_from_option(key, len(records)) if key is not None else None
+    keys_beside = _keys_beside(file, len(records))
     return [
-        _check(one, record, asked_for, beside, index)
-        for index, (one, record) in enumerate(zip(enclosed, records, strict=True))
+        _check_record(enclosed_record, record, given_keys, keys_beside, index)
+        for index, (enclosed_record, record) in enumerate(zip(enclosed, records, strict=True))
     ]
 
 
-def _check(
-    one: EnclosedRecord, record: OcmfRecord, asked_for: _Keys | None, beside: _Keys | None, index: int
+def _check_record(
+    enclosed: EnclosedRecord, record: OcmfRecord, given_keys: _Keys | None, keys_beside: _Keys | None, index: int
 ) -> CheckedRecord:
-    keys = asked_for or (None if one.key is not None else beside)
-    text = keys.of(index) if keys is not None else one.key
+    keys = given_keys or (None if enclosed.key is not None else keys_beside)
+    text = keys.of(index) if keys is not None else enclosed.key
     objection: str | None = None
     public_key: PublicKey | None = None
     if text is not None:
@@ -96,14 +96,14 @@ def _check(
     if objection is not None and verdict.valid is None:
         verdict = SignatureCheck(None, objection, verdict.form)
     file = keys.file if keys is not None else None
-    return CheckedRecord(record, public_key, verdict, file, one.context, one.transaction)
+    return CheckedRecord(record, public_key, verdict, file, enclosed.context, enclosed.transaction)
 
 
-def _asked_for(key: str, records: int) -> _Keys:
+def _keys_from_option(key: str, records: int) -> _Keys:
     path = Path(key)
     try:
         if path.is_file():
-            return _Keys(_split(_text_of(path), records), path.name)
+            return _Keys(_split_keys(_key_file_text(path), records), path.name)
     except OSError as error:
         # raised for a key, which is longer than any file name
         if not _is_key(key):
@@ -113,23 +113,23 @@ def _asked_for(key: str, records: int) -> _Keys:
     return _Keys((key,), None)
 
 
-def _beside(file: Path, records: int) -> _Keys | None:
+def _keys_beside(file: Path, records: int) -> _Keys | None:
     path = file.with_suffix(".pub")
     try:
-        return _Keys(_split(_text_of(path), records), path.name) if path.is_file() else None
+        return _Keys(_split_keys(_key_file_text(path), records), path.name) if path.is_file() else None
     except OSError as error:
         raise RecordsUnreadableError(f"{path}: {error.strerror}") from error
 
 
-def _text_of(path: Path) -> str:
+def _key_file_text(path: Path) -> str:
     with path.open("rb") as file:
-        data = file.read(_LONGEST_KEY)
+        data = file.read(_MAX_KEY_BYTES)
     if data[:1] == b"\x30" and not data.isascii():  # binary SPKI; the character 0 is 0x30 too
         return data.hex()
     return data.decode("utf-8-sig", errors="replace").strip()
 
 
-def _split(text: str, records: int) -> tuple[str, ...]:
+def _split_keys(text: str, records: int) -> tuple[str, ...]:
     """Split a key file: one key, which may have several lines, or one key per line and record."""
     lines = [line for line in text.splitlines() if line.strip()]
     return tuple(lines) if not _is_key(text) and len(lines) == records > 1 else (text,)
@@ -147,7 +147,7 @@ def record_to_json(checked: CheckedRecord) -> RecordJson:
     """Return a checked record as `borne verify --json` prints it; fields that the record does not have are left out."""
     record, key = checked.record, checked.key
     curve = curve_of(record.algorithm)
-    shown: RecordJson = {
+    fields: RecordJson = {
         "signature_valid": checked.signature_check.valid,
         "curve": curve.name if curve is not None else None,
         "key_curve": _key_curve(key, curve.name if curve is not None else None),
@@ -157,20 +157,20 @@ def record_to_json(checked: CheckedRecord) -> RecordJson:
         "signature_encoding": record.encoding,
         "payload_sha256": hashlib.sha256(record.payload).hexdigest(),
         "record_has_outer_whitespace": record.outer_whitespace,
-        "payload": _plain(dict(record.fields)),
-        "readings": [_reading(reading) for reading in record.readings],
+        "payload": _plain_json(dict(record.fields)),
+        "readings": [_reading_to_json(reading) for reading in record.readings],
     }
     if found := register_deltas(record.readings):
-        shown["delta_wh"] = {figure.register: _number(figure.energy_wh) for figure in found}
-    shown["context"] = checked.context or _context(record)
+        fields["delta_wh"] = {figure.register: _plain_number(figure.energy_wh) for figure in found}
+    fields["context"] = checked.context or _reading_context(record)
     if checked.key_file is not None:
-        shown["public_key_file"] = checked.key_file
+        fields["public_key_file"] = checked.key_file
     if checked.signature_check.reason is not None:
-        shown["invalid_reason"] = checked.signature_check.reason
-    return shown
+        fields["invalid_reason"] = checked.signature_check.reason
+    return fields
 
 
-def _context(record: OcmfRecord) -> str | None:
+def _reading_context(record: OcmfRecord) -> str | None:
     """The reading context, if all readings are of the begin or all are of the end; else None.
 
     A record with both may be sent in either context, which only the enclosing message or container states.
@@ -188,7 +188,7 @@ def _key_curve(key: PublicKey | None, stated: str | None) -> str | None:
     return stated if key.form is not KeyForm.SPKI else key.curve
 
 
-def _reading(reading: OcmfReading) -> RecordJson:
+def _reading_to_json(reading: OcmfReading) -> RecordJson:
     values: RecordJson = {
         "time": {"iso": reading.time.iso, "state": reading.time.state} if reading.time is not None else None,
         "reason": reading.reason,
@@ -196,27 +196,27 @@ def _reading(reading: OcmfReading) -> RecordJson:
         "unit": reading.unit,
         "value_text": reading.value_text,
         "current_type": reading.current_type,
-        "cumulated_loss": _number(reading.loss),
+        "cumulated_loss": _plain_number(reading.loss),
         "error_flags": reading.error_flags,
         "status": reading.status,
-        "value": _number(reading.value),
-        "wh": _number(reading.energy_wh),
+        "value": _plain_number(reading.value),
+        "wh": _plain_number(reading.energy_wh),
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _plain(value: Json) -> object:
+def _plain_json(value: Json) -> object:
     """Convert decimals to JSON numbers: integers without a decimal point."""
     if isinstance(value, Decimal):
-        return _number(value)
+        return _plain_number(value)
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain_json(item) for item in value]
     return value
 
 
-def _number(value: Decimal | None) -> int | float | None:
+def _plain_number(value: Decimal | None) -> int | float | None:
     if value is None:
         return None
     # Converting 1e999999 to an integer would fill the memory.
@@ -225,17 +225,16 @@ def _number(value: Decimal | None) -> int | float | None:
 
 def records_to_text(checked: Sequence[CheckedRecord]) -> Iterator[str]:
     """Yield the text output of `borne verify`, line by line: all records, then the bill of each transaction."""
-    for number, one in enumerate(checked, 1):
-        yield from _record(one, f"record {number} of {len(checked)}: " if len(checked) > 1 else "")
-    for transaction in _transactions(checked):
-        yield from _bill(transaction)
+    for number, checked_record in enumerate(checked, 1):
+        yield from _record_lines(checked_record, f"record {number} of {len(checked)}: " if len(checked) > 1 else "")
+    for transaction in _group_by_transaction(checked):
+        yield from _bill_lines(transaction)
 
 
-def _record(one: CheckedRecord, title: str) -> Iterator[str]:
+def _record_lines(checked_record: CheckedRecord, title: str) -> Iterator[str]:
     answers = {True: "signature valid", False: "signature NOT VALID", None: "signature cannot be verified"}
-    answer = answers[one.signature_check.valid]
-    yield f"{title}{answer}{f': {one.signature_check.reason}' if one.signature_check.reason is not None else ''}"
-    record = one.record
+    record, check = checked_record.record, checked_record.signature_check
+    yield f"{title}{answers[check.valid]}{f': {check.reason}' if check.reason is not None else ''}"
     yield f"  signed with {record.algorithm}{'' if record.algorithm_stated else ' (the default)'}"
     for key, name in (
         ("PG", "record number"),
@@ -260,44 +259,44 @@ def _record(one: CheckedRecord, title: str) -> Iterator[str]:
         )
 
 
-def _bill(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
-    made = check_bill([one.record for one in transaction])
-    objections = [*_bill_objection(transaction), *made.objections]
-    for figure in made.register_deltas:
+def _bill_lines(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
+    bill = check_bill([checked_record.record for checked_record in transaction])
+    objections = [*_signature_objections(transaction), *bill.objections]
+    for figure in bill.register_deltas:
         duration_s = figure.duration_s
         lasted = f" in {duration_s:.0f} s" if duration_s is not None else ""
         yield _printable(
-            f"{figure.register}: {_kwh(figure.begin.energy_wh)} kWh to {_kwh(figure.end.energy_wh)} kWh:"
-            f" {_kwh(figure.energy_wh)} kWh{lasted}"
+            f"{figure.register}: {_kwh_text(figure.begin.energy_wh)} kWh to {_kwh_text(figure.end.energy_wh)} kWh:"
+            f" {_kwh_text(figure.energy_wh)} kWh{lasted}"
         )
     if objections:
         yield "NOT BILLABLE:"
         yield from (f"  {_printable(objection)}" for objection in objections)
-    elif made.register_deltas:
-        untimed = time_objection(made.register_deltas[0])
+    elif bill.register_deltas:
+        untimed = time_objection(bill.register_deltas[0])
         yield "billable by energy" + ("" if untimed is None else f", not by time: {untimed}")
-    yield from (f"note: {_printable(remark)}" for remark in made.remarks)
+    yield from (f"note: {_printable(remark)}" for remark in bill.remarks)
 
 
-def _bill_objection(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
+def _signature_objections(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
     """Objections to a bill from the signatures: an invalid one, or records signed with different keys."""
-    for one in transaction:
-        if not one.signature_check.valid:
-            answer = "cannot be verified" if one.signature_check.valid is None else "is not valid"
-            yield f"the signature of the record {one.record.text('PG') or 'without a number'} {answer}"
-    if len({one.key.identity for one in transaction if one.key is not None}) > 1:
+    for checked_record in transaction:
+        if not checked_record.signature_check.valid:
+            answer = "cannot be verified" if checked_record.signature_check.valid is None else "is not valid"
+            yield f"the signature of the record {checked_record.record.text('PG') or 'without a number'} {answer}"
+    if len({checked_record.key.identity for checked_record in transaction if checked_record.key is not None}) > 1:
         yield "the records are signed with different keys"
 
 
-def _transactions(checked: Sequence[CheckedRecord]) -> list[list[CheckedRecord]]:
+def _group_by_transaction(checked: Sequence[CheckedRecord]) -> list[list[CheckedRecord]]:
     """Group the records by transaction; without a container that states it, all belong to one."""
     found: dict[str | None, list[CheckedRecord]] = {}
-    for one in checked:
-        found.setdefault(one.transaction, []).append(one)
+    for checked_record in checked:
+        found.setdefault(checked_record.transaction, []).append(checked_record)
     return list(found.values())
 
 
-def _kwh(wh: Decimal | None) -> str:
+def _kwh_text(wh: Decimal | None) -> str:
     return "?" if wh is None else format((wh / 1000).normalize(), "f")
 
 

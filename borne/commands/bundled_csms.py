@@ -13,8 +13,8 @@ from borne.output import refuse, say
 from simulator.csms.bill_store import BillStoreError
 from simulator.csms.csms_process import CsmsProcessOptions, run_csms
 
-_MOST_WORKERS: Final = 64
-_LONGEST_INTERVAL_S: Final = 86_400
+_MAX_WORKERS: Final = 64
+_MAX_INTERVAL_S: Final = 86_400
 
 
 def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -27,7 +27,10 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         "--time-of-station", action="store_true", help="Send each station its own time, derived from its messages."
     )
     parser.add_argument(
-        "--workers", type=_workers, default=1, help="Processes that share the port, 1 to 64. [default: %(default)s]"
+        "--workers",
+        type=_parse_workers,
+        default=1,
+        help="Processes that share the port, 1 to 64. [default: %(default)s]",
     )
     parser.add_argument(
         "--storage", metavar="FOLDER", type=Path, help="Keep the bills in this folder. Default: until it ends."
@@ -35,7 +38,7 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--heartbeat",
         metavar="SECONDS",
-        type=_interval,
+        type=_parse_interval,
         default=20,
         help="Interval of the stations' heartbeats. [default: %(default)s]",
     )
@@ -68,15 +71,15 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _workers(text: str) -> int:
-    return _number(text, _MOST_WORKERS)
+def _parse_workers(text: str) -> int:
+    return _parse_number(text, _MAX_WORKERS)
 
 
-def _interval(text: str) -> int:
-    return _number(text, _LONGEST_INTERVAL_S)
+def _parse_interval(text: str) -> int:
+    return _parse_number(text, _MAX_INTERVAL_S)
 
 
-def _number(text: str, most: int) -> int:
+def _parse_number(text: str, most: int) -> int:
     number = int(text)
     if not 1 <= number <= most:
         raise ArgumentTypeError(f"must be 1 to {most} (is {number})")

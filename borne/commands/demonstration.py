@@ -17,7 +17,7 @@ def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         "--once", action="store_true", help="Play one charge, then compare all figures; exit 0 if they agree, else 1."
     )
     parser.add_argument(
-        "--speed", type=_speed, default=1.0, help="Virtual seconds per second, 0.1 to 20. [default: %(default)s]"
+        "--speed", type=_parse_speed, default=1.0, help="Virtual seconds per second, 0.1 to 20. [default: %(default)s]"
     )
     parser.add_argument(
         "--http-port", type=port_number, default=0, help="TCP port; 0: any free port. [default: %(default)s]"
@@ -30,7 +30,7 @@ def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     return 0 if good else 1
 
 
-def _speed(text: str) -> float:
+def _parse_speed(text: str) -> float:
     speed = float(text)
     if not 0.1 <= speed <= 20.0:
         raise ArgumentTypeError(f"must be 0.1 to 20 (is {speed:g})")

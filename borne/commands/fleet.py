@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from borne.fleet.unit import FleetEngine
     from simulator.fleet.plan import LoadedPlan
 
-_MOST_WORKERS: Final = 1024
-_LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
+_MAX_WORKERS: Final = 1024
+_LOCAL_HOSTS: Final = {"127.0.0.1", "::1", "localhost"}
 
 
 def fleet(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -88,7 +88,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        type=_workers,
+        type=_parse_workers,
         default=2,
         help="With --engine dask: workers of the cluster on this machine. [default: %(default)s]",
     )
@@ -130,17 +130,17 @@ def _dask_engine(loaded: LoadedPlan, scheduler: str | None, *, workers: int, sha
         refuse(f"--engine dask: {error}; install Dask with: pip install 'borne[fleet]'")
     if scheduler is None:
         return _ChosenEngine("dask", DaskEngine(host, DaskOptions(workers=workers)), workers)
-    if loaded.plan.fleet.csms == "bundled" and urlsplit(scheduler).hostname not in _LOCAL:
+    if loaded.plan.fleet.csms == "bundled" and urlsplit(scheduler).hostname not in _LOCAL_HOSTS:
         refuse('fleet.csms: "bundled" is only reached from this machine; give the URL of a CSMS that all workers reach')
     hosts = loaded.plan.fleet.hosts or count_threads(scheduler)
     engine = DaskEngine(host, DaskOptions(scheduler=scheduler, hosts=hosts, shared_storage=shared_storage))
     return _ChosenEngine("dask", engine, hosts)
 
 
-def _workers(text: str) -> int:
+def _parse_workers(text: str) -> int:
     number = int(text)
-    if not 1 <= number <= _MOST_WORKERS:
-        raise ArgumentTypeError(f"must be 1 to {_MOST_WORKERS} (is {number})")
+    if not 1 <= number <= _MAX_WORKERS:
+        raise ArgumentTypeError(f"must be 1 to {_MAX_WORKERS} (is {number})")
     return number
 
 

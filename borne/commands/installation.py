@@ -68,11 +68,11 @@ def label(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     given = parser.parse_intermixed_args(arguments)
     config: Path = given.config
     configuration = start.load_installation(config)
-    who, code = configuration.station, configuration.http.installer_code
+    station, code = configuration.station, configuration.http.installer_code
     if given.code and code is None:
         refuse(f"{config}: http.installer_code: is missing")
-    shown = code.get_secret_value() if given.code and code is not None else None
-    say(label_svg(Label(who.identity, who.serial_number, page_address(configuration), shown)))
+    printed_code = code.get_secret_value() if given.code and code is not None else None
+    say(label_svg(Label(station.identity, station.serial_number, page_address(configuration), printed_code)))
     return 0
 
 

@@ -54,12 +54,12 @@ def verify(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     except verifying.RecordsUnreadableError as error:
         refuse(str(error))
     if given.json:
-        shown = [verifying.record_to_json(one) for one in checked]
-        say(json.dumps(shown if len(shown) > 1 else shown[0], indent=1))
+        json_records = [verifying.record_to_json(record) for record in checked]
+        say(json.dumps(json_records if len(json_records) > 1 else json_records[0], indent=1))
     else:
         for line in verifying.records_to_text(checked):
             say(line)
-    return 0 if all(one.signature_check.valid for one in checked) else 1
+    return 0 if all(record.signature_check.valid for record in checked) else 1
 
 
 def verify_journal(parser: ArgumentParser, arguments: Sequence[str]) -> int:

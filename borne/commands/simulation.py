@@ -41,7 +41,7 @@ def sim(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=_parse_timeout,
         help="Longest wait for the response. [default: 30; no limit while the clock is advanced]",
     )
     parser.add_argument("--method", help="HTTP method, for an action that has several, such as DELETE.")
@@ -68,7 +68,7 @@ def _show_progress(text: str) -> None:
     sys.stderr.flush()
 
 
-def _seconds(text: str) -> float:
+def _parse_timeout(text: str) -> float:
     seconds = float(text)
     if not 0.0 < seconds <= _LONGEST_TIMEOUT_S:
         raise ArgumentTypeError(f"must be greater than 0, and at most {_LONGEST_TIMEOUT_S:g} (is {text})")

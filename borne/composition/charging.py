@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
 
 
-_OVERHEAD = 1.25
+_PLAUSIBLE_POWER_FACTOR = 1.25
 """factor above the rated power up to which a meter reading is plausible"""
 
 
@@ -107,17 +107,18 @@ async def create_charging(
     """
     configuration, database, clock = core.configuration, core.database, core.clock
     settings, outbox = core.settings, core.outbox
-    metrology = await _metrology(core)
+    metrology = await _load_metrology(core)
     signing = SigningContext(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy(core.auxiliary)
     running = RunningTransactions()
     recording = Recording(outbox, csms, time)
     assemblies = {
-        config.id: await _evse(config, core, signing, (recording, running), metrology) for config in configuration.evse
+        config.id: await _create_evse(config, core, signing, (recording, running), metrology)
+        for config in configuration.evse
     }
     evses = {number: assembly.evse for number, assembly in assemblies.items()}
     _restrict_settings(core, evses.values())
-    tokens, local_list, cards = await _tokens(core)
+    tokens, local_list, cards = await _load_tokens(core)
     await _prune_events(core)
     transaction_logger = _log_transactions(core)
     availability = AvailabilityOrders(evses, database)
@@ -129,11 +130,11 @@ async def create_charging(
     # With a CSMS, the CSMS also decides about the owner's cards.
     own_cards = cards if configuration.csms is None else None
     authorizer = Authorizer(csms, tokens, local_list, own_cards, settings.authorization)
-    reservations = await _reservations(core, evses, restart)
+    reservations = await _load_reservations(core, evses, restart)
     station = ChargingStation(
         assemblies,
         csms,
-        _start_parts(core, evses, tokens, authorizer, cards, reservations, permission),
+        _create_token_parts(core, evses, tokens, authorizer, cards, reservations, permission),
         outbox,
         availability,
         restart,
@@ -152,20 +153,20 @@ async def create_charging(
         metrology,
         cards,
         cables,
-        _readers(core, station),
+        _create_readers(core, station),
         running,
         transaction_logger,
     )
 
 
-async def _metrology(core: CoreParts) -> Metrology:
+async def _load_metrology(core: CoreParts) -> Metrology:
     meters = BillingMeters(core.facts("meter"), core.outbox, core.security_events, core.clock)
     await meters.load()
     return Metrology(meters, SignedRecords(core.database, core.clock))
 
 
-async def _tokens(core: CoreParts) -> tuple[AuthorizationCache, LocalAuthorizationList, OwnerCards]:
-    """What the station knows of tokens, loaded."""
+async def _load_tokens(core: CoreParts) -> tuple[AuthorizationCache, LocalAuthorizationList, OwnerCards]:
+    """Load the authorization cache, the local authorization list and the owner's cards."""
     settings = core.settings.authorization
     tokens = AuthorizationCache(core.database, settings, core.clock)
     await tokens.load()
@@ -176,7 +177,7 @@ async def _tokens(core: CoreParts) -> tuple[AuthorizationCache, LocalAuthorizati
     return tokens, local_list, cards
 
 
-def _start_parts(
+def _create_token_parts(
     core: CoreParts,
     evses: Mapping[int, Evse],
     cache: AuthorizationCache,
@@ -185,7 +186,7 @@ def _start_parts(
     reservations: Reservations,
     permission: StartPermission,
 ) -> TokenParts:
-    """What decides on presented tokens, and on starts."""
+    """Create the parts that decide on presented tokens and on starts."""
     settings, clock = core.settings.authorization, core.clock
     served = ServedVehicles(evses.values())
     starter = ChargeStarter(evses, authorizer, permission, reservations, served, settings)
@@ -210,13 +211,13 @@ def _log_transactions(core: CoreParts) -> TransactionLogger:
 
 def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:
     """Allow in the settings only what meters and sensors of the EVSEs can give."""
-    given = {measurand for evse in evses for measurand in evse.meter.measurands()}
-    core.settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
+    supported = {measurand for evse in evses for measurand in evse.meter.measurands()}
+    core.settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in supported])
     if not all(Sensor.BAY in evse.layout.sensors for evse in evses):
         core.settings.transactions.disallow_parking_bay()
 
 
-async def _reservations(core: CoreParts, evses: Mapping[int, Evse], restart: RestartController) -> Reservations:
+async def _load_reservations(core: CoreParts, evses: Mapping[int, Evse], restart: RestartController) -> Reservations:
     """The reservations, loaded; a reset on idle waits until they are used or have ended (B11, errata 2025-09 2.14)."""
     has_csms = core.configuration.csms is not None
     store = ReservationStore(core.database)
@@ -227,7 +228,7 @@ async def _reservations(core: CoreParts, evses: Mapping[int, Evse], restart: Res
     return reservations
 
 
-async def _evse(
+async def _create_evse(
     config: EvseConfig,
     core: CoreParts,
     context: SigningContext,
@@ -247,7 +248,7 @@ async def _evse(
         priority=config.priority,
     )
     driver = site.open_meter(config)
-    rules = PlausibilityRules(config.max_current_a * NOMINAL_VOLTAGE_V * config.phases * _OVERHEAD)
+    rules = PlausibilityRules(config.max_current_a * NOMINAL_VOLTAGE_V * config.phases * _PLAUSIBLE_POWER_FACTOR)
     meter = PlausibleMeter(driver, rules, clock.monotonic)
     await metrology.meters.restore_meter(config.id, meter)
     poller = MeterPoller(f"meter of EVSE {config.id}", meter, clock)
@@ -262,7 +263,7 @@ async def _evse(
     return assemble_evse(hardware, *recorded, core.settings.evse, clock, signing=signing, behaviour=behaviour)
 
 
-def _readers(core: CoreParts, station: ChargingStation) -> list[CardReaderTask]:
+def _create_readers(core: CoreParts, station: ChargingStation) -> list[CardReaderTask]:
     """The token readers, each with the EVSEs that it serves."""
     return [
         CardReaderTask(

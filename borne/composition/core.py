@@ -110,7 +110,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     await safe_start.prepare()
     await database.begin_start()  # before all further queries, since they are read ahead
     await security_events.load()
-    await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
+    await security_events.report(_boot_event(program.boot_reason), program.boot_reason.value)
     if safe_start.active:
         await security_events.report(SecurityEventType.SAFE_START, safe_start.sentence)
     table = SettingsTable(database)
@@ -123,10 +123,10 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     outbox = Outbox(database, clock, [transactions], has_csms=has_csms)
     await outbox.check()
     certificates = CertificateStore(
-        storage / "certificates", _seed(configuration), settings.security, clock, security_events
+        storage / "certificates", _configured_files(configuration), settings.security, clock, security_events
     )
     await certificates.load()
-    credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
+    credentials = Credentials(storage / "basic-auth.json", _csms_password(configuration), clock)
     network = NetworkProfiles(database, settings.security, credentials, certificates, security_events)
     csms = configuration.csms
     await network.load(
@@ -152,13 +152,13 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     )
 
 
-def _beginning(reason: BootReason) -> SecurityEventType:
+def _boot_event(reason: BootReason) -> SecurityEventType:
     """The security event of a boot."""
     powered_up = reason is BootReason.POWER_UP
     return SecurityEventType.STARTUP_OF_THE_DEVICE if powered_up else SecurityEventType.RESET_OR_REBOOT
 
 
-def _password(configuration: Configuration) -> str | None:
+def _csms_password(configuration: Configuration) -> str | None:
     csms = configuration.csms
     return csms.password.get_secret_value() if csms is not None and csms.password is not None else None
 
@@ -169,7 +169,7 @@ def _network_profile(configuration: Configuration) -> NetworkProfile | None:
     return NetworkProfile(csms.url, csms.security_profile, csms.message_timeout_s) if csms is not None else None
 
 
-def _seed(configuration: Configuration) -> ConfiguredFiles:
+def _configured_files(configuration: Configuration) -> ConfiguredFiles:
     """The certificate files named in the installation file."""
     csms = configuration.csms
     return (

@@ -60,7 +60,7 @@ async def create_display(
     core.auxiliary.subscribe(billing.time.corrected, lambda _: messages.clock_corrected())
     configuration, settings = core.configuration, core.settings
     prices = ShownPrices(billing.tariff_and_cost, billing.prices, settings.prices)
-    readers = [one.evse for one in configuration.reader]
+    readers = [table.evse for table in configuration.reader]
     starts = StartMethods(settings.authorization, readers, has_csms=configuration.csms is not None)
     lights = maintenance.light
     reader = EvseReader(lights, prices, core.transactions, starts, session_page(core), core.clock)

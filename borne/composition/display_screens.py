@@ -36,10 +36,11 @@ def create_screens(
     config, settings, clock = core.configuration.display, core.settings, core.clock
     drivers = [
         DisplayDriver(
-            DisplayProfile(_address(one.evse), tuple(config.languages), config.rotation_s, one.text_size), one.open()
+            DisplayProfile(_address(output.evse), tuple(config.languages), config.rotation_s, output.text_size),
+            output.open(),
         )
-        for one in config.output
-        if not isinstance(one, MqttDisplayConfig) and _is_usable(one)
+        for output in config.output
+        if not isinstance(output, MqttDisplayConfig) and _is_usable(output)
     ]
     displays = [
         DisplayProfile(address, tuple(config.languages), config.rotation_s)
@@ -63,7 +64,7 @@ def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> Publ
     """The displays whose screens are published to the MQTT broker, by the installation file."""
     outputs = configuration.display.output
     return PublishedDisplays(
-        screens, tuple(_address(one.evse) for one in outputs if isinstance(one, MqttDisplayConfig))
+        screens, tuple(_address(output.evse) for output in outputs if isinstance(output, MqttDisplayConfig))
     )
 
 

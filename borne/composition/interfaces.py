@@ -36,12 +36,12 @@ def add_page_parts(parts: StationParts, assembled: AssembledParts) -> None:
     These are the sign-in service, the commissioning tests, the factory reset and the status of the station.
     """
     _add_commissioning_parts(parts, assembled)
-    parts.add_lazy(SignInService, lambda: _sign_in_service(assembled.core))
-    parts.add_lazy(FactoryReset, lambda: _factory_reset(parts, assembled))
-    parts.add_lazy(STATION_STATUS, lambda: _status(parts, assembled))
+    parts.add_lazy(SignInService, lambda: _create_sign_in_service(assembled.core))
+    parts.add_lazy(FactoryReset, lambda: _create_factory_reset(parts, assembled))
+    parts.add_lazy(STATION_STATUS, lambda: _running_status_source(parts, assembled))
 
 
-def _sign_in_service(core: CoreParts) -> SignInService:
+def _create_sign_in_service(core: CoreParts) -> SignInService:
     """Create the sign-in service of API and page, with the installation file's label codes."""
     http, clock = core.configuration.http, core.clock
     codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
@@ -66,7 +66,7 @@ def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> 
     parts.add(ReportWriter, report)
 
 
-def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryReset:
+def _create_factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryReset:
     """Create the factory reset with its deletions: data in the database first, then files of the storage."""
     core, charging, maintenance = assembled.core, assembled.charging, assembled.maintenance
     configuration, site_settings = core.configuration, core.runtime.site_settings
@@ -98,7 +98,7 @@ def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryRes
     return FactoryReset(charging.station, maintenance.activation, clears, core.security_events, core.clock)
 
 
-def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSource:
+def _running_status_source(parts: StationParts, assembled: AssembledParts) -> RunningStatusSource:
     core, load, maintenance = assembled.core, assembled.load, assembled.maintenance
     station = assembled.charging.station
     return RunningStatusSource(

@@ -105,16 +105,16 @@ async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -
     clock = core.clock
     evses = {number: assembly.evse for number, assembly in assemblies.items()}
     drivers = {number: assembly.driver for number, assembly in assemblies.items()}
-    profiles = await _profiles(core, evses)
+    profiles = await _create_profiles(core, evses)
     grid = core.configuration.grid
     meter_store = GridMeterStateStore(core.facts("grid-meter"), grid.source.type, clock) if grid is not None else None
-    controller = _controller(
+    controller = _create_controller(
         core, profiles.store, await meter_store.load() if meter_store is not None else NO_STORED_STATE
     )
     limits = controller.limits
-    orders = await _grid_orders(core, StationPower(controller.grid, evses))
+    orders = await _create_grid_orders(core, StationPower(controller.grid, evses))
     order_limit = GridOrderLimit(orders, limits) if orders is not None else None  # the first of the shared limits
-    load = await _load_management(core, evses, controller, profiles)
+    load = await _create_load_management(core, evses, controller, profiles)
     contactors = ContactorCountStore(evses, core.facts("contactor"))
     await contactors.load()
     back_plate, protection = core.runtime.hardware.back_plate, core.configuration.protection
@@ -122,7 +122,7 @@ async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -
     await residual.load()
     tamper = TamperAlarm(evses.values(), back_plate, core.database, core.security_events, clock)
     await tamper.load()
-    external = await _external_limits(core, limits, profiles, evses)
+    external = await _create_external_limits(core, limits, profiles, evses)
     if core.runtime.site_settings.lost:
         limits.set_shared(LIMIT_NAME, limit_for_lost_settings())
     if core.safe_start.charging_profiles_aside:
@@ -132,7 +132,7 @@ async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -
     history = LoadHistory(load.grid, evses, clock)
     rates = ChargingRateReporter(evses, core.settings.smart_charging, clock)
     observers = [history.note_change, external.update, rates.report_changes]
-    plate = _back_plate_watch(core, limits, tamper)
+    plate = _create_back_plate_monitor(core, limits, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run, history.run]
     if meter_store is not None and (monitor := controller.connection_monitor) is not None:
         observers.append(partial(meter_store.update, monitor))
@@ -160,7 +160,7 @@ def _subscribe_to_decisions(
     load.limits.changed.subscribe(lambda _: decisions.request())
 
 
-async def _grid_orders(core: CoreParts, meters: PowerMeters) -> RecordedGridOrders | None:
+async def _create_grid_orders(core: CoreParts, meters: PowerMeters) -> RecordedGridOrders | None:
     """The grid operator's contact with the record of its orders; None if it is not configured."""
     config = core.configuration.grid_order
     if config is None:
@@ -171,7 +171,7 @@ async def _grid_orders(core: CoreParts, meters: PowerMeters) -> RecordedGridOrde
     return RecordedGridOrders(source, record, meters, core.clock)
 
 
-async def _profiles(core: CoreParts, evses: Mapping[int, Evse]) -> PersistentProfiles:
+async def _create_profiles(core: CoreParts, evses: Mapping[int, Evse]) -> PersistentProfiles:
     configuration = core.configuration
     store = ProfileStore(
         {evse.id: evse.layout.phases for evse in evses.values()}, lambda number: evses[number].selectable_phases
@@ -188,19 +188,19 @@ async def _profiles(core: CoreParts, evses: Mapping[int, Evse]) -> PersistentPro
     return profiles
 
 
-def _controller(core: CoreParts, store: ProfileStore, meter_state: StoredMeterState) -> LoadController:
+def _create_controller(core: CoreParts, store: ProfileStore, meter_state: StoredMeterState) -> LoadController:
     grid = core.configuration.grid
     return LoadController(
         core.clock,
         store,
-        _connection(grid) if grid is not None else None,
+        _grid_connection(grid) if grid is not None else None,
         station_limit_a=selected_a(core.runtime.hardware.back_plate.view.selector),
         policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
         meter_state=meter_state,
     )
 
 
-async def _external_limits(
+async def _create_external_limits(
     core: CoreParts, limits: StationLimits, profiles: PersistentProfiles, evses: Mapping[int, Evse]
 ) -> ExternalLimits:
     phases = max(evse.layout.phases for evse in evses.values())
@@ -209,7 +209,7 @@ async def _external_limits(
     return external
 
 
-def _grid_source(core: CoreParts) -> GridSource | None:
+def _open_grid_source(core: CoreParts) -> GridSource | None:
     """The connection to the grid meter, not opened; None without one."""
     grid, hardware = core.configuration.grid, core.runtime.hardware
     if grid is None:
@@ -219,7 +219,7 @@ def _grid_source(core: CoreParts) -> GridSource | None:
     )
 
 
-async def _load_management(
+async def _create_load_management(
     core: CoreParts, evses: Mapping[int, Evse], controller: LoadController, profiles: PersistentProfiles
 ) -> LoadManagement:
     clock, settings, grid = core.clock, core.settings, core.configuration.grid
@@ -249,13 +249,13 @@ async def _load_management(
     pilots = PilotSequence(evses, clock)
     decisions = DecisionLoop(controller, evses, demands, AppliedDecisions(evses, pilots), tariff, delay, profiles.store)
     schedules = ExpectedSchedules(controller, demands, profiles, clock)
-    meter = GridMeterReader(_grid_source(core), evses.values(), decisions.process_sample)
+    meter = GridMeterReader(_open_grid_source(core), evses.values(), decisions.process_sample)
     return LoadManagement(
         decisions, controller.grid, controller.limits, demands, profiles, schedules, priorities, plans, tariff, meter
     )
 
 
-def _connection(grid: GridConfig) -> GridConnection:
+def _grid_connection(grid: GridConfig) -> GridConnection:
     return GridConnection(
         grid.phases,
         grid.safe_current_a,
@@ -267,7 +267,7 @@ def _connection(grid: GridConfig) -> GridConnection:
     )
 
 
-def _back_plate_watch(core: CoreParts, limits: StationLimits, tamper: TamperAlarm) -> BackPlateMonitor:
+def _create_back_plate_monitor(core: CoreParts, limits: StationLimits, tamper: TamperAlarm) -> BackPlateMonitor:
     configuration = core.configuration
     source = configuration.grid.source if configuration.grid is not None else None
     expected = expected_position(source, configuration.grid_order)

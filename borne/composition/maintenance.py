@@ -125,7 +125,7 @@ def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> Firmwar
         updater = simulated_updater(storage / "firmware", clock)
     else:
         updater = config.open(storage / "firmware", clock)
-    around = FirmwareUpdateContext(
+    update_context = FirmwareUpdateContext(
         updater,
         core.outbox,
         storage / "firmware",
@@ -136,19 +136,19 @@ def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> Firmwar
         online=lambda: charging.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
-    made = FirmwareUpdates(
+    updates = FirmwareUpdates(
         FirmwareRecord(core.database),
         charging.evses,
         core.security_events,
-        around,
+        update_context,
         core.settings.firmware,
         clock,
         core.auxiliary,
     )
     auxiliary, restart = core.auxiliary, charging.restart
-    restart.delay_while(lambda: auxiliary.ask(lambda: made.busy, default=False))
-    restart.refuse_while(lambda: auxiliary.ask(lambda: made.reset_refusal_code, default=None))
-    return made
+    restart.delay_while(lambda: auxiliary.ask(lambda: updates.busy, default=False))
+    restart.refuse_while(lambda: auxiliary.ask(lambda: updates.reset_refusal_code, default=None))
+    return updates
 
 
 def create_log_uploads(core: CoreParts, restart: RestartController) -> LogUploads:
@@ -166,8 +166,8 @@ def create_log_uploads(core: CoreParts, restart: RestartController) -> LogUpload
 
 async def _snapshot(program: StationRuntime) -> StationSnapshot:
     status, model = program.parts.find(STATION_STATUS), program.parts.find(DEVICE_MODEL)
-    shown = await status.status() if status is not None else {"powered": False}
-    return StationSnapshot(shown, model.rows() if model is not None else [])
+    current_status = await status.status() if status is not None else {"powered": False}
+    return StationSnapshot(current_status, model.rows() if model is not None else [])
 
 
 def create_status_light(
@@ -211,20 +211,20 @@ def create_mqtt_bridge(
     """
     from station.interfaces.mqtt import home_assistant, mqtt  # not loaded without a broker
 
-    who = core.configuration.station
+    station = core.configuration.station
     layouts = [evse.layout for evse in evses.values()]
-    shown = home_assistant.DiscoveryDevice(
-        who.identity,
-        who.vendor,
-        who.model,
-        who.serial_number,
-        maintenance.firmware.version or who.firmware_version,
+    device = home_assistant.DiscoveryDevice(
+        station.identity,
+        station.vendor,
+        station.model,
+        station.serial_number,
+        maintenance.firmware.version or station.firmware_version,
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
     bridge = mqtt.MqttBridge(
         config,
-        shown,
+        device,
         mqtt.PublishedState(evses, power.load, device_events),
         mqtt.PublishedIndicators(maintenance.light, displays),
         power.shared_limits,
@@ -268,8 +268,8 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
     """Publish the state of an EVSE to the event feed at once and after each visible change, until cancelled."""
     published: tuple[object, ...] | None = None
     while True:
-        changes, state = evse.changed.count, evse.state
-        seen = (
+        count_before, state = evse.changed.count, evse.state
+        state_values = (
             evse.connector_status,
             state.reserved_until,
             state.charging_state,
@@ -277,8 +277,8 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
             evse.offered_a,
             evse.transaction_id,
         )
-        if seen != published:
-            published = seen
+        if state_values != published:
+            published = state_values
             feed.publish(
                 "evse",
                 id=evse.id,
@@ -289,4 +289,4 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
                 offered_a=evse.offered_a,
                 transaction_id=evse.transaction_id,
             )
-        await evse.changed.wait(changes)
+        await evse.changed.wait(count_before)

@@ -30,6 +30,6 @@ def create_monitoring(
     rules = ReportingRules(core.settings.monitoring, charging.csms, core.auxiliary, has_csms=has_csms)
     reporting = EventReporting(EventIds(store), rules, EventQueue(store, clock))
     evses = StationEvses(charging.evses, charging.running, clock, core.auxiliary)
-    notifications = {one.monitor.id: one for one in built_in.notifications}
+    notifications = {notification.monitor.id: notification for notification in built_in.notifications}
     detection = EventDetection(variables, evses, registry, reporting, notifications, clock, core.auxiliary)
     return VariableMonitoring(variables, registry, detection, reporting, built_in, store)

@@ -52,7 +52,7 @@ class OcppComposition:
         self._connected_changed: Event[None] = Event()
         self._invalid_messages = InvalidMessageCounts()
         self._access = CsmsAccess(identity, core.network, core.credentials, core.certificates)
-        self._password = PasswordVariable(identity, core.credentials, core.security_events)
+        self._password_variable = PasswordVariable(identity, core.credentials, core.security_events)
 
     @property
     def link(self) -> OcppStack | None:
@@ -93,7 +93,7 @@ class OcppComposition:
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (
             *certificate_variables(settings.security, core.certificates, core.auxiliary),
-            *link_variables(self._access, self._password, settings.security, core.auxiliary),
+            *link_variables(self._access, self._password_variable, settings.security, core.auxiliary),
             *resource_limit_variables(),
             *self._live_variables(),
             *safe_start_variables(core.safe_start),
@@ -133,7 +133,9 @@ class OcppComposition:
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(auxiliary.subscribe(parts.connected_changed, self._connected_changed.publish))
-            subscriptions.callback(auxiliary.subscribe(self._password.written, lambda _: stack.use_new_password()))
+            subscriptions.callback(
+                auxiliary.subscribe(self._password_variable.written, lambda _: stack.use_new_password())
+            )
             for number, evse in self._assembled.charging.assemblies.items():
                 subscriptions.callback(parts.subscribe_samples(number, evse.sampler))
             self._assembled.charging.station.set_csms(parts.authorization)
@@ -142,14 +144,14 @@ class OcppComposition:
 
 
 def _nameplate(configuration: Configuration, firmware_version: str | None) -> Nameplate:
-    who, grid = configuration.station, configuration.grid
+    station, grid = configuration.station, configuration.grid
     return Nameplate(
-        model=who.model,
-        vendor=who.vendor,
-        serial_number=who.serial_number,
-        firmware_version=firmware_version or who.firmware_version,
-        iccid=who.iccid,
-        imsi=who.imsi,
+        model=station.model,
+        vendor=station.vendor,
+        serial_number=station.serial_number,
+        firmware_version=firmware_version or station.firmware_version,
+        iccid=station.iccid,
+        imsi=station.imsi,
         has_reader=bool(configuration.reader),
         feed_phases=grid.phases if grid is not None else None,
         feed_fuse_a=grid.max_current_a if grid is not None else None,

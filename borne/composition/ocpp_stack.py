@@ -92,8 +92,8 @@ class StackParts:
         self._meter_values = MeterValueBlock(link, charging.station, follow_ups, settings.sampling)
         self._charging_limits = ExternalLimitReports(link, load_parts.external_limits, settings.smart_charging, clock)
         self._firmware = FirmwareBlock(link, maintenance.firmware, clock)
-        self._signing = self._make_signing()
-        self._diagnostics = LogUploadBlock(link, maintenance.uploads, clock)
+        self._certificate_signing = self._make_certificate_signing()
+        self._log_uploads = LogUploadBlock(link, maintenance.uploads, clock)
         self._data_transfer = DataTransfer(link)
         self._sessions = SessionFactory(
             self._blocks(), gate, core.network, follow_ups, clock, tap=core.runtime.transport_tap
@@ -117,9 +117,9 @@ class StackParts:
             self._follow_ups,
             data_transfer=self._data_transfer,
             tasks={
-                "signing": self._signing.run,
+                "signing": self._certificate_signing.run,
                 "status-changes": self._availability.run,
-                "log-upload-status": self._diagnostics.run,
+                "log-upload-status": self._log_uploads.run,
                 "frame-numbers": self._maintenance.frame_store.reserve_numbers,
             },
             link_tasks={
@@ -145,17 +145,19 @@ class StackParts:
         )
 
     def _make_boot(self) -> Registration:
-        core, firmware, who = self._core, self._maintenance.firmware, self._core.configuration.station
-        version = firmware.version or who.firmware_version
-        identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
+        core, firmware, station = self._core, self._maintenance.firmware, self._core.configuration.station
+        version = firmware.version or station.firmware_version
+        identification = Identification(
+            station.model, station.vendor, station.serial_number, version, station.iccid, station.imsi
+        )
         reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else core.runtime.boot_reason
         return Registration(
             self._gate, identification, core.settings.csms_link, core.clock, core.auxiliary, reason=reason
         )
 
-    def _make_signing(self) -> CertificateSigning:
-        core, who = self._core, self._core.configuration.station
-        serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
+    def _make_certificate_signing(self) -> CertificateSigning:
+        core, station = self._core, self._core.configuration.station
+        serial_number, switch = station.serial_number or station.identity, self._connection.use_new_certificate
         return CertificateSigning(
             self._link, core.certificates, core.settings.security, core.clock, serial_number, switch
         )
@@ -179,8 +181,8 @@ class StackParts:
             SmartCharging(link, charging.station, load, settings.smart_charging, aside, core.clock),
             NetworkProfileBlock(core.network),
             CertificateBlock(core.certificates, core.network),
-            self._signing,
-            self._diagnostics,
+            self._certificate_signing,
+            self._log_uploads,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
             MonitoringBlock(link, self._monitoring, settings.variable_requests, aside, core.clock),
             DisplayMessageBlock(link, self._display.messages, aside),
@@ -195,9 +197,9 @@ class StackParts:
             of_station={
                 "BootNotification": boot.trigger_boot_notification,
                 "Heartbeat": boot.trigger_heartbeat,
-                "SignChargingStationCertificate": self._signing.trigger,
+                "SignChargingStationCertificate": self._certificate_signing.trigger,
                 "FirmwareStatusNotification": self._firmware.trigger,
-                "LogStatusNotification": self._diagnostics.trigger,
+                "LogStatusNotification": self._log_uploads.trigger,
             },
             of_evses={
                 "StatusNotification": self._availability.trigger,
@@ -213,7 +215,7 @@ class StackParts:
         auxiliary.subscribe(link.switched, lambda _: self._charging_limits.forget_reported())
         auxiliary.subscribe(link.switched, lambda _: detection.forget_reported())
         auxiliary.subscribe(link.up, self._availability.prepare_reports)
-        auxiliary.subscribe(link.up, lambda _: self._signing.check_expiry())
+        auxiliary.subscribe(link.up, lambda _: self._certificate_signing.check_expiry())
         auxiliary.subscribe(link.up, lambda _: detection.report_current())
         auxiliary.subscribe(link.lost, lambda _: tariff_and_cost.link_lost())
         auxiliary.subscribe(link.lost, lambda _: detection.mark_offline())
@@ -235,9 +237,9 @@ class StackParts:
         auxiliary.subscribe(synchronization.corrected, lambda _: self._monitoring.detection.reschedule())
         auxiliary.subscribe(synchronization.corrected, reports.report_clock_correction)
         auxiliary.subscribe(self._sessions.events.invalid_message, reports.report_invalid_message)
-        auxiliary.subscribe(self._sessions.events.frame_observed, self._show)
+        auxiliary.subscribe(self._sessions.events.frame_observed, self._log_frame)
 
-    def _show(self, observed: ObservedFrame) -> None:
+    def _log_frame(self, observed: ObservedFrame) -> None:
         """Store a frame in the frame log, and publish it to the event feed if somebody listens."""
         frame, feed = self._maintenance.frames.append(observed), self._core.runtime.feed
         if feed.has_listener("frame"):

@@ -43,7 +43,7 @@ def host_process_of_several(
         StartError: two have the same identity, the storage of one cannot be opened, or another station uses it; or
             the process may not open enough files.
     """
-    for identity, count in Counter(one.station.identity for one in configurations).items():
+    for identity, count in Counter(configuration.station.identity for configuration in configurations).items():
         if count > 1:
             raise StartError(f"station.identity: {identity} is used by several stations")
     raise_descriptor_limit(len(configurations))
@@ -52,11 +52,11 @@ def host_process_of_several(
     parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
         locks = [
-            stack.enter_context(acquire_lock(one)) for one in configurations
+            stack.enter_context(acquire_lock(configuration)) for configuration in configurations
         ]  # acquired before any hardware is opened
         stations = [
-            station_runtime(one, parts, lock=lock, tap=(taps or {}).get(one.station.identity))
-            for one, lock in zip(configurations, locks, strict=True)
+            station_runtime(configuration, parts, lock=lock, tap=(taps or {}).get(configuration.station.identity))
+            for configuration, lock in zip(configurations, locks, strict=True)
         ]
         stack.pop_all()  # each station releases its own lock
     return HostProcess(stations, thread, None, http_port=http_port, start_at_s=start_at_s)

@@ -138,7 +138,7 @@ def station_runtime(
             held = locked.enter_context(lock or acquire_lock(configuration))
             settings = SiteSettings(configuration, environ or {})
             in_force = settings.load_effective()
-            site, routes = _site(in_force)
+            site, routes = _create_hardware(in_force)
             locked.pop_all()  # the station releases it
     identity = configuration.station.identity
     return StationRuntime(
@@ -166,7 +166,7 @@ def acquire_lock(configuration: Configuration) -> StorageLock:
         raise StartError(f"station.storage: {error}") from error
 
 
-def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[AdditionalRoutes]]:
+def _create_hardware(configuration: Configuration) -> tuple[StationHardware, Sequence[AdditionalRoutes]]:
     """The configured hardware, and its additional API routes. Unused hardware modules are not loaded.
 
     Raises:
@@ -208,7 +208,7 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
 
 async def _assemble(core: CoreParts) -> StationRun:
     program, configuration, clock = core.runtime, core.configuration, core.clock
-    activation, prices = await _activation(core), create_prices(core)
+    activation, prices = await _create_activation(core), create_prices(core)
     charging = await create_charging(core, prices.time, prices.messages, activation)
     station = charging.station
     activation.changed.subscribe(lambda _: station.apply_activation())
@@ -250,7 +250,7 @@ def _add_page_parts(parts: StationParts, assembled: AssembledParts) -> None:
     add_page_parts(parts, assembled)
 
 
-async def _activation(core: CoreParts) -> StationActivation:
+async def _create_activation(core: CoreParts) -> StationActivation:
     required = core.configuration.station.commissioning == "required"
     activation = StationActivation(core.facts("activation"), core.clock, required=required)
     await activation.load()
@@ -308,11 +308,11 @@ def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[
         lambda: core.safe_start.run(lambda: restart.schedule_restart(BootReason.APPLICATION_RESET)),
         *space_watchers(core.space, core.security_events, core.auxiliary),
         UnreadableRowsMonitor(core.database, core.security_events, core.settings.groups, clock).run,
-        lambda: reclaim_when_idle(core.database, lambda: _idle(evses), clock),
+        lambda: reclaim_when_idle(core.database, lambda: _is_idle(evses), clock),
         lambda: prune(core.outbox, retention, charging.tokens, core.settings.records, clock),
     ]
 
 
-def _idle(evses: Iterable[Evse]) -> bool:
+def _is_idle(evses: Iterable[Evse]) -> bool:
     """Return whether no transaction runs and no transaction event waits to be stored."""
     return not any(evse.state.transaction is not None or evse.count_unrecorded(None) for evse in evses)

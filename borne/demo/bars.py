@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_LOOKS_A_COLUMN = 4
+_SAMPLES_PER_COLUMN = 4
 
 
 class Bar(Frozen):
@@ -60,25 +60,27 @@ class Chart(Frozen):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width - 5, options.height or 8
-        columns = self._columns(width)
+        columns = self._column_samples(width)
         limit_row = int(self.limit_a / self.most_a * height)
         for row in reversed(range(height)):
             label = f"{self.limit_a:.0f} A" if row == limit_row else "0 A" if row == 0 else ""
             text = Text(f"{label:>4} ", "red" if row == limit_row else "grey62", no_wrap=True)
             text.append("╌" * (width - len(columns)) if row == limit_row else " " * (width - len(columns)), "red3")
             for house_a, total_a in columns:
-                text.append(*self._cell(row, height, house_a, total_a, row == limit_row))
+                text.append(*self._cell_text(row, height, house_a, total_a, row == limit_row))
             yield text
 
-    def _columns(self, width: int) -> list[tuple[float, float]]:
+    def _column_samples(self, width: int) -> list[tuple[float, float]]:
         """The highest sample of each second."""
         # In whole seconds from the beginning, so that a drawn column does not change.
-        seconds = [self.history[at : at + _LOOKS_A_COLUMN] for at in range(0, len(self.history), _LOOKS_A_COLUMN)]
-        return [max(second, key=lambda look: look[1]) for second in seconds][-width:]
+        seconds = [
+            self.history[at : at + _SAMPLES_PER_COLUMN] for at in range(0, len(self.history), _SAMPLES_PER_COLUMN)
+        ]
+        return [max(second, key=lambda sample: sample[1]) for second in seconds][-width:]
 
-    def _cell(self, row: int, height: int, house_a: float, total_a: float, limit: bool) -> tuple[str, str]:
-        house = self._eighths(house_a, row, height)
-        total = self._eighths(total_a, row, height)
+    def _cell_text(self, row: int, height: int, house_a: float, total_a: float, limit: bool) -> tuple[str, str]:
+        house = self._filled_eighths(house_a, row, height)
+        total = self._filled_eighths(total_a, row, height)
         over = total_a > self.limit_a and row * self.most_a / height >= self.limit_a - self.most_a / height
         car = "red1" if over else self.car
         if house == 8:
@@ -89,6 +91,6 @@ class Chart(Frozen):
             return _EIGHTHS[total], car
         return ("╌", "red3") if limit else (" ", "")
 
-    def _eighths(self, current_a: float, row: int, height: int) -> int:
+    def _filled_eighths(self, current_a: float, row: int, height: int) -> int:
         """Filled eighths of the cell in this row."""
         return max(0, min(8, round((current_a / self.most_a * height - row) * 8)))

@@ -65,7 +65,7 @@ class Demonstration:
     """number of events that wait for delivery to the CSMS, as last polled"""
     remarks: Event[Remark] = field(default_factory=Event[Remark])
     """each remark at once, for output without a terminal"""
-    _began_s: float | None = None
+    _started_s: float | None = None
 
     @property
     def runtime(self) -> StationRuntime:
@@ -76,9 +76,9 @@ class Demonstration:
     def elapsed_s(self) -> float:
         """Seconds of the station's clock since this property was first read."""
         now_s = self.runtime.clock.monotonic()
-        if self._began_s is None:
-            self._began_s = now_s
-        return now_s - self._began_s
+        if self._started_s is None:
+            self._started_s = now_s
+        return now_s - self._started_s
 
     @property
     def api(self) -> str:

@@ -11,11 +11,11 @@ from foundation.json_values import is_list, is_object
 from station.core.identifiers import shorten_token
 
 Json = dict[str, object]
-_RESULT, _ERROR = 3, 4
-_KEPT = 200
+_CALLRESULT, _CALLERROR = 3, 4
+_MAX_FRAMES = 200
 
 
-class ShownFrame(Frozen):
+class FrameSummary(Frozen):
     """The summary of one OCPP frame, as the demonstration shows it."""
 
     at: str
@@ -39,11 +39,11 @@ class Frames:
     """The summaries of the last 200 OCPP frames, and the requests that still lack a response."""
 
     def __init__(self) -> None:
-        self.shown: deque[ShownFrame] = deque(maxlen=_KEPT)
+        self.summaries: deque[FrameSummary] = deque(maxlen=_MAX_FRAMES)
         """the summaries, the newest last"""
         self._requests: dict[str, str] = {}
 
-    def add(self, at: str, direction: str, text: str) -> ShownFrame | None:
+    def add(self, at: str, direction: str, text: str) -> FrameSummary | None:
         """Add a frame with its time of day, and return its summary; None if it is not an OCPP frame.
 
         `direction`: `out` if the station sent it.
@@ -55,16 +55,19 @@ class Frames:
         if not is_list(frame) or len(frame) < 3:
             return None
         identity = str(frame[1])
-        if frame[0] in (_RESULT, _ERROR):
+        if frame[0] in (_CALLRESULT, _CALLERROR):
             action = self._requests.pop(identity, "?")
-            refused = frame[0] == _ERROR
-            summary = f"refused: {frame[2]}" if refused else _answer(_object(frame[2]))
+            refused = frame[0] == _CALLERROR
+            summary = f"refused: {frame[2]}" if refused else _response_summary(_object(frame[2]))
         else:
-            action, summary = str(frame[2]), _request(str(frame[2]), _object(frame[3] if len(frame) > 3 else {}))
+            action, summary = (
+                str(frame[2]),
+                _request_summary(str(frame[2]), _object(frame[3] if len(frame) > 3 else {})),
+            )
             self._requests[identity] = action
-        shown = ShownFrame(at, direction == "out", action, frame[0] in (_RESULT, _ERROR), summary)
-        self.shown.append(shown)
-        return shown
+        frame_summary = FrameSummary(at, direction == "out", action, frame[0] in (_CALLRESULT, _CALLERROR), summary)
+        self.summaries.append(frame_summary)
+        return frame_summary
 
 
 def _object(value: object) -> Json:
@@ -75,54 +78,54 @@ def _objects(value: object) -> list[Json]:
     return [part for part in value if is_object(part)] if is_list(value) else []
 
 
-def _inner(payload: Json, name: str) -> Json:
+def _object_field(payload: Json, name: str) -> Json:
     return _object(payload.get(name))
 
 
-def _answer(payload: Json) -> str:
-    status = payload.get("status") or _inner(payload, "idTokenInfo").get("status")
+def _response_summary(payload: Json) -> str:
+    status = payload.get("status") or _object_field(payload, "idTokenInfo").get("status")
     return str(status) if status is not None else "ok"
 
 
-def _request(action: str, payload: Json) -> str:
+def _request_summary(action: str, payload: Json) -> str:
     match action:
         case "BootNotification":
-            station = _inner(payload, "chargingStation")
+            station = _object_field(payload, "chargingStation")
             return f"{payload.get('reason')}: {station.get('vendorName')} {station.get('model')}"
         case "StatusNotification":
             return f"EVSE {payload.get('evseId')} {payload.get('connectorStatus')}"
         case "Authorize":
-            return _card(payload)
+            return _card_summary(payload)
         case "TransactionEvent":
-            return _event(payload)
+            return _event_summary(payload)
         case "SetChargingProfile":
-            return _profile(payload)
+            return _profile_summary(payload)
         case "RequestStartTransaction":
-            return f"EVSE {payload.get('evseId')}, {_card(payload)}"
+            return f"EVSE {payload.get('evseId')}, {_card_summary(payload)}"
         case "RequestStopTransaction" | "GetTransactionStatus":
             return str(payload.get("transactionId", ""))[:8]
         case _:
             return ""
 
 
-_SHORT: Final = {"Started": "Started", "Updated": "Updated", "Ended": "Ended  "}
+_EVENT_NAMES: Final = {"Started": "Started", "Updated": "Updated", "Ended": "Ended  "}
 
 
-def _event(payload: Json) -> str:
+def _event_summary(payload: Json) -> str:
     kind = str(payload.get("eventType"))
-    parts = [f"#{payload.get('seqNo')}", _SHORT.get(kind, kind), str(payload.get("triggerReason"))]
-    if (register := _register(payload)) is not None:
+    parts = [f"#{payload.get('seqNo')}", _EVENT_NAMES.get(kind, kind), str(payload.get("triggerReason"))]
+    if (register := _register_wh(payload)) is not None:
         parts.append(f"{register:.1f} Wh")
     elif "idToken" in payload:
-        parts.append(_card(payload))
-    elif (state := _inner(payload, "transactionInfo").get("chargingState")) is not None:
+        parts.append(_card_summary(payload))
+    elif (state := _object_field(payload, "transactionInfo").get("chargingState")) is not None:
         parts.append(str(state))
     if payload.get("offline"):
         parts.append("offline")
     return " ".join(parts)
 
 
-def _register(payload: Json) -> float | None:
+def _register_wh(payload: Json) -> float | None:
     """The last reading of the register in an event, Wh."""
     for value in reversed(_objects(payload.get("meterValue"))):
         for sample in _objects(value.get("sampledValue")):
@@ -131,12 +134,12 @@ def _register(payload: Json) -> float | None:
     return None
 
 
-def _profile(payload: Json) -> str:
-    profile = _inner(payload, "chargingProfile")
+def _profile_summary(payload: Json) -> str:
+    profile = _object_field(payload, "chargingProfile")
     schedules = _objects(profile.get("chargingSchedule")) or [{}]
     periods = _objects(schedules[0].get("chargingSchedulePeriod")) or [{}]
     return f"{profile.get('chargingProfilePurpose')} {periods[0].get('limit')} {schedules[0].get('chargingRateUnit')}"
 
 
-def _card(payload: Json) -> str:
-    return f"card {shorten_token(str(_inner(payload, 'idToken').get('idToken', '')))}"
+def _card_summary(payload: Json) -> str:
+    return f"card {shorten_token(str(_object_field(payload, 'idToken').get('idToken', '')))}"

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 FOLLOW_S = 6.0
 """a vehicle has 5 s to follow the pilot (IEC 61851-1), and the grid meter reports after a second"""
-_SAME_WH = 0.5
-_LOOK_EVERY_S = 0.25
-_KEPT = 1200
+_TOLERANCE_WH = 0.5
+_SAMPLE_INTERVAL_S = 0.25
+_MAX_SAMPLES = 1200
 """stored samples: five minutes"""
 
 
@@ -44,14 +44,14 @@ class GridCurrentMonitor:
         """Take samples until cancelled."""
         while True:
             self.sample()
-            await self._clock.sleep(_LOOK_EVERY_S)
+            await self._clock.sleep(_SAMPLE_INTERVAL_S)
 
     def sample(self) -> None:
         """Take one sample: append it to `history`, and update the largest current and the longest time."""
         now_s, current_a = self._clock.monotonic(), self._current_a()
         self.history.append((current_a - self._car_a(), current_a))
-        if len(self.history) > 2 * _KEPT:
-            del self.history[:_KEPT]
+        if len(self.history) > 2 * _MAX_SAMPLES:
+            del self.history[:_MAX_SAMPLES]
         self.largest_a = max(self.largest_a, current_a)
         if self._above_since_s is not None:
             self.longest_s = max(self.longest_s, now_s - self._above_since_s)
@@ -102,12 +102,12 @@ def summarize(figures: DemoMeasurements) -> list[SummaryLine]:
     billed_wh = figures.billed_wh
     if figures.register_wh <= 0.0:
         energy = "no energy flowed"
-    elif billed_wh is None or abs(billed_wh - figures.register_wh) > _SAME_WH:
+    elif billed_wh is None or abs(billed_wh - figures.register_wh) > _TOLERANCE_WH:
         energy = "the billed energy differs from the meter register"
     else:
         energy = None
     missing = sorted(set(figures.recorded) - set(figures.delivered))
-    delivery = None if not missing and figures.recorded else f"recorded but not delivered: {_list(missing)}"
+    delivery = None if not missing and figures.recorded else f"recorded but not delivered: {_join_numbers(missing)}"
     complete = figures.delivered == list(range(len(figures.delivered))) and figures.ended
     above = figures.longest_above_s > FOLLOW_S
     return [
@@ -119,7 +119,7 @@ def summarize(figures: DemoMeasurements) -> list[SummaryLine]:
         SummaryLine("events delivered", f"{len(set(figures.delivered) & set(figures.recorded))}", delivery),
         SummaryLine(
             "sequence numbers",
-            _list(figures.delivered),
+            _join_numbers(figures.delivered),
             None if complete else "a number is missing" if figures.ended else "the Ended event is missing",
         ),
         SummaryLine(
@@ -139,7 +139,7 @@ def summarize(figures: DemoMeasurements) -> list[SummaryLine]:
     ]
 
 
-def _list(numbers: list[int]) -> str:
+def _join_numbers(numbers: list[int]) -> str:
     if numbers and numbers == list(range(numbers[0], numbers[-1] + 1)):
         return f"{numbers[0]}…{numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
     return ", ".join(str(number) for number in numbers) or "none"

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _SUBSCRIBED_VA = 9000
 _SUBSCRIBED_A = _SUBSCRIBED_VA / NOMINAL_VOLTAGE_V
-_LOOK_EVERY_S = 0.5
-_PICTURES_EVERY_S = 0.125
+_POLL_INTERVAL_S = 0.5
+_DRAW_INTERVAL_S = 0.125
 _VARIABLES = {
     ("SampledDataCtrlr", "TxUpdatedInterval"): "3",
     ("OCPPCommCtrlr", "RetryBackOffWaitMinimum"): "1",
@@ -70,7 +70,7 @@ def run(options: DemoOptions) -> bool:
     """
     gc.enable()
     with tempfile.TemporaryDirectory(prefix="borne-demo-") as storage:
-        return asyncio.run(_show(options, Path(storage)))
+        return asyncio.run(_run_demonstration(options, Path(storage)))
 
 
 def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
@@ -93,7 +93,7 @@ def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
     )
 
 
-async def _show(options: DemoOptions, storage: Path) -> bool:
+async def _run_demonstration(options: DemoOptions, storage: Path) -> bool:
     console = Console()
     csms = DemoCsms(lambda: program.clock.now())  # called only once `program` is assigned
     async with csms.listening():
@@ -113,11 +113,11 @@ async def _show(options: DemoOptions, storage: Path) -> bool:
             network_cut=lambda: csms.is_cut,
             begin_wh=lambda: stage.begin_wh,
         )
-        outcome = await _perform(demo, stage, csms, console, options)
-    return _conclude(console, outcome, options)
+        outcome = await _run_tasks(demo, stage, csms, console, options)
+    return _print_outcome(console, outcome, options)
 
 
-async def _perform(
+async def _run_tasks(
     demo: Demonstration, stage: DemoScenario, csms: DemoCsms, console: Console, options: DemoOptions
 ) -> _Outcome | None:
     """Run the station, its monitors and the view; None if interrupted."""
@@ -130,35 +130,35 @@ async def _perform(
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(process.run(), name="station")
-            around = [
-                group.create_task(_listen(demo), name="feed"),
+            background = [
+                group.create_task(_publish_remarks(demo), name="feed"),
                 group.create_task(demo.grid_monitor.run(), name="grid-watch"),
                 group.create_task(_poll_values(demo), name="queue"),
                 group.create_task(_draw(demo, console), name="view"),
             ]
-            playing = group.create_task(_play(demo, stage, csms, options), name="script")
+            playing = group.create_task(_play_script(demo, stage, csms, options), name="script")
             await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
             outcome = playing.result() if playing.done() and not process.stopping else None
             playing.cancel()
             process.stop()
             await running
-            for task in around:
+            for task in background:
                 task.cancel()
     except* StartError as errors:
         raise single_errors(errors)[0] from None
     return outcome
 
 
-async def _play(demo: Demonstration, stage: DemoScenario, csms: DemoCsms, options: DemoOptions) -> _Outcome:
+async def _play_script(demo: Demonstration, stage: DemoScenario, csms: DemoCsms, options: DemoOptions) -> _Outcome:
     await demo.runtime.wait_until_started()
     try:
         await (play_once(stage) if options.once else play_in_loop(stage))
     except (SceneFailedError, NotConnectedError) as error:
         return _Outcome([], str(error))
-    return _Outcome(summarize(await _figures(demo, stage, csms)))
+    return _Outcome(summarize(await _measure(demo, stage, csms)))
 
 
-async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> DemoMeasurements:
+async def _measure(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> DemoMeasurements:
     outbox = stage.parts.get(Outbox)
     identity = stage.transaction_id or ""
     recorded = await outbox.events(identity)
@@ -177,17 +177,19 @@ async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> 
     )
 
 
-async def _listen(demo: Demonstration) -> None:
-    """Show what the station publishes: OCPP frames and changes of the EVSE, and of those only what differs."""
+async def _publish_remarks(demo: Demonstration) -> None:
+    """Publish a remark for each OCPP request, and for each change of the line that describes the EVSE."""
     last = ""
-    with demo.runtime.feed.subscribe(lambda _: True) as happenings:
+    with demo.runtime.feed.subscribe(lambda _: True) as feed_events:
         while True:
-            happening = await happenings.get()
-            if happening.event_type == "frame":
-                direction, text = str(happening.data["direction"]), str(happening.data["text"])
-                shown = demo.frames.add(demo.time_of_day, direction, text)
-                if shown is not None and not shown.answer:
-                    demo.remarks.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}".rstrip()))
+            feed_event = await feed_events.get()
+            if feed_event.event_type == "frame":
+                direction, text = str(feed_event.data["direction"]), str(feed_event.data["text"])
+                frame_summary = demo.frames.add(demo.time_of_day, direction, text)
+                if frame_summary is not None and not frame_summary.answer:
+                    demo.remarks.publish(
+                        Remark(frame_summary.arrow, f"{frame_summary.action} {frame_summary.summary}".rstrip())
+                    )
             elif demo.runtime.running and (state := describe(demo)) != last:
                 last = state
                 demo.remarks.publish(Remark(" ", state))
@@ -198,7 +200,7 @@ async def _poll_values(demo: Demonstration) -> None:
     while True:
         if (outbox := demo.runtime.parts.find(Outbox)) is not None:
             demo.queued = await outbox.count_waiting()
-        await demo.runtime.clock.sleep(_LOOK_EVERY_S)
+        await demo.runtime.clock.sleep(_POLL_INTERVAL_S)
 
 
 async def _draw(demo: Demonstration, console: Console) -> None:
@@ -211,7 +213,7 @@ async def _draw(demo: Demonstration, console: Console) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             live.update(picture(demo, console.size.height), refresh=True)
-            await asyncio.sleep(_PICTURES_EVERY_S)  # in real time, for viewers
+            await asyncio.sleep(_DRAW_INTERVAL_S)  # in real time, for viewers
 
 
 def _write_lines(demo: Demonstration, console: Console) -> None:
@@ -223,15 +225,15 @@ def _write_lines(demo: Demonstration, console: Console) -> None:
 def _show_warnings(demo: Demonstration) -> None:
     """Show log warnings in the demonstration instead of on the terminal that it draws on."""
 
-    class Heard(logging.Handler):
+    class WarningHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if isinstance(contained_call(lambda: demo.warn(record.getMessage())), Exception):
                 self.handleError(record)
 
-    logging.basicConfig(level=logging.WARNING, handlers=[Heard()], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[WarningHandler()], force=True)
 
 
-def _conclude(console: Console, outcome: _Outcome | None, options: DemoOptions) -> bool:
+def _print_outcome(console: Console, outcome: _Outcome | None, options: DemoOptions) -> bool:
     """Print the outcome; returns whether everything went as expected."""
     if outcome is None:
         console.print("Stopped." if not options.once else "Interrupted before the charge ended.")

@@ -26,7 +26,7 @@ STRANGER = IdToken("04BADBADBADB80", "ISO14443")
 KETTLE_A, OVEN_A = 9.0, 13.0
 PROFILE_A = 8.0
 """limit of the charging profile that the CSMS sends"""
-_FULL_A = 25.0
+_FULL_CURRENT_A = 25.0
 """above this current the car counts as charging at full current"""
 _POLL_S = 0.1
 
@@ -135,8 +135,8 @@ class DemoScenario:
         """Wait some seconds of the station's clock."""
         await self.runtime.clock.sleep(seconds)
 
-    async def wait_until(self, what: str, true: Callable[[], bool], within_s: float) -> None:
-        """Wait until `true` returns true, polled ten times a second; `what` names it in the error.
+    async def wait_until(self, description: str, true: Callable[[], bool], within_s: float) -> None:
+        """Wait until `true` returns true, polled ten times a second; `description` names it in the error.
 
         Raises:
             SceneFailedError: it does not within `within_s` seconds of the station's clock.
@@ -145,7 +145,7 @@ class DemoScenario:
         given_up_s = clock.monotonic() + within_s
         while not true():
             if clock.monotonic() >= given_up_s:
-                raise SceneFailedError(f"did not happen within {within_s:g} s: {what}")
+                raise SceneFailedError(f"did not happen within {within_s:g} s: {description}")
             await clock.sleep(_POLL_S)
 
     async def wait_connected(self) -> None:
@@ -250,10 +250,10 @@ async def play_once(stage: DemoScenario) -> None:
     await stage.wait(0.5)
     if stage.board.vehicle is not None:
         stage.board.vehicle.resume()
-    await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
-    await _cook(stage)
-    await _lose_network(stage)
-    await _obey_csms(stage)
+    await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_CURRENT_A, 15.0)
+    await _switch_household_loads(stage)
+    await _cut_network(stage)
+    await _apply_csms_profile(stage)
     stage.switch_off("oven")
     given_a = stage.evse.offered_a
     stage.show_scene("The oven is off. After 30 s without overload the car gets more, in steps")
@@ -261,10 +261,10 @@ async def play_once(stage: DemoScenario) -> None:
     stage.show_scene("30 s without overload: the car gets more again")
     await stage.wait_until("the car takes more again", lambda: stage.drawn_a > given_a + 1.0, 8.0)
     await stage.wait(1.0)
-    await _leave(stage)
+    await _end_charge(stage)
 
 
-async def _cook(stage: DemoScenario) -> None:
+async def _switch_household_loads(stage: DemoScenario) -> None:
     """Switch kettle and oven on; the car reduces its current."""
     await stage.wait(1.0)
     before_a = stage.drawn_a
@@ -282,7 +282,7 @@ async def _cook(stage: DemoScenario) -> None:
     await stage.wait(1.5)
 
 
-async def _lose_network(stage: DemoScenario) -> None:
+async def _cut_network(stage: DemoScenario) -> None:
     """Cut the network during the charge; queued events are delivered afterwards."""
     stage.show_scene("The network is cut: the charge goes on, events are queued on disk")
     stage.network.cut_network()
@@ -295,7 +295,7 @@ async def _lose_network(stage: DemoScenario) -> None:
     await stage.wait(0.5)
 
 
-async def _obey_csms(stage: DemoScenario) -> None:
+async def _apply_csms_profile(stage: DemoScenario) -> None:
     """Set and clear a charging profile."""
     stage.show_scene(f"The CSMS sends a charging profile: {PROFILE_A:.0f} A at most")
     await stage.expect_accepted(
@@ -308,7 +308,7 @@ async def _obey_csms(stage: DemoScenario) -> None:
     await stage.wait_until("the car charges with more current", lambda: stage.drawn_a > PROFILE_A, 8.0)
 
 
-async def _leave(stage: DemoScenario) -> None:
+async def _end_charge(stage: DemoScenario) -> None:
     """Present the card, end the transaction, unplug."""
     stage.show_scene("The card is presented again: the charge ends")
     await stage.present(CARD, TokenOutcome.STOPPED)
@@ -327,14 +327,14 @@ async def play_in_loop(stage: DemoScenario) -> None:
     await play_once(stage)
     while True:
         await stage.wait(5.0)
-        await _be_refused(stage)
+        await _present_rejected_card(stage)
         await stage.wait(3.0)
         await _charge_from_app(stage)
         await stage.wait(5.0)
-        await _cook_and_charge(stage)
+        await _charge_with_household_loads(stage)
 
 
-async def _be_refused(stage: DemoScenario) -> None:
+async def _present_rejected_card(stage: DemoScenario) -> None:
     stage.show_scene("A card is presented that the CSMS rejects")
     await stage.present(STRANGER, TokenOutcome.REJECTED)
 
@@ -348,9 +348,9 @@ async def _charge_from_app(stage: DemoScenario) -> None:
     await stage.wait_until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
     stage.show_scene("This car draws 16 A at most: the house leaves enough")
     await stage.wait(15.0)
-    await _obey_csms(stage)
+    await _apply_csms_profile(stage)
     await stage.wait(10.0)
-    await _lose_network(stage)
+    await _cut_network(stage)
     await stage.wait(5.0)
     stage.show_scene("The driver stops the charge in the app")
     await stage.expect_accepted(stage.network.stop_transaction)
@@ -360,19 +360,19 @@ async def _charge_from_app(stage: DemoScenario) -> None:
     await stage.wait_delivered()
 
 
-async def _cook_and_charge(stage: DemoScenario) -> None:
+async def _charge_with_household_loads(stage: DemoScenario) -> None:
     """Charge for a long time while the household switches loads."""
     stage.show_scene("A car is plugged in; a card is presented to the reader")
     stage.plug(VehicleModel(phases=1, soc=0.4))
     await stage.wait(2.0)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
-    await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
+    await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_CURRENT_A, 15.0)
     await stage.wait(8.0)
-    await _cook(stage)
+    await _switch_household_loads(stage)
     await stage.wait(20.0)
     stage.switch_off("oven")
     stage.show_scene("The oven is off: after 30 s without overload the car gets 4 A more every 5 s")
-    await stage.wait_until("the car is back at full current", lambda: stage.drawn_a > _FULL_A, 90.0)
+    await stage.wait_until("the car is back at full current", lambda: stage.drawn_a > _FULL_CURRENT_A, 90.0)
     stage.show_scene("Full current again")
     await stage.wait(10.0)
-    await _leave(stage)
+    await _end_charge(stage)

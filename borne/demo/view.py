@@ -34,7 +34,7 @@ _STATE_STYLES = {
     ChargingState.EV_CONNECTED: "cyan",
     ChargingState.IDLE: "grey62",
 }
-_LIGHTS = {
+_LIGHT_STYLES = {
     Colour.LIGHT_BLUE: "sky_blue1",
     Colour.BLUE: "blue1",
     Colour.GREEN: "green3",
@@ -44,26 +44,30 @@ _LIGHTS = {
     Colour.WHITE: "white",
     Colour.VIOLET: "medium_purple2",
 }
-_COLOURS = {"base": "grey58", "kettle": "orange3", "oven": "red3", "car": "green3"}
-_OTHER = "medium_purple3"
-_TALL = 32
+_LOAD_COLOURS = {"base": "grey58", "kettle": "orange3", "oven": "red3", "car": "green3"}
+_OTHER_COLOUR = "medium_purple3"
+_CHART_MIN_LINES = 32
 """number of terminal lines from which the chart is shown"""
-_SCALE = 4 / 3
+_BAR_SCALE = 4 / 3
 """length of the bars relative to the limit"""
 
 
 def picture(demo: Demonstration, height: int) -> Layout:
     """Lay out the whole screen of the demonstration from its present state, for a terminal of `height` lines."""
     screen = Layout()
-    rows = [Layout(_title(demo), size=1), Layout(_story(demo), size=3), Layout(_house(demo), size=4)]
-    if height >= _TALL:
+    rows = [Layout(_title_row(demo), size=1), Layout(_story_panel(demo), size=3), Layout(_house_panel(demo), size=4)]
+    if height >= _CHART_MIN_LINES:
         chart = Chart(
-            demo.grid_monitor.history, demo.grid_monitor.limit_a, demo.grid_monitor.limit_a * _SCALE, "grey58", "green3"
+            demo.grid_monitor.history,
+            demo.grid_monitor.limit_a,
+            demo.grid_monitor.limit_a * _BAR_SCALE,
+            "grey58",
+            "green3",
         )
         rows.append(Layout(_panel(chart, "grid current, last minutes"), size=10))
     middle = Layout(size=8)
-    middle.split_row(Layout(_car(demo), ratio=4), Layout(_csms(demo), ratio=3))
-    screen.split_column(*rows, middle, Layout(_panel(_Passing(demo.frames), "OCPP 2.0.1")))
+    middle.split_row(Layout(_evse_panel(demo), ratio=4), Layout(_csms_panel(demo), ratio=3))
+    screen.split_column(*rows, middle, Layout(_panel(_FrameList(demo.frames), "OCPP 2.0.1")))
     return screen
 
 
@@ -85,7 +89,7 @@ def _panel(inside: RenderableType, title: str) -> Panel:
     return Panel(inside, title=title, title_align="left", border_style="grey37", box=box.ROUNDED, padding=(0, 1))
 
 
-def _title(demo: Demonstration) -> Table:
+def _title_row(demo: Demonstration) -> Table:
     left = Text.assemble((" borne ", "bold white on dark_green"), "  demonstration of a charging station")
     right = Text.assemble(
         (demo.api, "grey62"), f"  {demo.time_of_day}Z ", (f"{demo.elapsed_s:5.0f} s ", "bold"), no_wrap=True
@@ -97,16 +101,16 @@ def _title(demo: Demonstration) -> Table:
     return grid
 
 
-def _story(demo: Demonstration) -> Panel:
+def _story_panel(demo: Demonstration) -> Panel:
     sentence = Text(demo.story, style="bold", no_wrap=True, overflow="ellipsis")
     return Panel(sentence, box=box.HEAVY, border_style="cyan", padding=(0, 1))
 
 
-def _house(demo: Demonstration) -> Panel:
+def _house_panel(demo: Demonstration) -> Panel:
     house, limit_a = demo.world.house, demo.grid_monitor.limit_a
     car_a = demo.world.boards[1].currents_a.l1
-    parts = [(name, current.l1, _COLOURS.get(name, _OTHER)) for name, current in house.loads.items()]
-    parts.append(("car", car_a, _COLOURS["car"]))
+    parts = [(name, current.l1, _LOAD_COLOURS.get(name, _OTHER_COLOUR)) for name, current in house.loads.items()]
+    parts.append(("car", car_a, _LOAD_COLOURS["car"]))
     legend = Text(no_wrap=True, overflow="ellipsis")
     for name, current_a, colour in parts:
         legend.append("■ ", colour).append(f"{name} {current_a:.0f} A   ")
@@ -115,12 +119,12 @@ def _house(demo: Demonstration) -> Panel:
     grid = Table.grid(expand=True)
     grid.add_column(ratio=1)
     grid.add_column(justify="right", width=14)
-    grid.add_row(Bar([(a, colour) for _, a, colour in parts], limit_a, limit_a * _SCALE), total)
+    grid.add_row(Bar([(a, colour) for _, a, colour in parts], limit_a, limit_a * _BAR_SCALE), total)
     grid.add_row(legend, Text("Linky 9 kVA", "grey62"))
     return _panel(grid, "grid connection of the house")
 
 
-def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+def _table_of(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(style="grey62", no_wrap=True, min_width=7)
     grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -129,7 +133,7 @@ def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     return grid
 
 
-def _car(demo: Demonstration) -> Panel:
+def _evse_panel(demo: Demonstration) -> Panel:
     parts = demo.runtime.parts
     if not parts.running:
         return _panel(Text("no power", "red"), "EVSE 1")
@@ -138,7 +142,7 @@ def _car(demo: Demonstration) -> Panel:
     drawn_a = demo.world.boards[1].currents_a.l1
     state = evse.state
     rows: list[tuple[str, RenderableType]] = [
-        ("light", _light(parts.get(StatusLight))),
+        ("light", _light_text(parts.get(StatusLight))),
         (
             "state",
             Text.assemble(
@@ -147,22 +151,22 @@ def _car(demo: Demonstration) -> Panel:
             ),
         ),
         ("current", Text.assemble((f"{drawn_a:.1f} A", "bold"), f" drawn, {evse.offered_a:.1f} A offered")),
-        ("limit", _why(evse)),
+        ("limit", _limit_text(evse)),
         ("charge", Text.assemble((f"{register_wh - demo.begin_wh():.1f} Wh", "bold"), " at the meter")),
-        ("meter", Text(_meter(evse), "grey62")),
+        ("meter", Text(_meter_text(evse), "grey62")),
     ]
-    return _panel(_rows(rows), "EVSE 1")
+    return _panel(_table_of(rows), "EVSE 1")
 
 
-def _light(status: StatusLight) -> Text:
+def _light_text(status: StatusLight) -> Text:
     light = status.station
     blink = " blink" if light.pattern is Pattern.BLINKING else ""
     return Text.assemble(
-        ("● ", f"{_LIGHTS[light.colour]}{blink}"), (f"{light.colour}, {light.pattern}: {light.reason}", "grey62")
+        ("● ", f"{_LIGHT_STYLES[light.colour]}{blink}"), (f"{light.colour}, {light.pattern}: {light.reason}", "grey62")
     )
 
 
-def _why(evse: Evse) -> Text:
+def _limit_text(evse: Evse) -> Text:
     binding = tightest(evse.limits)
     if binding is None:
         return Text("–")
@@ -170,14 +174,14 @@ def _why(evse: Evse) -> Text:
     return Text.assemble((f"{binding.current_a:.1f} A", f"bold {style}"), f": {binding.source_text}")
 
 
-def _meter(evse: Evse) -> str:
+def _meter_text(evse: Evse) -> str:
     if evse.meter.error is not None:
         return evse.meter.error
     power_w = evse.meter.latest.power_w if evse.meter.latest is not None else None
     return f"Modbus TCP, {power_w / 1000:.2f} kW" if power_w is not None else "Modbus TCP"
 
 
-def _csms(demo: Demonstration) -> Panel:
+def _csms_panel(demo: Demonstration) -> Panel:
     station, bill = demo.runtime.parts.find(ChargingStation), demo.bill()
     connected = station is not None and station.csms.online
     if demo.network_cut():
@@ -192,17 +196,17 @@ def _csms(demo: Demonstration) -> Panel:
         rows.append(("bill", Text("open" if energy_wh is None else f"{energy_wh:.1f} Wh", "bold")))
     if demo.trouble and not connected:
         rows.append(("why", Text(demo.trouble, "grey50")))
-    return _panel(_rows(rows), "CSMS")
+    return _panel(_table_of(rows), "CSMS")
 
 
-class _Passing:
+class _FrameList:
     """The newest frames, as many as fit."""
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        newest = list(self._frames.shown)[-(options.height or 8) :]
+        newest = list(self._frames.summaries)[-(options.height or 8) :]
         for frame in newest:
             text = Text(no_wrap=True, overflow="ellipsis")
             text.append(f"{frame.at} ", "grey50").append(frame.arrow, "green3" if frame.from_station else "cyan")
@@ -223,6 +227,6 @@ def describe(demo: Demonstration) -> str:
     why = f" ({binding.source_text})" if binding is not None and evse.offered_a else ""
     return (
         f"EVSE 1 {evse.state.charging_state.value}, pilot {evse.state.seen.pilot.value},"
-        f" {evse.offered_a:.1f} A offered{why}; light {_light(parts.get(StatusLight)).plain[2:]};"
+        f" {evse.offered_a:.1f} A offered{why}; light {_light_text(parts.get(StatusLight)).plain[2:]};"
         f" house {house.currents_a.l1:.0f} A of {demo.grid_monitor.limit_a:.0f} A"
     )

@@ -11,7 +11,7 @@ from foundation.frozen import Frozen
 from station.core.model import EventType, TransactionEvent
 from station.storage.payloads import event_from_text
 
-_ANSWERED: Final = "SELECT payload FROM events WHERE settled_at IS NOT NULL AND given_up = 0 ORDER BY id"
+_SELECT_ANSWERED: Final = "SELECT payload FROM events WHERE settled_at IS NOT NULL AND given_up = 0 ORDER BY id"
 
 
 class AnsweredBills(Frozen):
@@ -31,17 +31,21 @@ def read_answered_bills(storage: Path) -> AnsweredBills:
     """
     begins: dict[str, float] = {}
     bills: dict[str, float] = {}
-    seen: set[str] = set()
+    transactions: set[str] = set()
     for event in _answered_events(storage):
-        seen.add(event.transaction_id)
+        transactions.add(event.transaction_id)
         if event.register is None:
             continue
         if event.event_type is EventType.ENDED:
             bills[event.transaction_id] = event.register.energy_import_wh
         else:
             begins.setdefault(event.transaction_id, event.register.energy_import_wh)
-    billed = {one: end_wh - begins[one] for one, end_wh in bills.items() if one in begins}
-    return AnsweredBills(billed, len(seen - billed.keys()))
+    billed = {
+        transaction_id: end_wh - begins[transaction_id]
+        for transaction_id, end_wh in bills.items()
+        if transaction_id in begins
+    }
+    return AnsweredBills(billed, len(transactions - billed.keys()))
 
 
 def _answered_events(storage: Path) -> list[TransactionEvent]:
@@ -49,4 +53,4 @@ def _answered_events(storage: Path) -> list[TransactionEvent]:
     if not database.exists():
         return []
     with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        return [event_from_text(payload) for (payload,) in connection.execute(_ANSWERED)]
+        return [event_from_text(payload) for (payload,) in connection.execute(_SELECT_ANSWERED)]

@@ -16,10 +16,10 @@ from foundation.json_values import number_of, number_or_none, objects_of, parse_
 from simulator.fleet.energy_balance import CsmsBill
 
 _HOST: Final = "127.0.0.1"
-_START_S: Final = 30.0
-_STOP_S: Final = 15.0
-_BILLS_S: Final = 60.0
-_ANNOUNCEMENT: Final = "CSMS at "
+_START_TIMEOUT_S: Final = 30.0
+_STOP_TIMEOUT_S: Final = 15.0
+_BILLS_TIMEOUT_S: Final = 60.0
+_URL_PREFIX: Final = "CSMS at "
 
 
 class BundledCsms:
@@ -32,7 +32,7 @@ class BundledCsms:
         self._heartbeat_s = heartbeat_s
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
-        self._serves = False
+        self._serving = False
         self.url = ""
         """its URL for stations, without identity; empty before `start`"""
 
@@ -48,16 +48,16 @@ class BundledCsms:
             where = f": {error.filename}" if error.filename is not None else ""
             raise EngineError(f"the bundled CSMS cannot be started{where}: {error.strerror}") from error
         try:
-            async with asyncio.timeout(_START_S):
+            async with asyncio.timeout(_START_TIMEOUT_S):
                 line = (await _output(self._process).readline()).decode()
         except TimeoutError:
             line = ""
-        if not line.startswith(_ANNOUNCEMENT):
+        if not line.startswith(_URL_PREFIX):
             await self.stop()
             raise EngineError(f"the bundled CSMS does not start; see {self._folder / 'csms.log'}")
-        self.url = line.removeprefix(_ANNOUNCEMENT).strip()
+        self.url = line.removeprefix(_URL_PREFIX).strip()
         self._port = urlsplit(self.url).port or 0
-        self._serves = True
+        self._serving = True
 
     async def _started_process(self) -> asyncio.subprocess.Process:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -80,19 +80,19 @@ class BundledCsms:
         Raises:
             EngineError: it cannot be started.
         """
-        if not self._serves or self._process is None or self._process.returncode is not None:
+        if not self._serving or self._process is None or self._process.returncode is not None:
             await self.stop()
             await self.start()
 
     async def stop(self) -> None:
         """Stop it in order; nothing if it does not run."""
-        self._serves = False
+        self._serving = False
         if (process := self._process) is None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            async with asyncio.timeout(_STOP_S):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -106,7 +106,7 @@ class BundledCsms:
             EngineError: it does not answer.
         """
         try:
-            async with httpx.AsyncClient(timeout=_BILLS_S, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=_BILLS_TIMEOUT_S, trust_env=False) as client:
                 response = (await client.get(f"http://{_HOST}:{self._port}/api/transactions")).raise_for_status()
             found: dict[str, dict[str, CsmsBill]] = {}
             for transaction in objects_of(parse_object(response.content)["transactions"]):

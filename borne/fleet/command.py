@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PASSED: Final = 0
 FAILED: Final = 1
-_REPORT: Final = "report.json"
+_REPORT_NAME: Final = "report.json"
 
 
 class FolderError(Exception):
@@ -55,18 +55,18 @@ def run_fleet(loaded: LoadedPlan, engine: FleetEngine, options: FleetOptions, ou
         FolderError: the folder has been used by a fleet, or cannot be written; the result is shown nevertheless.
         EngineError: CSMS or hosts cannot be started.
     """
-    _create(options.folder)
+    _create_folder(options.folder)
     gc.enable()
-    report = asyncio.run(_run(FleetRun(loaded, engine, options), output))
+    report = asyncio.run(_run_with_views(FleetRun(loaded, engine, options), output))
     if output.bills is None:
-        return _conclude(report, options.folder, output.console)
+        return _show_and_write_report(report, options.folder, output.console)
     write_reports(report, options.folder)  # stays if the file of bills cannot be used
-    return _conclude(_with_bills_of(report, output.bills), options.folder, output.console)
+    return _show_and_write_report(_with_bills_from_file(report, output.bills), options.folder, output.console)
 
 
 def has_ended(folder: Path) -> bool:
     """Return whether the folder contains the report of a fleet."""
-    return (folder / _REPORT).exists()
+    return (folder / _REPORT_NAME).exists()
 
 
 def rewrite_balance(folder: Path, bills: Path, console: Console) -> int:
@@ -79,19 +79,19 @@ def rewrite_balance(folder: Path, bills: Path, console: Console) -> int:
         FolderError: the report in the folder cannot be read or written.
     """
     try:
-        report = read_report((folder / _REPORT).read_bytes())
+        report = read_report((folder / _REPORT_NAME).read_bytes())
     except OSError as error:
-        raise FolderError(f"{folder / _REPORT}: cannot be read: {error.strerror}") from error
+        raise FolderError(f"{folder / _REPORT_NAME}: cannot be read: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise FolderError(f"{folder / _REPORT}: is not the report of a fleet: {error}") from error
-    return _conclude(_with_bills_of(report, bills), folder, console)
+        raise FolderError(f"{folder / _REPORT_NAME}: is not the report of a fleet: {error}") from error
+    return _show_and_write_report(_with_bills_from_file(report, bills), folder, console)
 
 
-def _with_bills_of(report: FleetReport, bills: Path) -> FleetReport:
+def _with_bills_from_file(report: FleetReport, bills: Path) -> FleetReport:
     return with_bills(report, read_bills_file(bills), f"bills in {bills.name}")
 
 
-def _conclude(report: FleetReport, folder: Path, console: Console) -> int:
+def _show_and_write_report(report: FleetReport, folder: Path, console: Console) -> int:
     """Show the result of a fleet and write its report; returns the exit code."""
     for line in conclusion(report):
         console.out(line, highlight=False)
@@ -107,14 +107,14 @@ def write_reports(report: FleetReport, folder: Path) -> None:
         FolderError: they cannot be written.
     """
     try:
-        (folder / _REPORT).write_bytes(report.to_json())
+        (folder / _REPORT_NAME).write_bytes(report.to_json())
         (folder / "requests.csv").write_text(requests_csv(report.actions), encoding="utf-8")
         (folder / "report.html").write_text(report_page(report), encoding="utf-8")
     except OSError as error:
         raise FolderError(f"{folder}: the report cannot be written: {error.strerror}") from error
 
 
-def _create(folder: Path) -> None:
+def _create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -123,7 +123,7 @@ def _create(folder: Path) -> None:
         raise FolderError(f"{folder}: cannot be used: {error.strerror}") from error
 
 
-async def _run(run: FleetRun, output: FleetOutput) -> FleetReport:
+async def _run_with_views(run: FleetRun, output: FleetOutput) -> FleetReport:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, run.stop)
     async with contextlib.AsyncExitStack() as stack:

@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_RENEWAL_S: Final = 1.0
-_ANSWER_SHARE: Final = 2 / 3
+_RENEWAL_INTERVAL_S: Final = 1.0
+_ANSWER_LEASE_SHARE: Final = 2 / 3
 """of the lease: a worker that does not answer for so long is lost; its host ends with the lease"""
-_WORKERS_S: Final = 60.0
+_WORKER_TIMEOUT_S: Final = 60.0
 """how long to wait for another worker when all are lost"""
-_MOST_STARTS: Final = 4
+_MAX_STARTS: Final = 4
 """of one range; a host that is lost so often fails for a reason of its own"""
-_CONFIGURATION: Final = {
+_DASK_CONFIGURATION: Final = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
     "distributed.worker.profile.enabled": False,
@@ -68,7 +68,7 @@ def count_threads(scheduler: str) -> int:
         EngineError: the scheduler does not answer, or has no worker.
     """
     try:
-        with Client(scheduler, timeout=f"{_WORKERS_S} s", set_as_default=False) as client:
+        with Client(scheduler, timeout=f"{_WORKER_TIMEOUT_S} s", set_as_default=False) as client:
             threads = sum(cast("_ThreadCounter", client).nthreads().values())
     except (OSError, ValueError) as error:
         raise EngineError(f"Dask: {scheduler}: {error}") from error
@@ -156,7 +156,7 @@ class DaskEngine:
         """
         options = self._options
         async with AsyncExitStack() as stack:
-            stack.enter_context(dask.config.set(_CONFIGURATION))
+            stack.enter_context(dask.config.set(_DASK_CONFIGURATION))
             try:
                 if options.scheduler is None:
                     self.cluster = await stack.enter_async_context(_local_cluster(options.workers, folder / "dask"))
@@ -193,14 +193,14 @@ class DaskEngine:
         Raises:
             EngineError: there is none.
         """
-        wanted = self._options.workers if self._options.scheduler is None else self._options.hosts
+        wanted_workers = self._options.workers if self._options.scheduler is None else self._options.hosts
         try:
-            await client.wait_for_workers(wanted, timeout=self._options.join_s)
+            await client.wait_for_workers(wanted_workers, timeout=self._options.join_s)
         except TimeoutError:
             present = len(await client.nthreads())
             if not present:
                 raise EngineError(f"Dask: no worker has joined within {self._options.join_s:g} s") from None
-            _log.warning("Dask: %d workers for %d hosts", present, wanted)
+            _log.warning("Dask: %d workers for %d hosts", present, wanted_workers)
 
     def stop(self) -> None:
         """Request all hosts to stop in order; they get the request with the next renewal of their lease."""
@@ -211,11 +211,11 @@ class DaskEngine:
         latest: HostReport | None = None
         failure, continues = "", False
         shared = self._options.shared_storage
-        for start in range(_MOST_STARTS):
+        for start in range(_MAX_STARTS):
             if start:
                 _log.warning("stations from %d: %s; they are started again", task.numbers.start, failure)
             order = WorkerOrder(self._host, task, self._options.lease_s, continues, shared, package_version())
-            attempt = _Attempt(order, longest_silence_s(task, self._options.silence_s), self._lost_workers)
+            attempt = _HostAttempt(order, longest_silence_s(task, self._options.silence_s), self._lost_workers)
             try:
                 async for report in attempt.run(client, self):
                     latest = report
@@ -254,7 +254,7 @@ def _local_cluster(workers: int, folder: Path) -> LocalCluster:
     )
 
 
-class _Attempt:
+class _HostAttempt:
     """One host for a range of stations, from its start until its end or loss."""
 
     def __init__(self, order: WorkerOrder, silence_s: float, avoided: Set[str]) -> None:
@@ -267,8 +267,8 @@ class _Attempt:
         """
         self._order = order
         self._silence_s = silence_s
-        self._avoided = avoided
-        self._answer_s = order.lease_s * _ANSWER_SHARE
+        self._avoided_workers = avoided
+        self._answer_timeout_s = order.lease_s * _ANSWER_LEASE_SHARE
         self.began = False
         """whether its host may have run"""
         self.worker = ""
@@ -284,35 +284,35 @@ class _Attempt:
         future = await self._submit(client)
         try:
             self.began = True
-            actor = await self._answered(_started(future))
-            self.worker = await self._answered(_address(actor))
+            actor = await self._await_answer(_await_started(future))
+            self.worker = await self._await_answer(_address(actor))
 
             async def exchange() -> tuple[bytes | None, int | None]:
-                return await self._answered(_exchange(actor, stop=engine.stop_requested))
+                return await self._await_answer(_exchange(actor, stop=engine.stop_requested))
 
             lock_s = longest_lock_wait_s(self._order.lease_s) if self._order.shared_storage else 0.0
             try:
                 async for report in host_reports(
-                    exchange, interval_s=_RENEWAL_S, silence_s=self._silence_s, start_s=START_S + lock_s
+                    exchange, interval_s=_RENEWAL_INTERVAL_S, silence_s=self._silence_s, start_s=START_S + lock_s
                 ):
                     yield report
             except WorkerLostError:
                 raise
             except HostLostError:
-                await self._end(actor)
+                await self._end_host(actor)
                 raise
-            await self._end(actor)
+            await self._end_host(actor)
         finally:
             future.release()
 
-    async def _end(self, actor: _RemoteHost) -> None:
+    async def _end_host(self, actor: _RemoteHost) -> None:
         """End the host, which has sent its last report, has ended or hangs."""
         with contextlib.suppress(HostLostError):
-            await self._answered(_close(actor))
+            await self._await_answer(_close(actor))
 
     async def _submit(self, client: _ClusterClient) -> _Submitted:
         await _wait_for_worker(client)
-        workers = [one for one in await client.nthreads() if one not in self._avoided]
+        workers = [address for address in await client.nthreads() if address not in self._avoided_workers]
         return client.submit(
             HostActor,
             self._order,
@@ -324,21 +324,21 @@ class _Attempt:
             allow_other_workers=bool(workers),
         )
 
-    async def _answered(self, answer: Awaitable[T]) -> T:
+    async def _await_answer(self, answer: Awaitable[T]) -> T:
         """Await the answer of the worker.
 
         Raises:
             HostLostError: the worker is lost, or does not answer in time.
         """
         try:
-            async with asyncio.timeout(self._answer_s):
+            async with asyncio.timeout(self._answer_timeout_s):
                 return await answer
         except (OSError, RuntimeError, LookupError) as error:  # in Dask's versions, a lost actor is one or the other
-            reason = f"no answer within {self._answer_s:g} s" if isinstance(error, TimeoutError) else str(error)
+            reason = f"no answer within {self._answer_timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
             raise WorkerLostError(f"its worker is lost: {reason}") from error
 
 
-async def _started(future: _Submitted) -> _RemoteHost:
+async def _await_started(future: _Submitted) -> _RemoteHost:
     """The host of a submitted actor.
 
     Raises:
@@ -373,6 +373,6 @@ async def _wait_for_worker(client: _ClusterClient) -> None:
         EngineError: there is none.
     """
     try:
-        await client.wait_for_workers(1, timeout=_WORKERS_S)
+        await client.wait_for_workers(1, timeout=_WORKER_TIMEOUT_S)
     except TimeoutError:
-        raise EngineError(f"Dask: no worker has joined within {_WORKERS_S:g} s") from None
+        raise EngineError(f"Dask: no worker has joined within {_WORKER_TIMEOUT_S:g} s") from None

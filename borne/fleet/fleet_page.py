@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from simulator.fleet.reports import StationReport
 
 _HOST: Final = "127.0.0.1"
-_MOST_ROWS: Final = 500
+_MAX_ROWS: Final = 500
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 
 
@@ -116,8 +116,14 @@ def fleet_state(run: FleetRun, *, state: str, text: str) -> dict[str, object]:
 
     At most 500 stations. Empty texts: all.
     """
-    pages = {number: host.http_port for host in run.record.hosts for number in (one.number for one in host.stations)}
-    stations = [one for one in run.record.stations if (not state or one.state.value == state) and text in one.identity]
+    pages = {
+        number: host.http_port for host in run.record.hosts for number in (station.number for station in host.stations)
+    }
+    stations = [
+        station
+        for station in run.record.stations
+        if (not state or station.state.value == state) and text in station.identity
+    ]
     samples = run.record.samples
     return {
         "stations": run.loaded.plan.fleet.stations,
@@ -125,7 +131,7 @@ def fleet_state(run: FleetRun, *, state: str, text: str) -> dict[str, object]:
         "lasts_s": sum(run.tasks_s),
         "sample": samples[-1] if samples else None,
         "found": len(stations),
-        "rows": [_row(one, pages[one.number]) for one in stations[:_MOST_ROWS]],
+        "rows": [_row(station, pages[station.number]) for station in stations[:_MAX_ROWS]],
     }
 
 
@@ -158,21 +164,25 @@ class FleetCollector(Collector):
         stations = record.stations
         states = GaugeMetricFamily("borne_fleet_stations", "Stations by state", labels=["state"])
         for state in StationState:
-            states.add_metric([state.value], sum(one.state is state for one in stations))
+            states.add_metric([state.value], sum(station.state is state for station in stations))
         yield states
         yield CounterMetricFamily(
-            "borne_fleet_boots", "Acceptances by the CSMS", value=sum(one.boots for one in stations)
+            "borne_fleet_boots", "Acceptances by the CSMS", value=sum(station.boots for station in stations)
         )
         transactions = CounterMetricFamily("borne_fleet_transactions", "Transactions", labels=["event"])
-        transactions.add_metric(["started"], sum(one.started for one in stations))
-        transactions.add_metric(["ended"], sum(one.ended for one in stations))
+        transactions.add_metric(["started"], sum(station.started for station in stations))
+        transactions.add_metric(["ended"], sum(station.ended for station in stations))
         yield transactions
-        yield _gauge("borne_fleet_waiting_events", "Events for the CSMS", (one.waiting_events for one in stations))
-        yield _gauge("borne_fleet_power_watts", "Power to all vehicles", (one.power_w for one in stations))
-        yield _gauge("borne_fleet_energy_watt_hours", "Counted by all meters", (one.register_wh for one in stations))
-        yield from self._requests()
+        yield _gauge(
+            "borne_fleet_waiting_events", "Events for the CSMS", (station.waiting_events for station in stations)
+        )
+        yield _gauge("borne_fleet_power_watts", "Power to all vehicles", (station.power_w for station in stations))
+        yield _gauge(
+            "borne_fleet_energy_watt_hours", "Counted by all meters", (station.register_wh for station in stations)
+        )
+        yield from self._request_metrics()
 
-    def _requests(self) -> Iterator[Metric]:
+    def _request_metrics(self) -> Iterator[Metric]:
         labels = ["direction", "action"]
         latency = GaugeMetricFamily(
             "borne_fleet_request_latency_seconds", "Time to the response", labels=[*labels, "quantile"]
@@ -181,13 +191,13 @@ class FleetCollector(Collector):
         failures = CounterMetricFamily(
             "borne_fleet_request_failures", "Requests without a valid response", labels=[*labels, "reason"]
         )
-        for one in self._run.record.requests:
-            histogram = DurationHistogram([one.latency])
-            names = [one.direction, one.action]
-            totals.add_metric(names, histogram.count, one.latency.sum_s)
+        for request in self._run.record.requests:
+            histogram = DurationHistogram([request.latency])
+            names = [request.direction, request.action]
+            totals.add_metric(names, histogram.count, request.latency.sum_s)
             for quantile in _QUANTILES:
                 latency.add_metric([*names, f"{quantile:g}"], histogram.percentile_s(quantile * 100.0))
-            for reason, count in one.failures.items():
+            for reason, count in request.failures.items():
                 failures.add_metric([*names, reason], count)
         yield from (totals, latency, failures)
 

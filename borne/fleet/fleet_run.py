@@ -21,8 +21,8 @@ from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_repor
 from simulator.fleet.plan import LoadedPlan
 from simulator.fleet.reports import HostReport
 
-_SAMPLE_S: Final = 1.0
-_LEAD_S: Final = 2.0
+_SAMPLE_INTERVAL_S: Final = 1.0
+_LEAD_TIME_S: Final = 2.0
 _LEAD_PER_STATION_S: Final = 0.005
 """real time that a host needs to create a station before the ramp begins"""
 
@@ -54,11 +54,11 @@ class FleetRun:
         self.interrupted = False
         """whether `stop` was called"""
         self._engine = engine
-        self._bundled: BundledCsms | None = None
-        self._began_at = machine_time()
-        self._begins_at = 0.0
-        self._hosts = 0
-        self._begun = asyncio.Event()
+        self._bundled_csms: BundledCsms | None = None
+        self._created_at = machine_time()
+        self._ramp_begins_at = 0.0
+        self._host_count = 0
+        self._plan_begun = asyncio.Event()
         """set once the plan has begun at all hosts"""
         self._stopping = asyncio.Event()
         """set by `stop`"""
@@ -72,14 +72,14 @@ class FleetRun:
     @property
     def elapsed_s(self) -> float:
         """Real seconds since the begin of the ramp; negative before it."""
-        return machine_time().timestamp() - self._begins_at if self._begins_at else 0.0
+        return machine_time().timestamp() - self._ramp_begins_at if self._ramp_begins_at else 0.0
 
     def stop(self) -> None:
         """Request the fleet to stop in order, and return at once; `run` then returns the report."""
         if not self.interrupted:
             self.interrupted = True
             self._stopping.set()
-            self._remark("stopping: vehicles leave, and stations stop in order")
+            self._publish_remark("stopping: vehicles leave, and stations stop in order")
             self._engine.stop()
 
     async def run(self) -> FleetReport:
@@ -92,20 +92,20 @@ class FleetRun:
         async with AsyncExitStack() as stack:
             url = fleet.csms
             if fleet.csms == "bundled":
-                self._bundled = await stack.enter_async_context(self._running_csms())
-                url = self._bundled.url
-            self._remark(f"CSMS at {url}")
+                self._bundled_csms = await stack.enter_async_context(self._running_csms())
+                url = self._bundled_csms.url
+            self._publish_remark(f"CSMS at {url}")
             await stack.enter_async_context(self._engine.prepared(self.options.folder))
             tasks = self._host_tasks(url)
-            async with _beside(self._sample, self._restart_csms):
-                await self._engine.run(tasks, self._take_report)
+            async with _background_tasks(self._publish_samples, self._restart_csms):
+                await self._engine.run(tasks, self._apply_report)
             self.record.sample(max(0.0, self.elapsed_s))
             lasted_s = max(0.0, self.elapsed_s)
             bills = await self._bundled_bills()
         energy = balance_energy(self.record.stations, frozenset(self.record.replaced), bills)
         facts = FleetRunFacts(
             self.options.engine,
-            self._began_at.isoformat(timespec="seconds"),
+            self._created_at.isoformat(timespec="seconds"),
             lasted_s,
             self.interrupted,
             self._plan_began_s(),
@@ -114,28 +114,30 @@ class FleetRun:
 
     def _plan_began_s(self) -> float | None:
         """Real seconds from the begin of the ramp until the plan began at the first host; None: it has not."""
-        begun_at = min((one.begun_at for one in self.record.hosts if one.begun_at > 0.0), default=None)
-        return None if begun_at is None else max(0.0, begun_at - self._begins_at)
+        begun_at = min((host.begun_at for host in self.record.hosts if host.begun_at > 0.0), default=None)
+        return None if begun_at is None else max(0.0, begun_at - self._ramp_begins_at)
 
-    def _take_report(self, report: HostReport) -> None:
+    def _apply_report(self, report: HostReport) -> None:
         self.record.note(report)
         if report.failure is not None:
-            self._remark(f"stations from {report.first}: {report.failure}")
-        if not self._begun.is_set() and sum(one.begun_at > 0.0 for one in self.record.hosts) == self._hosts:
-            self._begun.set()
-            self._remark("the plan begins")
+            self._publish_remark(f"stations from {report.first}: {report.failure}")
+        if not self._plan_begun.is_set() and sum(host.begun_at > 0.0 for host in self.record.hosts) == self._host_count:
+            self._plan_begun.set()
+            self._publish_remark("the plan begins")
 
-    def _remark(self, sentence: str) -> None:
+    def _publish_remark(self, sentence: str) -> None:
         self.remarks.publish(sentence)
 
     def _host_tasks(self, url: str) -> list[HostTask]:
         """One task for each host; neighbouring stations are on different hosts, so that the ramp loads all alike."""
         numbers = self.loaded.numbers
-        hosts = self._hosts = min(self.loaded.plan.fleet.hosts or self.options.hosts, len(numbers))
-        lead_s = _LEAD_S + _LEAD_PER_STATION_S * len(numbers) / hosts
-        self._begins_at = machine_time().timestamp() + lead_s
+        hosts = self._host_count = min(self.loaded.plan.fleet.hosts or self.options.hosts, len(numbers))
+        lead_s = _LEAD_TIME_S + _LEAD_PER_STATION_S * len(numbers) / hosts
+        self._ramp_begins_at = machine_time().timestamp() + lead_s
         folder = str(self.options.folder.absolute())
-        return [HostTask(self.loaded, numbers[index::hosts], url, folder, self._begins_at) for index in range(hosts)]
+        return [
+            HostTask(self.loaded, numbers[index::hosts], url, folder, self._ramp_begins_at) for index in range(hosts)
+        ]
 
     @asynccontextmanager
     async def _running_csms(self) -> AsyncGenerator[BundledCsms]:
@@ -148,31 +150,35 @@ class FleetRun:
         finally:
             await csms.stop()
 
-    async def _sample(self) -> None:
+    async def _publish_samples(self) -> None:
         while True:
-            await asyncio.sleep(_SAMPLE_S)
+            await asyncio.sleep(_SAMPLE_INTERVAL_S)
             if self.record.hosts:
                 self.sampled.publish(self.record.sample(max(0.0, self.elapsed_s)))
 
     async def _restart_csms(self) -> None:
         """Play the restarts of the bundled CSMS, in real time."""
-        plan, csms = self.loaded.plan, self._bundled
-        restarts = sorted((one.at_s, one.lasts_s) for one in plan.disturbance if one.type == "csms-restart")
+        plan, csms = self.loaded.plan, self._bundled_csms
+        restarts = sorted(
+            (disturbance.at_s, disturbance.lasts_s)
+            for disturbance in plan.disturbance
+            if disturbance.type == "csms-restart"
+        )
         if csms is None or not restarts:
             return
-        await self._begun.wait()
+        await self._plan_begun.wait()
         begun_at = machine_time().timestamp()
         for at_s, lasts_s in restarts:
-            await self._wait(at_s / plan.fleet.rate - (machine_time().timestamp() - begun_at))
+            await self._wait_unless_stopped(at_s / plan.fleet.rate - (machine_time().timestamp() - begun_at))
             if self._stopping.is_set():
                 return
-            self._remark(f"the CSMS stops for {lasts_s:g} s")
+            self._publish_remark(f"the CSMS stops for {lasts_s:g} s")
             await csms.stop()
-            await self._wait(lasts_s / plan.fleet.rate)  # a stopped fleet needs it for its last events
+            await self._wait_unless_stopped(lasts_s / plan.fleet.rate)  # a stopped fleet needs it for its last events
             await csms.start()
-            self._remark("the CSMS runs again")
+            self._publish_remark("the CSMS runs again")
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait_unless_stopped(self, seconds: float) -> None:
         """Wait for some real time, or until the fleet is stopped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
@@ -184,10 +190,10 @@ class FleetRun:
         Raises:
             EngineError: it cannot be started, or does not answer.
         """
-        if self._bundled is None:
+        if self._bundled_csms is None:
             return None
-        await self._bundled.ensure_started()
-        return await self._bundled.bills()
+        await self._bundled_csms.ensure_started()
+        return await self._bundled_csms.bills()
 
 
 def default_hosts() -> int:
@@ -198,7 +204,7 @@ def default_hosts() -> int:
 
 
 @asynccontextmanager
-async def _beside(*works: Callable[[], Coroutine[object, object, None]]) -> AsyncGenerator[None]:
+async def _background_tasks(*works: Callable[[], Coroutine[object, object, None]]) -> AsyncGenerator[None]:
     """Run tasks while the block runs; the failure of one ends the block with it."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -207,4 +213,4 @@ async def _beside(*works: Callable[[], Coroutine[object, object, None]]) -> Asyn
             for task in tasks:
                 task.cancel()
     except* EngineError as errors:
-        raise EngineError("; ".join(str(one) for one in errors.exceptions)) from None
+        raise EngineError("; ".join(str(error) for error in errors.exceptions)) from None

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from station.core.csms import CsmsLink
     from station.core.model import TransactionEvent
 
-_ACCEPTED: Final = "Accepted"
+_BOOT_ACCEPTED: Final = "Accepted"
 _DRAIN_CHECK_S: Final = 0.2
-_SILENT_S: Final = 5.0
+_SILENCE_S: Final = 5.0
 """real seconds from the start after which a station reports that the CSMS does not answer, before it gives up"""
 
 
@@ -80,7 +80,7 @@ class FleetStation:
         self._evses: dict[int, Evse] = {}
         """the EVSEs of the present run, by number; empty while the station is off"""
         self._outbox: Outbox | None = None
-        runtime.auxiliary.subscribe(runtime.started, self._note_start)
+        runtime.auxiliary.subscribe(runtime.started, self._use_run)
 
     @property
     def accepted(self) -> bool:
@@ -101,13 +101,13 @@ class FleetStation:
                     for evse_id in self._world.boards:
                         arrivals = schedule.arrivals(self._plan, self.number, evse_id)
                         group.create_task(self._drivers(evse_id).play(arrivals, begin_s, end_s))
-                    group.create_task(self._play_house(begin_s))
+                    group.create_task(self._play_house_loads(begin_s))
                     group.create_task(self._play_disturbances(begin_s))
-                    group.create_task(self._limit(limit, end_s))
+                    group.create_task(self._set_deadline(limit, end_s))
                 while not await self._is_drained():  # noqa: ASYNC110 - depends on many things at once
                     await asyncio.sleep(_DRAIN_CHECK_S)
 
-    async def _limit(self, limit: asyncio.Timeout, end_s: float) -> None:
+    async def _set_deadline(self, limit: asyncio.Timeout, end_s: float) -> None:
         """Wait until the end of the plan, then set the time that is left for the vehicles and events."""
         await wait_until(self._world.clock, end_s, self._leaving)
         limit.reschedule(asyncio.get_running_loop().time() + self._plan.fleet.drain_s)
@@ -148,8 +148,8 @@ class FleetStation:
         link, csms = self._link, self.runtime.configuration.csms
         if link is None or csms is None:
             return None
-        waits_s = asyncio.get_running_loop().time() - self.start_s
-        if link.last_error is None and not link.connected and waits_s > _SILENT_S:
+        waiting_s = asyncio.get_running_loop().time() - self.start_s
+        if link.last_error is None and not link.connected and waiting_s > _SILENCE_S:
             return f"no answer yet from the CSMS at {csms.url}"
         return link.last_error
 
@@ -191,7 +191,7 @@ class FleetStation:
         if self._state is not StationState.STARTING or not self.runtime.running:
             return self._state
         link = self._link
-        if link is None or link.boot_status != _ACCEPTED:
+        if link is None or link.boot_status != _BOOT_ACCEPTED:
             return StationState.STARTING
         return StationState.ONLINE if link.connected else StationState.OFFLINE
 
@@ -202,7 +202,7 @@ class FleetStation:
         if (
             outbox is None
             or outbox.waiting
-            or any(one.state.transaction is not None or one.count_unrecorded(None) for one in evses)
+            or any(evse.state.transaction is not None or evse.count_unrecorded(None) for evse in evses)
             or any(board.vehicle is not None for board in self._world.boards.values())
         ):
             return False
@@ -213,15 +213,15 @@ class FleetStation:
 
     def _reader_of(self, evse_id: int) -> str:
         """The name of a simulated reader that serves an EVSE."""
-        for one in self.runtime.configuration.reader:
-            if isinstance(one, SimulatedReaderConfig) and one.evse in (None, evse_id):
-                return one.name
+        for reader in self.runtime.configuration.reader:
+            if isinstance(reader, SimulatedReaderConfig) and reader.evse in (None, evse_id):
+                return reader.name
         raise LookupError(f"EVSE {evse_id} has no simulated reader")  # the plan adds one to each template
 
     def _count_arrival(self) -> None:
         self._arrivals += 1
 
-    def _note_start(self, runtime: StationRuntime) -> None:
+    def _use_run(self, runtime: StationRuntime) -> None:
         """Use the parts of a run that has just started, after a boot or a power cut."""
         self._state = StationState.STARTING
         self._evses = dict(runtime.parts.get(ChargingStation).evses)
@@ -231,7 +231,7 @@ class FleetStation:
     def _count_event(self, event: TransactionEvent) -> None:
         self._transactions[event.event_type] += 1
 
-    async def _play_house(self, begin_s: float) -> None:
+    async def _play_house_loads(self, begin_s: float) -> None:
         if not self._world.has_grid:
             return
         for loads in schedule.house_loads(self._plan, self.number):
@@ -242,11 +242,11 @@ class FleetStation:
 
     async def _play_disturbances(self, begin_s: float) -> None:
         async with asyncio.TaskGroup() as group:
-            for one in schedule.station_disturbances(self._plan, self.number):
-                if begin_s + one.at_s >= self._world.clock.monotonic():
-                    group.create_task(self._disturb(one, begin_s))
+            for disturbance in schedule.station_disturbances(self._plan, self.number):
+                if begin_s + disturbance.at_s >= self._world.clock.monotonic():
+                    group.create_task(self._play_disturbance(disturbance, begin_s))
 
-    async def _disturb(self, cut: schedule.StationDisturbance, begin_s: float) -> None:
+    async def _play_disturbance(self, cut: schedule.StationDisturbance, begin_s: float) -> None:
         """Cut the link or the power for a while."""
         await wait_until(self._world.clock, begin_s + cut.at_s, self._leaving)
         if self._leaving.is_set() or not self.runtime.running:

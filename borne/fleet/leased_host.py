@@ -29,11 +29,11 @@ LEASE_ENDED: Final = 75
 """exit code of a host whose lease was not renewed, or whose parent has ended"""
 LOCKED: Final = 76
 """exit code of a host whose storage another host still uses"""
-_RENEW: Final = b"r"
-_STOP: Final = b"s"
+_RENEW_MESSAGE: Final = b"r"
+_STOP_MESSAGE: Final = b"s"
 _LENGTH_BYTES: Final = 4
-_LOCK_CHECK_S: Final = 0.2
-_END_WAIT_S: Final = 1.0
+_LOCK_CHECK_INTERVAL_S: Final = 0.2
+_END_TIMEOUT_S: Final = 1.0
 """a host that does not notice its closed pipe is stopped or hangs in the kernel: it is killed"""
 
 
@@ -72,16 +72,16 @@ class LeasedHostProcess:
         self._input = self._process.stdin
         self._latest = _LatestReport()
         threading.Thread(
-            target=_receive, args=(self._process.stdout, self._latest), name="reports of a host", daemon=True
+            target=_receive_reports, args=(self._process.stdout, self._latest), name="reports of a host", daemon=True
         ).start()
-        self._send(_framed(pickle.dumps(order)))
+        self._send(_frame_of(pickle.dumps(order)))
 
     def exchange(self, *, stop: bool) -> tuple[bytes | None, int | None]:
         """Renew the lease, and request a stop in order if wanted.
 
         Returns the latest report, encoded, unless it was returned before; and the exit code once the host has ended.
         """
-        self._send(_STOP if stop else _RENEW)
+        self._send(_STOP_MESSAGE if stop else _RENEW_MESSAGE)
         exit_code = self._process.poll() if self._latest.complete.is_set() else None
         return self._latest.take(), exit_code
 
@@ -90,7 +90,7 @@ class LeasedHostProcess:
         with contextlib.suppress(OSError):
             self._input.close()
         try:
-            self._process.wait(_END_WAIT_S)
+            self._process.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -113,7 +113,7 @@ class _LatestReport:
         self._lock = threading.Lock()
         self._report: bytes | None = None
 
-    def put(self, report: bytes) -> None:
+    def replace(self, report: bytes) -> None:
         """Replace the latest report."""
         with self._lock:
             self._report = report
@@ -125,15 +125,15 @@ class _LatestReport:
             return report
 
 
-def _receive(stream: IO[bytes], latest: _LatestReport) -> None:
+def _receive_reports(stream: IO[bytes], latest: _LatestReport) -> None:
     """Read reports until the host ends. Knows nothing of the process object, which may be dropped meanwhile."""
     with stream:
         while (report := _read_frame(stream)) is not None:
-            latest.put(report)
+            latest.replace(report)
     latest.complete.set()
 
 
-def _framed(data: bytes) -> bytes:
+def _frame_of(data: bytes) -> bytes:
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
 
 
@@ -174,7 +174,7 @@ class LeaseControl:
             received = os.read(self._control, 4096) if ready else b""
             if not received:
                 os._exit(LEASE_ENDED)
-            if _STOP in received:
+            if _STOP_MESSAGE in received:
                 self._stopped.set()
 
     @property
@@ -184,7 +184,7 @@ class LeaseControl:
 
     def publish(self, report: HostReport) -> None:
         """Send a report to the parent."""
-        data = memoryview(_framed(encode_report(report)))
+        data = memoryview(_frame_of(encode_report(report)))
         try:
             while data:
                 data = data[os.write(self._reports, data) :]
@@ -238,7 +238,7 @@ def lock_file(path: Path, *, within_s: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= given_up_s:
                 raise SystemExit(LOCKED) from None
-            time.sleep(_LOCK_CHECK_S)
+            time.sleep(_LOCK_CHECK_INTERVAL_S)
         else:
             return
 

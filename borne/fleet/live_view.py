@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from simulator.fleet.fleet_record import FleetSample
     from simulator.fleet.fleet_report import FleetReport
 
-_LINE_EVERY_S: Final = 5.0
-_REMARKS: Final = 6
-_ECHO: Final = 2
+_LINE_INTERVAL_S: Final = 5.0
+_MAX_REMARKS: Final = 6
+_ECHO_COLUMNS: Final = 2
 """columns that stay free for the ^C of the terminal: on a new line, it would move the next picture"""
 
 
@@ -30,14 +30,14 @@ class PlainView:
 
     def __init__(self, run: FleetRun, console: Console) -> None:
         self._console = console
-        self._written_s = -_LINE_EVERY_S
+        self._written_s = -_LINE_INTERVAL_S
         self._problem: str | None = None
         run.sampled.subscribe(self._write)
         run.remarks.subscribe(lambda remark: console.out(remark, highlight=False))
 
     def _write(self, sample: FleetSample) -> None:
         is_news = sample.problem is not None and self._problem is None
-        if is_news or sample.at_s - self._written_s >= _LINE_EVERY_S:
+        if is_news or sample.at_s - self._written_s >= _LINE_INTERVAL_S:
             self._written_s, self._problem = sample.at_s, sample.problem
             self._console.out(f"{sample.at_s:7.1f} s  {sample_line(sample)}", highlight=False)
 
@@ -51,13 +51,13 @@ class ScreenView:
         self.live = Live(Text("starting …"), console=console, auto_refresh=False)
         """context manager that shows the screen"""
         run.sampled.subscribe(self._draw)
-        run.remarks.subscribe(self._note)
+        run.remarks.subscribe(self._add_remark)
 
-    def _note(self, remark: str) -> None:
-        self._remarks = [*self._remarks, f"{max(0.0, self._run.elapsed_s):7.1f} s  {remark}"][-_REMARKS:]
+    def _add_remark(self, remark: str) -> None:
+        self._remarks = [*self._remarks, f"{max(0.0, self._run.elapsed_s):7.1f} s  {remark}"][-_MAX_REMARKS:]
 
     def _draw(self, sample: FleetSample) -> None:
-        width = self.live.console.width - _ECHO
+        width = self.live.console.width - _ECHO_COLUMNS
         self.live.update(picture(self._run, sample, self._remarks, width), refresh=True)
 
 
@@ -94,7 +94,7 @@ def sample_line(sample: FleetSample) -> str:
 
 
 def states_text(sample: FleetSample) -> str:
-    """The numbers of stations by state, in the order of a station's life."""
+    """The numbers of stations by state, in the order in which a station enters them."""
     return ", ".join(f"{sample.states[state]} {state}" for state in StationState if sample.states.get(state))
 
 
@@ -110,10 +110,10 @@ def conclusion(report: FleetReport) -> list[str]:
         f" largest difference at a station {energy.largest_difference_wh:.3f} Wh",
         *(f"failed: {identity}: {why}" for identity, why in list(report.failed.items())[:10]),
     ]
-    missed = [one for one in report.thresholds if not one.met]
-    for one in missed:
-        value = "nothing" if one.value is None else f"{one.value:g}"
-        lines.append(f"threshold not met: {one.name} = {one.limit:g}, was {value}")
+    missed = [threshold for threshold in report.thresholds if not threshold.met]
+    for threshold in missed:
+        value = "nothing" if threshold.value is None else f"{threshold.value:g}"
+        lines.append(f"threshold not met: {threshold.name} = {threshold.limit:g}, was {value}")
     return lines if missed else [*lines, "all thresholds met"]
 
 

@@ -15,7 +15,7 @@ from simulator.fleet.reports import HostReport
 
 _LEASE_S: Final = 3600.0
 """longest time for which this process may be suspended; if it ends, the pipe to each host closes and ends it at once"""
-_EXCHANGE_S: Final = 0.2
+_EXCHANGE_INTERVAL_S: Final = 0.2
 
 
 class ProcessEngine:
@@ -66,7 +66,7 @@ class ProcessEngine:
         latest: HostReport | None = None
         try:
             silence_s = longest_silence_s(task, self._silence_s)
-            async for report in host_reports(exchange, interval_s=_EXCHANGE_S, silence_s=silence_s):
+            async for report in host_reports(exchange, interval_s=_EXCHANGE_INTERVAL_S, silence_s=silence_s):
                 latest = report
                 listener(report)
         except HostLostError as error:

@@ -36,7 +36,7 @@ def lost_host_report(task: HostTask, latest: HostReport | None, failure: str) ->
     if latest is None:
         identities = ((number, task.loaded.station_credentials(number).identity) for number in task.numbers)
         latest = HostReport("", tuple(StationReport(number, identity) for number, identity in identities))
-    stations = tuple(replace(one, state=StationState.FAILED, failure=failure) for one in latest.stations)
+    stations = tuple(replace(station, state=StationState.FAILED, failure=failure) for station in latest.stations)
     return replace(latest, stations=stations, finished=True, failure=failure)
 
 
