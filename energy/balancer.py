@@ -76,8 +76,8 @@ def update_capacity(previous: PhaseCapacity, sample: PhaseSample) -> PhaseCapaci
     low_a, high_a = sample.grid_a - sample.max_draw_a, sample.grid_a - sample.min_draw_a
     lasting_a = min(low_a, previous.min_house_a) if sample.confirms_rise else low_a
     house_a = high_a if previous.house_a is None else min(max(previous.house_a, lasting_a), high_a)
-    kept_s = PEAK_S if sample.sustained_limit_a is None else RARE_PEAK_S
-    peaks = (*(p for p in previous.peaks if p[0] > now_s - kept_s and p[1] > house_a), (now_s, house_a))
+    peak_duration_s = PEAK_S if sample.sustained_limit_a is None else RARE_PEAK_S
+    peaks = (*(p for p in previous.peaks if p[0] > now_s - peak_duration_s and p[1] > house_a), (now_s, house_a))
     overloaded = sample.overrun or house_a + max(sample.offered_a, sample.min_draw_a) > sample.limit_a
     overloaded_at_s = now_s if overloaded else previous.overloaded_at_s
     left_a = max(0.0, sample.limit_a - house_a)

@@ -131,7 +131,7 @@ class ChargingProfile(Frozen):
 
     def overlaps(self, other: ChargingProfile) -> bool:
         """Return whether both are valid at some moment, by validFrom and validTo only (K01.FR.06)."""
-        return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
+        return _is_before(self.valid_from, other.valid_to) and _is_before(other.valid_from, self.valid_to)
 
     def as_absolute(self, now: datetime) -> ChargingProfile:
         """Return a copy with kind Absolute and a schedule that starts at `now`, the moment when the profile arrives."""
@@ -148,5 +148,5 @@ class ChargingProfile(Frozen):
         return (now - starts_at).total_seconds() >= duration_s
 
 
-def _before(begin: datetime | None, end: datetime | None) -> bool:
+def _is_before(begin: datetime | None, end: datetime | None) -> bool:
     return begin is None or end is None or begin < end

@@ -21,10 +21,10 @@ from foundation.frozen import Frozen
 ALL_PHASES = 3
 
 RECURRENCE = {Recurrency.DAILY: timedelta(days=1), Recurrency.WEEKLY: timedelta(weeks=1)}
-_AHEAD = timedelta(weeks=1)
+_SEARCH_HORIZON = timedelta(weeks=1)
 """how far ahead a change of a limit is searched"""
 _MICROSECOND = timedelta(microseconds=1)
-_SECOND = 1_000_000
+_MICROSECONDS_PER_SECOND = 1_000_000
 _START_S = attrgetter("start_s")
 
 LimitSpan: TypeAlias = tuple[int, int, float]
@@ -55,13 +55,13 @@ def limit_a(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: dat
     TxProfile goes before TxDefaultProfile, the higher stack level before the lower (K01.FR.17, K02.FR.04); a profile
     whose schedule is over or has not begun is skipped (K01.FR.13, K01.FR.30, K02.FR.08).
     """
-    found = _first(ranked(profiles, target), target, now)
+    found = _first_active_period(ranked(profiles, target), target, now)
     return amperes(*found) if found is not None else None
 
 
 def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[SchedulePeriod, RateUnit] | None:
     """The period of ChargingStationMaxProfile in force now, with its unit (K04.FR.05); None: no limit for all EVSEs."""
-    return _first(_of_station(profiles), STATION_TARGET, now)
+    return _first_active_period(_station_max_profiles(profiles), STATION_TARGET, now)
 
 
 def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
@@ -77,8 +77,8 @@ def single_phase_period(
 
     One with phaseToUse is preferred.
     """
-    spoken = (_first(ranked(profiles, target), target, now), station_period(profiles, now))
-    singles = [found[0] for found in spoken if found is not None and found[0].phase_count < ALL_PHASES]
+    periods_in_force = (_first_active_period(ranked(profiles, target), target, now), station_period(profiles, now))
+    singles = [found[0] for found in periods_in_force if found is not None and found[0].phase_count < ALL_PHASES]
     return max(singles, key=lambda period: period.phase_to_use is not None, default=None)
 
 
@@ -110,14 +110,14 @@ def next_change(profiles: Iterable[ChargingProfile], target: ProfileTarget, now:
 
 def next_station_change(profiles: Iterable[ChargingProfile], now: datetime) -> datetime | None:
     """Next time at which `station_period` may change; None if not within a week."""
-    return _next_change(_of_station(profiles), STATION_TARGET, now)
+    return _next_change(_station_max_profiles(profiles), STATION_TARGET, now)
 
 
 def _next_change(ordered: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> datetime | None:
-    latest = _AHEAD // _MICROSECOND
+    latest = _SEARCH_HORIZON // _MICROSECOND
     soonest = latest
     for profile in ordered:
-        since, until, _ = next(_pieces(profile, target, now, 0, latest), (latest, latest, None))
+        since, until, _ = next(_profile_spans(profile, target, now, 0, latest), (latest, latest, None))
         soonest = min(soonest, since or until)
         if since == 0:
             break
@@ -126,7 +126,7 @@ def _next_change(ordered: Iterable[ChargingProfile], target: ProfileTarget, now:
 
 def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> SchedulePeriod | None:
     """The period of a profile's schedule in force now; None before its start and after its end."""
-    if not _is_valid(profile, now) or (start := _start(profile, target, now)) is None or now < start:
+    if not _is_valid(profile, now) or (start := _run_start(profile, target, now)) is None or now < start:
         return None
     elapsed_s = (now - start).total_seconds()
     schedule = profile.schedule
@@ -138,22 +138,25 @@ def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime
 
 def ranked(profiles: Iterable[ChargingProfile], target: ProfileTarget) -> list[ChargingProfile]:
     """The TxProfiles and TxDefaultProfiles of a target, highest rank first, whether or not valid now."""
-    mine = [
-        one
-        for one in profiles
-        if one.evse_id in {0, target.evse_id}
-        and (one.purpose is Purpose.TX_DEFAULT or (one.purpose is Purpose.TX and _is_of(one, target)))
+    of_target = [
+        profile
+        for profile in profiles
+        if profile.evse_id in {0, target.evse_id}
+        and (
+            profile.purpose is Purpose.TX_DEFAULT
+            or (profile.purpose is Purpose.TX and _is_for_transaction(profile, target))
+        )
     ]
-    return sorted(mine, key=lambda one: (one.purpose is Purpose.TX, one.stack_level), reverse=True)
+    return sorted(of_target, key=lambda profile: (profile.purpose is Purpose.TX, profile.stack_level), reverse=True)
 
 
-def _of_station(profiles: Iterable[ChargingProfile]) -> list[ChargingProfile]:
+def _station_max_profiles(profiles: Iterable[ChargingProfile]) -> list[ChargingProfile]:
     """The ChargingStationMaxProfiles, highest stack level first."""
-    found = [one for one in profiles if one.purpose is Purpose.STATION_MAX]
-    return sorted(found, key=lambda one: one.stack_level, reverse=True)
+    found = [profile for profile in profiles if profile.purpose is Purpose.STATION_MAX]
+    return sorted(found, key=lambda profile: profile.stack_level, reverse=True)
 
 
-def _first(
+def _first_active_period(
     profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime
 ) -> tuple[SchedulePeriod, RateUnit] | None:
     for profile in profiles:
@@ -162,7 +165,7 @@ def _first(
     return None
 
 
-def _is_of(profile: ChargingProfile, target: ProfileTarget) -> bool:
+def _is_for_transaction(profile: ChargingProfile, target: ProfileTarget) -> bool:
     return target.transaction_id is not None and profile.transaction_id == target.transaction_id
 
 
@@ -172,7 +175,7 @@ def _is_valid(profile: ChargingProfile, now: datetime) -> bool:
     return profile.valid_to is None or now < profile.valid_to  # K01.FR.37
 
 
-def _start(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> datetime | None:
+def _run_start(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> datetime | None:
     """The start of the schedule's current run; None if not known yet."""
     first = _first_start(profile, target, now)
     if (
@@ -202,7 +205,7 @@ def limits_over(
     profiles: Iterable[ChargingProfile], target: ProfileTarget, begin: datetime, length: timedelta
 ) -> list[LimitSpan]:
     """`limit_a` over a span of time: spans in order, without overlaps, with gaps where no profile applies."""
-    return _stacked(ranked(profiles, target), target, begin, length)
+    return _merge_by_rank(ranked(profiles, target), target, begin, length)
 
 
 def phases_over(
@@ -215,8 +218,8 @@ def phases_over(
     def used(period: SchedulePeriod, _: RateUnit) -> float:
         return float(phases_used(period, target.phases))
 
-    stacks = (ranked(profiles, target), _of_station(profiles))
-    return merge_lowest([_stacked(stack, target, begin, length, used) for stack in stacks])
+    stacks = (ranked(profiles, target), _station_max_profiles(profiles))
+    return merge_lowest([_merge_by_rank(stack, target, begin, length, used) for stack in stacks])
 
 
 def station_limits_over(
@@ -227,28 +230,28 @@ def station_limits_over(
     ChargingStationMaxProfile applies to each conductor, so its watts are converted to amperes (K01.FR.50). An external
     constraint in watts limits power. All external constraints apply, whoever has set them (SC.01).
     """
-    stacks = [[one] for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
-    currents = [_stacked(_of_station(profiles), STATION_TARGET, begin, length)]
-    currents += [_stacked(stack, STATION_TARGET, begin, length, _stated_a) for stack in stacks]
-    powers = [_stacked(stack, STATION_TARGET, begin, length, _stated_w) for stack in stacks]
-    return _limited(currents), _limited(powers)
+    stacks = [[profile] for profile in profiles if profile.purpose is Purpose.EXTERNAL_CONSTRAINTS]
+    currents = [_merge_by_rank(_station_max_profiles(profiles), STATION_TARGET, begin, length)]
+    currents += [_merge_by_rank(stack, STATION_TARGET, begin, length, _limit_in_amperes) for stack in stacks]
+    powers = [_merge_by_rank(stack, STATION_TARGET, begin, length, _limit_in_watts) for stack in stacks]
+    return _finite_limits(currents), _finite_limits(powers)
 
 
-def _limited(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
+def _finite_limits(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
     return [piece for piece in merge_lowest(layers) if math.isfinite(piece[2])]
 
 
-def _stated_a(period: SchedulePeriod, unit: RateUnit) -> float:
+def _limit_in_amperes(period: SchedulePeriod, unit: RateUnit) -> float:
     """The limit of a period in amperes; infinite if it is in watts."""
     return period.limit if unit is RateUnit.A else math.inf
 
 
-def _stated_w(period: SchedulePeriod, unit: RateUnit) -> float:
+def _limit_in_watts(period: SchedulePeriod, unit: RateUnit) -> float:
     """The limit of a period in watts; infinite if it is in amperes."""
     return period.limit if unit is RateUnit.W else math.inf
 
 
-def _stacked(
+def _merge_by_rank(
     ordered: Iterable[ChargingProfile],
     target: ProfileTarget,
     begin: datetime,
@@ -262,7 +265,7 @@ def _stacked(
         left: list[tuple[int, int]] = []
         for gap_begins, gap_ends in gaps:
             reached = gap_begins
-            for since, until, period in _pieces(profile, target, begin, gap_begins, gap_ends):
+            for since, until, period in _profile_spans(profile, target, begin, gap_begins, gap_ends):
                 if since > reached:
                     left.append((reached, since))
                 filled.append((since, until, limit_of(period, profile.schedule.unit)))
@@ -275,7 +278,7 @@ def _stacked(
     return sorted(filled)
 
 
-def _pieces(
+def _profile_spans(
     profile: ChargingProfile, target: ProfileTarget, begin: datetime, earliest: int, latest: int
 ) -> Iterator[tuple[int, int, SchedulePeriod]]:
     """Yield the periods of a profile between two moments, cut to them."""
@@ -284,12 +287,14 @@ def _pieces(
     if profile.valid_to is not None:
         latest = min(latest, (profile.valid_to - begin) // _MICROSECOND)
     periods = profile.schedule.periods
-    for origin, over in _runs(profile, target, begin, earliest, latest):
+    for origin, over in _schedule_runs(profile, target, begin, earliest, latest):
         over = min(over, latest)
-        index = max(0, bisect_right(periods, (earliest - origin) // _SECOND, key=_START_S) - 1)
-        since = origin + periods[index].start_s * _SECOND if periods else over
+        index = max(0, bisect_right(periods, (earliest - origin) // _MICROSECONDS_PER_SECOND, key=_START_S) - 1)
+        since = origin + periods[index].start_s * _MICROSECONDS_PER_SECOND if periods else over
         while since < over:
-            following = origin + periods[index + 1].start_s * _SECOND if index + 1 < len(periods) else over
+            following = (
+                origin + periods[index + 1].start_s * _MICROSECONDS_PER_SECOND if index + 1 < len(periods) else over
+            )
             until = following if following < over else over
             if since < earliest:
                 since = earliest
@@ -299,7 +304,7 @@ def _pieces(
             since = following
 
 
-def _runs(
+def _schedule_runs(
     profile: ChargingProfile, target: ProfileTarget, begin: datetime, earliest: int, latest: int
 ) -> Iterator[tuple[int, int]]:
     """Yield start and end of each run of the schedule between two moments."""
@@ -307,7 +312,7 @@ def _runs(
     if start is None or earliest >= latest:
         return
     origin, duration_s = (start - begin) // _MICROSECOND, profile.schedule.duration_s
-    lasts = duration_s * _SECOND if duration_s is not None else None  # K01.FR.11
+    lasts = duration_s * _MICROSECONDS_PER_SECOND if duration_s is not None else None  # K01.FR.11
     if profile.kind is not Kind.RECURRING or profile.recurrency is None:
         yield origin, origin + lasts if lasts is not None else latest
         return
@@ -322,11 +327,11 @@ def _runs(
 
 def merge_lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
     """Merge layers into one with the lowest value at each moment; gaps only where all layers have one."""
-    spoken = [layer for layer in layers if layer]
-    if len(spoken) <= 1:
-        return list(chain.from_iterable(spoken))
+    filled_layers = [layer for layer in layers if layer]
+    if len(filled_layers) <= 1:
+        return list(chain.from_iterable(filled_layers))
     pieces: list[LimitSpan] = []
-    for since, until, values in slices(spoken):
+    for since, until, values in slices(filled_layers):
         profile_limits = [value for value in values if value is not None]
         if profile_limits:
             pieces.append((since, until, min(profile_limits)))

@@ -16,9 +16,9 @@ from foundation.frozen import Frozen
 
 MAX_EVALUATED_PERIODS = 20_000
 """highest number of periods to evaluate for one response, some 20 ms of work; a longer request is rejected"""
-_LEAST_A = MINIMUM_CURRENT_A - 1e-9
+_MIN_SHARE_A = MINIMUM_CURRENT_A - 1e-9
 """the smallest share that a pilot can offer; watts converted to amperes may be a trifle less than 6 A"""
-_SECOND = 1_000_000
+_MICROSECONDS_PER_SECOND = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -98,16 +98,16 @@ def composite_schedule(
         if evse_id == 0 or consumer.may_charge or consumer.target.evse_id == evse_id
     ]
     switching = [consumer for consumer in forecasts if consumer.target.phases is not None]
-    whole = length // _MICROSECOND
+    length_us = length // _MICROSECOND
     layers: list[Sequence[LimitSpan]] = [
-        _at_most(consumer.local_a, limits_over(profiles, consumer.target, begin, length), whole)
+        _fill_gaps(consumer.local_a, limits_over(profiles, consumer.target, begin, length), length_us)
         for consumer in forecasts
     ]
     layers += [phases_over(profiles, consumer.target, begin, length) for consumer in switching]
     currents, powers = station_limits_over(profiles, begin, length)
     # A layer over the whole span, so that `slices` covers every moment of it.
-    layers += [currents if station.local_a is None else _at_most(station.local_a, currents, whole), powers]
-    layers += [[(0, whole, 0.0)]]
+    layers += [currents if station.local_a is None else _fill_gaps(station.local_a, currents, length_us), powers]
+    layers += [[(0, length_us, 0.0)]]
     evse_ids = [consumer.target.evse_id for consumer in forecasts]
     expected = _ExpectedDraw(station.share, _conductors(forecasts), evse_id, unit is RateUnit.W)
     exact: list[LimitSpan] = []
@@ -123,11 +123,11 @@ def composite_schedule(
     if not switching:
         phases = _most_phases(forecasts, evse_id)
         return [CompositePeriod(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
-    return _levels(exact, counts)
+    return _to_periods(exact, counts)
 
 
-def _at_most(most_a: float, limits: Iterable[LimitSpan], whole: int) -> list[LimitSpan]:
-    """Fill the gaps of limits over a span of `whole` microseconds with `most_a`, which no limit exceeds either."""
+def _fill_gaps(most_a: float, limits: Iterable[LimitSpan], length_us: int) -> list[LimitSpan]:
+    """Fill the gaps of limits over a span of `length_us` microseconds with `most_a`, which no limit exceeds either."""
     spans: list[LimitSpan] = []
     reached = 0
     for since, until, limit_a in limits:
@@ -135,8 +135,8 @@ def _at_most(most_a: float, limits: Iterable[LimitSpan], whole: int) -> list[Lim
             spans.append((reached, since, most_a))
         spans.append((since, until, limit_a if limit_a < most_a else most_a))
         reached = until
-    if reached < whole:
-        spans.append((reached, whole, most_a))
+    if reached < length_us:
+        spans.append((reached, length_us, most_a))
     return spans
 
 
@@ -166,26 +166,31 @@ class _ExpectedDraw(Frozen):
             shares_a = self.share([Bound(current_a, self.conductors[0])], demand_a, list(demand_a))
         if self.evse_id != 0 and not self.in_watts:  # each EVSE loads a conductor, with weight 1
             return shares_a[self.evse_id]
-        expected = self._drawn(forecasts, shares_a)
+        expected = self._total_draw(forecasts, shares_a)
         if self.evse_id != 0:
             return expected
-        requesting_a = {one.target.evse_id: demand_a[one.target.evse_id] for one in forecasts if one.may_charge}
+        requesting_a = {
+            forecast.target.evse_id: demand_a[forecast.target.evse_id] for forecast in forecasts if forecast.may_charge
+        }
         if len(requesting_a) in {0, len(forecasts)}:
             return expected
         # The connected vehicles may draw more as long as no further one is connected.
-        return max(expected, self._drawn(forecasts, self._shares(forecasts, requesting_a, current_a, power_w)))
+        return max(expected, self._total_draw(forecasts, self._shares(forecasts, requesting_a, current_a, power_w)))
 
-    def _drawn(self, forecasts: Sequence[EvseForecast], shares_a: Mapping[int, float]) -> float:
+    def _total_draw(self, forecasts: Sequence[EvseForecast], shares_a: Mapping[int, float]) -> float:
         """The draw of the EVSE (0: of all) with these shares: watts, or amperes on the most loaded conductor.
 
         For all, a share below 6 A counts nothing: no pilot can offer it, so no vehicle draws it (K08.FR.03).
         """
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
-        elif min(shares_a.values()) < _LEAST_A:
-            shares_a = {evse_id: share_a for evse_id, share_a in shares_a.items() if share_a >= _LEAST_A}
+        elif min(shares_a.values()) < _MIN_SHARE_A:
+            shares_a = {evse_id: share_a for evse_id, share_a in shares_a.items() if share_a >= _MIN_SHARE_A}
         if self.in_watts:
-            return sum(shares_a.get(one.target.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in forecasts)
+            return sum(
+                shares_a.get(forecast.target.evse_id, 0.0) * NOMINAL_VOLTAGE_V * forecast.phases
+                for forecast in forecasts
+            )
         return max(sum(shares_a.get(evse_id, 0.0) for evse_id in conductor) for conductor in self.conductors)
 
     def _shares(
@@ -202,7 +207,14 @@ class _ExpectedDraw(Frozen):
         """
         limits = [[Bound(current_a, weights) for weights in self.conductors]] if current_a is not None else []
         if power_w is not None:
-            limits.append([Bound(power_w, {one.target.evse_id: NOMINAL_VOLTAGE_V * one.phases for one in forecasts})])
+            limits.append(
+                [
+                    Bound(
+                        power_w,
+                        {forecast.target.evse_id: NOMINAL_VOLTAGE_V * forecast.phases for forecast in forecasts},
+                    )
+                ]
+            )
             limits.sort(key=lambda bounds: equal_share_a(bounds, demand_a))
         for bounds in limits:
             if len(demand_a) == 1:
@@ -221,8 +233,11 @@ def _weighted_demand(demand_a: Mapping[int, float], bound: Bound) -> float:
 
 def _conductors(forecasts: Sequence[EvseForecast]) -> list[Mapping[int, float]]:
     """The groups of EVSEs that share a conductor, without those contained in a larger one: often a single group."""
-    loading = {frozenset(one.target.evse_id for one in forecasts if phase in one.grid_phases) for phase in range(3)}
-    return [dict.fromkeys(evse_ids, 1.0) for evse_ids in loading if not any(evse_ids < other for other in loading)]
+    loading = {
+        frozenset(forecast.target.evse_id for forecast in forecasts if phase in forecast.grid_phases)
+        for phase in range(3)
+    }
+    return [dict.fromkeys(evse_ids, 1.0) for evse_ids in loading if not any(evse_ids < larger for larger in loading)]
 
 
 def _most_phases(forecasts: Sequence[EvseForecast], evse_id: int) -> int:
@@ -233,11 +248,15 @@ def _with_ordered_phases(
     forecasts: Sequence[EvseForecast], switching: Sequence[EvseForecast], on: Sequence[float | None]
 ) -> Sequence[EvseForecast]:
     """The EVSEs with the number of phases that profiles order, for those whose boards can switch."""
-    ordered = {one.target.evse_id: phases for one, phases in zip(switching, on, strict=True) if phases is not None}
-    return [replace(one, phases=int(ordered.get(one.target.evse_id, one.phases))) for one in forecasts]
+    ordered = {
+        forecast.target.evse_id: phases for forecast, phases in zip(switching, on, strict=True) if phases is not None
+    }
+    return [
+        replace(forecast, phases=int(ordered.get(forecast.target.evse_id, forecast.phases))) for forecast in forecasts
+    ]
 
 
-def _levels(exact: Sequence[LimitSpan], counts: Sequence[LimitSpan]) -> list[CompositePeriod]:
+def _to_periods(exact: Sequence[LimitSpan], counts: Sequence[LimitSpan]) -> list[CompositePeriod]:
     """Combine limits and phase counts, in whole seconds; a period ends where one of them changes."""
     both = slices([in_whole_seconds(exact), in_whole_seconds(counts)])
     return [CompositePeriod(since, limit or 0.0, int(phases or 0.0)) for since, _, (limit, phases) in both]
@@ -247,7 +266,7 @@ def in_whole_seconds(exact: Iterable[LimitSpan]) -> list[LimitSpan]:
     """Convert spans from microseconds to whole seconds: the lowest limit within a second applies; equal ones merge."""
     rounded: list[LimitSpan] = []
     for since, until, limit in exact:
-        first, last = since // _SECOND, -(-until // _SECOND)
+        first, last = since // _MICROSECONDS_PER_SECOND, -(-until // _MICROSECONDS_PER_SECOND)
         if rounded and rounded[-1][1] > first:  # two within one second
             first = _lower_last_second(rounded, first, limit)
         if first >= last:

@@ -43,10 +43,10 @@ BREAKER_SUSTAINED_LOAD = 1.1
 FAST_PERIOD_S = 2.5
 """a source with at most this period can distinguish a starting motor from a lasting load"""
 RISE_TOLERANCE_S = VEHICLE_RESPONSE_S + 2 * FAST_PERIOD_S
-_SILENT_STEP_S = 1.0
-_SILENT_AFTER_S = 0.01
+_SILENCE_STEP_S = 1.0
+_SILENCE_MARGIN_S = 0.01
 """a meter is silent when more than `HOLD_S` have passed"""
-_LEAST_RATING_A = 1.0
+_MIN_RATING_A = 1.0
 """rating if the meter reports a limit of 0 A and nobody another one"""
 OPENS_WITHIN_S = 2.0
 """one decision per second, and the contactor's opening time"""
@@ -69,23 +69,23 @@ class ConnectionMonitor:
         self.reported = meter_state.limits
         """the limits that the meter has reported last, in this run or an earlier one"""
         self._voltage_v = NOMINAL_VOLTAGE_V
-        self._fine = False
-        self._capacity: list[PhaseCapacity] | None = None
+        self._reports_fractions = False
+        self._capacities: list[PhaseCapacity] | None = None
         self._phase_samples: list[PhaseSample] = []
         """what the control law got with the last fresh sample, by phase"""
         self._sampled_limit_a = 0.0
-        self._draws = DrawHistory()
+        self._draw_history = DrawHistory()
         self._sample_age = SampleAgeEstimator()
         self._draw_at_sample = NO_DRAW
         self._house_w: float | None = None
         self._offered_a = Phases(0.0, 0.0, 0.0)
         self._grid_a = [0.0, 0.0, 0.0]
-        self._protection: list[Protection] = []
+        self._protections: list[Protection] = []
         self._over_since_s: list[float | None] = [None, None, None]
         safe_a = connection.failsafe(connection.max_current_a).safe_a
-        self._steps = [StepCheck(safe_a) for _ in range(3)]
+        self._step_checks = [StepCheck(safe_a) for _ in range(3)]
         self._equal_phases = EqualPhaseCheck()
-        self._unseen = False
+        self._steps_unseen = False
 
     @property
     def last_sample(self) -> GridSample | None:
@@ -109,9 +109,9 @@ class ConnectionMonitor:
         A second once it is silent: from then on the limits fall with time.
         """
         if self.last_sample is None or (left_s := HOLD_S - self._silent_s) < 0.0:
-            return _SILENT_STEP_S
+            return _SILENCE_STEP_S
         grace_s = max(0.0, self.last_sample.period_s - 1.0) - (self.age_s or 0.0) if self._silent_s == 0.0 else 0.0
-        return left_s + max(0.0, grace_s) + _SILENT_AFTER_S
+        return left_s + max(0.0, grace_s) + _SILENCE_MARGIN_S
 
     @property
     def limit_a(self) -> float | None:
@@ -125,10 +125,10 @@ class ConnectionMonitor:
     @property
     def silent_s(self) -> float:
         """Seconds for which the meter is silent, earlier runs of the station included; 0 while it sends."""
-        return self._waiting_s if self._capacity is None else self._silent_s
+        return self._silence_before_first_sample_s if self._capacities is None else self._silent_s
 
     @property
-    def _waiting_s(self) -> float:
+    def _silence_before_first_sample_s(self) -> float:
         """Seconds of silence before the first usable sample of this run."""
         return self._clock.monotonic() - self._silent_since_s
 
@@ -146,11 +146,11 @@ class ConnectionMonitor:
     @property
     def heat(self) -> float | None:
         """The estimated heat of the protection's hottest phase, 0 to 1 (trips); None before the first sample."""
-        return max((one.heat / one.curve.trips_at for one in self._protection), default=None)
+        return max((protection.heat / protection.curve.trips_at for protection in self._protections), default=None)
 
     def record_draw(self, draw: DrawBounds, read_at_s: float, offered_a: Phases[float]) -> None:
         """Store our EVSEs' metered draw at a moment (monotonic), and what their pilots offer now, A per grid phase."""
-        self._draws.add(read_at_s, draw)
+        self._draw_history.add(read_at_s, draw)
         self._offered_a = offered_a
 
     def process_sample(self, sample: GridSample) -> bool:
@@ -166,15 +166,15 @@ class ConnectionMonitor:
             return False  # no limit, a repetition, or a phase is missing: same as silence
         grid_a, reserves_a = self._refined_currents(sample)
         silent_s = self._silent_s
-        self._sample_age.learn(self._draws, grid_a, now_s)
-        drawn = self._sample_age.draw_at_sample(self._draws, now_s)
+        self._sample_age.learn(self._draw_history, grid_a, now_s)
+        drawn = self._sample_age.draw_at_sample(self._draw_history, now_s)
         before_w = self._house_w if silent_s <= HOLD_S else None
         self._house_w = house_w(before_w, sample.power_w, drawn, NOMINAL_VOLTAGE_V)
         after, phase_samples = list[PhaseCapacity](), list[PhaseSample]()
         for index, before in enumerate(self._capacities_after_silence(silent_s, now_s)):
             phase_sample = PhaseSample(
                 limit_a - reserves_a[index],
-                self._counted(grid_a, index, limit_a, sample),
+                self._counted_current_a(grid_a, index, limit_a, sample),
                 *drawn.bounds[index],
                 tuple(self._offered_a)[index],
                 now_s,
@@ -184,23 +184,26 @@ class ConnectionMonitor:
             )
             phase_samples.append(phase_sample)
             after.append(update_capacity(before, phase_sample) if index < self.connection.phases else before)
-        self._capacity, self._freshness = after, freshness
+        self._capacities, self._freshness = after, freshness
         self._phase_samples, self._sampled_limit_a = phase_samples, limit_a
         self._update_heat(grid_a, limit_a, now_s - before_s if before_s is not None else None)
-        self._grid_a, self._draw_at_sample = grid_a, self._draws.latest
+        self._grid_a, self._draw_at_sample = grid_a, self._draw_history.latest
         return True
 
     @property
     def doubted_phases(self) -> frozenset[int]:
         """The grid phases, 0 to 2, that missed a step of our own vehicles, or always measure the same as another."""
-        if self._unseen:  # on one of them, not known which
+        if self._steps_unseen:  # on one of them, not known which
             return frozenset(range(self.connection.phases))
-        return frozenset(index for index, step in enumerate(self._steps) if step.doubted) | self._equal_phases.doubted
+        return (
+            frozenset(index for index, step in enumerate(self._step_checks) if step.doubted)
+            | self._equal_phases.doubted
+        )
 
     def set_step_unseen(self, unseen: bool) -> None:
         """Set whether a vehicle's step on an unknown phase showed on none, which makes all phases doubted."""
-        if unseen is not self._unseen:
-            self._unseen = unseen
+        if unseen is not self._steps_unseen:
+            self._steps_unseen = unseen
             showing = "shows on no phase" if unseen else "shows again on a phase"
             _log.warning("grid meter %s the current of a vehicle whose phase is unknown", showing)
 
@@ -209,12 +212,12 @@ class ConnectionMonitor:
         if not can_check_steps(sample):
             return
         self._check_equal_phases(sample, now_s)
-        drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
+        drawn = zip(self._draw_history.latest.bounds, sample.currents_a, strict=True)
         for index, ((least_a, most_a), grid_a) in enumerate(drawn):
             if index >= self.connection.phases or most_a - least_a > SAME_A or grid_a is None:
                 continue
-            before = self._steps[index]
-            after = self._steps[index] = before.observe(least_a, grid_a, now_s, signed=sample.signed)
+            before = self._step_checks[index]
+            after = self._step_checks[index] = before.observe(least_a, grid_a, now_s, signed=sample.signed)
             if after.blind is not before.blind:
                 showing = "does not show" if after.blind else "shows again"
                 _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
@@ -222,10 +225,10 @@ class ConnectionMonitor:
     def _check_equal_phases(self, sample: GridSample, now_s: float) -> None:
         """Check whether two phases always have the same current; skipped for meters that report whole amperes."""
         currents = [current_a for current_a in sample.currents_a if current_a is not None]
-        if not self._fine or len(currents) < 3 or self.connection.phases < 3:
+        if not self._reports_fractions or len(currents) < 3 or self.connection.phases < 3:
             return
         before = self._equal_phases.doubted
-        self._equal_phases = self._equal_phases.after(currents, tuple(self._draws.latest.most_a), now_s)
+        self._equal_phases = self._equal_phases.after(currents, tuple(self._draw_history.latest.most_a), now_s)
         if (phases := self._equal_phases.doubted) != before:
             names = " and ".join(f"L{phase + 1}" for phase in sorted(phases or before))
             showing = "always shows the same current on" if phases else "shows different currents again on"
@@ -237,15 +240,15 @@ class ConnectionMonitor:
         While the meter is silent it is that of the failsafe steps, while a phase is doubted at most the safe current.
         """
         now_s, failsafe, limit_a = self._clock.monotonic(), self._failsafe, self.limit_a
-        if self._capacity is None:
-            waiting_s = self._waiting_s
+        if self._capacities is None:
+            waiting_s = self._silence_before_first_sample_s
             step_s = failsafe.next_step_s(max(waiting_s, STALE_AFTER_S))
             next_s = None if step_s is None else self._silent_since_s + step_s
             return AvailableCurrent(
                 Phases[float].all(failsafe.limit_before_sample_a(waiting_s)), LimitSource.FAILSAFE, next_s
             )
         silent_s = self._silent_s
-        currents = Phases(*(failsafe.limit_a(one.current_a, silent_s) for one in self._capacity))
+        currents = Phases(*(failsafe.limit_a(capacity.current_a, silent_s) for capacity in self._capacities))
         if limit_a is not None:  # lowered since by a sample without currents
             currents = currents.map(lambda current_a: min(current_a, limit_a))
         doubted = bool(self.doubted_phases)
@@ -254,29 +257,29 @@ class ConnectionMonitor:
         if silent_s <= HOLD_S:
             if doubted:
                 return AvailableCurrent(currents, LimitSource.BLIND_METER)
-            return AvailableCurrent(currents, LimitSource.GRID, self._next_step_s())
+            return AvailableCurrent(currents, LimitSource.GRID, self._next_rise_s())
         step_s = failsafe.next_step_s(silent_s)
         return AvailableCurrent(currents, LimitSource.FAILSAFE, None if step_s is None else now_s + step_s - silent_s)
 
     @property
     def house_currents_a(self) -> Phases[float | None]:
         """The estimated current of the house alone at the last fresh sample, tenths of an ampere per phase."""
-        known = [None if one.house_a is None else tenths(one.house_a) for one in self._capacity or ()]
+        known = [None if capacity.house_a is None else tenths(capacity.house_a) for capacity in self._capacities or ()]
         return Phases(*(known[: self.connection.phases] + [None] * 3)[:3])
 
     def deciding_phase(self, phases: frozenset[int]) -> PhaseState | None:
         """The one of these phases, 0 to 2, with the least available current; None while the house is not known."""
-        if self._capacity is None or self._silent_s > HOLD_S or self.doubted_phases:
+        if self._capacities is None or self._silent_s > HOLD_S or self.doubted_phases:
             return None
         available_a = tuple(self.available_current().currents_a)
         states = [
             PhaseState(
-                index, self._sampled_limit_a, self._phase_samples[index], self._capacity[index], available_a[index]
+                index, self._sampled_limit_a, self._phase_samples[index], self._capacities[index], available_a[index]
             )
             for index in phases
             if index < self.connection.phases
         ]
-        return min(states, key=lambda one: (one.available_a, one.room_a), default=None)
+        return min(states, key=lambda state: (state.available_a, state.room_a), default=None)
 
     def urgent_phases(self) -> frozenset[int]:
         """The phases, 0 to 2, on which the protection would open before a vehicle has followed its pilot.
@@ -284,11 +287,11 @@ class ConnectionMonitor:
         Contactors must open at once there. Each call also tracks since when each phase exceeds its limit.
         """
         now_s, elapsed_s, limit_a = self._clock.monotonic(), self.age_s or 0.0, self.limit_a
-        if limit_a is None or not self._protection:
+        if limit_a is None or not self._protections:
             return frozenset()
         urgent: set[int] = set()
-        changed = zip(self._grid_a, self._draws.latest.most_a, self._draw_at_sample.most_a, strict=True)
-        for index, ((grid_a, drawn_a, then_a), protection) in enumerate(zip(changed, self._protection, strict=True)):
+        changed = zip(self._grid_a, self._draw_history.latest.most_a, self._draw_at_sample.most_a, strict=True)
+        for index, ((grid_a, drawn_a, then_a), protection) in enumerate(zip(changed, self._protections, strict=True)):
             flows_a = grid_a + drawn_a - then_a
             if flows_a <= limit_a:
                 self._over_since_s[index] = None
@@ -324,54 +327,56 @@ class ConnectionMonitor:
         """Update the limits that the meter reports, and what converts them."""
         self.reported = self.reported.after(sample)
         self._voltage_v = max(NOMINAL_VOLTAGE_V, *(voltage_v or 0.0 for voltage_v in sample.voltages_v))
-        self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
+        self._reports_fractions |= any(
+            current_a is not None and not current_a.is_integer() for current_a in sample.currents_a
+        )
 
     def _refined_currents(self, sample: GridSample) -> tuple[list[float], list[float]]:
         """The current of each phase, and the reserve to keep below its limit for the source's resolution.
 
         Apparent power is more precise than whole amperes, and the contract is in VA.
         """
-        powers_va, reserve_a = sample.apparent_powers_va, FINE_AMPERES_A if self._fine else WHOLE_AMPERES_A
+        powers_va, reserve_a = sample.apparent_powers_va, FINE_AMPERES_A if self._reports_fractions else WHOLE_AMPERES_A
         if self.connection.phases == 1:
             powers_va = Phases(sample.apparent_power_va, None, None)
         grid_a, reserves_a = list[float](), list[float]()
         for current_a, power_va, voltage_v in zip(sample.currents_a, powers_va, sample.voltages_v, strict=True):
-            shown_a = current_a or 0.0
-            if power_va is None or power_va <= 0.0 or shown_a <= 0.0:
-                grid_a.append(shown_a)
+            stated_a = current_a or 0.0
+            if power_va is None or power_va <= 0.0 or stated_a <= 0.0:
+                grid_a.append(stated_a)
                 reserves_a.append(reserve_a)
                 continue
             apparent_a = power_va / max(NOMINAL_VOLTAGE_V, voltage_v or 0.0)
-            apart = abs(apparent_a - shown_a) > POWER_TOLERANCE_A  # then they are not of the same moment
-            grid_a.append(max(apparent_a, shown_a) if apart else apparent_a)
+            apart = abs(apparent_a - stated_a) > POWER_TOLERANCE_A  # then they are not of the same moment
+            grid_a.append(max(apparent_a, stated_a) if apart else apparent_a)
             reserves_a.append(POWER_RESERVE_A)
         return grid_a, reserves_a
 
     def _capacities_after_silence(self, silent_s: float, now_s: float) -> list[PhaseCapacity]:
         """The previous capacities; after a silence those of the failsafe, and the calm time starts again."""
-        if self._capacity is None:
+        if self._capacities is None:
             return [PhaseCapacity(self._failsafe.safe_a, now_s, now_s) for _ in range(3)]
         if silent_s <= HOLD_S:
-            return self._capacity
+            return self._capacities
         failsafe = self._failsafe
         return [
-            replace(one, current_a=failsafe.limit_a(one.current_a, silent_s), overloaded_at_s=now_s)
-            for one in self._capacity
+            replace(capacity, current_a=failsafe.limit_a(capacity.current_a, silent_s), overloaded_at_s=now_s)
+            for capacity in self._capacities
         ]
 
     @staticmethod
-    def _counted(grid_a: list[float], index: int, limit_a: float, sample: GridSample) -> float:
+    def _counted_current_a(grid_a: list[float], index: int, limit_a: float, sample: GridSample) -> float:
         """The current of a phase; a clipped one counts as an overload, however high it is."""
         clipped = sample.clipped and grid_a[index] >= max(grid_a)
         return max(grid_a[index], limit_a + 1.0) if clipped else grid_a[index]
 
     @property
-    def _cut_off_a(self) -> float | None:
+    def _meter_cut_off_a(self) -> float | None:
         return self.reported.cut_off_a(self.connection.phases, self._voltage_v)
 
     def _rating_a(self, limit_a: float) -> float:
         """The rating of the protection, to which its loads are relative, in amperes; never 0, unlike a limit."""
-        return self._cut_off_a or self.connection.max_current_a or limit_a or _LEAST_RATING_A
+        return self._meter_cut_off_a or self.connection.max_current_a or limit_a or _MIN_RATING_A
 
     def _sustained_limit_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
         """Current that a phase bears indefinitely, if the source is too slow to show each peak of a load; else None."""
@@ -382,26 +387,33 @@ class ConnectionMonitor:
 
     def _tolerates(self, index: int, grid_a: float, limit_a: float, sample: GridSample) -> bool:
         """Whether the protection bears this current until the next sample has come and a vehicle has followed it."""
-        if sample.period_s > FAST_PERIOD_S or not self._protection:
+        if sample.period_s > FAST_PERIOD_S or not self._protections:
             return False
-        return self._protection[index].seconds_left(grid_a / self._rating_a(limit_a)) >= RISE_TOLERANCE_S
+        return self._protections[index].seconds_left(grid_a / self._rating_a(limit_a)) >= RISE_TOLERANCE_S
 
     def _update_heat(self, grid_a: list[float], limit_a: float, elapsed_s: float | None) -> None:
         """Update the protection's heat since the last sample, with the larger of both currents for all that time."""
         rating_a = self._rating_a(limit_a)
         curve = LINKY if self.reported.cut_off_va is not None else CURVES[self.connection.breaker]
-        if elapsed_s is None or not self._protection or self._protection[0].curve is not curve:
+        if elapsed_s is None or not self._protections or self._protections[0].curve is not curve:
             # The current before is not known: assume full load, to be safe.
             most = curve.trips_at * 0.99
-            self._protection = [Protection(curve, min(most, max(1.0, settled_heat(abs(a) / rating_a)))) for a in grid_a]
+            self._protections = [
+                Protection(curve, min(most, max(1.0, settled_heat(abs(a) / rating_a)))) for a in grid_a
+            ]
             return
         larger = [max(before, now) for before, now in zip(self._grid_a, grid_a, strict=True)]
-        heated = [one.after(a / rating_a, elapsed_s) for one, a in zip(self._protection, larger, strict=True)]
+        heated = [
+            protection.after(a / rating_a, elapsed_s) for protection, a in zip(self._protections, larger, strict=True)
+        ]
         # A house that still has power has not tripped, even if the estimate is above.
-        self._protection = [Protection(curve, min(one.heat, curve.trips_at * 0.999)) for one in heated]
+        self._protections = [Protection(curve, min(protection.heat, curve.trips_at * 0.999)) for protection in heated]
 
-    def _next_step_s(self) -> float | None:
+    def _next_rise_s(self) -> float | None:
         """The earliest time at which the capacity may be raised."""
-        if self._capacity is None:
+        if self._capacities is None:
             return None
-        return max(max(one.overloaded_at_s + CALM_S, one.stepped_at_s + STEP_UP_EVERY_S) for one in self._capacity)
+        return max(
+            max(capacity.overloaded_at_s + CALM_S, capacity.stepped_at_s + STEP_UP_EVERY_S)
+            for capacity in self._capacities
+        )

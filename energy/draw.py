@@ -19,9 +19,9 @@ OLDEST_S = 3.5
 AGES_S = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, OLDEST_S)
 _JITTER_S = 0.15
 """tolerance of arrival times of samples and readings"""
-_FORGETS = 0.995
+_ERROR_DECAY = 0.995
 """decay of an age's error per sample: another receiver may be plugged in"""
-_VAGUE = 0.5
+_VAGUE_WIDTH = 0.5
 """weight of the width of the bounds: of two ages that match equally well, the one with the narrower bounds is better"""
 _UNLIKELY_A = 2.5
 """an age whose error exceeds the best one's by more than this is ruled out; rounding causes less"""
@@ -49,7 +49,7 @@ class DrawHistory:
     """The recent draw of our EVSEs by their own meters, for as long as a grid sample may be old. Monotonic times."""
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque()
+        self._times_s: deque[float] = deque()
         self._bounds: deque[Bounds] = deque()
         self.latest = NO_DRAW
         """the newest draw"""
@@ -57,13 +57,13 @@ class DrawHistory:
     def add(self, read_at_s: float, draw: DrawBounds) -> None:
         """Store the draw at a moment; one that is not later than the newest replaces it. What is too old is dropped."""
         self.latest = draw
-        if self._times and read_at_s <= self._times[-1]:
+        if self._times_s and read_at_s <= self._times_s[-1]:
             self._bounds[-1] = draw.bounds
             return
-        self._times.append(read_at_s)
+        self._times_s.append(read_at_s)
         self._bounds.append(draw.bounds)
-        while len(self._times) > 1 and self._times[1] <= read_at_s - OLDEST_S - 1.0:
-            self._times.popleft()
+        while len(self._times_s) > 1 and self._times_s[1] <= read_at_s - OLDEST_S - 1.0:
+            self._times_s.popleft()
             self._bounds.popleft()
 
     def bounds_at(self, at_s: float) -> Bounds:
@@ -74,7 +74,7 @@ class DrawHistory:
         """The distinct readings of the draw at a moment, else the one before and the one after."""
         if not self._bounds:
             return (NO_DRAW.bounds,)
-        first, last = bisect_left(self._times, at_s - _JITTER_S), bisect_right(self._times, at_s + _JITTER_S)
+        first, last = bisect_left(self._times_s, at_s - _JITTER_S), bisect_right(self._times_s, at_s + _JITTER_S)
         if first == last:
             first, last = first - 1, last + 1
         distinct = dict.fromkeys(self._bounds[index] for index in range(max(0, first), min(last, len(self._bounds))))
@@ -85,8 +85,8 @@ class SampleAgeEstimator:
     """Learns how old the samples of the grid meter are on arrival, and thus what our EVSEs drew when one was taken."""
 
     def __init__(self) -> None:
-        self._errors = dict.fromkeys(AGES_S, 0.0)
-        self._house: dict[float, Bounds] = {}
+        self._error_by_age = dict.fromkeys(AGES_S, 0.0)
+        self._house_bounds: dict[float, Bounds] = {}
 
     def learn(self, history: DrawHistory, grid_a: Sequence[float], now_s: float) -> None:
         """Learn from a fresh sample with these grid currents, amperes per phase, which arrives at `now_s` (monotonic).
@@ -97,18 +97,18 @@ class SampleAgeEstimator:
         for age_s in AGES_S:
             readings = history.readings(now_s - age_s)
             if readings not in houses:
-                houses[readings] = _house(readings, grid_a)
+                houses[readings] = _house_bounds(readings, grid_a)
             house, vague_a = houses[readings]
-            before = self._house.get(age_s, house)
-            moved_a = max(_apart(*pair) for pair in zip(house, before, strict=True))
-            self._errors[age_s] = self._errors[age_s] * _FORGETS + moved_a + vague_a * _VAGUE
-            self._house[age_s] = house
+            before = self._house_bounds.get(age_s, house)
+            moved_a = max(_distance(*pair) for pair in zip(house, before, strict=True))
+            self._error_by_age[age_s] = self._error_by_age[age_s] * _ERROR_DECAY + moved_a + vague_a * _VAGUE_WIDTH
+            self._house_bounds[age_s] = house
 
     @property
     def likely_s(self) -> list[float]:
         """The ages on arrival, in seconds, that are not ruled out: all of `AGES_S` before anything is learned."""
-        best = min(self._errors.values())
-        return [age_s for age_s, error in self._errors.items() if error <= best + _UNLIKELY_A]
+        best = min(self._error_by_age.values())
+        return [age_s for age_s, error in self._error_by_age.items() if error <= best + _UNLIKELY_A]
 
     def draw_at_sample(self, history: DrawHistory, now_s: float) -> DrawBounds:
         """The bounds of our EVSEs' draw when a sample that arrives now was taken."""
@@ -117,19 +117,19 @@ class SampleAgeEstimator:
         return DrawBounds(Phases(*least), Phases(*most))
 
 
-def _house(readings: Sequence[Bounds], grid_a: Sequence[float]) -> tuple[Bounds, float]:
+def _house_bounds(readings: Sequence[Bounds], grid_a: Sequence[float]) -> tuple[Bounds, float]:
     """The house's current by these readings, and how much wider their union is than the widest of them."""
     drawn = _union(readings)
     house = tuple((a - most_a, a - least_a) for a, (least_a, most_a) in zip(grid_a, drawn, strict=True))
-    return house, max(_width(drawn)) - max(max(_width(reading)) for reading in readings)
+    return house, max(_widths(drawn)) - max(max(_widths(reading)) for reading in readings)
 
 
-def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+def _distance(first: tuple[float, float], second: tuple[float, float]) -> float:
     """The distance between two intervals; 0 if they overlap."""
-    return max(one[0] - other[1], other[0] - one[1], 0.0)
+    return max(first[0] - second[1], second[0] - first[1], 0.0)
 
 
-def _width(bounds: Bounds) -> list[float]:
+def _widths(bounds: Bounds) -> list[float]:
     """The width of the bounds of each phase."""
     return [most_a - least_a for least_a, most_a in bounds]
 

@@ -19,7 +19,7 @@ from foundation.frozen import Frozen
 
 STEPS: Final = 24
 """equal steps after which two phases are doubted"""
-_STEP_OF_TWO: Final = 4
+_WEIGHT_OF_TWO_PHASE_STEP: Final = 4
 """how many steps one counts that the third phase does not make: it is not that of a load on three phases"""
 MIN_STEP_A: Final = 2.0
 """smallest change of a current between two samples that counts as a step"""
@@ -29,7 +29,7 @@ SAME_PART: Final = 0.03
 """part of the current by which two calibrated clamps on one conductor may differ"""
 OWN_SETTLES_S: Final = OLDEST_S + 2.0
 """time after a change of our own draw in which a step may be its effect"""
-_OWN_A: Final = 0.5
+_OWN_CHANGE_A: Final = 0.5
 """smallest change of our own draw that counts as one"""
 
 
@@ -57,27 +57,27 @@ class EqualPhaseCheck(Frozen):
         if not self.measured_a:
             return EqualPhaseCheck(measured, tuple(own_a), (now_s,) * 3, self.steps)
         changed_s = tuple(
-            now_s if abs(own - before) > _OWN_A else since_s
+            now_s if abs(own - before) > _OWN_CHANGE_A else since_s
             for own, before, since_s in zip(own_a, self.own_a, self.own_changed_s, strict=True)
         )
         steady = [now_s - since_s >= OWN_SETTLES_S for since_s in changed_s]
         steps = tuple(
-            self._count(count, pair, measured, counts=any(steady[phase] for phase in pair))
+            self._count_steps(count, pair, measured, counts=any(steady[phase] for phase in pair))
             for pair, count in zip(combinations(range(3), 2), self.steps, strict=True)
         )
         return replace(self, measured_a=measured, own_a=tuple(own_a), own_changed_s=changed_s, steps=steps)
 
-    def _count(self, count: int, pair: tuple[int, int], measured_a: Sequence[float], *, counts: bool) -> int:
+    def _count_steps(self, count: int, pair: tuple[int, int], measured_a: Sequence[float], *, counts: bool) -> int:
         """The number of equal steps of a pair; `counts`: our own vehicles cannot have caused a step on both phases."""
         first, second = pair
-        if not _same(measured_a[first], measured_a[second]):
+        if not _are_equal(measured_a[first], measured_a[second]):
             return 0
         steps_a = [now_a - before_a for now_a, before_a in zip(measured_a, self.measured_a, strict=True)]
         if not counts or min(abs(steps_a[phase]) for phase in pair) < MIN_STEP_A:
             return count
         third = 3 - first - second
-        return min(count + (1 if _same(steps_a[third], steps_a[first]) else _STEP_OF_TWO), STEPS)
+        return min(count + (1 if _are_equal(steps_a[third], steps_a[first]) else _WEIGHT_OF_TWO_PHASE_STEP), STEPS)
 
 
-def _same(one_a: float, other_a: float) -> bool:
-    return abs(one_a - other_a) <= max(SAME_A, SAME_PART * max(one_a, other_a))
+def _are_equal(first_a: float, second_a: float) -> bool:
+    return abs(first_a - second_a) <= max(SAME_A, SAME_PART * max(first_a, second_a))

@@ -140,9 +140,9 @@ def without_impossible_values(sample: GridSample) -> GridSample:
         value: float | Phases[float | None] | None = getattr(sample, name)
         if value is None or value is UNKNOWN_PHASES:
             continue
-        kept = value.map(bounds.plausible) if isinstance(value, Phases) else bounds.plausible(value)
-        if kept != value:
-            changed[name] = kept
+        plausible = value.map(bounds.plausible) if isinstance(value, Phases) else bounds.plausible(value)
+        if plausible != value:
+            changed[name] = plausible
     return replace(sample, **changed) if changed else sample
 
 

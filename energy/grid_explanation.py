@@ -114,7 +114,7 @@ def explanation_to_json(explanation: GridExplanation) -> GridExplanationValues:
     }
 
 
-class _Held(Frozen):
+class _Hold(Frozen):
     by: GridHold
     until_s: float | None = None
     """when it ends at the earliest (monotonic)"""
@@ -149,7 +149,7 @@ class _GridExplainer:
         if state is None:
             return None
         current_a = floor_tenths(part.current_a)
-        held = self._pause_hold(evse_id) or _share_hold(state, current_a) or self._law_hold(state, current_a)
+        hold = self._pause_hold(evse_id) or _share_hold(state, current_a) or self._control_law_hold(state, current_a)
         limit_a, house_a = tenths(state.limit_a), tenths(state.house_a)
         room_a = floor_tenths(max(0.0, state.room_a))
         return GridExplanation(
@@ -159,36 +159,36 @@ class _GridExplainer:
             max(0.0, tenths(limit_a - house_a - room_a)),
             room_a,
             current_a,
-            held.by if held is not None else None,
-            self._moment(held.until_s) if held is not None else None,
-            tenths(held.peak_a) if held is not None and held.peak_a is not None else None,
+            hold.by if hold is not None else None,
+            self._wall_time(hold.until_s) if hold is not None else None,
+            tenths(hold.peak_a) if hold is not None and hold.peak_a is not None else None,
         )
 
-    def _pause_hold(self, evse_id: int) -> _Held | None:
+    def _pause_hold(self, evse_id: int) -> _Hold | None:
         pause, now_s = self._allocator.pause_of(evse_id), self._clock.monotonic()
         if pause.paused:  # without enough current its end is not known
-            return _Held(GridHold.PAUSE, pause.next_change_s(now_s) if pause.enough_since_s is not None else None)
+            return _Hold(GridHold.PAUSE, pause.next_change_s(now_s) if pause.enough_since_s is not None else None)
         if pause.short_since_s is not None:
-            return _Held(GridHold.SHORTAGE, pause.next_change_s(now_s))
+            return _Hold(GridHold.SHORTAGE, pause.next_change_s(now_s))
         return None
 
-    def _law_hold(self, state: PhaseState, current_a: float) -> _Held | None:
+    def _control_law_hold(self, state: PhaseState, current_a: float) -> _Hold | None:
         """What keeps the available current below the room, or an EVSE from starting with it."""
         room_a, capacity, sample = floor_tenths(max(0.0, state.room_a)), state.capacity, state.sample
         if current_a >= room_a:
             return None
         if room_a < MINIMUM_CURRENT_A:
-            return _Held(GridHold.MINIMUM)
+            return _Hold(GridHold.MINIMUM)
         if floor_tenths(state.available_a) < floor_tenths(capacity.current_a):
-            return _Held(GridHold.CONNECTION)
+            return _Hold(GridHold.CONNECTION)
         peak = _peak_hold(state)
         calm_at_s = capacity.overloaded_at_s + CALM_S
         if sample.max_draw_a >= IDLE_A and calm_at_s > max(self._clock.monotonic(), capacity.stepped_at_s):
             peak_ends_s = peak.until_s if peak is not None else None
-            return _Held(GridHold.CALM_TIME, max(calm_at_s, peak_ends_s or calm_at_s))
-        return peak or _Held(GridHold.STEP, capacity.stepped_at_s + STEP_UP_EVERY_S)
+            return _Hold(GridHold.CALM_TIME, max(calm_at_s, peak_ends_s or calm_at_s))
+        return peak or _Hold(GridHold.STEP, capacity.stepped_at_s + STEP_UP_EVERY_S)
 
-    def _moment(self, at_s: float | None) -> datetime | None:
+    def _wall_time(self, at_s: float | None) -> datetime | None:
         """The wall time of a moment of the monotonic clock, to the second; None when it is past."""
         ahead_s = at_s - self._clock.monotonic() if at_s is not None else 0.0
         if ahead_s <= 0.0:
@@ -196,15 +196,15 @@ class _GridExplainer:
         return (self._clock.now() + timedelta(seconds=ahead_s + 0.5)).replace(microsecond=0)
 
 
-def _share_hold(state: PhaseState, current_a: float) -> _Held | None:
+def _share_hold(state: PhaseState, current_a: float) -> _Hold | None:
     """Whether other EVSEs use a part of the available current, or all of it that a vehicle could charge with."""
     available_a = floor_tenths(state.available_a)
     if current_a >= available_a or (current_a == 0.0 and available_a < MINIMUM_CURRENT_A):
         return None
-    return _Held(GridHold.SHARING)
+    return _Hold(GridHold.SHARING)
 
 
-def _peak_hold(state: PhaseState) -> _Held | None:
+def _peak_hold(state: PhaseState) -> _Hold | None:
     """The peak of the house that keeps the capacity from rising, if it does."""
     capacity, sample = state.capacity, state.sample
     if floor_tenths(lasting_room_a(sample, capacity.peaks)) > floor_tenths(capacity.current_a):
@@ -215,7 +215,7 @@ def _peak_hold(state: PhaseState) -> _Held | None:
     if sample.sustained_limit_a is not None and sample.sustained_limit_a - rare_peak_a < sample.limit_a - max(
         peak_a, high_a
     ):
-        return _Held(GridHold.UNSEEN_PEAK, rarely_at_s + RARE_PEAK_S, rare_peak_a)
+        return _Hold(GridHold.UNSEEN_PEAK, rarely_at_s + RARE_PEAK_S, rare_peak_a)
     if high_a > peak_a:  # the draw of the vehicles is not known exactly: the house may use this now
-        return _Held(GridHold.PEAK, None, high_a)
-    return _Held(GridHold.PEAK, at_s + PEAK_S, peak_a)
+        return _Hold(GridHold.PEAK, None, high_a)
+    return _Hold(GridHold.PEAK, at_s + PEAK_S, peak_a)

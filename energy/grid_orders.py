@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_DURING_EVERY_S: Final = 900.0
+_RECORD_INTERVAL_S: Final = 900.0
 """longest time between two recorded powers while an order lasts: the grid's billing interval"""
-_SETTLED_S: Final = 60.0
+_SETTLING_TIME_S: Final = 60.0
 """time after a change at which the power is recorded again: vehicles have followed by then"""
-_FIRST: Final = "0" * 64
+_FIRST_PREVIOUS_HASH: Final = "0" * 64
 
 
 class OrderEvent(StrEnum):
@@ -101,7 +101,7 @@ class OrderEntry(Frozen):
 
     def with_hash(self) -> OrderEntry:
         """Return the entry with its hash computed."""
-        return replace(self, hash=hashlib.sha256(self._text().encode()).hexdigest())
+        return replace(self, hash=hashlib.sha256(self._text_of_fields().encode()).hexdigest())
 
     @property
     def is_unaltered(self) -> bool:
@@ -118,7 +118,7 @@ class OrderEntry(Frozen):
         fields["at"] = self.at.isoformat()
         return fields
 
-    def _text(self) -> str:
+    def _text_of_fields(self) -> str:
         fields = self.to_json()
         del fields["hash"]
         return json.dumps(fields, separators=(",", ":"))
@@ -150,7 +150,7 @@ class OrderEntry(Frozen):
 
 def first_broken(entries: Sequence[OrderEntry]) -> int | None:
     """The number of the first entry that was altered or that follows a missing one; None: the log is intact."""
-    previous, number = _FIRST, 1
+    previous, number = _FIRST_PREVIOUS_HASH, 1
     for entry in entries:
         if entry.number != number or entry.previous != previous or not entry.is_unaltered:
             return entry.number
@@ -193,7 +193,7 @@ class GridOrderLog:
         self.entries: list[OrderEntry] = []
         self.damaged = False
         """whether an entry was altered or is missing"""
-        self._turn = asyncio.Lock()
+        self._append_lock = asyncio.Lock()
 
     async def load(self) -> None:
         """Read the file to `entries`, check the hash chain, and set `damaged`; a missing file is an empty log.
@@ -202,7 +202,7 @@ class GridOrderLog:
             OSError: the file cannot be read.
         """
         self.entries.clear()
-        for line in await asyncio.to_thread(self._read):
+        for line in await asyncio.to_thread(self._read_lines):
             with contextlib.suppress(ValueError):  # a line torn by a power cut; a missing entry breaks the chain
                 self.entries.append(OrderEntry.parse(line))
         self.damaged = first_broken(self.entries) is not None
@@ -221,9 +221,9 @@ class GridOrderLog:
         Raises:
             OSError: it cannot be written.
         """
-        async with self._turn:
-            entry = self._entry(new_entry)
-            writing = asyncio.ensure_future(asyncio.to_thread(self._write, entry.to_line()))
+        async with self._append_lock:
+            entry = self._make_entry(new_entry)
+            writing = asyncio.ensure_future(asyncio.to_thread(self._write_line, entry.to_line()))
             try:
                 with self._clock.outside_wait():
                     await asyncio.shield(writing)
@@ -234,7 +234,7 @@ class GridOrderLog:
                 raise
             self.entries.append(entry)
 
-    def _entry(self, new_entry: NewOrderEntry) -> OrderEntry:
+    def _make_entry(self, new_entry: NewOrderEntry) -> OrderEntry:
         order, powers = new_entry.order, new_entry.powers
         last = self.entries[-1] if self.entries else None
         return OrderEntry(
@@ -245,16 +245,16 @@ class GridOrderLog:
             limit_w=order.limit_w if order is not None else None,
             grid_w=powers.grid_w,
             devices_w=powers.devices_w,
-            previous=_FIRST if last is None else last.hash,
+            previous=_FIRST_PREVIOUS_HASH if last is None else last.hash,
         ).with_hash()
 
-    def _read(self) -> list[str]:
+    def _read_lines(self) -> list[str]:
         try:
             return [line for line in self._file.read_text(encoding="utf-8").split("\n") if line]
         except FileNotFoundError:
             return []
 
-    def _write(self, line: str) -> None:
+    def _write_line(self, line: str) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a+b") as file:
             # A line torn by a power cut must not spoil the next one.
@@ -280,9 +280,9 @@ class RecordedGridOrders:
         self._meters = meters
         self._source = source
         self._clock = clock
-        self._last: GridOrder | None = None
-        self._first = True
-        self._waiting: deque[NewOrderEntry] = deque()
+        self._last_order: GridOrder | None = None
+        self._before_first_order = True
+        self._queued_entries: deque[NewOrderEntry] = deque()
         self._due = ChangeSignal()
         self._power_due_s: float | None = None
 
@@ -306,37 +306,37 @@ class RecordedGridOrders:
             OSError: an entry cannot be written; it stays queued, so the caller retries later.
         """
         while True:
-            seen = self._due.count
-            while self._waiting:
-                await self.record.append(self._waiting[0])
-                self._waiting.popleft()
+            count_before = self._due.count
+            while self._queued_entries:
+                await self.record.append(self._queued_entries[0])
+                self._queued_entries.popleft()
             now_s = self._clock.monotonic()
             if self._power_due_s is not None and self._power_due_s <= now_s:
-                self._power_due_s = now_s + _DURING_EVERY_S if self._last is not None else None
-                self._waiting.append(
-                    NewOrderEntry(self._clock.now(), OrderEvent.POWER, self._last, self._meters.powers)
+                self._power_due_s = now_s + _RECORD_INTERVAL_S if self._last_order is not None else None
+                self._queued_entries.append(
+                    NewOrderEntry(self._clock.now(), OrderEvent.POWER, self._last_order, self._meters.powers)
                 )
                 continue
             if self._power_due_s is None:
-                await self._due.wait(seen)
+                await self._due.wait(count_before)
             else:
-                await self._due.wait_for(seen, self._clock, self._power_due_s - now_s)
+                await self._due.wait_for(count_before, self._clock, self._power_due_s - now_s)
 
     def _queue_entry(self, order: GridOrder | None) -> None:
-        first, self._first = self._first, False
-        before, self._last = self._last, order
-        event = self._event(order, before, first=first)
+        first, self._before_first_order = self._before_first_order, False
+        before, self._last_order = self._last_order, order
+        event = self._order_event(order, before, first=first)
         if event is None:
             return
         if order is None:
             _log.info("the grid operator's order has ended")
         else:
             _log.info("the grid operator limits the power to %.0f W: %s", order.limit_w, order.reason)
-        self._waiting.append(NewOrderEntry(self._clock.now(), event, order, self._meters.powers))
-        self._power_due_s = self._clock.monotonic() + _SETTLED_S  # vehicles have followed by then
+        self._queued_entries.append(NewOrderEntry(self._clock.now(), event, order, self._meters.powers))
+        self._power_due_s = self._clock.monotonic() + _SETTLING_TIME_S  # vehicles have followed by then
         self._due.notify()
 
-    def _event(self, order: GridOrder | None, before: GridOrder | None, *, first: bool) -> OrderEvent | None:
+    def _order_event(self, order: GridOrder | None, before: GridOrder | None, *, first: bool) -> OrderEvent | None:
         if first and self.record.has_open_order:
             return OrderEvent.ENDED_UNSEEN if order is None else OrderEvent.RESUME
         if order is None:

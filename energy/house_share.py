@@ -45,7 +45,8 @@ class HouseCapacity(Frozen):
             for phase, left_a in enumerate(self.available_a)
         ]
         return bounds_after_draw(
-            bounds, {one.evse_id: one.max_current_a for one in self.demands if one.evse_id not in self.demand_a}
+            bounds,
+            {demand.evse_id: demand.max_current_a for demand in self.demands if demand.evse_id not in self.demand_a},
         )
 
 
@@ -74,14 +75,14 @@ class HouseAllocator:
         self._uses = uses
         self._pauses: dict[int, PauseState] = {}
         self._allocated_a: dict[int, float] = {}
-        self._waiting: frozenset[int] = frozenset()
+        self._waiting_ids: frozenset[int] = frozenset()
         self.last_division: HouseDivision | None = None
         """None before the first one"""
 
     @property
     def unserved(self) -> frozenset[int]:
         """The ids of the EVSEs that got no share although their other limits allow one: paused, or waiting to start."""
-        return self._waiting | {evse_id for evse_id, pause in self._pauses.items() if pause.paused}
+        return self._waiting_ids | {evse_id for evse_id, pause in self._pauses.items() if pause.paused}
 
     def pause_of(self, evse_id: int) -> PauseState:
         """The shortage or pause of an EVSE after the last division."""
@@ -93,7 +94,7 @@ class HouseAllocator:
         for evse_id in house.order:  # an EVSE whose pause ends takes part in this round
             self._update_pause(evse_id, house, bounds)
         shares = self._shares(house, bounds)
-        self._waiting = self._waiting_to_start(house, bounds, shares)
+        self._waiting_ids = self._waiting_to_start(house, bounds, shares)
         parts: dict[int, HouseAllocation] = {}
         for demand in house.demands:
             evse_id = demand.evse_id
@@ -105,7 +106,7 @@ class HouseAllocator:
                     (tuple(house.available_a)[phase] for phase in house.loaded_phases[evse_id]), default=math.inf
                 )
                 parts[evse_id] = HouseAllocation(max(0.0, free_a))
-        self._allocated_a = self._after_others(house, bounds, parts)
+        self._allocated_a = self._shares_after_fall(house, bounds, parts)
         parts = {
             evse_id: replace(part, current_a=self._allocated_a.get(evse_id, part.current_a))
             for evse_id, part in parts.items()
@@ -122,7 +123,7 @@ class HouseAllocator:
                 pause, MINIMUM_CURRENT_A, charging=False, now_s=house.now_s, enough=enough
             )
 
-    def _after_others(
+    def _shares_after_fall(
         self, house: HouseCapacity, bounds: list[Bound], parts: Mapping[int, HouseAllocation]
     ) -> dict[int, float]:
         """Shares that can be given now: a share rises only after the draw of the others has fallen."""
@@ -139,12 +140,12 @@ class HouseAllocator:
         if pause.paused or open_now:
             pause, allowed_a = pause if pause.paused else start_pause(pause, now_s), 0.0
         else:
-            mine_a = self._share_of(evse_id, house, bounds, shares)
+            share_a = self._share_of(evse_id, house, bounds, shares)
             bridged = self._continues_charging(demand) and not self._yields_turn(evse_id, house, bounds)
             bridges_s = (
                 SUSTAINABLE_PAUSE_AFTER_S if house.loaded_phases[evse_id] <= house.sustainable else PAUSE_AFTER_S
             )
-            pause, allowed_a = pause_or_allow(pause, max(0.0, mine_a), bridged, now_s, max_shortage_s=bridges_s)
+            pause, allowed_a = pause_or_allow(pause, max(0.0, share_a), bridged, now_s, max_shortage_s=bridges_s)
         self._pauses[evse_id] = pause
         return HouseAllocation(allowed_a, pause.next_change_s(now_s), open_now)
 
@@ -158,17 +159,21 @@ class HouseAllocator:
         """The idle EVSEs whose other limits allow charging but whose share of the house does not."""
         idle = {demand.evse_id for demand in house.demands if not demand.is_charging}
         able = [
-            one for one in self._not_paused(house.order) if one in idle and house.demand_a[one] >= MINIMUM_CURRENT_A
+            evse_id
+            for evse_id in self._not_paused(house.order)
+            if evse_id in idle and house.demand_a[evse_id] >= MINIMUM_CURRENT_A
         ]
-        return frozenset(one for one in able if self._share_of(one, house, bounds, shares) < MINIMUM_CURRENT_A)
+        return frozenset(
+            evse_id for evse_id in able if self._share_of(evse_id, house, bounds, shares) < MINIMUM_CURRENT_A
+        )
 
     def _shares(self, house: HouseCapacity, bounds: list[Bound]) -> dict[int, float]:
         """The share of each EVSE; while a charging vehicle is short, at most 6 A for each."""
-        going = self._not_paused(house.order)
-        shares = self._uses.share(bounds, house.demand_a, going)
-        charging = self._charging(house)
-        short = [evse_id for evse_id in going if shares[evse_id] < MINIMUM_CURRENT_A and evse_id in charging]
-        if len(going) > 1 and any(not self._yields_turn(evse_id, house, bounds) for evse_id in short):
+        active_ids = self._not_paused(house.order)
+        shares = self._uses.share(bounds, house.demand_a, active_ids)
+        charging = self._charging_ids(house)
+        short = [evse_id for evse_id in active_ids if shares[evse_id] < MINIMUM_CURRENT_A and evse_id in charging]
+        if len(active_ids) > 1 and any(not self._yields_turn(evse_id, house, bounds) for evse_id in short):
             shares = {evse_id: min(current_a, MINIMUM_CURRENT_A) for evse_id, current_a in shares.items()}
         return shares
 
@@ -176,7 +181,7 @@ class HouseAllocator:
         """Whether its vehicle draws and was allocated current before: one that was ordered to stop is not bridged."""
         return demand.is_charging and self._allocated_a.get(demand.evse_id, MINIMUM_CURRENT_A) >= MINIMUM_CURRENT_A
 
-    def _charging(self, house: HouseCapacity) -> frozenset[int]:
+    def _charging_ids(self, house: HouseCapacity) -> frozenset[int]:
         """The EVSEs whose vehicles draw and may charge."""
         return frozenset(
             demand.evse_id for demand in house.demands if demand.may_charge and self._continues_charging(demand)
@@ -186,14 +191,17 @@ class HouseAllocator:
         """Return whether an EVSE is short only because others are served first: such a shortage is not bridged."""
         if len(house.order) < 2:
             return False
-        charging = self._charging(house)
-        at_it = [one for one in self._not_paused(house.order) if one in charging]
-        return evse_id in at_it and self._uses.share(bounds, house.demand_a, at_it)[evse_id] >= MINIMUM_CURRENT_A
+        charging = self._charging_ids(house)
+        charging_ids = [evse_id for evse_id in self._not_paused(house.order) if evse_id in charging]
+        return (
+            evse_id in charging_ids
+            and self._uses.share(bounds, house.demand_a, charging_ids)[evse_id] >= MINIMUM_CURRENT_A
+        )
 
     def _would_fit(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> bool:
         """Return whether there is enough current for one more EVSE, with a reserve."""
         spared = [replace(bound, capacity=bound.capacity - _RESUME_SPARE_A) for bound in bounds]
-        together = _with(self._not_paused(house.order), evse_id, house.order)
+        together = _in_order_with(self._not_paused(house.order), evse_id, house.order)
         return self._uses.share(spared, house.demand_a, together)[evse_id] >= MINIMUM_CURRENT_A
 
     def _not_paused(self, order: Sequence[int]) -> list[int]:
@@ -201,5 +209,5 @@ class HouseAllocator:
         return [evse_id for evse_id in order if not self.pause_of(evse_id).paused]
 
 
-def _with(going: Sequence[int], evse_id: int, order: Sequence[int]) -> list[int]:
-    return [one for one in order if one in going or one == evse_id]
+def _in_order_with(active_ids: Sequence[int], evse_id: int, order: Sequence[int]) -> list[int]:
+    return [candidate for candidate in order if candidate in active_ids or candidate == evse_id]

@@ -41,8 +41,8 @@ class SharedLimitAllocator:
         """
         order = list(demand_a)
         drawn = {demand.evse_id: demand.max_current_a for demand in demands}
-        taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in demand_a}
-        left = self._left(bounds, taken, order, now_s)
+        drawn_by_others_a = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in demand_a}
+        left = self._bounds_left(bounds, drawn_by_others_a, order, now_s)
         if len(order) > 1:
             shares = self._uses.share(left, demand_a, order)
         else:
@@ -50,13 +50,13 @@ class SharedLimitAllocator:
         offered = {demand.evse_id: demand.offered_a for demand in demands}
         return raise_after_others(shares, left, drawn, offered, least_a=MINIMUM_CURRENT_A)
 
-    def _left(
-        self, bounds: Sequence[Bound], taken_a: Mapping[int, float], order: Sequence[int], now_s: float
+    def _bounds_left(
+        self, bounds: Sequence[Bound], drawn_by_others_a: Mapping[int, float], order: Sequence[int], now_s: float
     ) -> list[Bound]:
         """The capacity left by EVSEs without a share: for a while at least 6 A for each of the others."""
-        free = bounds_after_draw(bounds, taken_a)
+        free = bounds_after_draw(bounds, drawn_by_others_a)
         least = [min(bound.capacity, MINIMUM_CURRENT_A * bound.weight_of(order)) for bound in bounds]
-        charge = [evse_id for evse_id, drawn_a in taken_a.items() if drawn_a >= CHARGING_THRESHOLD_A]
+        charge = [evse_id for evse_id, drawn_a in drawn_by_others_a.items() if drawn_a >= CHARGING_THRESHOLD_A]
         rows = list(zip(free, least, strict=True))
         short = any(bound.capacity < least_a and bound.weight_of(charge) > 0.0 for bound, least_a in rows)
         self._short_since_s = min(self._short_since_s, now_s) if short else math.inf

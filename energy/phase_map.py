@@ -16,11 +16,11 @@ from metering.reading import Phases
 
 LEARNED_STEP_A = 3.0
 """smallest step used for learning: a house rarely makes the same one at the same time"""
-_LIKENESS_A = 1.5
+_STEP_TOLERANCE_A = 1.5
 """tolerance between our step and the grid meter's: whole amperes before and after, and the house's own changes"""
-_CONVINCING = 3
+_MIN_VOTES = 3
 """smallest number of matching steps; they must be more than twice as many as those of all other phases"""
-_SETTLED_S = 6.0
+_SETTLING_TIME_S = 6.0
 """time for a vehicle to follow (5 s) and for a sample"""
 
 ROTATIONS = tuple("".join(order) for order in permutations("RST"))
@@ -56,7 +56,7 @@ class PhaseMap(Frozen):
         found: set[int] = set()
         for terminal in terminals:
             phase = self.terminals[terminal]
-            found |= {phase} if phase is not None else self._free
+            found |= {phase} if phase is not None else self._unmapped_phases
         return frozenset(found)
 
     def to_grid(self, currents_a: Phases[float]) -> tuple[Phases[float], Phases[float]]:
@@ -67,12 +67,12 @@ class PhaseMap(Frozen):
         for terminal, phase in enumerate(self.terminals):
             if phase is not None:
                 least[phase] = most[phase] = drawn[terminal]
-        for phase in self._free:
+        for phase in self._unmapped_phases:
             least[phase], most[phase] = min(somewhere), max(somewhere)
         return Phases(*least), Phases(*most)
 
     @property
-    def _free(self) -> set[int]:
+    def _unmapped_phases(self) -> set[int]:
         return {0, 1, 2} - {phase for phase in self.terminals if phase is not None}
 
 
@@ -96,13 +96,13 @@ class RotationLearner(Frozen):
         """
         if self.at_s is None:
             return RotationLearner(self.votes, now_s, own_a, grid_a)
-        if now_s - self.at_s < _SETTLED_S:
+        if now_s - self.at_s < _SETTLING_TIME_S:
             return self
         moved = [after - before for after, before in zip(grid_a, self.grid_a, strict=True)]
         votes = [list(row) for row in self.votes]
         for terminal, (after, before) in enumerate(zip(own_a, self.own_a, strict=True)):
             step_a = after - before
-            alike = [phase for phase in range(3) if abs(moved[phase] - step_a) <= _LIKENESS_A]
+            alike = [phase for phase in range(3) if abs(moved[phase] - step_a) <= _STEP_TOLERANCE_A]
             if abs(step_a) >= LEARNED_STEP_A and len(alike) == 1:
                 votes[terminal][alike[0]] += 1
         return RotationLearner(tuple((row[0], row[1], row[2]) for row in votes), now_s, own_a, grid_a)
@@ -113,8 +113,8 @@ class RotationLearner(Frozen):
         found: list[int | None] = []
         for row in self.votes:
             best = max(range(3), key=lambda phase: row[phase])
-            others = sum(row) - row[best]
-            found.append(best if row[best] >= _CONVINCING and row[best] > 2 * others else None)
+            other_votes = sum(row) - row[best]
+            found.append(best if row[best] >= _MIN_VOTES and row[best] > 2 * other_votes else None)
         if len({phase for phase in found if phase is not None}) < sum(phase is not None for phase in found):
             return UNKNOWN_MAP  # two terminals at one phase cannot be
         missing = [index for index, phase in enumerate(found) if phase is None]

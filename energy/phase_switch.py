@@ -21,7 +21,7 @@ UP_AFTER_S = RESUME_AFTER_S
 """time for which three phases must give more energy than one before switching up"""
 STAYS_S = 600.0
 """shortest time on one phase"""
-_SHOWS_S = 15.0
+_VISIBLE_AFTER_S = 15.0
 """time after a change during which the draw does not show yet which phases the vehicle uses"""
 
 
@@ -82,7 +82,7 @@ class PhaseSwitches:
         if not demand.may_charge:
             self._choices.pop(demand.evse_id, None)
         choice = self._choices.get(demand.evse_id, PhaseChoice())
-        shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _SHOWS_S
+        shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _VISIBLE_AFTER_S
         return replace(with_phases(demand, choice.phases), phase=choice.phase, shows_phases=shows)
 
     def order_single_phase(self, demand: Demand, period: SchedulePeriod, now_s: float) -> None:

@@ -15,14 +15,16 @@ from msgspec.structs import replace
 from energy.charging_profile import ChargingProfile, RateUnit
 from foundation.bounds import CURRENT_A, POWER_W
 
-_HIGHEST: Final = {RateUnit.A: CURRENT_A.highest, RateUnit.W: POWER_W.highest}
-_LIMIT: Final = attrgetter("limit")
+_HIGHEST_LIMITS: Final = {RateUnit.A: CURRENT_A.highest, RateUnit.W: POWER_W.highest}
+_LIMIT_OF_PERIOD: Final = attrgetter("limit")
 
 
 def within_bounds(profile: ChargingProfile) -> ChargingProfile:
     """Return a profile whose limits can be calculated with; the profile itself if all of them can."""
-    schedule, highest = profile.schedule, _HIGHEST[profile.schedule.unit]
-    if max(map(_LIMIT, schedule.periods), default=0.0) <= highest:
+    schedule, highest = profile.schedule, _HIGHEST_LIMITS[profile.schedule.unit]
+    if max(map(_LIMIT_OF_PERIOD, schedule.periods), default=0.0) <= highest:
         return profile
-    periods = tuple(one if one.limit <= highest else replace(one, limit=highest) for one in schedule.periods)
+    periods = tuple(
+        period if period.limit <= highest else replace(period, limit=highest) for period in schedule.periods
+    )
     return replace(profile, schedule=replace(schedule, periods=periods))

@@ -18,7 +18,7 @@ MAX_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
 MAX_EXTERNAL_CONSTRAINTS = 6
 """profiles of external constraints: one in amperes and one in watts for each of three sources"""
-_ONLY_PHASE = frozenset({1})
+_ONLY_PHASE_1 = frozenset({1})
 """the phases of a single-phase EVSE: always its terminal L1"""
 
 
@@ -63,7 +63,7 @@ class ProfileStore:
         self._selectable_phases = selectable_phases
         self._profiles: dict[int, ChargingProfile] = {}
         """as they were given: reported and stored"""
-        self._usable: dict[int, ChargingProfile] = {}
+        self._profiles_within_bounds: dict[int, ChargingProfile] = {}
         """the same with values within the bounds: evaluated"""
         self.changed: Event[None] = Event()
         """published after profiles were installed or removed, or became applicable or not by `enabled`"""
@@ -86,10 +86,14 @@ class ProfileStore:
         Their limits are within `foundation.bounds`. Whether their schedules limit anything now is not checked.
         """
         if not self.enabled:
-            return tuple(one for one in self._usable.values() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
+            return tuple(
+                profile
+                for profile in self._profiles_within_bounds.values()
+                if profile.purpose is Purpose.EXTERNAL_CONSTRAINTS
+            )
         if not self.expected:
-            return tuple(self._usable.values())
-        return (*self._usable.values(), *map(within_bounds, self.expected.values()))
+            return tuple(self._profiles_within_bounds.values())
+        return (*self._profiles_within_bounds.values(), *map(within_bounds, self.expected.values()))
 
     def matching(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
         """The installed profiles that match the criteria (K09)."""
@@ -117,10 +121,10 @@ class ProfileStore:
         if profile.evse_id != 0 and profile.evse_id not in self._phases:  # K01.FR.28
             return ProfileRefusal("UnknownEvse", f"evseId {profile.evse_id} does not exist")
         return (
-            _refusal_of_purpose(profile, transaction_id)
-            or _refusal_of_schedule(profile)
-            or self._refusal_of_phases(profile)
-            or self._refusal_of_stack(profile, replaced_ids)
+            _purpose_refusal(profile, transaction_id)
+            or _schedule_refusal(profile)
+            or self._phase_refusal(profile)
+            or self._stack_refusal(profile, replaced_ids)
         )
 
     def replaceable_ids(self, profile: ChargingProfile, now: datetime) -> frozenset[int]:
@@ -130,11 +134,15 @@ class ProfileStore:
         validTo passed first: one without validTo stays until replaced (K01.FR.10). A default for all EVSEs
         and one for a single EVSE never replace each other (K01.FR.52, K01.FR.53).
         """
-        others = [one for one in self._csms_profiles() if one.id != profile.id]
-        over = [one for one in others if one.is_over(now)]
-        replaced = {one.id for one in over if one.evse_id == profile.evse_id and _conflict(profile, one)}
-        if len(others) - len(replaced) >= MAX_PROFILES:
-            ended = [(one.valid_to, one.id) for one in others if one.valid_to is not None and one.valid_to <= now]
+        other_profiles = [other for other in self._csms_profiles() if other.id != profile.id]
+        over = [other for other in other_profiles if other.is_over(now)]
+        replaced = {other.id for other in over if other.evse_id == profile.evse_id and _have_same_rank(profile, other)}
+        if len(other_profiles) - len(replaced) >= MAX_PROFILES:
+            ended = [
+                (other.valid_to, other.id)
+                for other in other_profiles
+                if other.valid_to is not None and other.valid_to <= now
+            ]
             replaced |= {identity for _, identity in sorted(ended)[:1]}
         return frozenset(replaced)
 
@@ -145,10 +153,10 @@ class ProfileStore:
         was validated: it replaces that one.
         """
         for other in self.all():
-            if other.id != profile.id and _conflict(profile, other):
+            if other.id != profile.id and _have_same_rank(profile, other):
                 self._delete(other.id)
         self._profiles[profile.id] = profile
-        self._usable[profile.id] = within_bounds(profile)
+        self._profiles_within_bounds[profile.id] = within_bounds(profile)
         self.changed.publish(None)
 
     def remove(self, profile_id: int) -> ChargingProfile | None:
@@ -164,7 +172,9 @@ class ProfileStore:
 
         K10.FR.04, K10.FR.08, K10.FR.09
         """
-        cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
+        cleared = [
+            profile for profile in self.matching(criteria) if profile.purpose is not Purpose.EXTERNAL_CONSTRAINTS
+        ]
         for profile in cleared:
             self._delete(profile.id)
         if cleared:
@@ -181,13 +191,13 @@ class ProfileStore:
         return ended
 
     def _delete(self, profile_id: int) -> None:
-        del self._profiles[profile_id], self._usable[profile_id]
+        del self._profiles[profile_id], self._profiles_within_bounds[profile_id]
 
-    def _refusal_of_phases(self, profile: ChargingProfile) -> ProfileRefusal | None:
+    def _phase_refusal(self, profile: ChargingProfile) -> ProfileRefusal | None:
         """Reject a number of phases, or a phase, that the board cannot set (Phases3to1, ACPhaseSwitchingSupported)."""
         concerned = [profile.evse_id] if profile.evse_id else list(self._phases)
         alone = {
-            evse_id: self._selectable_phases(evse_id) if self._phases[evse_id] > 1 else _ONLY_PHASE
+            evse_id: self._selectable_phases(evse_id) if self._phases[evse_id] > 1 else _ONLY_PHASE_1
             for evse_id in concerned
         }
         for period in profile.schedule.periods:
@@ -207,9 +217,9 @@ class ProfileStore:
         return None
 
     def _csms_profiles(self) -> list[ChargingProfile]:
-        return [one for one in self.all() if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
+        return [profile for profile in self.all() if profile.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
 
-    def _refusal_of_stack(self, profile: ChargingProfile, replaced_ids: Collection[int]) -> ProfileRefusal | None:
+    def _stack_refusal(self, profile: ChargingProfile, replaced_ids: Collection[int]) -> ProfileRefusal | None:
         if not 0 <= profile.stack_level <= HIGHEST_STACK_LEVEL:
             return ProfileRefusal(
                 "InvalidStackLevel", f"stackLevel {profile.stack_level} is not between 0 and {HIGHEST_STACK_LEVEL}"
@@ -217,29 +227,31 @@ class ProfileStore:
         known = self._profiles.get(profile.id)
         if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
             return ProfileRefusal("InvalidProfile", f"id {profile.id} is used by an external constraint")
-        others = [one for one in self._csms_profiles() if one.id != profile.id and one.id not in replaced_ids]
-        if len(others) >= MAX_PROFILES:
+        other_profiles = [
+            other for other in self._csms_profiles() if other.id != profile.id and other.id not in replaced_ids
+        ]
+        if len(other_profiles) >= MAX_PROFILES:
             return ProfileRefusal("TooManyElements", f"the maximum of {MAX_PROFILES} profiles is installed already")
-        for other in others:
-            if _conflict(profile, other):
+        for other in other_profiles:
+            if _have_same_rank(profile, other):
                 return ProfileRefusal("DuplicateProfile", f"profile {other.id} has the same purpose and stackLevel")
         return None
 
 
-def _conflict(one: ChargingProfile, other: ChargingProfile) -> bool:
+def _have_same_rank(first: ChargingProfile, second: ChargingProfile) -> bool:
     """Return whether two profiles would have the same rank."""
-    if (one.purpose, one.stack_level) != (other.purpose, other.stack_level):
+    if (first.purpose, first.stack_level) != (second.purpose, second.stack_level):
         return False
-    if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # all of them apply, whoever has set them (SC.01)
+    if first.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # all of them apply, whoever has set them (SC.01)
         return False
-    if one.purpose is Purpose.TX:  # K01.FR.39
-        return one.transaction_id == other.transaction_id
-    if one.evse_id != other.evse_id:  # K01.FR.52, K01.FR.53
-        return one.purpose is Purpose.TX_DEFAULT and 0 in {one.evse_id, other.evse_id}
-    return one.overlaps(other)  # K01.FR.06
+    if first.purpose is Purpose.TX:  # K01.FR.39
+        return first.transaction_id == second.transaction_id
+    if first.evse_id != second.evse_id:  # K01.FR.52, K01.FR.53
+        return first.purpose is Purpose.TX_DEFAULT and 0 in {first.evse_id, second.evse_id}
+    return first.overlaps(second)  # K01.FR.06
 
 
-def _refusal_of_purpose(profile: ChargingProfile, transaction_id: str | None) -> ProfileRefusal | None:
+def _purpose_refusal(profile: ChargingProfile, transaction_id: str | None) -> ProfileRefusal | None:
     if profile.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.22: those do not come from the CSMS
         return ProfileRefusal("InvalidProfile", "chargingProfilePurpose cannot be set by the CSMS")
     if profile.purpose is Purpose.STATION_MAX and profile.kind is Kind.RELATIVE:  # K01.FR.38
@@ -258,7 +270,7 @@ def _refusal_of_purpose(profile: ChargingProfile, transaction_id: str | None) ->
     return None
 
 
-def _refusal_of_schedule(profile: ChargingProfile) -> ProfileRefusal | None:
+def _schedule_refusal(profile: ChargingProfile) -> ProfileRefusal | None:
     schedule = profile.schedule
     if not schedule.periods or schedule.periods[0].start_s != 0:  # K01.FR.31
         return ProfileRefusal("InvalidSchedule", "the first startPeriod must be 0")

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from energy.grid import GridSample
 
 _PROBE_A = 4.0
-_PROBE_EVERY_S = 24.0
-_PROBE_S = 12.0
+_PROBE_INTERVAL_S = 24.0
+_PROBE_DURATION_S = 12.0
 _MAX_PROBES = 8
-"""a probe reduces the current by `_PROBE_A` for `_PROBE_S`, which is always allowed; up to `_MAX_PROBES` in a row"""
-_AGAIN_S = 3600.0
+"""a probe reduces the current by `_PROBE_A` for `_PROBE_DURATION_S`, which is always allowed; up to `_MAX_PROBES`
+in a row"""
+_REPETITION_S = 3600.0
 """time after which unsuccessful probing is repeated: the house was restless, or its meter silent"""
 
 
@@ -33,8 +34,8 @@ class RotationProber:
 
     def __init__(self, connection_phases: int, safe_a: float = math.inf) -> None:
         self._connection_phases = connection_phases
-        self._unlearned = tuple(StepCheck(safe_a, phase_uncertain=True) for _ in range(connection_phases))
-        self._steps: dict[int, tuple[StepCheck, ...]] = {}
+        self._initial_checks = tuple(StepCheck(safe_a, phase_uncertain=True) for _ in range(connection_phases))
+        self._step_checks: dict[int, tuple[StepCheck, ...]] = {}
         self._learners: dict[int, RotationLearner] = {}
         self._probes: dict[int, tuple[float, float]] = {}
 
@@ -61,20 +62,21 @@ class RotationProber:
         grid_a = sample.currents_a.map(lambda current_a: current_a or 0.0)
         learner = self._learners.get(demand.evse_id, RotationLearner())
         self._learners[demand.evse_id] = learner.observe(demand.currents_a, grid_a, now_s)
-        if demand.is_charging and self._knows(demand):
-            self._steps.pop(demand.evse_id, None)
+        if demand.is_charging and self._is_learned(demand):
+            self._step_checks.pop(demand.evse_id, None)
         elif can_check_steps(sample):
-            steps = zip(self._steps.get(demand.evse_id, self._unlearned), grid_a, strict=False)
-            self._steps[demand.evse_id] = tuple(
-                step.observe(demand.max_current_a, shown_a, now_s, signed=sample.signed) for step, shown_a in steps
+            steps = zip(self._step_checks.get(demand.evse_id, self._initial_checks), grid_a, strict=False)
+            self._step_checks[demand.evse_id] = tuple(
+                step.observe(demand.max_current_a, grid_current_a, now_s, signed=sample.signed)
+                for step, grid_current_a in steps
             )
 
     @property
     def step_unseen(self) -> bool:
         """Whether the steps of a vehicle with unknown phase showed on no phase."""
-        return any(all(step.doubted for step in steps) for steps in self._steps.values())
+        return any(all(step.doubted for step in steps) for steps in self._step_checks.values())
 
-    def _knows(self, demand: Demand) -> bool:
+    def _is_learned(self, demand: Demand) -> bool:
         return len(self.phases_of(demand)) == len(demand.terminals)
 
     def probe_a(self, demand: Demand, now_s: float) -> float | None:
@@ -83,11 +85,11 @@ class RotationProber:
         Starts a row of probes if the phase is not known, the vehicle draws enough, and the last row is an hour ago.
         """
         evse_id = demand.evse_id
-        if demand.rotation is not None or self._knows(demand) or not demand.may_charge:
+        if demand.rotation is not None or self._is_learned(demand) or not demand.may_charge:
             self._probes.pop(evse_id, None)
             return None
-        began_s, probe_a = self._probes.get(evse_id, (now_s - _AGAIN_S, math.inf))
-        if now_s - began_s >= _AGAIN_S and demand.max_current_a >= MINIMUM_CURRENT_A + _PROBE_A:
+        began_s, probe_a = self._probes.get(evse_id, (now_s - _REPETITION_S, math.inf))
+        if now_s - began_s >= _REPETITION_S and demand.max_current_a >= MINIMUM_CURRENT_A + _PROBE_A:
             began_s, probe_a = self._probes[evse_id] = (now_s, demand.max_current_a - _PROBE_A)
-        cycle, second = divmod(now_s - began_s, _PROBE_EVERY_S)
-        return probe_a if cycle < _MAX_PROBES and second < _PROBE_S else None
+        cycle, second = divmod(now_s - began_s, _PROBE_INTERVAL_S)
+        return probe_a if cycle < _MAX_PROBES and second < _PROBE_DURATION_S else None

@@ -17,9 +17,9 @@ from foundation.frozen import Frozen
 
 TURN_S = 900.0
 """time of service after which an EVSE goes behind those that wait"""
-_NOTHING = 1e-9
-_LEAST_A = MINIMUM_CURRENT_A - _NOTHING
-_CLASS_A = 0.5
+_EPSILON = 1e-9
+_MIN_SHARE_A = MINIMUM_CURRENT_A - _EPSILON
+_DRAW_TOLERANCE_A = 0.5
 """tolerance by which meters and pilots differ: a draw above its share by more is still falling"""
 
 
@@ -66,12 +66,12 @@ def share(
     left = [bound.capacity for bound in bounds]
     served: list[int] = []
     for evse_id in order:
-        fits = _room_a(bounds, left, [evse_id]) >= MINIMUM_CURRENT_A - _NOTHING
+        fits = _room_a(bounds, left, [evse_id]) >= MINIMUM_CURRENT_A - _EPSILON
         if fits and demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
             _add_to_shares(shares, bounds, left, [evse_id], MINIMUM_CURRENT_A)
             served.append(evse_id)
     for group in [served] if policy is Policy.FAIR else [[evse_id] for evse_id in served]:
-        _fill(shares, bounds, left, group, demand_a)
+        _fill_group(shares, bounds, left, group, demand_a)
     return shares
 
 
@@ -92,8 +92,8 @@ def equal_share_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
 
 def bounds_after_draw(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound]:
     """Return the bounds with what is left for others: less the draw of the EVSEs in `drawn_a` (A, by id) by weight."""
-    taken = [sum(bound.weights.get(evse_id, 0.0) * drawn_a[evse_id] for evse_id in drawn_a) for bound in bounds]
-    return [Bound(bound.capacity - used, bound.weights) for bound, used in zip(bounds, taken, strict=True)]
+    drawn = [sum(bound.weights.get(evse_id, 0.0) * drawn_a[evse_id] for evse_id in drawn_a) for bound in bounds]
+    return [Bound(bound.capacity - used, bound.weights) for bound, used in zip(bounds, drawn, strict=True)]
 
 
 def raise_after_others(
@@ -114,7 +114,9 @@ def raise_after_others(
         offered_a: the present offer to each EVSE.
         least_a: the part of its share that an EVSE gets at once, amperes.
     """
-    falling = {evse_id: drawn_a[evse_id] for evse_id in shares if drawn_a[evse_id] > shares[evse_id] + _CLASS_A}
+    falling = {
+        evse_id: drawn_a[evse_id] for evse_id in shares if drawn_a[evse_id] > shares[evse_id] + _DRAW_TOLERANCE_A
+    }
     patient = dict(shares)
     for bound in bounds if falling else ():
         flows = [bound.weights.get(evse_id, 0.0) * current_a for evse_id, current_a in {**shares, **falling}.items()]
@@ -135,7 +137,7 @@ def share_conductor(
     left_a = capacity_a
     served: list[int] = []
     for evse_id in order:
-        if left_a >= _LEAST_A and demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
+        if left_a >= _MIN_SHARE_A and demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
             shares[evse_id] = MINIMUM_CURRENT_A
             left_a -= MINIMUM_CURRENT_A
             served.append(evse_id)
@@ -167,11 +169,11 @@ def spread_remainder(
     for evse_id, current_a in shares.items():
         for index, bound in enumerate(bounds):
             left[index] -= current_a * bound.weights.get(evse_id, 0.0)
-    _fill(more, bounds, left, [evse_id for evse_id, current_a in shares.items() if current_a > 0.0], demand_a)
+    _fill_group(more, bounds, left, [evse_id for evse_id, current_a in shares.items() if current_a > 0.0], demand_a)
     return more
 
 
-def _fill(
+def _fill_group(
     shares: dict[int, float],
     bounds: Sequence[Bound],
     left: list[float],
@@ -179,7 +181,7 @@ def _fill(
     demand_a: Mapping[int, float],
 ) -> None:
     """Raise the shares of a group together until each has what it wants or meets an exhausted bound."""
-    unsatisfied = [evse_id for evse_id in group if demand_a[evse_id] - shares[evse_id] > _NOTHING]
+    unsatisfied = [evse_id for evse_id in group if demand_a[evse_id] - shares[evse_id] > _EPSILON]
     while unsatisfied:
         wishes = [demand_a[evse_id] - shares[evse_id] for evse_id in unsatisfied]
         more_a = min(_room_a(bounds, left, unsatisfied), *wishes)
@@ -187,7 +189,7 @@ def _fill(
         unsatisfied = [
             evse_id
             for evse_id in unsatisfied
-            if demand_a[evse_id] - shares[evse_id] > _NOTHING and _room_a(bounds, left, [evse_id]) > _NOTHING
+            if demand_a[evse_id] - shares[evse_id] > _EPSILON and _room_a(bounds, left, [evse_id]) > _EPSILON
         ]
 
 
@@ -234,30 +236,30 @@ class ServiceQueue:
 
     def update_order(self, wanting: Sequence[ServiceRequest], now_s: float) -> list[int]:
         """Update the queue by the EVSEs that want energy now (monotonic time); returns them in order of service."""
-        known = {one.evse_id: one for one in wanting}
-        self._queue = self._queued(known)
-        for one in wanting:
-            if not one.served:
-                self._served_since_s.pop(one.evse_id, None)
+        known = {request.evse_id: request for request in wanting}
+        self._queue = self._queued_ids(known)
+        for request in wanting:
+            if not request.served:
+                self._served_since_s.pop(request.evse_id, None)
             else:
-                self._served_since_s.setdefault(one.evse_id, now_s)
+                self._served_since_s.setdefault(request.evse_id, now_s)
         self._served_since_s = {evse_id: at_s for evse_id, at_s in self._served_since_s.items() if evse_id in known}
-        self._rotate(known, now_s)
-        return _in_service_order(self._queue, known)
+        self._rotate_served(known, now_s)
+        return _sort_for_service(self._queue, known)
 
     def expected_order(self, wanting: Sequence[ServiceRequest]) -> list[int]:
         """The order of service if these EVSEs wanted energy, without changing the queue."""
-        known = {one.evse_id: one for one in wanting}
-        return _in_service_order(self._queued(known), known)
+        known = {request.evse_id: request for request in wanting}
+        return _sort_for_service(self._queued_ids(known), known)
 
-    def _queued(self, known: Mapping[int, ServiceRequest]) -> list[int]:
+    def _queued_ids(self, known: Mapping[int, ServiceRequest]) -> list[int]:
         """The queue restricted to these EVSEs, newcomers last."""
         queue = [evse_id for evse_id in self._queue if evse_id in known]
         return queue + [evse_id for evse_id in known if evse_id not in queue]
 
-    def _rotate(self, known: Mapping[int, ServiceRequest], now_s: float) -> None:
+    def _rotate_served(self, known: Mapping[int, ServiceRequest], now_s: float) -> None:
         """Move each EVSE that has been served for a turn behind waiting ones of the same priority."""
-        waiting = {one.priority for one in known.values() if not one.served and not one.idle}
+        waiting = {request.priority for request in known.values() if not request.served and not request.idle}
         for evse_id, since_s in sorted(self._served_since_s.items(), key=lambda item: item[1]):
             if now_s - since_s >= TURN_S and known[evse_id].priority in waiting:
                 self._queue.remove(evse_id)
@@ -265,5 +267,5 @@ class ServiceQueue:
                 self._served_since_s[evse_id] = now_s
 
 
-def _in_service_order(queue: Sequence[int], known: Mapping[int, ServiceRequest]) -> list[int]:
+def _sort_for_service(queue: Sequence[int], known: Mapping[int, ServiceRequest]) -> list[int]:
     return sorted(queue, key=lambda evse_id: (known[evse_id].idle, -known[evse_id].priority))

@@ -35,9 +35,9 @@ MAX_APART_S = 40.0
 """longest time between both observations: the house changes too much in more"""
 SAME_A = 0.5
 """tolerance within which two currents count as equal"""
-_SEEN = 0.6
+_MIN_VISIBLE_PART = 0.6
 """smallest part of a step that must show"""
-_COARSE_A = 1.5
+_COARSE_TOLERANCE_A = 1.5
 """error from whole amperes and the accuracy class of a clamp"""
 
 
@@ -66,12 +66,12 @@ class SteadyDraw(Frozen):
     @property
     def min_grid_a(self) -> float:
         """The grid meter's lowest reading, amperes."""
-        return min(shown_a for _, shown_a in self.grid_readings)
+        return min(current_a for _, current_a in self.grid_readings)
 
     @property
     def max_grid_a(self) -> float:
         """The grid meter's highest reading, amperes."""
-        return max(shown_a for _, shown_a in self.grid_readings)
+        return max(current_a for _, current_a in self.grid_readings)
 
 
 class StepCheck(Frozen):
@@ -99,10 +99,10 @@ class StepCheck(Frozen):
         A meter that missed one step is tested again: by the step down to the safe current or, if that is too small, by
         the next one upwards, which the control law makes when the house is calm.
         """
-        return self.blind or (self.suspect_a is not None and self._asked_down)
+        return self.blind or (self.suspect_a is not None and self._expected_fall)
 
     @property
-    def _asked_down(self) -> bool:
+    def _expected_fall(self) -> bool:
         return self.suspect_a is not None and self.suspect_a >= self.safe_a + MIN_PROOF_STEP_A
 
     def observe(self, own_a: float, grid_a: float, now_s: float, *, signed: bool) -> StepCheck:
@@ -112,20 +112,22 @@ class StepCheck(Frozen):
         """
         level = self.level
         if level is None or abs(own_a - level.own_a) > SAME_A:
-            keep = level is not None and level.known and (level.own_a < MAX_IDLE_A or self.suspect_a is not None)
-            return replace(self, before=level if keep else self.before, level=SteadyDraw(own_a, now_s))
+            keeps_level = level is not None and level.known and (level.own_a < MAX_IDLE_A or self.suspect_a is not None)
+            return replace(self, before=level if keeps_level else self.before, level=SteadyDraw(own_a, now_s))
         level = level.after(grid_a, now_s)
         after = replace(self, level=level)
         if self.before is None or not level.known:
             return after
         after = replace(after, before=None)  # later changes react to the house, and prove nothing
-        if now_s - self.before.grid_readings[-1][0] > MAX_APART_S or not self._counts(level.own_a - self.before.own_a):
+        if now_s - self.before.grid_readings[-1][0] > MAX_APART_S or not self._is_large_enough(
+            level.own_a - self.before.own_a
+        ):
             return after
         if self._is_visible(self.before, level, signed=signed):
             return replace(after, suspect_a=None, blind=False)
         return replace(after, suspect_a=level.own_a, blind=self.suspect_a is not None)
 
-    def _counts(self, step_a: float) -> bool:
+    def _is_large_enough(self, step_a: float) -> bool:
         """Return whether a step is large enough to test the meter."""
         if self.suspect_a is None:
             return abs(step_a) >= MIN_STEP_A
@@ -138,13 +140,16 @@ class StepCheck(Frozen):
         """
         step_a = after.own_a - before.own_a
         rise_a, fall_a = after.max_grid_a - before.min_grid_a, before.max_grid_a - after.min_grid_a
-        least_a = _SEEN * abs(step_a)
+        least_a = _MIN_VISIBLE_PART * abs(step_a)
         if (rise_a if step_a > 0.0 else fall_a) >= least_a:
             return True
         if signed or self.phase_uncertain:
             return not signed and max(rise_a, fall_a) >= least_a
         fed_back = (abs(step_a - before.min_grid_a), abs(step_a - before.max_grid_a))
-        return min(fed_back) - _COARSE_A <= after.max_grid_a and after.min_grid_a <= max(fed_back) + _COARSE_A
+        return (
+            min(fed_back) - _COARSE_TOLERANCE_A <= after.max_grid_a
+            and after.min_grid_a <= max(fed_back) + _COARSE_TOLERANCE_A
+        )
 
 
 def can_check_steps(sample: GridSample) -> bool:

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from energy.grid import MeterTariff, TariffColour
 from foundation.frozen import Frozen
 
-_RESERVE = timedelta(minutes=15)
+_BEGIN_RESERVE = timedelta(minutes=15)
 """a charge with a departure starts this much earlier than computed"""
-_DAY = timedelta(hours=25)
+_LAST_DAY = timedelta(hours=25)
 """one day, with margin for a late meter clock or the end of summer time"""
 
 
@@ -71,14 +71,14 @@ class OffPeakHours(Frozen):
         if self.off_peak is not False or off_peak is not True:
             return replace(self, off_peak=off_peak, ever_off_peak=self.ever_off_peak or off_peak is True)
         began = local.replace(second=0, microsecond=0)
-        return OffPeakHours(off_peak, began, (*_of_late(self.recent_begins, local), began), ever_off_peak=True)
+        return OffPeakHours(off_peak, began, (*_within_last_day(self.recent_begins, local), began), ever_off_peak=True)
 
     def next_begin(self, local: datetime) -> datetime | None:
         """The next start of cheap hours, in UTC, by the time of day of past ones; None if none was observed."""
-        seen = {self.began_at, *_of_late(self.recent_begins, local)}
+        past_begins = {self.began_at, *_within_last_day(self.recent_begins, local)}
         # A moment observed before the time zone was changed has another time of day in the present zone.
-        times = {began.astimezone(local.tzinfo).time() for began in seen if began is not None}
-        return min((_next(at, local) for at in times), default=None)
+        times = {began.astimezone(local.tzinfo).time() for began in past_begins if began is not None}
+        return min((_next_at(at, local) for at in times), default=None)
 
 
 class TariffDecision(Frozen):
@@ -149,24 +149,24 @@ def decide_by_tariff(
     cheap = is_charging_time(plan.mode, tariff)
     if cheap is not False or price_signal(plan.mode, tariff, hours) is not PriceSignal.KNOWN:
         return TariffDecision(True)
-    begins = (hours.next_begin(local) or _announced(tariff, local)) if plan.mode is TariffMode.OFF_PEAK else None
+    begins = (hours.next_begin(local) or _announced_begin(tariff, local)) if plan.mode is TariffMode.OFF_PEAK else None
     if plan.departure is None or plan.energy_wh <= charged_wh or power_w <= 0.0:
         return TariffDecision(False, begins)
     needs_h = (plan.energy_wh - charged_wh) / power_w
     if needs_h >= 24.0:
         return TariffDecision(True)
-    latest = _next(plan.departure, local) - timedelta(hours=needs_h) - _RESERVE
+    latest = _next_at(plan.departure, local) - timedelta(hours=needs_h) - _BEGIN_RESERVE
     if local.astimezone(UTC) >= latest:
         return TariffDecision(True)
     return TariffDecision(False, min(latest, begins) if begins is not None else latest)
 
 
-def _of_late(moments: tuple[datetime, ...], local: datetime) -> tuple[datetime, ...]:
+def _within_last_day(moments: tuple[datetime, ...], local: datetime) -> tuple[datetime, ...]:
     """The moments within the last day."""
-    return tuple(moment for moment in moments if local - moment < _DAY)
+    return tuple(moment for moment in moments if local - moment < _LAST_DAY)
 
 
-def _announced(tariff: MeterTariff | None, local: datetime) -> datetime | None:
+def _announced_begin(tariff: MeterTariff | None, local: datetime) -> datetime | None:
     """When the meter's contact closes tomorrow, by the announced profile of that day; None if there is none."""
     at = _closes_at(tariff) if tariff is not None else None
     if at is None:
@@ -179,7 +179,7 @@ def _closes_at(tariff: MeterTariff) -> time | None:
     return next((step.at for step in tariff.next_day if step.contact_closed), None)
 
 
-def _next(at: time, local: datetime) -> datetime:
+def _next_at(at: time, local: datetime) -> datetime:
     """The next moment, in UTC, at which local time reaches this time of day."""
     today = _first_moment(at, local)
     return today if today > local.astimezone(UTC) else _first_moment(at, local + timedelta(days=1))

@@ -11,15 +11,15 @@ from energy.offer_history import TOLERANCE_A, OfferHistory
 from energy.sharing import Bound, Policy, share, share_conductor, spread_remainder
 from foundation.constants import MINIMUM_CURRENT_A
 
-_DRAWS_LESS_A = 1.5
+_UNUSED_OFFER_A = 1.5
 """a vehicle that draws this much less than its pilot allows does not use its offer"""
-_DRAWS_LESS_S = 30.0
+_UNUSED_OFFER_AFTER_S = 30.0
 """time after which its unused part is given to others"""
-_SPARE_A = 2.0
+_RESERVE_A = 2.0
 """reserve above its draw that it keeps, so that it can show that it would take more"""
-_SLEEPS_S = 60.0
+_ASLEEP_AFTER_S = 60.0
 """a vehicle that draws nothing for this long although it may is full or asleep: it is served last"""
-_DEAF_S = 5.0
+_IGNORES_PILOT_AFTER_S = 5.0
 """a vehicle that exceeds all offers of this time, for this time, does not follow its pilot"""
 
 
@@ -36,9 +36,11 @@ class _VehicleUse(Struct):
         """Update the states by the present draw and offer."""
         self.drawn_a, offered_a = demand.max_current_a, demand.offered_a
         offers = demand.may_charge and offered_a >= MINIMUM_CURRENT_A
-        self.less_since_s = _since(self.less_since_s, offers and self.drawn_a < offered_a - _DRAWS_LESS_A, now_s)
-        self.idle_since_s = _since(self.idle_since_s, offers and self.drawn_a < CHARGING_THRESHOLD_A, now_s)
-        self.more_since_s = _since(self.more_since_s, offers and self.drawn_a > offered_a + TOLERANCE_A, now_s)
+        self.less_since_s = _start_of_state(
+            self.less_since_s, offers and self.drawn_a < offered_a - _UNUSED_OFFER_A, now_s
+        )
+        self.idle_since_s = _start_of_state(self.idle_since_s, offers and self.drawn_a < CHARGING_THRESHOLD_A, now_s)
+        self.more_since_s = _start_of_state(self.more_since_s, offers and self.drawn_a > offered_a + TOLERANCE_A, now_s)
         self.offers = self.offers.after(offered_a, now_s)
 
 
@@ -61,20 +63,20 @@ class VehicleUses:
 
     def ignores_pilot(self, evse_id: int) -> bool:
         """Return whether the vehicle at this EVSE draws more than its pilot offers although it had 5 s to follow."""
-        use = self._use(evse_id)
-        return self._lasts(use.more_since_s, _DEAF_S) and use.offers.exceeded_by(use.drawn_a)
+        use = self._use_of(evse_id)
+        return self._has_lasted(use.more_since_s, _IGNORES_PILOT_AFTER_S) and use.offers.exceeded_by(use.drawn_a)
 
     def is_asleep(self, evse_id: int) -> bool:
         """Return whether the vehicle has drawn nothing for a minute although it may: it is full, or asleep."""
-        return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
+        return self._has_lasted(self._use_of(evse_id).idle_since_s, _ASLEEP_AFTER_S)
 
     def share(self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
         """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest to those that can use it."""
         used: Mapping[int, float] = demand_a
         for evse_id in order:
             use = self._uses.get(evse_id)
-            if use is not None and self._lasts(use.less_since_s, _DRAWS_LESS_S):
-                most_a = max(MINIMUM_CURRENT_A, use.drawn_a + _SPARE_A)
+            if use is not None and self._has_lasted(use.less_since_s, _UNUSED_OFFER_AFTER_S):
+                most_a = max(MINIMUM_CURRENT_A, use.drawn_a + _RESERVE_A)
                 if most_a < demand_a[evse_id]:
                     used = {**used, evse_id: most_a}
         if (
@@ -85,15 +87,15 @@ class VehicleUses:
             return share_conductor(capacity_a, demand_a, order, self.policy)
         return spread_remainder(share(bounds, used, order, self.policy), bounds, demand_a)
 
-    def _use(self, evse_id: int) -> _VehicleUse:
+    def _use_of(self, evse_id: int) -> _VehicleUse:
         return self._uses.get(evse_id) or _VehicleUse()
 
-    def _lasts(self, since_s: float | None, seconds: float) -> bool:
+    def _has_lasted(self, since_s: float | None, seconds: float) -> bool:
         return since_s is not None and self._now_s - since_s >= seconds
 
 
-def _since(since_s: float | None, so: bool, now_s: float) -> float | None:
-    if not so:
+def _start_of_state(since_s: float | None, in_state: bool, now_s: float) -> float | None:
+    if not in_state:
         return None
     return now_s if since_s is None else since_s
 

@@ -26,7 +26,7 @@ class AddressLookups:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._running: dict[_Question, asyncio.Future[Addresses]] = {}
+        self._running_lookups: dict[_Question, asyncio.Future[Addresses]] = {}
 
     async def resolve(
         self,
@@ -46,20 +46,20 @@ class AddressLookups:
             socket.gaierror: the name is unknown, or no name server answers.
         """
         question = (host, port, family, kind, proto, flags)
-        if question not in self._running:
-            self._running[question] = self._loop.create_future()
+        if question not in self._running_lookups:
+            self._running_lookups[question] = self._loop.create_future()
             threading.Thread(
                 target=self._look_up, args=(question,), name=f"address lookup of {host}", daemon=True
             ).start()
-        return await asyncio.shield(self._running[question])
+        return await asyncio.shield(self._running_lookups[question])
 
     def _look_up(self, question: _Question) -> None:
         result = contained_call(functools.partial(socket.getaddrinfo, *question))
         with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
-            self._loop.call_soon_threadsafe(self._finish, question, result)
+            self._loop.call_soon_threadsafe(self._set_result, question, result)
 
-    def _finish(self, question: _Question, result: Addresses | Exception) -> None:
-        lookup = self._running.pop(question)
+    def _set_result(self, question: _Question, result: Addresses | Exception) -> None:
+        lookup = self._running_lookups.pop(question)
         if isinstance(result, Exception):
             lookup.set_exception(result)
             lookup.exception()  # all callers may be cancelled: mark it as retrieved

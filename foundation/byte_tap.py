@@ -32,17 +32,17 @@ class ByteTap:
     """
 
     def __init__(self, most_bytes: int = _MAX_BYTES) -> None:
-        self._most_bytes = most_bytes
+        self._max_bytes = most_bytes
         self._chunks: deque[WireChunk] = deque()
         self._bytes = 0
-        self._number = 0
+        self._next_number = 0
 
     def record(self, wire: str, at: datetime, data: bytes, *, sent: bool = False) -> None:
         """Store bytes that were sent or received on a wire at a wall time, and drop the oldest beyond the limit."""
-        self._number += 1
-        self._chunks.append(WireChunk(self._number, at, wire, data, sent))
+        self._next_number += 1
+        self._chunks.append(WireChunk(self._next_number, at, wire, data, sent))
         self._bytes += len(data) + _OVERHEAD_BYTES
-        while self._bytes > self._most_bytes and len(self._chunks) > 1:
+        while self._bytes > self._max_bytes and len(self._chunks) > 1:
             self._bytes -= len(self._chunks.popleft().data) + _OVERHEAD_BYTES
 
     def chunks_after(self, number: int) -> list[WireChunk]:

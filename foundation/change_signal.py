@@ -40,11 +40,11 @@ class ChangeSignal:
         if self._count != seen:
             await asyncio.sleep(0)  # a task that is always behind must let the others run
             return self._count
-        waiter = self._join()
+        waiter = self._add_waiter()
         try:
             await waiter
         finally:
-            self._leave(waiter)
+            self._remove_waiter(waiter)
         return self._count
 
     async def wait_for(self, seen: int, clock: Clock, timeout_s: float) -> bool:
@@ -52,20 +52,20 @@ class ChangeSignal:
         if self._count != seen:
             await asyncio.sleep(0)  # as in `wait`
             return True
-        waiter = self._join()
+        waiter = self._add_waiter()
         handle = clock.call_later(timeout_s, partial(_wake, waiter, False))
         try:
             return await waiter
         finally:
             handle.cancel()
-            self._leave(waiter)
+            self._remove_waiter(waiter)
 
-    def _join(self) -> asyncio.Future[bool]:
+    def _add_waiter(self) -> asyncio.Future[bool]:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         return waiter
 
-    def _leave(self, waiter: asyncio.Future[bool]) -> None:
+    def _remove_waiter(self, waiter: asyncio.Future[bool]) -> None:
         if waiter in self._waiters:  # not after `notify`
             self._waiters.remove(waiter)
 

@@ -140,11 +140,11 @@ class SystemClock(Clock):
         super().__init__()
         self._machine = machine
         self._runs_without_power = runs_without_power
-        self._begin = machine() - timedelta(seconds=self.monotonic())
+        self._machine_time_at_zero = machine() - timedelta(seconds=self.monotonic())
 
     def now(self) -> datetime:
         """The machine's time at start plus elapsed time and all corrections by `adjust`, in UTC."""
-        return self._begin + timedelta(seconds=self.monotonic())
+        return self._machine_time_at_zero + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
         """Seconds of the machine's monotonic clock."""
@@ -155,7 +155,7 @@ class SystemClock(Clock):
         return asyncio.get_running_loop().call_later(DURATION_S.clip(delay_s), callback)  # no loop waits for 1e308 s
 
     def _move_wall_time(self, correction: timedelta) -> None:
-        self._begin += correction  # the machine's clock is not set
+        self._machine_time_at_zero += correction  # the machine's clock is not set
 
     def behind_machine(self) -> timedelta:
         """The machine's present time less that of this clock: what has been set on either of them since the start."""

@@ -63,7 +63,7 @@ class Event(Generic[T]):
     def add_subscription(self, subscription: Subscription[T]) -> Unsubscribe:
         """Call the listener of a subscription as `subscribe` does, until the returned function is called."""
         self._subscriptions = (*self._subscriptions, subscription)
-        return functools.partial(self._end, subscription)
+        return functools.partial(self._remove, subscription)
 
     def subscribe_exclusive(self, listener: Listener[T]) -> Unsubscribe:
         """Subscribe the one listener that acts on the event, beside any number of those that only observe it.
@@ -86,16 +86,16 @@ class Event(Generic[T]):
         else:
             self._call(iter(self._subscriptions), value)
 
-    def _end(self, subscription: Subscription[T]) -> None:
+    def _remove(self, subscription: Subscription[T]) -> None:
         subscription.listener = None
         self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
         if self._exclusive is subscription:
             self._exclusive = None
 
     def _call(self, subscriptions: Iterator[Subscription[T]], value: T) -> None:
-        for one in subscriptions:
+        for subscription in subscriptions:
             try:
-                one.call(value)
+                subscription.call(value)
             except BaseException:
                 self._call(subscriptions, value)  # the remaining listeners; their error has this one as its context
                 raise

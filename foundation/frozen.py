@@ -35,14 +35,14 @@ class Frozen(Struct, frozen=True, forbid_unknown_fields=True):
 
 def as_dict(value: Frozen) -> dict[str, object]:
     """Convert a value to a dict of its fields; frozen values inside it, at any depth, become dicts, tuples lists."""
-    return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    return {name: _to_plain_value(getattr(value, name)) for name in value.__struct_fields__}
 
 
-def _plain(value: object) -> object:
+def _to_plain_value(value: object) -> object:
     if isinstance(value, Frozen):
         return as_dict(value)
     if isinstance(value, dict):  # whose keys may be more than text
-        return {key: _plain(item) for key, item in cast("dict[object, object]", value).items()}
+        return {key: _to_plain_value(item) for key, item in cast("dict[object, object]", value).items()}
     if is_array(value):
-        return [_plain(item) for item in value]
+        return [_to_plain_value(item) for item in value]
     return value

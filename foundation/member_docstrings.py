@@ -21,7 +21,7 @@ class MemberDocstrings:
     """The docstrings of the members of classes; parses the source of each module once, and keeps what it found."""
 
     def __init__(self) -> None:
-        self._of_modules: dict[str, Mapping[str, Mapping[str, str]]] = {}
+        self._docstrings_by_module: dict[str, Mapping[str, Mapping[str, str]]] = {}
 
     def of(self, kind: type) -> dict[str, str]:
         """Return the docstring below each field or member of a class and of its bases, by its name."""
@@ -31,29 +31,29 @@ class MemberDocstrings:
                 found |= self.of(base)
         for base in reversed(kind.__mro__):
             if base.__module__.partition(".")[0] not in _WITHOUT_FIELDS:
-                found |= self._of_module(base.__module__).get(base.__qualname__, {})
+                found |= self._docstrings_of_module(base.__module__).get(base.__qualname__, {})
         return found
 
-    def _of_module(self, name: str) -> Mapping[str, Mapping[str, str]]:
+    def _docstrings_of_module(self, name: str) -> Mapping[str, Mapping[str, str]]:
         """The docstrings of the members of each class of a module, by the qualified name of the class."""
-        if name not in self._of_modules:
+        if name not in self._docstrings_by_module:
             tree = ast.parse(inspect.getsource(sys.modules[name]))
-            self._of_modules[name] = dict(_of_classes(tree, ""))
-        return self._of_modules[name]
+            self._docstrings_by_module[name] = dict(_docstrings_of_classes(tree, ""))
+        return self._docstrings_by_module[name]
 
 
-def _of_classes(tree: ast.AST, place: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _docstrings_of_classes(tree: ast.AST, place: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ClassDef):
-            yield f"{place}{node.name}", _of_body(node)
-            yield from _of_classes(node, f"{place}{node.name}.")
+            yield f"{place}{node.name}", _docstrings_of_body(node)
+            yield from _docstrings_of_classes(node, f"{place}{node.name}.")
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _of_classes(node, f"{place}{node.name}.<locals>.")
+            yield from _docstrings_of_classes(node, f"{place}{node.name}.<locals>.")
         elif isinstance(node, ast.stmt):
-            yield from _of_classes(node, place)
+            yield from _docstrings_of_classes(node, place)
 
 
-def _of_body(body: ast.ClassDef) -> Mapping[str, str]:
+def _docstrings_of_body(body: ast.ClassDef) -> Mapping[str, str]:
     """The docstrings of the members of a class itself, without bases."""
     found: dict[str, str] = {}
     for statement, after in zip(body.body, body.body[1:], strict=False):

@@ -20,20 +20,20 @@ class MonitoredTask:
         """for the log"""
         self._clock = clock
         self._timeout_s = timeout_s
-        self._since_s: float | None = None
+        self._started_s: float | None = None
 
     @property
     def overdue(self) -> bool:
         """Whether a run has begun, has not ended, and has taken longer than `timeout_s`; False between runs."""
-        return self._since_s is not None and self._clock.monotonic() - self._since_s > self._timeout_s
+        return self._started_s is not None and self._clock.monotonic() - self._started_s > self._timeout_s
 
     def start(self) -> None:
         """Mark the begin of a run, as entering the `with` block does: the deadline counts from now on."""
-        self._since_s = self._clock.monotonic()
+        self._started_s = self._clock.monotonic()
 
     def finish(self) -> None:
         """Mark the end of the run, as leaving the `with` block does: nothing is overdue until the next one."""
-        self._since_s = None
+        self._started_s = None
 
     def __enter__(self) -> None:
         self.start()

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-_RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-_HEALTHY_S = 300.0
+_RESTART_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_HEALTHY_AFTER_S = 300.0
 """a task that ran for at least this time restarts at the shortest delay"""
 MAX_FOLLOW_UPS = 200
-_MAX_AT_ONCE = 20
+_MAX_CONCURRENT = 20
 
 FollowUp = Callable[[], Awaitable[None]]
 
@@ -54,9 +54,9 @@ class _Restarts:
 
     def delay_after(self, error: Exception | None) -> float:
         """Log why the task has ended, and return the seconds after which to start it again."""
-        if self._clock.monotonic() - self._began_s >= _HEALTHY_S:
+        if self._clock.monotonic() - self._began_s >= _HEALTHY_AFTER_S:
             self._failures = 0
-        delay_s = _RESTART_S[min(self._failures, len(_RESTART_S) - 1)]
+        delay_s = _RESTART_DELAYS_S[min(self._failures, len(_RESTART_DELAYS_S) - 1)]
         self._failures += 1
         level = logging.WARNING if self._failures == 1 else logging.DEBUG
         known = error is None or isinstance(error, OSError | ExpectedError)
@@ -81,11 +81,11 @@ async def keep_all_running(tasks: Iterable[AuxiliaryTask], clock: Clock) -> None
         while running:
             ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             while ended:  # nothing of them may stay: their failures hold the objects of the tasks that have ended
-                restarts, delay_s = _end(ended.pop(), running)
+                restarts, delay_s = _end_task(ended.pop(), running)
                 running[group.create_task(restarts.run_again(delay_s), name=restarts.task.name)] = restarts
 
 
-def _end(
+def _end_task(
     ended: asyncio.Task[Exception | None], running: dict[asyncio.Task[Exception | None], _Restarts]
 ) -> tuple[_Restarts, float]:
     """Remove an ended task from `running`, and log its failure; returns after how many seconds it starts again."""
@@ -178,7 +178,7 @@ class AuxiliaryCalls:
     def __init__(self) -> None:
         self.error_count = 0
         """number of contained errors since the start of the process"""
-        self._logged: set[tuple[str, str, str]] = set()
+        self._logged_errors: set[tuple[str, str, str]] = set()
         """the errors that were logged: what was called, type of the error, place in the code"""
 
     def subscribe(self, event: Event[T], listener: Listener[T]) -> Unsubscribe:
@@ -208,10 +208,10 @@ class AuxiliaryCalls:
     def _log(self, called: Callable[..., object], error: Exception) -> None:
         name = _name_of(called)
         known = (name, type(error).__qualname__, place_of(error))
-        if known in self._logged:
+        if known in self._logged_errors:
             _log.debug("contained an error in %s again: %r", name, error)
         else:
-            self._logged.add(known)
+            self._logged_errors.add(known)
             _log.error("contained an error in %s: %r", name, error, exc_info=error)
 
 
@@ -268,7 +268,7 @@ class FollowUpTasks:
 
     def __init__(self) -> None:
         self._waiting: WaitingQueue[tuple[str, FollowUp]] = WaitingQueue(MAX_FOLLOW_UPS)
-        self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
     def submit(self, name: str, follow_up: FollowUp) -> bool:
         """Queue an action for `run` and return at once; `name` is for the log.
@@ -288,9 +288,9 @@ class FollowUpTasks:
             while True:
                 await self._slots.acquire()
                 name, follow_up = await self._waiting.get()
-                group.create_task(self._run_one(name, follow_up), name=name)
+                group.create_task(self._run_follow_up(name, follow_up), name=name)
 
-    async def _run_one(self, name: str, follow_up: FollowUp) -> None:
+    async def _run_follow_up(self, name: str, follow_up: FollowUp) -> None:
         try:
             error = await _failure_of(follow_up)
         finally:

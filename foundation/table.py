@@ -102,7 +102,7 @@ def _json_value(value: object) -> object:
         case Table():
             return all_values(value)
         case _ if is_array(value):
-            return [_json_value(one) for one in value]
+            return [_json_value(item) for item in value]
         case Secret():
             return str(value)
         case Enum():

@@ -27,7 +27,7 @@ class InvalidTableError(Exception):
     """The values of a table are invalid. The message shows no value, which may be a password, except a wrong `type`."""
 
     def __init__(self, details: Sequence[ErrorDetails]) -> None:
-        super().__init__("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details))
+        super().__init__("; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details))
         self.details: Final = details
         """each error as pydantic describes it, with the value"""
 

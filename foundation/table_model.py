@@ -94,7 +94,9 @@ def table_model(table: type[TableDefinition]) -> type[BaseModel]:
     attributes = keys_of(table)
     hints: dict[str, object] = get_type_hints(table, include_extras=True)
     checks = table.field_checks()
-    defaults = {one.name: _default(one.default, one.default_factory) for one in fields(table)}
+    defaults = {
+        table_field.name: _default(table_field.default, table_field.default_factory) for table_field in fields(table)
+    }
     model_fields: dict[str, tuple[object, object]] = {}
     for key, attribute in attributes.items():
         kind = hints[attribute]
@@ -103,7 +105,7 @@ def table_model(table: type[TableDefinition]) -> type[BaseModel]:
             continue
         annotation = _annotation(kind)
         if attribute in checks:
-            annotation = Annotated[annotation, AfterValidator(_unless_absent(checks[attribute]))]
+            annotation = Annotated[annotation, AfterValidator(_check_unless_absent(checks[attribute]))]
         model_fields[key] = (annotation, defaults[attribute])
     make = cast("Callable[..., type[BaseModel]]", create_model)
     return make(table.__name__, __config__=_CONFIG, __doc__=table.__doc__, __module__=table.__module__, **model_fields)
@@ -112,18 +114,18 @@ def table_model(table: type[TableDefinition]) -> type[BaseModel]:
 def _default(default: object, factory: object) -> object:
     if factory is not NODEFAULT:
         return Field(default_factory=cast("Callable[[], object]", factory))
-    if default is UNSET or _holds_tables(default):
+    if default is UNSET or _contains_tables(default):
         return Field(default_factory=lambda: default)  # of which the JSON schema shows nothing
     return ... if default is NODEFAULT else default
 
 
-def _holds_tables(default: object) -> bool:
+def _contains_tables(default: object) -> bool:
     if is_array(default):
-        return any(_holds_tables(one) for one in default)
+        return any(_contains_tables(item) for item in default)
     return isinstance(default, TableDefinition)
 
 
-def _unless_absent(check: Check) -> Callable[[object], object]:
+def _check_unless_absent(check: Check) -> Callable[[object], object]:
     def checked(value: object) -> object:
         if value is not None:
             check(value)
@@ -135,32 +137,32 @@ def _unless_absent(check: Check) -> Callable[[object], object]:
 def _annotation(kind: object) -> object:
     """The type of a key as pydantic knows it; `kind` is as msgspec knows it."""
     if kind is Secret:
-        return Annotated[SecretStr, BeforeValidator(_unwrapped), AfterValidator(_wrapped)]
+        return Annotated[SecretStr, BeforeValidator(_unwrap_secret), AfterValidator(_wrap_secret)]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _annotated(arguments[0], arguments[1:])
+        return _with_annotations(arguments[0], arguments[1:])
     if origin in (Union, UnionType):
         return _union(arguments)
     if origin is tuple:
-        return tuple[tuple(one if one is ... else _annotation(one) for one in arguments)]
-    if origin is Literal and any(isinstance(one, bool) for one in arguments):
+        return tuple[tuple(argument if argument is ... else _annotation(argument) for argument in arguments)]
+    if origin is Literal and any(isinstance(argument, bool) for argument in arguments):
         return Annotated[kind, BeforeValidator(_number_as_text)]
     return kind
 
 
-def _annotated(kind: object, annotations: tuple[object, ...]) -> object:
-    for one in annotations:
-        if isinstance(one, ValidatedAs):
-            return _annotation(one.kind)
-    made = _annotation(kind)
+def _with_annotations(kind: object, annotations: tuple[object, ...]) -> object:
+    for annotation in annotations:
+        if isinstance(annotation, ValidatedAs):
+            return _annotation(annotation.kind)
+    field_type = _annotation(kind)
     make_field = cast("Callable[..., object]", Field)
-    for one in annotations:
-        if isinstance(one, UsablePath):
-            made = Annotated[made, BeforeValidator(_usable_path)]
-        elif isinstance(one, Meta):
-            constraints = {name: value for name in _CONSTRAINTS if (value := getattr(one, name)) is not None}
-            made = Annotated[made, make_field(**constraints, **(one.extra or {}))]
-    return made
+    for annotation in annotations:
+        if isinstance(annotation, UsablePath):
+            field_type = Annotated[field_type, BeforeValidator(_check_path)]
+        elif isinstance(annotation, Meta):
+            constraints = {name: value for name in _CONSTRAINTS if (value := getattr(annotation, name)) is not None}
+            field_type = Annotated[field_type, make_field(**constraints, **(annotation.extra or {}))]
+    return field_type
 
 
 def _union(parts: tuple[object, ...]) -> object:
@@ -184,7 +186,7 @@ def _number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _usable_path(path: object) -> object:
+def _check_path(path: object) -> object:
     if path == "":
         raise ValueError("must not be empty")
     if isinstance(path, str) and "\0" in path:
@@ -192,9 +194,9 @@ def _usable_path(path: object) -> object:
     return path
 
 
-def _unwrapped(value: object) -> object:
+def _unwrap_secret(value: object) -> object:
     return value.get_secret_value() if isinstance(value, Secret) else value
 
 
-def _wrapped(value: SecretStr) -> Secret:
+def _wrap_secret(value: SecretStr) -> Secret:
     return Secret(value.get_secret_value())

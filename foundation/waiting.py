@@ -47,7 +47,7 @@ class Flag:
             await waiter
             return True
         finally:
-            self._waiters = tuple(one for one in self._waiters if one is not waiter)
+            self._waiters = tuple(other_waiter for other_waiter in self._waiters if other_waiter is not waiter)
 
 
 class WaitingQueue(Generic[T]):

@@ -38,10 +38,12 @@ class WeierstrassCurve(Frozen):
         surplus = max(0, len(digest) * 8 - self.n.bit_length())
         e = int.from_bytes(digest, "big") >> surplus
         inverse = pow(s, -1, self.n)
-        found = self._add(self._times(e * inverse % self.n, self.generator), self._times(r * inverse % self.n, key))
+        found = self._add(
+            self._multiply(e * inverse % self.n, self.generator), self._multiply(r * inverse % self.n, key)
+        )
         return found is not None and found[0] % self.n == r
 
-    def _times(self, factor: int, point: _Point) -> _Point:
+    def _multiply(self, factor: int, point: _Point) -> _Point:
         result: _Point = None
         while factor:
             if factor & 1:
@@ -50,13 +52,13 @@ class WeierstrassCurve(Frozen):
             factor >>= 1
         return result
 
-    def _add(self, one: _Point, other: _Point) -> _Point:
-        if one is None or other is None:
-            return one if other is None else other
-        (x1, y1), (x2, y2) = one, other
+    def _add(self, first: _Point, second: _Point) -> _Point:
+        if first is None or second is None:
+            return first if second is None else second
+        (x1, y1), (x2, y2) = first, second
         if x1 == x2 and (y1 + y2) % self.p == 0:
             return None
-        if one == other:
+        if first == second:
             slope = (3 * x1 * x1 + self.a) * pow(2 * y1, -1, self.p)
         else:
             slope = (y2 - y1) * pow(x2 - x1, -1, self.p)

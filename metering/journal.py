@@ -46,17 +46,17 @@ class RegisterJournal:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE_NAME
-        self._head = folder / HEAD_NAME
+        self._head_file = folder / HEAD_NAME
         self.last: JournalEntry | None = None
         """the last entry; None: there is none"""
         self.boot = 1
         """the number of this start of the program"""
         self.damaged: str | None = None
         """a sentence if the end of the file is damaged; None: the check at loading found nothing"""
-        self._torn = b""
-        self._cut_off = False
-        self._number = 0
-        self._refused: JournalEntry | None = None
+        self._torn_bytes = b""
+        self._has_torn_line = False
+        self._last_number = 0
+        self._unconfirmed_entry: JournalEntry | None = None
         """an entry whose write failed; it may be in the file nevertheless"""
 
     def load(self) -> None:
@@ -65,17 +65,19 @@ class RegisterJournal:
         Raises:
             JournalError: the journal cannot be read.
         """
-        head = self._read(self._head)
+        head = self._read_file(self._head_file)
         self._find_end()
         self.boot = self.last.boot + 1 if self.last is not None else 1
-        self._number = self.last.number if self.last is not None else 0
+        self._last_number = self.last.number if self.last is not None else 0
         named = parse_head(head) if head is not None else None
         if named is None:
-            if head is not None or self._number > 1:
+            if head is not None or self._last_number > 1:
                 self.damaged = f"{HEAD_NAME} is missing or was altered"
-        elif named[0] > self._number or (named[0] == self._number and self.last and named[1] != self.last.hash):
+        elif named[0] > self._last_number or (
+            named[0] == self._last_number and self.last and named[1] != self.last.hash
+        ):
             self.damaged = f"{FILE_NAME} does not end with entry {named[0]}"
-            self._number = max(named[0], self._number)
+            self._last_number = max(named[0], self._last_number)
 
     def append(self, note: JournalNote) -> JournalEntry:
         """Append an entry for this note and sync it to disk; returns it. Damage found before is recorded first.
@@ -85,21 +87,21 @@ class RegisterJournal:
         """
         if self.damaged is not None:  # the damaged part stays, so that it is always detected
             damaged, self.damaged = self.damaged, None
-            self._torn = b""
+            self._torn_bytes = b""
             try:
-                self._write(replace(note, event=JournalEvent.DAMAGED, details={"damage": damaged}, evse=None))
+                self._append_entry(replace(note, event=JournalEvent.DAMAGED, details={"damage": damaged}, evse=None))
             except JournalError:
                 self.damaged = damaged
                 raise
-        if self._torn:
-            digest = hashlib.sha256(self._torn).hexdigest()
-            details: Details = {"bytes": len(self._torn), "sha256": digest}
-            self._write(replace(note, event=JournalEvent.TORN, details=details, evse=None))
-        refused, last = self._refused, self.last
+        if self._torn_bytes:
+            digest = hashlib.sha256(self._torn_bytes).hexdigest()
+            details: Details = {"bytes": len(self._torn_bytes), "sha256": digest}
+            self._append_entry(replace(note, event=JournalEvent.TORN, details=details, evse=None))
+        refused, last = self._unconfirmed_entry, self.last
         if refused is not None and last is not None and last.hash == refused.hash and last.is_entry_of(note):
-            self._confirm(last)  # it was written, but the sync failed
+            self._confirm_entry(last)  # it was written, but the sync failed
             return last
-        return self._write(note)
+        return self._append_entry(note)
 
     def entries(self, after: int = 0) -> Iterator[JournalEntry]:
         """Yield the readable entries with a number beyond `after`, newest first.
@@ -121,7 +123,7 @@ class RegisterJournal:
             JournalError: the journal cannot be read.
         """
         # The head first: an entry appended meanwhile is then after it, not missing.
-        head = self._read(self._head)
+        head = self._read_file(self._head_file)
         try:
             with self._file.open("rb") as file:
                 return check_journal(file, head, on_entry)
@@ -130,7 +132,7 @@ class RegisterJournal:
         except OSError as error:
             raise JournalError(f"{self._file}: {error.strerror}") from error
 
-    def _read(self, file: Path) -> bytes | None:
+    def _read_file(self, file: Path) -> bytes | None:
         try:
             return file.read_bytes()
         except FileNotFoundError:
@@ -138,38 +140,44 @@ class RegisterJournal:
         except OSError as error:
             raise JournalError(f"{file}: {error.strerror}") from error
 
-    def _write(self, note: JournalNote) -> JournalEntry:
-        entry = JournalEntry.create_next(self._number, self.last, self.boot, note)
-        whole = (b"\n" if self._cut_off else b"") + entry.to_line() + b"\n"
+    def _append_entry(self, note: JournalNote) -> JournalEntry:
+        entry = JournalEntry.create_next(self._last_number, self.last, self.boot, note)
+        appended = (b"\n" if self._has_torn_line else b"") + entry.to_line() + b"\n"
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             fresh = not self._file.exists()
             # Not buffered: after a full disk, exactly the bytes that were written are in the file.
             with open(self._file, "ab", buffering=0, opener=_private) as file:
-                written = file.write(whole)
-                if written != len(whole):
+                written = file.write(appended)
+                if written != len(appended):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
                 os.fsync(file.fileno())
             if fresh:
                 _sync_folder(self._file.parent)
         except OSError as error:
-            self._refused = entry
+            self._unconfirmed_entry = entry
             with contextlib.suppress(JournalError):
                 self._find_end()
-                self._number = max(self._number, self.last.number if self.last is not None else 0)
+                self._last_number = max(self._last_number, self.last.number if self.last is not None else 0)
             raise JournalError(f"{error.filename or self._file}: {error.strerror}") from error
-        self.last, self._number, self._torn, self._cut_off, self._refused = entry, entry.number, b"", False, None
+        self.last, self._last_number, self._torn_bytes, self._has_torn_line, self._unconfirmed_entry = (
+            entry,
+            entry.number,
+            b"",
+            False,
+            None,
+        )
         self._write_head(entry)
         return entry
 
-    def _confirm(self, entry: JournalEntry) -> None:
+    def _confirm_entry(self, entry: JournalEntry) -> None:
         try:
             with self._file.open("ab", buffering=0) as file:
-                file.write(b"\n" if self._cut_off else b"")
+                file.write(b"\n" if self._has_torn_line else b"")
                 os.fsync(file.fileno())
         except OSError as error:
             raise JournalError(f"{self._file}: {error.strerror}") from error
-        self._cut_off, self._refused = False, None
+        self._has_torn_line, self._unconfirmed_entry = False, None
         self._write_head(entry)
 
     def _write_head(self, entry: JournalEntry) -> None:
@@ -177,18 +185,18 @@ class RegisterJournal:
 
         So only the name of the first head is synced: after a power cut, an old head may be back.
         """
-        unfinished = self._head.with_suffix(".new")
+        unfinished = self._head_file.with_suffix(".new")
         try:
-            first = not self._head.exists()
+            first = not self._head_file.exists()
             with open(unfinished, "wb", opener=_private) as file:
                 file.write(f"{entry.number} {entry.hash}\n".encode())
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(self._head)
+            unfinished.replace(self._head_file)
             if first:
-                _sync_folder(self._head.parent)
+                _sync_folder(self._head_file.parent)
         except OSError as error:
-            _log.warning("%s cannot be written: %s", self._head, error.strerror)
+            _log.warning("%s cannot be written: %s", self._head_file, error.strerror)
 
     def _find_end(self) -> None:
         """Find the last entry, and any bytes after it."""
@@ -199,25 +207,25 @@ class RegisterJournal:
             if self.last is not None:
                 break
             behind.append(line)
-        self._cut_off = self.last is not None if not behind else behind[0] != b""
-        if behind and not self._cut_off:
+        self._has_torn_line = self.last is not None if not behind else behind[0] != b""
+        if behind and not self._has_torn_line:
             del behind[0]
-        self._torn = b"\n".join(reversed(behind))
+        self._torn_bytes = b"\n".join(reversed(behind))
 
     def _lines_backwards(self) -> Iterator[bytes]:
         """Yield the lines of the file from its end; the first is what follows the last line feed."""
         try:
             with self._file.open("rb") as file:
                 end = file.seek(0, io.SEEK_END)
-                kept = b""
+                partial_line = b""
                 step = _TAIL_BYTES
                 while end > 0:
                     begin = max(0, end - step)
                     file.seek(begin)
-                    first, *lines = (file.read(end - begin) + kept).split(b"\n")
+                    first, *lines = (file.read(end - begin) + partial_line).split(b"\n")
                     yield from reversed(lines)
-                    end, kept = begin, first
-                yield kept
+                    end, partial_line = begin, first
+                yield partial_line
         except FileNotFoundError:
             return
         except OSError as error:

@@ -89,8 +89,8 @@ def _check_end(
     if named is None:
         return JournalCheck(count, f"{HEAD_NAME} was altered")
     if named[0] > count:
-        what = "was altered" if unfinished else "is missing, possibly with further entries after it"
-        return JournalCheck(count, what, place, count + 1)
+        problem = "was altered" if unfinished else "is missing, possibly with further entries after it"
+        return JournalCheck(count, problem, place, count + 1)
     if head_hash != named[1]:
         return JournalCheck(count, f"{HEAD_NAME} does not match entry {named[0]}")
     if parse_entry(unfinished[:-1]) is not None:  # this line was complete before bytes were appended

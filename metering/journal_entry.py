@@ -100,16 +100,16 @@ class JournalEntry(Frozen):
         """Make the entry after number `number`, chained to the entry `last` (None: it is the first); writes nothing."""
         number += 1
         previous = HASH_BEFORE_FIRST if last is None else last.hash
-        text = _text(number, boot, note, previous)
+        text = _entry_text(number, boot, note, previous)
         return cls(number, boot, note, previous, hashlib.sha256(text).hexdigest())
 
     def to_line(self) -> bytes:
         """Convert the entry to a line of the file, without the line feed."""
-        return _text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
+        return _entry_text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
 
     def is_entry_of(self, note: JournalNote) -> bool:
         """Return whether this entry would be the same, byte for byte, if it were made of this note."""
-        text = _text(self.number, self.boot, note, self.previous)
+        text = _entry_text(self.number, self.boot, note, self.previous)
         return hashlib.sha256(text).hexdigest() == self.hash
 
     def to_json(self) -> dict[str, object]:
@@ -117,7 +117,7 @@ class JournalEntry(Frozen):
         return parse_object(self.to_line())
 
 
-def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
+def _entry_text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
     fields = {
         "number": number,
         "at": note.at.isoformat(),

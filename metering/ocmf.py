@@ -20,10 +20,10 @@ DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
 """default algorithm of a signature (SA)"""
 END_REASONS: Final = frozenset("ELRAP")
 """values of TX that end a transaction"""
-_INHERITED: Final = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
+_INHERITED_KEYS: Final = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
 """fields that a reading may leave out if they are as in the reading before"""
-_IN_WH: Final[Mapping[str, int]] = {"Wh": 1, "kWh": 1000}
-_TIME: Final = (
+_WH_PER_UNIT: Final[Mapping[str, int]] = {"Wh": 1, "kWh": 1000}
+_TIME_FORM: Final = (
     r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([,.](?P<fraction>\d{1,6}))?"
     r"(?P<zone>Z|[+-]\d\d:?\d\d)?\s*(?P<state>[A-Za-z])?\s*"
 )
@@ -78,7 +78,7 @@ class OcmfReading(Frozen):
     @property
     def energy_wh(self) -> Decimal | None:
         """The register's value in watt hours; None if it is no number, or not an energy."""
-        factor = _IN_WH.get(self.unit or "")
+        factor = _WH_PER_UNIT.get(self.unit or "")
         return self.value * factor if self.value is not None and factor is not None else None
 
 
@@ -127,28 +127,28 @@ def parse_record(data: bytes) -> OcmfRecord:
     if len(parts) != 3:
         raise OcmfFormatError(f"has {len(parts)} parts separated by | instead of 3")
     repeated: list[str] = []
-    payload = _object(parts[1], "the payload", repeated)
-    signature = _object(parts[2], "the signature", repeated)
+    payload = _parse_object(parts[1], "the payload", repeated)
+    signature = _parse_object(parts[2], "the signature", repeated)
     readings = payload.pop("RD", None)
     if not isinstance(readings, list):
         raise OcmfFormatError("RD is not a list of readings")
     return OcmfRecord(
         parts[1],
         payload,
-        _readings(readings),
-        _text(signature, "SA"),
-        _text(signature, "SE") or "hex",
-        _text(signature, "SM"),
-        _text(signature, "SD"),
+        _parse_readings(readings),
+        _text_field(signature, "SA"),
+        _text_field(signature, "SE") or "hex",
+        _text_field(signature, "SM"),
+        _text_field(signature, "SD"),
         outer_whitespace=bare != data,
         repeated=tuple(repeated),
     )
 
 
-def _object(data: bytes, what: str, repeated: list[str]) -> dict[str, Json]:
+def _parse_object(data: bytes, subject: str, repeated: list[str]) -> dict[str, Json]:
     def pairs(found: list[tuple[str, Json]]) -> dict[str, Json]:
         once = dict(found)
-        repeated.extend(key for key in once if sum(key == other for other, _ in found) > 1)
+        repeated.extend(key for key in once if sum(key == other_key for other_key, _ in found) > 1)
         return once
 
     def refuse(name: str) -> Json:
@@ -157,45 +157,45 @@ def _object(data: bytes, what: str, repeated: list[str]) -> dict[str, Json]:
     try:
         read: Json = json.loads(data.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=pairs)
     except (ValueError, RecursionError, InvalidOperation) as error:
-        raise OcmfFormatError(f"{what} is not valid JSON: {error}") from error
+        raise OcmfFormatError(f"{subject} is not valid JSON: {error}") from error
     if not isinstance(read, dict):
-        raise OcmfFormatError(f"{what} is not a JSON object")
+        raise OcmfFormatError(f"{subject} is not a JSON object")
     return read
 
 
-def _text(fields: Mapping[str, Json], key: str) -> str | None:
+def _text_field(fields: Mapping[str, Json], key: str) -> str | None:
     value = fields.get(key)
     return value if isinstance(value, str) else None
 
 
-def _readings(found: list[Json]) -> tuple[OcmfReading, ...]:
+def _parse_readings(found: list[Json]) -> tuple[OcmfReading, ...]:
     readings: list[OcmfReading] = []
     before: dict[str, Json] = {}
-    for one in found:
-        if not isinstance(one, dict):
+    for item in found:
+        if not isinstance(item, dict):
             raise OcmfFormatError("a reading is not a JSON object")
-        before = {key: value for key, value in (before | one).items() if key in _INHERITED}
-        readings.append(_reading(before))
+        before = {key: value for key, value in (before | item).items() if key in _INHERITED_KEYS}
+        readings.append(_parse_reading(before))
     return tuple(readings)
 
 
-def _reading(fields: Mapping[str, Json]) -> OcmfReading:
+def _parse_reading(fields: Mapping[str, Json]) -> OcmfReading:
     value = fields.get("RV")
     return OcmfReading(
-        read_time(_text(fields, "TM") or ""),
-        _text(fields, "TX"),
-        _text(fields, "RI"),
-        _text(fields, "RU"),
-        _decimal(value),
+        read_time(_text_field(fields, "TM") or ""),
+        _text_field(fields, "TX"),
+        _text_field(fields, "RI"),
+        _text_field(fields, "RU"),
+        _parse_decimal(value),
         value if isinstance(value, str) else None,
-        _text(fields, "RT"),
-        _decimal(fields.get("CL")),
-        _text(fields, "EF"),
-        _text(fields, "ST"),
+        _text_field(fields, "RT"),
+        _parse_decimal(fields.get("CL")),
+        _text_field(fields, "EF"),
+        _text_field(fields, "ST"),
     )
 
 
-def _decimal(value: Json) -> Decimal | None:
+def _parse_decimal(value: Json) -> Decimal | None:
     """Parse a number, also as text with padding, as some meters send it; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
@@ -209,7 +209,7 @@ def _decimal(value: Json) -> Decimal | None:
 
 def read_time(text: str) -> OcmfTime | None:
     """Parse TM, `2018-07-24T13:22:04,000+0200 S`; None if it is invalid."""
-    match = re.fullmatch(_TIME, text.strip())
+    match = re.fullmatch(_TIME_FORM, text.strip())
     if match is None:
         return None
     zone = match["zone"] or ""
@@ -236,12 +236,12 @@ def write_payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Js
 
     A `|` would end the payload early; in texts it is replaced by a broken bar.
     """
-    return _write({**fields, "RD": [dict(reading) for reading in readings]}).encode()
+    return _write_json({**fields, "RD": [dict(reading) for reading in readings]}).encode()
 
 
 def assemble_record(signed: bytes, signature: bytes, algorithm: str) -> bytes:
     """Make a whole record from its payload (`signed`), the DER signature of those bytes, and its algorithm (SA)."""
-    tail = _write({"SA": algorithm, "SD": signature.hex()})
+    tail = _write_json({"SA": algorithm, "SD": signature.hex()})
     return HEADER + signed + b"|" + tail.encode()
 
 
@@ -250,11 +250,11 @@ def without_separator(text: str) -> str:
     return text.replace("|", "¦")
 
 
-def _write(value: Json) -> str:
+def _write_json(value: Json) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{_write(one)}" for key, one in value.items()) + "}"
+        return "{" + ",".join(f"{json.dumps(key)}:{_write_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(_write(one) for one in value) + "]"
+        return "[" + ",".join(_write_json(item) for item in value) + "]"
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, str):

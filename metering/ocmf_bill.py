@@ -11,14 +11,16 @@ from typing import Final
 from foundation.frozen import Frozen
 from metering.ocmf import END_REASONS, OcmfReading, OcmfRecord
 
-_OBIS = re.compile(
+_OBIS_CODE = re.compile(
     r"(?P<a>\w+)-(?P<b>\w+):(?P<c>\w+)\.(?P<d>\w+)(\.(?P<e>\w+))?([*.](?P<f>\w+))?", re.ASCII | re.IGNORECASE
 )
-_COMPENSATED: Final = frozenset({"98", "B1", "B3", "C1", "C3"})
+_COMPENSATED_C_GROUPS: Final = frozenset({"98", "B1", "B3", "C1", "C3"})
 """OBIS groups C for energy at the vehicle, with the cable's loss deducted"""
-_BILLED_C: Final = _COMPENSATED | {"1", "9E"} | {f"{c:X}" for c in (*range(0xB0, 0xC0), *range(0xC0, 0xC8))}
-_BILLED_F: Final = frozenset({None, "0", "200", "255", "FF"})
-_WRONG_IDENTITY: Final = frozenset({"MISMATCH", "INVALID", "OUTDATED", "UNKNOWN"})
+_BILLED_C_GROUPS: Final = (
+    _COMPENSATED_C_GROUPS | {"1", "9E"} | {f"{c:X}" for c in (*range(0xB0, 0xC0), *range(0xC0, 0xC8))}
+)
+_BILLED_F_GROUPS: Final = frozenset({None, "0", "200", "255", "FF"})
+_INVALID_IDENTITY_STATES: Final = frozenset({"MISMATCH", "INVALID", "OUTDATED", "UNKNOWN"})
 _METER_STATES: Final[Mapping[str, str]] = {
     "N": "not present",
     "T": "timeout",
@@ -32,14 +34,14 @@ _METER_STATES: Final[Mapping[str, str]] = {
     "E": "other error",
     "F": "read error",
 }
-_NEEDED: Final[Mapping[str, str]] = {
+_REQUIRED_FIELDS: Final[Mapping[str, str]] = {
     "MS": "the serial number of the meter",
     "IS": "whether the user was identified",
     "IT": "how the user was identified",
 }
 """fields that are mandatory in each record (OCMF, table 2), but missing in records of well-known stations"""
-_PAGE = re.compile(r"(?P<context>[TF])(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
-_SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
+_PAGINATION = re.compile(r"(?P<context>[TF])(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
+_EQUAL_FIELDS: Final = ("MS", "GS", "ID", "IS")
 """fields that must be equal in all records of a transaction"""
 
 
@@ -103,24 +105,24 @@ def check_bill(records: Sequence[OcmfRecord]) -> OcmfBill:
 def billed_register(readings: Iterable[OcmfReading]) -> str | None:
     """The OBIS code of the register to bill: an import register, preferably at the vehicle; None if there is none."""
     fit = [reading.register for reading in readings if reading.register is not None and _is_billed(reading)]
-    return next((register for register in fit if _group_c(register) in _COMPENSATED), fit[0] if fit else None)
+    return next((register for register in fit if _group_c(register) in _COMPENSATED_C_GROUPS), fit[0] if fit else None)
 
 
 def _is_billed(reading: OcmfReading) -> bool:
-    match = _OBIS.fullmatch(reading.register or "")
+    match = _OBIS_CODE.fullmatch(reading.register or "")
     if match is None or reading.energy_wh is None:
         return False
     last = match["f"].upper().lstrip("0") or "0" if match["f"] is not None else None
     return (
         match["a"].lstrip("0") == "1"
         and match["d"].lstrip("0") == "8"
-        and _group_c(reading.register or "") in _BILLED_C
-        and last in _BILLED_F
+        and _group_c(reading.register or "") in _BILLED_C_GROUPS
+        and last in _BILLED_F_GROUPS
     )
 
 
 def _group_c(register: str) -> str:
-    match = _OBIS.fullmatch(register)
+    match = _OBIS_CODE.fullmatch(register)
     return match["c"].upper().lstrip("0") if match is not None else ""
 
 
@@ -128,17 +130,17 @@ def _objections(records: Sequence[OcmfRecord], readings: Sequence[OcmfReading]) 
     for record in records:
         for key in record.repeated:
             yield f"{key} occurs twice in one object"
-        if (level := record.text("IL")) in _WRONG_IDENTITY:
+        if (level := record.text("IL")) in _INVALID_IDENTITY_STATES:
             yield f"the user identification is {level} (IL)"
         yield from _missing_pagination(record)
-    yield from _differences(records)
+    yield from _field_differences(records)
     register = billed_register(readings)
     if register is None:
         yield "there is no reading of an energy register that can be billed"
         return
-    of_it = [reading for reading in readings if reading.register == register]
-    begins = [reading for reading in of_it if reading.reason == "B"]
-    ends = [reading for reading in of_it if reading.reason in END_REASONS]
+    of_register = [reading for reading in readings if reading.register == register]
+    begins = [reading for reading in of_register if reading.reason == "B"]
+    ends = [reading for reading in of_register if reading.reason in END_REASONS]
     for name, found in (("begin", begins), ("end", ends)):
         if len(found) != 1:
             yield (
@@ -146,48 +148,48 @@ def _objections(records: Sequence[OcmfRecord], readings: Sequence[OcmfReading]) 
                 if not found
                 else (f"there are {len(found)} {name} readings of {register}")
             )
-    for reading in of_it:
+    for reading in of_register:
         yield from _reading_objections(reading)
     if len(begins) == 1 and len(ends) == 1:
         yield from _pair_objections(begins[0], ends[0])
-        yield from _disorder(records, begins[0], ends[0])
+        yield from _pagination_disorder(records, begins[0], ends[0])
 
 
 def _missing_pagination(record: OcmfRecord) -> Iterator[str]:
     page = record.text("PG")
     if not page:
         yield "a record has no pagination (PG)"
-    elif _page(record) is None:
+    elif _pagination(record) is None:
         yield f"{page} is not a valid pagination of a record (PG)"
 
 
 def _missing_fields(record: OcmfRecord) -> Iterator[str]:
-    for key, what in _NEEDED.items():
+    for key, field_text in _REQUIRED_FIELDS.items():
         if not record.text(key):
-            yield f"the record {record.text('PG') or 'without pagination'} does not state {what} ({key})"
+            yield f"the record {record.text('PG') or 'without pagination'} does not state {field_text} ({key})"
 
 
-def _differences(records: Sequence[OcmfRecord]) -> Iterator[str]:
+def _field_differences(records: Sequence[OcmfRecord]) -> Iterator[str]:
     for before, after in pairwise(records):
-        for key in _SAME_RECORDS:
+        for key in _EQUAL_FIELDS:
             if before.text(key) != after.text(key):
                 yield f"{key} differs between the records: {before.text(key)}, then {after.text(key)}"
 
 
-def _disorder(records: Sequence[OcmfRecord], begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
+def _pagination_disorder(records: Sequence[OcmfRecord], begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
     """Check the pagination: the begin has the lowest number, the end the highest, in whatever order the file is."""
     places = sorted(
         (end in record.readings, begin not in record.readings, page)
         for record in records
-        if (page := _page(record)) is not None
+        if (page := _pagination(record)) is not None
     )
     for (*_, before), (*_, after) in pairwise(places):
         if before[0] != after[0] or before[1] >= after[1]:
             yield f"the pagination is not ascending: {before[0]}{before[1]}, then {after[0]}{after[1]}"
 
 
-def _page(record: OcmfRecord) -> tuple[str, int] | None:
-    match = _PAGE.fullmatch(record.text("PG") or "")
+def _pagination(record: OcmfRecord) -> tuple[str, int] | None:
+    match = _PAGINATION.fullmatch(record.text("PG") or "")
     return (match["context"], int(match["number"])) if match is not None else None
 
 

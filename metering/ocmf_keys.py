@@ -55,8 +55,8 @@ CURVES: Final[Mapping[str, Curve]] = {
 }
 
 _EC_PUBLIC_KEY: Final = bytes.fromhex("2a8648ce3d0201")
-_SIZES: Final = frozenset(curve.size for curve in CURVES.values())
-_SEQUENCE, _BIT_STRING, _OBJECT_ID = 0x30, 0x03, 0x06
+_COORDINATE_SIZES: Final = frozenset(curve.size for curve in CURVES.values())
+_SEQUENCE_TAG, _BIT_STRING_TAG, _OBJECT_ID_TAG = 0x30, 0x03, 0x06
 _ARMOUR: Final = r"-----[A-Z ]+-----"
 _OCA_PREFIX: Final = r"(?i)^oca:base(16|32|64):asn1:"
 _MAX_CHARACTERS: Final = 4_000
@@ -94,7 +94,9 @@ def read_key(text: str) -> PublicKey:
     """
     if len(text) > _MAX_CHARACTERS:
         raise KeyFormError("text is longer than any public key")
-    found = _read(text) or next((key for data in decodings(text) if (key := _read(_ascii(data)))), None)
+    found = _try_read_key(text) or next(
+        (key for data in decodings(text) if (key := _try_read_key(_ascii_text(data)))), None
+    )
     if found is None:
         raise KeyFormError("text is neither SPKI nor a point of a known curve, in hex, base64 or base32")
     return found
@@ -120,8 +122,10 @@ def decodings(text: str) -> Iterator[bytes]:
 
 def spki(curve: Curve, point: bytes) -> bytes:
     """Encode a public key as SubjectPublicKeyInfo (DER), the form that public tools accept."""
-    algorithm = _der(_SEQUENCE, _der(_OBJECT_ID, _EC_PUBLIC_KEY) + _der(_OBJECT_ID, curve.object_id))
-    return _der(_SEQUENCE, algorithm + _der(_BIT_STRING, b"\0" + point))
+    algorithm = _encode_der(
+        _SEQUENCE_TAG, _encode_der(_OBJECT_ID_TAG, _EC_PUBLIC_KEY) + _encode_der(_OBJECT_ID_TAG, curve.object_id)
+    )
+    return _encode_der(_SEQUENCE_TAG, algorithm + _encode_der(_BIT_STRING_TAG, b"\0" + point))
 
 
 def stored_public_key(pem: str) -> bytes | None:
@@ -146,7 +150,7 @@ def fingerprint(spki: bytes) -> str:
     return hashlib.sha256(spki).hexdigest()
 
 
-def _read(text: str) -> PublicKey | None:
+def _try_read_key(text: str) -> PublicKey | None:
     bare = re.sub(_OCA_PREFIX, "", re.sub(_ARMOUR, "", text).strip())
     for data in decodings(bare):
         key = _from_spki(data) or _from_point(data)
@@ -155,7 +159,7 @@ def _read(text: str) -> PublicKey | None:
     return None
 
 
-def _ascii(data: bytes) -> str:
+def _ascii_text(data: bytes) -> str:
     return data.decode("ascii", errors="replace")
 
 
@@ -163,11 +167,11 @@ def _from_point(data: bytes) -> PublicKey | None:
     if not data:
         return None
     size, rest = divmod(len(data), 2)
-    if data[0] == 4 and rest and size in _SIZES:
+    if data[0] == 4 and rest and size in _COORDINATE_SIZES:
         return PublicKey(data, None, KeyForm.POINT)
-    if data[0] in (2, 3) and len(data) - 1 in _SIZES:
+    if data[0] in (2, 3) and len(data) - 1 in _COORDINATE_SIZES:
         return PublicKey(data, None, KeyForm.POINT)
-    if not rest and size in _SIZES:
+    if not rest and size in _COORDINATE_SIZES:
         return PublicKey(b"\x04" + data, None, KeyForm.RAW)
     return None
 
@@ -175,13 +179,13 @@ def _from_point(data: bytes) -> PublicKey | None:
 def _from_spki(data: bytes) -> PublicKey | None:
     """Parse RFC 5480 §2 with a named curve; trailing zeros are unused registers of a meter."""
     try:
-        outer, behind = _take(data, _SEQUENCE)
-        algorithm, rest = _take(outer, _SEQUENCE)
-        kind, parameters = _take(algorithm, _OBJECT_ID)
-        bits, nothing = _take(rest, _BIT_STRING)
-        if kind != _EC_PUBLIC_KEY or nothing or behind.strip(b"\0"):
+        outer, behind = _split_der(data, _SEQUENCE_TAG)
+        algorithm, rest = _split_der(outer, _SEQUENCE_TAG)
+        kind, parameters = _split_der(algorithm, _OBJECT_ID_TAG)
+        bits, trailing = _split_der(rest, _BIT_STRING_TAG)
+        if kind != _EC_PUBLIC_KEY or trailing or behind.strip(b"\0"):
             return None
-        object_id, _ = _take(parameters, _OBJECT_ID)
+        object_id, _ = _split_der(parameters, _OBJECT_ID_TAG)
     except ValueError:
         return None
     curve = next((curve for curve in CURVES.values() if curve.object_id == object_id), None)
@@ -193,7 +197,7 @@ def _from_spki(data: bytes) -> PublicKey | None:
     return key
 
 
-def _take(data: bytes, tag: int) -> tuple[bytes, bytes]:
+def _split_der(data: bytes, tag: int) -> tuple[bytes, bytes]:
     """Split DER data into the content of its first element and the rest.
 
     Raises:
@@ -210,7 +214,7 @@ def _take(data: bytes, tag: int) -> tuple[bytes, bytes]:
     return data[start : start + length], data[start + length :]
 
 
-def _der(tag: int, content: bytes) -> bytes:
+def _encode_der(tag: int, content: bytes) -> bytes:
     length = len(content)
     head = bytes([length]) if length < 0x80 else bytes([0x81, length])
     return bytes([tag]) + head + content

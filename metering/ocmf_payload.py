@@ -21,11 +21,11 @@ IMPORT_REGISTER: Final = "1-0:1.8.0"
 """OBIS: active energy import, total"""
 TRANSACTION_ID_MARK: Final = "<=>"
 """prefix of the transaction's id in TT, for records of meters that have no other field for it"""
-_LONGEST_ID: Final = 40
+_MAX_ID_CHARACTERS: Final = 40
 LONGEST_TARIFF: Final = 250
 """highest number of characters in TT"""
-_LONGEST_FIRMWARE: Final = 25
-_WATT_HOUR: Final = Decimal("0.001")
+_MAX_FIRMWARE_CHARACTERS: Final = 25
+_WATT_HOUR_IN_KWH: Final = Decimal("0.001")
 """1 Wh in kWh"""
 
 
@@ -128,12 +128,12 @@ def reading_payload(
         "MS": signatory.meter_serial,
     }
     if transaction is not None:
-        fields |= _assignment(transaction)
-    fields |= {"CF": signatory.firmware[:_LONGEST_FIRMWARE], "CT": "CBIDC", "CI": signatory.charge_point}
-    return ocmf.write_payload(fields, [_reading(reading)])
+        fields |= _assignment_fields(transaction)
+    fields |= {"CF": signatory.firmware[:_MAX_FIRMWARE_CHARACTERS], "CT": "CBIDC", "CI": signatory.charge_point}
+    return ocmf.write_payload(fields, [_reading_fields(reading)])
 
 
-def _assignment(subject: SignedTransaction) -> Mapping[str, Json]:
+def _assignment_fields(subject: SignedTransaction) -> Mapping[str, Json]:
     holder = subject.user
     fields: dict[str, Json] = {"IS": holder.assigned}
     if holder.level is not None:
@@ -141,13 +141,13 @@ def _assignment(subject: SignedTransaction) -> Mapping[str, Json]:
     if holder.flags:
         fields["IF"] = list(holder.flags)
     written = ocmf.without_separator(holder.id_data).encode()  # the limit is in bytes
-    fields |= {"IT": holder.id_type, "ID": written[:_LONGEST_ID].decode(errors="ignore")}
+    fields |= {"IT": holder.id_type, "ID": written[:_MAX_ID_CHARACTERS].decode(errors="ignore")}
     if subject.tariff:
         fields["TT"] = subject.tariff[:LONGEST_TARIFF]
     return fields
 
 
-def _reading(reading: SignedReading) -> Mapping[str, Json]:
+def _reading_fields(reading: SignedReading) -> Mapping[str, Json]:
     fields: dict[str, Json] = {"TM": ocmf.write_time(reading.taken_at, reading.time.value)}
     if reading.reason is not None:
         fields["TX"] = reading.reason.value
@@ -169,4 +169,4 @@ def kwh(energy_wh: Decimal) -> Decimal:
     exact = (energy_wh / 1000).normalize()
     exponent = exact.as_tuple().exponent
     short = not isinstance(exponent, int) or exponent > -3
-    return exact.quantize(_WATT_HOUR, ROUND_HALF_UP) if short else exact
+    return exact.quantize(_WATT_HOUR_IN_KWH, ROUND_HALF_UP) if short else exact

@@ -21,7 +21,7 @@ from metering.ocmf_keys import CURVES, Curve, PublicKey
 if TYPE_CHECKING:
     from metering.ocmf import OcmfRecord
 
-_ALGORITHM = re.compile(
+_ALGORITHM_NAME = re.compile(
     r"ECDSA-(?P<family>secp|brainpoolp?)(?P<rest>[0-9]+[kr]1)-SHA-?(?P<hash>256|384|512)", re.IGNORECASE
 )
 
@@ -51,15 +51,15 @@ class _NotASignatureError(ValueError):
 
 def curve_of(algorithm: str) -> Curve | None:
     """The elliptic curve of an algorithm name (SA), with any spelling of brainpool; None if OCMF does not define it."""
-    match = _ALGORITHM.fullmatch(algorithm)
+    match = _ALGORITHM_NAME.fullmatch(algorithm)
     if match is None:
         return None
     family = "secp" if match["family"].lower() == "secp" else "brainpoolp"
     return CURVES.get(family + match["rest"].lower())
 
 
-def _hash_of(algorithm: str) -> str:
-    match = _ALGORITHM.fullmatch(algorithm)
+def _hash_name(algorithm: str) -> str:
+    match = _ALGORITHM_NAME.fullmatch(algorithm)
     return f"sha{match['hash']}" if match is not None else "sha256"
 
 
@@ -71,7 +71,7 @@ def check_signature(record: OcmfRecord, key: PublicKey | None) -> SignatureCheck
     curve = curve_of(record.algorithm)
     size = curve.size if curve is not None else 0
     try:
-        form, r, s = _signature(record, size)
+        form, r, s = _decode_signature(record, size)
     except _NotASignatureError as error:
         return SignatureCheck(False, str(error), _likely_form(record, size))
     if curve is None:
@@ -84,7 +84,7 @@ def check_signature(record: OcmfRecord, key: PublicKey | None) -> SignatureCheck
         return SignatureCheck(
             False, f"the key has coordinates of {key.size} bytes, the curve {curve.name} needs {curve.size}", form
         )
-    digest = hashlib.new(_hash_of(record.algorithm), record.payload).digest()
+    digest = hashlib.new(_hash_name(record.algorithm), record.payload).digest()
     check = _verify_192k1 if curve.name == "secp192k1" else _verify_by_library
     try:
         matches = check(curve, key.point, digest, r, s)
@@ -129,18 +129,18 @@ def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> 
     return SECP192K1.verify((x, y), digest, r, s)
 
 
-def _signature(record: OcmfRecord, size: int) -> tuple[SignatureForm, int, int]:
+def _decode_signature(record: OcmfRecord, size: int) -> tuple[SignatureForm, int, int]:
     """Decode r and s of a record, for a curve whose coordinates have `size` bytes."""
     if record.mime not in (None, "application/x-der"):
         raise _NotASignatureError(f"the signature MIME type {record.mime} is not defined by OCMF (SM)")
-    data = _decode(record)
+    data = _signature_bytes(record)
     if _is_raw(data, size):
         return SignatureForm.RAW, int.from_bytes(data[:size], "big"), int.from_bytes(data[size:], "big")
     r, s = _two_integers(data)
     return SignatureForm.DER, r, s
 
 
-def _decode(record: OcmfRecord) -> bytes:
+def _signature_bytes(record: OcmfRecord) -> bytes:
     if record.signature is None:
         raise _NotASignatureError("the record is not signed: SD is missing")
     packed = "".join(record.signature.split())
@@ -161,7 +161,7 @@ def _is_raw(data: bytes, size: int) -> bool:
 
 def _likely_form(record: OcmfRecord, size: int) -> SignatureForm | None:
     try:
-        data = _decode(record)
+        data = _signature_bytes(record)
     except _NotASignatureError:
         return None
     if _is_raw(data, size):
@@ -178,14 +178,14 @@ def _two_integers(data: bytes) -> tuple[int, int]:
         length, start = data[2], 3
     if length != len(data) - start:
         raise _NotASignatureError(f"SD states a sequence of {length} bytes, but has {len(data) - start}")
-    r, rest = _integer(data[start:], "r")
-    s, rest = _integer(rest, "s")
+    r, rest = _decode_integer(data[start:], "r")
+    s, rest = _decode_integer(rest, "s")
     if rest:
         raise _NotASignatureError("SD has extra bytes after s")
     return r, s
 
 
-def _integer(data: bytes, name: str) -> tuple[int, bytes]:
+def _decode_integer(data: bytes, name: str) -> tuple[int, bytes]:
     if len(data) < 3 or data[0] != 0x02 or data[1] == 0 or len(data) < 2 + data[1]:
         raise _NotASignatureError(f"{name} in SD is not a DER integer")
     body, rest = data[2 : 2 + data[1]], data[2 + data[1] :]

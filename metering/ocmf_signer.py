@@ -39,7 +39,7 @@ class OcmfSigner:
         Raises:
             KeyUnusableError: the text is not a private key of this curve.
         """
-        self._key = _private(pem)
+        self._key = _private_key(pem)
 
     @property
     def public_key(self) -> bytes:
@@ -55,7 +55,7 @@ class OcmfSigner:
         return self._key.sign(data, ec.ECDSA(SHA256()))
 
 
-def _private(pem: str) -> ec.EllipticCurvePrivateKey:
+def _private_key(pem: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -18,14 +18,14 @@ _LOWEST_FREQUENCY_HZ = 40.0
 _HIGHEST_FREQUENCY_HZ = 70.0
 _LARGEST_REGISTER_WH = ENERGY_WH.highest
 """nine digits of kWh: no meter has more"""
-_WIDTHS_WH = (1e8, 1e9, 1e10)
+_ROLLOVER_WIDTHS_WH = (1e8, 1e9, 1e10)
 """values at which registers of five, six and seven digits of kWh roll over to zero"""
 _PHASES = ("l1", "l2", "l3")
 _IMPORTS = tuple(f"energies_import_wh.{phase}" for phase in _PHASES)
 _EXPORTS = tuple(f"energies_export_wh.{phase}" for phase in _PHASES)
-_HEADROOM = 1.1
+_POWER_HEADROOM = 1.1
 """factor for tolerances of the meter's register and clock"""
-_SURGE = 2.0
+_SURGE_FACTOR = 2.0
 """factor by which a momentary power may exceed the highest continuous one"""
 
 
@@ -45,9 +45,9 @@ class PlausibilityRules(Frozen):
         """The reason why a meter of this circuit can never show this reading; None if it can."""
         if reading.energy_import_wh is None:
             return "The import register is missing."
-        most_w = self.max_power_w * _SURGE
+        most_w = self.max_power_w * _SURGE_FACTOR
         most_a = self.max_power_w / _LOWEST_VOLTAGE_V
-        return _outside(
+        return _bounds_violation(
             ("energy_import_wh", reading.energy_import_wh, 0.0, _LARGEST_REGISTER_WH),
             ("energy_export_wh", reading.energy_export_wh, 0.0, _LARGEST_REGISTER_WH),
             ("power_w", reading.power_w, -most_w, most_w),
@@ -56,7 +56,7 @@ class PlausibilityRules(Frozen):
             ("reactive_export_varh", reading.reactive_export_varh, 0.0, _LARGEST_REGISTER_WH),
             ("apparent_vah", reading.apparent_vah, 0.0, _LARGEST_REGISTER_WH),
             ("frequency_hz", reading.frequency_hz, _LOWEST_FREQUENCY_HZ, _HIGHEST_FREQUENCY_HZ),
-        ) or _phase_outside(
+        ) or _phase_bounds_violation(
             ("energies_import_wh", reading.energies_import_wh, 0.0, _LARGEST_REGISTER_WH),
             ("energies_export_wh", reading.energies_export_wh, 0.0, _LARGEST_REGISTER_WH),
             ("currents_a", reading.currents_a, -most_a, most_a),
@@ -83,7 +83,7 @@ class PlausibilityRules(Frozen):
             *_phase_registers(_EXPORTS, previous.energies_export_wh, new.energies_export_wh),
         )
         elapsed_h = _elapsed_h(previous, new, elapsed_s)
-        most_wh = self.max_power_w * elapsed_h * _HEADROOM + self.register_step_wh + unmoved_wh
+        most_wh = self.max_power_w * elapsed_h * _POWER_HEADROOM + self.register_step_wh + unmoved_wh
         for name, before_wh, after_wh in pairs:
             if before_wh is None or after_wh is None:
                 continue
@@ -100,16 +100,18 @@ class PlausibilityRules(Frozen):
         if before_wh is None or after_wh is None:
             return False
         elapsed_h = _elapsed_h(previous, new, elapsed_s)
-        most_wh = self.max_power_w * max(0.0, elapsed_h) * _HEADROOM + self.register_step_wh
+        most_wh = self.max_power_w * max(0.0, elapsed_h) * _POWER_HEADROOM + self.register_step_wh
         # At most an hour at full power, so that a long silence does not make any lower register a roll-over.
         most_wh = min(most_wh, self.max_power_w + self.register_step_wh)
-        return any(before_wh < width and 0.0 <= width - before_wh + after_wh <= most_wh for width in _WIDTHS_WH)
+        return any(
+            before_wh < width and 0.0 <= width - before_wh + after_wh <= most_wh for width in _ROLLOVER_WIDTHS_WH
+        )
 
 
 # The next three run at each reading of each meter: so they do not iterate over phases that no meter reports.
 
 
-def _outside(*values: tuple[str, float | None, float, float]) -> str | None:
+def _bounds_violation(*values: tuple[str, float | None, float, float]) -> str | None:
     """The reason to reject the first of these values that is outside its bounds (name, value, bounds); None: none."""
     for name, value, lowest, highest in values:
         if value is not None and not lowest <= value <= highest:  # NaN is not between anything
@@ -117,13 +119,13 @@ def _outside(*values: tuple[str, float | None, float, float]) -> str | None:
     return None
 
 
-def _phase_outside(*rows: tuple[str, Phases[float | None], float, float]) -> str | None:
-    """As `_outside`, for values per phase."""
+def _phase_bounds_violation(*rows: tuple[str, Phases[float | None], float, float]) -> str | None:
+    """As `_bounds_violation`, for values per phase."""
     for name, values, lowest, highest in rows:
         if values is UNKNOWN_PHASES:
             continue
         if (
-            reason := _outside(
+            reason := _bounds_violation(
                 *((f"{name}.{phase}", value, lowest, highest) for phase, value in zip(_PHASES, values, strict=True))
             )
         ) is not None:
@@ -172,15 +174,15 @@ class PlausibleMeter:
         self._meter = meter
         self._rules = rules
         self._monotonic = monotonic
-        self._accepted: _TimedReading | None = None
-        self._doubted: _TimedReading | None = None
+        self._accepted_reading: _TimedReading | None = None
+        self._doubted_reading: _TimedReading | None = None
         self._serial_number: str | None = None
-        self._confirmed = False
+        self._reading_confirmed = False
         """another reading has confirmed the doubtful one"""
         self._rolled_over = False
         self._identified = False
         """whether the serial number was read since the last failure, or the meter reports none"""
-        self._motion = UncountedEnergy()
+        self._uncounted = UncountedEnergy()
 
     @property
     def rolled_over(self) -> bool:
@@ -193,7 +195,7 @@ class PlausibleMeter:
         To be called when nobody charges.
         """
         if self._rolled_over:
-            self._accepted, self._doubted, self._rolled_over = self._doubted, None, False
+            self._accepted_reading, self._doubted_reading, self._rolled_over = self._doubted_reading, None, False
 
     @property
     def serial_number(self) -> str | None:
@@ -203,17 +205,17 @@ class PlausibleMeter:
     @property
     def last_accepted(self) -> Reading | None:
         """The last accepted reading, also of an earlier run of the program (`restore`); None before the first."""
-        return self._accepted.reading if self._accepted is not None else None
+        return self._accepted_reading.reading if self._accepted_reading is not None else None
 
     @property
     def last_doubted(self) -> Reading | None:
         """The doubtful reading, rejected because it does not continue the accepted ones; None if there is no doubt."""
-        return self._doubted.reading if self._doubted is not None else None
+        return self._doubted_reading.reading if self._doubted_reading is not None else None
 
     @property
     def uncounted_energy(self) -> UncountedEnergy:
         """The estimated energy that has flowed since the import register last moved."""
-        return self._motion
+        return self._uncounted
 
     def restore(
         self,
@@ -226,18 +228,21 @@ class PlausibleMeter:
 
         `uncounted_energy` is that of a register that was rejected as stuck.
         """
-        self._accepted = _TimedReading(accepted) if accepted is not None else None
-        self._doubted, self._confirmed = _TimedReading(doubted) if doubted is not None else None, doubted is not None
+        self._accepted_reading = _TimedReading(accepted) if accepted is not None else None
+        self._doubted_reading, self._reading_confirmed = (
+            _TimedReading(doubted) if doubted is not None else None,
+            doubted is not None,
+        )
         self._serial_number = serial_number
-        self._motion = uncounted_energy or UncountedEnergy()
+        self._uncounted = uncounted_energy or UncountedEnergy()
 
     def accept_exchange(self) -> None:
         """Accept an exchanged meter: forget all earlier readings, so that the next possible one starts a new count."""
-        self._accepted = None
-        self._doubted = None
+        self._accepted_reading = None
+        self._doubted_reading = None
         self._serial_number = None
-        self._identified = self._rolled_over = self._confirmed = False
-        self._motion = UncountedEnergy()
+        self._identified = self._rolled_over = self._reading_confirmed = False
+        self._uncounted = UncountedEnergy()
 
     def example_reading(self) -> Reading | None:
         """Make a reading with invented values for the quantities that the meter can report; None if not known which."""
@@ -276,13 +281,17 @@ class PlausibleMeter:
             self._check(reading, requested_s, now_s)
         if not repeats or self._register_may_be_stuck(reading):
             self._reject_stuck_register(reading, requested_s)
-        self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
+        self._accepted_reading, self._doubted_reading, self._reading_confirmed = (
+            _TimedReading(reading, requested_s),
+            None,
+            False,
+        )
         return reading
 
     def _repeats_accepted(self, reading: Reading) -> bool:
         """Return whether a reading has the values of the one accepted before in this run, and nothing is in doubt."""
-        accepted = self._accepted
-        if accepted is None or accepted.at_s is None or self._doubted is not None:
+        accepted = self._accepted_reading
+        if accepted is None or accepted.at_s is None or self._doubted_reading is not None:
             return False
         return reading.repeats(accepted.reading)
 
@@ -290,9 +299,9 @@ class PlausibleMeter:
         """Raise an error for a reading that is not possible, or does not continue the accepted ones."""
         if (reason := self._rules.implausibility(reading)) is not None:
             raise ImplausibleReadingError(reason)
-        if self._accepted is not None:
-            before, elapsed_s = self._accepted.reading, self._accepted.elapsed_s(now_s)
-            reason = self._rules.discontinuity(before, reading, elapsed_s, unmoved_wh=self._motion.unmoved_wh)
+        if self._accepted_reading is not None:
+            before, elapsed_s = self._accepted_reading.reading, self._accepted_reading.elapsed_s(now_s)
+            reason = self._rules.discontinuity(before, reading, elapsed_s, unmoved_wh=self._uncounted.unmoved_wh)
             self._rolled_over = reason is not None and self._rules.rolled_over(before, reading, elapsed_s)
         confirmed = self._confirms_doubted(reading, now_s, fits=reason is None)
         if confirmed and reason is None:
@@ -300,8 +309,8 @@ class PlausibleMeter:
         if self._rolled_over:
             reason = f"The register has rolled over: {reason}"
         if reason is not None:
-            self._doubted = _TimedReading(reading, requested_s)
-            self._confirmed = confirmed
+            self._doubted_reading = _TimedReading(reading, requested_s)
+            self._reading_confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise ImplausibleReadingError(reason, transient=not confirmed, foreign=foreign)
 
@@ -311,16 +320,16 @@ class PlausibleMeter:
         Not if `uncounted_energy` is that of the accepted reading, at which no power flowed. It is of another reading
         after one that was rejected because of a stuck register, and after `accept_roll_over`.
         """
-        motion = self._motion
+        motion = self._uncounted
         return not motion.is_at_rest(reading.energy_import_wh) or motion.unmoved_wh > self._rules.most_unmoved_wh
 
     def _reject_stuck_register(self, reading: Reading, requested_s: float) -> None:
         """Raise an error if the import register did not move while more than `most_unmoved_wh` flowed."""
-        self._motion = self._motion.after(reading, requested_s)
-        if self._motion.unmoved_wh > self._rules.most_unmoved_wh:
+        self._uncounted = self._uncounted.after(reading, requested_s)
+        if self._uncounted.unmoved_wh > self._rules.most_unmoved_wh:
             raise ImplausibleReadingError(
-                f"The import register does not count: it remains at {self._motion.register_wh:.10g} Wh, although"
-                f" {self._motion.unmoved_wh:.0f} Wh flowed according to the meter's currents.",
+                f"The import register does not count: it remains at {self._uncounted.register_wh:.10g} Wh, although"
+                f" {self._uncounted.unmoved_wh:.0f} Wh flowed according to the meter's currents.",
                 transient=False,
                 register_stuck=True,
             )
@@ -330,10 +339,10 @@ class PlausibleMeter:
 
         In that case, after a single doubtful reading, the nearer of the two counts: a small step back is soon made up.
         """
-        doubt, accepted = self._doubted, self._accepted
+        doubt, accepted = self._doubted_reading, self._accepted_reading
         if doubt is None or self._rules.discontinuity(doubt.reading, reading, doubt.elapsed_s(now_s)) is not None:
             return False
-        if not fits or self._confirmed or accepted is None:
+        if not fits or self._reading_confirmed or accepted is None:
             return True
         return _distance_wh(doubt.reading, reading) < _distance_wh(accepted.reading, reading)
 
@@ -369,13 +378,13 @@ def _elapsed_h(previous: Reading, new: Reading, elapsed_s: float | None) -> floa
     return elapsed_s / 3600.0
 
 
-def _distance_wh(one: Reading, other: Reading) -> float:
+def _distance_wh(first: Reading, second: Reading) -> float:
     """The largest difference between the registers of two readings."""
     pairs = (
-        (one.energy_import_wh, other.energy_import_wh),
-        (one.energy_export_wh, other.energy_export_wh),
-        *zip(one.energies_import_wh, other.energies_import_wh, strict=True),
-        *zip(one.energies_export_wh, other.energies_export_wh, strict=True),
+        (first.energy_import_wh, second.energy_import_wh),
+        (first.energy_export_wh, second.energy_export_wh),
+        *zip(first.energies_import_wh, second.energies_import_wh, strict=True),
+        *zip(first.energies_export_wh, second.energies_export_wh, strict=True),
     )
     return max(
         (abs(after - before) for before, after in pairs if before is not None and after is not None), default=0.0

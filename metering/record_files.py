@@ -16,7 +16,7 @@ from metering.ocmf_keys import decodings
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _MAX_BYTES: Final = 4 * 2**20
 """largest accepted file; no bill is larger"""
 
@@ -45,10 +45,10 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
     data = data.removeprefix(codecs.BOM_UTF8)
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         # The declaration of UTF-16 is wrong after conversion.
-        data = _DECLARATION.sub("", data.decode("utf-16", errors="replace")).encode()
+        data = _XML_DECLARATION.sub("", data.decode("utf-16", errors="replace")).encode()
     if data.lstrip().startswith(b"<"):
         return list(_from_xml(data))
-    found = _plain(data)
+    found = _plain_records(data)
     if found is None:
         raise OcmfFormatError("contains neither an OCMF record nor an XML container of OCMF records")
     return [EnclosedRecord(record) for record in found]
@@ -57,41 +57,41 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
 def write_container(records: Iterable[EnclosedRecord]) -> str:
     """Make the XML text that transparency tools read: the records of one transaction, each with its public key."""
     values = "".join(
-        f"  <value transactionId={quoteattr(one.transaction or '')} context={quoteattr(one.context or '')}>\n"
-        f'    <signedData format="OCMF" encoding="plain">{escape(one.data.decode())}</signedData>\n'
-        f'    <publicKey encoding="plain">{escape(one.key or "")}</publicKey>\n'
+        f"  <value transactionId={quoteattr(record.transaction or '')} context={quoteattr(record.context or '')}>\n"
+        f'    <signedData format="OCMF" encoding="plain">{escape(record.data.decode())}</signedData>\n'
+        f'    <publicKey encoding="plain">{escape(record.key or "")}</publicKey>\n'
         "  </value>\n"
-        for one in records
+        for record in records
     )
     return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<values>\n{values}</values>\n'
 
 
-def _plain(data: bytes) -> list[bytes] | None:
+def _plain_records(data: bytes) -> list[bytes] | None:
     """Split concatenated records, or decode one in base64 or hex; None if it is neither."""
     if data.lstrip().startswith(HEADER):
-        first, *others = data.split(HEADER)
-        records = [HEADER + other for other in others]
+        first, *other_parts = data.split(HEADER)
+        records = [HEADER + part for part in other_parts]
         return [first + records[0], *records[1:]]
     text = data.decode("ascii", errors="replace")
     return next(([plain] for plain in decodings(text) if plain.lstrip().startswith(HEADER)), None)
 
 
 def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
-    values = [value for value in _root(data).iter() if _name(value) == "value"]
+    values = [value for value in _parse_document(data).iter() if _local_name(value) == "value"]
     if not values:
         raise OcmfFormatError("its XML has no value element")
     keys: dict[str | None, str] = {}
     for value in values:
-        signed = _child(value, "signedData", "encodedData")
+        signed = _only_child(value, "signedData", "encodedData")
         if signed is None:
             raise OcmfFormatError("a value element of its XML has no signedData")
         kind = signed.get("format") or "OCMF"
         if kind.upper() != "OCMF":
             raise OcmfFormatError(f"a value element of its XML has the format {kind}, not OCMF")
-        plain = _plain(_plain_bytes(signed.text or ""))
+        plain = _plain_records(_record_bytes(signed.text or ""))
         if plain is None:
             raise OcmfFormatError("a value element of its XML does not contain an OCMF record")
-        key = _child(value, "publicKey")
+        key = _only_child(value, "publicKey")
         written = (key.text or "").strip() if key is not None else ""
         transaction = value.get("transactionId") or signed.get("transactionId")
         # The key may be given with the first value of a transaction only (OncePerTransaction).
@@ -100,12 +100,12 @@ def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
             yield EnclosedRecord(record, keys[transaction] or None, value.get("context"), transaction)
 
 
-def _plain_bytes(text: str) -> bytes:
+def _record_bytes(text: str) -> bytes:
     """The bytes of an XML text; surrounding white space is not part of the record."""
     return text.strip().encode()
 
 
-def _root(data: bytes) -> Element:
+def _parse_document(data: bytes) -> Element:
     """Parse the document. Bytes after its last tag, which some files have, are ignored."""
 
     class Plain(ElementTree.TreeBuilder):
@@ -124,10 +124,10 @@ def _root(data: bytes) -> Element:
         raise OcmfFormatError(f"its XML is invalid: {error}") from error
 
 
-def _child(parent: Element, *names: str) -> Element | None:
-    return next((child for child in parent.iter() if _name(child) in names), None)
+def _only_child(parent: Element, *names: str) -> Element | None:
+    return next((child for child in parent.iter() if _local_name(child) in names), None)
 
 
-def _name(element: Element) -> str:
+def _local_name(element: Element) -> str:
     """The name of an element without its namespace."""
     return element.tag.rpartition("}")[2]

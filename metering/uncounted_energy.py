@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _MIN_CURRENT_A: Final = 1.0
 """below this a vehicle that does not charge may draw reactive current for hours, which no register counts"""
-_AT_REST_A: Final = 3.0
+_MAX_IDLE_A: Final = 3.0
 """up to this reactive current at rest the measured power is trusted, if the meter measures its voltages"""
 _MIN_VOLTAGE_V: Final = 180.0
 """a phase that carries current and shows less than this is not measured"""
-_LONGEST_GAP_S: Final = 10.0
+_MAX_GAP_S: Final = 10.0
 """a gap between readings counts for this long at most: then the meter has failed and the contactor is open"""
 _MIN_POWER_FACTOR: Final = 0.1
 """a measured power below this part of current times voltage is not trusted"""
@@ -52,30 +52,30 @@ class UncountedEnergy(Frozen):
         flowing_w = _flowing_w(reading)
         if reading.energy_import_wh != self.register_wh:
             return UncountedEnergy(reading.energy_import_wh, flowing_w, now_s)
-        gap_s = min(now_s - self.at_s, _LONGEST_GAP_S)
+        gap_s = min(now_s - self.at_s, _MAX_GAP_S)
         more_wh = min(self.flowing_w, flowing_w) * gap_s / 3600.0
         return UncountedEnergy(self.register_wh, flowing_w, now_s, self.unmoved_wh + more_wh)
 
 
 def _flowing_w(reading: Reading) -> float:
     """The power computed from the currents of a reading; without currents, its measured power."""
-    shown_w = reading.power_w
+    measured_w = reading.power_w
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     if not currents:
-        return abs(shown_w) if shown_w is not None else 0.0
+        return abs(measured_w) if measured_w is not None else 0.0
     if not any(currents):
         return 0.0
     # Not with the measured voltage: a meter that has lost a voltage input shows no power either.
     apparent_va = sum(current_a for current_a in currents if current_a >= _MIN_CURRENT_A) * NOMINAL_VOLTAGE_V
     # At low power some on-board chargers draw a high reactive current.
-    if shown_w is not None and shown_w >= apparent_va * _MIN_POWER_FACTOR:
-        return min(shown_w, apparent_va)
-    if shown_w is not None and shown_w >= 0.0 and max(currents) < _AT_REST_A and _has_its_voltages(reading):
-        return min(shown_w, apparent_va)
+    if measured_w is not None and measured_w >= apparent_va * _MIN_POWER_FACTOR:
+        return min(measured_w, apparent_va)
+    if measured_w is not None and measured_w >= 0.0 and max(currents) < _MAX_IDLE_A and _measures_all_voltages(reading):
+        return min(measured_w, apparent_va)
     return apparent_va
 
 
-def _has_its_voltages(reading: Reading) -> bool:
+def _measures_all_voltages(reading: Reading) -> bool:
     """Return whether the meter measures a voltage on each phase on which it shows a current."""
     return all(
         voltage_v is not None and voltage_v >= _MIN_VOLTAGE_V

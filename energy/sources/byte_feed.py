@@ -53,7 +53,7 @@ class FedPort:
         self._feed = feed
         self._port = port
         self._arrived = arrived
-        self._reading: asyncio.Task[bytes] | None = None
+        self._read_task: asyncio.Task[bytes] | None = None
 
     async def read(self, size: int) -> bytes:
         """Wait for bytes of the feed or the port, and return them; at most `size` of the port.
@@ -62,21 +62,21 @@ class FedPort:
             OSError, SerialException: as the port.
         """
         while True:
-            seen = self._arrived.count
+            count_before = self._arrived.count
             if data := self._feed.take():
                 return data
-            if self._reading is None:
-                self._reading = asyncio.get_running_loop().create_task(self._port.read(size))
-                self._reading.add_done_callback(lambda _: self._arrived.notify())
-            elif self._reading.done():
-                reading, self._reading = self._reading, None
+            if self._read_task is None:
+                self._read_task = asyncio.get_running_loop().create_task(self._port.read(size))
+                self._read_task.add_done_callback(lambda _: self._arrived.notify())
+            elif self._read_task.done():
+                reading, self._read_task = self._read_task, None
                 return reading.result()
-            await self._arrived.wait(seen)
+            await self._arrived.wait(count_before)
 
     async def close(self) -> None:
         """Disconnect from the feed, and close the port."""
         self._feed.disconnect(self)
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+        if self._read_task is not None:
+            self._read_task.cancel()
+            await asyncio.wait([self._read_task])
         await self._port.close()

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
 
-_CHUNK: Final = 4096
-_DIALLING_S: Final = 5.0
-_SILENT_CONNECTION_S: Final = 60.0
+_CHUNK_BYTES: Final = 4096
+_CONNECT_TIMEOUT_S: Final = 5.0
+_SILENCE_TIMEOUT_S: Final = 60.0
 """a TCP connection without data for this long has lost its peer unnoticed"""
 
 
@@ -57,20 +57,20 @@ class ByteStream:
             StreamError: the connection is lost.
         """
         now_s = self._clock.monotonic()
-        silent_s = now_s + _SILENT_CONNECTION_S if is_socket(self._device) else None
+        silent_s = now_s + _SILENCE_TIMEOUT_S if is_socket(self._device) else None
         ends_s = min((moment for moment in (until_s, silent_s) if moment is not None), default=None)
         try:
             if ends_s is None:
-                data = await self._port.read(_CHUNK)
+                data = await self._port.read(_CHUNK_BYTES)
             elif ends_s <= now_s:
                 return None
             else:
                 async with self._clock.timeout(ends_s - now_s):
-                    data = await self._port.read(_CHUNK)
+                    data = await self._port.read(_CHUNK_BYTES)
         except TimeoutError:
             if ends_s == until_s:
                 return None
-            raise StreamError(f"{self._device}: no data received for {_SILENT_CONNECTION_S:g} s") from None
+            raise StreamError(f"{self._device}: no data received for {_SILENCE_TIMEOUT_S:g} s") from None
         except (OSError, SerialException) as error:
             raise StreamError(f"{self._device}: {error}") from error
         if not data:
@@ -93,10 +93,10 @@ async def open_stream(
     """
     try:
         with clock.outside_wait():
-            async with clock.timeout(_DIALLING_S):
+            async with clock.timeout(_CONNECT_TIMEOUT_S):
                 port = await _open(device, settings)
     except TimeoutError:
-        raise StreamError(f"{device}: no connection within {_DIALLING_S:g} s") from None
+        raise StreamError(f"{device}: no connection within {_CONNECT_TIMEOUT_S:g} s") from None
     except (OSError, ValueError, SerialException) as error:
         raise StreamError(f"{device}: {error}") from error
     read_from = context.feed.connect(port) if context is not None and context.feed is not None else port

@@ -23,9 +23,9 @@ _log = logging.getLogger(__name__)
 
 _WINDOW_S: Final = 0.2
 """ten cycles of 50 Hz, twelve of 60 Hz"""
-_WINDOWS: Final = 5
+_WINDOWS_PER_SAMPLE: Final = 5
 """windows per sample: the highest of a second counts, so that no peak is averaged away"""
-_PATIENCE_S: Final = 4.0
+_READ_TIMEOUT_S: Final = 4.0
 
 
 class Clamp(Protocol):
@@ -86,7 +86,7 @@ class CtSettings(Protocol):
         ...
 
 
-class _Second(Frozen):
+class _SecondOfWindows(Frozen):
     """The windows of one second, per clamp."""
 
     windows: tuple[tuple[RmsWindow, ...], ...]
@@ -95,7 +95,7 @@ class _Second(Frozen):
     def currents_a(self) -> list[float | None]:
         """The highest current of each clamp; None if its last window is faulty."""
         return [
-            max((one.current_a for one in windows if one.current_a is not None), default=None)
+            max((window.current_a for window in windows if window.current_a is not None), default=None)
             if windows[-1].fault is None
             else None
             for windows in self.windows
@@ -109,7 +109,7 @@ class _Second(Frozen):
     @property
     def clipped(self) -> bool:
         """Whether a true current may be higher than shown."""
-        return any(one.clipped for windows in self.windows for one in windows)
+        return any(window.clipped for windows in self.windows for window in windows)
 
 
 class CtSource:
@@ -130,36 +130,36 @@ class CtSource:
         node = config.node if config.node is not None else Path("/dev") / config.path.name
         capture = IioCapture(config.path, node, tuple(clamp.channel for clamp in config.clamps), config.sampling_hz)
         try:
-            with self._clock.outside_wait(_PATIENCE_S):
+            with self._clock.outside_wait(_READ_TIMEOUT_S):
                 await _run_to_end(capture.__enter__)
             while True:
-                with self._clock.outside_wait(_PATIENCE_S):
-                    second = await _run_to_end(lambda: self._second(capture))
+                with self._clock.outside_wait(_READ_TIMEOUT_S):
+                    second = await _run_to_end(lambda: self._measure_second(capture))
                 self._log_faults(second.faults)
-                yield self._sample(second)
+                yield self._to_sample(second)
         except (OSError, ValueError) as error:
             raise SourceError(f"ct: {config.path.name}: {error}") from error
         finally:
             capture.__exit__()
 
-    def _second(self, capture: IioCapture) -> _Second:
+    def _measure_second(self, capture: IioCapture) -> _SecondOfWindows:
         scans = max(2, round(capture.sampling_hz * _WINDOW_S))
-        converters = [_converter(*pair) for pair in zip(capture.channels, self._config.clamps, strict=True)]
-        read = [capture.read(scans) for _ in range(_WINDOWS)]
-        return _Second(
+        converters = [_calibration(*pair) for pair in zip(capture.channels, self._config.clamps, strict=True)]
+        read = [capture.read(scans) for _ in range(_WINDOWS_PER_SAMPLE)]
+        return _SecondOfWindows(
             tuple(
                 tuple(rms_current(window[at], converter) for window in read) for at, converter in enumerate(converters)
             )
         )
 
-    def _sample(self, second: _Second) -> GridSample:
+    def _to_sample(self, second: _SecondOfWindows) -> GridSample:
         row = [*second.currents_a, None, None]
         return GridSample(
             taken_at=self._clock.now(),
             currents_a=Phases(row[0], row[1], row[2]),
             clipped=second.clipped,
             signed=False,
-            period_s=_WINDOW_S * _WINDOWS,
+            period_s=_WINDOW_S * _WINDOWS_PER_SAMPLE,
         )
 
     def _log_faults(self, faults: Sequence[ClampFault | None]) -> None:
@@ -184,7 +184,7 @@ async def _run_to_end(work: Callable[[], T]) -> T:
         raise
 
 
-def _converter(channel: ConverterChannel, clamp: Clamp) -> ChannelCalibration:
+def _calibration(channel: ConverterChannel, clamp: Clamp) -> ChannelCalibration:
     lowest, highest = channel.layout.ends
     middle = (lowest + highest + 1) / 2
     return ChannelCalibration(

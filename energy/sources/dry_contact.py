@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 _POLL_INTERVAL_S: Final = 0.1
 MINIMUM_W: Final = 4200.0
 """power that every controllable device may always draw (BK6-22-300, annex 1)"""
-_SIMULTANEITY: Final = {1: 0.0, 2: 0.80, 3: 0.75, 4: 0.70, 5: 0.65, 6: 0.60, 7: 0.55, 8: 0.50}
-_SIMULTANEITY_OF_MANY: Final = 0.45
+_SIMULTANEITY_FACTORS: Final = {1: 0.0, 2: 0.80, 3: 0.75, 4: 0.70, 5: 0.65, 6: 0.60, 7: 0.55, 8: 0.50}
+_MIN_SIMULTANEITY_FACTOR: Final = 0.45
 """simultaneity factor for nine devices and more"""
 
 
 def minimum_w(devices: int) -> float:
     """Power that `devices` controllable devices behind one energy management system may always draw together, in W."""
-    return MINIMUM_W + (devices - 1) * _SIMULTANEITY.get(devices, _SIMULTANEITY_OF_MANY) * MINIMUM_W
+    return MINIMUM_W + (devices - 1) * _SIMULTANEITY_FACTORS.get(devices, _MIN_SIMULTANEITY_FACTOR) * MINIMUM_W
 
 
 class ContactPort(Protocol):
@@ -118,17 +118,17 @@ class DryContactSource:
         self._config = config
         self._clock = clock
         self._port = port
-        self._debounced: OrderReason | None = OrderReason.NOT_READ_YET
-        self._since: datetime = clock.now()
-        self._observed: OrderReason | None = OrderReason.NOT_READ_YET
-        self._observed_s = clock.monotonic()
+        self._debounced_reason: OrderReason | None = OrderReason.NOT_READ_YET
+        self._debounced_since: datetime = clock.now()
+        self._last_reason: OrderReason | None = OrderReason.NOT_READ_YET
+        self._last_reason_since_s = clock.monotonic()
 
     @property
     def order(self) -> GridOrder | None:
         """The order in force, else None; an order is in force until the contact has been read. Reads nothing itself."""
-        if self._debounced is None:
+        if self._debounced_reason is None:
             return None
-        return GridOrder(self._config.ordered_w, self._since, self._debounced)
+        return GridOrder(self._config.ordered_w, self._debounced_since, self._debounced_reason)
 
     async def orders(self) -> AsyncGenerator[GridOrder | None]:
         """Yield the order in force, then each change; reads the contacts meanwhile, and releases them at the end."""
@@ -143,19 +143,19 @@ class DryContactSource:
 
     def _update_contacts(self) -> bool:
         """Read the contacts; returns whether the debounced state has changed."""
-        seen, now_s = self._judge(), self._clock.monotonic()
-        if seen is not self._observed:
-            self._observed, self._observed_s = seen, now_s
-        if seen is self._debounced or now_s - self._observed_s < self._config.debounce_s:
+        reason, now_s = self._read_reason(), self._clock.monotonic()
+        if reason is not self._last_reason:
+            self._last_reason, self._last_reason_since_s = reason, now_s
+        if reason is self._debounced_reason or now_s - self._last_reason_since_s < self._config.debounce_s:
             return False
-        self._debounced, self._since = seen, self._clock.now()
+        self._debounced_reason, self._debounced_since = reason, self._clock.now()
         return True
 
-    def _judge(self) -> OrderReason | None:
+    def _read_reason(self) -> OrderReason | None:
         try:
             closed, *opposite = self._port.read()
         except OSError as error:
-            if self._observed is not OrderReason.INPUT_FAILED:
+            if self._last_reason is not OrderReason.INPUT_FAILED:
                 _log.warning(
                     "the input of the grid operator's contact cannot be read, which counts as an order: %s", error
                 )

@@ -19,26 +19,28 @@ STILL_AFTER_S: Final = 30.0
 STILL_AFTER: Final = 4
 """smallest number of identical readings, for meters that are read seldom"""
 
-_Shown = tuple["Phases[float | None]", "Phases[float | None]", "Phases[float | None]", float | None, float | None]
+_MeasuredValues = tuple[
+    "Phases[float | None]", "Phases[float | None]", "Phases[float | None]", float | None, float | None
+]
 
 
 class FrozenReadingCheck(Frozen):
     """How long a meter has shown identical values. Immutable: each reading gives a new object. Seconds (monotonic)."""
 
-    shown: _Shown | None = None
+    values: _MeasuredValues | None = None
     since_s: float = 0.0
     count: int = 0
     """number of identical readings"""
 
     def after(self, reading: Reading, now_s: float) -> FrozenReadingCheck:
         """Return the state after one more reading; its time stamps and energies are ignored."""
-        shown = (reading.currents_a, reading.powers_w, reading.voltages_v, reading.power_w, reading.frequency_hz)
-        if shown != self.shown:
-            return FrozenReadingCheck(shown, now_s, 1)
-        return FrozenReadingCheck(shown, self.since_s, self.count + 1)
+        values = (reading.currents_a, reading.powers_w, reading.voltages_v, reading.power_w, reading.frequency_hz)
+        if values != self.values:
+            return FrozenReadingCheck(values, now_s, 1)
+        return FrozenReadingCheck(values, self.since_s, self.count + 1)
 
     def is_frozen(self, now_s: float) -> bool:
         """Return whether the readings have been identical for so long that the meter no longer measures."""
-        if self.shown is None or not any(self.shown[2]):
+        if self.values is None or not any(self.values[2]):
             return False
         return self.count >= STILL_AFTER and now_s - self.since_s >= STILL_AFTER_S

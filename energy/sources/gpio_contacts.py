@@ -27,7 +27,7 @@ class GpioContacts:
             OSError: the chip is missing, or a line is taken.
         """
         if self._request is None:
-            self._request = self._open()
+            self._request = self._request_lines()
         try:
             values = self._request.get_values(list(self._lines))
         except OSError:
@@ -41,7 +41,7 @@ class GpioContacts:
         if request is not None:
             request.release()
 
-    def _open(self) -> LineRequest:
+    def _request_lines(self) -> LineRequest:
         settings = gpiod.LineSettings(direction=Direction.INPUT, bias=Bias.PULL_UP, active_low=True)
         try:
             return gpiod.request_lines(str(self._chip), consumer="borne", config={self._lines: settings})

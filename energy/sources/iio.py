@@ -14,10 +14,10 @@ from typing import Final, Self
 
 from foundation.frozen import Frozen
 
-_TYPE: Final = re.compile(r"(be|le):([su])(\d+)/(\d+)(?:>>(\d+))?\Z")
-_PATIENCE_S: Final = 2.0
+_CHANNEL_TYPE: Final = re.compile(r"(be|le):([su])(\d+)/(\d+)(?:>>(\d+))?\Z")
+_READ_TIMEOUT_S: Final = 2.0
 """real seconds without a single sample after which the converter counts as gone"""
-_CHUNK: Final = 16_384
+_CHUNK_BYTES: Final = 16_384
 
 
 class SampleLayout(Frozen):
@@ -37,7 +37,7 @@ class SampleLayout(Frozen):
         Raises:
             OSError: the text is not a layout.
         """
-        found = _TYPE.match(text.strip())
+        found = _CHANNEL_TYPE.match(text.strip())
         if found is None:
             raise OSError(f"{text.strip()!r} is not a sample layout")
         order, sign, bits, storage, shift = found.groups()
@@ -73,7 +73,7 @@ class IioCapture:
         self._numbers = numbers
         self._sampling_hz = sampling_hz
         self._file: int | None = None
-        self._scan = 0
+        self._scan_bytes = 0
         self.channels: tuple[ConverterChannel, ...] = ()
         """in the requested order"""
         self.sampling_hz = float(sampling_hz)
@@ -85,19 +85,19 @@ class IioCapture:
         Raises:
             OSError: the converter is missing, busy, or has no such channel.
         """
-        self._write("buffer/enable", "0")
+        self._write_attribute("buffer/enable", "0")
         for file in (self._path / "scan_elements").glob("*_en"):
             file.write_text("0")
         for number in self._numbers:
-            self._write(f"scan_elements/in_voltage{number}_en", "1")
+            self._write_attribute(f"scan_elements/in_voltage{number}_en", "1")
         self._set_rate()
-        self._describe()
-        self._write("buffer/length", str(max(256, int(self.sampling_hz))))
-        self._write("buffer/enable", "1")
+        self._compute_offsets()
+        self._write_attribute("buffer/length", str(max(256, int(self.sampling_hz))))
+        self._write_attribute("buffer/enable", "1")
         try:
             self._file = os.open(self._node, os.O_RDONLY | os.O_NONBLOCK)
         except OSError:
-            self._write("buffer/enable", "0")
+            self._write_attribute("buffer/enable", "0")
             raise
         return self
 
@@ -106,7 +106,7 @@ class IioCapture:
             os.close(self._file)
             self._file = None
             with contextlib.suppress(OSError):  # a lost converter need not be switched off
-                self._write("buffer/enable", "0")
+                self._write_attribute("buffer/enable", "0")
 
     def read(self, scans: int) -> list[list[int]]:
         """Read the next `scans` samples of each channel; returns a list of raw counts for each channel. Blocks.
@@ -116,51 +116,56 @@ class IioCapture:
         """
         if self._file is None:
             raise OSError("the capture was not started")
-        length = scans * self._scan
+        length = scans * self._scan_bytes
         data = bytearray()
         while len(data) < length:
-            ready, _, _ = select.select([self._file], [], [], _PATIENCE_S)
-            piece = os.read(self._file, min(_CHUNK, length - len(data))) if ready else b""
+            ready, _, _ = select.select([self._file], [], [], _READ_TIMEOUT_S)
+            piece = os.read(self._file, min(_CHUNK_BYTES, length - len(data))) if ready else b""
             if not piece:
                 raise OSError("the converter delivers no samples")
             data += piece
-        starts = range(0, length, self._scan)
+        starts = range(0, length, self._scan_bytes)
         return [
-            [one.layout.read(bytes(data[at + one.at : at + one.at + one.layout.storage])) for at in starts]
-            for one in self.channels
+            [
+                channel.layout.read(bytes(data[at + channel.at : at + channel.at + channel.layout.storage]))
+                for at in starts
+            ]
+            for channel in self.channels
         ]
 
-    def _describe(self) -> None:
+    def _compute_offsets(self) -> None:
         """Compute the offset of each channel in a scan: in order of its index, aligned to its own size."""
         found: dict[int, ConverterChannel] = {}
         at = 0
-        indexes = {number: int(self._read(f"scan_elements/in_voltage{number}_index")) for number in self._numbers}
+        indexes = {
+            number: int(self._read_attribute(f"scan_elements/in_voltage{number}_index")) for number in self._numbers
+        }
         largest = 1
         for number in sorted(self._numbers, key=indexes.__getitem__):
-            layout = SampleLayout.parse(self._read(f"scan_elements/in_voltage{number}_type"))
+            layout = SampleLayout.parse(self._read_attribute(f"scan_elements/in_voltage{number}_type"))
             at = -(-at // layout.storage) * layout.storage
-            scale_mv = float(self._first(f"in_voltage{number}_scale", "in_voltage_scale"))
+            scale_mv = float(self._first_buffer(f"in_voltage{number}_scale", "in_voltage_scale"))
             found[number] = ConverterChannel(layout, at, scale_mv / 1000.0)
             at += layout.storage
             largest = max(largest, layout.storage)
-        self._scan = -(-at // largest) * largest
+        self._scan_bytes = -(-at // largest) * largest
         self.channels = tuple(found[number] for number in self._numbers)
 
     def _set_rate(self) -> None:
         for name in ("sampling_frequency", "in_voltage_sampling_frequency"):
             if (self._path / name).exists():
-                self._write(name, str(self._sampling_hz))
-                self.sampling_hz = float(self._read(name))
+                self._write_attribute(name, str(self._sampling_hz))
+                self.sampling_hz = float(self._read_attribute(name))
                 return
 
-    def _first(self, *names: str) -> str:
+    def _first_buffer(self, *names: str) -> str:
         for name in names:
             if (self._path / name).exists():
-                return self._read(name)
+                return self._read_attribute(name)
         raise OSError(f"{self._path}: contains none of {', '.join(names)}")
 
-    def _read(self, name: str) -> str:
+    def _read_attribute(self, name: str) -> str:
         return (self._path / name).read_text().strip()
 
-    def _write(self, name: str, value: str) -> None:
+    def _write_attribute(self, name: str, value: str) -> None:
         (self._path / name).write_text(value)

@@ -56,7 +56,7 @@ class LineSearchSource:
         self._meter = meter
         self._device = device
         # a serial server has its own settings
-        self._candidates = deque(candidates[:1] if is_socket(device) else candidates)
+        self._untried_settings = deque(candidates[:1] if is_socket(device) else candidates)
         self._clock = clock
         self._context = context
 
@@ -69,19 +69,19 @@ class LineSearchSource:
             SourceError: the device is missing, busy, or lost.
         """
         try:
-            async with contextlib.aclosing(self._listen()) as samples:
+            async with contextlib.aclosing(self._receive_samples()) as samples:
                 async for sample in samples:
                     yield sample
         except StreamError as error:
             raise SourceError(f"{self._meter}: {error}") from error
 
-    async def _listen(self) -> AsyncGenerator[GridSample]:
+    async def _receive_samples(self) -> AsyncGenerator[GridSample]:
         while True:
-            candidate = self._candidates[0]
+            candidate = self._untried_settings[0]
             async with open_stream(self._device, candidate.settings, self._clock, self._context) as stream:
-                receiver = candidate.receiver(len(self._candidates) > 1)
+                receiver = candidate.receiver(len(self._untried_settings) > 1)
                 while (data := await stream.read(receiver.until_s)) is not None:
                     for sample in receiver.take(data):
                         yield sample
             _log.debug("%s: %s", self._device, candidate.unreadable)
-            self._candidates.rotate(-1)
+            self._untried_settings.rotate(-1)

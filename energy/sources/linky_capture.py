@@ -18,7 +18,7 @@ Json = dict[str, object]
 
 _FRAME: Final = re.compile(rb"\x02([^\x02\x03\x04]*)\x03")
 _MARKS: Final = re.compile(rb"[\x02-\x04]")
-_INDEXES: Final = (
+_REGISTERS_OF_TARIFF: Final = (
     ("BASE",),
     ("HCHC", "HCHP"),
     ("EJPHN", "EJPHPM"),
@@ -26,12 +26,12 @@ _INDEXES: Final = (
 )
 """energy registers of each historique tariff; their sum is the energy"""
 _ALARMS: Final = ("ADPS", "ADIR1", "ADIR2", "ADIR3")
-_SEVERAL_PHASES: Final = re.compile(r"(IINST|IMAX|ADIR|SINSTS|SMAXSN)[123](-1)?|(IRMS|URMS|UMOY)[23]|PMAX|PPOT")
+_THREE_PHASE_LABELS: Final = re.compile(r"(IINST|IMAX|ADIR|SINSTS|SMAXSN)[123](-1)?|(IRMS|URMS|UMOY)[23]|PMAX|PPOT")
 """labels that a single-phase meter never sends"""
-_RECKONED_V: Final = 200
+_CONTRACT_VOLTAGE_V: Final = 200
 _COLOURS: Final = ("none", "blue", "white", "red")
-_SEASONS: Final = {"H": "+01:00", "E": "+02:00"}
-_STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
+_SEASON_OFFSETS: Final = {"H": "+01:00", "E": "+02:00"}
+_TIME_STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
 
 
 class RecordingPart(Frozen):
@@ -77,11 +77,11 @@ def parse_recording(data: bytes) -> LinkyRecording:
     last = plain.rfind(b"\x03")
     head = plain if first < 0 else plain[:first]
     tail = b"" if first < 0 else plain[max(first, last + 1) :]
-    frames = tuple(LinkyFrame(found.start(), _piece(found[0])) for found in _FRAME.finditer(plain))
-    return LinkyRecording(len(data), frames, _piece(head), _piece(tail))
+    frames = tuple(LinkyFrame(found.start(), _recording_part(found[0])) for found in _FRAME.finditer(plain))
+    return LinkyRecording(len(data), frames, _recording_part(head), _recording_part(tail))
 
 
-def _piece(data: bytes) -> RecordingPart:
+def _recording_part(data: bytes) -> RecordingPart:
     groups: list[TicGroup] = []
     corrupt: list[str] = []
     for begun in data.split(b"\n")[1:]:
@@ -125,83 +125,83 @@ def _group_to_json(group: TicGroup) -> str | dict[str, str]:
 
 
 def _has_phase_labels(frame: LinkyFrame) -> bool:
-    return any(_SEVERAL_PHASES.fullmatch(group.label) for group in frame.content.groups)
+    return any(_THREE_PHASE_LABELS.fullmatch(group.label) for group in frame.content.groups)
 
 
 def interpret_groups(groups: tuple[TicGroup, ...], phases: int) -> Json:
     """Convert the groups of one frame to quantities in plain JSON values: VA, A, V and Wh, without missing ones."""
     known = {group.label: group for group in groups}
     standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)
-    interpreted = _standard(known, phases) if standard else _historique(known, phases)
+    interpreted = _standard_to_json(known, phases) if standard else _historique_to_json(known, phases)
     mode = (TicMode.STANDARD if standard else TicMode.HISTORIQUE).name.lower()
     return {"mode": mode, "phases": phases, **{key: value for key, value in interpreted.items() if value is not None}}
 
 
-def _historique(known: Mapping[str, TicGroup], phases: int) -> Json:
+def _historique_to_json(known: Mapping[str, TicGroup], phases: int) -> Json:
     labels = ("IINST",) if phases == 1 else ("IINST1", "IINST2", "IINST3")
-    currents = _row(known, labels)
-    allowed_a = _number(known, "ISOUSC")
-    alarms = {label: current for label in _ALARMS if (current := _number(known, label)) is not None}
+    currents = _numbers_of(known, labels)
+    allowed_a = _number_of(known, "ISOUSC")
+    alarms = {label: current for label in _ALARMS if (current := _number_of(known, label)) is not None}
     by_current: bool | None = None
     if allowed_a is not None and currents is not None:
         by_current = any(current is not None and current > allowed_a for current in currents)
     return {
-        "meter_id": _text(known, "ADCO"),
+        "meter_id": _text_of(known, "ADCO"),
         "current_a": currents,
-        "apparent_import_va": _number(known, "PAPP"),
+        "apparent_import_va": _number_of(known, "PAPP"),
         "subscribed_current_a_per_phase": allowed_a,
-        "reference_power_va": allowed_a * _RECKONED_V * phases if allowed_a is not None else None,
-        "import_wh": _index(known),
+        "reference_power_va": allowed_a * _CONTRACT_VOLTAGE_V * phases if allowed_a is not None else None,
+        "import_wh": _register_sum(known),
         "over_limit": bool(alarms),
         "alarms_a": alarms or None,
         "over_limit_by_current": by_current,
-        "tariff_period": _text(known, "PTEC"),
-        "tariff_option": _text(known, "OPTARIF"),
-        "tomorrow": _text(known, "DEMAIN"),
+        "tariff_period": _text_of(known, "PTEC"),
+        "tariff_option": _text_of(known, "OPTARIF"),
+        "tomorrow": _text_of(known, "DEMAIN"),
     }
 
 
-def _index(known: Mapping[str, TicGroup]) -> int | None:
+def _register_sum(known: Mapping[str, TicGroup]) -> int | None:
     """The sum of the registers of a tariff; None if one of them is missing."""
-    for labels in _INDEXES:
+    for labels in _REGISTERS_OF_TARIFF:
         if any(label in known for label in labels):
-            values = [_number(known, label) for label in labels]
+            values = [_number_of(known, label) for label in labels]
             found = [value for value in values if value is not None]
             return sum(found) if len(found) == len(labels) else None
     return None
 
 
-def _standard(known: Mapping[str, TicGroup], phases: int) -> Json:
+def _standard_to_json(known: Mapping[str, TicGroup], phases: int) -> Json:
     numbers = range(1, phases + 1)
-    status = _status(known)
-    reference_kva, breaker_kva = _number(known, "PREF"), _number(known, "PCOUP")
+    status = _status_to_json(known)
+    reference_kva, breaker_kva = _number_of(known, "PREF"), _number_of(known, "PCOUP")
     reference_va = reference_kva * 1000 if reference_kva is not None else None
-    relays = _number(known, "RELAIS")
+    relays = _number_of(known, "RELAIS")
     return {
-        "meter_id": _text(known, "ADSC"),
-        "time": _time(known),
-        "current_a": _row(known, [f"IRMS{phase}" for phase in numbers]),
-        "voltage_v": _row(known, [f"URMS{phase}" for phase in numbers]),
-        "apparent_import_va": _number(known, "SINSTS"),
-        "apparent_import_per_phase_va": _row(known, [f"SINSTS{phase}" for phase in numbers]),
-        "apparent_export_va": _number(known, "SINSTI"),
+        "meter_id": _text_of(known, "ADSC"),
+        "time": _meter_time(known),
+        "current_a": _numbers_of(known, [f"IRMS{phase}" for phase in numbers]),
+        "voltage_v": _numbers_of(known, [f"URMS{phase}" for phase in numbers]),
+        "apparent_import_va": _number_of(known, "SINSTS"),
+        "apparent_import_per_phase_va": _numbers_of(known, [f"SINSTS{phase}" for phase in numbers]),
+        "apparent_export_va": _number_of(known, "SINSTI"),
         "reference_power_va": reference_va,
         "reference_current_a_per_phase_at_200v": (
-            reference_va / _RECKONED_V / phases if reference_va is not None else None
+            reference_va / _CONTRACT_VOLTAGE_V / phases if reference_va is not None else None
         ),
         "breaker_power_va": breaker_kva * 1000 if breaker_kva is not None else None,
-        "import_wh": _number(known, "EAST"),
-        "export_wh": _number(known, "EAIT"),
+        "import_wh": _number_of(known, "EAST"),
+        "export_wh": _number_of(known, "EAIT"),
         "status": status,
         "over_limit": status["over_reference_power"] if status is not None else None,
         "relays_closed": [relay for relay in range(1, 9) if relays >> (relay - 1) & 1] if relays is not None else None,
-        "tariff_index": _number(known, "NTARF"),
-        "tariff_name": _words(known, "NGTF"),
-        "tariff_period": _words(known, "LTARF"),
+        "tariff_index": _number_of(known, "NTARF"),
+        "tariff_name": _words_of(known, "NGTF"),
+        "tariff_period": _words_of(known, "LTARF"),
     }
 
 
-def _status(known: Mapping[str, TicGroup]) -> Json | None:
+def _status_to_json(known: Mapping[str, TicGroup]) -> Json | None:
     """Decode the bits of STGE."""
     if "STGE" not in known:
         return None
@@ -228,32 +228,32 @@ def _status(known: Mapping[str, TicGroup]) -> Json | None:
     }
 
 
-def _text(known: Mapping[str, TicGroup], label: str) -> str | None:
+def _text_of(known: Mapping[str, TicGroup], label: str) -> str | None:
     return known[label].value if label in known else None
 
 
-def _words(known: Mapping[str, TicGroup], label: str) -> str | None:
+def _words_of(known: Mapping[str, TicGroup], label: str) -> str | None:
     return known[label].value.strip() if label in known else None
 
 
-def _number(known: Mapping[str, TicGroup], label: str) -> int | None:
-    text = _text(known, label)
+def _number_of(known: Mapping[str, TicGroup], label: str) -> int | None:
+    text = _text_of(known, label)
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _row(known: Mapping[str, TicGroup], labels: tuple[str, ...] | list[str]) -> list[int | None] | None:
-    values = [_number(known, label) for label in labels]
+def _numbers_of(known: Mapping[str, TicGroup], labels: tuple[str, ...] | list[str]) -> list[int | None] | None:
+    values = [_number_of(known, label) for label in labels]
     return values if any(value is not None for value in values) else None
 
 
-def _time(known: Mapping[str, TicGroup]) -> str | None:
+def _meter_time(known: Mapping[str, TicGroup]) -> str | None:
     """The meter's time with the offset of its season, also if the meter marks it as doubtful (lower case)."""
-    found = _STAMP.match(known["DATE"].stamp or "") if "DATE" in known else None
+    found = _TIME_STAMP.match(known["DATE"].stamp or "") if "DATE" in known else None
     if found is None:
         return None
     season, *digits = found.groups()
     year, month, day, hour, minute, second = digits
-    text = f"20{year}-{month}-{day}T{hour}:{minute}:{second}{_SEASONS[season.upper()]}"
+    text = f"20{year}-{month}-{day}T{hour}:{minute}:{second}{_SEASON_OFFSETS[season.upper()]}"
     try:
         datetime.fromisoformat(text)
     except ValueError:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE_S: Final = 5.0
+_SPEED_TIMEOUT_S: Final = 5.0
 """time for which one speed is tried: more than two of the longest frames, 2.3 s each"""
-_CONVINCING_GROUPS: Final = 3
+_MIN_VALID_GROUPS: Final = 3
 """number of valid groups that confirm the speed: the checksum has six bits, so noise may pass it once"""
 
 
@@ -47,22 +47,22 @@ class _LinkyReceiver:
         self._clock = clock
         self._parser = TicParser()
         self._interpreter = LinkyInterpreter()
-        self._groups = 0
-        self.until_s = clock.monotonic() + _PATIENCE_S if searching else None
+        self._valid_groups = 0
+        self.until_s = clock.monotonic() + _SPEED_TIMEOUT_S if searching else None
 
     def take(self, data: bytes) -> Iterator[GridSample]:
         """Yield the samples completed by these bytes."""
         received_at = self._clock.now()
         for event in self._parser.feed(data):
             if isinstance(event, TicGroup):
-                self._note(event)
+                self._count_group(event)
             sample = self._interpreter.process(event, received_at)
             if sample is not None:
                 yield sample
 
-    def _note(self, group: TicGroup) -> None:
-        self._groups += 1
-        if self._groups == _CONVINCING_GROUPS:
+    def _count_group(self, group: TicGroup) -> None:
+        self._valid_groups += 1
+        if self._valid_groups == _MIN_VALID_GROUPS:
             _log.info("Linky detected: %s mode", group.mode.name.lower())
-        if self._groups >= _CONVINCING_GROUPS and self.until_s is not None:
-            self.until_s = self._clock.monotonic() + _PATIENCE_S
+        if self._valid_groups >= _MIN_VALID_GROUPS and self.until_s is not None:
+            self.until_s = self._clock.monotonic() + _SPEED_TIMEOUT_S

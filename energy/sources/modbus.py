@@ -92,7 +92,7 @@ class GridModbusSource:
 
     def __init__(self, meter: Meter, every_s: float, clock: Clock, context: SourceContext) -> None:
         self._meter = meter
-        self._every_s = every_s
+        self._interval_s = every_s
         self._clock = clock
         self._context = context
 
@@ -121,10 +121,10 @@ class GridModbusSource:
                     if failing:
                         _log.info("grid meter: readings available again")
                     failing = False
-                    yield grid_sample(reading, self._context, self._every_s)
+                    yield grid_sample(reading, self._context, self._interval_s)
                 # One reading at a time, with a pause after each, however slow the meter is.
-                taken_s = self._clock.monotonic() - began_s
-                await self._clock.sleep(max(self._every_s - taken_s, self._every_s / 10))
+                elapsed_s = self._clock.monotonic() - began_s
+                await self._clock.sleep(max(self._interval_s - elapsed_s, self._interval_s / 10))
         finally:
             await self._meter.close()
 
@@ -135,7 +135,7 @@ def grid_sample(reading: Reading, context: SourceContext, period_s: float) -> Gr
     if context.phases == 1 and powers.l1 is None:
         powers = Phases(reading.power_w, None, None)
     rows = zip(reading.currents_a, powers, reading.voltages_v, strict=True)
-    currents = [_current(current_a, power_w, voltage_v) for current_a, power_w, voltage_v in rows]
+    currents = [_signed_current_a(current_a, power_w, voltage_v) for current_a, power_w, voltage_v in rows]
     if context.phases == 1:
         currents[1:] = [None, None]
     return GridSample(
@@ -149,7 +149,7 @@ def grid_sample(reading: Reading, context: SourceContext, period_s: float) -> Gr
     )
 
 
-def _current(current_a: float | None, power_w: float | None, voltage_v: float | None) -> float | None:
+def _signed_current_a(current_a: float | None, power_w: float | None, voltage_v: float | None) -> float | None:
     """The current with the sign of the power: most meters show it unsigned.
 
     If the meter reports no current, it is computed from power and voltage (nominal if not reported).

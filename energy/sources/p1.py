@@ -42,16 +42,16 @@ class P1Config(SerialSourceTable, tag_field="type", tag="p1"):
         # late: the parser, serialx, and cryptography
         from energy.sources.p1_source import P1Keys, p1_source
 
-        keys = P1Keys(_bytes(self.key), _bytes(self.authentication_key))
+        keys = P1Keys(_key_bytes(self.key), _key_bytes(self.authentication_key))
         return p1_source(self.device, self.version, keys, clock, context)
 
 
 def _check_key(key: Secret) -> None:
-    if _bytes(key) is None:
+    if _key_bytes(key) is None:
         raise ValueError(f"must be {2 * _KEY_BYTES} hexadecimal digits")
 
 
-def _bytes(key: Secret | None) -> bytes | None:
+def _key_bytes(key: Secret | None) -> bytes | None:
     try:
         found = bytes.fromhex(key.get_secret_value()) if key is not None else b""
     except ValueError:

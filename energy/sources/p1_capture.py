@@ -49,22 +49,24 @@ def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[Re
     entries: list[RecordedTelegram] = []
     begin = 0
     for at, size, sealed in _find_envelopes(data, keys):
-        entries += _plain(data[begin:at], None)
+        entries += _parse_plain(data[begin:at], None)
         entries += (
-            _plain(sealed.plain_text, sealed) if sealed.plain_text is not None else [RecordedTelegram(None, sealed)]
+            _parse_plain(sealed.plain_text, sealed)
+            if sealed.plain_text is not None
+            else [RecordedTelegram(None, sealed)]
         )
         begin = at + size
-    entries += _plain(data[begin:], None)
+    entries += _parse_plain(data[begin:], None)
     return tuple(entries)
 
 
 def lost_its_line_ends(data: bytes) -> bool:
     """Return whether a recording lost its CRs, so that checksums fail: a program has treated it as text."""
-    whole = data.replace(b"\n", b"\r\n")
-    return b"\r\n" not in data and any(entry.believable for entry in _plain(whole, None))
+    with_line_ends = data.replace(b"\n", b"\r\n")
+    return b"\r\n" not in data and any(entry.believable for entry in _parse_plain(with_line_ends, None))
 
 
-def _plain(data: bytes, sealed: EncryptedTelegram | None) -> list[RecordedTelegram]:
+def _parse_plain(data: bytes, sealed: EncryptedTelegram | None) -> list[RecordedTelegram]:
     ended = data if data.endswith(b"\n") else data + b"\r\n"  # a recording may lack the end of its last line
     return [RecordedTelegram(telegram, sealed) for telegram in TelegramParser().feed(ended)]
 
@@ -84,14 +86,14 @@ def _find_envelopes(data: bytes, keys: DecryptionKeys | None) -> list[tuple[int,
             else:
                 opened.append((at, parsed.size, sealed))
                 begin = at + parsed.size
-    for one in closed:
-        if all(_apart(one, other) for other in opened):
-            opened.append(one)
-    return sorted(opened, key=lambda one: one[0])
+    for undecrypted in closed:
+        if all(_are_disjoint(undecrypted, opened_part) for opened_part in opened):
+            opened.append(undecrypted)
+    return sorted(opened, key=lambda part: part[0])
 
 
-def _apart(one: tuple[int, int, EncryptedTelegram], other: tuple[int, int, EncryptedTelegram]) -> bool:
-    return one[0] + one[1] <= other[0] or other[0] + other[1] <= one[0]
+def _are_disjoint(first: tuple[int, int, EncryptedTelegram], second: tuple[int, int, EncryptedTelegram]) -> bool:
+    return first[0] + first[1] <= second[0] or second[0] + second[1] <= first[0]
 
 
 def _decrypt(envelope: EncryptedEnvelope, keys: DecryptionKeys | None) -> EncryptedTelegram:
@@ -109,7 +111,7 @@ def telegram_to_json(entry: RecordedTelegram) -> Json:
     """Convert a telegram to plain JSON values, for `borne decode`; an invalid one without interpreted quantities."""
     result: Json = {}
     if entry.encrypted is not None:
-        result["encryption"] = _encryption(entry.encrypted)
+        result["encryption"] = _encryption_to_json(entry.encrypted)
     telegram = entry.telegram
     if telegram is None:
         return result | {"crc_ok": None, "interpreted": None}
@@ -123,7 +125,7 @@ def telegram_to_json(entry: RecordedTelegram) -> Json:
     }
 
 
-def _encryption(sealed: EncryptedTelegram) -> Json:
+def _encryption_to_json(sealed: EncryptedTelegram) -> Json:
     envelope, keys = sealed.envelope, sealed.keys
     result: Json = {
         "system_title_hex": envelope.system_title.hex(),
@@ -151,7 +153,7 @@ def interpret_telegram(telegram: Telegram) -> Json:
     reading = p1_reading.read_telegram(telegram)
     result: Json = {
         "version": reading.version,
-        "time": _time(reading.taken_at),
+        "time": _time_to_json(reading.taken_at),
         "import_w": reading.import_w,
         "export_w": reading.export_w,
         "net_w": reading.net_w,
@@ -166,39 +168,39 @@ def interpret_telegram(telegram: Telegram) -> Json:
         "import_wh_total": reading.import_wh,
         "export_wh_total": reading.export_wh,
         "tariff_indicator": reading.tariff,
-        "limit_17_0_0": _threshold(reading.threshold),
-        "fuse_31_4_0": _threshold(reading.fuse),
+        "limit_17_0_0": _threshold_to_json(reading.threshold),
+        "fuse_31_4_0": _threshold_to_json(reading.fuse),
         "breaker_96_3_10": reading.breaker,
         "average_demand_w": reading.demand_w,
         "month_peak_w": peak.peak_w if peak is not None else None,
-        "history_of_peaks": [_peak(one) for one in reading.peaks],
-        "mbus": [_sub_meter(one) for one in reading.sub_meters],
+        "history_of_peaks": [_peak_to_json(peak) for peak in reading.peaks],
+        "mbus": [_sub_meter_to_json(sub_meter) for sub_meter in reading.sub_meters],
     }
     if peak is not None:
-        result["month_peak_time"] = _time(peak.peak_time)
+        result["month_peak_time"] = _time_to_json(peak.peak_time)
     return result | {key: value for key, value in further.items() if value is not None and value != []}
 
 
-def _time(moment: datetime | None) -> str | None:
+def _time_to_json(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None
 
 
-def _threshold(threshold: PowerThreshold | None) -> Json | None:
+def _threshold_to_json(threshold: PowerThreshold | None) -> Json | None:
     if threshold is None:
         return None
     result: Json = {"value": threshold.value, "unit": threshold.unit}
     return result if threshold.is_set else result | {"meaning": "no limit set"}
 
 
-def _peak(peak: QuarterHourPeak) -> Json:
-    return {"month": _time(peak.month), "peak_time": _time(peak.peak_time), "peak_w": peak.peak_w}
+def _peak_to_json(peak: QuarterHourPeak) -> Json:
+    return {"month": _time_to_json(peak.month), "peak_time": _time_to_json(peak.peak_time), "peak_w": peak.peak_w}
 
 
-def _sub_meter(meter: SubMeter) -> Json:
+def _sub_meter_to_json(meter: SubMeter) -> Json:
     result: Json = {"channel": meter.channel, "type": meter.type}
     if meter.value is None:
         return result
-    result |= {"time": _time(meter.read_at), "value": meter.value, "unit": meter.unit}
+    result |= {"time": _time_to_json(meter.read_at), "value": meter.value, "unit": meter.unit}
     if meter.read_at is not None and not p1_reading.plausible(meter.read_at):
         result["time_plausible"] = False
     return result

@@ -16,9 +16,9 @@ from foundation.frozen import Frozen
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 """default key, used by all meters in Luxembourg; in other countries it is configured"""
 OPENING: Final = b"\xdb\x08"
-_TITLE: Final = 8
-_TAG: Final = 12
-_LONGEST: Final = 16_384
+_TITLE_BYTES: Final = 8
+_TAG_BYTES: Final = 12
+_MAX_ENVELOPE_BYTES: Final = 16_384
 _AUTHENTICATED: Final = 0x30
 _ENCRYPTED_ONLY: Final = 0x20
 _TELEGRAM: Final = re.compile(rb"/.*\n![0-9A-Fa-f]{0,4}\s*", re.DOTALL)
@@ -56,7 +56,7 @@ def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key
         if _TELEGRAM.fullmatch(plain) is None:
             raise WrongKeyError("the decrypted data is not a telegram")
         return plain
-    decryptor = Cipher(algorithms.AES(key), modes.GCM(iv, envelope.tag, min_tag_length=_TAG)).decryptor()
+    decryptor = Cipher(algorithms.AES(key), modes.GCM(iv, envelope.tag, min_tag_length=_TAG_BYTES)).decryptor()
     decryptor.authenticate_additional_data(bytes([envelope.security_control]) + authentication_key)
     try:
         return decryptor.update(envelope.content) + decryptor.finalize()
@@ -80,7 +80,7 @@ class Decryptor:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the plain texts of the telegrams completed by these bytes; what cannot be decrypted is dropped."""
-        self._buffer = (self._buffer + data)[-2 * _LONGEST :]
+        self._buffer = (self._buffer + data)[-2 * _MAX_ENVELOPE_BYTES :]
         opened: list[bytes] = []
         at = 0
         unfinished: int | None = None
@@ -88,7 +88,7 @@ class Decryptor:
             parsed = parse_envelope(self._buffer[begin:])
             if isinstance(parsed, UnfinishedEnvelope):
                 unfinished = begin if unfinished is None else unfinished
-            elif parsed is not None and (plain := self._try(parsed.envelope)) is not None:
+            elif parsed is not None and (plain := self._try_to_decrypt(parsed.envelope)) is not None:
                 opened.append(plain)
                 self._buffer = self._buffer[begin + parsed.size :]
                 at, unfinished = 0, None
@@ -97,7 +97,7 @@ class Decryptor:
         self._buffer = self._buffer[-1:] if unfinished is None else self._buffer[unfinished:]
         return opened
 
-    def _try(self, envelope: EncryptedEnvelope) -> bytes | None:
+    def _try_to_decrypt(self, envelope: EncryptedEnvelope) -> bytes | None:
         try:
             plain = decrypt_envelope(envelope, self._key, self._authentication_key)
         except WrongKeyError:
@@ -120,7 +120,7 @@ class UnfinishedEnvelope(Frozen):
 
 def parse_envelope(data: bytes) -> ParsedEnvelope | UnfinishedEnvelope | None:
     """Parse the encrypted telegram at the start of these bytes, without decrypting it; None if there is none."""
-    head = 2 + _TITLE
+    head = 2 + _TITLE_BYTES
     if len(data) <= head:
         return UnfinishedEnvelope()
     form = data[head]  # of the length (DLMS, as in ASN.1): itself, or how many bytes of it follow
@@ -132,8 +132,8 @@ def parse_envelope(data: bytes) -> ParsedEnvelope | UnfinishedEnvelope | None:
         return UnfinishedEnvelope()
     length = int.from_bytes(data[head + 1 : begin], "big") if width else form
     control = data[begin]
-    tag = _TAG if control == _AUTHENTICATED else 0
-    if control not in {_AUTHENTICATED, _ENCRYPTED_ONLY} or not 5 + tag < length <= _LONGEST:
+    tag = _TAG_BYTES if control == _AUTHENTICATED else 0
+    if control not in {_AUTHENTICATED, _ENCRYPTED_ONLY} or not 5 + tag < length <= _MAX_ENVELOPE_BYTES:
         return None
     end = begin + length
     if len(data) < end:

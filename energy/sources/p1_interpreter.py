@@ -16,7 +16,7 @@ from metering.reading import UNKNOWN_PHASES, Phases
 
 _log = logging.getLogger(__name__)
 
-_CLOCKS_APART: Final = timedelta(minutes=1)
+_MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=1)
 _FAST_PERIOD_S, _SLOW_PERIOD_S = 1.0, 10.0
 _BREAKER_CLOSED: Final = 1
 
@@ -25,9 +25,9 @@ class P1Interpreter:
     """Converts the telegrams of one P1 meter to grid samples, and recognises repetitions."""
 
     def __init__(self, context: SourceContext) -> None:
-        self._house = context
-        self._last: Telegram | None = None
-        self._stated_at: datetime | None = None
+        self._source_context = context
+        self._last_telegram: Telegram | None = None
+        self._meter_stated_at: datetime | None = None
         self._warned = False
 
     def process(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
@@ -37,24 +37,24 @@ class P1Interpreter:
         not count as alive. Without a time stamp it cannot be distinguished from a steady house.
         """
         reading = p1_reading.read_telegram(telegram)
-        repeated = telegram == self._last and reading.taken_at is not None
+        repeated = telegram == self._last_telegram and reading.taken_at is not None
         # A clock that stands still while values change is ignored: the time of reception is used.
-        stuck = reading.taken_at == self._stated_at
-        self._last, self._stated_at = telegram, reading.taken_at
+        stuck = reading.taken_at == self._meter_stated_at
+        self._last_telegram, self._meter_stated_at = telegram, reading.taken_at
         if repeated or reading.net_w is None:
             return None
-        currents = _currents(reading, self._house)
+        currents = _currents(reading, self._source_context)
         if currents.l1 is None and not self._warned:
             self._warned = True
             _log.warning(
                 "P1: this meter reports no values per phase, so none of the %d phases can be limited",
-                self._house.phases,
+                self._source_context.phases,
             )
         return GridSample(
             taken_at=(None if stuck else _meter_time(reading, received_at)) or received_at,
             currents_a=currents,
-            voltages_v=_three(reading.voltages_v),
-            powers_w=_three(reading.net_per_phase_w),
+            voltages_v=_three_phases(reading.voltages_v),
+            powers_w=_three_phases(reading.net_per_phase_w),
             power_w=reading.net_w,
             fuse_a=_fuse_a(reading),
             limiter_w=_limiter_w(reading),
@@ -80,26 +80,30 @@ def _currents(reading: P1Reading, house: SourceContext) -> Phases[float | None]:
         powers = (reading.net_w,)  # some single-phase meters report the total only
     count = max(len(powers), len(reading.currents_a))
     row = [
-        _current(_at(powers, phase), _at(reading.currents_a, phase), _at(reading.voltages_v, phase))
+        _signed_current_a(
+            _value_of_phase(powers, phase),
+            _value_of_phase(reading.currents_a, phase),
+            _value_of_phase(reading.voltages_v, phase),
+        )
         for phase in range(count)
     ]
     if house.phases == 1:
         row = row[:1]
-    return _three(tuple(row))
+    return _three_phases(tuple(row))
 
 
-def _at(values: tuple[float | None, ...], phase: int) -> float | None:
+def _value_of_phase(values: tuple[float | None, ...], phase: int) -> float | None:
     return values[phase] if phase < len(values) else None
 
 
-def _current(power_w: float | None, stated_a: float | None, voltage_v: float | None) -> float | None:
+def _signed_current_a(power_w: float | None, stated_a: float | None, voltage_v: float | None) -> float | None:
     if power_w is None:
         return stated_a  # without a sign: counts as import, to be safe
     magnitude = max(stated_a or 0.0, abs(power_w) / (voltage_v or NOMINAL_VOLTAGE_V))
     return -magnitude if power_w < 0 else magnitude
 
 
-def _three(values: tuple[float | None, ...]) -> Phases[float | None]:
+def _three_phases(values: tuple[float | None, ...]) -> Phases[float | None]:
     if not values:
         return UNKNOWN_PHASES
     filled = (*values, None, None)
@@ -108,8 +112,12 @@ def _three(values: tuple[float | None, ...]) -> Phases[float | None]:
 
 def _fuse_a(reading: P1Reading) -> float | None:
     """The lowest threshold in amperes: object 31.4.0, in version 3 also 17.0.0."""
-    limits = [one for one in (reading.fuse, reading.threshold) if one is not None and one.is_set and one.unit == "A"]
-    return min((one.value for one in limits), default=None)
+    limits = [
+        threshold
+        for threshold in (reading.fuse, reading.threshold)
+        if threshold is not None and threshold.is_set and threshold.unit == "A"
+    ]
+    return min((threshold.value for threshold in limits), default=None)
 
 
 def _limiter_w(reading: P1Reading) -> float | None:
@@ -129,18 +137,18 @@ def _tariff(reading: P1Reading) -> MeterTariff | None:
         str(reading.tariff),
         index=reading.tariff,
         off_peak=reading.tariff == low,
-        flat=_counts_only(high, reading.import_registers_wh) and reading.tariff == high,
+        flat=_is_single_price(high, reading.import_registers_wh) and reading.tariff == high,
     )
 
 
-def _counts_only(tariff: int, registers_wh: tuple[float, ...]) -> bool:
+def _is_single_price(tariff: int, registers_wh: tuple[float, ...]) -> bool:
     """Return whether the other of two registers has never counted: the contract has a single price."""
     return len(registers_wh) == 2 and registers_wh[tariff - 1] > 0.0 and sum(registers_wh) == registers_wh[tariff - 1]
 
 
 def _meter_time(reading: P1Reading, received_at: datetime) -> datetime | None:
     """The meter's own time (UTC); None if missing or implausible."""
-    taken_at = reading.taken_at
-    if taken_at is None or taken_at.tzinfo is None:
+    measured_at = reading.taken_at
+    if measured_at is None or measured_at.tzinfo is None:
         return None
-    return taken_at.astimezone(UTC) if abs(taken_at - received_at) <= _CLOCKS_APART else None
+    return measured_at.astimezone(UTC) if abs(measured_at - received_at) <= _MAX_CLOCK_DIFFERENCE else None

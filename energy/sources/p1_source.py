@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_REFUSED_IN_A_ROW: Final = 3
+_MAX_REFUSED_IN_A_ROW: Final = 3
 """consecutive telegrams that cannot be decrypted before a wrong key is logged"""
 
 
@@ -34,11 +34,11 @@ class _P1LineSettings:
     """versions 2.2 and 3, every ten seconds; a telegram itself takes one"""
 
 
-_STAY_S: Final = 30.0
+_SETTING_TIMEOUT_S: Final = 30.0
 """longest silence, three slow periods, before other settings are tried: the meter may have been exchanged"""
 
 
-_SPEEDS: Final = {
+_LINE_SETTINGS: Final = {
     "auto": (_P1LineSettings.MODERN, _P1LineSettings.OLD),
     "modern": (_P1LineSettings.MODERN,),
     "old": (_P1LineSettings.OLD,),
@@ -71,7 +71,7 @@ def p1_source(
             f"no readable telegram at {settings}",
         )
 
-    return LineSearchSource("p1", device, [candidate(*speed) for speed in _SPEEDS[version]], clock, context)
+    return LineSearchSource("p1", device, [candidate(*speed) for speed in _LINE_SETTINGS[version]], clock, context)
 
 
 class _P1Receiver:
@@ -80,19 +80,19 @@ class _P1Receiver:
     def __init__(
         self, decryptor: Decryptor | None, interpreter: P1Interpreter, clock: Clock, patience_s: float | None
     ) -> None:
-        self._telegrams = _TelegramReceiver(decryptor)
+        self._telegram_receiver = _TelegramReceiver(decryptor)
         self._interpreter = interpreter
         self._clock = clock
         self.until_s = clock.monotonic() + patience_s if patience_s is not None else None
 
     def take(self, data: bytes) -> Iterator[GridSample]:
         """Yield the samples completed by these bytes."""
-        for telegram in self._telegrams.take(data):
+        for telegram in self._telegram_receiver.take(data):
             if not p1_reading.believable(telegram):
                 _log.debug("P1: telegram ignored: incomplete, or wrong checksum")
                 continue
             if self.until_s is not None:
-                self.until_s = self._clock.monotonic() + _STAY_S
+                self.until_s = self._clock.monotonic() + _SETTING_TIMEOUT_S
             sample = self._interpreter.process(telegram, self._clock.now())
             if sample is not None:
                 yield sample
@@ -115,6 +115,6 @@ class _TelegramReceiver:
             yield from TelegramParser().feed(plain)
         # The operator may have disabled encryption; without a checksum noise could pass for a telegram.
         yield from (telegram for telegram in self._parser.feed(data) if telegram.crc_ok)
-        if self._decryptor.refused >= _REFUSED_IN_A_ROW and not self._warned:
+        if self._decryptor.refused >= _MAX_REFUSED_IN_A_ROW and not self._warned:
             self._warned = True
             _log.warning("P1: telegrams cannot be decrypted with the configured key")

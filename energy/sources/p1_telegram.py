@@ -11,7 +11,7 @@ from typing import Final
 
 from foundation.frozen import Frozen
 
-_LONGEST: Final = 16_384
+_MAX_TELEGRAM_BYTES: Final = 16_384
 """buffer limit in bytes, above the longest telegram: the standards allow five text messages of 2048 characters"""
 _SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
 _POLYNOMIAL: Final = 0xA001
@@ -20,15 +20,15 @@ _START: Final = re.compile(rb"(?:\A|(?<=\n)|(?<=[^ -~]))/(?=[A-Za-z]{3}[ -~])")
 """a telegram starts at the beginning of a line, or after noise"""
 _ANY_START: Final = re.compile(rb"/(?=[A-Za-z]{3}[ -~])")
 _END: Final = re.compile(rb"\n!([0-9A-Fa-f]{0,4})[ \t]*\r?\n")
-_OBJECT: Final = re.compile(r"((?:\d+-\d+:)?\d+\.\d+\.\d+(?:[.*]\d+)?)((?:\([^()]*\))*)\Z")
-_CONTINUED: Final = re.compile(r"(?:\([^()]*\))+\Z")
-_VALUE: Final = re.compile(r"\(([^()]*)\)")
-_FORM: Final = re.compile(
+_OBJECT_LINE: Final = re.compile(r"((?:\d+-\d+:)?\d+\.\d+\.\d+(?:[.*]\d+)?)((?:\([^()]*\))*)\Z")
+_CONTINUATION_LINE: Final = re.compile(r"(?:\([^()]*\))+\Z")
+_VALUE_IN_PARENTHESES: Final = re.compile(r"\(([^()]*)\)")
+_OBJECT_LINE_FORM: Final = re.compile(
     r"[+-]?\d+(?:\.\d+)?(?:\*?(?:k?Wh|k?W|k?varh|k?var|k?VAh|k?VA|A|V|Hz|m3|GJ))?"  # a number
     r"|\d{12}[SW]|[0-9A-Z]*|\d+-\d+:\d+\.\d+\.\d+|m3|kWh"  # a time, text in hex or a name, another object, a unit
 )
 """valid forms of a value; a flipped bit makes most values match none"""
-_VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")
+_VERSION_CODES: Final = ("1-3:0.2.8", "0-0:96.1.4")
 """objects of telegrams that must carry a checksum (version 4 and later, Belgium)"""
 
 
@@ -57,10 +57,10 @@ class Telegram(Frozen):
         """Whether the values are valid: by checksum or, without one, if all lines and values have a standard form."""
         if self.crc_ok is not None:
             return self.crc_ok
-        if self.malformed or self.odd or any(code in self.objects for code in _VERSIONS):
+        if self.malformed or self.odd or any(code in self.objects for code in _VERSION_CODES):
             return False
         values = [value for row in self.objects.values() for value in row]
-        return bool(values) and all(_FORM.fullmatch(value) for value in values)
+        return bool(values) and all(_OBJECT_LINE_FORM.fullmatch(value) for value in values)
 
 
 class TelegramParser:
@@ -79,8 +79,8 @@ class TelegramParser:
                 yield telegram
             begin = end.end()
         self._buffer = self._buffer[begin:]
-        if len(self._buffer) > _LONGEST:
-            self._buffer = self._buffer[-_LONGEST // 2 :]
+        if len(self._buffer) > _MAX_TELEGRAM_BYTES:
+            self._buffer = self._buffer[-_MAX_TELEGRAM_BYTES // 2 :]
 
 
 def _last_telegram(body: bytes, end: int) -> Telegram | None:
@@ -88,45 +88,45 @@ def _last_telegram(body: bytes, end: int) -> Telegram | None:
     plain = body.translate(_SEVEN_BITS)
     starts = [found.start() for found in _ANY_START.finditer(plain, 0, end)]
     for start in reversed(starts):
-        telegram = _telegram(body[start:])
+        telegram = _parse_telegram(body[start:])
         if telegram.crc_ok:
             return telegram
     regular = [found.start() for found in _START.finditer(plain, 0, end)]
-    return _telegram(body[regular[-1] :]) if regular else None
+    return _parse_telegram(body[regular[-1] :]) if regular else None
 
 
-def _telegram(raw: bytes) -> Telegram:
+def _parse_telegram(raw: bytes) -> Telegram:
     text = raw.translate(_SEVEN_BITS)
     end = _END.search(text)
     if end is None:
         raise ValueError("the telegram has no checksum line at its end")
     lines = text[1 : end.start()].decode("ascii").split("\n")
-    objects, malformed = _objects([line.strip() for line in lines[1:]])
+    objects, malformed = _parse_objects([line.strip() for line in lines[1:]])
     stated = end[1].decode("ascii")
     computed = f"{crc16(text[: end.start() + 2]):04X}"
     odd = text != raw and any(byte.bit_count() % 2 for byte in raw)
     return Telegram(lines[0].rstrip("\r"), objects, stated or None, computed, malformed, odd)
 
 
-def _objects(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
+def _parse_objects(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
     objects: dict[str, tuple[str, ...]] = {}
     latest: str | None = None
     malformed = 0
     for line in lines:
         if not line:
             continue
-        if (found := _OBJECT.match(line)) is not None:
+        if (found := _OBJECT_LINE.match(line)) is not None:
             code = latest = str(found[1])
             malformed += code in objects  # two telegrams merged by lost bytes
-            objects[code] = tuple(_VALUE.findall(found[2]))
-        elif latest is not None and _CONTINUED.match(line) is not None:  # gas of versions 2 and 3
-            objects[latest] += tuple(_VALUE.findall(line))
+            objects[code] = tuple(_VALUE_IN_PARENTHESES.findall(found[2]))
+        elif latest is not None and _CONTINUATION_LINE.match(line) is not None:  # gas of versions 2 and 3
+            objects[latest] += tuple(_VALUE_IN_PARENTHESES.findall(line))
         else:
             malformed += 1
     return objects, malformed
 
 
-def _table() -> tuple[int, ...]:
+def _crc_table() -> tuple[int, ...]:
     table: list[int] = []
     for byte in range(256):
         crc = byte
@@ -136,12 +136,12 @@ def _table() -> tuple[int, ...]:
     return tuple(table)
 
 
-_TABLE: Final = _table()
+_CRC_TABLE: Final = _crc_table()
 
 
 def crc16(data: bytes) -> int:
     """CRC-16/ARC over the bytes from the slash to the exclamation mark, both included (P1 5.0.2 §6.2)."""
     crc = 0
     for byte in data:
-        crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
+        crc = (crc >> 8) ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc

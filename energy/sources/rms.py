@@ -13,9 +13,9 @@ from typing import Final
 
 from foundation.frozen import Frozen
 
-_BELOW_THRESHOLD_A: Final = 0.3
+_NOISE_FLOOR_A: Final = 0.3
 """lowest current that a 12-bit converter can distinguish from its own noise"""
-_BIAS_OFF: Final = 0.15
+_MAX_BIAS_ERROR: Final = 0.15
 """largest deviation of the mean from the bias, as a part of the whole range"""
 
 
@@ -64,10 +64,10 @@ def rms_current(counts: Sequence[int], converter: ChannelCalibration) -> RmsWind
     if lowest == highest:
         return RmsWindow(None, fault=ClampFault.DEAD)
     clipped = lowest <= converter.lowest or highest >= converter.highest
-    whole_range = converter.highest - converter.lowest
-    if not clipped and abs(total / number - converter.bias_count) > _BIAS_OFF * whole_range:
+    full_range = converter.highest - converter.lowest
+    if not clipped and abs(total / number - converter.bias_count) > _MAX_BIAS_ERROR * full_range:
         return RmsWindow(None, fault=ClampFault.BIAS)
     variance = (number * sum(count * count for count in counts) - total * total) / (number * number)
     raw_a = math.sqrt(variance) * converter.volts_per_count * converter.amperes_per_volt
     current_a = math.sqrt(max(0.0, raw_a * raw_a - converter.noise_a * converter.noise_a))
-    return RmsWindow(current_a if current_a >= _BELOW_THRESHOLD_A else 0.0, clipped=clipped)
+    return RmsWindow(current_a if current_a >= _NOISE_FLOOR_A else 0.0, clipped=clipped)

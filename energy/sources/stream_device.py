@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-_SOCKET: Final = "socket://"
+_SOCKET_SCHEME: Final = "socket://"
 
 
 def is_socket(device: str) -> bool:
     """Return whether a device is reached through TCP, by its name; connects nothing."""
-    return device.startswith(_SOCKET)
+    return device.startswith(_SOCKET_SCHEME)

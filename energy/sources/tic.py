@@ -13,50 +13,50 @@ from typing import Final
 
 from foundation.frozen import Frozen
 
-_STAMP: Final = r"[HEhe ]\d{12}"
-_NO_STAMP: Final = r""
+_TIME_STAMP: Final = r"[HEhe ]\d{12}"
+_NO_TIME_STAMP: Final = r""
 
-_TABLE: Final = (
+_CHECKSUM_TABLE: Final = (
     # historique
-    (r"ISOUSC|PEJP", _NO_STAMP, r"\d{2}"),
-    (r"IINST[123]?|IMAX[123]?|ADPS|ADIR[123]", _NO_STAMP, r"\d{3}"),
-    (r"PAPP|PMAX", _NO_STAMP, r"\d{5}"),
-    (r"BASE|HCHC|HCHP|EJPHN|EJPHPM|BBRH[CP]J[BWR]", _NO_STAMP, r"\d{9}"),
-    (r"PTEC", _NO_STAMP, r"[A-Z.]{4}"),
-    (r"ADCO|ADSC", _NO_STAMP, r"[0-9A-Z]{8,12}"),
-    (r"OPTARIF", _NO_STAMP, r"BASE|HC\.\.|EJP\.|BBR."),
-    (r"DEMAIN", _NO_STAMP, r"[A-Z-]{4}"),
-    (r"HHPHC", _NO_STAMP, r"[A-Z]"),
-    (r"PPOT", _NO_STAMP, r"[0-9A-F]{2}"),
-    (r"MOTDETAT", _NO_STAMP, r"[0-9A-F]{6}"),
+    (r"ISOUSC|PEJP", _NO_TIME_STAMP, r"\d{2}"),
+    (r"IINST[123]?|IMAX[123]?|ADPS|ADIR[123]", _NO_TIME_STAMP, r"\d{3}"),
+    (r"PAPP|PMAX", _NO_TIME_STAMP, r"\d{5}"),
+    (r"BASE|HCHC|HCHP|EJPHN|EJPHPM|BBRH[CP]J[BWR]", _NO_TIME_STAMP, r"\d{9}"),
+    (r"PTEC", _NO_TIME_STAMP, r"[A-Z.]{4}"),
+    (r"ADCO|ADSC", _NO_TIME_STAMP, r"[0-9A-Z]{8,12}"),
+    (r"OPTARIF", _NO_TIME_STAMP, r"BASE|HC\.\.|EJP\.|BBR."),
+    (r"DEMAIN", _NO_TIME_STAMP, r"[A-Z-]{4}"),
+    (r"HHPHC", _NO_TIME_STAMP, r"[A-Z]"),
+    (r"PPOT", _NO_TIME_STAMP, r"[0-9A-F]{2}"),
+    (r"MOTDETAT", _NO_TIME_STAMP, r"[0-9A-F]{6}"),
     # standard
-    (r"DATE", _STAMP, r""),
-    (r"VTIC|PREF|PCOUP|NTARF|NJOURF(\+1)?", _NO_STAMP, r"\d{2}"),
-    (r"[DF]PM[123]", _STAMP, r"\d{2}"),
-    (r"[IU]RMS[123]|RELAIS", _NO_STAMP, r"\d{3}"),
-    (r"UMOY[123]", _STAMP, r"\d{3}"),
-    (r"SINSTS[123]?|SINSTI", _NO_STAMP, r"\d{5}"),
-    (r"SMAXSN[123]?(-1)?|SMAXIN(-1)?|CCA[SI]N(-1)?", _STAMP, r"\d{5}"),
-    (r"EAST|EAIT|EASF\d\d|EASD\d\d|ERQ[1-4]", _NO_STAMP, r"\d{9}"),
-    (r"STGE", _NO_STAMP, r"[0-9A-F]{8}"),
-    (r"NGTF|LTARF|MSG2", _NO_STAMP, r".{16}"),
-    (r"MSG1", _NO_STAMP, r".{32}"),
-    (r"PJOURF\+1|PPOINTE", _NO_STAMP, r"([0-9A-F]{8}|NONUTILE)( ([0-9A-F]{8}|NONUTILE)){0,10}"),
-    (r"PRM", _NO_STAMP, r"\d{14}"),
+    (r"DATE", _TIME_STAMP, r""),
+    (r"VTIC|PREF|PCOUP|NTARF|NJOURF(\+1)?", _NO_TIME_STAMP, r"\d{2}"),
+    (r"[DF]PM[123]", _TIME_STAMP, r"\d{2}"),
+    (r"[IU]RMS[123]|RELAIS", _NO_TIME_STAMP, r"\d{3}"),
+    (r"UMOY[123]", _TIME_STAMP, r"\d{3}"),
+    (r"SINSTS[123]?|SINSTI", _NO_TIME_STAMP, r"\d{5}"),
+    (r"SMAXSN[123]?(-1)?|SMAXIN(-1)?|CCA[SI]N(-1)?", _TIME_STAMP, r"\d{5}"),
+    (r"EAST|EAIT|EASF\d\d|EASD\d\d|ERQ[1-4]", _NO_TIME_STAMP, r"\d{9}"),
+    (r"STGE", _NO_TIME_STAMP, r"[0-9A-F]{8}"),
+    (r"NGTF|LTARF|MSG2", _NO_TIME_STAMP, r".{16}"),
+    (r"MSG1", _NO_TIME_STAMP, r".{32}"),
+    (r"PJOURF\+1|PPOINTE", _NO_TIME_STAMP, r"([0-9A-F]{8}|NONUTILE)( ([0-9A-F]{8}|NONUTILE)){0,10}"),
+    (r"PRM", _NO_TIME_STAMP, r"\d{14}"),
     # labels of later versions of the document: only the form of label and stamp is checked
-    (r"[A-Z][A-Z0-9+-]{1,8}", rf"({_STAMP})?", r".*"),
+    (r"[A-Z][A-Z0-9+-]{1,8}", rf"({_TIME_STAMP})?", r".*"),
 )
 """label, time stamp, value; the first row with a matching label applies"""
 
-_ROWS: Final = tuple(tuple(re.compile(cell) for cell in row) for row in _TABLE)
+_GROUP_PATTERNS: Final = tuple(tuple(re.compile(cell) for cell in row) for row in _CHECKSUM_TABLE)
 
 _LF, _CR, _HT, _SP = 0x0A, 0x0D, 0x09, 0x20
 SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
 """table for bytes.translate that removes the parity bit, for 7E1 received as 8N1"""
-_LONGEST: Final = 160
+_MAX_GROUP_BYTES: Final = 160
 """limit of bytes between LF and CR; the longest group of the document has 110"""
-_WHOLE_GROUP: Final = re.compile(rb"\n([\t\x20-\x7e]{0,160})\r")
-_MOST_KNOWN: Final = 64
+_COMPLETE_GROUP: Final = re.compile(rb"\n([\t\x20-\x7e]{0,160})\r")
+_MAX_CACHED_GROUPS: Final = 64
 """different groups whose parsed form is kept; most groups of a meter repeat in each frame"""
 
 
@@ -96,8 +96,8 @@ class TicParser:
 
     def __init__(self) -> None:
         self.spoiled = 0
-        self._open: bytearray | None = None
-        self._known: dict[bytes, TicGroup] = {}
+        self._group_bytes: bytearray | None = None
+        self._cached_groups: dict[bytes, TicGroup] = {}
 
     def feed(self, data: bytes) -> list[TicGroup | Mark]:
         """Return the groups and marks completed by these bytes, in order; bit 7 (parity) is ignored."""
@@ -105,50 +105,50 @@ class TicParser:
         events: list[TicGroup | Mark] = []
         while position < len(plain):
             event: TicGroup | Mark | None
-            if (whole := _WHOLE_GROUP.match(plain, position)) is not None:
-                self._drop()
-                event, position = self._group(whole[1]), whole.end()
+            if (complete := _COMPLETE_GROUP.match(plain, position)) is not None:
+                self._drop_open_group()
+                event, position = self._parse_group(complete[1]), complete.end()
             else:
-                event, position = self._take(plain[position]), position + 1
+                event, position = self._take_byte(plain[position]), position + 1
             if event is not None:
                 events.append(event)
         return events
 
-    def _group(self, raw: bytes) -> TicGroup | None:
+    def _parse_group(self, raw: bytes) -> TicGroup | None:
         """Parse the bytes of a group; None, and counted as spoiled, if it is not valid."""
-        if (known := self._known.get(raw)) is not None:
+        if (known := self._cached_groups.get(raw)) is not None:
             return known
         group = parse_group(raw)
         if group is None or not believable(group):
             self.spoiled += 1
             return None
-        if len(self._known) == _MOST_KNOWN:
-            self._known.clear()
-        self._known[raw] = group
+        if len(self._cached_groups) == _MAX_CACHED_GROUPS:
+            self._cached_groups.clear()
+        self._cached_groups[raw] = group
         return group
 
-    def _take(self, byte: int) -> TicGroup | Mark | None:
+    def _take_byte(self, byte: int) -> TicGroup | Mark | None:
         if byte in (Mark.START, Mark.END, Mark.BREAK):
-            self._drop()
+            self._drop_open_group()
             return Mark(byte)
         if byte == _LF:
-            self._drop()
-            self._open = bytearray()
-        elif self._open is None:
+            self._drop_open_group()
+            self._group_bytes = bytearray()
+        elif self._group_bytes is None:
             return None  # between groups, or the rest of a spoiled one
         elif byte == _CR:
-            raw, self._open = bytes(self._open), None
-            return self._group(raw)
-        elif len(self._open) < _LONGEST and (byte == _HT or _SP <= byte < 0x7F):
-            self._open.append(byte)
+            raw, self._group_bytes = bytes(self._group_bytes), None
+            return self._parse_group(raw)
+        elif len(self._group_bytes) < _MAX_GROUP_BYTES and (byte == _HT or _SP <= byte < 0x7F):
+            self._group_bytes.append(byte)
         else:
-            self._drop()
+            self._drop_open_group()
         return None
 
-    def _drop(self) -> None:
-        if self._open is not None:
+    def _drop_open_group(self) -> None:
+        if self._group_bytes is not None:
             self.spoiled += 1
-        self._open = None
+        self._group_bytes = None
 
 
 def parse_group(raw: bytes) -> TicGroup | None:
@@ -173,7 +173,7 @@ def parse_group(raw: bytes) -> TicGroup | None:
 
 def believable(group: TicGroup) -> bool:
     """Return whether label, time stamp and value of a group have a form that Enedis specifies."""
-    for label, stamp, value in _ROWS:
+    for label, stamp, value in _GROUP_PATTERNS:
         if label.fullmatch(group.label):
             return group.stamp != "" and bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))
     return False

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
-_REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
+_EXCEPTION_TEXTS: Final[Mapping[int, str]] = MappingProxyType(
     {
         1: "illegal function",
         2: "illegal address",
@@ -39,7 +39,7 @@ _REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
         11: "gateway: no response from the device",
     }
 )
-_WRONG_TABLE: Final = (1, 2, 3)
+_WRONG_TABLE_CODES: Final = (1, 2, 3)
 """exception codes of a device without such registers: retrying does not help"""
 
 
@@ -79,7 +79,7 @@ class Bus:
         """seconds to wait for an answer: the longest timeout of all users"""
         self.connections = 0
         """number of connections made so far"""
-        self._answered_on = 0
+        self._answered_connection = 0
         """number of the connection of the newest answer"""
         self._answer_timeout: asyncio.Timeout | None = None
         """ends the wait for an answer if the connection is lost"""
@@ -88,9 +88,9 @@ class Bus:
         self._client: Client | None = None
         self._received_before = b""
         self._request_lock = asyncio.Lock()
-        self._readers = asyncio.Lock()
+        self._reader_lock = asyncio.Lock()
         """held by the next reader, so that a write waits for one reading at most"""
-        self._real = SystemClock()
+        self._real_clock = SystemClock()
         self._users: set[object] = set()
 
     def join(self, user: object, timeout_s: float) -> None:
@@ -115,7 +115,7 @@ class Bus:
         """
         words: dict[RegisterAddress, int] = {}
         try:
-            async with self._readers, self._request_lock, self._real.timeout(within_s):
+            async with self._reader_lock, self._request_lock, self._real_clock.timeout(within_s):
                 for block in blocks:
                     answer = await self._read_block(meter_name, unit, block)
                     words.update(((block.function, block.address + at), word) for at, word in enumerate(answer))
@@ -147,13 +147,13 @@ class Bus:
         self, meter_name: str, unit: int, request: RegisterWrite | CoilWrite, within_s: float
     ) -> None:
         try:
-            async with self._request_lock, self._real.timeout(within_s):
+            async with self._request_lock, self._real_clock.timeout(within_s):
                 answer = await self._exchange(meter_name, unit, request)
         except TimeoutError:
             raise MeterError(f"{meter_name}: write not confirmed within {within_s:g} s") from None
         if answer.isError():
             code = answer.exception_code
-            reason = _REFUSALS.get(code, "unknown reason")
+            reason = _EXCEPTION_TEXTS.get(code, "unknown reason")
             raise MeterError(f"{meter_name}: write of register {request.address} rejected: {reason} ({code})")
 
     async def search(self, meter_name: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
@@ -165,10 +165,10 @@ class Bus:
         try:
             block, left_s = next(steps), within_s
             while True:  # many steps: other users have turns between them
-                async with self._readers, self._request_lock, self._real.timeout(left_s):
-                    began_s = self._real.monotonic()
+                async with self._reader_lock, self._request_lock, self._real_clock.timeout(left_s):
+                    began_s = self._real_clock.monotonic()
                     words = await self._read_optional(meter_name, unit, block)
-                left_s -= self._real.monotonic() - began_s
+                left_s -= self._real_clock.monotonic() - began_s
                 block = steps.send(words)
         except StopIteration as found:
             return found.value
@@ -186,7 +186,7 @@ class Bus:
             MeterError: the device is silent.
         """
         try:
-            async with self._readers, self._request_lock, self._real.timeout(within_s):
+            async with self._reader_lock, self._request_lock, self._real_clock.timeout(within_s):
                 return await self._read_optional(meter_name, unit, block)
         except TimeoutError:
             raise MeterError(f"{meter_name}: no response within {within_s:g} s") from None
@@ -201,8 +201,8 @@ class Bus:
             code = answer.exception_code
             raise MeterError(
                 f"{meter_name}: read of registers {block.address} to {block.address + block.count - 1} "
-                f"with function {block.function} rejected: {_REFUSALS.get(code, 'unknown reason')} ({code})",
-                transient=code not in _WRONG_TABLE,
+                f"with function {block.function} rejected: {_EXCEPTION_TEXTS.get(code, 'unknown reason')} ({code})",
+                transient=code not in _WRONG_TABLE_CODES,
             )
         return answer.registers
 
@@ -218,7 +218,7 @@ class Bus:
         try:
             return await self._exchange_once(meter_name, unit, block)
         except _DisconnectedError:
-            if not isinstance(block, RegisterBlock) or self._answered_on != self.connections:
+            if not isinstance(block, RegisterBlock) or self._answered_connection != self.connections:
                 raise
             return await self._exchange_once(meter_name, unit, block)
 
@@ -227,8 +227,8 @@ class Bus:
     ) -> ModbusPDU:
         answered = False
         try:
-            client, self._decode_error = await self._connected(meter_name), None
-            await self._real.sleep(self.endpoint.silence_s)
+            client, self._decode_error = await self._connected_client(meter_name), None
+            await self._real_clock.sleep(self.endpoint.silence_s)
             try:
                 async with asyncio.timeout(None) as self._answer_timeout:
                     answer = await self._send_request(client, meter_name, unit, block)
@@ -236,19 +236,19 @@ class Bus:
                 if self._decode_error is not None:
                     raise MeterError(f"{meter_name}: response cannot be decoded ({self._decode_error})") from None
                 raise _DisconnectedError(f"{meter_name}: connection closed before the response") from None
-            answered, self._answered_on = True, self.connections
+            answered, self._answered_connection = True, self.connections
             return answer
         finally:
             self._answer_timeout = None
             if not answered:  # a late answer must not be taken for that of the next request
                 self._disconnect()
 
-    async def _connected(self, meter_name: str) -> Client:
+    async def _connected_client(self, meter_name: str) -> Client:
         if self._client is not None and not self._client.connected:
             self._disconnect()
         if self._client is None:
             self._client = self._create_client()
-            catch_decode_errors(self._client, self._undecodable)
+            catch_decode_errors(self._client, self._abort_undecodable)
             try:
                 reached = await self._client.connect()
             except (ValueError, termios.error) as failure:  # an invalid host name or setting
@@ -315,14 +315,14 @@ class Bus:
     def _connection_changed(self, connected: bool) -> None:
         """End the wait for an answer when the other side closes the connection: pymodbus would wait for the timeout."""
         if not connected:
-            self._give_up()
+            self._abort_wait()
 
-    def _undecodable(self, reason: str) -> None:
+    def _abort_undecodable(self, reason: str) -> None:
         """End the wait for an answer after one that cannot be decoded."""
         self._decode_error = reason
-        self._give_up()
+        self._abort_wait()
 
-    def _give_up(self) -> None:
+    def _abort_wait(self) -> None:
         if self._answer_timeout is not None:
             self._answer_timeout.reschedule(asyncio.get_running_loop().time())
 

@@ -13,7 +13,7 @@ from metering.drivers.registers import NumberType, RegisterBlock, shortest_decim
 
 EXCEPTION_FLAG: Final = 0x80
 """flag in the function code of an exception response (Modbus application protocol 7)"""
-_TYPES: Final = {
+_NUMBER_TYPES: Final = {
     ("uint", 16): NumberType.U16,
     ("int", 16): NumberType.S16,
     ("uint", 32): NumberType.U32,
@@ -60,7 +60,7 @@ def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
     Raises:
         ModbusFrameError: it is damaged, or does not read registers.
     """
-    unit, pdu, transaction = _unwrap(frame, transport)
+    unit, pdu, transaction = _split_frame(frame, transport)
     if len(pdu) != 5 or pdu[0] not in {3, 4}:
         raise ModbusFrameError("is not a request to read registers")
     function, address, count = struct.unpack(">BHH", pdu)
@@ -73,7 +73,7 @@ def parse_response(frame: bytes, transport: ModbusTransport, request: ReadReques
     Raises:
         ModbusFrameError: it is damaged, or answers another request.
     """
-    unit, pdu, transaction = _unwrap(frame, transport)
+    unit, pdu, transaction = _split_frame(frame, transport)
     function, count = request.block.function, request.block.count
     if (unit, transaction) != (request.unit, request.transaction) or not pdu or pdu[0] & ~EXCEPTION_FLAG != function:
         raise ModbusFrameError("is the response to another request")
@@ -89,7 +89,7 @@ def parse_response(frame: bytes, transport: ModbusTransport, request: ReadReques
 def decode_number(response: ReadResponse, layout: str) -> float | None:
     """Decode the words of a response by a layout, `float32 high word first` or `uint16`; None if they do not fit it."""
     match = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
-    type_ = _TYPES.get((match[1], int(match[2]))) if match is not None else None
+    type_ = _NUMBER_TYPES.get((match[1], int(match[2]))) if match is not None else None
     if match is None or type_ is None or type_.words != len(response.words):
         return None
     words = response.words[::-1] if match[3] == "low" else response.words
@@ -110,7 +110,7 @@ def crc(frame: bytes) -> bytes:
     return value.to_bytes(2, "little")
 
 
-def _unwrap(frame: bytes, transport: ModbusTransport) -> tuple[int, bytes, bytes]:
+def _split_frame(frame: bytes, transport: ModbusTransport) -> tuple[int, bytes, bytes]:
     """Unit, PDU and transaction of a frame."""
     if transport is ModbusTransport.RTU:
         if len(frame) < 4 or crc(frame) != b"\0\0":

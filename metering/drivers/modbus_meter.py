@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 Quantities = frozenset[Quantity] | None
 
-_SEARCH_TIMEOUTS: Final = 10
+_MAX_SEARCH_TIMEOUTS: Final = 10
 """longest time of a search for registers, as a multiple of a reading's"""
 
 
@@ -54,9 +54,9 @@ class ModbusMeter:
         self._unit = options.unit
         self._invert = options.invert
         self._invert_power = options.invert_power
-        self._within_s = 2 * options.timeout_s
+        self._write_timeout_s = 2 * options.timeout_s
         self._clock = clock
-        self._checked_connection = 0
+        self._checked_connection_number = 0
         bus.join(self, options.timeout_s)
 
     def __str__(self) -> str:
@@ -84,10 +84,10 @@ class ModbusMeter:
         return reading_of(lambda quantity: 1.0 if quantity in quantities else None, self._clock.now())
 
     async def _read(self, *, further: bool) -> Reading:
-        with self._clock.outside_wait(self._within_s + 1.0):
+        with self._clock.outside_wait(self._write_timeout_s + 1.0):
             if not self._blocks:
                 await self._find_registers()
-            registers = dict(await self._bus.read(str(self), self._unit, self._blocks, self._within_s))
+            registers = dict(await self._bus.read(str(self), self._unit, self._blocks, self._write_timeout_s))
         if further:
             registers |= await self._read_optional()
         reading = decode(self._model, registers, self._clock.now())
@@ -99,12 +99,12 @@ class ModbusMeter:
     async def _read_optional(self) -> dict[RegisterAddress, int]:
         """Read optional registers; a failure is ignored: the required ones have been read already."""
         registers: dict[RegisterAddress, int] = {}
-        with self._clock.outside_wait(self._within_s + 1.0):
+        with self._clock.outside_wait(self._write_timeout_s + 1.0):
             for block in plan_optional_blocks(self._model):
                 if block in self._absent_blocks:
                     continue
                 try:
-                    words = await self._bus.read_optional(str(self), self._unit, block, self._within_s)
+                    words = await self._bus.read_optional(str(self), self._unit, block, self._write_timeout_s)
                 except MeterError as error:
                     _log.debug("%s: optional registers not read: %s", self, error)
                     break
@@ -117,7 +117,7 @@ class ModbusMeter:
 
     async def _find_registers(self) -> None:
         """Find the registers of a SunSpec meter, once."""
-        within_s = _SEARCH_TIMEOUTS * self._within_s
+        within_s = _MAX_SEARCH_TIMEOUTS * self._write_timeout_s
         found = await self._bus.search(str(self), self._unit, sunspec.search_models(self._model), within_s)
         if found is None:
             raise MeterError(f"{self}: no SunSpec meter model found", transient=False)
@@ -129,10 +129,10 @@ class ModbusMeter:
 
     def _check_table(self, reading: Reading) -> None:
         """Reject a wrong table by the first reading of a connection; later voltages are not checked."""
-        if self._checked_connection != self._bus.connections:
+        if self._checked_connection_number != self._bus.connections:
             if (reason := mismatch(self._model, reading)) is not None:
                 raise MeterError(f"{self}: {reason}", transient=False)
-            self._checked_connection = self._bus.connections
+            self._checked_connection_number = self._bus.connections
 
 
 class IdentifiedModbusMeter(ModbusMeter):
@@ -144,14 +144,14 @@ class IdentifiedModbusMeter(ModbusMeter):
         Raises:
             MeterError: silence, a broken frame, or no serial number.
         """
-        with self._clock.outside_wait(self._within_s + 1.0):
+        with self._clock.outside_wait(self._write_timeout_s + 1.0):
             if not self._blocks:
                 await self._find_registers()
             place = self._model.serial_number
             if place is None:
                 raise MeterError(f"{self}: this model has no register for the serial number", transient=False)
             block = RegisterBlock(place.function, place.address, place.words)
-            registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
+            registers = await self._bus.read(str(self), self._unit, (block,), self._write_timeout_s)
         words = [registers[place.function, place.address + at] for at in range(place.words)]
         if not (found := place.decode(words)):
             raise MeterError(f"{self}: the serial number is empty", transient=False)

@@ -27,7 +27,7 @@ from metering.drivers.registers import MeterModel, NumberType, Register, SerialL
 from metering.drivers.serial_number import SerialNumber
 
 
-def _row(
+def _registers_from(
     quantities: Quantity | Iterable[Quantity],
     address: int,
     type_: NumberType,
@@ -43,14 +43,14 @@ def _row(
         address += type_.words if step is None else step
 
 
-_eastron = partial(_row, function=4)
-_gavazzi = partial(_row, function=4, word_order=WordOrder.LOW_FIRST)
-_abb = partial(_row, function=3)
-_pac = partial(_row, function=3)
-_schneider = partial(_row, function=3)
-_inepro = partial(_row, function=3)
-_janitza = partial(_row, function=3)
-_shelly = partial(_row, function=4, word_order=WordOrder.LOW_FIRST)
+_eastron = partial(_registers_from, function=4)
+_gavazzi = partial(_registers_from, function=4, word_order=WordOrder.LOW_FIRST)
+_abb = partial(_registers_from, function=3)
+_pac = partial(_registers_from, function=3)
+_schneider = partial(_registers_from, function=3)
+_inepro = partial(_registers_from, function=3)
+_janitza = partial(_registers_from, function=3)
+_shelly = partial(_registers_from, function=4, word_order=WordOrder.LOW_FIRST)
 
 _S32, _F32, _S64, _F64 = NumberType.S32, NumberType.F32, NumberType.S64, NumberType.F64
 # Eastron's Modbus protocol documents: holding register 464513, before the meter code. Old firmware has none.
@@ -354,14 +354,14 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
 
 def find_model_name(text: str) -> ModelName | None:
     """Find the model that a text names: the longest name or alias that occurs in it decides; None if none occurs."""
-    normalized = _letters(text)
+    normalized = _letters_of(text)
     length, found = 0, None
     for name, model in MODELS.items():
-        for alias in map(_letters, (name, model.name, *model.aliases)):
+        for alias in map(_letters_of, (name, model.name, *model.aliases)):
             if alias in normalized and len(alias) > length:
                 length, found = len(alias), name
     return found
 
 
-def _letters(text: str) -> str:
+def _letters_of(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())

@@ -14,7 +14,7 @@ from metering.reading import Phases, Reading
 
 Json = dict[str, object]
 
-_PER_PHASE: Final = 3
+_MAX_PHASES: Final = 3
 
 
 class RegisterImage(Frozen):
@@ -52,11 +52,11 @@ class DecodedImage(Frozen):
 
 def decode_image(image: RegisterImage, model: MeterModel, taken_at: datetime) -> DecodedImage | None:
     """Decode an image by the table of a model; None if the meter should describe its registers, and does not."""
-    table = model if model.registers else _found(image, model)
+    table = model if model.registers else _find_model(image, model)
     return DecodedImage(table, decode(table, image.words_for(table), taken_at)) if table is not None else None
 
 
-def _found(image: RegisterImage, model: MeterModel) -> MeterModel | None:
+def _find_model(image: RegisterImage, model: MeterModel) -> MeterModel | None:
     steps = sunspec.search_models(model)
     try:
         block = next(steps)
@@ -70,19 +70,21 @@ def image_to_json(decoded: DecodedImage) -> Json:
     """Convert the reading to plain JSON values in V, A, W, Hz and Wh; None: the meter does not report it."""
     reading, model = decoded.reading, decoded.model
     totals: Json = {
-        "voltage_v": _row(reading.voltages_v, model),
-        "current_a": _row(reading.currents_a, model),
-        "power_w": _row(reading.powers_w, model),
+        "voltage_v": _values_per_phase(reading.voltages_v, model),
+        "current_a": _values_per_phase(reading.currents_a, model),
+        "power_w": _values_per_phase(reading.powers_w, model),
         "total_power_w": reading.power_w,
     }
     if Quantity.FREQUENCY in model.quantities:
         totals["frequency_hz"] = reading.frequency_hz
     totals |= {"import_wh": reading.energy_import_wh, "export_wh": reading.energy_export_wh}
     per_phase = {"import_per_phase_wh": reading.energies_import_wh, "export_per_phase_wh": reading.energies_export_wh}
-    return totals | {name: row for name, values in per_phase.items() if (row := _row(values, model)) is not None}
+    return totals | {
+        name: row for name, values in per_phase.items() if (row := _values_per_phase(values, model)) is not None
+    }
 
 
-def _row(values: Phases[float | None], model: MeterModel) -> list[float | None] | None:
+def _values_per_phase(values: Phases[float | None], model: MeterModel) -> list[float | None] | None:
     """The values of the phases that the meter has; None if it reports none."""
-    row = list(values)[: model.phases or _PER_PHASE]
+    row = list(values)[: model.phases or _MAX_PHASES]
     return row if any(value is not None for value in row) else None

@@ -164,24 +164,27 @@ def plan_blocks(model: MeterModel, quantities: frozenset[Quantity] | None = None
     Without `quantities`: all of the table except its optional registers.
     """
     if quantities is None:
-        return _planned(model, model.registers)
-    return _planned(model, [one for one in (*model.registers, *model.optional_registers) if one.quantity in quantities])
+        return _plan(model, model.registers)
+    return _plan(
+        model,
+        [register for register in (*model.registers, *model.optional_registers) if register.quantity in quantities],
+    )
 
 
 def plan_optional_blocks(model: MeterModel) -> tuple[RegisterBlock, ...]:
     """Plan the requests that read the optional registers, any of which a meter may refuse."""
-    return _planned(model, model.optional_registers)
+    return _plan(model, model.optional_registers)
 
 
-def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[RegisterBlock, ...]:
+def _plan(model: MeterModel, registers: Iterable[Register]) -> tuple[RegisterBlock, ...]:
     planned: list[RegisterBlock] = []
-    for function, start, end in sorted(_spans(registers)):
+    for function, start, end in sorted(_address_spans(registers)):
         last = planned[-1] if planned else None
         if (
             last is not None
             and last.function == function
             and end - last.address <= model.max_registers
-            and _without_gap(model, last.address + last.count, start)
+            and _can_read_across(model, last.address + last.count, start)
         ):
             planned[-1] = RegisterBlock(function, last.address, max(last.count, end - last.address))
         else:
@@ -189,14 +192,16 @@ def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[Register
     return tuple(planned)
 
 
-def _spans(registers: Iterable[Register]) -> set[tuple[int, int, int]]:
+def _address_spans(registers: Iterable[Register]) -> set[tuple[int, int, int]]:
     """Function, first address, and end address of every value and of every exponent."""
     spans = {(register.function, register.address, register.end) for register in registers}
-    exponents = {(one.function, one.exponent_at) for one in registers if one.exponent_at is not None}
+    exponents = {
+        (register.function, register.exponent_at) for register in registers if register.exponent_at is not None
+    }
     return spans | {(function, address, address + 1) for function, address in exponents}
 
 
-def _without_gap(model: MeterModel, end: int, start: int) -> bool:
+def _can_read_across(model: MeterModel, end: int, start: int) -> bool:
     gap = range(end, start)
     return not gap or any(gap[0] in run and gap[-1] in run for run in model.readable)
 
@@ -229,12 +234,12 @@ def encode(model: MeterModel, reading: Reading) -> dict[RegisterAddress, int]:
     Raises:
         ValueError: a value does not fit in its register; the message names both.
     """
-    shown = values_of(reading)
+    values = values_of(reading)
     written: set[Quantity] = set()
     words: dict[RegisterAddress, int] = {}
-    present = [one for one in model.optional_registers if shown[one.quantity] is not None]
+    present = [register for register in model.optional_registers if values[register.quantity] is not None]
     for register in (*model.registers, *present):
-        value = shown[register.quantity]
+        value = values[register.quantity]
         if value is not None and register.quantity in written:
             value = 0.0
         written.add(register.quantity)
@@ -262,10 +267,10 @@ def negate_powers(reading: Reading) -> Reading:
     """Return the reading with negated powers: some meters invert their sign, but count correctly (SolarEdge)."""
     return replace(
         reading,
-        power_w=_negative(reading.power_w),
-        powers_w=reading.powers_w.map(_negative),
-        reactive_power_var=_negative(reading.reactive_power_var),
-        reactive_powers_var=reading.reactive_powers_var.map(_negative),
+        power_w=_negated(reading.power_w),
+        powers_w=reading.powers_w.map(_negated),
+        reactive_power_var=_negated(reading.reactive_power_var),
+        reactive_powers_var=reading.reactive_powers_var.map(_negated),
     )
 
 
@@ -279,12 +284,12 @@ def mismatch(model: MeterModel, reading: Reading) -> str | None:
         return f"shows {reading.frequency_hz:g} Hz, so the model is not {model.name}"
     voltages = [voltage for voltage in reading.voltages_v if voltage is not None]
     if voltages and not any(80.0 <= voltage <= 300.0 for voltage in voltages):
-        shown = ", ".join(f"{voltage:g}" for voltage in voltages)
-        return f"shows {shown} V, so the model is not {model.name}"
+        listed_voltages = ", ".join(f"{voltage:g}" for voltage in voltages)
+        return f"shows {listed_voltages} V, so the model is not {model.name}"
     return None
 
 
-def _negative(value: float | None) -> float | None:
+def _negated(value: float | None) -> float | None:
     return None if value is None else 0.0 - value  # zero has no sign here
 
 
@@ -300,11 +305,11 @@ def _decode_number(register: Register, registers: RegisterWords) -> Decimal | No
     smallest, largest = register.type.span
     unavailable = number == largest or (smallest < 0 and number == smallest)
     unavailable |= register.zero_is_unknown and number == 0
-    scale = _scale(register, registers)
+    scale = _scale_factor(register, registers)
     return None if unavailable or scale is None else Decimal(number) * register.factor * scale
 
 
-def _scale(register: Register, registers: RegisterWords) -> Decimal | None:
+def _scale_factor(register: Register, registers: RegisterWords) -> Decimal | None:
     """The power of ten of a value; None if its exponent is invalid (SunSpec: -10 to 10)."""
     if register.exponent_at is None:
         return Decimal(1)
@@ -336,14 +341,14 @@ def _encode_number(register: Register, value: float | None) -> Sequence[int]:
     else:
         number = Decimal(repr(value)) / register.factor
         try:
-            raw = struct.pack(type_.layout, float(number) if type_.is_float else _integer(number, largest))
+            raw = struct.pack(type_.layout, float(number) if type_.is_float else _to_words_integer(number, largest))
         except (struct.error, OverflowError):
             limits = "" if type_.is_float else f" ({smallest} to {largest - 1} x {register.factor})"
             raise ValueError(f"{register.quantity}: {value} does not fit in {type_.name}{limits}") from None
     return [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
 
 
-def _integer(number: Decimal, largest: int) -> int:
+def _to_words_integer(number: Decimal, largest: int) -> int:
     rounded = int(number.to_integral_value())
     if rounded == largest:
         raise OverflowError("the largest number is reserved for: not available")
