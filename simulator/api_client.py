@@ -17,14 +17,14 @@ from foundation.frozen import Frozen
 from foundation.json_values import is_list, is_object
 from simulator.clock_progress import clock_progress
 
-_USUAL_TIMEOUT_S: Final = 30.0
+_DEFAULT_TIMEOUT_S: Final = 30.0
 _PROGRESS_TIMEOUT_S: Final = 5.0
-_CLOCK: Final = "/api/sim/clock"
-_STATUS: Final = "/api/status"
-_PREFIX: Final = "/api/sim/"
+_CLOCK_PATH: Final = "/api/sim/clock"
+_STATUS_PATH: Final = "/api/status"
+_SIMULATOR_PREFIX: Final = "/api/sim/"
 TOKEN_VARIABLE: Final = "BORNE_TOKEN"
 """the environment variable with the access token of `borne sim`"""
-_LIST: Final = "`borne sim` lists the actions"
+_LIST_HINT: Final = "`borne sim` lists the actions"
 
 
 class SimulatorRequestError(Exception):
@@ -104,14 +104,16 @@ ACTIONS: Final = (
 
 def listing() -> str:
     """Return the list of all actions as text, each with an example command; sends nothing."""
-    return "\n".join(["The actions on a simulated station, each with an example of its body:", *map(_line, ACTIONS)])
+    return "\n".join(
+        ["The actions on a simulated station, each with an example of its body:", *map(_action_text, ACTIONS)]
+    )
 
 
-def _line(one: SimAction) -> str:
-    body = f" '{one.body}'" if one.body else ""
-    first = next(other for other in ACTIONS if other.name == one.name)
-    method = "" if one is first else f" --method {one.method}"
-    return f"\n{one.meaning}\n  borne sim {one.name}{body}{method}"
+def _action_text(action: SimAction) -> str:
+    body = f" '{action.body}'" if action.body else ""
+    first = next(other for other in ACTIONS if other.name == action.name)
+    method = "" if action is first else f" --method {action.method}"
+    return f"\n{action.meaning}\n  borne sim {action.name}{body}{method}"
 
 
 def send_action(api: ApiConnection, name: str, body: str | None = None, method: str | None = None) -> str:
@@ -124,29 +126,32 @@ def send_action(api: ApiConnection, name: str, body: str | None = None, method: 
         SimulatorRequestError: the body is not JSON, no station answers, or the station rejects the request.
     """
     advance_s = None
-    path = _STATUS if name == "status" else name if name.startswith("/") else f"{_PREFIX}{name}"
+    path = _STATUS_PATH if name == "status" else name if name.startswith("/") else f"{_SIMULATOR_PREFIX}{name}"
     if body is not None:
         try:
             given: object = json.loads(body)
         except ValueError as error:
             raise SimulatorRequestError(f"the body is not valid JSON: {error}") from error
-        advance_s = _advance_s(given) if path == _CLOCK else None
-    known = next((one for one in ACTIONS if _without_numbers(one.name) == _without_numbers(name)), None)
-    wanted = method or (known.method if known is not None else "POST")
-    timeout_s = api.timeout_s or (_USUAL_TIMEOUT_S if advance_s is None else None)
+        advance_s = _advance_s(given) if path == _CLOCK_PATH else None
+    known = next(
+        (known_action for known_action in ACTIONS if _without_numbers(known_action.name) == _without_numbers(name)),
+        None,
+    )
+    http_method = method or (known.method if known is not None else "POST")
+    timeout_s = api.timeout_s or (_DEFAULT_TIMEOUT_S if advance_s is None else None)
     try:
         with _progress(api, advance_s):
-            return _send(api, wanted, path, body, timeout_s)
+            return _send(api, http_method, path, body, timeout_s)
     except HTTPError as error:
         with error:
             allowed = error.headers.get("Allow", "")
-            if error.code != 405 or method is not None or allowed == wanted:
-                raise SimulatorRequestError(_sentence(error, path)) from error
+            if error.code != 405 or method is not None or allowed == http_method:
+                raise SimulatorRequestError(_error_sentence(error, path)) from error
     try:
         return _send(api, allowed.split(",")[0].strip(), path, body, timeout_s)
     except HTTPError as error:
         with error:
-            raise SimulatorRequestError(_sentence(error, path)) from error
+            raise SimulatorRequestError(_error_sentence(error, path)) from error
 
 
 def _advance_s(body: object) -> float | None:
@@ -162,7 +167,7 @@ def _progress(api: ApiConnection, advance_s: float | None) -> AbstractContextMan
 
     def read_clock() -> float | None:
         try:
-            status = json.loads(_send(api, "GET", _STATUS, None, _PROGRESS_TIMEOUT_S))
+            status = json.loads(_send(api, "GET", _STATUS_PATH, None, _PROGRESS_TIMEOUT_S))
             return float(status["clock"]["monotonic_s"])
         except (SimulatorRequestError, HTTPError, ValueError, KeyError, TypeError):
             return None
@@ -186,10 +191,10 @@ def _send(api: ApiConnection, method: str, path: str, body: str | None, timeout_
     except HTTPError:
         raise
     except TimeoutError as error:
-        raise SimulatorRequestError(_too_late(api, timeout_s)) from error
+        raise SimulatorRequestError(_timeout_text(api, timeout_s)) from error
     except URLError as error:
         if isinstance(error.reason, TimeoutError):
-            raise SimulatorRequestError(_too_late(api, timeout_s)) from error
+            raise SimulatorRequestError(_timeout_text(api, timeout_s)) from error
         reason = error.reason.strerror or error.reason if isinstance(error.reason, OSError) else error.reason
         raise SimulatorRequestError(f"cannot connect to a station at {api.url}: {reason}") from error
     except (OSError, HTTPException) as error:
@@ -199,7 +204,7 @@ def _send(api: ApiConnection, method: str, path: str, body: str | None, timeout_
     return _readable(text) if method == "GET" else text
 
 
-def _too_late(api: ApiConnection, timeout_s: float | None) -> str:
+def _timeout_text(api: ApiConnection, timeout_s: float | None) -> str:
     return (
         f"the station at {api.url} has not answered within {timeout_s:g} s, and may still process the request;"
         " see --timeout"
@@ -213,7 +218,7 @@ def _readable(text: str) -> str:
         return text
 
 
-def _sentence(error: HTTPError, path: str) -> str:
+def _error_sentence(error: HTTPError, path: str) -> str:
     """The reason in an error response, as a sentence."""
     try:
         body: object = json.loads(error.read())
@@ -221,13 +226,13 @@ def _sentence(error: HTTPError, path: str) -> str:
         body = None
     detail = body.get("detail") if is_object(body) else None
     if error.code == 404 and detail == "Not Found":
-        return f"the station has no route {path}; {_LIST}"
+        return f"the station has no route {path}; {_LIST_HINT}"
     if error.code == 405:
         return f"the station allows only {error.headers.get('Allow', 'other methods')} at {path}"
     if error.code == 401 and isinstance(detail, str):
         detail = f"{detail}; sign in with an access token: --token or {TOKEN_VARIABLE}"
     if is_list(detail):
-        detail = "; ".join(_field(one) for one in detail)
+        detail = "; ".join(_field_mistake_text(mistake) for mistake in detail)
     return (
         f"the station rejects the request: {detail}"
         if isinstance(detail, str)
@@ -235,7 +240,7 @@ def _sentence(error: HTTPError, path: str) -> str:
     )
 
 
-def _field(mistake: object) -> str:
+def _field_mistake_text(mistake: object) -> str:
     """Describe one invalid field of the request."""
     if not is_object(mistake):
         return str(mistake)
@@ -243,14 +248,14 @@ def _field(mistake: object) -> str:
     keys = [str(key) for key in where][1:] if is_list(where) else []
     match mistake.get("type"):
         case "missing":
-            what = "is missing"
+            problem = "is missing"
         case "extra_forbidden":
-            what = "is not known"
+            problem = "is not known"
         case _:
-            what = str(mistake.get("msg")).replace("Input should be", "must be").removeprefix("Value error, ")
-    return f"{'.'.join(keys) or 'the body'}: {what}"
+            problem = str(mistake.get("msg")).replace("Input should be", "must be").removeprefix("Value error, ")
+    return f"{'.'.join(keys) or 'the body'}: {problem}"
 
 
 def _without_numbers(name: str) -> str:
     """The name of an action with each number replaced by 1, to compare names."""
-    return re.sub(r"\d+", "1", name.removeprefix(_PREFIX))
+    return re.sub(r"\d+", "1", name.removeprefix(_SIMULATOR_PREFIX))

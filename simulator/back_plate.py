@@ -65,6 +65,6 @@ class SimulatedBackPlate:
         """Open or close the SIM-card flap."""
         self._update_view(replace(self.view, flap_open=flap_open))
 
-    def _update_view(self, seen: BackPlateView) -> None:
-        self.view = seen
+    def _update_view(self, view: BackPlateView) -> None:
+        self.view = view
         self._changed.notify()

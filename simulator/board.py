@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _SWITCHING_S = 3.0
 """time to switch the number of phases"""
-_REACTIVE = 0.05
+_REACTIVE_SHARE = 0.05
 """reactive power of a charger, as a part of its active power"""
-_APPARENT = math.hypot(1.0, _REACTIVE)
+_APPARENT_FACTOR = math.hypot(1.0, _REACTIVE_SHARE)
 NO_CURRENT = Phases(0.0, 0.0, 0.0)
 """0 A on each phase"""
 
@@ -66,12 +66,12 @@ class SimulatedBoard:
         self._phases = phases
         self._attached_cable = attached_cable
         self._outputs = Outputs()
-        self._seen = Observation(phases=phases if switches_phases else None, phase=1 if chooses_phase else None)
+        self._observation = Observation(phases=phases if switches_phases else None, phase=1 if chooses_phase else None)
         self._changed = ChangeSignal()
         self._counted_s = clock.monotonic()
         self._flows_w = NO_CURRENT
         self._noise = Random(0)
-        self._last_basis: tuple[object, ...] = ()
+        self._last_inputs: tuple[object, ...] = ()
         self._last_reading: Reading | None = None
         """the last reading of the meter, repeated while nothing that it depends on (`_last_basis`) changes"""
         self.vehicle: Vehicle | None = None
@@ -107,14 +107,14 @@ class SimulatedBoard:
         """
         yielded: Observation | None = None
         while True:
-            seen = self._changed.count
+            count_before = self._changed.count
             if self.fails:
                 raise BoardError("the simulated board does not answer")
-            if self._seen != yielded:
-                yielded = self._seen
+            if self._observation != yielded:
+                yielded = self._observation
                 yield yielded
                 continue
-            await self._changed.wait(seen)
+            await self._changed.wait(count_before)
 
     async def apply(self, outputs: Outputs) -> None:
         """Set the outputs that the station commands: pilot, contactor, lock, and phases (after 3 s).
@@ -124,7 +124,7 @@ class SimulatedBoard:
         """
         if self.fails:
             raise BoardError("the simulated board does not answer")
-        self._count()
+        self._count_energy()
         if outputs.contactor is not self._outputs.contactor:
             self.contactor_operations += 1
         self._outputs = outputs
@@ -135,16 +135,16 @@ class SimulatedBoard:
 
     def _switch_phases(self) -> None:
         """Switch the phase relays, after a delay; the contactor must be open."""
-        wanted = (self._outputs.phases or self._seen.phases, self._outputs.phase or self._seen.phase)
-        if wanted == (self._seen.phases, self._seen.phase) or self._seen.phases is None:
+        requested = (self._outputs.phases or self._observation.phases, self._outputs.phase or self._observation.phase)
+        if requested == (self._observation.phases, self._observation.phase) or self._observation.phases is None:
             return
-        if self._seen.contactor_closed or self._outputs.contactor:
+        if self._observation.contactor_closed or self._outputs.contactor:
             raise BoardError("phases can be switched only while the contactor is open")
 
         def arrive() -> None:
             outputs = self._outputs
-            if (outputs.phases or wanted[0], outputs.phase or wanted[1]) == wanted and not outputs.contactor:
-                self._seen = replace(self._seen, phases=wanted[0], phase=wanted[1])
+            if (outputs.phases or requested[0], outputs.phase or requested[1]) == requested and not outputs.contactor:
+                self._observation = replace(self._observation, phases=requested[0], phase=requested[1])
                 self._update_observation()
 
         self._clock.call_later(_SWITCHING_S, arrive)
@@ -157,7 +157,7 @@ class SimulatedBoard:
         """
         if self.fails:
             raise BoardError("the simulated board does not answer")
-        if self._seen.contactor_closed:
+        if self._observation.contactor_closed:
             raise BoardError("the residual-current monitor cannot be tested while the contactor is closed")
         return SelfTest.FAILED if self.monitor_broken else SelfTest.PASSED
 
@@ -174,7 +174,7 @@ class SimulatedBoard:
     @property
     def locked(self) -> bool:
         """Whether the cable is really locked: a lock with Fault.LOCK stays as it was, whatever is commanded."""
-        return self._seen.locked
+        return self._observation.locked
 
     def plug(self, model: VehicleModel, *, cable_max_a: float | None = None) -> None:
         """Plug in a new vehicle of this model.
@@ -187,7 +187,7 @@ class SimulatedBoard:
         """
         if self.vehicle is not None:
             raise ValueError("a vehicle is already plugged in")
-        self._count()
+        self._count_energy()
         self.vehicle = Vehicle(model, self._clock, self._vehicle_changed)
         self.vehicle.set_offer(self._outputs.pilot_a)
         if self._attached_cable:
@@ -200,11 +200,11 @@ class SimulatedBoard:
         Raises:
             ValueError: neither vehicle nor cable is plugged in, or the cable is locked and was not to be kept.
         """
-        if self.vehicle is None and not self._seen.cable_plugged:
+        if self.vehicle is None and not self._observation.cable_plugged:
             raise ValueError("no vehicle is plugged in")
-        if self._seen.locked and not keep_cable:
+        if self._observation.locked and not keep_cable:
             raise ValueError("the cable is locked")
-        self._count()
+        self._count_energy()
         if self.vehicle is not None:
             self.vehicle.cancel_timers()
             self.vehicle = None
@@ -215,24 +215,24 @@ class SimulatedBoard:
 
         Fault.DIODE is dropped at the next change of the board: `Vehicle.break_diode` sets it lastingly.
         """
-        self._seen = replace(self._seen, faults=self._seen.faults | {fault})
+        self._observation = replace(self._observation, faults=self._observation.faults | {fault})
         self._changed.notify()
 
     def clear_fault(self, fault: Fault) -> None:
         """Remove a fault from those that the board reports; a lock that was stuck moves to the commanded state."""
-        self._seen = replace(self._seen, faults=self._seen.faults - {fault})
+        self._observation = replace(self._observation, faults=self._observation.faults - {fault})
         if fault is Fault.LOCK:
             self._update_observation()  # the lock moves to where it was set meanwhile
         self._changed.notify()
 
     def set_temperature(self, temperature_c: float | None) -> None:
         """Set the temperature in °C that the sensor inside reports; None: no temperature is reported."""
-        self._seen = replace(self._seen, temperature_c=temperature_c)
+        self._observation = replace(self._observation, temperature_c=temperature_c)
         self._changed.notify()
 
     def occupy_bay(self, occupied: bool) -> None:
         """Set whether the parking-bay sensor reports an occupied bay."""
-        self._seen = replace(self._seen, bay_occupied=occupied)
+        self._observation = replace(self._observation, bay_occupied=occupied)
         self._changed.notify()
 
     # Meter
@@ -240,83 +240,83 @@ class SimulatedBoard:
     @property
     def currents_a(self) -> Phases[float]:
         """The real currents to the vehicle on L1, L2 and L3 in A, whatever the meter reports; 0 if not connected."""
-        if self.vehicle is None or not self._seen.contactor_closed:
+        if self.vehicle is None or not self._observation.contactor_closed:
             return NO_CURRENT
         currents = self.vehicle.currents_a
-        if (self._seen.phases or self._phases) == 3:
+        if (self._observation.phases or self._phases) == 3:
             return currents
-        return Phases(*(currents.l1 if phase == (self._seen.phase or 1) else 0.0 for phase in (1, 2, 3)))
+        return Phases(*(currents.l1 if phase == (self._observation.phase or 1) else 0.0 for phase in (1, 2, 3)))
 
     @property
     def register_wh(self) -> float:
         """The true register of the billing meter now, in Wh, whatever it reports."""
-        self._count()
+        self._count_energy()
         return self._register.energy_wh
 
     @property
     def counted_wh(self) -> float:
         """The energy that the billing meter has really counted since it was installed, in Wh."""
-        self._count()
+        self._count_energy()
         return self._register.counted_wh
 
     def read_meter(self) -> Reading:
         """Count the energy up to now, and return the billing meter's reading with the overridden values."""
-        self._count()
+        self._count_energy()
         over = self.meter_override
-        basis = (over, self._register.energies_wh, self.currents_a, self._phases)
-        if self._last_reading is None or self._last_basis != basis or over.noise:
-            self._last_basis, self._last_reading = basis, self._reading()
+        inputs = (over, self._register.energies_wh, self.currents_a, self._phases)
+        if self._last_reading is None or self._last_inputs != inputs or over.noise:
+            self._last_inputs, self._last_reading = inputs, self._make_reading()
         return replace(self._last_reading, taken_at=self._clock.now())
 
-    def _reading(self) -> Reading:
+    def _make_reading(self) -> Reading:
         over = self.meter_override
         voltage_v = over.voltage_v if over.voltage_v is not None else NOMINAL_VOLTAGE_V
-        voltages = self._noisy(Phases(voltage_v, voltage_v, voltage_v))
+        voltages = self._with_noise(Phases(voltage_v, voltage_v, voltage_v))
         truth = self.currents_a
-        currents = self._noisy(truth if over.current_a is None else truth.map(lambda _: over.current_a or 0.0))
+        currents = self._with_noise(truth if over.current_a is None else truth.map(lambda _: over.current_a or 0.0))
         powers = Phases(*(a * v for a, v in zip(currents, voltages, strict=True)))
-        shown = self._phases
+        phase_count = self._phases
         power_w = over.power_w if over.power_w is not None else sum(powers)
         register_wh = self._register.energy_wh
         return Reading(
             taken_at=self._clock.now(),
             energy_import_wh=over.energy_wh if over.energy_wh is not None else register_wh,
             energy_export_wh=0.0,
-            energies_import_wh=_existing_phases(self._register.energies_wh, shown)
+            energies_import_wh=_existing_phases(self._register.energies_wh, phase_count)
             if over.energy_wh is None
             else UNKNOWN_PHASES,
             power_w=power_w,
-            currents_a=_existing_phases(currents, shown),
-            voltages_v=_existing_phases(voltages, shown),
-            powers_w=_existing_phases(powers, shown),
+            currents_a=_existing_phases(currents, phase_count),
+            voltages_v=_existing_phases(voltages, phase_count),
+            powers_w=_existing_phases(powers, phase_count),
             frequency_hz=50.0,
-            reactive_power_var=power_w * _REACTIVE,
-            reactive_powers_var=_existing_phases(powers.map(lambda power_w: power_w * _REACTIVE), shown),
-            power_factor=1.0 / _APPARENT,
-            power_factors=_existing_phases(powers.map(lambda _: 1.0 / _APPARENT), shown),
-            reactive_import_varh=register_wh * _REACTIVE,
+            reactive_power_var=power_w * _REACTIVE_SHARE,
+            reactive_powers_var=_existing_phases(powers.map(lambda power_w: power_w * _REACTIVE_SHARE), phase_count),
+            power_factor=1.0 / _APPARENT_FACTOR,
+            power_factors=_existing_phases(powers.map(lambda _: 1.0 / _APPARENT_FACTOR), phase_count),
+            reactive_import_varh=register_wh * _REACTIVE_SHARE,
             reactive_export_varh=0.0,
-            apparent_vah=register_wh * _APPARENT,
+            apparent_vah=register_wh * _APPARENT_FACTOR,
         )
 
-    def _noisy(self, values: Phases[float]) -> Phases[float]:
+    def _with_noise(self, values: Phases[float]) -> Phases[float]:
         if not self.meter_override.noise:
             return values
         return values.map(
             lambda value: value * (1.0 + self._noise.uniform(-self.meter_override.noise, self.meter_override.noise))
         )
 
-    def _count(self) -> None:
+    def _count_energy(self) -> None:
         """Add the energy since the last call to the register."""
         now_s = self._clock.monotonic()
         elapsed_h = (now_s - self._counted_s) / 3600.0
         if self._flows_w is not NO_CURRENT and (offered_wh := sum(self._flows_w) * elapsed_h) > 0.0:
-            taken = self.vehicle.take_energy(offered_wh) / offered_wh if self.vehicle is not None else 1.0
-            self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h * taken))
+            accepted_part = self.vehicle.take_energy(offered_wh) / offered_wh if self.vehicle is not None else 1.0
+            self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h * accepted_part))
         self._counted_s = now_s
-        self._flow()
+        self._update_flow()
 
-    def _flow(self) -> None:
+    def _update_flow(self) -> None:
         currents = self.currents_a
         self._flows_w = (
             currents if currents is NO_CURRENT else currents.map(lambda current_a: current_a * NOMINAL_VOLTAGE_V)
@@ -324,11 +324,11 @@ class SimulatedBoard:
 
     def short_pilot(self, shorted: bool) -> None:
         """Short the control pilot to earth (state E), or end the short circuit."""
-        self._count()
+        self._count_energy()
         self.pilot_shorted = shorted
         self._update_observation()
 
-    def _pilot(self) -> PilotState:
+    def _pilot_state(self) -> PilotState:
         """The state of the control pilot: F by the station, E by a short circuit, or that of the vehicle."""
         if self._outputs.pilot_fault:
             return PilotState.F
@@ -337,31 +337,31 @@ class SimulatedBoard:
         return self.vehicle.pilot if self.vehicle is not None else PilotState.A
 
     def _vehicle_changed(self) -> None:
-        self._count()
+        self._count_energy()
         self._update_observation()
 
     def _update_observation(self, *, cable_plugged: bool | None = None, cable_max_a: float | None = None) -> None:
         vehicle = self.vehicle
-        plugged = vehicle is not None or (self._seen.cable_plugged if cable_plugged is None else cable_plugged)
-        faults = self._seen.faults - {Fault.DIODE}
+        plugged = vehicle is not None or (self._observation.cable_plugged if cable_plugged is None else cable_plugged)
+        faults = self._observation.faults - {Fault.DIODE}
         closed = (self._outputs.contactor and not self.stuck_open) or self.welded
         if vehicle is not None:
             vehicle.set_powered(closed)
             faults = faults | {Fault.DIODE} if vehicle.diode_fault else faults
-        self._seen = replace(
-            self._seen,
-            pilot=self._pilot(),
+        self._observation = replace(
+            self._observation,
+            pilot=self._pilot_state(),
             cable_plugged=plugged,
-            cable_max_a=(self._seen.cable_max_a if cable_max_a is None else cable_max_a) if plugged else None,
+            cable_max_a=(self._observation.cable_max_a if cable_max_a is None else cable_max_a) if plugged else None,
             contactor_closed=closed,
-            locked=self._seen.locked if Fault.LOCK in faults else self._outputs.lock,  # one that is stuck
+            locked=self._observation.locked if Fault.LOCK in faults else self._outputs.lock,  # one that is stuck
             faults=faults,
         )
-        self._flow()
+        self._update_flow()
         self._changed.notify()
 
 
 def _existing_phases(values: Phases[float], phases: int) -> Phases[float | None]:
     """The values as a meter reports them: None for phases that it does not have."""
-    shown: list[float | None] = [value if index < phases else None for index, value in enumerate(values)]
-    return Phases(*shown)
+    existing: list[float | None] = [value if index < phases else None for index, value in enumerate(values)]
+    return Phases(*existing)

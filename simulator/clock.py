@@ -16,7 +16,7 @@ from foundation.event_loop import StationLoop
 from foundation.frozen import Frozen
 from foundation.waiting import Flag
 
-_TURNS = 100
+_LOOP_TURNS = 100
 """turns that are enough for another class of event loop to become idle"""
 _RATES_OF_REAL_TIME = (0.0, 1.0)
 """rates at which the clock stays synchronizable: one that stood still can be corrected when it runs again"""
@@ -85,29 +85,29 @@ class VirtualClock(Clock):
         super().__init__()
         self._epoch = start if start is not None else machine_time()
         self._elapsed_s = 0.0
-        self._flowing: _Flow | None = None
-        self._wanted_rate = rate
+        self._present_flow: _Flow | None = None
+        self._requested_rate = rate
         self._synchronized = synchronized
         self._left_real_time = rate not in _RATES_OF_REAL_TIME
-        self._held = 0
+        self._hold_count = 0
         self._released = Flag()
-        self._queue: list[tuple[float, int, _Deadline]] = []
+        self._deadlines: list[tuple[float, int, _Deadline]] = []
         self._with_timer: set[_Deadline] = set()
-        self._order = itertools.count()
-        self._wake: asyncio.TimerHandle | None = None
+        self._sequence_numbers = itertools.count()
+        self._wake_timer: asyncio.TimerHandle | None = None
         self._wake_s = math.inf
-        """virtual time of `_wake`; infinite without one"""
-        self._advancing = asyncio.Lock()
+        """virtual time of `_wake_timer`; infinite without one"""
+        self._advance_lock = asyncio.Lock()
 
     @property
     def rate(self) -> float:
         """Virtual seconds per real second, as last set; a present `outside_wait` does not change it."""
-        return self._wanted_rate
+        return self._requested_rate
 
     @property
     def outruns_real_time(self) -> bool:
         """Whether virtual time passes faster than real time now: while it is advanced, and at a rate above 1."""
-        return self._advancing.locked() or self._wanted_rate > 1.0
+        return self._advance_lock.locked() or self._requested_rate > 1.0
 
     @property
     def synchronizable(self) -> bool:
@@ -115,7 +115,7 @@ class VirtualClock(Clock):
 
         A clock that has left real time would be set back by every correction.
         """
-        return self._synchronized or (self._wanted_rate == 1.0 and not self._left_real_time)
+        return self._synchronized or (self._requested_rate == 1.0 and not self._left_real_time)
 
     def now(self) -> datetime:
         """The virtual wall time, in UTC."""
@@ -123,7 +123,7 @@ class VirtualClock(Clock):
 
     def monotonic(self) -> float:
         """Virtual seconds since the clock was created; may be called from any thread."""
-        flowing = self._flowing  # read once: threads call this too, to check certificates and write logs
+        flowing = self._present_flow  # read once: threads call this too, to check certificates and write logs
         if flowing is None:
             return self._elapsed_s
         return flowing.elapsed_s + (flowing.real_s() - flowing.since_s) * flowing.rate
@@ -133,11 +133,11 @@ class VirtualClock(Clock):
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> _Deadline:
         """Call `callback` once, `delay_s` virtual seconds from now; starts a clock with a rate that has not run yet."""
-        if self._flowing is None and self._wanted_rate > 0.0 and self._free:
-            self._flow()  # the first user of a running clock starts it: there was no event loop before
+        if self._present_flow is None and self._requested_rate > 0.0 and self._is_free:
+            self._start_flow()  # the first user of a running clock starts it: there was no event loop before
         wait_s = max(0.0, delay_s)
         deadline = _Deadline(self.monotonic() + wait_s, callback, self._with_timer)
-        if self._flowing is not None and self._flowing.rate == 1.0:
+        if self._present_flow is not None and self._present_flow.rate == 1.0:
             deadline.start_timer(wait_s)
             return deadline
         self._enqueue(deadline)
@@ -146,7 +146,7 @@ class VirtualClock(Clock):
         return deadline
 
     def _enqueue(self, deadline: _Deadline) -> None:
-        heapq.heappush(self._queue, (deadline.due_s, next(self._order), deadline))
+        heapq.heappush(self._deadlines, (deadline.due_s, next(self._sequence_numbers), deadline))
 
     def set_rate(self, rate: float) -> None:
         """Set the rate, in virtual seconds per real second, from now on; returns at once. 0 stops the clock.
@@ -156,10 +156,10 @@ class VirtualClock(Clock):
         """
         if rate < 0.0:
             raise ValueError("rate: must not be negative")
-        self._stop()
-        self._wanted_rate = rate
+        self._stop_flow()
+        self._requested_rate = rate
         self._left_real_time |= rate not in _RATES_OF_REAL_TIME
-        self._flow()
+        self._start_flow()
 
     async def advance(self, seconds: float) -> None:
         """Advance time by `seconds` at once, calling each timer at its time; returns when their effects have settled.
@@ -172,8 +172,8 @@ class VirtualClock(Clock):
         if seconds < 0.0:
             raise ValueError("advance_s: must not be negative")
         self._left_real_time |= seconds > 0.0
-        async with self._advancing:
-            self._stop()
+        async with self._advance_lock:
+            self._stop_flow()
             target_s = self._elapsed_s + seconds
             await self.settle()
             while (due_s := self._next_due()) is not None and due_s <= target_s:
@@ -181,7 +181,7 @@ class VirtualClock(Clock):
                 self._fire_due()
                 await self.settle()
             self._elapsed_s = target_s
-        self._flow()
+        self._start_flow()
 
     @contextlib.contextmanager
     def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
@@ -199,47 +199,47 @@ class VirtualClock(Clock):
             release()
 
     @property
-    def _free(self) -> bool:
+    def _is_free(self) -> bool:
         """Whether time may run: not while advancing or during an `outside_wait`, unless the rate is 1."""
-        return not self._advancing.locked() and (not self._held or self._wanted_rate == 1.0)
+        return not self._advance_lock.locked() and (not self._hold_count or self._requested_rate == 1.0)
 
     def _hold(self) -> None:
-        self._held += 1
-        if not self._free:
-            self._stop()
+        self._hold_count += 1
+        if not self._is_free:
+            self._stop_flow()
         self._released.clear()
 
     def _release(self) -> None:
-        self._held -= 1
-        if self._held == 0:
+        self._hold_count -= 1
+        if self._hold_count == 0:
             self._released.set()
-            self._flow()
+            self._start_flow()
 
-    def _stop(self) -> None:
+    def _stop_flow(self) -> None:
         self._elapsed_s = self.monotonic()
-        self._flowing = None
+        self._present_flow = None
         self._cancel_wake()
-        for deadline in sorted(self._with_timer, key=lambda one: one.due_s):
+        for deadline in sorted(self._with_timer, key=lambda entry: entry.due_s):
             deadline.stop_timer()
             self._enqueue(deadline)
 
     def _cancel_wake(self) -> None:
-        if self._wake is not None:
-            self._wake.cancel()
-        self._wake, self._wake_s = None, math.inf
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+        self._wake_timer, self._wake_s = None, math.inf
 
-    def _flow(self) -> None:
-        if self._wanted_rate > 0.0 and self._free and self._flowing is None:
+    def _start_flow(self) -> None:
+        if self._requested_rate > 0.0 and self._is_free and self._present_flow is None:
             real_s = asyncio.get_running_loop().time
-            self._flowing = _Flow(self._elapsed_s, real_s, real_s(), self._wanted_rate)
-            if self._wanted_rate == 1.0:
+            self._present_flow = _Flow(self._elapsed_s, real_s, real_s(), self._requested_rate)
+            if self._requested_rate == 1.0:
                 self._start_timers()
             else:
                 self._schedule()
 
     def _start_timers(self) -> None:
         """Take all deadlines out of the queue, each with a timer of the event loop."""
-        queue, self._queue = sorted(self._queue, key=lambda entry: entry[:2]), []
+        queue, self._deadlines = sorted(self._deadlines, key=lambda entry: entry[:2]), []
         for due_s, _, deadline in queue:
             if deadline.callback is not None:
                 deadline.start_timer(max(0.0, due_s - self._elapsed_s))
@@ -247,13 +247,13 @@ class VirtualClock(Clock):
     def _schedule(self) -> None:
         self._cancel_wake()
         due_s = self._next_due()
-        if self._flowing is not None and due_s is not None:
-            wait_s = max(0.0, (due_s - self.monotonic()) / self._flowing.rate)
-            self._wake, self._wake_s = asyncio.get_running_loop().call_later(wait_s, self._tick), due_s
+        if self._present_flow is not None and due_s is not None:
+            wait_s = max(0.0, (due_s - self.monotonic()) / self._present_flow.rate)
+            self._wake_timer, self._wake_s = asyncio.get_running_loop().call_later(wait_s, self._tick), due_s
 
     def _tick(self) -> None:
         # Tasks that are woken here usually wait again at once: so the next timer is set after them, once.
-        self._wake, self._wake_s = None, -math.inf
+        self._wake_timer, self._wake_s = None, -math.inf
         try:
             self._fire_due()
         finally:
@@ -261,14 +261,14 @@ class VirtualClock(Clock):
 
     def _next_due(self) -> float | None:
         """The time of the next timer that is not cancelled."""
-        while self._queue and self._queue[0][2].callback is None:
-            heapq.heappop(self._queue)
-        return self._queue[0][0] if self._queue else None
+        while self._deadlines and self._deadlines[0][2].callback is None:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
 
     def _fire_due(self) -> None:
         now_s = self.monotonic()
-        while self._queue and self._queue[0][0] <= now_s:
-            _, _, deadline = heapq.heappop(self._queue)
+        while self._deadlines and self._deadlines[0][0] <= now_s:
+            _, _, deadline = heapq.heappop(self._deadlines)
             deadline.context.run(deadline.fire)  # as an event loop does: the caller may have another context
 
     async def settle(self) -> None:
@@ -276,14 +276,14 @@ class VirtualClock(Clock):
         loop = asyncio.get_running_loop()
         while True:
             await (loop.wait_until_idle() if isinstance(loop, StationLoop) else _take_turns())
-            if not self._held:
+            if not self._hold_count:
                 return
             await self._released.wait()
 
 
 async def _take_turns() -> None:
     """Yield to a loop without `idle` often enough for all ready tasks to run."""
-    for _ in range(_TURNS):
+    for _ in range(_LOOP_TURNS):
         await asyncio.sleep(0)
 
 

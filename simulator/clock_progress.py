@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
-_EVERY_S: Final = 1.0
+_INTERVAL_S: Final = 1.0
 
 ClockReader = Callable[[], float | None]
 """reads the monotonic clock of the station in seconds; None: it does not answer now"""
@@ -23,7 +23,7 @@ def clock_progress(read_clock: ClockReader, advance_s: float, show: Callable[[st
     ended = threading.Event()
 
     def follow() -> None:
-        while not ended.wait(_EVERY_S):
+        while not ended.wait(_INTERVAL_S):
             if (now_s := read_clock()) is not None:
                 show(f"{now_s - begin_s:,.0f} of {advance_s:,.0f} s")
 

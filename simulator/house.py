@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 
-_RECKONED_V: Final = 200
+_CONTRACT_VOLTAGE_V: Final = 200
 TariffPeriod = Literal["TH..", "HC..", "HP..", "HN..", "PM..", "HCJB", "HPJB", "HCJW", "HPJW", "HCJR", "HPJR"]
 """running tariff period of a Linky, in historique notation (PTEC)"""
 
@@ -53,7 +53,7 @@ class HouseReading(Frozen):
     @property
     def reference_a(self) -> int:
         """The subscribed current per phase in whole A (ISOUSC), reckoned with 200 V."""
-        return self.subscribed_va // _RECKONED_V // len(self.amperes)
+        return self.subscribed_va // _CONTRACT_VOLTAGE_V // len(self.amperes)
 
     @property
     def phases_over(self) -> list[int]:
@@ -70,7 +70,7 @@ class SimulatedHouse:
     def __init__(self, clock: Clock, evse_currents: Sequence[Callable[[], Phases[float]]], *, phases: int) -> None:
         self._clock = clock
         self._evse_currents = evse_currents
-        self._loads: dict[str, Phases[float]] = {"base": Phases(2.0, 1.0 if phases == 3 else 0.0, 0.0)}
+        self._loads_a: dict[str, Phases[float]] = {"base": Phases(2.0, 1.0 if phases == 3 else 0.0, 0.0)}
         self._trace: Sequence[Phases[float]] = ()
         self._trace_began_s = 0.0
         self._energy_wh = 4_242_000.0
@@ -81,31 +81,31 @@ class SimulatedHouse:
     @property
     def loads(self) -> dict[str, Phases[float]]:
         """A copy of the loads that are switched on, by name, in A on L1, L2, L3; without recording and EVSEs."""
-        return dict(self._loads)
+        return dict(self._loads_a)
 
     def switch_on(self, name: str, currents_a: Phases[float]) -> None:
         """Switch on a load of this name, or change its current; A on L1, L2, L3."""
-        self._count()
-        self._loads[name] = currents_a
+        self._count_energy()
+        self._loads_a[name] = currents_a
 
     def switch_off(self, name: str) -> None:
         """Switch off the load of this name; does nothing if it is off."""
-        self._count()
-        self._loads.pop(name, None)
+        self._count_energy()
+        self._loads_a.pop(name, None)
 
     def set_currents(self, currents_a: Phases[float]) -> None:
         """Replace all loads, and a recording, by one load `house` of these currents in A; the EVSEs add to it."""
-        self._count()
+        self._count_energy()
         self._trace = ()
-        self._loads = {"house": currents_a}
+        self._loads_a = {"house": currents_a}
 
     def replay(self, trace: Sequence[Phases[float]]) -> None:
         """Replace all loads by recorded currents, one entry per second of the station's clock from now on.
 
         The EVSEs, and loads switched on later, add to them. After the last entry the recording draws nothing.
         """
-        self._count()
-        self._loads = {}
+        self._count_energy()
+        self._loads_a = {}
         self._trace, self._trace_began_s = trace, self._clock.monotonic()
 
     @property
@@ -117,7 +117,7 @@ class SimulatedHouse:
         totals = [0.0, 0.0, 0.0]
         second = int(moment_s - self._trace_began_s)
         recorded = self._trace[second : second + 1]
-        for currents in [*self._loads.values(), *recorded, *(evse() for evse in self._evse_currents)]:
+        for currents in [*self._loads_a.values(), *recorded, *(evse() for evse in self._evse_currents)]:
             for index, current_a in enumerate(currents):
                 totals[index] += current_a
         if self.phases == 1:
@@ -127,10 +127,10 @@ class SimulatedHouse:
     @property
     def energy_wh(self) -> float:
         """The energy register at the grid meter in Wh, counted up to now; exported energy is subtracted."""
-        self._count()
+        self._count_energy()
         return self._energy_wh
 
-    def _count(self) -> None:
+    def _count_energy(self) -> None:
         now_s = self._clock.monotonic()
         while self._counted_s < now_s:  # a trace changes each second
             until_s = min(now_s, self._counted_s + 1.0) if self._trace else now_s

@@ -31,27 +31,27 @@ if TYPE_CHECKING:
 
 _BITS_PER_CHARACTER: Final = 10
 """start, seven data bits, even parity, stop"""
-_GAP_S: Final = 0.025
+_FRAME_GAP_S: Final = 0.025
 """silence between two frames: 16.7 to 33.4 ms"""
 _SHORT_FRAMES: Final = 20
 """short frames between two long ones while a three-phase house exceeds its contract"""
-_SHORT_FOR_S: Final = 60.0
+_SHORT_FRAMES_INTERVAL_S: Final = 60.0
 """time for which short frames continue after that"""
 _FIRST_FRAMES: Final = 6
 """frames that a new reader gets in any case: from the first ones it finds the speed and the number of phases"""
-_SILENT_S: Final = 5.0
+_SILENCE_S: Final = 5.0
 """a reader gets a frame at least this often: a longer silence changes the limits (`energy.failsafe`)"""
 _COUNTING_S: Final = 1.5
 """time between two frames of a real meter in standard mode"""
-_MOST_KEPT: Final = 128
+_MAX_CACHED_FRAMES: Final = 128
 """groups whose bytes are kept, as most of them repeat in each frame"""
-_WINTER: Final = timezone(timedelta(hours=1))
+_WINTER_TIME: Final = timezone(timedelta(hours=1))
 _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
 
 
 _COLOURS: Final = {"B": 1, "W": 2, "R": 3, "BLEU": 1, "BLAN": 2, "ROUG": 3}
 """numbers of colours in STGE"""
-_NAMES: Final = {
+_LABELS: Final = {
     "TH..": ("BASE", "BASE", 1),
     "HC..": ("HC", "HEURE CREUSE", 1),
     "HP..": ("HC", "HEURE PLEINE", 2),
@@ -80,33 +80,33 @@ def historique_frame(house: HouseReading, *, short: bool = False) -> list[bytes]
     `short`: the short frame of a three-phase meter while a phase exceeds the subscribed current.
     """
     groups = _short_groups(house) if short else _historique_groups(house)
-    return [b"\x02", *(_historique(label, value) for label, value in groups), b"\x03"]
+    return [b"\x02", *(_historique_group(label, value) for label, value in groups), b"\x03"]
 
 
 def standard_frame(house: HouseReading, at: datetime) -> list[bytes]:
     """Make a frame of a Linky in standard mode with the time `at`: STX, groups with checksums, ETX, as pieces."""
-    stamp = f"H{at.astimezone(_WINTER):%y%m%d%H%M%S}"  # always winter time, for simplicity
-    adsc, vtic, *rest = [_standard(label, value) for label, value in _standard_groups(house)]
+    stamp = f"H{at.astimezone(_WINTER_TIME):%y%m%d%H%M%S}"  # always winter time, for simplicity
+    adsc, vtic, *rest = [_standard_group_of(label, value) for label, value in _standard_groups(house)]
     return [b"\x02", adsc, vtic, _standard_group("DATE", stamp, ""), *rest, b"\x03"]
 
 
-@lru_cache(_MOST_KEPT)
-def _historique(label: str, value: str) -> bytes:
+@lru_cache(_MAX_CACHED_FRAMES)
+def _historique_group(label: str, value: str) -> bytes:
     body = f"{label} {value}".encode("ascii")
-    return b"\n" + body + b" " + _check(body) + b"\r"
+    return b"\n" + body + b" " + _checksum(body) + b"\r"
 
 
-@lru_cache(_MOST_KEPT)
-def _standard(label: str, value: str) -> bytes:
+@lru_cache(_MAX_CACHED_FRAMES)
+def _standard_group_of(label: str, value: str) -> bytes:
     return _standard_group(label, value)
 
 
 def _standard_group(*fields: str) -> bytes:
     body = "\t".join((*fields, "")).encode("ascii")
-    return b"\n" + body + _check(body) + b"\r"
+    return b"\n" + body + _checksum(body) + b"\r"
 
 
-def _check(summed: bytes) -> bytes:
+def _checksum(summed: bytes) -> bytes:
     return bytes([(sum(summed) & 0x3F) + 0x20])
 
 
@@ -118,7 +118,7 @@ def _whole_amperes(current_a: float) -> str:
 def _historique_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     drawn_va = max(0, round(house.drawn_va / 10) * 10)
     yield "ADCO", "021961000001" if len(house.amperes) == 1 else "021963000001"
-    option, registers = _REGISTERS[_NAMES[house.period][0]]
+    option, registers = _REGISTERS[_LABELS[house.period][0]]
     yield "OPTARIF", option
     yield "ISOUSC", f"{house.reference_a:02d}"
     for period, register in registers.items():  # all energy is counted in the running period
@@ -160,7 +160,7 @@ def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     drawn_va = f"{max(0, round(house.drawn_va)):05d}"
     yield "ADSC", "021961000001" if len(house.amperes) == 1 else "021963000001"
     yield "VTIC", "02"
-    calendar, period, number = _NAMES[house.period]
+    calendar, period, number = _LABELS[house.period]
     yield "NGTF", f"{calendar:^16}"
     yield "LTARF", f"{period:^16}"
     yield "EAST", index
@@ -182,7 +182,7 @@ def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
             yield f"SINSTS{phase}", f"{max(0, round(current_a * house.voltage_v)):05d}"
     if house.energy_export_wh is not None:
         yield "SINSTI", f"{max(0, round(-house.drawn_va)):05d}"
-    yield "STGE", f"{_status(house):08X}"
+    yield "STGE", f"{_status_word(house):08X}"
     yield "MSG1", f"{'PAS DE          MESSAGE':<32}"
     yield "PRM", "00000000000000"
     yield "RELAIS", "000"
@@ -192,7 +192,7 @@ def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     yield "PJOURF+1", " ".join(["00008001", *["NONUTILE"] * 10])
 
 
-def _status(house: HouseReading) -> int:
+def _status_word(house: HouseReading) -> int:
     """STGE: contact open, EURIDIS with security, PLC registered, standard mode, and the state of the house."""
     status = 0x005A0001
     if house.drawn_va > house.subscribed_va:
@@ -201,7 +201,7 @@ def _status(house: HouseReading) -> int:
         status |= 1 << 8
     if house.drawn_va < 0:
         status |= 1 << 9
-    if _NAMES[house.period][0] == "TEMPO":
+    if _LABELS[house.period][0] == "TEMPO":
         status |= _COLOURS[house.period[3]] << 24 | _COLOURS.get(house.tomorrow, 0) << 26
     if house.period == "PM..":
         status |= 1 << 30
@@ -223,7 +223,7 @@ class _DeliveredFrame(Frozen):
         if self.connection != feed.connections or self.count < _FIRST_FRAMES or self.house is None:
             return True
         since_s = now_s - self.at_s
-        if house.phases_over or since_s + frame_s > _SILENT_S:  # the next one would be too late
+        if house.phases_over or since_s + frame_s > _SILENCE_S:  # the next one would be too late
             return True
         if house == self.house:
             return False
@@ -258,7 +258,7 @@ class SimulatedLinky(SendingMeter):
         self._mode = mode
         self._short_until_s: float | None = None
         self._short_sent = 0
-        self._dark_s = 0.0
+        self._silent_for_s = 0.0
         self._feed = feed
         self._delivered = _DeliveredFrame()
         self._frame_bytes = 0
@@ -266,7 +266,7 @@ class SimulatedLinky(SendingMeter):
 
     def restart(self, outage_s: float = 2.0) -> None:
         """Simulate a power failure of the meter: the frame breaks off; the next begins after `outage_s` seconds."""
-        self._dark_s = outage_s
+        self._silent_for_s = outage_s
 
     async def _open(self) -> PseudoTerminal:
         return PseudoTerminal(_SPEEDS[self._mode], self._feed)
@@ -277,35 +277,39 @@ class SimulatedLinky(SendingMeter):
                 await self._deliver(wire, self._feed)
                 continue
             arrives_s = self._clock.monotonic()
-            for piece in self._frame():
+            for piece in self._present_frame():
                 arrives_s += len(piece) * _BITS_PER_CHARACTER / self._mode.value
                 await self._clock.sleep(arrives_s - self._clock.monotonic())  # a late piece delays no other
-                if self._dark_s:
-                    self._put(wire, piece[: len(piece) // 2])
+                if self._silent_for_s:
+                    self._write_piece(wire, piece[: len(piece) // 2])
                     break
-                self._put(wire, piece)
-            dark_s, self._dark_s = self._dark_s, 0.0
-            await self._clock.sleep(dark_s or _GAP_S)
+                self._write_piece(wire, piece)
+            dark_s, self._silent_for_s = self._silent_for_s, 0.0
+            await self._clock.sleep(dark_s or _FRAME_GAP_S)
 
     async def _deliver(self, wire: MeterOutput, feed: ByteFeed) -> None:
         """Let the time of one frame pass and then send it as a whole, through memory, if it has to be sent."""
         began_s, house = self._clock.monotonic(), self._house()
         shown = replace(house, energy_import_wh=float(int(house.energy_import_wh)))
         frame_s = self._frame_bytes * _BITS_PER_CHARACTER / self._mode.value
-        faulty = bool(self._dark_s or self.flips_per_byte)
-        if self._frame_bytes and not faulty and not self._delivered.is_due(shown, feed, began_s, frame_s + _GAP_S):
-            await self._clock.sleep(frame_s + _GAP_S)
+        faulty = bool(self._silent_for_s or self.flips_per_byte)
+        if (
+            self._frame_bytes
+            and not faulty
+            and not self._delivered.is_due(shown, feed, began_s, frame_s + _FRAME_GAP_S)
+        ):
+            await self._clock.sleep(frame_s + _FRAME_GAP_S)
             return
         frame = b"".join(self._frame_of(house))
         self._frame_bytes = len(frame)
         await self._clock.sleep(len(frame) * _BITS_PER_CHARACTER / self._mode.value)
-        dark_s, self._dark_s = self._dark_s, 0.0
+        dark_s, self._silent_for_s = self._silent_for_s, 0.0
         if not self.silent:
-            wire.send_directly(self._flipped(frame[: len(frame) // 2] if dark_s else frame))
+            wire.send_directly(self._with_flipped_bits(frame[: len(frame) // 2] if dark_s else frame))
             self._delivered = self._delivered.after(shown, feed, began_s)
-        await self._clock.sleep(dark_s or _GAP_S)
+        await self._clock.sleep(dark_s or _FRAME_GAP_S)
 
-    def _frame(self) -> list[bytes]:
+    def _present_frame(self) -> list[bytes]:
         return self._frame_of(self._house())
 
     def _frame_of(self, house: HouseReading) -> list[bytes]:
@@ -316,13 +320,13 @@ class SimulatedLinky(SendingMeter):
     def _is_short_due(self, house: HouseReading) -> bool:
         now_s = self._clock.monotonic()
         if len(house.amperes) == 3 and house.phases_over:
-            self._short_until_s = now_s + _SHORT_FOR_S
+            self._short_until_s = now_s + _SHORT_FRAMES_INTERVAL_S
         if self._short_until_s is None or now_s > self._short_until_s or self._short_sent == _SHORT_FRAMES:
             self._short_sent = 0
             return False
         self._short_sent += 1
         return True
 
-    def _put(self, wire: MeterOutput, piece: bytes) -> None:
+    def _write_piece(self, wire: MeterOutput, piece: bytes) -> None:
         if not self.silent:
-            wire.send(self._flipped(piece))
+            wire.send(self._with_flipped_bits(piece))

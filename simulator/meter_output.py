@@ -43,20 +43,20 @@ class PseudoTerminal:
     def __init__(self, speed: int, feed: ByteFeed | None) -> None:
         self._speed = speed
         self._feed = feed
-        self._near, self._far = os.openpty()
+        self._own_descriptor, self._terminal_descriptor = os.openpty()
         # The far end is kept open, so that its settings and its path stay valid.
-        self.device = os.ttyname(self._far)
+        self.device = os.ttyname(self._terminal_descriptor)
         """path for a reader, valid until `close`"""
-        tty.setraw(self._far)
-        settings = termios.tcgetattr(self._far)
+        tty.setraw(self._terminal_descriptor)
+        settings = termios.tcgetattr(self._terminal_descriptor)
         settings[4] = settings[5] = speed
-        termios.tcsetattr(self._far, termios.TCSANOW, settings)
-        os.set_blocking(self._near, False)
+        termios.tcsetattr(self._terminal_descriptor, termios.TCSANOW, settings)
+        os.set_blocking(self._own_descriptor, False)
 
     def send(self, data: bytes) -> None:
         """Send data without waiting; it is lost if nobody reads. A reader that set another speed receives zeros."""
         with contextlib.suppress(BlockingIOError):
-            os.write(self._near, self._received(data))
+            os.write(self._own_descriptor, self._received(data))
 
     def send_directly(self, data: bytes) -> None:
         """Send data through the feed, if there is one, as the reader would receive it from the device."""
@@ -66,12 +66,12 @@ class PseudoTerminal:
             self._feed.send(self._received(data))
 
     def _received(self, data: bytes) -> bytes:
-        return data if termios.tcgetattr(self._far)[4] == self._speed else bytes(len(data))
+        return data if termios.tcgetattr(self._terminal_descriptor)[4] == self._speed else bytes(len(data))
 
     def close(self) -> None:
         """Close both ends; readers get an error."""
-        os.close(self._near)
-        os.close(self._far)
+        os.close(self._own_descriptor)
+        os.close(self._terminal_descriptor)
 
 
 class SerialServer:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 0.5
-_HTTP_S = 2.0
+_POLL_INTERVAL_S = 0.5
+_HTTP_TIMEOUT_S = 2.0
 
 
 class Circuit:
@@ -41,12 +41,12 @@ class Circuit:
 
     def update(self, currents_a: Phases[float], voltage_v: float) -> None:
         """Count the energy up to now, then set the present currents on L1, L2 and L3 in A and the voltage in V."""
-        self._count()
+        self._count_energy()
         self._currents, self._voltage_v = currents_a, voltage_v
 
     def read_meter(self) -> Reading:
         """Count the energy up to now, and return the reading that the meter reports."""
-        self._count()
+        self._count_energy()
         voltage_v = self._voltage_v
         currents = self._currents
         return Reading(
@@ -60,7 +60,7 @@ class Circuit:
             frequency_hz=50.0,
         )
 
-    def _count(self) -> None:
+    def _count_energy(self) -> None:
         now_s = self._clock.monotonic()
         charge_vh = self._voltage_v * (now_s - self._counted_s) / 3600.0
         self._register.add(self._currents.map(lambda current_a: current_a * charge_vh))
@@ -99,7 +99,7 @@ async def serve(model: ModelName, port: int, circuit_url: str, register_file: Pa
             _log.info("simulated billing meter %s listens at port %d", model, server.port)
             while True:
                 await _update_circuit(circuit, circuit_url)
-                await clock.sleep(_LOOK_EVERY_S)
+                await clock.sleep(_POLL_INTERVAL_S)
     finally:
         register.close()
 
@@ -115,5 +115,5 @@ async def _update_circuit(circuit: Circuit, url: str) -> None:
 
 
 def _fetch(url: str) -> bytes:
-    with urlopen(url, timeout=_HTTP_S) as answer:
+    with urlopen(url, timeout=_HTTP_TIMEOUT_S) as answer:
         return bytes(answer.read())

@@ -24,7 +24,7 @@ from metering.drivers.registers import MeterModel, encode
 from metering.reading import Reading
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE = 1, 2, 3, 4
-_UNTOLD = 0xFFFF
+_UNDEFINED_WORD = 0xFFFF
 """value of registers that the meter has but our table lacks: NaN as F32"""
 
 
@@ -162,7 +162,7 @@ def answer_request(meter: ServedMeter, pdu: bytes) -> bytes:
     inside = {at for register in model.registers for at in range(register.address + 1, register.end)}
     if not known or address in inside or address + count in inside:
         return _refusal(function, _ILLEGAL_ADDRESS)
-    return struct.pack(f">BB{count}H", function, 2 * count, *(words.get(place, _UNTOLD) for place in wanted))
+    return struct.pack(f">BB{count}H", function, 2 * count, *(words.get(place, _UNDEFINED_WORD) for place in wanted))
 
 
 def _refusal(function: int, code: int) -> bytes:
@@ -328,7 +328,7 @@ class SerialMeterServer(MeterServer):
         self.device = ""
         """path for the driver; empty before the first start, and changes with each start"""
         self._stream = bytearray()
-        self._ends: tuple[int, int] | None = None
+        self._frame_ends: tuple[int, int] | None = None
 
     @property
     def address(self) -> Mapping[str, str | int]:
@@ -337,7 +337,7 @@ class SerialMeterServer(MeterServer):
 
     async def start(self) -> None:
         """Open the pseudo-terminal and answer requests on it; needs a running event loop."""
-        self._ends = ours, theirs = os.openpty()
+        self._frame_ends = ours, theirs = os.openpty()
         tty.setraw(theirs)
         os.set_blocking(ours, False)
         self.device = os.ttyname(theirs)
@@ -345,20 +345,20 @@ class SerialMeterServer(MeterServer):
 
     async def stop(self) -> None:
         """Close the pseudo-terminal; readers see a hang-up. Does nothing if stopped."""
-        if self._ends is not None:
-            asyncio.get_running_loop().remove_reader(self._ends[0])
-            for end in self._ends:
+        if self._frame_ends is not None:
+            asyncio.get_running_loop().remove_reader(self._frame_ends[0])
+            for end in self._frame_ends:
                 os.close(end)
-            self._ends = None
+            self._frame_ends = None
             self._stream.clear()
 
     def _readable(self) -> None:
-        if self._ends is not None:
-            self._stream += os.read(self._ends[0], 4096)
+        if self._frame_ends is not None:
+            self._stream += os.read(self._frame_ends[0], 4096)
             self.receive(self._stream, self._send)
 
     def _send(self, frame: bytes) -> None:
         # If nobody reads, the buffer fills up and further data is lost.
         with contextlib.suppress(BlockingIOError):
-            if self._ends is not None:
-                os.write(self._ends[0], frame)
+            if self._frame_ends is not None:
+                os.write(self._frame_ends[0], frame)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from simulator.house import HouseReading
     from simulator.meter_output import MeterOutput
 
-_WINTER: Final = timezone(timedelta(hours=1))
+_WINTER_TIME: Final = timezone(timedelta(hours=1))
 _PHASE_CODES: Final = (("21", "22", "31", "32"), ("41", "42", "51", "52"), ("61", "62", "71", "72"))
 """import, export, current and voltage of each phase"""
 
@@ -78,7 +78,7 @@ class P1Meter:
 
 def telegram(meter: P1Meter, house: HouseReading, at: datetime) -> bytes:
     """Make a plain telegram of this meter, with values of the house and the time `at`; with checksum except for 2.2."""
-    body = "\r\n".join(["/SIM5\\2SIMULATED", "", *_objects(meter, house, at), "!"]).encode("ascii")
+    body = "\r\n".join(["/SIM5\\2SIMULATED", "", *_object_lines(meter, house, at), "!"]).encode("ascii")
     return body + (b"" if meter.version is P1Version.V22 else f"{_crc(body):04X}".encode("ascii")) + b"\r\n"
 
 
@@ -93,9 +93,9 @@ def encrypt_telegram(meter: P1Meter, encryption: P1Encryption, plain: bytes) -> 
     return b"\xdb\x08" + encryption.system_title + b"\x82" + length + b"\x30" + counter + content + encryptor.tag[:12]
 
 
-def _objects(meter: P1Meter, house: HouseReading, at: datetime) -> Iterator[str]:
+def _object_lines(meter: P1Meter, house: HouseReading, at: datetime) -> Iterator[str]:
     version = meter.version
-    stamp = f"{at.astimezone(_WINTER):%y%m%d%H%M%S}W"  # always winter time, for simplicity
+    stamp = f"{at.astimezone(_WINTER_TIME):%y%m%d%H%M%S}W"  # always winter time, for simplicity
     net_w = house.drawn_va
     if version is P1Version.V22:
         yield "0-0:96.1.1(53494D30303030303031)"
@@ -118,7 +118,7 @@ def _objects(meter: P1Meter, house: HouseReading, at: datetime) -> Iterator[str]
     yield f"1-0:1.7.0({max(0.0, net_w) / 1000:{width}}*kW)"
     yield f"1-0:2.7.0({max(0.0, -net_w) / 1000:{width}}*kW)"
     if version is not P1Version.V22:
-        yield from _phases(version, house)
+        yield from _phase_lines(version, house)
     if version is P1Version.BELGIUM:
         yield f"1-0:31.4.0({meter.fuse_a:03d}*A)"
     if version in {P1Version.V22, P1Version.BELGIUM, P1Version.LUXEMBOURG}:
@@ -127,7 +127,7 @@ def _objects(meter: P1Meter, house: HouseReading, at: datetime) -> Iterator[str]
         yield f"0-0:96.3.10({meter.breaker})"
 
 
-def _phases(version: P1Version, house: HouseReading) -> Iterator[str]:
+def _phase_lines(version: P1Version, house: HouseReading) -> Iterator[str]:
     """Power, current and voltage of each phase."""
     for current_a, (imports, exports, currents, voltages) in zip(house.amperes, _PHASE_CODES, strict=False):
         power_w = current_a * house.voltage_v
@@ -186,12 +186,12 @@ class SimulatedP1(SendingMeter):
         self._clock = clock
         self._feed = feed
         self._server = SerialServer() if tcp else None
-        self._last = b""
-        self._breaks_off = False
+        self._last_telegram = b""
+        self._break_off_next = False
 
     def restart(self) -> None:
         """Simulate a power failure of the meter: the next telegram breaks off in the middle, the following is whole."""
-        self._breaks_off = True
+        self._break_off_next = True
 
     def hang_up(self) -> None:
         """Close the connections of the TCP port, which stays open; nothing on a pseudo-terminal."""
@@ -208,17 +208,17 @@ class SimulatedP1(SendingMeter):
     async def _send(self, wire: MeterOutput) -> None:
         due_s = self._clock.monotonic()
         while True:
-            if not self._last or not self.repeating:
+            if not self._last_telegram or not self.repeating:
                 plain = telegram(self.meter, self._house(), self._clock.now())
-                self._last = (
+                self._last_telegram = (
                     plain
                     if self.meter.encryption is None
                     else encrypt_telegram(self.meter, self.meter.encryption, plain)
                 )
-            sent = self._last[: len(self._last) // 2] if self._breaks_off else self._last
-            self._breaks_off = False
+            sent = self._last_telegram[: len(self._last_telegram) // 2] if self._break_off_next else self._last_telegram
+            self._break_off_next = False
             if not self.silent:
                 send = wire.send_directly if self._clock.outruns_real_time else wire.send
-                send(self._flipped(sent))
+                send(self._with_flipped_bits(sent))
             due_s += self.meter.version.period_s
             await self._clock.sleep(due_s - self._clock.monotonic())

@@ -14,7 +14,7 @@ class SimulatedReader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._failing = False
-        self._read: WaitingQueue[str | None] = WaitingQueue()
+        self._read_tokens: WaitingQueue[str | None] = WaitingQueue()
         """UIDs; None: it fails"""
 
     def __str__(self) -> str:
@@ -23,13 +23,13 @@ class SimulatedReader:
     def present_card(self, digits: str) -> None:
         """Present a card whose UID has these digits, even invalid ones; ignored if the reader is failing."""
         if not self._failing:
-            self._read.put_nowait(digits)
+            self._read_tokens.put_nowait(digits)
 
     def set_failing(self, failing: bool) -> None:
         """Make the reader fail, so that `reads` raises, or let it work again when `reads` is called again."""
         self._failing = failing
         if failing:
-            self._read.put_nowait(None)
+            self._read_tokens.put_nowait(None)
 
     async def reads(self) -> AsyncGenerator[str | None]:
         """Yield None at once and after each card, and the UID digits of each card presented from now on.
@@ -37,9 +37,9 @@ class SimulatedReader:
         Raises:
             ReaderError: the reader is failing.
         """
-        self._read.clear()
+        self._read_tokens.clear()
         while not self._failing:
             yield None
-            if (digits := await self._read.get()) is not None:
+            if (digits := await self._read_tokens.get()) is not None:
                 yield digits
         raise ReaderError("the simulated token reader fails")

@@ -14,16 +14,16 @@ from metering.reading import Phases
 
 NOTHING_WH = Phases(0.0, 0.0, 0.0)
 """what a new meter shows"""
-_VALUES = struct.Struct("<5d")
+_STORED_VALUES = struct.Struct("<5d")
 """total, the three phases, and the total when the file was created; older versions began at 0 and left the last out"""
-_LEAST_WH, _MOST_WH = 500_000, 4_000_000
+_MIN_START_WH, _MAX_START_WH = 500_000, 4_000_000
 """what a meter of some months to some years shows; below 4096 kWh, F32 numbers still distinguish steps of 0.25 Wh"""
 
 
 def used_meter_wh(seed: str, *, phases: int) -> Phases[float]:
     """Return what a meter that has been in use shows on L1, L2 and L3, in whole Wh; the same for the same seed."""
     draw = random.Random(seed)
-    total_wh = draw.randint(_LEAST_WH, _MOST_WH)
+    total_wh = draw.randint(_MIN_START_WH, _MAX_START_WH)
     if phases == 1:
         return Phases(float(total_wh), 0.0, 0.0)
     l2_wh, l3_wh = (round(total_wh * draw.uniform(0.2, 0.4)) for _ in range(2))
@@ -51,14 +51,14 @@ class EnergyRegister:
             RegisterError: another simulated meter uses the file, or it cannot be opened.
         """
         self._path = path
-        self._lock: int | None = None
+        self._locked_descriptor: int | None = None
         try:
             file = _locked_file(path, begins_at_wh)
             try:
-                values = _VALUES.unpack(os.pread(file, _VALUES.size, 0).ljust(_VALUES.size, b"\0"))
+                values = _STORED_VALUES.unpack(os.pread(file, _STORED_VALUES.size, 0).ljust(_STORED_VALUES.size, b"\0"))
                 if not folder_locked:
                     _check_folder(path.parent)
-                    self._lock = os.dup(file)  # shares the lock
+                    self._locked_descriptor = os.dup(file)  # shares the lock
             finally:
                 os.close(file)
         except BlockingIOError as error:
@@ -92,13 +92,13 @@ class EnergyRegister:
         self._energies_wh = Phases(*(now + more for now, more in zip(self._energies_wh, energies_wh, strict=True)))
         self._energy_wh += sum(energies_wh)
         with contextlib.suppress(OSError), self._path.open("r+b", buffering=0) as file:  # the next change writes all
-            file.write(_VALUES.pack(self._energy_wh, *self._energies_wh, self._begins_wh))
+            file.write(_STORED_VALUES.pack(self._energy_wh, *self._energies_wh, self._begins_wh))
 
     def close(self) -> None:
         """Unlock the file; the register must not be changed any more."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._locked_descriptor is not None:
+            os.close(self._locked_descriptor)
+            self._locked_descriptor = None
 
 
 def _locked_file(path: Path, begins_at_wh: Phases[float]) -> int:
@@ -109,7 +109,7 @@ def _locked_file(path: Path, begins_at_wh: Phases[float]) -> int:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(file).st_size == 0:
             total_wh = sum(begins_at_wh)
-            os.pwrite(file, _VALUES.pack(total_wh, *begins_at_wh, total_wh), 0)  # takes its disk space now
+            os.pwrite(file, _STORED_VALUES.pack(total_wh, *begins_at_wh, total_wh), 0)  # takes its disk space now
     except BaseException:
         os.close(file)
         raise

@@ -26,7 +26,7 @@ class SendingMeter(ABC):
         self._name = name
         self._random = random.Random(seed)
         self._wire: MeterOutput | None = None
-        self._sending: asyncio.Task[None] | None = None
+        self._send_task: asyncio.Task[None] | None = None
 
     @property
     def device(self) -> str:
@@ -43,7 +43,7 @@ class SendingMeter(ABC):
         """Open the wire and start sending; does nothing if started."""
         if self._wire is None:
             self._wire = await self._open()
-            self._sending = asyncio.get_running_loop().create_task(self._send(self._wire))
+            self._send_task = asyncio.get_running_loop().create_task(self._send(self._wire))
 
     async def stop(self) -> None:
         """Stop sending and close the wire; does nothing if stopped.
@@ -52,7 +52,7 @@ class SendingMeter(ABC):
             Exception: the sending task had failed, such as by an error of the simulated house.
         """
         wire, self._wire = self._wire, None
-        sending, self._sending = self._sending, None
+        sending, self._send_task = self._send_task, None
         if wire is None or sending is None:
             return
         sending.cancel()
@@ -80,9 +80,9 @@ class SendingMeter(ABC):
     async def _send(self, wire: MeterOutput) -> None:
         """Send on the wire until cancelled."""
 
-    def _flipped(self, data: bytes) -> bytes:
+    def _with_flipped_bits(self, data: bytes) -> bytes:
         """The bytes as they arrive: some with a flipped bit, by `flips_per_byte`."""
-        return bytes(byte ^ self._flip() for byte in data) if self.flips_per_byte else data
+        return bytes(byte ^ self._bytes_until_flip() for byte in data) if self.flips_per_byte else data
 
-    def _flip(self) -> int:
+    def _bytes_until_flip(self) -> int:
         return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0

@@ -30,7 +30,7 @@ def read_trace(path: Path) -> list[Phases[float]]:
             lines = csv.reader(file)
             next(lines, None)
             for row in lines:
-                trace.append(_currents(row, f"{path.name}, line {lines.line_num}"))
+                trace.append(_parse_currents(row, f"{path.name}, line {lines.line_num}"))
                 if len(trace) > _MAX_SECONDS:
                     raise TraceError(f"{path.name}: longer than {_MAX_SECONDS} seconds")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -41,7 +41,7 @@ def read_trace(path: Path) -> list[Phases[float]]:
     return trace
 
 
-def _currents(row: list[str], where: str) -> Phases[float]:
+def _parse_currents(row: list[str], where: str) -> Phases[float]:
     try:
         l1, l2, l3 = (float(cell) for cell in row[-3:])
     except ValueError as error:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MAGIC = b"borne-firmware "
-_LONGEST_HEADER = 1024
-_LONGEST_VERSION = 50
+_MAX_HEADER_BYTES = 1024
+_MAX_VERSION_CHARACTERS = 50
 """limit of firmwareVersion in ChargingStationType"""
-_PIECE = 1 << 20
+_PIECE_BYTES = 1 << 20
 _INSTALL_S = 1.0
 """simulated duration of an installation"""
 
@@ -47,7 +47,7 @@ class FirmwareHeader(Frozen):
     """False: the image can be installed, but its trial boot is rolled back"""
 
 
-class _Slots(Frozen):
+class _BootSlots(Frozen):
     """Stored state of the boot loader. Slots are 0 and 1; None is the factory firmware."""
 
     active: int | None = None
@@ -61,7 +61,7 @@ class _Slots(Frozen):
     """result of the last trial: running or rolled-back"""
 
 
-_FORMAT: Final = FlatFormat(_Slots, names("active", "version", "installed", "trial", "outcome"))
+_FORMAT: Final = FlatFormat(_BootSlots, names("active", "version", "installed", "trial", "outcome"))
 
 
 class SimulatedUpdater:
@@ -79,14 +79,16 @@ class SimulatedUpdater:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._slots = self._read()
-        if self._slots.trial is not None:
-            self._save(_tried(self._slots, self._slots.trial, self._slot(self._slots.trial)))
+        self._boot_slots = self._read_slots()
+        if self._boot_slots.trial is not None:
+            self._save_slots(
+                _after_trial_boot(self._boot_slots, self._boot_slots.trial, self._slot_file(self._boot_slots.trial))
+            )
 
     @property
     def version(self) -> str | None:
         """The version of the firmware in the active slot; None for the factory firmware."""
-        return self._slots.version if self._slots.active is not None else None
+        return self._boot_slots.version if self._boot_slots.active is not None else None
 
     async def install(self, image: Path) -> None:
         """Verify the checksum of an image and copy it into the inactive slot; takes 1 s or more of the station's clock.
@@ -95,22 +97,22 @@ class SimulatedUpdater:
             ImageError: the file is no image, or its checksum is wrong.
             InstallError: the image cannot be read, or the slot cannot be written.
         """
-        target = 1 - (self._slots.active or 0)
+        target = 1 - (self._boot_slots.active or 0)
         await self._clock.sleep(_INSTALL_S)
         try:
-            self._save(replace(self._slots, installed=None, outcome=None))
-            with image.open("rb") as source, self._slot(target).open("wb") as slot, self._clock.outside_wait():
-                header, line = _header(source)
+            self._save_slots(replace(self._boot_slots, installed=None, outcome=None))
+            with image.open("rb") as source, self._slot_file(target).open("wb") as slot, self._clock.outside_wait():
+                header, line = _read_header(source)
                 await asyncio.to_thread(slot.write, line)
                 digest = hashlib.sha256()
-                while piece := await asyncio.to_thread(source.read, _PIECE):
+                while piece := await asyncio.to_thread(source.read, _PIECE_BYTES):
                     digest.update(piece)
                     await asyncio.to_thread(slot.write, piece)
                 slot.flush()
                 await asyncio.to_thread(os.fsync, slot.fileno())
             if digest.hexdigest() != header.sha256:
                 raise ImageError("the checksum of the firmware image is wrong")
-            self._save(replace(self._slots, installed=target))
+            self._save_slots(replace(self._boot_slots, installed=target))
         except OSError as error:
             raise InstallError(f"the slot cannot be written: {error.strerror}") from error
 
@@ -120,16 +122,16 @@ class SimulatedUpdater:
         Raises:
             InstallError: nothing is installed, or the state cannot be stored.
         """
-        if self._slots.installed is None:
+        if self._boot_slots.installed is None:
             raise InstallError("no firmware is installed in the other slot")
         try:
-            self._save(replace(self._slots, installed=None, trial=self._slots.installed))
+            self._save_slots(replace(self._boot_slots, installed=None, trial=self._boot_slots.installed))
         except OSError as error:
             raise InstallError(f"the boot slot cannot be stored: {error.strerror}") from error
 
     async def activation(self) -> ActivationResult:
         """The result of the trial boot of the firmware installed last: not tried yet, running, or rolled back."""
-        match self._slots.outcome:
+        match self._boot_slots.outcome:
             case "running":
                 return ActivationResult.RUNNING
             case "rolled-back":
@@ -137,23 +139,23 @@ class SimulatedUpdater:
             case _:
                 return ActivationResult.NOT_YET
 
-    def _slot(self, number: int) -> Path:
+    def _slot_file(self, number: int) -> Path:
         return self._folder / f"slot-{'ab'[number]}.bin"
 
-    def _read(self) -> _Slots:
+    def _read_slots(self) -> _BootSlots:
         text = private_files.read(self._folder / "slots.json")
-        return _FORMAT.from_dict(json.loads(text)) if text is not None else _Slots()
+        return _FORMAT.from_dict(json.loads(text)) if text is not None else _BootSlots()
 
-    def _save(self, slots: _Slots) -> None:
+    def _save_slots(self, slots: _BootSlots) -> None:
         private_files.write(self._folder / "slots.json", json.dumps(_FORMAT.to_dict(slots)))
-        self._slots = slots
+        self._boot_slots = slots
 
 
-def _tried(slots: _Slots, trial: int, image: Path) -> _Slots:
+def _after_trial_boot(slots: _BootSlots, trial: int, image: Path) -> _BootSlots:
     """The state after a boot that tries a slot: activated, or rolled back."""
     try:
         with image.open("rb") as file:
-            header, _ = _header(file)
+            header, _ = _read_header(file)
             boots = header.boots and hashlib.file_digest(file, "sha256").hexdigest() == header.sha256
     except (OSError, ImageError):
         boots, header = False, None
@@ -163,13 +165,13 @@ def _tried(slots: _Slots, trial: int, image: Path) -> _Slots:
     return replace(slots, trial=None, outcome="running", active=trial, version=header.version)
 
 
-def _header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
+def _read_header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
     """Read the first line of an image; returns it parsed, and as bytes.
 
     Raises:
         ImageError: the file is not an image of this station.
     """
-    line = image.readline(_LONGEST_HEADER)
+    line = image.readline(_MAX_HEADER_BYTES)
     if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
         raise ImageError("the image is not a firmware of this station")
     try:
@@ -177,7 +179,7 @@ def _header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
     except (ValueError, RecursionError) as error:
         raise ImageError("the first line of the firmware image is not valid JSON") from error
     match header:
-        case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _LONGEST_VERSION:
+        case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _MAX_VERSION_CHARACTERS:
             boots = object_of(header).get("boots", True)
             return FirmwareHeader(version, sha256, boots is not False), line
         case _:

@@ -12,8 +12,8 @@ from station.core.model import PilotState
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
 
-_TAPER_FROM = 0.8
-_CHECK_S = 1.0
+_TAPER_SOC = 0.8
+_CHECK_INTERVAL_S = 1.0
 """interval at which it checks its battery"""
 
 
@@ -57,15 +57,15 @@ class Vehicle:
         """whether it ignores changes of the pilot, as some do after a long pause, until `resume`"""
         self._clock = clock
         self._on_change = on_change
-        self._wants = model.ready_after_s <= 0.0
+        self._wants_energy = model.ready_after_s <= 0.0
         self._offered_a: float | None = None
-        self._following_a = 0.0
+        self._followed_current_a = 0.0
         self._powered = False
         self._timers: dict[str, TimerHandle] = {}
-        if not self._wants:
-            self._later("ready", model.ready_after_s, self.resume)
+        if not self._wants_energy:
+            self._schedule("ready", model.ready_after_s, self.resume)
         self._checked_soc, self._checked_a = self.soc, 0.0
-        self._later("battery", _CHECK_S, self._check_battery)
+        self._schedule("battery", _CHECK_INTERVAL_S, self._check_battery)
 
     @property
     def current_a(self) -> float:
@@ -75,8 +75,8 @@ class Vehicle:
         """
         if not self._powered or self.pilot is PilotState.B or self.soc >= 1.0:
             return 0.0
-        taper = 1.0 if self.soc < _TAPER_FROM else 0.1 + 0.9 * (1.0 - self.soc) / (1.0 - _TAPER_FROM)
-        return min(self._following_a, self.max_current_a * taper)
+        taper = 1.0 if self.soc < _TAPER_SOC else 0.1 + 0.9 * (1.0 - self.soc) / (1.0 - _TAPER_SOC)
+        return min(self._followed_current_a, self.max_current_a * taper)
 
     @property
     def currents_a(self) -> Phases[float]:
@@ -91,7 +91,7 @@ class Vehicle:
         """
         if current_a != self._offered_a:
             self._offered_a = current_a
-            self._later("follow", self.model.reaction_s, self._follow)
+            self._schedule("follow", self.model.reaction_s, self._follow_offer)
 
     def set_powered(self, closed: bool) -> None:
         """Set whether the contactor connects the vehicle to the supply; does not call `on_change`."""
@@ -111,14 +111,14 @@ class Vehicle:
 
     def suspend(self) -> None:
         """Stop requesting energy, at once: the pilot goes to state B, the vehicle stays plugged in."""
-        self._wants = False
-        self._follow()
+        self._wants_energy = False
+        self._follow_offer()
 
     def resume(self) -> None:
         """Request energy again (also when asleep); the vehicle follows the offer after its reaction time."""
-        self._wants = True
+        self._wants_energy = True
         self.asleep = False
-        self._later("follow", self.model.reaction_s, self._follow)
+        self._schedule("follow", self.model.reaction_s, self._follow_offer)
 
     def limit(self, current_a: float) -> None:
         """Set the limit of its charger, in A per phase; takes effect at once."""
@@ -136,28 +136,28 @@ class Vehicle:
             timer.cancel()
         self._timers.clear()
 
-    def _follow(self) -> None:
+    def _follow_offer(self) -> None:
         if self.asleep:
             return
-        takes = self._wants and self._offered_a is not None and self.soc < 1.0
-        self._following_a = self._offered_a or 0.0
+        takes = self._wants_energy and self._offered_a is not None and self.soc < 1.0
+        self._followed_current_a = self._offered_a or 0.0
         taking = PilotState.D if self.model.ventilation else PilotState.C
         self.pilot = taking if takes else PilotState.B
         self._on_change()
 
     def _check_battery(self) -> None:
         """Follow what the battery has taken since the last check: stop when it is full, draw less when almost."""
-        self._later("battery", _CHECK_S, self._check_battery)
+        self._schedule("battery", _CHECK_INTERVAL_S, self._check_battery)
         before_a = self._checked_a
         if self.current_a > 0.0 and self.soc == self._checked_soc:
             self._on_change()  # nobody has read the meter meanwhile: this counts the energy
         if self.soc >= 1.0 and self._checked_soc < 1.0:
-            self._follow()
+            self._follow_offer()
         elif self.current_a != before_a:
             self._on_change()
         self._checked_soc, self._checked_a = self.soc, self.current_a
 
-    def _later(self, purpose: str, delay_s: float, action: Callable[[], None]) -> None:
+    def _schedule(self, purpose: str, delay_s: float, action: Callable[[], None]) -> None:
         """Schedule an action; replaces the pending one for the same purpose."""
         if (earlier := self._timers.get(purpose)) is not None:
             earlier.cancel()

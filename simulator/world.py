@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from station.devices.device_config import ReaderConfig
 
 _log = logging.getLogger(__name__)
-_UNIT = 1
+_MODBUS_UNIT = 1
 
 
 class SimulatedContacts:
@@ -98,17 +98,17 @@ class World:
         """the Modbus servers of the simulated billing meters, by EVSE; empty if the transport is `direct`"""
         self.meter_failure: dict[int, str] = {}
         """why the billing meter does not answer, by EVSE; only those that `fail_meter` has made silent"""
-        self.back_plate = _back_plate(configuration.board)
+        self.back_plate = _create_back_plate(configuration.board)
         self.meter_serials = {evse.id: f"SIMULATED-{evse.id}" for evse in configuration.evse}
         """serial numbers that the billing meters report with the transport `direct`, by EVSE"""
-        simulated = [one.name for one in configuration.reader if isinstance(one, SimulatedReaderConfig)]
+        simulated = [reader.name for reader in configuration.reader if isinstance(reader, SimulatedReaderConfig)]
         self.readers = {name: SimulatedReader(name) for name in simulated}
         """the simulated token readers, by their name in the installation file"""
         self.contacts = SimulatedContacts()
         """the grid operator's contacts"""
         self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
         """tariff that the Linky reports: running period, and tomorrow's colour"""
-        self._grid = configuration.grid
+        self._grid_config = configuration.grid
         self.grid_feed = ByteFeed()
         """what Linky or P1 meter send while virtual time outruns their line"""
         self.linky: SimulatedLinky | None = None
@@ -136,14 +136,14 @@ class World:
                     chooses_phase=evse.phase_choice,
                 )
             opened.pop_all()  # `stop` closes them
-        currents = [self._current_of(board) for board in self.boards.values()]
+        currents = [self._current_source(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3
         self.house = SimulatedHouse(clock, currents, phases=phases)
 
     @property
     def has_grid(self) -> bool:
         """Whether the installation file has a [grid] table, so that the loads of the house matter."""
-        return self._grid is not None
+        return self._grid_config is not None
 
     async def start(self) -> None:
         """Start the simulated meters: the billing meters that are not read directly, and the grid meter."""
@@ -160,8 +160,8 @@ class World:
                 self._house_reading, self.clock, mode, self._simulation.seed or 0, self.grid_feed
             )
             await self._running.enter_async_context(self.linky)
-        if self._grid is not None:
-            await self._start_grid_meter(self._grid.source)
+        if self._grid_config is not None:
+            await self._start_grid_meter(self._grid_config.source)
 
     async def _start_grid_meter(self, source: GridSourceConfig) -> None:
         """Start the grid meter if the source names it as simulated, on its kind of wire."""
@@ -178,7 +178,7 @@ class World:
             await self._running.enter_async_context(self.p1)
         elif isinstance(source, GridModbusConfig):
             serial = isinstance(source.meter, ModbusRtuMeterConfig)
-            self._grid_server = self._serve(source.meter.table, self._grid_reading, serial=serial)
+            self._grid_server = self._create_server(source.meter.table, self._grid_reading, serial=serial)
             await self._running.enter_async_context(self._grid_server)
 
     async def stop(self) -> None:
@@ -207,10 +207,10 @@ class World:
             return evse.meter.open(self.clock, self.buses)
         server = self.meter_servers.get(evse.id)
         if server is None:
-            return SimulatedMeter(self._show(evse.id), lambda: self.meter_serials[evse.id])
+            return SimulatedMeter(self._reading_source(evse.id), lambda: self.meter_serials[evse.id])
         serial = self._simulation.meter_transport == "modbus-rtu"
         kind = ModbusRtuMeterConfig if serial else ModbusTcpMeterConfig
-        settings = {"model": self._simulation.meter_model, "unit": _UNIT, **server.address}
+        settings = {"model": self._simulation.meter_model, "unit": _MODBUS_UNIT, **server.address}
         return kind.from_tree(settings).open(self.clock, self.buses)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
@@ -223,7 +223,7 @@ class World:
         if self.p1 is not None and isinstance(configured, P1Config):
             return replace(configured, device=self.p1.device)
         if isinstance(configured, GridModbusConfig) and self._grid_server is not None:
-            wire = {"unit": _UNIT, **self._grid_server.address}
+            wire = {"unit": _MODBUS_UNIT, **self._grid_server.address}
             return replace(configured, meter=replace(configured.meter, **wire))
         return configured
 
@@ -274,13 +274,13 @@ class World:
 
     def _meter_server(self, board: SimulatedBoard) -> MeterServer:
         serial = self._simulation.meter_transport == "modbus-rtu"
-        return self._serve(MODELS[self._simulation.meter_model], board.read_meter, serial=serial)
+        return self._create_server(MODELS[self._simulation.meter_model], board.read_meter, serial=serial)
 
-    def _serve(self, model: MeterModel, read_meter: Callable[[], Reading], *, serial: bool) -> MeterServer:
+    def _create_server(self, model: MeterModel, read_meter: Callable[[], Reading], *, serial: bool) -> MeterServer:
         # late: only stations whose simulated meters are on a wire
         from simulator.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
 
-        served = {_UNIT: ServedMeter(model, read_meter)}
+        served = {_MODBUS_UNIT: ServedMeter(model, read_meter)}
         return SerialMeterServer(served, self.clock) if serial else TcpMeterServer(served, TcpFraming(), self.clock)
 
     def fail_meter(self, evse_id: int, failing: bool) -> None:
@@ -292,16 +292,16 @@ class World:
         if (server := self.meter_servers.get(evse_id)) is not None:
             server.silence(failing)
 
-    def _show(self, evse_id: int) -> Callable[[], Reading]:
-        def show() -> Reading:
+    def _reading_source(self, evse_id: int) -> Callable[[], Reading]:
+        def read() -> Reading:
             if (why := self.meter_failure.get(evse_id)) is not None:
                 raise MeterError(why)
             return self.boards[evse_id].read_meter()
 
-        return show
+        return read
 
     @staticmethod
-    def _current_of(board: SimulatedBoard) -> Callable[[], Phases[float]]:
+    def _current_source(board: SimulatedBoard) -> Callable[[], Phases[float]]:
         return lambda: board.currents_a
 
     def _grid_reading(self) -> Reading:
@@ -326,13 +326,13 @@ class World:
     def _house_reading(self) -> HouseReading:
         currents = self.house.currents_a
         single = self.house.phases == 1
-        shown: Phases[float | None] = (
+        measured: Phases[float | None] = (
             Phases(currents.l1, None, None) if single else Phases(currents.l1, currents.l2, currents.l3)
         )
         linky = self._simulation.linky
         subscribed_va = linky.subscribed_va if linky is not None else 9000
         return HouseReading(
-            shown,
+            measured,
             subscribed_va=subscribed_va,
             energy_import_wh=self.house.energy_wh,
             period=self.tariff[0],
@@ -340,7 +340,7 @@ class World:
         )
 
 
-def _back_plate(config: object) -> SimulatedBackPlate:
+def _create_back_plate(config: object) -> SimulatedBackPlate:
     """Make the back plate with the configured initial state."""
     if not isinstance(config, SimulatedBoardConfig):
         raise TypeError("the board is not simulated")

@@ -18,11 +18,11 @@ from station.security.certificates.certificate_store import CertificateStore, Ce
 
 router = api_router("simulation")
 
-_LONGEST_PEM = 20_000
+_MAX_PEM_CHARACTERS = 20_000
 """enough for a key and a chain of a few certificates"""
-_Pem = Annotated[str, Field(min_length=1, max_length=_LONGEST_PEM)]
-_OWN = "ChargingStationCertificate"
-_Type = Literal["CSMSRootCertificate", "ManufacturerRootCertificate", "ChargingStationCertificate"]
+_Pem = Annotated[str, Field(min_length=1, max_length=_MAX_PEM_CHARACTERS)]
+_OWN_CERTIFICATE = "ChargingStationCertificate"
+_CertificateType = Literal["CSMSRootCertificate", "ManufacturerRootCertificate", "ChargingStationCertificate"]
 _Certificates = Annotated[CertificateStore, part(CertificateStore)]
 
 
@@ -33,7 +33,7 @@ class SeededCertificate(Command):
         type="CSMSRootCertificate", pem="-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"
     )
 
-    type: _Type
+    type: _CertificateType
     """GetCertificateIdUseEnumType of a root certificate, or ChargingStationCertificate"""
     pem: _Pem
     """a root certificate; for ChargingStationCertificate the station's private key and certificate chain"""
@@ -44,7 +44,7 @@ class CertificateRemoval(Command):
 
     model_config = example(type="CSMSRootCertificate")
 
-    type: _Type
+    type: _CertificateType
     """GetCertificateIdUseEnumType of the root certificates, or ChargingStationCertificate"""
     pem: _Pem | None = None
     """the root certificate to remove; null: all of this type; ignored for ChargingStationCertificate"""
@@ -70,7 +70,7 @@ async def seed_certificate(body: SeededCertificate, certificates: _Certificates)
 
     422 if the PEM cannot be read.
     """
-    await _done(certificates.install_unchecked(_use(body.type), body.pem))
+    await _await_change(certificates.install_unchecked(_use_of(body.type), body.pem))
     return ACCEPTED
 
 
@@ -85,15 +85,15 @@ async def remove_certificates(body: CertificateRemoval, certificates: _Certifica
 
     202 also if none matched.
     """
-    removed = await _done(certificates.remove_unchecked(_use(body.type), body.pem))
+    removed = await _await_change(certificates.remove_unchecked(_use_of(body.type), body.pem))
     return {"accepted": True, "removed": removed or 0}
 
 
-def _use(kind: _Type) -> CertificateUse | None:
-    return CertificateUse(kind) if kind != _OWN else None
+def _use_of(kind: _CertificateType) -> CertificateUse | None:
+    return CertificateUse(kind) if kind != _OWN_CERTIFICATE else None
 
 
-async def _done(change: Awaitable[int | None]) -> int | None:
+async def _await_change(change: Awaitable[int | None]) -> int | None:
     """Await a change: 422 if a certificate cannot be used, 503 if the disk fails."""
     try:
         return await change

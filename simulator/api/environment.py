@@ -171,7 +171,7 @@ async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accep
 
     409 if the station has no [grid] or no simulated grid meter to change.
     """
-    trace = await _trace(body)
+    trace = await _read_trace(body)
     _require_meter(world, body)
     if body.frozen is not None and not world.freeze_grid_meter(body.frozen):
         raise HTTPException(409, "freeze: the house has no simulated grid meter")
@@ -179,12 +179,12 @@ async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accep
     if trace is not None:
         house.replay(trace)
     if body.currents_a is not None:
-        house.set_currents(_three(body.currents_a))
+        house.set_currents(_three_phases(body.currents_a))
     for name, currents in (body.loads or {}).items():
         if currents is None:
             house.switch_off(name)
         else:
-            house.switch_on(name, _three(currents))
+            house.switch_on(name, _three_phases(currents))
     world.disturb_grid_meter(silence=body.silence, noise=body.noise)
     period, tomorrow = world.tariff
     world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
@@ -198,7 +198,7 @@ async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accep
     return ACCEPTED
 
 
-async def _trace(body: HouseOrder) -> Sequence[Phases[float]] | None:
+async def _read_trace(body: HouseOrder) -> Sequence[Phases[float]] | None:
     """Read the trace that the house is to replay; 422 if it is invalid."""
     if body.trace_file is None:
         return None
@@ -211,7 +211,7 @@ async def _trace(body: HouseOrder) -> Sequence[Phases[float]] | None:
 def _require_meter(world: World, body: HouseOrder) -> None:
     """Raise 409, before any change, if the request would have no effect."""
     of_house = (body.currents_a, body.loads, body.trace_file, body.tariff_period, body.tomorrow)
-    if not world.has_grid and any(one is not None for one in of_house):
+    if not world.has_grid and any(value is not None for value in of_house):
         raise HTTPException(409, "loads have no effect: the installation file has no [grid]")
     disturbs = body.silence is not None or body.noise is not None
     if disturbs and not world.disturb_grid_meter(silence=None, noise=None):
@@ -279,6 +279,6 @@ async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
     return {"now": time.now().isoformat(), "monotonic_s": time.monotonic(), "rate": time.rate}
 
 
-def _three(currents_a: list[float]) -> Phases[float]:
+def _three_phases(currents_a: list[float]) -> Phases[float]:
     filled = [*currents_a, 0.0, 0.0]
     return Phases(filled[0], filled[1], filled[2])

@@ -268,7 +268,7 @@ async def override_variable(body: VariableValue, model: _Model) -> Accepted:
     404 if there is no such variable, 422 if it cannot have the value.
     """
     try:
-        model.override(_row(body, body.value))
+        model.override(_variable_row(body, body.value))
     except KeyError as error:
         raise HTTPException(404, str(error.args[0])) from error
     except ValueError as error:
@@ -288,13 +288,13 @@ async def restore_variable(body: VariableName, model: _Model) -> Accepted:
     404 if there is no such variable.
     """
     try:
-        model.restore(_row(body))
+        model.restore(_variable_row(body))
     except KeyError as error:
         raise HTTPException(404, str(error.args[0])) from error
     return ACCEPTED
 
 
-def _row(name: VariableName, value: str | None = None) -> VariableRow:
+def _variable_row(name: VariableName, value: str | None = None) -> VariableRow:
     return VariableRow(
         name.component,
         name.component_instance,
@@ -308,12 +308,12 @@ def _row(name: VariableName, value: str | None = None) -> VariableRow:
     )
 
 
-def _set_fault(world: World, what: FaultOrder, broken: bool) -> None:
+def _set_fault(world: World, order: FaultOrder, broken: bool) -> None:
     """Raise or clear a fault."""
-    board = board_of(world, what.evse, what.connector)
-    if what.code is Fault.METER:
-        world.fail_meter(what.evse, broken)
+    board = board_of(world, order.evse, order.connector)
+    if order.code is Fault.METER:
+        world.fail_meter(order.evse, broken)
     elif broken:
-        board.raise_fault(what.code)
+        board.raise_fault(order.code)
     else:
-        board.clear_fault(what.code)
+        board.clear_fault(order.code)

@@ -132,7 +132,7 @@ _VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
 )
 async def seed_authorization(body: CachedToken, cache: _Cache) -> Accepted:
     """Store the authorization of an id token in the station's cache, as if the CSMS had sent it."""
-    await cache.put(IdToken(body.token, body.type), _info(body))
+    await cache.put(IdToken(body.token, body.type), _token_info(body))
     return ACCEPTED
 
 
@@ -159,7 +159,9 @@ async def seed_local_list(body: TokenToList, local_list: _List) -> Accepted:
 
     409 if the list is full or disabled.
     """
-    return await _seed(local_list, body.version, LocalListEntry(IdToken(body.token, body.type), _info(body)))
+    return await _seed_local_list(
+        local_list, body.version, LocalListEntry(IdToken(body.token, body.type), _token_info(body))
+    )
 
 
 @router.delete(
@@ -173,7 +175,7 @@ async def unlist_token(body: TokenToUnlist, local_list: _List) -> Accepted:
 
     409 if the list is disabled.
     """
-    return await _seed(local_list, body.version, LocalListEntry(IdToken(body.token, body.type)))
+    return await _seed_local_list(local_list, body.version, LocalListEntry(IdToken(body.token, body.type)))
 
 
 @router.post(
@@ -187,7 +189,9 @@ async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> Vendor
     409 if no CSMS is configured, or it does not answer.
     """
     try:
-        answer = await vendors.send(VendorMessage(body.vendor_id, body.message_id, _data(body), body.custom_data))
+        answer = await vendors.send(
+            VendorMessage(body.vendor_id, body.message_id, _data_or_absent(body), body.custom_data)
+        )
     except NoAnswerError as error:
         raise HTTPException(409, str(error)) from error
     received: VendorDataReceived = {"status": answer.status}
@@ -210,14 +214,14 @@ async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) 
     409 if no CSMS is configured, or too many responses are set.
     """
     try:
-        answer = VendorAnswer(body.status, _data(body), body.custom_data)
+        answer = VendorAnswer(body.status, _data_or_absent(body), body.custom_data)
         vendors.set_response(body.vendor_id, body.message_id, answer)
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
     return ACCEPTED
 
 
-def _info(body: CachedToken) -> IdTokenInfo:
+def _token_info(body: CachedToken) -> IdTokenInfo:
     group = IdToken(body.group, "Central") if body.group is not None else None
     expires_at = body.expiry
     if expires_at is not None and expires_at.tzinfo is None:
@@ -225,11 +229,11 @@ def _info(body: CachedToken) -> IdTokenInfo:
     return IdTokenInfo(body.status, group, expires_at, body.evses)
 
 
-async def _seed(local_list: LocalAuthorizationList, version: int | None, entry: LocalListEntry) -> Accepted:
+async def _seed_local_list(local_list: LocalAuthorizationList, version: int | None, entry: LocalListEntry) -> Accepted:
     if (refusal := await local_list.seed(version, [entry])) is not None:
         raise HTTPException(409, refusal.sentence)
     return ACCEPTED
 
 
-def _data(body: VendorData) -> JsonValue | Absent:
+def _data_or_absent(body: VendorData) -> JsonValue | Absent:
     return body.data if "data" in body.model_fields_set else Absent.ABSENT

@@ -18,14 +18,14 @@ from station.storage.sql import STATEMENT_ERRORS
 if TYPE_CHECKING:
     from station.storage.read_connections import ReadConnections
 
-_MOST_IN_MEMORY: Final = 1_000_000
+_MAX_IN_MEMORY: Final = 1_000_000
 """transactions; 0.6 KiB each"""
 _LOCK_WAIT_S: Final = 30.0
-_PAGE: Final = 200
+_PAGE_SIZE: Final = 200
 """transactions read at a time: the event loop makes objects of them in a millisecond"""
-_FORMAT: Final = 1
+_FORMAT_VERSION: Final = 1
 """user_version of the database"""
-_TABLE: Final = """
+_CREATE_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS billed_transaction (
     station TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -73,14 +73,14 @@ class BillStore(Protocol):
 class MemoryBillStore:
     """Bills of one process, kept until it ends."""
 
-    def __init__(self, most: int = _MOST_IN_MEMORY) -> None:
+    def __init__(self, most: int = _MAX_IN_MEMORY) -> None:
         """`most`: transactions; an event of a further one is not stored."""
         self._most = most
         self._transactions: dict[tuple[str, str], BilledTransaction] = {}
 
     def by_id(self) -> Mapping[str, BilledTransaction]:
         """All transactions by transactionId."""
-        return {one.id: one for one in self._transactions.values()}
+        return {transaction.id: transaction for transaction in self._transactions.values()}
 
     async def record(self, event: ReceivedEvent) -> None:
         key = (event.station, event.transaction_id)
@@ -93,7 +93,7 @@ class MemoryBillStore:
 
     async def transactions(self, station: str | None = None) -> Sequence[BilledTransaction]:
         found = self._transactions.items()
-        return [one for key, one in sorted(found) if station is None or key[0] == station]
+        return [transaction for key, transaction in sorted(found) if station is None or key[0] == station]
 
     async def close(self) -> None:
         pass
@@ -114,10 +114,10 @@ class SharedBillStore:
         """
         self._file = file
         self._read_connections = read_connections
-        self._database = _open(file)  # its statements run in the one thread below, one after another
+        self._database = _open_database(file)  # its statements run in the one thread below, one after another
         self._thread = ThreadPoolExecutor(1, "bills")
-        self._waiting: list[tuple[ReceivedEvent, asyncio.Future[None]]] = []
-        self._commit_runs = False
+        self._queued_events: list[tuple[ReceivedEvent, asyncio.Future[None]]] = []
+        self._commit_running = False
 
     @staticmethod
     def create(file: Path) -> None:
@@ -126,12 +126,12 @@ class SharedBillStore:
         Raises:
             BillStoreError: as the constructor.
         """
-        _open(file).close()
+        _open_database(file).close()
 
     async def record(self, event: ReceivedEvent) -> None:
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, stored))
-        if not self._commit_runs:
+        self._queued_events.append((event, stored))
+        if not self._commit_running:
             self._start_commit()
         await stored
 
@@ -139,7 +139,7 @@ class SharedBillStore:
         where, values = ("TRUE", ()) if station is None else ("station = ?", (station,))
         page = (
             f"SELECT {_COLUMNS} FROM billed_transaction WHERE {where} AND (station, id) > (?, ?)"
-            f" ORDER BY station, id LIMIT {_PAGE}"
+            f" ORDER BY station, id LIMIT {_PAGE_SIZE}"
         )
         found: list[BilledTransaction] = []
         after = ("", "")
@@ -148,22 +148,24 @@ class SharedBillStore:
                 rows = await self._read_connections.rows(self._file, page, (*values, *after))
             except STATEMENT_ERRORS as error:
                 raise BillStoreError(f"bills cannot be read: {error}") from error
-            found += [_transaction(cast("_Row", row)) for row in rows]
-            if len(rows) < _PAGE:
+            found += [_from_row(cast("_Row", row)) for row in rows]
+            if len(rows) < _PAGE_SIZE:
                 return found
             after = (found[-1].station, found[-1].id)
 
     async def close(self) -> None:
-        while self._waiting or self._commit_runs:
-            await asyncio.get_running_loop().run_in_executor(self._thread, _nothing)  # behind the commit that runs
+        while self._queued_events or self._commit_running:
+            await asyncio.get_running_loop().run_in_executor(
+                self._thread, _wait_for_queue
+            )  # behind the commit that runs
         await self._read_connections.close_file(self._file)
         self._thread.shutdown()
         self._database.close()
 
     def _start_commit(self) -> None:
         """Begin to commit all events that wait; without a task, which could be cancelled with others' events."""
-        batch, self._waiting = self._waiting, []
-        self._commit_runs = True
+        batch, self._queued_events = self._queued_events, []
+        self._commit_running = True
         events = [event for event, _ in batch]
         commit = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, events)
         commit.add_done_callback(partial(self._end_commit, [stored for _, stored in batch]))
@@ -177,8 +179,8 @@ class SharedBillStore:
                 stored.set_result(None)
             else:
                 stored.set_exception(BillStoreError(f"bills cannot be stored: {error}"))
-        self._commit_runs = False
-        if self._waiting:
+        self._commit_running = False
+        if self._queued_events:
             self._start_commit()
 
     # In the thread
@@ -193,11 +195,11 @@ class SharedBillStore:
                 row: _Row | None = database.execute(
                     f"SELECT {_COLUMNS} FROM billed_transaction WHERE station = ? AND id = ?", key
                 ).fetchone()
-                transaction = BilledTransaction(*key) if row is None else _transaction(row)
+                transaction = BilledTransaction(*key) if row is None else _from_row(row)
                 transaction.record(event)
                 database.execute(
                     f"INSERT OR REPLACE INTO billed_transaction ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    _row(transaction),
+                    _to_row(transaction),
                 )
             database.execute("COMMIT")
         except BaseException:  # also of a text that SQLite cannot store, such as half a surrogate pair
@@ -206,28 +208,28 @@ class SharedBillStore:
             raise
 
 
-def _open(file: Path) -> sqlite3.Connection:
+def _open_database(file: Path) -> sqlite3.Connection:
     try:
         database = sqlite3.connect(
             file, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=8
         )
         version: int = database.execute("PRAGMA user_version").fetchone()[0]
-        if version > _FORMAT:
+        if version > _FORMAT_VERSION:
             raise BillStoreError(f"{file}: a newer version has written it (format {version})")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        database.execute(_TABLE)
-        database.execute(f"PRAGMA user_version = {_FORMAT}")
+        database.execute(_CREATE_TABLE)
+        database.execute(f"PRAGMA user_version = {_FORMAT_VERSION}")
     except sqlite3.Error as error:
         raise BillStoreError(f"{file}: {error}") from error
     return database
 
 
-def _nothing() -> None:
+def _wait_for_queue() -> None:
     """A job that ends when those before it have ended."""
 
 
-def _row(transaction: BilledTransaction) -> _Row:
+def _to_row(transaction: BilledTransaction) -> _Row:
     return (
         transaction.station,
         transaction.id,
@@ -240,7 +242,7 @@ def _row(transaction: BilledTransaction) -> _Row:
     )
 
 
-def _transaction(row: _Row) -> BilledTransaction:
+def _from_row(row: _Row) -> BilledTransaction:
     station, identity, received, begin_wh, end_wh, ended, offline, repeated = row
     numbers = SequenceNumbers((first, last) for first, last in json.loads(received))
     return BilledTransaction(station, identity, numbers, begin_wh, end_wh, bool(ended), offline, repeated)

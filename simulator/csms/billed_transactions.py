@@ -12,7 +12,7 @@ from foundation.json_values import number_of, object_of, objects_of
 
 Json = Mapping[str, object]
 
-_REGISTER: Final = "Energy.Active.Import.Register"
+_IMPORT_REGISTER: Final = "Energy.Active.Import.Register"
 
 
 class ReceivedEvent(Frozen):
@@ -144,7 +144,7 @@ def _registers(values: Iterable[Json]) -> Iterator[tuple[str, float]]:
     """Yield context and value, in Wh, of each sample of the total import register."""
     for value in values:
         for sample in objects_of(value["sampledValue"]):
-            if sample.get("measurand", _REGISTER) != _REGISTER or "phase" in sample:
+            if sample.get("measurand", _IMPORT_REGISTER) != _IMPORT_REGISTER or "phase" in sample:
                 continue
             unit = object_of(sample.get("unitOfMeasure", {}))
             factor = 10.0 ** number_of(unit.get("multiplier", 0)) * (1000.0 if unit.get("unit") == "kWh" else 1.0)

@@ -40,33 +40,37 @@ async def answer_bills_request(request: Request, bills: BillStore) -> Response:
         return _response(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
     if parts.path == "/api/bills":
         return _response(HTTPStatus.OK, {"stations": station_totals(transactions)})
-    return _response(HTTPStatus.OK, {"transactions": [_transaction(one) for one in transactions]})
+    return _response(
+        HTTPStatus.OK, {"transactions": [_transaction_to_json(transaction) for transaction in transactions]}
+    )
 
 
 def station_totals(transactions: Sequence[BilledTransaction]) -> dict[str, dict[str, float]]:
     """By identity of the station: how many transactions have begun and ended, and the energy of those to be billed."""
     totals: dict[str, dict[str, float]] = {}
-    for one in transactions:
-        station = totals.setdefault(one.station, {"transactions": 0, "ended": 0, "energy_wh": 0.0, "repeated": 0})
+    for transaction in transactions:
+        station = totals.setdefault(
+            transaction.station, {"transactions": 0, "ended": 0, "energy_wh": 0.0, "repeated": 0}
+        )
         station["transactions"] += 1
-        station["ended"] += one.ended
-        station["energy_wh"] += one.energy_wh or 0.0
-        station["repeated"] += one.repeated
+        station["ended"] += transaction.ended
+        station["energy_wh"] += transaction.energy_wh or 0.0
+        station["repeated"] += transaction.repeated
     return totals
 
 
-def _transaction(one: BilledTransaction) -> dict[str, object]:
+def _transaction_to_json(transaction: BilledTransaction) -> dict[str, object]:
     return {
-        "station": one.station,
-        "id": one.id,
-        "ended": one.ended,
-        "begin_wh": one.begin_wh,
-        "end_wh": one.end_wh,
-        "energy_wh": one.energy_wh,
-        "received": one.received.ranges(),
-        "missing": one.received.missing,
-        "offline": one.offline,
-        "repeated": one.repeated,
+        "station": transaction.station,
+        "id": transaction.id,
+        "ended": transaction.ended,
+        "begin_wh": transaction.begin_wh,
+        "end_wh": transaction.end_wh,
+        "energy_wh": transaction.energy_wh,
+        "received": transaction.received.ranges(),
+        "missing": transaction.received.missing,
+        "offline": transaction.offline,
+        "repeated": transaction.repeated,
     }
 
 

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
 """connections that the kernel queues until they are accepted, if net.core.somaxconn allows it: a fleet comes at once"""
-_HANDSHAKE_S: Final = 60.0
+_HANDSHAKE_TIMEOUT_S: Final = 60.0
 """when a whole fleet connects, the last station waits for the others"""
 
 FrameListener = Callable[[str, str, str], None]
@@ -80,11 +80,11 @@ class DemoCsms:
         """the TCP port on which it listens; 0 before `listening`"""
         self.host = "127.0.0.1"
         self._settings = settings or CsmsSettings()
-        self._times: dict[str, EstimatedStationTime] = {}
+        self._station_times: dict[str, EstimatedStationTime] = {}
         self._stations: dict[str, StationConnection] = {}
         self._connections = 0
-        self._full = False
-        self._cut = False
+        self._refuses_new_stations = False
+        self._network_cut = False
         self._remote_starts = itertools.count(1)
 
     @property
@@ -118,7 +118,7 @@ class DemoCsms:
     @property
     def is_cut(self) -> bool:
         """Whether the simulated network failure of `cut_network` lasts."""
-        return self._cut
+        return self._network_cut
 
     @contextlib.asynccontextmanager
     async def listening(
@@ -141,7 +141,7 @@ class DemoCsms:
             compression=None,
             create_connection=bounded_connection(self._settings.most_connections, self._settings.first_byte_s),
             process_request=self._process_request,
-            open_timeout=_HANDSHAKE_S,
+            open_timeout=_HANDSHAKE_TIMEOUT_S,
             ping_interval=None,
             close_timeout=1.0,
         )
@@ -157,7 +157,7 @@ class DemoCsms:
         return self._time_of(identity).now() if self._settings.time_of_station else self.now()
 
     def _time_of(self, identity: str) -> EstimatedStationTime:
-        return self._times.setdefault(identity, EstimatedStationTime(self.now))
+        return self._station_times.setdefault(identity, EstimatedStationTime(self.now))
 
     # The network
 
@@ -166,13 +166,13 @@ class DemoCsms:
 
         New ones are rejected until `restore_network`.
         """
-        self._cut = True
+        self._network_cut = True
         for station in self._stations.values():
             station.abort()
 
     def restore_network(self) -> None:
         """End the simulated network failure: accept connections again."""
-        self._cut = False
+        self._network_cut = False
 
     # Requests to a station; each returns the status of the response
 
@@ -267,14 +267,14 @@ class DemoCsms:
         """Answer requests of the bills, and refuse stations while the network is cut or too many are connected."""
         if request.path.startswith(BILLS_PATH):
             return await answer_bills_request(request, self.bills)
-        if self._cut:
+        if self._network_cut:
             return connection.respond(503, "the simulated network is interrupted\n")
         most = self._settings.most_connections
         if self._connections < most:
-            self._full = False
+            self._refuses_new_stations = False
             return None
-        if not self._full:
-            self._full = True
+        if not self._refuses_new_stations:
+            self._refuses_new_stations = True
             _log.warning("stations are refused: %d are connected, the most for the open files of a process", most)
         return connection.respond(503, f"{most} stations are connected\n")
 

@@ -31,13 +31,13 @@ except ImportError:  # no wheel for this machine
 
 _log = logging.getLogger(__name__)
 
-_BILLS: Final = "bills.sqlite"
-_STDIN: Final = 0
+_BILLS_FILE: Final = "bills.sqlite"
+_STDIN_DESCRIPTOR: Final = 0
 _OTHER_FILES: Final = 64
 """descriptors of a process that are no connections of stations"""
-_MOST_FILES: Final = 1_048_576
-_END_WAIT_S: Final = 10.0
-_RESTART_S: Final = 1.0
+_MAX_FILES: Final = 1_048_576
+_END_TIMEOUT_S: Final = 10.0
+_RESTART_INTERVAL_S: Final = 1.0
 """a worker that ended is replaced, but not more often than this"""
 
 
@@ -69,9 +69,9 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
     if options.storage is not None:
         options.storage.mkdir(parents=True, exist_ok=True)
     server = _CsmsServer(options, say, most_connections)
-    end = _STDIN if options.until_stdin_closes else None
+    end = _STDIN_DESCRIPTOR if options.until_stdin_closes else None
     if options.workers == 1:
-        bills = MemoryBillStore() if options.storage is None else _shared_bills(options.storage / _BILLS)
+        bills = MemoryBillStore() if options.storage is None else _shared_bills(options.storage / _BILLS_FILE)
         server.run(bills, announce=True, end=end)
         return
     with contextlib.ExitStack() as stack:
@@ -80,8 +80,8 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
         for listener in listeners:
             stack.enter_context(listener)
         port: int = listeners[0].getsockname()[1]
-        SharedBillStore.create(folder / _BILLS)
-        workers = _Workers(server, listeners, folder / _BILLS)
+        SharedBillStore.create(folder / _BILLS_FILE)
+        workers = _Workers(server, listeners, folder / _BILLS_FILE)
         workers.supervise(lambda: say(f"CSMS at ws://{options.host}:{port}/ocpp"), end)
 
 
@@ -92,10 +92,10 @@ def _shared_bills(file: Path) -> SharedBillStore:
 def raise_file_limit() -> int:
     """Raise the soft limit of open files of this process to its hard limit; returns the limit that holds now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if soft != resource.RLIM_INFINITY else _MOST_FILES
+    wanted_limit = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted_limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted_limit, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if soft != resource.RLIM_INFINITY else _MAX_FILES
 
 
 def _shared_listeners(host: str, port: int, count: int) -> list[socket.socket]:
@@ -126,7 +126,7 @@ class _CsmsServer:
 
     def __init__(self, options: CsmsProcessOptions, say: Callable[[str], None], most_connections: int) -> None:
         self._options = options
-        self._say = say
+        self._write_line = say
         self._settings = CsmsSettings(
             time_of_station=options.time_of_station,
             heartbeat_interval_s=options.heartbeat_interval_s,
@@ -144,7 +144,7 @@ class _CsmsServer:
         self, bills: BillStore, listener: socket.socket | None, end: int | None, *, announce: bool
     ) -> None:
         def print_frame(identity: str, direction: str, text: str) -> None:
-            self._say(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
+            self._write_line(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
 
         options = self._options
         on_frame = None if options.quiet else print_frame
@@ -158,7 +158,7 @@ class _CsmsServer:
         try:
             async with csms.listening(options.host, options.port, listener=listener):
                 if announce:
-                    self._say(f"CSMS at {csms.url}")
+                    self._write_line(f"CSMS at {csms.url}")
                 await stopped.wait()
         finally:
             if end is not None:
@@ -181,49 +181,49 @@ class _Workers:
 
         `on_start` is called when they have been started.
         """
-        with _signals() as signalled:
+        with _signal_socket() as signalled:
             ends = [signalled] if end is None else [signalled, end]
-            workers = [self._start(number) for number in range(len(self._listeners))]
+            workers = [self._start_worker(number) for number in range(len(self._listeners))]
             try:
                 on_start()
                 while True:
                     ready = wait_for_any([*ends, *(worker.sentinel for worker in workers)])
-                    if any(one in ready for one in ends):
+                    if any(end_descriptor in ready for end_descriptor in ends):
                         return
                     for number, worker in enumerate(workers):
                         if worker.exitcode is not None:
                             _log.warning("worker %d ended with exit code %d; it is replaced", number, worker.exitcode)
-                            time.sleep(_RESTART_S)
-                            workers[number] = self._start(number)
+                            time.sleep(_RESTART_INTERVAL_S)
+                            workers[number] = self._start_worker(number)
             finally:
                 os.close(self._end_write)
                 for worker in workers:
-                    worker.join(_END_WAIT_S)
+                    worker.join(_END_TIMEOUT_S)
                     if worker.is_alive():
                         worker.kill()
 
-    def _start(self, number: int) -> ForkProcess:
-        worker = self._context.Process(target=self._work, args=(number,), name=f"csms-{number}")
+    def _start_worker(self, number: int) -> ForkProcess:
+        worker = self._context.Process(target=self._run_worker, args=(number,), name=f"csms-{number}")
         worker.start()
         return worker
 
-    def _work(self, number: int) -> None:
+    def _run_worker(self, number: int) -> None:
         """The work of one process."""
         os.close(self._end_write)  # so that the end of the parent closes the pipe
-        for other, listener in enumerate(self._listeners):
-            if other != number:
+        for index, listener in enumerate(self._listeners):
+            if index != number:
                 listener.close()
         bills = _shared_bills(self._bills)
         self._server.run(bills, announce=False, listener=self._listeners[number], end=self._end_read)
 
 
 @contextlib.contextmanager
-def _signals() -> Generator[socket.socket]:
+def _signal_socket() -> Generator[socket.socket]:
     """A socket that becomes readable when SIGINT or SIGTERM arrives."""
     receiver, sender = socket.socketpair()
     with receiver, sender:
         sender.setblocking(False)
-        previous = [(number, signal.signal(number, _ignore)) for number in (signal.SIGINT, signal.SIGTERM)]
+        previous = [(number, signal.signal(number, _ignore_signal)) for number in (signal.SIGINT, signal.SIGTERM)]
         signal.set_wakeup_fd(sender.fileno())
         try:
             yield receiver
@@ -233,5 +233,5 @@ def _signals() -> Generator[socket.socket]:
                 signal.signal(number, handler)
 
 
-def _ignore(*_: object) -> None:
+def _ignore_signal(*_: object) -> None:
     """The signal arrives by the wake-up descriptor."""

@@ -78,14 +78,14 @@ def decode(frame: str) -> RequestFrame | ResultFrame | ErrorFrame | None:
     try:
         parts: object = loads(frame)
     except (MsgspecError, ValueError, RecursionError):
-        raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not valid JSON") from None
+        raise _invalid_frame(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not valid JSON") from None
     if not is_list(parts) or len(parts) < 2:
-        raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not an array with a message id")
+        raise _invalid_frame(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not an array with a message id")
     kind, identity, *rest = parts
     if not isinstance(identity, str) or not identity:
-        raise _invalid(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not an array with a message id")
+        raise _invalid_frame(NO_MESSAGE_ID, "RpcFrameworkError", "the frame is not an array with a message id")
     if isinstance(kind, bool) or kind not in (2, 3, 4):
-        raise _invalid(identity, "MessageTypeNotSupported", "the message type is not 2, 3 or 4")
+        raise _invalid_frame(identity, "MessageTypeNotSupported", "the message type is not 2, 3 or 4")
     match kind, rest:
         case 2, [str(action), payload] if is_object(payload):
             return RequestFrame(identity, action, payload)
@@ -94,12 +94,12 @@ def decode(frame: str) -> RequestFrame | ResultFrame | ErrorFrame | None:
         case 4, [str(code), str(description), *_]:
             return ErrorFrame(identity, code, description)
         case 2, _:
-            raise _invalid(identity, "RpcFrameworkError", "a CALL must be [2, id, action, payload]")
+            raise _invalid_frame(identity, "RpcFrameworkError", "a CALL must be [2, id, action, payload]")
         case _:
             return None
 
 
-def _invalid(identity: str, code: str, description: str) -> InvalidFrameError:
+def _invalid_frame(identity: str, code: str, description: str) -> InvalidFrameError:
     return InvalidFrameError(ErrorFrame(identity, code, description))
 
 
@@ -108,11 +108,11 @@ class RequestSchemas:
 
     def __init__(self) -> None:
         suffix = "Request"
-        self._files = {file.stem.removesuffix(suffix): file for file in _schema_folder().glob(f"*{suffix}.json")}
+        self._schema_files = {file.stem.removesuffix(suffix): file for file in _schema_folder().glob(f"*{suffix}.json")}
         self._validators: dict[str, Validator] = {}
 
     def __contains__(self, action: str) -> bool:
-        return action in self._files
+        return action in self._schema_files
 
     def check(self, call: RequestFrame) -> ErrorFrame | None:
         """Check the payload of a request; returns the response if it is invalid.
@@ -122,7 +122,7 @@ class RequestSchemas:
         """
         validator = self._validators.get(call.action)
         if validator is None:
-            text = self._files[call.action].read_text(encoding="utf-8-sig")
+            text = self._schema_files[call.action].read_text(encoding="utf-8-sig")
             validator = self._validators[call.action] = validator_for(text, validate_formats=False)
         try:
             validator.validate(call.payload)

@@ -34,9 +34,9 @@ _log = logging.getLogger(__name__)
 
 REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"}
 """cards that this CSMS rejects, with the AuthorizationStatusEnumType of its response; it accepts all others"""
-_CALL_S: Final = 10.0
-_EMPTY: Final[Payload] = {}
-_ACKNOWLEDGED: Final = frozenset(
+_CALL_TIMEOUT_S: Final = 10.0
+_EMPTY_PAYLOAD: Final[Payload] = {}
+_ACKNOWLEDGED_ACTIONS: Final = frozenset(
     {
         "ClearedChargingLimit",
         "FirmwareStatusNotification",
@@ -55,7 +55,7 @@ _ACKNOWLEDGED: Final = frozenset(
     }
 )
 """actions that are answered with an empty response"""
-_ANSWERED: Final = _ACKNOWLEDGED | {
+_ANSWERED_ACTIONS: Final = _ACKNOWLEDGED_ACTIONS | {
     "Authorize",
     "BootNotification",
     "DataTransfer",
@@ -107,16 +107,16 @@ class CsmsOfStations(Protocol):
 class StationConnection:
     """The CSMS's end of a station's websocket."""
 
-    __slots__ = ("_answer", "_calling", "_csms", "_identity", "_message_ids", "_request_id", "_websocket")
+    __slots__ = ("_call_lock", "_csms", "_identity", "_message_ids", "_pending_answer", "_request_id", "_websocket")
 
     def __init__(self, identity: str, websocket: ServerConnection, csms: CsmsOfStations) -> None:
         self._identity = identity
         self._websocket = websocket
         self._csms = csms
         self._message_ids = itertools.count(1)
-        self._calling = asyncio.Lock()
+        self._call_lock = asyncio.Lock()
         self._request_id = ""
-        self._answer: asyncio.Future[Payload] | None = None
+        self._pending_answer: asyncio.Future[Payload] | None = None
         """of the request that was sent last, while its response is awaited"""
 
     def abort(self) -> None:
@@ -134,8 +134,8 @@ class StationConnection:
         except ConnectionClosed:
             _log.info("connection of station %s ended", self._identity)
         finally:
-            if self._answer is not None and not self._answer.done():
-                self._answer.set_exception(NotConnectedError(f"station {self._identity} has disconnected"))
+            if self._pending_answer is not None and not self._pending_answer.done():
+                self._pending_answer.set_exception(NotConnectedError(f"station {self._identity} has disconnected"))
 
     async def call(self, action: str, payload: Payload) -> Payload:
         """Send a request and return the payload of its response. Requests are sent one after another.
@@ -143,30 +143,30 @@ class StationConnection:
         Raises:
             NotConnectedError: the connection ends, the station does not answer, or answers with a CALLERROR.
         """
-        async with self._calling:
-            if self._answer is not None:  # of the station's clock
-                await asyncio.wait([self._answer], timeout=_CALL_S)
+        async with self._call_lock:
+            if self._pending_answer is not None:  # of the station's clock
+                await asyncio.wait([self._pending_answer], timeout=_CALL_TIMEOUT_S)
             answer = self._expect_answer()
             try:
-                async with asyncio.timeout(_CALL_S):
+                async with asyncio.timeout(_CALL_TIMEOUT_S):
                     await self._send(RequestFrame(self._request_id, action, payload))
                     return await answer
             except (TimeoutError, ConnectionClosed) as error:
                 raise NotConnectedError(f"station {self._identity}: {type(error).__name__}: {error}") from error
             finally:
-                self._answer = None
+                self._pending_answer = None
 
     async def _request_clock(self) -> None:
         """Send a request for the station's clock, unless another request is under way; does not wait for the answer."""
-        if self._calling.locked():
+        if self._call_lock.locked():
             return
         self._expect_answer().add_done_callback(self._note_clock)
         clock = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
         await self._send(RequestFrame(self._request_id, "GetVariables", {"getVariableData": [clock]}))
 
     def _note_clock(self, answer: asyncio.Future[Payload]) -> None:
-        if self._answer is answer:
-            self._answer = None
+        if self._pending_answer is answer:
+            self._pending_answer = None
         try:
             results = objects_of(answer.result()["getVariableResult"])
             self._csms.note_station_clock(self._identity, timestamps.decode(str(results[0]["attributeValue"])))
@@ -176,8 +176,8 @@ class StationConnection:
     def _expect_answer(self) -> asyncio.Future[Payload]:
         """The future answer to the request that is sent next."""
         self._request_id = str(next(self._message_ids))
-        self._answer = asyncio.get_running_loop().create_future()
-        return self._answer
+        self._pending_answer = asyncio.get_running_loop().create_future()
+        return self._pending_answer
 
     async def _send(self, message: RequestFrame | ResultFrame | ErrorFrame) -> None:
         text = encode(message)
@@ -195,12 +195,12 @@ class StationConnection:
                 await self._send(await self._respond(message))
                 if self._csms.reads_station_clocks and message.action in ("BootNotification", "Heartbeat"):
                     await self._request_clock()
-            case ResultFrame() | ErrorFrame() if self._answer is not None and message.id == self._request_id:
-                self._complete(self._answer, message)
+            case ResultFrame() | ErrorFrame() if self._pending_answer is not None and message.id == self._request_id:
+                self._complete_call(self._pending_answer, message)
             case _:
                 pass  # nobody waits for it, or it is not valid: it must not be answered
 
-    def _complete(self, answer: asyncio.Future[Payload], message: ResultFrame | ErrorFrame) -> None:
+    def _complete_call(self, answer: asyncio.Future[Payload], message: ResultFrame | ErrorFrame) -> None:
         if answer.done():
             return
         if isinstance(message, ResultFrame):
@@ -213,7 +213,7 @@ class StationConnection:
     async def _respond(self, request: RequestFrame) -> ResultFrame | ErrorFrame:
         """The response to a request, once everything is stored that it acknowledges."""
         action = request.action
-        if action not in _ANSWERED:
+        if action not in _ANSWERED_ACTIONS:
             known = action in self._csms.schemas
             code = "NotImplemented" if known else "NotSupported"
             return ErrorFrame(request.id, code, "the bundled CSMS does not answer this action" if known else "")
@@ -231,22 +231,26 @@ class StationConnection:
     def _response(self, action: str, payload: Payload) -> Payload:
         match action:
             case "BootNotification":
-                return {"currentTime": self._now(), "interval": self._csms.heartbeat_interval_s, "status": "Accepted"}
+                return {
+                    "currentTime": self._now_text(),
+                    "interval": self._csms.heartbeat_interval_s,
+                    "status": "Accepted",
+                }
             case "Heartbeat":
-                return {"currentTime": self._now()}
+                return {"currentTime": self._now_text()}
             case "Authorize" | "TransactionEvent" if "idToken" in payload:
-                return {"idTokenInfo": {"status": _authorization(object_of(payload["idToken"]))}}
+                return {"idTokenInfo": {"status": _authorization_status(object_of(payload["idToken"]))}}
             case "DataTransfer":
                 return {"status": "UnknownVendorId"}
             case "SignCertificate":
                 return {"status": "Rejected"}
             case _:
-                return _EMPTY
+                return _EMPTY_PAYLOAD
 
-    def _now(self) -> str:
+    def _now_text(self) -> str:
         return timestamps.encode(self._csms.time_for(self._identity))
 
 
-def _authorization(id_token: Mapping[str, object]) -> str:
+def _authorization_status(id_token: Mapping[str, object]) -> str:
     """The AuthorizationStatusEnumType of a card; identifiers ignore case."""
     return REFUSED_CARDS.get(str(id_token["idToken"]).upper(), "Accepted")

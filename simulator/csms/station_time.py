@@ -9,7 +9,7 @@ from typing import Final
 from foundation.json_values import is_list, is_object
 from ocpp_handlers.wire import timestamps
 
-_NAMES: Final = ("timestamp", "generatedAt")
+_TIME_FIELDS: Final = ("timestamp", "generatedAt")
 """fields that hold the time of an event at the station, usually the present time"""
 
 
@@ -22,14 +22,14 @@ class EstimatedStationTime:
     def __init__(self, now: Callable[[], datetime]) -> None:
         """`now` returns real time."""
         self._now = now
-        self._newest: datetime | None = None
-        self._ahead = timedelta(0)
+        self._newest_timestamp: datetime | None = None
+        self._offset = timedelta(0)
         """time of the station minus real time"""
         self._booted = False
 
     def now(self) -> datetime:
         """The estimated present time at the station; real time as long as none is known."""
-        return self._now() + self._ahead
+        return self._now() + self._offset
 
     def update_from(self, action: str, payload: Mapping[str, object]) -> None:
         """Update the estimate with the newest timestamp in a CALL of the station, unless it was queued offline.
@@ -42,12 +42,12 @@ class EstimatedStationTime:
         if payload.get("offline") is True:
             return
         newest = max(_timestamps(payload), default=None)
-        if newest is not None and (self._booted or self._newest is None or newest >= self._newest):
+        if newest is not None and (self._booted or self._newest_timestamp is None or newest >= self._newest_timestamp):
             self.note_time(newest)
 
     def note_time(self, moment: datetime) -> None:
         """Note what time it is at the station now, for example after reading its clock; the station is not changed."""
-        self._newest, self._ahead, self._booted = moment, moment - self._now(), False
+        self._newest_timestamp, self._offset, self._booted = moment, moment - self._now(), False
 
 
 def _timestamps(payload: Mapping[str, object]) -> Iterator[datetime]:
@@ -55,7 +55,7 @@ def _timestamps(payload: Mapping[str, object]) -> Iterator[datetime]:
     for part in (payload, *values):
         if not is_object(part):
             continue
-        for name in _NAMES:
+        for name in _TIME_FIELDS:
             text = part.get(name)
             if isinstance(text, str):
                 try:

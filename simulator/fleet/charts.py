@@ -11,11 +11,11 @@ from foundation.frozen import Frozen
 
 _WIDTH: Final = 640.0
 _HEIGHT: Final = 220.0
-_LEFT: Final = 56.0
-_RIGHT: Final = 12.0
-_TOP: Final = 12.0
-_BOTTOM: Final = 28.0
-_BAR: Final = 22.0
+_LEFT_MARGIN: Final = 56.0
+_RIGHT_MARGIN: Final = 12.0
+_TOP_MARGIN: Final = 12.0
+_BOTTOM_MARGIN: Final = 28.0
+_BAR_HEIGHT: Final = 22.0
 _BAR_LEFT: Final = 190.0
 _BAR_RIGHT: Final = 110.0
 
@@ -55,48 +55,48 @@ def line_chart(
     title: str, series: Sequence[ChartLine], show: Callable[[float], str], marks: Sequence[ChartMark] = ()
 ) -> str:
     """Draw series over time in seconds, with marked times; `show` formats a value of the y axis."""
-    xs = [x for one in series for x, _ in one.points]
-    ys = [y for one in series for _, y in one.points if y is not None]
+    xs = [x for line in series for x, _ in line.points]
+    ys = [y for line in series for _, y in line.points if y is not None]
     x_max, y_ticks = max([*xs, 1.0]), ticks(max([*ys, 0.0]))
     y_max = y_ticks[-1]
 
     def place(x: float, y: float) -> str:
-        across = _LEFT + x / x_max * (_WIDTH - _LEFT - _RIGHT)
-        down = _HEIGHT - _BOTTOM - y / y_max * (_HEIGHT - _TOP - _BOTTOM)
+        across = _LEFT_MARGIN + x / x_max * (_WIDTH - _LEFT_MARGIN - _RIGHT_MARGIN)
+        down = _HEIGHT - _BOTTOM_MARGIN - y / y_max * (_HEIGHT - _TOP_MARGIN - _BOTTOM_MARGIN)
         return f"{across:.1f} {down:.1f}"
 
     parts = [f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}">']
-    parts.extend(_marks(marks, x_max))
+    parts.extend(_svg_marks(marks, x_max))
     for tick in y_ticks:
-        down = _HEIGHT - _BOTTOM - tick / y_max * (_HEIGHT - _TOP - _BOTTOM)
-        parts.append(f'<path class="grid" d="M{_LEFT:g} {down:.1f}H{_WIDTH - _RIGHT:g}"/>')
-        parts.append(f'<text class="y" x="{_LEFT - 6:g}" y="{down + 4:.1f}">{escape(show(tick))}</text>')
+        down = _HEIGHT - _BOTTOM_MARGIN - tick / y_max * (_HEIGHT - _TOP_MARGIN - _BOTTOM_MARGIN)
+        parts.append(f'<path class="grid" d="M{_LEFT_MARGIN:g} {down:.1f}H{_WIDTH - _RIGHT_MARGIN:g}"/>')
+        parts.append(f'<text class="y" x="{_LEFT_MARGIN - 6:g}" y="{down + 4:.1f}">{escape(show(tick))}</text>')
     for tick in ticks(x_max):
         if tick <= x_max:
-            across = _LEFT + tick / x_max * (_WIDTH - _LEFT - _RIGHT)
+            across = _LEFT_MARGIN + tick / x_max * (_WIDTH - _LEFT_MARGIN - _RIGHT_MARGIN)
             parts.append(f'<text class="x" x="{across:.1f}" y="{_HEIGHT - 8:g}">{tick:g} s</text>')
-    for index, one in enumerate(series):
-        if path := _path(one.points, place):
-            parts.append(f'<path class="line c{index}" d="{path}"><title>{escape(one.name)}</title></path>')
-    legend = "".join(f'<span><i class="c{index}"></i>{escape(one.name)}</span>' for index, one in enumerate(series))
-    return _figure(title, "".join([*parts, "</svg>"]), f'<div class="legend">{legend}</div>' if legend else "")
+    for index, line in enumerate(series):
+        if path := _svg_path(line.points, place):
+            parts.append(f'<path class="line c{index}" d="{path}"><title>{escape(line.name)}</title></path>')
+    legend = "".join(f'<span><i class="c{index}"></i>{escape(line.name)}</span>' for index, line in enumerate(series))
+    return _svg_figure(title, "".join([*parts, "</svg>"]), f'<div class="legend">{legend}</div>' if legend else "")
 
 
 def bar_chart(title: str, bars: Sequence[ChartBar], legend: str) -> str:
     """Draw horizontal bars; `legend` says what bar and inner bar are."""
-    height = len(bars) * _BAR + 8.0
-    longest = max([one.value for one in bars] or [0.0]) or 1.0
+    height = len(bars) * _BAR_HEIGHT + 8.0
+    longest = max([bar.value for bar in bars] or [0.0]) or 1.0
     room = _WIDTH - _BAR_LEFT - _BAR_RIGHT
     parts = [f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape(title)}">']
-    for index, one in enumerate(bars):
-        down = index * _BAR + 4.0
-        for kind, value in (("bar", one.value), ("bar inner", one.inner)):
+    for index, bar in enumerate(bars):
+        down = index * _BAR_HEIGHT + 4.0
+        for kind, value in (("bar", bar.value), ("bar inner", bar.inner)):
             width = max(1.0, value / longest * room)
             parts.append(f'<rect class="{kind}" x="{_BAR_LEFT:g}" y="{down:.1f}" width="{width:.1f}" height="14"/>')
-        parts.append(f'<text class="y" x="{_BAR_LEFT - 8:g}" y="{down + 11:.1f}">{escape(one.name)}</text>')
-        end = _BAR_LEFT + max(1.0, one.value / longest * room) + 6.0
-        parts.append(f'<text x="{end:.1f}" y="{down + 11:.1f}">{escape(one.text)}</text>')
-    return _figure(title, "".join([*parts, "</svg>"]), f'<div class="legend">{escape(legend)}</div>')
+        parts.append(f'<text class="y" x="{_BAR_LEFT - 8:g}" y="{down + 11:.1f}">{escape(bar.name)}</text>')
+        end = _BAR_LEFT + max(1.0, bar.value / longest * room) + 6.0
+        parts.append(f'<text x="{end:.1f}" y="{down + 11:.1f}">{escape(bar.text)}</text>')
+    return _svg_figure(title, "".join([*parts, "</svg>"]), f'<div class="legend">{escape(legend)}</div>')
 
 
 def ticks(highest: float) -> list[float]:
@@ -109,21 +109,21 @@ def ticks(highest: float) -> list[float]:
     return [index * step for index in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
-def _marks(marks: Iterable[ChartMark], x_max: float) -> Iterable[str]:
+def _svg_marks(marks: Iterable[ChartMark], x_max: float) -> Iterable[str]:
     """Draw marked times behind the lines of a chart."""
-    for one in marks:
+    for mark in marks:
         begin, end = (
-            _LEFT + min(x, x_max) / x_max * (_WIDTH - _LEFT - _RIGHT)
-            for x in (one.from_x, max(one.from_x, one.until_x))
+            _LEFT_MARGIN + min(x, x_max) / x_max * (_WIDTH - _LEFT_MARGIN - _RIGHT_MARGIN)
+            for x in (mark.from_x, max(mark.from_x, mark.until_x))
         )
         yield (
-            f'<g class="mark"><title>{escape(one.meaning)}</title><rect x="{begin:.1f}" y="{_TOP:g}"'
-            f' width="{max(1.0, end - begin):.1f}" height="{_HEIGHT - _TOP - _BOTTOM:g}"/>'
-            f'<text x="{begin:.1f}" y="{_TOP - 2:g}">{escape(one.letter)}</text></g>'
+            f'<g class="mark"><title>{escape(mark.meaning)}</title><rect x="{begin:.1f}" y="{_TOP_MARGIN:g}"'
+            f' width="{max(1.0, end - begin):.1f}" height="{_HEIGHT - _TOP_MARGIN - _BOTTOM_MARGIN:g}"/>'
+            f'<text x="{begin:.1f}" y="{_TOP_MARGIN - 2:g}">{escape(mark.letter)}</text></g>'
         )
 
 
-def _path(points: Iterable[tuple[float, float | None]], place: Callable[[float, float], str]) -> str:
+def _svg_path(points: Iterable[tuple[float, float | None]], place: Callable[[float, float], str]) -> str:
     steps: list[str] = []
     begins = True
     for x, y in points:
@@ -135,5 +135,5 @@ def _path(points: Iterable[tuple[float, float | None]], place: Callable[[float, 
     return "".join(steps)
 
 
-def _figure(title: str, drawing: str, legend: str) -> str:
+def _svg_figure(title: str, drawing: str, legend: str) -> str:
     return f"<figure><figcaption>{escape(title)}</figcaption>{drawing}{legend}</figure>"

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from simulator.board import SimulatedBoard
     from simulator.fleet.schedule import Arrival
 
-_TRY_AGAIN_S: Final = 30.0
+_RETRY_INTERVAL_S: Final = 30.0
 """simulated seconds after which a driver whose card has not been accepted presents it again"""
-_CHECK_S: Final = 5.0
+_CHECK_INTERVAL_S: Final = 5.0
 """simulated seconds between two looks of a driver who waits for something"""
-_GIVE_UP_S: Final = 600.0
+_DEPARTURE_TIMEOUT_S: Final = 600.0
 """simulated seconds without authorization after which a driver who wants a full battery leaves"""
 
 
@@ -96,37 +96,37 @@ class Drivers:
 
     async def _stay(self, arrival: Arrival, leave_s: float) -> None:
         """Present the card whenever the EVSE is not in use, until it is time to leave."""
-        presented_s = self._now_s + self._card_after_s - _TRY_AGAIN_S
+        presented_s = self._now_s + self._card_after_s - _RETRY_INTERVAL_S
         last_used_s = self._now_s
         while not self._leaving.is_set():
             now_s, in_use = self._now_s, self._evse.in_use
             last_used_s = now_s if in_use else last_used_s
-            if now_s >= leave_s and (not self._charges_on() or now_s - last_used_s > _GIVE_UP_S):
+            if now_s >= leave_s and (not self._waits_for_full_battery() or now_s - last_used_s > _DEPARTURE_TIMEOUT_S):
                 return
-            if in_use is False and now_s - presented_s >= _TRY_AGAIN_S:
+            if in_use is False and now_s - presented_s >= _RETRY_INTERVAL_S:
                 self._evse.present_card(arrival.uid)
                 presented_s = now_s
             if now_s >= leave_s:
-                next_s = now_s + _CHECK_S
+                next_s = now_s + _CHECK_INTERVAL_S
             elif in_use:
-                next_s = min(now_s + _TRY_AGAIN_S, leave_s)
+                next_s = min(now_s + _RETRY_INTERVAL_S, leave_s)
             else:
-                next_s = min(max(presented_s + _TRY_AGAIN_S, now_s + 1.0), leave_s)
+                next_s = min(max(presented_s + _RETRY_INTERVAL_S, now_s + 1.0), leave_s)
             await wait_until(self._evse.clock, next_s, self._leaving)
 
-    def _charges_on(self) -> bool:
+    def _waits_for_full_battery(self) -> bool:
         """Return whether the driver waits for a full battery, and it is not full."""
         vehicle = self._evse.board.vehicle
         return self._leave == "charged" and vehicle is not None and vehicle.soc < 1.0
 
     async def _depart(self, arrival: Arrival) -> None:
         """Unplug the vehicle; if the cable is locked, present the card until it is not."""
-        presented_s = -_TRY_AGAIN_S
+        presented_s = -_RETRY_INTERVAL_S
         while self._evse.board.vehicle is not None:
             if not self._evse.board.locked:
                 self._evse.board.unplug()
                 return
-            if self._evse.in_use is not None and self._now_s - presented_s >= _TRY_AGAIN_S:
+            if self._evse.in_use is not None and self._now_s - presented_s >= _RETRY_INTERVAL_S:
                 self._evse.present_card(arrival.uid)
                 presented_s = self._now_s
             await self._evse.clock.sleep(1.0)

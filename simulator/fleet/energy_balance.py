@@ -60,22 +60,22 @@ class EnergyBalance(Frozen):
     @property
     def register_wh(self) -> float:
         """Sum of all registers in Wh."""
-        return sum(one.register_wh for one in self.stations)
+        return sum(station.register_wh for station in self.stations)
 
     @property
     def billed_wh(self) -> float:
         """The sum of all bills."""
-        return sum(one.billed_wh for one in self.stations)
+        return sum(station.billed_wh for station in self.stations)
 
     @property
     def transactions(self) -> int:
         """The number of all bills."""
-        return sum(one.transactions for one in self.stations)
+        return sum(station.transactions for station in self.stations)
 
     @property
     def largest_difference_wh(self) -> float:
         """The largest difference at a station, in either direction; 0 without stations."""
-        return max((abs(one.difference_wh) for one in self.stations), default=0.0)
+        return max((abs(station.difference_wh) for station in self.stations), default=0.0)
 
 
 def balance_energy(
@@ -91,24 +91,24 @@ def balance_energy(
     """
     reports = list(stations)
     balances: list[StationBalance] = []
-    for one in reports:
-        if one.number in replaced:
+    for station in reports:
+        if station.number in replaced:
             continue
-        billed = _answered(one) if bills is None else bills.get(one.identity, {})
+        billed = _bills_by_answers(station) if bills is None else bills.get(station.identity, {})
         energies_wh = [bill.energy_wh for bill in billed.values() if bill.energy_wh is not None]
         missing = sum(bill.missing_events for bill in billed.values())
         balances.append(
             StationBalance(
-                one.number,
-                one.identity,
-                one.register_wh,
+                station.number,
+                station.identity,
+                station.register_wh,
                 sum(energies_wh),
                 len(energies_wh),
                 missing,
-                len(one.bills.keys() - billed.keys()),
+                len(station.bills.keys() - billed.keys()),
             )
         )
-    known = {one.identity for one in reports}
+    known = {station.identity for station in reports}
     return EnergyBalance(
         tuple(balances),
         _ANSWERED_SOURCE if bills is None else source,
@@ -116,6 +116,6 @@ def balance_energy(
     )
 
 
-def _answered(station: StationReport) -> Mapping[str, CsmsBill]:
+def _bills_by_answers(station: StationReport) -> Mapping[str, CsmsBill]:
     """The bills by the events that the CSMS has answered."""
     return {transaction_id: CsmsBill(energy_wh) for transaction_id, energy_wh in station.bills.items()}

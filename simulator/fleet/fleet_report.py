@@ -105,7 +105,7 @@ class FleetReport(Frozen):
     @property
     def passed(self) -> bool:
         """Whether all thresholds are met."""
-        return all(one.met for one in self.thresholds)
+        return all(threshold.met for threshold in self.thresholds)
 
     def to_json(self) -> bytes:
         """The content of `report.json`."""
@@ -129,7 +129,7 @@ def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, ene
     stations, boot, reconnect, latency = record.stations, record.boot, record.reconnect, record.latency()
     failed = _failures(stations, energy)
     actions = action_reports(record.requests, facts.lasted_s)
-    figures = _Figures(stations, failed, len(record.replaced), boot, reconnect, latency, actions[-1], energy)
+    figures = _Measurements(stations, failed, len(record.replaced), boot, reconnect, latency, actions[-1], energy)
     completed = ThresholdResult("completed", 1.0, float(not facts.interrupted), not facts.interrupted)
     return FleetReport(
         _values_without_password(plan),
@@ -141,32 +141,34 @@ def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, ene
         len(stations),
         figures.booted,
         failed,
-        [one.identity for one in stations if one.number in record.replaced],
-        sum(one.arrivals for one in stations),
-        sum(one.started for one in stations),
-        sum(one.ended for one in stations),
+        [station.identity for station in stations if station.number in record.replaced],
+        sum(station.arrivals for station in stations),
+        sum(station.started for station in stations),
+        sum(station.ended for station in stations),
         boot.percentiles(),
         reconnect.percentiles(),
         latency.percentiles(),
         actions,
         energy,
-        [completed, *_thresholds(plan.thresholds, figures)],
+        [completed, *_threshold_results(plan.thresholds, figures)],
         _disturbance_times(plan, facts),
         record.samples,
         stations,
-        [one.failure for one in record.hosts if one.failure is not None],
+        [host.failure for host in record.hosts if host.failure is not None],
     )
 
 
 def with_bills(report: FleetReport, bills: Bills, source: str) -> FleetReport:
     """The report with the balance, failures and thresholds by the bills of the CSMS. `source`: where they are from."""
-    replaced = frozenset(one.number for one in report.station_reports if one.identity in report.replaced)
+    replaced = frozenset(station.number for station in report.station_reports if station.identity in report.replaced)
     energy = balance_energy(report.station_reports, replaced, bills, source)
     failed = _failures(report.station_reports, energy)
     values = {"max_energy_difference_wh": energy.largest_difference_wh, "max_failed_stations": float(len(failed))}
     thresholds = [
-        one if (value := values.get(one.name)) is None else replace(one, value=value, met=value <= one.limit)
-        for one in report.thresholds
+        threshold
+        if (value := values.get(threshold.name)) is None
+        else replace(threshold, value=value, met=value <= threshold.limit)
+        for threshold in report.thresholds
     ]
     return replace(report, energy=energy, failed=failed, thresholds=thresholds)
 
@@ -188,37 +190,48 @@ def _disturbance_times(plan: FleetPlan, facts: FleetRunFacts) -> list[Disturbanc
         return []
     times = [
         DisturbanceTime(
-            one.type,
-            facts.plan_began_s + one.at_s / plan.fleet.rate,
-            facts.plan_began_s + (one.at_s + _length_s(one)) / plan.fleet.rate,
-            one.share,
+            disturbance.type,
+            facts.plan_began_s + disturbance.at_s / plan.fleet.rate,
+            facts.plan_began_s + (disturbance.at_s + _duration_s(disturbance)) / plan.fleet.rate,
+            disturbance.share,
         )
-        for one in plan.disturbance
+        for disturbance in plan.disturbance
     ]
-    return [one for one in sorted(times, key=lambda one: one.from_s) if one.from_s <= facts.lasted_s]
+    return [
+        disturbance
+        for disturbance in sorted(times, key=lambda disturbance: disturbance.from_s)
+        if disturbance.from_s <= facts.lasted_s
+    ]
 
 
-def _length_s(one: DisturbanceTable) -> float:
+def _duration_s(disturbance: DisturbanceTable) -> float:
     """Simulated seconds from the begin of a disturbance until its end at the last station."""
-    match one.type:
+    match disturbance.type:
         case "reconnect-storm":
             return 0.0
         case "csms-restart":
-            return one.lasts_s
+            return disturbance.lasts_s
         case _:
-            return one.spread_s + one.lasts_s
+            return disturbance.spread_s + disturbance.lasts_s
 
 
 def action_reports(requests: Sequence[RequestReport], lasted_s: float) -> list[ActionReport]:
     """One report for each action and direction, and a last one, named Aggregated, for all."""
-    found = [_action(one.direction, one.action, DurationHistogram([one.latency]), [one], lasted_s) for one in requests]
-    return [*found, _action("", "Aggregated", DurationHistogram(one.latency for one in requests), requests, lasted_s)]
+    found = [
+        _action_report(one.direction, one.action, DurationHistogram([one.latency]), [one], lasted_s) for one in requests
+    ]
+    return [
+        *found,
+        _action_report(
+            "", "Aggregated", DurationHistogram(request.latency for request in requests), requests, lasted_s
+        ),
+    ]
 
 
-def _action(
+def _action_report(
     direction: str, name: str, latency: DurationHistogram, requests: Sequence[RequestReport], lasted_s: float
 ) -> ActionReport:
-    reasons = sum_counts(one.failures for one in requests)
+    reasons = sum_counts(request.failures for request in requests)
     failures = sum(reasons.values())
     answered = latency.count - reasons.get("timeout", 0)
     return ActionReport(
@@ -227,18 +240,18 @@ def _action(
         latency.count,
         failures,
         reasons,
-        sum(one.interrupted for one in requests),
+        sum(request.interrupted for request in requests),
         latency.count / lasted_s if lasted_s > 0.0 else 0.0,
         failures / lasted_s if lasted_s > 0.0 else 0.0,
         latency.mean_s * 1e3,
         latency.min_s * 1e3,
         latency.max_s * 1e3,
-        sum(one.response_bytes for one in requests) / answered if answered > 0 else 0.0,
+        sum(request.response_bytes for request in requests) / answered if answered > 0 else 0.0,
         {f"{percent:g}": latency.percentile_s(percent) * 1e3 for percent in PERCENTS},
     )
 
 
-class _Figures(Frozen):
+class _Measurements(Frozen):
     """Measurements that are compared with thresholds."""
 
     stations: Sequence[StationReport]
@@ -253,10 +266,10 @@ class _Figures(Frozen):
     @property
     def booted(self) -> int:
         """Stations that the CSMS has accepted."""
-        return sum(one.boots > 0 for one in self.stations)
+        return sum(station.boots > 0 for station in self.stations)
 
 
-def _thresholds(limits: ThresholdsTable, figures: _Figures) -> Iterator[ThresholdResult]:
+def _threshold_results(limits: ThresholdsTable, figures: _Measurements) -> Iterator[ThresholdResult]:
     if limits.min_booted is not None:
         share = figures.booted / max(1, len(figures.stations))
         yield ThresholdResult("min_booted", limits.min_booted, share, share >= limits.min_booted)
@@ -281,11 +294,15 @@ def _thresholds(limits: ThresholdsTable, figures: _Figures) -> Iterator[Threshol
 
 def _failures(stations: Sequence[StationReport], energy: EnergyBalance) -> dict[str, str]:
     """Why each failed station has failed, by identity."""
-    balances = {one.number: one for one in energy.stations}
-    return {one.identity: why for one in stations if (why := _failure(one, balances.get(one.number))) is not None}
+    balances = {balance.number: balance for balance in energy.stations}
+    return {
+        station.identity: why
+        for station in stations
+        if (why := _failure_text(station, balances.get(station.number))) is not None
+    }
 
 
-def _failure(station: StationReport, balance: StationBalance | None) -> str | None:
+def _failure_text(station: StationReport, balance: StationBalance | None) -> str | None:
     """Sentence about the failure of a station, or about what is left over or missing at the CSMS; None: none.
 
     `balance`: None for a replaced station, which is not compared.
@@ -300,15 +317,15 @@ def _failure(station: StationReport, balance: StationBalance | None) -> str | No
         (balance.missing_events if balance is not None else 0, "transaction events are missing at the CSMS"),
         (balance.missing_bills if balance is not None else 0, "transactions have no bill at the CSMS"),
     ]
-    return "; ".join(f"{count} {what}" for count, what in left if count > 0) or None
+    return "; ".join(f"{count} {subject}" for count, subject in left if count > 0) or None
 
 
 def different_stations(energy: EnergyBalance, limit_wh: float) -> list[StationBalance]:
     """The stations whose bills and meters differ by more than `limit_wh`, those that differ most first."""
-    found = [one for one in energy.stations if abs(one.difference_wh) > limit_wh]
-    return sorted(found, key=lambda one: -abs(one.difference_wh))
+    found = [balance for balance in energy.stations if abs(balance.difference_wh) > limit_wh]
+    return sorted(found, key=lambda balance: -abs(balance.difference_wh))
 
 
 def _values_without_password(plan: FleetPlan) -> dict[str, object]:
     values = all_values(plan)
-    return values | {"fleet": {key: one for key, one in all_values(plan.fleet).items() if key != "password"}}
+    return values | {"fleet": {key: value for key, value in all_values(plan.fleet).items() if key != "password"}}

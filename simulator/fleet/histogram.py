@@ -9,8 +9,8 @@ from msgspec import field
 
 from foundation.frozen import Frozen
 
-_BITS: Final = 6
-_PER_OCTAVE: Final = 1 << _BITS
+_BITS_PER_OCTAVE: Final = 6
+_BUCKETS_PER_OCTAVE: Final = 1 << _BITS_PER_OCTAVE
 """buckets for each doubling, so that a percentile is at most 1.6 % too high"""
 _UNIT_S: Final = 1e-6
 """resolution: shorter durations count as this one"""
@@ -54,14 +54,14 @@ class DurationHistogram:
         self._max_s = 0.0
         self.count = 0
         """number of durations"""
-        for one in data:
-            self.merge(one)
+        for histogram_data in data:
+            self.merge(histogram_data)
 
     def record(self, duration_s: float) -> None:
         """Count one duration in seconds; a negative one counts as 0."""
         duration_s = max(0.0, duration_s)
         self._note_extremes(duration_s, duration_s)
-        bucket = _bucket(duration_s)
+        bucket = _bucket_of(duration_s)
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
         self._sum_s += duration_s
         self.count += 1
@@ -108,12 +108,12 @@ class DurationHistogram:
 
     def percentile_s(self, percent: float) -> float:
         """The duration that `percent` % of all do not exceed: exact to a bucket, and never above the longest one."""
-        wanted = max(1.0, percent / 100.0 * self.count)
+        wanted_count = max(1.0, percent / 100.0 * self.count)
         reached = 0
         for bucket in sorted(self._buckets):
             reached += self._buckets[bucket]
-            if reached >= wanted - 1e-9:
-                return min(_upper_s(bucket), self._max_s)
+            if reached >= wanted_count - 1e-9:
+                return min(_upper_bound_s(bucket), self._max_s)
         return self._max_s
 
     def percentiles(self) -> Percentiles:
@@ -135,18 +135,18 @@ class DurationHistogram:
         self._max_s = max(self._max_s, max_s) if self.count else max_s
 
 
-def _bucket(duration_s: float) -> int:
+def _bucket_of(duration_s: float) -> int:
     """The number of the bucket: microseconds up to 64 each have their own, then 64 for each doubling."""
     units = int(duration_s / _UNIT_S)
-    if units < _PER_OCTAVE:
+    if units < _BUCKETS_PER_OCTAVE:
         return units
-    octave = units.bit_length() - _BITS - 1
-    return (octave + 1) * _PER_OCTAVE + (units >> octave) - _PER_OCTAVE
+    octave = units.bit_length() - _BITS_PER_OCTAVE - 1
+    return (octave + 1) * _BUCKETS_PER_OCTAVE + (units >> octave) - _BUCKETS_PER_OCTAVE
 
 
-def _upper_s(bucket: int) -> float:
+def _upper_bound_s(bucket: int) -> float:
     """The end of a bucket, in seconds."""
-    if bucket < _PER_OCTAVE:
+    if bucket < _BUCKETS_PER_OCTAVE:
         return (bucket + 1) * _UNIT_S
-    octave, place = divmod(bucket - _PER_OCTAVE, _PER_OCTAVE)
-    return ((place + _PER_OCTAVE + 1) << octave) * _UNIT_S
+    octave, place = divmod(bucket - _BUCKETS_PER_OCTAVE, _BUCKETS_PER_OCTAVE)
+    return ((place + _BUCKETS_PER_OCTAVE + 1) << octave) * _UNIT_S

@@ -29,8 +29,8 @@ from station.devices.simulated_config import SimulatedReaderConfig
 
 Tree = dict[str, object]
 
-_ANY_URL: Final = "ws://127.0.0.1:9/ocpp"
-_MOST_ROWS_REPORTED: Final = 20
+_PLACEHOLDER_URL: Final = "ws://127.0.0.1:9/ocpp"
+_MAX_ROWS_REPORTED: Final = 20
 """invalid rows of a file with credentials that are reported at once"""
 
 
@@ -87,7 +87,7 @@ def load_plan(path: Path) -> LoadedPlan:
     if plan.fleet.credentials is not None:
         rows = _read_credentials(path.parent / plan.fleet.credentials, plan.fleet.stations)
         loaded = LoadedPlan(plan, loaded.template, loaded.template_path, rows)
-    url = _ANY_URL if plan.fleet.csms == "bundled" else plan.fleet.csms
+    url = _PLACEHOLDER_URL if plan.fleet.csms == "bundled" else plan.fleet.csms
     for number in (loaded.numbers[0], loaded.numbers[-1]):
         InstallationFiles(loaded).configuration(number, url, Path(os.devnull))
     return loaded
@@ -108,7 +108,7 @@ class InstallationFiles:
         Raises:
             ConfigurationError: the template does not give a valid one, or its board is not simulated.
         """
-        tree = self._tree(number, csms_url, storage)
+        tree = self._station_tree(number, csms_url, storage)
         try:
             found = Configuration.from_tree(tree)
         except InvalidTableError as error:
@@ -119,9 +119,9 @@ class InstallationFiles:
             )
         return found
 
-    def _tree(self, number: int, csms_url: str, storage: Path) -> Tree:
+    def _station_tree(self, number: int, csms_url: str, storage: Path) -> Tree:
         fleet, who = self._loaded.plan.fleet, self._loaded.station_credentials(number)
-        tree = object_of(_replaced(self._document.tree, {"{n}": str(number), "{identity}": who.identity}))
+        tree = object_of(_replace_placeholders(self._document.tree, {"{n}": str(number), "{identity}": who.identity}))
         station = _table(tree, "station") | {"identity": who.identity, "storage": str(storage)}
         csms = _table(tree, "csms") | {"url": csms_url}
         if who.password is not None:
@@ -144,16 +144,16 @@ def _table(tree: Tree, name: str) -> Tree:
     return dict(table) if is_object(table) else {}
 
 
-def _replaced(value: object, words: Mapping[str, str]) -> object:
+def _replace_placeholders(value: object, words: Mapping[str, str]) -> object:
     """A copy of a parsed TOML value with placeholders replaced in every text."""
     if isinstance(value, str):
         for word, text in words.items():
             value = value.replace(word, text)
         return value
     if is_object(value):
-        return {key: _replaced(inner, words) for key, inner in value.items()}
+        return {key: _replace_placeholders(inner, words) for key, inner in value.items()}
     if is_list(value):
-        return [_replaced(inner, words) for inner in value]
+        return [_replace_placeholders(inner, words) for inner in value]
     return value
 
 
@@ -177,8 +177,8 @@ def _read_credentials(path: Path, wanted: int) -> tuple[StationCredentials, ...]
         wrong += [f"{path}:{line}: {key}: {why}" for key, why in credentials_errors(identity, password)]
         found.append(StationCredentials(identity, Secret(password) if password is not None else None))
     if wrong:
-        raise ConfigurationError(*wrong[:_MOST_ROWS_REPORTED])
-    for identity, count in Counter(one.identity for one in found).items():
+        raise ConfigurationError(*wrong[:_MAX_ROWS_REPORTED])
+    for identity, count in Counter(credentials.identity for credentials in found).items():
         if count > 1:
             raise ConfigurationError(f"{path}: identity: {identity} is used by {count} stations")
     return tuple(found)

@@ -20,10 +20,10 @@ MAX_STATIONS = 1_000_000
 _MAX_IDENTITY = 48
 """characters of station.identity in the installation file"""
 HOURS_PER_DAY = 24
-_LONGEST_PATTERN = 100
-_WIDTH = re.compile(r"(0?[0-9]{1,2})?")
-_PLACEHOLDER = "must contain no other placeholder than {n}, such as {n:05}"
-_UID = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}", re.IGNORECASE)
+_MAX_PATTERN_CHARACTERS = 100
+_WIDTH_FORM = re.compile(r"(0?[0-9]{1,2})?")
+_PLACEHOLDER_ERROR = "must contain no other placeholder than {n}, such as {n:05}"
+_UID_FORM = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}", re.IGNORECASE)
 
 
 def _check_pattern(text: str) -> None:
@@ -31,23 +31,25 @@ def _check_pattern(text: str) -> None:
     try:
         fields = [(name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None]
     except ValueError as error:
-        raise ValueError(_PLACEHOLDER) from error
-    if any(name != "n" or not _WIDTH.fullmatch(spec or "") for name, spec in fields):  # before formatting: it is costly
-        raise ValueError(_PLACEHOLDER)
+        raise ValueError(_PLACEHOLDER_ERROR) from error
+    if any(
+        name != "n" or not _WIDTH_FORM.fullmatch(spec or "") for name, spec in fields
+    ):  # before formatting: it is costly
+        raise ValueError(_PLACEHOLDER_ERROR)
     try:
         text.format(n=1)
     except ValueError as error:
-        raise ValueError(_PLACEHOLDER) from error
+        raise ValueError(_PLACEHOLDER_ERROR) from error
 
 
 def _check_password(pattern: Secret) -> None:
     text = pattern.get_secret_value()
-    if not 1 <= len(text) <= _LONGEST_PATTERN:
-        raise ValueError(f"length must be 1 to {_LONGEST_PATTERN}")
+    if not 1 <= len(text) <= _MAX_PATTERN_CHARACTERS:
+        raise ValueError(f"length must be 1 to {_MAX_PATTERN_CHARACTERS}")
     _check_pattern(text)
 
 
-def _is_of_each(pattern: str) -> bool:
+def _differs_per_station(pattern: str) -> bool:
     """Return whether a pattern gives every station another text."""
     return pattern.format(n=1) != pattern.format(n=2)
 
@@ -89,7 +91,7 @@ def _check_range(values: Sequence[float]) -> None:
         raise ValueError("must be a smallest and a largest value")
 
 
-Pattern = Annotated[str, Meta(min_length=1, max_length=_LONGEST_PATTERN)]
+Pattern = Annotated[str, Meta(min_length=1, max_length=_MAX_PATTERN_CHARACTERS)]
 """text that `{n}` makes different for each station"""
 Share = Annotated[Number, Meta(ge=0, le=1)]
 """a part of the stations, 0 to 1"""
@@ -144,7 +146,7 @@ class FleetTable(Table, kw_only=True):
         """
         if self.credentials is not None:
             return
-        if self.stations > 1 and not _is_of_each(self.identity):
+        if self.stations > 1 and not _differs_per_station(self.identity):
             raise RuleError(("identity",), "must contain {n}: every station needs its own")
         broken: dict[str, RuleError] = {}
         for number in (self.first, self.first + self.stations - 1):
@@ -220,7 +222,9 @@ class TokensTable(Table):
         if self.uids is None:
             return
         text = "must be a UID of 8, 14 or 20 hexadecimal digits"
-        broken = [RuleError(("uids", index), text) for index, uid in enumerate(self.uids) if not _UID.fullmatch(uid)]
+        broken = [
+            RuleError(("uids", index), text) for index, uid in enumerate(self.uids) if not _UID_FORM.fullmatch(uid)
+        ]
         if not self.uids:
             broken.append(RuleError(("uids",), "must have 1 or more entries"))
         if broken:
@@ -298,11 +302,11 @@ class FleetPlan(Table, kw_only=True):
             RuleErrors: the keys and the reasons.
         """
         broken: list[RuleError] = []
-        for index, one in enumerate(self.disturbance):
-            if one.at_s >= self.fleet.duration_s:
+        for index, disturbance in enumerate(self.disturbance):
+            if disturbance.at_s >= self.fleet.duration_s:
                 text = f"must be less than fleet.duration_s ({self.fleet.duration_s:g})"
                 broken.append(RuleError(("disturbance", index, "at_s"), text))
-            if one.type == "csms-restart" and self.fleet.csms != "bundled":
+            if disturbance.type == "csms-restart" and self.fleet.csms != "bundled":
                 broken.append(RuleError(("disturbance", index, "type"), 'needs fleet.csms = "bundled"'))
         if not self.vehicle:
             broken.append(RuleError(("vehicle",), "must have 1 or more entries"))

@@ -124,26 +124,26 @@ def merge_requests(reports: Iterable[HostReport]) -> list[RequestReport]:
     """The requests of all hosts together, by direction and action."""
     found: dict[tuple[str, str], list[RequestReport]] = {}
     for report in reports:
-        for one in report.requests:
-            found.setdefault((one.direction, one.action), []).append(one)
-    return [_merged(found[key]) for key in sorted(found)]
+        for request in report.requests:
+            found.setdefault((request.direction, request.action), []).append(request)
+    return [_merge_same_action(found[key]) for key in sorted(found)]
 
 
-def _merged(requests: list[RequestReport]) -> RequestReport:
+def _merge_same_action(requests: list[RequestReport]) -> RequestReport:
     return RequestReport(
         requests[0].action,
         requests[0].direction,
-        DurationHistogram(one.latency for one in requests).data(),
-        sum_counts(one.failures for one in requests),
-        sum(one.interrupted for one in requests),
-        sum(one.response_bytes for one in requests),
+        DurationHistogram(request.latency for request in requests).data(),
+        sum_counts(request.failures for request in requests),
+        sum(request.interrupted for request in requests),
+        sum(request.response_bytes for request in requests),
     )
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The sum of counts by the same keys, such as failures by their reason."""
     total: dict[str, int] = {}
-    for one in counts:
-        for key, count in one.items():
+    for counter in counts:
+        for key, count in counter.items():
             total[key] = total.get(key, 0) + count
     return total

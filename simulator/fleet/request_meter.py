@@ -15,14 +15,14 @@ from simulator.fleet.reports import Direction, RequestReport
 if TYPE_CHECKING:
     from ocpp_handlers.wire.session import FrameTransport
 
-_BOOT: Final = "BootNotification"
-_ACCEPTED: Final = '"Accepted"'
-_NO_ANSWER: Final = "timeout"
-_OTHER: Final = "other"
-_MOST_ACTIONS: Final = 200
+_BOOT_ACTION: Final = "BootNotification"
+_ACCEPTED_STATUS: Final = '"Accepted"'
+_TIMEOUT_REASON: Final = "timeout"
+_OTHER_ACTION: Final = "other"
+_MAX_ACTIONS: Final = 200
 """of both directions; OCPP 2.0.1 has 64"""
-_LONGEST_NAME: Final = 64
-_MOST_OPEN: Final = 100
+_MAX_NAME_CHARACTERS: Final = 64
+_MAX_OPEN_REQUESTS: Final = 100
 """requests of a CSMS that a station has not answered; further ones are not measured"""
 
 
@@ -30,22 +30,26 @@ class RequestMeter:
     """The requests of any number of stations, by direction and action."""
 
     def __init__(self) -> None:
-        self._actions: dict[tuple[Direction, str], _ActionMeter] = {}
+        self._action_meters: dict[tuple[Direction, str], _ActionMeter] = {}
 
     def action(self, direction: Direction, name: str) -> _ActionMeter:
         """The requests of one action in one direction. A CSMS that makes up names shares one for all: `other`."""
         key = (direction, name)
-        if key not in self._actions and (len(self._actions) >= _MOST_ACTIONS or len(name) > _LONGEST_NAME):
-            key = (direction, _OTHER)
-        if (found := self._actions.get(key)) is None:
-            found = self._actions[key] = _ActionMeter()
+        if key not in self._action_meters and (
+            len(self._action_meters) >= _MAX_ACTIONS or len(name) > _MAX_NAME_CHARACTERS
+        ):
+            key = (direction, _OTHER_ACTION)
+        if (found := self._action_meters.get(key)) is None:
+            found = self._action_meters[key] = _ActionMeter()
         return found
 
     def reports(self) -> tuple[RequestReport, ...]:
         """All requests so far."""
         return tuple(
-            RequestReport(name, direction, one.latency.data(), dict(one.failures), one.interrupted, one.response_bytes)
-            for (direction, name), one in self._actions.items()
+            RequestReport(
+                name, direction, meter.latency.data(), dict(meter.failures), meter.interrupted, meter.response_bytes
+            )
+            for (direction, name), meter in self._action_meters.items()
         )
 
 
@@ -125,17 +129,17 @@ class _MeasuredTransport:
         self._meter = meter
         self._observer = observer
         self._real_s = real_s
-        self._sent: dict[str, _OpenRequest] = {}
-        self._received: dict[str, _OpenRequest] = {}
+        self._open_sent: dict[str, _OpenRequest] = {}
+        self._open_received: dict[str, _OpenRequest] = {}
 
     async def send(self, message: str) -> None:
         """Send a text frame."""
-        kind, parts = _beginning(message)
+        kind, parts = _parse_beginning(message)
         if kind == "2":
             self._expire_sent()
-            self._sent[parts[1]] = _OpenRequest(parts[3], self._real_s())
+            self._open_sent[parts[1]] = _OpenRequest(parts[3], self._real_s())
         await self._transport.send(message)
-        if kind in ("3", "4") and (request := self._received.pop(parts[1], None)) is not None:
+        if kind in ("3", "4") and (request := self._open_received.pop(parts[1], None)) is not None:
             self._note_response("from CSMS", request, kind, parts, len(message))
 
     async def recv(self) -> str | bytes:
@@ -143,16 +147,16 @@ class _MeasuredTransport:
         try:
             message = await self._transport.recv()
         except (ConnectionClosed, asyncio.CancelledError):
-            self._end()
+            self._count_interrupted()
             raise
         if isinstance(message, str):
-            kind, parts = _beginning(message)
+            kind, parts = _parse_beginning(message)
             if kind == "2":
-                if len(self._received) < _MOST_OPEN:
-                    self._received[parts[1]] = _OpenRequest(parts[3], self._real_s())
-            elif kind in ("3", "4") and (request := self._sent.pop(parts[1], None)) is not None:
+                if len(self._open_received) < _MAX_OPEN_REQUESTS:
+                    self._open_received[parts[1]] = _OpenRequest(parts[3], self._real_s())
+            elif kind in ("3", "4") and (request := self._open_sent.pop(parts[1], None)) is not None:
                 self._note_response("to CSMS", request, kind, parts, len(message))
-                if request.action == _BOOT and kind == "3" and _ACCEPTED in message:
+                if request.action == _BOOT_ACTION and kind == "3" and _ACCEPTED_STATUS in message:
                     self._observer.note_acceptance()
         return message
 
@@ -167,24 +171,24 @@ class _MeasuredTransport:
 
     def _expire_sent(self) -> None:
         """Count requests of the station that are still open: it sends the next one after a response or a timeout."""
-        for request in self._sent.values():
+        for request in self._open_sent.values():
             action = self._meter.action("to CSMS", request.action)
             action.latency.record(self._real_s() - request.sent_s)
-            action.fail(_NO_ANSWER)
-        self._sent.clear()
+            action.fail(_TIMEOUT_REASON)
+        self._open_sent.clear()
 
-    def _end(self) -> None:
+    def _count_interrupted(self) -> None:
         """Count what the end of the connection has interrupted."""
-        for request in self._sent.values():
+        for request in self._open_sent.values():
             self._meter.action("to CSMS", request.action).interrupted += 1
-        for request in self._received.values():
+        for request in self._open_received.values():
             self._meter.action("from CSMS", request.action).interrupted += 1
-        self._sent.clear()
-        self._received.clear()
+        self._open_sent.clear()
+        self._open_received.clear()
         self._observer.note_lost()
 
 
-def _beginning(text: str) -> tuple[str, list[str]]:
+def _parse_beginning(text: str) -> tuple[str, list[str]]:
     """The message type of a frame, and its parts between the first quotation marks: `[2,"id","Action",…`.
 
     The type is empty if the frame has no id, or a request has no action: a CSMS under test may send anything.

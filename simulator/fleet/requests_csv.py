@@ -34,18 +34,24 @@ def requests_csv(actions: Iterable[ActionReport]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in actions:
+    for action in actions:
         numbers = [
-            one.percentiles_ms["50"],
-            one.mean_ms,
-            one.min_ms,
-            one.max_ms,
-            one.mean_bytes,
-            one.requests_per_s,
-            one.failures_per_s,
-            *(one.percentiles_ms[f"{percent:g}"] for percent in PERCENTS),
+            action.percentiles_ms["50"],
+            action.mean_ms,
+            action.min_ms,
+            action.max_ms,
+            action.mean_bytes,
+            action.requests_per_s,
+            action.failures_per_s,
+            *(action.percentiles_ms[f"{percent:g}"] for percent in PERCENTS),
         ]
         writer.writerow(
-            [one.direction, one.action, one.requests, one.failures, *(f"{number:.3f}" for number in numbers)]
+            [
+                action.direction,
+                action.action,
+                action.requests,
+                action.failures,
+                *(f"{number:.3f}" for number in numbers),
+            ]
         )
     return text.getvalue()

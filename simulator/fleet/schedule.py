@@ -54,8 +54,8 @@ def arrivals(plan: FleetPlan, number: int, evse_id: int) -> Iterator[Arrival]:
     The gaps between the end of a stay and the next arrival are those of a Poisson process with the plan's frequency in
     each hour of the day.
     """
-    random = _random(plan, number, f"evse {evse_id}")
-    kinds, shares = plan.vehicle, [one.share for one in plan.vehicle]
+    random = _random_for(plan, number, f"evse {evse_id}")
+    kinds, shares = plan.vehicle, [vehicle.share for vehicle in plan.vehicle]
     free_s = 0.0
     while True:
         at_s = _next_arrival_s(plan.arrivals, free_s, plan.fleet.duration_s, random)
@@ -66,14 +66,14 @@ def arrivals(plan: FleetPlan, number: int, evse_id: int) -> Iterator[Arrival]:
         vehicle = VehicleModel(
             max_current_a=kind.max_current_a, phases=kind.phases, battery_wh=kind.battery_wh, soc=soc
         )
-        yield Arrival(at_s, stay_s, vehicle, _uid(plan, random))
+        yield Arrival(at_s, stay_s, vehicle, _draw_card_uid(plan, random))
         free_s = at_s + stay_s
 
 
 def house_loads(plan: FleetPlan, number: int) -> Iterator[HouseLoads]:
     """The loads of the house of station `number` within the duration; none if its house has no such loads."""
     houses = plan.houses
-    random = _random(plan, number, "house")
+    random = _random_for(plan, number, "house")
     if houses is None or random.random() >= houses.share:
         return
     at_s = 0.0
@@ -85,24 +85,25 @@ def house_loads(plan: FleetPlan, number: int) -> Iterator[HouseLoads]:
 def station_disturbances(plan: FleetPlan, number: int) -> list[StationDisturbance]:
     """The cuts of link and power at station `number`, in order of time."""
     found: list[StationDisturbance] = []
-    for index, one in enumerate(plan.disturbance):
-        random = _random(plan, number, f"disturbance {index}")
-        affected, late_s = random.random() < one.share, random.uniform(0.0, one.spread_s)
-        if affected and one.type in ("link-cut", "power-cut"):
-            found.append(StationDisturbance(one.type, one.at_s + late_s, one.lasts_s))
-    return sorted(found, key=lambda one: one.at_s)
+    for index, disturbance in enumerate(plan.disturbance):
+        random = _random_for(plan, number, f"disturbance {index}")
+        affected, late_s = random.random() < disturbance.share, random.uniform(0.0, disturbance.spread_s)
+        if affected and disturbance.type in ("link-cut", "power-cut"):
+            found.append(StationDisturbance(disturbance.type, disturbance.at_s + late_s, disturbance.lasts_s))
+    return sorted(found, key=lambda disturbance: disturbance.at_s)
 
 
 def storms_s(plan: FleetPlan, number: int) -> list[float]:
     """Times at which a reconnect storm aborts the connection of station `number`, in order."""
     return sorted(
-        one.at_s
-        for index, one in enumerate(plan.disturbance)
-        if one.type == "reconnect-storm" and _random(plan, number, f"disturbance {index}").random() < one.share
+        disturbance.at_s
+        for index, disturbance in enumerate(plan.disturbance)
+        if disturbance.type == "reconnect-storm"
+        and _random_for(plan, number, f"disturbance {index}").random() < disturbance.share
     )
 
 
-def _random(plan: FleetPlan, number: int, purpose: str) -> Random:
+def _random_for(plan: FleetPlan, number: int, purpose: str) -> Random:
     """A source of random numbers for one purpose at one station, the same on every machine."""
     return Random(f"{plan.fleet.seed}/{number}/{purpose}")
 
@@ -122,7 +123,7 @@ def _next_arrival_s(table: ArrivalsTable, after_s: float, until_s: float, random
     return None
 
 
-def _uid(plan: FleetPlan, random: Random) -> str:
+def _draw_card_uid(plan: FleetPlan, random: Random) -> str:
     """The card of one of the plan's drivers."""
     if (uids := plan.tokens.uids) is not None:
         return random.choice(uids).upper()
