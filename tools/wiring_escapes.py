@@ -14,8 +14,8 @@ from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_s
 MOST_PARAMETERS: Final = 7
 """of a function, `self` not counted"""
 _SUPPRESSION: Final = re.compile(r"#\s*(noqa|pyright:\s*ignore|type:\s*ignore|fmt:\s*(off|skip))")
-_BROAD: Final = frozenset({"Exception", "BaseException"})
-_CONTAINS: Final = "foundation/supervision.py"
+_BROAD_EXCEPTIONS: Final = frozenset({"Exception", "BaseException"})
+_CONTAINING_MODULE: Final = "foundation/supervision.py"
 """where errors of auxiliary components are contained"""
 LATE_FOR_A_REASON: Final[Mapping[tuple[str, str], str]] = {
     ("station/core/csms.py", "CsmsProxy.forward_to"): "the OCPP stack needs the station that asks the proxy",
@@ -24,7 +24,7 @@ LATE_FOR_A_REASON: Final[Mapping[tuple[str, str], str]] = {
     ("station/interfaces/parts.py", "StationParts.add_on_demand"): "a registry: what it is for",
 }
 """methods that may store a callable or a part late, each with its reason"""
-_KEEPS: Final = frozenset({"append", "add", "insert", "setdefault", "appendleft"})
+_STORING_METHODS: Final = frozenset({"append", "add", "insert", "setdefault", "appendleft"})
 
 
 def casts(modules: Sequence[Module]) -> list[Finding]:
@@ -74,7 +74,7 @@ def broad_excepts(modules: Sequence[Module]) -> list[Finding]:
     return sorted(
         Finding(module.path, node.lineno, f"except {ast.unparse(node.type) if node.type is not None else ''}".rstrip())
         for module in modules
-        if module.path != _CONTAINS
+        if module.path != _CONTAINING_MODULE
         for node in ast.walk(module.tree)
         if isinstance(node, ast.ExceptHandler) and _is_broad(node) and not _raises_again(node)
     )
@@ -98,9 +98,10 @@ def late_parts(
                 if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and method.name not in CONSTRUCTORS:
                     if (module.path, f"{owner.name}.{method.name}") in accepted:
                         continue
-                    kept = sorted(_kept_parameters(method, contracts))
+                    stored_parameters = sorted(_stored_parameters(method, contracts))
                     found += [
-                        Finding(module.path, method.lineno, f"{owner.name}.{method.name} keeps {name}") for name in kept
+                        Finding(module.path, method.lineno, f"{owner.name}.{method.name} keeps {name}")
+                        for name in stored_parameters
                     ]
     return sorted(finding for finding in found if not re.search(r"\.(subscribe\w*|register|on)\b", finding.text))
 
@@ -113,7 +114,7 @@ def _is_broad(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(last_name(each) in _BROAD for each in types)
+    return any(last_name(each) in _BROAD_EXCEPTIONS for each in types)
 
 
 def _raises_again(handler: ast.ExceptHandler) -> bool:
@@ -131,7 +132,7 @@ def _protocols(modules: Sequence[Module]) -> frozenset[str]:
     )
 
 
-def _kept_parameters(method: Function, contracts: frozenset[str]) -> set[str]:
+def _stored_parameters(method: Function, contracts: frozenset[str]) -> set[str]:
     """The parameters of a method that it stores: callables, and objects with one of these types."""
     parameters = {
         parameter.arg
@@ -154,7 +155,7 @@ def _stored_names(node: ast.AST) -> Iterator[str]:
                 held = target.value if isinstance(target, ast.Subscript) else target
                 if is_of_self(held):
                     yield name
-        case ast.Call(func=ast.Attribute(value=held, attr=action), args=arguments) if action in _KEEPS:
+        case ast.Call(func=ast.Attribute(value=held, attr=action), args=arguments) if action in _STORING_METHODS:
             if is_of_self(held):
                 yield from (argument.id for argument in arguments if isinstance(argument, ast.Name))
         case _:

@@ -22,7 +22,7 @@ _VALUE_BASES: Final = frozenset(
     {"Enum", "StrEnum", "IntEnum", "Flag", "IntFlag", "Exception", "TypedDict", "NamedTuple", "BaseModel", "Table"}
 )
 
-_Named: TypeAlias = tuple[str, str]
+_QualifiedName: TypeAlias = tuple[str, str]
 """a class or an alias: the path of its module, and its name"""
 
 
@@ -31,7 +31,7 @@ class _Scope:
     """The names of a module, resolved to classes and modules."""
 
     path: str
-    names: dict[str, _Named] = field(default_factory=dict[str, _Named])
+    names: dict[str, _QualifiedName] = field(default_factory=dict[str, _QualifiedName])
     """classes and aliases, defined or imported, by local name"""
     modules: dict[str, str] = field(default_factory=dict[str, str])
     """paths of imported modules, by local name"""
@@ -54,17 +54,17 @@ class _Types:
 
     def __init__(self, modules: Sequence[Module]) -> None:
         self._modules = modules
-        self._classes: dict[_Named, ast.ClassDef] = {}
-        self._aliases: dict[_Named, ast.expr] = {}
+        self._classes: dict[_QualifiedName, ast.ClassDef] = {}
+        self._aliases: dict[_QualifiedName, ast.expr] = {}
         self._paths = {_dotted(module.path): module.path for module in modules}
         for module in modules:
             self._define(module)
         self._scopes = {module.path: self._scope(module) for module in modules}
-        self._expanded: dict[_Named, tuple[_Named, ...]] = {}
-        self._parts: dict[_Named, bool] = {}
+        self._expanded: dict[_QualifiedName, tuple[_QualifiedName, ...]] = {}
+        self._parts: dict[_QualifiedName, bool] = {}
 
     def wide(self) -> list[Finding]:
-        annotated = self._annotated()
+        annotated = self._annotation_layers()
         found: list[Finding] = []
         for named, node in self._classes.items():
             layers = self._layers(named)
@@ -99,9 +99,9 @@ class _Types:
                     scope.names[here] = path, alias.name
         return scope
 
-    def _annotated(self) -> Mapping[_Named, set[str]]:
+    def _annotation_layers(self) -> Mapping[_QualifiedName, set[str]]:
         """The classes used in annotations outside the composition, each with the modules that use it."""
-        users: dict[_Named, set[str]] = {}
+        users: dict[_QualifiedName, set[str]] = {}
         for module in self._modules:
             if module.path.startswith(_COMPOSITION):
                 continue
@@ -111,24 +111,24 @@ class _Types:
                     users.setdefault(named, set()).add(module.path)
         return users
 
-    def _layers(self, named: _Named) -> set[str]:
+    def _layers(self, named: _QualifiedName) -> set[str]:
         parts = {part for part in self._exposed(named, set()) if self._is_part(part)}
         return {layer for path, _ in parts if (layer := _layer(path)) is not None}
 
-    def _exposed(self, named: _Named, seen: set[_Named]) -> Iterator[_Named]:
+    def _exposed(self, named: _QualifiedName, visited: set[_QualifiedName]) -> Iterator[_QualifiedName]:
         """The classes of the public attributes of a class and its bases."""
         node = self._classes.get(named)
-        if node is None or named in seen:
+        if node is None or named in visited:
             return
-        seen.add(named)
+        visited.add(named)
         scope = self._scopes[named[0]]
         for annotation in _public_types(node):
             yield from self._classes_in(annotation, scope)
         for base in node.bases:
             for parent in self._classes_in(base, scope):
-                yield from self._exposed(parent, seen)
+                yield from self._exposed(parent, visited)
 
-    def _is_part(self, named: _Named) -> bool:
+    def _is_part(self, named: _QualifiedName) -> bool:
         """Whether a class is a part (has behaviour, or contains a part), not an immutable value."""
         if named not in self._parts:
             self._parts[named] = True  # ends the recursion for a class that contains itself
@@ -138,10 +138,12 @@ class _Types:
                 self._parts[named] = False
             elif _is_frozen(node):
                 self._parts[named] = False
-                self._parts[named] = any(self._is_part(one) for one in self._exposed(named, set()) if one != named)
+                self._parts[named] = any(
+                    self._is_part(exposed) for exposed in self._exposed(named, set()) if exposed != named
+                )
         return self._parts[named]
 
-    def _classes_in(self, annotation: ast.expr, scope: _Scope) -> Iterator[_Named]:
+    def _classes_in(self, annotation: ast.expr, scope: _Scope) -> Iterator[_QualifiedName]:
         """The classes of these modules that an annotation names."""
         match annotation:
             case ast.Constant(value=str(text)):
@@ -150,9 +152,9 @@ class _Types:
                 except SyntaxError:
                     return  # a Literal
             case ast.Name(id=name) if name in scope.names:
-                yield from self._meant(scope.names[name])
+                yield from self._resolve(scope.names[name])
             case ast.Attribute(value=ast.Name(id=module), attr=name) if module in scope.modules:
-                yield from self._meant((scope.modules[module], name))
+                yield from self._resolve((scope.modules[module], name))
             case ast.Call(func=called):
                 yield from self._classes_in(called, scope)
             case ast.Subscript(value=outer, slice=ast.Tuple(elts=[_, returned])) if last_name(outer) == "Callable":
@@ -162,7 +164,7 @@ class _Types:
                     if isinstance(child, ast.expr):
                         yield from self._classes_in(child, scope)
 
-    def _meant(self, named: _Named) -> Iterable[_Named]:
+    def _resolve(self, named: _QualifiedName) -> Iterable[_QualifiedName]:
         """The class, or the classes of an alias; an alias may contain itself."""
         if named in self._classes:
             return (named,)
@@ -190,7 +192,7 @@ def _public_types(node: ast.ClassDef) -> Iterator[ast.expr]:
 def _assigned_types(constructor: Function) -> Iterator[ast.expr]:
     arguments = constructor.args
     parameters = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-    types = {one.arg: one.annotation for one in parameters if one.annotation is not None}
+    types = {parameter.arg: parameter.annotation for parameter in parameters if parameter.annotation is not None}
     for node in ast.walk(constructor):
         if not isinstance(node, ast.Assign | ast.AnnAssign):
             continue
@@ -226,7 +228,7 @@ def _is_public(target: ast.expr) -> bool:
 
 
 def _is_property(function: ast.FunctionDef) -> bool:
-    return any((last_name(one) or "").endswith("property") for one in function.decorator_list)
+    return any((last_name(decorator) or "").endswith("property") for decorator in function.decorator_list)
 
 
 def _is_frozen(node: ast.ClassDef) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tools.wiring_syntax import Finding, Module, last_name
 
-_AUXILIARY: Final = (
+_AUXILIARY_MODULES: Final = (
     "ocpp_handlers/",
     "station/interfaces/",
     "station/display/",
@@ -30,7 +30,11 @@ RAISING: Final[Mapping[tuple[str, str], str]] = {
     ("borne/fleet/live_view.py", "run.remarks.subscribe"): "an event of the fleet's engine: no station publishes it",
 }
 """subscriptions there whose listener may raise into the publisher, each with its reason: mostly what charging needs"""
-_HANDED_OVER: Final[Mapping[str, str]] = {"watch_zone": "contained", "delay_while": "ask", "refuse_while": "ask"}
+_LISTENER_PARAMETERS: Final[Mapping[str, str]] = {
+    "watch_zone": "contained",
+    "delay_while": "ask",
+    "refuse_while": "ask",
+}
 """functions of essential components that store a callable, and the method of `AuxiliaryCalls` that must wrap it"""
 
 
@@ -39,14 +43,14 @@ def raising_listeners(modules: Sequence[Module]) -> list[Finding]:
 
     Counted, in packages of auxiliary components and in the composition: `event.subscribe(listener)`,
     `subscribe_exclusive` and `add_subscription`, also as a value, instead of `auxiliary.subscribe(event, listener)`;
-    and an argument of the functions in `_HANDED_OVER` that does not go through `AuxiliaryCalls`.
+    and an argument of the functions in `_LISTENER_PARAMETERS` that does not go through `AuxiliaryCalls`.
     Not counted: what `RAISING` lists, and what is awaited or entered with `with`, as no subscription to an `Event` is.
     Not detected: other functions that keep a callable, and objects of auxiliary components that essential ones call.
     """
     return sorted(
         finding
         for module in modules
-        if module.path.startswith(_AUXILIARY)
+        if module.path.startswith(_AUXILIARY_MODULES)
         for finding in (*_raising_subscriptions(module), *_uncontained_arguments(module))
     )
 
@@ -79,8 +83,8 @@ def _other_calls(tree: ast.Module) -> Iterator[ast.Call]:
 
 def _uncontained_arguments(module: Module) -> Iterator[Finding]:
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Call) or (method := _HANDED_OVER.get(last_name(node.func) or "")) is None:
+        if not isinstance(node, ast.Call) or (method := _LISTENER_PARAMETERS.get(last_name(node.func) or "")) is None:
             continue
-        inner = (one for argument in node.args for one in ast.walk(argument))
-        if not any(isinstance(one, ast.Call) and last_name(one.func) == method for one in inner):
+        inner = (inner_node for argument in node.args for inner_node in ast.walk(argument))
+        if not any(isinstance(inner_node, ast.Call) and last_name(inner_node.func) == method for inner_node in inner):
             yield Finding(module.path, node.lineno, f"{ast.unparse(node)}: does not go through AuxiliaryCalls.{method}")

@@ -38,7 +38,7 @@ _SLOTS_OF_LIBRARIES: Final = {
     ("station/storage/writing_connection.py", "connection.text_factory"),
 }
 """attributes of libraries that take a callable after construction, each with the reason why it has to be so"""
-_ENDINGS: Final = frozenset({"endswith", "startswith"})
+_ENDING_CHECKS: Final = frozenset({"endswith", "startswith"})
 _SUBSCRIPTIONS: Final = frozenset({"watch", "subscribe", "on_change"})
 
 
@@ -142,7 +142,7 @@ def settings_by_ending(modules: Sequence[Module]) -> list[Finding]:
         if isinstance(call, ast.Call) and _called(call) in _SUBSCRIPTIONS
         for argument in (*call.args, *(keyword.value for keyword in call.keywords))
         for inner in ast.walk(argument)
-        if isinstance(inner, ast.Call) and _called(inner) in _ENDINGS
+        if isinstance(inner, ast.Call) and _called(inner) in _ENDING_CHECKS
     )
 
 
@@ -209,7 +209,7 @@ def _unexplained_imports(module: Module) -> Iterator[Finding]:
 def _comments(source: str) -> dict[int, bool]:
     """The lines with comments, with whether a line has nothing else."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {one.start[0]: one.line.lstrip().startswith("#") for one in tokens if one.type == tokenize.COMMENT}
+    return {token.start[0]: token.line.lstrip().startswith("#") for token in tokens if token.type == tokenize.COMMENT}
 
 
 def _local_imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -278,7 +278,7 @@ def _callable_parameters(function: Function | None, aliases: frozenset[str]) -> 
     if function is None:
         return frozenset()
     parameters = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-    annotated = ((one.arg, one.annotation) for one in parameters if one.annotation is not None)
+    annotated = ((parameter.arg, parameter.annotation) for parameter in parameters if parameter.annotation is not None)
     return frozenset(name for name, annotation in annotated if _is_callable_type(annotation, aliases))
 
 
@@ -311,7 +311,7 @@ def _function_names(modules: Sequence[Module]) -> frozenset[str]:
         for node in ast.walk(module.tree):
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    is_property = any("property" in ast.unparse(one) for one in node.decorator_list)
+                    is_property = any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
                     (values if is_property else functions).add(node.name)
                 case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
                     values.add(name)
@@ -350,8 +350,8 @@ def _default_callables(module: Module) -> Iterator[Finding]:
     own = {statement.name for statement in module.tree.body if isinstance(statement, Function)}
     for name, annotation, value, line in _annotated_attributes(module.tree):
         given = _field_default(value)
-        stands_in = isinstance(given, ast.Name) and given.id in own and _is_callable_type(annotation, aliases)
-        if given is not None and (isinstance(given, ast.Lambda) or stands_in):
+        is_stand_in = isinstance(given, ast.Name) and given.id in own and _is_callable_type(annotation, aliases)
+        if given is not None and (isinstance(given, ast.Lambda) or is_stand_in):
             yield Finding(module.path, line, f"default of {name}: {ast.unparse(given)}")
 
 

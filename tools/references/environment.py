@@ -58,7 +58,7 @@ def _plain_keys() -> Iterator[tuple[str, str]]:
 def page() -> str:
     """Generate the page."""
     ours = [(f"`{variable}`", f"`{key}`") for variable, key in sorted(of_keys())]
-    others = [(f"`{name}`", meaning) for name, meaning in OF_THE_SYSTEM.items()]
+    other_rows = [(f"`{name}`", meaning) for name, meaning in OF_THE_SYSTEM.items()]
     return "".join(
-        [_HEAD, table(("variable", "key"), ours), _SYSTEM, table(("variable", "meaning"), others)],
+        [_HEAD, table(("variable", "key"), ours), _SYSTEM, table(("variable", "meaning"), other_rows)],
     )

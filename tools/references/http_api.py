@@ -106,7 +106,9 @@ def page() -> str:
     errors = table(("status", "meaning"), [(str(status), meaning) for status, meaning in ERRORS.items()])
     parts = [_HEAD, errors]
     group = ""
-    for name, method, path, operation in sorted(_operations(document), key=lambda one: (one[0], one[2], one[1])):
+    for name, method, path, operation in sorted(
+        _operations(document), key=lambda entry: (entry[0], entry[2], entry[1])
+    ):
         if name != group:
             parts.append(f"## {name}\n\n")
             group = name
@@ -136,13 +138,13 @@ def _operation(method: str, path: str, operation: Operation, described: Api, def
         yield f"{operation.description}\n\n"
     given = [
         (
-            f"`{one.name}`",
-            one.where,
-            words(one.described, definitions),
-            _required(one.required),
-            sentence(one.description),
+            f"`{parameter.name}`",
+            parameter.where,
+            words(parameter.described, definitions),
+            _required(parameter.required),
+            sentence(parameter.description),
         )
-        for one in operation.parameters
+        for parameter in operation.parameters
     ]
     yield table(("parameter", "in", "value", "", "meaning"), given)
     if operation.request is not None:
@@ -169,16 +171,16 @@ def _fields(schema: Schema, definitions: Definitions) -> str:
     """A table of the fields of a body; for alternatives with a field of the same name, all its types."""
     kinds: dict[str, dict[str, None]] = {}
     meanings: dict[str, dict[str, None]] = {}
-    for place, one in fields(schema, definitions):
-        kinds.setdefault(place, {})[_kind(one, definitions)] = None
-        meanings.setdefault(place, {})[sentence(one.description)] = None
+    for place, field_schema in fields(schema, definitions):
+        kinds.setdefault(place, {})[_kind(field_schema, definitions)] = None
+        meanings.setdefault(place, {})[sentence(field_schema.description)] = None
     rows = [(f"`{place}`", ", ".join(kind), " ".join(meanings[place])) for place, kind in kinds.items()]
     return table(("field", "value", "meaning"), rows)
 
 
 def _kind(schema: Schema, definitions: Definitions) -> str:
     """The type of a field, including null."""
-    null = " or null" if any(is_null(one) for one in resolved(schema, definitions).choices) else ""
+    null = " or null" if any(is_null(choice) for choice in resolved(schema, definitions).choices) else ""
     return f"{words(schema, definitions)}{null}"
 
 
@@ -193,7 +195,11 @@ def _answer(method: str, path: str, operation: Operation, definitions: Definitio
         for content in body.content.values():
             yield _fields(content.described, definitions)
             named |= {place.rstrip("[]") for place, _ in fields(content.described, definitions)}
-        seen = fields_of("api_answers").get(path, []) if method == "GET" else []
-        further = [one for one in seen if one.rstrip("[]") not in named and not one[:3].isdecimal()]
+        recorded_fields = fields_of("api_answers").get(path, []) if method == "GET" else []
+        further = [
+            field_name
+            for field_name in recorded_fields
+            if field_name.rstrip("[]") not in named and not field_name[:3].isdecimal()
+        ]
         if further:
-            yield f"Fields: {', '.join(f'`{one}`' for one in further)}.\n\n"
+            yield f"Fields: {', '.join(f'`{field_name}`' for field_name in further)}.\n\n"

@@ -69,8 +69,8 @@ def _tables(model: type[Table], place: str, choice: str) -> Iterator[Section]:
 
 
 def _tables_in(kind: object, place: str, choice: str) -> Iterator[Section]:
-    for one in keys.tables(kind):
-        yield from _tables(one, place, choice)
+    for table_type in keys.tables(kind):
+        yield from _tables(table_type, place, choice)
     if (entry := keys.entry(kind)) is not None:
         yield from _tables_in(entry, f"{place}[]", choice)
 
@@ -95,13 +95,17 @@ def page() -> str:
 
 def _title(section: Section) -> str:
     """The heading of a table, with the other places where it may occur."""
-    first, *others = section.places
+    first, *other_places = section.places
     if not first:
         return "## The tables\n\n"
     where = (
         f" where `{section.choice}`" if section.choice and (_choice(section.model) or len(section.places) == 1) else ""
     )
-    also = f"Also: {', '.join(f'`{_bracketed(one)}`' for one in others)}.\n\n" if others else ""
+    also = (
+        f"Also: {', '.join(f'`{_bracketed(other_place)}`' for other_place in other_places)}.\n\n"
+        if other_places
+        else ""
+    )
     return f"## `{_bracketed(first)}`{where} {{ #{section.model.__name__} }}\n\n{also}"
 
 
@@ -119,13 +123,13 @@ def _keys(section: Section) -> str:
     schema = Schema.model_validate(table_model(section.model).model_json_schema())
     definitions = _definitions(section.model)
     meanings = _meanings(section.model)
-    fields = {one.encode_name: one for one in structs.fields(section.model)}
+    fields = {struct_field.encode_name: struct_field for struct_field in structs.fields(section.model)}
     rows: list[tuple[str, str, str, str]] = []
     for name, kind in keys.key_types(section.model).items():
-        what = _tables_named(name, kind, section) or words(schema.properties[name], definitions)
+        meaning = _tables_named(name, kind, section) or words(schema.properties[name], definitions)
         implied = section.model is SimulatedBoardConfig and name == "type"
         default = code("simulated") if implied else _default(kind, fields.get(name), schema.properties[name])
-        rows.append((f"`{name}`", what, default, _meaning(name, kind, meanings)))
+        rows.append((f"`{name}`", meaning, default, _meaning(name, kind, meanings)))
     return table(("key", "value", "default", "meaning"), rows)
 
 
@@ -156,8 +160,8 @@ def _definitions(model: type[Table]) -> dict[str, Schema]:
 
         defs: dict[str, Schema] = {}
 
-    whole = table_model(model).model_json_schema()
-    return Whole.model_validate({"defs": whole.get("$defs", {})}).defs
+    document = table_model(model).model_json_schema()
+    return Whole.model_validate({"defs": document.get("$defs", {})}).defs
 
 
 def _tables_named(name: str, kind: object, section: Section) -> str:
@@ -168,8 +172,8 @@ def _tables_named(name: str, kind: object, section: Section) -> str:
         place += "[]"
     if not models:
         return ""
-    links = [f"[`{_choice(one) or _bracketed(place)}`](#{one.__name__})" for one in models]
-    further = [_PLAIN[one] for one in keys.plain_types(kind) if one in _PLAIN]
+    links = [f"[`{_choice(model) or _bracketed(place)}`](#{model.__name__})" for model in models]
+    further = [_PLAIN[plain_type] for plain_type in keys.plain_types(kind) if plain_type in _PLAIN]
     start = f"table with {' or '.join(links)}" if len(links) > 1 else links[0]
     return " or ".join([start, *further])
 

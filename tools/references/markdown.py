@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table, followed by a blank line; empty without rows."""
-    lines = [f"| {' | '.join(_cell(one) for one in row)} |" for row in rows]
+    lines = [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
     if not lines:
         return ""
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines, "", ""])
@@ -25,7 +25,7 @@ def sentence(text: str) -> str:
 
     A word before a colon, such as a choice that is explained, stays as it is written.
     """
-    return " ".join(_paragraph(one) for one in text.split("\n\n") if one.strip())
+    return " ".join(_paragraph(paragraph) for paragraph in text.split("\n\n") if paragraph.strip())
 
 
 def _paragraph(text: str) -> str:

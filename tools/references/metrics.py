@@ -66,8 +66,8 @@ def _metric(call: ast.Call) -> Iterator[Metric]:
             labels |= dict.fromkeys(_texts(ast.walk(keyword.value)))
     if kind == "info":
         labels = dict.fromkeys(("identity", "model", "vendor", "firmware"))
-    shown = "gauge" if kind == "info" else kind  # the text format has no type info
-    yield Metric(texts[0] + _ENDINGS.get(kind, ""), shown, tuple(labels), texts[1])
+    type_text = "gauge" if kind == "info" else kind  # the text format has no type info
+    yield Metric(texts[0] + _ENDINGS.get(kind, ""), type_text, tuple(labels), texts[1])
 
 
 def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -79,14 +79,14 @@ def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
 def page() -> str:
     """Generate the page."""
     rows = [
-        (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), sentence(one.meaning))
-        for one in declared()
+        (f"`{metric.name}`", metric.kind, ", ".join(f"`{label}`" for label in metric.labels), sentence(metric.meaning))
+        for metric in declared()
     ]
     parts = [_HEAD, table(("metric", "type", "labels", "meaning"), rows)]
     parts.append("`evse` is the number of the EVSE, `phase` is `L1`, `L2` or `L3`.\n\n")
     for label, kind in _LABELS.items():
         meanings = _DOCSTRINGS.of(kind)
-        words = [(f"`{one.value}`", sentence(meanings.get(one.name, ""))) for one in kind]
+        words = [(f"`{member.value}`", sentence(meanings.get(member.name, ""))) for member in kind]
         listed = table(("value", "meaning"), words) if meanings else f"{', '.join(word for word, _ in words)}.\n\n"
         parts.append(f"## Values of `{label}`\n\n{listed}")
     return "".join(parts)

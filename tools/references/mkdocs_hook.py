@@ -21,24 +21,24 @@ _DECISIONS: Final = "Decisions"
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List each decision in the menu."""
     decisions = sorted(f"adr/{file.name}" for file in (_ROOT / "docs" / "adr").glob("*.md"))
-    config["nav"] = _with(decisions, cast("Sequence[_Entry]", config["nav"]))
+    config["nav"] = _with_decisions(decisions, cast("Sequence[_Entry]", config["nav"]))
     return config
 
 
-def _with(decisions: Sequence[_Entry], menu: Sequence[_Entry]) -> Sequence[_Entry]:
+def _with_decisions(decisions: Sequence[_Entry], menu: Sequence[_Entry]) -> Sequence[_Entry]:
     """A copy of the menu with the decisions inserted."""
     return [
         entry
         if isinstance(entry, str)
-        else {title: _inner(decisions, title, content) for title, content in entry.items()}
+        else {title: _menu_content(decisions, title, content) for title, content in entry.items()}
         for entry in menu
     ]
 
 
-def _inner(decisions: Sequence[_Entry], title: str, content: str | Sequence[_Entry]) -> str | Sequence[_Entry]:
+def _menu_content(decisions: Sequence[_Entry], title: str, content: str | Sequence[_Entry]) -> str | Sequence[_Entry]:
     if title == _DECISIONS:
         return decisions
-    return content if isinstance(content, str) else _with(decisions, content)
+    return content if isinstance(content, str) else _with_decisions(decisions, content)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

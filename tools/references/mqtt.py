@@ -73,9 +73,9 @@ def page() -> str:
     described = table(("topic", "meaning"), _described())
     parts = [_HEAD, described, "## Fields of the payloads\n\n"]
     for topic, fields in fields_of("mqtt_topics").items():
-        rows = [(f"`{one}`", sentence(_MEANINGS.get(one, ""))) for one in fields]
+        rows = [(f"`{field_name}`", sentence(_MEANINGS.get(field_name, ""))) for field_name in fields]
         parts.append(f"### `{topic}`\n\n{table(('field', 'meaning'), rows)}" if rows else "")
-    subscribed = "\n".join(f"- `{one}`" for one in lines_of("mqtt_orders") if one.endswith("/set"))
+    subscribed = "\n".join(f"- `{topic}`" for topic in lines_of("mqtt_orders") if topic.endswith("/set"))
     parts.append(f"## Topics that the station subscribes to\n\n{subscribed}\n\n")
     topic, *message = lines_of("home_assistant")
     parts.append(

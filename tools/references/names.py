@@ -38,14 +38,14 @@ def variables_page() -> str:
     """Generate the page of the OCPP variables, by component."""
     rows: dict[str, list[tuple[str, str, str, str, str]]] = {}
     for line in lines_of("device_model"):
-        where, _, what = line.partition(": ")
+        where, _, description = line.partition(": ")
         component, _, variable = where.partition(" ")
-        rest, _, values = what.partition(" of ")
+        rest, _, values = description.partition(" of ")
         kind, _, unit = rest.partition(" in ")
         attribute, data_type, mutability = kind.split(" ")
-        shown = f"`{variable}`" if attribute == "Actual" else f"`{variable}` ({attribute})"
-        words = ", ".join(f"`{one}`" for one in values.split(",") if one)
-        rows.setdefault(component, []).append((shown, data_type, mutability, unit, words))
+        variable_text = f"`{variable}`" if attribute == "Actual" else f"`{variable}` ({attribute})"
+        words = ", ".join(f"`{value}`" for value in values.split(",") if value)
+        rows.setdefault(component, []).append((variable_text, data_type, mutability, unit, words))
     head = ("variable", "type", "mutability", "unit", "values")
     return _VARIABLES + "".join(f"## {component}\n\n{table(head, found)}" for component, found in rows.items())
 

@@ -70,13 +70,15 @@ def words(schema: Schema, definitions: Definitions) -> str:
     """Describe the values of a field, such as "integer, 1 to 9" or "list of table", without null."""
     schema = resolved(schema, definitions)
     if schema.choices:
-        return " or ".join(dict.fromkeys(words(one, definitions) for one in schema.choices if not is_null(one)))
+        return " or ".join(
+            dict.fromkeys(words(alternative, definitions) for alternative in schema.choices if not is_null(alternative))
+        )
     if schema.all_of:
-        return " and ".join(words(one, definitions) for one in schema.all_of)
+        return " and ".join(words(alternative, definitions) for alternative in schema.all_of)
     if "const" in schema.model_fields_set:
         return code(schema.const)
     if schema.enum:
-        return ", ".join(code(one) for one in schema.enum)
+        return ", ".join(code(value) for value in schema.enum)
     if schema.type == "array":
         inner = schema.items or (schema.prefix_items[0] if schema.prefix_items else None)
         return f"list of {words(inner, definitions)}" if inner is not None else "list"
@@ -124,22 +126,22 @@ def code(value: JsonValue) -> str:
 
 
 def fields(
-    schema: Schema, definitions: Definitions, path: str = "", seen: tuple[str, ...] = ()
+    schema: Schema, definitions: Definitions, path: str = "", visited: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, Schema]]:
     """Each field below a schema: its path and its schema."""
-    if schema.name in seen:
+    if schema.name in visited:
         return
-    seen = (*seen, schema.name) if schema.name else seen
+    visited = (*visited, schema.name) if schema.name else visited
     schema = resolved(schema, definitions)
-    for one in (*schema.choices, *schema.all_of):
-        yield from fields(one, definitions, path, seen)
+    for alternative in (*schema.choices, *schema.all_of):
+        yield from fields(alternative, definitions, path, visited)
     for name, inner in schema.properties.items():
         place = f"{path}.{name}" if path else name
         yield place, inner
-        yield from fields(inner, definitions, place, seen)
+        yield from fields(inner, definitions, place, visited)
     if isinstance(schema.additional, Schema):
         place = f"{path}.*" if path else "*"
         yield place, schema.additional
-        yield from fields(schema.additional, definitions, place, seen)
+        yield from fields(schema.additional, definitions, place, visited)
     if schema.items is not None:
-        yield from fields(schema.items, definitions, f"{path}[]", seen)
+        yield from fields(schema.items, definitions, f"{path}[]", visited)
