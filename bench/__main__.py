@@ -18,7 +18,7 @@ NAMES = [name for measurement in MEASUREMENTS for name in measurement.rows]
 """the names of all rows, in the order of the table"""
 
 
-async def _measured(names: Collection[str], quick: bool) -> list[Row]:
+async def _measure_rows(names: Collection[str], quick: bool) -> list[Row]:
     """Measure and print the rows with these names; each measurement that has one of them is made as a whole."""
     rows: list[Row] = []
     for measurement in MEASUREMENTS:
@@ -31,7 +31,7 @@ async def _measured(names: Collection[str], quick: bool) -> list[Row]:
     return rows
 
 
-def _read(files: Sequence[Path], names: Collection[str]) -> tuple[Machine, list[Row]]:
+def _read_rows(files: Sequence[Path], names: Collection[str]) -> tuple[Machine, list[Row]]:
     """Read rows of earlier measurements from JSON files; later files replace rows of earlier ones."""
     found: dict[str, Row] = {}
     machine = this_machine()
@@ -57,14 +57,14 @@ def main() -> None:
     given = parser.parse_args()
     machine = this_machine()
     if given.read:
-        machine, rows = _read(given.read, given.only)
+        machine, rows = _read_rows(given.read, given.only)
         for row in rows:
             print(line(row))
     else:
         print(f"{machine.sentence} Medians of interleaved runs; between machines compare ratios only.", flush=True)
         if (load := os.getloadavg()[0]) > _IDLE_LOAD * machine.cpus:
             print(f"Other programs use this machine (load {load:.1f}): times are too long, rates too low.", flush=True)
-        rows = asyncio.run(_measured(given.only, given.quick))
+        rows = asyncio.run(_measure_rows(given.only, given.quick))
     if given.json is not None:
         given.json.write_text(as_json(machine, rows), encoding="utf-8")
     if given.docs:

@@ -25,7 +25,7 @@ COMMITS: Final = "bare commits"
 _REQUESTS: Final = ("get-variables", "get-variables-10", "set-variables", "set-charging-profile")
 _EVENTS: Final = ("events-one-producer", "events-five-waiting", "events-draining")
 _LONG_QUERIES: Final = ("commit-alone", "commit-export", "commit-search", "export-log")
-_MANY: Final = ("many-memory", "many-boot", "many-threads", "many-descriptors", "many-idle-cpu")
+_MANY_STATIONS: Final = ("many-memory", "many-boot", "many-threads", "many-descriptors", "many-idle-cpu")
 
 
 class Measurement(Frozen):
@@ -37,7 +37,7 @@ class Measurement(Frozen):
     """its argument: whether to measure briefly; the rows then say so"""
 
 
-async def _starts(quick: bool) -> list[Row]:
+async def _start_rows(quick: bool) -> list[Row]:
     figures = await measure_starts(3 if quick else 15)
     floors = (Floor(CLIENT, figures.client_ms), Floor(BARE, figures.bare_ms))
     note = "3 starts" if quick else ""
@@ -48,7 +48,7 @@ async def _starts(quick: bool) -> list[Row]:
     ]
 
 
-async def _idle(quick: bool) -> list[Row]:
+async def _idle_rows(quick: bool) -> list[Row]:
     found = await measure_idle(20.0 if quick else SETTLING_S)
     note = f"after {found.after_s:.0f} s instead of {SETTLING_S:.0f}" if quick else ""
     return [*_memory_rows(found, note), *_idle_cpu_rows(found, note)]
@@ -72,42 +72,42 @@ def _idle_cpu_rows(found: IdleComparison, note: str) -> list[Row]:
     ]
 
 
-async def _requests(quick: bool) -> list[Row]:
+async def _request_rows(quick: bool) -> list[Row]:
     count, note = (500, "500 requests") if quick else (5000, "")
     return [
         Row(
             name,
-            f"{one.what}, p50",
-            one.p50_us,
+            f"{figure.what}, p50",
+            figure.p50_us,
             "µs",
             (
-                Floor(CHECKED, one.floor_p50_us),
-                *(() if one.client_p50_us is None else (Floor(CLIENT, one.client_p50_us),)),
+                Floor(CHECKED, figure.floor_p50_us),
+                *(() if figure.client_p50_us is None else (Floor(CLIENT, figure.client_p50_us),)),
             ),
-            Aim(one.aim_us),
+            Aim(figure.aim_us),
             note,
         )
-        for name, one in zip(_REQUESTS, await measure_requests(count), strict=True)
+        for name, figure in zip(_REQUESTS, await measure_requests(count), strict=True)
     ]
 
 
-async def _events(quick: bool) -> list[Row]:
+async def _event_rows(quick: bool) -> list[Row]:
     count, note = (500, "500 events, once") if quick else (3000, "")
     return [
         Row(
             name,
-            f"durable TransactionEvents, {one.what}",
-            one.per_s,
+            f"durable TransactionEvents, {figure.what}",
+            figure.per_s,
             "/s",
-            (Floor(COMMITS, one.floor_per_s),),
-            None if one.aim_per_s is None else Aim(one.aim_per_s, at_least=True),
+            (Floor(COMMITS, figure.floor_per_s),),
+            None if figure.aim_per_s is None else Aim(figure.aim_per_s, at_least=True),
             note,
         )
-        for name, one in zip(_EVENTS, await measure_events(count, 1 if quick else 3), strict=True)
+        for name, figure in zip(_EVENTS, await measure_events(count, 1 if quick else 3), strict=True)
     ]
 
 
-async def _many(quick: bool) -> list[Row]:
+async def _many_rows(quick: bool) -> list[Row]:
     count, idle_s, note = (200, 10.0, "200 stations instead of 1,000") if quick else (1000, 30.0, "")
     floors = {
         BARE: await many.compare(many.BARE, count, idle_s),
@@ -119,17 +119,17 @@ async def _many(quick: bool) -> list[Row]:
         beside = tuple(Floor(floor, figure(found)) for floor, found in floors.items())
         return Row(name, title, figure(ours), unit, beside, Aim(at_most), note)
 
-    memory, boot, threads, descriptors, idle = _MANY
+    memory, boot, threads, descriptors, idle = _MANY_STATIONS
     return [
-        row(memory, "1,000 stations in a process: memory of one more", "KiB", 500.0, lambda one: one.kib_each),
-        row(boot, "… CPU until all are accepted", "s", 15.0, lambda one: one.many.booted_cpu_s),
-        row(threads, "… threads of one more", "", 0.0, lambda one: one.threads_each),
-        row(descriptors, "… descriptors of one more", "", 5.0, lambda one: one.descriptors_each),
-        row(idle, "… idle CPU of all", "%", 15.0, lambda one: one.many.idle_cpu * 100.0),
+        row(memory, "1,000 stations in a process: memory of one more", "KiB", 500.0, lambda result: result.kib_each),
+        row(boot, "… CPU until all are accepted", "s", 15.0, lambda result: result.many.booted_cpu_s),
+        row(threads, "… threads of one more", "", 0.0, lambda result: result.threads_each),
+        row(descriptors, "… descriptors of one more", "", 5.0, lambda result: result.descriptors_each),
+        row(idle, "… idle CPU of all", "%", 15.0, lambda result: result.many.idle_cpu * 100.0),
     ]
 
 
-async def _days(quick: bool) -> list[Row]:
+async def _day_rows(quick: bool) -> list[Row]:
     days, note = (1, "from one day") if quick else (2, "")
     found: list[Row] = []
     for name, title, linky, at_most in (
@@ -141,16 +141,17 @@ async def _days(quick: bool) -> list[Row]:
     return found
 
 
-async def _composite(quick: bool) -> list[Row]:
+async def _composite_rows(quick: bool) -> list[Row]:
     median_ms, _ = composite.milliseconds(runs=50 if quick else 200, evses=2)
     title = "GetCompositeSchedule, 20 profiles, 24 h, 2 EVSEs, computation only"
     return [Row("composite-schedule", title, median_ms, "ms", aim=Aim(composite.AIM_MS))]
 
 
-async def _first_responses(quick: bool) -> list[Row]:
+async def _first_response_rows(quick: bool) -> list[Row]:
     found = [await measure_first_response() for _ in range(3 if quick else 15)]
     light_ms, answer_ms = (
-        statistics.median(times) for times in zip(*((one.light_ms, one.answer_ms) for one in found), strict=True)
+        statistics.median(times)
+        for times in zip(*((result.light_ms, result.answer_ms) for result in found), strict=True)
     )
     note = "3 starts" if quick else ""
     return [
@@ -159,7 +160,7 @@ async def _first_responses(quick: bool) -> list[Row]:
     ]
 
 
-async def _pilots(quick: bool) -> list[Row]:
+async def _pilot_rows(quick: bool) -> list[Row]:
     count, note = (30, "30 samples") if quick else (200, "")
     rows: list[Row] = []
     for evses, title in ((1, "grid sample to changed pilot, 1 EVSE, p99"), (4, "the same with 4 EVSEs")):
@@ -168,15 +169,22 @@ async def _pilots(quick: bool) -> list[Row]:
     return rows
 
 
-async def _log(quick: bool) -> list[Row]:
+async def _log_rows(quick: bool) -> list[Row]:
     note = "5,000 transactions instead of 50,000" if quick else ""
     return [
-        Row(one.name, one.what, one.value, one.unit, aim=None if one.at_most is None else Aim(one.at_most), note=note)
-        for one in await records.measure(5_000 if quick else 50_000)
+        Row(
+            figure.name,
+            figure.what,
+            figure.value,
+            figure.unit,
+            aim=None if figure.at_most is None else Aim(figure.at_most),
+            note=note,
+        )
+        for figure in await records.measure(5_000 if quick else 50_000)
     ]
 
 
-async def _long_queries(quick: bool) -> list[Row]:
+async def _long_query_rows(quick: bool) -> list[Row]:
     count, note = (50_000, "50,000 charges instead of a million") if quick else (export.CHARGES, "")
     alone, exported, searched = await export.measure(count)
     floors = (Floor("nothing read", alone.p99_ms),)
@@ -192,19 +200,19 @@ async def _long_queries(quick: bool) -> list[Row]:
 
 
 MEASUREMENTS: Final[Sequence[Measurement]] = (
-    Measurement(("cold-start", "first-start"), _starts),
-    Measurement(("memory", "memory-equipped", "idle-cpu", "idle-cpu-equipped"), _idle),
-    Measurement(_REQUESTS, _requests),
-    Measurement(("composite-schedule",), _composite),
-    Measurement(_EVENTS, _events),
-    Measurement(_MANY, _many),
-    Measurement(("days", "days-linky"), _days),
-    Measurement(("first-light", "first-answer"), _first_responses),
-    Measurement(("pilot-1", "pilot-4"), _pilots),
+    Measurement(("cold-start", "first-start"), _start_rows),
+    Measurement(("memory", "memory-equipped", "idle-cpu", "idle-cpu-equipped"), _idle_rows),
+    Measurement(_REQUESTS, _request_rows),
+    Measurement(("composite-schedule",), _composite_rows),
+    Measurement(_EVENTS, _event_rows),
+    Measurement(_MANY_STATIONS, _many_rows),
+    Measurement(("days", "days-linky"), _day_rows),
+    Measurement(("first-light", "first-answer"), _first_response_rows),
+    Measurement(("pilot-1", "pilot-4"), _pilot_rows),
     Measurement(
         ("log-size", "log-month", "log-card", "log-newest", "log-table", "commits-1", "commits-10"),
-        _log,
+        _log_rows,
     ),
-    Measurement(_LONG_QUERIES, _long_queries),
+    Measurement(_LONG_QUERIES, _long_query_rows),
 )
 """all measurements, in the order of the table"""

@@ -23,7 +23,7 @@ def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
     """Create `count` profiles of all purposes and kinds; higher ones are shorter, so that each of them takes effect."""
     dice = random.Random(seed)
     purposes = [Purpose.TX_DEFAULT] * 5 + [Purpose.TX] * 3 + [Purpose.STATION_MAX] * 2
-    made: list[ChargingProfile] = []
+    stacked: list[ChargingProfile] = []
     for number in range(count):
         lasts_s = _DAY_S * (count - number) // count
         periods = tuple(
@@ -31,7 +31,7 @@ def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
         )
         begins = _BEGIN + timedelta(seconds=dice.randrange(-_DAY_S // 2, _DAY_S // 2))
         purpose = purposes[number % len(purposes)]
-        made.append(
+        stacked.append(
             ChargingProfile(
                 number + 1,
                 0,
@@ -43,7 +43,7 @@ def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
                 transaction_id="tx" if purpose is Purpose.TX else None,
             )
         )
-    return made
+    return stacked
 
 
 def milliseconds(count: int = 20, runs: int = 200, evses: int = 1, policy: Policy = Policy.FAIR) -> tuple[float, int]:
@@ -53,25 +53,25 @@ def milliseconds(count: int = 20, runs: int = 200, evses: int = 1, policy: Polic
         EvseForecast(ProfileTarget(number, "tx" if number == 1 else None, _BEGIN), 3, 32.0, True) for number in order
     ]
     site = StationForecast(consumers, 32.0, VehicleUses(policy).share)
-    taken: list[float] = []
+    times_ms: list[float] = []
     levels = 0
     for _ in range(runs):
         began_s = time.perf_counter()
         levels = len(composite_schedule(installed, site, 1, _BEGIN, _DAY_S, RateUnit.A))
-        taken.append((time.perf_counter() - began_s) * 1000.0)
-    return statistics.median(taken), levels
+        times_ms.append((time.perf_counter() - began_s) * 1000.0)
+    return statistics.median(times_ms), levels
 
 
 def moment_us(count: int = 20, runs: int = 2000) -> float:
     """The median time to compute the present limit of the station, as done each second."""
     installed = profiles(count)
-    taken: list[float] = []
+    times_us: list[float] = []
     for number in range(runs):
         now = _BEGIN + timedelta(seconds=number)
         began_s = time.perf_counter()
         station_limit_a(installed, now)
-        taken.append((time.perf_counter() - began_s) * 1e6)
-    return statistics.median(taken)
+        times_us.append((time.perf_counter() - began_s) * 1e6)
+    return statistics.median(times_us)
 
 
 def main() -> None:
@@ -79,8 +79,8 @@ def main() -> None:
     for evses, policy in ((1, Policy.FAIR), (2, Policy.FAIR), (2, Policy.FIRST_COME)):
         median_ms, levels = milliseconds(evses=evses, policy=policy)
         verdict = "met" if median_ms <= AIM_MS else "NOT MET"
-        what = f"composite schedule of 24 h, 20 stacked profiles, {evses} EVSE(s), {policy}, {levels} periods, ms"
-        print(f"{what:88} {median_ms:9.2f}   aim ≤ {AIM_MS}: {verdict}")
+        title = f"composite schedule of 24 h, 20 stacked profiles, {evses} EVSE(s), {policy}, {levels} periods, ms"
+        print(f"{title:88} {median_ms:9.2f}   aim ≤ {AIM_MS}: {verdict}")
     print(f"{'  the limit of the station at one moment, µs':88} {moment_us():9.1f}")
 
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-_LONGEST_S = 120.0
+_TIMEOUT_S = 120.0
 """the whole run ends after this time at the latest"""
-_TICKS_S = os.sysconf("SC_CLK_TCK")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 _TIME = "2026-03-01T12:00:00.000Z"
 _BOOT = json.dumps(
@@ -106,16 +106,16 @@ class ProcessCost:
 def process_cost(pid: int) -> ProcessCost:
     """Measure a process with its children that run now."""
     cpu_s, memory_mib = 0.0, 0.0
-    for one in (pid, *_children(pid)):
+    for process in (pid, *_children(pid)):
         with contextlib.suppress(FileNotFoundError):
-            fields = Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
-            cpu_s += (int(fields[11]) + int(fields[12])) / _TICKS_S
-            memory_mib += int(Path(f"/proc/{one}/statm").read_text(encoding="utf-8").split()[1]) * _PAGE_MIB
+            fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
+            cpu_s += (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+            memory_mib += int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1]) * _PAGE_MIB
     return ProcessCost(cpu_s, memory_mib)
 
 
 def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 @contextlib.asynccontextmanager
@@ -177,7 +177,7 @@ async def _charge(station: BareStation, identity: str, events: int) -> None:
 
 async def load(stations: int, events: int, arguments: Sequence[str]) -> None:
     """Connect, boot and charge all stations at once; print what each phase costs."""
-    async with csms_process(arguments) as (url, pid), asyncio.timeout(_LONGEST_S):
+    async with csms_process(arguments) as (url, pid), asyncio.timeout(_TIMEOUT_S):
         address = urlsplit(url)
         host, port = address.hostname or "127.0.0.1", address.port or 80
         names = [f"S{number}" for number in range(stations)]
@@ -203,8 +203,8 @@ async def load(stations: int, events: int, arguments: Sequence[str]) -> None:
             station.close()
 
 
-def _row(what: str, count: int, took_s: float, cpu_s: float) -> None:
-    print(f"{what:20} {count:8}  {count / took_s:8.0f} per s  {cpu_s / count * 1e6:7.0f} µs of the CSMS's CPU each")
+def _row(title: str, count: int, took_s: float, cpu_s: float) -> None:
+    print(f"{title:20} {count:8}  {count / took_s:8.0f} per s  {cpu_s / count * 1e6:7.0f} µs of the CSMS's CPU each")
 
 
 def main() -> None:

@@ -41,8 +41,8 @@ class _EventCsms(asyncio.Protocol):
         if not self._open:
             self._shake_hands()
         while self._open and (size := _frame_size(self._buffer)) is not None and len(self._buffer) >= size:
-            taken, self._buffer = self._buffer[:size], self._buffer[size:]
-            self._answer(_head(taken))
+            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            self._answer(_head(frame))
 
     def _shake_hands(self) -> None:
         request, end, rest = self._buffer.partition(b"\r\n\r\n")

@@ -34,7 +34,7 @@ _COMMIT_EVERY_S: Final = 0.02
 _ALONE_S: Final = 10.0
 """how long commits are measured without any reader"""
 _SEARCHES: Final = 60
-_COPY: Final = """
+_COPY_STATEMENT: Final = """
     WITH RECURSIVE copy (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copy WHERE n < ?)
     INSERT INTO transactions (transaction_id, {columns}) SELECT
         substr(transaction_id, 1, 9) || printf('%04x', n) || substr(transaction_id, 14), {columns}
@@ -65,7 +65,7 @@ async def fill_quickly(database: Database, log: TransactionLog, count: int) -> N
     described = await database.rows("SELECT name FROM pragma_table_info('transactions')")
     columns = ", ".join(str(name) for (name,) in described if name not in {"number", "transaction_id"})
     if copies := count // templates - 1:
-        await database.write(_COPY.format(columns=columns, templates=templates), (copies,))
+        await database.write(_COPY_STATEMENT.format(columns=columns, templates=templates), (copies,))
     await database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
     await database.write("PRAGMA synchronous=FULL")
 
@@ -78,18 +78,18 @@ class _Commits:
         self._wal = path.with_name(f"{path.name}-wal")
         self._number = 0
         self._wal_bytes = 0
-        self._took_ms: list[float] = []
+        self._durations_ms: list[float] = []
 
     async def measure(self, what: str, work: Callable[[], Awaitable[object]]) -> CommitFigures:
         """Commit events while `work` runs."""
-        self._took_ms, self._wal_bytes = [], 0
+        self._durations_ms, self._wal_bytes = [], 0
         began_s = time.perf_counter()
         working = asyncio.ensure_future(work())
         while not working.done():
             await self._commit()
             await asyncio.sleep(_COMMIT_EVERY_S)
         await working
-        took_s, ordered = time.perf_counter() - began_s, sorted(self._took_ms)
+        took_s, ordered = time.perf_counter() - began_s, sorted(self._durations_ms)
         count = len(ordered)
         p50_ms, p99_ms = ordered[count // 2], ordered[count * 99 // 100]
         return CommitFigures(what, count, p50_ms, p99_ms, ordered[-1], took_s, self._wal_bytes / 2**20)
@@ -100,7 +100,7 @@ class _Commits:
         event = TransactionEvent(name, 1, EventType.STARTED, TriggerReason.AUTHORIZED, BEGIN, id_token=card)
         began_s = time.perf_counter()
         await self._outbox.append(event)
-        self._took_ms.append((time.perf_counter() - began_s) * 1e3)
+        self._durations_ms.append((time.perf_counter() - began_s) * 1e3)
         self._wal_bytes = max(self._wal_bytes, self._wal.stat().st_size)
 
 
@@ -145,10 +145,11 @@ async def measure(count: int = CHARGES, *, alone_s: float = _ALONE_S) -> list[Co
 
 def print_figures(figures: Sequence[CommitFigures]) -> None:
     """Print one line for each figure."""
-    for one in figures:
+    for figure in figures:
         print(
-            f"commit while {one.while_done:32} p50 {one.p50_ms:7.2f} ms   p99 {one.p99_ms:7.2f} ms   longest"
-            f" {one.longest_ms:7.2f} ms   {one.commits} commits in {one.took_s:.1f} s   log {one.wal_mib:.1f} MiB"
+            f"commit while {figure.while_done:32} p50 {figure.p50_ms:7.2f} ms   p99 {figure.p99_ms:7.2f} ms   longest"
+            f" {figure.longest_ms:7.2f} ms   {figure.commits} commits in {figure.took_s:.1f} s"
+            f"   log {figure.wal_mib:.1f} MiB"
         )
 
 

@@ -25,8 +25,8 @@ type = "sysfs"
 paths = ["{folder}/led"]
 """
 _LED = {"multi_index": "red green blue", "max_brightness": "255", "trigger": "none pattern", "brightness": "0"}
-_LOOK_S = 0.002
-_LONGEST_S = 30.0
+_POLL_INTERVAL_S = 0.002
+_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ async def measure_first_response() -> FirstResponse:
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            async with asyncio.timeout(_LONGEST_S), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(_TIMEOUT_S), asyncio.TaskGroup() as group:
                 light = group.create_task(asyncio.to_thread(_light_time_s, folder / "led" / "pattern"))
-                answer = group.create_task(asyncio.to_thread(_answers, port))
+                answer = group.create_task(asyncio.to_thread(_first_response_time_s, port))
             return FirstResponse((light.result() - began_s) * 1000, (answer.result() - began_s) * 1000)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -69,29 +69,29 @@ async def measure_first_response() -> FirstResponse:
 
 def _light_time_s(pattern: Path) -> float:
     """The time at which the LED pattern was written, the last step of switching it on."""
-    given_up_s = time.perf_counter() + _LONGEST_S
+    given_up_s = time.perf_counter() + _TIMEOUT_S
     while time.perf_counter() < given_up_s:
         if pattern.read_text(encoding="ascii"):
             return time.perf_counter()
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_INTERVAL_S)
     raise TimeoutError("the light stays dark")
 
 
-def _answers(port: int) -> float:
+def _first_response_time_s(port: int) -> float:
     """The time of the first API response with the commissioning stage."""
-    given_up_s = time.perf_counter() + _LONGEST_S
+    given_up_s = time.perf_counter() + _TIMEOUT_S
     while time.perf_counter() < given_up_s:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/commissioning", timeout=_LONGEST_S) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/commissioning", timeout=_TIMEOUT_S) as answer:
                 if json.load(answer)["stage"] == "not-commissioned":
                     return time.perf_counter()
         except OSError:  # not listening yet; 409 until the station runs
             pass
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_INTERVAL_S)
     raise TimeoutError("the API does not answer")
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Plays days of a station's life on the virtual clock, and checks it all the while (`python -m bench.life`).
+"""Soak test: plays many days of a station on the virtual clock, and checks it throughout (`python -m bench.life`).
 
 Drivers, loads of the house, power cuts, failures of network, CSMS, meters and disk, charging profiles, firmware updates
 and clock errors follow from a seed. The events of a day depend on seed and number of the day only, so the first day
@@ -20,8 +20,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.life_csms import LifeCsms, LifeError, life_csms
-from bench.life_watch import SUBSCRIBED_VA, LifeWatch
+from bench.soak_csms import InvariantError, SoakCsms, running_soak_csms
+from bench.station_watch import SUBSCRIBED_VA, StationWatch
 from borne.composition.simulated import world_of
 from borne.composition.station_assembly import host_process
 from borne.host_process import HostProcess
@@ -37,16 +37,16 @@ from station.storage.outbox import Outbox
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _CARD = IdToken("04A3B2C1D5E680", "ISO14443")
-_MOST_WAITING = 2_000
+_MAX_WAITING_EVENTS = 2_000
 """events that a day without CSMS leaves in the queue at most"""
 _TOLERANCE_WH = 0.01
 """rounding of a register in an event"""
-_DRAINS_S = 7200.0
-_STARTS_S = 120.0
+_DRAIN_TIMEOUT_S = 7200.0
+_START_TIMEOUT_S = 120.0
 
 
-class LifePlan(Frozen):
-    """Kind of life to play: the range of days, house, length of a day."""
+class SoakPlan(Frozen):
+    """What a soak test plays: number of days, seed, house, and length of a day."""
 
     days: int
     seed: int = 0
@@ -56,8 +56,8 @@ class LifePlan(Frozen):
     """length of a day; its events keep their share of it, so that a short day has as many"""
 
 
-class LifeFigures(Frozen):
-    """Result of a played life: its CPU time and counts of events."""
+class SoakFigures(Frozen):
+    """Result of a soak test: its CPU time and counts of transactions."""
 
     days: int
     cpu_s: float
@@ -73,10 +73,10 @@ class LifeFigures(Frozen):
         return self.cpu_s / self.days
 
 
-class LifeFailedError(Exception):
+class SoakFailedError(Exception):
     """An invariant did not hold; `day` is the shortest prefix of days that fails."""
 
-    def __init__(self, plan: LifePlan, day: int, what: str) -> None:
+    def __init__(self, plan: SoakPlan, day: int, what: str) -> None:
         linky = " --linky" if plan.linky else ""
         hours = f" --hours {plan.day_hours:g}" if plan.day_hours != 24.0 else ""
         super().__init__(
@@ -88,10 +88,10 @@ class LifeFailedError(Exception):
 _Action = Callable[[], Awaitable[None]]
 
 
-class Life:
-    """One station, its driver, house and CSMS; made by `living`."""
+class SoakRun:
+    """One station, its driver, house and CSMS; made by `started_soak_run`."""
 
-    def __init__(self, plan: LifePlan, world: World, process: HostProcess, csms: LifeCsms, storage: Path) -> None:
+    def __init__(self, plan: SoakPlan, world: World, process: HostProcess, csms: SoakCsms, storage: Path) -> None:
         self._plan = plan
         self.world = world
         """the simulated hardware of the station, with vehicle and house"""
@@ -102,11 +102,11 @@ class Life:
         self._clock = world.clock
         self._day_s = plan.day_hours * 3600.0
         self._began_s = world.clock.monotonic()
-        self._watch = LifeWatch(self._runtime, world)
-        self._counted_wh = self._register_wh
-        self._unbilled = 0
+        self._watch = StationWatch(self._runtime, world)
+        self._counted_before_wh = self._register_wh
+        self._unbilled_before = 0
         self._random = Random()
-        self._away_until_s = 0.0
+        self._csms_away_until_s = 0.0
         csms.now = lambda: _START + timedelta(seconds=self._clock.monotonic())
 
     @property
@@ -119,11 +119,11 @@ class Life:
         """Play one day, counted from 1, and check the station at its end.
 
         Raises:
-            LifeError: an invariant does not hold.
+            InvariantError: an invariant does not hold.
         """
         self._random = Random(f"{self._plan.seed}/{day}")
         begins_s = self._began_s + (day - 1) * self._day_s
-        for share, action in sorted(self._script(), key=lambda one: one[0]):
+        for share, action in sorted(self._events_of_day(), key=lambda scheduled: scheduled[0]):
             await self._advance_to(begins_s + share * self._day_s)
             await self._wait_running()
             await action()
@@ -132,7 +132,7 @@ class Life:
         await self._wait_running()
         await self._check_day(day)
 
-    def _script(self) -> list[tuple[float, _Action]]:
+    def _events_of_day(self) -> list[tuple[float, _Action]]:
         """The events of a day: when, as a share of it, and what."""
         random = self._random
         arrives = random.uniform(0.2, 0.7)
@@ -148,7 +148,7 @@ class Life:
             (0.15, self._fill_disk),
             (0.2, self._update_firmware),
             (0.5, self._push_profile),
-            (0.2, self._err_clock),
+            (0.2, self._shift_clock),
             (0.1, self._reset),
         )
         for chance, trouble in troubles:
@@ -160,9 +160,9 @@ class Life:
 
     async def _advance_to(self, at_s: float) -> None:
         """Let the time pass; a CSMS that is away comes back meanwhile."""
-        if self._away_until_s and self._away_until_s <= at_s:
-            await self._clock.advance(max(0.0, self._away_until_s - self._clock.monotonic()))
-            self._away_until_s = 0.0
+        if self._csms_away_until_s and self._csms_away_until_s <= at_s:
+            await self._clock.advance(max(0.0, self._csms_away_until_s - self._clock.monotonic()))
+            self._csms_away_until_s = 0.0
             self.csms.come_back()
         await self._clock.advance(max(0.0, at_s - self._clock.monotonic()))
 
@@ -171,10 +171,10 @@ class Life:
 
     async def _wait_running(self) -> None:
         """Wait until the station runs: it may restart after a reset."""
-        given_up_s = self._clock.monotonic() + _STARTS_S
+        given_up_s = self._clock.monotonic() + _START_TIMEOUT_S
         while not self._runtime.running:
             if self._clock.monotonic() > given_up_s:
-                raise LifeError("the station does not start again")
+                raise InvariantError("the station does not start again")
             await self._clock.advance(0.5)
             await asyncio.sleep(0.01)
 
@@ -193,12 +193,12 @@ class Life:
         )
         card_first = random.random() < 0.3
         if card_first:
-            self._present()
+            self._present_card()
             await self._wait(1, 30)
         board.plug(model)
         if not card_first:
             await self._wait(1, 60)
-            self._present()
+            self._present_card()
         await self._wait(2, 10)
 
     async def _leave(self) -> None:
@@ -208,19 +208,19 @@ class Life:
         for _ in range(20):
             await self._wait_running()
             if self._has_authorization:
-                self._present()
+                self._present_card()
             await self._wait(5, 15)
             if not board.locked:
                 board.unplug()
                 await self._wait(1, 5)
                 return
-        raise LifeError("the cable stays locked, and the driver cannot leave")
+        raise InvariantError("the cable stays locked, and the driver cannot leave")
 
     @property
     def _has_authorization(self) -> bool:
         return self._runtime.parts.get(ChargingStation).evses[1].state.authorization is not None
 
-    def _present(self) -> None:
+    def _present_card(self) -> None:
         self._runtime.parts.get(ChargingStation).present_token(_CARD, 1)
 
     async def _change_house(self) -> None:
@@ -236,7 +236,7 @@ class Life:
 
     async def _cut_link(self) -> None:
         self.csms.leave()
-        self._away_until_s = self._clock.monotonic() + self._random.uniform(0.002, 0.3) * self._day_s
+        self._csms_away_until_s = self._clock.monotonic() + self._random.uniform(0.002, 0.3) * self._day_s
 
     async def _restart_csms(self) -> None:
         self.csms.restart()
@@ -254,7 +254,7 @@ class Life:
             self.world.disturb_grid_meter(silence=False, noise=None)
 
     async def _fill_disk(self) -> None:
-        """No file of this process may grow for a while."""
+        """Let no file of this process grow for a while."""
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
         try:
@@ -296,7 +296,7 @@ class Life:
             await self._wait(1, 100)
             await self.csms.ask("ClearChargingProfile", {"chargingProfileId": profile["id"]})
 
-    async def _err_clock(self) -> None:
+    async def _shift_clock(self) -> None:
         """The station's clock jumps; the next Heartbeat corrects it."""
         self._clock.adjust(timedelta(seconds=self._random.choice((-1, 1)) * self._random.uniform(1, 5000)))
 
@@ -309,35 +309,37 @@ class Life:
     def _check(self) -> None:
         self._watch.check()
         if self.csms.faults:
-            raise LifeError("; ".join(self.csms.faults[:3]))
+            raise InvariantError("; ".join(self.csms.faults[:3]))
 
     async def _check_day(self, day: int) -> None:
         """Let the CSMS receive everything, and compare its bills with the register."""
         self.csms.come_back()
-        self._away_until_s = 0.0
+        self._csms_away_until_s = 0.0
         outbox = self._runtime.parts.get(Outbox)
-        if (waiting := await outbox.count_waiting()) > _MOST_WAITING:
-            raise LifeError(f"{waiting} events wait for the CSMS")
+        if (waiting := await outbox.count_waiting()) > _MAX_WAITING_EVENTS:
+            raise InvariantError(f"{waiting} events wait for the CSMS")
         self._watch.check_growth(self._storage, settled=day >= 3)
         self._check()
         if self.world.boards[1].vehicle is not None:
             return
-        until_s = self._clock.monotonic() + _DRAINS_S
+        until_s = self._clock.monotonic() + _DRAIN_TIMEOUT_S
         while (await outbox.count_waiting() or self.csms.running) and self._clock.monotonic() < until_s:
             await self._clock.advance(10.0)
         self._check()
         if self.csms.running:
-            raise LifeError(f"transactions do not end at the CSMS: {self.csms.running}")
+            raise InvariantError(f"transactions do not end at the CSMS: {self.csms.running}")
         tolerance_wh = _TOLERANCE_WH * (1 + self.csms.ended)
-        if self.csms.unbilled != self._unbilled:  # nobody knows their energy: the balance restarts
-            self._unbilled = self.csms.unbilled
-            self._counted_wh = self._register_wh - self.csms.billed_wh
-        counted_wh = self._register_wh - self._counted_wh
+        if self.csms.unbilled != self._unbilled_before:  # nobody knows their energy: the balance restarts
+            self._unbilled_before = self.csms.unbilled
+            self._counted_before_wh = self._register_wh - self.csms.billed_wh
+        counted_wh = self._register_wh - self._counted_before_wh
         if abs(self.csms.billed_wh - counted_wh) > tolerance_wh:
-            raise LifeError(f"{self.csms.billed_wh:.3f} Wh are billed, the register has counted {counted_wh:.3f} Wh")
+            raise InvariantError(
+                f"{self.csms.billed_wh:.3f} Wh are billed, the register has counted {counted_wh:.3f} Wh"
+            )
 
 
-def _configuration(plan: LifePlan, storage: Path, url: str) -> Configuration:
+def _configuration(plan: SoakPlan, storage: Path, url: str) -> Configuration:
     tables: dict[str, Any] = {
         "station": {"identity": "LIFE-1", "storage": str(storage)},
         "csms": {"url": url},
@@ -352,17 +354,17 @@ def _configuration(plan: LifePlan, storage: Path, url: str) -> Configuration:
 
 
 @contextlib.asynccontextmanager
-async def living(plan: LifePlan, storage: Path) -> AsyncGenerator[Life]:
+async def started_soak_run(plan: SoakPlan, storage: Path) -> AsyncGenerator[SoakRun]:
     """Run a station on an empty storage directory, with its CSMS, whose days can be played one after the other."""
-    async with life_csms() as csms:
+    async with running_soak_csms() as csms:
         process = host_process(_configuration(plan, storage, csms.url))
         world = world_of(process.station.hardware)
         world.clock.adjust(_START - world.clock.now())
-        life = Life(plan, world, process, csms, storage)
+        run = SoakRun(plan, world, process, csms, storage)
         running = asyncio.get_running_loop().create_task(process.run())
         try:
             await process.station.wait_until_started()
-            yield life
+            yield run
         finally:
             csms.come_back()
             process.stop()
@@ -372,42 +374,42 @@ async def living(plan: LifePlan, storage: Path) -> AsyncGenerator[Life]:
             await running
 
 
-async def live(plan: LifePlan, storage: Path, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
+async def play_days(plan: SoakPlan, storage: Path, report: Callable[[int], None] = lambda _: None) -> SoakFigures:
     """Play the days of a plan on an empty storage directory; `report` is called after each day.
 
     Raises:
-        LifeFailedError: an invariant did not hold.
+        SoakFailedError: an invariant did not hold.
     """
     began_s = time.process_time()
-    async with living(plan, storage) as life:
+    async with started_soak_run(plan, storage) as run:
         for day in range(1, plan.days + 1):
             try:
-                await life.play_day(day)
-            except LifeError as error:
-                raise LifeFailedError(plan, day, str(error)) from error
+                await run.play_day(day)
+            except InvariantError as error:
+                raise SoakFailedError(plan, day, str(error)) from error
             report(day)
-        csms = life.csms
-        return LifeFigures(plan.days, time.process_time() - began_s, csms.ended, csms.unbilled, csms.billed_wh)
+        csms = run.csms
+        return SoakFigures(plan.days, time.process_time() - began_s, csms.ended, csms.unbilled, csms.billed_wh)
 
 
-def play(plan: LifePlan, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
-    """Play the days of a plan in an event loop of its own and a temporary storage; as `live`."""
+def play(plan: SoakPlan, report: Callable[[int], None] = lambda _: None) -> SoakFigures:
+    """Play the days of a plan in an event loop of its own and a temporary storage; as `play_days`."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=StationLoop) as runner:
-        return runner.run(live(plan, Path(folder), report))
+        return runner.run(play_days(plan, Path(folder), report))
 
 
 def main() -> int:
-    """Play a life by the arguments of the command line, and print what it cost."""
-    parser = argparse.ArgumentParser(description="Play days of a station's life, and check it all the while.")
+    """Run the soak test by the arguments of the command line, and print its figures."""
+    parser = argparse.ArgumentParser(description="Play many days of a station, and check it throughout.")
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--linky", action="store_true", help="a house with a Linky, whose current the station shares")
     parser.add_argument("--hours", type=float, default=24.0, help="length of a day (24)")
     given = parser.parse_args()
-    plan = LifePlan(given.days, given.seed, given.linky, given.hours)
+    plan = SoakPlan(given.days, given.seed, given.linky, given.hours)
     try:
         figures = play(plan, lambda day: print(f"\rday {day}", end="", file=sys.stderr, flush=True))
-    except LifeFailedError as error:
+    except SoakFailedError as error:
         print(f"\n{error}")
         return 1
     print(

@@ -24,7 +24,7 @@ from station.storage.read_connections import ReadConnections
 LOOK_UP_AIM_MS = 2.0
 LAG_AIM_MS = 50.0
 MEMORY_AIM_MIB = 16.0
-_ITEMS = 500
+_ITEMS_PER_MESSAGE = 500
 """items of a SendLocalListRequest (LocalAuthListCtrlr.ItemsPerMessage)"""
 _LOOK_UPS = 5_000
 _PING_EVERY_S = 0.002
@@ -52,7 +52,8 @@ async def send(station: MeasuredProgram, tokens: Sequence[str]) -> tuple[float, 
             await asyncio.sleep(_PING_EVERY_S)
 
     messages = [
-        _message(tokens[start : start + _ITEMS], 1 + start // _ITEMS) for start in range(0, len(tokens), _ITEMS)
+        _message(tokens[start : start + _ITEMS_PER_MESSAGE], 1 + start // _ITEMS_PER_MESSAGE)
+        for start in range(0, len(tokens), _ITEMS_PER_MESSAGE)
     ]
     pinging = asyncio.create_task(ping())
     began_s = time.perf_counter()
@@ -94,7 +95,7 @@ async def measure(count: int, folder: Path) -> bool:
         grown_mib = station.resident_mib - before_mib
     times = await look_up(folder / "storage", chance.sample(tokens, min(count, _LOOK_UPS)))
     lag_ms, found_ms = quantile(pings, 0.99) / 1e3, quantile(times, 0.99)
-    print(f"{count} tokens in messages of {_ITEMS}: {took_s:.1f} s")
+    print(f"{count} tokens in messages of {_ITEMS_PER_MESSAGE}: {took_s:.1f} s")
     print(f"answer to a ping meanwhile, p50 / p99 / maximum: {quantile(pings, 0.5) / 1e3:.1f}", end=" / ")
     print(f"{lag_ms:.1f} / {max(pings) / 1e3:.1f} ms")
     print(f"resident memory: {before_mib:.1f} MiB, and {grown_mib:+.1f} MiB afterwards")

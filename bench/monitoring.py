@@ -22,7 +22,7 @@ from bench.processes import STATION, MeasuredProgram, run_program
 
 _EVSES = 8
 _MONITORS = 1_000
-_ITEMS = 50
+_ITEMS_PER_MESSAGE = 50
 _SETTLING_S = 5.0
 _AIM_PERCENT = 0.02
 _RATE = 10_000
@@ -50,24 +50,24 @@ def monitors() -> Iterator[dict[str, Any]]:
                 yield {**place, "type": kind, "value": _VALUES[kind], "severity": severity}
 
 
-async def _set(csms: NeutralCsms) -> list[int]:
+async def _set_monitors(csms: NeutralCsms) -> list[int]:
     """Set all monitors; returns their ids."""
     ids: list[int] = []
     for items in _batches():
         answer = await csms.ask(0, "SetVariableMonitoring", json.dumps({"setMonitoringData": items}))
-        ids += [one["id"] for one in answer["setMonitoringResult"] if one["status"] == "Accepted"]
+        ids += [result["id"] for result in answer["setMonitoringResult"] if result["status"] == "Accepted"]
     return ids
 
 
 def _batches() -> Iterator[list[dict[str, Any]]]:
     chosen = itertools.islice(monitors(), _MONITORS)
-    while items := list(itertools.islice(chosen, _ITEMS)):
+    while items := list(itertools.islice(chosen, _ITEMS_PER_MESSAGE)):
         yield items
 
 
-async def _clear(csms: NeutralCsms, ids: list[int]) -> None:
-    for start in range(0, len(ids), _ITEMS):
-        await csms.ask(0, "ClearVariableMonitoring", json.dumps({"id": ids[start : start + _ITEMS]}))
+async def _clear_monitors(csms: NeutralCsms, ids: list[int]) -> None:
+    for start in range(0, len(ids), _ITEMS_PER_MESSAGE):
+        await csms.ask(0, "ClearVariableMonitoring", json.dumps({"id": ids[start : start + _ITEMS_PER_MESSAGE]}))
 
 
 def _processor_s(pid: int) -> float:
@@ -89,11 +89,11 @@ async def _idle(measured: MeasuredProgram, turns: int, seconds: float) -> None:
     added: list[float] = []
     for _ in range(turns):
         without.append(await _load_percent(measured, seconds))
-        ids = await _set(measured.csms)
+        ids = await _set_monitors(measured.csms)
         if len(ids) != _MONITORS:
             raise RuntimeError(f"only {len(ids)} monitors were accepted")
         added.append(await _load_percent(measured, seconds) - without[-1])
-        await _clear(measured.csms, ids)
+        await _clear_monitors(measured.csms, ids)
     print(f"idle, {_EVSES} EVSEs: {statistics.median(without):.3f} % of a core ({_rounded(without)})")
     verdict = "met" if statistics.median(added) < _AIM_PERCENT else "NOT MET"
     print(f"{_MONITORS} monitors add {statistics.median(added):+.3f} % ({_rounded(added)})")

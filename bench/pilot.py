@@ -49,7 +49,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
         program = process.station
         running = asyncio.create_task(process.run())
         await program.wait_until_started()
-        took_ms = await _measured(program, count)
+        took_ms = await _measure_times_ms(program, count)
         process.stop()
         while not running.done():
             await world_of(program.hardware).clock.advance(0.5)
@@ -57,7 +57,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
     return sorted(took_ms)
 
 
-async def _measured(program: StationRuntime, count: int) -> list[float]:
+async def _measure_times_ms(program: StationRuntime, count: int) -> list[float]:
     station, board = program.parts.get(ChargingStation), world_of(program.hardware).boards[1]
     ordered: list[float] = []
     apply = board.apply
@@ -66,8 +66,8 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
         ordered.append(time.perf_counter())
         await apply(outputs)
 
-    for evse_id, one in world_of(program.hardware).boards.items():
-        one.plug(VehicleModel(battery_wh=1e9))
+    for evse_id, simulated_board in world_of(program.hardware).boards.items():
+        simulated_board.plug(VehicleModel(battery_wh=1e9))
         station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
     for _ in range(20):
         await _send_sample(program, _LOW_A)

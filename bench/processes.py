@@ -17,7 +17,7 @@ from bench.csms import NeutralCsms, neutral_csms
 
 _BOOT_WAIT_S = 30.0
 _ROOT = Path(__file__).parent.parent
-_OURS = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne", "bench")
+_OWN_PACKAGES = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne", "bench")
 
 STATION = """
 [station]
@@ -103,7 +103,7 @@ async def compile_sources() -> None:
             "-m",
             "compileall",
             "-q",
-            *_OURS,
+            *_OWN_PACKAGES,
             *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")},
         ),
         env=environment,

@@ -75,11 +75,11 @@ async def fill(database: Database, log: TransactionLog, count: int, *, first: in
     await database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-async def _best_ms(what: Callable[[], Awaitable[object]], times: int = 20) -> float:
+async def _best_ms(work: Callable[[], Awaitable[object]], times: int = 20) -> float:
     took: list[float] = []
     for _ in range(times):
         begun = time.perf_counter()
-        await what()
+        await work()
         took.append((time.perf_counter() - begun) * 1000)
     return sorted(took)[times // 2]
 
@@ -108,8 +108,8 @@ async def measure(count: int) -> list[RecordFigure]:
         figures = await _measure_log(Path(folder) / "borne.sqlite", thread, reads, count)
         for stations in (1, 10):
             per_s = await _committed_per_s(Path(folder) / str(stations), thread, reads, stations)
-            what = f"events committed by {stations} station{'s' if stations > 1 else ''} of a process"
-            figures.append(RecordFigure(f"commits-{stations}", what, per_s, "/s"))
+            title = f"events committed by {stations} station{'s' if stations > 1 else ''} of a process"
+            figures.append(RecordFigure(f"commits-{stations}", title, per_s, "/s"))
     return figures
 
 
@@ -126,13 +126,13 @@ async def _measure_log(path: Path, thread: DatabaseThread, reads: ReadConnection
         begun = time.perf_counter()
         size = await _export(log)
         took_s = time.perf_counter() - begun
-    whole = f"log: all of them as a table of {size / 2**20:.1f} MiB"
+    table_title = f"log: all of them as a table of {size / 2**20:.1f} MiB"
     return [
         RecordFigure("log-size", f"log of {count:,} transactions on disk", size_mib, "MiB", SIZE_AIM_MIB),
         RecordFigure("log-month", "log: the first 100 of a month", month_ms, "ms", MONTH_AIM_MS),
         RecordFigure("log-card", "log: those of a card in a month", card_ms, "ms", MONTH_AIM_MS),
         RecordFigure("log-newest", "log: the newest 100 of all", newest_ms, "ms", MONTH_AIM_MS),
-        RecordFigure("log-table", whole, took_s, "s", CSV_AIM_S),
+        RecordFigure("log-table", table_title, took_s, "s", CSV_AIM_S),
     ]
 
 
@@ -162,9 +162,13 @@ async def _commit(outbox: Outbox, turn: int, count: int) -> None:
 
 def print_figures(figures: Sequence[RecordFigure]) -> None:
     """Print one line for each figure."""
-    for one in figures:
-        verdict = f"aim ≤ {one.at_most:g}: {'met' if one.value <= one.at_most else 'NOT MET'}" if one.at_most else ""
-        print(f"{one.what:68} {one.value:9.2f} {one.unit:4} {verdict}", flush=True)
+    for figure in figures:
+        verdict = (
+            f"aim ≤ {figure.at_most:g}: {'met' if figure.value <= figure.at_most else 'NOT MET'}"
+            if figure.at_most
+            else ""
+        )
+        print(f"{figure.what:68} {figure.value:9.2f} {figure.unit:4} {verdict}", flush=True)
 
 
 if __name__ == "__main__":

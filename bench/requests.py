@@ -77,7 +77,7 @@ class WireCsms:
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Protocol: ocpp2.0.1\r\n" + f"Sec-WebSocket-Accept: {accepted}\r\n\r\n".encode()
         )
-        while self._answer_call(self._message()) != "BootNotification":
+        while self._answer_call(self._next_message()) != "BootNotification":
             pass
 
     def ask(self, action: str, payload: str) -> tuple[str, float]:
@@ -96,7 +96,7 @@ class WireCsms:
         while True:
             self._receive_frame()
             ended_s = time.perf_counter()
-            text = self._message()
+            text = self._next_message()
             if text.startswith("[2,"):
                 self._answer_call(text)
             elif text.startswith("[3,"):
@@ -110,7 +110,7 @@ class WireCsms:
         while (left_s := ends_s - time.monotonic()) > 0:
             self._connected().settimeout(left_s)
             with contextlib.suppress(TimeoutError):
-                self._answer_call(self._message())
+                self._answer_call(self._next_message())
         self._connected().settimeout(_WAIT_S)
 
     def close(self) -> None:
@@ -148,10 +148,10 @@ class WireCsms:
             raise RuntimeError("the station has closed the connection")
         self._received += data
 
-    def _message(self) -> str:
+    def _next_message(self) -> str:
         """The next text message; pings are answered."""
         while True:
-            kind, data = self._frame()
+            kind, data = self._next_frame()
             if kind == _TEXT:
                 return data.decode()
             if kind == _PING:
@@ -159,7 +159,7 @@ class WireCsms:
             elif kind == _CLOSE:
                 raise RuntimeError("the station has closed the connection")
 
-    def _frame(self) -> tuple[int, bytes]:
+    def _next_frame(self) -> tuple[int, bytes]:
         """The next websocket frame, unmasked (RFC 6455, 5.2); no fragments, as the peers send none."""
         received, needed = self._received, self._receive_frame()
         kind, data = received[0] & 0x0F, bytes(received[needed - _payload_size(received) : needed])
@@ -294,17 +294,17 @@ def _measure(count: int) -> Iterator[RequestFigure]:
 
 def _in_turns(peers: Sequence[WireCsms], action: str, payloads: Sequence[str], count: int) -> list[list[float]]:
     """The round trips of each peer, in microseconds, sorted."""
-    all_taken: list[list[float]] = [[] for _ in peers]
-    for done in range(0, count + _ROUND, _ROUND):
-        for csms, taken in zip(peers, all_taken, strict=True):
+    times_of_peers: list[list[float]] = [[] for _ in peers]
+    for first_of_round in range(0, count + _ROUND, _ROUND):
+        for csms, times_us in zip(peers, times_of_peers, strict=True):
             for number in range(_ROUND):
                 payload = payloads[number % len(payloads)]
                 answer, took_s = csms.ask(action, payload)
                 if '"Rejected"' in answer or '"Unknown' in answer:
                     raise RuntimeError(f"the station answered {answer}")
-                if done > 0:  # the first round compiles schemas
-                    taken.append(took_s * 1e6)
-    return [sorted(taken) for taken in all_taken]
+                if first_of_round > 0:  # the first round compiles schemas
+                    times_us.append(took_s * 1e6)
+    return [sorted(times_us) for times_us in times_of_peers]
 
 
 async def measure_requests(count: int = 3000) -> list[RequestFigure]:

@@ -27,11 +27,11 @@ class StartFigures(Frozen):
 async def measure_starts(runs: int) -> StartFigures:
     """Start each program `runs` times, in turns, with CSMS and program on one CPU."""
     await compile_sources()
-    taken: list[tuple[float, float, float, float]] = []
+    times: list[tuple[float, float, float, float]] = []
     async with neutral_csms() as csms:
         with one_cpu():
-            taken = [await _one_turn(csms) for _ in range(runs)]
-    usual_ms, first_ms, bare_ms, client_ms = (statistics.median(column) for column in zip(*taken, strict=True))
+            times = [await _one_turn(csms) for _ in range(runs)]
+    usual_ms, first_ms, bare_ms, client_ms = (statistics.median(column) for column in zip(*times, strict=True))
     return StartFigures(usual_ms, first_ms, bare_ms, client_ms)
 
 

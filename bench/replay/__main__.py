@@ -47,17 +47,17 @@ def total(found: Iterable[Scores]) -> Scores:
     """Sum the scores of several sites."""
     sums = {name: ReplayScore() for name in NAMES}
     for scores in found:
-        for name, one in scores.items():
+        for name, score in scores.items():
             known = sums[name]
             sums[name] = replace(
                 known,
-                seconds=known.seconds + one.seconds,
-                energy_wh=known.energy_wh + one.energy_wh,
-                trips=known.trips + one.trips,
-                above_s=known.above_s + one.above_s,
-                pauses=known.pauses + one.pauses,
-                operations=known.operations + one.operations,
-                hottest=max(known.hottest, one.hottest),
+                seconds=known.seconds + score.seconds,
+                energy_wh=known.energy_wh + score.energy_wh,
+                trips=known.trips + score.trips,
+                above_s=known.above_s + score.above_s,
+                pauses=known.pauses + score.pauses,
+                operations=known.operations + score.operations,
+                hottest=max(known.hottest, score.hottest),
             )
     return sums
 
@@ -68,9 +68,9 @@ def report(sites: Sequence[ReplaySite], found: Found) -> str:
     texts: list[str] = []
     for site in sites:
         texts += [f"### {site.name}: {site.meter.name}; {site.vehicle.name}", markdown(rows(over_seeds[site.name]))]
-    kinds = list(dict.fromkeys(_kind(site) for site in sites))
+    kinds = list(dict.fromkeys(_meter_kind(site) for site in sites))
     for kind in kinds if len(kinds) > 1 else []:
-        of_kind = [over_seeds[site.name] for site in sites if _kind(site) == kind]
+        of_kind = [over_seeds[site.name] for site in sites if _meter_kind(site) == kind]
         texts += [f"### All with {kind}", markdown(rows(total(of_kind)))]
     if len(sites) > 1:
         texts += ["### All together", markdown(rows(total(over_seeds.values())))]
@@ -78,27 +78,27 @@ def report(sites: Sequence[ReplaySite], found: Found) -> str:
     return "\n\n".join(texts)
 
 
-def _kind(site: ReplaySite) -> str:
+def _meter_kind(site: ReplaySite) -> str:
     """The kind of a site's meter: the first word of the meter's name."""
     return site.meter.name.replace(",", " ").split()[0]
 
 
 def by_seed(sites: Sequence[ReplaySite], found: Found) -> str:
     """The energy of this project's controller relative to the oracle: per seed, mean and worst."""
-    kinds = list(dict.fromkeys(_kind(site) for site in sites))
-    parts = {"all": list(sites)} | {f"all with {kind}": [s for s in sites if _kind(s) == kind] for kind in kinds}
+    kinds = list(dict.fromkeys(_meter_kind(site) for site in sites))
+    parts = {"all": list(sites)} | {f"all with {kind}": [s for s in sites if _meter_kind(s) == kind] for kind in kinds}
     parts |= {site.name: [site] for site in sites}
     lines = [f"| of oracle | {' | '.join(f'seed {seed}' for seed in found)} | mean | worst |"]
     lines.append(f"|{'---|' * (len(found) + 3)}")
     for name, some in parts.items():
         sums = [total(scores[site.name] for site in some) for scores in found.values()]
-        ratios = [one[OURS].energy_wh / one[ORACLE].energy_wh for one in sums]
-        shown = [*ratios, sum(ratios) / len(ratios), min(ratios)]
-        lines.append(f"| {name} | {' | '.join(f'{ratio:.1%}' for ratio in shown)} |")
+        ratios = [sums_of_seed[OURS].energy_wh / sums_of_seed[ORACLE].energy_wh for sums_of_seed in sums]
+        columns = [*ratios, sum(ratios) / len(ratios), min(ratios)]
+        lines.append(f"| {name} | {' | '.join(f'{ratio:.1%}' for ratio in columns)} |")
     ours = [total(scores.values())[OURS] for scores in found.values()]
-    rates = [one.pauses * 24 * HOUR_S / one.seconds for one in ours]
+    rates = [score.pauses * 24 * HOUR_S / score.seconds for score in ours]
     lines.append(f"| pauses/24 h | {' | '.join(f'{r:.1f}' for r in [*rates, sum(rates) / len(rates), max(rates)])} |")
-    trips = [one.trips for one in ours]
+    trips = [score.trips for score in ours]
     lines.append(f"| trips | {' | '.join(f'{n:g}' for n in [*trips, round(sum(trips) / len(trips), 1), max(trips)])} |")
     return "\n".join(lines)
 
@@ -129,8 +129,8 @@ def main() -> None:
     found = all_scores(sites, seeds, traces_of, lambda text: print(f"… {text}", file=sys.stderr, flush=True))
     text = report(sites, found)
     print(text)
-    everything = {site.name: total(scores[site.name] for scores in found.values()) for site in sites}
-    ours = total(everything.values())[OURS]
+    totals = {site.name: total(scores[site.name] for scores in found.values()) for site in sites}
+    ours = total(totals.values())[OURS]
     hours = ours.seconds / HOUR_S
     print(f"\n{time.perf_counter() - began_s:.0f} s for {hours:.1f} h at {len(sites)} sites", file=sys.stderr)
     print(f"{OURS}: {ours.trips} trips", file=sys.stderr)
@@ -139,7 +139,7 @@ def main() -> None:
 
         given.docs.mkdir(parents=True, exist_ok=True)
         (given.docs / "table.md").write_text(text + "\n", encoding="utf-8")
-        plots.draw(given.docs, sites, traces_of, everything)
+        plots.draw(given.docs, sites, traces_of, totals)
 
 
 if __name__ == "__main__":

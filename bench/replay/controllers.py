@@ -67,17 +67,17 @@ class BorneController:
     def step(self, grid_a: Phases3 | None, drawn_a: float, second: int) -> PilotOrder:
         self._clock.second = float(second)
         site = self._site
-        draw = Phases[float | None].all(drawn_a) if site.vehicle.phases == 3 else _first(drawn_a)
+        draw = Phases[float | None].all(drawn_a) if site.vehicle.phases == 3 else _only_l1(drawn_a)
         demand = Demand(ProfileTarget(1), site.vehicle.phases, True, draw, self._rating, self._offered_a)
         if grid_a is not None:
             self.controller.observe_draw([demand])
-            shown = _shown(grid_a, site.phases)
+            reported_a = _reported_currents(grid_a, site.phases)
             linky = site.curve == LINKY  # compared by value: in a pool process it is a copy
-            tells_va = linky and (site.phases == 1 or not site.meter.whole_amperes)
-            powers_va = shown.map(lambda a: a * NOMINAL_VOLTAGE_V if tells_va and a is not None else None)
+            reports_va = linky and (site.phases == 1 or not site.meter.whole_amperes)
+            powers_va = reported_a.map(lambda a: a * NOMINAL_VOLTAGE_V if reports_va and a is not None else None)
             sample = GridSample(
                 self._clock.now(),
-                shown.map(lambda a: None if a is None else float(round(a))) if tells_va else shown,
+                reported_a.map(lambda a: None if a is None else float(round(a))) if reports_va else reported_a,
                 apparent_power_va=powers_va.l1 if site.phases == 1 else None,
                 apparent_powers_va=powers_va if site.phases == 3 else UNKNOWN_PHASES,
                 cut_off_va=site.limit_a * NOMINAL_VOLTAGE_V * site.phases if linky else None,
@@ -89,12 +89,12 @@ class BorneController:
         return PilotOrder(decision.current_a, decision.open_now)
 
 
-def _first(current_a: float) -> Phases[float | None]:
+def _only_l1(current_a: float) -> Phases[float | None]:
     return Phases(current_a, None, None)
 
 
-def _shown(grid_a: Phases3, phases: int) -> Phases[float | None]:
-    return Phases(grid_a[0], grid_a[1], grid_a[2]) if phases == 3 else _first(grid_a[0])
+def _reported_currents(grid_a: Phases3, phases: int) -> Phases[float | None]:
+    return Phases(grid_a[0], grid_a[1], grid_a[2]) if phases == 3 else _only_l1(grid_a[0])
 
 
 @dataclass(slots=True)

@@ -57,8 +57,8 @@ class ReplayVehicle:
     @property
     def currents_a(self) -> Phases3:
         """The currents on L1, L2, L3."""
-        one, three = self.current_a, self.current_a if self.model.phases == 3 else 0.0
-        return one, three, three
+        l1_a, three = self.current_a, self.current_a if self.model.phases == 3 else 0.0
+        return l1_a, three, three
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +85,19 @@ class ReplayGridMeter:
     def __init__(self, model: ReplayMeterModel, phases: int) -> None:
         self.model = model
         self._step_a = 1.0 if phases == 3 else 10.0 / NOMINAL_VOLTAGE_V
-        self._seen: deque[Phases3] = deque(maxlen=model.delay_s + 1)
+        self._delayed_a: deque[Phases3] = deque(maxlen=model.delay_s + 1)
         self._second = 0
 
     def step(self, flows_a: Phases3) -> Phases3 | None:
         """Take the currents of this second; returns the reported currents, or None if there is no report."""
-        self._seen.append(flows_a)
+        self._delayed_a.append(flows_a)
         self._second += 1
         if self._second % self.model.period_s:
             return None
-        told = self._seen[0]
+        reported_a = self._delayed_a[0]
         if not self.model.whole_amperes:
-            return told
-        return self._rounded(told[0]), self._rounded(told[1]), self._rounded(told[2])
+            return reported_a
+        return self._rounded(reported_a[0]), self._rounded(reported_a[1]), self._rounded(reported_a[2])
 
     def _rounded(self, current_a: float) -> float:
         return round(current_a / self._step_a) * self._step_a
@@ -171,12 +171,12 @@ class Contactor:
 
     def step(self, order: PilotOrder, drawn_a: float, score: ReplayScore) -> None:
         """A second passes."""
-        wanted = order.offered_a >= MINIMUM_CURRENT_A
-        self._since_s = 0 if wanted else self._since_s + 1
-        if wanted and not self.closed:
+        may_charge = order.offered_a >= MINIMUM_CURRENT_A
+        self._since_s = 0 if may_charge else self._since_s + 1
+        if may_charge and not self.closed:
             self.closed = True
             score.operations += 1
-        elif self.closed and not wanted and (order.open_now or drawn_a < 1.0 or self._since_s > self.WAITS_S):
+        elif self.closed and not may_charge and (order.open_now or drawn_a < 1.0 or self._since_s > self.WAITS_S):
             self.closed = False
             score.operations += 1
             score.under_load += drawn_a >= 1.0

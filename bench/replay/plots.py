@@ -42,15 +42,15 @@ def draw(
     _ladder(folder)
 
 
-def _new(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def _new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
-    flat = [cast("Axes", one) for row in axes for one in row]
-    for one in flat:
-        one.spines[["top", "right"]].set_visible(False)
+    flat = [cast("Axes", axes_of_plot) for row in axes for axes_of_plot in row]
+    for axes_of_plot in flat:
+        axes_of_plot.spines[["top", "right"]].set_visible(False)
     return figure, flat
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save_figure(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=_DPI)
     plt.close(figure)
 
@@ -59,14 +59,14 @@ def _scores(folder: Path, found: dict[str, Scores]) -> None:
     """Draw four scores of each controller, over all sites."""
     seconds = {name: sum(scores[name].seconds for scores in found.values()) for name in NAMES}
     best_wh = sum(scores[ORACLE].energy_wh for scores in found.values())
-    figure, axes = _new(1, 4, 11.0, 3.2)
-    shown: tuple[tuple[str, Callable[[ReplayScore], float], bool], ...] = (
-        ("trips", lambda one: one.trips, False),
-        ("above the limit, seconds an hour", lambda one: one.above_s * HOUR_S, True),
-        ("energy, % of the oracle's", lambda one: one.energy_wh / best_wh * 100.0, False),
-        ("pauses a day of 24 h", lambda one: one.pauses * 24.0 * HOUR_S, True),
+    figure, axes = _new_figure(1, 4, 11.0, 3.2)
+    plots: tuple[tuple[str, Callable[[ReplayScore], float], bool], ...] = (
+        ("trips", lambda score: score.trips, False),
+        ("above the limit, seconds an hour", lambda score: score.above_s * HOUR_S, True),
+        ("energy, % of the oracle's", lambda score: score.energy_wh / best_wh * 100.0, False),
+        ("pauses a day of 24 h", lambda score: score.pauses * 24.0 * HOUR_S, True),
     )
-    for axis, (title, value_of, by_time) in zip(axes, shown, strict=True):
+    for axis, (title, value_of, by_time) in zip(axes, plots, strict=True):
         values = [
             sum(value_of(scores[name]) for scores in found.values()) / (seconds[name] if by_time else 1)
             for name in NAMES
@@ -82,14 +82,14 @@ def _scores(folder: Path, found: dict[str, Scores]) -> None:
         axis.margins(x=0.25)
         axis.tick_params(axis="y", labelleft=axis is axes[0])
         axis.set_xticks([])
-    _save(figure, folder / "scores.png")
+    _save_figure(figure, folder / "scores.png")
 
 
 def _evening(folder: Path, site: ReplaySite, trace: LoadTrace) -> None:
     """Draw two hours of an evening: currents and offers, with this project's controller and with a peer."""
     last = min(HOUR_S * 9 // 4, len(trace))
     first = min(HOUR_S // 4, last // 2)
-    figure, axes = _new(2, 1, 9.0, 4.6)
+    figure, axes = _new_figure(2, 1, 9.0, 4.6)
     hours = [(trace.begins_s + second) / HOUR_S for second in range(first, last)]
     house = trace.currents_a[0][first:last]
     for axis, name in zip(axes, (OURS, "evcc"), strict=True):
@@ -103,12 +103,12 @@ def _evening(folder: Path, site: ReplaySite, trace: LoadTrace) -> None:
         axis.set_ylim(0, site.limit_a * 1.6)
         axis.xaxis.set_major_formatter(lambda hour, _: f"{int(hour)}:{round(hour % 1 * 60):02d}")
     axes[0].legend(ncols=4, fontsize=8, frameon=False, loc="upper right")
-    _save(figure, folder / "evening.png")
+    _save_figure(figure, folder / "evening.png")
 
 
 def _budget(folder: Path) -> None:
     """Draw the seconds until a protection opens, from cold and from full load."""
-    figure, (axis,) = _new(1, 1, 5.5, 3.4)
+    figure, (axis,) = _new_figure(1, 1, 5.5, 3.4)
     loads = [1.3 + step / 100 for step in range(1, 371)]
     for curve, colour in ((LINKY, _OURS_COLOUR), (BREAKER_C, _ORACLE_COLOUR)):
         for heat, style in ((0.0, "--"), (1.0, "-")):
@@ -122,12 +122,12 @@ def _budget(folder: Path) -> None:
     axis.set_xlabel("load, multiples of the rating")
     axis.set_ylabel("seconds until it opens")
     axis.legend(fontsize=8, frameon=False)
-    _save(figure, folder / "budget.png")
+    _save_figure(figure, folder / "budget.png")
 
 
 def _ladder(folder: Path) -> None:
     """Draw the limit while the meter is silent, from 26 A with a safe current of 10 A."""
-    figure, (axis,) = _new(1, 1, 5.5, 2.6)
+    figure, (axis,) = _new_figure(1, 1, 5.5, 2.6)
     ladder = FailsafeSteps(10.0)
     silences = [10 ** (step / 100) for step in range(400)]
     axis.step(silences, [ladder.limit_a(26.0, silent_s) for silent_s in silences], color=_OURS_COLOUR, where="post")
@@ -136,4 +136,4 @@ def _ladder(folder: Path) -> None:
     axis.set_ylabel("A")
     for at_s, text in ((1.2, "held"), (12, "safe current"), (610, "6 A"), (3700, "pause")):
         axis.text(at_s, ladder.limit_a(26.0, at_s) + 0.7, text, fontsize=8)
-    _save(figure, folder / "ladder.png")
+    _save_figure(figure, folder / "ladder.png")

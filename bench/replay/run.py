@@ -64,11 +64,13 @@ def replay(site: ReplaySite, traces: Sequence[LoadTrace], name: str, *, keep: bo
     """
     score = ReplayScore()
     for trace in traces:
-        _day(site, trace, create_controller(name, site, trace), score, keep)
+        _replay_day(site, trace, create_controller(name, site, trace), score, keep)
     return score
 
 
-def _day(site: ReplaySite, trace: LoadTrace, one: ReplayController, score: ReplayScore, keep: bool) -> None:
+def _replay_day(
+    site: ReplaySite, trace: LoadTrace, controller: ReplayController, score: ReplayScore, keep: bool
+) -> None:
     vehicle, meter = ReplayVehicle(site.vehicle), ReplayGridMeter(site.meter, site.phases)
     contactor, breaker = Contactor(), Breaker(site.curve, site.limit_a)
     charged = False
@@ -79,7 +81,7 @@ def _day(site: ReplaySite, trace: LoadTrace, one: ReplayController, score: Repla
         breaker.step(flows, score)
         score.above_s += any(a > site.limit_a + ABOVE_A and d >= 1.0 for a, d in zip(flows, drawn, strict=True))
         score.energy_wh += vehicle.current_a * site.vehicle.phases * NOMINAL_VOLTAGE_V / 3600.0
-        order = one.step(meter.step(flows), vehicle.current_a, second)
+        order = controller.step(meter.step(flows), vehicle.current_a, second)
         if charged and order.offered_a < 6.0:
             score.pauses += 1
         charged = order.offered_a >= 6.0

@@ -255,11 +255,11 @@ class Connection:
         M05.FR.14, M05.FR.16; no second attempt while the station migrates to another CSMS (M05.FR.15).
         """
         if not profile.url.lower().startswith("wss:"):
-            return _OpenedConnection(await self._open_websocket(profile, None), None)
+            return _OpenedConnection(await self._open(profile, None), None)
         certificates = self._access.certificates
         material = await certificates.tls_material(client_certificate=profile.uses_client_certificate)
         try:
-            return _OpenedConnection(await self._open_websocket(profile, material), material)
+            return _OpenedConnection(await self._open(profile, material), material)
         except ssl.SSLCertVerificationError as error:
             if not certificates.has_fallback_root or self._access.network.migrating:
                 raise
@@ -269,9 +269,9 @@ class Connection:
             material = await certificates.tls_material(
                 client_certificate=profile.uses_client_certificate, fallback_root=True
             )
-            return _OpenedConnection(await self._open_websocket(profile, material), material)
+            return _OpenedConnection(await self._open(profile, material), material)
 
-    async def _open_websocket(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
+    async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         access = self._access
         password = access.credentials.password_for(profile.url)
         with self._clock.outside_wait(_DIAL_WIRE_S):

@@ -1,4 +1,4 @@
-"""A month of a station's life with all its troubles, and what a life notices."""
+"""A month of a station with all disturbances, and which errors the soak test notices."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.life import LifeFailedError, LifePlan, live, living
-from bench.life_csms import LifeError, ReceivedTransaction
+from bench.life import SoakFailedError, SoakPlan, play_days, started_soak_run
+from bench.soak_csms import InvariantError, ReceivedTransaction
 
 SHORT_H = 1.0
 """length of a day of these tests: it has all the events of a day, but less time without any"""
@@ -15,7 +15,7 @@ SHORT_H = 1.0
 
 async def test_thirty_days_pass_and_each_bill_equals_the_register(tmp_path: Path) -> None:
     days: list[int] = []
-    figures = await live(LifePlan(days=30, seed=1, day_hours=SHORT_H), tmp_path, days.append)
+    figures = await play_days(SoakPlan(days=30, seed=1, day_hours=SHORT_H), tmp_path, days.append)
     assert days == list(range(1, 31))
     assert figures.transactions >= 20
     assert figures.billed_wh > 10_000.0
@@ -23,38 +23,38 @@ async def test_thirty_days_pass_and_each_bill_equals_the_register(tmp_path: Path
 
 
 async def test_two_days_with_a_linky_pass(tmp_path: Path) -> None:
-    figures = await live(LifePlan(days=2, seed=2, linky=True, day_hours=SHORT_H), tmp_path)
+    figures = await play_days(SoakPlan(days=2, seed=2, linky=True, day_hours=SHORT_H), tmp_path)
     assert figures.transactions >= 1
 
 
 async def test_a_wrong_bill_is_noticed_on_its_day(tmp_path: Path) -> None:
-    async with living(LifePlan(days=2, day_hours=SHORT_H), tmp_path) as life:
-        await life.play_day(1)
-        life.csms.billed_wh += 1.0
-        with pytest.raises(LifeError, match="are billed"):
-            await life.play_day(2)
+    async with started_soak_run(SoakPlan(days=2, day_hours=SHORT_H), tmp_path) as run:
+        await run.play_day(1)
+        run.csms.billed_wh += 1.0
+        with pytest.raises(InvariantError, match="are billed"):
+            await run.play_day(2)
 
 
 async def test_a_wrong_bill_is_noticed_after_a_transaction_without_a_register_too(tmp_path: Path) -> None:
-    async with living(LifePlan(days=3, day_hours=SHORT_H), tmp_path) as life:
-        await life.play_day(1)
-        life.csms.unbilled += 1
-        life.csms.billed_wh -= 1000.0
-        await life.play_day(2)
-        life.csms.billed_wh += 1.0
-        with pytest.raises(LifeError, match="are billed"):
-            await life.play_day(3)
+    async with started_soak_run(SoakPlan(days=3, day_hours=SHORT_H), tmp_path) as run:
+        await run.play_day(1)
+        run.csms.unbilled += 1
+        run.csms.billed_wh -= 1000.0
+        await run.play_day(2)
+        run.csms.billed_wh += 1.0
+        with pytest.raises(InvariantError, match="are billed"):
+            await run.play_day(3)
 
 
 async def test_a_contactor_that_stays_closed_is_noticed(tmp_path: Path) -> None:
-    async with living(LifePlan(days=1, day_hours=SHORT_H), tmp_path) as life:
-        life.world.boards[1].welded = True
-        with pytest.raises(LifeError, match="the contactor is closed"):
-            await life.play_day(1)
+    async with started_soak_run(SoakPlan(days=1, day_hours=SHORT_H), tmp_path) as run:
+        run.world.boards[1].welded = True
+        with pytest.raises(InvariantError, match="the contactor is closed"):
+            await run.play_day(1)
 
 
 def test_a_failure_says_how_to_repeat_the_shortest_prefix() -> None:
-    error = LifeFailedError(LifePlan(days=300, seed=7, linky=True), 12, "a reason")
+    error = SoakFailedError(SoakPlan(days=300, seed=7, linky=True), 12, "a reason")
     assert str(error).endswith("python -m bench.life --days 12 --seed 7 --linky")
 
 
@@ -66,5 +66,5 @@ def test_a_failure_says_how_to_repeat_the_shortest_prefix() -> None:
     ],
 )
 def test_a_gap_and_a_register_that_falls_are_noticed(registers: dict[int, list[float]], last: int, what: str) -> None:
-    with pytest.raises(LifeError, match=what):
+    with pytest.raises(InvariantError, match=what):
         ReceivedTransaction(registers, last).billed_wh()

@@ -1,4 +1,4 @@
-"""The CSMS of a simulated life: checks what it receives, and keeps only totals of transactions that have ended."""
+"""The CSMS of the soak test: checks what it receives, and keeps only totals of transactions that have ended."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 _REGISTER = "Energy.Active.Import.Register"
-_ANSWER_S = 20.0
+_RESPONSE_TIMEOUT_S = 20.0
 """real seconds to wait for an answer of the station"""
-_ENDED_KEPT = 20
+_MAX_ENDED_STORED = 20
 """ended transactions that are kept, to recognize events that are sent again"""
 
 
-class LifeError(AssertionError):
-    """An invariant of the station's life does not hold; the message says which."""
+class InvariantError(AssertionError):
+    """An invariant of the soak test does not hold; the message says which."""
 
 
 @dataclass(slots=True)
@@ -46,19 +46,19 @@ class ReceivedTransaction:
         """Check sequence numbers and registers of an ended transaction; return its energy, None without registers.
 
         Raises:
-            LifeError: an event is missing, or the register ran backwards.
+            InvariantError: an event is missing, or the register ran backwards.
         """
         if sorted(self.registers) != list(range((self.last or 0) + 1)):
-            raise LifeError(f"sequence numbers have gaps: {sorted(self.registers)}, the end is {self.last}")
+            raise InvariantError(f"sequence numbers have gaps: {sorted(self.registers)}, the end is {self.last}")
         values = [value for number in sorted(self.registers) for value in self.registers[number]]
         if values != sorted(values):
-            raise LifeError(f"the register ran backwards: {values}")
+            raise InvariantError(f"the register ran backwards: {values}")
         if not self.registers[0] or not self.registers[self.last or 0]:
             return None
         return values[-1] - values[0]
 
 
-class LifeCsms:
+class SoakCsms:
     """Accepts one station, answers it, and sends it requests; it can be unreachable, and restart."""
 
     def __init__(self) -> None:
@@ -75,11 +75,11 @@ class LifeCsms:
         """those of them without a register at begin or end"""
         self.faults: list[str] = []
         """what was wrong with the events received"""
-        self._recent: dict[str, ReceivedTransaction] = {}
-        self._away = False
+        self._recently_ended: dict[str, ReceivedTransaction] = {}
+        self._unreachable = False
         self._websocket: ServerConnection | None = None
         self._ids = itertools.count(1)
-        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._pending_calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     @property
     def connected(self) -> bool:
@@ -88,12 +88,12 @@ class LifeCsms:
 
     def leave(self) -> None:
         """Abort the connection, and refuse new ones until `come_back`."""
-        self._away = True
+        self._unreachable = True
         self.restart()
 
     def come_back(self) -> None:
         """Accept connections again."""
-        self._away = False
+        self._unreachable = False
 
     def restart(self) -> None:
         """Abort the connection, as a CSMS that restarts."""
@@ -105,13 +105,13 @@ class LifeCsms:
         websocket = self._websocket
         if websocket is None:
             return None
-        identity = f"life-{next(self._ids)}"
-        answer = self._answers[identity] = asyncio.get_running_loop().create_future()
+        identity = f"soak-{next(self._ids)}"
+        answer = self._pending_calls[identity] = asyncio.get_running_loop().create_future()
         with contextlib.suppress(ConnectionClosed, TimeoutError):
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(_RESPONSE_TIMEOUT_S):
                 await websocket.send(json.dumps([2, identity, action, payload]))
                 return await answer
-        self._answers.pop(identity, None)
+        self._pending_calls.pop(identity, None)
         return None
 
     async def serve(self, websocket: ServerConnection) -> None:
@@ -123,7 +123,7 @@ class LifeCsms:
                     frame: list[Any] = json.loads(text)
                     if frame[0] == 2:
                         await websocket.send(json.dumps([3, frame[1], self._reply(frame[2], frame[3])]))
-                    elif (answer := self._answers.pop(frame[1], None)) is not None and not answer.done():
+                    elif (answer := self._pending_calls.pop(frame[1], None)) is not None and not answer.done():
                         answer.set_result(frame[2] if frame[0] == 3 else {})
         finally:
             if self._websocket is websocket:
@@ -131,7 +131,7 @@ class LifeCsms:
 
     def refuse_if_away(self, connection: ServerConnection, _: Request) -> Response | None:
         """Refuse the handshake while away."""
-        return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "away\n") if self._away else None
+        return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "away\n") if self._unreachable else None
 
     def _reply(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         now = self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -145,7 +145,7 @@ class LifeCsms:
             case "TransactionEvent":
                 try:
                     self._record(payload)
-                except LifeError as error:  # the play fails at its next step
+                except InvariantError as error:  # the test fails at its next check
                     self.faults.append(str(error))
                 return {"idTokenInfo": {"status": "Accepted"}} if "idToken" in payload else {}
             case "DataTransfer":
@@ -157,9 +157,9 @@ class LifeCsms:
 
     def _record(self, event: dict[str, Any]) -> None:
         identity, number = event["transactionInfo"]["transactionId"], event["seqNo"]
-        if identity in self._recent:
-            if number not in self._recent[identity].registers:
-                raise LifeError(f"transaction {identity}: event {number} follows the end")
+        if identity in self._recently_ended:
+            if number not in self._recently_ended[identity].registers:
+                raise InvariantError(f"transaction {identity}: event {number} follows the end")
             return
         transaction = self.running.setdefault(identity, ReceivedTransaction())
         registers = [
@@ -170,16 +170,16 @@ class LifeCsms:
             if number == 0 or sample.get("context") != "Transaction.Begin"  # the end repeats the begin
         ]
         if transaction.registers.setdefault(number, registers) != registers:
-            raise LifeError(f"transaction {identity}: event {number} was sent again with other registers")
+            raise InvariantError(f"transaction {identity}: event {number} was sent again with other registers")
         if event["eventType"] == "Ended":
             transaction.last = number
         if transaction.complete:
-            self._bill(identity)
+            self._note_end(identity)
 
-    def _bill(self, identity: str) -> None:
-        transaction = self._recent[identity] = self.running.pop(identity)
-        while len(self._recent) > _ENDED_KEPT:
-            self._recent.pop(next(iter(self._recent)))
+    def _note_end(self, identity: str) -> None:
+        transaction = self._recently_ended[identity] = self.running.pop(identity)
+        while len(self._recently_ended) > _MAX_ENDED_STORED:
+            self._recently_ended.pop(next(iter(self._recently_ended)))
         self.ended += 1
         if (energy_wh := transaction.billed_wh()) is None:
             self.unbilled += 1
@@ -188,9 +188,9 @@ class LifeCsms:
 
 
 @contextlib.asynccontextmanager
-async def life_csms() -> AsyncGenerator[LifeCsms]:
-    """Run a LifeCsms on a free local port."""
-    csms = LifeCsms()
+async def running_soak_csms() -> AsyncGenerator[SoakCsms]:
+    """Run a SoakCsms on a free local port."""
+    csms = SoakCsms()
     async with serve(
         csms.serve,
         "127.0.0.1",

@@ -1,4 +1,4 @@
-"""Checks a living station at each decision of its load management: contactor, limits, protection of the house."""
+"""Checks a running station at each decision of its load management: contactor, limits, protection of the house."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.life_csms import LifeError
+from bench.soak_csms import InvariantError
 from energy.trip import LINKY, Protection
 from foundation.constants import NOMINAL_VOLTAGE_V
 from station.charging.charging_station import ChargingStation
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 SUBSCRIBED_VA = 9000
 _TOLERANCE_A = 1.5
-_FOLLOWS_S = 12.0
+_LIMIT_TOLERANCE_S = 12.0
 """a vehicle that exceeds its limit for this long has its contactor opened, or the limit is not enforced"""
-_OPENS_S = 5.0
+_OPENING_TIME_S = 5.0
 """time in which the contactor has opened after the end of a transaction"""
-_MOST_GROWTH_MIB = 48.0
-"""memory that a life may need beyond that of its third day"""
-_MOST_STORED_MIB = 64.0
+_MAX_GROWTH_MIB = 48.0
+"""memory that a run may need beyond that of its third day"""
+_MAX_STORED_MIB = 64.0
 """disk that a station may use: records of a month, log and register journal"""
 
 
-class LifeWatch:
+class StationWatch:
     """Watches one station; `check` raises what it has found wrong."""
 
     def __init__(self, runtime: StationRuntime, world: World) -> None:
@@ -37,15 +37,15 @@ class LifeWatch:
         """what was found wrong, oldest first"""
         self._runtime = runtime
         self._world = world
-        self._protection = Protection(LINKY, 0.5)
-        self._load = 0.0
-        self._seen_s = runtime.clock.monotonic()
-        self._open_wanted_s: float | None = None
-        self._exceeds_s: float | None = None
-        self._memory_mib: float | None = None
-        runtime.started.subscribe(self._attach)
+        self._house_protection = Protection(LINKY, 0.5)
+        self._house_load = 0.0
+        self._observed_s = runtime.clock.monotonic()
+        self._unneeded_since_s: float | None = None
+        self._exceeding_since_s: float | None = None
+        self._memory_reference_mib: float | None = None
+        runtime.started.subscribe(self._observe_run)
 
-    def _attach(self, runtime: StationRuntime) -> None:
+    def _observe_run(self, runtime: StationRuntime) -> None:
         """Watch the parts of a new run."""
         runtime.parts.get(LoadManagement).decisions.after_decision.subscribe(lambda _: self._observe())
 
@@ -60,20 +60,20 @@ class LifeWatch:
     def _check_contactor(self, now_s: float) -> None:
         state = self._runtime.parts.get(ChargingStation).evses[1].state
         if not state.seen.contactor_closed or state.transaction is not None:
-            self._open_wanted_s = None
-        elif self._open_wanted_s is None:
-            self._open_wanted_s = now_s
-        elif now_s - self._open_wanted_s > _OPENS_S:
+            self._unneeded_since_s = None
+        elif self._unneeded_since_s is None:
+            self._unneeded_since_s = now_s
+        elif now_s - self._unneeded_since_s > _OPENING_TIME_S:
             self.faults.append("the contactor is closed without a transaction")
 
     def _check_limit(self, now_s: float) -> None:
         evse = self._runtime.parts.get(ChargingStation).evses[1]
         allowed_a = min((limit.current_a for limit in evse.limits), default=0.0)
         if max(self._world.boards[1].currents_a) <= allowed_a + _TOLERANCE_A:
-            self._exceeds_s = None
-        elif self._exceeds_s is None:
-            self._exceeds_s = now_s
-        elif now_s - self._exceeds_s > _FOLLOWS_S:
+            self._exceeding_since_s = None
+        elif self._exceeding_since_s is None:
+            self._exceeding_since_s = now_s
+        elif now_s - self._exceeding_since_s > _LIMIT_TOLERANCE_S:
             drawn_a = max(self._world.boards[1].currents_a)
             self.faults.append(f"the vehicle draws {drawn_a:.1f} A, {allowed_a:.1f} A are allowed")
 
@@ -81,35 +81,35 @@ class LifeWatch:
         """Follow the heat of the house's protection by the true currents, if the station reads a grid meter."""
         if not self._world.has_grid:
             return
-        self._protection = self._protection.after(self._load, now_s - self._seen_s)
-        self._load = max(self._world.house.currents_a) * NOMINAL_VOLTAGE_V / SUBSCRIBED_VA
-        self._seen_s = now_s
-        if self._protection.tripped:
-            self.faults.append(f"the protection of the house has tripped at a load of {self._load:.2f}")
-            self._protection = Protection(LINKY, 0.5)
+        self._house_protection = self._house_protection.after(self._house_load, now_s - self._observed_s)
+        self._house_load = max(self._world.house.currents_a) * NOMINAL_VOLTAGE_V / SUBSCRIBED_VA
+        self._observed_s = now_s
+        if self._house_protection.tripped:
+            self.faults.append(f"the protection of the house has tripped at a load of {self._house_load:.2f}")
+            self._house_protection = Protection(LINKY, 0.5)
 
     def check(self) -> None:
         """Raise what was found wrong.
 
         Raises:
-            LifeError: something was.
+            InvariantError: something was.
         """
         if self.faults:
-            raise LifeError("; ".join(self.faults[:3]))
+            raise InvariantError("; ".join(self.faults[:3]))
 
     def check_growth(self, storage: Path, *, settled: bool) -> None:
         """Check memory and disk; with `settled` the memory of this moment is the measure for later ones.
 
         Raises:
-            LifeError: one of them is not bounded.
+            InvariantError: one of them is not bounded.
         """
         gc.collect()
         memory_mib = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
         memory_mib /= 2**20
-        if settled and self._memory_mib is None:
-            self._memory_mib = memory_mib
-        if self._memory_mib is not None and memory_mib > self._memory_mib + _MOST_GROWTH_MIB:
-            raise LifeError(f"memory has grown from {self._memory_mib:.0f} to {memory_mib:.0f} MiB")
+        if settled and self._memory_reference_mib is None:
+            self._memory_reference_mib = memory_mib
+        if self._memory_reference_mib is not None and memory_mib > self._memory_reference_mib + _MAX_GROWTH_MIB:
+            raise InvariantError(f"memory has grown from {self._memory_reference_mib:.0f} to {memory_mib:.0f} MiB")
         stored_mib = sum(file.stat().st_size for file in storage.rglob("*") if file.is_file()) / 2**20
-        if stored_mib > _MOST_STORED_MIB:
-            raise LifeError(f"the storage has {stored_mib:.0f} MiB")
+        if stored_mib > _MAX_STORED_MIB:
+            raise InvariantError(f"the storage has {stored_mib:.0f} MiB")
