@@ -77,7 +77,7 @@ class LinkyInterpreter:
         if isinstance(event, TicGroup):
             sample = None
             if event.label in self._groups:  # both marks between two frames were lost
-                sample = self._close_frame(received_at, whole=False)
+                sample = self._close_frame(received_at, complete=False)
             if event.label in _USED_LABELS:
                 self._groups[event.label] = event
             return sample
@@ -85,7 +85,7 @@ class LinkyInterpreter:
             self._groups.clear()
             self._frame_begun = False
             return None
-        sample = self._close_frame(received_at, whole=self._frame_begun and event is Mark.END)
+        sample = self._close_frame(received_at, complete=self._frame_begun and event is Mark.END)
         self._frame_begun = event is Mark.START
         return sample
 
@@ -93,7 +93,7 @@ class LinkyInterpreter:
         groups, self._groups = self._groups, {}
         self._retained_groups.update((label, group) for label, group in groups.items() if label in _RETAINED_LABELS)
         self._tariff = read_tariff(groups) or self._tariff
-        self._count_phases(groups, whole=complete)
+        self._count_phases(groups, complete=complete)
         magnitudes = _currents(groups, self._phases)
         if magnitudes is None:
             return None
