@@ -58,20 +58,20 @@ async def measure_events(count: int, rounds: int = 3) -> list[EventRate]:
         ("five waiting", lambda count: _while_recording(count, _EVSES), 2000.0),
         ("draining a queue", _draining, 3000.0),
     ]
-    found: dict[str, list[tuple[_Timing, float]]] = {what: [] for what, _, _ in kinds}
+    found: dict[str, list[tuple[_Timing, float]]] = {title: [] for title, _, _ in kinds}
     for _ in range(rounds):
-        for what, measured, _ in kinds:
+        for title, measured, _ in kinds:
             floor = _bare_commits_per_s(count)
-            found[what].append((await measured(count), floor))
+            found[title].append((await measured(count), floor))
     return [
         EventRate(
-            what,
-            median(timing.per_s for timing, _ in found[what]),
-            median(timing.cpu_us for timing, _ in found[what]),
-            median(floor for _, floor in found[what]),
+            title,
+            median(timing.per_s for timing, _ in found[title]),
+            median(timing.cpu_us for timing, _ in found[title]),
+            median(floor for _, floor in found[title]),
             aim,
         )
-        for what, _, aim in kinds
+        for title, _, aim in kinds
     ]
 
 

@@ -80,7 +80,7 @@ class _Commits:
         self._wal_bytes = 0
         self._durations_ms: list[float] = []
 
-    async def measure(self, what: str, work: Callable[[], Awaitable[object]]) -> CommitFigures:
+    async def measure(self, activity: str, work: Callable[[], Awaitable[object]]) -> CommitFigures:
         """Commit events while `work` runs."""
         self._durations_ms, self._wal_bytes = [], 0
         began_s = time.perf_counter()
@@ -92,7 +92,7 @@ class _Commits:
         took_s, ordered = time.perf_counter() - began_s, sorted(self._durations_ms)
         count = len(ordered)
         p50_ms, p99_ms = ordered[count // 2], ordered[count * 99 // 100]
-        return CommitFigures(what, count, p50_ms, p99_ms, ordered[-1], took_s, self._wal_bytes / 2**20)
+        return CommitFigures(activity, count, p50_ms, p99_ms, ordered[-1], took_s, self._wal_bytes / 2**20)
 
     async def _commit(self) -> None:
         self._number += 1

@@ -76,11 +76,11 @@ class SoakFigures(Frozen):
 class SoakFailedError(Exception):
     """An invariant did not hold; `day` is the shortest prefix of days that fails."""
 
-    def __init__(self, plan: SoakPlan, day: int, what: str) -> None:
+    def __init__(self, plan: SoakPlan, day: int, reason: str) -> None:
         linky = " --linky" if plan.linky else ""
         hours = f" --hours {plan.day_hours:g}" if plan.day_hours != 24.0 else ""
         super().__init__(
-            f"day {day} fails: {what}\nto repeat: python -m bench.life --days {day} --seed {plan.seed}{linky}{hours}"
+            f"day {day} fails: {reason}\nto repeat: python -m bench.life --days {day} --seed {plan.seed}{linky}{hours}"
         )
         self.day = day
 

@@ -186,10 +186,10 @@ async def main(count: int, idle_s: float) -> None:
     ours = await compare(STATION, count, idle_s)
     print(f"{count} stations in one process")
     beside = {name: floor.rows() for name, floor in floors.items()}
-    for what, value in ours.rows().items():
-        floor = "   ".join(f"{name} {rows[what]:8.2f}" for name, rows in beside.items())
-        verdict = "met" if value <= AIMS[what] else "NOT MET"
-        print(f"{what:40} {value:9.2f}   {floor}   aim ≤ {AIMS[what]:g}: {verdict}", flush=True)
+    for label, value in ours.rows().items():
+        floor = "   ".join(f"{name} {rows[label]:8.2f}" for name, rows in beside.items())
+        verdict = "met" if value <= AIMS[label] else "NOT MET"
+        print(f"{label:40} {value:9.2f}   {floor}   aim ≤ {AIMS[label]:g}: {verdict}", flush=True)
 
 
 @contextlib.asynccontextmanager

@@ -258,9 +258,9 @@ def charging_profile(number: int, periods: int = 24) -> str:
 
 
 def _measure(count: int) -> Iterator[RequestFigure]:
-    one, ten = get_variables(1), get_variables(10)
+    single, ten = get_variables(1), get_variables(10)
     rows: Sequence[tuple[str, str, Sequence[str], int, float]] = (
-        ("GetVariables", "GetVariables", (one,), count, 45.0),
+        ("GetVariables", "GetVariables", (single,), count, 45.0),
         ("GetVariables × 10", "GetVariables", (ten,), count, 80.0),
         (
             "SetVariables that changes a value, one commit",
@@ -284,12 +284,12 @@ def _measure(count: int) -> Iterator[RequestFigure]:
         _peer("-m", "bench.floor_ocpp", folder=Path(folder)) as client,
         _peer("-m", "borne", "run", folder=Path(folder), configuration=STATION) as station,
     ):
-        for what, action, payloads, requests, aim_us in rows:
+        for title, action, payloads, requests, aim_us in rows:
             peers = [station, floor, client] if action == "GetVariables" else [station, floor]
-            ours, bare, *others = _in_turns(peers, action, payloads, requests)
-            client_us = statistics.median(others[0]) if others else None
+            ours, bare, *other_peers = _in_turns(peers, action, payloads, requests)
+            client_us = statistics.median(other_peers[0]) if other_peers else None
             p99_us = ours[len(ours) * 99 // 100]
-            yield RequestFigure(what, ours[len(ours) // 2], p99_us, statistics.median(bare), client_us, aim_us)
+            yield RequestFigure(title, ours[len(ours) // 2], p99_us, statistics.median(bare), client_us, aim_us)
 
 
 def _in_turns(peers: Sequence[WireCsms], action: str, payloads: Sequence[str], count: int) -> list[list[float]]:

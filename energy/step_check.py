@@ -55,7 +55,7 @@ class SteadyDraw(Frozen):
         """Return a copy with one more reading of the grid meter, unless it may have been taken before this draw."""
         if now_s - self.since_s < OLDEST_S:
             return self  # it may have been taken before
-        recent = (one for one in self.grid_readings if one[0] >= now_s - 2.0 * OBSERVED_S)
+        recent = (grid_reading for grid_reading in self.grid_readings if grid_reading[0] >= now_s - 2.0 * OBSERVED_S)
         return SteadyDraw(self.own_a, self.since_s, (*recent, (now_s, grid_a)))
 
     @property

@@ -35,9 +35,9 @@ class ChangeSignal:
         for waiter in waiters:
             _wake(waiter, True)
 
-    async def wait(self, seen: int) -> int:
-        """Wait until the signal is fired after `count` was `seen`; returns the new count."""
-        if self._count != seen:
+    async def wait(self, count_before: int) -> int:
+        """Wait until the signal is fired after `count` was `count_before`; returns the new count."""
+        if self._count != count_before:
             await asyncio.sleep(0)  # a task that is always behind must let the others run
             return self._count
         waiter = self._add_waiter()
@@ -47,9 +47,9 @@ class ChangeSignal:
             self._remove_waiter(waiter)
         return self._count
 
-    async def wait_for(self, seen: int, clock: Clock, timeout_s: float) -> bool:
+    async def wait_for(self, count_before: int, clock: Clock, timeout_s: float) -> bool:
         """Wait as `wait` does, for at most `timeout_s` seconds of `clock`; returns whether the signal was fired."""
-        if self._count != seen:
+        if self._count != count_before:
             await asyncio.sleep(0)  # as in `wait`
             return True
         waiter = self._add_waiter()

@@ -88,7 +88,7 @@ class Event(Generic[T]):
 
     def _remove(self, subscription: Subscription[T]) -> None:
         subscription.listener = None
-        self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
+        self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
         if self._exclusive is subscription:
             self._exclusive = None
 

@@ -290,13 +290,13 @@ class SimulatedLinky(SendingMeter):
     async def _deliver(self, wire: MeterOutput, feed: ByteFeed) -> None:
         """Let the time of one frame pass and then send it as a whole, through memory, if it has to be sent."""
         began_s, house = self._clock.monotonic(), self._house()
-        shown = replace(house, energy_import_wh=float(int(house.energy_import_wh)))
+        metered = replace(house, energy_import_wh=float(int(house.energy_import_wh)))
         frame_s = self._frame_bytes * _BITS_PER_CHARACTER / self._mode.value
         faulty = bool(self._silent_for_s or self.flips_per_byte)
         if (
             self._frame_bytes
             and not faulty
-            and not self._delivered.is_due(shown, feed, began_s, frame_s + _FRAME_GAP_S)
+            and not self._delivered.is_due(metered, feed, began_s, frame_s + _FRAME_GAP_S)
         ):
             await self._clock.sleep(frame_s + _FRAME_GAP_S)
             return
@@ -306,7 +306,7 @@ class SimulatedLinky(SendingMeter):
         dark_s, self._silent_for_s = self._silent_for_s, 0.0
         if not self.silent:
             wire.send_directly(self._with_flipped_bits(frame[: len(frame) // 2] if dark_s else frame))
-            self._delivered = self._delivered.after(shown, feed, began_s)
+            self._delivered = self._delivered.after(metered, feed, began_s)
         await self._clock.sleep(dark_s or _FRAME_GAP_S)
 
     def _present_frame(self) -> list[bytes]:

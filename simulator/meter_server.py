@@ -149,20 +149,20 @@ def answer_request(meter: ServedMeter, pdu: bytes) -> bytes:
     if len(pdu) != 5:
         return _refusal(function, _ILLEGAL_FUNCTION)
     address, count = struct.unpack(">HH", pdu[1:])
-    tells_number = model.serial_number is not None and model.serial_number.covers(function, address)
-    if function not in {register.function for register in model.registers} and not tells_number:
+    has_serial_number = model.serial_number is not None and model.serial_number.covers(function, address)
+    if function not in {register.function for register in model.registers} and not has_serial_number:
         return _refusal(function, _ILLEGAL_FUNCTION)
     if not 1 <= count <= model.max_registers:
         return _refusal(function, _ILLEGAL_VALUE)
     words = encode(model, meter.read_meter())
     if model.serial_number is not None:
         words |= model.serial_number.encode(meter.serial_number)
-    wanted = [(function, at) for at in range(address, address + count)]
-    known = all(place in words or any(place[1] in run for run in model.readable) for place in wanted)
+    requested = [(function, at) for at in range(address, address + count)]
+    known = all(place in words or any(place[1] in run for run in model.readable) for place in requested)
     inside = {at for register in model.registers for at in range(register.address + 1, register.end)}
     if not known or address in inside or address + count in inside:
         return _refusal(function, _ILLEGAL_ADDRESS)
-    return struct.pack(f">BB{count}H", function, 2 * count, *(words.get(place, _UNDEFINED_WORD) for place in wanted))
+    return struct.pack(f">BB{count}H", function, 2 * count, *(words.get(place, _UNDEFINED_WORD) for place in requested))
 
 
 def _refusal(function: int, code: int) -> bytes:

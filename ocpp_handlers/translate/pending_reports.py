@@ -35,9 +35,9 @@ class PendingReports:
             try:
                 await report()
             finally:
-                self._end_one()
+                self._end_pending()
 
-        return HandlerResult(response, send_report, self._end_one)
+        return HandlerResult(response, send_report, self._end_pending)
 
-    def _end_one(self) -> None:
+    def _end_pending(self) -> None:
         self._pending -= 1

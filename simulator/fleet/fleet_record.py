@@ -118,7 +118,10 @@ class FleetRecord:
     def latency(self) -> DurationHistogram:
         """Time until the CSMS has responded, over all actions."""
         return DurationHistogram(
-            one.latency for report in self._all_reports for one in report.requests if one.direction == "to CSMS"
+            request.latency
+            for report in self._all_reports
+            for request in report.requests
+            if request.direction == "to CSMS"
         )
 
     def sample(self, at_s: float) -> FleetSample:

@@ -218,7 +218,8 @@ def _duration_s(disturbance: DisturbanceTable) -> float:
 def action_reports(requests: Sequence[RequestReport], lasted_s: float) -> list[ActionReport]:
     """One report for each action and direction, and a last one, named Aggregated, for all."""
     found = [
-        _action_report(one.direction, one.action, DurationHistogram([one.latency]), [one], lasted_s) for one in requests
+        _action_report(request.direction, request.action, DurationHistogram([request.latency]), [request], lasted_s)
+        for request in requests
     ]
     return [
         *found,

@@ -120,12 +120,14 @@ class InstallationFiles:
         return found
 
     def _station_tree(self, number: int, csms_url: str, storage: Path) -> Tree:
-        fleet, who = self._loaded.plan.fleet, self._loaded.station_credentials(number)
-        tree = object_of(_replace_placeholders(self._document.tree, {"{n}": str(number), "{identity}": who.identity}))
-        station = _table(tree, "station") | {"identity": who.identity, "storage": str(storage)}
+        fleet, credentials = self._loaded.plan.fleet, self._loaded.station_credentials(number)
+        tree = object_of(
+            _replace_placeholders(self._document.tree, {"{n}": str(number), "{identity}": credentials.identity})
+        )
+        station = _table(tree, "station") | {"identity": credentials.identity, "storage": str(storage)}
         csms = _table(tree, "csms") | {"url": csms_url}
-        if who.password is not None:
-            csms["password"] = who.password.get_secret_value()
+        if credentials.password is not None:
+            csms["password"] = credentials.password.get_secret_value()
         simulation = _table(tree, "simulation") | {"rate": fleet.rate}
         http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}
         tree |= {"station": station, "csms": csms, "simulation": simulation, "http": http}
