@@ -54,34 +54,35 @@ _EXPECTED = {
     "union_tag_not_found": "is missing",
 }
 """expectation by type of pydantic error"""
-_LONGEST_SHOWN = 60
+_LONGEST_VALUE = 60
 _MUST_BE = "must be "
 
 
 class _Complaint(Frozen):
     path: KeyPath
     text: str
-    shown: str = ""
+    actual: str = ""
     """actual value, in brackets"""
 
 
-class _Place(Frozen):
+class _Origin(Frozen):
     order: int
     name: str
     """file and line, or the environment variable"""
 
 
 def explain_errors(
-    found: Sequence[ErrorDetails], document: ConfigurationDocument, root: type[Table]
+    details_list: Sequence[ErrorDetails], document: ConfigurationDocument, root: type[Table]
 ) -> ConfigurationError:
     """Translate all validation errors of an installation file into one error of sentences, in the order of the file.
 
-    `found`: the details of `InvalidTableError`, which include broken rules between tables only if every value is valid.
+    `details_list`: the details of `InvalidTableError`, which include broken rules between tables only if every value is valid.
     The result includes the refused variables of the document. The caller raises it.
     """
-    places = _places(document)
-    complaints = _without_alternatives(one for details in found for one in _complaints(details, root))
-    return ConfigurationError(*_sentences(complaints, places), *document.refused)
+    complaints = _without_alternatives(
+        complaint for details in details_list for complaint in _complaints(details, root)
+    )
+    return ConfigurationError(*_sentences(complaints, _origins(document)), *document.refused)
 
 
 def explain_rules(errors: Iterable[RuleError], document: ConfigurationDocument) -> ConfigurationError:
@@ -89,113 +90,118 @@ def explain_rules(errors: Iterable[RuleError], document: ConfigurationDocument) 
 
     There must be at least one.
     """
-    return ConfigurationError(*_sentences([_Complaint(one.key, str(one)) for one in errors], _places(document)))
+    return ConfigurationError(*_sentences([_Complaint(error.key, str(error)) for error in errors], _origins(document)))
 
 
-def _sentences(complaints: Iterable[_Complaint], places: dict[KeyPath, _Place]) -> list[str]:
+def _sentences(complaints: Iterable[_Complaint], origins: dict[KeyPath, _Origin]) -> list[str]:
     """One sentence for each complaint, in the order of the file."""
-    located = sorted(((_nearest(one.path, places), one) for one in complaints), key=lambda pair: pair[0].order)
-    return [f"{place.name}: {dotted(one.path)}: {one.text}{one.shown}" for place, one in located]
+    located = sorted(
+        ((_nearest_origin(complaint.path, origins), complaint) for complaint in complaints),
+        key=lambda pair: pair[0].order,
+    )
+    return [
+        f"{origin.name}: {dotted(complaint.path)}: {complaint.text}{complaint.actual}" for origin, complaint in located
+    ]
 
 
-def _places(document: ConfigurationDocument) -> dict[KeyPath, _Place]:
+def _origins(document: ConfigurationDocument) -> dict[KeyPath, _Origin]:
     """The origin of every key; a table that exists only by variables has the first of them as its origin."""
-    places = {path: _Place(line, f"{document.path}:{line}") for path, line in line_numbers(document.text).items()}
+    origins = {path: _Origin(line, f"{document.path}:{line}") for path, line in line_numbers(document.text).items()}
     after_the_file = document.text.count("\n") + 2
     for path, variable in document.variables.items():
-        place = _Place(after_the_file, variable)
-        places = {other: known for other, known in places.items() if other[: len(path)] != path}
-        places[path] = place
+        origin = _Origin(after_the_file, variable)
+        origins = {key: known_origin for key, known_origin in origins.items() if key[: len(path)] != path}
+        origins[path] = origin
         for length in range(1, len(path)):
-            places.setdefault(path[:length], place)
-    return places
+            origins.setdefault(path[:length], origin)
+    return origins
 
 
-def _nearest(path: KeyPath, places: dict[KeyPath, _Place]) -> _Place:
+def _nearest_origin(path: KeyPath, origins: dict[KeyPath, _Origin]) -> _Origin:
     """The origin of a key, else of the nearest table around it; the root always has one."""
-    while path not in places:
+    while path not in origins:
         path = path[:-1]
-    return places[path]
+    return origins[path]
 
 
 def _complaints(details: ErrorDetails, root: object) -> Iterator[_Complaint]:
-    path = _follow(details, root)[0]
+    path = _resolve_path(details, root)[0]
     match details.get("ctx", {}).get("error"):
         case RuleErrors(errors=rules):
             yield from (_Complaint((*path, *rule.key), str(rule)) for rule in rules)
         case RuleError() as rule:
             yield _Complaint((*path, *rule.key), str(rule))
         case _:
-            yield _complaint(details, root)
+            yield _error_complaint(details, root)
 
 
 def _without_alternatives(complaints: Iterable[_Complaint]) -> list[_Complaint]:
     """Merge the errors of a union, where the model reports one for each alternative."""
     merged: list[_Complaint] = []
-    for one in complaints:
+    for complaint in complaints:
         last = merged[-1] if merged else None
-        if last is None or last.path != one.path:
-            merged.append(one)
-        elif last.text.startswith(_MUST_BE) and one.text.startswith(_MUST_BE) and last.text != one.text:
-            wanted = one.text.removeprefix(_MUST_BE)
-            former = last.text.replace('" or "', '", "') if wanted.startswith('"') else last.text
-            merged[-1] = _Complaint(last.path, f"{former} or {wanted}", last.shown)
-        elif one != last:
-            merged.append(one)
+        if last is None or last.path != complaint.path:
+            merged.append(complaint)
+        elif last.text.startswith(_MUST_BE) and complaint.text.startswith(_MUST_BE) and last.text != complaint.text:
+            expectation = complaint.text.removeprefix(_MUST_BE)
+            former = last.text.replace('" or "', '", "') if expectation.startswith('"') else last.text
+            merged[-1] = _Complaint(last.path, f"{former} or {expectation}", last.actual)
+        elif complaint != last:
+            merged.append(complaint)
     return merged
 
 
-def _complaint(details: ErrorDetails, root: object) -> _Complaint:
+def _error_complaint(details: ErrorDetails, root: object) -> _Complaint:
     context = details.get("ctx", {})
-    path, around, kind = _follow(details, root)
-    shown = _shown(details["input"], kind)
+    path, table, kind = _resolve_path(details, root)
+    actual = _actual_value(details["input"], kind)
     match details["type"]:
         case "missing":
             return _Complaint(path, "is missing")
         case "extra_forbidden":
-            return _Complaint(path, f"is not a known key{_known(str(path[-1]), around)}")
+            return _Complaint(path, f"is not a known key{_key_hint(str(path[-1]), table)}")
         case "value_error":
             return _Complaint(path, str(context["error"]))
         case "union_tag_invalid" | "union_tag_not_found":
             path = (*path, str(context["discriminator"]).strip("'"))
-            shown = _shown(context["tag"], None) if "tag" in context else ""
+            actual = _actual_value(context["tag"], None) if "tag" in context else ""
         case _:
             pass
-    wanted = _EXPECTED.get(details["type"])
-    text = details["msg"] if wanted is None else _as_toml(wanted.format_map(context))
-    return _Complaint(path, text, shown)
+    expectation = _EXPECTED.get(details["type"])
+    text = details["msg"] if expectation is None else _as_toml(expectation.format_map(context))
+    return _Complaint(path, text, actual)
 
 
 def _as_toml(python: str) -> str:
     return python.replace("'", '"').replace("False", "false").replace("True", "true")
 
 
-def _follow(details: ErrorDetails, root: object) -> tuple[KeyPath, object, object]:
+def _resolve_path(details: ErrorDetails, root: object) -> tuple[KeyPath, object, object]:
     """The path as in the file, the type of the innermost table, and the type of the value."""
     path: KeyPath = ()
-    around: object = None
+    table: object = None
     kind = root
-    for left, step in enumerate(details["loc"], 1 - len(details["loc"])):  # 0 at the last step
+    for steps_left, step in enumerate(details["loc"], 1 - len(details["loc"])):  # 0 at the last step
         inner = config_keys.below(kind, step)
-        if inner is None and (left or details["type"] != "extra_forbidden"):
+        if inner is None and (steps_left or details["type"] != "extra_forbidden"):
             # Not a key: pydantic inserts the `type` of the chosen union member after the table.
             kind = config_keys.member(kind, str(step))
             continue
         path = (*path, step)
-        around, kind = kind, inner
-    return path, around, kind
+        table, kind = kind, inner
+    return path, table, kind
 
 
-def _known(key: str, table: object) -> str:
-    known = list(config_keys.table_keys(table))
-    near = difflib.get_close_matches(key, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else f" (known keys: {', '.join(known)})"
+def _key_hint(key: str, table: object) -> str:
+    known_keys = list(config_keys.table_keys(table))
+    suggestions = difflib.get_close_matches(key, known_keys, n=1)
+    return f" (did you mean {suggestions[0]}?)" if suggestions else f" (known keys: {', '.join(known_keys)})"
 
 
-def _shown(value: object, kind: object) -> str:
+def _actual_value(value: object, kind: object) -> str:
     """The actual value in TOML notation; empty for a secret or a whole table."""
     whole_table = config_keys.tables(kind) or config_keys.entry(kind) is not None
     if whole_table or config_keys.is_secret(kind) or not isinstance(value, str | int | float):
         return ""
-    written = str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-    return f" (is {written if len(written) <= _LONGEST_SHOWN else written[:_LONGEST_SHOWN] + '…'})"
+    text = str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    return f" (is {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '…'})"

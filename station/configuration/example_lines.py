@@ -45,10 +45,10 @@ def in_place(lines: Iterable[Line]) -> list[Line]:
 
 def text_of(lines: Sequence[Line]) -> str:
     """Write the lines, their comments wrapped."""
-    return "".join(f"{text}\n" for line in lines for text in _texts(line))
+    return "".join(f"{text}\n" for line in lines for text in _wrapped_line(line))
 
 
-def _texts(line: Line) -> Iterator[str]:
+def _wrapped_line(line: Line) -> Iterator[str]:
     start = line.mark + line.toml
     comment = " ".join(line.comment.split())
     if not line.toml:

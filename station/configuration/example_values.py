@@ -22,7 +22,7 @@ _LARGEST_BOUND: Final = 100_000
 
 def sample_of(kind: object) -> object:
     """The sample in the annotation of a key, the outermost if there are several; None without one."""
-    return next((one.examples[0] for one in _metas(kind) if one.examples), None)
+    return next((meta.examples[0] for meta in _metas(kind) if meta.examples), None)
 
 
 def first_choice(kind: object) -> object:
@@ -34,12 +34,12 @@ def first_choice(kind: object) -> object:
     return True if bool in schema_keys.plain_types(kind) else None
 
 
-def other_choices(kind: object, shown: object) -> str:
+def other_choices(kind: object, displayed: object) -> str:
     """Describe the values that a key may have besides the one shown, if they are few; else empty."""
     if (entry := schema_keys.entry(kind)) is None:
-        texts = [toml_text(one) for one in _choices(kind) if one != shown]
+        texts = [toml_text(choice) for choice in _choices(kind) if choice != displayed]
         return f"or {', '.join(texts)}" if 0 < len(texts) <= _MOST_CHOICES else ""
-    texts = [toml_text(one) for one in _choices(entry) if not (is_array(shown) and one in shown)]
+    texts = [toml_text(choice) for choice in _choices(entry) if not (is_array(displayed) and choice in displayed)]
     return f"also {', '.join(texts)}" if 0 < len(texts) <= _MOST_CHOICES else ""
 
 
@@ -66,7 +66,7 @@ def toml_text(value: object) -> str:
         case _ if is_array(value):
             return f"[{', '.join(map(toml_text, value))}]"
         case _ if is_object(value):
-            return f"{{{', '.join(f'{key} = {toml_text(one)}' for key, one in value.items())}}}"
+            return f"{{{', '.join(f'{key} = {toml_text(entry)}' for key, entry in value.items())}}}"
         case _:
             return json.dumps(str(value), ensure_ascii=False)
 
@@ -75,7 +75,7 @@ def _metas(kind: object) -> Iterator[Meta]:
     """The `Meta` in an annotation, the outer ones first."""
     if get_origin(kind) is Annotated:
         inner, *annotations = get_args(kind)
-        yield from (one for one in annotations if isinstance(one, Meta))
+        yield from (annotation for annotation in annotations if isinstance(annotation, Meta))
         yield from _metas(inner)
     elif get_origin(kind) in (Union, UnionType):
         for part in get_args(kind):
@@ -87,4 +87,4 @@ def _choices(kind: object) -> Iterator[object]:
         if get_origin(part) is Literal:
             yield from get_args(part)
         elif isclass(part) and issubclass(part, Enum):
-            yield from (one.value for one in part)
+            yield from (member.value for member in part)

@@ -34,9 +34,9 @@ def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleErr
 def board_errors(configuration: InstallationTables) -> Iterator[RuleError]:
     """Yield an error if the board is wired to another number of EVSEs, or to no shunt trip that is configured."""
     board = configuration.board
-    wanted, given = len(configuration.evse), board.wired_evses
-    if given is not None and given != wanted:
-        yield RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")
+    required, wired = len(configuration.evse), board.wired_evses
+    if wired is not None and wired != required:
+        yield RuleError(("board", "evse"), f"must have {required} entries, one for each [[evse]] (has {wired})")
     if configuration.protection.shunt_trip != "none" and not board.has_shunt_trip:
         yield RuleError(("protection", "shunt_trip"), "needs board.shunt_trip, which is missing")
 

@@ -88,32 +88,32 @@ class _ExampleWriter:
             if len(key.tables) == 1:
                 described.append(_summary(key.tables[0]))
             yield Line()
-            yield from comment_lines("\n".join(_sentence(text) for text in described))
+            yield from comment_lines("\n".join(_as_sentence(text) for text in described))
             yield from self._tables(key, key.name, "", in_force=key.default not in _ABSENT or key.required)
 
-    def _tables(self, key: _Key, place: str, meaning: str, *, in_force: bool) -> Iterator[Line]:
+    def _tables(self, key: _Key, path: str, meaning: str, *, in_force: bool) -> Iterator[Line]:
         """The table of a key, or an entry of its list, and the other kinds of table that may take its place."""
-        sample = _first(key.sample)
-        chosen, *others = _ordered(key, sample)
-        rest = "".join(f', "{_tag(one)}"' for one in others).removeprefix(", ")
-        tag_comment = _summary(chosen) if len(key.tables) > 1 else ""
-        if others and not key.is_list:
-            tag_comment += f"; or {rest}, see below"
-        lines = self._table(chosen, place, sample, Line(_header(key, place), meaning), tag_comment)
+        sample = _table_sample(key.sample)
+        default_table, *alternatives = _default_first(key, sample)
+        alternative_tags = "".join(f', "{_tag(table)}"' for table in alternatives).removeprefix(", ")
+        tag_comment = _summary(default_table) if len(key.tables) > 1 else ""
+        if alternatives and not key.is_list:
+            tag_comment += f"; or {alternative_tags}, see below"
+        lines = self._table(default_table, path, sample, Line(_header(key, path), meaning), tag_comment)
         yield from lines if in_force else not_in_force(lines)
-        for other in others:
+        for table in alternatives:
             if key.is_list:
-                header = Line(_header(key, place), "")
-                yield from not_in_force(self._table(other, place, {}, header, _summary(other)))
+                header = Line(_header(key, path), "")
+                yield from not_in_force(self._table(table, path, {}, header, _summary(table)))
             else:
                 yield Line()
-                yield from comment_lines(f"In place of {_header(key, place)} above: {_summary(other)}")
-                yield from in_place(self._table(other, place, {}, Line(_header(key, place)), ""))
+                yield from comment_lines(f"In place of {_header(key, path)} above: {_summary(table)}")
+                yield from in_place(self._table(table, path, {}, Line(_header(key, path)), ""))
 
-    def _table(self, table: type[Table], place: str, sample: Sample, header: Line, tag_comment: str) -> Sequence[Line]:
+    def _table(self, table: type[Table], path: str, sample: Sample, header: Line, tag_comment: str) -> Sequence[Line]:
         """The header of a table and all its keys: first the plain ones, then those that have a table of their own."""
         self._described.add(table)
-        plain, inner, left_out = [header], list[Line](), False
+        lines, inner_tables, left_out = [header], list[Line](), False
         for key in self._keys(table, sample):
             in_force = key.required or key.name in sample
             if not in_force and (key.owner, key.name) in self._described_keys:
@@ -124,16 +124,16 @@ class _ExampleWriter:
             if key.tables and not self._described.issuperset(key.tables):
                 meaning = key.meaning or _summary(key.tables[0])
                 is_default = key.default not in _ABSENT
-                tables = self._tables(key, f"{place}.{key.name}", meaning, in_force=in_force or is_default)
-                inner += [Line(), *tables]
+                tables = self._tables(key, f"{path}.{key.name}", meaning, in_force=in_force or is_default)
+                inner_tables += [Line(), *tables]
             elif key.name == table.__struct_config__.tag_field:
-                plain.insert(1, Line(_assignment(key.name, key.sample), tag_comment))
+                lines.insert(1, Line(_assignment(key.name, key.sample), tag_comment))
             else:
                 line = Line(_assignment(key.name, self._value(key)), _meaning(key))
-                plain += [line] if in_force else not_in_force([line])
+                lines += [line] if in_force else not_in_force([line])
         if left_out:
-            plain += comment_lines("Its other keys are those above.")
-        return [*plain, *inner]
+            lines += comment_lines("Its other keys are those above.")
+        return [*lines, *inner_tables]
 
     def _value(self, key: _Key) -> object:
         """The value that a key shows; a table, which is described elsewhere, with its required keys."""
@@ -141,9 +141,9 @@ class _ExampleWriter:
             return key.sample
         if key.is_list:
             entries: Sequence[object] = key.sample if is_array(key.sample) and key.sample else [{}]
-            return [self.required(key.tables[0], object_of(one)) for one in entries]
-        sample = _first(key.sample)
-        return self.required(_ordered(key, sample)[0], sample)
+            return [self.required(key.tables[0], object_of(entry)) for entry in entries]
+        sample = _table_sample(key.sample)
+        return self.required(_default_first(key, sample)[0], sample)
 
     def required(self, table: type[Table], sample: Sample) -> Sample:
         """The required keys of a table, and those of its sample."""
@@ -154,8 +154,8 @@ class _ExampleWriter:
     def _keys(self, table: type[Table], sample: Sample) -> Iterator[_Key]:
         hints: dict[str, object] = get_type_hints(table, include_extras=True)
         meanings = self._docstrings.of(table)
-        defaults = {one.name: one.default for one in fields(table)}
-        factories = {one.name for one in fields(table) if one.default_factory is not NODEFAULT}
+        defaults = {field.name: field.default for field in fields(table)}
+        factories = {field.name for field in fields(table) if field.default_factory is not NODEFAULT}
         for name, attribute in keys_of(table).items():
             kind = schema_keys.key_types(table)[name]
             owner = next(base for base in table.__mro__ if attribute in inspect.get_annotations(base))
@@ -163,35 +163,35 @@ class _ExampleWriter:
                 yield _Key(name, kind, None, get_args(kind)[0], "", owner)
                 continue
             default = UNSET if attribute in factories else defaults[attribute]
-            shown = sample[name] if name in sample else sample_of(hints[attribute])
-            if shown is None:
-                shown = default if default not in _ABSENT else first_choice(kind)
-            key = _Key(name, kind, default, shown, _flat(meanings.get(attribute, "")), owner)
-            if shown is None and not key.tables:
+            value = sample[name] if name in sample else sample_of(hints[attribute])
+            if value is None:
+                value = default if default not in _ABSENT else first_choice(kind)
+            key = _Key(name, kind, default, value, _one_line(meanings.get(attribute, "")), owner)
+            if value is None and not key.tables:
                 raise LookupError(f"{table.__name__}.{name} has no default: its annotation needs Meta(examples=[…])")
             yield key
 
 
-def _ordered(key: _Key, sample: Sample) -> Sequence[type[Table]]:
+def _default_first(key: _Key, sample: Sample) -> Sequence[type[Table]]:
     """The kinds of table of a key, that of the sample or the default first."""
-    chosen = next(
-        (one for one in key.tables if _tag(one) in (*sample.values(), _tag(type(key.default)))), key.tables[0]
+    default_table = next(
+        (table for table in key.tables if _tag(table) in (*sample.values(), _tag(type(key.default)))), key.tables[0]
     )
-    return [chosen, *(one for one in key.tables if one is not chosen)]
+    return [default_table, *(table for table in key.tables if table is not default_table)]
 
 
 def _tag(table: type) -> object:
     return table.__struct_config__.tag if issubclass(table, Table) else None
 
 
-def _first(sample: object) -> Sample:
+def _table_sample(sample: object) -> Sample:
     """The sample of a table, or of the first entry of a list of tables; without one its own keys have samples."""
-    one = next(iter(sample), None) if is_array(sample) else sample
-    return one if is_object(one) else {}
+    table_sample = next(iter(sample), None) if is_array(sample) else sample
+    return table_sample if is_object(table_sample) else {}
 
 
-def _header(key: _Key, place: str) -> str:
-    return f"[[{place}]]" if key.is_list else f"[{place}]"
+def _header(key: _Key, path: str) -> str:
+    return f"[[{path}]]" if key.is_list else f"[{path}]"
 
 
 def _assignment(name: str, value: object) -> str:
@@ -200,10 +200,10 @@ def _assignment(name: str, value: object) -> str:
 
 def _summary(table: type[Table]) -> str:
     """The docstring of a table, without its place."""
-    return re.sub(r'^\[+[\w.]+\]+(?: of type "[\w-]+")?: ', "", _flat(inspect.cleandoc(table.__doc__ or "")))
+    return re.sub(r'^\[+[\w.]+\]+(?: of type "[\w-]+")?: ', "", _one_line(inspect.cleandoc(table.__doc__ or "")))
 
 
-def _flat(docstring: str) -> str:
+def _one_line(docstring: str) -> str:
     """A docstring in one line, its paragraphs as sentences."""
     paragraphs = (" ".join(text.split()).removesuffix(".") for text in docstring.split("\n\n"))
     return ". ".join(paragraphs)
@@ -217,5 +217,5 @@ def _meaning(key: _Key) -> str:
     return "; ".join(parts)
 
 
-def _sentence(text: str) -> str:
+def _as_sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."

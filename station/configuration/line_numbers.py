@@ -34,37 +34,37 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.lines: dict[KeyPath, int] = {(): 1}
         self._text = text
-        self._at = 0
-        self._entries: Counter[KeyPath] = Counter()
+        self._position = 0
+        self._header_counts: Counter[KeyPath] = Counter()
         """number of headers seen of each [[array of tables]]"""
 
     def document(self) -> None:
         table: KeyPath = ()
-        while self._next():
-            if self._text.startswith("[[", self._at):
+        while self._skip_blank():
+            if self._text.startswith("[[", self._position):
                 table = self._array_header()
-            elif self._text[self._at] == "[":
+            elif self._text[self._position] == "[":
                 table = self._table_header()
             else:
-                self._pair(table)
+                self._scan_pair(table)
 
     def _table_header(self) -> KeyPath:
-        line = self._line()
-        self._at += 1
-        path = self._resolve(self._keys())
-        self._at += 1
-        self._found(path, line)
+        line = self._current_line()
+        self._position += 1
+        path = self._resolve(self._scan_dotted_key())
+        self._position += 1
+        self._record_line(path, line)
         return path
 
     def _array_header(self) -> KeyPath:
-        line = self._line()
-        self._at += 2
-        *outer, last = self._keys()
-        self._at += 2
+        line = self._current_line()
+        self._position += 2
+        *outer, last = self._scan_dotted_key()
+        self._position += 2
         array = (*self._resolve(outer), last)
-        path = (*array, self._entries[array])
-        self._entries[array] += 1
-        self._found(path, line)
+        path = (*array, self._header_counts[array])
+        self._header_counts[array] += 1
+        self._record_line(path, line)
         return path
 
     def _resolve(self, keys: list[str]) -> KeyPath:
@@ -72,80 +72,80 @@ class _Scanner:
         path: KeyPath = ()
         for key in keys:
             path = (*path, key)
-            if path in self._entries:
-                path = (*path, self._entries[path] - 1)
+            if path in self._header_counts:
+                path = (*path, self._header_counts[path] - 1)
         return path
 
-    def _pair(self, table: KeyPath) -> None:
-        line = self._line()
-        path = (*table, *self._keys())
-        self._found(path, line)
-        self._at += 1  # the equals sign
-        self._value(path)
+    def _scan_pair(self, table: KeyPath) -> None:
+        line = self._current_line()
+        path = (*table, *self._scan_dotted_key())
+        self._record_line(path, line)
+        self._position += 1  # the equals sign
+        self._scan_value(path)
 
-    def _value(self, path: KeyPath) -> None:
-        match self._next():
+    def _scan_value(self, path: KeyPath) -> None:
+        match self._skip_blank():
             case "[":
-                self._list(path)
+                self._scan_list(path)
             case "{":
-                self._inline_table(path)
+                self._scan_inline_table(path)
             case '"' | "'":
-                self._take(_TEXT)
+                self._match(_TEXT)
             case _:
-                self._take(_PLAIN)
+                self._match(_PLAIN)
 
-    def _list(self, path: KeyPath) -> None:
-        self._at += 1
+    def _scan_list(self, path: KeyPath) -> None:
+        self._position += 1
         index = 0
-        while (found := self._next()) != "]":
-            if found == ",":
-                self._at += 1
+        while (character := self._skip_blank()) != "]":
+            if character == ",":
+                self._position += 1
                 continue
-            self._found((*path, index), self._line())
-            self._value((*path, index))
+            self._record_line((*path, index), self._current_line())
+            self._scan_value((*path, index))
             index += 1
-        self._at += 1
+        self._position += 1
 
-    def _inline_table(self, path: KeyPath) -> None:
-        self._at += 1
-        while (found := self._next()) != "}":
-            if found == ",":
-                self._at += 1
+    def _scan_inline_table(self, path: KeyPath) -> None:
+        self._position += 1
+        while (character := self._skip_blank()) != "}":
+            if character == ",":
+                self._position += 1
             else:
-                self._pair(path)
-        self._at += 1
+                self._scan_pair(path)
+        self._position += 1
 
-    def _keys(self) -> list[str]:
+    def _scan_dotted_key(self) -> list[str]:
         """Read a dotted key, up to the equals sign or bracket after it."""
-        keys = [self._key()]
-        while self._next() == ".":
-            self._at += 1
-            keys.append(self._key())
+        keys = [self._scan_key()]
+        while self._skip_blank() == ".":
+            self._position += 1
+            keys.append(self._scan_key())
         return keys
 
-    def _key(self) -> str:
-        self._next()
-        written = self._take(_KEY)
-        if written.startswith(('"', "'")):
-            return next(iter(tomllib.loads(f"{written} = 0")))  # tomllib knows the escapes
-        return written
+    def _scan_key(self) -> str:
+        self._skip_blank()
+        text = self._match(_KEY)
+        if text.startswith(('"', "'")):
+            return next(iter(tomllib.loads(f"{text} = 0")))  # tomllib knows the escapes
+        return text
 
-    def _next(self) -> str:
+    def _skip_blank(self) -> str:
         """Skip space and comments; return the next character, "" at the end."""
-        self._take(_BLANK)
-        return self._text[self._at : self._at + 1]
+        self._match(_BLANK)
+        return self._text[self._position : self._position + 1]
 
-    def _take(self, pattern: re.Pattern[str]) -> str:
-        match = pattern.match(self._text, self._at)
+    def _match(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self._text, self._position)
         if match is None:
-            raise ValueError(f"line {self._line()}: not understood, although tomllib accepts it")
-        self._at = match.end()
+            raise ValueError(f"line {self._current_line()}: not understood, although tomllib accepts it")
+        self._position = match.end()
         return match[0]
 
-    def _line(self) -> int:
-        return self._text.count("\n", 0, self._at) + 1
+    def _current_line(self) -> int:
+        return self._text.count("\n", 0, self._position) + 1
 
-    def _found(self, path: KeyPath, line: int) -> None:
+    def _record_line(self, path: KeyPath, line: int) -> None:
         """Record the line of a path; tables without a header begin where they first appear."""
         self.lines[path] = line
         for length in range(1, len(path)):

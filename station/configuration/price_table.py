@@ -86,7 +86,9 @@ class PricesConfig(Table):
             time_per_hour=prices.time_per_hour,
             idle_per_hour=prices.idle_per_hour,
             idle_after_s=prices.idle_after_s,
-            period=tuple(PeriodConfig(name=one.name, energy_per_kwh=one.energy_per_kwh) for one in prices.period),
+            period=tuple(
+                PeriodConfig(name=period.name, energy_per_kwh=period.energy_per_kwh) for period in prices.period
+            ),
         )
 
     def as_list(self) -> PriceList:

@@ -46,11 +46,11 @@ class UniqueRule(Frozen):
 
         Those that share it come first, so that the error names a device that needs a serial line of its own.
         """
-        first: dict[TableKey, tuple[KeyPath, bool]] = {}
+        first_users: dict[TableKey, tuple[KeyPath, bool]] = {}
         for key, resource in sorted(self._resources(tables), key=lambda pair: not pair[1].shared):
-            earlier, shared = first.setdefault(resource.name, (key, resource.shared))
-            if earlier != key and not (shared and resource.shared):
-                yield RuleError(key, f"must not be the same as {dotted(earlier)}")
+            first_key, shared = first_users.setdefault(resource.name, (key, resource.shared))
+            if first_key != key and not (shared and resource.shared):
+                yield RuleError(key, f"must not be the same as {dotted(first_key)}")
 
     def _resources(self, tables: InstallationTables) -> Iterator[tuple[KeyPath, Resource]]:
         for table, device in tables.devices:
@@ -59,12 +59,12 @@ class UniqueRule(Frozen):
                     yield (*table, *resource.key), resource
 
 
-def _safe_current(tables: InstallationTables) -> tuple[float | None, float | None]:
+def _safe_current_and_maximum(tables: InstallationTables) -> tuple[float | None, float | None]:
     grid = tables.grid
     return (grid.safe_current_a, grid.max_current_a) if grid is not None else (None, None)
 
 
-def _ordered_power(tables: InstallationTables) -> tuple[float | None, float | None]:
+def _ordered_power_and_maximum(tables: InstallationTables) -> tuple[float | None, float | None]:
     order = tables.grid_order
     if order is None:
         return None, None
@@ -73,17 +73,17 @@ def _ordered_power(tables: InstallationTables) -> tuple[float | None, float | No
 
 
 RELATED_SETTINGS: Final[tuple[MaximumRule | UniqueRule, ...]] = (
-    MaximumRule(("grid", "safe_current_a"), _safe_current, "the value of grid.max_current_a"),
-    MaximumRule(("grid_order", "limit_w"), _ordered_power, "the power of all EVSEs"),
+    MaximumRule(("grid", "safe_current_a"), _safe_current_and_maximum, "the value of grid.max_current_a"),
+    MaximumRule(("grid_order", "limit_w"), _ordered_power_and_maximum, "the power of all EVSEs"),
     *(UniqueRule(kind) for kind in ResourceKind),
 )
 
 
 def settings_above_maximum(tables: InstallationTables) -> list[tuple[RuleError, float]]:
     """The errors of all settings that exceed their maximum, each with that maximum in the unit of the setting."""
-    found: list[tuple[RuleError, float]] = []
+    errors: list[tuple[RuleError, float]] = []
     for row in RELATED_SETTINGS:
         if isinstance(row, MaximumRule):
             _, maximum = row.value_and_maximum(tables)
-            found += [(error, maximum) for error in row.errors(tables) if maximum is not None]
-    return found
+            errors += [(error, maximum) for error in row.errors(tables) if maximum is not None]
+    return errors

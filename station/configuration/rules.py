@@ -43,9 +43,9 @@ def _evses_count_from_one(tables: InstallationTables) -> Iterator[RuleError]:
 
 def _leds_fit_the_evses(tables: InstallationTables) -> Iterator[RuleError]:
     if isinstance(tables.light, SysfsLightConfig) and len(tables.light.paths) not in {1, len(tables.evse)}:
-        given = len(tables.light.paths)
+        led_count = len(tables.light.paths)
         yield RuleError(
-            ("light", "paths"), f"must have 1 entry, or {len(tables.evse)}: one for each EVSE (has {given})"
+            ("light", "paths"), f"must have 1 entry, or {len(tables.evse)}: one for each EVSE (has {led_count})"
         )
 
 
@@ -75,11 +75,11 @@ def _simulated_linky_is_the_grid_source(tables: InstallationTables) -> Iterator[
 def _a_broken_wire_ends_no_order(tables: InstallationTables) -> Iterator[RuleError]:
     contact = tables.grid_order
     if contact is not None and not contact.supervised and not contact.unsupervised:
-        why = 'is missing: with polarity = "closed-dims" a broken wire would end an order'
-        yield RuleError(("grid_order", "opposite_line"), f"{why} (or set unsupervised = true)")
+        reason = 'is missing: with polarity = "closed-dims" a broken wire would end an order'
+        yield RuleError(("grid_order", "opposite_line"), f"{reason} (or set unsupervised = true)")
 
 
-def _the_share_of_other_devices_is_theirs(tables: InstallationTables) -> Iterator[RuleError]:
+def _only_evses_share_the_grid_order(tables: InstallationTables) -> Iterator[RuleError]:
     """BK6-22-300, annex 1: a common limit for several devices requires an energy manager that controls them all."""
     contact = tables.grid_order
     if contact is not None and contact.devices > len(tables.evse):
@@ -114,7 +114,7 @@ def _screens_have_a_broker(tables: InstallationTables) -> Iterator[RuleError]:
 
 
 def _variables_have_a_place(tables: InstallationTables) -> Iterator[RuleError]:
-    taken: set[tuple[object, ...]] = set()
+    configured: set[tuple[object, ...]] = set()
     for position, row in enumerate(tables.variable):
         if row.evse is not None and row.evse > len(tables.evse):
             yield RuleError(("variable", position, "evse"), f"must be the id of an [[evse]] (is {row.evse})")
@@ -123,18 +123,18 @@ def _variables_have_a_place(tables: InstallationTables) -> Iterator[RuleError]:
         # names are case-insensitive (part 2, identifierString)
         names = (row.component.casefold(), row.variable.casefold(), (row.instance or "").casefold())
         instance = (row.component_instance or "").casefold()
-        place = (*names, instance, row.evse, row.connector, row.attribute)
-        if place in taken:
+        address = (*names, instance, row.evse, row.connector, row.attribute)
+        if address in configured:
             yield RuleError(("variable", position), f"{row.component}.{row.variable} is configured twice")
-        taken.add(place)
+        configured.add(address)
 
 
 def _the_time_zone_is_given_once(tables: InstallationTables) -> Iterator[RuleError]:
     if tables.station.time_zone is None:
         return
     for position, row in enumerate(tables.variable):
-        named = (row.component.casefold(), row.variable.casefold())
-        if named == ("clockctrlr", "timezone") and row.value is not None:
+        variable_name = (row.component.casefold(), row.variable.casefold())
+        if variable_name == ("clockctrlr", "timezone") and row.value is not None:
             yield RuleError(("variable", position), "ClockCtrlr.TimeZone is already set by station.time_zone")
 
 
@@ -145,7 +145,7 @@ _RULES: Final[tuple[Callable[[InstallationTables], Iterator[RuleError]], ...]] =
     _evses_fit_the_grid,
     _simulated_linky_is_the_grid_source,
     _a_broken_wire_ends_no_order,
-    _the_share_of_other_devices_is_theirs,
+    _only_evses_share_the_grid_order,
     _readers_have_an_evse,
     _displays_have_an_evse,
     _screens_have_a_broker,

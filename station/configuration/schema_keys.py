@@ -17,8 +17,10 @@ from foundation.table_definition import ValidatedAs, keys_of
 def plain_types(kind: object) -> Iterator[object]:
     """Yield the types in an annotation, without unions and `Annotated`: int and None for `int | None`."""
     if get_origin(kind) is Annotated:
-        first, *annotations = get_args(kind)
-        yield from plain_types(next((one.kind for one in annotations if isinstance(one, ValidatedAs)), first))
+        inner_type, *annotations = get_args(kind)
+        yield from plain_types(
+            next((annotation.kind for annotation in annotations if isinstance(annotation, ValidatedAs)), inner_type)
+        )
     elif get_origin(kind) in (Union, UnionType):
         for part in get_args(kind):
             yield from plain_types(part)
@@ -33,12 +35,12 @@ def tables(kind: object) -> list[type[Table]]:
 
 def table_keys(kind: object) -> dict[str, object]:
     """The keys of a table with their types; those of all union members if a `type` key selects one."""
-    found: dict[str, object] = {}
+    keys: dict[str, object] = {}
     for table in tables(kind):
         for name, inner in key_types(table).items():
-            known = found.get(name)
-            found[name] = inner if known is None else Union[known, inner]  # noqa: UP007 - made at run time, of what was found
-    return found
+            other_type = keys.get(name)
+            keys[name] = inner if other_type is None else Union[other_type, inner]  # noqa: UP007 - made at run time, of what was found
+    return keys
 
 
 @cache
