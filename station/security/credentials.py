@@ -55,7 +55,7 @@ class Credentials:
         self._stored = self._read() or (
             _StoredPasswords(installed, None, self._fingerprint) if installed is not None else None
         )
-        self._former_next: set[str] = set()
+        self._urls_with_former: set[str] = set()
         """the URLs where the next connection request uses the former password"""
 
     @property
@@ -66,7 +66,7 @@ class Credentials:
     def password_for(self, url: str) -> str | None:
         """The password of the next connection request to this URL; None when there is none."""
         stored = self._stored
-        if stored is not None and stored.previous is not None and url in self._former_next:
+        if stored is not None and stored.previous is not None and url in self._urls_with_former:
             return stored.previous
         return self.password
 
@@ -79,9 +79,9 @@ class Credentials:
         """
         check_password(text)
         stored = self._stored  # after two changes in a row, `previous` is still the one that has worked
-        proved = (stored.previous or stored.password) if stored is not None else None
-        await self._save(_StoredPasswords(text, proved if proved != text else None, self._fingerprint))
-        self._former_next.clear()
+        last_accepted = (stored.previous or stored.password) if stored is not None else None
+        await self._save(_StoredPasswords(text, last_accepted if last_accepted != text else None, self._fingerprint))
+        self._urls_with_former.clear()
 
     def override(self, text: str) -> None:
         """Use a password from the next connection until the next boot, without storing it, as a test bench does.
@@ -91,7 +91,7 @@ class Credentials:
         """
         check_password(text)
         self._stored = _StoredPasswords(text, None, self._fingerprint)
-        self._former_next.clear()
+        self._urls_with_former.clear()
 
     async def reset(self) -> None:
         """Delete the stored password, as a test bench does: from the next boot on, the installation file's applies.
@@ -112,9 +112,9 @@ class Credentials:
         a station that alternates between two CSMSs might always send the same password to each.
         """
         if self._stored is not None and self._stored.previous is not None:
-            self._former_next ^= {url}
-            which = "former" if url in self._former_next else "new"
-            _log.info("the CSMS has not accepted the new password yet; the next attempt uses the %s one", which)
+            self._urls_with_former ^= {url}
+            next_password = "former" if url in self._urls_with_former else "new"
+            _log.info("the CSMS has not accepted the new password yet; the next attempt uses the %s one", next_password)
 
     async def note_accepted(self, url: str) -> None:
         """Note that the CSMS at this URL accepted the password of the request.
@@ -125,9 +125,9 @@ class Credentials:
         Raises:
             StorageError: the former password is not deleted from disk.
         """
-        if self._stored is not None and self._stored.previous is not None and url not in self._former_next:
+        if self._stored is not None and self._stored.previous is not None and url not in self._urls_with_former:
             await self._save(replace(self._stored, previous=None))
-            self._former_next.clear()
+            self._urls_with_former.clear()
 
     async def _save(self, passwords: _StoredPasswords) -> None:
         try:

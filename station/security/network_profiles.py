@@ -54,24 +54,26 @@ class _StoredProfiles(Struct):
 
     def to_text(self) -> str:
         return json.dumps(
-            _KEPT.to_dict(self)
+            _STORED_PROFILES.to_dict(self)
             | {
-                "installed": _profile(self.installed),
-                "slots": {slot: _profile(profile) for slot, profile in self.slots.items()},
-                "last_good": _profile(self.last_good),
+                "installed": _profile_to_dict(self.installed),
+                "slots": {slot: _profile_to_dict(profile) for slot, profile in self.slots.items()},
+                "last_good": _profile_to_dict(self.last_good),
             }
         )
 
 
 _PROFILE: Final = FlatFormat(NetworkProfile, names("url", "security_profile", "message_timeout_s", "interface"))
-_KEPT: Final = FlatFormat(_StoredProfiles, names("installed", "slots", "priority", "security_profile", "last_good"))
+_STORED_PROFILES: Final = FlatFormat(
+    _StoredProfiles, names("installed", "slots", "priority", "security_profile", "last_good")
+)
 
 
-def _profile(profile: NetworkProfile | None) -> dict[str, object] | None:
+def _profile_to_dict(profile: NetworkProfile | None) -> dict[str, object] | None:
     return _PROFILE.to_dict(profile) if profile is not None else None
 
 
-class _InForce(Struct):
+class _ProfilesInUse(Struct):
     """The profiles in use, as of boot or of the last connection loss."""
 
     slots: dict[int, NetworkProfile] = field(default_factory=dict[int, NetworkProfile])
@@ -100,7 +102,7 @@ class NetworkProfiles:
         self._certificates = certificates
         self._security_events = security_events
         self._stored = _StoredProfiles(None, {}, (), 0)
-        self._in_force = _InForce()
+        self._in_use = _ProfilesInUse()
         self.active: int | None = None
         """the slot connected or being tried (ActiveNetworkProfile)"""
         self.changed: Event[None] = Event()
@@ -120,9 +122,9 @@ class NetworkProfiles:
         profiles = read(_from_text, str(rows[0][0]), RowAddress("facts", _FACT)) if rows else None
         if rows and profiles is None:
             _log.error("the stored network profiles cannot be read; the one of the installation file is used")
-        self._stored = await self._with_file(profiles, installed, allows_downgrade=allows_downgrade)
-        self._in_force = _in_force(self._stored)
-        self.active = next(iter(self._order(None)), None)
+        self._stored = await self._chosen_profiles(profiles, installed, allows_downgrade=allows_downgrade)
+        self._in_use = _profiles_after_boot(self._stored)
+        self.active = next(iter(self._slot_order(None)), None)
 
     @property
     def priority(self) -> tuple[int, ...]:
@@ -150,7 +152,7 @@ class NetworkProfiles:
     @property
     def profile(self) -> NetworkProfile | None:
         """The profile connected or being tried; None if there is none."""
-        return self._in_force.slots.get(self.active) if self.active is not None else None
+        return self._in_use.slots.get(self.active) if self.active is not None else None
 
     @property
     def message_timeout_s(self) -> float:
@@ -169,14 +171,16 @@ class NetworkProfiles:
             return NetworkProfileRefusal(
                 "InvalidConfSlot", f"configurationSlot must be one of {', '.join(map(str, SLOTS))}"
             )
-        if (why := profile_error(profile)) is not None:  # B09.FR.02
-            return NetworkProfileRefusal("InvalidNetworkConf", why)
+        if (problem := profile_error(profile)) is not None:  # B09.FR.02
+            return NetworkProfileRefusal("InvalidNetworkConf", problem)
         if self._is_downgrade(profile):  # B09.FR.04, B09.FR.31
             return NetworkProfileRefusal(
                 "NoSecurityDowngrade", f"the current security profile is {self.security_profile}"
             )
-        if slot in self.priority and (why := await self._missing_requirement(profile)) is not None:
-            return NetworkProfileRefusal("InvalidNetworkConf", why)  # a slot in use must meet the requirements of A05
+        if slot in self.priority and (problem := await self._missing_requirement(profile)) is not None:
+            return NetworkProfileRefusal(
+                "InvalidNetworkConf", problem
+            )  # a slot in use must meet the requirements of A05
         return None
 
     async def store(self, slot: int, profile: NetworkProfile) -> None:
@@ -203,8 +207,8 @@ class NetworkProfiles:
             ValueError: not allowed, with the reason (B10.FR.02, A05.FR.02, A05.FR.03, A05.FR.09, A05.FR.10).
             StorageError: not stored; the order is unchanged.
         """
-        priority = self._parse(text)
-        await self._require_fit(priority)
+        priority = self._parse_priority(text)
+        await self._require_usable(priority)
         await self._save(self._changed(priority=priority))
         await self._report_change(f"NetworkConfigurationPriority set to {text}")
 
@@ -214,8 +218,8 @@ class NetworkProfiles:
         Raises:
             ValueError: a slot is unknown, empty or given twice.
         """
-        self._stored = self._changed(priority=self._parse(text))
-        self._in_force = _in_force(self._stored)
+        self._stored = self._changed(priority=self._parse_priority(text))
+        self._in_use = _profiles_after_boot(self._stored)
 
     def override_security_profile(self, number: int) -> None:
         """Set the minimum security profile of new profiles without storing it, for test benches; changes no profile."""
@@ -228,8 +232,8 @@ class NetworkProfiles:
             ValueError: the profile is invalid; the message says why.
             StorageError: the profile is not stored.
         """
-        if profile is not None and (why := profile_error(profile)) is not None:
-            raise ValueError(why)
+        if profile is not None and (problem := profile_error(profile)) is not None:
+            raise ValueError(problem)
         chosen, installed = profile or self._stored.installed, self._stored.installed
         slots = {INSTALLED_SLOT: chosen} if chosen is not None else {}
         await self._save(
@@ -247,13 +251,13 @@ class NetworkProfiles:
         """
         if begin_with is not None:
             self._apply_order(begin_with)
-        while order := self._order(begin_with):
+        while order := self._slot_order(begin_with):
             for slot in order:
-                yield from self._repeated(slot)
+                yield from self._attempts_of(slot)
             self._certificates.alternate_station_certificate()  # A02.FR.28
-            last_good = self._in_force.last_good
+            last_good = self._in_use.last_good
             if last_good is not None and order != [last_good]:
-                yield from self._repeated(last_good)
+                yield from self._attempts_of(last_good)
 
     async def note_connected(self, slot: int) -> bool:
         """Record a successful connection with a slot; returns whether the previous one used another profile.
@@ -262,16 +266,16 @@ class NetworkProfiles:
         one are removed (A05.FR.06). Disk errors are only logged.
         """
         self.active = slot
-        profile = self._in_force.slots[slot]
+        profile = self._in_use.slots[slot]
         switched = self._stored.last_good is not None and self._stored.last_good != profile
         raised = profile.security_profile > self.security_profile
-        self._in_force.last_good = slot
+        self._in_use.last_good = slot
         changed = self._changed(security_profile=profile.security_profile, last_good=profile)
         if raised:  # A05.FR.06
-            changed.slots = _at_least(profile.security_profile, changed.slots)
-            changed.priority = tuple(one for one in changed.priority if one in changed.slots)
-            self._in_force.slots = _at_least(profile.security_profile, self._in_force.slots)
-            self._in_force.priority = tuple(one for one in self._in_force.priority if one in self._in_force.slots)
+            changed.slots = _slots_at_least(profile.security_profile, changed.slots)
+            changed.priority = tuple(number for number in changed.priority if number in changed.slots)
+            self._in_use.slots = _slots_at_least(profile.security_profile, self._in_use.slots)
+            self._in_use.priority = tuple(number for number in self._in_use.priority if number in self._in_use.slots)
             if not changed.priority and slot in changed.slots:  # it was tried only as the last profile that worked
                 changed.priority = (slot,)
         if changed != self._stored:
@@ -292,44 +296,44 @@ class NetworkProfiles:
 
         The profiles of the connected slot and of the last one that worked are only replaced at boot (B09).
         """
-        force = self._in_force
-        stay = {slot: profile for slot, profile in force.slots.items() if slot in {connected, force.last_good}}
-        force.priority, force.slots = self._stored.priority, {**self._stored.slots, **stay}
+        in_use = self._in_use
+        retained = {slot: profile for slot, profile in in_use.slots.items() if slot in {connected, in_use.last_good}}
+        in_use.priority, in_use.slots = self._stored.priority, {**self._stored.slots, **retained}
 
-    def _order(self, begin_with: int | None) -> list[int]:
-        force = self._in_force
-        priority = [slot for slot in force.priority if slot in force.slots]
-        if not priority and force.last_good is not None:
-            priority = [force.last_good]
-        if begin_with is None or begin_with not in force.slots:
+    def _slot_order(self, begin_with: int | None) -> list[int]:
+        in_use = self._in_use
+        priority = [slot for slot in in_use.priority if slot in in_use.slots]
+        if not priority and in_use.last_good is not None:
+            priority = [in_use.last_good]
+        if begin_with is None or begin_with not in in_use.slots:
             return priority
         return [begin_with, *(slot for slot in priority if slot != begin_with)]
 
-    def _repeated(self, slot: int) -> Iterator[int]:
+    def _attempts_of(self, slot: int) -> Iterator[int]:
         for _ in range(self._settings.network_profile_connection_attempts):
-            if slot in self._in_force.slots:
+            if slot in self._in_use.slots:
                 self.active = slot
                 self.changed.publish(None)
                 yield slot
 
-    def _parse(self, text: str) -> tuple[int, ...]:
+    def _parse_priority(self, text: str) -> tuple[int, ...]:
         words = [word.strip() for word in text.split(",")]
-        known = {str(slot): slot for slot in SLOTS}
-        if unknown := [word for word in words if word not in known]:
-            raise ValueError(f"{unknown[0][:20]!r} is not one of {', '.join(known)}")
+        slots_by_text = {str(slot): slot for slot in SLOTS}
+        if unknown := [word for word in words if word not in slots_by_text]:
+            raise ValueError(f"{unknown[0][:20]!r} is not one of {', '.join(slots_by_text)}")
         if len(set(words)) != len(words):
             raise ValueError("contains a slot twice")
-        if empty := [word for word in words if known[word] not in self._stored.slots]:  # B10.FR.02
+        if empty := [word for word in words if slots_by_text[word] not in self._stored.slots]:  # B10.FR.02
             raise ValueError(f"contains slot {empty[0]}, which is empty")
-        return tuple(known[word] for word in words)
+        return tuple(slots_by_text[word] for word in words)
 
-    async def _require_fit(self, priority: tuple[int, ...]) -> None:
+    async def _require_usable(self, priority: tuple[int, ...]) -> None:
         for slot in priority:
             profile = self._stored.slots[slot]
             if self._is_downgrade(profile):  # A05.FR.09, A05.FR.10
                 raise ValueError(f"contains slot {slot}, whose security profile is lower than {self.security_profile}")
-            if (why := await self._missing_requirement(profile)) is not None:  # A05.FR.02, A05.FR.03
-                raise ValueError(f"contains slot {slot}: {why}")
+            if (missing := await self._missing_requirement(profile)) is not None:  # A05.FR.02, A05.FR.03
+                raise ValueError(f"contains slot {slot}: {missing}")
 
     def _is_downgrade(self, profile: NetworkProfile) -> bool:
         """Whether a profile is a forbidden downgrade (A00.FR.005); AllowSecurityProfileDowngrade permits 3 to 2."""
@@ -374,44 +378,52 @@ class NetworkProfiles:
         self._stored = profiles
         self.changed.publish(None)
 
-    async def _with_file(
+    async def _chosen_profiles(
         self, profiles: _StoredProfiles | None, installed: NetworkProfile | None, *, allows_downgrade: bool
     ) -> _StoredProfiles:
         """The profiles to use after a start: the stored ones, or that of the installation file if it has changed."""
         if profiles is None or installed is None:
-            return _only(installed)
+            return _only_installed(installed)
         if (unchanged := _with_same_csms(profiles, installed)) is not None:
             return unchanged
-        to = f"{installed.url}, security profile {installed.security_profile}"
+        file_description = f"{installed.url}, security profile {installed.security_profile}"
         slots = ", ".join(map(str, sorted(profiles.slots)))
-        used = f"the stored network profiles (slots {slots}; security profile {profiles.security_profile})"
+        stored_description = (
+            f"the stored network profiles (slots {slots}; security profile {profiles.security_profile})"
+        )
         if installed.security_profile >= profiles.security_profile or allows_downgrade:
-            await self._report_change(f"the installation file has changed to {to}, which replaces {used}")
-            return _only(installed)
+            await self._report_change(
+                f"the installation file has changed to {file_description}, which replaces {stored_description}"
+            )
+            return _only_installed(installed)
         _log.warning(
             "[csms] of the installation file has changed to %s. It is not used, since the security profile would be"
             " lower: %s stay. To lower it, set csms.allow_security_downgrade = true",
-            to,
-            used,
+            file_description,
+            stored_description,
         )
-        await self._report_change(f"the installation file has changed to {to}, which is not used: {used} stay")
+        await self._report_change(
+            f"the installation file has changed to {file_description}, which is not used: {stored_description} stay"
+        )
         return profiles
 
-    async def _report_change(self, what: str) -> None:
-        await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, what)
+    async def _report_change(self, change: str) -> None:
+        await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, change)
 
 
-def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dict[int, NetworkProfile]:
+def _slots_at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dict[int, NetworkProfile]:
     return {slot: profile for slot, profile in slots.items() if profile.security_profile >= security_profile}
 
 
-def _in_force(profiles: _StoredProfiles) -> _InForce:
+def _profiles_after_boot(profiles: _StoredProfiles) -> _ProfilesInUse:
     """The profiles in use after a boot, from the stored ones."""
-    force = _InForce(dict(profiles.slots), profiles.priority)
+    in_use = _ProfilesInUse(dict(profiles.slots), profiles.priority)
     if profiles.last_good is not None:
-        force.last_good = next((slot for slot, one in profiles.slots.items() if one == profiles.last_good), _FORMER)
-        force.slots.setdefault(force.last_good, profiles.last_good)
-    return force
+        in_use.last_good = next(
+            (slot for slot, profile in profiles.slots.items() if profile == profiles.last_good), _FORMER
+        )
+        in_use.slots.setdefault(in_use.last_good, profiles.last_good)
+    return in_use
 
 
 def _with_same_csms(profiles: _StoredProfiles, installed: NetworkProfile) -> _StoredProfiles | None:
@@ -424,7 +436,7 @@ def _with_same_csms(profiles: _StoredProfiles, installed: NetworkProfile) -> _St
     return replace(profiles, installed=installed, slots=slots, last_good=last_good)
 
 
-def _only(installed: NetworkProfile | None) -> _StoredProfiles:
+def _only_installed(installed: NetworkProfile | None) -> _StoredProfiles:
     """The profile of the installation file as the only one."""
     slots = {INSTALLED_SLOT: installed} if installed is not None else {}
     return _StoredProfiles(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)

@@ -111,12 +111,12 @@ class SecurityEvents:
         self._database = database
         self._clock = clock
         self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_MAX_UNSAVED)
-        self._saving = asyncio.Lock()
-        self._arrived = Flag()
+        self._save_lock = asyncio.Lock()
+        self._event_stored = Flag()
         self._stored_waiting = 0
         """how many critical events on disk are not sent to the CSMS yet, when they were counted last"""
         self.waiting_changed: Event[None] = Event()
-        self._settled = 0
+        self._last_settled_id = 0
         """id of the newest settled event, whether or not that is stored"""
 
     async def load(self) -> None:
@@ -142,7 +142,7 @@ class SecurityEvents:
         rows = await self._database.rows(
             "SELECT COUNT(*) FROM security_events WHERE to_tell = 1 AND id > ?"
             f" AND id NOT IN ({select_unreadable(_TABLE)})",
-            (self._settled,),
+            (self._last_settled_id,),
         )
         self._stored_waiting = int(str(rows[0][0]))
         self.waiting_changed.publish(None)
@@ -159,7 +159,7 @@ class SecurityEvents:
         if kind.critical:
             self.waiting_changed.publish(None)
         await self._save()
-        self._arrived.set()
+        self._event_stored.set()
 
     async def entries(
         self, *, oldest: datetime | None = None, latest: datetime | None = None, max_count: int = MAX_LOG_ENTRIES
@@ -173,8 +173,8 @@ class SecurityEvents:
             "SELECT id, type, occurred_at, info, to_tell FROM security_events"
             " WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
             (
-                _text(oldest) if oldest is not None else "",
-                _text(latest) if latest is not None else "9999",
+                _time_text(oldest) if oldest is not None else "",
+                _time_text(latest) if latest is not None else "9999",
                 max_count,
             ),
         )
@@ -186,9 +186,9 @@ class SecurityEvents:
         Raises:
             StorageError: the disk cannot be read.
         """
-        self._arrived.clear()
+        self._event_stored.clear()
         await self._save()
-        after = self._settled
+        after = self._last_settled_id
         while rows := await self._database.rows(
             "SELECT id, type, occurred_at, info, to_tell FROM security_events"
             " WHERE to_tell = 1 AND id > ? ORDER BY id LIMIT 1",
@@ -205,7 +205,7 @@ class SecurityEvents:
 
     async def wait(self) -> None:
         """Wait until an event is reported, or return at once if one was since the last call of `oldest`."""
-        await self._arrived.wait()
+        await self._event_stored.wait()
 
     async def settle(self, event: SecurityEvent) -> None:
         """Mark this event and all older ones as sent: the CSMS has answered, or sending was given up.
@@ -213,7 +213,7 @@ class SecurityEvents:
         Raises:
             StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
         """
-        self._settled = event.id
+        self._last_settled_id = event.id
         try:
             await self._database.unreadable.save()
             await self._database.write(
@@ -222,10 +222,10 @@ class SecurityEvents:
                 (event.id,),
             )
         finally:
-            await self._count_again()
+            await self._try_count_waiting()
 
     async def _save(self) -> None:
-        async with self._saving:
+        async with self._save_lock:
             while self._unsaved:
                 unsaved = self._unsaved[0]
                 try:
@@ -236,23 +236,23 @@ class SecurityEvents:
                 if self._unsaved and self._unsaved[0] is unsaved:  # else it was the oldest of too many
                     self._unsaved.popleft()
                 if unsaved[0].critical:
-                    await self._count_again()
+                    await self._try_count_waiting()
 
-    async def _count_again(self) -> None:
+    async def _try_count_waiting(self) -> None:
         """Count the waiting events after a change; if the disk cannot be read, the next change counts them."""
         with contextlib.suppress(StorageError):
             await self._count_waiting()
 
     async def _store(self, kind: SecurityEventType, occurred_at: datetime, info: str) -> None:
         """Store an event and delete old ones, in one transaction; without the deletion if that fails."""
-        values = (kind.value, _text(occurred_at), info, int(kind.critical))
+        values = (kind.value, _time_text(occurred_at), info, int(kind.critical))
         try:
             await self._database.write_together((_INSERT, [values]), (_DELETE_OLD, [(MAX_LOG_ENTRIES, MAX_UNSENT)]))
         except StorageError:  # old events may be damaged, or the disk too full; the next event makes room
             await self._database.write(_INSERT, values)
 
 
-def _text(moment: datetime) -> str:
+def _time_text(moment: datetime) -> str:
     """Format a moment as UTC text that sorts chronologically."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 

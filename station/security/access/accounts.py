@@ -84,7 +84,7 @@ class Accounts:
         self._accounts: dict[Role, _StoredAccount] = {}
         self._invalid_label_codes: set[Role] = set()
         """roles whose present label code was used or invalidated, or whose account cannot be read"""
-        self._turn = asyncio.Lock()  # one hash at a time: each takes 16 MiB
+        self._hash_lock = asyncio.Lock()  # one hash at a time: each takes 16 MiB
 
     async def load(self) -> None:
         """Load the stored accounts; one that cannot be read is blocked and logged.
@@ -92,9 +92,9 @@ class Accounts:
         Raises:
             StorageError: the disk cannot be read.
         """
-        known = await self._facts.load()
-        self._accounts = {role: self._read(role, known[role.label]) for role in ACCOUNTS if known.get(role.label)}
-        async with self._turn:
+        stored = await self._facts.load()
+        self._accounts = {role: self._read(role, stored[role.label]) for role in ACCOUNTS if stored.get(role.label)}
+        async with self._hash_lock:
             used = [role for role in self._label_codes if await asyncio.to_thread(self._label_code_is_used, role)]
         self._invalid_label_codes = set(used)
 
@@ -105,11 +105,11 @@ class Accounts:
 
     def has_password(self, role: Role) -> bool:
         """Return whether a role has a password."""
-        return self._of(role).password is not None
+        return self._account_of(role).password is not None
 
     def accepts_code(self, role: Role) -> bool:
         """Return whether a role can set its password with a code: issued and not expired, or an unused label code."""
-        account = self._of(role)
+        account = self._account_of(role)
         return self._open_code(account) is not None or self.label_code_is_unused(role)
 
     def label_code_is_unused(self, role: Role) -> bool:
@@ -121,8 +121,8 @@ class Accounts:
 
     async def verify_password(self, role: Role, password: str) -> bool:
         """Return whether the password is the role's; takes the same time if there is none. Limits no attempts."""
-        async with self._turn:
-            stored = self._of(role).password
+        async with self._hash_lock:
+            stored = self._account_of(role).password
             return await asyncio.to_thread(passwords.verify_secret, password, stored)
 
     async def set_password(self, role: Role, password: str) -> None:
@@ -132,10 +132,11 @@ class Accounts:
             ValueError: the password is not allowed; the message says why.
             StorageError: not stored; the old password is still valid.
         """
-        normal = passwords.check_strength(password)
-        async with self._turn:
-            await self._put(
-                role, replace(self._of(role), password=await asyncio.to_thread(passwords.hash_secret, normal))
+        normalized = passwords.check_strength(password)
+        async with self._hash_lock:
+            await self._save(
+                role,
+                replace(self._account_of(role), password=await asyncio.to_thread(passwords.hash_secret, normalized)),
             )
 
     async def redeem_code(self, role: Role, code: str, password: str) -> bool:
@@ -147,15 +148,17 @@ class Accounts:
             ValueError: the password is not allowed; the message says why; the code stays valid.
             StorageError: nothing has changed.
         """
-        normal, plain = passwords.check_strength(password), passwords.normalize_code(code)
-        async with self._turn:
-            account = self._of(role)
-            handed_on = await asyncio.to_thread(passwords.verify_secret, plain, self._open_code(account))
-            if not handed_on and not self._is_on_label(role, plain):
+        normalized, normalized_code = passwords.check_strength(password), passwords.normalize_code(code)
+        async with self._hash_lock:
+            account = self._account_of(role)
+            was_issued = await asyncio.to_thread(passwords.verify_secret, normalized_code, self._open_code(account))
+            if not was_issued and not self._is_on_label(role, normalized_code):
                 return False
-            used = account.used if handed_on else await asyncio.to_thread(passwords.hash_secret, plain)
-            await self._put(role, _StoredAccount(await asyncio.to_thread(passwords.hash_secret, normal), used=used))
-            if not handed_on:
+            used = account.used if was_issued else await asyncio.to_thread(passwords.hash_secret, normalized_code)
+            await self._save(
+                role, _StoredAccount(await asyncio.to_thread(passwords.hash_secret, normalized), used=used)
+            )
+            if not was_issued:
                 self._invalid_label_codes.add(role)
             return True
 
@@ -168,9 +171,9 @@ class Accounts:
             StorageError: no code was issued.
         """
         code, until = passwords.new_code(), self._clock.now() + CODE_LASTS
-        async with self._turn:
+        async with self._hash_lock:
             hashed = await asyncio.to_thread(passwords.hash_secret, passwords.normalize_code(code))
-            await self._put(role, replace(self._of(role), code=hashed, code_until=until.isoformat()))
+            await self._save(role, replace(self._account_of(role), code=hashed, code_until=until.isoformat()))
         return code
 
     async def invalidate_label_code(self, role: Role) -> None:
@@ -182,10 +185,10 @@ class Accounts:
         label = self._label_codes.get(role)
         if label is None:
             return
-        async with self._turn:
+        async with self._hash_lock:
             if self._is_on_label(role, label):
-                await self._put(
-                    role, replace(self._of(role), used=await asyncio.to_thread(passwords.hash_secret, label))
+                await self._save(
+                    role, replace(self._account_of(role), used=await asyncio.to_thread(passwords.hash_secret, label))
                 )
                 self._invalid_label_codes.add(role)
 
@@ -195,13 +198,13 @@ class Accounts:
         Raises:
             StorageError: some accounts may not be reset.
         """
-        async with self._turn:
+        async with self._hash_lock:
             for role in ACCOUNTS:
                 await self._facts.save(role.label, "")
                 self._accounts.pop(role, None)
                 self._invalid_label_codes.discard(role)
 
-    def _of(self, role: Role) -> _StoredAccount:
+    def _account_of(self, role: Role) -> _StoredAccount:
         return self._accounts.get(role, _StoredAccount())
 
     def _open_code(self, account: _StoredAccount) -> str | None:
@@ -209,12 +212,12 @@ class Accounts:
             return None
         return account.code if self._clock.now() < datetime.fromisoformat(account.code_until) else None
 
-    def _is_on_label(self, role: Role, plain: str) -> bool:
+    def _is_on_label(self, role: Role, normalized_code: str) -> bool:
         label = self._label_codes.get(role, "")
-        return hmac.compare_digest(plain.encode(), label.encode()) and self.label_code_is_unused(role)
+        return hmac.compare_digest(normalized_code.encode(), label.encode()) and self.label_code_is_unused(role)
 
     def _label_code_is_used(self, role: Role) -> bool:
-        account = self._of(role)
+        account = self._account_of(role)
         if account is _UNREADABLE:
             return True
         return account.used is not None and passwords.verify_secret(self._label_codes[role], account.used)
@@ -225,7 +228,7 @@ class Accounts:
             _log.error("the account of the %s cannot be read: sign-in with it is blocked", role.label)
         return account or _UNREADABLE
 
-    async def _put(self, role: Role, account: _StoredAccount) -> None:
+    async def _save(self, role: Role, account: _StoredAccount) -> None:
         await self._facts.save(role.label, json.dumps(_FORMAT.to_dict(account)))
         self._accounts[role] = account
 

@@ -28,14 +28,14 @@ def check_strength(password: str) -> str:
     Raises:
         ValueError: the password is not allowed; the message does not contain it.
     """
-    normal = unicodedata.normalize("NFKC", password)
-    if not SHORTEST_PASSWORD <= len(normal) <= LONGEST_PASSWORD:
+    normalized = unicodedata.normalize("NFKC", password)
+    if not SHORTEST_PASSWORD <= len(normalized) <= LONGEST_PASSWORD:
         raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
-    if not normal.isprintable():
+    if not normalized.isprintable():
         raise ValueError("must not have control characters")
-    if len(set(normal)) < SHORTEST_PASSWORD // 2:
+    if len(set(normalized)) < SHORTEST_PASSWORD // 2:
         raise ValueError(f"must have at least {SHORTEST_PASSWORD // 2} different characters")
-    return normal
+    return normalized
 
 
 def normalize_code(code: str) -> str:
@@ -63,7 +63,9 @@ def new_code() -> str:
 def hash_secret(secret: str) -> str:
     """Hash a secret with a new salt for storage (scrypt). Slow by design: call it in a thread."""
     salt = secrets.token_bytes(16)
-    return "$".join(("scrypt", str(_N), str(_R), str(_P), _text(salt), _text(_scrypt(secret, salt, _N, _R, _P))))
+    return "$".join(
+        ("scrypt", str(_N), str(_R), str(_P), _to_base64(salt), _to_base64(_scrypt(secret, salt, _N, _R, _P)))
+    )
 
 
 def verify_secret(secret: str, stored: str | None) -> bool:
@@ -71,9 +73,9 @@ def verify_secret(secret: str, stored: str | None) -> bool:
     try:
         kind, n, r, p, salt, digest = (stored or "").split("$")
         cost = (int(n), int(r), int(p))
-        if kind != "scrypt" or any(not 0 < one <= most for one, most in zip(cost, _MOST, strict=True)):
+        if kind != "scrypt" or any(not 0 < parameter <= most for parameter, most in zip(cost, _MOST, strict=True)):
             raise ValueError(kind)
-        return hmac.compare_digest(_scrypt(secret, _bytes(salt), *cost), _bytes(digest))
+        return hmac.compare_digest(_scrypt(secret, _from_base64(salt), *cost), _from_base64(digest))
     except (ValueError, binascii.Error):
         _scrypt(secret, b"nobody's", _N, _R, _P)
         return False
@@ -87,9 +89,9 @@ def _scrypt(secret: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     return hashlib.scrypt(text, salt=salt, n=n, r=r, p=p, maxmem=(128 * r * (n + p + 2)) + 2**20, dklen=_LENGTH)
 
 
-def _text(binary: bytes) -> str:
+def _to_base64(binary: bytes) -> str:
     return base64.b64encode(binary).decode()
 
 
-def _bytes(text: str) -> bytes:
+def _from_base64(text: str) -> bytes:
     return base64.b64decode(text, validate=True)

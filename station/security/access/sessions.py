@@ -120,7 +120,7 @@ class AccessTokens:
         self._facts = facts
         self._clock = clock
         self._tokens: dict[str, AccessToken] = {}
-        self._turn = asyncio.Lock()  # no token is created while its parent is being revoked
+        self._token_lock = asyncio.Lock()  # no token is created while its parent is being revoked
 
     async def load(self) -> None:
         """Load the stored tokens; those that cannot be read or whose parent is gone are dropped.
@@ -154,7 +154,7 @@ class AccessTokens:
             ValueError: there are too many, the maker has ended, or it would replace one of its own ancestors.
             StorageError: the token is neither stored nor valid.
         """
-        async with self._turn:
+        async with self._token_lock:
             if name not in self._tokens and len(self.all()) >= MAX_ACCESS_TOKENS:
                 raise ValueError(f"the maximum of {MAX_ACCESS_TOKENS} access tokens exists already")
             parent, replaced = None, self._tokens.get(name)
@@ -180,7 +180,7 @@ class AccessTokens:
         Raises:
             StorageError: the token is valid again after the next start.
         """
-        async with self._turn:
+        async with self._token_lock:
             if name not in self._tokens:
                 return False
             await self._remove([name])
@@ -225,7 +225,7 @@ class AccessTokens:
 
     def _is_ancestor(self, token: AccessToken, descendant: AccessToken) -> bool:
         """Return whether `token` created `descendant`, directly or through other tokens."""
-        by_digest = {known.digest: known for known in self._tokens.values()}
+        by_digest = {other.digest: other for other in self._tokens.values()}
         ancestor: AccessToken | None = descendant
         while ancestor is not None and ancestor.parent is not None:
             if ancestor.parent == token.digest:
@@ -240,11 +240,11 @@ def _to_json(token: AccessToken) -> str:
 
 def _from_json(text: str) -> AccessToken:
     """Parse a stored token; raises ValueError, KeyError or TypeError."""
-    kept = json.loads(text)
-    expires_at = datetime.fromisoformat(str(kept["expires_at"]))
-    parent = kept.get("parent")  # tokens of version 0.1.0 have none
+    stored = json.loads(text)
+    expires_at = datetime.fromisoformat(str(stored["expires_at"]))
+    parent = stored.get("parent")  # tokens of version 0.1.0 have none
     return AccessToken(
-        str(kept["digest"]), Role(int(kept["role"])), expires_at, None if parent is None else str(parent)
+        str(stored["digest"]), Role(int(stored["role"])), expires_at, None if parent is None else str(parent)
     )
 
 

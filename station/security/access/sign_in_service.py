@@ -58,7 +58,7 @@ class SignInService:
         self._events = security_events
         self._clock = clock
         self._guard = SignInGuard()
-        self._turn = asyncio.Lock()
+        self._attempt_lock = asyncio.Lock()
         self._loaded = False
         self._logged_at_s: dict[tuple[str, str, str], float] = {}
         """when repeated changes were last logged, in the last hour"""
@@ -71,7 +71,7 @@ class SignInService:
         """
         if self._loaded:
             return
-        async with self._turn:
+        async with self._attempt_lock:
             if not self._loaded:
                 await self.accounts.load()
                 await self.tokens.load()
@@ -82,13 +82,13 @@ class SignInService:
 
         Unlike other sign-ins, that of a driver is only reported if it fails.
         """
-        if (too_soon := self._too_soon(role, address)) is not None:
+        if (too_soon := self._required_delay(role, address)) is not None:
             return too_soon
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)  # many at once count too
         if not await self.accounts.verify_password(role, password):
-            await self._refused(role, address)
+            await self._record_failure(role, address)
             return None
-        return await self._accepted(role, address)
+        return await self._record_success(role, address)
 
     async def set_first_password(self, role: Role, code: str, password: str, address: str) -> SignInResult:
         """Set a role's password with an issued or label code, and begin a session; its other sessions and tokens end.
@@ -99,15 +99,15 @@ class SignInService:
             ValueError: the password is not allowed; the message says why.
             StorageError: nothing has changed.
         """
-        if (too_soon := self._too_soon(role, address)) is not None:
+        if (too_soon := self._required_delay(role, address)) is not None:
             return too_soon
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)
         if not await self.accounts.redeem_code(role, code, password):
-            await self._refused(role, address)
+            await self._record_failure(role, address)
             return None
-        await self._ended_with_password(role)
+        await self._end_sessions(role)
         await self._events.report(_RECONFIGURED, f"password of the {role.label} set with a code, from {address}")
-        return await self._accepted(role, address)
+        return await self._record_success(role, address)
 
     async def reset(self) -> None:
         """Remove all passwords, sessions and access tokens; the label codes are valid again.
@@ -142,21 +142,21 @@ class SignInService:
             StorageError: not stored; the old password is still valid.
         """
         await self.accounts.set_password(role, password)
-        await self._ended_with_password(role, but=except_session)
+        await self._end_sessions(role, kept_session=except_session)
         await self._events.report(
             _RECONFIGURED, f"password of the {role.label} changed by the {by.label}, from {address}"
         )
 
     async def confirm_password(self, role: Role, password: str, address: str) -> TooManyAttempts | bool:
         """Return whether the password is the role's, for a signed-in user; counts the attempt, begins no session."""
-        if (too_soon := self._too_soon(role, address)) is not None:
+        if (too_soon := self._required_delay(role, address)) is not None:
             return too_soon
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)
         right = await self.accounts.verify_password(role, password)
         if right:
             self._guard.record_attempt(role, address, self._clock.monotonic(), successful=True)
         else:
-            await self._refused(role, address)
+            await self._record_failure(role, address)
         return right
 
     async def create_token(self, name: str, role: Role, lasts: timedelta, *, maker: AccessToken | None = None) -> str:
@@ -178,28 +178,28 @@ class SignInService:
         """
         if repeats is not None:
             now_s, key = self._clock.monotonic(), (actor, repeats, address)
-            logged = {one: at_s for one, at_s in self._logged_at_s.items() if now_s - at_s < _AN_HOUR_S}
+            logged = {logged_key: at_s for logged_key, at_s in self._logged_at_s.items() if now_s - at_s < _AN_HOUR_S}
             self._logged_at_s = logged if key in logged else logged | {key: now_s}
             if key in logged:
                 return
         await self._events.report(SecurityEventType.LOCAL_CHANGE, f"{actor}: {change}, from {address}")
 
-    def _too_soon(self, role: Role, address: str) -> TooManyAttempts | None:
+    def _required_delay(self, role: Role, address: str) -> TooManyAttempts | None:
         wait_s = self._guard.wait_s(role, address, self._clock.monotonic())
         return TooManyAttempts(wait_s) if wait_s > 0.0 else None
 
-    async def _accepted(self, role: Role, address: str) -> SignedIn:
+    async def _record_success(self, role: Role, address: str) -> SignedIn:
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=True)
         secret, session = self.sessions.begin(role)
         if role > Role.DRIVER:  # a driver's sign-in is not maintenance
             await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED, f"{role.label}, from {address}")
         return SignedIn(secret, session)
 
-    async def _refused(self, role: Role, address: str) -> None:
+    async def _record_failure(self, role: Role, address: str) -> None:
         await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_FAILED, f"{role.label}, from {address}")
 
-    async def _ended_with_password(self, role: Role, *, but: BrowserSession | None = None) -> None:
-        self.sessions.end_all_of(role, except_session=but)
+    async def _end_sessions(self, role: Role, *, kept_session: BrowserSession | None = None) -> None:
+        self.sessions.end_all_of(role, except_session=kept_session)
         await self.tokens.revoke_all_of(role)
 
 

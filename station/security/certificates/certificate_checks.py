@@ -184,11 +184,11 @@ def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     return True
 
 
-def find_issuer(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
-    """The issuer of a certificate among itself and `others`, or None; names and signature are checked."""
-    for other in (certificate, *others):
-        if other.subject == certificate.issuer and is_issued_by(certificate, other):
-            return other
+def find_issuer(certificate: Certificate, candidates: Iterable[Certificate]) -> Certificate | None:
+    """The issuer of a certificate among itself and `candidates`, or None; names and signature are checked."""
+    for candidate in (certificate, *candidates):
+        if candidate.subject == certificate.issuer and is_issued_by(certificate, candidate):
+            return candidate
     return None
 
 
@@ -245,7 +245,7 @@ def revocation_lists(pem: str) -> str:
     Raises:
         InvalidCertificateError: one cannot be read.
     """
-    lists = "".join(f"{one}\n" for one in re.findall(_REVOCATION_LIST, pem))
+    lists = "".join(f"{block}\n" for block in re.findall(_REVOCATION_LIST, pem))
     revocation_deadlines(lists)
     return lists
 
@@ -259,10 +259,10 @@ def revocation_deadlines(pem: str) -> list[datetime]:
     from cryptography.x509 import load_pem_x509_crl  # late, as in the whole module
 
     try:
-        lists = [load_pem_x509_crl(one.encode()) for one in re.findall(_REVOCATION_LIST, pem)]
+        lists = [load_pem_x509_crl(block.encode()) for block in re.findall(_REVOCATION_LIST, pem)]
     except ValueError as error:
         raise InvalidCertificateError("has an unreadable revocation list") from error
-    return [one.next_update_utc for one in lists if one.next_update_utc is not None]
+    return [revocation_list.next_update_utc for revocation_list in lists if revocation_list.next_update_utc is not None]
 
 
 def require_key_of(certificate: Certificate, pem: str) -> None:
@@ -271,13 +271,13 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
     Raises:
         InvalidCertificateError: it does not.
     """
-    found = re.search(_PRIVATE_KEY, pem)
-    if found is None:
+    match = re.search(_PRIVATE_KEY, pem)
+    if match is None:
         raise InvalidCertificateError("has no private key in the file")
     from station.security.certificates.key_pairs import public_key_of  # late, as in the whole module
 
     try:
-        public_key = public_key_of(found.group())
+        public_key = public_key_of(match.group())
     except ValueError as error:
         raise InvalidCertificateError("has an unreadable private key") from error
     if public_key != certificate.public_key():

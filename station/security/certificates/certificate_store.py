@@ -84,14 +84,14 @@ class CertificateStore:
         security_events: SecurityEvents,
     ) -> None:
         self._folder = folder
-        self._seed = seed
+        self._configured_files = seed
         self._settings = settings
         self._clock = clock
         self._events = security_events
         self._station = StationCertificate(folder / "station")
         self._roots = RootCertificates(folder)
-        self._turn = asyncio.Lock()
-        self._relied_on = ""
+        self._lock = asyncio.Lock()
+        self._last_used_roots = ""
         """PEM of the roots with which the CSMS was last reached"""
         self.known_expiry: datetime | None = None
         """when the station certificate expires, as last read from the disk; None: there is none"""
@@ -100,8 +100,8 @@ class CertificateStore:
 
     async def load(self) -> None:
         """Load the certificates, and import the files configured in the installation file; errors are only logged."""
-        if self._folder.exists() or self._seed != ConfiguredFiles():
-            await self._do(self._load)
+        if self._folder.exists() or self._configured_files != ConfiguredFiles():
+            await self._in_thread(self._load)
             await self._check_expiry()
 
     # For TLS
@@ -115,7 +115,7 @@ class CertificateStore:
         Raises:
             OSError: a configured file cannot be read, or a required certificate is missing.
         """
-        return await self._do(lambda: self._tls_material(client_certificate, fallback_root))
+        return await self._in_thread(lambda: self._tls_material(client_certificate, fallback_root))
 
     @property
     def station_certificate_file(self) -> Path | None:
@@ -134,7 +134,7 @@ class CertificateStore:
         used (A02.FR.10). Disk errors are only logged.
         """
         try:
-            discarded = await self._do(lambda: self._settle(material))
+            discarded = await self._in_thread(lambda: self._apply_connected(material))
         except OSError as error:
             _log.error("replaced certificates could not be deleted: %s", error)
             return
@@ -160,7 +160,7 @@ class CertificateStore:
         With AdditionalRootCertificateCheck a CSMS root must be signed by the present one, which becomes the fallback.
         """
         try:
-            refusal = await self._do(lambda: self._install(use, pem))
+            refusal = await self._in_thread(lambda: self._install(use, pem))
         except InvalidCertificateError as error:  # M05.FR.07
             return CertificateRefusal(CertificateRefusalReason.INVALID, str(error))
         except OSError as error:  # M05.FR.03
@@ -175,7 +175,7 @@ class CertificateStore:
             named = [(root, root.hash()) for root in self._roots.of(uses)]
             return [InstalledRoot(root.use, name, root.fallback) for root, name in named if name is not None]
 
-        return await self._do(describe)
+        return await self._in_thread(describe)
 
     async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> CertificateRefusal | None:
         """Delete the root certificates with this hash (M04); None: deleted.
@@ -186,7 +186,7 @@ class CertificateStore:
                 the last usable one is then not deleted (M04.FR.03).
         """
         try:
-            refusal = await self._do(lambda: self._delete(named, link_needs_root))
+            refusal = await self._in_thread(lambda: self._delete(named, link_needs_root))
         except OSError as error:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
         await self._check_expiry()
@@ -198,7 +198,7 @@ class CertificateStore:
 
     async def has_valid_root(self) -> bool:
         """Return whether a trusted CSMS root certificate is currently within its validity period (A05.FR.02)."""
-        return await self._do(
+        return await self._in_thread(
             lambda: any(self._is_valid(root) for root in self.trusted_roots(CertificateUse.CSMS_ROOT))
         )
 
@@ -206,7 +206,7 @@ class CertificateStore:
 
     async def has_valid_station_certificate(self) -> bool:
         """Return whether there is a station certificate within its validity period now (A05.FR.03)."""
-        return await self._do(lambda: any(self._is_valid(leaf) for leaf in self._station.chain()[:1]))
+        return await self._in_thread(lambda: any(self._is_valid(leaf) for leaf in self._station.chain()[:1]))
 
     async def station_certificate_expires(self) -> datetime | None:
         """When the station certificate expires; None if there is none."""
@@ -215,7 +215,7 @@ class CertificateStore:
             chain = self._station.chain()
             return chain[0].not_valid_after_utc if chain else None
 
-        self.known_expiry = await self._do(expiry) if self._station.file is not None else None
+        self.known_expiry = await self._in_thread(expiry) if self._station.file is not None else None
         self.expiry_checked.publish(None)
         return self.known_expiry
 
@@ -239,7 +239,7 @@ class CertificateStore:
         Raises:
             OSError: the key could not be stored.
         """
-        return await self._do(lambda: self._station.new_signing_request(owner))
+        return await self._in_thread(lambda: self._station.new_signing_request(owner))
 
     async def install_signed(self, pem: str) -> CertificateRefusal | None:
         """Check and store the signed station certificate (A02.FR.06); it is used from the next connection on.
@@ -252,11 +252,11 @@ class CertificateStore:
                 f"has more than {self._settings.max_certificate_chain_size} characters",
             )
         try:
-            if await self._do(lambda: self._station.holds_key_of(pem)):
+            if await self._in_thread(lambda: self._station.holds_key_of(pem)):
                 return CertificateRefusal(
                     CertificateRefusalReason.UNASKED, "the station already has a certificate for this key"
                 )
-            await self._do(
+            await self._in_thread(
                 lambda: self._station.install_signed(
                     pem, self.trusted_roots(CertificateUse.CSMS_ROOT), self._clock.now()
                 )
@@ -281,14 +281,14 @@ class CertificateStore:
             OSError: it could not be stored.
         """
 
-        def put() -> None:
+        def store() -> None:
             if use is None:
                 require_key_of(parse(pem)[0], pem)
                 self._station.store(pem)
             else:
                 self._roots.save(use, parse_single(pem))
 
-        await self._do(put)
+        await self._in_thread(store)
         await self._check_expiry()
 
     async def remove_unchecked(self, use: CertificateUse | None, pem: str | None = None) -> int:
@@ -312,7 +312,7 @@ class CertificateStore:
                 self._roots.delete(root)
             return len(roots)
 
-        removed = await self._do(remove)
+        removed = await self._in_thread(remove)
         await self._check_expiry()
         return removed
 
@@ -324,22 +324,23 @@ class CertificateStore:
             own = [pem_of(leaf) for leaf in self._station.chain()[:1]]
             return [*roots, *(("ChargingStationCertificate", False, pem) for pem in own)]
 
-        return await self._do(describe)
+        return await self._in_thread(describe)
 
-    async def _do(self, work: Callable[[], T]) -> T:
-        async with self._turn:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run blocking work on the certificates in a thread, one call at a time."""
+        async with self._lock:
             with self._clock.outside_wait():
                 return await asyncio.to_thread(work)
 
     def _load(self) -> None:
         try:
             self._roots.load()
-            self._import_seed()
+            self._import_configured_files()
         except (OSError, InvalidCertificateError) as error:
             _log.error("certificates cannot be loaded: %s", error)
 
-    def _import_seed(self) -> None:
-        seed = self._seed
+    def _import_configured_files(self) -> None:
+        seed = self._configured_files
         if seed.ca_file is not None:
             self._roots.import_file(seed.ca_file)
         if seed.certificate_file is not None and seed.key_file is not None:
@@ -347,16 +348,16 @@ class CertificateStore:
 
     def _tls_material(self, client_certificate: bool, fallback_root: bool) -> TlsMaterial:
         try:
-            self._import_seed()
+            self._import_configured_files()
         except InvalidCertificateError as error:
-            raise OSError(f"{self._seed.ca_file} {error}") from error
+            raise OSError(f"{self._configured_files.ca_file} {error}") from error
         station = self._station.file if client_certificate else None
         if client_certificate and station is None:
             raise FileNotFoundError("no charging station certificate is installed")
         installed = self._roots.of({CertificateUse.CSMS_ROOT})
         roots = [root for root in installed if root.fallback is fallback_root] or installed
         checked = self._settings.additional_root_certificate_check  # M05.FR.09: only the installed root is trusted
-        system_roots = self._seed.ca_file is None and not (checked and roots)
+        system_roots = self._configured_files.ca_file is None and not (checked and roots)
         if not roots and not system_roots:
             raise FileNotFoundError("no CSMS root certificate is installed")
         return TlsMaterial(
@@ -374,12 +375,12 @@ class CertificateStore:
         if file is None:
             return None
         if any(moment < self._clock.now() for moment in revocation_deadlines(file.read_text(encoding="utf-8"))):
-            _log.warning("%s: a revocation list has expired; revocation is not checked", self._seed.ca_file)
+            _log.warning("%s: a revocation list has expired; revocation is not checked", self._configured_files.ca_file)
             return None
         return file
 
-    def _settle(self, material: TlsMaterial) -> bool:
-        self._relied_on = material.roots
+    def _apply_connected(self, material: TlsMaterial) -> bool:
+        self._last_used_roots = material.roots
         if not material.with_fallback_root:
             for root in self._roots.fallbacks:
                 if root.own_pem not in material.roots:  # otherwise it was replaced during this connection attempt
@@ -395,15 +396,15 @@ class CertificateStore:
         if find_issuer(certificate, self._roots.certificates()) is None:
             raise InvalidCertificateError("is signed neither by itself nor by an installed certificate")
         present = [root for root in self._roots.of({use}) if not root.fallback]
-        known = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
+        is_installed = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
         replaced: list[Root] = []
-        if use is CertificateUse.CSMS_ROOT and self._settings.additional_root_certificate_check and not known:
-            if present and not any(is_issued_by(certificate, one.certificate) for one in present):
+        if use is CertificateUse.CSMS_ROOT and self._settings.additional_root_certificate_check and not is_installed:
+            if present and not any(is_issued_by(certificate, root.certificate) for root in present):
                 raise InvalidCertificateError(
                     "is not signed by the CSMS root certificate that it replaces"
                 )  # M05.FR.11
             replaced = present
-        if not known and not replaced and self.count >= MAX_CERTIFICATES:  # M05.FR.06
+        if not is_installed and not replaced and self.count >= MAX_CERTIFICATES:  # M05.FR.06
             return CertificateRefusal(
                 CertificateRefusalReason.TOO_MANY,
                 f"the maximum of {MAX_CERTIFICATES} certificates is installed already",
@@ -413,31 +414,31 @@ class CertificateStore:
         _log.info("%s installed: %s", use, certificate.subject.rfc4514_string())
         return None
 
-    def _delete(self, named: CertificateHash, link_needs_root: bool) -> CertificateRefusal | None:
-        found = [root for root in self._roots.of() if root.hash(named.algorithm) == named]
-        kept = self._last_proved_root() if link_needs_root else None
-        free = [root for root in found if root != kept]  # M04.FR.03; for another use
-        for root in free:
+    def _delete(self, certificate_hash: CertificateHash, link_needs_root: bool) -> CertificateRefusal | None:
+        matching = [root for root in self._roots.of() if root.hash(certificate_hash.algorithm) == certificate_hash]
+        needed = self._root_in_use() if link_needs_root else None
+        deletable = [root for root in matching if root != needed]  # M04.FR.03; for another use
+        for root in deletable:
             self._roots.delete(root)
-            _log.info("%s deleted: serial number %s", root.use, named.serial_number)
-        if found:
+            _log.info("%s deleted: serial number %s", root.use, certificate_hash.serial_number)
+        if matching:
             return (
                 None
-                if free
+                if deletable
                 else CertificateRefusal(
                     CertificateRefusalReason.IN_USE, "is the root certificate that the CSMS connection needs"
                 )
             )
-        if any(matches_hash(own, named) for own in self._station.all()):
+        if any(matches_hash(certificate, certificate_hash) for certificate in self._station.all()):
             return CertificateRefusal(
                 CertificateRefusalReason.IN_USE, "is the charging station certificate"
             )  # M04.FR.06
         return CertificateRefusal(CertificateRefusalReason.NOT_FOUND, "is not installed")  # M04.FR.04
 
-    def _last_proved_root(self) -> Root | None:
+    def _root_in_use(self) -> Root | None:
         """The only root with which the last connection succeeded, or else the only one installed; None if ambiguous."""
         installed = self._roots.of({CertificateUse.CSMS_ROOT})
-        proved = [one for one in installed if one.own_pem in self._relied_on]
+        proved = [root for root in installed if root.own_pem in self._last_used_roots]
         candidates = proved or installed
         return candidates[0] if len(candidates) == 1 else None
 

@@ -83,7 +83,7 @@ class RootCertificates:
             (CertificateUse.CSMS_ROOT, True): folder / "csms-fallback",
             (CertificateUse.MANUFACTURER_ROOT, False): folder / "manufacturer-roots",
         }
-        self._seeded = folder / "seeded"
+        self._import_marks = folder / "seeded"
         self._revocations = folder / "revocations.pem"
         self._roots: dict[Path, Root] = {}
         self._damaged: set[str] = set()
@@ -101,7 +101,7 @@ class RootCertificates:
         for (use, fallback), folder in self._folders.items():
             for file in sorted(folder.glob("*.pem")):
                 root = Root(use, file, private_files.read(file) or "", fallback)
-                if _is_whole(root):
+                if _is_intact(root):
                     self._roots[file] = root
                 else:
                     _log.error("%s is damaged: it is not the certificate that was stored; it is ignored", file)
@@ -170,22 +170,25 @@ class RootCertificates:
             InvalidCertificateError: the file contains no certificates.
         """
         text = ca_file.read_text(encoding="utf-8")
-        marks = (private_files.read(self._seeded) or "").split()  # of the file, then of each root in it
-        before = set(marks[1:]) - self._damaged
+        imported = (private_files.read(self._import_marks) or "").split()  # of the file, then of each root in it
+        before = set(imported[1:]) - self._damaged
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if marks[:1] == [digest] and not self._damaged:
+        if imported[:1] == [digest] and not self._damaged:
             if self._revocations.exists():  # repair it if corrupted, since it would prevent connections
                 self._store_revocations(text)
             return
-        found = {fingerprint(one): one for one in sorted(parse(text), key=lambda one: one.subject != one.issuer)}
+        certificates = {
+            fingerprint(certificate): certificate
+            for certificate in sorted(parse(text), key=lambda certificate: certificate.subject != certificate.issuer)
+        }
         for root in self.of({CertificateUse.CSMS_ROOT}):
-            if root.file.stem in before - found.keys():
+            if root.file.stem in before - certificates.keys():
                 self.delete(root)
-        for mark, certificate in found.items():
-            if mark not in before:
+        for digest_of_root, certificate in certificates.items():
+            if digest_of_root not in before:
                 self.save(CertificateUse.CSMS_ROOT, certificate)
         self._store_revocations(text)
-        private_files.write(self._seeded, "\n".join([digest, *found]))
+        private_files.write(self._import_marks, "\n".join([digest, *certificates]))
         self._damaged.clear()
 
     def _store_revocations(self, text: str) -> None:
@@ -201,7 +204,7 @@ class RootCertificates:
         return self._revocations if self._revocations.exists() else None
 
 
-def _is_whole(root: Root) -> bool:
+def _is_intact(root: Root) -> bool:
     """Whether the content matches the fingerprint in the file name; checked without importing `cryptography`, to keep
     the start fast. One corrupted root would make the TLS library reject all of them."""
     if _END not in root.pem:

@@ -46,13 +46,13 @@ class StationCertificate:
         self._current = folder / "current.pem"
         self._renewed = folder / "renewed.pem"
         self._pending = folder / "pending.pem"
-        self._seeded = folder / "seeded"
-        self._renewed_fails = False
+        self._import_mark = folder / "seeded"
+        self._uses_old_certificate = False
 
     @property
     def file(self) -> Path | None:
         """The PEM file with private key and chain for the next connection; None if there is none."""
-        if self._renewed.exists() and not self._renewed_fails:
+        if self._renewed.exists() and not self._uses_old_certificate:
             return self._renewed
         return self._current if self._current.exists() else None
 
@@ -67,7 +67,7 @@ class StationCertificate:
         Raises:
             OSError: a disk error.
         """
-        return _certificates(self.file)
+        return _read_chain(self.file)
 
     def all(self) -> list[Certificate]:
         """The chains of the current and the renewed certificate.
@@ -75,7 +75,7 @@ class StationCertificate:
         Raises:
             OSError: a disk error.
         """
-        return [*_certificates(self._current), *_certificates(self._renewed)]
+        return [*_read_chain(self._current), *_read_chain(self._renewed)]
 
     def import_files(self, certificate_file: Path, key_file: Path) -> None:
         """Import the certificate and key of the installation file as the current pair, unless imported before.
@@ -84,11 +84,11 @@ class StationCertificate:
             OSError: a file cannot be read or written.
         """
         certificate, key = certificate_file.read_text(encoding="utf-8"), key_file.read_text(encoding="utf-8")
-        seen = hashlib.sha256(certificate.encode()).hexdigest()
-        if private_files.read(self._seeded) == seen:
+        digest = hashlib.sha256(certificate.encode()).hexdigest()
+        if private_files.read(self._import_mark) == digest:
             return
         self.store(f"{key.rstrip()}\n{certificate}")
-        private_files.write(self._seeded, seen)
+        private_files.write(self._import_mark, digest)
         _log.info("station certificate imported from the installation file")
 
     def store(self, key_and_chain: str) -> None:
@@ -139,13 +139,13 @@ class StationCertificate:
         pending = private_files.read(self._pending)
         if pending is None:
             raise InvalidCertificateError("was not requested")
-        _require_answers(chain[0], pending[pending.index(_REQUEST) :])
+        _require_matches_request(chain[0], pending[pending.index(_REQUEST) :])
         require_chain(chain, roots, moment)
         key = pending[: pending.index(_REQUEST)]
         pair = key + "".join(pem_of(certificate) for certificate in chain)
         private_files.write(self._renewed if self._current.exists() else self._current, pair)
         private_files.remove(self._pending)
-        self._renewed_fails = False
+        self._uses_old_certificate = False
 
     def holds_key_of(self, pem: str) -> bool:
         """Return whether a signed certificate is for a key that already has one (a repeated response).
@@ -155,8 +155,8 @@ class StationCertificate:
             OSError: a disk error.
         """
         leaf = parse(pem)[:1]
-        own = [chain[0] for chain in (_certificates(self._current), _certificates(self._renewed)) if chain]
-        return any(certificate.public_key() == other.public_key() for certificate in leaf for other in own)
+        own_leaves = [chain[0] for chain in (_read_chain(self._current), _read_chain(self._renewed)) if chain]
+        return any(certificate.public_key() == own_leaf.public_key() for certificate in leaf for own_leaf in own_leaves)
 
     def alternate(self) -> None:
         """Use the other certificate for the next connection: the old or the renewed one (A02.FR.28).
@@ -164,9 +164,10 @@ class StationCertificate:
         Without effect unless a renewed one is on trial.
         """
         if self.on_trial:
-            self._renewed_fails = not self._renewed_fails
+            self._uses_old_certificate = not self._uses_old_certificate
             _log.warning(
-                "the next connection uses the %s station certificate", "old" if self._renewed_fails else "renewed"
+                "the next connection uses the %s station certificate",
+                "old" if self._uses_old_certificate else "renewed",
             )
 
     def end_trial(self, used: Path) -> bool:
@@ -179,7 +180,7 @@ class StationCertificate:
         """
         if not self.on_trial:
             return False
-        self._renewed_fails = False
+        self._uses_old_certificate = False
         if used == self._renewed:
             private_files.move(self._renewed, self._current)
             _log.info("connected with the renewed station certificate; the old one is deleted")
@@ -188,7 +189,7 @@ class StationCertificate:
         return True
 
 
-def _certificates(file: Path | None) -> list[Certificate]:
+def _read_chain(file: Path | None) -> list[Certificate]:
     text = private_files.read(file) if file is not None else None
     if text is None:
         return []
@@ -199,7 +200,7 @@ def _certificates(file: Path | None) -> list[Certificate]:
         return []
 
 
-def _require_answers(certificate: Certificate, request_pem: str) -> None:
+def _require_matches_request(certificate: Certificate, request_pem: str) -> None:
     from station.security.certificates import key_pairs  # late: cryptography
 
     request = key_pairs.load_request(request_pem)

@@ -68,7 +68,7 @@ async def download(url: str, target: Path, *, max_bytes: int, clock: Clock, tls:
     _log.info("downloading %s", location.log_text)
     with open_file(target, "wb") as file:
         sink = DownloadFile(file, max_bytes, room=free_bytes(target.parent) - _RESERVED_BYTES)
-        await _in_time(_resume_on_loss(lambda: _fetch(location, sink, tls), lambda: sink.size, clock), clock)
+        await _within_limit(_resume_on_loss(lambda: _fetch(location, sink, tls), lambda: sink.size, clock), clock)
         try:
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
@@ -89,7 +89,7 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsCon
     _log.info("uploading %s to %s", name, location.log_text)
     with open_file(source, "rb") as file:
         stream = UploadFile(file, name, os.fstat(file.fileno()).st_size)
-        await _in_time(_resume_on_loss(lambda: _send(location, stream, tls), lambda: stream.sent, clock), clock)
+        await _within_limit(_resume_on_loss(lambda: _send(location, stream, tls), lambda: stream.sent, clock), clock)
 
 
 def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
@@ -109,7 +109,7 @@ def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
     return context
 
 
-async def _in_time(transfer: Awaitable[None], clock: Clock) -> None:
+async def _within_limit(transfer: Awaitable[None], clock: Clock) -> None:
     """Await a transfer, for at most `_LONGEST_H`.
 
     Raises:
@@ -124,17 +124,17 @@ async def _in_time(transfer: Awaitable[None], clock: Clock) -> None:
 
 async def _resume_on_loss(attempt: Callable[[], Awaitable[None]], transferred: Callable[[], int], clock: Clock) -> None:
     """Retry after a lost connection, as long as each attempt makes progress."""
-    furthest = 0
+    bytes_before = 0
     for number in range(_MAX_RESUMES + 1):
         try:
             with clock.outside_wait(_WIRE_PATIENCE_S):
                 await attempt()
                 return
         except TransferError as error:
-            if not error.broken_off or transferred() <= furthest or number == _MAX_RESUMES:
+            if not error.broken_off or transferred() <= bytes_before or number == _MAX_RESUMES:
                 raise
             _log.info("file transfer: connection lost after %d bytes, resuming: %s", transferred(), error)
-        furthest = transferred()
+        bytes_before = transferred()
         await clock.sleep(_PAUSE_S)
 
 

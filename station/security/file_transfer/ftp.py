@@ -59,7 +59,7 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
     Raises:
         TransferError: the download failed.
     """
-    async with _connected(location, tls) as control:
+    async with _open_control_connection(location, tls) as control:
         path = _path(location)
         sink.expect(await control.size(path))
         async with control.data(sink.size) as transfer:
@@ -67,7 +67,7 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
                 sink.restart()
             await control.begin(f"RETR {path}")
             connection = await transfer.begin()
-            while chunk := await _in_time(connection.read()):
+            while chunk := await _within_timeout(connection.read()):
                 await sink.write(chunk)
 
 
@@ -81,28 +81,28 @@ async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) 
     """
     path = _path(location)
     inside = f"{path.rstrip('/')}/{source.name}" if path.rstrip("/") else source.name
-    async with _connected(location, tls) as control:
+    async with _open_control_connection(location, tls) as control:
         try:
-            await _store(control, inside if location.is_directory else path, source)
+            await _send_file(control, inside if location.is_directory else path, source)
         except _RefusedError as error:
             # The path may be a directory.
             if error.code not in _NO_SUCH_FILE or location.is_directory or not await control.enter(path):
                 raise
-            await _store(control, source.name, source)
+            await _send_file(control, source.name, source)
 
 
-async def _store(control: _ControlConnection, path: str, source: UploadFile) -> None:
+async def _send_file(control: _ControlConnection, path: str, source: UploadFile) -> None:
     offset = min(source.sent, await control.size(path) or 0) if source.sent else 0
     async with control.data(offset) as transfer:
         source.seek(offset if transfer.resumed else 0)
         await control.begin(f"STOR {path}")
         connection = await transfer.begin()
         while chunk := source.read():
-            await _in_time(connection.write(chunk))
+            await _within_timeout(connection.write(chunk))
 
 
 @contextlib.asynccontextmanager
-async def _connected(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenerator[_ControlConnection]:
+async def _open_control_connection(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenerator[_ControlConnection]:
     context = tls if location.scheme == "ftps" else None
     implicit = context is not None and location.port == _IMPLICIT_PORT
     try:
@@ -133,7 +133,7 @@ class _FileTransfer:
     async def begin(self) -> DataConnection:
         """The connection, after the server's reply to the transfer command; TLS begins only then."""
         if self._context is not None:
-            await _in_time(self._connection.secure(self._context, self._host))
+            await _within_timeout(self._connection.secure(self._context, self._host))
         return self._connection
 
 
@@ -146,16 +146,16 @@ class _ControlConnection:
         self._host = host
         self._reader = reader
         self._writer = writer
-        self._plain = writer
+        self._writer_before_tls = writer
         """the writer before TLS; referenced, since a garbage-collected writer closes its connection"""
         self._context = context
 
     async def log_in(self, location: FileLocation, *, secure_first: bool) -> None:
-        await self._expect("2")
+        await self._expect_reply("2")
         if secure_first:
             await self.command("AUTH TLS")
             if self._context is not None:
-                self._reader, self._writer = await _in_time(_secured(self._writer, self._context, self._host))
+                self._reader, self._writer = await _within_timeout(_start_tls(self._writer, self._context, self._host))
         code, _ = await self.command(f"USER {location.user or 'anonymous'}", "23")
         if code // 100 == 3:
             await self.command(f"PASS {location.password or ''}")
@@ -171,8 +171,8 @@ class _ControlConnection:
     async def command(self, line: str, expected: str = "2") -> tuple[int, str]:
         """Send a command; the reply code must begin with one of the digits `expected`."""
         self._writer.write(f"{line}\r\n".encode())
-        await _in_time(self._writer.drain())
-        return await self._expect(expected)
+        await _within_timeout(self._writer.drain())
+        return await self._expect_reply(expected)
 
     async def begin(self, line: str) -> None:
         """Send a command that starts a transfer on the data connection."""
@@ -206,27 +206,27 @@ class _ControlConnection:
         try:
             yield _FileTransfer(connection, self._host, self._context, resumed=resumed)
             with contextlib.suppress(OSError):  # the server's reply confirms the transfer
-                await _in_time(connection.close())
+                await _within_timeout(connection.close())
         finally:
             connection.abort()
-        await self._expect("2")
+        await self._expect_reply("2")
 
     async def _passive(self) -> int:
         """The port of the next data connection; the host is always the server's own."""
         try:
             _, text = await self.command("EPSV")
-            found = re.search(r"\(\|\|\|(\d{1,5})\|\)", text)
-            if found is not None:
-                return _port(int(found[1]))
+            match = re.search(r"\(\|\|\|(\d{1,5})\|\)", text)
+            if match is not None:
+                return _valid_port(int(match[1]))
         except _RefusedError:
             pass  # an old server
         _, text = await self.command("PASV")
-        found = re.search(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
-        if found is None:
+        match = re.search(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
+        if match is None:
             raise TransferError(TransferFailure.BAD_MESSAGE, "the FTP server stated no port for the data connection")
-        return _port(int(found[1]) * 256 + int(found[2]))
+        return _valid_port(int(match[1]) * 256 + int(match[2]))
 
-    async def _expect(self, expected: str) -> tuple[int, str]:
+    async def _expect_reply(self, expected: str) -> tuple[int, str]:
         code, text = await self._reply()
         if str(code)[0] not in expected:
             raise _RefusedError(code, text)
@@ -234,25 +234,25 @@ class _ControlConnection:
 
     async def _reply(self) -> tuple[int, str]:
         """Read a reply, possibly of several lines (RFC 959 4.2); returns the code and the text of the last line."""
-        first = await self._line()
-        if not re.match(r"[1-5]\d\d[ -]", first):
-            raise ValueError(first)
-        line = first
+        first_line = await self._line()
+        if not re.match(r"[1-5]\d\d[ -]", first_line):
+            raise ValueError(first_line)
+        line = first_line
         for _ in range(_MAX_LINES):
-            if line.startswith(f"{first[:3]} "):
-                return int(first[:3]), line[4:].strip()
+            if line.startswith(f"{first_line[:3]} "):
+                return int(first_line[:3]), line[4:].strip()
             line = await self._line()
         raise ValueError("FTP reply without end")
 
     async def _line(self) -> str:
-        line = await _in_time(self._reader.readline())
+        line = await _within_timeout(self._reader.readline())
         if not line.endswith(b"\n"):
             raise EOFError("the FTP server closed the connection")
         return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
-async def _secured(
-    plain: asyncio.StreamWriter, context: ssl.SSLContext, host: str
+async def _start_tls(
+    writer: asyncio.StreamWriter, context: ssl.SSLContext, host: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Start TLS on a connection; returns new streams with an empty buffer.
 
@@ -262,23 +262,23 @@ async def _secured(
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    await plain.drain()
-    transport = await loop.start_tls(plain.transport, protocol, context, server_hostname=host)
+    await writer.drain()
+    transport = await loop.start_tls(writer.transport, protocol, context, server_hostname=host)
     if transport is None:
         raise EOFError("the FTP server closed the connection")
     protocol.connection_made(transport)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-def _port(number: int) -> int:
+def _valid_port(number: int) -> int:
     if not 0 < number <= _HIGHEST_PORT:
         raise TransferError(TransferFailure.BAD_MESSAGE, f"the FTP server stated the invalid port {number}")
     return number
 
 
-async def _in_time(what: Awaitable[T]) -> T:
+async def _within_timeout(operation: Awaitable[T]) -> T:
     async with asyncio.timeout(IDLE_S):
-        return await what
+        return await operation
 
 
 def _path(location: FileLocation) -> str:

@@ -23,7 +23,7 @@ class DataConnection:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._plain = writer
+        self._writer_before_tls = writer
         """the writer before TLS; referenced, since a garbage-collected writer closes its connection"""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
@@ -74,9 +74,9 @@ class DataConnection:
             self._writer.write(chunk)
             await self._writer.drain()
             return
-        left = memoryview(chunk)
-        while left:  # TLS takes a record at a time
-            left = left[await self._run(partial(tls.write, left)) :]
+        remaining = memoryview(chunk)
+        while remaining:  # TLS takes a record at a time
+            remaining = remaining[await self._run(partial(tls.write, remaining)) :]
 
     async def close(self) -> None:
         """End TLS and TCP after everything was sent.

@@ -40,14 +40,14 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
     headers = {"Accept-Encoding": "identity"}
     if sink.size and sink.validator is not None:
         headers |= {"Range": f"bytes={sink.size}-", "If-Range": sink.validator}
-    async with _answer(location, "GET", headers, tls) as response:
-        _check(response)
+    async with _request(location, "GET", headers, tls) as response:
+        _check_status(response)
         if response.status_code == 206:
             _check_range(response, sink.size)
         else:
             sink.restart()
         sink.validator = _validator(response)
-        sink.expect(_total(response, sink.size))
+        sink.expect(_total_bytes(response, sink.size))
         async for chunk in response.aiter_raw():
             await sink.write(chunk)
 
@@ -58,29 +58,29 @@ async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) 
     Raises:
         TransferError: the upload failed; it cannot be resumed.
     """
-    location = _named(location, source.name)
+    location = _with_file_name(location, source.name)
     try:
-        status = await _put(location, source, tls)
+        status = await _put_file(location, source, tls)
         if status in (405, 501):
-            await _post(location, source, tls)
+            await _post_form(location, source, tls)
     except TransferError as error:
         error.broken_off = False  # HTTP cannot resume an upload
         raise
 
 
-async def _put(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> int:
+async def _put_file(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> int:
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f'attachment; filename="{source.name}"',
         "Content-Length": str(source.size),
     }
-    async with _answer(location, "PUT", headers, tls, lambda: _pieces(source)) as response:
+    async with _request(location, "PUT", headers, tls, lambda: _chunks(source)) as response:
         if response.status_code not in (405, 501):
-            _check(response)
+            _check_status(response)
         return response.status_code
 
 
-async def _post(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
+async def _post_form(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
     """POST the file as a multipart form (N01.FR.19)."""
     head = (
         f"--{_BOUNDARY}\r\n"
@@ -95,22 +95,22 @@ async def _post(location: FileLocation, source: UploadFile, tls: ssl.SSLContext)
 
     async def form() -> AsyncIterator[bytes]:
         yield head
-        async for piece in _pieces(source):
-            yield piece
+        async for chunk in _chunks(source):
+            yield chunk
         yield tail
 
-    async with _answer(location, "POST", headers, tls, form) as response:
-        _check(response)
+    async with _request(location, "POST", headers, tls, form) as response:
+        _check_status(response)
 
 
-async def _pieces(source: UploadFile) -> AsyncIterator[bytes]:
+async def _chunks(source: UploadFile) -> AsyncIterator[bytes]:
     source.seek(0)
     while chunk := source.read():
         yield chunk
 
 
 @contextlib.asynccontextmanager
-async def _answer(
+async def _request(
     location: FileLocation, method: str, headers: Mapping[str, str], tls: ssl.SSLContext, body: Body | None = None
 ) -> AsyncGenerator[httpx.Response]:
     """Send a request and follow redirects; credentials are only sent to the host of the original URL."""
@@ -126,7 +126,7 @@ async def _answer(
                 response = await client.send(request, auth=auth, stream=True, follow_redirects=False)
                 try:
                     if _is_redirect(response, repeatable=body is None):
-                        url = _next(url, response.headers["location"])
+                        url = _redirect_target(url, response.headers["location"])
                         continue
                     yield response
                     return
@@ -147,36 +147,36 @@ def _is_redirect(response: httpx.Response, *, repeatable: bool) -> bool:
     return response.status_code in statuses and "location" in response.headers
 
 
-def _next(url: httpx.URL, where: str) -> httpx.URL:
-    following = url.join(where)
-    if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
+def _redirect_target(url: httpx.URL, target: str) -> httpx.URL:
+    redirected = url.join(target)
+    if redirected.scheme not in ("http", "https") or (url.scheme == "https" and redirected.scheme == "http"):
         raise TransferError(
             TransferFailure.BAD_MESSAGE,
-            f"redirect from {url.scheme} to {following.scheme or 'a URL without scheme'} is not allowed",
+            f"redirect from {url.scheme} to {redirected.scheme or 'a URL without scheme'} is not allowed",
         )
-    return following.copy_with(username=None, password=None)
+    return redirected.copy_with(username=None, password=None)
 
 
 def _credentials(location: FileLocation, url: httpx.URL) -> httpx.BasicAuth | None:
     original = httpx.URL(location.url)
-    same = (original.scheme, original.host, original.port) == (url.scheme, url.host, url.port)
-    if location.user is None or not same:
+    same_host = (original.scheme, original.host, original.port) == (url.scheme, url.host, url.port)
+    if location.user is None or not same_host:
         return None
     return httpx.BasicAuth(location.user, location.password or "")
 
 
-def _named(location: FileLocation, name: str) -> FileLocation:
+def _with_file_name(location: FileLocation, name: str) -> FileLocation:
     """The location with the file name appended, if it is a directory."""
     if not location.is_directory:
         return location
-    bare, mark, query = location.url.partition("?")
-    url = f"{bare.rstrip('/')}/{name}{mark}{query}"
+    without_query, separator, query = location.url.partition("?")
+    url = f"{without_query.rstrip('/')}/{name}{separator}{query}"
     return FileLocation(
         location.scheme, location.host, location.port, location.path, url, location.user, location.password
     )
 
 
-def _check(response: httpx.Response) -> None:
+def _check_status(response: httpx.Response) -> None:
     status = response.status_code
     if response.is_success:
         return
@@ -203,6 +203,6 @@ def _validator(response: httpx.Response) -> str | None:
     return response.headers.get("last-modified")
 
 
-def _total(response: httpx.Response, offset: int) -> int | None:
+def _total_bytes(response: httpx.Response, offset: int) -> int | None:
     length: str = response.headers.get("content-length", "")
     return int(length) + offset if length.isascii() and length.isdigit() else None

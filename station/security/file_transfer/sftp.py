@@ -90,7 +90,7 @@ async def _connected(location: FileLocation) -> AsyncGenerator[asyncssh.SFTPClie
     except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.ConnectionLost) as error:
         raise connection_error(error) from error
     except asyncssh.SFTPError as error:
-        raise TransferError(_failure(error), error.reason or type(error).__name__) from error
+        raise TransferError(_transfer_failure(error), error.reason or type(error).__name__) from error
     except asyncssh.Error as error:
         raise TransferError(TransferFailure.FAILED, error.reason) from error
     except OSError as error:
@@ -111,7 +111,7 @@ def _path(location: FileLocation) -> str:
     return location.path or "."
 
 
-def _failure(error: asyncssh.SFTPError) -> TransferFailure:
+def _transfer_failure(error: asyncssh.SFTPError) -> TransferFailure:
     match error:
         case asyncssh.SFTPPermissionDenied():
             return TransferFailure.PERMISSION_DENIED
