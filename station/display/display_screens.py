@@ -34,7 +34,7 @@ _SHORTEST_WAIT_S: Final = 0.001
 _RETRY_S: Final = 10.0
 """interval of attempts to write a display that fails"""
 _REPEAT_S: Final = 60.0
-"""interval at which a character display is written without a change: only so does the station see that it is gone"""
+"""interval at which a character display is written without a change: only so is a disconnected one detected"""
 
 
 class ScreenSources(Frozen):
@@ -54,8 +54,8 @@ class ScreenMaker:
         self.evses = evses
         self._sources = sources
         self._clock = clock
-        self._identity: object = None
-        self._began_s = 0.0
+        self._cycle_identity: object = None
+        self._cycle_began_s = 0.0
         self.wait_s: float | None = None
         """seconds until the next screen differs without any event; None: until an event"""
 
@@ -73,9 +73,9 @@ class ScreenMaker:
             zone=zone(sources.clock_settings),
         )
         cycle = screen_cycle(self.profile, inputs)
-        if (identity := cycle_identity(cycle)) != self._identity:
-            self._identity, self._began_s = identity, now_s
-        elapsed_s, rotation_s = now_s - self._began_s, self.profile.rotation_s
+        if (identity := cycle_identity(cycle)) != self._cycle_identity:
+            self._cycle_identity, self._cycle_began_s = identity, now_s
+        elapsed_s, rotation_s = now_s - self._cycle_began_s, self.profile.rotation_s
         waits = [max(_SHORTEST_WAIT_S, rotation_s - elapsed_s % rotation_s)] if len(cycle) > 1 else []
         if any(evse.transaction_id is not None for evse in self.evses):
             waits.append(_FIGURES_EVERY_S)
@@ -112,18 +112,19 @@ class DisplayScreens:
         """a driver fails, or works again"""
         self.displays = displays
         self._clock = clock
-        self._makers = [ScreenMaker(one, _evses_of(one, evses), sources, clock) for one in displays]
+        self._makers = [ScreenMaker(display, _evses_of(display, evses), sources, clock) for display in displays]
         self._drivers = [
-            (one.output, ScreenMaker(one.profile, _evses_of(one.profile, evses), sources, clock)) for one in drivers
+            (driver.output, ScreenMaker(driver.profile, _evses_of(driver.profile, evses), sources, clock))
+            for driver in drivers
         ]
-        self._shown: dict[DisplayAddress, Screen] = {}
+        self._page_screens: dict[DisplayAddress, Screen] = {}
         self._failing: set[DisplayOutput] = set()
         self._due = ChangeSignal()
-        self._keys: list[object] = []
+        self._state_keys: list[object] = []
 
     def current(self, display: DisplayAddress) -> Screen:
         """Screen that the page of a display shows now; empty until `run` has begun."""
-        return self._shown.get(display, Screen())
+        return self._page_screens.get(display, Screen())
 
     def has_problem(self, display: DisplayAddress) -> bool:
         """Whether a driver of this display fails."""
@@ -141,8 +142,8 @@ class DisplayScreens:
     def check_states(self) -> None:
         """Do as `refresh` if what the screens show of an EVSE has changed; cheap enough to call at any event."""
         keys = [maker.state_key() for maker in self._makers]
-        if keys != self._keys:
-            self._keys = keys
+        if keys != self._state_keys:
+            self._state_keys = keys
             self._due.notify()
 
     async def run(self) -> None:
@@ -154,39 +155,44 @@ class DisplayScreens:
         try:
             await run_together(
                 {
-                    **{f"display-page-{number}": self._follow(maker) for number, maker in enumerate(self._makers)},
-                    **{f"display-{number}": self._drive(*driver) for number, driver in enumerate(self._drivers)},
+                    **{
+                        f"display-page-{number}": self._update_page_screen(maker)
+                        for number, maker in enumerate(self._makers)
+                    },
+                    **{f"display-{number}": self._run_driver(*driver) for number, driver in enumerate(self._drivers)},
                 }
             )
         finally:
             for output, _ in self._drivers:
                 await output.close()
 
-    async def _follow(self, maker: ScreenMaker) -> None:
-        """Keep the screen that the page shows of a display."""
+    async def _update_page_screen(self, maker: ScreenMaker) -> None:
+        """Update the screen that the page shows of a display, until cancelled."""
         address = maker.profile.address
         while True:
-            seen = self._due.count
-            shown = await maker.make()
-            if shown != self._shown.get(address):
-                self._shown[address] = shown
+            due_count = self._due.count
+            screen = await maker.make()
+            if screen != self._page_screens.get(address):
+                self._page_screens[address] = screen
                 self.changed.publish(address)
-            await self._wait(seen, maker.wait_s)
+            await self._wait_due(due_count, maker.wait_s)
 
-    async def _drive(self, output: DisplayOutput, maker: ScreenMaker) -> None:
+    async def _run_driver(self, output: DisplayOutput, maker: ScreenMaker) -> None:
         """Show the screens of a display on one driver; one that fails is tried again, and stops no other."""
-        shown: Screen | None = None
+        displayed: Screen | None = None
         failing = False
         repeat_s = None if maker.profile.size is None else _REPEAT_S
-        shown_s = self._clock.monotonic()
+        displayed_s = self._clock.monotonic()
         while True:
-            seen = self._due.count
-            wanted = await maker.make()
-            wait_s = min((one for one in (maker.wait_s, repeat_s) if one is not None), default=None)
-            if wanted != shown or (repeat_s is not None and self._clock.monotonic() - shown_s >= repeat_s):
-                error = await _try_to_show(output, wanted)
-                shown = wanted if error is None else None
-                shown_s = self._clock.monotonic()
+            due_count = self._due.count
+            screen = await maker.make()
+            wait_s = min(
+                (interval_s for interval_s in (maker.wait_s, repeat_s) if interval_s is not None), default=None
+            )
+            if screen != displayed or (repeat_s is not None and self._clock.monotonic() - displayed_s >= repeat_s):
+                error = await _write_screen(output, screen)
+                displayed = screen if error is None else None
+                displayed_s = self._clock.monotonic()
                 if error is not None:
                     _log.log(logging.DEBUG if failing else logging.WARNING, "%s: %s", output, error)
                     wait_s = _RETRY_S
@@ -196,13 +202,13 @@ class DisplayScreens:
                     failing = error is not None
                     (self._failing.add if failing else self._failing.discard)(output)
                     self.problem_changed.publish(None)
-            await self._wait(seen, wait_s)
+            await self._wait_due(due_count, wait_s)
 
-    async def _wait(self, seen: int, wait_s: float | None) -> None:
+    async def _wait_due(self, due_count: int, wait_s: float | None) -> None:
         if wait_s is None:
-            await self._due.wait(seen)
+            await self._due.wait(due_count)
         else:
-            await self._due.wait_for(seen, self._clock, wait_s)
+            await self._due.wait_for(due_count, self._clock, wait_s)
 
 
 class PublishedDisplays(Frozen):
@@ -212,7 +218,7 @@ class PublishedDisplays(Frozen):
     addresses: tuple[DisplayAddress, ...]
 
 
-async def _try_to_show(output: DisplayOutput, screen: Screen) -> DisplayError | None:
+async def _write_screen(output: DisplayOutput, screen: Screen) -> DisplayError | None:
     """Show a screen; returns why it failed, or None."""
     try:
         await output.show(screen)

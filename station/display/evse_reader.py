@@ -112,7 +112,7 @@ class EvseReader:
         self._start_methods = start_methods
         self._session_page = session_page
         self._clock = clock
-        self._latest: dict[int, LoggedTransaction] = {}
+        self._latest_transactions: dict[int, LoggedTransaction] = {}
         """by EVSE: its latest transaction, until its driver has left"""
         self._languages: dict[int, tuple[str, ...]] = {}
         """by EVSE: the languages of its latest driver, until that driver has left"""
@@ -149,36 +149,36 @@ class EvseReader:
             authorized=authorization is not None,
             connected=connected,
             transaction_id=condition.transaction_id,
-            figures=await self._figures(evse, condition.transaction_id or cost_of, kept=present),
+            figures=await self._figures(evse, condition.transaction_id or cost_of, retain=present),
             tariff=self._prices.tariff(evse),
             cost=cost,
-            languages=self._languages_at(evse, authorization, kept=present),
+            languages=self._languages_at(evse, authorization, connected=present),
             reserved_until=state.reserved_until,
             session_page=self._session_page.address(evse.id),
         )
 
-    def _languages_at(self, evse: Evse, authorization: Authorization | None, *, kept: bool) -> tuple[str, ...]:
+    def _languages_at(self, evse: Evse, authorization: Authorization | None, *, connected: bool) -> tuple[str, ...]:
         """The languages of the driver who is authorized, or was while the vehicle is still connected."""
         if authorization is not None:
             self._languages[evse.id] = authorization.languages
-        elif not kept:
+        elif not connected:
             self._languages.pop(evse.id, None)
         return self._languages.get(evse.id, ())
 
-    async def _figures(self, evse: Evse, transaction_id: str | None, *, kept: bool) -> ShownFigures | None:
-        """The figures of a transaction; without one, those of the latest while they are `kept`."""
-        latest = self._latest.get(evse.id)
-        if transaction_id is None and latest is not None and kept:
+    async def _figures(self, evse: Evse, transaction_id: str | None, *, retain: bool) -> ShownFigures | None:
+        """The figures of a transaction; without one, those of the latest if `retain`."""
+        latest = self._latest_transactions.get(evse.id)
+        if transaction_id is None and latest is not None and retain:
             transaction_id = latest.transaction_id
         if transaction_id is None:
-            self._latest.pop(evse.id, None)
+            self._latest_transactions.pop(evse.id, None)
             return None
         open_here = transaction_id == evse.transaction_id
         if latest is None or latest.transaction_id != transaction_id or (latest.ended_at is None and not open_here):
             latest = await self._transactions.get(transaction_id)
             if latest is None:
                 return None
-            self._latest[evse.id] = latest
+            self._latest_transactions[evse.id] = latest
         if latest.ended_at is not None:
             return ShownFigures(latest.energy_so_far_wh(None), None, latest.duration)
         reading = evse.meter.latest

@@ -50,7 +50,7 @@ class _HtmlText(HTMLParser):
         """Note the style of an element, or begin a line; attributes have no effect."""
         if tag == "body":  # ends the head, whose end tag may be omitted
             self._hidden = 0
-        self._open(tag)
+        self._count_open(tag)
         if tag in _BLOCKS:
             self._new_line()
 
@@ -80,7 +80,7 @@ class _HtmlText(HTMLParser):
         """The lines that have any text, without white space at their ends and repeated within."""
         return [line for spans in self._lines if (line := _trimmed(spans))]
 
-    def _open(self, tag: str) -> None:
+    def _count_open(self, tag: str) -> None:
         self._bold += tag in _BOLD
         self._italic += tag in _ITALIC
         self._hidden += tag in _HIDDEN
@@ -92,18 +92,18 @@ class _HtmlText(HTMLParser):
 
 def _trimmed(spans: Sequence[TextSpan]) -> Spans:
     """Spans without white space at both ends of the line and repeated within; none if nothing is left."""
-    kept: list[TextSpan] = []
+    trimmed: list[TextSpan] = []
     after_space = True
     for span in spans:
         text = " ".join(span.text.split())
         lead = " " if span.text[:1].isspace() and not after_space else ""
         trail = " " if text and span.text[-1:].isspace() else ""
-        shown = f"{lead}{text}{trail}"
-        if shown:
-            kept.append(TextSpan(shown, span.bold, span.italic))
-            after_space = shown.endswith(" ")
-    if kept and kept[-1].text.endswith(" "):
-        last = kept.pop()
+        padded = f"{lead}{text}{trail}"
+        if padded:
+            trimmed.append(TextSpan(padded, span.bold, span.italic))
+            after_space = padded.endswith(" ")
+    if trimmed and trimmed[-1].text.endswith(" "):
+        last = trimmed.pop()
         if last.text.strip():
-            kept.append(TextSpan(last.text.rstrip(), last.bold, last.italic))
-    return tuple(kept)
+            trimmed.append(TextSpan(last.text.rstrip(), last.bold, last.italic))
+    return tuple(trimmed)

@@ -36,5 +36,5 @@ def message_lines(content: MessageContent) -> tuple[Spans, ...]:
 
 
 def _plain_line(text: str) -> Spans:
-    shown = printable(text).strip()
-    return (TextSpan(shown),) if shown else ()
+    line = printable(text).strip()
+    return (TextSpan(line),) if line else ()

@@ -105,12 +105,12 @@ class DisplayMessages:
         self._settings = settings
         self._clock = clock
         self._messages: dict[int, DisplayMessage] = {}
-        self._ended: set[int] = set()
+        self._ended_ids: set[int] = set()
         """ids of messages that have ended and are to be deleted from disk"""
-        self._saving = asyncio.Lock()
+        self._save_lock = asyncio.Lock()
         """held while the disk is changed, so that memory and disk change in the same order"""
         self._due = ChangeSignal()
-        """the next start or end, or `_ended`, has changed"""
+        """the next start or end, or `_ended_ids`, has changed"""
         enabled = settings.changed(DisplaySettings.display_messages_enabled)
         auxiliary.subscribe(enabled, lambda _: self.changed.publish(None))
 
@@ -129,7 +129,7 @@ class DisplayMessages:
             if message is None:
                 continue
             if message.has_ended(now) or message.transaction_id is not None:
-                self._ended.add(message.id)
+                self._ended_ids.add(message.id)
             else:
                 self._messages[message.id] = message
 
@@ -146,20 +146,20 @@ class DisplayMessages:
         Raises:
             StorageError: the message could not be stored, and nothing has changed.
         """
-        async with self._saving:
+        async with self._save_lock:
             replaced = self._replaced_by(message)
             refusal = self._refusal(message) or self._number_refusal(message, replaced)
             if refusal is not None:
                 return refusal
             row = (message.id, MESSAGES.to_text(message))
-            await self._database.write_together((_DELETE, [(one,) for one in replaced]), (_UPSERT, [row]))
+            await self._database.write_together((_DELETE, [(message_id,) for message_id in replaced]), (_UPSERT, [row]))
             self._database.unreadable.remove(RowAddress(_TABLE, str(message.id)))  # replaces an unreadable row
-            self._ended.discard(message.id)
+            self._ended_ids.discard(message.id)
             for identity in replaced:
                 self._messages.pop(identity, None)
             self._messages[message.id] = message
             if message.transaction_id is not None and not self._station.is_ongoing(message.transaction_id):
-                self._end(message.id)  # the transaction ended while the message was written
+                self._mark_ended(message.id)  # the transaction ended while the message was written
         self._note_change()
         return None
 
@@ -169,7 +169,7 @@ class DisplayMessages:
         Raises:
             StorageError: the message could not be deleted, and is still there.
         """
-        async with self._saving:
+        async with self._save_lock:
             if all(message.id != identity for message in self.all()):
                 return False
             await self._database.write(_DELETE, (identity,))
@@ -180,7 +180,7 @@ class DisplayMessages:
     def all(self) -> list[DisplayMessage]:
         """All messages that have not ended, by id; on any display, shown or not."""
         now = self._clock.now()
-        return [one for _, one in sorted(self._messages.items()) if not one.has_ended(now)]
+        return [message for _, message in sorted(self._messages.items()) if not message.has_ended(now)]
 
     def matching(
         self,
@@ -203,7 +203,7 @@ class DisplayMessages:
         """The present state and transaction of each EVSE, by number."""
         return {evse.id: condition_of(evse) for evse in self._station.evses.values()}
 
-    def shown_on(self, display: DisplayAddress) -> list[DisplayMessage]:
+    def visible_on(self, display: DisplayAddress) -> list[DisplayMessage]:
         """The messages that a display shows now, as `shown_messages`; none if messages of the CSMS are disabled."""
         if not self._settings.display_messages_enabled:
             return []
@@ -222,9 +222,9 @@ class DisplayMessages:
         """Remove the messages of a transaction when its end is recorded (O02.FR.02)."""
         if event.event_type is not EventType.ENDED:
             return
-        ended = [one.id for one in self._messages.values() if one.transaction_id == event.transaction_id]
+        ended = [message.id for message in self._messages.values() if message.transaction_id == event.transaction_id]
         for identity in ended:
-            self._end(identity)
+            self._mark_ended(identity)
         if ended:
             self._note_change()
 
@@ -240,12 +240,12 @@ class DisplayMessages:
                 tries again.
         """
         while True:
-            seen = self._due.count
+            due_count = self._due.count
             await self._delete_ended()
             wait_s = self._until_next_change_s()
             if wait_s is None:
-                await self._due.wait(seen)
-            elif not await self._due.wait_for(seen, self._clock, wait_s):
+                await self._due.wait(due_count)
+            elif not await self._due.wait_for(due_count, self._clock, wait_s):
                 self.changed.publish(None)
 
     async def _delete_ended(self) -> None:
@@ -253,18 +253,18 @@ class DisplayMessages:
         now = self._clock.now()
         for message in list(self._messages.values()):
             if message.has_ended(now):
-                self._end(message.id)
-        async with self._saving:
-            if self._ended:
-                deleted = tuple(self._ended)
+                self._mark_ended(message.id)
+        async with self._save_lock:
+            if self._ended_ids:
+                deleted = tuple(self._ended_ids)
                 await self._database.write_many(_DELETE, [(identity,) for identity in deleted])
-                self._ended.difference_update(deleted)
+                self._ended_ids.difference_update(deleted)
 
-    def _end(self, identity: int) -> None:
+    def _mark_ended(self, identity: int) -> None:
         message = self._messages.pop(identity)
-        self._ended.add(identity)
-        why = "its transaction has ended" if not message.has_ended(self._clock.now()) else "its end time has come"
-        _log.info("display message %d is removed: %s", identity, why)
+        self._ended_ids.add(identity)
+        reason = "its transaction has ended" if not message.has_ended(self._clock.now()) else "its end time has come"
+        _log.info("display message %d is removed: %s", identity, reason)
 
     def _until_next_change_s(self) -> float | None:
         """Seconds until the next start or end of a message; None: none is to come."""
@@ -288,9 +288,9 @@ class DisplayMessages:
         if message.priority is not MessagePriority.ALWAYS_FRONT:
             return []
         return [
-            one.id
-            for one in self._messages.values()
-            if one.id != message.id and one.priority is message.priority and one.place.same_as(message.place)
+            other.id
+            for other in self._messages.values()
+            if other.id != message.id and other.priority is message.priority and other.place.same_as(message.place)
         ]
 
     def _refusal(self, message: DisplayMessage) -> MessageRefusal | None:
@@ -317,8 +317,8 @@ class DisplayMessages:
 
     def _number_refusal(self, message: DisplayMessage, replaced: Sequence[int]) -> MessageRefusal | None:
         """The refusal of a message that would exceed the number of messages (O01.FR.11, O02.FR.11); else None."""
-        kept = {one.id for one in self.all()} - set(replaced) - {message.id}
-        if len(kept) < MAX_MESSAGES:
+        other_ids = {stored.id for stored in self.all()} - set(replaced) - {message.id}
+        if len(other_ids) < MAX_MESSAGES:
             return None
         return MessageRefusal(
             RefusalStatus.REJECTED, "TooManyElements", f"the station stores at most {MAX_MESSAGES} messages"

@@ -67,7 +67,7 @@ def condition_of(evse: Evse) -> EvseCondition:
     return EvseCondition(state, transaction_id)
 
 
-def states_shown(conditions: Collection[EvseCondition]) -> frozenset[MessageState]:
+def states_for_display(conditions: Collection[EvseCondition]) -> frozenset[MessageState]:
     """The states for which a display of these EVSEs shows messages: those of its EVSEs.
 
     Idle only if none of them charges, since the station as a whole is then not idle (MessageStateEnumType).
@@ -89,8 +89,8 @@ def visibilities(
         now: the present time.
         conditions: of all EVSEs, by number.
     """
-    found = {message.id: (message, _by_itself(message, now, conditions)) for message in messages}
-    in_force = [message for message, seen in found.values() if seen is MessageVisibility.SHOWN]
+    by_id = {message.id: (message, _visibility_alone(message, now, conditions)) for message in messages}
+    in_force = [message for message, visibility in by_id.values() if visibility is MessageVisibility.SHOWN]
     front: dict[object, MessagePriority] = {}
     """the highest priority in force, by display"""
     for message in in_force:
@@ -98,7 +98,8 @@ def visibilities(
         front[message.place.key] = min(before, message.priority, key=_RANK.index)
     covered = {message.id for message in in_force if message.priority is not front[message.place.key]}
     return {
-        identity: MessageVisibility.COVERED if identity in covered else seen for identity, (_, seen) in found.items()
+        identity: MessageVisibility.COVERED if identity in covered else visibility
+        for identity, (_, visibility) in by_id.items()
     }
 
 
@@ -113,9 +114,9 @@ def shown_messages(
     Empty, or of priority NormalCycle: the station's own messages are in the same cycle. InFront: they are not shown.
     Arguments as `visibilities`.
     """
-    seen = visibilities(messages, now, conditions)
+    visibility_by_id = visibilities(messages, now, conditions)
     shown = MessageVisibility.SHOWN
-    return [one for one in messages if seen[one.id] is shown and one.place.same_as(display)]
+    return [message for message in messages if visibility_by_id[message.id] is shown and message.place.same_as(display)]
 
 
 def choose_languages(messages: Sequence[DisplayMessage], preferred: Sequence[str]) -> list[DisplayMessage]:
@@ -140,36 +141,38 @@ def choose_languages(messages: Sequence[DisplayMessage], preferred: Sequence[str
             groups.setdefault(_without_text(message), []).append(message)
     dropped: set[int] = set()
     for group in groups.values():
-        best = _best(group, preferred)
+        best = _best_translation(group, preferred)
         if best is not None:
             number = Counter(map(_primary, group))
             chosen = _primary(best)
-            replaced = {one for one in number if one != chosen and number[one] <= number[chosen]}
+            replaced = {language for language in number if language != chosen and number[language] <= number[chosen]}
             dropped |= {message.id for message in group if _primary(message) in replaced}
     return [message for message in messages if message.id not in dropped]
 
 
-def _by_itself(message: DisplayMessage, now: datetime, conditions: Mapping[int, EvseCondition]) -> MessageVisibility:
+def _visibility_alone(
+    message: DisplayMessage, now: datetime, conditions: Mapping[int, EvseCondition]
+) -> MessageVisibility:
     """Whether a message would be shown if it were the only one."""
     if message.has_ended(now):
         return MessageVisibility.ENDED
     evse_id = message.place.evse_id
-    around = [one for number, one in conditions.items() if evse_id in {None, number}]
+    relevant = [condition for number, condition in conditions.items() if evse_id in {None, number}]
     if message.transaction_id is not None:
-        if all(one.transaction_id != message.transaction_id for one in conditions.values()):
+        if all(condition.transaction_id != message.transaction_id for condition in conditions.values()):
             return MessageVisibility.ENDED
-        around = [one for one in around if one.transaction_id == message.transaction_id]
+        relevant = [condition for condition in relevant if condition.transaction_id == message.transaction_id]
     if message.starts_at is not None and now < message.starts_at:  # O01.FR.06
         return MessageVisibility.WAITING
-    states = states_shown(around)
+    states = states_for_display(relevant)
     return MessageVisibility.SHOWN if states and message.state in {None, *states} else MessageVisibility.OTHER_STATE
 
 
-def _best(group: Sequence[DisplayMessage], preferred: Sequence[str]) -> DisplayMessage | None:
+def _best_translation(group: Sequence[DisplayMessage], preferred: Sequence[str]) -> DisplayMessage | None:
     """The message in the first preferred language that the group has, else in English; exact tags before others."""
-    for wanted in (*preferred, "en"):
-        exact = [one for one in group if (one.content.language or "").casefold() == wanted.casefold()]
-        close = [one for one in group if _primary(one) == wanted.split("-")[0].casefold()]
+    for language in (*preferred, "en"):
+        exact = [message for message in group if (message.content.language or "").casefold() == language.casefold()]
+        close = [message for message in group if _primary(message) == language.split("-")[0].casefold()]
         if exact or close:
             return (exact or close)[0]
     return None

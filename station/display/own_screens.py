@@ -49,7 +49,7 @@ _STATES: Final = {
 _VEHICLE_FAULTS: Final = frozenset({Fault.OVER_CURRENT, Fault.DIODE})
 """faults that end when the vehicle is unplugged"""
 _FREE: Final = frozenset({LightReason.AVAILABLE, LightReason.OFFLINE})
-_CHARGES: Final = frozenset({LightReason.CHARGING, LightReason.WAITING_FOR_POWER, LightReason.CHARGE_PAUSED})
+_CHARGE_REASONS: Final = frozenset({LightReason.CHARGING, LightReason.WAITING_FOR_POWER, LightReason.CHARGE_PAUSED})
 
 
 def card_screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
@@ -75,9 +75,9 @@ def evse_screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Scre
         groups.append(free)
     return [
         Screen(
-            tuple(_evse_lines(group, language, inputs, named=several)),
+            tuple(_evse_lines(group, language, inputs, with_heading=several)),
             language,
-            group[0].session_page if _follows_charge(group[0]) and display.size is None else None,
+            group[0].session_page if _is_in_charge(group[0]) and display.size is None else None,
         )
         for group in groups
         for language in _languages(group[0], display)
@@ -94,8 +94,8 @@ def _may_try_again(evse: DisplayedEvse) -> bool:
     return evse.light is LightReason.NOT_AUTHENTICATED and evse.open_to_all
 
 
-def _follows_charge(evse: DisplayedEvse) -> bool:
-    return evse.light in _CHARGES and evse.transaction_id is not None
+def _is_in_charge(evse: DisplayedEvse) -> bool:
+    return evse.light in _CHARGE_REASONS and evse.transaction_id is not None
 
 
 def _languages(evse: DisplayedEvse, display: DisplayProfile) -> Sequence[LanguageCode]:
@@ -112,70 +112,70 @@ def _languages(evse: DisplayedEvse, display: DisplayProfile) -> Sequence[Languag
 
 
 def _evse_lines(
-    group: Sequence[DisplayedEvse], language: LanguageCode, inputs: ScreenInputs, *, named: bool
+    group: Sequence[DisplayedEvse], language: LanguageCode, inputs: ScreenInputs, *, with_heading: bool
 ) -> Iterator[ScreenLine]:
     """The lines about one EVSE, or about several free ones with the same texts."""
     evse = group[0]
-    only = evse.evse_id if len(group) == 1 else None
-    if named:
-        yield _line(_name(group, language), LineRole.NOTE, LineReason.STATE, only)
-    yield from _state_lines(evse, language, inputs, only)
-    if not _may_try_again(evse):  # else they would be nobody's
+    evse_id = evse.evse_id if len(group) == 1 else None
+    if with_heading:
+        yield _line(_evse_heading(group, language), LineRole.NOTE, LineReason.STATE, evse_id)
+    yield from _state_lines(evse, language, inputs, evse_id)
+    if not _may_try_again(evse):  # else the figures belong to no driver
         yield from _figure_lines(evse, language)
         yield from _cost_lines(evse, language)
-    yield from _tariff_lines(evse, language, only)
-    if _follows_charge(evse) and evse.session_page is not None:
-        yield _line(screen_text(language, "session-page"), LineRole.NOTE, LineReason.SESSION_PAGE, only)
+    yield from _tariff_lines(evse, language, evse_id)
+    if _is_in_charge(evse) and evse.session_page is not None:
+        yield _line(screen_text(language, "session-page"), LineRole.NOTE, LineReason.SESSION_PAGE, evse_id)
 
 
-def _name(group: Sequence[DisplayedEvse], language: LanguageCode) -> str:
+def _evse_heading(group: Sequence[DisplayedEvse], language: LanguageCode) -> str:
     if len(group) == 1:
         return screen_text(language, "evse", number=str(group[0].evse_id))
     return screen_text(language, "evses", numbers=", ".join(str(evse.evse_id) for evse in group))
 
 
 def _state_lines(
-    evse: DisplayedEvse, language: LanguageCode, inputs: ScreenInputs, only: int | None
+    evse: DisplayedEvse, language: LanguageCode, inputs: ScreenInputs, evse_id: int | None
 ) -> Sequence[ScreenLine]:
     """The state of an EVSE, and what its driver can do."""
-    if evse.light in _CHARGES:
+    if evse.light in _CHARGE_REASONS:
         return _charge_lines(evse, language)
     if evse.light is LightReason.OUT_OF_SERVICE and evse.faults:
-        return _sentence(language, _fault_key(evse), LineReason.STATE, only)
+        return _sentence(language, _fault_key(evse), LineReason.STATE, evse_id)
     if _may_try_again(evse):
-        return _sentence(language, "not-authenticated", LineReason.STATE, only, text=f"try-again.{evse.start}")
+        return _sentence(language, "not-authenticated", LineReason.STATE, evse_id, text=f"try-again.{evse.start}")
     if (key := _STATES.get(evse.light)) is not None:
-        return _sentence(language, key, LineReason.STATE, only)
+        return _sentence(language, key, LineReason.STATE, evse_id)
     if evse.authorized and not evse.connected:
-        return _sentence(language, "plug-in", LineReason.STATE, only)
+        return _sentence(language, "plug-in", LineReason.STATE, evse_id)
     start = screen_text(language, f"start.{evse.start}")
     if evse.light is LightReason.RESERVED or evse.reserved_until is not None:
         return _reservation_lines(evse, language, inputs, start)
     heading = "plugged-in" if evse.connected else "available"
     lines = [
-        _line(screen_text(language, heading), LineRole.HEADING, LineReason.STATE, only),
-        _line(start, LineRole.TEXT, LineReason.STATE, only),
+        _line(screen_text(language, heading), LineRole.HEADING, LineReason.STATE, evse_id),
+        _line(start, LineRole.TEXT, LineReason.STATE, evse_id),
     ]
     if evse.light is LightReason.OFFLINE:
-        words = f"{screen_text(language, 'offline')}: {screen_text(language, 'offline.text')}"
-        lines.append(_line(words, LineRole.NOTE, LineReason.STATE, only))
+        offline_text = f"{screen_text(language, 'offline')}: {screen_text(language, 'offline.text')}"
+        lines.append(_line(offline_text, LineRole.NOTE, LineReason.STATE, evse_id))
     return lines
 
 
 def _charge_lines(evse: DisplayedEvse, language: LanguageCode) -> Sequence[ScreenLine]:
     """The state of a charge that runs, is paused, or has ended."""
-    only, power_w = evse.evse_id, evse.figures.power_w if evse.figures is not None else None
+    evse_id, power_w = evse.evse_id, evse.figures.power_w if evse.figures is not None else None
     if evse.light is LightReason.CHARGING:
-        state = _line(screen_text(language, "charging"), LineRole.HEADING, LineReason.STATE, only)
+        state = _line(screen_text(language, "charging"), LineRole.HEADING, LineReason.STATE, evse_id)
         if power_w is None:
             return [state]
-        words = screen_text(language, "charging-power", power=power_text(power_w, language))
-        return [replace(state, spans=(TextSpan(words),), state_spans=state.spans)]
+        text = screen_text(language, "charging-power", power=power_text(power_w, language))
+        return [replace(state, spans=(TextSpan(text),), state_spans=state.spans)]
     if evse.light is LightReason.WAITING_FOR_POWER:
-        return _sentence(language, "waiting", LineReason.STATE, only)
+        return _sentence(language, "waiting", LineReason.STATE, evse_id)
     if not evse.authorized:
-        return _sentence(language, "finished", LineReason.STATE, only)
-    return _sentence(language, "paused" if evse.connected else "car-unplugged", LineReason.STATE, only)
+        return _sentence(language, "finished", LineReason.STATE, evse_id)
+    return _sentence(language, "paused" if evse.connected else "car-unplugged", LineReason.STATE, evse_id)
 
 
 def _fault_key(evse: DisplayedEvse) -> str:
@@ -213,8 +213,8 @@ def _cost_lines(evse: DisplayedEvse, language: LanguageCode) -> Iterator[ScreenL
     if cost is None:
         return
     if cost.amount is not None:
-        words = amount_text(cost.amount, cost.currency, language)
-        yield _figure(language, "total" if cost.final else "cost", words, LineReason.COST, evse.evse_id)
+        text = amount_text(cost.amount, cost.currency, language)
+        yield _figure(language, "total" if cost.final else "cost", text, LineReason.COST, evse.evse_id)
     elif cost.content is not None:
         for spans in message_lines(cost.content):
             yield ScreenLine(spans, LineRole.TEXT, LineReason.COST, evse_id=evse.evse_id)
@@ -225,14 +225,14 @@ def _tariff_lines(evse: DisplayedEvse, language: LanguageCode, only: int | None)
     tariff = evse.tariff
     if tariff is None or (evse.cost is not None and evse.cost.final):
         return
-    if evse.light in _STATES.keys() - _CHARGES and not _may_try_again(evse):
+    if evse.light in _STATES.keys() - _CHARGE_REASONS and not _may_try_again(evse):
         return
     if tariff.content is not None:
         for spans in message_lines(tariff.content):
             yield ScreenLine(spans, LineRole.TEXT, LineReason.TARIFF, evse_id=only, personal=tariff.personal)
     elif tariff.prices is not None:
         price = _figure(language, "tariff", price_text(tariff.prices, language), LineReason.TARIFF, only)
-        yield replace(price, role=LineRole.NOTE) if evse.light in _CHARGES else price
+        yield replace(price, role=LineRole.NOTE) if evse.light in _CHARGE_REASONS else price
 
 
 def _sentence(

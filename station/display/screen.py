@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from station.display.display_message import DisplayMessage
     from station.display.screen_inputs import DisplayProfile, ScreenInputs
 
-_KEPT_MESSAGES: Final = 512
-"""messages whose screens are kept: all of a station, on several displays"""
+_CACHED_MESSAGES: Final = 512
+"""messages whose screens are cached: all of a station, on several displays"""
 _MESSAGES_IN_A_ROW: Final = 4
 """screens of messages in the normal cycle before the station's own follow again, which a driver waits for"""
 _REASONS: Final = {
@@ -55,7 +55,9 @@ def screen_cycle(display: DisplayProfile, inputs: ScreenInputs) -> tuple[Screen,
 
 def cycle_identity(cycle: Sequence[Screen]) -> object:
     """The identity of a cycle of screens, without their figures: equal if it consists of the same screens as before."""
-    return [(one.language, [(line.reason, line.message_id, line.evse_id) for line in one.lines]) for one in cycle]
+    return [
+        (screen.language, [(line.reason, line.message_id, line.evse_id) for line in screen.lines]) for screen in cycle
+    ]
 
 
 def _screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
@@ -65,7 +67,7 @@ def _screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
         return _message_screens(messages[-1], display)
     if cards := card_screens(display, inputs):
         return _fitted(cards, display)
-    of_csms = [one for message in messages for one in _message_screens(message, display)]
+    of_csms = [screen for message in messages for screen in _message_screens(message, display)]
     if priority is MessagePriority.IN_FRONT:
         return of_csms
     return _normal_cycle(_fitted(evse_screens(display, inputs), display), of_csms)
@@ -74,7 +76,7 @@ def _screens(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Screen]:
 def _normal_cycle(own: Sequence[Screen], of_csms: Sequence[Screen]) -> Sequence[Screen]:
     """The station's own screens and those of messages in turn, the own ones again after every few messages."""
     starts = range(0, max(1, len(of_csms)), _MESSAGES_IN_A_ROW)
-    return [one for start in starts for one in (*own, *of_csms[start : start + _MESSAGES_IN_A_ROW])]
+    return [screen for start in starts for screen in (*own, *of_csms[start : start + _MESSAGES_IN_A_ROW])]
 
 
 def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[DisplayMessage]:
@@ -82,23 +84,23 @@ def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Display
 
     Each driver sees those for them, in their language; where the driver at an EVSE is not known, all are shown.
     """
-    conditions = {one.evse_id: EvseCondition(one.message_state, one.transaction_id) for one in inputs.evses}
-    shown = shown_messages(inputs.messages, inputs.now, conditions, display.address)
+    conditions = {evse.evse_id: EvseCondition(evse.message_state, evse.transaction_id) for evse in inputs.evses}
+    visible = shown_messages(inputs.messages, inputs.now, conditions, display.address)
     chosen = {
         message.id
         for evse in inputs.evses
         for message in choose_languages(
-            [one for one in shown if one.transaction_id in {None, evse.transaction_id}], evse.languages
+            [message for message in visible if message.transaction_id in {None, evse.transaction_id}], evse.languages
         )
     }
-    return [message for message in shown if message.id in chosen]
+    return [message for message in visible if message.id in chosen]
 
 
-@lru_cache(maxsize=_KEPT_MESSAGES)
+@lru_cache(maxsize=_CACHED_MESSAGES)
 def _message_screens(message: DisplayMessage, display: DisplayProfile) -> Sequence[Screen]:
     """The screens of a message of the CSMS; one of a transaction is meant for its driver only.
 
-    They are kept: to parse 100 messages in HTML takes some 50 ms, and a display chooses its screens often.
+    They are cached: to parse 100 messages in HTML takes some 50 ms, and a display chooses its screens often.
     """
     content = message.content
     lines = tuple(
@@ -112,42 +114,42 @@ def _message_screens(message: DisplayMessage, display: DisplayProfile) -> Sequen
         for spans in message_lines(content)
     )
     language = content.language or display.languages[0]
-    whole = Screen(lines, language, content.content.strip() if content.format == "URI" else None)
-    return _fitted([whole], display)
+    unbroken = Screen(lines, language, content.content.strip() if content.format == "URI" else None)
+    return _fitted([unbroken], display)
 
 
 def _fitted(screens: Sequence[Screen], display: DisplayProfile) -> Sequence[Screen]:
     """Break screens into pages that fit the display; unchanged if it fits any text."""
     if display.size is None:
         return screens
-    return [page for one in screens for page in _text_pages(one, display.size)]
+    return [page for screen in screens for page in _text_pages(screen, display.size)]
 
 
-def _text_pages(whole: Screen, size: TextSize) -> Sequence[Screen]:
+def _text_pages(screen: Screen, size: TextSize) -> Sequence[Screen]:
     """Break a screen into pages for a character display: wrapped rows, as many as it has; at least one page."""
     rows = [
         replace(line, spans=(TextSpan(row),))
-        for line in whole.lines
+        for line in screen.lines
         if line.reason is not LineReason.SESSION_PAGE
         for row in wrap(fold(line.text, size.characters), size.columns)
     ]
     pages = [tuple(rows[first : first + size.rows]) for first in range(0, len(rows), size.rows)]
-    return [Screen(page, whole.language) for page in pages] or [Screen(language=whole.language)]
+    return [Screen(page, screen.language) for page in pages] or [Screen(language=screen.language)]
 
 
-def without_charge_lines(shown: Screen) -> Screen:
+def without_charge_lines(screen: Screen) -> Screen:
     """A screen for those who may see the state of an EVSE only: without power, energy, time and cost of a charge."""
     return replace(
-        shown,
+        screen,
         lines=tuple(
             line if line.state_spans is None else replace(line, spans=line.state_spans, state_spans=None)
-            for line in shown.lines
+            for line in screen.lines
             if line.reason not in {LineReason.ENERGY, LineReason.COST}
         ),
     )
 
 
-def without_personal_lines(shown: Screen) -> Screen:
-    """A screen as visitors of the page see it who need not stand before the display: without lines for one driver."""
-    kept = tuple(line for line in shown.lines if not line.personal)
-    return shown if len(kept) == len(shown.lines) else replace(shown, lines=kept, qr_text=None)
+def without_personal_lines(screen: Screen) -> Screen:
+    """A screen for visitors of the page, who may be far from the display: without the lines for one driver."""
+    lines = tuple(line for line in screen.lines if not line.personal)
+    return screen if len(lines) == len(screen.lines) else replace(screen, lines=lines, qr_text=None)

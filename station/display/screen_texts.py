@@ -49,7 +49,7 @@ def price_text(prices: PriceList, language: LanguageCode) -> str:
     parts: list[str] = []
     if prices.energy_per_kwh or prices.period:
         periods = ", ".join(
-            f"{one.name} {_unit_price(one.energy_per_kwh, prices.currency, language)}" for one in prices.period
+            f"{period.name} {_unit_price(period.energy_per_kwh, prices.currency, language)}" for period in prices.period
         )
         energy = _unit_price(prices.energy_per_kwh, prices.currency, language)
         parts.append(f"{energy}/kWh" + (f" ({periods})" if periods else ""))
@@ -89,8 +89,8 @@ def _unit_price(price: Decimal, currency: str, language: LanguageCode) -> str:
     """Format a price per unit with all its digits, at least those of the minor unit of its currency."""
     plain = price.normalize()
     digits = plain.as_tuple().exponent
-    least = minor_unit(currency)
-    exact = plain if isinstance(digits, int) and digits < int(least.as_tuple().exponent) else plain.quantize(least)
+    minor = minor_unit(currency)
+    exact = plain if isinstance(digits, int) and digits < int(minor.as_tuple().exponent) else plain.quantize(minor)
     return _money_text(exact, currency, language)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ASCII: Final = frozenset(map(chr, range(0x20, 0x7F)))
-_SHOWN: Final = {
+_CHARACTERS: Final = {
     CharacterSet.A00: _ASCII - {"\\", "~"} | frozenset("äöüñ°£¥¢"),
     CharacterSet.A02: _ASCII
     | frozenset("¡¢£¥§©ª«®±²³¹º»¼½¾¿×÷")
@@ -56,8 +56,8 @@ def printable(text: str) -> str:
 
 def fold(text: str, characters: CharacterSet) -> str:
     """Replace what a display cannot show: accents are dropped, signs are written out, the rest becomes `?`."""
-    shown = _SHOWN[characters]
-    return "".join(char if char in shown else _replacement(char, shown) for char in text)
+    available = _CHARACTERS[characters]
+    return "".join(char if char in available else _replacement(char, available) for char in text)
 
 
 def wrap(text: str, columns: int) -> Sequence[str]:
@@ -65,13 +65,13 @@ def wrap(text: str, columns: int) -> Sequence[str]:
     return textwrap.wrap(text, columns, break_on_hyphens=False)
 
 
-def _replacement(char: str, shown: frozenset[str]) -> str:
+def _replacement(char: str, available: frozenset[str]) -> str:
     if char in _REPLACED:
         return _REPLACED[char]
     if unicodedata.category(char) in {"Pd", "Mn", "Zs", "Cf"}:  # dashes, accents of their own, spaces, invisible signs
         return {"Pd": "-", "Zs": " "}.get(unicodedata.category(char), "")
-    plain = [part for part in unicodedata.normalize("NFKD", char) if unicodedata.category(part) != "Mn"]
-    return "".join(part if part in shown else _UNKNOWN for part in plain)
+    base_characters = [part for part in unicodedata.normalize("NFKD", char) if unicodedata.category(part) != "Mn"]
+    return "".join(part if part in available else _UNKNOWN for part in base_characters)
 
 
 def _is_control(char: str) -> bool:
