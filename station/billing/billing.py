@@ -82,18 +82,18 @@ class Billing:
             StorageError: not stored; call again.
         """
         await self._write_begins()
-        await self._begin(event, None)
+        await self._record_first_period(event, None)
 
     async def _write_begins(self) -> None:
         while self._begins:
-            await self._begin(*self._begins[0])
+            await self._record_first_period(*self._begins[0])
             self._begins.popleft()
 
-    async def _begin(self, event: TransactionEvent, period: str | None) -> None:
+    async def _record_first_period(self, event: TransactionEvent, period: str | None) -> None:
         if not await self._log.periods(event.transaction_id):
             register_wh = event.register.energy_import_wh if event.register is not None else None
-            first = PeriodReading(period, event.occurred_at, register_wh)
-            await self._log.begin_period(event.transaction_id, first)
+            reading = PeriodReading(period, event.occurred_at, register_wh)
+            await self._log.begin_period(event.transaction_id, reading)
 
     async def create_bill(self, event: TransactionEvent) -> Bill | None:
         """Make, store and publish the bill of a transaction from its Ended event; None if it has no prices.
@@ -103,14 +103,14 @@ class Billing:
         Raises:
             StorageError: the bill is not stored; call again.
         """
-        register, found = event.register, await self._log.get(event.transaction_id)
+        register, transaction = event.register, await self._log.get(event.transaction_id)
         end_wh = register.energy_import_wh if register is not None else None
-        cost = found.bill if found is not None else None
-        if cost is None and (cost := await self._bill(event.transaction_id, end_wh, event.lasted_s)) is not None:
-            await self._log.store_bill(event.transaction_id, cost)
-        if cost is not None:
-            self.billed.publish(FinalBill(event.transaction_id, cost))
-        return cost
+        bill = transaction.bill if transaction is not None else None
+        if bill is None and (bill := await self._bill(event.transaction_id, end_wh, event.lasted_s)) is not None:
+            await self._log.store_bill(event.transaction_id, bill)
+        if bill is not None:
+            self.billed.publish(FinalBill(event.transaction_id, bill))
+        return bill
 
     async def follow_tariff(self) -> AsyncGenerator[tuple[int, str, PeriodReading]]:
         """If the tariff period has changed, read and store a register for each running transaction.
@@ -128,16 +128,18 @@ class Billing:
             evse, signing = assembly.evse, assembly.signing
             if (transaction := evse.state.transaction) is None or not transaction.recorded:
                 continue
-            known = await self._log.periods(transaction.id)
-            if known and known[-1].period == period:  # already stored, at its begin or before the disk refused
+            stored_periods = await self._log.periods(transaction.id)
+            if (
+                stored_periods and stored_periods[-1].period == period
+            ):  # already stored, at its begin or before the disk refused
                 continue
             reading = await evse.meter.read_now()
             register_wh = reading.energy_import_wh if reading is not None else None
-            begins = PeriodReading(period, self._clock.now(), register_wh)
-            await self._log.begin_period(transaction.id, begins)
+            period_reading = PeriodReading(period, self._clock.now(), register_wh)
+            await self._log.begin_period(transaction.id, period_reading)
             if signing is not None and reading is not None:
                 await signing.sign_tariff_change(transaction.id, reading)
-            yield evse.id, transaction.id, begins
+            yield evse.id, transaction.id, period_reading
         self._period = period
 
     async def bill_so_far(self, evse: Evse) -> Bill | None:
@@ -151,20 +153,20 @@ class Billing:
         transaction, latest = evse.state.transaction, evse.meter.latest
         if transaction is None or self._unpriced.get(evse.id) == transaction.id:
             return None
-        found = await self._log.get(transaction.id)
-        if found is not None and found.prices is None:
+        logged = await self._log.get(transaction.id)
+        if logged is not None and logged.prices is None:
             self._unpriced[evse.id] = transaction.id  # displays ask every few seconds
-        return await self._bill_of(found, latest.energy_import_wh if latest else None, evse.lasted_s)
+        return await self._bill_of(logged, latest.energy_import_wh if latest else None, evse.lasted_s)
 
     async def _bill(self, transaction_id: str, end_wh: float | None, lasted_s: float | None) -> Bill | None:
         return await self._bill_of(await self._log.get(transaction_id), end_wh, lasted_s)
 
     async def _bill_of(
-        self, found: LoggedTransaction | None, end_wh: float | None, lasted_s: float | None
+        self, logged: LoggedTransaction | None, end_wh: float | None, lasted_s: float | None
     ) -> Bill | None:
-        if found is None or found.prices is None:
+        if logged is None or logged.prices is None:
             return None
-        transaction_id = found.transaction_id
+        transaction_id = logged.transaction_id
         # Durations by elapsed time, not wall time: the clock may have been set in between.
         states = [
             (timedelta(seconds=event.lasted_s), event.charging_state is ChargingState.SUSPENDED_EV)
@@ -173,7 +175,7 @@ class Billing:
         ]
         lasted = timedelta(seconds=lasted_s or 0.0)
         objection: str | None = None
-        if found.begin.substitute or found.end.substitute:
+        if logged.begin.substitute or logged.end.substitute:
             objection = "a register is what the meter showed before it fell silent"
         charge = BillableCharge(
             await self._log.periods(transaction_id),
@@ -182,4 +184,4 @@ class Billing:
             idle=idle_time(states, lasted),
             objection=objection,
         )
-        return calculate_bill(found.prices, charge)
+        return calculate_bill(logged.prices, charge)

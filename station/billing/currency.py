@@ -9,12 +9,14 @@ _USUAL: Final = 2
 _NONE: Final = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE: Final = "BHD IQD JOD KWD LYD OMR TND"
 _FOUR: Final = "CLF UYW"
-_OTHERS: Final = {code: decimals for decimals, codes in ((0, _NONE), (3, _THREE), (4, _FOUR)) for code in codes.split()}
+_OTHER_DECIMALS: Final = {
+    code: decimals for decimals, codes in ((0, _NONE), (3, _THREE), (4, _FOUR)) for code in codes.split()
+}
 
 
 def minor_unit(currency: str) -> Decimal:
     """The smallest amount of a currency, such as 0.01 EUR, 1 JPY or 0.001 KWD."""
-    return Decimal(1).scaleb(-_OTHERS.get(currency, _USUAL))
+    return Decimal(1).scaleb(-_OTHER_DECIMALS.get(currency, _USUAL))
 
 
 def round_amount(amount: Decimal, currency: str) -> Decimal:

@@ -59,9 +59,9 @@ class PriceList(FiniteAmounts):
     def energy_price(self, period: str | None) -> Decimal:
         """The price per kWh in a tariff period: its own one, else the general one. `period` None: not known."""
         if period is not None:
-            for one in self.period:
-                if period_name(one.name) == period_name(period):
-                    return one.energy_per_kwh
+            for period_price in self.period:
+                if period_name(period_price.name) == period_name(period):
+                    return period_price.energy_per_kwh
         return self.energy_per_kwh
 
 
@@ -123,40 +123,40 @@ class BillableCharge(Frozen):
 
 def calculate_bill(prices: PriceList, charge: BillableCharge) -> Bill:
     """Calculate the bill of a charge by these prices; if a register is missing or went back, it has an objection."""
-    lines = list(_energy(prices, charge))
+    lines = list(_energy_items(prices, charge))
     hours = _hours(charge.duration)
     if prices.time_per_hour and hours:
-        lines.append(_for_time("time", hours, prices.time_per_hour, prices.currency))
+        lines.append(_time_item("time", hours, prices.time_per_hour, prices.currency))
     idle = _hours(max(timedelta(0), charge.idle - timedelta(seconds=prices.idle_after_s)))
     if prices.idle_per_hour and idle:
-        lines.append(_for_time("idle", idle, prices.idle_per_hour, prices.currency))
+        lines.append(_time_item("idle", idle, prices.idle_per_hour, prices.currency))
     total = sum((line.amount for line in lines), round_amount(Decimal(0), prices.currency))
-    return Bill(prices.currency, tuple(lines), total, charge.objection or _objection(prices, charge))
+    return Bill(prices.currency, tuple(lines), total, charge.objection or _register_objection(prices, charge))
 
 
-def _objection(prices: PriceList, charge: BillableCharge) -> str | None:
+def _register_objection(prices: PriceList, charge: BillableCharge) -> str | None:
     registers = [reading.energy_wh for reading in charge.readings]
     if not registers or registers[0] is None or charge.end_wh is None:
         return "a register was not read"
     if prices.period and None in registers:
         return "the register was not read where the tariff period changed"
-    known = [register for register in (*registers, charge.end_wh) if register is not None]
-    if any(later < earlier for earlier, later in pairwise(known)):
+    registers_read = [register for register in (*registers, charge.end_wh) if register is not None]
+    if any(later < earlier for earlier, later in pairwise(registers_read)):
         return "the register went back"
     return None
 
 
-def _energy(prices: PriceList, charge: BillableCharge) -> Iterable[BilledItem]:
+def _energy_items(prices: PriceList, charge: BillableCharge) -> Iterable[BilledItem]:
     """A line for each tariff period with a register at both ends and energy in between.
 
     A register that decreased yields no line; `_objection` reports it.
     """
-    known = [reading for reading in charge.readings if reading.energy_wh is not None]
-    if not known or charge.end_wh is None or charge.readings[0].energy_wh is None:
+    measured = [reading for reading in charge.readings if reading.energy_wh is not None]
+    if not measured or charge.end_wh is None or charge.readings[0].energy_wh is None:
         return
-    closed = [*known, PeriodReading(None, known[-1].at, charge.end_wh)]
-    for reading, following in pairwise(closed):
-        begin_wh, end_wh = exact_wh(reading.energy_wh), exact_wh(following.energy_wh)
+    with_end = [*measured, PeriodReading(None, measured[-1].at, charge.end_wh)]
+    for reading, next_reading in pairwise(with_end):
+        begin_wh, end_wh = exact_wh(reading.energy_wh), exact_wh(next_reading.energy_wh)
         if begin_wh is None or end_wh is None or end_wh <= begin_wh:
             continue
         price, energy = prices.energy_price(reading.period), (end_wh - begin_wh) / 1000
@@ -164,8 +164,8 @@ def _energy(prices: PriceList, charge: BillableCharge) -> Iterable[BilledItem]:
         yield BilledItem("energy", energy, "kWh", price, amount, reading.period, begin_wh, end_wh)
 
 
-def _for_time(what: str, hours: Decimal, per_hour: Decimal, currency: str) -> BilledItem:
-    return BilledItem(what, hours, "h", per_hour, round_amount(hours * per_hour, currency))
+def _time_item(kind: str, hours: Decimal, per_hour: Decimal, currency: str) -> BilledItem:
+    return BilledItem(kind, hours, "h", per_hour, round_amount(hours * per_hour, currency))
 
 
 def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> timedelta:

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 # Migration 7 copies one of these facts when a transaction begins, so it depends on their names.
 _OWNERS, _INSTALLED = "list", "installed"
-_TOLD = "told"
+_JOURNALED = "told"
 """the prices last written to the register journal"""
 
 
@@ -30,7 +30,7 @@ class Prices:
         """the prices in force; None: none, charging is free"""
         self.changed: Event[PriceList | None] = Event()
         """published when the prices differ from those in the register journal"""
-        self._published = ""
+        self._journaled = ""
 
     async def load(self, installed: PriceList | None = None) -> None:
         """Load the prices: those stored by `change`, else `installed`, of the installation file; publish nothing.
@@ -38,14 +38,14 @@ class Prices:
         Raises:
             StorageError: the disk cannot be read or written.
         """
-        kept = await self._facts.load()
-        text = _text(installed)
-        if kept.get(_INSTALLED, "") != text:
+        stored = await self._facts.load()
+        text = _stored_text(installed)
+        if stored.get(_INSTALLED, "") != text:
             await self._facts.save(_INSTALLED, text)
-        self.current, self._published = installed, kept.get(_TOLD, "")
-        if (owners := kept.get(_OWNERS)) is not None:
-            self.current = self._facts.read(_OWNERS, price_list_from, owners) if owners else None
-            if owners and self.current is None:
+        self.current, self._journaled = installed, stored.get(_JOURNALED, "")
+        if (owners_text := stored.get(_OWNERS)) is not None:
+            self.current = self._facts.read(_OWNERS, price_list_from, owners_text) if owners_text else None
+            if owners_text and self.current is None:
                 _log.error("the stored price list cannot be read: no prices are in force")
 
     async def change(self, prices: PriceList | None) -> None:
@@ -54,7 +54,7 @@ class Prices:
         Raises:
             StorageError: not stored; the previous prices stay in force.
         """
-        await self._facts.save(_OWNERS, _text(prices))
+        await self._facts.save(_OWNERS, _stored_text(prices))
         self.current = prices
         await self.publish_if_changed()
 
@@ -63,12 +63,12 @@ class Prices:
 
         If they cannot be stored, this is logged, and the prices are published again after a restart.
         """
-        if (text := _text(self.current)) == self._published:
+        if (text := _stored_text(self.current)) == self._journaled:
             return
-        self._published = text
+        self._journaled = text
         self.changed.publish(self.current)
         try:
-            await self._facts.save(_TOLD, text)
+            await self._facts.save(_JOURNALED, text)
         except StorageError as error:
             _log.error(
                 "the prices written to the register journal cannot be stored; they will be written to it again: %s",
@@ -84,5 +84,5 @@ class Prices:
         await self._facts.remove(_OWNERS)
 
 
-def _text(prices: PriceList | None) -> str:
+def _stored_text(prices: PriceList | None) -> str:
     return price_list_text(prices) if prices is not None else ""

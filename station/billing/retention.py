@@ -26,10 +26,10 @@ _SLACK: Final = timedelta(hours=1)
 """largest step back that is not a clock jump"""
 
 
-class _Known(Frozen):
+class _RetentionState(Frozen):
     """The stored state of the retention."""
 
-    seen: datetime
+    last_run_at: datetime
     """time of the last run"""
     jumped_at: datetime
     """time after the last clock jump, or of the first run"""
@@ -64,37 +64,37 @@ class Retention:
         if self._time.status is not TimeStatus.SYNCHRONIZED:
             return
         now = self._clock.now()
-        known = await self._known()
-        if known is None or not -_SLACK <= now - known.seen <= _EXPLAINED:
-            if known is not None:
+        state = await self._load_state()
+        if state is None or not -_SLACK <= now - state.last_run_at <= _EXPLAINED:
+            if state is not None:
                 _log.warning(
                     "the time has jumped from %s to %s: existing records get the full retention time again",
-                    known.seen,
+                    state.last_run_at,
                     now,
                 )
-            known = _Known(now, now, await self._log.newest())
-        await self._store(_Known(now, known.jumped_at, known.number))
+            state = _RetentionState(now, now, await self._log.newest())
+        await self._store(_RetentionState(now, state.jumped_at, state.number))
         before = now - timedelta(days=self._settings.recorded_transactions_days)
-        await self._log.prune(before, beyond=known.number if before < known.jumped_at else 0)
+        await self._log.prune(before, beyond=state.number if before < state.jumped_at else 0)
 
-    async def _known(self) -> _Known | None:
+    async def _load_state(self) -> _RetentionState | None:
         text = (await self._facts.load()).get("time")
         if text is None:
             return None
-        known = self._facts.read("time", _from_text, text)
-        if known is None:
+        state = self._facts.read("time", _from_text, text)
+        if state is None:
             _log.error(
                 "the time of the last retention run cannot be read: existing records get the full retention time again"
             )
-        return known
+        return state
 
-    async def _store(self, known: _Known) -> None:
-        kept = (known.seen.isoformat(), known.jumped_at.isoformat(), known.number)
-        await self._facts.save("time", json.dumps(kept))
+    async def _store(self, state: _RetentionState) -> None:
+        stored = (state.last_run_at.isoformat(), state.jumped_at.isoformat(), state.number)
+        await self._facts.save("time", json.dumps(stored))
 
 
-def _from_text(text: str) -> _Known:
-    seen, jumped_at, number = list_of(json.loads(text))
-    return _Known(
-        datetime.fromisoformat(text_of(seen)), datetime.fromisoformat(text_of(jumped_at)), int(number_of(number))
+def _from_text(text: str) -> _RetentionState:
+    last_run_at, jumped_at, number = list_of(json.loads(text))
+    return _RetentionState(
+        datetime.fromisoformat(text_of(last_run_at)), datetime.fromisoformat(text_of(jumped_at)), int(number_of(number))
     )

@@ -63,7 +63,7 @@ class _Account(Struct):
     total_received: bool = False
     bill: Bill | None = None
     """the final bill, made at the end of the transaction"""
-    so_far: Bill | None = None
+    interim_bill: Bill | None = None
     """the latest interim bill, shown until the final one is made"""
     driver_left: bool = False
     """the driver had left before the end"""
@@ -111,8 +111,8 @@ class TariffAndCost:
         Raises:
             StorageError: a total is not stored; nothing is lost, the caller retries later.
         """
-        watching = {f"display-{evse.id}": self._watch(evse) for evse in self._evses.values()}
-        await run_together({**watching, "told-costs": self._write_totals()})
+        watchers = {f"display-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
+        await run_together({**watchers, "told-costs": self._write_totals()})
 
     async def cost(self, evse: Evse) -> DisplayedCost | None:
         """The cost of the newest transaction of an EVSE; None if no cost is to be shown to its driver.
@@ -137,8 +137,8 @@ class TariffAndCost:
                 True,
             )
         if not account.ended:
-            account.so_far = await self._billing.bill_so_far(evse)
-        bill = account.bill or account.so_far
+            account.interim_bill = await self._billing.bill_so_far(evse)
+        bill = account.bill or account.interim_bill
         if bill is None or bill.objection is not None:
             return None
         final = account.settled and account.bill is not None
@@ -150,8 +150,8 @@ class TariffAndCost:
         Raises:
             StorageError: as `cost`.
         """
-        wanted = {DisplayTopic.TARIFF: self._settings.tariff_enabled, DisplayTopic.COST: self._settings.cost_enabled}
-        messages = [message for message in self.display.of(evse.id) if wanted[message.topic]]
+        enabled = {DisplayTopic.TARIFF: self._settings.tariff_enabled, DisplayTopic.COST: self._settings.cost_enabled}
+        messages = [message for message in self.display.of(evse.id) if enabled[message.topic]]
         if all(message.topic is not DisplayTopic.COST for message in messages):
             cost = await self.cost(evse)
             if cost is not None and not cost.final:
@@ -161,8 +161,8 @@ class TariffAndCost:
 
     def own_tariff(self, evse: Evse) -> PriceList | None:
         """The owner's prices if the tariff on the display of an EVSE states them, else None."""
-        shown = any(message.topic is DisplayTopic.TARIFF for message in self.display.of(evse.id))
-        return self._own_tariffs.get(evse.id) if shown and self._settings.tariff_enabled else None
+        states_tariff = any(message.topic is DisplayTopic.TARIFF for message in self.display.of(evse.id))
+        return self._own_tariffs.get(evse.id) if states_tariff and self._settings.tariff_enabled else None
 
     # From the CSMS
 
@@ -185,7 +185,7 @@ class TariffAndCost:
         if found is not None:
             evse_id, account = found
             account.csms_cost, account.total_received = amount, account.ended
-            self._show_cost(evse_id, account)
+            self._display_cost(evse_id, account)
         if (found is None or found[1].ended) and len(self._totals) < _MAX_TOTALS:
             self._note_total(transaction_id, amount)  # no effect on unknown transactions
 
@@ -209,14 +209,14 @@ class TariffAndCost:
         account.awaits_total = False
         if total is not None:
             account.csms_cost, account.total_received = total, True
-        self._show_cost(evse_id, account)
+        self._display_cost(evse_id, account)
 
     def link_lost(self) -> None:
         """Stop waiting for totals, since the link to the CSMS is lost; show bill or fallback message (I05.FR.02)."""
         for evse_id, account in self._accounts.items():
             if account.awaits_total:
                 account.awaits_total = False
-                self._show_cost(evse_id, account)
+                self._display_cost(evse_id, account)
 
     # From the station
 
@@ -231,9 +231,9 @@ class TariffAndCost:
         account.ended = True
         account.driver_left = event.trigger is TriggerReason.EV_DEPARTED  # I03.FR.05
         account.awaits_total = self._has_csms and not event.offline
-        left = not ev_connected(self._evses[event.evse_id].state)
-        account.total_after_leaving = account.awaits_total and left and not account.driver_left
-        self._show_cost(event.evse_id, account)
+        vehicle_left = not ev_connected(self._evses[event.evse_id].state)
+        account.total_after_leaving = account.awaits_total and vehicle_left and not account.driver_left
+        self._display_cost(event.evse_id, account)
 
     def _note_total(self, transaction_id: str, amount: Decimal) -> None:
         self._totals[transaction_id] = StatedCost(amount, self._settings.currency)
@@ -242,9 +242,9 @@ class TariffAndCost:
     async def _write_totals(self) -> None:
         while True:
             self._due.clear()
-            for transaction_id, told in list(self._totals.items()):
-                await self._log.store_stated_cost(transaction_id, told)
-                if self._totals[transaction_id] is told:
+            for transaction_id, total in list(self._totals.items()):
+                await self._log.store_stated_cost(transaction_id, total)
+                if self._totals[transaction_id] is total:
                     del self._totals[transaction_id]
             await self._due.wait()
 
@@ -253,7 +253,7 @@ class TariffAndCost:
         bill = final.bill
         if (found := self._account_of(final.transaction_id)) is not None:
             found[1].bill = bill
-            self._show_cost(*found)
+            self._display_cost(*found)
 
     def _account_of(self, transaction_id: str) -> tuple[int, _Account] | None:
         for evse_id, account in self._accounts.items():
@@ -262,14 +262,14 @@ class TariffAndCost:
         return None
 
     @property
-    def _fallback(self) -> str:
+    def _fallback_text(self) -> str:
         return self._settings.total_cost_fallback_message if self._has_csms else ""
 
     def _shows_fallback(self, account: _Account) -> bool:
         """Return whether the fallback message is shown instead of a missing total (I05.FR.02)."""
-        return account.settled and not account.total_received and bool(self._fallback)
+        return account.settled and not account.total_received and bool(self._fallback_text)
 
-    def _show_cost(self, evse_id: int, account: _Account) -> None:
+    def _display_cost(self, evse_id: int, account: _Account) -> None:
         if account.driver_left:
             self.display.clear(evse_id)
             return
@@ -281,34 +281,35 @@ class TariffAndCost:
     def _cost_text(self, account: _Account) -> str:
         """The cost text to show now; empty: leave the display as it is."""
         if self._shows_fallback(account):
-            return self._fallback
+            return self._fallback_text
         if account.csms_cost is not None:
             return format_amount(account.csms_cost, self._settings.currency)
         bill = account.bill if account.settled else None
         return format_amount(bill.total, bill.currency) if bill is not None and bill.objection is None else ""
 
-    async def _watch(self, evse: Evse) -> None:
-        served: Authorization | None = None
+    async def _watch_evse(self, evse: Evse) -> None:
+        """Show the tariff when a driver is authorized, and clear the display once the driver has left."""
+        last_authorization: Authorization | None = None
         present, left_s = False, self._clock.monotonic()
         while True:
-            seen, before = evse.changed.count, present
+            change_count, was_present = evse.changed.count, present
             authorization, present = evse.state.authorization, _driver_present(evse)
-            if before and not present:
+            if was_present and not present:
                 left_s = self._clock.monotonic()
                 self.display.clear(evse.id)
             if not present and (wait_s := self._total_time_left_s(evse.id, left_s)) > 0.0:
-                served = authorization
-                await evse.changed.wait_for(seen, self._clock, wait_s)
+                last_authorization = authorization
+                await evse.changed.wait_for(change_count, self._clock, wait_s)
                 continue
             if not present:
                 self._accounts.pop(evse.id, None)
                 self.display.clear(evse.id)
-            elif not before:
+            elif not was_present:
                 self._forget_last_driver(evse.id)
-            if authorization is not None and not _same(authorization, served):
-                self._welcome(evse.id, authorization)
-            served = authorization
-            await evse.changed.wait(seen)
+            if authorization is not None and not _is_same_authorization(authorization, last_authorization):
+                self._show_tariff(evse.id, authorization)
+            last_authorization = authorization
+            await evse.changed.wait(change_count)
 
     def _total_time_left_s(self, evse_id: int, left_s: float) -> float:
         """Seconds for which a driver who left at `left_s` (monotonic) can still read or expect the total; else 0."""
@@ -326,7 +327,7 @@ class TariffAndCost:
         del self._accounts[evse_id]
         self.display.clear(evse_id)
 
-    def _welcome(self, evse_id: int, authorization: Authorization) -> None:
+    def _show_tariff(self, evse_id: int, authorization: Authorization) -> None:
         """Show the tariff after an authorization: the driver's own, or the general one (I01.FR.03, I04.FR.01)."""
         account = self._accounts.get(evse_id)
         if account is not None and account.ended:
@@ -347,7 +348,7 @@ def _driver_present(evse: Evse) -> bool:
     return in_use or state.lock_held_for is not None
 
 
-def _same(authorization: Authorization, other: Authorization | None) -> bool:
+def _is_same_authorization(authorization: Authorization, other: Authorization | None) -> bool:
     return (
         other is not None and authorization.id_token.same_as(other.id_token) and authorization.since_s == other.since_s
     )

@@ -56,7 +56,7 @@ def in_words(prices: PriceList) -> str:
 
     Used for signed records and the API; the page shows prices in the user's language.
     """
-    periods = ", ".join(f"{one.name} {one.energy_per_kwh}" for one in prices.period)
+    periods = ", ".join(f"{period.name} {period.energy_per_kwh}" for period in prices.period)
     parts = [f"{prices.energy_per_kwh} {prices.currency}/kWh" + (f" ({periods})" if periods else "")]
     if prices.time_per_hour:
         parts.append(f"{prices.time_per_hour} {prices.currency}/h")

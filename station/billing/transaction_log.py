@@ -76,7 +76,7 @@ class TransactionLog:
         Raises:
             StorageError: the disk cannot be read.
         """
-        where, values = _where(search)
+        where, values = _where_clause(search)
         rows = await self._database.long_query(
             f"SELECT {COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
@@ -86,7 +86,7 @@ class TransactionLog:
 
     async def _count(self, search: TransactionQuery, kind: str) -> int:
         """The number of matching transactions of a kind; empty: of all kinds."""
-        where, values = _where(search)
+        where, values = _where_clause(search)
         if kind:
             where = f"{where} AND {kind}" if where else f"WHERE {kind}"
         rows = await self._database.long_query(f"SELECT COUNT(*) FROM transactions {where}", values)
@@ -98,7 +98,7 @@ class TransactionLog:
         Raises:
             StorageError: the disk cannot be read.
         """
-        where, values = _where(search)
+        where, values = _where_clause(search)
         after: tuple[Value, Value] = ("", 0)
         while True:
             rows = await self._database.long_query(
@@ -206,8 +206,8 @@ class TransactionLog:
         Raises:
             StorageError: the disk cannot be read.
         """
-        found = await self.get(transaction_id)
-        if found is None:
+        transaction = await self.get(transaction_id)
+        if transaction is None:
             return []
 
         def moved(at: datetime | None, of_begin: bool) -> str | None:
@@ -215,19 +215,20 @@ class TransactionLog:
                 return None
             return (right(at) if begin_is_wrong or not of_begin else at).isoformat()
 
-        corrected_s = (found.corrected_s or 0.0) + correction.total_seconds()
+        corrected_s = (transaction.corrected_s or 0.0) + correction.total_seconds()
         times = (
-            moved(found.began_at, True),
-            moved(found.begin.read_at, True),
-            moved(found.ended_at, False),
-            moved(found.end.read_at, False),
+            moved(transaction.began_at, True),
+            moved(transaction.begin.read_at, True),
+            moved(transaction.ended_at, False),
+            moved(transaction.end.read_at, False),
         )
         rows = await self._database.rows(
             "SELECT id, at FROM tariff_readings WHERE transaction_id = ?", (transaction_id,)
         )
         read = self._database.unreadable.read
         found_at = [
-            (one, read(moment, text, RowAddress("tariff_readings.at", str(one), transaction_id))) for one, text in rows
+            (row_id, read(moment, text, RowAddress("tariff_readings.at", str(row_id), transaction_id)))
+            for row_id, text in rows
         ]
         return [
             (
@@ -238,7 +239,7 @@ class TransactionLog:
             # Tariff periods are corrected only together with the begin.
             (
                 "UPDATE tariff_readings SET at = ? WHERE id = ?",
-                [(moved(at, True), one) for one, at in found_at if at is not None],
+                [(moved(at, True), row_id) for row_id, at in found_at if at is not None],
             ),
         ]
 
@@ -273,7 +274,7 @@ class TransactionLog:
         )
 
 
-def _where(search: TransactionQuery) -> tuple[str, list[Value]]:
+def _where_clause(search: TransactionQuery) -> tuple[str, list[Value]]:
     conditions: list[str] = []
     values: list[Value] = []
     for condition, value in (
@@ -295,8 +296,8 @@ def _where(search: TransactionQuery) -> tuple[str, list[Value]]:
             conditions.append("token = ? COLLATE NOCASE")
             values.append(search.token)
     if search.cards is not None:
-        one_of = " OR ".join("(token = ? COLLATE NOCASE AND token_type = ?)" for _ in search.cards)
-        conditions.append(f"({one_of})" if one_of else "FALSE")
+        any_card = " OR ".join("(token = ? COLLATE NOCASE AND token_type = ?)" for _ in search.cards)
+        conditions.append(f"({any_card})" if any_card else "FALSE")
         values += [part for card in search.cards for part in (card.value, card.type)]
     if search.ongoing is not None:
         conditions.append("ended_at IS NULL" if search.ongoing else "ended_at IS NOT NULL")

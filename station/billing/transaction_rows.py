@@ -81,8 +81,10 @@ def readable(rows: list[Row], unreadable: UnreadableRows) -> list[LoggedTransact
             _parsed(BILLS, bill, RowAddress("transactions.bill", identity, identity), unreadable),
         )
 
-    found = (unreadable.read(transaction, row, RowAddress("transactions", str(row[0]), str(row[0]))) for row in rows)
-    return [one for one in found if one is not None]
+    transactions = (
+        unreadable.read(transaction, row, RowAddress("transactions", str(row[0]), str(row[0]))) for row in rows
+    )
+    return [logged for logged in transactions if logged is not None]
 
 
 def period_of(row: Sequence[Value]) -> PeriodReading:
@@ -104,7 +106,7 @@ def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Log
         ValueError, ArithmeticError: the row cannot be read.
     """
     (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
-    charging_s, corrected_s, serial, _, _, told_cost, told_currency, lasted_s, test_session = tail
+    charging_s, corrected_s, serial, _, _, stated_cost, stated_currency, lasted_s, test_session = tail
     return LoggedTransaction(
         str(identity),
         int(str(number)),
@@ -114,24 +116,24 @@ def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Log
         moment(began_at),
         moment(ended_at) if ended_at is not None else None,
         _text(reason),
-        _register(registers[:4]),
-        _register(registers[4:]),
+        _register_of(registers[:4]),
+        _register_of(registers[4:]),
         int(str(charging_s)) if charging_s is not None else None,
         float(str(corrected_s)) if corrected_s is not None else None,
         _text(serial),
         prices,
         bill,
-        StatedCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
+        StatedCost(Decimal(str(stated_cost)), str(stated_currency)) if stated_cost is not None else None,
         float(str(lasted_s)) if lasted_s is not None else None,
         bool(test_session),
     )
 
 
-def _parsed(kind: StoredFormat[T], text: Value, place: RowAddress, unreadable: UnreadableRows) -> T | None:
-    return unreadable.read(kind.from_text, text, place) if text is not None else None
+def _parsed(kind: StoredFormat[T], text: Value, address: RowAddress, unreadable: UnreadableRows) -> T | None:
+    return unreadable.read(kind.from_text, text, address) if text is not None else None
 
 
-def _register(columns: list[Value]) -> LoggedRegister:
+def _register_of(columns: list[Value]) -> LoggedRegister:
     energy_wh, read_at, time, substitute = columns
     return LoggedRegister(
         exact_wh(float(str(energy_wh))) if energy_wh is not None else None,

@@ -27,11 +27,15 @@ def counted_charges(transactions: Sequence[LoggedTransaction]) -> CountedCharges
 
     A charge that took no energy is listed if it costs something, or if its bill is not valid.
     """
-    tests = sum(one.kind is TransactionKind.TEST for one in transactions)
-    charges = [one for one in transactions if one.kind is not TransactionKind.TEST and not _is_free_without_energy(one)]
+    tests = sum(transaction.kind is TransactionKind.TEST for transaction in transactions)
+    charges = [
+        transaction
+        for transaction in transactions
+        if transaction.kind is not TransactionKind.TEST and not _is_free_without_energy(transaction)
+    ]
     return CountedCharges(charges, tests, len(transactions) - tests - len(charges))
 
 
-def _is_free_without_energy(one: LoggedTransaction) -> bool:
-    free = one.objection is None and (one.cost is None or one.cost.amount == 0)
-    return one.kind is TransactionKind.NO_ENERGY and free
+def _is_free_without_energy(transaction: LoggedTransaction) -> bool:
+    free = transaction.objection is None and (transaction.cost is None or transaction.cost.amount == 0)
+    return transaction.kind is TransactionKind.NO_ENERGY and free

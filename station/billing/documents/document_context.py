@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from station.billing.documents.table import CardLabels, label, shown_token
+from station.billing.documents.table import CardLabels, label, short_token
 from station.billing.documents.words import Words, words
 from station.core.languages import LanguageCode
 from station.core.model import PAGE_TOKEN, IdToken
@@ -70,7 +70,7 @@ class DocumentContext(Frozen):
             return self.words.test_session
         if transaction.token is not None and IdToken(transaction.token, transaction.token_type or "") == PAGE_TOKEN:
             return self.words.at_page
-        return label(transaction, self.labels) or shown_token(transaction) or "–"
+        return label(transaction, self.labels) or short_token(transaction) or "–"
 
 
 class Month(Frozen):

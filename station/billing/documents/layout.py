@@ -22,10 +22,10 @@ from foundation.frozen import Frozen
 _FONT: Final = "Helvetica"
 _MONO: Final = "Courier"
 _CHARACTERS: Final = "cp1252"
-_WIDE: Final = "dejavu"
+_FALLBACK_FONT: Final = "dejavu"
 """DejaVu Sans, reduced to the letters of Europe, currency signs and symbols (fonts/LICENSE)"""
 _FONTS: Final = Path(__file__).with_name("fonts")
-_INK, _QUIET, _LINE, _PAPER, _ACCENT, _ALARM = (
+_INK, _MUTED, _LINE, _PAPER, _ACCENT, _ALARM = (
     (28, 32, 38),
     (105, 112, 122),
     (214, 218, 224),
@@ -67,82 +67,82 @@ class Sheet:
     def __init__(self, imprint: Imprint, subtitle: str) -> None:
         self._pdf = _Pdf(imprint)
         self._pdf.add_page()
-        self._head(imprint, subtitle)
+        self._draw_head(imprint, subtitle)
 
     def tiles(self, tiles: Sequence[tuple[str, str]]) -> None:
         """Add the main figures of the document, as pairs of label and value, large and side by side."""
         pdf, gap = self._pdf, 4.0
         width, height, top = (pdf.epw - gap * (len(tiles) - 1)) / len(tiles), 19.0, pdf.get_y()
-        for place, (label, value) in enumerate(tiles):
-            left = _MARGIN + place * (width + gap)
+        for position, (label, value) in enumerate(tiles):
+            left_mm = _MARGIN + position * (width + gap)
             pdf.set_fill_color(*_PAPER)
-            pdf.rect(left, top, width, height, style="F", round_corners=True, corner_radius=2)
-            pdf.set_xy(left + 4, top + 3)
-            self._ink(_QUIET, 8.5)
-            self._line(label, width - 8)
-            pdf.set_xy(left + 4, top + 8.5)
-            self._ink(_ACCENT, 16, "B")
+            pdf.rect(left_mm, top, width, height, style="F", round_corners=True, corner_radius=2)
+            pdf.set_xy(left_mm + 4, top + 3)
+            self._set_text_style(_MUTED, 8.5)
+            self._draw_line(label, width - 8)
+            pdf.set_xy(left_mm + 4, top + 8.5)
+            self._set_text_style(_ACCENT, 16, "B")
             while pdf.get_string_width(pdf.plain(value)) > width - 8 and pdf.font_size_pt > 8:
                 pdf.set_font_size(pdf.font_size_pt - 0.5)
-            self._line(value, width - 8, 7)
+            self._draw_line(value, width - 8, 7)
         pdf.set_xy(_MARGIN, top + height + 2)
 
-    def section(self, title: str, *, keeps_mm: float = 24.0) -> None:
-        """Add a heading with a rule, on a new page if less than `keeps_mm` are left on this one."""
+    def section(self, title: str, *, required_mm: float = 24.0) -> None:
+        """Add a heading with a rule, on a new page if less than `required_mm` are left on this one."""
         pdf = self._pdf
-        if pdf.will_page_break(keeps_mm):
+        if pdf.will_page_break(required_mm):
             pdf.add_page()
         pdf.ln(4)
-        self._ink(_ACCENT, 11, "B")
-        self._line(title, pdf.epw, 6)
+        self._set_text_style(_ACCENT, 11, "B")
+        self._draw_line(title, pdf.epw, 6)
         pdf.set_draw_color(*_LINE)
         pdf.line(_MARGIN, pdf.get_y() + 0.6, _MARGIN + pdf.epw, pdf.get_y() + 0.6)
         pdf.ln(2.4)
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:
         """Add pairs of label and value, one line each; long texts take several."""
-        pdf, label = self._pdf, 58.0
+        pdf, label_width = self._pdf, 58.0
         for name, value in facts:
             if pdf.will_page_break(2 * _ROW):
                 pdf.add_page()
             top = pdf.get_y()
-            self._ink(_QUIET, 9.5)
-            self._paragraph(name, label - 3)
-            below = pdf.get_y()
-            pdf.set_xy(_MARGIN + label, top)
-            self._ink(_INK, 9.5)
-            self._paragraph(value, pdf.epw - label)
-            pdf.set_y(max(below, pdf.get_y()))
+            self._set_text_style(_MUTED, 9.5)
+            self._draw_paragraph(name, label_width - 3)
+            label_bottom = pdf.get_y()
+            pdf.set_xy(_MARGIN + label_width, top)
+            self._set_text_style(_INK, 9.5)
+            self._draw_paragraph(value, pdf.epw - label_width)
+            pdf.set_y(max(label_bottom, pdf.get_y()))
 
     def table(
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None
     ) -> None:
         """Add a table, with its headings repeated on each page, and a total row; texts that are too wide are cut."""
         pdf = self._pdf
-        widths = [pdf.epw * column.share / sum(one.share for one in columns) for column in columns]
-        self._headings(columns, widths)
+        widths = [pdf.epw * column.share / sum(other_column.share for other_column in columns) for column in columns]
+        self._draw_headings(columns, widths)
         for row in rows:
             if pdf.will_page_break(_ROW + 1):
                 pdf.add_page()
-                self._headings(columns, widths)
-            self._ink(_INK, 9)
-            self._row(columns, widths, row)
-            self._rule()
+                self._draw_headings(columns, widths)
+            self._set_text_style(_INK, 9)
+            self._draw_row(columns, widths, row)
+            self._draw_rule()
         if total is not None:
-            self._ink(_INK, 9, "B")
-            self._row(columns, widths, total)
+            self._set_text_style(_INK, 9, "B")
+            self._draw_row(columns, widths, total)
         pdf.ln(1)
 
     def note(self, text: str) -> None:
         """Add a remark in small print."""
-        self._ink(_QUIET, 8.5)
-        self._paragraph(text, self._pdf.epw, 4.4)
+        self._set_text_style(_MUTED, 8.5)
+        self._draw_paragraph(text, self._pdf.epw, 4.4)
 
     def warning(self, text: str) -> None:
         """Add a warning in a frame."""
         pdf = self._pdf
         pdf.ln(2)
-        self._ink(_ALARM, 9.5, "B")
+        self._set_text_style(_ALARM, 9.5, "B")
         pdf.set_draw_color(*_ALARM)
         pdf.multi_cell(
             pdf.epw, 6, pdf.plain(text), border=1, padding=(1, 3), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
@@ -154,10 +154,10 @@ class Sheet:
         if pdf.will_page_break(size + 6):
             pdf.add_page()
         top, width = pdf.get_y(), pdf.epw - size - 6
-        self._code(data, _MARGIN + pdf.epw - size, top, size)
+        self._draw_qr_code(data, _MARGIN + pdf.epw - size, top, size)
         pdf.set_y(top)
-        self._ink(_INK, 9.5)
-        self._paragraph(text, width, 4.8)
+        self._set_text_style(_INK, 9.5)
+        self._draw_paragraph(text, width, 4.8)
         pdf.ln(1)
         self.long_numbers(beside, width)
         pdf.set_y(max(pdf.get_y(), top + size) + 1.5)
@@ -167,11 +167,11 @@ class Sheet:
         pdf = self._pdf
         width = width_mm if width_mm is not None else pdf.epw
         for label, number in numbers:
-            self._ink(_QUIET, 8)
-            self._paragraph(label, width, 4)
+            self._set_text_style(_MUTED, 8)
+            self._draw_paragraph(label, width, 4)
             pdf.choose_font(_MONO, "", 6.5)
             pdf.set_text_color(*_INK)
-            self._paragraph(number, width, 2.9)
+            self._draw_paragraph(number, width, 2.9)
             pdf.ln(0.6)
 
     def signing_line(self, text: str) -> None:
@@ -195,52 +195,52 @@ class Sheet:
 
     # Drawing
 
-    def _head(self, imprint: Imprint, subtitle: str) -> None:
+    def _draw_head(self, imprint: Imprint, subtitle: str) -> None:
         pdf = self._pdf
         pdf.set_fill_color(*_ACCENT)
         pdf.rect(0, 0, pdf.w, 3, style="F")
         pdf.set_y(12)
-        for place, line in enumerate(imprint.aside):
-            self._ink(_QUIET if place else _INK, 9, "" if place else "B")
+        for position, line in enumerate(imprint.aside):
+            self._set_text_style(_MUTED if position else _INK, 9, "" if position else "B")
             pdf.cell(pdf.epw, 4.6, pdf.plain(line), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         bottom = pdf.get_y()
         pdf.set_xy(_MARGIN, 12)
-        self._ink(_INK, 20, "B")
-        self._line(imprint.title, pdf.epw * 0.65, 9)
-        self._ink(_QUIET, 10)
-        self._line(subtitle, pdf.epw * 0.65)
+        self._set_text_style(_INK, 20, "B")
+        self._draw_line(imprint.title, pdf.epw * 0.65, 9)
+        self._set_text_style(_MUTED, 10)
+        self._draw_line(subtitle, pdf.epw * 0.65)
         pdf.set_y(max(pdf.get_y(), bottom) + 5)
 
-    def _headings(self, columns: Sequence[Column], widths: Sequence[float]) -> None:
-        self._ink(_QUIET, 8.5)
-        self._row(columns, widths, [column.heading for column in columns])
-        self._rule()
+    def _draw_headings(self, columns: Sequence[Column], widths: Sequence[float]) -> None:
+        self._set_text_style(_MUTED, 8.5)
+        self._draw_row(columns, widths, [column.heading for column in columns])
+        self._draw_rule()
 
-    def _row(self, columns: Sequence[Column], widths: Sequence[float], cells: Sequence[str]) -> None:
+    def _draw_row(self, columns: Sequence[Column], widths: Sequence[float], cells: Sequence[str]) -> None:
         pdf = self._pdf
         pdf.set_x(_MARGIN)
-        for place, (column, width, cell) in enumerate(zip(columns, widths, cells, strict=True)):
-            free = sum(widths[place + 1 : _next_filled(cells, place)])  # of empty cells to the right
-            pdf.cell(width, _ROW, self._fitting(cell, width + free - 1), align=column.align)
+        for position, (column, width, cell) in enumerate(zip(columns, widths, cells, strict=True)):
+            empty_width = sum(widths[position + 1 : _next_filled(cells, position)])  # of empty cells to the right
+            pdf.cell(width, _ROW, self._cut_to_width(cell, width + empty_width - 1), align=column.align)
         pdf.ln(_ROW)
 
-    def _fitting(self, text: str, width: float) -> str:
+    def _cut_to_width(self, text: str, width: float) -> str:
         """The text, cut at the end if it exceeds the width."""
         pdf = self._pdf
-        plain = pdf.plain(text)
-        if pdf.get_string_width(plain) <= width:
-            return plain
-        while plain and pdf.get_string_width(f"{plain}…") > width:
-            plain = plain[:-1]
-        return f"{plain}…"
+        fitted = pdf.plain(text)
+        if pdf.get_string_width(fitted) <= width:
+            return fitted
+        while fitted and pdf.get_string_width(f"{fitted}…") > width:
+            fitted = fitted[:-1]
+        return f"{fitted}…"
 
-    def _rule(self) -> None:
+    def _draw_rule(self) -> None:
         pdf = self._pdf
         pdf.set_draw_color(*_LINE)
         pdf.line(_MARGIN, pdf.get_y() + 0.3, _MARGIN + pdf.epw, pdf.get_y() + 0.3)
         pdf.ln(0.6)
 
-    def _code(self, data: str, left: float, top: float, size: float) -> None:
+    def _draw_qr_code(self, data: str, left: float, top: float, size: float) -> None:
         """Draw a QR code as vectors: an image would be blurred in print."""
         pdf = self._pdf
         modules = [bytes(row) for row in segno.make(data, error="m", micro=False).matrix]
@@ -251,10 +251,10 @@ class Sheet:
                 if dark:  # slightly enlarged, so that viewers show no gaps
                     pdf.rect(left + x * side, top + y * side, side + 0.02, side + 0.02, style="F")
 
-    def _line(self, text: str, width: float, height: float = 5.0) -> None:
-        self._pdf.cell(width, height, self._fitting(text, width), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    def _draw_line(self, text: str, width: float, height: float = 5.0) -> None:
+        self._pdf.cell(width, height, self._cut_to_width(text, width), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def _paragraph(self, text: str, width: float, height: float = _ROW) -> None:
+    def _draw_paragraph(self, text: str, width: float, height: float = _ROW) -> None:
         pdf = self._pdf
         pdf.multi_cell(
             width,
@@ -267,7 +267,7 @@ class Sheet:
             output=MethodReturnValue.PAGE_BREAK,
         )
 
-    def _ink(self, color: tuple[int, int, int], size: float, style: Literal["", "B"] = "") -> None:
+    def _set_text_style(self, color: tuple[int, int, int], size: float, style: Literal["", "B"] = "") -> None:
         self._pdf.set_text_color(*color)
         self._pdf.choose_font(_FONT, style, size)
 
@@ -280,7 +280,7 @@ class _Pdf(FPDF):
         self.core_fonts_encoding = _CHARACTERS
         self.c_margin = 0.0
         self._imprint = imprint
-        self._wished = _FONT
+        self._requested_font = _FONT
         self.set_margins(_MARGIN, 14, _MARGIN)
         self.set_auto_page_break(True, margin=18)
         self.set_title(imprint.title)
@@ -290,7 +290,7 @@ class _Pdf(FPDF):
 
     def choose_font(self, family: str, style: Literal["", "B"], size: float) -> None:
         """Set the font for the next text; `plain` replaces it if it lacks a character."""
-        self._wished = family
+        self._requested_font = family
         self.set_font(family, style, size)
 
     def plain(self, text: str) -> str:
@@ -300,29 +300,29 @@ class _Pdf(FPDF):
         try:
             printable.encode(_CHARACTERS)
         except UnicodeEncodeError:
-            known = self._wide_characters()
-            self.set_font(_WIDE, style, size)
-            return "".join(letter if ord(letter) in known else f"[U+{ord(letter):04X}]" for letter in printable)
-        if self.font_family == _WIDE:
-            self.set_font(self._wished, style, size)
+            available = self._fallback_characters()
+            self.set_font(_FALLBACK_FONT, style, size)
+            return "".join(letter if ord(letter) in available else f"[U+{ord(letter):04X}]" for letter in printable)
+        if self.font_family == _FALLBACK_FONT:
+            self.set_font(self._requested_font, style, size)
         return printable
 
-    def _wide_characters(self) -> Container[int]:
-        if _WIDE not in self.fonts:
-            self.add_font(_WIDE, "", _FONTS / "DejaVuSans.ttf")
-            self.add_font(_WIDE, "B", _FONTS / "DejaVuSans-Bold.ttf")
-        font = self.fonts[_WIDE]
+    def _fallback_characters(self) -> Container[int]:
+        if _FALLBACK_FONT not in self.fonts:
+            self.add_font(_FALLBACK_FONT, "", _FONTS / "DejaVuSans.ttf")
+            self.add_font(_FALLBACK_FONT, "B", _FONTS / "DejaVuSans-Bold.ttf")
+        font = self.fonts[_FALLBACK_FONT]
         return font.cmap if isinstance(font, TTFFont) else ()
 
     def footer(self) -> None:
         """Draw the footer of a page."""
         self.set_y(-13)
         self.choose_font(_FONT, "", 7.5)
-        self.set_text_color(*_QUIET)
+        self.set_text_color(*_MUTED)
         self.cell(self.epw * 0.8, 4, self.plain(self._imprint.foot))
         page = self._imprint.page.format(self.page_no(), "{nb}")
         self.cell(self.epw * 0.2, 4, self.plain(page), align="R")
 
 
-def _next_filled(cells: Sequence[str], place: int) -> int:
-    return next((after for after in range(place + 1, len(cells)) if cells[after]), len(cells))
+def _next_filled(cells: Sequence[str], position: int) -> int:
+    return next((index for index in range(position + 1, len(cells)) if cells[index]), len(cells))

@@ -43,25 +43,27 @@ def billable(transaction: LoggedTransaction) -> bool:
     That is at begin and end, without substitute values, not decreased, and with no objection to the bill.
     """
     # A register that decreased belongs to another meter.
-    proven = transaction.energy_wh is not None and transaction.energy_wh >= 0
+    metered = transaction.energy_wh is not None and transaction.energy_wh >= 0
     substitute = transaction.begin.substitute or transaction.end.substitute
-    return proven and not substitute and transaction.objection is None
+    return metered and not substitute and transaction.objection is None
 
 
 def sums(transactions: Sequence[LoggedTransaction]) -> Sums:
     """Add up energy and costs of the billable ones of these transactions, and count the others."""
-    counted = [one for one in transactions if billable(one)]
+    counted = [transaction for transaction in transactions if billable(transaction)]
     costs: dict[str, Decimal] = defaultdict(Decimal)
     periods: dict[str | None, Decimal] = defaultdict(Decimal)
-    for one in counted:
-        if one.cost is not None:
-            costs[one.cost.currency] += one.cost.amount
-        for line in one.bill.lines if one.bill is not None else ():
+    for transaction in counted:
+        if transaction.cost is not None:
+            costs[transaction.cost.currency] += transaction.cost.amount
+        for line in transaction.bill.lines if transaction.bill is not None else ():
             if line.begin_wh is not None and line.end_wh is not None:
                 periods[line.period] += line.end_wh - line.begin_wh
-    energy_wh = sum((one.energy_wh for one in counted if one.energy_wh is not None), Decimal(0))
-    told = any(period is not None for period in periods)
-    return Sums(len(counted), energy_wh, dict(costs), dict(periods) if told else {}, len(transactions) - len(counted))
+    energy_wh = sum((transaction.energy_wh for transaction in counted if transaction.energy_wh is not None), Decimal(0))
+    periods_known = any(period is not None for period in periods)
+    return Sums(
+        len(counted), energy_wh, dict(costs), dict(periods) if periods_known else {}, len(transactions) - len(counted)
+    )
 
 
 def monthly_report(
@@ -92,7 +94,7 @@ def monthly_report(
     if not counted.charges:
         sheet.note(words.none_in_month)
     else:
-        _table(sheet, counted.charges, costs, context)
+        _draw_table(sheet, counted.charges, costs, context)
     if total.left_out:
         sheet.note(f"*  {words.left_out}")
     for text, number in ((words.tests_left_out, counted.tests), (words.empty_left_out, counted.without_energy)):
@@ -100,19 +102,21 @@ def monthly_report(
             sheet.note(text.format(number))
     if total.by_period:
         sheet.section(words.by_period)
-        named = sorted(total.by_period.items(), key=lambda one: (one[0] is None, one[0] or ""))
-        sheet.facts([(period or words.other_period, words.kwh(energy_wh, places)) for period, energy_wh in named])
-    sheet.section(words.meter, keeps_mm=_METER_MM + SIGNING_LINE_MM)  # whoever signs sees on the page what is signed
-    serials = sorted({one.meter_serial for one in counted.charges if one.meter_serial is not None})
+        periods = sorted(total.by_period.items(), key=lambda entry: (entry[0] is None, entry[0] or ""))
+        sheet.facts([(period or words.other_period, words.kwh(energy_wh, places)) for period, energy_wh in periods])
+    sheet.section(words.meter, required_mm=_METER_MM + SIGNING_LINE_MM)  # whoever signs sees on the page what is signed
+    serials = sorted(
+        {transaction.meter_serial for transaction in counted.charges if transaction.meter_serial is not None}
+    )
     summary = [name, words.kwh(total.energy_wh, places), *([costs] if costs else [])]
     sheet.facts([(words.meter_serial, ", ".join(serials) or "–"), (words.total, " · ".join(summary))])
-    if any(one.cost is not None for one in counted.charges):
+    if any(transaction.cost is not None for transaction in counted.charges):
         sheet.note(words.taxes)
     sheet.signing_line(words.date_and_name)
     return sheet.to_pdf()
 
 
-def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, context: DocumentContext) -> None:
+def _draw_table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, context: DocumentContext) -> None:
     words = context.words
     columns = [
         Column(words.no, 1.1),
@@ -125,31 +129,35 @@ def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, 
         Column(words.cost, 2.1, "R"),
     ]
     places = _kwh_places(transactions)
-    rows = [_row(one, context, places) for one in transactions]
+    rows = [_transaction_row(transaction, context, places) for transaction in transactions]
     total = words.number_of_kwh(sums(transactions).energy_wh, places)
     sheet.table(columns, rows, (words.total, "", "", "", "", "", total, costs))
 
 
 def _kwh_places(transactions: Sequence[LoggedTransaction]) -> int:
     """The decimals of all energies of a report."""
-    return kwh_places(energy_wh for one in transactions for energy_wh in (one.begin.energy_wh, one.end.energy_wh))
-
-
-def _row(one: LoggedTransaction, context: DocumentContext, places: int) -> tuple[str, ...]:
-    words, began = context.words, one.began_at.astimezone(context.zone)
-    minutes = int(one.duration.total_seconds()) // 60 if one.duration is not None else 0
-    mark = "" if billable(one) else _MARK
-    return (
-        f"{one.number}{mark}",
-        f"{began.strftime(words.date)} {began:%H:%M}",
-        f"{minutes // 60} h {minutes % 60:02d} min",
-        context.card(one),
-        words.number_of_kwh(one.begin.energy_wh, places),
-        words.number_of_kwh(one.end.energy_wh, places),
-        words.number_of_kwh(one.energy_wh, places),
-        _amount(one, words),
+    return kwh_places(
+        energy_wh
+        for transaction in transactions
+        for energy_wh in (transaction.begin.energy_wh, transaction.end.energy_wh)
     )
 
 
-def _amount(one: LoggedTransaction, words: Words) -> str:
-    return words.money(one.cost.amount, one.cost.currency) if one.cost is not None else "–"
+def _transaction_row(transaction: LoggedTransaction, context: DocumentContext, places: int) -> tuple[str, ...]:
+    words, began = context.words, transaction.began_at.astimezone(context.zone)
+    minutes = int(transaction.duration.total_seconds()) // 60 if transaction.duration is not None else 0
+    mark = "" if billable(transaction) else _MARK
+    return (
+        f"{transaction.number}{mark}",
+        f"{began.strftime(words.date)} {began:%H:%M}",
+        f"{minutes // 60} h {minutes % 60:02d} min",
+        context.card(transaction),
+        words.number_of_kwh(transaction.begin.energy_wh, places),
+        words.number_of_kwh(transaction.end.energy_wh, places),
+        words.number_of_kwh(transaction.energy_wh, places),
+        _amount_text(transaction, words),
+    )
+
+
+def _amount_text(transaction: LoggedTransaction, words: Words) -> str:
+    return words.money(transaction.cost.amount, transaction.cost.currency) if transaction.cost is not None else "–"

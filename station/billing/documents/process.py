@@ -24,7 +24,9 @@ _log = logging.getLogger(__name__)
 
 _WITHIN_S: Final = 60.0
 """timeout in real seconds: a small board takes several to load the library, and one for a few hundred table rows"""
-_PASSED_ON: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONTZPATH", "LANG", "LC_ALL"})
+_INHERITED_VARIABLES: Final = frozenset(
+    {"PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONTZPATH", "LANG", "LC_ALL"}
+)
 """the environment variables that are passed on; others may be passwords (BORNE_…) or for the service manager"""
 _PACKAGES: Final = Path(__file__).parents[3]
 """the directory of the package `station`, so that the working directory does not matter"""
@@ -38,11 +40,11 @@ class DocumentDrawing:
     """Queue for drawing PDF documents, one at a time, since each takes a CPU core and the memory of a process."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+        self._drawing_lock = asyncio.Lock()
 
     async def draw(self, order: DocumentOrder) -> bytes:
         """Wait until the documents requested before are drawn; then as the function `draw`, with its errors."""
-        async with self._turn:
+        async with self._drawing_lock:
             return await draw(order)
 
 
@@ -71,7 +73,7 @@ async def draw(order: DocumentOrder) -> bytes:
     except TimeoutError:
         raise DocumentError(f"not finished after {_WITHIN_S:g} s") from None
     finally:
-        await _end(process)
+        await _kill_process(process)
     if process.returncode != 0:
         _log.error(
             "a document could not be drawn: %s", errors.decode(errors="replace").strip() or "the process was killed"
@@ -80,7 +82,7 @@ async def draw(order: DocumentOrder) -> bytes:
     return document
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _kill_process(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -88,6 +90,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
-    paths = [str(_PACKAGES), *([kept["PYTHONPATH"]] if kept.get("PYTHONPATH") else [])]
-    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED_VARIABLES}
+    paths = [str(_PACKAGES), *([inherited["PYTHONPATH"]] if inherited.get("PYTHONPATH") else [])]
+    return inherited | {"PYTHONPATH": os.pathsep.join(paths)}

@@ -16,31 +16,40 @@ if TYPE_CHECKING:
     from station.billing.price import BilledItem
 
 
-def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None, context: DocumentContext) -> bytes:
+def receipt(
+    transaction: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None, context: DocumentContext
+) -> bytes:
     """Draw the receipt of a transaction and return it as PDF; `proof` None: its registers are not signed."""
     words = context.words
-    sheet = Sheet(imprint(words.receipt, issuer, context), f"{words.number} {one.number} · {one.transaction_id}")
+    sheet = Sheet(
+        imprint(words.receipt, issuer, context), f"{words.number} {transaction.number} · {transaction.transaction_id}"
+    )
     sheet.tiles(
         [
-            (words.energy, words.kwh(one.energy_wh, _kwh_places(one))),
-            (words.duration, format_duration(one.duration) if one.duration is not None else "–"),
-            (words.cost, words.money(one.cost.amount, one.cost.currency) if one.cost is not None else "–"),
+            (words.energy, words.kwh(transaction.energy_wh, _kwh_places(transaction))),
+            (words.duration, format_duration(transaction.duration) if transaction.duration is not None else "–"),
+            (
+                words.cost,
+                words.money(transaction.cost.amount, transaction.cost.currency)
+                if transaction.cost is not None
+                else "–",
+            ),
         ]
     )
-    if one.objection is not None:
-        reason = words.objections.get(one.objection, one.objection)
+    if transaction.objection is not None:
+        reason = words.objections.get(transaction.objection, transaction.objection)
         sheet.warning(f"{words.not_billable}: {reason}.")
     sheet.section(words.number)
-    sheet.facts(_charge(one, context))
-    if one.corrected_s is not None:
-        sheet.note(words.corrected.format(f"{one.corrected_s:+.0f}"))
+    sheet.facts(_charge_facts(transaction, context))
+    if transaction.corrected_s is not None:
+        sheet.note(words.corrected.format(f"{transaction.corrected_s:+.0f}"))
     sheet.section(words.cost)
-    _cost(sheet, one, words)
+    _draw_cost(sheet, transaction, words)
     sheet.section(words.meter)
-    sheet.facts(_meter(one, context))
-    sheet.section(words.signature, keeps_mm=58.0)
-    _signature(sheet, proof, words)
-    if proof is not None and one.bill is not None and _unsigned_between(one.bill.lines, proof):
+    sheet.facts(_meter_facts(transaction, context))
+    sheet.section(words.signature, required_mm=58.0)
+    _draw_signature(sheet, proof, words)
+    if proof is not None and transaction.bill is not None and _unsigned_between(transaction.bill.lines, proof):
         sheet.note(words.unsigned_between)
     return sheet.to_pdf()
 
@@ -49,40 +58,40 @@ def imprint(title: str, issuer: Issuer, context: DocumentContext) -> Imprint:
     """Make the header and footer texts of a document with this title."""
     words = context.words
     serial = f" · {issuer.serial_number}" if issuer.serial_number is not None else ""
-    made = words.created.format(words.moment(context.created.astimezone(context.zone)))
+    created = words.created.format(words.moment(context.created.astimezone(context.zone)))
     return Imprint(
         title=title,
         language=context.language,
         aside=[issuer.identity, f"{words.station} {issuer.name}{serial}"],
-        foot=f"{made} {issuer.program}",
+        foot=f"{created} {issuer.program}",
         page=words.page,
         created=context.created,
     )
 
 
-def _charge(one: LoggedTransaction, context: DocumentContext) -> list[tuple[str, str]]:
+def _charge_facts(transaction: LoggedTransaction, context: DocumentContext) -> list[tuple[str, str]]:
     words, zone = context.words, context.zone
     facts = [
-        (words.place, str(one.evse_id)),
-        (words.card, context.card(one)),
-        (words.began, words.moment(one.began_at.astimezone(zone))),
+        (words.place, str(transaction.evse_id)),
+        (words.card, context.card(transaction)),
+        (words.began, words.moment(transaction.began_at.astimezone(zone))),
     ]
-    if one.ended_at is None:
+    if transaction.ended_at is None:
         return [*facts, (words.ended, words.still_running)]
-    facts.append((words.ended, words.moment(one.ended_at.astimezone(zone))))
-    if one.charging_s is not None:
-        facts.append((words.energy_flowed, format_duration(timedelta(seconds=one.charging_s))))
-    if one.stopped_reason is not None:
-        facts.append((words.ended_by, words.reasons.get(one.stopped_reason, one.stopped_reason)))
+    facts.append((words.ended, words.moment(transaction.ended_at.astimezone(zone))))
+    if transaction.charging_s is not None:
+        facts.append((words.energy_flowed, format_duration(timedelta(seconds=transaction.charging_s))))
+    if transaction.stopped_reason is not None:
+        facts.append((words.ended_by, words.reasons.get(transaction.stopped_reason, transaction.stopped_reason)))
     return facts
 
 
-def _cost(sheet: Sheet, one: LoggedTransaction, words: Words) -> None:
-    if one.stated_cost is not None and one.cost is not None:
-        sheet.facts([(words.total, words.money(one.cost.amount, one.cost.currency))])
+def _draw_cost(sheet: Sheet, transaction: LoggedTransaction, words: Words) -> None:
+    if transaction.stated_cost is not None and transaction.cost is not None:
+        sheet.facts([(words.total, words.money(transaction.cost.amount, transaction.cost.currency))])
         sheet.note(words.told_by_csms)
         return
-    if one.bill is None:
+    if transaction.bill is None:
         sheet.note(words.no_price)
         return
     columns = [
@@ -92,21 +101,21 @@ def _cost(sheet: Sheet, one: LoggedTransaction, words: Words) -> None:
         Column(words.price, 2.4, "R"),
         Column(words.amount, 2, "R"),
     ]
-    currency = one.bill.currency
-    rows = [_line(line, currency, words, _kwh_places(one)) for line in one.bill.lines]
-    total = words.money(one.bill.total, currency) if one.objection is None else "–"
+    currency = transaction.bill.currency
+    rows = [_bill_row(line, currency, words, _kwh_places(transaction)) for line in transaction.bill.lines]
+    total = words.money(transaction.bill.total, currency) if transaction.objection is None else "–"
     sheet.table(columns, rows, (words.total, "", "", "", total))
     sheet.note(words.taxes)
 
 
-def _kwh_places(one: LoggedTransaction) -> int:
+def _kwh_places(transaction: LoggedTransaction) -> int:
     """The decimals of registers and energy on the receipt."""
-    lines = one.bill.lines if one.bill is not None else ()
+    lines = transaction.bill.lines if transaction.bill is not None else ()
     between = [register_wh for line in lines for register_wh in (line.begin_wh, line.end_wh)]
-    return kwh_places([one.begin.energy_wh, one.end.energy_wh, *between])
+    return kwh_places([transaction.begin.energy_wh, transaction.end.energy_wh, *between])
 
 
-def _line(line: BilledItem, currency: str, words: Words, places: int) -> tuple[str, ...]:
+def _bill_row(line: BilledItem, currency: str, words: Words, places: int) -> tuple[str, ...]:
     name = {"energy": words.energy, "time": words.time, "idle": words.idle}[line.what]
     registers = ""
     if line.begin_wh is not None and line.end_wh is not None:
@@ -120,29 +129,29 @@ def _line(line: BilledItem, currency: str, words: Words, places: int) -> tuple[s
     )
 
 
-def _meter(one: LoggedTransaction, context: DocumentContext) -> list[tuple[str, str]]:
+def _meter_facts(transaction: LoggedTransaction, context: DocumentContext) -> list[tuple[str, str]]:
     words = context.words
     facts = [
-        (words.meter_serial, one.meter_serial or "–"),
-        (words.register_begin, _register(one.begin, context, _kwh_places(one))),
+        (words.meter_serial, transaction.meter_serial or "–"),
+        (words.register_begin, _register_text(transaction.begin, context, _kwh_places(transaction))),
     ]
-    if one.ended_at is not None:
-        facts.append((words.register_end, _register(one.end, context, _kwh_places(one))))
+    if transaction.ended_at is not None:
+        facts.append((words.register_end, _register_text(transaction.end, context, _kwh_places(transaction))))
     return facts
 
 
-def _register(shown: LoggedRegister, context: DocumentContext, places: int) -> str:
+def _register_text(register: LoggedRegister, context: DocumentContext, places: int) -> str:
     words = context.words
-    parts = [words.kwh(shown.energy_wh, places)]
-    if shown.substitute:
+    parts = [words.kwh(register.energy_wh, places)]
+    if register.substitute:
         parts.append(words.silent)
-    if shown.read_at is not None:
-        parts.append(words.moment(shown.read_at.astimezone(context.zone)))
-        parts.append(f"{words.clock}: {words.clocks[shown.time or 'none']}")
+    if register.read_at is not None:
+        parts.append(words.moment(register.read_at.astimezone(context.zone)))
+        parts.append(f"{words.clock}: {words.clocks[register.time or 'none']}")
     return " · ".join(parts)
 
 
-def _signature(sheet: Sheet, proof: SignatureProof | None, words: Words) -> None:
+def _draw_signature(sheet: Sheet, proof: SignatureProof | None, words: Words) -> None:
     if proof is None:
         sheet.note(words.unsigned)
         return
@@ -154,7 +163,7 @@ def _signature(sheet: Sheet, proof: SignatureProof | None, words: Words) -> None
             [(words.fingerprint, by.fingerprint), (words.public_key, by.public_key.hex())],
         )
     sheet.long_numbers(
-        [(f"{words.signature} {place}", _signed_part(one)) for place, one in enumerate(proof.records, 1)]
+        [(f"{words.signature} {number}", _signed_part(record)) for number, record in enumerate(proof.records, 1)]
     )
 
 

@@ -172,12 +172,12 @@ def csv_rows(
     languages are for spreadsheets: semicolons, decimal commas, translated words, and times without an offset.
     """
     notation = _notation(language)
-    return "".join(_line(_cells(one, zone, labels, notation), notation) for one in transactions)
+    return "".join(_line(_cells(transaction, zone, labels, notation), notation) for transaction in transactions)
 
 
-def _cells(one: LoggedTransaction, zone: tzinfo, labels: CardLabels, notation: _Notation) -> Sequence[Cell]:
+def _cells(transaction: LoggedTransaction, zone: tzinfo, labels: CardLabels, notation: _Notation) -> Sequence[Cell]:
     """The values of `COLUMNS`."""
-    cost = one.cost
+    cost = transaction.cost
 
     def moment(at: datetime | None) -> str | None:
         return notation.moment(at.astimezone(zone)) if at is not None else None
@@ -186,27 +186,27 @@ def _cells(one: LoggedTransaction, zone: tzinfo, labels: CardLabels, notation: _
         return notation.time_status(letter) if letter is not None else None
 
     return (
-        one.transaction_id,
-        one.evse_id,
-        shown_token(one),
-        one.token_type,
-        moment(one.began_at),
-        moment(one.ended_at),
-        status(one.begin.time),
-        status(one.end.time),
-        _seconds(one.corrected_s),
-        _kwh(one.energy_wh),
-        _kwh(one.begin.energy_wh),
-        _kwh(one.end.energy_wh),
-        one.meter_serial,
-        one.charging_s,
-        notation.stopped_reason(one.stopped_reason) if one.stopped_reason is not None else None,
+        transaction.transaction_id,
+        transaction.evse_id,
+        short_token(transaction),
+        transaction.token_type,
+        moment(transaction.began_at),
+        moment(transaction.ended_at),
+        status(transaction.begin.time),
+        status(transaction.end.time),
+        _seconds(transaction.corrected_s),
+        _kwh(transaction.energy_wh),
+        _kwh(transaction.begin.energy_wh),
+        _kwh(transaction.end.energy_wh),
+        transaction.meter_serial,
+        transaction.charging_s,
+        notation.stopped_reason(transaction.stopped_reason) if transaction.stopped_reason is not None else None,
         cost.amount if cost is not None else None,
         cost.currency if cost is not None else None,
-        notation.word("csms" if one.stated_cost is not None else "station") if cost is not None else None,
-        notation.objection(one.objection) if one.objection is not None else None,
-        label(one, labels),
-        notation.word(one.kind),
+        notation.word("csms" if transaction.stated_cost is not None else "station") if cost is not None else None,
+        notation.objection(transaction.objection) if transaction.objection is not None else None,
+        label(transaction, labels),
+        notation.word(transaction.kind),
     )
 
 
@@ -219,7 +219,7 @@ def label(transaction: LoggedTransaction, labels: CardLabels) -> str | None:
     )
 
 
-def shown_token(transaction: LoggedTransaction) -> str | None:
+def short_token(transaction: LoggedTransaction) -> str | None:
     """The id token of a transaction, shortened as in logs."""
     return (
         loggable_token(IdToken(transaction.token, transaction.token_type or ""))

@@ -120,8 +120,8 @@ class Words(Frozen):
     def money(self, amount: Decimal, currency: str) -> str:
         """Format an amount of money or a price, with its currency and at least the decimals of it."""
         unit = minor_unit(currency)
-        shown = amount if _decimals(amount) >= _decimals(unit) else amount.quantize(unit)
-        return f"{self.decimal(shown)} {currency}"
+        rounded = amount if _decimals(amount) >= _decimals(unit) else amount.quantize(unit)
+        return f"{self.decimal(rounded)} {currency}"
 
     def moment(self, at: datetime) -> str:
         """Format date and time of a moment with their offset from UTC; the caller has converted it to local time."""
@@ -142,7 +142,9 @@ def exact_kwh(energy_wh: Decimal, places: int = KWH_PLACES) -> Decimal:
 
 def kwh_places(energies_wh: Iterable[Decimal | None]) -> int:
     """Return the number of decimals that a column needs to show each of these energies as kWh with all its digits."""
-    return max((_decimals(exact_kwh(one)) for one in energies_wh if one is not None), default=KWH_PLACES)
+    return max(
+        (_decimals(exact_kwh(energy_wh)) for energy_wh in energies_wh if energy_wh is not None), default=KWH_PLACES
+    )
 
 
 def format_duration(duration: timedelta) -> str:

@@ -19,7 +19,7 @@ QUIET_S: Final = 3600.0
 
 class _Episode(Struct):
     times: int = 0
-    gone_s: float | None = None
+    cleared_at_s: float | None = None
     """when the fault cleared (Clock.monotonic); None: present"""
 
 
@@ -37,16 +37,16 @@ class FaultEpisodes:
         for fault in sorted(faults):
             if fault not in self._open:
                 yield JournalEvent.FAULT, {"fault": fault.value}
-            episode = self._open.setdefault(fault, _Episode(gone_s=now_s))
-            if episode.gone_s is not None:
-                episode.times, episode.gone_s = episode.times + 1, None
+            episode = self._open.setdefault(fault, _Episode(cleared_at_s=now_s))
+            if episode.cleared_at_s is not None:
+                episode.times, episode.cleared_at_s = episode.times + 1, None
         for fault in sorted(self._open.keys() - faults):
             episode = self._open[fault]
-            if episode.gone_s is None:
-                episode.gone_s = now_s
-            elif (gone_s := now_s - episode.gone_s) >= QUIET_S:
+            if episode.cleared_at_s is None:
+                episode.cleared_at_s = now_s
+            elif (absent_s := now_s - episode.cleared_at_s) >= QUIET_S:
                 del self._open[fault]
                 yield (
                     JournalEvent.FAULT_CLEARED,
-                    {"fault": fault.value, "times": episode.times, "gone_s": round(gone_s)},
+                    {"fault": fault.value, "times": episode.times, "gone_s": round(absent_s)},
                 )

@@ -87,19 +87,19 @@ class JournalWriter:
         self._clock = clock
         self._booted_s, self._booted_at = clock.monotonic(), clock.now()
         self._notes: deque[JournalNote] = deque(maxlen=_MAX_NOTES)
-        self._written: JournalNote | None = None
+        self._last_written: JournalNote | None = None
         """the newest note in the journal, which a stop may have left in the queue"""
         self._due = Flag()
         self._cursor = 0
         """number of the newest stored event in the journal"""
-        self._unsure: tuple[JournalNote, int] | None = None
+        self._unconfirmed: tuple[JournalNote, int] | None = None
         """a note and event number whose write is not confirmed: it may already be in the journal"""
-        self._first = 0
+        self._newest_before_start = 0
         """number of the newest event from before this start"""
-        self._small = SmallCorrections(clock, lambda details: self.note(JournalEvent.CLOCK, details))
+        self._small_corrections = SmallCorrections(clock, lambda details: self.note(JournalEvent.CLOCK, details))
         self._opened = False
         self._versions: dict[str, str] = {}
-        self._reason = ""
+        self._boot_reason = ""
 
     async def load(self, versions: Mapping[str, str], reason: str) -> None:
         """Open the journal and write the boot entry. If the disk refuses, the station starts and `run` retries.
@@ -109,8 +109,8 @@ class JournalWriter:
         Raises:
             StorageError: the records cannot be read.
         """
-        self._versions, self._reason = dict(versions), reason
-        self._first = await self._outbox.newest_row_id()
+        self._versions, self._boot_reason = dict(versions), reason
+        self._newest_before_start = await self._outbox.newest_row_id()
         try:
             await self._open()
         except JournalError as error:
@@ -119,17 +119,17 @@ class JournalWriter:
     async def _open(self) -> None:
         if self._opened:
             return
-        cursor, before = await self._in_thread(self._load_journal)
-        last = self.journal.last
-        self._time.begin(last.note.at if last is not None else None)
-        self._cursor = self._first if cursor is None else cursor
-        if self._cursor > self._first:
+        cursor, versions_before = await self._in_thread(self._load_journal)
+        last_entry = self.journal.last
+        self._time.begin(last_entry.note.at if last_entry is not None else None)
+        self._cursor = self._newest_before_start if cursor is None else cursor
+        if self._cursor > self._newest_before_start:
             self.note(JournalEvent.RECORDS_REPLACED, {"before": self._cursor})
             self._cursor = 0
-        self.note(JournalEvent.BOOT, {**self._versions, "reason": self._reason, "event": self._cursor})
-        if before is not None and before != self._versions:
-            old = {f"before_{name}": value for name, value in before.items()}
-            self.note(JournalEvent.SOFTWARE, {**self._versions, **old})
+        self.note(JournalEvent.BOOT, {**self._versions, "reason": self._boot_reason, "event": self._cursor})
+        if versions_before is not None and versions_before != self._versions:
+            former_versions = {f"before_{name}": value for name, value in versions_before.items()}
+            self.note(JournalEvent.SOFTWARE, {**self._versions, **former_versions})
         await self._prices.publish_if_changed()  # the installation file may have new prices
         if self.journal.damaged is not None:
             self._report_damage(self.journal.damaged)
@@ -138,7 +138,7 @@ class JournalWriter:
 
     def note(self, event: JournalEvent, details: Details, evse: int | None = None) -> None:
         """Queue a journal entry with the present time for `run` to write. `evse` None: it concerns the station."""
-        self._notes.append(self._noted(event, details, evse, self._clock.now()))
+        self._notes.append(self._make_note(event, details, evse, self._clock.now()))
         self._due.set()
 
     async def entries(self, after: int, most: int) -> list[dict[str, object]]:
@@ -170,9 +170,9 @@ class JournalWriter:
         Raises:
             JournalError, StorageError: the disk refuses; nothing is lost, the caller retries later.
         """
-        await self._follow_tariff()
+        await self._write_tariff_changes()
         await self._open()
-        watching = {f"books-{evse.id}": self._watch(evse) for evse in self._evses.values()}
+        watching = {f"books-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
         await run_together({**watching, "journal-proof": self._verify_daily(), "bookkeeping": self._write_when_due()})
 
     async def close(self) -> None:
@@ -181,15 +181,15 @@ class JournalWriter:
         Raises:
             JournalError, StorageError: the disk refuses; the next start writes them.
         """
-        self._small.flush()
+        self._small_corrections.flush()
         await self._open()
         await self._write_notes()
-        await self._follow_events()
+        await self._write_transaction_events()
 
     def event_recorded(self, event: TransactionEvent) -> None:
         """Wake `run`, which writes the begin or the end of a transaction from the stored event; ignore other events."""
         if event.event_type is not EventType.UPDATED:
-            self._small.flush()  # counted corrections come before it
+            self._small_corrections.flush()  # counted corrections come before it
             self._due.set()
 
     def request_tariff_entry(self) -> None:
@@ -202,100 +202,101 @@ class JournalWriter:
     async def _write_when_due(self) -> None:
         while True:
             self._due.clear()
-            await self._follow_tariff()
+            await self._write_tariff_changes()
             await self._write_notes()
             await self._correct_times()
-            await self._follow_events()
+            await self._write_transaction_events()
             await self._due.wait()
 
     async def _write_notes(self) -> None:
-        if (unsure := self._unsure) is not None:
+        if (unconfirmed := self._unconfirmed) is not None:
             # Same note first: the journal recognizes its last entry and does not write it twice.
-            await self._in_thread(lambda: self._write_event(*unsure))
+            await self._in_thread(lambda: self._write_event(*unconfirmed))
         while self._notes:
             note = self._notes[0]
-            if note is not self._written:
+            if note is not self._last_written:
                 await self._in_thread(lambda note=note: self._write(note))
             if self._notes and self._notes[0] is note:
                 self._notes.popleft()
 
     def _write(self, note: JournalNote) -> None:
         self.journal.append(note)
-        self._written = note
+        self._last_written = note
 
-    async def _follow_events(self) -> None:
-        while found := await self._outbox.begins_and_ends(self._cursor, _AT_ONCE):
-            for number, event in found:
+    async def _write_transaction_events(self) -> None:
+        """Write the begins and ends of transactions that are stored after the cursor."""
+        while events := await self._outbox.begins_and_ends(self._cursor, _AT_ONCE):
+            for number, event in events:
                 details = await (
                     self._begin_details(event) if event.event_type is EventType.STARTED else self._end_details(event)
                 )
                 kind = JournalEvent.BEGIN if event.event_type is EventType.STARTED else JournalEvent.END
                 # Without the id token: journal entries can never be erased.
-                told: Details = {"event": number, "transaction": event.transaction_id, **details}
-                note = self._noted(kind, told, event.evse_id, event.occurred_at)
+                entry_details: Details = {"event": number, "transaction": event.transaction_id, **details}
+                note = self._make_note(kind, entry_details, event.evse_id, event.occurred_at)
                 await self._in_thread(lambda note=note, number=number: self._write_event(note, number))
 
     def _write_event(self, note: JournalNote, number: int) -> None:
         """Write the entry of an event and move the cursor; both in the thread, so that both are done or none."""
-        self._unsure = note, number
+        self._unconfirmed = note, number
         self.journal.append(note)
-        self._unsure, self._cursor = None, number
+        self._unconfirmed, self._cursor = None, number
 
     async def _begin_details(self, event: TransactionEvent) -> Details:
         serial = self._serial(event.evse_id)
         await self._log.store_meter_serial(event.transaction_id, serial)
         await self._billing.record_begin(event)
-        return {**_register(event), "meter": serial}
+        return {**_register_details(event), "meter": serial}
 
     async def _end_details(self, event: TransactionEvent) -> Details:
         cost = await self._billing.create_bill(event)
-        found = await self._log.get(event.transaction_id)
-        energy_wh = found.energy_wh if found is not None else None
+        transaction = await self._log.get(event.transaction_id)
+        energy_wh = transaction.energy_wh if transaction is not None else None
         return {
-            **_register(event),
+            **_register_details(event),
             "reason": event.stopped_reason.value if event.stopped_reason is not None else None,
             "energy_wh": str(energy_wh) if energy_wh is not None else None,
-            "pages": await self._pages(event.transaction_id),
+            "pages": await self._record_pages(event.transaction_id),
             **_bill_details(cost),
         }
 
-    async def _pages(self, transaction_id: str) -> str | None:
+    async def _record_pages(self, transaction_id: str) -> str | None:
         """The signed records of a transaction, such as T7,T8; None if there are none."""
-        return ",".join(f"{one.context}{one.page}" for one in await self._signed.of(transaction_id)) or None
+        return ",".join(f"{record.context}{record.page}" for record in await self._signed.of(transaction_id)) or None
 
-    async def _follow_tariff(self) -> None:
+    async def _write_tariff_changes(self) -> None:
         """Read and store the registers at a tariff change, also if the journal fails: later is too late."""
-        async for evse_id, transaction_id, begins in self._billing.follow_tariff():
-            register_wh = exact_wh(begins.energy_wh)
+        async for evse_id, transaction_id, reading in self._billing.follow_tariff():
+            register_wh = exact_wh(reading.energy_wh)
             details: Details = {
                 "transaction": transaction_id,
-                "period": begins.period,
+                "period": reading.period,
                 "register_wh": str(register_wh) if register_wh is not None else None,
             }
             self.note(JournalEvent.TARIFF, details, evse_id)
 
-    async def _watch(self, evse: Evse) -> None:
+    async def _watch_evse(self, evse: Evse) -> None:
         """Write faults, tampering, and the identity of the meter of an EVSE."""
-        told: frozenset[Fault] = frozenset()
+        faults_before: frozenset[Fault] = frozenset()
         episodes = FaultEpisodes()
         while True:
-            seen = evse.changed.count
+            change_count = evse.changed.count
             faults = all_faults(evse.state) & _WATCHED.keys()
-            for fault in sorted(faults ^ told):
+            for fault in sorted(faults ^ faults_before):
                 events = _WATCHED[fault]
                 if fault in faults:
                     self.note(events[0], {"reason": evse.meter.error if fault is Fault.METER else None}, evse.id)
                 elif len(events) > 1:
                     self.note(events[1], {}, evse.id)
-            told = faults
+            faults_before = faults
             for event, details in episodes.update(
                 blocking_faults(evse.state) - _WATCHED.keys(), self._clock.monotonic()
             ):
                 self.note(event, details, evse.id)
-            if (found := self._serial(evse.id)) is not None:
-                await self._meters.record_serial(evse.id, found)
+            if (serial := self._serial(evse.id)) is not None:
+                await self._meters.record_serial(evse.id, serial)
             await self._meters.check_meter(evse)
-            await evse.changed.wait_for(seen, self._clock, QUIET_S)
+            await evse.changed.wait_for(change_count, self._clock, QUIET_S)
 
     async def _verify_daily(self) -> None:
         """Verify the whole journal once a day."""
@@ -325,12 +326,14 @@ class JournalWriter:
             "correction_s": round(correction.total_seconds(), 3),
             "status_before": before.status.value,
         }
-        anew = before.source in UNSET_SOURCES
-        if anew or before != self._time.quality or not self._small.defer(correction.total_seconds()):
-            self._small.flush()
+        was_unset = before.source in UNSET_SOURCES
+        if was_unset or before != self._time.quality or not self._small_corrections.defer(correction.total_seconds()):
+            self._small_corrections.flush()
             self.note(JournalEvent.CLOCK, details)
-        if anew:
-            wrong = TimeCorrection(self._first, by=correction, since=self._booted_at, until=now - correction)
+        if was_unset:
+            wrong = TimeCorrection(
+                self._newest_before_start, by=correction, since=self._booted_at, until=now - correction
+            )
             self._outbox.correct_times(wrong)
         self._booted_at += correction
 
@@ -350,7 +353,7 @@ class JournalWriter:
         evse = self._evses.get(evse_id)
         return evse.meter.serial_number if evse is not None else None
 
-    def _noted(self, event: JournalEvent, details: Details, evse: int | None, at: datetime) -> JournalNote:
+    def _make_note(self, event: JournalEvent, details: Details, evse: int | None, at: datetime) -> JournalNote:
         since_boot_s = self._clock.monotonic() - self._booted_s
         return JournalNote(event, at, self._time.quality, details, evse, since_boot_s)
 
@@ -368,19 +371,19 @@ class JournalWriter:
         return cursor, None
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        working = asyncio.ensure_future(asyncio.to_thread(work))
+        task = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             with self._clock.outside_wait():
-                return await asyncio.shield(working)
+                return await asyncio.shield(task)
         except asyncio.CancelledError:
             # The thread continues: wait, so that no other thread uses the file.
-            await asyncio.wait([working])
-            if not working.cancelled():
-                working.exception()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
             raise
 
 
-def _register(event: TransactionEvent) -> Details:
+def _register_details(event: TransactionEvent) -> Details:
     register = event.register
     if register is None:
         return {"register_wh": None}
@@ -391,11 +394,11 @@ def _register(event: TransactionEvent) -> Details:
     }
 
 
-def _bill_details(cost: Bill | None) -> Details:
+def _bill_details(bill: Bill | None) -> Details:
     """The amount to be billed for a transaction, or why it must not be billed."""
-    if cost is None:
+    if bill is None:
         return {}
-    return {"cost": f"{cost.total} {cost.currency}"} if cost.objection is None else {"objection": cost.objection}
+    return {"cost": f"{bill.total} {bill.currency}"} if bill.objection is None else {"objection": bill.objection}
 
 
 def _price_details(prices: PriceList | None) -> Details:

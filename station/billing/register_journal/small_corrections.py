@@ -33,7 +33,8 @@ class SmallCorrections:
         self._written_s: float | None = None
         """time of the last entry, single or combined (Clock.monotonic)"""
         self._counted: list[float] = []
-        self._since = ""
+        self._first_counted_at = ""
+        """when the first of the counted corrections was made (ISO 8601)"""
         self._due: TimerHandle | None = None
 
     def defer(self, correction_s: float) -> bool:
@@ -44,7 +45,7 @@ class SmallCorrections:
             self._written_s = now_s
             return False
         if not self._counted:
-            self._since = self._clock.now().isoformat()
+            self._first_counted_at = self._clock.now().isoformat()
             self._due = self._clock.call_later(waits_s, self.flush)
         self._counted.append(correction_s)
         if abs(sum(self._counted)) >= SMALL_S:
@@ -62,7 +63,7 @@ class SmallCorrections:
             self._write(
                 {
                     "corrections": len(counted),
-                    "since": self._since,
+                    "since": self._first_counted_at,
                     "correction_s": round(sum(counted), 3),
                     "largest_s": round(max(counted, key=abs), 3),
                 }

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 64.0
+_POLL_INTERVAL_S = 64.0
 """poll interval of the machine's time service; its own polls are no more frequent"""
 _MISSED_HEARTBEATS = 2
 """after this many intervals without a time from the CSMS, the CSMS counts as absent"""
-_CLOSE = timedelta(seconds=1)
+_TOLERANCE = timedelta(seconds=1)
 """a larger difference to the machine's clock is corrected"""
 UNSET_SOURCES = frozenset({TimeSource.NONE, TimeSource.MACHINE})
 """sources without a known reference: the time may turn out to be wrong"""
@@ -80,10 +80,10 @@ class TimeQualityMonitor:
         self._clock = clock
         self._settings = settings
         self._heartbeat_interval_s = heartbeat_interval_s
-        self._synchronized = synchronized
+        self._is_synchronized = synchronized
         self._quality = UNKNOWN_TIME
         self._csms_time_s: float | None = None
-        self._ignored_csms = False
+        self._ignored_csms_logged = False
         self.corrected: Event[ClockCorrection] = Event()
         """published at each correction of the clock"""
         self.offset: timedelta | None = None
@@ -109,7 +109,7 @@ class TimeQualityMonitor:
         if self._clock.now() < max(latest_known or _EARLIEST, _EARLIEST):
             _log.warning("the clock is set to a time in the past: the time is unknown until it is set")
             self._quality = UNKNOWN_TIME
-        elif not self._clock.runs_without_power and not self._synchronized():
+        elif not self._clock.runs_without_power and not self._is_synchronized():
             _log.warning("the machine has no clock that runs without power: the time is unknown until it is set")
             self._quality = TimeQuality(TimeStatus.UNKNOWN, TimeSource.MACHINE)
         else:
@@ -136,8 +136,8 @@ class TimeQualityMonitor:
         `difference`: time of the CSMS less the station's.
         """
         self._note_offset(difference)
-        if not self._clock.synchronizable and not self._ignored_csms:
-            self._ignored_csms = True
+        if not self._clock.synchronizable and not self._ignored_csms_logged:
+            self._ignored_csms_logged = True
             _log.info(
                 "the time of the CSMS (%+.1f s) is ignored: the simulated clock has its own rate or was advanced"
                 " (simulation.follow_csms_time = true would apply it)",
@@ -157,7 +157,9 @@ class TimeQualityMonitor:
         if not self._clock.synchronizable:
             return False
         sources = self._settings.time_source
-        return "Heartbeat" in sources and not (self._comes_first("NTP") and self.status is TimeStatus.SYNCHRONIZED)
+        return "Heartbeat" in sources and not (
+            self._is_preferred_source("NTP") and self.status is TimeStatus.SYNCHRONIZED
+        )
 
     async def run(self) -> None:
         """Correct the station's clock by the machine's, until cancelled.
@@ -168,29 +170,32 @@ class TimeQualityMonitor:
         while True:
             if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._csms_has_precedence:
                 self._check_time_service()
-            if self._quality.source in UNSET_SOURCES and abs(step := self._clock.behind_machine()) >= _CLOSE:
+            if self._quality.source in UNSET_SOURCES and abs(step := self._clock.behind_machine()) >= _TOLERANCE:
                 _log.info("the machine's clock was set: %+.1f s", step.total_seconds())
                 self._clock.adjust(step)
                 self.note_time_set(TimeSource.MACHINE, step)
-            await self._clock.sleep(_LOOK_EVERY_S)
+            await self._clock.sleep(_POLL_INTERVAL_S)
 
-    def _comes_first(self, source: str) -> bool:
-        return next((one for one in self._settings.time_source if one in {"NTP", "Heartbeat"}), None) == source
+    def _is_preferred_source(self, source: str) -> bool:
+        return (
+            next((configured for configured in self._settings.time_source if configured in {"NTP", "Heartbeat"}), None)
+            == source
+        )
 
     @property
     def _csms_has_precedence(self) -> bool:
         """Whether the CSMS has precedence, and has sent the time recently."""
-        if not self._comes_first("Heartbeat") or self._csms_time_s is None:
+        if not self._is_preferred_source("Heartbeat") or self._csms_time_s is None:
             return False
         return self._clock.monotonic() - self._csms_time_s < _MISSED_HEARTBEATS * self._heartbeat_interval_s()
 
     def _check_time_service(self) -> None:
-        if not self._synchronized():
+        if not self._is_synchronized():
             if self._quality.source is TimeSource.NTP:
                 self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.NTP)
             return
         correction = machine_time() - self._clock.now()
-        if abs(correction) < _CLOSE:
+        if abs(correction) < _TOLERANCE:
             correction = timedelta(0)
         else:
             self._clock.adjust(correction)
