@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 MAX_TRANSACTIONS = 500
 """most transactions in one report, the newest: some 150 messages to the CSMS"""
-_TRY_AGAIN_S = 3_600.0
+_RETRY_S = 3_600.0
 
 _VALUE = f"lower(json_extract({READABLE}, '$.id_token.value'))"
 _TYPE = f"json_extract({READABLE}, '$.id_token.type')"
@@ -100,24 +100,31 @@ class CustomerInformation:
         """
         keys = await self._keys(customer)
         cached = [(key, info) for key, info in self._tokens.entries() if key in keys]
-        lines = [f"Authorization cache: {_named(*key)}, {info.status.value}" for key, info in cached]
+        lines = [f"Authorization cache: {_token_text(*key)}, {info.status.value}" for key, info in cached]
         lines += [
-            f"Local authorization list: {_named(token.value, token.type)}, {info.status.value}"
-            for token, info in await self._listed(keys)
+            f"Local authorization list: {_token_text(token.value, token.type)}, {info.status.value}"
+            for token, info in await self._local_list_entries(keys)
         ]
         cards = [card for card in self._cards.all_with_removed() if card.id_token.key in keys]
-        lines += [f"Owner's card: {_named(*card.id_token.key)}, {card.label}" for card in cards]
-        lines += [_reservation_line(one) for one in self._reservations.pending if one.id_token.key in keys]
-        transactions = await self._transactions(keys)
-        lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
-        lines += await self._logged(keys, transactions)
+        lines += [f"Owner's card: {_token_text(*card.id_token.key)}, {card.label}" for card in cards]
+        lines += [
+            _reservation_line(reservation)
+            for reservation in self._reservations.pending
+            if reservation.id_token.key in keys
+        ]
+        transactions = await self._transaction_ids(keys)
+        lines += [
+            _transaction_line(transaction_id, await self._outbox.events(transaction_id))
+            for transaction_id in transactions
+        ]
+        lines += await self._log_only_lines(keys, transactions)
         if aside := sum([await self._set_aside.count_of_token(*key) for key in keys]):
             lines.append(f"Set aside after failed starts: {aside} entries of cache, cards and reservations")
-        if signed := await self._signed(keys):
+        if signed := await self._signed_record_count(keys):
             lines.append(f"Signed records: {signed}, kept as proof of the billed energy")
         return "\n".join(lines)
 
-    async def _logged(self, keys: Collection[Key], told: Collection[str]) -> list[str]:
+    async def _log_only_lines(self, keys: Collection[Key], reported: Collection[str]) -> list[str]:
         """Lines of transactions whose events are deleted already, from the transaction log."""
         lines: list[str] = []
         for key in keys:
@@ -127,18 +134,18 @@ class CustomerInformation:
                 (*key, MAX_TRANSACTIONS),
             )
             lines += [
-                f"Transaction {transaction_id}: EVSE {evse_id}, {_named(*key)}, from {began_at} until {ended_at}"
+                f"Transaction {transaction_id}: EVSE {evse_id}, {_token_text(*key)}, from {began_at} until {ended_at}"
                 for transaction_id, evse_id, began_at, ended_at in rows
-                if transaction_id not in told
+                if transaction_id not in reported
             ]
         return lines
 
-    async def _listed(self, keys: Collection[Key]) -> list[tuple[IdToken, IdTokenInfo]]:
+    async def _local_list_entries(self, keys: Collection[Key]) -> list[tuple[IdToken, IdTokenInfo]]:
         """The entries of these tokens in the local authorization list."""
-        found = [entry for value in {key[0] for key in keys} for entry in await self._local_list.entries_of(value)]
-        return [entry for entry in found if entry[0].key in keys]
+        entries = [entry for value in {key[0] for key in keys} for entry in await self._local_list.entries_of(value)]
+        return [entry for entry in entries if entry[0].key in keys]
 
-    async def _signed(self, keys: Collection[Key]) -> int:
+    async def _signed_record_count(self, keys: Collection[Key]) -> int:
         return sum([await signed_traces.count_signed_records(self._database, key) for key in keys])
 
     async def clear(self, customer: Customer) -> RemainingRecords:
@@ -159,7 +166,9 @@ class CustomerInformation:
             await self._reservations.forget(IdToken(*key))
             await self._set_aside.delete_of_token(*key)
             needed += await self._make_anonymous(key, now)
-        return RemainingRecords(needed, await self._signed(keys), len(await self._listed(keys)))
+        return RemainingRecords(
+            needed, await self._signed_record_count(keys), len(await self._local_list_entries(keys))
+        )
 
     async def run(self) -> None:
         """Erase once an hour what `clear` could not erase yet and is not needed any more, until cancelled.
@@ -169,11 +178,11 @@ class CustomerInformation:
         """
         while True:
             rows = await self._database.rows("SELECT token, type, asked_at FROM customers_to_forget")
-            for token, kind, asked_at in rows:
+            for token, kind, requested_at in rows:
                 # Late responses to events have put the token into the cache again.
                 await self._tokens.forget(IdToken(str(token), str(kind)))
-                await self._make_anonymous((str(token), str(kind)), str(asked_at))
-            await self._clock.sleep(_TRY_AGAIN_S)
+                await self._make_anonymous((str(token), str(kind)), str(requested_at))
+            await self._clock.sleep(_RETRY_S)
 
     async def _keys(self, customer: Customer) -> Collection[Key]:
         """The id tokens of a customer."""
@@ -190,71 +199,79 @@ class CustomerInformation:
             (identifier,),
         )
         cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}
-        cached |= {one.id_token.key for one in self._reservations.pending if one.id_token.key[0] == identifier}
+        cached |= {
+            reservation.id_token.key
+            for reservation in self._reservations.pending
+            if reservation.id_token.key[0] == identifier
+        }
         cached |= {card.id_token.key for card in self._cards.all_with_removed() if card.id_token.key[0] == identifier}
         cached |= {token.key for token, _ in await self._local_list.entries_of(identifier)}
         return cached | {(str(token), str(kind)) for token, kind in rows}
 
-    async def _transactions(self, keys: Collection[Key]) -> list[str]:
-        found: list[str] = []
+    async def _transaction_ids(self, keys: Collection[Key]) -> list[str]:
+        ids: list[str] = []
         for key in keys:
             rows = await self._database.long_query(
                 f"SELECT transaction_id FROM events WHERE {_OF_TOKEN}"
                 " GROUP BY transaction_id ORDER BY MAX(id) DESC LIMIT ?",
                 (*key, MAX_TRANSACTIONS),
             )
-            found += [str(row[0]) for row in rows]
-        return found
+            ids += [str(row[0]) for row in rows]
+        return ids
 
-    async def _make_anonymous(self, key: Key, asked_at: str) -> int:
+    async def _make_anonymous(self, key: Key, requested_at: str) -> int:
         """Remove a token from events that do not need it; if others do, store the request. Returns their number."""
         await self._database.write(
             "UPDATE events SET payload = json_set(payload, '$.id_token', NULL)"
             f" WHERE {_OF_TOKEN} AND occurred_at <= ? AND NOT {signed_traces.NEEDED}",
-            (*key, asked_at),
+            (*key, requested_at),
         )
         await self._database.write(
             "UPDATE transactions SET token = NULL, token_type = NULL"
             " WHERE token = ? COLLATE NOCASE AND token_type = ? AND began_at <= ? AND NOT EXISTS"
             f" (SELECT 1 FROM events WHERE events.transaction_id = transactions.transaction_id AND {_OF_TOKEN})",
-            (*key, asked_at, *key),
+            (*key, requested_at, *key),
         )
-        copies = await signed_traces.erase_copies(self._database, key, asked_at)
+        copies = await signed_traces.erase_copies(self._database, key, requested_at)
         rows = await self._database.long_query(
-            f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, asked_at)
+            f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, requested_at)
         )
         if needed := max(int(str(rows[0][0])), copies):
             await self._database.write(
                 "INSERT INTO customers_to_forget (token, type, asked_at) VALUES (?, ?, ?)"
                 " ON CONFLICT (token, type) DO UPDATE SET asked_at = excluded.asked_at",
-                (*key, asked_at),
+                (*key, requested_at),
             )
         else:
             await self._database.write("DELETE FROM customers_to_forget WHERE token = ? AND type = ?", key)
         return needed
 
 
-def _named(value: str, kind: str) -> str:
+def _token_text(value: str, kind: str) -> str:
     """A token for the CSMS; without the value of a key code, which must not enter logs (C04.FR.04)."""
     return kind if kind == "KeyCode" else f"{kind} {value}"
 
 
 def _reservation_line(reservation: Reservation) -> str:
-    place = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "any EVSE"
+    evse = f"EVSE {reservation.evse_id}" if reservation.evse_id is not None else "any EVSE"
     until = reservation.expires_at.isoformat(timespec="seconds")
-    return f"Reservation {reservation.reservation_id}: {place}, {_named(*reservation.id_token.key)}, until {until}"
+    return f"Reservation {reservation.reservation_id}: {evse}, {_token_text(*reservation.id_token.key)}, until {until}"
 
 
-def _line(transaction_id: str, events: list[TransactionEvent]) -> str:
-    tokens = {_named(event.id_token.value, event.id_token.type) for event in events if event.id_token is not None}
-    more = {info for event in events if event.id_token is not None for info in event.id_token.additional_info}
+def _transaction_line(transaction_id: str, events: list[TransactionEvent]) -> str:
+    tokens = {_token_text(event.id_token.value, event.id_token.type) for event in events if event.id_token is not None}
+    additional = {info for event in events if event.id_token is not None for info in event.id_token.additional_info}
     ended = [event for event in events if event.event_type is EventType.ENDED]
     registers = [last_register(events[:1]), last_register(events)]
-    readings = [one.energy_import_wh for one in registers if one is not None and one.energy_import_wh is not None]
+    readings = [
+        register.energy_import_wh
+        for register in registers
+        if register is not None and register.energy_import_wh is not None
+    ]
     parts = [
         f"Transaction {transaction_id}: EVSE {events[0].evse_id}",
         *sorted(tokens),
-        *(f"{kind} {value}" for value, kind in sorted(more)),
+        *(f"{kind} {value}" for value, kind in sorted(additional)),
         f"from {events[0].occurred_at.isoformat(timespec='seconds')}",
         f"until {ended[0].occurred_at.isoformat(timespec='seconds')}" if ended else "ongoing",
     ]

@@ -48,14 +48,14 @@ class FactoryReset:
         """`clears` are called in order, after all charging has stopped; an error in one ends the reset."""
         self._station = station
         self._activation = activation
-        self._clears = tuple(clears)
+        self._clear_actions = tuple(clears)
         self._security_events = security_events
         self._clock = clock
 
-    async def reset(self, who: str) -> None:
+    async def reset(self, requester: str) -> None:
         """Deactivate the station, stop all charging, delete users and settings, and report a security event.
 
-        `who` is recorded in the security log. The caller must restart the station afterwards.
+        `requester` is recorded in the security log. The caller must restart the station afterwards.
 
         Raises:
             ResetNotSafeError: charging did not stop in time.
@@ -64,35 +64,35 @@ class FactoryReset:
         await self._activation.reset()
         evses = tuple(self._station.evses.values())
         for evse in evses:
-            _stop(evse)
+            _request_stop(evse)
         for evse in evses:
-            await self._stopped(evse)
+            await self._wait_stopped(evse)
         try:
-            for clear in self._clears:
+            for clear in self._clear_actions:
                 await clear()
         except OSError as error:
             raise StorageError(f"not all data could be deleted: {error.strerror}") from error
         await self._security_events.report(
-            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"factory reset by {who}"
+            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"factory reset by {requester}"
         )
 
-    async def _stopped(self, evse: Evse) -> None:
+    async def _wait_stopped(self, evse: Evse) -> None:
         """Wait until the contactor is open and the transaction has ended.
 
         Raises:
             ResetNotSafeError: not in time.
         """
         deadline_s = self._clock.monotonic() + _OPENS_WITHIN_S
-        seen = evse.changed.count
+        change_count = evse.changed.count
         while evse.state.seen.contactor_closed or evse.transaction_id is not None:
             left_s = deadline_s - self._clock.monotonic()
             if left_s <= 0.0:
                 raise ResetNotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")
-            await evse.changed.wait_for(seen, self._clock, left_s)
-            seen = evse.changed.count
+            await evse.changed.wait_for(change_count, self._clock, left_s)
+            change_count = evse.changed.count
 
 
-def _stop(evse: Evse) -> None:
+def _request_stop(evse: Evse) -> None:
     """End the authorization of an EVSE, and its transaction even if that would continue until the vehicle leaves."""
     evse.release_lock()  # its holder is not known any more
     if evse.state.authorization is not None or evse.transaction_id is not None:

@@ -92,12 +92,12 @@ class SafeStart:
         elif state.failures:
             await self._set_more_aside(state)
         elif state.trial is not None:
-            await self._put_back(state.trial)  # already done, unless power failed before it was
+            await self._put_rows_back(state.trial)  # already done, unless power failed before it was
         elif state.next_is_due and (kind := self._next_kind(state)) is not None:
             self._record.save(replace(state, trial=kind.name, next_is_due=False))  # first: else another kind is blamed
-            await self._put_back(kind.name)
+            await self._put_rows_back(kind.name)
 
-    async def _put_back(self, name: str) -> None:
+    async def _put_rows_back(self, name: str) -> None:
         if self.rows.counts.get(name):
             await self.rows.put_back([kind for kind in KINDS if kind.name == name])
 

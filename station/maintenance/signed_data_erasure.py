@@ -34,22 +34,22 @@ async def count_signed_records(database: Database, key: Key) -> int:
     Raises:
         StorageError: the disk cannot be read.
     """
-    rows = await database.long_query(f"SELECT COUNT(*) FROM signed_records WHERE {_RECORDS}", _marks(key))
+    rows = await database.long_query(f"SELECT COUNT(*) FROM signed_records WHERE {_RECORDS}", _token_texts(key))
     return int(str(rows[0][0]))
 
 
-async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
+async def erase_copies(database: Database, key: Key, requested_at: str) -> int:
     """Remove signed texts with this id token from events and samples; returns how many events still need theirs.
 
-    `asked_at`: ISO 8601; later events are left alone. Signed records are not changed.
+    `requested_at`: ISO 8601; later events are left alone. Signed records are not changed.
 
     Raises:
         StorageError: not all of them are removed.
     """
-    marks = tuple(json.dumps(mark)[1:-1] for mark in _marks(key))
+    token_texts = tuple(json.dumps(mark)[1:-1] for mark in _token_texts(key))
     # On the connection that writes: a payload that was read beside the commits could undo a change made meanwhile.
     samples = await database.rows(
-        f"SELECT payload, id, transaction_id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", marks
+        f"SELECT payload, id, transaction_id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", token_texts
     )
     read = database.unreadable.read
     values = [
@@ -58,13 +58,13 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
     ]
     events = await database.rows(
         f"SELECT payload, id, transaction_id, seq_no FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}",
-        (*marks, asked_at),
+        (*token_texts, requested_at),
     )
     signed = [
         (read(payloads.event_from_text, text, event_address(number, of, seq_no)), number)
         for text, number, of, seq_no in events
     ]
-    bare = [
+    unsigned = [
         (replace(event, meter_values=tuple(value.with_signature(None) for value in event.meter_values)), number)
         for event, number in signed
         if event is not None
@@ -72,16 +72,23 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
     await database.write_together(
         (
             "UPDATE ended_samples SET payload = ? WHERE id = ?",
-            [(payloads.value_to_text(one.with_signature(None)), number) for one, number in values if one is not None],
+            [
+                (payloads.value_to_text(value.with_signature(None)), number)
+                for value, number in values
+                if value is not None
+            ],
         ),
-        ("UPDATE events SET payload = ? WHERE id = ?", [(payloads.event_to_text(one), number) for one, number in bare]),
+        (
+            "UPDATE events SET payload = ? WHERE id = ?",
+            [(payloads.event_to_text(event), number) for event, number in unsigned],
+        ),
     )
-    left = await database.long_query(
-        f"SELECT COUNT(*) FROM events WHERE {_COPIES} AND occurred_at <= ? AND {NEEDED}", (*marks, asked_at)
+    still_needed = await database.long_query(
+        f"SELECT COUNT(*) FROM events WHERE {_COPIES} AND occurred_at <= ? AND {NEEDED}", (*token_texts, requested_at)
     )
-    return int(str(left[0][0]))
+    return int(str(still_needed[0][0]))
 
 
-def _marks(key: Key) -> tuple[str, str]:
+def _token_texts(key: Key) -> tuple[str, str]:
     """The form of a token in OCMF, in lower case: its type (IT) and value (ID)."""
     return f'"it":"{assign_user(IdToken(*key)).id_type}"'.lower(), f'"id":{json.dumps(key[0])}'.lower()

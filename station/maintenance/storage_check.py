@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from station.storage.database import Database
     from station.storage.sql import Row, Value
 
-_PAGE: Final = 100
+_ROWS_AT_ONCE: Final = 100
 """rows read at once at the start, so that other tasks do not wait long"""
 _MAX_REPORTED: Final = 20
 """most rows of one check that are reported to the CSMS one by one"""
@@ -73,7 +73,7 @@ class _Source(Frozen):
         )
 
 
-def _first(parse: Callable[[Value], object]) -> Callable[[Row], object]:
+def _of_first_column(parse: Callable[[Value], object]) -> Callable[[Row], object]:
     return lambda row: parse(row[0])
 
 
@@ -82,19 +82,30 @@ _PENDING: Final = (
         "events",
         "id",
         "payload",
-        _first(payloads.event_from_text),
+        _of_first_column(payloads.event_from_text),
         transaction="transaction_id",
         number="seq_no",
         where="settled_at IS NULL",
     ),
-    _Source("ended_samples", "id", "payload", _first(payloads.value_from_text), transaction="transaction_id"),
+    _Source("ended_samples", "id", "payload", _of_first_column(payloads.value_from_text), transaction="transaction_id"),
     _Source(
-        "awaited_ends", "transaction_id", "payload", _first(payloads.event_from_text), transaction="transaction_id"
+        "awaited_ends",
+        "transaction_id",
+        "payload",
+        _of_first_column(payloads.event_from_text),
+        transaction="transaction_id",
     ),
 )
 """data still to be sent to the CSMS"""
 _SOURCES: Final = (
-    _Source("events", "id", "payload", _first(payloads.event_from_text), transaction="transaction_id", number="seq_no"),
+    _Source(
+        "events",
+        "id",
+        "payload",
+        _of_first_column(payloads.event_from_text),
+        transaction="transaction_id",
+        number="seq_no",
+    ),
     *_PENDING[1:],
     _Source(
         "transactions",
@@ -107,7 +118,7 @@ _SOURCES: Final = (
         "transactions.prices",
         "transaction_id",
         "prices",
-        _first(PRICE_LISTS.from_text),
+        _of_first_column(PRICE_LISTS.from_text),
         transaction="transaction_id",
         where="prices IS NOT NULL",
     ),
@@ -115,7 +126,7 @@ _SOURCES: Final = (
         "transactions.bill",
         "transaction_id",
         "bill",
-        _first(BILLS.from_text),
+        _of_first_column(BILLS.from_text),
         transaction="transaction_id",
         where="bill IS NOT NULL",
     ),
@@ -133,13 +144,13 @@ _SOURCES: Final = (
         "fingerprint, evse_id, signer, spki, since",
         lambda row: signed_records.known_key_of(row, None),
     ),
-    _Source("charging_profiles", "id", "payload", _first(PROFILES.from_text)),
+    _Source("charging_profiles", "id", "payload", _of_first_column(PROFILES.from_text)),
     _Source(local_list_rows.STATE_TABLE, "id", "version, entries, size_bytes", local_list_rows.state_of),
-    _Source("reservations", "number", "payload", _first(RESERVATIONS.from_text), where="ended IS NULL"),
-    _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
-    _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
-    _Source("monitors", "id", "monitor", _first(monitor_from_text)),
-    _Source("monitoring_events", "number", "event", _first(monitoring_event_from_text)),
+    _Source("reservations", "number", "payload", _of_first_column(RESERVATIONS.from_text), where="ended IS NULL"),
+    _Source("firmware_updates", "id", "payload", _of_first_column(ORDERS.from_text)),
+    _Source("firmware_statuses", "id", "status", _of_first_column(lambda word: FirmwareStatus(str(word)))),
+    _Source("monitors", "id", "monitor", _of_first_column(monitor_from_text)),
+    _Source("monitoring_events", "number", "event", _of_first_column(monitoring_event_from_text)),
     _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_from_row),
 )
 """all data, except settings"""
@@ -166,33 +177,35 @@ def unreadable_rows(storage: Path, settings: SettingGroups) -> list[str]:
         StorageUnreadableError: there is no storage, it is of a newer version, or it is not a database.
     """
     sources = _sources(settings)
-    with _opened(storage) as connection:
-        found = {row_place.identity: (row_place, problem) for row_place, problem in _found(connection, sources)}
+    with _open_read_only(storage) as connection:
+        problems = {
+            row_place.identity: (row_place, problem) for row_place, problem in _find_unreadable(connection, sources)
+        }
         checked = {source.name for source in sources} | {"authorization_cache", local_list_rows.TABLE}
-        noted = connection.execute(
+        recorded = connection.execute(
             "SELECT source, row_key, transaction_id, seq_no, problem FROM unreadable_rows ORDER BY source, row_key"
         )
-        for source, key, transaction_id, seq_no, problem in noted:
+        for source, key, transaction_id, seq_no, problem in recorded:
             if source not in checked:
-                place = RowAddress(str(source), str(key), transaction_id, seq_no)
-                found[place.identity] = (place, str(problem))
-        return [f"{place}: {problem}" for place, problem in found.values()]
+                address = RowAddress(str(source), str(key), transaction_id, seq_no)
+                problems[address.identity] = (address, str(problem))
+        return [f"{address}: {problem}" for address, problem in problems.values()]
 
 
-def _found(connection: sqlite3.Connection, sources: Sequence[_Source]) -> Iterator[tuple[RowAddress, str]]:
+def _find_unreadable(connection: sqlite3.Connection, sources: Sequence[_Source]) -> Iterator[tuple[RowAddress, str]]:
     for source in sources:
         for row in connection.execute(source.select):
-            if (problem := _problem(source.parse, row[3:])) is not None:
+            if (problem := _parse_problem(source.parse, row[3:])) is not None:
                 yield source.place(row), problem
     for row in connection.execute(_CACHE):
-        if (problem := _problem(entry_of, row)) is not None:
+        if (problem := _parse_problem(entry_of, row)) is not None:
             yield place_of((str(row[0]), str(row[1]))), problem
     for row in connection.execute(_LOCAL_LIST):
-        if (problem := _problem(local_list_rows.info_of, row)) is not None:
+        if (problem := _parse_problem(local_list_rows.info_of, row)) is not None:
             yield local_list_rows.address_of((str(row[0]), str(row[1]))), problem
 
 
-def _problem(parse: Callable[[Row], object], row: Row) -> str | None:
+def _parse_problem(parse: Callable[[Row], object], row: Row) -> str | None:
     try:
         parse(row)
     except UNREADABLE_ERRORS as error:
@@ -201,7 +214,7 @@ def _problem(parse: Callable[[Row], object], row: Row) -> str | None:
 
 
 @contextlib.contextmanager
-def _opened(storage: Path) -> Generator[sqlite3.Connection]:
+def _open_read_only(storage: Path) -> Generator[sqlite3.Connection]:
     """Open a database read-only; one of an older version is copied into memory and migrated.
 
     Without a write-ahead log no process has the file open: it is opened as immutable, since otherwise SQLite would
@@ -211,11 +224,11 @@ def _opened(storage: Path) -> Generator[sqlite3.Connection]:
     file = storage / "borne.sqlite"
     if not file.is_file():
         raise StorageUnreadableError(f"{file}: does not exist")
-    unused = not file.with_name(f"{file.name}-wal").exists()
-    address = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
+    no_wal = not file.with_name(f"{file.name}-wal").exists()
+    address = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if no_wal else ''}"
     try:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-            connection.text_factory = _text
+            connection.text_factory = _decode_text
             ((version,),) = connection.execute("PRAGMA user_version")
             if version == len(migrations()):
                 yield connection
@@ -231,7 +244,7 @@ def _opened(storage: Path) -> Generator[sqlite3.Connection]:
         raise StorageUnreadableError(f"{file}: {error}") from error
 
 
-def _text(raw: bytes) -> str:
+def _decode_text(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
@@ -253,33 +266,34 @@ class UnreadableRowsMonitor:
         Raises:
             StorageError: the disk cannot be read or written; the next run completes it.
         """
-        await self._try_again()
+        await self._recheck_recorded()
         for source in _PENDING:
             await self._check_pending(source)
         while True:
-            seen = self._unreadable.changed.count
+            change_count = self._unreadable.changed.count
             await self._unreadable.save()
             await self._report([row for row in self._unreadable.all() if not row.reported])
-            await self._unreadable.changed.wait(seen)
+            await self._unreadable.changed.wait(change_count)
 
-    async def _try_again(self) -> None:
+    async def _recheck_recorded(self) -> None:
         """Read the recorded rows again; remove those that are readable or deleted."""
         for source in self._sources:
-            for listed in self._unreadable.of(source.name):
-                rows = await self._database.rows(f"{source.select} AND {source.key} = ?", (listed.address.key,))
+            for recorded in self._unreadable.of(source.name):
+                rows = await self._database.rows(f"{source.select} AND {source.key} = ?", (recorded.address.key,))
                 if not rows:
-                    self._unreadable.remove(listed.address)
+                    self._unreadable.remove(recorded.address)
                 for row in rows:
                     self._unreadable.read(source.parse, row[3:], source.place(row))
 
-        for listed in self._unreadable.of("facts"):  # owners read their facts again; only deleted ones remain here
-            if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.address.key,)):
-                self._unreadable.remove(listed.address)
+        for recorded in self._unreadable.of("facts"):  # owners read their facts again; only deleted ones remain here
+            if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (recorded.address.key,)):
+                self._unreadable.remove(recorded.address)
 
     async def _check_pending(self, source: _Source) -> None:
         after: Value = None
         while rows := await self._database.rows(
-            f"{source.select} AND (?1 IS NULL OR {source.key} > ?1) ORDER BY {source.key} LIMIT ?2", (after, _PAGE)
+            f"{source.select} AND (?1 IS NULL OR {source.key} > ?1) ORDER BY {source.key} LIMIT ?2",
+            (after, _ROWS_AT_ONCE),
         ):
             for row in rows:
                 self._unreadable.read(source.parse, row[3:], source.place(row))

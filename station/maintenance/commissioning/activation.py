@@ -52,9 +52,9 @@ class StationActivation:
         Raises:
             StorageError: the disk cannot be read.
         """
-        known = await self._facts.load()
-        self.commissioned_at = self._moment("commissioned", known)
-        self.activated_at = self._moment("activated", known)
+        stored = await self._facts.load()
+        self.commissioned_at = self._stored_moment("commissioned", stored)
+        self.activated_at = self._stored_moment("activated", stored)
 
     @property
     def stage(self) -> ActivationStage:
@@ -77,7 +77,7 @@ class StationActivation:
             StorageError: not saved, and unchanged.
         """
         if self.commissioned_at is None or self.activated_at is None:
-            self.commissioned_at = await self._save("commissioned")
+            self.commissioned_at = await self._store_now("commissioned")
             self._publish()
 
     async def activate(self) -> bool:
@@ -89,7 +89,7 @@ class StationActivation:
         if self.stage is ActivationStage.NOT_COMMISSIONED:
             return False
         if self.activated_at is None:
-            self.activated_at = await self._save("activated")
+            self.activated_at = await self._store_now("activated")
             self._publish()
         return True
 
@@ -105,13 +105,13 @@ class StationActivation:
         self.commissioned_at = None
         self._publish()
 
-    async def _save(self, name: str) -> datetime:
+    async def _store_now(self, name: str) -> datetime:
         now = self._clock.now()
         await self._facts.save(name, now.isoformat())
         return now
 
-    def _moment(self, name: str, known: Mapping[str, str]) -> datetime | None:
-        if not (text := known.get(name)):
+    def _stored_moment(self, name: str, stored: Mapping[str, str]) -> datetime | None:
+        if not (text := stored.get(name)):
             return None
         if (moment := self._facts.read(name, datetime.fromisoformat, text)) is None:
             _log.error("the time when the station was %s cannot be read: this must be done again", name)

@@ -19,9 +19,9 @@ from station.maintenance.commissioning.steps import (
     StepOutcome,
     StepResult,
     clamps_result,
-    clamps_seen,
     contact_result,
     step_preconditions,
+    tested_clamps,
     with_untested_clamps,
 )
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from station.maintenance.commissioning.installation_facts import InstallationFacts
     from station.maintenance.commissioning.record import CommissioningRecord
 
-_FRESH_S = 30.0
-_SHOWN_FRAMES = 4
+_MAX_SAMPLE_AGE_S = 30.0
+_DISPLAYED_FRAMES = 4
 
 
 class LiveMeter(TypedDict):
@@ -91,17 +91,17 @@ class GridTests:
 
         `plausible`: the installer confirms that its values agree with its display.
         """
-        shown = self.live_meter()
-        evidence = cast("Evidence", dict(shown))  # already a JSON object
+        meter = self.live_meter()
+        evidence = cast("Evidence", dict(meter))  # already a JSON object
         age_s = self._load.grid.sample_age_s
-        if (jumpers := shown["jumpers_mismatch"]) is not None:
-            stand: Evidence = {"position": shown["jumpers"], "expected": shown["jumpers_expected"]}
-            return StepResult.failed(evidence, Problem(ProblemCause.JUMPERS, jumpers, stand))
-        if age_s is None or age_s > _FRESH_S:
+        if (jumpers := meter["jumpers_mismatch"]) is not None:
+            jumper_values: Evidence = {"position": meter["jumpers"], "expected": meter["jumpers_expected"]}
+            return StepResult.failed(evidence, Problem(ProblemCause.JUMPERS, jumpers, jumper_values))
+        if age_s is None or age_s > _MAX_SAMPLE_AGE_S:
             return StepResult.failed(evidence, Problem(ProblemCause.METER_SILENT, "the grid meter does not answer"))
         if not plausible:
-            told = "the values differ from the meter's display"
-            return StepResult.failed(evidence, Problem(ProblemCause.METER_IMPLAUSIBLE, told))
+            reason = "the values differ from the meter's display"
+            return StepResult.failed(evidence, Problem(ProblemCause.METER_IMPLAUSIBLE, reason))
         return StepResult(StepOutcome.PASSED, evidence)
 
     def live_meter(self) -> LiveMeter:
@@ -112,7 +112,7 @@ class GridTests:
         grid = self._facts.configuration.grid
         sample = self._load.grid.last_sample
         jumpers = self._back_plate.jumpers
-        frames = self._wires.chunks_after(0)[-_SHOWN_FRAMES:]
+        frames = self._wires.chunks_after(0)[-_DISPLAYED_FRAMES:]
         return {
             "source": grid.source.type if grid is not None else None,
             "currents_a": [*sample.currents_a] if sample is not None else None,
@@ -132,7 +132,7 @@ class GridTests:
         `load_a`: amperes per grid phase. The result without load is BEGUN; it must be stored before the second part.
         """
         sample = self._load.grid.last_sample
-        if sample is None or (self._load.grid.sample_age_s or 0.0) > _FRESH_S:
+        if sample is None or (self._load.grid.sample_age_s or 0.0) > _MAX_SAMPLE_AGE_S:
             return StepResult.failed(
                 {}, Problem(ProblemCause.CLAMPS_SILENT, "the current transformers give no readings")
             )
@@ -140,20 +140,20 @@ class GridTests:
         if None in list(sample.currents_a)[:clamps]:
             return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "a current transformer gives no reading"))
         now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
-        before = self._clamps_begun()
+        before = self._clamps_baseline()
         if load_a is None:
-            evidence: Evidence = {"without_a": [*now_a], "car_a": [*self._car_a()]}
+            evidence: Evidence = {"without_a": [*now_a], "car_a": [*self._vehicle_currents_a()]}
             if before is not None:
-                evidence["clamps_seen"] = [*clamps_seen(before)]
+                evidence["clamps_seen"] = [*tested_clamps(before)]
             return StepResult(StepOutcome.BEGUN, evidence)
         if before is None:
-            first = "read the current transformers without the load first"
-            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_WITHOUT_FIRST, first))
+            reason = "read the current transformers without the load first"
+            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_WITHOUT_FIRST, reason))
         signed = any(current_a < 0.0 for current_a in now_a)
-        trial = clamps_result(_numbers(before["without_a"]), now_a, load_a, signed=signed)
+        trial = clamps_result(_three_currents(before["without_a"]), now_a, load_a, signed=signed)
         return with_untested_clamps(trial, before, load_a, clamps)
 
-    def _clamps_begun(self) -> Evidence | None:
+    def _clamps_baseline(self) -> Evidence | None:
         """The reading without load, with later findings; None if it is missing or of other transformers."""
         before = self._record.findings.get(CommissioningStep.CLAMPS)
         if before is None or before.result.outcome is not StepOutcome.BEGUN:
@@ -171,8 +171,10 @@ class GridTests:
         count.
         """
         before = self._record.findings.get(CommissioningStep.CLAMPS)
-        then_a = _numbers(before.result.evidence.get("car_a")) if before is not None else [0.0] * 3
-        return [max(0.0, now_a - was_a) for was_a, now_a in zip(then_a, self._car_a(), strict=True)]
+        baseline_a = _three_currents(before.result.evidence.get("car_a")) if before is not None else [0.0] * 3
+        return [
+            max(0.0, now_a - before_a) for before_a, now_a in zip(baseline_a, self._vehicle_currents_a(), strict=True)
+        ]
 
     def check_contact(self, *, dims: bool) -> StepResult:
         """Test the grid operator's contact in the position that the installer has set; both must be tested.
@@ -183,16 +185,16 @@ class GridTests:
         order = self._grid_orders.order if self._grid_orders is not None else None
         if order is not None and order.reason is not OrderReason.ORDERED:
             reason = order.reason.value
-            untold = Problem(
+            problem = Problem(
                 ProblemCause.CONTACT_UNTOLD, f"the state of the contact is uncertain: {reason}", {"reason": reason}
             )
-            return StepResult.failed({"reason": reason}, untold)
+            return StepResult.failed({"reason": reason}, problem)
         before = self._record.findings.get(CommissioningStep.GRID_CONTACT)
-        rests = before is not None and before.preconditions == step_preconditions(
+        still_valid = before is not None and before.preconditions == step_preconditions(
             CommissioningStep.GRID_CONTACT, self._facts.read()
         )
         return contact_result(
-            before.result if before is not None and rests else None,
+            before.result if before is not None and still_valid else None,
             dims=dims,
             observed=order is not None,
             limited="grid-order" in self._load.grid.shared_limits,
@@ -201,7 +203,7 @@ class GridTests:
 
     def check_limits(self) -> StepResult:
         """Check that load management is configured, and the connection's limit known and not below the safe current."""
-        grid, known_a = self._facts.configuration.grid, self._load.grid.limit_a
+        grid, connection_a = self._facts.configuration.grid, self._load.grid.limit_a
         if grid is None:
             return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "load management is not configured"))
         evidence: Evidence = {
@@ -209,15 +211,15 @@ class GridTests:
             "safe_current_a": grid.safe_current_a,
             "breaker": grid.breaker,
             "sharing": grid.sharing,
-            "in_force_a": known_a,
+            "in_force_a": connection_a,
         }
-        if known_a is None:
-            untold = "the limit of the grid connection is unknown: neither the meter nor a setting provides it"
-            return StepResult.failed(evidence, Problem(ProblemCause.CONNECTION_UNKNOWN, untold))
-        if grid.safe_current_a > known_a:
-            high = "the safe current exceeds the limit of the grid connection"
-            values: Evidence = {"safe_a": grid.safe_current_a, "connection_a": known_a}
-            return StepResult.failed(evidence, Problem(ProblemCause.SAFE_CURRENT_TOO_HIGH, high, values))
+        if connection_a is None:
+            problem = "the limit of the grid connection is unknown: neither the meter nor a setting provides it"
+            return StepResult.failed(evidence, Problem(ProblemCause.CONNECTION_UNKNOWN, problem))
+        if grid.safe_current_a > connection_a:
+            reason = "the safe current exceeds the limit of the grid connection"
+            values: Evidence = {"safe_a": grid.safe_current_a, "connection_a": connection_a}
+            return StepResult.failed(evidence, Problem(ProblemCause.SAFE_CURRENT_TOO_HIGH, reason, values))
         return StepResult(StepOutcome.PASSED, evidence)
 
     def check_phases(self) -> StepResult:
@@ -228,30 +230,32 @@ class GridTests:
         """
         evidence: Evidence = {}
         unknown: list[int] = []
-        maps = {one.target.evse_id: self._load.grid.phase_map_of(one) for one in self._load.demands.collect()}
+        maps = {demand.target.evse_id: self._load.grid.phase_map_of(demand) for demand in self._load.demands.collect()}
         for evse_id in self._facts.read().learns:
-            found, first = maps[evse_id], maps[evse_id].terminals[0]
-            if first is None:
+            phase_map, first_phase = maps[evse_id], maps[evse_id].terminals[0]
+            if first_phase is None:
                 unknown.append(evse_id)
-            evidence[f"evse_{evse_id}"] = found.rotation or (f"L1 = L{first + 1}" if first is not None else None)
+            evidence[f"evse_{evse_id}"] = phase_map.rotation or (
+                f"L1 = L{first_phase + 1}" if first_phase is not None else None
+            )
         if unknown:
             listed = ", ".join(map(str, unknown))
             reason = f"phase rotation not learnt yet at EVSE {listed}: charge a single-phase vehicle there"
             return StepResult.failed(evidence, Problem(ProblemCause.PHASES_UNKNOWN, reason, {"evses": listed}))
         return StepResult(StepOutcome.PASSED, evidence)
 
-    def _car_a(self) -> Phases[float]:
+    def _vehicle_currents_a(self) -> Phases[float]:
         """The current of all vehicles on each phase of the connection, as far as their phases are known."""
         total = [0.0] * 3
         for demand in self._load.demands.collect():
-            sure_a, _ = self._load.grid.phase_map_of(demand).to_grid(demand.currents_a)
-            for phase, current_a in enumerate(sure_a):
+            attributed_a, _ = self._load.grid.phase_map_of(demand).to_grid(demand.currents_a)
+            for phase, current_a in enumerate(attributed_a):
                 total[phase] += current_a
         return Phases(*total)
 
 
-def _numbers(kept: object) -> list[float]:
+def _three_currents(stored: object) -> list[float]:
     """Three currents from stored evidence."""
-    listed = kept if is_list(kept) else []
-    found = [float(one) for one in listed if isinstance(one, int | float)]
-    return [*found, 0.0, 0.0, 0.0][:3]
+    values = stored if is_list(stored) else []
+    currents_a = [float(value) for value in values if isinstance(value, int | float)]
+    return [*currents_a, 0.0, 0.0, 0.0][:3]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from station.maintenance.commissioning.record import CommissioningRecord
     from station.security.network_profiles import NetworkProfiles
 
-_FLOWS_A = 1.0
+_MIN_CURRENT_A = 1.0
 
 
 class CommissioningTests:
@@ -89,8 +89,8 @@ class CommissioningTests:
             evidence[f"evse_{evse_id}"] = result.value if result is not None else "busy"
             problem = _monitor_problem(evse_id, result, external=external)
             if problem is None and Fault.DC_RESIDUAL_CURRENT in evse.state.faults:
-                tripped = f"the monitor of EVSE {evse_id} has detected a residual current, and the fault is not cleared"
-                problem = Problem(ProblemCause.MONITOR_TRIPPED, tripped, {"evse": evse_id})
+                reason = f"the monitor of EVSE {evse_id} has detected a residual current, and the fault is not cleared"
+                problem = Problem(ProblemCause.MONITOR_TRIPPED, reason, {"evse": evse_id})
             if problem is not None:
                 return StepResult.failed(evidence, problem)
         return StepResult(StepOutcome.PASSED, evidence)
@@ -125,9 +125,9 @@ class CommissioningTests:
             "offered_a": evse.offered_a,
             "meter_serial": self._meters.serial_of(evse.id),
         }
-        if not evse.state.seen.contactor_closed or max(currents_a, default=0.0) < _FLOWS_A:
-            none = "no energy flows: start the test session and connect a vehicle"
-            return StepResult.failed(evidence, Problem(ProblemCause.NO_ENERGY, none))
+        if not evse.state.seen.contactor_closed or max(currents_a, default=0.0) < _MIN_CURRENT_A:
+            reason = "no energy flows: start the test session and connect a vehicle"
+            return StepResult.failed(evidence, Problem(ProblemCause.NO_ENERGY, reason))
         return StepResult(StepOutcome.PASSED, evidence)
 
 

@@ -39,8 +39,8 @@ class Label(Frozen):
     @property
     def link(self) -> str:
         """The URL in the QR code, without the one-time code: URLs stay in histories and logs."""
-        known = {"identity": self.identity, "serial": self.serial_number}
-        return f"{self.address}?{urlencode({name: value for name, value in known.items() if value is not None})}"
+        fields = {"identity": self.identity, "serial": self.serial_number}
+        return f"{self.address}?{urlencode({name: value for name, value in fields.items() if value is not None})}"
 
 
 def page_address(configuration: Configuration) -> str:
@@ -59,13 +59,13 @@ def label_svg(label: Label) -> str:
         if module
     )
     lines = [("", label.identity), ("serial", label.serial_number), ("", label.address), ("code", label.code)]
-    whole = [f"{name} {value}".strip() for name, value in lines if value is not None]
-    texts = [(part, max(map(len, parts))) for parts in map(_parts, whole) for part in parts]
-    apart = min(7.0, 25.0 / max(1, len(texts) - 1))
+    text_lines = [f"{name} {value}".strip() for name, value in lines if value is not None]
+    texts = [(part, max(map(len, parts))) for parts in map(_wrapped_lines, text_lines) for part in parts]
+    spacing_mm = min(7.0, 25.0 / max(1, len(texts) - 1))
     rows = "".join(
-        f'<text x="37" y="{8 + place * apart:.2f}" font-size="{min(3.4, _TEXT_MM / (_CAPITAL * longest)):.2f}">'
+        f'<text x="37" y="{8 + number * spacing_mm:.2f}" font-size="{min(3.4, _TEXT_MM / (_CAPITAL * longest)):.2f}">'
         f"{escape(text)}</text>"
-        for place, (text, longest) in enumerate(texts)
+        for number, (text, longest) in enumerate(texts)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH_MM}mm" height="{_HEIGHT_MM}mm" '
@@ -74,13 +74,13 @@ def label_svg(label: Label) -> str:
     )
 
 
-def _parts(text: str) -> list[str]:
+def _wrapped_lines(text: str) -> list[str]:
     """Wrap a text into as few lines as possible, preferably before a slash or after a punctuation mark."""
     parts: list[str] = []
-    for left in range(math.ceil(len(text) / _LONGEST), 1, -1):
-        least = max(1, len(text) - (left - 1) * _LONGEST)
-        marks = [found.end() for found in _MARK.finditer(text, 0, _LONGEST + 1) if least <= found.end() <= _LONGEST]
-        at = max(marks, default=math.ceil(len(text) / left))
-        parts.append(text[:at])
-        text = text[at:]
+    for lines_left in range(math.ceil(len(text) / _LONGEST), 1, -1):
+        shortest = max(1, len(text) - (lines_left - 1) * _LONGEST)
+        breaks = [match.end() for match in _MARK.finditer(text, 0, _LONGEST + 1) if shortest <= match.end() <= _LONGEST]
+        end = max(breaks, default=math.ceil(len(text) / lines_left))
+        parts.append(text[:end])
+        text = text[end:]
     return [*parts, text]

@@ -35,11 +35,11 @@ class CommissioningRecord:
         Raises:
             StorageError: the disk cannot be read.
         """
-        known = await self._facts.load()
-        read = [self._read(step, known[step]) for step in CommissioningStep if known.get(step)]
+        stored = await self._facts.load()
+        read = [self._read_finding(step, stored[step]) for step in CommissioningStep if stored.get(step)]
         self.findings = {finding.step: finding for finding in read if finding is not None}
 
-    def _read(self, step: CommissioningStep, text: str) -> CommissioningFinding | None:
+    def _read_finding(self, step: CommissioningStep, text: str) -> CommissioningFinding | None:
         finding = self._facts.read(step, lambda text: _parse(step, text), text)
         if finding is None:
             _log.error("the commissioning result of step %s cannot be read: the step must be done again", step)
@@ -69,17 +69,19 @@ class CommissioningRecord:
 
 def _to_dict(finding: CommissioningFinding) -> dict[str, object]:
     trial = finding.result
-    problems = [_PROBLEM.to_dict(one) | {"values": dict(one.values)} for one in trial.problems]
-    told = _TRIAL.to_dict(trial) | {"problems": problems}
-    return _FINDING.to_dict(finding) | {"trial": told, "at": finding.at.isoformat()}
+    problems = [_PROBLEM.to_dict(problem) | {"values": dict(problem.values)} for problem in trial.problems]
+    result = _TRIAL.to_dict(trial) | {"problems": problems}
+    return _FINDING.to_dict(finding) | {"trial": result, "at": finding.at.isoformat()}
 
 
 def _parse(step: CommissioningStep, text: str) -> CommissioningFinding:
-    kept = json.loads(text)
-    told = kept["trial"]
+    stored = json.loads(text)
+    result = stored["trial"]
     problems = tuple(
-        Problem(ProblemCause(one["cause"]), str(one["sentence"]), dict(one["values"]))
-        for one in told.get("problems", ())
+        Problem(ProblemCause(problem["cause"]), str(problem["sentence"]), dict(problem["values"]))
+        for problem in result.get("problems", ())
     )
-    trial = StepResult(StepOutcome(told["outcome"]), dict(told["evidence"]), told["reason"], problems)
-    return CommissioningFinding(step, trial, datetime.fromisoformat(kept["at"]), str(kept["by"]), str(kept["basis"]))
+    trial = StepResult(StepOutcome(result["outcome"]), dict(result["evidence"]), result["reason"], problems)
+    return CommissioningFinding(
+        step, trial, datetime.fromisoformat(stored["at"]), str(stored["by"]), str(stored["basis"])
+    )

@@ -85,8 +85,8 @@ class ReportWriter:
             StorageError: the report cannot be stored, or not signed.
         """
         text = HEAD + json.dumps(self._content(settings), ensure_ascii=False, sort_keys=True, indent=1)
-        first = self._station.assemblies.get(_FIRST)
-        signing = first.signing if first is not None else None
+        assembly = self._station.assemblies.get(_FIRST)
+        signing = assembly.signing if assembly is not None else None
         try:
             if signing is not None and not signing.signatures.by_meter:
                 await signing.signatures.prepare()  # creates the key and records it
@@ -97,19 +97,19 @@ class ReportWriter:
             raise StorageError(f"the report cannot be stored: {error.strerror}") from error
 
     def _content(self, settings: dict[str, object]) -> dict[str, object]:
-        who, there = self._facts.configuration.station, self._facts.read()
+        station, installation = self._facts.configuration.station, self._facts.read()
         return {
             "station": {
-                "identity": who.identity,
-                "vendor": who.vendor,
-                "model": who.model,
-                "serial_number": who.serial_number,
+                "identity": station.identity,
+                "vendor": station.vendor,
+                "model": station.model,
+                "serial_number": station.serial_number,
                 "program": package_version(),
-                "firmware": self._firmware.version or who.firmware_version,
+                "firmware": self._firmware.version or station.firmware_version,
             },
             "made_at": self._clock.now().isoformat(),
             "time_status": self._time.status.value,
-            "selector_a": there.selector_a,
+            "selector_a": installation.selector_a,
             "evses": [
                 {
                     "id": evse.id,
@@ -123,7 +123,7 @@ class ReportWriter:
             "steps": [
                 {
                     "step": step.value,
-                    "inapplicable": inapplicable_reason(step, there),
+                    "inapplicable": inapplicable_reason(step, installation),
                     "outcome": finding.result.outcome.value if finding is not None else None,
                     "reason": finding.result.reason if finding is not None else None,
                     "evidence": finding.result.evidence if finding is not None else {},

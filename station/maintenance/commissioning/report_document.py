@@ -22,7 +22,7 @@ _UNITS: Final = {"_a": "A", "_v": "V", "_w": "W", "_va": "VA", "_s": "s", "_nm":
 """unit by suffix of the name"""
 _SIGNATURE_MM: Final = 64.0
 """height of the section on the station's signature"""
-_LEFT_TO_THE_TEXT: Final = frozenset({"frames", "jumpers_mismatch", "without", "step"})
+_ONLY_IN_SIGNED_TEXT: Final = frozenset({"frames", "jumpers_mismatch", "without", "step"})
 """evidence for machines only; it is in the attached signed text"""
 _BY = re.compile(r"(?:(?P<name>.*) \()?(?P<role>owner|installer|service|this machine)\)?")
 """format of the person recorded with a step"""
@@ -35,9 +35,9 @@ def commissioning_report(
 
     `texts` are those of the page, in the language of `context`.
     """
-    told, say = report.content, _Localizer(context, texts)
-    steps = objects_of(told["steps"])
-    made_at = datetime.fromisoformat(str(told["made_at"]))
+    content, localizer = report.content, _Localizer(context, texts)
+    steps = objects_of(content["steps"])
+    made_at = datetime.fromisoformat(str(content["made_at"]))
     imprint = Imprint(
         title=texts["paper.title"],
         language=context.language,
@@ -48,17 +48,17 @@ def commissioning_report(
     )
     sheet = Sheet(imprint, context.words.moment(made_at.astimezone(context.zone)))
     sheet.section(texts["io.station"])
-    sheet.facts(_station(told, say))
+    sheet.facts(_station_facts(content, localizer))
     sheet.section(texts["commissioning.steps"])
     headings = (("paper.step", 3.2), ("paper.result", 1.6), ("paper.when", 1.8), ("paper.by", 2.4))
-    sheet.table([Column(texts[key], share) for key, share in headings], [_row(one, say) for one in steps])
-    for one in steps:
-        if facts := _found(one, say):
-            sheet.section(texts[f"step.{one['step']}"])
+    sheet.table([Column(texts[key], share) for key, share in headings], [_step_row(step, localizer) for step in steps])
+    for step in steps:
+        if facts := _findings(step, localizer):
+            sheet.section(texts[f"step.{step['step']}"])
             sheet.facts(facts)
     sheet.section(texts["paper.settings"])
-    sheet.facts(say.facts(_flat(object_of(told["settings"]))) or [("–", texts["shell.none"])])
-    sheet.section(texts["paper.signature"], keeps_mm=_SIGNATURE_MM + SIGNING_LINE_MM)
+    sheet.facts(localizer.facts(_flattened(object_of(content["settings"]))) or [("–", texts["shell.none"])])
+    sheet.section(texts["paper.signature"], required_mm=_SIGNATURE_MM + SIGNING_LINE_MM)
     sheet.qr_code(
         texts["paper.signed"],
         report.public_key.upper(),
@@ -70,46 +70,51 @@ def commissioning_report(
     return sheet.to_pdf()
 
 
-def _station(told: Table, say: _Localizer) -> list[tuple[str, str]]:
-    who, texts, words = object_of(told["station"]), say.texts, say.context.words
+def _station_facts(content: Table, localizer: _Localizer) -> list[tuple[str, str]]:
+    station, texts, words = object_of(content["station"]), localizer.texts, localizer.context.words
     facts = [
-        (texts["paper.identity"], str(who["identity"])),
-        (texts["io.model"], f"{who['vendor']} {who['model']}"),
-        (texts["paper.serial"], say.value("", who["serial_number"])),
-        (texts["io.version"], f"{who['firmware']} (borne {who['program']})"),
-        (texts["io.selector"], say.value("_a", told["selector_a"])),
-        (words.clock, words.clocks.get(str(told["time_status"]), str(told["time_status"]))),
+        (texts["paper.identity"], str(station["identity"])),
+        (texts["io.model"], f"{station['vendor']} {station['model']}"),
+        (texts["paper.serial"], localizer.value("", station["serial_number"])),
+        (texts["io.version"], f"{station['firmware']} (borne {station['program']})"),
+        (texts["io.selector"], localizer.value("_a", content["selector_a"])),
+        (words.clock, words.clocks.get(str(content["time_status"]), str(content["time_status"]))),
     ]
-    for evse in objects_of(told["evses"]):
-        meter = say.value("", evse["meter_serial"])
-        parts = [f"{texts['field.phases']}: {evse['phases']}", say.value("_a", evse["max_current_a"])]
-        facts.append((say.evse(evse["id"]), ", ".join([*parts, f"{texts['field.meter_serial']}: {meter}"])))
+    for evse in objects_of(content["evses"]):
+        meter = localizer.value("", evse["meter_serial"])
+        parts = [f"{texts['field.phases']}: {evse['phases']}", localizer.value("_a", evse["max_current_a"])]
+        facts.append((localizer.evse(evse["id"]), ", ".join([*parts, f"{texts['field.meter_serial']}: {meter}"])))
     return facts
 
 
-def _row(one: Table, say: _Localizer) -> tuple[str, ...]:
-    title = say.texts[f"step.{one['step']}"]
-    if one["inapplicable"] is not None:
-        return (title, say.texts[f"absent.{one['step']}"], "", "")
-    if one["outcome"] is None:
-        return (title, say.texts["standing.open"], "–", "–")
-    return (title, say.texts[f"standing.{one['outcome']}"], say.short(str(one["at"])), say.who(str(one["by"])))
+def _step_row(step: Table, localizer: _Localizer) -> tuple[str, ...]:
+    title = localizer.texts[f"step.{step['step']}"]
+    if step["inapplicable"] is not None:
+        return (title, localizer.texts[f"absent.{step['step']}"], "", "")
+    if step["outcome"] is None:
+        return (title, localizer.texts["standing.open"], "–", "–")
+    return (
+        title,
+        localizer.texts[f"standing.{step['outcome']}"],
+        localizer.short(str(step["at"])),
+        localizer.person(str(step["by"])),
+    )
 
 
-def _found(one: Table, say: _Localizer) -> list[tuple[str, str]]:
-    reason = [(say.texts["field.reason"], str(one["reason"]))] if one["reason"] else []
-    return [*reason, *say.facts(object_of(one["evidence"]))]
+def _findings(step: Table, localizer: _Localizer) -> list[tuple[str, str]]:
+    reason = [(localizer.texts["field.reason"], str(step["reason"]))] if step["reason"] else []
+    return [*reason, *localizer.facts(object_of(step["evidence"]))]
 
 
-def _flat(table: Table, start: str = "") -> Table:
+def _flattened(table: Table, prefix: str = "") -> Table:
     """Flatten settings to dotted keys of the installation file."""
     flat: Table = {}
     for key, value in table.items():
-        inner = {str(place): item for place, item in enumerate(value, 1)} if is_list(value) else value
-        if is_object(inner):
-            flat |= _flat(inner, f"{start}{key}.")
+        entries = {str(index): item for index, item in enumerate(value, 1)} if is_list(value) else value
+        if is_object(entries):
+            flat |= _flattened(entries, f"{prefix}{key}.")
         else:
-            flat[f"{start}{key}"] = value
+            flat[f"{prefix}{key}"] = value
     return flat
 
 
@@ -121,8 +126,10 @@ class _Localizer(Frozen):
 
     def facts(self, table: Table) -> list[tuple[str, str]]:
         """Labels and formatted values, without unknown and machine-only ones."""
-        known = [(name, one) for name, one in table.items() if name not in _LEFT_TO_THE_TEXT and one is not None]
-        return [(self.name(name), self.value(name, one)) for name, one in known]
+        displayed = [
+            (name, value) for name, value in table.items() if name not in _ONLY_IN_SIGNED_TEXT and value is not None
+        ]
+        return [(self.name(name), self.value(name, value)) for name, value in displayed]
 
     def name(self, name: str) -> str:
         """The label of a value, without the unit in brackets that the page shows."""
@@ -131,35 +138,35 @@ class _Localizer(Frozen):
         text = self.texts["role.installer"] if name == "by" else self.texts.get(f"field.{name}")
         return re.sub(r" \([AW]\)", "", text) if text is not None else name
 
-    def value(self, name: str, one: object) -> str:
+    def value(self, name: str, value: object) -> str:
         """A value with its unit, on one line."""
-        if is_object(one):
-            return ", ".join(f"{key}: {value}" for key, value in self.facts(one))
-        if one is None:
+        if is_object(value):
+            return ", ".join(f"{label}: {text}" for label, text in self.facts(value))
+        if value is None:
             return "–"
-        if isinstance(one, bool):
-            return self.texts["shell.yes" if one else "shell.no"]
+        if isinstance(value, bool):
+            return self.texts["shell.yes" if value else "shell.no"]
         unit = next((f" {unit}" for end, unit in _UNITS.items() if name.endswith(end)), "")
-        if is_list(one):
-            return " / ".join(self.value("", part) for part in one) + unit
-        if isinstance(one, int | float):
-            return self.context.words.decimal(Decimal(str(round(one, 2))).normalize()) + unit
+        if is_list(value):
+            return " / ".join(self.value("", part) for part in value) + unit
+        if isinstance(value, int | float):
+            return self.context.words.decimal(Decimal(str(round(value, 2))).normalize()) + unit
         if name == "at" or name.endswith("_at"):
-            return self.short(str(one))
-        return self.texts.get(f"value.{one}", str(one))
+            return self.short(str(value))
+        return self.texts.get(f"value.{value}", str(value))
 
     def evse(self, number: object) -> str:
         """The label of an EVSE, as on the page."""
         return self.texts["charge.evse"].format(number=number)
 
-    def who(self, by: str) -> str:
+    def person(self, by: str) -> str:
         """The person who did a step: a name with the role or place in brackets."""
-        if (noted := _BY.fullmatch(by)) is None:
+        if (match := _BY.fullmatch(by)) is None:
             return by
-        role = self.texts["role.here" if noted["role"] == "this machine" else f"role.{noted['role']}"]
-        return role if noted["name"] is None else f"{noted['name']} ({role})"
+        role = self.texts["role.here" if match["role"] == "this machine" else f"role.{match['role']}"]
+        return role if match["name"] is None else f"{match['name']} ({role})"
 
     def short(self, at: str) -> str:
         """A local time, to the minute."""
-        here = datetime.fromisoformat(at).astimezone(self.context.zone)
-        return f"{here.strftime(self.context.words.date)} {here:%H:%M}"
+        local = datetime.fromisoformat(at).astimezone(self.context.zone)
+        return f"{local.strftime(self.context.words.date)} {local:%H:%M}"

@@ -17,7 +17,7 @@ class CommissioningReportOrder(Frozen):
 
     report: SignedReport
     issuer: Issuer
-    occasion: DocumentContext
+    context: DocumentContext
     texts: Mapping[str, str]
 
     def draw(self) -> bytes:
@@ -26,4 +26,4 @@ class CommissioningReportOrder(Frozen):
             commissioning_report,  # the PDF library: never in the station
         )
 
-        return commissioning_report(self.report, self.issuer, self.occasion, self.texts)
+        return commissioning_report(self.report, self.issuer, self.context, self.texts)

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 Tree = dict[str, object]
 
-_MAY: Final[tuple[KeyPath, ...]] = (
+_ALLOWED_ON_SITE: Final[tuple[KeyPath, ...]] = (
     ("csms", "url"),
     ("csms", "password"),
     ("grid",),
@@ -37,7 +37,7 @@ _MAY: Final[tuple[KeyPath, ...]] = (
     ("evse", "#", "phase_rotation"),
 )
 """keys that may be set on site; # matches any index of a list. No file path is among them"""
-_NAME: Final = "site-settings.json"
+_FILE_NAME: Final = "site-settings.json"
 _HIDDEN: Final = "***"
 _MAX_REPAIRS: Final = 50
 
@@ -53,7 +53,7 @@ class SiteSettings:
         """`installed`: the installation file overridden by the environment."""
         self._installed = installed
         self._environ = environ
-        self._file = Path(installed.station.storage) / _NAME
+        self._file = Path(installed.station.storage) / _FILE_NAME
         self._tree: Tree = {}
         self.changing = asyncio.Lock()
         """held from the check that no EVSE is charging until the restart with the changed settings"""
@@ -70,10 +70,10 @@ class SiteSettings:
         """
         try:
             text = private_files.read(self._file)
-            tree = self._usable(_object(json.loads(text))) if text is not None else {}
-            self.configuration = self._laid_over(tree) if text is not None else self._installed
+            tree = self._repaired(_object(json.loads(text))) if text is not None else {}
+            self.configuration = self._validated(tree) if text is not None else self._installed
         except (OSError, ValueError, InvalidTableError, SettingsRefusedError) as error:
-            self._set_aside(error)
+            self._move_broken_file(error)
             self.configuration, self.lost = self._installed, True
             return self.configuration
         self._tree = tree
@@ -94,7 +94,7 @@ class SiteSettings:
             OSError: not stored, nothing has changed.
         """
         tree = _object(_merged(self._tree, patch, drop_null=True))
-        configuration = self._laid_over(tree)
+        configuration = self._validated(tree)
         private_files.write(self._file, json.dumps(tree))
         self._tree, self.configuration = tree, configuration
         return configuration
@@ -109,7 +109,7 @@ class SiteSettings:
         self._tree, self.configuration = {}, self._installed
         return self._installed
 
-    def _usable(self, tree: Tree) -> Tree:
+    def _repaired(self, tree: Tree) -> Tree:
         """Repair values of the stored settings that are not accepted any more.
 
         Raises:
@@ -120,9 +120,9 @@ class SiteSettings:
                 tree = self._lowered_to_maximum(tree)
                 Configuration.from_tree(self._document(tree).tree)
             except InvalidTableError as error:
-                if (better := repaired(tree, error)) is None:
+                if (repaired_tree := repaired(tree, error)) is None:
                     raise
-                tree = _object(better)
+                tree = _object(repaired_tree)
             else:
                 break
         return tree
@@ -144,44 +144,47 @@ class SiteSettings:
 
     def _document(self, tree: Tree) -> ConfigurationDocument:
         """The installation file with site settings and environment variables over it, not validated."""
-        given = _merged(given_values(self._installed), tree, drop_null=False)
-        return config_environment.overlay(ConfigurationDocument(Path(_NAME), "", given), self._environ, Configuration)
+        values = _merged(given_values(self._installed), tree, drop_null=False)
+        return config_environment.overlay(
+            ConfigurationDocument(Path(_FILE_NAME), "", values), self._environ, Configuration
+        )
 
-    def _laid_over(self, tree: Tree) -> Configuration:
+    def _validated(self, tree: Tree) -> Configuration:
+        """The configuration with these site settings; raises SettingsRefusedError if not allowed or not valid."""
         for path in _paths(tree):
-            if not any(_within(path, allowed) for allowed in _MAY):
+            if not any(_is_below(path, allowed) for allowed in _ALLOWED_ON_SITE):
                 raise SettingsRefusedError(f"{dotted(path)}: cannot be set on site")
-        given = _merged(given_values(self._installed), tree, drop_null=False)
+        values = _merged(given_values(self._installed), tree, drop_null=False)
         try:
             document = self._document(tree)
-            laid_over = Configuration.from_tree(document.tree)
+            configuration = Configuration.from_tree(document.tree)
         except InvalidTableError as error:
-            told = str(explain(error, ConfigurationDocument(Path(_NAME), "", given)))
-            raise SettingsRefusedError(told.removeprefix(f"{_NAME}:1: ")) from None
+            sentence = str(explain(error, ConfigurationDocument(Path(_FILE_NAME), "", values)))
+            raise SettingsRefusedError(sentence.removeprefix(f"{_FILE_NAME}:1: ")) from None
         if document.refused:
             raise SettingsRefusedError(str(ConfigurationError(*document.refused)))
-        return laid_over
+        return configuration
 
-    def _set_aside(self, error: Exception) -> None:
-        aside = self._file.with_suffix(".broken")
-        _log.error("the site settings are invalid and are moved to %s: %s", aside.name, error)
+    def _move_broken_file(self, error: Exception) -> None:
+        broken_file = self._file.with_suffix(".broken")
+        _log.error("the site settings are invalid and are moved to %s: %s", broken_file.name, error)
         try:
-            private_files.move(self._file, aside)
+            private_files.move(self._file, broken_file)
         except OSError as failure:
-            _log.error("the site settings cannot be moved to %s: %s", aside, failure.strerror)
+            _log.error("the site settings cannot be moved to %s: %s", broken_file, failure.strerror)
 
 
 def site_settings_to_json(configuration: Configuration) -> Tree:
     """Value in force of each key that may be set on site, wherever set; secrets masked; null: not configured."""
-    whole = all_values(configuration)
+    values = all_values(configuration)
     csms = (
-        {key: object_of(whole["csms"])[key] for key in ("url", "password")} if configuration.csms is not None else None
+        {key: object_of(values["csms"])[key] for key in ("url", "password")} if configuration.csms is not None else None
     )
     return _without_secrets(
         {
             "csms": csms,
-            "grid": whole["grid"],
-            "grid_order": whole["grid_order"],
+            "grid": values["grid"],
+            "grid_order": values["grid_order"],
             "protection": {"shunt_trip": configuration.protection.shunt_trip},
             "evse": [{"phase_rotation": evse.phase_rotation} for evse in configuration.evse],
         }
@@ -197,11 +200,13 @@ def _object(value: object) -> Tree:
 def _merged(below: object, above: object, *, drop_null: bool) -> object:
     """Merge `above` over `below`. Lists merge by index; a table with another `type` replaces the former one."""
     if is_list(above):
-        under: Sequence[object] = below if is_array(below) else ()
-        longest = max(len(above), len(under))
+        lower_entries: Sequence[object] = below if is_array(below) else ()
+        longest = max(len(above), len(lower_entries))
         return [
-            _merged(_at(under, place), _at(above, place), drop_null=drop_null) if place < len(above) else under[place]
-            for place in range(longest)
+            _merged(_entry_or_none(lower_entries, index), _entry_or_none(above, index), drop_null=drop_null)
+            if index < len(above)
+            else lower_entries[index]
+            for index in range(longest)
         ]
     if not is_object(above):
         return above
@@ -212,26 +217,26 @@ def _merged(below: object, above: object, *, drop_null: bool) -> object:
     return {key: value for key, value in merged.items() if not (drop_null and value is None)}
 
 
-def _at(entries: Sequence[object], place: int) -> object:
-    return entries[place] if place < len(entries) else None
+def _entry_or_none(entries: Sequence[object], index: int) -> object:
+    return entries[index] if index < len(entries) else None
 
 
 def _paths(value: object, path: KeyPath = ()) -> list[KeyPath]:
     """The paths of all values that are not tables or lists."""
     if is_object(value):
-        inner = value.items()
+        entries = value.items()
     elif is_list(value):
-        inner = enumerate(value)
+        entries = enumerate(value)
     else:
         return [path]
-    return [found for key, one in inner for found in _paths(one, (*path, key))]
+    return [inner_path for key, value in entries for inner_path in _paths(value, (*path, key))]
 
 
-def _within(path: KeyPath, allowed: KeyPath) -> bool:
+def _is_below(path: KeyPath, allowed: KeyPath) -> bool:
     if len(path) < len(allowed):
         return False
     steps = zip(path, allowed, strict=False)
-    return all(wanted == step or (wanted == "#" and isinstance(step, int)) for step, wanted in steps)
+    return all(allowed_step == step or (allowed_step == "#" and isinstance(step, int)) for step, allowed_step in steps)
 
 
 def _without_secrets(tree: Tree) -> Tree:

@@ -217,15 +217,15 @@ def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> 
         "cover_screws_nm": COVER_SCREWS_NM,
         "cover_tightened": cover,
     }
-    loose: list[Problem] = []
+    problems: list[Problem] = []
     if not terminals:
         torque = evidence["torque_nm"]
-        loose.append(Problem(ProblemCause.TERMINALS_LOOSE, "the terminals are not tightened", {"torque_nm": torque}))
+        problems.append(Problem(ProblemCause.TERMINALS_LOOSE, "the terminals are not tightened", {"torque_nm": torque}))
     if not cover:
-        loose.append(
+        problems.append(
             Problem(ProblemCause.COVER_LOOSE, "the cover screws are not tightened", {"torque_nm": COVER_SCREWS_NM})
         )
-    return StepResult.failed(evidence, *loose) if loose else StepResult(StepOutcome.PASSED, evidence)
+    return StepResult.failed(evidence, *problems) if problems else StepResult(StepOutcome.PASSED, evidence)
 
 
 def contact_result(before: StepResult | None, *, dims: bool, observed: bool, limited: bool, at: datetime) -> StepResult:
@@ -234,12 +234,14 @@ def contact_result(before: StepResult | None, *, dims: bool, observed: bool, lim
     `before`: the result so far, which contains the other position; BEGUN without it. `limited`: the limit of the order
     is in force.
     """
-    way: Evidence = {"ordered": dims, "seen": observed, "limited": limited, "at": at.isoformat()}
-    name, other = ("dimmed", "free") if dims else ("free", "dimmed")
-    known = before.evidence.get(other) if before is not None and before.outcome is not StepOutcome.FAILED else None
-    evidence: Evidence = {name: way}
-    if known is not None:
-        evidence[other] = known
+    observation: Evidence = {"ordered": dims, "seen": observed, "limited": limited, "at": at.isoformat()}
+    position, other_position = ("dimmed", "free") if dims else ("free", "dimmed")
+    other_evidence = (
+        before.evidence.get(other_position) if before is not None and before.outcome is not StepOutcome.FAILED else None
+    )
+    evidence: Evidence = {position: observation}
+    if other_evidence is not None:
+        evidence[other_position] = other_evidence
     if observed is not dims:
         reason = "the station reads the opposite contact position: the polarity is wrong"
         return StepResult.failed(evidence, Problem(ProblemCause.CONTACT_REVERSED, reason))
@@ -247,7 +249,7 @@ def contact_result(before: StepResult | None, *, dims: bool, observed: bool, lim
         return StepResult.failed(
             evidence, Problem(ProblemCause.CONTACT_WITHOUT_LIMIT, "the limit does not match the contact position")
         )
-    return StepResult(StepOutcome.PASSED if known is not None else StepOutcome.BEGUN, evidence)
+    return StepResult(StepOutcome.PASSED if other_evidence is not None else StepOutcome.BEGUN, evidence)
 
 
 _MIN_STEP_A: Final = 1.5
@@ -268,10 +270,10 @@ def clamps_result(before_a: list[float], after_a: list[float], load_a: list[floa
         "signed": signed,
     }
     if max(load_a, default=0.0) < _MIN_STEP_A:
-        small = f"the load is too small: at least {_MIN_STEP_A:g} A is needed"
-        return StepResult.failed(evidence, Problem(ProblemCause.LOAD_TOO_SMALL, small, {"least_a": _MIN_STEP_A}))
-    found = [_clamp_fault(number, *pair) for number, pair in enumerate(zip(moved, load_a, strict=True), 1)]
-    wrong = [problem for problem in found if problem is not None]
+        reason = f"the load is too small: at least {_MIN_STEP_A:g} A is needed"
+        return StepResult.failed(evidence, Problem(ProblemCause.LOAD_TOO_SMALL, reason, {"least_a": _MIN_STEP_A}))
+    problems = [_clamp_fault(number, *pair) for number, pair in enumerate(zip(moved, load_a, strict=True), 1)]
+    wrong = [problem for problem in problems if problem is not None]
     return StepResult.failed(evidence, *wrong) if wrong else StepResult(StepOutcome.PASSED, evidence)
 
 
@@ -283,23 +285,23 @@ def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float]
     """
     if trial.outcome is not StepOutcome.PASSED:
         return trial
-    moved = [number for number, one_a in enumerate(load_a, 1) if one_a >= _MIN_STEP_A]
-    seen = sorted({*moved, *clamps_seen(first)})
-    evidence: Evidence = {**trial.evidence, "clamps_seen": [*seen]}
-    left = [number for number in range(1, clamps + 1) if number not in seen]
-    if not left:
+    responding = [number for number, current_a in enumerate(load_a, 1) if current_a >= _MIN_STEP_A]
+    tested = sorted({*responding, *tested_clamps(first)})
+    evidence: Evidence = {**trial.evidence, "clamps_seen": [*tested]}
+    untested = [number for number in range(1, clamps + 1) if number not in tested]
+    if not untested:
         return StepResult(StepOutcome.PASSED, evidence)
-    listed = ", ".join(map(str, left))
-    unseen = Problem(
+    listed = ", ".join(map(str, untested))
+    problem = Problem(
         ProblemCause.CLAMPS_UNSEEN, f"no load has been measured yet on the phase of CT {listed}", {"clamps": listed}
     )
-    return StepResult(StepOutcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
+    return StepResult(StepOutcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, problem.sentence, (problem,))
 
 
-def clamps_seen(evidence: Evidence) -> list[int]:
+def tested_clamps(evidence: Evidence) -> list[int]:
     """The numbers (from 1) of the current transformers that have responded to a load, from stored evidence."""
-    seen = evidence.get("clamps_seen")
-    return [number for number in seen if isinstance(number, int)] if isinstance(seen, list) else []
+    numbers = evidence.get("clamps_seen")
+    return [number for number in numbers if isinstance(number, int)] if isinstance(numbers, list) else []
 
 
 def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
@@ -314,6 +316,6 @@ def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
         return Problem(ProblemCause.CLAMP_REVERSED, f"CT{number} is mounted in reverse", {"clamp": number})
     if abs(moved_a - load_a) > tolerance_a:
         reason = f"CT{number} shows {moved_a:.1f} A for a load of {load_a:.1f} A"
-        shown: Evidence = {"clamp": number, "shown_a": round(moved_a, 1), "load_a": round(load_a, 1)}
-        return Problem(ProblemCause.CLAMP_WRONG, reason, shown)
+        values: Evidence = {"clamp": number, "shown_a": round(moved_a, 1), "load_a": round(load_a, 1)}
+        return Problem(ProblemCause.CLAMP_WRONG, reason, values)
     return None

@@ -31,7 +31,7 @@ def repaired(tree: object, error: InvalidTableError) -> object | None:
         if path in bounds:
             _log.error("site settings: %s is out of bounds; it is %g now", dotted(path), bounds[path])
             tree = with_value(tree, path, bounds[path])
-        elif len(path) > 1 and path in _keys_of_rules(tree, error):
+        elif len(path) > 1 and path in _keys_breaking_rules(tree, error):
             _log.error("site settings: %s breaks a rule of this version, and is left out", dotted(path))
             tree, _ = without(tree, path)
         else:
@@ -41,22 +41,22 @@ def repaired(tree: object, error: InvalidTableError) -> object | None:
 
 def _bounds(tree: object, error: InvalidTableError) -> dict[KeyPath, float]:
     """The nearest allowed value for each number that is out of bounds, by its path."""
-    found: dict[KeyPath, float] = {}
+    bounds: dict[KeyPath, float] = {}
     for details in error.details:
         context = details.get("ctx", {})
         for name in _BOUNDS:
             if name in context and isinstance(details["input"], int | float):
-                found[_path_of(tree, details)] = float(context[name])
-    return found
+                bounds[_path_of(tree, details)] = float(context[name])
+    return bounds
 
 
-def _keys_of_rules(tree: object, error: InvalidTableError) -> set[KeyPath]:
-    return {path for details in error.details if _rules(details) for path in _paths(tree, details)}
+def _keys_breaking_rules(tree: object, error: InvalidTableError) -> set[KeyPath]:
+    return {path for details in error.details if _rule_errors(details) for path in _paths(tree, details)}
 
 
 def _paths(tree: object, details: ErrorDetails) -> Iterator[KeyPath]:
     """The innermost values in the tree that an error is about."""
-    if (rules := _rules(details)) is None:
+    if (rules := _rule_errors(details)) is None:
         yield _path_of(tree, details)
         return
     for rule in rules.errors:
@@ -66,7 +66,7 @@ def _paths(tree: object, details: ErrorDetails) -> Iterator[KeyPath]:
         yield path
 
 
-def _rules(details: ErrorDetails) -> RuleErrors | None:
+def _rule_errors(details: ErrorDetails) -> RuleErrors | None:
     rules = details.get("ctx", {}).get("error")
     return rules if isinstance(rules, RuleErrors) else None
 

@@ -48,17 +48,17 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_S = 60.0
+_LONGEST_SLEEP_S = 60.0
 """longest sleep before a date, since the wall clock may be corrected meanwhile"""
-_ANSWER_S = 10.0
+_ANSWER_TIMEOUT_S = 10.0
 """an update starts after its response was sent, or after this time at the latest"""
-_TELL_S = 30.0
+_REPORT_TIMEOUT_S = 30.0
 """longest wait of a reboot for pending statuses and events to reach the CSMS"""
-_TELL_SOON_S = 5.0
-"""the same before EVSEs go out of service, so that the CSMS knows the reason first"""
-_OUT_OF_SERVICE_S = 2.0
+_REASON_REPORT_TIMEOUT_S = 5.0
+"""longest wait for pending statuses to reach the CSMS before EVSEs go out of service, so that it knows the reason"""
+_PAUSE_OUT_OF_SERVICE_S = 2.0
 """pause before the installation, for EVSEs to go out of service and the CSMS to be notified"""
-_MACHINE_S = 600.0
+_MACHINE_REBOOT_TIMEOUT_S = 600.0
 """longest wait for a reboot by the machine; after it the activation has failed"""
 
 
@@ -82,12 +82,12 @@ class FirmwareUpdates:
         self._settings = settings
         self._clock = clock
         self._auxiliary = auxiliary
-        self._turn = asyncio.Lock()  # no update starts while an order is processed
+        self._order_lock = asyncio.Lock()  # no update starts while an order is processed
         self._running: asyncio.Task[None] | None = None
         self._changed = ChangeSignal()
-        self._answered = Flag()
-        self._answered.set()
-        self._withholds = False
+        self._order_answered = Flag()
+        self._order_answered.set()
+        self._holds_evses = False
         self._pausing = False
         self.booted_new_firmware = False
         """whether this boot was to activate new firmware and has a result: it runs, or was rolled back"""
@@ -155,33 +155,34 @@ class FirmwareUpdates:
             refusal = await asyncio.to_thread(self._refusal_of, order)
         if refusal is not None:
             return refusal
-        async with self._turn:
+        async with self._order_lock:
             last = self.record.update
             ongoing = last is not None and not last.finished
             if last is not None and not cancelable(last, installation=self._context.updater.may_interrupt):
                 return rejected("FwUpdateInProgress", "the current update cannot be cancelled any more")  # L01.FR.27
-            await self._stop()
-            self._answered.clear()
+            await self._cancel_update()
+            self._order_answered.clear()
             await self.record.begin(order)
             self._changed.notify()
         answer = UpdateOrderStatus.ACCEPTED_CANCELED if ongoing else UpdateOrderStatus.ACCEPTED
         _log.info("firmware update, request %s: %s", order.request_id, answer)
-        return UpdateOrderResult(answer, follow_up=self._begin)
+        return UpdateOrderResult(answer, follow_up=self._allow_start)
 
     def _refusal_of(self, order: UpdateOrder) -> UpdateOrderResult | None:
-        around = self._context
-        rules = OrderRules(around.allow_unsigned, around.manufacturer_roots(), self._clock.now())
+        context = self._context
+        rules = OrderRules(context.allow_unsigned, context.manufacturer_roots(), self._clock.now())
         return check_order(order, rules, self._security_events)
 
-    async def _begin(self) -> None:
-        self._answered.set()
+    async def _allow_start(self) -> None:
+        """Let `run` start the ordered update: the response to the order was sent."""
+        self._order_answered.set()
 
-    async def _stop(self) -> None:
+    async def _cancel_update(self) -> None:
         """Cancel the work on the current update, and release its EVSEs."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
-        self._release()
+        self._release_evses()
 
     # Work
 
@@ -190,35 +191,36 @@ class FirmwareUpdates:
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
         unsubscribe = self._auxiliary.subscribe(allows_sessions, lambda _: self._changed.notify())
         try:
-            following = {f"firmware-{evse.id}": self._follow(evse) for evse in self._evses.values()}
-            await run_together({**following, "firmware": self._work()})
+            watchers = {f"firmware-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
+            await run_together({**watchers, "firmware": self._process_updates()})
         finally:
             unsubscribe()
 
-    async def _follow(self, evse: Evse) -> None:
+    async def _watch_evse(self, evse: Evse) -> None:
         """L01.FR.07: take an EVSE out of service that becomes idle while an installation waits."""
-        seen = evse.changed.count
+        change_count = evse.changed.count
         while True:
-            seen = await evse.changed.wait(seen)
-            if self._withholds:
+            change_count = await evse.changed.wait(change_count)
+            if self._holds_evses:
                 self._take_out_of_service()
             self._changed.notify()
 
-    async def _work(self) -> None:
+    async def _process_updates(self) -> None:
+        """Carry out each stored update that is not finished."""
         while True:
-            seen = self._changed.count
-            async with asyncio.TaskGroup() as group, self._turn:
+            change_count = self._changed.count
+            async with asyncio.TaskGroup() as group, self._order_lock:
                 update = self.record.update
                 if update is not None and not update.finished:
                     self._running = group.create_task(self._carry_out(update), name="firmware-update")
             if self.record.update is None or self.record.update.finished:
-                await self._changed.wait(seen)
+                await self._changed.wait(change_count)
 
     async def _carry_out(self, update: FirmwareUpdate) -> None:
         """Carry out the remaining steps of an update, up to its end or the reboot that activates it."""
         with contextlib.suppress(TimeoutError):
-            async with self._clock.timeout(_ANSWER_S):
-                await self._answered.wait()
+            async with self._clock.timeout(_ANSWER_TIMEOUT_S):
+                await self._order_answered.wait()
         image = self._context.folder / f"image-{update.id}"
         steps: Mapping[UpdateStep, Callable[[FirmwareUpdate, Path], Awaitable[FirmwareStatus]]] = {
             UpdateStep.DOWNLOAD: self._download,
@@ -231,14 +233,14 @@ class FirmwareUpdates:
             if status.final:
                 await asyncio.to_thread(images.discard, self._context.folder)  # first: a power cut leaves none
             update = await self.record.store_status(update, status)
-        self._release()
+        self._release_evses()
 
     async def _download(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """Download the image (L01.FR.13, L01.FR.30). Transactions are not affected."""
         order = update.order
         if self._clock.now() < order.retrieve_at:
             update = await self.record.store_status(update, FirmwareStatus.DOWNLOAD_SCHEDULED)
-            await self._until(order.retrieve_at)
+            await self._sleep_until(order.retrieve_at)
         await self.record.store_status(update, FirmwareStatus.DOWNLOADING)
         try:
             await asyncio.to_thread(images.clear, self._context.folder, image)
@@ -265,26 +267,26 @@ class FirmwareUpdates:
             )
             if failure is None:
                 return FirmwareStatus.DOWNLOADED
-            known = isinstance(failure, TransferError)  # any other must not stop the station
-            text, trace = "firmware image cannot be downloaded (attempt %d of %d): %s", None if known else failure
+            expected = isinstance(failure, TransferError)  # any other must not stop the station
+            text, trace = "firmware image cannot be downloaded (attempt %d of %d): %s", None if expected else failure
             _log.warning(text, attempt, order.attempts, failure, exc_info=trace)
-            if known and failure.failure in _PERMANENT_FAILURES:
+            if expected and failure.failure in _PERMANENT_FAILURES:
                 break
         return FirmwareStatus.DOWNLOAD_FAILED
 
     async def _verify(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """Verify the signature (L01.FR.03, L01.FR.04); a missing one is invalid too (L01, scenario 5)."""
-        order, why = update.order, "the firmware image has no signature"
+        order, problem = update.order, "the firmware image has no signature"
         if order.signature is not None and order.signing_certificate is not None:
             signature, pem = decode_signature(order.signature), order.signing_certificate
             try:
                 with self._clock.outside_wait():
                     if await asyncio.to_thread(_is_signed, image, signature, pem):
                         return FirmwareStatus.SIGNATURE_VERIFIED
-                why = "the signature does not match the firmware image"
+                problem = "the signature does not match the firmware image"
             except OSError as error:
-                why = f"the firmware image cannot be read: {error.strerror}"
-        await self._security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
+                problem = f"the firmware image cannot be read: {error.strerror}"
+        await self._security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, problem)
         return FirmwareStatus.INVALID_SIGNATURE
 
     async def _install(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
@@ -292,12 +294,12 @@ class FirmwareUpdates:
         order = update.order
         if order.install_at is not None and self._clock.now() < order.install_at:
             update = await self.record.store_status(update, FirmwareStatus.INSTALL_SCHEDULED)
-            await self._until(order.install_at)
+            await self._sleep_until(order.install_at)
         if update.status is not FirmwareStatus.INSTALLING:
-            await self._wait_reported(_TELL_SOON_S)
+            await self._wait_reported(_REASON_REPORT_TIMEOUT_S)
             update = await self._wait_for_idle(update)
             self._take_out_of_service()
-            await self._clock.sleep(_OUT_OF_SERVICE_S)
+            await self._clock.sleep(_PAUSE_OUT_OF_SERVICE_S)
             await self.record.store_status(update, FirmwareStatus.INSTALLING)
         try:
             await self._context.updater.install(image)
@@ -320,9 +322,9 @@ class FirmwareUpdates:
                 return FirmwareStatus.INSTALLATION_FAILED
             case ActivationResult.NOT_YET:
                 pass
-        await self._wait_reported(_TELL_S)  # L01.FR.15
+        await self._wait_reported(_REPORT_TIMEOUT_S)  # L01.FR.15
         if self._context.online():
-            await self._context.outbox.wait_delivered(within_s=_TELL_S)
+            await self._context.outbox.wait_delivered(within_s=_REPORT_TIMEOUT_S)
         try:
             await self._context.updater.activate()
         except InstallError as error:
@@ -330,7 +332,7 @@ class FirmwareUpdates:
             return FirmwareStatus.INSTALLATION_FAILED
         if not self._context.updater.reboots_by_itself:
             self._context.reboot(BootReason.FIRMWARE_UPDATE)
-        await self._clock.sleep(_MACHINE_S)
+        await self._clock.sleep(_MACHINE_REBOOT_TIMEOUT_S)
         _log.error("the machine did not reboot to activate the new firmware")
         return FirmwareStatus.INSTALLATION_FAILED
 
@@ -346,35 +348,35 @@ class FirmwareUpdates:
 
         Also wait for a restart that would interrupt the installation (B11.FR.06).
         """
-        seen = self._changed.count
+        change_count = self._changed.count
         while self._context.restarting() or any(_in_use(evse) for evse in self._evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.store_status(update, FirmwareStatus.INSTALL_SCHEDULED)
-                await self._wait_reported(_TELL_SOON_S)
+                await self._wait_reported(_REASON_REPORT_TIMEOUT_S)
                 continue  # the state may have changed meanwhile
             if self._settings.allow_new_sessions_pending_firmware_update:
-                self._release()
+                self._release_evses()
             else:
                 self._take_out_of_service()
-            seen = await self._changed.wait(seen)
+            change_count = await self._changed.wait(change_count)
         return update
 
-    async def _until(self, moment: datetime) -> None:
+    async def _sleep_until(self, moment: datetime) -> None:
         while (left_s := (moment - self._clock.now()).total_seconds()) > 0.0:
-            await self._clock.sleep(min(left_s, _LOOK_AGAIN_S))
+            await self._clock.sleep(min(left_s, _LONGEST_SLEEP_S))
 
     # EVSEs
 
     def _take_out_of_service(self) -> None:
         """Take every idle EVSE out of service."""
-        self._withholds = True
+        self._holds_evses = True
         for evse in self._evses.values():
             if not _in_use(evse):
                 evse.set_withheld(WithholdReason.FIRMWARE, True)
 
-    def _release(self) -> None:
-        if self._withholds:
-            self._withholds = False
+    def _release_evses(self) -> None:
+        if self._holds_evses:
+            self._holds_evses = False
             for evse in self._evses.values():
                 evse.set_withheld(WithholdReason.FIRMWARE, False)
 

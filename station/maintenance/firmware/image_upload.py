@@ -17,7 +17,7 @@ class UploadSupersededError(Exception):
     """Another upload of an image started before this one was complete; this one was discarded."""
 
 
-async def receive_image(pieces: AsyncIterable[bytes], place: Path, most_bytes: int) -> int:
+async def receive_image(pieces: AsyncIterable[bytes], destination: Path, most_bytes: int) -> int:
     """Write an uploaded image to `place`, in place of an earlier one, and return its size in bytes; installs nothing.
 
     Of concurrent uploads the one that started last is kept, so that a stalled client blocks nobody.
@@ -27,12 +27,12 @@ async def receive_image(pieces: AsyncIterable[bytes], place: Path, most_bytes: i
         UploadSupersededError: discarded.
         OSError: the disk refuses; discarded.
     """
-    unfinished = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part")
-    await asyncio.to_thread(_make_room, place)
+    unfinished = destination.with_name(f"{destination.name}.{uuid.uuid4().hex}.part")
+    await asyncio.to_thread(_remove_incomplete_images, destination)
     try:
         size = await _write(pieces, unfinished, most_bytes)
         try:
-            await asyncio.to_thread(unfinished.replace, place)
+            await asyncio.to_thread(unfinished.replace, destination)
         except FileNotFoundError:
             raise UploadSupersededError from None
     finally:
@@ -40,10 +40,10 @@ async def receive_image(pieces: AsyncIterable[bytes], place: Path, most_bytes: i
     return size
 
 
-def _make_room(place: Path) -> None:
+def _remove_incomplete_images(destination: Path) -> None:
     """Remove all other incomplete images, including those from before a power cut."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    for unfinished in place.parent.glob(f"{place.name}*.part"):
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    for unfinished in destination.parent.glob(f"{destination.name}*.part"):
         unfinished.unlink(missing_ok=True)
 
 

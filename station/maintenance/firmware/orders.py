@@ -85,7 +85,7 @@ def check_order(order: UpdateOrder, rules: OrderRules, security_events: Security
         if order.signature is not None:
             decode_signature(order.signature)
     except ValueError as error:
-        report = _reporting(security_events, SecurityEventType.INVALID_FIRMWARE_SIGNATURE, str(error))
+        report = _report_later(security_events, SecurityEventType.INVALID_FIRMWARE_SIGNATURE, str(error))
         return UpdateOrderResult(UpdateOrderStatus.REJECTED, "InvalidValue", str(error), report)
     try:
         if order.location is not None:
@@ -101,17 +101,17 @@ def _certificate_refusal(
     """Check the signing certificate (L01.FR.02, L01.FR.21, L01.FR.22)."""
     from station.maintenance.firmware.signature import check_signing_certificate  # late: cryptography
 
-    why: str | None = "is missing"
+    problem: str | None = "is missing"
     if order.signing_certificate is not None:
-        why = check_signing_certificate(order.signing_certificate, rules.roots, rules.now)
-    if why is None:
+        problem = check_signing_certificate(order.signing_certificate, rules.roots, rules.now)
+    if problem is None:
         return None
-    info = f"the signing certificate {why}"
-    report = _reporting(security_events, SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE, info)
+    info = f"the signing certificate {problem}"
+    report = _report_later(security_events, SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE, info)
     return UpdateOrderResult(UpdateOrderStatus.INVALID_CERTIFICATE, "InvalidCertificate", info, report)
 
 
-def _reporting(security_events: SecurityEvents, kind: SecurityEventType, info: str) -> FollowUp:
+def _report_later(security_events: SecurityEvents, kind: SecurityEventType, info: str) -> FollowUp:
     async def report() -> None:
         await security_events.report(kind, info)
 

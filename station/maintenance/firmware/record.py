@@ -28,7 +28,7 @@ MAX_UNREPORTED = 200
 """limit of unreported statuses of earlier updates, for a CSMS that orders updates but takes no statuses"""
 _NOT_FOR_THE_CSMS = 2
 """value of the column `told`: not to be reported (0: pending, 1: reported)"""
-_ENDS = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
+_END_STATUS_SQL = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
 
 
 ORDERS: Final = StoredFormat(
@@ -63,8 +63,8 @@ class FirmwareRecord:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._arrived = Flag()
-        self._told = ChangeSignal()
+        self._status_stored = Flag()
+        self._status_reported = ChangeSignal()
         self.update: FirmwareUpdate | None = None
         """the newest update, finished or not"""
         self.update_changed: Event[None] = Event()
@@ -85,21 +85,21 @@ class FirmwareRecord:
         statuses = await self._database.rows(
             "SELECT id, status FROM firmware_statuses WHERE update_id = ? ORDER BY id DESC LIMIT 1", (identity,)
         )
-        told = await self._database.rows(
+        last_reported = await self._database.rows(
             "SELECT id, request_id, status FROM firmware_statuses WHERE told = 1 ORDER BY id DESC LIMIT 1"
         )
         unreadable = self._database.unreadable
         order = unreadable.read(ORDERS.from_text, payload, RowAddress("firmware_updates", str(identity)))
-        place = RowAddress("firmware_statuses", str(statuses[0][0]) if statuses else "")
-        status = unreadable.read(FirmwareStatus, str(statuses[0][1]), place) if statuses else None
+        address = RowAddress("firmware_statuses", str(statuses[0][0]) if statuses else "")
+        status = unreadable.read(FirmwareStatus, str(statuses[0][1]), address) if statuses else None
         if order is None or (statuses and status is None):
             _log.error("the stored firmware update cannot be read and is ignored")
             return
-        if told:
-            self.last_sent = self._status(told[0])
+        if last_reported:
+            self.last_sent = self._parse_status(last_reported[0])
         self.update = FirmwareUpdate(identity, order, status)
         with contextlib.suppress(StorageError):  # a full disk must not prevent the start
-            await self._forget_older(identity)
+            await self._delete_older_updates(identity)
 
     async def begin(self, order: UpdateOrder) -> FirmwareUpdate:
         """Store a new update, which replaces the last one, and return it; a cancelled one reports no more statuses.
@@ -114,7 +114,7 @@ class FirmwareRecord:
         )
         self.update = FirmwareUpdate(identity, order)
         self.update_changed.publish(None)
-        await self._forget_older(identity)
+        await self._delete_older_updates(identity)
         return self.update
 
     async def store_status(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
@@ -134,11 +134,11 @@ class FirmwareRecord:
         _log.info("firmware update %d: %s", update.id, status)
         entered = replace(update, status=status)
         if status.final:
-            await self._forget_access(entered)
+            await self._delete_credentials(entered)
         if self.update is not None and self.update.id == update.id:
             self.update = entered
             self.update_changed.publish(None)
-        self._arrived.set()
+        self._status_stored.set()
         return entered
 
     async def oldest_unreported(self) -> EnteredStatus | None:
@@ -147,19 +147,19 @@ class FirmwareRecord:
         Raises:
             StorageError: the disk cannot be read.
         """
-        self._arrived.clear()
+        self._status_stored.clear()
         rows = await self._database.rows(
             "SELECT id, request_id, status FROM firmware_statuses WHERE told = 0 ORDER BY id"
         )
-        return next((entered for row in rows if (entered := self._status(row)) is not None), None)
+        return next((entered for row in rows if (entered := self._parse_status(row)) is not None), None)
 
-    def _status(self, row: Row) -> EnteredStatus | None:
+    def _parse_status(self, row: Row) -> EnteredStatus | None:
         """Parse a row; None if it is unreadable, so that it does not block others."""
-        return self._database.unreadable.read(_entered, row, RowAddress("firmware_statuses", str(row[0])))
+        return self._database.unreadable.read(_status_from_row, row, RowAddress("firmware_statuses", str(row[0])))
 
     async def wait(self) -> None:
         """Wait until a status is stored, or return at once if one was since the last call of `oldest_unreported`."""
-        await self._arrived.wait()
+        await self._status_stored.wait()
 
     async def mark_reported(self, entered: EnteredStatus) -> None:
         """Remove a status from the queue: the CSMS has answered, or sending was given up.
@@ -168,10 +168,10 @@ class FirmwareRecord:
             StorageError: not stored; the status will be reported again.
         """
         await self._database.write("UPDATE firmware_statuses SET told = 1 WHERE id = ?", (entered.id,))
-        self._told.notify()
+        self._status_reported.notify()
 
     async def all_reported(self) -> bool:
-        """Return whether the CSMS has got all statuses.
+        """Return whether the CSMS has received all statuses.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -184,11 +184,11 @@ class FirmwareRecord:
         Raises:
             StorageError: the disk cannot be read.
         """
-        seen = self._told.count
+        change_count = self._status_reported.count
         while not await self.all_reported():
-            seen = await self._told.wait(seen)
+            change_count = await self._status_reported.wait(change_count)
 
-    async def _forget_access(self, update: FirmwareUpdate) -> None:
+    async def _delete_credentials(self, update: FirmwareUpdate) -> None:
         """Remove the credentials from the stored location, since the image is not downloaded again."""
         if update.order.location is None:
             return
@@ -198,7 +198,7 @@ class FirmwareRecord:
                 "UPDATE firmware_updates SET payload = ? WHERE id = ?", (ORDERS.to_text(order), update.id)
             )
 
-    async def _forget_older(self, identity: int) -> None:
+    async def _delete_older_updates(self, identity: int) -> None:
         """Delete earlier updates, except statuses still to be reported, and the last one reported."""
         await self._database.unreadable.save()
         await self._database.write(
@@ -206,7 +206,7 @@ class FirmwareRecord:
             f" AND id NOT IN ({select_unreadable('firmware_statuses')})"
             " AND id <> (SELECT COALESCE(MAX(id), 0) FROM firmware_statuses WHERE told = 1)"
             " AND (told <> 0 OR update_id NOT IN"
-            f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS}))"
+            f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_END_STATUS_SQL}))"
             " OR id <= (SELECT MAX(id) FROM firmware_statuses) - ?)",
             (identity, MAX_UNREPORTED),
         )
@@ -224,6 +224,6 @@ def _status_row(update: FirmwareUpdate, status: FirmwareStatus) -> tuple[int, in
     return update.id, request_id, status.value, 0
 
 
-def _entered(row: Row) -> EnteredStatus:
+def _status_from_row(row: Row) -> EnteredStatus:
     identity, request_id, status = row
     return EnteredStatus(int(str(identity)), int(str(request_id)), FirmwareStatus(str(status)))

@@ -71,7 +71,7 @@ class FrameLog:
 
     def __init__(self, clock: Clock, most_characters: int = _MAX_CHARACTERS) -> None:
         self._clock = clock
-        self._most = most_characters
+        self._max_characters = most_characters
         self._frames: deque[LoggedFrame] = deque()
         self._size = 0
         self.last_number = 0
@@ -83,20 +83,20 @@ class FrameLog:
         """Add a message with the present time, and return the entry; drops the oldest ones if the log is full."""
         self.last_number += 1
         logged = LoggedFrame(self.last_number, self._clock.now(), frame)
-        self._keep(logged)
+        self._append(logged)
         self.in_use.set()
         return logged
 
     def restore(self, frames: Iterable[LoggedFrame], last_number: int) -> None:
         """Fill an empty log with the messages of an earlier run; numbers continue after `last_number`."""
         for logged in frames:
-            self._keep(logged)
+            self._append(logged)
         self.last_number = last_number
 
-    def _keep(self, logged: LoggedFrame) -> None:
+    def _append(self, logged: LoggedFrame) -> None:
         self._frames.append(logged)
         self._size += logged.frame.length + _OVERHEAD
-        while self._size > self._most and len(self._frames) > 1:
+        while self._size > self._max_characters and len(self._frames) > 1:
             self._size -= self._frames.popleft().frame.length + _OVERHEAD
 
     def frames_after(self, number: int) -> list[LoggedFrame]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_RESERVED = 1_000_000_000
+_RESERVED_NUMBERS = 1_000_000_000
 """numbers that a run may give without noting it on the disk: one a second for thirty years"""
 _LONGEST_FILE = 4 * 1024 * 1024
 """bytes; a longer file was not written by this class"""
@@ -67,8 +67,8 @@ class FrameStore:
         try:
             if self._file.stat().st_size > _LONGEST_FILE:
                 return
-            first, *lines = (private_files.read(self._file) or "").split("\n")
-            last_number = int(json.loads(first)["last_number"])
+            first_line, *lines = (private_files.read(self._file) or "").split("\n")
+            last_number = int(json.loads(first_line)["last_number"])
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -82,15 +82,20 @@ class FrameStore:
         Not earlier: the start does not wait for the disk.
         """
         await self._log.in_use.wait()
-        await self._write([_line(last_number=self._log.last_number + _RESERVED)])
+        await self._write([_line(last_number=self._log.last_number + _RESERVED_NUMBERS)])
 
     async def save(self) -> None:
         """Store the messages of the log, at the orderly end of a run; nothing if there never was one."""
         if self._log.last_number == 0:
             return
         frames = (
-            _line(number=one.number, at=one.at.isoformat(), direction=one.direction, text=one.frame.anonymous_text)
-            for one in self._log.frames_after(0)
+            _line(
+                number=logged.number,
+                at=logged.at.isoformat(),
+                direction=logged.direction,
+                text=logged.frame.anonymous_text,
+            )
+            for logged in self._log.frames_after(0)
         )
         await self._write([_line(last_number=self._log.last_number), *frames])
 
@@ -100,14 +105,14 @@ class FrameStore:
 
     def _replace(self, lines: Sequence[str]) -> None:
         """Replace the file; not synced, since a power cut may lose the messages."""
-        unfinished = self._file.with_suffix(".new")
+        new_file = self._file.with_suffix(".new")
         try:
             private_files.create_folder(self._file.parent, 0o700)
             with suppress(FileNotFoundError):
-                unfinished.unlink()
-            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                new_file.unlink()
+            with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.writelines(lines)
-            unfinished.replace(self._file)
+            new_file.replace(self._file)
         except OSError as error:
             _log.warning("the OCPP messages cannot be stored: %s", error.strerror)
 

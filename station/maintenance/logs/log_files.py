@@ -83,8 +83,8 @@ class LogFiles:
     def remove_leftovers(self) -> None:
         """Delete all log files in the folder: they are left by interrupted uploads. Blocks on the disk."""
         with contextlib.suppress(OSError):
-            for left in self._folder.glob("*.log.gz"):
-                left.unlink()
+            for file in self._folder.glob("*.log.gz"):
+                file.unlink()
 
     def name(self, kind: LogKind) -> str:
         """Make a unique name for a new log file (GetLogResponse.filename); creates no file."""
@@ -106,12 +106,14 @@ class LogFiles:
             OSError: the disk refuses.
         """
         path = self._folder / name
-        head = [] if kind is LogKind.SECURITY else await self._head(span)
-        made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
+        status = [] if kind is LogKind.SECURITY else await self._status_lines(span)
+        security_or_events = (
+            await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
+        )
         lines = self._log_lines if kind is LogKind.DIAGNOSTICS else None
         with self._clock.outside_wait():
             await asyncio.to_thread(self.remove_leftovers)  # left by a cancelled upload or a full disk
-            await asyncio.to_thread(_write, path, [*head, *made], lines, span)
+            await asyncio.to_thread(_write, path, [*status, *security_or_events], lines, span)
         return path
 
     async def _has_lines(self, span: LogPeriod) -> bool:
@@ -121,15 +123,15 @@ class LogFiles:
     def _lines(self, span: LogPeriod) -> Iterator[str]:
         return self._log_lines.between(span.oldest, span.latest)
 
-    async def _head(self, span: LogPeriod) -> list[str]:
+    async def _status_lines(self, span: LogPeriod) -> list[str]:
         """The present state of the station, if the period includes now."""
         now = self._clock.now()
         if not span.contains(now):
             return []
         snapshot = await self._sources.snapshot()
-        shown = json.dumps(snapshot.status, indent=1, default=str)
+        status = json.dumps(snapshot.status, indent=1, default=str)
         variables = map(_variable_line, snapshot.variables)
-        return [f"== Status at {now.isoformat()}", shown, "== Variables", *variables]
+        return [f"== Status at {now.isoformat()}", status, "== Variables", *variables]
 
     async def _event_lines(self, span: LogPeriod) -> list[str]:
         try:
@@ -147,11 +149,11 @@ class LogFiles:
         return [f"{event.occurred_at.isoformat()} {event.type} {json.dumps(event.info)}" for event in events]
 
 
-def _write(path: Path, made: list[str], lines: LogStore | None, span: LogPeriod) -> None:
+def _write(path: Path, first_lines: list[str], lines: LogStore | None, span: LogPeriod) -> None:
     private_files.create_folder(path.parent, 0o700)
     try:
         with gzip.open(path, "wt", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in made)
+            file.writelines(f"{line}\n" for line in first_lines)
             if lines is not None:
                 file.write("== Log\n")
                 file.writelines(f"{line}\n" for line in lines.between(span.oldest, span.latest))
@@ -164,8 +166,8 @@ def _variable_line(row: VariableRow) -> str:
     component = f"{row.component}[{row.component_instance}]" if row.component_instance else row.component
     variable = f"{row.variable}[{row.instance}]" if row.instance else row.variable
     where = ".".join(str(number) for number in (row.evse, row.connector) if number is not None)
-    place = f"{component}({where})" if where else component
-    return f"{place}.{variable} = {json.dumps(row.value) if row.value is not None else '(secret)'}"
+    component_text = f"{component}({where})" if where else component
+    return f"{component_text}.{variable} = {json.dumps(row.value) if row.value is not None else '(secret)'}"
 
 
 def _event_line(event: TransactionEvent) -> str:

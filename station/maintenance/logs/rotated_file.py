@@ -24,21 +24,21 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
             OSError: it cannot be opened.
         """
         self._file = file
-        super().__init__(_opened(file))
+        super().__init__(_open_for_append(file))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; called by logging. Never raises: the code that logs may be what charges."""
-        contained_call(self._follow)
+        contained_call(self._reopen)
         super().emit(record)
 
-    def _follow(self) -> None:
+    def _reopen(self) -> None:
         """Write to the file of this name from now on, if it is not the open one; to the old one if it cannot be opened.
 
         Raises:
             OSError: it cannot be opened, or the old one not be closed, on a full disk for one.
         """
         if self._moved():
-            old, self.stream = self.stream, _opened(self._file)
+            old, self.stream = self.stream, _open_for_append(self._file)
             old.close()
 
     def close(self) -> None:
@@ -49,14 +49,14 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
     def _moved(self) -> bool:
         """Return whether the file of this name is missing, or not the open one."""
         try:
-            named = self._file.stat()
+            named_file = self._file.stat()
         except FileNotFoundError:
             return True
         except OSError:
             return False
-        written = os.fstat(self.stream.fileno())
-        return (named.st_dev, named.st_ino) != (written.st_dev, written.st_ino)
+        open_file = os.fstat(self.stream.fileno())
+        return (named_file.st_dev, named_file.st_ino) != (open_file.st_dev, open_file.st_ino)
 
 
-def _opened(file: Path) -> TextIOWrapper:
+def _open_for_append(file: Path) -> TextIOWrapper:
     return file.open("a", encoding="utf-8", errors="backslashreplace")

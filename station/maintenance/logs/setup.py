@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FRAMES: Final = "ocpp.frames"
 """the logger of OCPP messages; disabled by default"""
 
-_TALKATIVE: Final = (
+_LOWEST_LEVELS: Final = (
     ("websockets", logging.INFO),  # at DEBUG it writes the Authorization header
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, including passwords in SetVariables
     ("asyncio", logging.INFO),
@@ -37,7 +37,7 @@ _TALKATIVE: Final = (
 
 _ENCODER: Final = json.JSONEncoder(default=str, ensure_ascii=False)
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RECORD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """attributes of every record; all others come from `extra`"""
 
 
@@ -62,14 +62,14 @@ def setup(
     logging.basicConfig(level=config.level.upper(), handlers=handlers, force=True)
     # No line shows them, and looking them up takes a third of the time of a record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    for name, lowest in _TALKATIVE:
+    for name, lowest in _LOWEST_LEVELS:
         logging.getLogger(name).setLevel(max(lowest, logging.getLogger().level))
     set_time_zone(time_zone)
-    frames_wanted = config.frames or config.level == "debug"
+    frames_enabled = config.frames or config.level == "debug"
     frames = logging.getLogger(FRAMES)
-    frames.propagate = frames_wanted
+    frames.propagate = frames_enabled
     # Above every level if disabled, so that the text is not even formatted.
-    frames.setLevel(logging.DEBUG if frames_wanted else logging.CRITICAL + 1)
+    frames.setLevel(logging.DEBUG if frames_enabled else logging.CRITICAL + 1)
 
 
 def set_time_zone(time_zone: tzinfo) -> None:
@@ -80,8 +80,8 @@ def set_time_zone(time_zone: tzinfo) -> None:
 
 
 def _formatter(config: LogConfig, *, terminal: bool, shows_station: bool) -> logging.Formatter:
-    human = config.format == "human" or (config.format == "auto" and terminal)
-    return HumanFormatter(shows_station=shows_station) if human else JsonFormatter(shows_station=shows_station)
+    human_readable = config.format == "human" or (config.format == "auto" and terminal)
+    return HumanFormatter(shows_station=shows_station) if human_readable else JsonFormatter(shows_station=shows_station)
 
 
 class HumanFormatter(logging.Formatter):
@@ -104,21 +104,21 @@ class HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as a line, with the time in `time_zone`; called by logging."""
-        line = contained_call(lambda: self._lines(record))
+        line = contained_call(lambda: self._text_of(record))
         if isinstance(line, str):
             return line
-        text = _on_one_line(f"{_plain_message(record)} ({_complaint(line)})")
+        text = _on_one_line(f"{_readable_message(record)} ({_format_error(line)})")
         return f"{_utc(record, ' ')} {record.levelname:7} {record.name}: {text}"
 
-    def _lines(self, record: logging.LogRecord) -> str:
+    def _text_of(self, record: logging.LogRecord) -> str:
         time = _time(record).astimezone(self.time_zone).isoformat(" ", "milliseconds").replace("+00:00", "Z")
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
         station = current_station() if self._shows_station else None
         source = f"{_on_one_line(station)} {record.name}" if station is not None else record.name
         line = f"{time} {record.levelname:7} {source}: {_on_one_line(text)}"
-        behind = [_beneath(part) for text in _traceback(self, record) for part in text.splitlines()]
-        return "\n".join([line, *behind])
+        traceback_lines = [_traceback_line(part) for text in _traceback(self, record) for part in text.splitlines()]
+        return "\n".join([line, *traceback_lines])
 
 
 class JsonFormatter(logging.Formatter):
@@ -137,13 +137,13 @@ class JsonFormatter(logging.Formatter):
 
         Called by logging.
         """
-        line = contained_call(lambda: self._line(record))
+        line = contained_call(lambda: self._json_of(record))
         if isinstance(line, str):
             return line
         fields = {"time": _utc(record, "T"), "level": record.levelname.lower(), "logger": record.name}
-        return _ENCODER.encode({**fields, "message": f"{_plain_message(record)} ({_complaint(line)})"})
+        return _ENCODER.encode({**fields, "message": f"{_readable_message(record)} ({_format_error(line)})"})
 
-    def _line(self, record: logging.LogRecord) -> str:
+    def _json_of(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = {
             "time": _time(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
@@ -170,7 +170,7 @@ def _utc(record: logging.LogRecord, separator: str) -> str:
     return moment.isoformat(separator, "milliseconds").replace("+00:00", "Z")
 
 
-def _plain_message(record: logging.LogRecord) -> str:
+def _readable_message(record: logging.LogRecord) -> str:
     """The message of a record that cannot be formatted: as far as it can be read, never with an error."""
     for read in (record.getMessage, lambda: f"{record.msg!s} {record.args!r}", lambda: str(record.msg)):
         if isinstance(text := contained_call(read), str):
@@ -178,20 +178,20 @@ def _plain_message(record: logging.LogRecord) -> str:
     return f"<{type(record.msg).__name__}>"
 
 
-def _complaint(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     return f"this line cannot be formatted: {type(error).__name__}"
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
     attributes = vars(record)
-    if attributes.keys() <= _STANDARD:  # as for most records
+    if attributes.keys() <= _RECORD_ATTRIBUTES:  # as for most records
         return {}
-    return {name: value for name, value in attributes.items() if name not in _STANDARD}
+    return {name: value for name, value in attributes.items() if name not in _RECORD_ATTRIBUTES}
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
-    found = [_exception_text(formatter, record.exc_info)] if record.exc_info else []
-    return [*found, formatter.formatStack(record.stack_info)] if record.stack_info else found
+    texts = [_exception_text(formatter, record.exc_info)] if record.exc_info else []
+    return [*texts, formatter.formatStack(record.stack_info)] if record.stack_info else texts
 
 
 def _exception_text(formatter: logging.Formatter, exc_info: _ExcInfo) -> str:
@@ -208,7 +208,7 @@ def _exception_text(formatter: logging.Formatter, exc_info: _ExcInfo) -> str:
         return "\n".join([*lines, f"{type(error).__name__}: {error}"])
 
 
-def _beneath(text: str) -> str:
+def _traceback_line(text: str) -> str:
     return f"  {_on_one_line(text)}" if text[:1].isdigit() else _on_one_line(text)
 
 

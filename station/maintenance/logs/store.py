@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FLUSH_S = 60.0
-_MAX_WAITING = 2_000
+_MAX_BUFFERED = 2_000
 """lines buffered in memory; older ones are dropped, if the disk refuses or the log is flooded"""
 _MAX_BYTES = 1_048_576
 """size of one file"""
-_FILES = 3
+_FILE_COUNT = 3
 """number of files: some weeks of an ordinary station"""
-STORAGE_BYTES = _FILES * _MAX_BYTES
+STORAGE_BYTES = _FILE_COUNT * _MAX_BYTES
 _LONGEST_LINE = 4_096
-_MAX_ALIKE = 100
+_MAX_LINES_PER_HOUR = 100
 """lines per hour from one source line, so that a CSMS that keeps sending nonsense does not displace all others"""
 _AN_HOUR_S = 3_600.0
 _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
@@ -53,8 +53,8 @@ class LogStore(logging.Handler):
         self._folder = folder
         self._clock = clock
         self._most_bytes = most_bytes
-        self._waiting: deque[str] = deque(maxlen=_MAX_WAITING)
-        self._alike: Counter[tuple[str, int]] = Counter()
+        self._buffered: deque[str] = deque(maxlen=_MAX_BUFFERED)
+        self._lines_this_hour: Counter[tuple[str, int]] = Counter()
         """number of lines of each source line in this hour"""
         self._hour_began_s = clock.monotonic()
         self._file_lock = threading.Lock()
@@ -66,28 +66,30 @@ class LogStore(logging.Handler):
         OCPP messages are excluded: they contain customers and cards in full. So are lines beyond 100 an hour of one
         source line. Never raises: the code that logs may be what charges.
         """
-        if isinstance(contained_call(lambda: self._keep(record)), Exception):
-            self._waiting.append(self.format(record)[:_LONGEST_LINE])  # with the machine's time
+        if isinstance(contained_call(lambda: self._buffer_line(record)), Exception):
+            self._buffered.append(self.format(record)[:_LONGEST_LINE])  # with the machine's time
 
-    def _keep(self, record: logging.LogRecord) -> None:
-        if record.name == FRAMES or (over := self._over(record)) > 0:
+    def _buffer_line(self, record: logging.LogRecord) -> None:
+        if record.name == FRAMES or (excess := self._excess(record)) > 0:
             return
         stamped = copy.copy(record)  # its own time is that of the machine, which may be unset
         stamped.created = self._clock.now().timestamp()
         line = self.format(stamped)[:_LONGEST_LINE]
-        self._waiting.append(f"{line} … further lines like this are omitted for up to an hour" if over == 0 else line)
+        self._buffered.append(
+            f"{line} … further lines like this are omitted for up to an hour" if excess == 0 else line
+        )
 
-    def _over(self, record: logging.LogRecord) -> int:
+    def _excess(self, record: logging.LogRecord) -> int:
         """Excess of a record over the hourly limit of its source line. DEBUG is not limited."""
         if record.levelno <= logging.DEBUG:
             return -1
         now_s = self._clock.monotonic()
         if now_s - self._hour_began_s >= _AN_HOUR_S:
             self._hour_began_s = now_s
-            self._alike.clear()
-        place = (record.pathname, record.lineno)
-        self._alike[place] += 1
-        return self._alike[place] - _MAX_ALIKE
+            self._lines_this_hour.clear()
+        source_line = (record.pathname, record.lineno)
+        self._lines_this_hour[source_line] += 1
+        return self._lines_this_hour[source_line] - _MAX_LINES_PER_HOUR
 
     @contextlib.asynccontextmanager
     async def attached(self) -> AsyncGenerator[LogStore]:
@@ -113,9 +115,9 @@ class LogStore(logging.Handler):
 
     async def flush_to_disk(self) -> None:
         """Write all buffered lines to disk now, without a sync; after an error they are kept for the next time."""
-        if self._waiting:
+        if self._buffered:
             with self._clock.outside_wait():
-                await asyncio.to_thread(self._write)
+                await asyncio.to_thread(self._write_buffered)
 
     def between(self, oldest: datetime | None, latest: datetime | None) -> Iterator[str]:
         """Yield the stored and buffered lines of a period, oldest first; None: open. Blocks on the disk.
@@ -124,18 +126,18 @@ class LogStore(logging.Handler):
         """
         lowest = _stamp(oldest) if oldest is not None else ""
         highest = _stamp(latest) if latest is not None else "~"
-        inside = False
+        in_period = False
         for line in self._lines():
             stamp = line[:_STAMP_LENGTH]
             if _is_stamp(stamp):
-                inside = lowest <= stamp <= highest
-            if inside:
+                in_period = lowest <= stamp <= highest
+            if in_period:
                 yield line
 
     def _lines(self) -> Iterator[str]:
         with self._file_lock:
-            waiting = list(self._waiting)
-            for number in reversed(range(_FILES)):
+            buffered = list(self._buffered)
+            for number in reversed(range(_FILE_COUNT)):
                 try:
                     with self._path(number).open(encoding="utf-8", errors="replace") as file:
                         for line in file:
@@ -144,28 +146,28 @@ class LogStore(logging.Handler):
                     continue
                 except OSError as error:
                     yield f"({self._path(number).name} cannot be read: {error.strerror})"
-        for entry in waiting:
+        for entry in buffered:
             yield from entry.split("\n")
 
-    def _write(self) -> None:
+    def _write_buffered(self) -> None:
         with self._file_lock:
-            lines = list(self._waiting)
+            lines = list(self._buffered)
             try:
-                self._append("".join(f"{line}\n" for line in lines))
+                self._append_rotating("".join(f"{line}\n" for line in lines))
             except OSError as error:
                 if not self._failing:
                     _log.warning("the log cannot be written to disk: %s", error.strerror)
                 self._failing = True
                 return
             self._failing = False
-            for _ in range(min(len(lines), len(self._waiting))):
-                self._waiting.popleft()
+            for _ in range(min(len(lines), len(self._buffered))):
+                self._buffered.popleft()
 
-    def _append(self, text: str) -> None:
+    def _append_rotating(self, text: str) -> None:
         private_files.create_folder(self._folder, 0o700)
         newest = self._path(0)
         if newest.exists() and newest.stat().st_size + len(text) > self._most_bytes:
-            for number in reversed(range(1, _FILES)):
+            for number in reversed(range(1, _FILE_COUNT)):
                 if self._path(number - 1).exists():
                     self._path(number - 1).replace(self._path(number))
         with newest.open("a", encoding="utf-8") as file:

@@ -35,7 +35,7 @@ _OWN_RETRY_INTERVAL_S = 60
 """defaults if the CSMS specifies none"""
 _SHORTEST_PAUSE_S = 1.0
 """minimum pause between attempts, also if the order has none"""
-_ANSWER_S = 10.0
+_ANSWER_TIMEOUT_S = 10.0
 """an upload starts after its response was sent, or after this time at the latest"""
 MAX_ORDERS = 20
 """limit of pending orders and unreported statuses; further orders are rejected"""
@@ -96,11 +96,11 @@ class LogUploads:
         self._clock = clock
         self._tls = tls
         self._current: LogUploadOrder | None = None
-        self._uploading: asyncio.Task[UploadStatus] | None = None
+        self._upload_task: asyncio.Task[UploadStatus] | None = None
         self._pausing = False
         self._orders: WaitingQueue[LogUploadOrder] = WaitingQueue()
         self._unreported: WaitingQueue[UploadProgress] = WaitingQueue()
-        self._in_report: UploadProgress | None = None
+        self._progress_in_report: UploadProgress | None = None
         """last result of `next_progress`, until `mark_reported`"""
 
     @property
@@ -137,38 +137,38 @@ class LogUploads:
         """
         cancels = self._current is not None
         self._current = order
-        if self._uploading is not None:
-            self._uploading.cancel()
+        if self._upload_task is not None:
+            self._upload_task.cancel()
         self._orders.put_nowait(order)
         return cancels
 
     async def run(self) -> None:
         """Carry out queued uploads until cancelled; first queue the statuses left from before a restart."""
-        await self._resume()
+        await self._queue_unreported()
         while True:
             order = await self._orders.get()
             try:
                 with contextlib.suppress(TimeoutError):
-                    async with self._clock.timeout(_ANSWER_S):
+                    async with self._clock.timeout(_ANSWER_TIMEOUT_S):
                         await order.answered.wait()
                 status = await self._carry_out(order)
             finally:
                 if self._current is order:
                     self._current = None
-            await self._note(order.request_id, status)
+            await self._store_status(order.request_id, status)
 
-    async def _resume(self) -> None:
+    async def _queue_unreported(self) -> None:
         """Queue unreported statuses from before the restart; an interrupted upload has failed (N01.FR.10)."""
-        left: dict[str, str] = {}
+        stored: dict[str, str] = {}
         with contextlib.suppress(StorageError):
-            left = await self._facts.load()
-        for request_id, kept in left.items():
-            status = self._facts.read(request_id, UploadStatus, kept)
+            stored = await self._facts.load()
+        for request_id, text in stored.items():
+            status = self._facts.read(request_id, UploadStatus, text)
             if status is None or not request_id.isdecimal():
                 continue
-            await self._note(int(request_id), UploadStatus.UPLOAD_FAILURE if status is _UPLOADING else status)
+            await self._store_status(int(request_id), UploadStatus.UPLOAD_FAILURE if status is _UPLOADING else status)
 
-    async def _note(self, request_id: int, status: UploadStatus) -> None:
+    async def _store_status(self, request_id: int, status: UploadStatus) -> None:
         """Store a status, and queue it for the report; a storage error is only logged."""
         try:
             await self._facts.save(str(request_id), status)
@@ -183,13 +183,13 @@ class LogUploads:
 
     async def next_progress(self) -> UploadProgress:
         """Wait for the oldest unreported status; returns the same one until `mark_reported`."""
-        if self._in_report is None:
-            self._in_report = await self._unreported.get()
-        return self._in_report
+        if self._progress_in_report is None:
+            self._progress_in_report = await self._unreported.get()
+        return self._progress_in_report
 
     async def mark_reported(self, progress: UploadProgress) -> None:
         """Remove a status that was reported or given up; a final one is removed from disk too."""
-        self._in_report = None
+        self._progress_in_report = None
         if progress.status is not _UPLOADING:
             with contextlib.suppress(StorageError):
                 await self._facts.remove(str(progress.request_id))
@@ -197,18 +197,18 @@ class LogUploads:
     async def _carry_out(self, order: LogUploadOrder) -> UploadStatus:
         if self._current is not order:
             return UploadStatus.ACCEPTED_CANCELED
-        await self._note(order.request_id, _UPLOADING)  # N01.FR.08
+        await self._store_status(order.request_id, _UPLOADING)  # N01.FR.08
         if self._current is not order:
             return UploadStatus.ACCEPTED_CANCELED
         try:
             async with asyncio.TaskGroup() as group:
-                uploading = self._uploading = group.create_task(self._upload(order), name="log-upload")
+                task = self._upload_task = group.create_task(self._upload(order), name="log-upload")
         finally:
-            self._uploading = None
-        if self._current is not order or uploading.cancelled():  # N01.FR.20
+            self._upload_task = None
+        if self._current is not order or task.cancelled():  # N01.FR.20
             _log.info("upload of log %s cancelled", order.name)
             return UploadStatus.ACCEPTED_CANCELED
-        return uploading.result()
+        return task.result()
 
     async def _upload(self, order: LogUploadOrder) -> UploadStatus:
         outcome = await result_or_exception(self._write_and_upload(order))

@@ -40,13 +40,17 @@ def evaluate(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool
     A periodic monitor is never triggered by a value.
     """
     if monitor.is_notification:
-        return _after(state, exceeded=value == _TRUE, trigger=EventTrigger.DELTA)  # TC_G_20_CS
+        return _threshold_evaluation(state, exceeded=value == _TRUE, trigger=EventTrigger.DELTA)  # TC_G_20_CS
     match monitor.type:
         case MonitorType.UPPER_THRESHOLD | MonitorType.LOWER_THRESHOLD:
             number = parse_number(value)
-            return _after(state, exceeded=is_exceeded(monitor, number)) if number is not None else Evaluation(state)
+            return (
+                _threshold_evaluation(state, exceeded=is_exceeded(monitor, number))
+                if number is not None
+                else Evaluation(state)
+            )
         case MonitorType.DELTA:
-            return _after_delta(monitor, state, value, numeric=numeric)
+            return _delta_evaluation(monitor, state, value, numeric=numeric)
         case MonitorType.PERIODIC | MonitorType.PERIODIC_CLOCK_ALIGNED:
             return Evaluation(state)
 
@@ -62,12 +66,12 @@ def replaced_state(former: Monitor, state: MonitorState, monitor: Monitor, value
         return Evaluation(initial_state(monitor, value, numeric=numeric))
     if is_exceeded(monitor, number):
         return Evaluation(MonitorState(exceeded=True), Occurrence(EventTrigger.ALERTING, cleared=False))
-    return _after(state, exceeded=False)
+    return _threshold_evaluation(state, exceeded=False)
 
 
 def is_exceeded(monitor: Monitor, number: Decimal) -> bool:
     """Return whether a number is beyond a threshold, which it is not on the threshold itself (N07.FR.16, N07.FR.17)."""
-    limit = _decimal(monitor.value)
+    limit = _exact_decimal(monitor.value)
     match monitor.type:
         case MonitorType.UPPER_THRESHOLD:
             return number > limit
@@ -86,24 +90,26 @@ def parse_number(text: str) -> Decimal | None:
     return number if number.is_finite() and abs(number.adjusted()) <= _MAX_EXPONENT else None
 
 
-def _after(state: MonitorState, *, exceeded: bool, trigger: EventTrigger = EventTrigger.ALERTING) -> Evaluation:
+def _threshold_evaluation(
+    state: MonitorState, *, exceeded: bool, trigger: EventTrigger = EventTrigger.ALERTING
+) -> Evaluation:
     if exceeded is state.exceeded:
         return Evaluation(state)
     return Evaluation(MonitorState(exceeded=exceeded), Occurrence(trigger, cleared=not exceeded))
 
 
-def _after_delta(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool) -> Evaluation:
+def _delta_evaluation(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool) -> Evaluation:
     if state.reference is None:
         return Evaluation(initial_state(monitor, value, numeric=numeric))
     if numeric:
         number, reference = parse_number(value), parse_number(state.reference)
-        if number is None or reference is None or abs(number - reference) <= _decimal(monitor.value):
+        if number is None or reference is None or abs(number - reference) <= _exact_decimal(monitor.value):
             return Evaluation(state)
     elif value == state.reference:
         return Evaluation(state)
     return Evaluation(MonitorState(reference=value), Occurrence(EventTrigger.DELTA))
 
 
-def _decimal(value: float) -> Decimal:
+def _exact_decimal(value: float) -> Decimal:
     """The number as it is written: 0.1 is a tenth, so that a change by exactly 0.1 is not more than 0.1."""
     return Decimal(repr(value))

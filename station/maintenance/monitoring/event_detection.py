@@ -44,21 +44,21 @@ _log = logging.getLogger(__name__)
 SETTLING_S: Final = 5.0
 """how long the boards may take to answer after the start; before that values are not evaluated"""
 SAMPLING_S: Final = 10.0
-"""how often a monitored variable is read whose changes nobody publishes"""
+"""interval at which a monitored variable is read that publishes no changes"""
 MAX_RECENT: Final = 200
 """events kept in memory, for the page"""
 _MAX_INFO: Final = 500
 """characters of techInfo"""
 _MAX_VALUE: Final = 2_500
 """characters of actualValue"""
-_MAX_SKIPPED: Final = 100
-"""entries of the heap that no monitor needs any more, beside as many as there are monitors"""
+_MAX_STALE_ENTRIES: Final = 100
+"""limit of outdated entries of the heap, in addition to as many as there are monitors"""
 _MAX_CHANGES: Final = 20_000
 """changes that wait to be evaluated, which takes less than a second"""
 _AT_ONCE: Final = 100
 """values evaluated before other tasks may run"""
 _CONSEQUENCES: Final = frozenset({("availabilitystate", "Faulted"), ("problem", "true")})
-"""variables and values that a fault of a part brings about"""
+"""variables and values that result from the fault of a part"""
 
 
 class _ObservedChange(Frozen):
@@ -102,8 +102,8 @@ class EventDetection:
         self._sample_due_s = 0.0
         self._faults: dict[int, MonitoringEvent] = {}
         """the events of the notified faults that are present, by id of the notification"""
-        self._settled = False
-        self._catch_up = False
+        self._evaluation_started = False
+        self._differences_due = False
         self.recent: deque[MonitoringEvent] = deque(maxlen=MAX_RECENT)
         """the last events, the newest last"""
         self.counts = EventCounts()
@@ -118,23 +118,23 @@ class EventDetection:
     async def run(self) -> None:
         """Task until cancelled: evaluate monitors, and keep the queue of events on disk."""
         await self._ids.reserve()
-        if not self._settled:
+        if not self._evaluation_started:
             with contextlib.suppress(TimeoutError):
                 async with self._clock.timeout(SETTLING_S):
                     await self._evses.wait_observed()
-            await self._settle()
+            await self._evaluate_all()
         while True:
-            seen = self._wake.count
+            wake_count = self._wake.count
             await self._evaluate_pending()
             await self._queue.save()
             await self._ids.reserve()
-            await self._wake.wait_for(seen, self._clock, max(0.0, self._next_due_s() - self._clock.monotonic()))
+            await self._wake.wait_for(wake_count, self._clock, max(0.0, self._next_due_s() - self._clock.monotonic()))
 
     def start(self, active: ActiveMonitor) -> None:
         """Begin to evaluate a monitor of the registry from now on, with its present value (N07.FR.16)."""
         active.in_transaction = self._evses.has_transaction(active.monitor.address.evse_id)
         self._schedule(active)
-        if self._settled:
+        if self._evaluation_started:
             self._evaluate_now(active)
         self._wake.notify()
 
@@ -142,7 +142,7 @@ class EventDetection:
         """Begin to evaluate a monitor that replaced another one; `occurrence`: what this triggered (N07.FR.11)."""
         if occurrence is not None and self._is_active(active):
             value = self._variables.read(active.key)
-            event = self._event(active, occurrence, value, self._clock.now())
+            event = self._create_event(active, occurrence, value, self._clock.now())
             self._publish(event)
             if self._rules.may_report(active.monitor.severity):
                 self._report(active, event, MonitorState(exceeded=not active.state.exceeded))
@@ -152,7 +152,7 @@ class EventDetection:
 
     def report_current(self) -> None:
         """Report what the CSMS does not know yet of the monitors that it may know: it is back, or allows more."""
-        self._catch_up = True
+        self._differences_due = True
         self._wake.notify()
 
     def forget_reported(self) -> None:
@@ -177,7 +177,7 @@ class EventDetection:
     # Listeners: they run in tasks of other parts, so they only note what `run` evaluates
 
     def _note_change(self, change: ObservedValue) -> None:
-        if self._settled and self._registry.is_monitored(change.key):
+        if self._evaluation_started and self._registry.is_monitored(change.key):
             self._changes.append(_ObservedChange(change.key, change.value, self._clock.now(), self._clock.monotonic()))
             self._wake.notify()
 
@@ -187,9 +187,9 @@ class EventDetection:
 
     # Evaluation
 
-    async def _settle(self) -> None:
+    async def _evaluate_all(self) -> None:
         """Compare what was known at the last end of the program with the present values (N07.FR.14)."""
-        self._settled = True
+        self._evaluation_started = True
         for count, active in enumerate(list(self._registry)):
             self._evaluate_now(active)
             if count % _AT_ONCE == 0:
@@ -200,15 +200,15 @@ class EventDetection:
             self._apply_transaction(self._transaction_changes.popleft())
         changes = list(self._changes)
         self._changes.clear()
-        # What a fault brings about comes after the notification of the fault, whose event is its cause.
-        changes.sort(key=lambda change: (round(change.noticed_s, 2), change.key[0][0] in _WHOLES))
+        # Consequences of a fault follow the notification of the fault, whose event is their cause.
+        changes.sort(key=lambda change: (round(change.noticed_s, 2), change.key[0][0] in _COMPOSITE_COMPONENTS))
         for count, change in enumerate(changes, 1):
             for active in list(self._registry.of_variable(change.key)):
                 self._evaluate(active, change.value, change.at)
             if count % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        if self._catch_up:
-            self._catch_up = False
+        if self._differences_due:
+            self._differences_due = False
             await self._report_differences()
         await self._trigger_due()
 
@@ -219,17 +219,17 @@ class EventDetection:
         """Evaluate a monitor with a value: publish the event, and report it if the CSMS may know of it."""
         if not self._is_active(active):
             return
-        before, alike = active.state, active.reported == active.state
+        before, reported_is_current = active.state, active.reported == active.state
         monitor, numeric = active.monitor, active.variable.numeric
-        found = evaluate(monitor, before, value, numeric=numeric)
-        active.state = found.state
+        evaluation = evaluate(monitor, before, value, numeric=numeric)
+        active.state = evaluation.state
         event = None
-        if found.occurrence is not None:
-            event = self._event(active, found.occurrence, value, at)
+        if evaluation.occurrence is not None:
+            event = self._create_event(active, evaluation.occurrence, value, at)
             self._publish(event)
         if not self._rules.may_report(monitor.severity):
             return
-        if not alike:
+        if not reported_is_current:
             self._report_difference(active, value, at)
         elif event is not None:
             self._report(active, event, before)
@@ -239,24 +239,24 @@ class EventDetection:
     def _report_difference(self, active: ActiveMonitor, value: str, at: datetime) -> None:
         """Report the present value if it triggers the monitor as the CSMS knows it."""
         before = active.reported
-        found = evaluate(active.monitor, before, value, numeric=active.variable.numeric)
-        active.reported = found.state
-        if found.occurrence is not None:
-            active.state = found.state
-            self._report(active, self._event(active, found.occurrence, value, at), before)
+        evaluation = evaluate(active.monitor, before, value, numeric=active.variable.numeric)
+        active.reported = evaluation.state
+        if evaluation.occurrence is not None:
+            active.state = evaluation.state
+            self._report(active, self._create_event(active, evaluation.occurrence, value, at), before)
 
     async def _report_differences(self) -> None:
         """Evaluate all monitors, also from the states that the CSMS knows."""
         for count, active in enumerate(list(self._registry), 1):
-            if self._settled:
+            if self._evaluation_started:
                 self._evaluate_now(active)
             if count % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     def _report(self, active: ActiveMonitor, event: MonitoringEvent, before: MonitorState) -> None:
         active.reported = active.state
-        keep = not self._rules.online
-        self._queue.add(event, active.monitor.id, before, active.state, keep=keep)
+        offline = not self._rules.online
+        self._queue.add(event, active.monitor.id, before, active.state, keep=offline)
 
     def _publish(self, event: MonitoringEvent) -> None:
         self.recent.append(event)
@@ -271,7 +271,7 @@ class EventDetection:
             return False
         return not active.monitor.transaction or self._evses.has_transaction(active.monitor.address.evse_id)
 
-    def _event(self, active: ActiveMonitor, occurrence: Occurrence, value: str, at: datetime) -> MonitoringEvent:
+    def _create_event(self, active: ActiveMonitor, occurrence: Occurrence, value: str, at: datetime) -> MonitoringEvent:
         monitor = active.monitor
         notification = self._notifications.get(monitor.id)
         details = notification.details() if notification is not None and not occurrence.cleared else TechnicalDetails()
@@ -300,9 +300,11 @@ class EventDetection:
 
     def _cause(self, evse_id: int | None, key: AddressKey, value: str) -> int | None:
         """The id of the event of the latest fault that made an EVSE or the station faulty; None: another cause."""
-        if (key[1][0], value) not in _CONSEQUENCES or key[0][0] not in _WHOLES:
+        if (key[1][0], value) not in _CONSEQUENCES or key[0][0] not in _COMPOSITE_COMPONENTS:
             return None
-        faults = [one.id for one in self._faults.values() if evse_id in {None, one.address.evse_id}]
+        faults = [
+            fault_event.id for fault_event in self._faults.values() if evse_id in {None, fault_event.address.evse_id}
+        ]
         return faults[-1] if faults else None
 
     # Periodic monitors
@@ -337,10 +339,10 @@ class EventDetection:
                 self._variables.sample(key)
 
     def _trigger(self, active: ActiveMonitor) -> None:
-        if not self._settled or not self._is_active(active):
+        if not self._evaluation_started or not self._is_active(active):
             return
         value = self._variables.read(active.key)
-        event = self._event(active, Occurrence(EventTrigger.PERIODIC), value, self._clock.now())
+        event = self._create_event(active, Occurrence(EventTrigger.PERIODIC), value, self._clock.now())
         self._publish(event)
         if self._rules.may_report(active.monitor.severity):
             self._report(active, event, active.state)
@@ -354,8 +356,8 @@ class EventDetection:
         self._push(active.due_s, active.monitor.id)
 
     def _push(self, due_s: float, monitor_id: int) -> None:
-        if len(self._due) > _MAX_SKIPPED + 2 * self._registry.count:  # mostly of monitors that were replaced
-            self._due = [(one.due_s, one.monitor.id) for one in self._registry if one.due_s is not None]
+        if len(self._due) > _MAX_STALE_ENTRIES + 2 * self._registry.count:  # mostly of monitors that were replaced
+            self._due = [(active.due_s, active.monitor.id) for active in self._registry if active.due_s is not None]
             heapq.heapify(self._due)
         else:
             heapq.heappush(self._due, (due_s, monitor_id))
@@ -386,5 +388,5 @@ class EventDetection:
                 self._evaluate_now(active)
 
 
-_WHOLES: Final = frozenset({"evse", "connector", "chargingstation"})
+_COMPOSITE_COMPONENTS: Final = frozenset({"evse", "connector", "chargingstation"})
 """components that are faulty if one of their parts is"""

@@ -24,7 +24,7 @@ MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 """of their texts, about"""
 _EVENT_BYTES: Final = 400
 """of an event on disk, about, without its texts"""
-_LAZY_S: Final = 60.0
+_STATE_SAVE_INTERVAL_S: Final = 60.0
 """the longest time for which a changed reference value is not on disk yet"""
 _RETRY_S: Final = 5.0
 _MAX_SAVED_AT_ONCE: Final = 200
@@ -64,13 +64,13 @@ class EventQueue:
         self._bytes = 0
         self._stored: set[int] = set()
         self._unsaved: dict[int, WaitingEvent] = {}
-        self._removed: set[int] = set()
+        self._to_delete: set[int] = set()
         self._states: dict[int, MonitorState] = {}
-        self._urgent = False
+        self._save_at_once = False
         self._save_due_s = 0.0
         self._dropped_unsaved = False
         self.dropped = 0
-        """how many events were dropped in the life of the station"""
+        """how many events were dropped since the first start of the station"""
         self.changed = ChangeSignal()
         """fires when an event is added"""
         self.save_requested: Event[None] = Event()
@@ -103,7 +103,7 @@ class EventQueue:
         waiting = WaitingEvent(next(self._numbers), event, state_id, before, after)
         self._insert(waiting)
         if keep:
-            self._keep(waiting)
+            self._persist(waiting)
         while len(self._waiting) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
             self._drop()
         self.changed.notify()
@@ -137,15 +137,15 @@ class EventQueue:
 
         Called when the link is lost. Events that were kept before stay.
         """
-        kept = self._stored | self._unsaved.keys()
-        online = [one for one in self._waiting.values() if one.number not in kept]
-        gone = [waiting for waiting in online if waiting.event.severity > highest_severity]
-        for waiting in gone:
+        on_disk = self._stored | self._unsaved.keys()
+        online = [waiting for waiting in self._waiting.values() if waiting.number not in on_disk]
+        removed = [waiting for waiting in online if waiting.event.severity > highest_severity]
+        for waiting in removed:
             self._remove(waiting)
         for waiting in online:
             if waiting.event.severity <= highest_severity:
-                self._keep(waiting)
-        return gone
+                self._persist(waiting)
+        return removed
 
     def forget_state(self, state_id: int) -> None:
         """Do not store the pending state of a monitor that was removed or replaced."""
@@ -154,9 +154,9 @@ class EventQueue:
     @property
     def save_due_s(self) -> float | None:
         """When `save` has something to write (Clock.monotonic); None: nothing."""
-        if not (self._unsaved or self._removed or self._states or self._dropped_unsaved):
+        if not (self._unsaved or self._to_delete or self._states or self._dropped_unsaved):
             return None
-        return self._save_due_s if not self._urgent else min(self._save_due_s, self._clock.monotonic())
+        return self._save_due_s if not self._save_at_once else min(self._save_due_s, self._clock.monotonic())
 
     async def save(self) -> None:
         """Write what has changed: events at once, reference values at most once a minute. A failure is retried."""
@@ -165,20 +165,23 @@ class EventQueue:
             return
         events = dict(itertools.islice(self._unsaved.items(), _MAX_SAVED_AT_ONCE))
         complete = len(events) == len(self._unsaved)
-        removed, states = set(self._removed), dict(self._states) if complete else {}  # no state before its event
+        removed, states = (
+            set(self._to_delete),
+            dict(self._states) if complete else {},
+        )  # no state before its event
         dropped = self.dropped if self._dropped_unsaved else None
-        self._urgent = False
+        self._save_at_once = False
         try:
             await self._store.save_events(
                 {number: waiting.event for number, waiting in events.items()}, removed, states, dropped
             )
         except StorageError as error:
             _log.error("events of monitors are not stored yet: %s", error)
-            self._urgent, self._save_due_s = False, self._clock.monotonic() + _RETRY_S
+            self._save_at_once, self._save_due_s = False, self._clock.monotonic() + _RETRY_S
             return  # the next urgent change retries at once
         self._stored = (self._stored | events.keys()) - removed
-        self._removed -= removed
-        self._removed |= {number for number in events if number not in self._waiting}  # settled meanwhile
+        self._to_delete -= removed
+        self._to_delete |= {number for number in events if number not in self._waiting}  # settled meanwhile
         for number in events:
             self._unsaved.pop(number, None)
         for key, state in states.items():
@@ -186,17 +189,17 @@ class EventQueue:
                 del self._states[key]
         if dropped == self.dropped:
             self._dropped_unsaved = False
-        self._urgent = self._urgent or bool(self._unsaved or self._removed)
-        self._save_due_s = self._clock.monotonic() + _LAZY_S
+        self._save_at_once = self._save_at_once or bool(self._unsaved or self._to_delete)
+        self._save_due_s = self._clock.monotonic() + _STATE_SAVE_INTERVAL_S
 
     def _insert(self, waiting: WaitingEvent) -> None:
         self._waiting[waiting.number] = waiting
         self._by_severity[waiting.event.severity][waiting.number] = None
         self._bytes += waiting.size
 
-    def _keep(self, waiting: WaitingEvent) -> None:
+    def _persist(self, waiting: WaitingEvent) -> None:
         self._unsaved[waiting.number] = waiting
-        self._urgent = True
+        self._save_at_once = True
         if waiting.after != waiting.before:
             self._set_state(waiting)
 
@@ -206,13 +209,13 @@ class EventQueue:
         self._bytes -= waiting.size
         self._unsaved.pop(waiting.number, None)
         if waiting.number in self._stored:
-            self._removed.add(waiting.number)
-            self._urgent = True
+            self._to_delete.add(waiting.number)
+            self._save_at_once = True
 
     def _set_state(self, waiting: WaitingEvent) -> None:
         self._states[waiting.state_id] = waiting.after
         if waiting.after.exceeded is not waiting.before.exceeded:
-            self._urgent = True
+            self._save_at_once = True
 
     def _drop(self) -> None:
         """Drop the oldest event with the highest severity number."""

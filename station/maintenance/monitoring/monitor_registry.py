@@ -87,9 +87,9 @@ class MonitorRegistry:
         if (active := self._monitors.pop(monitor_id, None)) is None:
             return
         self.custom_count -= _is_custom(active.monitor)
-        others = self._by_variable[active.key]
-        del others[monitor_id]
-        if not others:
+        of_variable = self._by_variable[active.key]
+        del of_variable[monitor_id]
+        if not of_variable:
             del self._by_variable[active.key]
             self.sampled.pop(active.key, None)
             self._variables.end_observation(active.key)

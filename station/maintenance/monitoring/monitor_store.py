@@ -124,7 +124,7 @@ class StoredMonitoring(Frozen):
     reserved_event_ids: int = 0
     """event ids up to this one may have been used"""
     dropped_events: int = 0
-    """how many events were dropped in the life of the station, because too many waited"""
+    """how many events were dropped since the first start of the station, because too many waited"""
 
 
 class MonitorStore:
@@ -152,10 +152,10 @@ class MonitorStore:
         default = StoredMonitoring()
         return StoredMonitoring(
             read("base", MonitoringBase, default.base),
-            read("level", _severity, default.level),
-            read("inactive", _ids, default.inactive),
-            read("event-ids", _count, default.reserved_event_ids),
-            read("dropped", _count, default.dropped_events),
+            read("level", _parse_severity, default.level),
+            read("inactive", _parse_ids, default.inactive),
+            read("event-ids", _parse_count, default.reserved_event_ids),
+            read("dropped", _parse_count, default.dropped_events),
         )
 
     async def load_monitors(self) -> list[Monitor]:
@@ -166,8 +166,8 @@ class MonitorStore:
         """
         rows = await self._database.rows("SELECT id, monitor FROM monitors ORDER BY id")
         read = self._database.unreadable.read
-        found = (read(monitor_from_text, text, RowAddress("monitors", str(key))) for key, text in rows)
-        return [monitor for monitor in found if monitor is not None]
+        monitors = (read(monitor_from_text, text, RowAddress("monitors", str(key))) for key, text in rows)
+        return [monitor for monitor in monitors if monitor is not None]
 
     async def load_states(self) -> dict[int, MonitorState]:
         """Load the states of monitors by id.
@@ -189,11 +189,11 @@ class MonitorStore:
         """
         rows = await self._database.rows("SELECT number, event FROM monitoring_events ORDER BY number")
         read = self._database.unreadable.read
-        found = {
+        events = {
             int(str(key)): read(monitoring_event_from_text, text, RowAddress("monitoring_events", str(key)))
             for key, text in rows
         }
-        return {number: event for number, event in found.items() if event is not None}
+        return {number: event for number, event in events.items() if event is not None}
 
     async def highest_monitor_id(self) -> int:
         """The highest id of a stored monitor, readable or not; 0 if there is none.
@@ -227,10 +227,10 @@ class MonitorStore:
         Raises:
             StorageError: nothing is changed.
         """
-        gone = [(key,) for key in removed]
+        removed_rows = [(key,) for key in removed]
         statements: list[Statement] = [
-            (_DELETE_MONITOR, gone),
-            (_DELETE_STATE, gone),
+            (_DELETE_MONITOR, removed_rows),
+            (_DELETE_STATE, removed_rows),
             (_SAVE_MONITOR, [(monitor.id, MONITORS.to_text(monitor)) for monitor in monitors]),
             (_SAVE_STATE, [_state_row(monitor.id, state) for monitor, state in monitors.items()]),
         ]
@@ -244,10 +244,10 @@ class MonitorStore:
         Raises:
             StorageError: nothing is changed.
         """
-        gone = [(key,) for key in removed]
+        removed_rows = [(key,) for key in removed]
         await self._database.write_together(
-            (_DELETE_MONITOR, gone),
-            (_DELETE_STATE, gone),
+            (_DELETE_MONITOR, removed_rows),
+            (_DELETE_STATE, removed_rows),
             fact_statement(_KIND, "inactive", json.dumps(sorted(inactive))),
             fact_statement(_KIND, "base", base.value),
         )
@@ -295,18 +295,18 @@ def _state_row(state_id: int, state: MonitorState) -> tuple[int, int, str | None
     return state_id, int(state.exceeded), state.reference
 
 
-def _severity(text: str) -> int | None:
+def _parse_severity(text: str) -> int | None:
     severity = int(text)
     _check_severity(severity)
     return severity
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     count = int(text)
     if count < 0:
         raise ValueError("is negative")
     return count
 
 
-def _ids(text: str) -> frozenset[int]:
-    return frozenset(int(one) for one in json.loads(text))
+def _parse_ids(text: str) -> frozenset[int]:
+    return frozenset(int(number) for number in json.loads(text))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.charging.recording import RunningTransactions
 
-_AFTERMATH_S: Final = 10.0
+_LATE_VALUE_WINDOW_S: Final = 10.0
 """time after the end of a transaction in which measured values still belong to it, such as the power falling to 0"""
 
 
@@ -26,9 +26,9 @@ class StationEvses:
         self._evses = evses
         self._running = running
         self._clock = clock
-        self._last: dict[int, tuple[str, float]] = {}
+        self._last_transaction: dict[int, tuple[str, float]] = {}
         """by EVSE id: the id of the last transaction, and when it was last known to be open (Clock.monotonic)"""
-        auxiliary.subscribe(running.changed, self._note)
+        auxiliary.subscribe(running.changed, self._note_transaction)
 
     @property
     def transaction_changed(self) -> Event[int]:
@@ -48,19 +48,19 @@ class StationEvses:
             return transaction.id
         if not measured:
             return None
-        last_id, seen_s = self._last.get(evse_id, (None, 0.0))
-        return last_id if self._clock.monotonic() - seen_s <= _AFTERMATH_S else None
+        last_id, last_open_s = self._last_transaction.get(evse_id, (None, 0.0))
+        return last_id if self._clock.monotonic() - last_open_s <= _LATE_VALUE_WINDOW_S else None
 
     async def wait_observed(self) -> None:
         """Wait until the board of each EVSE has answered, or failed."""
         for evse in self._evses.values():
-            seen = evse.changed.count
+            change_count = evse.changed.count
             while not evse.observed:
-                seen = await evse.changed.wait(seen)
+                change_count = await evse.changed.wait(change_count)
 
-    def _note(self, evse_id: int) -> None:
+    def _note_transaction(self, evse_id: int) -> None:
         evse = self._evses.get(evse_id)
         if evse is not None and evse.state.transaction is not None:
-            self._last[evse_id] = (evse.state.transaction.id, self._clock.monotonic())
-        elif evse_id in self._last:
-            self._last[evse_id] = (self._last[evse_id][0], self._clock.monotonic())
+            self._last_transaction[evse_id] = (evse.state.transaction.id, self._clock.monotonic())
+        elif evse_id in self._last_transaction:
+            self._last_transaction[evse_id] = (self._last_transaction[evse_id][0], self._clock.monotonic())

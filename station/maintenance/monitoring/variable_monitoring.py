@@ -55,7 +55,7 @@ class ClearMonitorStatus(StrEnum):
     NOT_FOUND = "NotFound"
 
 
-class _Accepted(Frozen):
+class _PreparedMonitor(Frozen):
     """A request that can be carried out: the monitor, and its state from the beginning."""
 
     active: ActiveMonitor
@@ -99,15 +99,15 @@ class VariableMonitoring:
         self._store = store
         self._inactive: frozenset[int] = frozenset()
         self._last_id = FIRST_CUSTOM_ID - 1
-        self._turn = asyncio.Lock()
+        self._change_lock = asyncio.Lock()
         """one change at a time, since each is stored before it takes effect"""
 
     # Read
 
     def monitors(self) -> list[Monitor]:
         """All active monitors, by id; hard-wired notifications are none."""
-        active = (one.monitor for one in self._registry if not one.monitor.is_notification)
-        return sorted(active, key=lambda monitor: monitor.id)
+        monitors = (active.monitor for active in self._registry if not active.monitor.is_notification)
+        return sorted(monitors, key=lambda monitor: monitor.id)
 
     # Change
 
@@ -128,16 +128,16 @@ class VariableMonitoring:
         custom = await self._store.load_monitors()
         self._last_id = max(self._last_id, await self._store.highest_monitor_id())
         notifications = [notification.monitor for notification in self._built_in.notifications]
-        built_in = [one for one in self._built_in.monitors if one.id not in self._inactive]
-        gone: list[int] = []
+        built_in = [monitor for monitor in self._built_in.monitors if monitor.id not in self._inactive]
+        not_restored: list[int] = []
         for monitor in (*notifications, *built_in, *custom):  # a custom one overrules the preconfigured one of its id
             if (active := self._restore(monitor, states.get(monitor.id, MonitorState()))) is None:
-                gone.append(monitor.id)
+                not_restored.append(monitor.id)
             else:
                 self.detection.start(active)
-        if removed := {monitor.id for monitor in custom} & set(gone):
+        if removed := {monitor.id for monitor in custom} & set(not_restored):
             _log.warning("%d monitors are removed, since their variables cannot be monitored any more", len(removed))
-        if removed := removed | {one for one in states if self._registry.get(one) is None}:
+        if removed := removed | {monitor_id for monitor_id in states if self._registry.get(monitor_id) is None}:
             await self._store.save_monitors({}, removed=removed)
 
     async def set_monitors(self, requests: Sequence[MonitorRequest]) -> list[SetMonitorResult]:
@@ -148,11 +148,11 @@ class VariableMonitoring:
         Raises:
             StorageError: nothing was set.
         """
-        async with self._turn:
+        async with self._change_lock:
             results: list[SetMonitorResult] = []
-            accepted: dict[int, _Accepted] = {}
+            accepted: dict[int, _PreparedMonitor] = {}
             for request in requests:
-                result = self._judge(request, accepted)
+                result = self._refusal_of(request, accepted)
                 if result is None:
                     monitor = self._monitor_of(request)
                     accepted[monitor.id] = self._prepare(monitor)
@@ -160,11 +160,11 @@ class VariableMonitoring:
                 results.append(result)
             if accepted:
                 overruled = self._inactive | (accepted.keys() & self._built_in.preconfigured.keys())
-                stored = {one.active.monitor: one.known_state for one in accepted.values()}
+                stored = {prepared.active.monitor: prepared.known_state for prepared in accepted.values()}
                 await self._store.save_monitors(stored, inactive=overruled if overruled != self._inactive else None)
                 self._inactive = overruled
-            for one in accepted.values():
-                self._activate(one)
+            for prepared in accepted.values():
+                self._activate(prepared)
             if accepted:
                 self.configured.publish(None)
             return results
@@ -178,7 +178,7 @@ class VariableMonitoring:
         Raises:
             StorageError: nothing was cleared.
         """
-        async with self._turn:
+        async with self._change_lock:
             results: list[ClearMonitorStatus] = []
             removed: set[int] = set()
             for monitor_id in ids:
@@ -204,15 +204,15 @@ class VariableMonitoring:
         Raises:
             StorageError: nothing was changed.
         """
-        async with self._turn:
+        async with self._change_lock:
             preconfigured, all_custom = self._built_in.preconfigured, EventNotificationType.CUSTOM_MONITOR
-            custom = {one.id for one in self.monitors() if one.notification_type is all_custom}
-            kept = custom if base is MonitoringBase.ALL else set[int]()
-            off = preconfigured.keys() - kept if base is MonitoringBase.HARD_WIRED_ONLY else set[int]()
-            inactive = frozenset(off | (kept & preconfigured.keys()))
-            await self._store.save_base(base, (custom - kept) | off, inactive)
+            custom = {monitor.id for monitor in self.monitors() if monitor.notification_type is all_custom}
+            retained = custom if base is MonitoringBase.ALL else set[int]()
+            off = preconfigured.keys() - retained if base is MonitoringBase.HARD_WIRED_ONLY else set[int]()
+            inactive = frozenset(off | (retained & preconfigured.keys()))
+            await self._store.save_base(base, (custom - retained) | off, inactive)
             self.base, self._inactive = base, inactive
-            self._remove((custom - kept) | off)
+            self._remove((custom - retained) | off)
             for monitor in preconfigured.values():
                 if monitor.id in inactive or self._registry.get(monitor.id) is not None:
                     continue
@@ -235,7 +235,7 @@ class VariableMonitoring:
 
     # Requests
 
-    def _judge(self, request: MonitorRequest, accepted: dict[int, _Accepted]) -> SetMonitorResult | None:
+    def _refusal_of(self, request: MonitorRequest, accepted: dict[int, _PreparedMonitor]) -> SetMonitorResult | None:
         """The refusal of a request; None: it can be accepted. `accepted`: of the same message, not active yet."""
         variable = self._variables.find(request.address)
         if isinstance(variable, VariableMissing):
@@ -252,20 +252,22 @@ class VariableMonitoring:
             return refusal
         if self._has_duplicate(request, accepted):
             return SetMonitorResult(SetMonitorStatus.DUPLICATE)  # N04.FR.10
-        added = sum(self._registry.get(one) is None for one in accepted)
+        added = sum(self._registry.get(monitor_id) is None for monitor_id in accepted)
         if request.id is None and self._registry.custom_count + added >= MAX_MONITORS:
             return rejected("OutOfMemory", f"there are {MAX_MONITORS} monitors already")
         return None
 
-    def _has_duplicate(self, request: MonitorRequest, accepted: dict[int, _Accepted]) -> bool:
+    def _has_duplicate(self, request: MonitorRequest, accepted: dict[int, _PreparedMonitor]) -> bool:
         """Return whether another monitor of the variable has the same type and severity."""
-        others = [one.active for one in accepted.values() if one.active.key == request.address.key]
-        others += [one for one in self._registry.of_variable(request.address.key) if one.monitor.id not in accepted]
+        same_variable = [entry.active for entry in accepted.values() if entry.active.key == request.address.key]
+        same_variable += [
+            entry for entry in self._registry.of_variable(request.address.key) if entry.monitor.id not in accepted
+        ]
         return any(
-            (one.monitor.type, one.monitor.severity) == (request.type, request.severity)
-            and one.monitor.id != request.id
-            and not one.monitor.is_notification
-            for one in others
+            (active.monitor.type, active.monitor.severity) == (request.type, request.severity)
+            and active.monitor.id != request.id
+            and not active.monitor.is_notification
+            for active in same_variable
         )
 
     def _monitor_of(self, request: MonitorRequest) -> Monitor:
@@ -282,7 +284,7 @@ class VariableMonitoring:
             EventNotificationType.CUSTOM_MONITOR,  # also if it replaces a preconfigured one: N04.FR.15
         )
 
-    def _prepare(self, monitor: Monitor) -> _Accepted:
+    def _prepare(self, monitor: Monitor) -> _PreparedMonitor:
         """The monitor with its state from the beginning: from the present value, or from the monitor it replaces."""
         variable = self._variables.find(monitor.address)
         if not isinstance(variable, MonitorableVariable):
@@ -290,12 +292,12 @@ class VariableMonitoring:
         active, value = ActiveMonitor(monitor, variable), self._variables.read(monitor.address.key)
         former = self._registry.get(monitor.id)
         if former is None:
-            return _Accepted(active, Evaluation(initial_state(monitor, value, numeric=variable.numeric)))
+            return _PreparedMonitor(active, Evaluation(initial_state(monitor, value, numeric=variable.numeric)))
         start = replaced_state(former.monitor, former.state, monitor, value, numeric=variable.numeric)
-        return _Accepted(active, start)
+        return _PreparedMonitor(active, start)
 
-    def _activate(self, accepted: _Accepted) -> None:
-        active, start = accepted.active, accepted.start
+    def _activate(self, prepared: _PreparedMonitor) -> None:
+        active, start = prepared.active, prepared.start
         active.state = active.reported = start.state
         self.queue.forget_state(active.monitor.id)
         replaces = self._registry.get(active.monitor.id) is not None
