@@ -158,10 +158,11 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _validation_failed(_: Request, error: Exception) -> Response:
     """The response to an invalid request; without the given value, which may be a password or not valid JSON."""
-    found = [
-        {key: one[key] for key in ("type", "loc", "msg")} for one in cast("RequestValidationError", error).errors()
+    errors = [
+        {key: details[key] for key in ("type", "loc", "msg")}
+        for details in cast("RequestValidationError", error).errors()
     ]
-    return Response(json.dumps({"detail": found}), 422, media_type="application/json")
+    return Response(json.dumps({"detail": errors}), 422, media_type="application/json")
 
 
 async def _storage_failed(_: Request, error: Exception) -> JSONResponse:

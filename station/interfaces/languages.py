@@ -33,8 +33,8 @@ def best_language(accepted: str) -> LanguageCode:
     """The code of the best of `LANGUAGES` for an Accept-Language header; English if none matches."""
     best: LanguageCode = DEFAULT_LANGUAGE
     weight = 0.0
-    for one in accepted[:500].split(","):
-        tag, _, parameter = one.strip().partition(";")
+    for entry in accepted[:500].split(","):
+        tag, _, parameter = entry.strip().partition(";")
         language = primary_language(tag)
         try:
             quality = float(parameter.strip().removeprefix("q=")) if parameter.strip() else 1.0

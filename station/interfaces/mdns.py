@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_S: Final = 30.0
+_ADDRESS_CHECK_INTERVAL_S: Final = 30.0
 """interval at which a change of the network addresses is checked"""
 _LONGEST_NAME: Final = 63
 """bytes of a label (RFC 1035 2.3.4)"""
@@ -33,9 +33,9 @@ def is_announced(config: MdnsConfig, http_host: str) -> bool:
 
 def txt_records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
     """The TXT records of the announcement: URL path of the page, vendor, model, version, serial number."""
-    who = configuration.station
-    properties = {"path": path, "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
-    return properties | ({"serial": who.serial_number} if who.serial_number is not None else {})
+    station = configuration.station
+    properties = {"path": path, "vendor": station.vendor, "model": station.model, "version": version, "ocpp": "2.0.1"}
+    return properties | ({"serial": station.serial_number} if station.serial_number is not None else {})
 
 
 class MdnsAnnouncement:
@@ -47,7 +47,7 @@ class MdnsAnnouncement:
         page = "_https._tcp.local." if configuration.http.tls else "_http._tcp.local."
         self._types = (page, "_ocpp._tcp.local.")
         self._port = port
-        self._name = _label(configuration.mdns.name or configuration.station.identity)
+        self._name = _service_label(configuration.mdns.name or configuration.station.identity)
         self._records = txt_records(configuration, path, version)
         self._clock = clock
 
@@ -70,8 +70,8 @@ class MdnsAnnouncement:
         # IPv6 has no default interface: each interface is given by one of its addresses.
         interfaces = zeroconf.InterfaceChoice.Default if self._host == "0.0.0.0" else list(addresses)
         families = {":" in address for address in addresses}
-        of_family = zeroconf.IPVersion.V6Only if True in families else zeroconf.IPVersion.V4Only
-        version = zeroconf.IPVersion.All if len(families) > 1 else of_family
+        single_family = zeroconf.IPVersion.V6Only if True in families else zeroconf.IPVersion.V4Only
+        version = zeroconf.IPVersion.All if len(families) > 1 else single_family
         network = zeroconf.asyncio.AsyncZeroconf(interfaces=interfaces, ip_version=version)
         try:
             for kind in self._types:
@@ -87,7 +87,7 @@ class MdnsAnnouncement:
                 await (await registered)
             _log.info("mDNS: announced as %s at %s", self._name, ", ".join(addresses))
             while addresses_of(self._host) == addresses:
-                await self._clock.sleep(_LOOK_AGAIN_S)
+                await self._clock.sleep(_ADDRESS_CHECK_INTERVAL_S)
         except zeroconf.Error as error:
             raise OSError(f"mDNS: {error or type(error).__name__}") from error
         finally:
@@ -106,10 +106,10 @@ def addresses_of(host: str) -> list[str]:
     return sorted(ip for ip in found if not _is_loopback(ip))
 
 
-def _label(text: str) -> str:
+def _service_label(text: str) -> str:
     """A name as a DNS-SD label: without dots, and at most 63 bytes."""
-    plain = text.replace(".", "-")
-    return plain.encode()[:_LONGEST_NAME].decode(errors="ignore")
+    without_dots = text.replace(".", "-")
+    return without_dots.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def _is_address(host: str) -> bool:

@@ -76,7 +76,7 @@ class DeviceEventShown(VariableShown):
 def monitor_to_json(monitor: Monitor) -> MonitorShown:
     """A monitor as JSON."""
     return {
-        **_variable(monitor.address),
+        **_variable_to_json(monitor.address),
         "id": monitor.id,
         "type": monitor.type.value,
         "value": monitor.value,
@@ -89,7 +89,7 @@ def monitor_to_json(monitor: Monitor) -> MonitorShown:
 def event_to_json(event: MonitoringEvent) -> DeviceEventShown:
     """An event as JSON."""
     return {
-        **_variable(event.address),
+        **_variable_to_json(event.address),
         "id": event.id,
         "at": event.occurred_at.isoformat(),
         "trigger": event.trigger.value,
@@ -105,7 +105,7 @@ def event_to_json(event: MonitoringEvent) -> DeviceEventShown:
     }
 
 
-def _variable(address: VariableAddress) -> VariableShown:
+def _variable_to_json(address: VariableAddress) -> VariableShown:
     return {
         "component": address.component,
         "component_instance": address.component_instance,

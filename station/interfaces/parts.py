@@ -37,7 +37,7 @@ class StationParts:
     def __init__(self, installation: StationParts | None = None) -> None:
         self._installation = installation
         self._makers: dict[object, Callable[[], object]] = {}
-        self._made: dict[object, object] = {}
+        self._built: dict[object, object] = {}
         self._current: dict[object, Callable[[], object]] = {}
         self._to_add: list[Callable[[], None]] = []
         self.running = installation is not None
@@ -45,7 +45,7 @@ class StationParts:
 
     def add(self, kind: type[_Part] | PartKey[_Part], part: _Part) -> None:
         """Register a part under its class or key, in place of a former one."""
-        self._made[kind] = part
+        self._built[kind] = part
 
     def add_lazy(self, kind: type[_Part] | PartKey[_Part], make: Callable[[], _Part]) -> None:
         """Register a part that `make` creates when it is first requested; it is kept from then on."""
@@ -85,22 +85,22 @@ class StationParts:
         """The part with this class or key, if it has been added to this registry."""
         if (read := self._current.get(kind)) is not None:
             return cast("_Part | None", read())
-        if kind not in self._made and (make := self._makers.get(kind)) is not None:
-            self._made[kind] = make()
-        return cast("_Part | None", self._made.get(kind))
+        if kind not in self._built and (make := self._makers.get(kind)) is not None:
+            self._built[kind] = make()
+        return cast("_Part | None", self._built.get(kind))
 
     def _add_next(self) -> None:
         """Add the next parts on demand; a failure leaves the registry as it was."""
-        add, made, makers = self._to_add.pop(0), dict(self._made), dict(self._makers)
+        add, built, makers = self._to_add.pop(0), dict(self._built), dict(self._makers)
 
-        def take_back() -> None:
+        def restore() -> None:
             self._to_add.insert(0, add)
-            self._made, self._makers = made, makers
+            self._built, self._makers = built, makers
 
-        with ExitStack() as failed:
-            failed.callback(take_back)
+        with ExitStack() as on_failure:
+            on_failure.callback(restore)
             add()
-            failed.pop_all()
+            on_failure.pop_all()
 
 
 def parts_of(request: HTTPConnection) -> StationParts:

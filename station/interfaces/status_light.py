@@ -98,7 +98,7 @@ class VehicleHistory(Frozen):
 
 
 def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
-    """Return the history after the EVSE's state has become `state`; a new one once the vehicle is gone."""
+    """Return the history after the EVSE's state has become `state`; a new one once the vehicle has left."""
     transaction_id = state.transaction.id if state.transaction is not None else past.transaction_id
     if not state.seen.cable_plugged and not ev_connected(state):
         return VehicleHistory(state)
@@ -107,8 +107,8 @@ def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
         return VehicleHistory(state, refused=energy_refused, transaction_id=transaction_id)
     ended = past.state.authorization
     # E05.FR.10: the CSMS withdrew the authorization; the cable stays locked for its holder while the vehicle is there.
-    taken_back = ended is not None and ev_connected(state) and ended.id_token.same_as(state.lock_held_for)
-    return VehicleHistory(state, past.finished or ended is not None, past.refused or taken_back, transaction_id)
+    withdrawn = ended is not None and ev_connected(state) and ended.id_token.same_as(state.lock_held_for)
+    return VehicleHistory(state, past.finished or ended is not None, past.refused or withdrawn, transaction_id)
 
 
 def authorization_expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
@@ -160,17 +160,17 @@ class StatusLight:
         self._clock = clock
         self._evses = station.evses
         self._lamps = tuple(lamps)
-        self._past = {evse.id: VehicleHistory(evse.state) for evse in self._evses.values()}
+        self._histories = {evse.id: VehicleHistory(evse.state) for evse in self._evses.values()}
         self._due = ChangeSignal()
         self._cards = station.admission.card_feedback
 
     def vehicle_history(self, evse_id: int) -> VehicleHistory:
         """The history of the vehicle plugged in at an EVSE; an empty one without a vehicle."""
-        return self._past[evse_id]
+        return self._histories[evse_id]
 
     def evse_light(self, evse_id: int) -> Light:
         """The light that one EVSE shows now."""
-        evse, past = self._evses[evse_id], self._past[evse_id]
+        evse, past = self._evses[evse_id], self._histories[evse_id]
         update = self._firmware.record.update
         status = update.status if update is not None else None
         state = past.state
@@ -198,11 +198,11 @@ class StatusLight:
     async def run(self) -> None:
         """Follow the state and update the lamps until cancelled; then show `STOPPED` on every lamp."""
         try:
-            following = {f"light-{evse.id}": self._follow(evse) for evse in self._evses.values()}
-            await run_together({**following, "lamps": self._shine()})
+            watchers = {f"light-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
+            await run_together({**watchers, "lamps": self._update_lamps()})
         finally:
             for lamp in self._lamps:
-                await self._show(lamp, STOPPED, failing=False)
+                await self._set_lamp(lamp, STOPPED, failing=False)
 
     def refresh(self) -> None:
         """Make `run` update the lamps now, after a change that is not one of an EVSE's state; returns at once."""
@@ -211,43 +211,45 @@ class StatusLight:
 
     def mark_refused(self, evse_id: int | None) -> None:
         """Mark a vehicle without authorization as refused, since a card was not accepted; None: at all EVSEs."""
-        for place, past in self._past.items():
+        for number, past in self._histories.items():
             waits = ev_connected(past.state) and past.state.authorization is None
-            if waits and evse_id in {None, place}:
-                self._past[place] = replace(past, refused=True)
+            if waits and evse_id in {None, number}:
+                self._histories[number] = replace(past, refused=True)
 
-    async def _follow(self, evse: Evse) -> None:
+    async def _watch_evse(self, evse: Evse) -> None:
+        """Update the history of the vehicle at an EVSE whenever its state changes."""
         while True:
-            seen, before = evse.changed.count, self._past[evse.id]
+            change_count, before = evse.changed.count, self._histories[evse.id]
             after = evse.state
             if authorization_expired(before.state, after, self._clock.monotonic(), evse.connection_timeout_s):
                 self._cards.show_expired(evse.id)
-            self._past[evse.id] = update_history(before, after)
+            self._histories[evse.id] = update_history(before, after)
             self.refresh()
-            await evse.changed.wait(seen)
+            await evse.changed.wait(change_count)
 
-    async def _shine(self) -> None:
-        shown: dict[int, Light] = {}
+    async def _update_lamps(self) -> None:
+        """Show the lights on the lamps whenever they change; a lamp that fails is tried again."""
+        lit: dict[int, Light] = {}
         failing: set[int] = set()
         while True:
-            seen = self._due.count
-            for place, lamp in enumerate(self._lamps):
-                wanted = self.station if lamp.evse_id is None else self.evse_light(lamp.evse_id)
-                if shown.get(place) == wanted:
+            change_count = self._due.count
+            for position, lamp in enumerate(self._lamps):
+                target_light = self.station if lamp.evse_id is None else self.evse_light(lamp.evse_id)
+                if lit.get(position) == target_light:
                     continue
-                if await self._show(lamp, wanted, failing=place in failing):
-                    shown[place] = wanted
-                    failing.discard(place)
+                if await self._set_lamp(lamp, target_light, failing=position in failing):
+                    lit[position] = target_light
+                    failing.discard(position)
                 else:
-                    failing.add(place)
+                    failing.add(position)
             if failing:
-                await self._due.wait_for(seen, self._clock, _RETRY_S)
+                await self._due.wait_for(change_count, self._clock, _RETRY_S)
             else:
-                await self._due.wait(seen)
+                await self._due.wait(change_count)
 
-    async def _show(self, lamp: Lamp, wanted: Light, *, failing: bool) -> bool:
+    async def _set_lamp(self, lamp: Lamp, target_light: Light, *, failing: bool) -> bool:
         try:
-            await lamp.leds.show(wanted)
+            await lamp.leds.show(target_light)
         except LightError as error:
             _log.log(logging.DEBUG if failing else logging.WARNING, "light: %s", error)
             return False

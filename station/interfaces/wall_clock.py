@@ -20,17 +20,23 @@ def wall_clock(settings: ClockSettings | None, now: datetime) -> str:
     The offsets are for zones without a name, and for browsers that do not know the name. UTC without `settings`,
     while the station starts.
     """
-    here = zone(settings) if settings is not None else UTC
-    due = settings.next_time_offset_transition if settings is not None else None
-    changes = due is not None and due > now and _minutes(due, here) != _minutes(now, here)
+    time_zone = zone(settings) if settings is not None else UTC
+    next_change = settings.next_time_offset_transition if settings is not None else None
+    changes = (
+        next_change is not None
+        and next_change > now
+        and _offset_min(next_change, time_zone) != _offset_min(now, time_zone)
+    )
     return json.dumps(
         {
             "zone": (settings.time_zone or None) if settings is not None else None,
-            "offset_min": _minutes(now, here),
-            "next": {"at": due.isoformat(), "offset_min": _minutes(due, here)} if due is not None and changes else None,
+            "offset_min": _offset_min(now, time_zone),
+            "next": {"at": next_change.isoformat(), "offset_min": _offset_min(next_change, time_zone)}
+            if next_change is not None and changes
+            else None,
         }
     )
 
 
-def _minutes(moment: datetime, here: tzinfo) -> int:
-    return (in_zone(moment, here).utcoffset() or timedelta()) // timedelta(minutes=1)
+def _offset_min(moment: datetime, time_zone: tzinfo) -> int:
+    return (in_zone(moment, time_zone).utcoffset() or timedelta()) // timedelta(minutes=1)

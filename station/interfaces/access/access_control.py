@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 _LARGEST_VISITOR_BODY: Final = 8 * 1024
 """bytes of a body from a visitor who is not signed in: many larger ones would fill the memory"""
-_MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
+_CHECKS_SIZE_ITSELF: Final = ("PUT", "/api/firmware/image")
 """the request that reads a large body in chunks and checks its size itself"""
-ASK_AGAIN_S: Final = 2
+RETRY_AFTER_S: Final = 2
 """Retry-After while the station starts"""
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _RAW_HEADERS: Final = tuple(
     (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in SECURITY_HEADERS.items()
 )
@@ -61,8 +61,8 @@ class AccessControl:
             return
         request = Request(scope)
         parts = parts_of(request)
-        http, found = parts.get(Configuration).http, parts.find(SignInService)
-        access = found if found is not None and await _is_ready(found) else None
+        http, sign_in = parts.get(Configuration).http, parts.find(SignInService)
+        access = sign_in if sign_in is not None and await _accounts_loaded(sign_in) else None
         visitor = identify_visitor(request, access, trusts_loopback=http.trust_loopback)
         path = routed_path(request)  # read now: a mounted application changes the scope
         rule = self._permissions.of(request.method, path)
@@ -74,17 +74,17 @@ class AccessControl:
                 refusal = self._not_found(request)
             else:
                 refusal = _access_denied(request, visitor, rule, access)
-        changes = request.method not in _READING
+        is_change = request.method not in _SAFE_METHODS
 
-        async def leave(message: Message) -> None:
+        async def send_response(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _put_headers(message, path)
-                if changes and access is not None and message["status"] < 400 and _is_logged(rule):
+                _add_security_headers(message, path)
+                if is_change and access is not None and message["status"] < 400 and _is_logged(rule):
                     action, repeats = _action(request, rule), _repeats(request, path)
                     await access.log_change(visitor.log_name, action, visitor.address, repeats=repeats)
             await send(message)
 
-        await (refusal or self._app)(scope, receive, leave)
+        await (refusal or self._app)(scope, receive, send_response)
 
 
 def _reject_malformed(request: Request, path: str, visitor: Visitor, names: tuple[str, ...]) -> Response | None:
@@ -104,14 +104,14 @@ def _reject_malformed(request: Request, path: str, visitor: Visitor, names: tupl
     if has_encoding:
         return _refuse(411, "the header Content-Length is required")
     length = request.headers.get("content-length", "0")
-    measured = (request.method, path) == _MEASURES_ITSELF
+    measured = (request.method, path) == _CHECKS_SIZE_ITSELF
     most = LARGEST_BODY if visitor.role > Role.VISITOR else _LARGEST_VISITOR_BODY
     if not length.isdecimal() or (int(length) > most and not measured):
         return _refuse(413, f"the body is larger than {most} bytes, or Content-Length is invalid")
     return None
 
 
-async def _is_ready(access: SignInService) -> bool:
+async def _accounts_loaded(access: SignInService) -> bool:
     """Load the accounts; False if storage fails: then only the station's own machine has access."""
     try:
         await access.ensure_loaded()
@@ -122,7 +122,7 @@ async def _is_ready(access: SignInService) -> bool:
 
 def _reject_cross_site(request: Request, visitor: Visitor) -> Response | None:
     """The refusal of a change that a foreign page makes a browser send (CSRF); else None."""
-    if request.method in _READING:
+    if request.method in _SAFE_METHODS:
         return None
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return _refuse(403, "changes requested by pages of other sites are rejected")
@@ -130,8 +130,8 @@ def _reject_cross_site(request: Request, visitor: Visitor) -> Response | None:
     if origin is not None and _authority(origin) != request.headers.get("host", "").lower():
         return _refuse(403, "changes requested by pages of other sites are rejected")
     if visitor.by_cookie and visitor.session is not None:
-        shown = request.headers.get(CSRF_HEADER, "")
-        if not _same(shown, visitor.session.csrf):
+        token = request.headers.get(CSRF_HEADER, "")
+        if not _secrets_match(token, visitor.session.csrf):
             return _refuse(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session returns its value")
     return None
 
@@ -160,27 +160,27 @@ def _access_denied(request: Request, visitor: Visitor, rule: Permission, access:
 def _not_ready(request: Request) -> Response:
     """The response while the accounts are not loaded: the station is off, starts, or cannot read its disk."""
     if is_page_request(request):
-        return RedirectResponse(f"{root_path(request)}/starting?to={_whole_path(request)}", status_code=303)
+        return RedirectResponse(f"{root_path(request)}/starting?to={_path_with_query(request)}", status_code=303)
     answer = JSONResponse({"detail": "the station is starting; try again", "starting": True}, status_code=503)
-    answer.headers["Retry-After"] = str(ASK_AGAIN_S)
+    answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer
 
 
 def is_page_request(request: Request) -> bool:
     """Return whether a browser opens a page: a GET, HEAD or OPTIONS that accepts HTML; else it is an API request."""
-    return request.method in _READING and "text/html" in request.headers.get("accept", "")
+    return request.method in _SAFE_METHODS and "text/html" in request.headers.get("accept", "")
 
 
-def _whole_path(request: Request) -> str:
+def _path_with_query(request: Request) -> str:
     query: bytes = request.scope["query_string"]
     return quote(routed_path(request) + (f"?{query.decode('latin-1')}" if query else ""), safe="/")
 
 
 def _sign_in_url(request: Request, role: Role, access: SignInService) -> str:
     """The URL of the page to sign in with, or to set the first password with the label code; `to` leads back."""
-    first = access.accounts.accepts_code(role) and not access.accounts.has_password(role)
-    door = "first-password" if first else "sign-in"
-    return f"/{door}?role={role.label}&to={_whole_path(request)}"
+    sets_first_password = access.accounts.accepts_code(role) and not access.accounts.has_password(role)
+    page = "first-password" if sets_first_password else "sign-in"
+    return f"/{page}?role={role.label}&to={_path_with_query(request)}"
 
 
 def _is_logged(rule: Permission) -> bool:
@@ -204,17 +204,17 @@ def _repeats(request: Request, path: str) -> str | None:
     return f"{request.method} {path}" if repeated else None
 
 
-def _put_headers(message: Message, path: str) -> None:
+def _add_security_headers(message: Message, path: str) -> None:
     """Add the security headers that the response does not have yet."""
-    given = message["headers"]
-    names = {name.lower() for name, _ in given}
-    wanted = _RAW_HEADERS if path.startswith("/static/") else (*_RAW_HEADERS, _NOT_STORED)
-    message["headers"] = [*given, *(header for header in wanted if header[0] not in names)]
+    headers = message["headers"]
+    names = {name.lower() for name, _ in headers}
+    required = _RAW_HEADERS if path.startswith("/static/") else (*_RAW_HEADERS, _NOT_STORED)
+    message["headers"] = [*headers, *(header for header in required if header[0] not in names)]
 
 
-def _same(shown: str, wanted: str) -> bool:
-    return hmac.compare_digest(shown.encode(), wanted.encode())
+def _secrets_match(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _refuse(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"detail": why}, status_code=status, headers=headers)
+def _refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": reason}, status_code=status, headers=headers)

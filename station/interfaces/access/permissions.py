@@ -26,16 +26,16 @@ class Permissions:
 
     def __init__(self, declared: Iterable[Permission]) -> None:
         self._rows = [(row, _pattern(row.path)) for row in declared]
-        plain = [(row.method, row.path) for row, _ in self._rows if "*" not in row.path]
-        self._plain = {request: self._first(*request) for request in plain}
+        without_parameters = [(row.method, row.path) for row, _ in self._rows if "*" not in row.path]
+        self._without_parameters = {request: self._first_match(*request) for request in without_parameters}
         """permissions of paths without parameters, by method and path: a cache for most requests"""
 
     def of(self, method: str, path: str) -> Permission:
         """The permission of a request, HEAD as GET; `DEFAULT_PERMISSION` (role service) if no row matches."""
-        wanted = "GET" if method == "HEAD" else method
-        return self._plain.get((wanted, path)) or self._first(wanted, path)
+        read_as = "GET" if method == "HEAD" else method
+        return self._without_parameters.get((read_as, path)) or self._first_match(read_as, path)
 
-    def _first(self, method: str, path: str) -> Permission:
+    def _first_match(self, method: str, path: str) -> Permission:
         for permission, pattern in self._rows:
             if permission.method == method and pattern.fullmatch(path):
                 return permission

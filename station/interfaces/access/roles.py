@@ -58,7 +58,7 @@ class StaticFilesWithRole(Mount):
 def least_role_of(route: APIRoute) -> RequiredRole | None:
     """The declaration of `require_role` among the dependencies of a route; None if it declares no role."""
     dependencies = (dependency.dependency for dependency in route.dependencies)
-    return next((one for one in dependencies if isinstance(one, RequiredRole)), None)
+    return next((dependency for dependency in dependencies if isinstance(dependency, RequiredRole)), None)
 
 
 def permissions_of(routes: Iterable[BaseRoute]) -> Iterator[Permission]:
@@ -70,6 +70,6 @@ def permissions_of(routes: Iterable[BaseRoute]) -> Iterator[Permission]:
         if isinstance(route, StaticFilesWithRole):
             yield Permission("GET", f"{route.path}/**", route.role)
         elif isinstance(route, APIRoute) and (declared := least_role_of(route)) is not None:
-            path = _PARAMETER.sub(lambda found: "**" if found[1] else "*", route.path)
+            path = _PARAMETER.sub(lambda match: "**" if match[1] else "*", route.path)
             for method in sorted(route.methods or ()):
                 yield Permission(method, path, declared.role, declared.logs_changes)

@@ -47,8 +47,8 @@ class Visitor(Frozen):
 
 def visitor_of(request: HTTPConnection) -> Visitor:
     """The visitor that `identify_visitor` stored with the request; one of the role visitor if none is stored."""
-    found: object = request.scope.get(_KEY)
-    return found if isinstance(found, Visitor) else Visitor(Role.VISITOR, "")
+    visitor: object = request.scope.get(_KEY)
+    return visitor if isinstance(visitor, Visitor) else Visitor(Role.VISITOR, "")
 
 
 def identify_visitor(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool = True) -> Visitor:
@@ -57,7 +57,7 @@ def identify_visitor(request: HTTPConnection, access: SignInService | None, *, t
     `access` is None while accounts are not loaded: then only the station's own machine has a role, if
     `trusts_loopback`, with which it need not sign in.
     """
-    visitor = _recognized(request, access, trusts_loopback=trusts_loopback)
+    visitor = _identify_visitor(request, access, trusts_loopback=trusts_loopback)
     request.scope[_KEY] = visitor
     return visitor
 
@@ -99,7 +99,7 @@ def host_name(request: HTTPConnection) -> str:
     return name_of_host(request.headers.get("host", ""))
 
 
-def _recognized(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool) -> Visitor:
+def _identify_visitor(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool) -> Visitor:
     address = normalized(request.client.host) if request.client is not None else ""
     if access is not None:
         kind, _, secret = request.headers.get("authorization", "").partition(" ")

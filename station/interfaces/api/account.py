@@ -171,7 +171,7 @@ async def sign_in(request: Request, body: SignIn, access: ReadyAccess) -> Respon
     403 if the password is wrong.
     """
     answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor_of(request).address)
-    return _sign_in_response(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
+    return _sign_in_response(request, access, answer, bearer=body.bearer, wrong_detail="the password is wrong")
 
 
 @router.delete("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Sign out", response_model=Accepted)
@@ -222,7 +222,9 @@ async def set_first_password(request: Request, role: _PathRole, body: FirstPassw
         answer = await access.set_first_password(_role(role), code, password, visitor_of(request).address)
     except ValueError as error:
         raise HTTPException(422, f"password: {error}") from error
-    return _sign_in_response(request, access, answer, bearer=False, wrong="the code is wrong or was already used")
+    return _sign_in_response(
+        request, access, answer, bearer=False, wrong_detail="the code is wrong or was already used"
+    )
 
 
 @router.put(
@@ -239,10 +241,14 @@ async def change_password(request: Request, role: _PathRole, body: NewPassword, 
     """
     visitor = visitor_of(request)
     await _require_own_password(access, visitor, body)
-    meant = _manageable_role(visitor, role, or_own=True)
+    managed_role = _manageable_role(visitor, role, or_own=True)
     try:
         await access.change_password(
-            meant, body.password.get_secret_value(), visitor.role, visitor.address, except_session=visitor.session
+            managed_role,
+            body.password.get_secret_value(),
+            visitor.role,
+            visitor.address,
+            except_session=visitor.session,
         )
     except ValueError as error:
         raise HTTPException(422, f"password: {error}") from error
@@ -260,8 +266,8 @@ async def create_code(request: Request, role: _PathRole, access: ReadyAccess) ->
 
     An earlier code of that role becomes invalid; its present password is valid until the code is used.
     """
-    meant = _manageable_role(visitor_of(request), role, or_own=False)
-    return {"code": await access.accounts.issue_code(meant), "days": CODE_LASTS.days}
+    managed_role = _manageable_role(visitor_of(request), role, or_own=False)
+    return {"code": await access.accounts.issue_code(managed_role), "days": CODE_LASTS.days}
 
 
 @router.get("/api/access-tokens", dependencies=[require_role(Role.OWNER)], summary="List the access tokens")
@@ -279,15 +285,15 @@ async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
 async def create_access_token(request: Request, body: NewToken, access: ReadyAccess) -> TokenCreated:
     """Creates an access token for a script, of the user's own role or a lower one; replaces one with the same name."""
     visitor = visitor_of(request)
-    meant = _manageable_role(visitor, body.role, or_own=True)
+    token_role = _manageable_role(visitor, body.role, or_own=True)
     if (replaced := access.tokens.all().get(body.name)) is not None:
         _manageable_role(visitor, replaced.role.label, or_own=True)
     try:
-        secret = await access.create_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
+        secret = await access.create_token(body.name, token_role, timedelta(days=body.days), maker=visitor.token)
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
-    made = access.tokens.find(secret)
-    return {"name": body.name, "token": secret, "expires_at": made.expires_at.isoformat() if made else None}
+    created = access.tokens.find(secret)
+    return {"name": body.name, "token": secret, "expires_at": created.expires_at.isoformat() if created else None}
 
 
 @router.delete(
@@ -298,10 +304,10 @@ async def create_access_token(request: Request, body: NewToken, access: ReadyAcc
 )
 async def revoke_access_token(request: Request, name: _TokenName, access: ReadyAccess) -> Accepted:
     """Revokes an access token, and those that were created with it."""
-    found = access.tokens.all().get(name)
-    if found is None:
+    token = access.tokens.all().get(name)
+    if token is None:
         raise HTTPException(404, "no access token has this name")
-    _manageable_role(visitor_of(request), found.role.label, or_own=True)
+    _manageable_role(visitor_of(request), token.role.label, or_own=True)
     await access.tokens.revoke(name)
     return ACCEPTED
 
@@ -320,31 +326,31 @@ def _session_status(visitor: Visitor, access: SignInService) -> SessionStatus:
 
 
 def _sign_in_response(
-    request: Request, access: SignInService, answer: SignInResult, *, bearer: bool, wrong: str
+    request: Request, access: SignInService, result: SignInResult, *, bearer: bool, wrong_detail: str
 ) -> Response:
-    if isinstance(answer, TooManyAttempts):
-        wait_s = math.ceil(answer.wait_s)
+    if isinstance(result, TooManyAttempts):
+        wait_s = math.ceil(result.wait_s)
         detail = f"too many wrong passwords or codes; try again in {wait_s} s"
         return JSONResponse({"detail": detail, "wait_s": wait_s}, 429, {"Retry-After": str(wait_s)})
-    if not isinstance(answer, SignedIn):
-        raise HTTPException(403, wrong)
-    body = _session_status(Visitor(answer.session.role, "", session=answer.session), access)
+    if not isinstance(result, SignedIn):
+        raise HTTPException(403, wrong_detail)
+    body = _session_status(Visitor(result.session.role, "", session=result.session), access)
     if bearer:
-        body["token"] = answer.secret
-    entered = JSONResponse(body, 201)
+        body["token"] = result.secret
+    response = JSONResponse(body, 201)
     if not bearer:
         secure = is_https(request)
         name, path = session_cookie(request), root_path(request) or "/"
-        entered.set_cookie(name, answer.secret, path=path, secure=secure, httponly=True, samesite="strict")
-    return entered
+        response.set_cookie(name, result.secret, path=path, secure=secure, httponly=True, samesite="strict")
+    return response
 
 
 async def _require_own_password(access: SignInService, visitor: Visitor, body: NewPassword) -> None:
     """Require the user's own password to change a password, so that an unattended signed-in phone is not enough."""
     if visitor.local:
         return
-    own = body.own.get_secret_value() if body.own is not None else ""
-    answer = await access.confirm_password(visitor.role, own, visitor.address)
+    own_password = body.own.get_secret_value() if body.own is not None else ""
+    answer = await access.confirm_password(visitor.role, own_password, visitor.address)
     if isinstance(answer, TooManyAttempts):
         wait_s = math.ceil(answer.wait_s)
         raise HTTPException(
@@ -354,13 +360,13 @@ async def _require_own_password(access: SignInService, visitor: Visitor, body: N
         raise HTTPException(403, "own: the password is wrong")
 
 
-def _manageable_role(visitor: Visitor, word: str, *, or_own: bool) -> Role:
+def _manageable_role(visitor: Visitor, label: str, *, or_own: bool) -> Role:
     """The role that the visitor wants to manage; 403 unless it is lower than theirs, or equal if that is allowed."""
-    role = _role(word)
+    role = _role(label)
     if role > visitor.role or (role is visitor.role and not or_own and not visitor.local):
         raise HTTPException(403, f"the role {visitor.role.label} may not manage this role")
     return role
 
 
-def _role(word: str) -> Role:
-    return Role[word.upper()]
+def _role(label: str) -> Role:
+    return Role[label.upper()]

@@ -85,7 +85,7 @@ async def complete_commissioning(
     The installer's code on the label becomes invalid. May be repeated; before activation, the report is written again.
     """
     if not activation.activated:
-        _require_all_done(facts, record)
+        _require_no_open_step(facts, record)
         await report.write(site_settings.to_json)
     await activation.commission()
     await access.invalidate_label_code(Role.INSTALLER)
@@ -145,27 +145,27 @@ async def activate_station(
 ) -> CommissioningStageReached:
     """Let the public charge at the station from now on; 409 if it is not commissioned, or a step is open again."""
     if activation.stage is ActivationStage.COMMISSIONED:
-        _require_all_done(facts, record)  # a change of the current selector opens its step again
+        _require_no_open_step(facts, record)  # a change of the current selector opens its step again
     if not await activation.activate():
         raise HTTPException(409, "the station has not been commissioned yet")
     await settle()
     return {"accepted": True, **_stage(activation)}
 
 
-def _require_all_done(facts: InstallationFacts, record: CommissioningRecord) -> None:
+def _require_no_open_step(facts: InstallationFacts, record: CommissioningRecord) -> None:
     """Raise 409 while a step is open."""
-    if left := open_steps(facts.read(), record.findings):
-        raise HTTPException(409, f"open commissioning steps: {', '.join(left)}")
+    if open_names := open_steps(facts.read(), record.findings):
+        raise HTTPException(409, f"open commissioning steps: {', '.join(open_names)}")
 
 
 def _stage(activation: StationActivation) -> CommissioningStage:
     return {
         "stage": activation.stage,
         "required": activation.required,
-        "commissioned_at": _text(activation.commissioned_at),
-        "activated_at": _text(activation.activated_at),
+        "commissioned_at": _time_text(activation.commissioned_at),
+        "activated_at": _time_text(activation.activated_at),
     }
 
 
-def _text(moment: datetime | None) -> str | None:
+def _time_text(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None

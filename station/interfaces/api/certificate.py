@@ -30,5 +30,5 @@ async def list_certificates(
     certificates: Annotated[CertificateStore, part(CertificateStore)],
 ) -> list[InstalledCertificate]:
     """Returns the root certificates that the station trusts, and its own certificate."""
-    held = await certificates.all_pem()
-    return [{"type": kind, "fallback": fallback, **describe(pem), "pem": pem} for kind, fallback, pem in held]
+    installed = await certificates.all_pem()
+    return [{"type": kind, "fallback": fallback, **describe(pem), "pem": pem} for kind, fallback, pem in installed]

@@ -117,7 +117,7 @@ async def list_charges(
     return [
         {
             "evse": evse.id,
-            "start": _how_to_start(evse, needs_token=settings.auth_enabled, has_csms=bool(configuration.csms)),
+            "start": _start_method(evse, needs_token=settings.auth_enabled, has_csms=bool(configuration.csms)),
             "start_method": start_methods.of(evse),
             "awaits_token": station.starter.is_possible(evse),
             "rating_a": evse.layout.max_current_a,
@@ -126,7 +126,7 @@ async def list_charges(
             "authorized": evse.state.authorization is not None,
             "awaits_vehicle": _awaited_vehicle(evse, clock),
             "stopped": light.vehicle_history(evse.id).stopped,
-            "charge": await _figures(evse, light.vehicle_history(evse.id), transactions) if figures else None,
+            "charge": await _charge_figures(evse, light.vehicle_history(evse.id), transactions) if figures else None,
         }
         for evse in station.evses.values()
     ]
@@ -149,7 +149,7 @@ async def read_load_history(
     }
 
 
-def _how_to_start(evse: Evse, *, needs_token: bool, has_csms: bool) -> Literal["account", "token", "button", "plug"]:
+def _start_method(evse: Evse, *, needs_token: bool, has_csms: bool) -> Literal["account", "token", "button", "plug"]:
     if needs_token:
         return "token" if has_csms else "account"
     return "button" if evse.layout.start_button else "plug"
@@ -166,17 +166,17 @@ def _awaited_vehicle(evse: Evse, clock: Clock) -> AwaitedVehicle | None:
     }
 
 
-async def _figures(evse: Evse, past: VehicleHistory, transactions: TransactionLog) -> ChargeFigures | None:
+async def _charge_figures(evse: Evse, past: VehicleHistory, transactions: TransactionLog) -> ChargeFigures | None:
     """Energy and time of the open transaction, or of the stopped one while its vehicle is plugged in."""
     transaction_id = evse.state.transaction.id if evse.state.transaction is not None else None
     if transaction_id is None and past.stopped:
         transaction_id = past.transaction_id
-    found = await transactions.get(transaction_id) if transaction_id is not None else None
-    if found is None:
+    transaction = await transactions.get(transaction_id) if transaction_id is not None else None
+    if transaction is None:
         return None
     return {
-        "began_at": found.began_at.isoformat(),
-        "duration_s": found.duration.total_seconds() if found.duration is not None else None,
+        "began_at": transaction.began_at.isoformat(),
+        "duration_s": transaction.duration.total_seconds() if transaction.duration is not None else None,
         "authorized": evse.state.authorization is not None,
-        "energy_wh": found.energy_so_far_wh(evse.meter.latest),
+        "energy_wh": transaction.energy_so_far_wh(evse.meter.latest),
     }

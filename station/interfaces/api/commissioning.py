@@ -145,22 +145,26 @@ class StationTests:
         """Refuse the request with 409 if the station is activated already, or the step does not apply to it."""
         if self._activation.activated:
             raise HTTPException(409, "the station is already activated")
-        if (why := inapplicable_reason(step, self.installation)) is not None:
-            raise HTTPException(409, f"the step {step} does not apply: {why}")
+        if (reason := inapplicable_reason(step, self.installation)) is not None:
+            raise HTTPException(409, f"the step {step} does not apply: {reason}")
 
     async def store(
-        self, step: CommissioningStep, trial: StepResult, request: Request, named: str | None = None
+        self, step: CommissioningStep, trial: StepResult, request: Request, given_name: str | None = None
     ) -> CommissioningStepStatus:
-        """Store a result in the record, with the installer's name: `named`, else the one given in the identity step."""
-        finding = await self.tests.store_result(step, trial, self._installer_name(request, named))
+        """Store a result with the name of the installer: `given_name`, else the name from the identity step."""
+        finding = await self.tests.store_result(step, trial, self._installer_name(request, given_name))
         return _step_status(step, self.installation, finding)
 
-    def _installer_name(self, request: Request, named: str | None) -> str:
+    def _installer_name(self, request: Request, given_name: str | None) -> str:
         """The installer's name, if known, and the signed-in role."""
-        known = self._record.findings.get(CommissioningStep.IDENTITY)
-        name = named if named is not None or known is None else known.result.evidence.get("by")
-        words = visitor_of(request).log_name
-        return f"{name} ({words})" if name is not None else words
+        identity_finding = self._record.findings.get(CommissioningStep.IDENTITY)
+        name = (
+            given_name
+            if given_name is not None or identity_finding is None
+            else identity_finding.result.evidence.get("by")
+        )
+        role_text = visitor_of(request).log_name
+        return f"{name} ({role_text})" if name is not None else role_text
 
 
 _Tests = Annotated[StationTests, Depends()]
@@ -214,7 +218,7 @@ async def run_commissioning_step(
     """
     step = CommissioningStep(body.step)
     tests.require_applies(step)
-    trial = await _trial(body, tests, station, settings, connected=link is not None and link.connected)
+    trial = await _run_trial(body, tests, station, settings, connected=link is not None and link.connected)
     return await tests.store(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
 
 
@@ -255,12 +259,12 @@ async def energise_shunt_trip(
     return ACCEPTED
 
 
-async def _trial(
+async def _run_trial(
     body: Given, tests: StationTests, station: ChargingStation, settings: ClockSettings, *, connected: bool
 ) -> StepResult:
     match body:
         case IdentityTrial():
-            return _identity(body, tests.installation)
+            return _identity_result(body, tests.installation)
         case SiteTrial():
             if body.time_zone is not None:
                 await settings.change(ClockSettings.time_zone, body.time_zone)
@@ -274,7 +278,7 @@ async def _trial(
         case MeterTrial():
             return tests.grid.check_meter(plausible=body.plausible)
         case ClampsTrial():
-            return _clamps(body, tests.grid)
+            return _clamps_result(body, tests.grid)
         case GridContactTrial():
             return tests.grid.check_contact(dims=body.dims)
         case LimitsTrial():
@@ -289,15 +293,15 @@ async def _trial(
             return tests.grid.check_phases()
 
 
-def _identity(body: IdentityTrial, installation: Installation) -> StepResult:
+def _identity_result(body: IdentityTrial, installation: Installation) -> StepResult:
     evidence = body.model_dump(exclude={"step"}, exclude_none=True)
     if body.identity != installation.identity:
-        other = "the label belongs to another station"
-        return StepResult.failed(evidence, Problem(ProblemCause.OTHER_STATION, other, {"identity": body.identity}))
+        reason = "the label belongs to another station"
+        return StepResult.failed(evidence, Problem(ProblemCause.OTHER_STATION, reason, {"identity": body.identity}))
     return StepResult(StepOutcome.PASSED, evidence)
 
 
-def _clamps(body: ClampsTrial, tests: GridTests) -> StepResult:
+def _clamps_result(body: ClampsTrial, tests: GridTests) -> StepResult:
     if body.load == "none":
         return tests.check_clamps(None)
     if body.load == "named" and (body.currents_a is None or body.name is None):
@@ -306,10 +310,8 @@ def _clamps(body: ClampsTrial, tests: GridTests) -> StepResult:
     trial = tests.check_clamps(load_a)
     evidence = trial.evidence | {"load": body.name or body.load, "arrows_checked": body.arrows_checked}
     if trial.outcome is not StepOutcome.FAILED and not trial.evidence["signed"] and not body.arrows_checked:
-        unchecked = Problem(
-            ProblemCause.ARROWS_UNCHECKED, "these clamps do not report the direction: check their arrows"
-        )
-        return StepResult.failed(evidence, unchecked)
+        problem = Problem(ProblemCause.ARROWS_UNCHECKED, "these clamps do not report the direction: check their arrows")
+        return StepResult.failed(evidence, problem)
     return replace(trial, evidence=evidence)
 
 
@@ -324,14 +326,14 @@ def _step_status(
         "skippable": step in SKIPPABLE,
         "outcome": trial.outcome if trial is not None else None,
         "reason": trial.reason if trial is not None else None,
-        "problems": [_problem(problem) for problem in trial.problems] if trial is not None else [],
+        "problems": [_problem_to_json(problem) for problem in trial.problems] if trial is not None else [],
         "evidence": _json(trial.evidence) if trial is not None else None,
         "at": finding.at.isoformat() if finding is not None else None,
         "by": finding.by if finding is not None else None,
     }
 
 
-def _problem(problem: Problem) -> ProblemShown:
+def _problem_to_json(problem: Problem) -> ProblemShown:
     return {"cause": problem.cause, "sentence": problem.sentence, "values": _json(problem.values)}
 
 

@@ -33,7 +33,7 @@ def part(kind: type[_Part] | PartKey[_Part]) -> params.Depends:
     """Create the FastAPI dependency that passes a part of the station to a route; 409 while the station is off."""
 
     async def provide(request: HTTPConnection) -> _Part:
-        return _found(request, kind)
+        return _part_or_409(request, kind)
 
     return Depends(provide)
 
@@ -45,12 +45,12 @@ def current_part(kind: type[_Part] | PartKey[_Part]) -> params.Depends:
     """
 
     async def provide(request: HTTPConnection) -> Callable[[], _Part]:
-        return lambda: _found(request, kind)
+        return lambda: _part_or_409(request, kind)
 
     return Depends(provide)
 
 
-def _found(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part:
+def _part_or_409(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part:
     parts = parts_of(request)
     found = parts.find(kind)
     if found is None and not parts.running:
@@ -133,11 +133,13 @@ def require_idle(station: ChargingStation) -> None:
         raise HTTPException(409, "a charge is in progress: end it first")
 
 
-async def _sees_charges(request: HTTPConnection, configuration: Annotated[Configuration, part(Configuration)]) -> bool:
+async def _may_see_charges(
+    request: HTTPConnection, configuration: Annotated[Configuration, part(Configuration)]
+) -> bool:
     return sees_charges(visitor_of(request).role, configuration.page)
 
 
-SeesCharges = Annotated[bool, Depends(_sees_charges)]
+SeesCharges = Annotated[bool, Depends(_may_see_charges)]
 """whether the user may see power, energy, cost and limits of charges (`[page] visitors`)"""
 
 

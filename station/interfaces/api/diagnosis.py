@@ -124,7 +124,7 @@ async def read_inputs_and_outputs(
     """Returns commanded and last read states of each EVSE, the back plate and the grid operator's contact."""
     jumpers = back_plate.jumpers
     return {
-        "evses": [_lines(evse, clock.monotonic()) for evse in station.evses.values()],
+        "evses": [_evse_lines_to_json(evse, clock.monotonic()) for evse in station.evses.values()],
         "selector_a": load.grid.selector_a,
         "jumpers": jumpers.position,
         "jumpers_expected": jumpers.expected,
@@ -173,28 +173,28 @@ async def read_log(
     having: Annotated[str, Query(max_length=100, description="only lines that contain this text, ignoring case")] = "",
 ) -> PlainTextResponse:
     """Returns the newest `most` lines of the log that contain the text `having`, ignoring case; the newest last."""
-    wanted = having.casefold()
+    text = having.casefold()
 
     def newest() -> list[str]:
-        return list(deque((line for line in store.between(None, None) if wanted in line.casefold()), most))
+        return list(deque((line for line in store.between(None, None) if text in line.casefold()), most))
 
     lines = await asyncio.to_thread(newest)
     return PlainTextResponse("".join(f"{line}\n" for line in lines))
 
 
-def _lines(evse: Evse, now_s: float) -> EvseLines:
-    seen, ordered = evse.state.seen, outputs(evse.state, now_s)
+def _evse_lines_to_json(evse: Evse, now_s: float) -> EvseLines:
+    observation, ordered = evse.state.seen, outputs(evse.state, now_s)
     return {
         "evse": evse.id,
-        "pilot": seen.pilot.value,
+        "pilot": observation.pilot.value,
         "pilot_offers_a": ordered.pilot_a,
-        "cable_plugged": seen.cable_plugged,
-        "cable_max_a": seen.cable_max_a,
+        "cable_plugged": observation.cable_plugged,
+        "cable_max_a": observation.cable_max_a,
         "contactor_ordered": ordered.contactor,
-        "contactor_closed": seen.contactor_closed,
+        "contactor_closed": observation.contactor_closed,
         "lock_ordered": ordered.lock,
-        "locked": seen.locked,
-        "bay_occupied": seen.bay_occupied,
-        "temperature_c": seen.temperature_c,
+        "locked": observation.locked,
+        "bay_occupied": observation.bay_occupied,
+        "temperature_c": observation.temperature_c,
         "faults": sorted(fault.value for fault in all_faults(evse.state)),
     }

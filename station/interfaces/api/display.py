@@ -65,30 +65,33 @@ async def read_displays(
     """
     personal = visitor_of(request).role >= Role.DRIVER
 
-    def visible(shown: Screen) -> Screen:
-        of_state = shown if figures else without_charge_lines(shown)
+    def visible(screen: Screen) -> Screen:
+        of_state = screen if figures else without_charge_lines(screen)
         return of_state if personal else without_personal_lines(of_state)
 
     return [
-        _display_shown(one.address, visible(screens.current(one.address)), screens, light) for one in screens.displays
+        _display_to_json(display.address, visible(screens.current(display.address)), screens, light)
+        for display in screens.displays
     ]
 
 
-def _display_shown(address: DisplayAddress, shown: Screen, screens: DisplayScreens, light: StatusLight) -> DisplayShown:
+def _display_to_json(
+    address: DisplayAddress, screen: Screen, screens: DisplayScreens, light: StatusLight
+) -> DisplayShown:
     evse_id = address.evse_id
     return {
         "evse": evse_id,
         "path": "/display" if evse_id is None else f"/display/{evse_id}",
         "problem": screens.has_problem(address),
         "light": light_to_json(light.station if evse_id is None else light.evse_light(evse_id)),
-        "screen": screen_to_json(shown),
-        "qr": _qr_shown(shown.qr_text) if shown.qr_text is not None else None,
+        "screen": screen_to_json(screen),
+        "qr": _qr_code_to_json(screen.qr_text) if screen.qr_text is not None else None,
     }
 
 
 @lru_cache(maxsize=16)
-def _qr_shown(text: str) -> QrCodeShown | None:
-    """The QR code of a text; None if it is too long for one. Kept: a long one takes 20 ms, and anybody may read it."""
+def _qr_code_to_json(text: str) -> QrCodeShown | None:
+    """The QR code of a text; None if it is too long. Cached: a long one takes 20 ms, and everybody may request it."""
     try:
         matrix = [bytes(row) for row in qr_code(text).matrix]
     except ValueError:

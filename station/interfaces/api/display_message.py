@@ -69,11 +69,14 @@ class DisplayMessageList(TypedDict):
 @router.get("/api/messages", dependencies=[require_role(Role.OWNER)], summary="Read the messages of the CSMS")
 async def read_display_messages(messages: Annotated[DisplayMessages, part(DisplayMessages)]) -> DisplayMessageList:
     """Returns all messages that the CSMS has set for the displays, by id, and whether each is shown now."""
-    seen = messages.visibilities()
-    return {"maximum": MAX_MESSAGES, "messages": [_shown(one, seen[one.id]) for one in messages.all()]}
+    visibility_by_id = messages.visibilities()
+    return {
+        "maximum": MAX_MESSAGES,
+        "messages": [_message_to_json(message, visibility_by_id[message.id]) for message in messages.all()],
+    }
 
 
-def _shown(message: DisplayMessage, visibility: MessageVisibility) -> DisplayMessageShown:
+def _message_to_json(message: DisplayMessage, visibility: MessageVisibility) -> DisplayMessageShown:
     place = message.place
     return {
         "id": message.id,

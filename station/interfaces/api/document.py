@@ -84,7 +84,7 @@ class DocumentSources:
 Sources = Annotated[DocumentSources, Depends()]
 
 
-async def _drawn(drawing: DocumentDrawing, order: DocumentOrder, name: str, request: Request) -> Response:
+async def _draw_document(drawing: DocumentDrawing, order: DocumentOrder, name: str, request: Request) -> Response:
     try:
         document = await _until_disconnected(drawing.draw(order), request)
     except DocumentError as error:
@@ -108,12 +108,12 @@ async def make_receipt(
     lang: DocumentLanguage,
 ) -> Response:
     """Returns the receipt as PDF, with the signed readings if there are any; 404 if no transaction has this id."""
-    found = await sources.log.get(transaction_id)
-    if found is None:
+    transaction = await sources.log.get(transaction_id)
+    if transaction is None:
         raise HTTPException(404, "no transaction has this id")
     proof = await _proof(records, transaction_id)
-    order = ReceiptOrder(found, _issuer(configuration), proof, sources.context(lang))
-    return await _drawn(drawing, order, f"receipt-{found.number}.pdf", request)
+    order = ReceiptOrder(transaction, _issuer(configuration), proof, sources.context(lang))
+    return await _draw_document(drawing, order, f"receipt-{transaction.number}.pdf", request)
 
 
 @router.get(
@@ -130,11 +130,11 @@ async def make_commissioning_report(
     lang: DocumentLanguage,
 ) -> Response:
     """Returns the report as PDF, with the result of every step and its signature; 404 if no steps are recorded."""
-    found = await asyncio.to_thread(read_report, configuration)
-    if found is None:
+    report = await asyncio.to_thread(read_report, configuration)
+    if report is None:
         raise HTTPException(404, "no commissioning steps are recorded")
-    order = CommissioningReportOrder(found, _issuer(configuration), sources.context(lang), catalogue(lang))
-    return await _drawn(drawing, order, "commissioning.pdf", request)
+    order = CommissioningReportOrder(report, _issuer(configuration), sources.context(lang), catalogue(lang))
+    return await _draw_document(drawing, order, "commissioning.pdf", request)
 
 
 @router.get(
@@ -158,11 +158,11 @@ async def make_monthly_report(
     Test sessions of the installer, and charges that took no energy and cost nothing, are counted in a line below.
     Of all cards; or with `token` of one card, with `card` of the cards with this label.
     """
-    wanted, charges = await _charges(sources, month, token, card)
+    month_of_report, charges = await _charges(sources, month, token, card)
     context = sources.context(lang)
-    shown = card or (context.card(charges[0]) if token is not None and charges else token)
-    order = MonthlyReportOrder(wanted, charges, shown, _issuer(configuration), context)
-    return await _drawn(drawing, order, f"charges-{month}.pdf", request)
+    card_name = card or (context.card(charges[0]) if token is not None and charges else token)
+    order = MonthlyReportOrder(month_of_report, charges, card_name, _issuer(configuration), context)
+    return await _draw_document(drawing, order, f"charges-{month}.pdf", request)
 
 
 @router.get(
@@ -192,19 +192,19 @@ async def _until_disconnected(work: Coroutine[None, None, bytes], request: Reque
     Raises:
         HTTPException: the client has disconnected, and will not receive this response.
     """
-    working, waiting = asyncio.create_task(work), asyncio.create_task(_disconnection(request))  # noqa: TID251 - both end here
+    work_task, disconnect_task = asyncio.create_task(work), asyncio.create_task(_wait_disconnected(request))  # noqa: TID251 - both end here
     try:
-        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        await asyncio.wait((work_task, disconnect_task), return_when=asyncio.FIRST_COMPLETED)
+        if not work_task.done():
             raise HTTPException(503, "the client has disconnected")
-        return working.result()
+        return work_task.result()
     finally:
-        working.cancel()
-        waiting.cancel()
-        await asyncio.wait((working, waiting))
+        work_task.cancel()
+        disconnect_task.cancel()
+        await asyncio.wait((work_task, disconnect_task))
 
 
-async def _disconnection(request: Request) -> None:
+async def _wait_disconnected(request: Request) -> None:
     """Wait until the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -214,16 +214,16 @@ async def _charges(
     sources: DocumentSources, text: str, token: str | None, card: str | None
 ) -> tuple[Month, list[LoggedTransaction]]:
     """The ended transactions that began in a month, of one card or of all, the oldest first."""
-    month, here = Month.named(text), sources.time_zone
+    month, time_zone = Month.named(text), sources.time_zone
     labelled = sources.own_cards.labelled(card) if card is not None else None
-    search = TransactionQuery(month.begin(here), month.end(here), token, labelled, ongoing=False)
-    found = [one async for page in sources.log.pages(search) for one in page]
-    cards = {((one.token or "").casefold(), one.token_type) for one in found}
+    search = TransactionQuery(month.begin(time_zone), month.end(time_zone), token, labelled, ongoing=False)
+    charges = [transaction async for page in sources.log.pages(search) for transaction in page]
+    cards = {((transaction.token or "").casefold(), transaction.token_type) for transaction in charges}
     if token is not None and "…" in token and len(cards) > 1:  # a shortened number is ambiguous
         raise HTTPException(
             409, f"token: {len(cards)} cards of this month are shortened to {token}; give the full number"
         )
-    return month, found
+    return month, charges
 
 
 async def _proof(records: SignedRecords, transaction_id: str) -> SignatureProof | None:
@@ -232,8 +232,8 @@ async def _proof(records: SignedRecords, transaction_id: str) -> SignatureProof 
     if not signed:
         return None
     keys = {key.fingerprint: key for key in await records.keys()}
-    key = next((keys[one.fingerprint] for one in reversed(signed) if one.fingerprint in keys), None)
-    texts = tuple(one.text for one in signed)
+    key = next((keys[record.fingerprint] for record in reversed(signed) if record.fingerprint in keys), None)
+    texts = tuple(record.text for record in signed)
     container = signed_container(signed, keys).encode()
     parsed = (records.reading_of(record, parse_record) for record in signed)
     readings = [reading for record in parsed if record is not None for reading in record.readings]
@@ -243,5 +243,7 @@ async def _proof(records: SignedRecords, transaction_id: str) -> SignatureProof 
 
 
 def _issuer(configuration: Configuration) -> Issuer:
-    who = configuration.station
-    return Issuer(who.identity, f"{who.vendor} {who.model}", who.serial_number, f"borne {package_version()}")
+    station = configuration.station
+    return Issuer(
+        station.identity, f"{station.vendor} {station.model}", station.serial_number, f"borne {package_version()}"
+    )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 router = api_router("station")
-_SIGN_OF_LIFE_S: Final = 15.0
+_KEEP_ALIVE_INTERVAL_S: Final = 15.0
 """interval of comments in real seconds, since proxies and phones close silent connections"""
 
 
@@ -94,18 +94,18 @@ async def _events(
         yield ": listening\n\n"
         while True:
             try:
-                happening = await asyncio.wait_for(queue.get(), _SIGN_OF_LIFE_S)
+                event = await asyncio.wait_for(queue.get(), _KEEP_ALIVE_INTERVAL_S)
             except TimeoutError:
-                happening = None
-            if not await _still_may(visitor, clock, access()):
+                event = None
+            if not await _has_access(visitor, clock, access()):
                 return
-            if happening is None:
+            if event is None:
                 yield ": still here\n\n"
-            elif (data := event_for_role(visitor.role, happening, page)) is not None:
-                yield f"event: {happening.event_type}\ndata: {json.dumps(data)}\n\n"
+            elif (data := event_for_role(visitor.role, event, page)) is not None:
+                yield f"event: {event.event_type}\ndata: {json.dumps(data)}\n\n"
 
 
-async def _still_may(visitor: Visitor, clock: Clock, access: SignInService | None) -> bool:
+async def _has_access(visitor: Visitor, clock: Clock, access: SignInService | None) -> bool:
     """Return whether the session or access token of the listener is still valid.
 
     `access` is the sign-in service of the running station; None while it is off.

@@ -72,9 +72,9 @@ async def draw_label(
 
     That code sets the first password of the installer; 409 if none is configured, or it was used.
     """
-    who = configuration.station
-    shown = await _unused_code(access(), configuration) if code else None
-    svg = label_svg(Label(who.identity, who.serial_number, page_address(configuration), shown))
+    station = configuration.station
+    label_code = await _unused_code(access(), configuration) if code else None
+    svg = label_svg(Label(station.identity, station.serial_number, page_address(configuration), label_code))
     return Response(svg, media_type="image/svg+xml")
 
 

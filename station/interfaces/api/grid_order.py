@@ -71,11 +71,11 @@ class GridOrderRecord(TypedDict):
 
 
 async def _configured_orders(
-    found: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
+    orders: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
 ) -> RecordedGridOrders:
-    if found is None:
+    if orders is None:
         raise HTTPException(404, "no grid-operator contact is configured")
-    return found
+    return orders
 
 
 _Orders = Annotated[RecordedGridOrders, Depends(_configured_orders)]

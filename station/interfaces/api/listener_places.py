@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from station.interfaces.access.visitor import Visitor
 
 _MAX_LISTENERS: Final = 32
-_MAX_STRANGERS: Final = 8
+_MAX_ANONYMOUS: Final = 8
 """limit of listeners that are not signed in, so that places remain for the others"""
-_MAX_STRANGERS_PER_SOURCE: Final = 4
+_MAX_ANONYMOUS_PER_SOURCE: Final = 4
 """limit for one IPv4 address or IPv6 network; not for this machine, which may be a proxy for all visitors"""
 
 
@@ -22,12 +22,12 @@ class ListenerPlaces:
     """Counts the listeners of /api/events, of all and of anonymous visitors, and refuses those beyond the limits."""
 
     def __init__(self) -> None:
-        self._listeners = self._strangers = 0
-        self._strangers_from: Counter[str] = Counter()
+        self._listeners = self._anonymous = 0
+        self._anonymous_by_source: Counter[str] = Counter()
 
     def take(self, visitor: Visitor) -> str | None:
         """Count a new listener; returns None, or the reason why there is no place for it, and then counts nothing."""
-        if (refusal := self._full(visitor)) is not None:
+        if (refusal := self._refusal(visitor)) is not None:
             return refusal
         self._count(visitor, 1)
         return None
@@ -36,13 +36,13 @@ class ListenerPlaces:
         """Remove from the counts a listener that `take` has counted, once its event stream has ended."""
         self._count(visitor, -1)
 
-    def _full(self, visitor: Visitor) -> str | None:
+    def _refusal(self, visitor: Visitor) -> str | None:
         if visitor.role is Role.VISITOR:
-            of_source = self._strangers_from[_source(visitor)]
-            if of_source >= _MAX_STRANGERS_PER_SOURCE and not is_loopback(visitor.address):
-                return f"{_MAX_STRANGERS_PER_SOURCE} listeners of your network are not signed in; sign in"
-            if self._strangers >= _MAX_STRANGERS:
-                return f"{_MAX_STRANGERS} listeners are not signed in; sign in"
+            of_source = self._anonymous_by_source[_source(visitor)]
+            if of_source >= _MAX_ANONYMOUS_PER_SOURCE and not is_loopback(visitor.address):
+                return f"{_MAX_ANONYMOUS_PER_SOURCE} listeners of your network are not signed in; sign in"
+            if self._anonymous >= _MAX_ANONYMOUS:
+                return f"{_MAX_ANONYMOUS} listeners are not signed in; sign in"
         return (
             f"{_MAX_LISTENERS} listeners are already connected; try again later"
             if self._listeners >= _MAX_LISTENERS
@@ -52,9 +52,9 @@ class ListenerPlaces:
     def _count(self, visitor: Visitor, number: int) -> None:
         self._listeners += number
         if visitor.role is Role.VISITOR:
-            self._strangers += number
-            self._strangers_from[_source(visitor)] += number
-            self._strangers_from = +self._strangers_from  # drops zero counts
+            self._anonymous += number
+            self._anonymous_by_source[_source(visitor)] += number
+            self._anonymous_by_source = +self._anonymous_by_source  # drops zero counts
 
 
 def _source(visitor: Visitor) -> str:

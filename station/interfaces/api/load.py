@@ -168,8 +168,8 @@ async def read_load_management(load: _Load, shared_limits: _SharedLimits, statio
         "protection_heat": load.grid.heat,
         "sharing": load.decisions.policy,
         "priorities": {str(evse_id): load.priorities.priority_of(evse_id) for evse_id in station.evses},
-        "tariff": {**_plan_shown(load.plans.of_all), "price_signals": _price_signals(load.tariff)},
-        "plans": {str(evse_id): _plan_shown(load.plans.of(evse_id)) for evse_id in station.evses},
+        "tariff": {**_plan_to_json(load.plans.of_all), "price_signals": _price_signals(load.tariff)},
+        "plans": {str(evse_id): _plan_to_json(load.plans.of(evse_id)) for evse_id in station.evses},
     }
 
 
@@ -278,7 +278,7 @@ async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
     return ACCEPTED
 
 
-def _plan_shown(plan: ChargePlan) -> ChargePlanShown:
+def _plan_to_json(plan: ChargePlan) -> ChargePlanShown:
     return {"mode": plan.mode, "departure": departure_text(plan), "energy_wh": round(plan.energy_wh)}
 
 

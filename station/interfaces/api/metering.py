@@ -138,7 +138,7 @@ async def list_public_keys(
 ) -> list[PublicKeyShown]:
     """Returns the public keys of all signed records of the station, including former keys."""
     signings = [evse.signing for evse in station.assemblies.values() if evse.signing is not None]
-    current = {one.signatures.key.fingerprint for one in signings if one.signatures.key is not None}
+    current = {signing.signatures.key.fingerprint for signing in signings if signing.signatures.key is not None}
     return [_key_to_json(key, current=key.fingerprint in current) for key in await records.keys()]
 
 
@@ -183,13 +183,13 @@ async def read_signed_record(
     form: _RecordForm = "xml",
 ) -> Response:
     """Returns the signed readings as XML for the transparency software (S.A.F.E.), or as one OCMF record per line."""
-    found = await records.of(transaction_id)
-    if not found:
+    signed = await records.of(transaction_id)
+    if not signed:
         raise HTTPException(404, "no signed readings of a transaction with this id are stored")
     if form == "text":
-        return PlainTextResponse("".join(f"{one.text}\n" for one in found))
+        return PlainTextResponse("".join(f"{record.text}\n" for record in signed))
     keys = {key.fingerprint: key for key in await records.keys()}
-    return Response(signed_container(found, keys), media_type="application/xml")
+    return Response(signed_container(signed, keys), media_type="application/xml")
 
 
 @router.post(
@@ -205,14 +205,14 @@ async def exchange_meter(
     409 while a transaction runs, or its end waits for this meter.
     """
     try:
-        done = await meters.exchange(evse, body.by, body.reason)
+        exchange = await meters.exchange(evse, body.by, body.reason)
     except ExchangeRefusedError as error:
         raise HTTPException(409, str(error)) from error
     return {
-        "old_serial": done.old_serial,
-        "old_register_wh": done.old_register_wh,
-        "new_serial": done.new_serial,
-        "new_register_wh": done.new_register_wh,
+        "old_serial": exchange.old_serial,
+        "old_register_wh": exchange.old_register_wh,
+        "new_serial": exchange.new_serial,
+        "new_register_wh": exchange.new_register_wh,
     }
 
 

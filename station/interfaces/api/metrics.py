@@ -51,26 +51,31 @@ class RunningStation(Frozen):
     """how many messages to the CSMS were not valid, by action"""
 
 
-def prometheus_text(who: StationConfig, running: RunningStation | None) -> bytes:
+def prometheus_text(station: StationConfig, running: RunningStation | None) -> bytes:
     """Format the metrics in the text format of Prometheus; `running` is None while the station is off."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_StationCollector(who, running))
+    registry.register(_StationCollector(station, running))
     return generate_latest(registry)
 
 
 class _StationCollector(Collector):
     """Collects the metrics of a station once."""
 
-    def __init__(self, who: StationConfig, running: RunningStation | None) -> None:
-        self._who = who
+    def __init__(self, station: StationConfig, running: RunningStation | None) -> None:
+        self._station = station
         self._running = running
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric with its values; called by prometheus_client."""
-        who, running = self._who, self._running
-        firmware = (running.firmware_version if running is not None else None) or who.firmware_version
-        named = {"identity": who.identity, "model": who.model, "vendor": who.vendor, "firmware": firmware}
-        yield InfoMetricFamily("borne_station", "Identity, model, vendor and firmware of the station.", value=named)
+        station, running = self._station, self._running
+        firmware = (running.firmware_version if running is not None else None) or station.firmware_version
+        identity = {
+            "identity": station.identity,
+            "model": station.model,
+            "vendor": station.vendor,
+            "firmware": firmware,
+        }
+        yield InfoMetricFamily("borne_station", "Identity, model, vendor and firmware of the station.", value=identity)
         yield _gauge("borne_powered", "1 while the station has power.", float(running is not None))
         if running is None:
             return
@@ -96,28 +101,28 @@ class _StationCollector(Collector):
             "Errors of auxiliary components that ended nothing; the log has each of them once.",
             value=float(running.contained_errors),
         )
-        yield _invalid_messages(running)
-        yield from _device_events(running)
-        yield from _evses(running.evses)
+        yield _invalid_message_counts(running)
+        yield from _device_event_counts(running)
+        yield from _evse_metrics(running.evses)
 
 
-def _invalid_messages(running: RunningStation) -> Metric:
+def _invalid_message_counts(running: RunningStation) -> Metric:
     messages = CounterMetricFamily(
         "borne_invalid_messages",
         "Messages to the CSMS that were not valid, and were sent without the invalid parts or not at all.",
         labels=["action", "sent"],
     )
-    for one in running.invalid_messages:
-        messages.add_metric([one.action, "true" if one.sent else "false"], float(one.count))
+    for message in running.invalid_messages:
+        messages.add_metric([message.action, "true" if message.sent else "false"], float(message.count))
     return messages
 
 
-def _device_events(running: RunningStation) -> Iterator[Metric]:
+def _device_event_counts(running: RunningStation) -> Iterator[Metric]:
     events = CounterMetricFamily(
         "borne_device_events", "Events of monitors and faults since the start.", labels=["component", "variable"]
     )
-    for one in running.device_events:
-        events.add_metric([one.component, one.variable], float(one.count))
+    for event in running.device_events:
+        events.add_metric([event.component, event.variable], float(event.count))
     yield events
     yield _gauge(
         "borne_device_events_waiting",
@@ -131,7 +136,7 @@ def _device_events(running: RunningStation) -> Iterator[Metric]:
     )
 
 
-def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
+def _evse_metrics(evses: Iterable[Evse]) -> Iterator[Metric]:
     status = GaugeMetricFamily(
         "borne_connector_status", "1 for the current status of the connector, else 0.", labels=["evse", "status"]
     )
@@ -143,20 +148,20 @@ def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
     )
     for evse in evses:
         name = str(evse.id)
-        for one in ConnectorStatus:
-            status.add_metric([name, one.value], float(evse.connector_status is one))
+        for state in ConnectorStatus:
+            status.add_metric([name, state.value], float(evse.connector_status is state))
         for fault in Fault:
             faults.add_metric([name, fault.value], float(fault in all_faults(evse.state)))
         closed.add_metric([name], float(evse.state.seen.contactor_closed))
         offered.add_metric([name], evse.offered_a)
-        for source in sorted({one.source for one in evse.limits}):  # the tightest one of each source
-            least_a = min(one.current_a for one in evse.limits if one.source is source)
+        for source in sorted({active_limit.source for active_limit in evse.limits}):  # the tightest one of each source
+            least_a = min(active_limit.current_a for active_limit in evse.limits if active_limit.source is source)
             limit.add_metric([name, source.value], least_a)
     yield from (status, faults, closed, offered, limit)
-    yield from _meters(evses)
+    yield from _meter_metrics(evses)
 
 
-def _meters(evses: Iterable[Evse]) -> Iterator[Metric]:
+def _meter_metrics(evses: Iterable[Evse]) -> Iterator[Metric]:
     """Metrics of the billing meters; values that a meter does not provide are absent, not zero."""
     energy = CounterMetricFamily(
         "borne_energy_import_watt_hours", "Import register of the billing meter.", labels=["evse"]

@@ -121,5 +121,5 @@ def _add_role(operation: Json, route: APIRoute) -> None:
     role = declared.role if declared is not None else Role.SERVICE
     operation[ROLE] = role.label
     operation["security"] = [] if role is Role.VISITOR else _SECURITY
-    who = "No sign-in is required." if role is Role.VISITOR else f"Required role: {role.label} or higher."
-    operation["description"] = f"{operation.get('description', '')}\n\n{who}".lstrip()
+    required_role = "No sign-in is required." if role is Role.VISITOR else f"Required role: {role.label} or higher."
+    operation["description"] = f"{operation.get('description', '')}\n\n{required_role}".lstrip()

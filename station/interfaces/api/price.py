@@ -99,5 +99,5 @@ def _prices_to_json(prices: PriceList) -> PriceListShown:
         "time_per_hour": str(prices.time_per_hour),
         "idle_per_hour": str(prices.idle_per_hour),
         "idle_after_s": prices.idle_after_s,
-        "period": [{"name": one.name, "energy_per_kwh": str(one.energy_per_kwh)} for one in prices.period],
+        "period": [{"name": period.name, "energy_per_kwh": str(period.energy_per_kwh)} for period in prices.period],
     }

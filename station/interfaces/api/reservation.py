@@ -87,15 +87,15 @@ async def list_reservations(
         "by_owner": configuration.csms is None,
         "reservations": [
             {
-                "id": one.reservation_id,
-                "evse": one.evse_id,
-                "connector_type": one.connector_type,
-                "id_token": loggable_token(one.id_token),
-                "card": labels.get(one.id_token.key),
-                "group": one.group_id is not None,
-                "expires_at": one.expires_at.isoformat(),
+                "id": reservation.reservation_id,
+                "evse": reservation.evse_id,
+                "connector_type": reservation.connector_type,
+                "id_token": loggable_token(reservation.id_token),
+                "card": labels.get(reservation.id_token.key),
+                "group": reservation.group_id is not None,
+                "expires_at": reservation.expires_at.isoformat(),
             }
-            for one in reservations.pending
+            for reservation in reservations.pending
         ],
     }
 
@@ -123,12 +123,12 @@ async def reserve_evse(
     if card is None:
         raise HTTPException(404, "no card of the owner has this name")
     expires_at = clock.now() + timedelta(seconds=body.for_s)
-    wanted = Reservation(reservations.unused_id(), card.id_token, expires_at, evse_id=evse.id)
-    result = await reservations.reserve(wanted)
+    reservation = Reservation(reservations.unused_id(), card.id_token, expires_at, evse_id=evse.id)
+    result = await reservations.reserve(reservation)
     if not result.accepted:
         raise HTTPException(409, result.reason)
     reservations.update_evses()
-    return {"id": wanted.reservation_id, "expires_at": expires_at.isoformat()}
+    return {"id": reservation.reservation_id, "expires_at": expires_at.isoformat()}
 
 
 @router.delete(
@@ -143,8 +143,10 @@ async def cancel_reservation(evse: PathEvse, reservations: _Reservations, config
     404 if it is not reserved; 409 if the station has a CSMS, which cancels its reservations itself.
     """
     _check_owner_reserves(configuration)
-    found = [one.reservation_id for one in reservations.pending if one.evse_id == evse.id]
-    if not found or not await reservations.cancel(found[0]):
+    reservation_ids = [
+        reservation.reservation_id for reservation in reservations.pending if reservation.evse_id == evse.id
+    ]
+    if not reservation_ids or not await reservations.cancel(reservation_ids[0]):
         raise HTTPException(404, f"EVSE {evse.id} is not reserved")
     reservations.update_evses()
     return ACCEPTED

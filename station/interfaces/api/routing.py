@@ -13,8 +13,8 @@ from fastapi.dependencies.utils import get_flat_params, get_typed_return_annotat
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-_READING: Final = frozenset({"GET", "HEAD"})
-_OF_CHANGES: Final = frozenset({"wait"})
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_CHANGE_PARAMETERS: Final = frozenset({"wait"})
 """a script may add `?wait=settled` to each change: an operation without it has acted before it responds"""
 _Handler = Callable[[Request], Coroutine[object, object, Response]]
 
@@ -41,7 +41,7 @@ class DeferredResponseRoute(APIRoute):
         super().__init__(path, endpoint, response_model=None, **options)
         declared = isinstance(response_model, DefaultPlaceholder)
         self.response_model = _returned_model(endpoint) if declared else response_model
-        self._create_complete = partial(APIRoute, path, endpoint, response_model=self.response_model, **options)
+        self._create_full_route = partial(APIRoute, path, endpoint, response_model=self.response_model, **options)
 
     def get_route_handler(self) -> _Handler:
         """Return the handler of requests; FastAPI's own is created at the first one."""
@@ -61,30 +61,34 @@ class DeferredResponseRoute(APIRoute):
         unknown = sorted(request.query_params.keys() - self._parameters)
         if not unknown:
             return None
-        known = f"known are: {', '.join(sorted(self._parameters))}" if self._parameters else "this operation has none"
-        found = [{"type": "extra_forbidden", "loc": ["query", name], "msg": f"unknown; {known}"} for name in unknown]
-        return JSONResponse({"detail": found}, 400)
+        known_names = (
+            f"known are: {', '.join(sorted(self._parameters))}" if self._parameters else "this operation has none"
+        )
+        details = [
+            {"type": "extra_forbidden", "loc": ["query", name], "msg": f"unknown; {known_names}"} for name in unknown
+        ]
+        return JSONResponse({"detail": details}, 400)
 
     @cached_property
     def _parameters(self) -> frozenset[str]:
         """The names of the query parameters of the operation; `wait` of each one that may change something."""
-        found = get_flat_params(self.dependant)
-        own = frozenset(field.alias for field in found if isinstance(field.field_info, params.Query))
-        return own | _OF_CHANGES if (self.methods or set()) - _READING else own
+        dependency_fields = get_flat_params(self.dependant)
+        names = frozenset(field.alias for field in dependency_fields if isinstance(field.field_info, params.Query))
+        return names | _CHANGE_PARAMETERS if (self.methods or set()) - _SAFE_METHODS else names
 
     def build_response_model(self) -> None:
         """Build the model of the response: `response_field`, None if the route has none."""
-        self.response_field = self._complete.response_field
+        self.response_field = self._full_route.response_field
 
     @cached_property
     def _handler(self) -> _Handler:
         self.build_response_model()
-        return self._complete.get_route_handler()
+        return self._full_route.get_route_handler()
 
     @cached_property
-    def _complete(self) -> APIRoute:
+    def _full_route(self) -> APIRoute:
         """The same route as FastAPI builds it, with the model of its response."""
-        return self._create_complete()
+        return self._create_full_route()
 
 
 def _returned_model(endpoint: Callable[..., object]) -> object:

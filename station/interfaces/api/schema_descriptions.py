@@ -30,16 +30,16 @@ def models_in(annotations: Iterable[object]) -> Mapping[str, type]:
 
     Enumerations are among them.
     """
-    found: dict[str, type] = {}
+    models_by_name: dict[str, type] = {}
     remaining = list(annotations)
     while remaining:
         annotation = remaining.pop()
         if not _is_model(annotation):
             remaining += get_args(annotation)
-        elif annotation.__name__ not in found:
-            found[annotation.__name__] = annotation
+        elif annotation.__name__ not in models_by_name:
+            models_by_name[annotation.__name__] = annotation
             remaining += get_type_hints(annotation, include_extras=True).values()
-    return found
+    return models_by_name
 
 
 def add_descriptions(schemas: Json, models: Mapping[str, type]) -> None:
@@ -47,20 +47,26 @@ def add_descriptions(schemas: Json, models: Mapping[str, type]) -> None:
     docstrings = MemberDocstrings()
     for name in models.keys() & schemas.keys():
         schema, model = object_of(schemas[name]), models[name]
-        written = docstrings.of(model)
-        schema["description"] = f"{schema.get('description', cleandoc(model.__doc__ or ''))}{_values(model, written)}"
+        field_docstrings = docstrings.of(model)
+        schema["description"] = (
+            f"{schema.get('description', cleandoc(model.__doc__ or ''))}{_enumeration_values(model, field_docstrings)}"
+        )
         for key, described in _members(schema, model):
-            if key in written:
-                described.setdefault("description", _in_json(written[key]))
+            if key in field_docstrings:
+                described.setdefault("description", _in_json(field_docstrings[key]))
     if _JSON_VALUE in schemas:
         object_of(schemas[_JSON_VALUE]).setdefault("description", "Any JSON value.")
 
 
-def _values(model: type, written: Mapping[str, str]) -> str:
+def _enumeration_values(enumeration: type, docstrings: Mapping[str, str]) -> str:
     """A list of the values of an enumeration that have a docstring; empty for other models."""
-    if not issubclass(model, Enum):
+    if not issubclass(enumeration, Enum):
         return ""
-    values = [f"\n- `{one.value}`: {_in_json(written[one.name])}" for one in model if one.name in written]
+    values = [
+        f"\n- `{member.value}`: {_in_json(docstrings[member.name])}"
+        for member in enumeration
+        if member.name in docstrings
+    ]
     return "".join(("\n", *values)) if values else ""
 
 
@@ -82,8 +88,8 @@ def _members(schema: Json, model: type) -> Iterator[tuple[str, Json]]:
     attributes = _attributes(model)
     for key, described in object_of(schema.get("properties", {})).items():
         yield attributes.get(key, key), object_of(described)
-    named: tuple[str, ...] = getattr(model, "_fields", ())
-    yield from zip(named, objects_of(schema.get("prefixItems", [])), strict=False)
+    tuple_fields: tuple[str, ...] = getattr(model, "_fields", ())
+    yield from zip(tuple_fields, objects_of(schema.get("prefixItems", [])), strict=False)
 
 
 def _attributes(model: type) -> Mapping[str, str]:

@@ -97,7 +97,7 @@ class SettingsChanged(EnteredSettings):
 )
 async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
     """Returns only the settings that were made on site and override the installation file, without secrets."""
-    return _entered(site_settings)
+    return _entered_settings(site_settings)
 
 
 @router.get(
@@ -139,8 +139,8 @@ async def change_settings(
         control.restart()
         if wait is not None:
             await control.wait_until_started()
-    return {"accepted": True, **_entered(site_settings)}
+    return {"accepted": True, **_entered_settings(site_settings)}
 
 
-def _entered(site_settings: SiteSettings) -> EnteredSettings:
+def _entered_settings(site_settings: SiteSettings) -> EnteredSettings:
     return cast("EnteredSettings", site_settings.to_json)  # stored settings have been validated by the model

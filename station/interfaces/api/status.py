@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy.grid_explanation import explain_grid, explanation_to_json
-from energy.limit import limit_to_json as limit_shown
-from energy.limit import tightest
+from energy.limit import limit_to_json, tightest
 from foundation.frozen import Frozen
-from station.charging.authorization.authorizer import loggable_token as shown_token
+from station.charging.authorization.authorizer import loggable_token
 from station.charging.evse_state import all_faults
-from station.interfaces.status_light import light_to_json as light_shown
+from station.interfaces.status_light import light_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +125,7 @@ class GridStatusReader:
             "cut_off_va": sample.cut_off_va,
             "fuse_a": sample.fuse_a,
             "limiter_w": sample.limiter_w,
-            "tariff": _tariff(sample.tariff),
+            "tariff": _tariff_to_json(sample.tariff),
         }
 
     def order(self) -> GridOrderStatus | None:
@@ -162,7 +161,7 @@ class EvseStatusReader:
     @property
     def light(self) -> LightShown:
         """The light of the whole station, as JSON."""
-        return light_shown(self._light.station)
+        return light_to_json(self._light.station)
 
     async def read(self) -> list[EvseStatus]:
         """The state of every EVSE as JSON, built now.
@@ -170,9 +169,9 @@ class EvseStatusReader:
         Raises:
             StorageError: the records cannot be read.
         """
-        return [await self._evse(evse) for evse in self._station.evses.values()]
+        return [await self._evse_to_json(evse) for evse in self._station.evses.values()]
 
-    async def _evse(self, evse: Evse) -> EvseStatus:
+    async def _evse_to_json(self, evse: Evse) -> EvseStatus:
         cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
         display, tariff = await self._costs.messages_for(evse), self._prices.tariff(evse)
         state, token, binding = evse.state, evse.authorized_token, tightest(evse.limits)
@@ -182,32 +181,32 @@ class EvseStatusReader:
             "connector_id": evse.layout.connector_id,
             "connector_status": evse.connector_status,
             "reserved_until": state.reserved_until.isoformat() if state.reserved_until is not None else None,
-            "reservation": _reservation(self._station.reservations.of_evse(evse.id)),
+            "reservation": _reservation_to_json(self._station.reservations.of_evse(evse.id)),
             "operative": state.operative,
             "in_service": state.in_service,
             "pilot": state.seen.pilot,
             "plugged": state.seen.cable_plugged,
             "charging_state": state.charging_state,
-            "id_token": shown_token(token) if token is not None else None,
+            "id_token": loggable_token(token) if token is not None else None,
             "transaction_id": state.transaction.id if state.transaction is not None else None,
             "contactor_closed": state.seen.contactor_closed,
             "phases": state.seen.phases or evse.layout.phases,
             "locked": state.seen.locked,
             "offered_a": evse.offered_a,
-            "limit": limit_shown(binding) if binding is not None else None,
-            "limits": [limit_shown(limit) for limit in evse.limits],
+            "limit": limit_to_json(binding) if binding is not None else None,
+            "limits": [limit_to_json(limit) for limit in evse.limits],
             "grid_explanation": explanation_to_json(explained) if explained is not None else None,
             "faults": sorted(all_faults(state)),
             "temperature_c": state.seen.temperature_c,
             "contactor_operations": evse.contactor.closed,
             "contactor_opened_under_load": evse.contactor.opened_under_load,
-            "meter": _reading(evse.meter.latest),
+            "meter": _reading_to_json(evse.meter.latest),
             "meter_error": evse.meter.error,
-            "light": light_shown(self._light.evse_light(evse.id)),
-            "display": [_message(message) for message in display],
-            "own_tariff": _own_prices(own_tariff) if own_tariff is not None else None,
-            "tariff": _stated_tariff(tariff) if tariff is not None else None,
-            "cost": _cost(cost) if cost is not None else None,
+            "light": light_to_json(self._light.evse_light(evse.id)),
+            "display": [_message_to_json(message) for message in display],
+            "own_tariff": _own_prices_to_json(own_tariff) if own_tariff is not None else None,
+            "tariff": _stated_tariff_to_json(tariff) if tariff is not None else None,
+            "cost": _cost_to_json(cost) if cost is not None else None,
         }
 
 
@@ -277,12 +276,12 @@ class RunningStatusSource:
 
 
 def _status_while_off(configuration: Configuration, clock: Clock) -> Status:
-    who = configuration.station
+    station = configuration.station
     return {
-        "identity": who.identity,
-        "vendor": who.vendor,
-        "model": who.model,
-        "firmware_version": who.firmware_version,
+        "identity": station.identity,
+        "vendor": station.vendor,
+        "model": station.model,
+        "firmware_version": station.firmware_version,
         "powered": False,
         "clock": {
             "now": clock.now().isoformat(),
@@ -293,17 +292,17 @@ def _status_while_off(configuration: Configuration, clock: Clock) -> Status:
     }
 
 
-def _reservation(reservation: Reservation | None) -> ReservationStatus | None:
+def _reservation_to_json(reservation: Reservation | None) -> ReservationStatus | None:
     if reservation is None:
         return None
     return {
         "id": reservation.reservation_id,
-        "id_token": shown_token(reservation.id_token),
+        "id_token": loggable_token(reservation.id_token),
         "expires_at": reservation.expires_at.isoformat(),
     }
 
 
-def _message(message: DisplayedMessage) -> DriverMessage:
+def _message_to_json(message: DisplayedMessage) -> DriverMessage:
     return {
         "topic": message.topic,
         "content": message.content.content,
@@ -315,21 +314,21 @@ def _message(message: DisplayedMessage) -> DriverMessage:
     }
 
 
-def _own_prices(prices: PriceList) -> OwnPrices:
+def _own_prices_to_json(prices: PriceList) -> OwnPrices:
     return {
         "currency": prices.currency,
         "energy_per_kwh": str(prices.energy_per_kwh),
         "time_per_hour": str(prices.time_per_hour),
         "idle_per_hour": str(prices.idle_per_hour),
         "idle_after_s": prices.idle_after_s,
-        "period": [{"name": one.name, "energy_per_kwh": str(one.energy_per_kwh)} for one in prices.period],
+        "period": [{"name": period.name, "energy_per_kwh": str(period.energy_per_kwh)} for period in prices.period],
     }
 
 
-def _stated_tariff(tariff: ShownTariff) -> StatedTariff:
+def _stated_tariff_to_json(tariff: ShownTariff) -> StatedTariff:
     content = tariff.content
     return {
-        "prices": _own_prices(tariff.prices) if tariff.prices is not None else None,
+        "prices": _own_prices_to_json(tariff.prices) if tariff.prices is not None else None,
         "content": content.content if content is not None else None,
         "format": content.format if content is not None else "UTF8",
         "language": content.language if content is not None else None,
@@ -337,7 +336,7 @@ def _stated_tariff(tariff: ShownTariff) -> StatedTariff:
     }
 
 
-def _cost(cost: DisplayedCost) -> CostStatus:
+def _cost_to_json(cost: DisplayedCost) -> CostStatus:
     return {
         "transaction_id": cost.transaction_id,
         "amount": str(cost.amount),
@@ -347,7 +346,7 @@ def _cost(cost: DisplayedCost) -> CostStatus:
     }
 
 
-def _reading(reading: Reading | None) -> MeterStatus | None:
+def _reading_to_json(reading: Reading | None) -> MeterStatus | None:
     if reading is None:
         return None
     return {
@@ -359,7 +358,7 @@ def _reading(reading: Reading | None) -> MeterStatus | None:
     }
 
 
-def _tariff(tariff: MeterTariff | None) -> TariffStatus | None:
+def _tariff_to_json(tariff: MeterTariff | None) -> TariffStatus | None:
     if tariff is None:
         return None
     return {

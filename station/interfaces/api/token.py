@@ -102,7 +102,7 @@ async def present_token(
     if token.evse is not None:
         evse_of(station, token.evse)
     await _limit_rate(request, rate)
-    return await _presented(_present(station, token, token.evse), settle)
+    return await _token_response(_present_token(station, token, token.evse), settle)
 
 
 @router.post(
@@ -122,7 +122,7 @@ async def present_token_at_evse(
 ) -> TokenPresented:
     """Present a token as at the reader of that EVSE; `evse` in the body is ignored."""
     await _limit_rate(request, rate)
-    return await _presented(_present(station, token, evse.id), settle)
+    return await _token_response(_present_token(station, token, evse.id), settle)
 
 
 @router.post(
@@ -143,7 +143,7 @@ async def press_start_button(
     """
     if settings.auth_enabled and evse.state.lock_held_for is None:
         raise HTTPException(409, "this EVSE has no start button: present an id token")
-    return await _presented(station.admission.press_start(evse.id), settle)
+    return await _token_response(station.admission.press_start(evse.id), settle)
 
 
 @router.post(
@@ -163,12 +163,12 @@ async def stop_with_master_pass(
     return ACCEPTED
 
 
-def _present(station: ChargingStation, token: Token, evse_id: int | None) -> asyncio.Future[TokenOutcome]:
+def _present_token(station: ChargingStation, token: Token, evse_id: int | None) -> asyncio.Future[TokenOutcome]:
     infos = tuple((info.token, info.type) for info in token.additional_info)
     return station.present_token(IdToken(token.id_token, token.type, infos), evse_id)
 
 
-async def _presented(outcome: asyncio.Future[TokenOutcome], settle: Settle) -> TokenPresented:
+async def _token_response(outcome: asyncio.Future[TokenOutcome], settle: Settle) -> TokenPresented:
     if not settle.requested:
         return {"accepted": True}
     await settle()

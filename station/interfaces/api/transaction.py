@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from station.billing.price import Bill
 
 router = api_router("transactions")
-_ToldBy = Literal["csms", "station"]
+_CostSource = Literal["csms", "station"]
 
 CardLabel = Annotated[
     str | None, Query(max_length=LONGEST_LABEL, description="the owner's label of a card; several cards may share one")
@@ -87,7 +87,7 @@ def _filters(
     return TransactionFilters(since, until, token, card, evse, ongoing)
 
 
-Wanted = Annotated[TransactionFilters, Depends(_filters)]
+Filters = Annotated[TransactionFilters, Depends(_filters)]
 
 
 class RegisterAtEnd(TypedDict):
@@ -110,7 +110,7 @@ class TransactionCost(TypedDict):
     """a decimal number, taxes included if the prices include them; null if there is an objection to the bill"""
     currency: str
     """currency of the amount (ISO 4217)"""
-    told_by: _ToldBy
+    told_by: _CostSource
     """who calculated it: `csms`: the CSMS; `station`: the station, by the owner's prices"""
     final: bool
     """whether it is the final cost, not the cost so far"""
@@ -237,7 +237,7 @@ class TransactionDetails(TransactionSummary):
 
 @router.get("/api/transactions", dependencies=[require_role(Role.OWNER)], summary="Search the transactions")
 async def find_transactions(
-    wanted: Wanted,
+    filters: Filters,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
     settings: Annotated[ClockSettings, part(ClockSettings)],
@@ -248,22 +248,22 @@ async def find_transactions(
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="number of the newest transactions to skip")] = 0,
 ) -> TransactionsFound:
     """Returns one page of the transactions that match all filters, the newest first, and the number of all matches."""
-    found = await log.find(wanted.to_query(settings, own_cards), skip=skip, most=most)
+    page = await log.find(filters.to_query(settings, own_cards), skip=skip, most=most)
     labels = own_cards.labels()
-    signed = await records.find_signed([one.transaction_id for one in found.transactions])
+    signed = await records.find_signed([transaction.transaction_id for transaction in page.transactions])
     return {
-        "total": found.total,
-        "tests": found.tests,
-        "without_energy": found.without_energy,
+        "total": page.total,
+        "tests": page.tests,
+        "without_energy": page.without_energy,
         "transactions": [
-            _summary(
-                one,
+            _summary_to_json(
+                transaction,
                 labels,
-                await _cost(one, station, costs),
-                ongoing=one.ended_at is None,
-                signed=one.transaction_id in signed,
+                await _cost(transaction, station, costs),
+                ongoing=transaction.ended_at is None,
+                signed=transaction.transaction_id in signed,
             )
-            for one in found.transactions
+            for transaction in page.transactions
         ],
     }
 
@@ -281,7 +281,7 @@ class CsvResponse(StreamingResponse):
     response_class=CsvResponse,
 )
 async def export_transactions(
-    wanted: Wanted,
+    filters: Filters,
     log: Annotated[TransactionLog, part(TransactionLog)],
     settings: Annotated[ClockSettings, part(ClockSettings)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
@@ -292,13 +292,13 @@ async def export_transactions(
     In English for programs too: comma, decimal point, names of columns that stay, times with their offset from UTC. In
     another language for its spreadsheets: semicolon, decimal comma, translated headings and words.
     """
-    search = wanted.to_query(settings, own_cards)
+    search = filters.to_query(settings, own_cards)
 
     async def lines() -> AsyncGenerator[str]:
         yield table.csv_heading(lang)
-        here, labels = zone(settings), own_cards.labels()
+        time_zone, labels = zone(settings), own_cards.labels()
         async for page in log.pages(search):
-            yield table.csv_rows(page, here, labels, lang)
+            yield table.csv_rows(page, time_zone, labels, lang)
 
     return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
 
@@ -314,18 +314,20 @@ async def read_transaction(
     records: Annotated[SignedRecords, part(SignedRecords)],
 ) -> TransactionDetails:
     """Returns a transaction with its bill, tariff periods and events; 404 if the log has none with this id."""
-    found = await log.get(transaction_id)
-    if found is None:
+    transaction = await log.get(transaction_id)
+    if transaction is None:
         raise HTTPException(404, "no transaction has this id")
     events = await outbox.events(transaction_id)
     periods = await log.periods(transaction_id)
-    cost = await _cost(found, station, costs)
+    cost = await _cost(transaction, station, costs)
     ongoing = station.is_ongoing(transaction_id)
     signed = bool(await records.find_signed([transaction_id]))
     return {
-        **_summary(found, own_cards.labels(), cost, ongoing=ongoing, signed=signed),
-        "bill": _bill(found.bill),
-        "periods": [{"period": one.period, "at": one.at.isoformat(), "register_wh": one.energy_wh} for one in periods],
+        **_summary_to_json(transaction, own_cards.labels(), cost, ongoing=ongoing, signed=signed),
+        "bill": _bill_to_json(transaction.bill),
+        "periods": [
+            {"period": start.period, "at": start.at.isoformat(), "register_wh": start.energy_wh} for start in periods
+        ],
         "events": [_with_short_token(event) for event in events],
     }
 
@@ -335,59 +337,67 @@ def attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-def _summary(
-    one: LoggedTransaction, labels: table.CardLabels, cost: TransactionCost | None, *, ongoing: bool, signed: bool
+def _summary_to_json(
+    transaction: LoggedTransaction,
+    labels: table.CardLabels,
+    cost: TransactionCost | None,
+    *,
+    ongoing: bool,
+    signed: bool,
 ) -> TransactionSummary:
-    duration = one.duration
+    duration = transaction.duration
     return {
-        "transaction_id": one.transaction_id,
-        "number": one.number,
-        "evse_id": one.evse_id,
-        "kind": one.kind,
+        "transaction_id": transaction.transaction_id,
+        "number": transaction.number,
+        "evse_id": transaction.evse_id,
+        "kind": transaction.kind,
         "ongoing": ongoing,
-        "token": table.shown_token(one),
-        "token_type": one.token_type,
-        "card": table.label(one, labels),
-        "at_page": one.token is not None and IdToken(one.token, one.token_type or "") == PAGE_TOKEN,
-        "began_at": one.began_at.isoformat(),
-        "ended_at": one.ended_at.isoformat() if one.ended_at is not None else None,
-        "times_corrected_s": one.corrected_s,
+        "token": table.short_token(transaction),
+        "token_type": transaction.token_type,
+        "card": table.label(transaction, labels),
+        "at_page": transaction.token is not None
+        and IdToken(transaction.token, transaction.token_type or "") == PAGE_TOKEN,
+        "began_at": transaction.began_at.isoformat(),
+        "ended_at": transaction.ended_at.isoformat() if transaction.ended_at is not None else None,
+        "times_corrected_s": transaction.corrected_s,
         "duration_s": duration.total_seconds() if duration is not None else None,
-        "charging_s": one.charging_s,
-        "stopped_reason": one.stopped_reason,
-        "energy_wh": float(one.energy_wh) if one.energy_wh is not None else None,
-        "begin": _register(one.begin),
-        "end": _register(one.end) if one.ended_at is not None else None,
-        "meter_serial": one.meter_serial,
+        "charging_s": transaction.charging_s,
+        "stopped_reason": transaction.stopped_reason,
+        "energy_wh": float(transaction.energy_wh) if transaction.energy_wh is not None else None,
+        "begin": _register_to_json(transaction.begin),
+        "end": _register_to_json(transaction.end) if transaction.ended_at is not None else None,
+        "meter_serial": transaction.meter_serial,
         "cost": cost,
         "signed": signed,
     }
 
 
-async def _cost(one: LoggedTransaction, station: ChargingStation, costs: TariffAndCost) -> TransactionCost | None:
+async def _cost(
+    transaction: LoggedTransaction, station: ChargingStation, costs: TariffAndCost
+) -> TransactionCost | None:
     """The cost of a transaction, or its cost so far; None if there are no prices."""
-    if one.ended_at is None:
-        evse = station.evses.get(one.evse_id)
+    if transaction.ended_at is None:
+        evse = station.evses.get(transaction.evse_id)
         running = await costs.cost(evse) if evse is not None else None
-        if running is None or running.transaction_id != one.transaction_id:
+        if running is None or running.transaction_id != transaction.transaction_id:
             return None
-        told_by = "csms" if running.from_csms else "station"
-        return _amount(str(running.amount), running.currency, told_by, final=False, objection=None)
-    if one.objection is not None and one.bill is not None:
-        return _amount(None, one.bill.currency, "station", final=False, objection=one.objection)
-    if one.cost is None:
+        source = "csms" if running.from_csms else "station"
+        return _cost_to_json(str(running.amount), running.currency, source, final=False, objection=None)
+    if transaction.objection is not None and transaction.bill is not None:
+        return _cost_to_json(None, transaction.bill.currency, "station", final=False, objection=transaction.objection)
+    if transaction.cost is None:
         return None
-    told_by = "csms" if one.stated_cost is not None else "station"
-    return _amount(str(one.cost.amount), one.cost.currency, told_by, final=True, objection=None)
+    source = "csms" if transaction.stated_cost is not None else "station"
+    return _cost_to_json(str(transaction.cost.amount), transaction.cost.currency, source, final=True, objection=None)
 
 
-def _amount(
-    amount: str | None, currency: str, told_by: _ToldBy, *, final: bool, objection: str | None
+def _cost_to_json(
+    amount: str | None, currency: str, source: _CostSource, *, final: bool, objection: str | None
 ) -> TransactionCost:
-    return {"amount": amount, "currency": currency, "told_by": told_by, "final": final, "objection": objection}
+    return {"amount": amount, "currency": currency, "told_by": source, "final": final, "objection": objection}
 
 
-def _bill(bill: Bill | None) -> TransactionBill | None:
+def _bill_to_json(bill: Bill | None) -> TransactionBill | None:
     if bill is None:
         return None
     return {
@@ -410,18 +420,18 @@ def _bill(bill: Bill | None) -> TransactionBill | None:
     }
 
 
-def _register(shown_then: LoggedRegister) -> RegisterAtEnd:
+def _register_to_json(register: LoggedRegister) -> RegisterAtEnd:
     return {
-        "register_wh": float(shown_then.energy_wh) if shown_then.energy_wh is not None else None,
-        "read_at": shown_then.read_at.isoformat() if shown_then.read_at is not None else None,
-        "time_status": shown_then.time,
-        "substitute": shown_then.substitute,
+        "register_wh": float(register.energy_wh) if register.energy_wh is not None else None,
+        "read_at": register.read_at.isoformat() if register.read_at is not None else None,
+        "time_status": register.time,
+        "substitute": register.substitute,
     }
 
 
 def _with_short_token(event: TransactionEvent) -> TransactionEvent:
-    return replace(event, id_token=_short(event.id_token)) if event.id_token is not None else event
+    return replace(event, id_token=_short_token(event.id_token)) if event.id_token is not None else event
 
 
-def _short(id_token: IdToken) -> IdToken:
+def _short_token(id_token: IdToken) -> IdToken:
     return replace(id_token, value=loggable_token(id_token), additional_info=())

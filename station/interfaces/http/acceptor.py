@@ -48,22 +48,22 @@ class Acceptor:
         self._protocol = protocol
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._resume: asyncio.TimerHandle | None = None
+        self._resume_timer: asyncio.TimerHandle | None = None
         self._logged_at_s: float | None = None
 
     @contextmanager
     def accepting(self, group: asyncio.TaskGroup) -> Generator[None]:
         """Context manager: accept connections while its block runs; `group` runs the TLS handshakes as tasks."""
-        self._start(group)
+        self._start_accepting(group)
         try:
             yield
         finally:
-            if self._resume is not None:
-                self._resume.cancel()
+            if self._resume_timer is not None:
+                self._resume_timer.cancel()
             self._loop.remove_reader(self._listener)
 
-    def _start(self, group: asyncio.TaskGroup) -> None:
-        self._resume = None
+    def _start_accepting(self, group: asyncio.TaskGroup) -> None:
+        self._resume_timer = None
         self._loop.add_reader(self._listener, self._accept, group)
 
     def _accept(self, group: asyncio.TaskGroup) -> None:
@@ -73,30 +73,30 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._pause(group, error)
+                self._pause_accepting(group, error)
                 return
-            place = self._connections.admit(address[0])
-            if place is None:
+            slot = self._connections.admit(address[0])
+            if slot is None:
                 connection.close()
                 continue
             connection.setblocking(False)
-            group.create_task(self._connect(connection, place))
+            group.create_task(self._connect(connection, slot))
 
-    def _pause(self, group: asyncio.TaskGroup, error: OSError) -> None:
+    def _pause_accepting(self, group: asyncio.TaskGroup, error: OSError) -> None:
         """Stop accepting for a while: the listener stays readable although nothing can be accepted."""
         self._loop.remove_reader(self._listener)
-        self._resume = self._loop.call_later(_PAUSE_S, self._start, group)
+        self._resume_timer = self._loop.call_later(_PAUSE_S, self._start_accepting, group)
         now_s = self._loop.time()
         if self._logged_at_s is None or now_s - self._logged_at_s >= _LOG_EVERY_S:
             self._logged_at_s = now_s
             _log.warning("local API: cannot accept connections: %s; trying again", error.strerror)
 
-    async def _connect(self, connection: socket.socket, place: ConnectionSlot) -> None:
+    async def _connect(self, connection: socket.socket, slot: ConnectionSlot) -> None:
         """Hand a connection to its protocol, after the TLS handshake if there is one."""
         try:
             outcome = await result_or_exception(
                 self._loop.connect_accepted_socket(
-                    lambda: self._protocol(place),
+                    lambda: self._protocol(slot),
                     connection,
                     ssl=self._tls() if self._tls is not None else None,
                     ssl_handshake_timeout=self._handshake_s if self._tls is not None else None,
@@ -104,8 +104,8 @@ class Acceptor:
                 )
             )
         except asyncio.CancelledError:
-            place.release()
+            slot.release()
             raise
         if isinstance(outcome, Exception):  # asyncio has closed the socket; the protocol was not called
-            place.log_refusal("TLS handshake failed" if self._tls is not None else "connection lost")
-            place.release()
+            slot.log_refusal("TLS handshake failed" if self._tls is not None else "connection lost")
+            slot.release()

@@ -31,6 +31,10 @@ def is_own_name(name: str, names: tuple[str, ...]) -> bool:
     except ValueError:
         if _HOST_NAME.fullmatch(name) is None:
             return False
-        bare = name.rstrip(".")
-        return "." not in bare or bare.endswith(_PRIVATE_ENDINGS) or bare in {one.lower() for one in names}
+        without_dot = name.rstrip(".")
+        return (
+            "." not in without_dot
+            or without_dot.endswith(_PRIVATE_ENDINGS)
+            or without_dot in {own_name.lower() for own_name in names}
+        )
     return True

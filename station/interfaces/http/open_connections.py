@@ -28,7 +28,7 @@ class _Group(Frozen):
     name: str
     most_connections: int
     most_bytes: int
-    full: str
+    refusal: str
     """the reason in the log when the limit is reached"""
 
 
@@ -75,45 +75,45 @@ class OpenConnections:
         """Count a new connection from this IP address and return its slot; beyond a limit, log why and return None."""
         source = normalized(address)
         groups = self._groups(source)
-        full = next((group.full for group in groups if self._open[group.name] >= group.most_connections), None)
-        if full is not None:
-            self.log.log_refusal(source, full)
+        refusal = next((group.refusal for group in groups if self._open[group.name] >= group.most_connections), None)
+        if refusal is not None:
+            self.log.log_refusal(source, refusal)
             return None
-        _add(self._open, groups, 1)
+        _add_to_counts(self._open, groups, 1)
         return ConnectionSlot(self, source, groups)
 
     def _groups(self, source: str) -> tuple[_Group, ...]:
         """The groups of a source: this machine; or one other machine, its IPv6 network, and all other machines."""
         limits = self._limits
         if is_loopback(source):
-            full = "too many connections from this machine"
-            return (_Group("this machine", limits.from_loopback, limits.unfinished_bytes, full),)
-        one = _Group(
+            refusal = "too many connections from this machine"
+            return (_Group("this machine", limits.from_loopback, limits.unfinished_bytes, refusal),)
+        source_group = _Group(
             source, limits.per_source, limits.unfinished_bytes_per_source, "too many connections from one machine"
         )
-        everybody = _Group("all others", limits.from_network, limits.unfinished_bytes, "too many connections")
+        other_machines = _Group("all others", limits.from_network, limits.unfinished_bytes, "too many connections")
         if (network := network_of(source)) == source:
-            return (one, everybody)
+            return (source_group, other_machines)
         most_bytes = 2 * limits.unfinished_bytes_per_source
         return (
-            one,
+            source_group,
             _Group(network, limits.per_network, most_bytes, "too many connections from one network"),
-            everybody,
+            other_machines,
         )
 
     def remove(self, groups: tuple[_Group, ...]) -> None:
         """Remove a connection that has ended from the counts of these groups; called by `ConnectionSlot.release`."""
-        _add(self._open, groups, -1)
+        _add_to_counts(self._open, groups, -1)
 
     def add_bytes(self, groups: tuple[_Group, ...], size: int) -> bool:
         """Count bytes of unfinished requests; a negative size frees them. False, and unchanged, beyond a limit."""
         if size > 0 and any(self._bytes[group.name] + size > group.most_bytes for group in groups):
             return False
-        _add(self._bytes, groups, size)
+        _add_to_counts(self._bytes, groups, size)
         return True
 
 
-def _add(counter: Counter[str], groups: tuple[_Group, ...], number: int) -> None:
+def _add_to_counts(counter: Counter[str], groups: tuple[_Group, ...], number: int) -> None:
     for group in groups:
         counter[group.name] += number
         if counter[group.name] <= 0:
@@ -131,10 +131,10 @@ class RefusalLog:
     def log_refusal(self, source: str, reason: str) -> None:
         """Log that a connection is refused or closed, unless this source was logged in the last minute."""
         now_s = self._now_s()
-        for known, logged_at_s in list(self._logged_at_s.items()):
+        for earlier_source, logged_at_s in list(self._logged_at_s.items()):
             if now_s - logged_at_s < _A_MINUTE_S:
                 break
-            del self._logged_at_s[known]
+            del self._logged_at_s[earlier_source]
         if source in self._logged_at_s or len(self._logged_at_s) >= _MAX_SOURCES_LOGGED:
             return
         self._logged_at_s[source] = now_s
@@ -143,9 +143,9 @@ class RefusalLog:
 
 def normalized(address: str) -> str:
     """The IP address in its usual notation, without scope; an IPv4-mapped IPv6 address becomes the IPv4 address."""
-    bare = ipaddress.ip_address(address.partition("%")[0])
-    mapped = bare.ipv4_mapped if isinstance(bare, ipaddress.IPv6Address) else None
-    return str(mapped or bare)
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip)
 
 
 def is_loopback(source: str) -> bool:

@@ -90,7 +90,7 @@ class WebServer:
         if listener is None:
             raise RuntimeError("the listening socket is not bound")
         try:
-            await self._first_visitor(listener)
+            await self._wait_first_client(listener)
             from station.interfaces.http.acceptor import Acceptor  # late: for the first visitor
 
             server, protocol = await asyncio.to_thread(_server, build, tls, self._limits)
@@ -112,7 +112,7 @@ class WebServer:
                 await serving
                 raise
 
-    async def _first_visitor(self, listener: socket.socket) -> None:
+    async def _wait_first_client(self, listener: socket.socket) -> None:
         """Wait until a client connects or `load` is called."""
         loop = asyncio.get_running_loop()
         loop.add_reader(listener, self._requested.set)

@@ -54,7 +54,7 @@ class PageTls:
         self._certificates = certificates
         self._clock = clock
         self._context: ssl.SSLContext | None = None
-        self._in_force: tuple[object, ...] = ()
+        self._version_in_use: tuple[object, ...] = ()
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS context for the next connection: always one whose certificate does not change any more.
@@ -65,8 +65,8 @@ class PageTls:
             OSError: the files cannot be read or written, or are not a certificate and its key.
         """
         if self._context is None:
-            files = self._files()
-            self._context, self._in_force = _context(files), _version(files)
+            files = self._current_files()
+            self._context, self._version_in_use = _create_context(files), _file_versions(files)
         return self._context
 
     async def follow(self) -> None:
@@ -80,26 +80,26 @@ class PageTls:
         while True:
             await self._clock.sleep(_CHECK_EVERY_S)
             if self._context is not None and self._certificates() is not None:
-                await asyncio.to_thread(self._renew)
+                await asyncio.to_thread(self._reload_if_changed)
 
-    def _renew(self) -> None:
-        files = self._files()
-        if (found := _version(files)) == self._in_force:
+    def _reload_if_changed(self) -> None:
+        files = self._current_files()
+        if (version := _file_versions(files)) == self._version_in_use:
             return
         try:
-            self._context = _context(files)
+            self._context = _create_context(files)
         except OSError:
             return  # only one of the two files has been replaced so far: wait until they match
-        self._in_force = found
+        self._version_in_use = version
         _log.info("local API: the page uses a new certificate: %s", files.certificate)
 
-    def _files(self) -> TlsFiles:
+    def _current_files(self) -> TlsFiles:
         certificates = self._certificates()
         own_file = certificates.station_certificate_file if certificates is not None else None
         return tls_files(self._configuration(), own_file, self._clock)
 
 
-def _context(files: TlsFiles) -> ssl.SSLContext:
+def _create_context(files: TlsFiles) -> ssl.SSLContext:
     """A context of a server with this certificate; raises OSError like `PageTls.context`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.certificate, files.key)
@@ -117,16 +117,16 @@ def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock)
     http = configuration.http
     if http.certificate_file is not None:
         return TlsFiles(http.certificate_file, http.key_file)
-    if own_file is not None and _is_whole(TlsFiles(own_file)):
+    if own_file is not None and _is_usable(TlsFiles(own_file)):
         return TlsFiles(own_file)
-    made, names = TlsFiles(Path(configuration.station.storage) / "page.pem"), page_names(configuration)
+    self_signed_files, names = TlsFiles(Path(configuration.station.storage) / "page.pem"), page_names(configuration)
     # A certificate with more names than needed is kept: users have made their browsers trust it.
-    if not _is_whole(made) or not names <= _names_in(made.certificate):
+    if not _is_usable(self_signed_files) or not names <= _names_in(self_signed_files.certificate):
         from station.interfaces.http.self_signed import self_signed  # late: cryptography
 
         pem = self_signed(configuration.station.identity, names, clock.now())
-        private_files.write(made.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
-    return made
+        private_files.write(self_signed_files.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
+    return self_signed_files
 
 
 def page_names(configuration: Configuration) -> frozenset[str]:
@@ -134,20 +134,20 @@ def page_names(configuration: Configuration) -> frozenset[str]:
     labels = {configuration.station.identity, configuration.mdns.name or configuration.station.identity}
     local = {f"{host_name(label).lower()}.local" for label in labels}
     names = {name.lower() for name in configuration.http.names if name.isascii()}
-    addresses = {ip.partition("%")[0] for ip in addresses_of(configuration.http.host) if _lasts(ip)}
+    addresses = {ip.partition("%")[0] for ip in addresses_of(configuration.http.host) if _is_stable_address(ip)}
     return frozenset({*local, *names, *addresses, "localhost", "127.0.0.1", "::1"})
 
 
-def _lasts(address: str) -> bool:
+def _is_stable_address(address: str) -> bool:
     """Return True if an address is stable enough for the certificate of the page.
 
-    Browsers must be told to trust each new certificate. IPv6 privacy addresses change each day (RFC 8981); link-local
-    addresses come and go with containers, and no URL can contain them.
+    Users must make their browsers trust each new certificate. IPv6 privacy addresses change each day (RFC 8981);
+    link-local addresses change with containers, and no URL can contain them.
     """
     if ":" not in address:
         return True
-    found = ipaddress.ip_address(address)
-    return not found.is_link_local and found not in _temporary_addresses()
+    ip = ipaddress.ip_address(address)
+    return not ip.is_link_local and ip not in _temporary_addresses()
 
 
 def _temporary_addresses() -> frozenset[ipaddress.IPv6Address]:
@@ -161,20 +161,20 @@ def _temporary_addresses() -> frozenset[ipaddress.IPv6Address]:
 
 def _names_in(file: Path) -> frozenset[str]:
     """The names in the first line of a certificate file that the station made; empty without such a line."""
-    first, _, _ = (private_files.read(file) or "").partition("\n")
-    return frozenset(first.removeprefix(_NAMES).split()) if first.startswith(_NAMES) else frozenset()
+    first_line, _, _ = (private_files.read(file) or "").partition("\n")
+    return frozenset(first_line.removeprefix(_NAMES).split()) if first_line.startswith(_NAMES) else frozenset()
 
 
-def _version(files: TlsFiles) -> tuple[object, ...]:
+def _file_versions(files: TlsFiles) -> tuple[object, ...]:
     """Paths, modification times and inodes of the files, to detect a replacement."""
     paths = [path for path in (files.certificate, files.key) if path is not None]
     return tuple((path, path.stat().st_mtime_ns, path.stat().st_ino) for path in paths)
 
 
-def _is_whole(files: TlsFiles) -> bool:
+def _is_usable(files: TlsFiles) -> bool:
     """Return whether key and certificate exist, match and are not corrupted."""
     try:
-        _context(files)
+        _create_context(files)
     except OSError:  # includes ssl.SSLError
         return False
     return True

@@ -37,33 +37,33 @@ def discovery_topic(prefix: str, identity: str) -> str:
     return f"{prefix}/device/{_id(identity)}/config"
 
 
-def discovery_message(shown: DiscoveryDevice, root: str) -> Json:
+def discovery_message(station: DiscoveryDevice, root: str) -> Json:
     """Build the discovery message with all sensors and controls; `root`: prefix of the station's own topics."""
     device: Json = {
-        "identifiers": [_id(shown.identity)],
-        "name": shown.identity,
-        "manufacturer": shown.vendor,
-        "model": shown.model,
-        "sw_version": shown.version,
+        "identifiers": [_id(station.identity)],
+        "name": station.identity,
+        "manufacturer": station.vendor,
+        "model": station.model,
+        "sw_version": station.version,
     }
-    if shown.serial_number is not None:
-        device["serial_number"] = shown.serial_number
-    parts = {**_station(shown, root)}
-    for evse_id in shown.evses:
-        parts |= _evse(evse_id, root, several=len(shown.evses) > 1)
-    unique = _id(shown.identity)
+    if station.serial_number is not None:
+        device["serial_number"] = station.serial_number
+    parts = {**_station_entities(station, root)}
+    for evse_id in station.evses:
+        parts |= _evse_entities(evse_id, root, several=len(station.evses) > 1)
+    unique = _id(station.identity)
     return {
         "device": device,
-        "origin": {"name": "borne", "sw_version": shown.version},
+        "origin": {"name": "borne", "sw_version": station.version},
         "availability": [{"topic": f"{root}/online", "payload_available": "true", "payload_not_available": "false"}],
         "qos": 1,
         "components": {key: part | {"unique_id": f"{unique}_{key}"} for key, part in parts.items()},
     }
 
 
-def _station(shown: DiscoveryDevice, root: str) -> dict[str, Json]:
+def _station_entities(station: DiscoveryDevice, root: str) -> dict[str, Json]:
     """The entities for all EVSEs together."""
-    usual = f"{shown.max_current_a:g}"
+    usual = f"{station.max_current_a:g}"
     set_by = '"lasting": true, "by": "Home Assistant"'  # lasting, since Home Assistant does not show when a limit ends
     return {
         "light": _sensor("Light", f"{root}/light", "reason", device_class="enum", options=[*LightReason])
@@ -74,7 +74,7 @@ def _station(shown: DiscoveryDevice, root: str) -> dict[str, Json]:
             "device_class": "current",
             "unit_of_measurement": "A",
             "min": int(MINIMUM_CURRENT_A),
-            "max": shown.max_current_a,
+            "max": station.max_current_a,
             "step": 1,
             "state_topic": f"{root}/limit/user",
             "value_template": (
@@ -99,16 +99,16 @@ def _station(shown: DiscoveryDevice, root: str) -> dict[str, Json]:
     }
 
 
-def _evse(evse_id: int, root: str, *, several: bool) -> dict[str, Json]:
+def _evse_entities(evse_id: int, root: str, *, several: bool) -> dict[str, Json]:
     """The sensors and buttons of one EVSE."""
     state, name = f"{root}/evse/{evse_id}/state", f"EVSE {evse_id} " if several else ""
 
-    def sensor(what: str, key: str, **more: object) -> Json:
-        text = f"{name}{what}" if name else what[0].upper() + what[1:]
+    def sensor(label: str, key: str, **more: object) -> Json:
+        text = f"{name}{label}" if name else label[0].upper() + label[1:]
         return _sensor(text, state, key, **more)
 
-    def measured(what: str, key: str, kind: str, unit: str) -> Json:
-        return sensor(what, key, device_class=kind, unit_of_measurement=unit, state_class="measurement")
+    def measured(label: str, key: str, kind: str, unit: str) -> Json:
+        return sensor(label, key, device_class=kind, unit_of_measurement=unit, state_class="measurement")
 
     parts: dict[str, Json] = {
         "status": sensor("status", "status", device_class="enum", options=[*ConnectorStatus]),
@@ -141,4 +141,4 @@ def _sensor(name: str, topic: str, key: str, **more: object) -> Json:
 
 def _id(identity: str) -> str:
     """An identity in the characters that discovery topics allow; distinct identities stay distinct."""
-    return "borne_" + re.sub(r"[^a-zA-Z0-9-]", lambda other: f"_{ord(other[0]):x}_", identity)
+    return "borne_" + re.sub(r"[^a-zA-Z0-9-]", lambda character: f"_{ord(character[0]):x}_", identity)

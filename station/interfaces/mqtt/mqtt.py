@@ -42,7 +42,7 @@ from foundation.supervision import raise_lost_cancellation
 from station.core.screen import screen_to_json
 from station.interfaces.monitoring_report import event_to_json
 from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
-from station.interfaces.status_light import light_to_json as told_light
+from station.interfaces.status_light import light_to_json
 from station.load.shared_limits import LimitSetter, parse_limit_request
 from station.storage.database import StorageError
 
@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 _PUBLISH_EVERY_S = 10.0
 """interval of slowly changing values; decisions are published at once"""
-_LEAVE_S = 1.0
+_OFFLINE_TIMEOUT_S = 1.0
 """timeout of the last message, so that a slow broker does not delay the stop of the station"""
 _MAX_WAITING_EVENTS = 200
 """device events that wait for the broker"""
@@ -98,7 +98,7 @@ class MqttBridge:
     def __init__(
         self,
         config: MqttConfig,
-        shown: DiscoveryDevice,
+        device: DiscoveryDevice,
         state: PublishedState,
         indicators: PublishedIndicators,
         limits: SharedLimits,
@@ -114,11 +114,11 @@ class MqttBridge:
         self._displays = indicators.displays
         self._clock = clock
         self._auxiliary = auxiliary
-        self._shown = shown
-        self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
+        self._device = device
+        self._root = f"{config.topic}/{device.identity.replace('+', '%2B')}"
         self._publish_now = asyncio.Event()
         self._published: dict[str, str] = {}
-        self._ignored: set[str] = set()
+        self._logged_retained: set[str] = set()
         """topics for which an ignored retained command has been logged"""
 
     def publish_display(self, display: DisplayAddress) -> None:
@@ -139,7 +139,7 @@ class MqttBridge:
                 config.port,
                 username=config.user,
                 password=config.password.get_secret_value() if config.password is not None else None,
-                tls_context=_tls() if config.tls else None,
+                tls_context=_create_tls_context() if config.tls else None,
                 will=Will(f"{self._root}/online", "false", qos=1, retain=True),
             ) as client:
                 _log.info("MQTT broker %s: connected", config.host)
@@ -150,38 +150,38 @@ class MqttBridge:
                 await self._publish_discovery(client)
                 await self._publish(client, "online", "true")
                 try:
-                    await self._serve(client)
+                    await self._run_tasks(client)
                 except asyncio.CancelledError:
                     await self._publish_offline(client)
                     raise
         except MqttError as error:
             raise ConnectionError(f"MQTT broker {config.host}: {error}") from error
         except ExceptionGroup as group:
-            known = group.subgroup(MqttError)
-            if known is None or known.exceptions != group.exceptions:
+            mqtt_errors = group.subgroup(MqttError)
+            if mqtt_errors is None or mqtt_errors.exceptions != group.exceptions:
                 raise
-            raise ConnectionError(f"MQTT broker {config.host}: {known.exceptions[0]}") from group
+            raise ConnectionError(f"MQTT broker {config.host}: {mqtt_errors.exceptions[0]}") from group
 
-    async def _serve(self, client: Client) -> None:
+    async def _run_tasks(self, client: Client) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._receive_commands(client), name="mqtt-orders")
             group.create_task(self._publish_reasons(client), name="mqtt-reasons")
-            group.create_task(self._follow_decisions(), name="mqtt-decisions")
+            group.create_task(self._watch_decisions(), name="mqtt-decisions")
             group.create_task(self._publish_device_events(client), name="mqtt-device-events")
             for evse in self._evses.values():
-                group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
+                group.create_task(self._watch_evse(evse), name=f"mqtt-evse-{evse.id}")
 
     async def _publish_offline(self, client: Client) -> None:
         """Publish `online` false: the broker does not send the last will after a regular disconnect."""
         with contextlib.suppress(MqttError):
-            await client.publish(f"{self._root}/online", "false", qos=1, retain=True, timeout=_LEAVE_S)
+            await client.publish(f"{self._root}/online", "false", qos=1, retain=True, timeout=_OFFLINE_TIMEOUT_S)
 
     async def _receive_commands(self, client: Client) -> None:
         async for message in client.messages:
             payload, topic = bytes(message.payload), str(message.topic).removeprefix(f"{self._root}/")
             if message.retain:
-                if topic not in self._ignored:
-                    self._ignored.add(topic)
+                if topic not in self._logged_retained:
+                    self._logged_retained.add(topic)
                     _log.warning("MQTT: %s: retained command ignored; publish commands without retain", topic)
                 continue
             await self._apply_command(client, topic, payload)
@@ -194,8 +194,8 @@ class MqttBridge:
                 case ["limit", "operator" | "user" as name, "set"]:
                     await self._set_limit(LimitSetter(name), payload)
                 case ["pause", "set"]:
-                    await self._pause(payload)
-                case ["evse", number, "charge-now", "set"] if (evse := self._evse(number)) is not None:
+                    await self._set_pause(payload)
+                case ["evse", number, "charge-now", "set"] if (evse := self._find_evse(number)) is not None:
                     self._charge_now(evse)
                 case _:
                     error_topic = "error"
@@ -208,21 +208,21 @@ class MqttBridge:
             await self._publish(client, error_topic, "")
         await self._publish_limits(client)
 
-    async def _reject_command(self, client: Client, error_topic: str, why: str) -> None:
+    async def _reject_command(self, client: Client, error_topic: str, reason: str) -> None:
         """Publish why a command is rejected; a repeated reason is logged as a warning only once."""
-        repeats = self._published.get(error_topic) == why
-        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: command rejected: %s: %s", error_topic, why)
-        await self._publish(client, error_topic, why)
+        repeats = self._published.get(error_topic) == reason
+        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: command rejected: %s: %s", error_topic, reason)
+        await self._publish(client, error_topic, reason)
 
     async def _set_limit(self, setter: LimitSetter, payload: bytes) -> None:
         if len(payload) > _LONGEST_COMMAND:
             raise ValueError(f"the command is longer than {_LONGEST_COMMAND} bytes")
         if payload.strip():
-            await self._limits.set_limit(setter, parse_limit_request(_parsed(payload)))
+            await self._limits.set_limit(setter, parse_limit_request(_parse_json(payload)))
         else:
             await self._limits.clear_limit(setter)
 
-    async def _pause(self, order: bytes) -> None:
+    async def _set_pause(self, order: bytes) -> None:
         limits = self._limits
         match order.strip():
             case b"ON":
@@ -234,8 +234,8 @@ class MqttBridge:
             case _:
                 raise ValueError("the command must be ON, OFF or RESUME")
 
-    def _evse(self, number: str) -> Evse | None:
-        return next((one for one in self._evses.values() if str(one.id) == number), None)
+    def _find_evse(self, number: str) -> Evse | None:
+        return next((evse for evse in self._evses.values() if str(evse.id) == number), None)
 
     def _charge_now(self, evse: Evse) -> None:
         """Charge at an EVSE without waiting for low prices."""
@@ -246,39 +246,40 @@ class MqttBridge:
 
     async def _publish_discovery(self, client: Client) -> None:
         """Publish the discovery message of Home Assistant, or remove it; before any state is published."""
-        topic = discovery_topic(self._config.discovery_prefix, self._shown.identity)
-        text = json.dumps(discovery_message(self._shown, self._root)) if self._config.discovery else ""
+        topic = discovery_topic(self._config.discovery_prefix, self._device.identity)
+        text = json.dumps(discovery_message(self._device, self._root)) if self._config.discovery else ""
         await _send(client, topic, text, retain=True)
 
-    async def _follow(self, evse: Evse) -> None:
+    async def _watch_evse(self, evse: Evse) -> None:
         """Publish at once when the status of an EVSE changes; meter values follow at the interval."""
         published: object = None
         while True:
-            changes = evse.changed.count
-            seen = (evse.connector_status, evse.state.charging_state)
-            if seen != published:
-                published = seen
+            change_count = evse.changed.count
+            status = (evse.connector_status, evse.state.charging_state)
+            if status != published:
+                published = status
                 self._publish_now.set()
-            await evse.changed.wait(changes)
+            await evse.changed.wait(change_count)
 
-    async def _follow_decisions(self) -> None:
+    async def _watch_decisions(self) -> None:
+        """Publish at once when load management has changed a limit."""
         changed = self._load.decisions.limits_changed
         while True:
-            change = changed.count
+            change_count = changed.count
             self._publish_now.set()
-            await changed.wait(change)
+            await changed.wait(change_count)
 
     async def _publish_device_events(self, client: Client) -> None:
         """Publish each event from now on; of a burst that the broker is too slow for, the newest ones."""
         waiting: deque[MonitoringEvent] = deque(maxlen=_MAX_WAITING_EVENTS)
         arrived = asyncio.Event()
 
-        def note(event: MonitoringEvent) -> None:
+        def queue_event(event: MonitoringEvent) -> None:
             waiting.append(event)
             arrived.set()
 
         with contextlib.ExitStack() as subscription:
-            subscription.callback(self._auxiliary.subscribe(self._device_events, note))
+            subscription.callback(self._auxiliary.subscribe(self._device_events, queue_event))
             while True:
                 await arrived.wait()
                 arrived.clear()
@@ -292,14 +293,14 @@ class MqttBridge:
             for evse in self._evses.values():
                 reason = tightest(evse.limits)
                 explained = explain_grid(grid, evse.id) if _is_grid(reason) else None
-                shown = {
+                reasons = {
                     "offered_a": evse.offered_a,
                     "reason": limit_to_json(reason) if reason is not None else None,
                     "grid_explanation": explanation_to_json(explained) if explained is not None else None,
                 }
-                await self._publish(client, f"evse/{evse.id}/reason", json.dumps(shown))
-                await self._publish(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
-            await self._publish(client, "light", json.dumps(told_light(self._light.station)))
+                await self._publish(client, f"evse/{evse.id}/reason", json.dumps(reasons))
+                await self._publish(client, f"evse/{evse.id}/state", json.dumps(_state_to_json(evse, reason)))
+            await self._publish(client, "light", json.dumps(light_to_json(self._light.station)))
             for display in self._displays.addresses:
                 topic = "display" if display.evse_id is None else f"evse/{display.evse_id}/display"
                 screen = screen_to_json(self._displays.screens.current(display))
@@ -322,9 +323,9 @@ class MqttBridge:
         due.cancel()
 
     async def _publish_limits(self, client: Client) -> None:
-        shown = self._limits.to_json()
+        limits = self._limits.to_json()
         for setter in LimitSetter:
-            await self._publish(client, f"limit/{setter}", json.dumps(shown.get(setter)))
+            await self._publish(client, f"limit/{setter}", json.dumps(limits.get(setter)))
         await self._publish(client, "pause", "ON" if self._limits.paused else "OFF")
 
     async def _publish(self, client: Client, topic: str, text: str) -> None:
@@ -344,7 +345,7 @@ def _is_grid(reason: Limit | None) -> bool:
     return reason is not None and reason.source is LimitSource.GRID
 
 
-def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
+def _state_to_json(evse: Evse, reason: Limit | None) -> dict[str, object]:
     """The state of an EVSE for a home automation; unknown values are null."""
     reading = evse.meter.latest
     drawn = [abs(current_a) for current_a in reading.currents_a if current_a is not None] if reading else []
@@ -359,7 +360,7 @@ def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
     }
 
 
-def _parsed(payload: bytes) -> object:
+def _parse_json(payload: bytes) -> object:
     """Parse the JSON value of a command.
 
     Raises:
@@ -373,5 +374,5 @@ def _parsed(payload: bytes) -> object:
         raise ValueError("the command is not valid JSON: nested too deeply") from None
 
 
-def _tls() -> ssl.SSLContext:
+def _create_tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()

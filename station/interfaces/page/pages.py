@@ -21,7 +21,7 @@ from station.core.clock_settings import ClockSettings
 from station.core.languages import LANGUAGES
 from station.core.version import package_version
 from station.display.display_screens import DisplayScreens
-from station.interfaces.access.access_control import ASK_AGAIN_S
+from station.interfaces.access.access_control import RETRY_AFTER_S
 from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
@@ -82,7 +82,9 @@ async def commissioning_page(
     request: Request, configuration: Annotated[Configuration, part(Configuration)]
 ) -> HTMLResponse:
     """The installer's page for commissioning, with the kinds of grid meters and the models of Modbus meters."""
-    models = sorted(((model, known.name) for model, known in MODELS.items()), key=lambda pair: pair[1].casefold())
+    models = sorted(
+        ((model, meter_model.name) for model, meter_model in MODELS.items()), key=lambda pair: pair[1].casefold()
+    )
     sources = source_forms(get_args(GridSourceConfig))
     return _page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models, sources=sources)
 
@@ -135,20 +137,22 @@ async def sign_in_page(
     """The page to sign in with the password of a role; afterwards it leads to the path `to`."""
     if access is None:
         return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
-    able = [one.label for one in ACCOUNTS if access.accounts.has_password(one)]
-    awaiting = [one.label for one in ACCOUNTS if access.accounts.accepts_code(one)]
-    wanted = role if role in able else (able[-1] if role in awaiting and able else "")
-    lacking = _lacking_role(request, role)
-    return _page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, lacking=lacking, to=_own_path(to))
+    with_password = [account.label for account in ACCOUNTS if access.accounts.has_password(account)]
+    with_code = [account.label for account in ACCOUNTS if access.accounts.accepts_code(account)]
+    selected = role if role in with_password else (with_password[-1] if role in with_code and with_password else "")
+    required = _required_role(request, role)
+    return _page(
+        request, "sign-in", able=with_password, awaiting=with_code, wanted=selected, lacking=required, to=_own_path(to)
+    )
 
 
 @router.get("/first-password", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def first_password_page(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
     """The page to set the first password of a role with a code; afterwards it leads to the path `to`."""
-    roles = [one.label for one in ACCOUNTS]
-    wanted = role if role in roles else "installer"
-    lacking = _lacking_role(request, role)
-    return _page(request, "first-password", able=roles, wanted=wanted, lacking=lacking, to=_own_path(to))
+    roles = [account.label for account in ACCOUNTS]
+    selected = role if role in roles else "installer"
+    required = _required_role(request, role)
+    return _page(request, "first-password", able=roles, wanted=selected, lacking=required, to=_own_path(to))
 
 
 @router.get("/starting", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
@@ -158,7 +162,7 @@ async def starting_page(request: Request, to: str = "/") -> Response:
         return RedirectResponse(root_path(request) + _own_path(to), status_code=303)
     answer = _page(request, "starting")
     answer.status_code = 503
-    answer.headers.update({"Retry-After": str(ASK_AGAIN_S), "Refresh": str(ASK_AGAIN_S)})
+    answer.headers.update({"Retry-After": str(RETRY_AFTER_S), "Refresh": str(RETRY_AFTER_S)})
     return answer
 
 
@@ -200,7 +204,7 @@ def not_found(request: Request, detail: str = "Not Found") -> Response:
 
 
 def _display_page(request: Request, evse_id: int | None, screens: DisplayScreens) -> HTMLResponse:
-    if all(one.address.evse_id != evse_id for one in screens.displays):
+    if all(display.address.evse_id != evse_id for display in screens.displays):
         raise HTTPException(404, f"EVSE {evse_id} has no display of its own")
     return _page(request, "display", evse_id=evse_id)
 
@@ -249,13 +253,13 @@ def _templates() -> Environment:
     )
 
 
-def _lacking_role(request: Request, label: str) -> str | None:
+def _required_role(request: Request, label: str) -> str | None:
     """The role that the opened page requires, if the user is signed in with a lower one; else None."""
     visitor = visitor_of(request)
-    required = next((one for one in ACCOUNTS if one.label == label), None)
-    if visitor.session is None or required is None or visitor.role >= required:
+    required_account = next((account for account in ACCOUNTS if account.label == label), None)
+    if visitor.session is None or required_account is None or visitor.role >= required_account:
         return None
-    return required.label
+    return required_account.label
 
 
 def _own_path(to: str) -> str:

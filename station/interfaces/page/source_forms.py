@@ -35,13 +35,13 @@ class SourceForm(Frozen):
 def source_forms(tables: Sequence[type[GridSourceTable]]) -> list[SourceForm]:
     """The forms for these tables: first those that the template has, then the others by the order of the tables."""
     kinds = {str(table.__struct_config__.tag): table for table in tables}
-    usual = [SourceForm(kind, has_form=True) for kind in _WITH_FORM if kind in kinds]
-    others = [SourceForm(kind, False, _fields(kinds[kind])) for kind in kinds if kind not in _WITH_FORM]
-    return [*usual, *others]
+    with_template = [SourceForm(kind, has_form=True) for kind in _WITH_FORM if kind in kinds]
+    without_template = [SourceForm(kind, False, _fields(kinds[kind])) for kind in kinds if kind not in _WITH_FORM]
+    return [*with_template, *without_template]
 
 
 def _fields(table: type[GridSourceTable]) -> list[SourceField]:
-    required = {one.name for one in fields(table) if one.required}
+    required = {field.name for field in fields(table) if field.required}
     types = schema_keys.key_types(table)
     return [
         SourceField(key, numeric=not {int, float}.isdisjoint(schema_keys.plain_types(types[key])))
