@@ -72,15 +72,15 @@ class _Origin(Frozen):
 
 
 def explain_errors(
-    details_list: Sequence[ErrorDetails], document: ConfigurationDocument, root: type[Table]
+    error_details: Sequence[ErrorDetails], document: ConfigurationDocument, root: type[Table]
 ) -> ConfigurationError:
     """Translate all validation errors of an installation file into one error of sentences, in the order of the file.
 
-    `details_list`: the details of `InvalidTableError`, which include broken rules between tables only if every value is valid.
+    `error_details`: those of `InvalidTableError`, which include broken rules between tables only if every value is valid.
     The result includes the refused variables of the document. The caller raises it.
     """
     complaints = _without_alternatives(
-        complaint for details in details_list for complaint in _complaints(details, root)
+        complaint for details in error_details for complaint in _complaints(details, root)
     )
     return ConfigurationError(*_sentences(complaints, _origins(document)), *document.refused)
 
