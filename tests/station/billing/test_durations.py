@@ -20,7 +20,7 @@ from station.charging.recovery import end_open_transactions
 from station.core.model import PilotState
 from tests import fakes
 from tests.examples import examples
-from tests.station.desk import Desk, keeping
+from tests.station.billing_fixture import BillingFixture, running_journal
 from tests.station.post import post
 
 BY_TIME = PriceList("EUR", Decimal("0.30"), (), Decimal("7.20"), Decimal("3.60"))
@@ -29,7 +29,7 @@ YEARS = timedelta(days=3_650)
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a charge, and by how much somebody sets the clock at its end."""
+    """A part of a charge, and by how much the clock is set at its end."""
 
     idle: bool
     seconds: int
@@ -37,37 +37,37 @@ class Span:
     source: TimeSource
 
 
-async def charge(desk: Desk, spans: Sequence[Span]) -> None:
-    """Charge, stand idle and charge again, while the clock is set now and then."""
-    it = desk.post
-    it.meter.clock = it.clock
-    await it.charge()
+async def charge(billing: BillingFixture, spans: Sequence[Span]) -> None:
+    """Charge or idle for each span, and set the clock at its end."""
+    fixture = billing.evse_fixture
+    fixture.meter.clock = fixture.clock
+    await fixture.charge()
     for span in spans:
-        await it.see(pilot=PilotState.B if span.idle else PilotState.C)
-        await it.obey()
-        it.meter.shows = fakes.reading(1500.0, 0.0 if span.idle else 16.0)
-        await it.clock.advance(span.seconds)
-        it.clock.adjust(span.jump)
-        desk.time.note_time_set(span.source, span.jump)
-        await it.clock.advance(0)
+        await fixture.see(pilot=PilotState.B if span.idle else PilotState.C)
+        await fixture.obey()
+        fixture.meter.shows = fakes.reading(1500.0, 0.0 if span.idle else 16.0)
+        await fixture.clock.advance(span.seconds)
+        fixture.clock.adjust(span.jump)
+        billing.time_quality.note_time_set(span.source, span.jump)
+        await fixture.clock.advance(0)
 
 
 async def billed(path: Path, spans: Sequence[Span]) -> tuple[Bill, timedelta, float]:
     """The bill, the duration on record and the duration of the signed record, in seconds."""
-    async with post(path, signed=True) as it, keeping(Desk(it, path)) as desk:
-        await desk.prices.load(BY_TIME)
-        await charge(desk, spans)
-        running = await desk.billing.bill_so_far(it.evse)
-        await desk.end(2000.0)
-        found = await desk.only()
-        ((_, told),) = desk.billed
+    async with post(path, signed=True) as fixture, running_journal(BillingFixture(fixture, path)) as billing:
+        await billing.prices.load(BY_TIME)
+        await charge(billing, spans)
+        running = await billing.billing.bill_so_far(fixture.evse)
+        await billing.stop_charge(2000.0)
+        found = await billing.only_transaction()
+        ((_, bill),) = billing.billed
         assert running is not None
-        assert found.bill == told
+        assert found.bill == bill
         assert found.duration is not None
-        records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(found.transaction_id)]
-        made = check_bill(records)
-        assert made.register_deltas[0].duration_s is not None
-        return told, found.duration, made.register_deltas[0].duration_s
+        records = [ocmf.parse_record(record.text.encode()) for record in await fixture.records.of(found.transaction_id)]
+        verification = check_bill(records)
+        assert verification.register_deltas[0].duration_s is not None
+        return bill, found.duration, verification.register_deltas[0].duration_s
 
 
 SPANS = st.builds(
@@ -94,17 +94,17 @@ async def test_what_a_power_cut_ended_is_billed_until_its_last_event_and_not_for
     tmp_path: Path, set_to: timedelta
 ) -> None:
     """Nothing measured how long the power was away; the clock may have stood anywhere since (no battery, no NTP)."""
-    async with post(tmp_path) as it, keeping(Desk(it, tmp_path)) as desk:
-        await desk.prices.load(BY_TIME)
-        await charge(desk, [Span(False, 1_800, timedelta(0), TimeSource.CSMS)])
-        await it.see(pilot=PilotState.B)  # the last event before the cut
-        await it.obey()
-        await it.clock.advance(600)
-    async with post(tmp_path) as it:
-        it.clock.adjust(set_to)
-        await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
-        async with keeping(Desk(it, tmp_path)) as desk:
-            found = await desk.only()
+    async with post(tmp_path) as fixture, running_journal(BillingFixture(fixture, tmp_path)) as billing:
+        await billing.prices.load(BY_TIME)
+        await charge(billing, [Span(False, 1_800, timedelta(0), TimeSource.CSMS)])
+        await fixture.see(pilot=PilotState.B)  # the last event before the cut
+        await fixture.obey()
+        await fixture.clock.advance(600)
+    async with post(tmp_path) as fixture:
+        fixture.clock.adjust(set_to)
+        await end_open_transactions(fixture.outbox, {1: fixture.assembly}, fixture.settings.sampling, fixture.clock)
+        async with running_journal(BillingFixture(fixture, tmp_path)) as billing:
+            found = await billing.only_transaction()
             assert found.bill is not None
             assert found.stopped_reason == "PowerLoss"
             assert found.duration is not None

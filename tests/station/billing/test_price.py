@@ -26,15 +26,17 @@ HOUR = timedelta(hours=1)
 LINKY = PriceList(energy_per_kwh=Decimal("0.30"), period=(PeriodPrice("HC", Decimal("0.20")),))
 
 
-def readings(*shown: tuple[str | None, float | None]) -> list[PeriodReading]:
-    """Periods that begin an hour apart, and their registers."""
-    return [PeriodReading(period, NOON + number * HOUR, wh) for number, (period, wh) in enumerate(shown)]
+def readings(*period_registers: tuple[str | None, float | None]) -> list[PeriodReading]:
+    """Tariff periods that begin an hour apart, and the register at the begin of each."""
+    return [PeriodReading(period, NOON + number * HOUR, wh) for number, (period, wh) in enumerate(period_registers)]
 
 
-def cost(prices: PriceList, *shown: tuple[str | None, float | None], end_wh: float | None) -> list[tuple[str, str]]:
+def cost(
+    prices: PriceList, *period_registers: tuple[str | None, float | None], end_wh: float | None
+) -> list[tuple[str, str]]:
     """Energy and amount of each line."""
-    made = calculate_bill(prices, BillableCharge(readings(*shown), end_wh, duration=HOUR))
-    return [(str(line.quantity.normalize()), str(line.amount)) for line in made.lines]
+    bill = calculate_bill(prices, BillableCharge(readings(*period_registers), end_wh, duration=HOUR))
+    return [(str(line.quantity.normalize()), str(line.amount)) for line in bill.lines]
 
 
 money = st.decimals(0, 10_000, places=5)
@@ -45,7 +47,7 @@ names = st.sampled_from(["HC", "HP", "BLEU", None])
 @given(st.data(), registers, money, money, money, money, st.integers(0, 86_400), st.integers(0, 10**6))
 def test_the_total_is_the_sum_of_the_lines_and_their_energy_is_end_less_begin(
     data: st.DataObject,
-    shown: list[float],
+    registers_wh: list[float],
     kwh: Decimal,
     hc: Decimal,
     hour: Decimal,
@@ -54,45 +56,45 @@ def test_the_total_is_the_sum_of_the_lines_and_their_energy_is_end_less_begin(
     seconds: int,
 ) -> None:
     prices = PriceList("EUR", kwh, (PeriodPrice("HC", hc),), hour, idle, free_s)
-    periods = [(data.draw(names), wh) for wh in shown[:-1]]
+    periods = [(data.draw(names), wh) for wh in registers_wh[:-1]]
     span = timedelta(seconds=seconds)
-    made = calculate_bill(prices, BillableCharge(readings(*periods), shown[-1], duration=span, idle=span / 2))
-    assert made.objection is None
-    assert made.total == sum(line.amount for line in made.lines)
-    energy_kwh = sum((line.quantity for line in made.lines if line.what == "energy"), Decimal(0))
-    begin_wh, end_wh = exact_wh(shown[0]), exact_wh(shown[-1])
+    bill = calculate_bill(prices, BillableCharge(readings(*periods), registers_wh[-1], duration=span, idle=span / 2))
+    assert bill.objection is None
+    assert bill.total == sum(line.amount for line in bill.lines)
+    energy_kwh = sum((line.quantity for line in bill.lines if line.what == "energy"), Decimal(0))
+    begin_wh, end_wh = exact_wh(registers_wh[0]), exact_wh(registers_wh[-1])
     assert begin_wh is not None
     assert end_wh is not None
     assert energy_kwh * 1000 == end_wh - begin_wh
-    for line in made.lines:
+    for line in bill.lines:
         exact = line.quantity * line.unit_price
         assert abs(line.amount - exact) <= Decimal("0.005")
         assert line.amount == line.amount.quantize(Decimal("0.01"))
-    ends = [(line.begin_wh, line.end_wh) for line in made.lines if line.what == "energy"]
-    assert all(one[1] == following[0] for one, following in pairwise(ends))
+    ends = [(line.begin_wh, line.end_wh) for line in bill.lines if line.what == "energy"]
+    assert all(previous[1] == following[0] for previous, following in pairwise(ends))
 
 
 @given(registers, st.integers(0, 6))
-def test_a_silent_meter_at_a_change_of_tariff_loses_no_energy(shown: list[float], silent: int) -> None:
-    periods: list[tuple[str | None, float | None]] = [("HP", wh) for wh in shown[:-1]]
+def test_a_silent_meter_at_a_change_of_tariff_loses_no_energy(registers_wh: list[float], silent: int) -> None:
+    periods: list[tuple[str | None, float | None]] = [("HP", wh) for wh in registers_wh[:-1]]
     place = min(silent + 1, len(periods))
     periods.insert(place, ("HC", None))
-    made = calculate_bill(LINKY, BillableCharge(readings(*periods), shown[-1], duration=HOUR))
-    assert made.objection == "the register was not read where the tariff period changed"
-    assert sum((line.quantity for line in made.lines), Decimal(0)) * 1000 == (exact_wh(shown[-1]) or 0) - (
-        exact_wh(shown[0]) or 0
+    bill = calculate_bill(LINKY, BillableCharge(readings(*periods), registers_wh[-1], duration=HOUR))
+    assert bill.objection == "the register was not read where the tariff period changed"
+    assert sum((line.quantity for line in bill.lines), Decimal(0)) * 1000 == (exact_wh(registers_wh[-1]) or 0) - (
+        exact_wh(registers_wh[0]) or 0
     )
 
 
 def test_each_tariff_period_has_its_price_and_one_without_has_the_usual() -> None:
-    shown = cost(LINKY, ("HP", 1000.0), ("HC", 3000.0), ("BLANC", 3500.5), end_wh=4500.5)
-    assert shown == [("2", "0.60"), ("0.5005", "0.10"), ("1", "0.30")]
+    lines = cost(LINKY, ("HP", 1000.0), ("HC", 3000.0), ("BLANC", 3500.5), end_wh=4500.5)
+    assert lines == [("2", "0.60"), ("0.5005", "0.10"), ("1", "0.30")]
 
 
-@pytest.mark.parametrize("told", ["HC", "HC..", " hc ", "Hc."])
-def test_a_period_is_known_by_its_name_however_a_linky_pads_it(told: str) -> None:
-    assert period_name(told) == "hc"
-    assert LINKY.energy_price(told) == Decimal("0.20")
+@pytest.mark.parametrize("name", ["HC", "HC..", " hc ", "Hc."])
+def test_a_period_is_known_by_its_name_however_a_linky_pads_it(name: str) -> None:
+    assert period_name(name) == "hc"
+    assert LINKY.energy_price(name) == Decimal("0.20")
 
 
 def test_a_period_without_energy_has_no_line() -> None:
@@ -104,7 +106,7 @@ def test_half_a_cent_is_rounded_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "end_wh", "objection"),
+    ("period_registers", "end_wh", "objection"),
     [
         ([(None, None)], 2000.0, "a register was not read"),
         ([(None, 1000.0)], None, "a register was not read"),
@@ -115,14 +117,16 @@ def test_half_a_cent_is_rounded_up() -> None:
     ],
 )
 def test_what_the_registers_do_not_prove_is_objected_to(
-    shown: list[tuple[str | None, float | None]], end_wh: float | None, objection: str
+    period_registers: list[tuple[str | None, float | None]], end_wh: float | None, objection: str
 ) -> None:
-    assert calculate_bill(LINKY, BillableCharge(readings(*shown), end_wh, duration=HOUR)).objection == objection
+    assert (
+        calculate_bill(LINKY, BillableCharge(readings(*period_registers), end_wh, duration=HOUR)).objection == objection
+    )
 
 
 def test_an_objection_that_is_known_already_comes_first() -> None:
-    made = calculate_bill(LINKY, BillableCharge([], None, duration=HOUR, objection="the meter was exchanged"))
-    assert made.objection == "the meter was exchanged"
+    bill = calculate_bill(LINKY, BillableCharge([], None, duration=HOUR, objection="the meter was exchanged"))
+    assert bill.objection == "the meter was exchanged"
 
 
 def test_time_costs_by_the_second_and_idling_after_what_is_free() -> None:
@@ -145,7 +149,7 @@ def test_idle_is_what_lies_between_the_vehicle_stopping_and_going_on() -> None:
     assert idle_time([], HOUR) == timedelta(0)
 
 
-@pytest.mark.parametrize(("shown", "exact"), [(0.1, "0.100"), (1234567.8905, "1234567.891"), (3.0, "3.000")])
-def test_a_register_is_a_decimal_of_thousandths(shown: float, exact: str) -> None:
-    assert str(exact_wh(shown)) == exact
+@pytest.mark.parametrize(("register_wh", "exact"), [(0.1, "0.100"), (1234567.8905, "1234567.891"), (3.0, "3.000")])
+def test_a_register_is_a_decimal_of_thousandths(register_wh: float, exact: str) -> None:
+    assert str(exact_wh(register_wh)) == exact
     assert exact_wh(None) is None

@@ -28,19 +28,19 @@ from station.storage.record_settings import RecordSettings
 from tests import fakes
 from tests.databases import open_database
 
-KEPT_DAYS = 30
+RETENTION_DAYS = 30
 DAY_S = 86_400.0
 YEARS = timedelta(days=14 * 365)
 
 
 class Records:
-    """A log of transactions that is kept within its bounds."""
+    """A transaction log that is pruned to its retention time."""
 
     def __init__(self, outbox: Outbox, log: TransactionLog, time: TimeQualityMonitor, clock: VirtualClock) -> None:
         self.outbox, self.log, self.time, self.clock = outbox, log, time, clock
 
     async def charge(self, identity: str) -> None:
-        """A transaction that begins and ends now."""
+        """Record a transaction that begins and ends now."""
         now = self.clock.now()
         await self.outbox.append(fakes.event(identity, EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN))
         end = fakes.event(identity, EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
@@ -48,21 +48,21 @@ class Records:
         await self.outbox.append(replace(end, occurred_at=now, register=register))
 
     async def pass_days(self, days: int) -> None:
-        """Days with a look each."""
+        """Let days pass, with one pruning each."""
         for _ in range(days):
             await self.clock.advance(DAY_S)
             await self.clock.settle()
 
-    async def kept(self) -> set[str]:
-        """What is still there."""
-        return {one.transaction_id for one in (await self.log.find(TransactionQuery())).transactions}
+    async def stored_ids(self) -> set[str]:
+        """Ids of the transactions that have not been deleted."""
+        return {transaction.transaction_id for transaction in (await self.log.find(TransactionQuery())).transactions}
 
 
 @contextlib.asynccontextmanager
-async def keeping(path: Path, clock: VirtualClock, source: TimeSource | None) -> AsyncGenerator[Records]:
-    """A life of the station, in which somebody tells the time, or nobody."""
+async def running_retention(path: Path, clock: VirtualClock, source: TimeSource | None) -> AsyncGenerator[Records]:
+    """One run of the station; `source` sets its clock, None: nothing does."""
     settings = RecordSettings()
-    settings.override(RecordSettings.recorded_transactions_days, KEPT_DAYS)
+    settings.override(RecordSettings.recorded_transactions_days, RETENTION_DAYS)
     async with open_database(path / "db", clock) as database:
         outbox, log = Outbox(database, clock), TransactionLog(database)
         time = TimeQualityMonitor(clock, ClockSettings(), lambda: 300, lambda: False)
@@ -82,19 +82,19 @@ async def keeping(path: Path, clock: VirtualClock, source: TimeSource | None) ->
 
 
 @pytest.mark.parametrize(
-    ("source", "kept"),
+    ("source", "expected_ids"),
     [(None, {"one"}), (TimeSource.MACHINE, {"one"}), (TimeSource.CSMS, {"one"}), (TimeSource.NTP, set[str]())],
 )
 async def test_what_was_kept_for_long_enough_goes_where_a_time_service_holds_the_clock(
-    tmp_path: Path, source: TimeSource | None, kept: set[str]
+    tmp_path: Path, source: TimeSource | None, expected_ids: set[str]
 ) -> None:
-    async with keeping(tmp_path, fakes.clock(), source) as it:
-        await it.pass_days(2)
-        await it.charge("one")
-        await it.pass_days(KEPT_DAYS - 1)
-        assert await it.kept() == {"one"}
-        await it.pass_days(3)
-        assert await it.kept() == kept
+    async with running_retention(tmp_path, fakes.clock(), source) as records:
+        await records.pass_days(2)
+        await records.charge("one")
+        await records.pass_days(RETENTION_DAYS - 1)
+        assert await records.stored_ids() == {"one"}
+        await records.pass_days(3)
+        assert await records.stored_ids() == expected_ids
 
 
 @pytest.mark.parametrize("spoilt", ["x{", "null", "7", '["x", "y", 1]'])
@@ -102,17 +102,17 @@ async def test_where_it_cannot_be_read_when_the_time_was_looked_at_records_are_k
     tmp_path: Path, spoilt: str
 ) -> None:
     clock = fakes.clock()
-    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
-        await it.pass_days(2)
-        await it.charge("one")
-        await it.pass_days(KEPT_DAYS - 1)
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
+        await records.pass_days(2)
+        await records.charge("one")
+        await records.pass_days(RETENTION_DAYS - 1)
     async with open_database(tmp_path / "db", clock) as database:
         await save_fact(database, "retention/time", spoilt)
-    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
-        await it.pass_days(KEPT_DAYS - 1)
-        assert await it.kept() == {"one"}
-        await it.pass_days(3)
-        assert await it.kept() == set()
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
+        await records.pass_days(RETENTION_DAYS - 1)
+        assert await records.stored_ids() == {"one"}
+        await records.pass_days(3)
+        assert await records.stored_ids() == set()
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -121,44 +121,44 @@ async def test_a_clock_that_jumps_by_years_deletes_nothing_whoever_vouches_for_i
 ) -> None:
     """What is on record then is kept for the whole time once more, also when the clock is right again."""
     clock = fakes.clock()
-    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
-        await it.pass_days(2)
-        await it.charge("before")
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
+        await records.pass_days(2)
+        await records.charge("before")
         if not restarted:
             clock.adjust(YEARS)
-            it.time.note_time_set(TimeSource.NTP, YEARS)
-            await it.charge("in 2040")
-            await it.pass_days(KEPT_DAYS - 1)
-            assert await it.kept() == {"before", "in 2040"}
+            records.time.note_time_set(TimeSource.NTP, YEARS)
+            await records.charge("in 2040")
+            await records.pass_days(RETENTION_DAYS - 1)
+            assert await records.stored_ids() == {"before", "in 2040"}
     if restarted:
         clock.adjust(YEARS)
-    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
-        await it.charge("later")
-        await it.pass_days(1)
-        assert {"before", "later"} <= await it.kept()
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
+        await records.charge("later")
+        await records.pass_days(1)
+        assert {"before", "later"} <= await records.stored_ids()
         clock.adjust(-YEARS)
-        it.time.note_time_set(TimeSource.NTP, -YEARS)
-        await it.pass_days(KEPT_DAYS - 1)
-        assert {"before", "later"} <= await it.kept()
+        records.time.note_time_set(TimeSource.NTP, -YEARS)
+        await records.pass_days(RETENTION_DAYS - 1)
+        assert {"before", "later"} <= await records.stored_ids()
 
 
 async def test_after_a_jump_what_is_on_record_goes_once_its_time_has_passed_again(tmp_path: Path) -> None:
     clock = fakes.clock()
-    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
-        await it.pass_days(2)
-        await it.charge("before")
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
+        await records.pass_days(2)
+        await records.charge("before")
         clock.adjust(timedelta(days=60))
-        await it.pass_days(KEPT_DAYS + 3)
-        assert await it.kept() == set()
-        assert await it.log.newest() == 1
+        await records.pass_days(RETENTION_DAYS + 3)
+        assert await records.stored_ids() == set()
+        assert await records.log.newest() == 1
 
 
 async def test_a_log_from_before_anybody_looked_at_the_time_counts_as_new(tmp_path: Path) -> None:
     """The first look may be by a clock that is years ahead."""
     clock = fakes.clock()
-    async with keeping(tmp_path, clock, None) as it:
-        await it.charge("old")
+    async with running_retention(tmp_path, clock, None) as records:
+        await records.charge("old")
     clock.adjust(YEARS)
-    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
-        await it.pass_days(KEPT_DAYS - 1)
-        assert await it.kept() == {"old"}
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
+        await records.pass_days(RETENTION_DAYS - 1)
+        assert await records.stored_ids() == {"old"}

@@ -54,5 +54,5 @@ class ProcessReportOrder(Frozen):
             for name in ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_CORE", "RLIMIT_FSIZE")
         }
         arguments = Path("/proc/self/cmdline").read_bytes().decode().split("\0")
-        told = {"arguments": arguments, "environment": dict(os.environ), "path": sys.path, "limits": limits}
-        return json.dumps(told).encode()
+        process_report = {"arguments": arguments, "environment": dict(os.environ), "path": sys.path, "limits": limits}
+        return json.dumps(process_report).encode()

@@ -25,9 +25,9 @@ BILL = Bill("EUR", LINES, Decimal("8.23"))
 
 
 def transaction(**changed: object) -> LoggedTransaction:
-    """One that has ended and been billed, with these fields changed."""
+    """A transaction that has ended and been billed, with these fields changed."""
     end = NOON + timedelta(hours=1, minutes=30)
-    made = LoggedTransaction(
+    logged = LoggedTransaction(
         "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
         42,
         1,
@@ -44,4 +44,4 @@ def transaction(**changed: object) -> LoggedTransaction:
         PriceList(),
         BILL,
     )
-    return replace(made, **changed)
+    return replace(logged, **changed)

@@ -60,50 +60,50 @@ def streams(pdf: bytes) -> list[bytes]:
 
 def texts(pdf: bytes) -> list[str]:
     """Every piece of text that is drawn, in order."""
-    found = (raw for one in streams(pdf) for raw in re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", one, re.DOTALL))
+    found = (raw for stream in streams(pdf) for raw in re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", stream, re.DOTALL))
     return [re.sub(rb"\\(.)", rb"\1", raw).decode("cp1252") for raw in found]
 
 
 def pages(pdf: bytes) -> list[list[str]]:
     """Every piece of text that is drawn, page by page."""
-    drawn = [one for one in streams(pdf) if b" Tj" in one]
-    found = (re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", one, re.DOTALL) for one in drawn)
+    drawn = [stream for stream in streams(pdf) if b" Tj" in stream]
+    found = (re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", stream, re.DOTALL) for stream in drawn)
     return [[re.sub(rb"\\(.)", rb"\1", raw).decode("cp1252") for raw in page] for page in found]
 
 
 def text(pdf: bytes) -> str:
-    """All of it, in one line."""
+    """All text that is drawn, joined by spaces."""
     return " ".join(texts(pdf))
 
 
-def wide_texts(pdf: bytes) -> str:
-    """The text that is drawn in the font that comes along, by the map of its glyphs to characters."""
+def embedded_font_text(pdf: bytes) -> str:
+    """The text that is drawn in the embedded font, decoded by its glyph-to-character map."""
     glyphs: dict[int, str] = {}
-    for one in streams(pdf):
-        if b"beginbfchar" in one:
-            for glyph, unit in re.findall(rb"<([0-9A-F]{4})> <([0-9A-F]{4})>", one):
+    for stream in streams(pdf):
+        if b"beginbfchar" in stream:
+            for glyph, unit in re.findall(rb"<([0-9A-F]{4})> <([0-9A-F]{4})>", stream):
                 glyphs[int(glyph, 16)] = chr(int(unit, 16))
-    drawn = (raw for one in streams(pdf) for raw in re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", one, re.DOTALL))
-    plain = [re.sub(rb"\\(.)", rb"\1", raw.replace(rb"\r", b"\r")) for raw in drawn]
-    pairs = [[int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)] for raw in plain]
-    return " ".join("".join(glyphs[one] for one in text) for text in pairs if all(one in glyphs for one in text))
+    drawn = (raw for stream in streams(pdf) for raw in re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", stream, re.DOTALL))
+    encoded = [re.sub(rb"\\(.)", rb"\1", raw.replace(rb"\r", b"\r")) for raw in drawn]
+    pairs = [[int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)] for raw in encoded]
+    return " ".join("".join(glyphs[code] for code in text) for text in pairs if all(code in glyphs for code in text))
 
 
 def test_a_price_that_changed_at_a_register_that_is_not_signed_is_said() -> None:
-    said = words("en").unsigned_between
+    notice = words("en").unsigned_between
     by_meter = replace(
         PROOF, signed_by=SignerKey(KEY, "3f:aa", meter=True), registers_wh=frozenset(map(Decimal, (1000, 21000)))
     )
-    assert said in text(receipt(transaction(), ISSUER, by_meter, context()))
-    assert said not in text(receipt(transaction(), ISSUER, PROOF, context()))
-    one_price = tuple(replace(line, unit_price=Decimal("0.30")) for line in LINES)
-    same = transaction(bill=replace(BILL, lines=one_price))
-    assert said not in text(receipt(same, ISSUER, by_meter, context())), "it changed nothing"
+    assert notice in text(receipt(transaction(), ISSUER, by_meter, context()))
+    assert notice not in text(receipt(transaction(), ISSUER, PROOF, context()))
+    equal_price_lines = tuple(replace(line, unit_price=Decimal("0.30")) for line in LINES)
+    same = transaction(bill=replace(BILL, lines=equal_price_lines))
+    assert notice not in text(receipt(same, ISSUER, by_meter, context())), "it changed nothing"
 
 
 def test_letters_of_all_europe_and_signs_of_currencies_are_drawn_and_what_no_font_has_is_told_by_its_number() -> None:
     assert WESTERN in texts(receipt(transaction(meter_serial=WESTERN), ISSUER, None, context()))
-    drawn = wide_texts(receipt(transaction(meter_serial=f"{WIDE} 中"), ISSUER, None, context()))
+    drawn = embedded_font_text(receipt(transaction(meter_serial=f"{WIDE} 中"), ISSUER, None, context()))
     assert WIDE in drawn
     assert "[U+4E2D]" in drawn
 
@@ -136,11 +136,11 @@ def test_numbers_and_moments_are_written_as_people_write_them() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_receipt_says_what_was_charged_when_for_how_much_and_who_measured_it(language: LanguageCode) -> None:
-    pdf, said = receipt(transaction(), ISSUER, PROOF, context(language)), words(language)
+    pdf, labels = receipt(transaction(), ISSUER, PROOF, context(language)), words(language)
     drawn = text(pdf)
-    mark = said.decimal_mark
-    for wanted in (
-        said.receipt,
+    mark = labels.decimal_mark
+    for expected in (
+        labels.receipt,
         "BORNE-0001",
         "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
         f"20{mark}000 kWh",
@@ -149,22 +149,22 @@ def test_a_receipt_says_what_was_charged_when_for_how_much_and_who_measured_it(l
         "1 h 15 min 00 s",
         "13:00:00 (UTC+01:00)",
         "14:30:00 (UTC+01:00)",
-        f"{said.energy} HP",
+        f"{labels.energy} HP",
         f"1{mark}000 kWh – 13{mark}345 kWh",
         f"12{mark}345 kWh",
         f"0{mark}30 EUR/kWh",
         f"3{mark}70 EUR",
-        said.idle,
+        labels.idle,
         "23-1234567",
-        said.clocks["S"],
-        said.reasons["Local"],
-        said.signed_by_station.split()[0],
+        labels.clocks["S"],
+        labels.reasons["Local"],
+        labels.signed_by_station.split()[0],
         "3f:aa",
         "3044AA",
         "3044BB",
         "04A3…80",
     ):
-        assert wanted in drawn, wanted
+        assert expected in drawn, expected
     assert CARD.value not in drawn
     assert pdf.startswith(b"%PDF-")
 
@@ -176,7 +176,7 @@ def test_the_signed_record_is_attached_and_the_public_key_drawn_as_a_code() -> N
     dark = sum(sum(row) for row in segno.make(KEY.hex().upper(), error="m", micro=False).matrix)
     page = streams(pdf)[0] if b" re f" in streams(pdf)[0] else b"".join(streams(pdf))
     squares = re.findall(rb"([\d.]+) [\d.]+ ([\d.]+) -([\d.]+) re f", page)
-    assert len([one for one in squares if one[1] == one[2]]) == dark
+    assert len([square for square in squares if square[1] == square[2]]) == dark
     assert KEY.hex() in "".join(texts(pdf))
 
 
@@ -188,32 +188,32 @@ def test_a_receipt_without_a_signature_says_so_and_has_no_code() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_cannot_be_billed_says_why_in_the_language_of_the_receipt(language: LanguageCode) -> None:
-    said = words(language)
-    for sentence, translated in said.objections.items():
+    labels = words(language)
+    for sentence, translated in labels.objections.items():
         objected = transaction(bill=replace(BILL, objection=sentence))
         drawn = text(receipt(objected, ISSUER, None, context(language)))
-        assert f"{said.not_billable}: {translated}." in drawn
-        assert said.money(BILL.total, BILL.currency) not in drawn, "no total that nobody can be asked for"
+        assert f"{labels.not_billable}: {translated}." in drawn
+        assert labels.money(BILL.total, BILL.currency) not in drawn, "no total that nobody can be asked for"
     unknown = transaction(bill=replace(BILL, objection="the meter was struck by lightning"))
     assert "struck by lightning" in text(receipt(unknown, ISSUER, None, context(language)))
 
 
 def test_times_that_were_corrected_and_registers_that_are_old_say_so() -> None:
-    one = transaction(corrected_s=43_200.0)
-    one = replace(one, begin=replace(one.begin, time="U", substitute=True), end=replace(one.end, time=None))
-    drawn, said = text(receipt(one, ISSUER, None, context())), words("en")
-    assert said.corrected.format("+43200") in drawn
-    assert said.clocks["U"] in drawn
-    assert said.clocks["none"] in drawn
+    charge = transaction(corrected_s=43_200.0)
+    charge = replace(charge, begin=replace(charge.begin, time="U", substitute=True), end=replace(charge.end, time=None))
+    drawn, labels = text(receipt(charge, ISSUER, None, context())), words("en")
+    assert labels.corrected.format("+43200") in drawn
+    assert labels.clocks["U"] in drawn
+    assert labels.clocks["none"] in drawn
     assert "did not answer" in drawn
 
 
 def test_a_charge_that_goes_on_and_one_that_nobody_priced() -> None:
     running = transaction(ended_at=None, stopped_reason=None, charging_s=None, bill=None)
-    drawn, said = text(receipt(running, ISSUER, None, context())), words("en")
-    assert said.still_running in drawn
-    assert said.no_price in drawn
-    assert said.register_end not in drawn
+    drawn, labels = text(receipt(running, ISSUER, None, context())), words("en")
+    assert labels.still_running in drawn
+    assert labels.no_price in drawn
+    assert labels.register_end not in drawn
     odd = transaction(stopped_reason="SOCLimitReached", token=None, meter_serial=None)
     assert "SOCLimitReached" in text(receipt(odd, ISSUER, None, context()))
 
@@ -221,16 +221,16 @@ def test_a_charge_that_goes_on_and_one_that_nobody_priced() -> None:
 @examples(30)
 @given(st.text(max_size=60), st.text(max_size=300))
 def test_no_text_breaks_a_receipt(serial: str, reason: str) -> None:
-    one = transaction(meter_serial=serial, stopped_reason=reason)
-    assert receipt(one, replace(ISSUER, name=serial), None, context()).startswith(b"%PDF-")
+    charge = transaction(meter_serial=serial, stopped_reason=reason)
+    assert receipt(charge, replace(ISSUER, name=serial), None, context()).startswith(b"%PDF-")
 
 
 def test_a_receipt_whose_key_is_spoilt_still_carries_its_records() -> None:
-    pdf, said = receipt(transaction(), ISSUER, replace(PROOF, signed_by=None), context()), words("en")
+    pdf, labels = receipt(transaction(), ISSUER, replace(PROOF, signed_by=None), context()), words("en")
     assert PROOF.container in streams(pdf)
     assert "3044AA" in text(pdf)
-    assert said.signed_by_station not in text(pdf)
-    assert said.unsigned not in text(pdf)
+    assert labels.signed_by_station not in text(pdf)
+    assert labels.unsigned not in text(pdf)
 
 
 # The report of a month
@@ -238,11 +238,11 @@ def test_a_receipt_whose_key_is_spoilt_still_carries_its_records() -> None:
 
 def charges(count: int) -> list[LoggedTransaction]:
     """So many charges of a month, one after the other."""
-    made: list[LoggedTransaction] = []
+    transactions: list[LoggedTransaction] = []
     for number in range(count):
         begin = NOON + timedelta(hours=3 * number)
-        made.append(transaction(number=number + 1, began_at=begin, ended_at=begin + timedelta(hours=2)))
-    return made
+        transactions.append(transaction(number=number + 1, began_at=begin, ended_at=begin + timedelta(hours=2)))
+    return transactions
 
 
 def test_a_month_begins_and_ends_where_clocks_at_the_station_say() -> None:
@@ -254,7 +254,7 @@ def test_a_month_begins_and_ends_where_clocks_at_the_station_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begins", "ends", "shown"),
+    ("begins", "ends", "moments"),
     [
         (
             "2026-10-25T00:30Z",
@@ -269,12 +269,12 @@ def test_a_month_begins_and_ends_where_clocks_at_the_station_say() -> None:
     ],
 )
 def test_a_receipt_of_a_charge_over_a_change_of_summer_time_tells_both_offsets(
-    begins: str, ends: str, shown: tuple[str, str]
+    begins: str, ends: str, moments: tuple[str, str]
 ) -> None:
     """An hour of charging, whatever the clock on the wall makes of it."""
-    one = transaction(began_at=datetime.fromisoformat(begins), ended_at=datetime.fromisoformat(ends))
-    drawn = text(receipt(one, ISSUER, PROOF, context()))
-    assert all(moment in drawn for moment in shown)
+    charge = transaction(began_at=datetime.fromisoformat(begins), ended_at=datetime.fromisoformat(ends))
+    drawn = text(receipt(charge, ISSUER, PROOF, context()))
+    assert all(moment in drawn for moment in moments)
     assert "1 h 00 min 00 s" in drawn
 
 
@@ -284,7 +284,13 @@ def test_the_sums_of_a_month_are_those_of_what_can_be_billed() -> None:
     objected = transaction(bill=replace(BILL, objection="the register went back"))
     unread = transaction(begin=replace(good.begin, energy_wh=None))
     francs = transaction(bill=Bill("CHF", LINES[:1], Decimal("3.70")))
-    assert [billable(one) for one in (good, substitute, objected, unread, francs)] == [True, False, False, False, True]
+    assert [billable(charge) for charge in (good, substitute, objected, unread, francs)] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
     assert sums([good, substitute, objected, unread, francs]) == Sums(
         2,
         Decimal("40000.000"),
@@ -305,31 +311,35 @@ def test_a_register_that_went_back_takes_nothing_from_the_energy_of_a_month() ->
 
 @given(st.lists(st.integers(0, 10**8).map(lambda milli: Decimal(milli) / 1000), max_size=40))
 def test_the_energy_of_a_month_is_the_sum_of_its_lines(energies: list[Decimal]) -> None:
-    one = transaction()
-    made = [replace(one, end=replace(one.end, energy_wh=Decimal(1000) + energy)) for energy in energies]
-    assert sums(made).energy_wh == sum(energies, Decimal(0))
+    charge = transaction()
+    month = [replace(charge, end=replace(charge.end, energy_wh=Decimal(1000) + energy)) for energy in energies]
+    assert sums(month).energy_wh == sum(energies, Decimal(0))
 
 
-def without_energy(one: LoggedTransaction) -> LoggedTransaction:
-    """The same one, after which the register is what it was before."""
-    return replace(one, end=replace(one.end, energy_wh=one.begin.energy_wh), bill=None)
+def without_energy(charge: LoggedTransaction) -> LoggedTransaction:
+    """The same charge with an end register equal to its begin register."""
+    return replace(charge, end=replace(charge.end, energy_wh=charge.begin.energy_wh), bill=None)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_report_neither_lists_nor_counts_test_sessions_and_charges_without_energy_and_says_how_many(
     language: LanguageCode,
 ) -> None:
-    made, said = charges(6), words(language)
-    made[1] = replace(made[1], test_session=True)
-    made[2], made[3] = without_energy(made[2]), without_energy(made[3])
-    drawn = texts(monthly_report(Month(2026, 1), made, None, ISSUER, context(language)))
-    assert [one for one in drawn if re.fullmatch(r"\d", one)][:4] == ["3", "1", "5", "6"], "the number, and its lines"
-    assert f"60{said.decimal_mark}000 kWh" in drawn
-    assert said.tests_left_out.format(1) in drawn
-    assert said.empty_left_out.format(2) in drawn
-    whole = " ".join(texts(monthly_report(Month(2026, 1), charges(2), None, ISSUER, context(language))))
-    assert said.tests_left_out[:30] not in whole
-    assert said.empty_left_out[:30] not in whole
+    transactions, labels = charges(6), words(language)
+    transactions[1] = replace(transactions[1], test_session=True)
+    transactions[2], transactions[3] = without_energy(transactions[2]), without_energy(transactions[3])
+    drawn = texts(monthly_report(Month(2026, 1), transactions, None, ISSUER, context(language)))
+    assert [piece for piece in drawn if re.fullmatch(r"\d", piece)][:4] == ["3", "1", "5", "6"], (
+        "the number, and its lines"
+    )
+    assert f"60{labels.decimal_mark}000 kWh" in drawn
+    assert labels.tests_left_out.format(1) in drawn
+    assert labels.empty_left_out.format(2) in drawn
+    text_without_exclusions = " ".join(
+        texts(monthly_report(Month(2026, 1), charges(2), None, ISSUER, context(language)))
+    )
+    assert labels.tests_left_out[:30] not in text_without_exclusions
+    assert labels.empty_left_out[:30] not in text_without_exclusions
 
 
 def test_a_charge_without_energy_that_costs_something_or_cannot_be_billed_is_listed() -> None:
@@ -348,9 +358,9 @@ def test_a_month_of_test_sessions_only_says_that_nobody_charged() -> None:
 
 def test_all_energies_of_a_report_and_of_a_receipt_have_the_same_decimals() -> None:
     """A meter that counts milliwatt-hours beside one that counted whole kilowatt-hours."""
-    one = transaction(bill=None)
-    fine = replace(one, end=replace(one.end, energy_wh=Decimal("1017.419")))
-    drawn = texts(monthly_report(Month(2026, 1), [one, fine], None, ISSUER, context()))
+    charge = transaction(bill=None)
+    fine = replace(charge, end=replace(charge.end, energy_wh=Decimal("1017.419")))
+    drawn = texts(monthly_report(Month(2026, 1), [charge, fine], None, ISSUER, context()))
     energies = [text for text in drawn if re.fullmatch(r"\d+\.\d+( kWh)?", text)]
     assert {len(text.removesuffix(" kWh").partition(".")[2]) for text in energies} == {6}
     assert "20.017419" in energies
@@ -360,27 +370,27 @@ def test_all_energies_of_a_report_and_of_a_receipt_have_the_same_decimals() -> N
 
 
 def test_a_receipt_of_a_test_session_says_so() -> None:
-    one = transaction(test_session=True, token="", token_type="NoAuthorization")
-    assert words("en").test_session in texts(receipt(one, ISSUER, None, context()))
+    charge = transaction(test_session=True, token="", token_type="NoAuthorization")
+    assert words("en").test_session in texts(receipt(charge, ISSUER, None, context()))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_report_lists_every_charge_over_pages_and_their_sums(language: LanguageCode) -> None:
-    made, said = charges(60), words(language)
-    made[7] = replace(made[7], begin=replace(made[7].begin, substitute=True))
-    drawn = texts(monthly_report(Month(2026, 1), made, "04A3…80", ISSUER, context(language)))
-    foot = said.page.split("{", maxsplit=1)[0]  # the number of pages is a piece of text of its own
-    pieces = [one for before, one in pairwise(["", *drawn]) if not before.startswith(foot)]
-    numbers = [one for one in pieces if re.fullmatch(r"\d+( \*)?", one)]
+    transactions, labels = charges(60), words(language)
+    transactions[7] = replace(transactions[7], begin=replace(transactions[7].begin, substitute=True))
+    drawn = texts(monthly_report(Month(2026, 1), transactions, "04A3…80", ISSUER, context(language)))
+    foot = labels.page.split("{", maxsplit=1)[0]  # the number of pages is a piece of text of its own
+    pieces = [piece for before, piece in pairwise(["", *drawn]) if not before.startswith(foot)]
+    numbers = [piece for piece in pieces if re.fullmatch(r"\d+( \*)?", piece)]
     assert numbers == ["59", *(f"{n} *" if n == 8 else str(n) for n in range(1, 61))]
-    assert drawn.count(said.no) >= 2, "the headings are on each page"
-    whole = " ".join(drawn)
-    assert f"{said.month(2026, 1)} · 04A3…80" in whole
-    assert f"1180{said.decimal_mark}000 kWh" in whole
-    assert f"485{said.decimal_mark}57 EUR" in whole
-    assert f"728{said.decimal_mark}355 kWh" in whole, "59 times the energy of HP"
-    assert said.left_out in whole
-    assert said.date_and_name in whole
+    assert drawn.count(labels.no) >= 2, "the headings are on each page"
+    joined = " ".join(drawn)
+    assert f"{labels.month(2026, 1)} · 04A3…80" in joined
+    assert f"1180{labels.decimal_mark}000 kWh" in joined
+    assert f"485{labels.decimal_mark}57 EUR" in joined
+    assert f"728{labels.decimal_mark}355 kWh" in joined, "59 times the energy of HP"
+    assert labels.left_out in joined
+    assert labels.date_and_name in joined
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -399,11 +409,11 @@ def test_receipt_and_report_name_the_card_as_its_owner_does(language: LanguageCo
 
 def test_whoever_signs_the_report_of_a_month_sees_on_the_same_page_what_is_signed() -> None:
     """Whatever the number of charges; a page with a signature only could belong to any report."""
-    said = words("en")
+    labels = words("en")
     for count in range(14, 52):
         *_, last = pages(monthly_report(Month(2026, 1), charges(count), None, ISSUER, context()))
-        assert last.index(said.meter) < last.index(said.date_and_name), count
-        assert any(one.startswith(f"{said.month(2026, 1)} · {20 * count}.000 kWh · ") for one in last), count
+        assert last.index(labels.meter) < last.index(labels.date_and_name), count
+        assert any(piece.startswith(f"{labels.month(2026, 1)} · {20 * count}.000 kWh · ") for piece in last), count
 
 
 def test_a_month_in_which_nobody_charged_is_a_report_too() -> None:
@@ -414,5 +424,5 @@ def test_a_month_in_which_nobody_charged_is_a_report_too() -> None:
 
 def test_the_library_that_draws_is_not_loaded_with_the_api() -> None:
     loaded = "import sys, station.interfaces.api.document, station.interfaces.api.transaction"
-    look = f"{loaded}; sys.exit('fpdf' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
+    program = f"{loaded}; sys.exit('fpdf' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

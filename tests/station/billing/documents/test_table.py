@@ -63,9 +63,9 @@ def test_a_card_that_the_owner_has_named_is_named() -> None:
 
 def test_what_the_csms_said_that_it_costs_outweighs_the_owners_bill_and_what_speaks_against_that() -> None:
     objected = replace(BILL, objection="the register went back")
-    one = transaction(bill=objected, corrected_s=-3600.0)
-    told = transaction(bill=objected, stated_cost=StatedCost(Decimal("9.9"), "CHF"))
-    rows = read(table.csv_heading() + table.csv_rows([one, told], UTC, {}))
+    charge = transaction(bill=objected, corrected_s=-3600.0)
+    stated = transaction(bill=objected, stated_cost=StatedCost(Decimal("9.9"), "CHF"))
+    rows = read(table.csv_heading() + table.csv_rows([charge, stated], UTC, {}))
     assert [(row["cost"], row["cost_told_by"], row["objection"]) for row in rows] == [
         ("", "", "the register went back"),
         ("9.90", "csms", ""),
@@ -105,8 +105,8 @@ def test_a_key_code_is_not_shown() -> None:
 
 def test_the_hour_that_the_end_of_summer_time_shows_twice_is_told_apart_by_its_offset() -> None:
     began, ended = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
-    one = transaction(began_at=began, ended_at=ended)
-    (row,) = read(table.csv_heading() + table.csv_rows([one], ZoneInfo("Europe/Paris"), {}))
+    charge = transaction(began_at=began, ended_at=ended)
+    (row,) = read(table.csv_heading() + table.csv_rows([charge], ZoneInfo("Europe/Paris"), {}))
     assert (row["began_at"], row["ended_at"]) == ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")
 
 
@@ -141,8 +141,8 @@ def test_every_column_and_every_word_of_the_table_has_a_text_in_each_language(la
 
 
 def test_a_test_session_and_a_charge_without_energy_are_labelled() -> None:
-    one = transaction()
-    empty = replace(one, end=replace(one.end, energy_wh=one.begin.energy_wh))
-    rows = read(table.csv_heading() + table.csv_rows([one, empty, replace(empty, test_session=True)], UTC, {}))
+    charge = transaction()
+    empty = replace(charge, end=replace(charge.end, energy_wh=charge.begin.energy_wh))
+    rows = read(table.csv_heading() + table.csv_rows([charge, empty, replace(empty, test_session=True)], UTC, {}))
     assert [row["kind"] for row in rows] == ["charge", "no-energy", "test"]
     assert rows[1]["energy_kwh"] == "0.000"

@@ -20,33 +20,33 @@ from station.billing.register_journal.fault_episodes import QUIET_S
 from station.billing.transaction_log import TransactionQuery
 from station.core.model import Fault, PilotState, TransactionEvent
 from tests import fakes
-from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
+from tests.station.billing_fixture import LINKY, VERSIONS, BillingFixture, billing_fixture, running_journal
 from tests.station.post import post
 
 _ALL = TransactionQuery()
 
 
 async def test_a_begin_and_an_end_are_in_the_journal_with_their_registers_and_without_the_card(tmp_path: Path) -> None:
-    async with books(tmp_path) as it:
-        await it.post.charge()
-        await it.post.clock.advance(60)
-        await it.end(3000.5)
-        begin, end = it.entries(JournalEvent.BEGIN, JournalEvent.END)
-        transaction = await it.only()
+    async with billing_fixture(tmp_path) as billing:
+        await billing.evse_fixture.charge()
+        await billing.evse_fixture.clock.advance(60)
+        await billing.stop_charge(3000.5)
+        begin, end = billing.entries(JournalEvent.BEGIN, JournalEvent.END)
+        transaction = await billing.only_transaction()
         assert begin.note.details["transaction"] == end.note.details["transaction"] == transaction.transaction_id
         assert (begin.note.details["register_wh"], end.note.details["register_wh"]) == ("1000.000", "3000.500")
         assert (end.note.details["energy_wh"], end.note.details["reason"]) == ("2000.500", "Local")
         assert "cost" not in end.note.details, "nothing had a price"
-        assert it.billed == []
+        assert billing.billed == []
         assert fakes.CARD.value not in (tmp_path / "register-journal.jsonl").read_text()
-        assert it.books.journal.verify().broken is None
+        assert billing.journal_writer.journal.verify().broken is None
 
 
 async def test_an_event_in_the_middle_of_a_charge_is_no_reason_to_read_the_records(tmp_path: Path) -> None:
-    async with books(tmp_path) as it:
-        outbox, reads = it.post.outbox, list[int]()
-        await it.post.charge()
-        await it.post.clock.advance(1)
+    async with billing_fixture(tmp_path) as billing:
+        outbox, reads = billing.evse_fixture.outbox, list[int]()
+        await billing.evse_fixture.charge()
+        await billing.evse_fixture.clock.advance(1)
         read = outbox.begins_and_ends
 
         async def counted(after: int, max_count: int) -> list[tuple[int, TransactionEvent]]:
@@ -55,32 +55,32 @@ async def test_an_event_in_the_middle_of_a_charge_is_no_reason_to_read_the_recor
 
         outbox.begins_and_ends = counted
         for _ in range(10):
-            await outbox.append(fakes.event((await it.only()).transaction_id))
-            await it.post.clock.advance(1)
+            await outbox.append(fakes.event((await billing.only_transaction()).transaction_id))
+            await billing.evse_fixture.clock.advance(1)
         assert reads == []
-        await it.end(3000.0)
+        await billing.stop_charge(3000.0)
         assert reads != []
-        assert len(it.entries(JournalEvent.END)) == 1
+        assert len(billing.entries(JournalEvent.END)) == 1
 
 
 async def test_each_tariff_period_is_closed_with_a_register_of_its_own(tmp_path: Path) -> None:
-    async with books(tmp_path) as it:
-        await it.prices.load(LINKY)
-        it.period = "HP"
-        await it.post.charge()
-        await it.tell("HC", 2000.0)
-        await it.tell("HC", 2500.0)
-        running = await it.billing.bill_so_far(it.post.evse)
+    async with billing_fixture(tmp_path) as billing:
+        await billing.prices.load(LINKY)
+        billing.period = "HP"
+        await billing.evse_fixture.charge()
+        await billing.change_tariff_period("HC", 2000.0)
+        await billing.change_tariff_period("HC", 2500.0)
+        running = await billing.billing.bill_so_far(billing.evse_fixture.evse)
         assert running is not None
         assert [(line.what, str(line.amount)) for line in running.lines] == [
             ("energy", "0.30"),
             ("energy", "0.10"),
             ("time", "0.00"),
         ]
-        await it.post.clock.advance(1800 - 3)
-        await it.end(4000.0)
-        ((transaction, bill),) = it.billed
-        found = await it.only()
+        await billing.evse_fixture.clock.advance(1800 - 3)
+        await billing.stop_charge(4000.0)
+        ((transaction, bill),) = billing.billed
+        found = await billing.only_transaction()
         assert found.transaction_id == transaction
         assert found.bill == bill
         assert [(line.what, line.period, str(line.quantity), str(line.amount)) for line in bill.lines] == [
@@ -89,47 +89,49 @@ async def test_each_tariff_period_is_closed_with_a_register_of_its_own(tmp_path:
             ("time", None, "0.5000", "0.50"),
         ]
         assert (bill.total, bill.objection) == (Decimal("1.20"), None)
-        (change,) = it.entries(JournalEvent.TARIFF)
+        (change,) = billing.entries(JournalEvent.TARIFF)
         assert (change.note.details["period"], change.note.details["register_wh"]) == ("HC", "2000.000")
-        (end,) = it.entries(JournalEvent.END)
+        (end,) = billing.entries(JournalEvent.END)
         assert end.note.details["cost"] == "1.20 EUR"
-        assert await it.billing.bill_so_far(it.post.evse) is None
+        assert await billing.billing.bill_so_far(billing.evse_fixture.evse) is None
 
 
 async def test_a_meter_that_is_silent_where_the_period_changes_makes_a_bill_that_nobody_is_asked_for(
     tmp_path: Path,
 ) -> None:
-    async with books(tmp_path) as it:
-        await it.prices.load(LINKY)
-        it.period = "HP"
-        await it.post.charge()
-        it.post.meter.shows = None
-        it.period = "HC"
-        it.books.request_tariff_entry()
-        await it.post.clock.advance(1)
-        await it.end(3000.0)
-        ((_, bill),) = it.billed
+    async with billing_fixture(tmp_path) as billing:
+        await billing.prices.load(LINKY)
+        billing.period = "HP"
+        await billing.evse_fixture.charge()
+        billing.evse_fixture.meter.shows = None
+        billing.period = "HC"
+        billing.journal_writer.request_tariff_entry()
+        await billing.evse_fixture.clock.advance(1)
+        await billing.stop_charge(3000.0)
+        ((_, bill),) = billing.billed
         assert bill.objection == "the register was not read where the tariff period changed"
-        assert [one.energy_wh for one in await it.log.periods((await it.only()).transaction_id)] == [1000.0, None]
+        assert [
+            period.energy_wh for period in await billing.log.periods((await billing.only_transaction()).transaction_id)
+        ] == [1000.0, None]
 
 
 async def test_a_power_cut_between_the_record_and_the_journal_loses_nothing_and_doubles_nothing(
     tmp_path: Path,
 ) -> None:
     """The next life goes on where the journal says that the last one was."""
-    async with post(tmp_path) as it:
-        dead = Desk(it, tmp_path)
+    async with post(tmp_path) as fixture:
+        dead = BillingFixture(fixture, tmp_path)
         await dead.prices.load(LINKY)
-        await it.charge()  # recorded, and nobody keeps the books
-        await dead.end(2000.0)
-        async with keeping(Desk(it, tmp_path)) as first:
+        await fixture.charge()  # recorded, and nobody keeps the books
+        await dead.stop_charge(2000.0)
+        async with running_journal(BillingFixture(fixture, tmp_path)) as first:
             # Only what is recorded from the first boot of a journal on is in it.
             assert first.entries(JournalEvent.BEGIN, JournalEvent.END) == []
-        await it.charge()
-        it.meter.shows = fakes.reading(3000.0)
-        await dead.end(3000.0)
+        await fixture.charge()
+        fixture.meter.shows = fakes.reading(3000.0)
+        await dead.stop_charge(3000.0)
         for _ in range(2):
-            async with keeping(Desk(it, tmp_path)) as again:
+            async with running_journal(BillingFixture(fixture, tmp_path)) as again:
                 kinds = [entry.note.event for entry in again.entries(JournalEvent.BEGIN, JournalEvent.END)]
                 assert kinds == [JournalEvent.BEGIN, JournalEvent.END]
         (newest, _) = (await dead.log.find(_ALL)).transactions
@@ -161,19 +163,19 @@ class InterruptedJournal(RegisterJournal):
 
 
 async def test_a_stop_while_an_end_is_being_written_does_not_write_it_twice(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        journal = desk.books.journal = InterruptedJournal(tmp_path)
-        await desk.books.load(VERSIONS, "PowerUp")
-        await it.charge()
-        journal.stop = asyncio.create_task(desk.books.run())
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        journal = billing.journal_writer.journal = InterruptedJournal(tmp_path)
+        await billing.journal_writer.load(VERSIONS, "PowerUp")
+        await fixture.charge()
+        journal.stop = asyncio.create_task(billing.journal_writer.run())
         running = journal.stop
-        await desk.end(2000.0)
+        await billing.stop_charge(2000.0)
         await asyncio.wait({running})
         assert running.cancelled()
-        await it.clock.advance(7)
-        await desk.books.close()
-        kinds = [entry.note.event for entry in desk.entries(JournalEvent.BEGIN, JournalEvent.END)]
+        await fixture.clock.advance(7)
+        await billing.journal_writer.close()
+        kinds = [entry.note.event for entry in billing.entries(JournalEvent.BEGIN, JournalEvent.END)]
         assert kinds == [JournalEvent.BEGIN, JournalEvent.END]
 
 
@@ -181,26 +183,26 @@ async def test_an_end_whose_sync_failed_is_on_the_disk_and_is_not_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line is in the file, the disk has not confirmed it, and other things happen before the next attempt."""
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        await desk.books.load(VERSIONS, "PowerUp")
-        running = asyncio.create_task(desk.books.run())
-        await it.charge()
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        await billing.journal_writer.load(VERSIONS, "PowerUp")
+        running = asyncio.create_task(billing.journal_writer.run())
+        await fixture.charge()
 
         def refuse(handle: int) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         with monkeypatch.context() as patched:
             patched.setattr("os.fsync", refuse)
-            await desk.end(2000.0)
+            await billing.stop_charge(2000.0)
             await asyncio.wait({running})
         assert isinstance(running.exception(), ExceptionGroup)
-        desk.books.note(JournalEvent.TAMPER, {}, 1)
-        await it.clock.advance(7)
-        await desk.books.close()
-        kinds = [entry.note.event for entry in desk.entries()]
+        billing.journal_writer.note(JournalEvent.TAMPER, {}, 1)
+        await fixture.clock.advance(7)
+        await billing.journal_writer.close()
+        kinds = [entry.note.event for entry in billing.entries()]
         assert kinds == [JournalEvent.BOOT, JournalEvent.BEGIN, JournalEvent.END, JournalEvent.TAMPER]
-        assert desk.books.journal.verify().broken is None
+        assert billing.journal_writer.journal.verify().broken is None
 
 
 async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_is_caught_up_with(
@@ -208,16 +210,16 @@ async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_i
 ) -> None:
     blocked = tmp_path / "register-journal.jsonl"
     blocked.mkdir()
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        await desk.books.load(VERSIONS, "PowerUp")
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        await billing.journal_writer.load(VERSIONS, "PowerUp")
         with pytest.raises(JournalError):
-            await desk.books.run()
-        await it.charge()
+            await billing.journal_writer.run()
+        await fixture.charge()
         blocked.rmdir()
-        running = asyncio.create_task(desk.books.run())
-        await it.clock.advance(1)
-        assert [entry.note.event for entry in desk.entries()][:2] == [JournalEvent.BOOT, JournalEvent.BEGIN]
+        running = asyncio.create_task(billing.journal_writer.run())
+        await fixture.clock.advance(1)
+        assert [entry.note.event for entry in billing.entries()][:2] == [JournalEvent.BOOT, JournalEvent.BEGIN]
         running.cancel()
         await asyncio.wait({running})
 
@@ -226,73 +228,73 @@ async def test_a_journal_that_refuses_leaves_each_tariff_period_its_own_register
     """On a full disk the database often takes what the journal cannot: the bill is that of the hours that were."""
     blocked = tmp_path / "register-journal.jsonl"
     blocked.mkdir()
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        await desk.prices.load(LINKY)
-        await desk.books.load(VERSIONS, "PowerUp")
-        desk.period = "HC"
-        await it.charge()
-        await desk.tell("HP", 2000.0)
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        await billing.prices.load(LINKY)
+        await billing.journal_writer.load(VERSIONS, "PowerUp")
+        billing.period = "HC"
+        await fixture.charge()
+        await billing.change_tariff_period("HP", 2000.0)
         with pytest.raises(JournalError):
-            await desk.books.run()
-        await desk.tell("HC", 3000.0)
+            await billing.journal_writer.run()
+        await billing.change_tariff_period("HC", 3000.0)
         blocked.rmdir()
-        running = asyncio.create_task(desk.books.run())
-        await it.clock.advance(1)
-        await desk.end(5000.0)
-        ((_, bill),) = desk.billed
+        running = asyncio.create_task(billing.journal_writer.run())
+        await fixture.clock.advance(1)
+        await billing.stop_charge(5000.0)
+        ((_, bill),) = billing.billed
         energy = [(line.period, str(line.quantity)) for line in bill.lines if line.what == "energy"]
         assert energy == [("HC", "1.000"), ("HP", "1.000"), ("HC", "2.000")]
-        assert [entry.note.details["period"] for entry in desk.entries(JournalEvent.TARIFF)] == ["HP", "HC"]
+        assert [entry.note.details["period"] for entry in billing.entries(JournalEvent.TARIFF)] == ["HP", "HC"]
         running.cancel()
         await asyncio.wait({running})
 
 
 async def test_a_bill_that_was_made_stays_where_the_books_go_through_old_events_again(tmp_path: Path) -> None:
     """As they do beside another database: events of the charge are pruned by then, and with them how long it idled."""
-    async with books(tmp_path) as it:
-        await it.prices.load(replace(LINKY, idle_per_hour=Decimal(6)))
-        await it.post.charge()
-        await it.post.see(pilot=PilotState.B)
-        await it.post.obey()
-        await it.post.clock.advance(3600)
-        await it.end(3000.0)
-        ((_, bill),) = it.billed
+    async with billing_fixture(tmp_path) as billing:
+        await billing.prices.load(replace(LINKY, idle_per_hour=Decimal(6)))
+        await billing.evse_fixture.charge()
+        await billing.evse_fixture.see(pilot=PilotState.B)
+        await billing.evse_fixture.obey()
+        await billing.evse_fixture.clock.advance(3600)
+        await billing.stop_charge(3000.0)
+        ((_, bill),) = billing.billed
         assert [line.what for line in bill.lines] == ["energy", "time", "idle"]
-        await it.post.database.write("DELETE FROM events WHERE event_type = 'Updated'")
-        assert await it.billing.create_bill(it.post.recorded[-1]) == bill
-        assert (await it.only()).bill == bill
+        await billing.evse_fixture.database.write("DELETE FROM events WHERE event_type = 'Updated'")
+        assert await billing.billing.create_bill(billing.evse_fixture.recorded[-1]) == bill
+        assert (await billing.only_transaction()).bill == bill
 
 
 async def test_prices_software_faults_and_tampering_are_noted(tmp_path: Path) -> None:
-    async with books(tmp_path) as it:
-        await it.prices.change(LINKY)
-        it.post.evse.report_fault(Fault.TAMPER, True)
-        it.post.evse.report_fault(Fault.METER, True)
-        await it.post.clock.advance(1)
-        it.post.evse.report_fault(Fault.METER, False)
-        it.post.evse.report_fault(Fault.TAMPER, False)
-        await it.post.clock.advance(1)
-        assert [entry.note.event for entry in it.entries()] == [
+    async with billing_fixture(tmp_path) as billing:
+        await billing.prices.change(LINKY)
+        billing.evse_fixture.evse.report_fault(Fault.TAMPER, True)
+        billing.evse_fixture.evse.report_fault(Fault.METER, True)
+        await billing.evse_fixture.clock.advance(1)
+        billing.evse_fixture.evse.report_fault(Fault.METER, False)
+        billing.evse_fixture.evse.report_fault(Fault.TAMPER, False)
+        await billing.evse_fixture.clock.advance(1)
+        assert [entry.note.event for entry in billing.entries()] == [
             JournalEvent.BOOT,
             JournalEvent.PRICES,
             JournalEvent.METER_FAULT,
             JournalEvent.TAMPER,
             JournalEvent.METER_RESTORED,
         ]
-        assert "0.30" in str(it.entries(JournalEvent.PRICES)[0].note.details["prices"])
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        await desk.books.load({**VERSIONS, "program": "2"}, "PowerUp")
-        (software,) = desk.entries(JournalEvent.SOFTWARE)
+        assert "0.30" in str(billing.entries(JournalEvent.PRICES)[0].note.details["prices"])
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        await billing.journal_writer.load({**VERSIONS, "program": "2"}, "PowerUp")
+        (software,) = billing.entries(JournalEvent.SOFTWARE)
         assert (software.note.details["before_program"], software.note.details["program"]) == ("1", "2")
 
 
 async def test_a_fault_that_forbids_energy_is_noted_once_however_often_it_comes_and_when_it_has_stayed_away(
     tmp_path: Path,
 ) -> None:
-    async with books(tmp_path) as it:
-        evse, clock = it.post.evse, it.post.clock
+    async with billing_fixture(tmp_path) as billing:
+        evse, clock = billing.evse_fixture.evse, billing.evse_fixture.clock
         evse.report_fault(Fault.READER, True)
         for _ in range(100):
             evse.report_fault(Fault.CONTACTOR_WELDED, True)
@@ -301,7 +303,7 @@ async def test_a_fault_that_forbids_energy_is_noted_once_however_often_it_comes_
             await clock.advance(1)
         evse.report_fault(Fault.OVER_CURRENT, True)
         await clock.advance(2 * QUIET_S)
-        assert [(entry.note.event, dict(entry.note.details)) for entry in it.entries()[1:]] == [
+        assert [(entry.note.event, dict(entry.note.details)) for entry in billing.entries()[1:]] == [
             (JournalEvent.FAULT, {"fault": "contactor-welded"}),
             (JournalEvent.FAULT, {"fault": "over-current"}),
             (JournalEvent.FAULT_CLEARED, {"fault": "contactor-welded", "times": 100, "gone_s": 3601}),
@@ -312,84 +314,84 @@ async def test_a_fault_that_forbids_energy_is_noted_once_however_often_it_comes_
 async def test_a_transaction_that_began_before_anybody_told_the_time_is_corrected_and_says_so(
     tmp_path: Path, source: TimeSource
 ) -> None:
-    async with books(tmp_path) as it:
-        await it.post.charge()
+    async with billing_fixture(tmp_path) as billing:
+        await billing.evse_fixture.charge()
         late = timedelta(days=40, hours=3)
-        it.post.clock.adjust(late)
-        it.time.note_time_set(source, late)
-        await it.post.clock.advance(10)
-        await it.end(2000.0)
-        found = await it.only()
+        billing.evse_fixture.clock.adjust(late)
+        billing.time_quality.note_time_set(source, late)
+        await billing.evse_fixture.clock.advance(10)
+        await billing.stop_charge(2000.0)
+        found = await billing.only_transaction()
         assert found.began_at == fakes.NOON + late
         assert found.begin.read_at == fakes.NOON + late
         assert found.corrected_s == late.total_seconds()
         assert found.duration is not None
         assert timedelta(seconds=10) <= found.duration < timedelta(seconds=15)
-        assert [one.at for one in await it.log.periods(found.transaction_id)] == [found.began_at]
-        events = await it.post.outbox.events(found.transaction_id)
+        assert [period.at for period in await billing.log.periods(found.transaction_id)] == [found.began_at]
+        events = await billing.evse_fixture.outbox.events(found.transaction_id)
         assert events[0].occurred_at == found.began_at
         assert all(event.occurred_at >= found.began_at for event in events)
-        (corrected,) = it.entries(JournalEvent.TIME_CORRECTED)
+        (corrected,) = billing.entries(JournalEvent.TIME_CORRECTED)
         assert corrected.note.details["correction_s"] == late.total_seconds()
 
 
 async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path) -> None:
-    async with books(tmp_path) as it:
-        it.time.note_time_set(TimeSource.CSMS, timedelta(0))
-        await it.post.charge()
-        it.post.clock.adjust(timedelta(seconds=5))
-        it.time.note_time_set(TimeSource.CSMS, timedelta(seconds=5))
-        await it.post.clock.advance(1)
-        found = await it.only()
+    async with billing_fixture(tmp_path) as billing:
+        billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(0))
+        await billing.evse_fixture.charge()
+        billing.evse_fixture.clock.adjust(timedelta(seconds=5))
+        billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(seconds=5))
+        await billing.evse_fixture.clock.advance(1)
+        found = await billing.only_transaction()
         assert (found.began_at, found.corrected_s) == (fakes.NOON, None)
-        assert len(it.entries(JournalEvent.CLOCK)) == 1
+        assert len(billing.entries(JournalEvent.CLOCK)) == 1
 
 
-async def set_clock(it: Desk, seconds: float) -> None:
-    """The CSMS tells a time that is off by so much from what it said before, and a heartbeat passes."""
-    it.post.clock.adjust(timedelta(seconds=seconds))
-    it.time.note_time_set(TimeSource.CSMS, timedelta(seconds=seconds))
-    await it.post.clock.advance(300)
+async def set_clock(billing: BillingFixture, seconds: float) -> None:
+    """The CSMS moves the clock by `seconds`, and one heartbeat interval passes."""
+    billing.evse_fixture.clock.adjust(timedelta(seconds=seconds))
+    billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(seconds=seconds))
+    await billing.evse_fixture.clock.advance(300)
 
 
 async def test_a_csms_whose_clock_flaps_has_an_entry_an_hour_with_all_of_its_corrections(tmp_path: Path) -> None:
-    async with books(tmp_path) as it:
-        it.time.note_time_set(TimeSource.CSMS, timedelta(0))
+    async with billing_fixture(tmp_path) as billing:
+        billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(0))
         for heartbeat in range(12 * 4 + 1):
-            await set_clock(it, -4.0 if heartbeat % 2 else 4.0)
-        await it.post.clock.advance(3600)
-        first, *others = [entry.note.details for entry in it.entries(JournalEvent.CLOCK)]
+            await set_clock(billing, -4.0 if heartbeat % 2 else 4.0)
+        await billing.evse_fixture.clock.advance(3600)
+        first, *later_entries = [entry.note.details for entry in billing.entries(JournalEvent.CLOCK)]
         assert (first["correction_s"], "old" in first, "new" in first) == (4.0, True, True)
-        assert len(others) in {4, 5}
-        assert sum(int(str(one["corrections"])) for one in others) == 12 * 4
-        assert sum(float(str(one["correction_s"])) for one in others) == 0.0
-        assert {abs(float(str(one["largest_s"]))) for one in others} == {4.0}
+        assert len(later_entries) in {4, 5}
+        assert sum(int(str(entry["corrections"])) for entry in later_entries) == 12 * 4
+        assert sum(float(str(entry["correction_s"])) for entry in later_entries) == 0.0
+        assert {abs(float(str(entry["largest_s"]))) for entry in later_entries} == {4.0}
 
 
 async def test_corrections_that_are_not_small_alone_or_in_sum_are_told_when_they_come(tmp_path: Path) -> None:
-    async with books(tmp_path) as it:
-        it.time.note_time_set(TimeSource.CSMS, timedelta(0))
+    async with billing_fixture(tmp_path) as billing:
+        billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(0))
         for seconds in (1.0, 2.0, 10.0, 6.0, 6.0):
-            await set_clock(it, seconds)
-        told = [entry.note.details["correction_s"] for entry in it.entries(JournalEvent.CLOCK)]
-        assert told == [1.0, 2.0, 10.0, 12.0]
+            await set_clock(billing, seconds)
+        corrections_s = [entry.note.details["correction_s"] for entry in billing.entries(JournalEvent.CLOCK)]
+        assert corrections_s == [1.0, 2.0, 10.0, 12.0]
 
 
 async def test_corrections_that_were_counted_are_told_before_a_transaction_begins_or_ends_and_at_a_stop(
     tmp_path: Path,
 ) -> None:
     async with post(tmp_path) as outside:
-        async with keeping(Desk(outside, tmp_path)) as it:
-            it.time.note_time_set(TimeSource.CSMS, timedelta(0))
+        async with running_journal(BillingFixture(outside, tmp_path)) as billing:
+            billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(0))
             for seconds in (1.0, 2.0):
-                await set_clock(it, seconds)
-            await it.post.charge()
-            await set_clock(it, 3.0)
-            await it.end(2000.0)
-            await set_clock(it, 4.0)
-        await it.books.close()
-    told = it.entries(JournalEvent.CLOCK, JournalEvent.BEGIN, JournalEvent.END)
-    assert [entry.note.details.get("correction_s", entry.note.event) for entry in told] == [
+                await set_clock(billing, seconds)
+            await billing.evse_fixture.charge()
+            await set_clock(billing, 3.0)
+            await billing.stop_charge(2000.0)
+            await set_clock(billing, 4.0)
+        await billing.journal_writer.close()
+    entries = billing.entries(JournalEvent.CLOCK, JournalEvent.BEGIN, JournalEvent.END)
+    assert [entry.note.details.get("correction_s", entry.note.event) for entry in entries] == [
         1.0,
         2.0,
         JournalEvent.BEGIN,
@@ -401,27 +403,29 @@ async def test_corrections_that_were_counted_are_told_before_a_transaction_begin
 
 async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_too(tmp_path: Path) -> None:
     """Twice: the machine's clock was set, and then the CSMS has told the time."""
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        await desk.books.load(VERSIONS, "PowerUp")
-        await it.charge()
-        await it.database.write(
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        await billing.journal_writer.load(VERSIONS, "PowerUp")
+        await fixture.charge()
+        await fixture.database.write(
             "CREATE TRIGGER refuses BEFORE UPDATE OF began_at ON transactions BEGIN SELECT RAISE(ABORT, 'full'); END"
         )
         for source, days in ((TimeSource.MACHINE, 50), (TimeSource.CSMS, 30)):
-            it.clock.adjust(timedelta(days=days))
-            desk.time.note_time_set(source, timedelta(days=days))
+            fixture.clock.adjust(timedelta(days=days))
+            billing.time_quality.note_time_set(source, timedelta(days=days))
         with pytest.raises(ExceptionGroup):
-            await desk.books.run()
-        assert (await desk.only()).began_at == fakes.NOON
-        assert (await it.outbox.events((await desk.only()).transaction_id))[0].occurred_at == fakes.NOON
-        await it.database.write("DROP TRIGGER refuses")
-        running = asyncio.create_task(desk.books.run())
-        await it.clock.advance(1)
-        found = await desk.only()
+            await billing.journal_writer.run()
+        assert (await billing.only_transaction()).began_at == fakes.NOON
+        assert (await fixture.outbox.events((await billing.only_transaction()).transaction_id))[
+            0
+        ].occurred_at == fakes.NOON
+        await fixture.database.write("DROP TRIGGER refuses")
+        running = asyncio.create_task(billing.journal_writer.run())
+        await fixture.clock.advance(1)
+        found = await billing.only_transaction()
         assert (found.began_at, found.corrected_s) == (fakes.NOON + timedelta(days=80), 80 * 86_400.0)
-        assert (await it.outbox.events(found.transaction_id))[0].occurred_at == found.began_at
-        assert len(desk.entries(JournalEvent.TIME_CORRECTED)) == 2
+        assert (await fixture.outbox.events(found.transaction_id))[0].occurred_at == found.began_at
+        assert len(billing.entries(JournalEvent.TIME_CORRECTED)) == 2
         running.cancel()
         await asyncio.wait({running})
 
@@ -431,18 +435,18 @@ async def test_an_end_that_the_right_clock_has_timed_stays_where_the_wrong_one_w
     tmp_path: Path, ahead: timedelta
 ) -> None:
     """It comes to the disk before the correction does."""
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        await desk.books.load(VERSIONS, "PowerUp")
-        await it.charge()
-        await it.clock.advance(3600)
-        it.clock.adjust(-ahead)
-        desk.time.note_time_set(TimeSource.CSMS, -ahead)
-        await desk.end(2000.0)
-        ended_at = it.recorded[-1].occurred_at
-        running = asyncio.create_task(desk.books.run())
-        await it.clock.advance(1)
-        found = await desk.only()
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        await billing.journal_writer.load(VERSIONS, "PowerUp")
+        await fixture.charge()
+        await fixture.clock.advance(3600)
+        fixture.clock.adjust(-ahead)
+        billing.time_quality.note_time_set(TimeSource.CSMS, -ahead)
+        await billing.stop_charge(2000.0)
+        ended_at = fixture.recorded[-1].occurred_at
+        running = asyncio.create_task(billing.journal_writer.run())
+        await fixture.clock.advance(1)
+        found = await billing.only_transaction()
         assert (found.began_at, found.ended_at) == (fakes.NOON - ahead, ended_at)
         running.cancel()
         await asyncio.wait({running})
@@ -453,25 +457,27 @@ async def test_prices_that_the_installation_file_asks_are_noted_once_and_again_w
 ) -> None:
     noted: list[str] = []
     for installed in (None, LINKY, LINKY, replace(LINKY, time_per_hour=Decimal(2)), None):
-        async with post(tmp_path) as it:
-            desk = Desk(it, tmp_path)
-            await desk.prices.load(installed)
-            async with keeping(desk):
-                noted.append(",".join(str(entry.note.details["prices"]) for entry in desk.entries(JournalEvent.PRICES)))
-    before, first, again, other, nothing = noted
+        async with post(tmp_path) as fixture:
+            billing = BillingFixture(fixture, tmp_path)
+            await billing.prices.load(installed)
+            async with running_journal(billing):
+                noted.append(
+                    ",".join(str(entry.note.details["prices"]) for entry in billing.entries(JournalEvent.PRICES))
+                )
+    before, first, again, after_change, after_removal = noted
     assert before == ""
     assert first == again
     assert '"time_per_hour":"1.00"' in first
-    assert other.startswith(first)
-    assert '"time_per_hour":"2"' in other
-    assert nothing == f"{other},None"
+    assert after_change.startswith(first)
+    assert '"time_per_hour":"2"' in after_change
+    assert after_removal == f"{after_change},None"
 
 
 async def test_a_disk_that_refuses_to_note_which_prices_were_told_stops_nobody(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        desk = Desk(it, tmp_path)
-        await desk.prices.load(LINKY)
-        await it.database.rows("PRAGMA query_only=1")
-        await desk.books.load(VERSIONS, "PowerUp")
-        await it.database.rows("PRAGMA query_only=0")
-        assert len(desk.entries(JournalEvent.PRICES)) == 1
+    async with post(tmp_path) as fixture:
+        billing = BillingFixture(fixture, tmp_path)
+        await billing.prices.load(LINKY)
+        await fixture.database.rows("PRAGMA query_only=1")
+        await billing.journal_writer.load(VERSIONS, "PowerUp")
+        await fixture.database.rows("PRAGMA query_only=0")
+        assert len(billing.entries(JournalEvent.PRICES)) == 1
