@@ -1,4 +1,4 @@
-"""An EVSE without tasks, wire or disk: facts go in, transaction events come out."""
+"""The state of an EVSE without tasks, link or disk: observations go in, transaction events come out."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rules(*, start: set[str] | None = None, stop: set[str] | None = None) -> Tra
 
 @dataclass
 class Charge:
-    """An EVSE without tasks: facts go in, events come out, the board does at once what is asked."""
+    """The state of an EVSE without tasks: observations go in, events come out."""
 
     rules: TransactionRules
     state: EvseState = field(default_factory=lambda: EvseState(offered_a=16.0))
@@ -57,8 +57,8 @@ class Charge:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
 
-    def become(self, after: EvseState, cause: ChangeCause | None = None) -> TransactionChange:
-        """One change."""
+    def change_state(self, after: EvseState, cause: ChangeCause | None = None) -> TransactionChange:
+        """Replace the state and collect the events of this change."""
         before = self.state
         energy_starts = TxPoint.ENERGY_TRANSFER in self.rules.start
         after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts), self.now_s)
@@ -67,50 +67,54 @@ class Charge:
         self.events.extend(with_resulting_charging_state(outcome.events, self.state))
         return outcome
 
-    def see(self, cause: ChangeCause | None = None, **changed: object) -> TransactionChange:
-        """The board sees something else."""
-        seen = replace(self.state.seen, **changed)
-        return self.become(replace(self.state, seen=seen), cause)
+    def observe(self, cause: ChangeCause | None = None, **changed: object) -> TransactionChange:
+        """The board reports another observation."""
+        observation = replace(self.state.seen, **changed)
+        return self.change_state(replace(self.state, seen=observation), cause)
 
     def plug(self) -> TransactionChange:
-        """A vehicle comes."""
-        return self.become(replace(self.state, seen=replace(PLUGGED, bay_occupied=self.state.seen.bay_occupied)), CABLE)
+        """Plug in a vehicle."""
+        return self.change_state(
+            replace(self.state, seen=replace(PLUGGED, bay_occupied=self.state.seen.bay_occupied)), CABLE
+        )
 
     def unplug(self) -> TransactionChange:
-        """It leaves."""
-        seen = Observation(contactor_closed=self.state.seen.contactor_closed, bay_occupied=self.state.seen.bay_occupied)
-        return self.become(replace(self.state, seen=seen), LOST)
+        """Unplug the vehicle."""
+        observation = Observation(
+            contactor_closed=self.state.seen.contactor_closed, bay_occupied=self.state.seen.bay_occupied
+        )
+        return self.change_state(replace(self.state, seen=observation), LOST)
 
     def authorize(self, cause: ChangeCause = AUTHORIZED) -> TransactionChange:
-        """Somebody may charge."""
+        """Authorize the token of `cause`."""
         authorization = Authorization(cause.id_token or fakes.CARD, since_s=self.now_s)
-        return self.become(replace(self.state, authorization=authorization), cause)
+        return self.change_state(replace(self.state, authorization=authorization), cause)
 
     def end_authorization(self, cause: ChangeCause = LOCAL_STOP) -> TransactionChange:
-        """Nobody may charge any more."""
-        return self.become(replace(self.state, authorization=None), cause)
+        """End the authorization."""
+        return self.change_state(replace(self.state, authorization=None), cause)
 
     def recorded(self) -> TransactionChange | None:
-        """The start is on disk."""
+        """The start of the transaction is on disk."""
         if (transaction := self.state.transaction) is None:
             return None
-        return self.become(replace(self.state, transaction=replace(transaction, recorded=True)))
+        return self.change_state(replace(self.state, transaction=replace(transaction, recorded=True)))
 
-    def obey(self) -> TransactionChange:
-        """The board does what is asked of it."""
+    def apply_outputs(self) -> TransactionChange:
+        """Contactor and lock reach the states that are commanded."""
         ordered = outputs(self.state, self.now_s)
-        return self.see(contactor_closed=ordered.contactor, locked=ordered.lock)
+        return self.observe(contactor_closed=ordered.contactor, locked=ordered.lock)
 
     def charge(self) -> None:
-        """The vehicle takes energy, from whatever is there already."""
+        """Lock, close the contactor and let the vehicle draw energy."""
         self.recorded()
-        self.see(locked=outputs(self.state, self.now_s).lock)
-        self.see(pilot=PilotState.C)
-        self.obey()
+        self.observe(locked=outputs(self.state, self.now_s).lock)
+        self.observe(pilot=PilotState.C)
+        self.apply_outputs()
         self.recorded()
         assert energy_flows(self.state)
 
     @property
-    def told(self) -> list[tuple[EventType, TriggerReason]]:
+    def types_and_triggers(self) -> list[tuple[EventType, TriggerReason]]:
         """Type and trigger of all events."""
         return [(event.event_type, event.trigger) for event in self.events]

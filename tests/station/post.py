@@ -1,4 +1,4 @@
-"""One EVSE at work on a real disk and a virtual clock, with a board and a meter that show what they are told."""
+"""One EVSE at work on a real disk and a virtual clock, with a fake board and a fake meter."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLUGGED = Observation(PilotState.B, cable_plugged=True)
 
 
 class Post:
-    """An EVSE with everything around it."""
+    """An EVSE with its hardware (fakes), outbox, settings and clock."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class Post:
         self.outbox = Outbox(database, clock, [TransactionLog(database)])
         self.recorded: list[TransactionEvent] = []
         self.outbox.appended.subscribe(self.recorded.append)
-        watch = MeterPoller("meter", self.meter, clock)
+        poller = MeterPoller("meter", self.meter, clock)
         signing = SigningSetup(signatures, fakes.FakeTariff()) if signatures is not None else None
         recording = fakes.recording(self.outbox)
-        hardware, running = EvseHardware(layout, self.board, watch), RunningTransactions()
+        hardware, running = EvseHardware(layout, self.board, poller), RunningTransactions()
         self.assembly = assemble_evse(
             hardware, recording, running, self.settings, clock, signing=signing, behaviour=behaviour
         )
@@ -65,16 +65,16 @@ class Post:
         self.records = SignedRecords(database, clock)
 
     async def see(self, **changed: object) -> None:
-        """The board sees something else."""
+        """The board reports another observation."""
         self.board.see(replace(self.board.seen, **changed))
         await self.clock.advance(0)
 
     async def obey(self) -> None:
-        """The contactor does what was ordered last."""
+        """The contactor reaches the state that was commanded last."""
         await self.see(contactor_closed=self.board.commands[-1].contactor)
 
     async def until_open(self, within_s: int) -> None:
-        """Wait for the order to open the contactor."""
+        """Wait for the command to open the contactor."""
         for _ in range(within_s):
             if not self.board.commands[-1].contactor:
                 return
@@ -82,7 +82,7 @@ class Post:
         raise AssertionError(f"the contactor may stay closed for more than {within_s} s")
 
     async def charge(self, current_a: float = 16.0) -> None:
-        """From nothing to energy."""
+        """Plug in, authorize and charge until energy flows."""
         self.evse.apply_decision(Decision(current_a, ()))
         await self.see(pilot=PilotState.B, cable_plugged=True)
         self.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
@@ -95,16 +95,16 @@ class Post:
 
     @property
     def told(self) -> list[tuple[str, str]]:
-        """Type and trigger of what is on disk."""
+        """Type and trigger of each recorded event."""
         return [(event.event_type.value, event.trigger.value) for event in self.recorded]
 
 
 async def signing_with(key: Path, database: Database, clock: VirtualClock) -> ReadingSigner:
-    """What signs the readings of an EVSE with the key in this file."""
-    where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
+    """The signer of an EVSE's readings, with the key in this file."""
+    signatory = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
     records, facts = SignedRecords(database, clock), FactStore(database, "signing-key")
-    means = SignatureSource(SigningKey(key), None, records, lambda: where)
-    signatures = ReadingSigner(1, means, facts, fakes.FakeTime(), clock)
+    source = SignatureSource(SigningKey(key), None, records, lambda: signatory)
+    signatures = ReadingSigner(1, source, facts, fakes.FakeTime(), clock)
     await signatures.load()
     return signatures
 
@@ -113,18 +113,18 @@ async def signing_with(key: Path, database: Database, clock: VirtualClock) -> Re
 async def post(
     path: Path, layout: EvseLayout | None = None, *, signed: bool = False, behaviour: EvseBehaviour | None = None
 ) -> AsyncGenerator[Post]:
-    """An EVSE at work; with `signed` it signs what its meter shows."""
+    """An EVSE whose tasks run; `signed`: it signs its meter readings."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
         signatures = await signing_with(path / "key.pem", database, clock) if signed else None
-        made = Post(database, clock, layout or EvseLayout(1), signatures, behaviour)
-        running = asyncio.create_task(made.assembly.run())
+        fixture = Post(database, clock, layout or EvseLayout(1), signatures, behaviour)
+        running = asyncio.create_task(fixture.assembly.run())
         await clock.advance(0)
         try:
-            yield made
+            yield fixture
         finally:
             running.cancel()
             await asyncio.wait({running})
     assert running.cancelled()
-    assert made.board.commands[-1] == SAFE_OUTPUTS, "whatever ends it leaves the contactor open"
-    assert made.meter.closed
+    assert fixture.board.commands[-1] == SAFE_OUTPUTS, "whatever ends it leaves the contactor open"
+    assert fixture.meter.closed

@@ -18,12 +18,12 @@ from tests import fakes
 from tests.station.post import Post, post
 
 
-async def known(it: Post) -> PlausibleMeter:
-    """The meter as the next life of the station knows it."""
-    events = SecurityEvents(it.database, it.clock)
-    meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
+async def restored_meter(fixture: Post) -> PlausibleMeter:
+    """The meter as the station restores it after a restart."""
+    events = SecurityEvents(fixture.database, fixture.clock)
+    meters = BillingMeters(FactStore(fixture.database, "meter"), fixture.outbox, events, fixture.clock)
     await meters.load()
-    meter = PlausibleMeter(it.meter, PlausibilityRules(22_000.0), it.clock.monotonic)
+    meter = PlausibleMeter(fixture.meter, PlausibilityRules(22_000.0), fixture.clock.monotonic)
     await meters.restore_meter(1, meter)
     return meter
 
@@ -32,49 +32,55 @@ async def known(it: Post) -> PlausibleMeter:
 async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was_told(
     tmp_path: Path, late: timedelta
 ) -> None:
-    """A station without a clock of its own, and off line when its meter is exchanged, has the time of its last life."""
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-        await it.see(pilot=PilotState.B)
-        await it.obey()
-        await it.clock.advance(20)
-        it.clock.adjust(-late)
-        it.meter.shows = fakes.reading(10.0)
+    """A station without a clock of its own, and off line when its meter is exchanged, has the time of its last run."""
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+        await fixture.see(pilot=PilotState.B)
+        await fixture.obey()
+        await fixture.clock.advance(20)
+        fixture.clock.adjust(-late)
+        fixture.meter.shows = fakes.reading(10.0)
         meters = BillingMeters(
-            FactStore(it.database, "meter"), it.outbox, SecurityEvents(it.database, it.clock), it.clock
+            FactStore(fixture.database, "meter"),
+            fixture.outbox,
+            SecurityEvents(fixture.database, fixture.clock),
+            fixture.clock,
         )
-        await meters.exchange(it.evse, "installer", "it was broken")
-        it.clock.adjust(late)
-        it.meter.shows = fakes.reading(12.0)
-        assert (await (await known(it)).read()).energy_import_wh == 12.0
-        it.meter.shows = fakes.reading(9.0)
+        await meters.exchange(fixture.evse, "installer", "it was broken")
+        fixture.clock.adjust(late)
+        fixture.meter.shows = fakes.reading(12.0)
+        assert (await (await restored_meter(fixture)).read()).energy_import_wh == 12.0
+        fixture.meter.shows = fakes.reading(9.0)
         with pytest.raises(MeterError, match="backwards"):
-            await (await known(it)).read()
+            await (await restored_meter(fixture)).read()
 
 
 async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
     tmp_path: Path,
 ) -> None:
-    async with post(tmp_path) as it:
+    async with post(tmp_path) as fixture:
         meters = BillingMeters(
-            FactStore(it.database, "meter"), it.outbox, SecurityEvents(it.database, it.clock), it.clock
+            FactStore(fixture.database, "meter"),
+            fixture.outbox,
+            SecurityEvents(fixture.database, fixture.clock),
+            fixture.clock,
         )
-        watch = it.evse.meter
-        guard = PlausibleMeter(it.meter, PlausibilityRules(22_000.0), it.clock.monotonic)
-        it.evse.meter = MeterPoller("meter", guard, it.clock)
-        it.meter.shows = fakes.reading(1_000.0, 32.0)
+        watch = fixture.evse.meter
+        guard = PlausibleMeter(fixture.meter, PlausibilityRules(22_000.0), fixture.clock.monotonic)
+        fixture.evse.meter = MeterPoller("meter", guard, fixture.clock)
+        fixture.meter.shows = fakes.reading(1_000.0, 32.0)
         for _ in range(60):
-            await it.evse.meter.read_now()
-            await it.clock.advance(1)
-        assert it.evse.meter.register_stuck
-        await meters.check_meter(it.evse)
-        it.meter.shows = fakes.reading(1_000.0)
+            await fixture.evse.meter.read_now()
+            await fixture.clock.advance(1)
+        assert fixture.evse.meter.register_stuck
+        await meters.check_meter(fixture.evse)
+        fixture.meter.shows = fakes.reading(1_000.0)
         with pytest.raises(MeterError, match="remains at 1000 Wh"):
-            await (await known(it)).read()
+            await (await restored_meter(fixture)).read()
 
-        it.meter.shows = fakes.reading(1_000.1)
-        await it.evse.meter.read_now()
-        await meters.check_meter(it.evse)
-        assert (await (await known(it)).read()).energy_import_wh == 1_000.1
-        it.evse.meter = watch
+        fixture.meter.shows = fakes.reading(1_000.1)
+        await fixture.evse.meter.read_now()
+        await meters.check_meter(fixture.evse)
+        assert (await (await restored_meter(fixture)).read()).energy_import_wh == 1_000.1
+        fixture.evse.meter = watch

@@ -24,53 +24,53 @@ TRANSACTIONS = 1_000
 class Meter:
     """A register with the resolution of a watt-hour, which counts only while the contactor is closed."""
 
-    def __init__(self, it: Post) -> None:
-        self._it = it
+    def __init__(self, fixture: Post) -> None:
+        self._fixture = fixture
         self.wh = Decimal(random.Random(5).randrange(10**8))
-        it.meter.shows = self.shown()
+        fixture.meter.shows = self.reading()
 
-    def shown(self, current_a: float = 0.0) -> Reading:
-        """What it shows now."""
-        return replace(fakes.reading(float(self.wh), current_a), taken_at=self._it.clock.now())
+    def reading(self, current_a: float = 0.0) -> Reading:
+        """The reading now."""
+        return replace(fakes.reading(float(self.wh), current_a), taken_at=self._fixture.clock.now())
 
-    async def runs(self, energy_wh: int) -> None:
-        """Energy flows for a while; nothing counts what the contactor does not let through."""
-        if self._it.board.seen.contactor_closed:
+    async def draw(self, energy_wh: int) -> None:
+        """Draw energy for two seconds; the register counts only while the contactor is closed."""
+        if self._fixture.board.seen.contactor_closed:
             self.wh += energy_wh
-        self._it.meter.shows = self.shown(16.0)
-        await self._it.clock.advance(2)
+        self._fixture.meter.shows = self.reading(16.0)
+        await self._fixture.clock.advance(2)
 
 
-async def one(it: Post, meter: Meter, chance: random.Random) -> None:
-    """A transaction of any length, in any way."""
-    await it.see(pilot=PilotState.B, cable_plugged=True)
-    it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-    await it.clock.advance(1)
-    await it.see(pilot=PilotState.C)
-    await it.obey()
+async def charge_once(fixture: Post, meter: Meter, chance: random.Random) -> None:
+    """Run one transaction of random length and stop reason."""
+    await fixture.see(pilot=PilotState.B, cable_plugged=True)
+    fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+    await fixture.clock.advance(1)
+    await fixture.see(pilot=PilotState.C)
+    await fixture.obey()
     for _ in range(chance.randrange(3)):
-        await meter.runs(chance.choice((0, 1, 7, chance.randrange(80_000))))
+        await meter.draw(chance.choice((0, 1, 7, chance.randrange(80_000))))
     reason = chance.choice((StoppedReason.LOCAL, StoppedReason.REMOTE, StoppedReason.EMERGENCY_STOP))
-    it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, reason, id_token=fakes.CARD)
-    await it.see(pilot=PilotState.B)
-    await it.obey()
-    it.meter.shows = meter.shown()
-    while it.evse.state.transaction is not None or it.evse.count_unrecorded(None):
-        await it.clock.advance(1)
-    await it.see(pilot=PilotState.A, cable_plugged=False)
+    fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, reason, id_token=fakes.CARD)
+    await fixture.see(pilot=PilotState.B)
+    await fixture.obey()
+    fixture.meter.shows = meter.reading()
+    while fixture.evse.state.transaction is not None or fixture.evse.count_unrecorded(None):
+        await fixture.clock.advance(1)
+    await fixture.see(pilot=PilotState.A, cable_plugged=False)
 
 
 async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) -> None:
     chance = random.Random(2_026)
-    async with post(tmp_path, signed=True) as it:
-        await it.database.rows("PRAGMA synchronous=OFF")  # nobody cuts the power here
-        meter = Meter(it)
+    async with post(tmp_path, signed=True) as fixture:
+        await fixture.database.rows("PRAGMA synchronous=OFF")  # nobody cuts the power here
+        meter = Meter(fixture)
         begun_wh = meter.wh
-        it.evse.apply_decision(Decision(16.0, ()))
-        await it.clock.advance(1)
+        fixture.evse.apply_decision(Decision(16.0, ()))
+        await fixture.clock.advance(1)
         for _ in range(TRANSACTIONS):
-            await one(it, meter, chance)
-        log = TransactionLog(it.database)
+            await charge_once(fixture, meter, chance)
+        log = TransactionLog(fixture.database)
         found = await log.find(TransactionQuery(), most=TRANSACTIONS + 1)
         assert found.total == TRANSACTIONS
         counted = [transaction.energy_wh for transaction in found.transactions]
@@ -79,10 +79,10 @@ async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) ->
         assert meter.wh > begun_wh
         billed, pages = Decimal(0), list[int]()
         for transaction in found.transactions:
-            records = await it.records.of(transaction.transaction_id)
-            made = check_bill([ocmf.parse_record(record.text.encode()) for record in records])
-            assert made.objections == ()
-            billed += made.register_deltas[0].energy_wh
+            records = await fixture.records.of(transaction.transaction_id)
+            verification = check_bill([ocmf.parse_record(record.text.encode()) for record in records])
+            assert verification.objections == ()
+            billed += verification.register_deltas[0].energy_wh
             pages += [record.page for record in records]
         assert billed == meter.wh - begun_wh
         assert sorted(pages) == list(range(1, 2 * TRANSACTIONS + 1))

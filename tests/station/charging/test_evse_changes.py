@@ -1,4 +1,4 @@
-"""What an event makes of an EVSE's state: a table of moments, without a board, a meter or a clock."""
+"""How each event changes an EVSE's state: single transitions, without a board, a meter or a clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHARGING = EvseState(
 
 
 @pytest.mark.parametrize(
-    ("before", "seen", "trigger"),
+    ("before", "observation", "trigger"),
     [
         (UNPLUGGED, PLUGGED, TriggerReason.CABLE_PLUGGED_IN),
         (PLUGGED, UNPLUGGED, TriggerReason.EV_COMMUNICATION_LOST),
@@ -40,10 +40,10 @@ CHARGING = EvseState(
     ],
 )
 def test_what_the_board_sees_has_its_trigger_reason(
-    before: Observation, seen: Observation, trigger: TriggerReason | None
+    before: Observation, observation: Observation, trigger: TriggerReason | None
 ) -> None:
-    after, cause = apply_observation(EvseState(seen=before), seen, NONE)
-    assert after.seen == seen
+    after, cause = apply_observation(EvseState(seen=before), observation, NONE)
+    assert after.seen == observation
     assert (cause.trigger if cause is not None else None) is trigger
 
 
@@ -54,8 +54,8 @@ def test_a_residual_current_that_the_board_sees_no_more_stays_on_record() -> Non
         TriggerReason.ABNORMAL_CONDITION, StoppedReason.GROUND_FAULT, deauthorizes=True, ends_transaction=True
     )
     assert after.authorization is None
-    gone, cause = apply_observation(after, CHARGING.seen, NONE)
-    assert gone.faults == {Fault.DC_RESIDUAL_CURRENT}
+    recovered, cause = apply_observation(after, CHARGING.seen, NONE)
+    assert recovered.faults == {Fault.DC_RESIDUAL_CURRENT}
     assert cause is None
 
 
@@ -76,8 +76,8 @@ def test_a_meter_that_fails_ends_a_transaction_only_where_the_setting_says_so(en
     assert after.faults == {Fault.METER}
     assert (cause is not None) is ends
     assert (after.authorization is None) is ends
-    gone, cause = apply_fault(after, Fault.METER, False, EndConditions(ends, False, False))
-    assert (gone.faults, cause) == (frozenset(), None)
+    recovered, cause = apply_fault(after, Fault.METER, False, EndConditions(ends, False, False))
+    assert (recovered.faults, cause) == (frozenset(), None)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_the_grace_is_used_up_at_its_register_and_a_new_authorization_knows_noth
     assert spent.draw_a == 16.0
     assert spent.transaction is not None
     assert spent.transaction.energy_refused
-    anew = apply_authorization(spent, Authorization(fakes.OTHER_CARD)).transaction
-    assert anew is not None
-    assert (anew.energy_limit_wh, anew.energy_refused) == (None, False)
+    reauthorized = apply_authorization(spent, Authorization(fakes.OTHER_CARD)).transaction
+    assert reauthorized is not None
+    assert (reauthorized.energy_limit_wh, reauthorized.energy_refused) == (None, False)
 
 
 def test_beginning_anew_forgets_what_was_latched_and_keeps_what_goes_on() -> None:

@@ -30,7 +30,7 @@ from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState
 from tests import fakes
 
 PATIENT = [Fault.METER, Fault.OVER_TEMPERATURE, Fault.STORAGE, Fault.TAMPER]
-SEEN_IN_THE_PILOT = {Fault.PILOT, Fault.DIODE, Fault.OVER_CURRENT}
+PILOT_DETECTED_FAULTS = {Fault.PILOT, Fault.DIODE, Fault.OVER_CURRENT}
 EMERGENCIES = sorted(set(Fault) - {Fault.READER, Fault.LOCK, *PATIENT})
 CONNECTED = {PilotState.B, PilotState.C, PilotState.D}
 TAKING = {PilotState.C, PilotState.D}
@@ -144,10 +144,10 @@ def test_the_pilot_is_steady_or_offers_at_least_6_a_and_never_more_than_the_limi
 @given(states, moments)
 def test_the_pilot_tells_a_fault_only_to_somebody_and_offers_nothing_meanwhile(state: EvseState, now_s: float) -> None:
     """Not while the vehicle is asked to end its draw, so that the contactor opens without load."""
-    told = outputs(state, now_s)
-    faults = blocking_faults(state) - SEEN_IN_THE_PILOT
-    assert told.pilot_fault is (bool(faults) and state.seen.cable_plugged and not told.contactor)
-    assert not (told.pilot_fault and told.pilot_a is not None)
+    ordered = outputs(state, now_s)
+    faults = blocking_faults(state) - PILOT_DETECTED_FAULTS
+    assert ordered.pilot_fault is (bool(faults) and state.seen.cable_plugged and not ordered.contactor)
+    assert not (ordered.pilot_fault and ordered.pilot_a is not None)
 
 
 @given(states, moments)
@@ -232,14 +232,17 @@ def test_the_contactor_follows_the_pilot_while_energy_is_wanted(pilot: PilotStat
 
 
 def test_a_vehicle_that_asks_for_ventilation_where_there_is_none_gets_nothing_until_it_is_gone() -> None:
-    asks = replace(READY, seen=replace(READY.seen, pilot=PilotState.D))
-    state = with_derived_values(READY, asks, 100.0)
-    assert (outputs(asks, 100.0), state.charging_state) == (outputs(state, 100.0), ChargingState.SUSPENDED_EVSE)
+    requests_ventilation = replace(READY, seen=replace(READY.seen, pilot=PilotState.D))
+    state = with_derived_values(READY, requests_ventilation, 100.0)
+    assert (outputs(requests_ventilation, 100.0), state.charging_state) == (
+        outputs(state, 100.0),
+        ChargingState.SUSPENDED_EVSE,
+    )
     assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (False, None)
-    asks_no_more = with_derived_values(state, replace(state, seen=replace(state.seen, pilot=PilotState.B)), 101.0)
-    assert not offers_energy(asks_no_more), "it would ask again with the next offer, and so forth"
-    gone = with_derived_values(asks_no_more, replace(asks_no_more, seen=NO_OBSERVATION), 102.0)
-    assert offers_energy(with_derived_values(gone, replace(gone, seen=READY.seen), 103.0))
+    no_request = with_derived_values(state, replace(state, seen=replace(state.seen, pilot=PilotState.B)), 101.0)
+    assert not offers_energy(no_request), "it would ask again with the next offer, and so forth"
+    unplugged = with_derived_values(no_request, replace(no_request, seen=NO_OBSERVATION), 102.0)
+    assert offers_energy(with_derived_values(unplugged, replace(unplugged, seen=READY.seen), 103.0))
 
 
 def test_a_vehicle_that_asks_for_ventilation_while_it_charges_has_its_time_to_stop_drawing() -> None:
@@ -275,11 +278,11 @@ def test_the_pilot_is_steady_at_once_and_the_contactor_opens_when_the_load_is_go
 def test_a_fault_that_is_no_emergency_leaves_the_vehicle_its_time_to_stop_drawing(fault: Fault) -> None:
     state = with_derived_values(CHARGING, replace(CHARGING, faults=frozenset({fault})), 100.0)
     for later_s in (0.0, WIND_DOWN_S - 0.01):
-        told = outputs(state, 100.0 + later_s)
-        assert (told.contactor, told.pilot_a, told.pilot_fault) == (True, None, False)
+        ordered = outputs(state, 100.0 + later_s)
+        assert (ordered.contactor, ordered.pilot_a, ordered.pilot_fault) == (True, None, False)
         assert not outputs(replace(state, draw_a=0.5), 100.0 + later_s).contactor
-    told = outputs(state, 100.0 + WIND_DOWN_S)
-    assert (told.contactor, told.pilot_fault) == (False, True)
+    ordered = outputs(state, 100.0 + WIND_DOWN_S)
+    assert (ordered.contactor, ordered.pilot_fault) == (False, True)
     assert not outputs(replace(state, faults=state.faults | {Fault.GROUND_FAULT}), 100.0).contactor
     assert connector_status(state) is ConnectorStatus.FAULTED
 
@@ -293,7 +296,7 @@ def test_an_emergency_opens_the_contactor_under_load(fault: Fault) -> None:
         state = with_derived_values(CHARGING, faulty, 100.0)
         assert not outputs(state, 100.0).contactor
         assert outputs(state, 100.0).pilot_a is None
-        assert outputs(state, 100.0).pilot_fault is (fault not in SEEN_IN_THE_PILOT)
+        assert outputs(state, 100.0).pilot_fault is (fault not in PILOT_DETECTED_FAULTS)
         assert connector_status(state) is ConnectorStatus.FAULTED
 
 
@@ -348,8 +351,8 @@ def test_a_vehicle_that_left_has_the_timeout_to_come_back_unless_its_cable_waits
 ) -> None:
     """C01.FR.26, E10.FR.01, E10.FR.02"""
     before = replace(READY, attached_cable=attached)
-    gone = replace(before, seen=replace(before.seen, pilot=PilotState.A, cable_plugged=cable))
-    state = with_derived_values(before, gone, 100.0)
+    unplugged = replace(before, seen=replace(before.seen, pilot=PilotState.A, cable_plugged=cable))
+    state = with_derived_values(before, unplugged, 100.0)
     assert connection_deadline_s(state, 120.0) == deadline_s
     back = with_derived_values(state, before, 110.0)
     assert connection_deadline_s(back, 120.0) is None
@@ -374,8 +377,8 @@ def test_a_socket_whose_proximity_contact_opens_under_load_has_no_cable_and_gets
     pulled = with_derived_values(
         thin, replace(thin, seen=replace(thin.seen, cable_plugged=False, cable_max_a=None)), 100.0
     )
-    told = outputs(pulled, 100.0)
-    assert (told.contactor, told.pilot_a) == (False, None)
+    ordered = outputs(pulled, 100.0)
+    assert (ordered.contactor, ordered.pilot_a) == (False, None)
     attached = replace(CHARGING, attached_cable=True, seen=replace(CHARGING.seen, cable_plugged=False))
     assert outputs(attached, 100.0).contactor, "an attached cable has no such contact"
 
@@ -384,19 +387,19 @@ def test_the_lock_waits_for_its_holder_and_for_nobody_once_the_cable_is_gone() -
     """E05.FR.11, E09.FR.03"""
     held = replace(READY, authorization=None, lock_held_for=fakes.CARD)
     assert outputs(held, 0.0).lock
-    gone = with_derived_values(held, replace(held, seen=Observation()), 1.0)
-    assert gone.lock_held_for is None
-    assert not outputs(with_derived_values(gone, EvseState(seen=held.seen), 2.0), 2.0).lock
+    unplugged = with_derived_values(held, replace(held, seen=Observation()), 1.0)
+    assert unplugged.lock_held_for is None
+    assert not outputs(with_derived_values(unplugged, EvseState(seen=held.seen), 2.0), 2.0).lock
 
 
 @given(states, st.sampled_from([None, 1, 3]))
 def test_phases_are_switched_while_the_contactor_is_open_and_never_under_load(
     state: EvseState, phases: int | None
 ) -> None:
-    ordered = replace(state, phases=phases)
-    done = outputs(ordered, 0.0)
-    if ordered.seen.contactor_closed:
-        assert done.phases == ordered.seen.phases
-    if done.phases not in {None, ordered.seen.phases} and ordered.seen.phases is not None:
-        assert not done.contactor
-        assert done.pilot_a is None
+    requested = replace(state, phases=phases)
+    applied = outputs(requested, 0.0)
+    if requested.seen.contactor_closed:
+        assert applied.phases == requested.seen.phases
+    if applied.phases not in {None, requested.seen.phases} and requested.seen.phases is not None:
+        assert not applied.contactor
+        assert applied.pilot_a is None

@@ -37,7 +37,12 @@ async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_the
         assert await watch.read_now() is None
     meter.broken = False
     assert await watch.read_now() is not None
-    assert [one.levelno for one in caplog.records] == [logging.WARNING, logging.DEBUG, logging.DEBUG, logging.INFO]
+    assert [record.levelno for record in caplog.records] == [
+        logging.WARNING,
+        logging.DEBUG,
+        logging.DEBUG,
+        logging.INFO,
+    ]
 
 
 async def test_changed_values_are_published_once_and_those_of_a_failed_meter_are_unknown() -> None:

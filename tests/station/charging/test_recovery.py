@@ -30,8 +30,8 @@ from tests.databases import open_database
 
 def value(register_wh: float, minute: int) -> MeterValue:
     """A sample of the import register."""
-    taken = SampledValue(register_wh, Measurand.ENERGY_IMPORT_REGISTER, ReadingContext.SAMPLE_PERIODIC, "Wh")
-    return MeterValue(fakes.NOON + timedelta(minutes=minute), (taken,))
+    sample = SampledValue(register_wh, Measurand.ENERGY_IMPORT_REGISTER, ReadingContext.SAMPLE_PERIODIC, "Wh")
+    return MeterValue(fakes.NOON + timedelta(minutes=minute), (sample,))
 
 
 class Start:
@@ -48,14 +48,14 @@ class Start:
         self.evses = {1: assemble_evse(hardware, recording, RunningTransactions(), settings, clock)}
 
     async def left_behind(self, transaction_id: str = "tx", *, evse_id: int = 1) -> None:
-        """A transaction that a power cut left open."""
+        """Record a transaction that a power cut leaves open."""
         started = fakes.event(transaction_id, EventType.STARTED, TriggerReason.AUTHORIZED, evse_id=evse_id)
         await self.outbox.append(replace(started, meter_values=(value(1000.0, 0),)))
         sampled = fakes.event(transaction_id, evse_id=evse_id)
         await self.outbox.append(replace(sampled, meter_values=(value(2000.0, 1),)))
 
     async def end(self) -> list[TransactionEvent]:
-        """End what is open."""
+        """End the open transactions."""
         return await end_open_transactions(self.outbox, self.evses, self.settings.sampling, self.clock)
 
 
@@ -74,8 +74,8 @@ async def test_an_open_transaction_ends_with_what_the_meter_shows_now(tmp_path: 
         ended = (await start.outbox.events("tx"))[-1]
         assert (ended.event_type, ended.seq_no, ended.offline) == (EventType.ENDED, 2, True)
         assert (ended.trigger, ended.stopped_reason) == (TriggerReason.ABNORMAL_CONDITION, StoppedReason.POWER_LOSS)
-        ((taken,),) = [one.samples for one in ended.meter_values]
-        assert (taken.value, taken.context) == (5000.0, ReadingContext.TRANSACTION_END)
+        ((sample,),) = [meter_value.samples for meter_value in ended.meter_values]
+        assert (sample.value, sample.context) == (5000.0, ReadingContext.TRANSACTION_END)
 
 
 async def test_it_is_ended_once_however_often_the_station_starts(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_a_meter_that_is_gone_is_represented_by_its_last_reading_on_record
         await start.left_behind(evse_id=7)
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
-        assert [one.samples[0].value for one in ended.meter_values] == [2000.0]
+        assert [meter_value.samples[0].value for meter_value in ended.meter_values] == [2000.0]
         assert ended.meter_values[0].taken_at == fakes.NOON + timedelta(minutes=1)
 
 
@@ -104,7 +104,7 @@ async def test_a_silent_meter_is_represented_by_the_newest_of_what_is_kept_for_t
         await start.outbox.end_data.store_sample("tx", value(2500.0, 2))
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
-        assert [one.samples[0].value for one in ended.meter_values] == [2500.0, 2500.0]
+        assert [meter_value.samples[0].value for meter_value in ended.meter_values] == [2500.0, 2500.0]
         assert ended.register is not None
         assert (ended.register.energy_import_wh, ended.register.substitute) == (2500.0, True)
 
@@ -117,7 +117,7 @@ async def test_an_event_that_flash_memory_has_spoilt_keeps_no_station_from_start
         await start.left_behind()
         await start.database.write(f"UPDATE events SET payload = '{{' || payload WHERE {spoilt}")
         await start.end()
-        assert [one.event_type for one in await start.outbox.events("tx")] == left
+        assert [event.event_type for event in await start.outbox.events("tx")] == left
 
 
 async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Path) -> None:
@@ -126,23 +126,23 @@ async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Pat
         await start.outbox.end_data.store_sample("tx", value(1500.0, 2))
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
-        assert [one.samples[0].value for one in ended.meter_values] == [1500.0, 5000.0]
+        assert [meter_value.samples[0].value for meter_value in ended.meter_values] == [1500.0, 5000.0]
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "empty"),
     [
         (SamplingSettings.sampled_tx_ended_measurands, ()),
         (SamplingSettings.sampled_data_enabled, False),
     ],
 )
 async def test_where_the_csms_wants_nothing_with_the_end_the_books_have_the_register_all_the_same(
-    tmp_path: Path, setting: Setting[object], told: object
+    tmp_path: Path, setting: Setting[object], empty: object
 ) -> None:
     """SampledDataCtrlr.TxEndedMeasurands: "when left empty, no sampled measurands SHALL be put into" it."""
     async with started(tmp_path) as start:
         await start.left_behind()
-        start.settings.sampling.override(setting, told)
+        start.settings.sampling.override(setting, empty)
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
         assert ended.meter_values == ()
@@ -164,10 +164,10 @@ async def test_the_end_tells_the_measurands_that_are_configured(tmp_path: Path) 
         )
         await start.end()
         (last,) = (await start.outbox.events("tx"))[-1].meter_values
-        told = [(one.measurand, one.phase, one.value) for one in last.samples if one.value]
+        samples = [(sample.measurand, sample.phase, sample.value) for sample in last.samples if sample.value]
         register = Measurand.ENERGY_IMPORT_REGISTER
-        assert told[-3:] == [(register, None, 5000.0), (register, "L1", 3000.0), (register, "L2", 2000.0)]
-        assert [phase for measurand, phase, _ in told if measurand is Measurand.VOLTAGE] == ["L1-N", "L2-N", "L3-N"]
+        assert samples[-3:] == [(register, None, 5000.0), (register, "L1", 3000.0), (register, "L2", 2000.0)]
+        assert [phase for measurand, phase, _ in samples if measurand is Measurand.VOLTAGE] == ["L1-N", "L2-N", "L3-N"]
 
 
 async def test_every_open_transaction_is_ended_and_no_other_is_touched(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the CSMS knows of a transaction after each step of a random life: its charging state, its holder, its place."""
+"""What the events tell the CSMS after each random step: charging state, token and connector of the transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import find, given
 from station.charging.evse_state import energy_flows, ev_connected
 from tests.examples import examples
 from tests.station.bare_charge import Charge, rules
-from tests.station.charging.test_transaction import STEPS, TX_POINTS, do
+from tests.station.charging.test_transaction import STEPS, TX_POINTS, perform_step
 
 
 @examples(300)
@@ -18,12 +18,12 @@ def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_las
     """E01.FR.18, E02.FR.13"""
     charge = Charge(rules(start=set(start), stop=set(stop)))
     for step in steps:
-        do(charge, step)
+        perform_step(charge, step)
         transaction = charge.state.transaction
         if transaction is None or transaction.ending is not None:
             continue
-        told = [event for event in charge.events if event.transaction_id == transaction.id]
-        assert told[-1].charging_state is charge.state.charging_state, step
+        events = [event for event in charge.events if event.transaction_id == transaction.id]
+        assert events[-1].charging_state is charge.state.charging_state, step
 
 
 @examples(300)
@@ -34,24 +34,24 @@ def test_a_transaction_that_is_authorized_has_told_by_whom_and_one_with_a_vehicl
     """E01.FR.10, E01.FR.16, E02.FR.20"""
     charge = Charge(rules(start=set(start), stop=set(stop)))
     for step in steps:
-        do(charge, step)
+        perform_step(charge, step)
         state = charge.state
         if state.transaction is None or state.transaction.ending is not None:
             continue
-        told = [event for event in charge.events if event.transaction_id == state.transaction.id]
+        events = [event for event in charge.events if event.transaction_id == state.transaction.id]
         if state.authorization is not None:
-            assert any(event.id_token == state.authorization.id_token for event in told), step
+            assert any(event.id_token == state.authorization.id_token for event in events), step
         if ev_connected(state):
-            assert any(event.evse is not None and event.evse.connector_id is not None for event in told), step
+            assert any(event.evse is not None and event.evse.connector_id is not None for event in events), step
 
 
-def test_such_lives_come_to_charge_and_to_pause() -> None:
-    """Else these properties, and those of test_transaction, would say nothing of energy."""
+def test_random_steps_reach_charging_and_a_pause() -> None:
+    """Otherwise these properties, and those of test_transaction, would not cover energy flow."""
 
     def charges_and_pauses(steps: list[str]) -> bool:
         charge, flowed = Charge(rules()), False
         for step in steps:
-            do(charge, step)
+            perform_step(charge, step)
             flowed |= energy_flows(charge.state)
         return flowed and not energy_flows(charge.state) and charge.state.transaction is not None
 

@@ -1,4 +1,4 @@
-"""Whom a cable is kept for: what is on disk follows what is so, whatever the disk has refused before."""
+"""The holder of a retained cable: stored on disk, also after writes that the disk has refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Socket:
-    """As much of an EVSE as a kept cable needs."""
+    """The part of an EVSE that a retained cable needs."""
 
     id: int = 1
     changed: ChangeSignal = field(default_factory=ChangeSignal)
@@ -42,11 +42,11 @@ class Socket:
 
 
 @contextlib.asynccontextmanager
-async def running(socket: Socket, facts: FactStore, *, gone: bool = False) -> AsyncGenerator[asyncio.Task[None]]:
-    """A life of the station; `gone`: the board had told that the cable is gone before anybody followed it."""
+async def running(socket: Socket, facts: FactStore, *, unplugged: bool = False) -> AsyncGenerator[asyncio.Task[None]]:
+    """One run of the station; `unplugged`: the cable was removed before the cables were followed."""
     cables = RetainedCables({1: cast("Evse", socket)}, facts)
     await cables.load()
-    if gone:
+    if unplugged:
         socket.hold(None)
     task = asyncio.create_task(cables.run())
     try:
@@ -56,7 +56,7 @@ async def running(socket: Socket, facts: FactStore, *, gone: bool = False) -> As
         await asyncio.wait([task])
 
 
-async def kept(facts: FactStore, count: int) -> None:
+async def wait_stored(facts: FactStore, count: int) -> None:
     async def met() -> bool:
         return len(await facts.load()) == count
 
@@ -69,7 +69,7 @@ async def test_a_cable_that_has_gone_before_anybody_looked_is_kept_for_nobody(tm
         facts = FactStore(database, "cable")
         await facts.save("1", text)
         async with running(Socket(), facts, gone=True):
-            await kept(facts, 0)
+            await wait_stored(facts, 0)
 
 
 async def test_a_holder_that_a_disk_would_not_forget_is_forgotten_when_it_is_asked_again(
@@ -86,13 +86,13 @@ async def test_a_holder_that_a_disk_would_not_forget_is_forgotten_when_it_is_ask
         await cables.load()
         first = asyncio.create_task(cables.run())
         socket.hold(fakes.CARD)
-        await kept(facts, 1)
+        await wait_stored(facts, 1)
         with monkeypatch.context() as full:
             full.setattr(facts, "remove", refuse)
             socket.hold(None)
             with pytest.raises(StorageError):
                 await first
         again = asyncio.create_task(cables.run())
-        await kept(facts, 0)
+        await wait_stored(facts, 0)
         again.cancel()
         await asyncio.wait([again])

@@ -47,7 +47,7 @@ def test_a_transaction_starts_with_its_first_start_point_and_not_before(
     happened: list[str] = []
     for name in steps:
         {
-            "bay": lambda: charge.see(ChangeCause(TriggerReason.EV_DETECTED), bay_occupied=True),
+            "bay": lambda: charge.observe(ChangeCause(TriggerReason.EV_DETECTED), bay_occupied=True),
             "plug": charge.plug,
             "authorize": charge.authorize,
             "charge": charge.charge,
@@ -63,7 +63,7 @@ def test_power_path_closed_needs_both_whichever_comes_last() -> None:
     charge.authorize()
     assert charge.events == []
     charge.plug()
-    assert charge.told == [(EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)]
+    assert charge.types_and_triggers == [(EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)]
     assert charge.events[0].id_token == fakes.CARD
 
 
@@ -83,9 +83,11 @@ def test_a_remote_start_before_the_start_point_is_told_as_the_trigger(point: str
     charge = Charge(rules(start={point}))
     charge.authorize(ChangeCause(TriggerReason.REMOTE_START, id_token=fakes.CARD, remote_start_id=42))
     charge.plug()
-    assert charge.told == ([(EventType.STARTED, TriggerReason.REMOTE_START)] if point == "EVConnected" else [])
+    assert charge.types_and_triggers == (
+        [(EventType.STARTED, TriggerReason.REMOTE_START)] if point == "EVConnected" else []
+    )
     charge.charge()
-    assert charge.told[0] == (EventType.STARTED, TriggerReason.REMOTE_START)
+    assert charge.types_and_triggers[0] == (EventType.STARTED, TriggerReason.REMOTE_START)
     assert charge.events[0].remote_start_id == 42
     assert all(event.remote_start_id is None for event in charge.events[1:])
 
@@ -100,8 +102,8 @@ def test_the_next_event_names_the_reservation_that_is_used(first: str) -> None:
     if first == "card":
         charge.plug()
     charge.charge()
-    told = [event.reservation_id for event in charge.events]
-    assert told == ([None, 7, None] if first == "vehicle" else [7, None])
+    reservation_ids = [event.reservation_id for event in charge.events]
+    assert reservation_ids == ([None, 7, None] if first == "vehicle" else [7, None])
 
 
 def test_an_authorization_that_ended_before_any_start_is_never_told() -> None:
@@ -109,13 +111,13 @@ def test_an_authorization_that_ended_before_any_start_is_never_told() -> None:
     charge.authorize()
     charge.end_authorization(ChangeCause(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, deauthorizes=True))
     charge.plug()
-    assert charge.told == [(EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)]
+    assert charge.types_and_triggers == [(EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)]
     assert charge.events[0].id_token is None
 
 
 def test_a_start_without_energy_tells_its_charging_state_once() -> None:
     charge = Charge(rules(start={"Authorized"}))
-    charge.become(replace(charge.state, offered_a=0.0))
+    charge.change_state(replace(charge.state, offered_a=0.0))
     charge.plug()
     charge.authorize()
     charge.recorded()
@@ -145,8 +147,8 @@ def after_unplugging(charge: Charge) -> None:
 
 
 def after_a_pause_of_the_vehicle(charge: Charge) -> None:
-    charge.see(pilot=PilotState.B)
-    charge.obey()
+    charge.observe(pilot=PilotState.B)
+    charge.apply_outputs()
 
 
 def after_a_remote_stop(charge: Charge) -> None:
@@ -154,11 +156,11 @@ def after_a_remote_stop(charge: Charge) -> None:
 
 
 def after_the_bay_is_free(charge: Charge) -> None:
-    charge.see(ChangeCause(TriggerReason.EV_DEPARTED), bay_occupied=False)
+    charge.observe(ChangeCause(TriggerReason.EV_DEPARTED), bay_occupied=False)
 
 
 @each_row(
-    ("stop", "what", "reason"),
+    ("stop", "action", "reason"),
     [
         ({"EVConnected"}, after_unplugging, StoppedReason.EV_DISCONNECTED),
         ({"EVConnected"}, after_local_stop, None),
@@ -186,17 +188,17 @@ def after_the_bay_is_free(charge: Charge) -> None:
     ],
 )
 def test_a_transaction_ends_at_its_stop_points_only(
-    stop: set[str], what: Callable[[Charge], None], reason: StoppedReason | None
+    stop: set[str], action: Callable[[Charge], None], reason: StoppedReason | None
 ) -> None:
     """E06.FR.02 to E06.FR.07; while it charges, with the energy gone in the end."""
     charge = Charge(rules(stop=stop))
-    charge.see(ChangeCause(TriggerReason.EV_DETECTED), bay_occupied=True)
+    charge.observe(ChangeCause(TriggerReason.EV_DETECTED), bay_occupied=True)
     charge.plug()
     charge.authorize()
     charge.charge()
-    what(charge)
+    action(charge)
     charge.now_s += 10.0
-    charge.obey()
+    charge.apply_outputs()
     ended = [event.stopped_reason for event in charge.events if event.event_type is EventType.ENDED]
     assert ended == ([] if reason is None else [reason])
     assert (charge.state.transaction is None) is (reason is not None)
@@ -208,12 +210,12 @@ def test_the_energy_stops_before_the_transaction_ends() -> None:
     charge.plug()
     charge.authorize()
     charge.charge()
-    told = len(charge.events)
+    count_before = len(charge.events)
     charge.end_authorization()
-    assert len(charge.events) == told
+    assert len(charge.events) == count_before
     assert outputs(charge.state, charge.now_s).pilot_a is None
-    charge.see(pilot=PilotState.B)
-    (ended,) = charge.events[told:]
+    charge.observe(pilot=PilotState.B)
+    (ended,) = charge.events[count_before:]
     assert (ended.event_type, ended.trigger) == (EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
     assert ended.stopped_reason is StoppedReason.LOCAL
     assert ended.id_token == fakes.CARD
@@ -225,17 +227,17 @@ def test_that_the_token_was_refused_is_told_when_the_energy_has_stopped() -> Non
     charge.plug()
     charge.authorize()
     charge.charge()
-    told = len(charge.events)
+    count_before = len(charge.events)
     charge.end_authorization(DEAUTHORIZED)
-    assert len(charge.events) == told
+    assert len(charge.events) == count_before
     assert outputs(charge.state, charge.now_s).pilot_a is None
-    charge.see(pilot=PilotState.B)
-    charge.obey()
-    (deauthorized,) = charge.events[told:]
+    charge.observe(pilot=PilotState.B)
+    charge.apply_outputs()
+    (deauthorized,) = charge.events[count_before:]
     assert (deauthorized.event_type, deauthorized.trigger) == (EventType.UPDATED, TriggerReason.DEAUTHORIZED)
     assert deauthorized.charging_state is ChargingState.EV_CONNECTED
     charge.unplug()
-    assert charge.told[told + 1 :] == [(EventType.ENDED, TriggerReason.EV_COMMUNICATION_LOST)]
+    assert charge.types_and_triggers[count_before + 1 :] == [(EventType.ENDED, TriggerReason.EV_COMMUNICATION_LOST)]
     assert charge.events[-1].stopped_reason is StoppedReason.DE_AUTHORIZED
 
 
@@ -245,11 +247,11 @@ def test_what_stops_the_waiting_for_the_energy_is_told_after_the_refusal(then: s
     charge.plug()
     charge.authorize()
     charge.charge()
-    told = len(charge.events)
+    count_before = len(charge.events)
     charge.end_authorization(DEAUTHORIZED)
-    do(charge, then)
-    charge.see(pilot=PilotState.B if then != "unplug" else PilotState.A)
-    triggers = [trigger for _, trigger in charge.told[told:]]
+    perform_step(charge, then)
+    charge.observe(pilot=PilotState.B if then != "unplug" else PilotState.A)
+    triggers = [trigger for _, trigger in charge.types_and_triggers[count_before:]]
     assert triggers[0] is TriggerReason.DEAUTHORIZED
     assert triggers[1] is not TriggerReason.CHARGING_STATE_CHANGED
     assert triggers.count(TriggerReason.DEAUTHORIZED) == 1
@@ -266,12 +268,12 @@ def test_what_else_happens_before_the_energy_has_stopped_is_told_at_once_and_lea
     charge.plug()
     charge.authorize()
     charge.charge()
-    told = len(charge.events)
+    count_before = len(charge.events)
     charge.end_authorization(DEAUTHORIZED)
-    do(charge, then)
-    charge.see(pilot=PilotState.B)
-    charge.obey()
-    assert [(event.trigger, event.charging_state) for event in charge.events[told:]] == [
+    perform_step(charge, then)
+    charge.observe(pilot=PilotState.B)
+    charge.apply_outputs()
+    assert [(event.trigger, event.charging_state) for event in charge.events[count_before:]] == [
         (trigger, ChargingState.CHARGING),
         (TriggerReason.DEAUTHORIZED, ChargingState.EV_CONNECTED),
     ]
@@ -283,8 +285,8 @@ def test_a_welded_contactor_does_not_keep_a_refusal_untold() -> None:
     charge.authorize()
     charge.charge()
     charge.end_authorization(DEAUTHORIZED)
-    charge.become(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
-    assert [trigger for _, trigger in charge.told[-2:]] == [
+    charge.change_state(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
+    assert [trigger for _, trigger in charge.types_and_triggers[-2:]] == [
         TriggerReason.DEAUTHORIZED,
         TriggerReason.ABNORMAL_CONDITION,
     ]
@@ -297,8 +299,8 @@ def test_what_first_began_the_end_is_the_stopped_reason() -> None:
     charge.authorize()
     charge.charge()
     charge.end_authorization()
-    charge.see(pilot=PilotState.B)
-    charge.obey()
+    charge.observe(pilot=PilotState.B)
+    charge.apply_outputs()
     charge.unplug()
     assert charge.events[-1].event_type is EventType.ENDED
     assert charge.events[-1].stopped_reason is StoppedReason.LOCAL
@@ -331,7 +333,7 @@ def test_a_welded_contactor_does_not_keep_a_transaction_open() -> None:
     charge.authorize()
     charge.charge()
     charge.end_authorization()
-    charge.become(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
+    charge.change_state(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
     assert charge.events[-1].event_type is EventType.ENDED
     assert charge.state.seen.contactor_closed
 
@@ -343,8 +345,8 @@ def test_the_next_charge_is_another_transaction() -> None:
         charge.authorize()
         charge.charge()
         charge.end_authorization()
-        charge.see(pilot=PilotState.B)
-        charge.obey()
+        charge.observe(pilot=PilotState.B)
+        charge.apply_outputs()
         charge.unplug()
     ended = [event.transaction_id for event in charge.events if event.event_type is EventType.ENDED]
     assert ended == ["tx1", "tx2", "tx3"]
@@ -357,7 +359,7 @@ def test_a_second_card_on_the_same_cable_starts_a_second_transaction() -> None:
     charge.end_authorization()
     charge.authorize(ChangeCause(TriggerReason.AUTHORIZED, id_token=fakes.OTHER_CARD))
     started = [event for event in charge.events if event.event_type is EventType.STARTED]
-    assert [(one.transaction_id, one.evse) for one in started] == [("tx1", EvseRef(1, 1)), ("tx2", EvseRef(1, 1))]
+    assert [(event.transaction_id, event.evse) for event in started] == [("tx1", EvseRef(1, 1)), ("tx2", EvseRef(1, 1))]
     assert started[1].id_token == fakes.OTHER_CARD
 
 
@@ -373,52 +375,55 @@ def test_points_that_hold_are_facts_of_the_state() -> None:
     assert TxPoint.ENERGY_TRANSFER in active_points(replace(state, charging_state=ChargingState.CHARGING))
 
 
-# Whatever happens
+# Properties of random steps
 
-ACTS = "plug unplug ready pause authorize stop refuse remote_stop emergency recorded obey bay no_energy energy wait"
-SINGLE = st.sampled_from([*ACTS.split(), "nothing"]).map(lambda step: (step,))
+STEP_NAMES = (
+    "plug unplug ready pause authorize stop refuse remote_stop emergency recorded"
+    " apply_outputs bay no_energy energy wait"
+)
+SINGLE = st.sampled_from([*STEP_NAMES.split(), "nothing"]).map(lambda step: (step,))
 USUAL = st.sampled_from(
     [
-        ("plug", "authorize", "recorded", "obey", "ready", "obey"),
-        ("authorize", "plug", "recorded", "obey", "ready", "obey"),
-        ("bay", "plug", "authorize", "recorded", "obey", "ready", "obey", "recorded"),
-        ("pause", "obey", "wait"),
-        ("no_energy", "pause", "obey"),
-        ("stop", "pause", "obey", "unplug"),
+        ("plug", "authorize", "recorded", "apply_outputs", "ready", "apply_outputs"),
+        ("authorize", "plug", "recorded", "apply_outputs", "ready", "apply_outputs"),
+        ("bay", "plug", "authorize", "recorded", "apply_outputs", "ready", "apply_outputs", "recorded"),
+        ("pause", "apply_outputs", "wait"),
+        ("no_energy", "pause", "apply_outputs"),
+        ("stop", "pause", "apply_outputs", "unplug"),
     ]
 )
-"""what one life in a thousand would come to by chance"""
-STEPS = st.lists(SINGLE | USUAL, max_size=30).map(lambda those: [step for some in those for step in some])
+"""sequences that random steps would reach once in a thousand runs"""
+STEPS = st.lists(SINGLE | USUAL, max_size=30).map(lambda sequences: [step for some in sequences for step in some])
 TX_POINTS = st.frozensets(st.sampled_from([point.value for point in TxPoint]))
 
 
-def do(charge: Charge, step: str) -> tuple[EvseState, TransactionChange | None]:
-    """One step of a random life; the state before it and what came of it."""
+def perform_step(charge: Charge, step: str) -> tuple[EvseState, TransactionChange | None]:
+    """Perform one random step; returns the state before it and its outcome."""
     before = charge.state
     connected = ev_connected(before)
     bay = before.seen.bay_occupied
     actions = {
         "plug": lambda: None if connected else charge.plug(),
         "unplug": lambda: charge.unplug() if connected else None,
-        "ready": lambda: charge.see(pilot=PilotState.C) if connected else None,
-        "pause": lambda: charge.see(pilot=PilotState.B) if connected else None,
+        "ready": lambda: charge.observe(pilot=PilotState.C) if connected else None,
+        "pause": lambda: charge.observe(pilot=PilotState.B) if connected else None,
         "authorize": lambda: charge.authorize() if before.authorization is None else None,
         "stop": lambda: charge.end_authorization() if before.authorization is not None else None,
         "refuse": lambda: charge.end_authorization(DEAUTHORIZED) if before.authorization is not None else None,
         "remote_stop": lambda: charge.end_authorization(REMOTE_STOP),
         "emergency": lambda: charge.end_authorization(EMERGENCY),
         "recorded": charge.recorded,
-        "obey": charge.obey,
-        "bay": lambda: charge.see(
+        "apply_outputs": charge.apply_outputs,
+        "bay": lambda: charge.observe(
             ChangeCause(TriggerReason.EV_DEPARTED if bay else TriggerReason.EV_DETECTED), bay_occupied=not bay
         ),
-        "no_energy": lambda: charge.become(replace(before, offered_a=0.0)),
-        "energy": lambda: charge.become(replace(before, offered_a=16.0)),
-        "nothing": lambda: charge.become(before),
+        "no_energy": lambda: charge.change_state(replace(before, offered_a=0.0)),
+        "energy": lambda: charge.change_state(replace(before, offered_a=16.0)),
+        "nothing": lambda: charge.change_state(before),
     }
     if step == "wait":
         charge.now_s += 7.0
-        return before, charge.become(before)
+        return before, charge.change_state(before)
     return before, actions[step]()
 
 
@@ -433,7 +438,7 @@ def test_every_transaction_is_one_start_some_updates_and_at_most_one_end(
 ) -> None:
     charge = Charge(rules(start=set(start), stop=set(stop)))
     for step in steps:
-        do(charge, step)
+        perform_step(charge, step)
     by_id = {
         name: list(events) for name, events in itertools.groupby(charge.events, lambda event: event.transaction_id)
     }
@@ -455,35 +460,46 @@ def test_every_transaction_is_one_start_some_updates_and_at_most_one_end(
 
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
 @example(
-    steps=["bay", "plug", "authorize", "recorded", "obey", "ready", "obey", "recorded", "refuse", "unplug"],
+    steps=[
+        "bay",
+        "plug",
+        "authorize",
+        "recorded",
+        "apply_outputs",
+        "ready",
+        "apply_outputs",
+        "recorded",
+        "refuse",
+        "unplug",
+    ],
     start=frozenset({"ParkingBayOccupancy"}),
     stop=frozenset(),
 )
 def test_start_and_stop_points_are_obeyed_at_every_step(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
 ) -> None:
-    law = rules(start=set(start), stop=set(stop))
-    charge = Charge(law)
+    transaction_rules = rules(start=set(start), stop=set(stop))
+    charge = Charge(transaction_rules)
     for step in steps:
-        before, outcome = do(charge, step)
+        before, outcome = perform_step(charge, step)
         if outcome is None:
             continue
         after = charge.state
         kinds = {event.event_type for event in outcome.events}
-        told = list(outcome.events)
-        if len(told) > 1:
+        events = list(outcome.events)
+        if len(events) > 1:
             # E05.FR.09, E02.FR.17: a refusal that waited for the energy to stop, and what ended the waiting.
             assert waited_for_its_state(before)
-            assert told.pop(0).trigger is TriggerReason.DEAUTHORIZED
-        assert len(told) <= 1
+            assert events.pop(0).trigger is TriggerReason.DEAUTHORIZED
+        assert len(events) <= 1
         if EventType.STARTED in kinds:
             triggers = {event.trigger for event in outcome.events}
             renewed = triggers <= {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}
             reached = active_points(outcome.state) if renewed else active_points(outcome.state) - active_points(before)
-            assert reached & law.start
+            assert reached & transaction_rules.start
         lost = active_points(before) - active_points(after)
         running = before.transaction
-        if running is not None and running.ending is None and lost & law.stop_events:
+        if running is not None and running.ending is None and lost & transaction_rules.stop_events:
             assert after.transaction is None or after.transaction.ending is not None
         if EventType.ENDED in kinds:
             assert after.authorization is None
@@ -491,7 +507,7 @@ def test_start_and_stop_points_are_obeyed_at_every_step(
             assert not energy_flows(after)
         if after.transaction is not None and after.transaction.ending is not None:
             assert energy_flows(after), "it only waits for the energy to stop"
-        if step in {"nothing", "recorded", "energy", "no_energy", "obey", "wait"} and outcome.events:
+        if step in {"nothing", "recorded", "energy", "no_energy", "apply_outputs", "wait"} and outcome.events:
             (event,) = outcome.events
-            told_state = event.charging_state is not before.charging_state
-            assert told_state or event.event_type is EventType.ENDED, "an event needs a cause"
+            state_changed = event.charging_state is not before.charging_state
+            assert state_changed or event.event_type is EventType.ENDED, "an event needs a cause"

@@ -46,7 +46,7 @@ def test_the_begin_has_evse_token_register_and_what_it_comes_from(caplog: pytest
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "told"),
+    ("begin", "end", "energy_text"),
     [
         (_begin(), _end(5512.3), "4.512 kWh, duration 600 s"),
         (_begin(), _end(5512.3, substitute=True), "4.512 kWh (the meter did not answer), duration 600 s"),
@@ -55,7 +55,7 @@ def test_the_begin_has_evse_token_register_and_what_it_comes_from(caplog: pytest
     ],
 )
 def test_the_end_has_reason_energy_and_duration(
-    begin: TransactionEvent, end: TransactionEvent, told: str, caplog: pytest.LogCaptureFixture
+    begin: TransactionEvent, end: TransactionEvent, energy_text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     logger = TransactionLogger()
@@ -63,7 +63,7 @@ def test_the_end_has_reason_energy_and_duration(
     logger.event_recorded(fakes.event("tx", EventType.UPDATED))
     logger.event_recorded(end)
     assert len(caplog.messages) == 2
-    assert _ended(caplog) == told
+    assert _ended(caplog) == energy_text
 
 
 async def test_the_end_after_a_power_cut_has_the_energy_since_the_stored_begin(

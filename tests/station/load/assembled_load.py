@@ -1,4 +1,4 @@
-"""Load management for EVSEs that a test has made by hand."""
+"""Load management for the EVSEs of a test."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ async def opened(path: Path) -> AsyncGenerator[tuple[PersistentProfiles, Databas
 
 
 async def after_restart(path: Path) -> set[ChargingProfile]:
-    """What a restart finds."""
+    """The profiles that are loaded after a restart."""
     async with opened(path) as (profiles, _):
         return set(profiles.store.all())
 
@@ -106,13 +106,13 @@ async def test_what_came_with_a_start_counts_before_its_transaction_begins(tmp_p
 
 
 def of_day(day: int) -> ChargingProfile:
-    """A profile of a day in the past, one of a kind that ends by its validity or by its duration."""
+    """A profile of a past day; of odd days it ends by its duration, of even days by its validity."""
     at = fakes.NOON - timedelta(days=MAX_PROFILES - day)
     hour, periods = timedelta(hours=1), (SchedulePeriod(0, 6_900.0),)
     of_hour = Schedule(1, RateUnit.W, periods, at, 3600)
     until_end = Schedule(1, RateUnit.W, periods, at)
-    made = ChargingProfile(day, 0, day, Purpose.TX_DEFAULT, Kind.ABSOLUTE, of_hour)
-    return made if day % 2 else replace(made, schedule=until_end, valid_from=at, valid_to=at + hour)
+    profile = ChargingProfile(day, 0, day, Purpose.TX_DEFAULT, Kind.ABSOLUTE, of_hour)
+    return profile if day % 2 else replace(profile, schedule=until_end, valid_from=at, valid_to=at + hour)
 
 
 NEW = ChargingProfile(
@@ -156,7 +156,7 @@ async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_e
         assert profiles.refusal(newcomer, None) is None
         await profiles.install(newcomer)
         left = {day for day in range(1, MAX_PROFILES + 1) if day != 2} | {NEW.id}
-        assert {one.id for one in profiles.store.all()} == left
+        assert {profile.id for profile in profiles.store.all()} == left
         assert {identity for (identity,) in await database.rows("SELECT id FROM charging_profiles")} == left
         for day in range(4, MAX_PROFILES + 1, 2):
             await profiles.clear(ProfileCriteria(profile_ids=[day]))
@@ -170,8 +170,8 @@ async def test_a_profile_that_is_refused_as_a_duplicate_takes_nothing_away(tmp_p
     """K01.FR.52, K09.FR.06: what is over stays installed, and is reported."""
     async with opened(tmp_path) as (profiles, database):
         installed = [of_day(7), of_day(8), replace(of_day(9), evse_id=1)]
-        for one in installed:
-            await profiles.install(one)
+        for profile in installed:
+            await profiles.install(profile)
         for newcomer in (replace(NEW, evse_id=1), replace(NEW, stack_level=9)):
             refusal = profiles.refusal(newcomer, None)
             assert refusal is not None
@@ -186,9 +186,9 @@ async def test_what_may_still_limit_makes_no_room(tmp_path: Path) -> None:
         begins = replace(of_day(1), schedule=replace(NEW.schedule, duration_s=3600))
         daily = replace(of_day(3), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
         relative = replace(of_day(5), kind=Kind.RELATIVE, schedule=replace(SCHEDULE, starts_at=None))
-        for one in (begins, daily, relative):
-            await profiles.install(one)
-            refusal = profiles.refusal(replace(NEW, stack_level=one.stack_level), None)
+        for profile in (begins, daily, relative):
+            await profiles.install(profile)
+            refusal = profiles.refusal(replace(NEW, stack_level=profile.stack_level), None)
             assert refusal is not None
             assert refusal.reason_code == "DuplicateProfile"
 

@@ -33,10 +33,10 @@ def test_a_temperature_allows_so_much(celsius: float | None, current_a: float | 
         assert limit.source is LimitSource.TEMPERATURE
 
 
-@pytest.mark.parametrize(("too_much", "still", "again"), [(50.5, 48.5, 48.0), (-40.5, -38.5, -38.0)])
-def test_a_pause_ends_only_well_inside_the_range(too_much: float, still: float, again: float) -> None:
+@pytest.mark.parametrize(("beyond_c", "still", "again"), [(50.5, 48.5, 48.0), (-40.5, -38.5, -38.0)])
+def test_a_pause_ends_only_well_inside_the_range(beyond_c: float, still: float, again: float) -> None:
     derating = Derating(32.0, TemperatureRange())
-    for celsius in (too_much, still):
+    for celsius in (beyond_c, still):
         limit = derated(derating, celsius)
         assert limit is not None
         assert limit.current_a == 0.0
@@ -61,8 +61,8 @@ def test_whatever_the_temperatures_were_the_limit_is_a_pause_or_at_least_what_a_
 
 
 @given(CELSIUS, CELSIUS)
-def test_hotter_is_never_more(one: float, other: float) -> None:
-    cooler, hotter = sorted((max(-40.0, one), max(-40.0, other)))
+def test_hotter_is_never_more(first_c: float, second_c: float) -> None:
+    cooler, hotter = sorted((max(-40.0, first_c), max(-40.0, second_c)))
     allowed = [derated(Derating(32.0, TemperatureRange()), celsius) for celsius in (cooler, hotter)]
     more, less = (limit.current_a if limit is not None else 32.0 for limit in allowed)
     assert less <= more

@@ -27,7 +27,7 @@ from tests import fakes
 from tests.examples import examples
 
 FLOORED_A = 0.3
-"""the controller cuts each limit to a tenth of an ampere, a schedule only what it tells"""
+"""the controller rounds each limit down to a tenth of an ampere, a schedule only the reported value"""
 
 
 def station_profile(limit: float, unit: RateUnit, **changed: object) -> ChargingProfile:
@@ -45,31 +45,33 @@ def demand(evse_id: int, phases: int = 3, rating_a: float = 32.0, **changed: obj
 
 
 class Station:
-    """A controller with what it has to heed, as the station puts it together."""
+    """A load controller with its demands and profiles, as the station assembles it."""
 
     def __init__(self, demands: list[Demand], policy: Policy = Policy.FAIR, selected_a: float | None = None) -> None:
         self.demands = demands
-        self.store = ProfileStore({one.evse_id: one.phases for one in demands}, no_selectable_phases)
+        self.store = ProfileStore({demand.evse_id: demand.phases for demand in demands}, no_selectable_phases)
         self.clock = fakes.clock()
         self.controller = LoadController(self.clock, self.store, None, station_limit_a=selected_a, policy=policy)
 
     def limit(self, source: LimitSource, current_a: float | None = None, power_w: float | None = None) -> None:
-        """Somebody else than the CSMS limits: the controller heeds it, and it is a profile."""
+        """Set a limit that is not the CSMS's: in the controller, and as a charging profile."""
         self.controller.limits.set_shared(source, SharedLimit(source, current_a, power_w))
         unit, value = (RateUnit.A, current_a) if current_a is not None else (RateUnit.W, power_w or 0.0)
         identity = -len(self.controller.limits.shared)
         self.store.install(station_profile(value, unit, id=identity, purpose=Purpose.EXTERNAL_CONSTRAINTS))
 
-    def given(self) -> dict[int, float]:
-        """What each EVSE may offer now."""
-        return {evse_id: one.current_a for evse_id, one in self.controller.decide(self.demands).items()}
+    def allocated_a(self) -> dict[int, float]:
+        """The current that the controller allocates to each EVSE now."""
+        return {evse_id: decision.current_a for evse_id, decision in self.controller.decide(self.demands).items()}
 
-    def told(self, unit: RateUnit = RateUnit.A) -> dict[int, float]:
-        """What the composite schedule of each begins with; below 6 A nobody charges."""
+    def forecast(self, unit: RateUnit = RateUnit.A) -> dict[int, float]:
+        """The first limit of each EVSE's composite schedule; 0 below the 6 A at which charging is possible."""
         site = station_forecast(self.controller, self.demands)
         levels = {
-            one.evse_id: composite_schedule(self.store.applicable(), site, one.evse_id, fakes.NOON, 60, unit)[0].limit
-            for one in self.demands
+            demand.evse_id: composite_schedule(self.store.applicable(), site, demand.evse_id, fakes.NOON, 60, unit)[
+                0
+            ].limit
+            for demand in self.demands
         }
         return {evse_id: limit if limit >= 6.0 else 0.0 for evse_id, limit in levels.items()}
 
@@ -116,49 +118,51 @@ def test_what_is_told_of_now_is_what_each_evse_is_given(
         station.limit(LimitSource.OPERATOR, current_a=float(operator_a))
     if user_a is not None:
         station.limit(LimitSource.USER, power_w=230.0 * user_a)
-    given_a, told_a = station.given(), station.told()
-    for evse_id, current_a in given_a.items():
-        assert abs(told_a[evse_id] - current_a) <= FLOORED_A, (given_a, told_a)
+    decided_a, forecast_a = station.allocated_a(), station.forecast()
+    for evse_id, current_a in decided_a.items():
+        assert abs(forecast_a[evse_id] - current_a) <= FLOORED_A, (decided_a, forecast_a)
 
 
 def test_the_first_who_came_has_all_it_can_use_where_the_station_says_so() -> None:
     station = Station([demand(1), demand(2)], Policy.FIRST_COME)
     station.store.install(station_profile(30.0, RateUnit.A))
-    assert station.given() == station.told() == {1: 24.0, 2: 6.0}
+    assert station.allocated_a() == station.forecast() == {1: 24.0, 2: 6.0}
 
 
 def test_the_higher_priority_is_served_first() -> None:
     station = Station([demand(1), demand(2, priority=1)])
     station.store.install(station_profile(10.0, RateUnit.A))
-    assert station.given() == station.told() == {1: 0.0, 2: 10.0}
+    assert station.allocated_a() == station.forecast() == {1: 0.0, 2: 10.0}
 
 
 def test_one_phase_evses_on_conductors_of_their_own_share_none() -> None:
-    one, other = (demand(number, 1, rotation=PhaseMap.from_rotation(name)) for number, name in ((1, "RST"), (2, "STR")))
-    station = Station([one, other])
+    first, second = (
+        demand(number, 1, rotation=PhaseMap.from_rotation(name)) for number, name in ((1, "RST"), (2, "STR"))
+    )
+    station = Station([first, second])
     station.store.install(station_profile(16.0, RateUnit.A))
-    assert station.given() == station.told() == {1: 16.0, 2: 16.0}
+    assert station.allocated_a() == station.forecast() == {1: 16.0, 2: 16.0}
 
 
 def test_the_grid_operators_watts_are_divided_as_watts() -> None:
     """Three phases go on at 6 A, one at what is left of the watts."""
     station = Station([demand(1), demand(2, 1)])
     station.limit(LimitSource.GRID_ORDER, power_w=7560.0)
-    assert station.given() == {1: 8.2, 2: 8.2}
-    assert station.told(RateUnit.W) == {1: 5670.0, 2: 1890.0}
+    assert station.allocated_a() == {1: 8.2, 2: 8.2}
+    assert station.forecast(RateUnit.W) == {1: 5670.0, 2: 1890.0}
 
 
 def test_a_vehicle_that_comes_is_told_of_as_if_it_began_to_want_now() -> None:
     """K08.FR.06"""
     station = Station([demand(1), demand(2, may_charge=False)])
     station.store.install(station_profile(20.0, RateUnit.A))
-    assert station.given()[1] == 20.0
-    assert station.told() == {1: 20.0, 2: 10.0}
+    assert station.allocated_a()[1] == 20.0
+    assert station.forecast() == {1: 20.0, 2: 10.0}
 
 
 async def test_what_a_vehicle_does_not_use_is_told_to_be_the_others() -> None:
     station = Station([demand(1, draw_a=Phases[float | None].all(8.0), offered_a=16.0), demand(2)])
     station.store.install(station_profile(32.0, RateUnit.A))
-    assert station.given() == station.told() == {1: 16.0, 2: 16.0}
+    assert station.allocated_a() == station.forecast() == {1: 16.0, 2: 16.0}
     await station.clock.advance(31.0)
-    assert station.given() == station.told() == {1: 10.0, 2: 22.0}
+    assert station.allocated_a() == station.forecast() == {1: 10.0, 2: 22.0}

@@ -32,7 +32,7 @@ async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_
         external = ExternalLimits(controller.limits, store, FactStore(database, "external-limit"), clock, phases=3)
         controller.limits.set_shared("user", SharedLimit(LimitSource.USER, 10.0))
         external.update()
-        (usual,) = [one.id for one in store.all()]
+        (usual,) = [profile.id for profile in store.all()]
         schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 8.0),), fakes.NOON)
         late = ChargingProfile(usual, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
         store.install(late)

@@ -42,9 +42,9 @@ class Run:
         self.clock, self.facts = clock, facts
         self.store = GridMeterStateStore(facts, source, clock)
         self.left = StoredMeterState()
-        """what the run before has left"""
+        """the state that the previous run stored"""
 
-    async def live(self, seconds: int, sample: GridSample | None = None) -> None:
+    async def receive(self, seconds: int, sample: GridSample | None = None) -> None:
         """Run for some seconds, with a sample like this one each second; None: the meter is silent."""
         self.left = await self.store.load()
         monitor = ConnectionMonitor(self.clock, GridConnection(3, 16.0, 32.0), self.left)
@@ -71,54 +71,54 @@ async def stored(path: Path) -> AsyncGenerator[tuple[VirtualClock, _CountingFact
         yield clock, _CountingFacts(database)
 
 
-def spoken(fuse_a: float | None = None, cut_off_va: float | None = None) -> GridSample:
+def sample_with_limits(fuse_a: float | None = None, cut_off_va: float | None = None) -> GridSample:
     return GridSample(fakes.NOON, fuse_a=fuse_a, cut_off_va=cut_off_va)
 
 
-async def left_by(clock: VirtualClock, facts: _CountingFacts, source: str = "p1") -> StoredMeterState:
+async def stored_state(clock: VirtualClock, facts: _CountingFacts, source: str = "p1") -> StoredMeterState:
     return await GridMeterStateStore(facts, source, clock).load()
 
 
 async def test_a_first_start_remembers_nothing(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        assert await left_by(clock, facts) == StoredMeterState()
+        assert await stored_state(clock, facts) == StoredMeterState()
 
 
 async def test_a_fuse_and_a_cut_off_power_are_known_after_a_start(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).live(2, spoken(10.0, 9000.0))
-        assert await left_by(clock, facts) == StoredMeterState(ReportedLimits(fuse_a=10.0, cut_off_va=9000.0))
+        await Run(clock, facts).receive(2, sample_with_limits(10.0, 9000.0))
+        assert await stored_state(clock, facts) == StoredMeterState(ReportedLimits(fuse_a=10.0, cut_off_va=9000.0))
 
 
 async def test_what_a_meter_of_another_type_has_left_does_not_limit(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).live(20, spoken(10.0))
-        await Run(clock, facts).live(20)
-        assert await left_by(clock, facts, "linky") == StoredMeterState()
+        await Run(clock, facts).receive(20, sample_with_limits(10.0))
+        await Run(clock, facts).receive(20)
+        assert await stored_state(clock, facts, "linky") == StoredMeterState()
 
 
 async def test_a_meter_that_is_heard_until_the_end_is_not_silent_at_the_next_start(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).live(20)
-        await Run(clock, facts).live(70, spoken())
+        await Run(clock, facts).receive(20)
+        await Run(clock, facts).receive(70, sample_with_limits())
         await clock.advance(36_000)
-        assert (await left_by(clock, facts)).silent_s == 0.0
+        assert (await stored_state(clock, facts)).silent_s == 0.0
 
 
 async def test_repeated_starts_beside_a_silent_meter_add_up(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
         for _ in range(40):
-            await Run(clock, facts).live(20)
+            await Run(clock, facts).receive(20)
             await clock.advance(5)
-        assert (await left_by(clock, facts)).silent_s >= 40 * 25 - 10
+        assert (await stored_state(clock, facts)).silent_s >= 40 * 25 - 10
 
 
 async def test_repeated_starts_add_up_also_with_a_clock_that_starts_at_the_same_time_again(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
         for _ in range(150):
-            await Run(clock, facts).live(8)
+            await Run(clock, facts).receive(8)
             clock.adjust(fakes.NOON - clock.now())
-        assert (await left_by(clock, facts)).silent_s >= 600.0
+        assert (await stored_state(clock, facts)).silent_s >= 600.0
 
 
 @pytest.mark.parametrize("correction", [timedelta(days=20_000), timedelta(days=-20_000), timedelta(days=2)])
@@ -126,19 +126,19 @@ async def test_a_correction_of_the_clock_neither_ends_a_silence_nor_makes_it_lon
     tmp_path: Path, correction: timedelta
 ) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).live(100)
+        await Run(clock, facts).receive(100)
         clock.adjust(correction)
-        assert 60.0 <= (await left_by(clock, facts)).silent_s <= 110.0
+        assert 60.0 <= (await stored_state(clock, facts)).silent_s <= 110.0
 
 
 async def test_a_day_of_silence_and_a_meter_that_comes_and_goes_are_written_seldom(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).live(20_000)
+        await Run(clock, facts).receive(20_000)
         assert facts.writes <= 60
-        assert (await left_by(clock, facts)).silent_s >= 18_000.0
+        assert (await stored_state(clock, facts)).silent_s >= 18_000.0
         facts.writes = 0
         for second in range(300):
-            await Run(clock, facts).live(1, spoken(10.0 if second % 2 else None))
+            await Run(clock, facts).receive(1, sample_with_limits(10.0 if second % 2 else None))
         assert facts.writes <= 700
     assert LONGEST_S >= 20_000.0
 
@@ -154,7 +154,7 @@ async def test_a_fuse_that_changes_with_each_telegram_is_written_twice_a_minute_
             store.update(monitor)
         writing.cancel()
         assert facts.writes <= 21
-        assert (await left_by(clock, facts)).limits.fuse_a in {10.0, 20.0}
+        assert (await stored_state(clock, facts)).limits.fuse_a in {10.0, 20.0}
 
 
 @pytest.mark.parametrize("silence", ["[]", '{"source": "p1", "silent_s": 60, "at": "2026-01-01T00:00:00"}'])
@@ -164,5 +164,5 @@ async def test_what_cannot_be_read_is_ignored_and_logged(
     async with stored(tmp_path) as (clock, facts):
         await facts.save("limits", '{"source": "p1", "fuse_a": -1}')
         await facts.save("silence", silence)
-        assert await left_by(clock, facts) == StoredMeterState()
+        assert await stored_state(clock, facts) == StoredMeterState()
     assert "the stored fact limits of the grid meter cannot be read and is ignored" in caplog.text

@@ -29,64 +29,64 @@ class Pair:
     """Two EVSEs behind one selector, and the highest sum that their pilots may have signalled at any moment."""
 
     def __init__(self, first: Post, second: Post, load: LoadManagement) -> None:
-        self.posts = (first, second)
+        self.fixtures = (first, second)
         self.load = load
         self.most_a = 0.0
-        for post in self.posts:
-            post.board.ordered.subscribe(lambda _: self.measure())
+        for fixture in self.fixtures:
+            fixture.board.ordered.subscribe(lambda _: self.measure())
 
     def measure(self) -> None:
-        """Add the pilots up; a board that carries out a command may signal what it did before, or what it shall."""
-        self.most_a = max(self.most_a, sum(signalled_a(post) for post in self.posts))
+        """Update the highest sum; a board that carries out a command may signal its previous or its new current."""
+        self.most_a = max(self.most_a, sum(signalled_a(fixture) for fixture in self.fixtures))
 
-    async def live(self, seconds: int) -> None:
+    async def advance(self, seconds: int) -> None:
         """Advance the time; contactors follow, and vehicles draw what they are offered."""
         for _ in range(seconds):
-            for post in self.posts:
-                if post.board.commands[-1].contactor is not post.board.seen.contactor_closed:
-                    await post.obey()
-                offered_a = post.board.commands[-1].pilot_a or 0.0
-                post.meter.shows = fakes.reading(1000.0, offered_a if post.board.seen.contactor_closed else 0.0)
-            await self.posts[0].clock.advance(1)
+            for fixture in self.fixtures:
+                if fixture.board.commands[-1].contactor is not fixture.board.seen.contactor_closed:
+                    await fixture.obey()
+                offered_a = fixture.board.commands[-1].pilot_a or 0.0
+                fixture.meter.shows = fakes.reading(1000.0, offered_a if fixture.board.seen.contactor_closed else 0.0)
+            await self.fixtures[0].clock.advance(1)
 
     async def arrive(self, number: int) -> None:
         """A vehicle is plugged in at an EVSE, and its card is presented."""
-        post = self.posts[number - 1]
-        await post.see(pilot=PilotState.B, cable_plugged=True)
-        post.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        await post.clock.advance(0)
-        await post.see(pilot=PilotState.C)
+        fixture = self.fixtures[number - 1]
+        await fixture.see(pilot=PilotState.B, cable_plugged=True)
+        fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await fixture.clock.advance(0)
+        await fixture.see(pilot=PilotState.C)
 
     async def leave(self, number: int) -> None:
         """The vehicle is unplugged."""
-        await self.posts[number - 1].see(pilot=PilotState.A, cable_plugged=False)
+        await self.fixtures[number - 1].see(pilot=PilotState.A, cable_plugged=False)
 
     @property
     def charging(self) -> list[bool]:
         """Whether each vehicle is offered current."""
-        return [post.board.commands[-1].pilot_a is not None for post in self.posts]
+        return [fixture.board.commands[-1].pilot_a is not None for fixture in self.fixtures]
 
 
-def signalled_a(post: Post) -> float:
-    commands: list[Outputs | None] = [post.board.commands[-1], post.board.in_progress]
-    return max(one.pilot_a or 0.0 for one in commands if one is not None)
+def signalled_a(fixture: Post) -> float:
+    commands: list[Outputs | None] = [fixture.board.commands[-1], fixture.board.in_progress]
+    return max(command.pilot_a or 0.0 for command in commands if command is not None)
 
 
 @contextlib.asynccontextmanager
 async def pair(path: Path, takes_s: tuple[float, float]) -> AsyncGenerator[Pair]:
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
-        posts = [Post(database, clock, EvseLayout(number), None) for number in (1, 2)]
-        for post, board_takes_s in zip(posts, takes_s, strict=True):
-            post.board.clock, post.board.takes_s = clock, board_takes_s
-        evses = {post.evse.id: post.evse for post in posts}
+        fixtures = [Post(database, clock, EvseLayout(number), None) for number in (1, 2)]
+        for fixture, board_takes_s in zip(fixtures, takes_s, strict=True):
+            fixture.board.clock, fixture.board.takes_s = clock, board_takes_s
+        evses = {fixture.evse.id: fixture.evse for fixture in fixtures}
         store = ProfileStore({1: 3, 2: 3}, no_selectable_phases)
         controller = LoadController(clock, store, None, station_limit_a=SELECTOR_A)
         load = assemble(controller, store, evses, database)
-        tasks = [asyncio.create_task(work) for work in (load.run(), *(post.assembly.run() for post in posts))]
+        tasks = [asyncio.create_task(work) for work in (load.run(), *(fixture.assembly.run() for fixture in fixtures))]
         try:
             await clock.advance(10)
-            yield Pair(posts[0], posts[1], load)
+            yield Pair(fixtures[0], fixtures[1], load)
         finally:
             for task in tasks:
                 task.cancel()
@@ -100,12 +100,12 @@ async def test_a_turn_passes_without_both_pilots_above_the_selector_for_an_insta
 ) -> None:
     async with pair(tmp_path, takes_s) as both:
         await both.arrive(1)
-        await both.live(20)
+        await both.advance(20)
         assert both.charging == [True, False]
         await both.arrive(2)
         turns: list[list[bool]] = []
         for _ in range(3):
-            await both.live(round(TURN_S) + 30)
+            await both.advance(round(TURN_S) + 30)
             turns.append(both.charging)
         assert [True, False] in turns
         assert [False, True] in turns
@@ -119,13 +119,13 @@ async def test_a_vehicle_that_waits_is_served_once_the_other_ones_pilot_is_withd
     async with pair(tmp_path, takes_s) as both:
         await both.arrive(1)
         await both.arrive(2)
-        await both.live(20)
+        await both.advance(20)
         assert both.charging == [True, False]
         await both.leave(1)
-        await both.live(20)
+        await both.advance(20)
         assert both.charging == [False, True]
         await both.arrive(1)
-        await both.live(20)
+        await both.advance(20)
         assert both.charging == [False, True]
         assert both.most_a == SELECTOR_A
 
@@ -134,10 +134,10 @@ async def test_a_broken_board_keeps_the_other_vehicle_waiting_for_ten_seconds_on
     async with pair(tmp_path, (0.0, 0.0)) as both:
         await both.arrive(1)
         await both.arrive(2)
-        await both.live(20)
+        await both.advance(20)
         both.posts[0].board.fails = True
         await both.leave(1)
-        await both.live(5)
+        await both.advance(5)
         assert not both.charging[1]
-        await both.live(15)
+        await both.advance(15)
         assert both.charging[1]

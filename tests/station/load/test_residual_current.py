@@ -14,7 +14,7 @@ from tests.station.post import Post, post
 
 
 class SlowBackPlate(ConfiguredBackPlate):
-    """Its coil answers when it is let."""
+    """A back plate whose coil confirms only when the test allows it."""
 
     def __init__(self) -> None:
         super().__init__("32")
@@ -22,26 +22,26 @@ class SlowBackPlate(ConfiguredBackPlate):
         self.answers = asyncio.Event()
 
     async def energise_shunt_trip(self, energised: bool) -> None:
-        """Take the order, and answer later."""
+        """Note the command, and confirm it when the test allows it."""
         self.orders.append(energised)
         await self.answers.wait()
 
 
-def _guard(it: Post, plate: SlowBackPlate) -> ResidualCurrentGuard:
-    facts = FactStore(it.database, "residual-current")
-    protection, drivers = ProtectionConfig(shunt_trip="hold"), {1: it.assembly.driver}
-    return ResidualCurrentGuard({1: it.evse}, drivers, plate, facts, protection, it.clock)
+def _guard(fixture: Post, plate: SlowBackPlate) -> ResidualCurrentGuard:
+    facts = FactStore(fixture.database, "residual-current")
+    protection, drivers = ProtectionConfig(shunt_trip="hold"), {1: fixture.assembly.driver}
+    return ResidualCurrentGuard({1: fixture.evse}, drivers, plate, facts, protection, fixture.clock)
 
 
 async def test_a_fault_while_the_coil_is_being_released_energises_it(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
+    async with post(tmp_path) as fixture:
         plate = SlowBackPlate()
-        driving = asyncio.create_task(_guard(it, plate).drive_shunt_trip())
-        await it.clock.settle()
+        driving = asyncio.create_task(_guard(fixture, plate).drive_shunt_trip())
+        await fixture.clock.settle()
         assert plate.orders == [False]
-        await it.see(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
+        await fixture.see(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
         plate.answers.set()
-        await it.clock.advance(1)
+        await fixture.clock.advance(1)
         assert plate.orders == [False, True]
         driving.cancel()
         await asyncio.wait({driving})

@@ -32,10 +32,10 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
         limits.process_timeouts()
         again = SharedLimits(StationLimits(clock), facts, clock, lambda: None)
         await again.load()
-        for one in (limits, again):
-            assert one.paused
-            await one.resume()
-            assert not one.paused
+        for shared in (limits, again):
+            assert shared.paused
+            await shared.resume()
+            assert not shared.paused
         assert in_force.shared["user"].current_a == 10.0
         await limits.set_limit(LimitSetter.USER, LimitRequest(current_a=12.0, for_s=DAY_S))
         await limits.pause()

@@ -1,4 +1,4 @@
-"""When each EVSE may charge by the tariff: what its meter has counted of the charge."""
+"""When each EVSE may charge by the tariff, and the energy that its meter has counted of the charge."""
 
 from __future__ import annotations
 
@@ -23,76 +23,76 @@ from tests import fakes
 from tests.station.post import PLUGGED, Post, post
 
 
-def limit_at(it: Post, steering: TariffSteering) -> Limit | None:
+def limit_at(fixture: Post, steering: TariffSteering) -> Limit | None:
     """The limit of a vehicle that is connected and authorized."""
-    state = it.evse.state
-    it.evse.state = replace(state, seen=PLUGGED, authorization=Authorization(fakes.CARD))
-    demand = Demand(ProfileTarget(1, None, it.clock.now()), 3, True, UNKNOWN_PHASES, ())
-    return steering.limit(it.evse, demand, it.clock.now())
+    state = fixture.evse.state
+    fixture.evse.state = replace(state, seen=PLUGGED, authorization=Authorization(fakes.CARD))
+    demand = Demand(ProfileTarget(1, None, fixture.clock.now()), 3, True, UNKNOWN_PHASES, ())
+    return steering.limit(fixture.evse, demand, fixture.clock.now())
 
 
 async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_departure(tmp_path: Path) -> None:
     """A vehicle that is plugged in while the station starts; its register has counted for years."""
-    async with post(tmp_path) as it:
-        plans = ChargePlans([1], ChargePlanSettings(), FactStore(it.database, "charge-plan"))
+    async with post(tmp_path) as fixture:
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
         departure = (fakes.NOON + timedelta(hours=2)).time()
         await plans.change(None, ChargePlan(TariffMode.OFF_PEAK, departure, 3680.0))
-        steering = TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=True)
-        steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
-        it.evse.meter.latest = None
-        early = limit_at(it, steering)
+        steering = TariffSteering([fixture.evse], plans, ClockSettings(), fixture.clock, has_meter=True)
+        steering.process_sample(GridSample(fixture.clock.now(), tariff=MeterTariff(off_peak=False)))
+        fixture.evse.meter.latest = None
+        early = limit_at(fixture, steering)
         assert early is not None
-        it.evse.meter.latest = fakes.reading(9_000_000.0)
-        waits = limit_at(it, steering)
+        fixture.evse.meter.latest = fakes.reading(9_000_000.0)
+        waits = limit_at(fixture, steering)
         assert waits is not None
         assert early.next_change == waits.next_change == fakes.NOON + timedelta(minutes=45)
-        await it.clock.advance(46 * 60)
-        steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
-        assert limit_at(it, steering) is None
+        await fixture.clock.advance(46 * 60)
+        steering.process_sample(GridSample(fixture.clock.now(), tariff=MeterTariff(off_peak=False)))
+        assert limit_at(fixture, steering) is None
 
 
 async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        plans = ChargePlans([1], ChargePlanSettings(), FactStore(it.database, "charge-plan"))
+    async with post(tmp_path) as fixture:
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
         await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
         assert (
-            TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=False).price_signal(
+            TariffSteering([fixture.evse], plans, ClockSettings(), fixture.clock, has_meter=False).price_signal(
                 TariffMode.OFF_PEAK
             )
             is PriceSignal.NO_GRID_METER
         )
-        steering = TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=True)
-        told = [steering.price_signal(TariffMode.OFF_PEAK)]
+        steering = TariffSteering([fixture.evse], plans, ClockSettings(), fixture.clock, has_meter=True)
+        signals = [steering.price_signal(TariffMode.OFF_PEAK)]
         for tariff in (None, MeterTariff("TH..", flat=True, contact_closed=False), MeterTariff(off_peak=False)):
-            steering.process_sample(GridSample(it.clock.now(), tariff=tariff))
-            told.append(steering.price_signal(TariffMode.OFF_PEAK))
-            waits = limit_at(it, steering)
-            assert (waits is None) is (told[-1] is not PriceSignal.KNOWN)
-        await it.clock.advance(TARIFF_KNOWN_FOR_S)
-        told.append(steering.price_signal(TariffMode.OFF_PEAK))
-        assert told == [
+            steering.process_sample(GridSample(fixture.clock.now(), tariff=tariff))
+            signals.append(steering.price_signal(TariffMode.OFF_PEAK))
+            waits = limit_at(fixture, steering)
+            assert (waits is None) is (signals[-1] is not PriceSignal.KNOWN)
+        await fixture.clock.advance(TARIFF_KNOWN_FOR_S)
+        signals.append(steering.price_signal(TariffMode.OFF_PEAK))
+        assert signals == [
             PriceSignal.METER_SILENT,
             PriceSignal.NOT_REPORTED,
             PriceSignal.FLAT,
             PriceSignal.KNOWN,
             PriceSignal.METER_SILENT,
         ]
-        assert limit_at(it, steering) is None
+        assert limit_at(fixture, steering) is None
 
 
 async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
     tmp_path: Path,
 ) -> None:
-    async with post(tmp_path) as it:
-        plans = ChargePlans([1], ChargePlanSettings(), FactStore(it.database, "charge-plan"))
+    async with post(tmp_path) as fixture:
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
         await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
-        steering = TariffSteering([it.evse], plans, ClockSettings(), it.clock, has_meter=True)
-        told: list[datetime | None] = []
+        steering = TariffSteering([fixture.evse], plans, ClockSettings(), fixture.clock, has_meter=True)
+        changes_at: list[datetime | None] = []
         for silent_s in (10, 3600):
             for off_peak in (False, True, False):
-                await it.clock.advance(silent_s if off_peak else 10)
-                steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=off_peak)))
-            waits = limit_at(it, steering)
+                await fixture.clock.advance(silent_s if off_peak else 10)
+                steering.process_sample(GridSample(fixture.clock.now(), tariff=MeterTariff(off_peak=off_peak)))
+            waits = limit_at(fixture, steering)
             assert waits is not None
-            told.append(waits.next_change)
-        assert told == [fakes.NOON + timedelta(days=1)] * 2
+            changes_at.append(waits.next_change)
+        assert changes_at == [fakes.NOON + timedelta(days=1)] * 2

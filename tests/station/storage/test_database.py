@@ -23,8 +23,8 @@ WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
 
 def on_disk(path: Path) -> dict[str, str]:
     """The facts as another process reads them: only what is committed."""
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        return dict(other.execute("SELECT name, value FROM facts"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT name, value FROM facts"))
 
 
 async def test_a_write_is_committed_before_it_returns(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def _no_database(path: Path) -> None:
 
 def _another_database(path: Path) -> None:
     path.parent.mkdir()
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE events (something_else TEXT)")
-        other.commit()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE events (something_else TEXT)")
+        connection.commit()
 
 
 @pytest.mark.parametrize("prepare", [_a_file_where_the_directory_should_be, _no_database, _another_database])
@@ -145,27 +145,27 @@ async def test_a_closed_database_says_so(tmp_path: Path) -> None:
 
 
 async def fill(database: Database) -> int:
-    """Write until the disk is full; how many rows it took."""
-    taken = 0
+    """Write until the disk is full; returns the number of rows that were stored."""
+    count = 0
     with contextlib.suppress(StorageError):
         while True:
-            await database.write(WRITE, (f"row {taken}", "x" * 2000))
-            taken += 1
-    return taken
+            await database.write(WRITE, (f"row {count}", "x" * 2000))
+            count += 1
+    return count
 
 
 async def test_a_full_disk_is_told_and_keeps_what_it_has(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         ((pages,),) = await database.rows("PRAGMA page_count")
         await database.rows(f"PRAGMA max_page_count={int(str(pages)) + 5}")
-        taken = await fill(database)
-        assert taken > 0
+        count = await fill(database)
+        assert count > 0
         with pytest.raises(StorageError, match="full"):
             await database.write_many(WRITE, [(f"many {index}", "x" * 2000) for index in range(20)])
-        assert len(on_disk(tmp_path / "db")) == taken
+        assert len(on_disk(tmp_path / "db")) == count
         await database.rows("PRAGMA max_page_count=1000000")
         await database.write(WRITE, ("room again", "x"))
-        assert len(on_disk(tmp_path / "db")) == taken + 1
+        assert len(on_disk(tmp_path / "db")) == count + 1
 
 
 _FULL_FILE_SYSTEM = """
@@ -195,15 +195,15 @@ asyncio.run(main(Path(sys.argv[1])))
 
 def test_a_file_system_without_room_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", _FULL_FILE_SYSTEM, str(tmp_path / "db")],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    acknowledged = int(done.stdout)
+    assert finished.returncode == 0, finished.stderr
+    acknowledged = int(finished.stdout)
     assert acknowledged > 0
     assert set(on_disk(tmp_path / "db")) == {f"row {index}" for index in range(acknowledged)} | {"room again"}
 
@@ -235,15 +235,15 @@ asyncio.run(main(Path(sys.argv[1])))
 
 def test_it_opens_on_a_full_disk_with_what_is_on_record(tmp_path: Path) -> None:
     """There is no room for the file of the log's index either; the station is to start all the same."""
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", _FULL_BEFORE_THE_START, str(tmp_path / "db")],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n") == ["[('before',)]", "full", ""]
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.split("\n") == ["[('before',)]", "full", ""]
     assert set(on_disk(tmp_path / "db")) == {"before", "room again"}
 
 

@@ -47,7 +47,7 @@ async def test_two_databases_are_written_in_one_thread_and_keep_apart(tmp_path: 
 
 
 async def test_a_station_that_writes_much_lets_the_other_write_after_each_of_its_statements(tmp_path: Path) -> None:
-    async with two_stations(tmp_path) as (busy, other):
+    async with two_stations(tmp_path) as (busy, idle):
         ended: list[str] = []
 
         async def write(database: Database, name: str) -> None:
@@ -58,18 +58,18 @@ async def test_a_station_that_writes_much_lets_the_other_write_after_each_of_its
             for number in range(200):
                 group.create_task(write(busy, f"busy {number}"))
             await asyncio.sleep(0)
-            group.create_task(write(other, "other"))
+            group.create_task(write(idle, "other"))
         assert ended.index("other") <= 2
 
 
 async def test_a_database_that_another_process_has_locked_delays_no_other_station(tmp_path: Path) -> None:
-    async with two_stations(tmp_path) as (locked, other):
+    async with two_stations(tmp_path) as (locked, unlocked):
         with contextlib.closing(sqlite3.connect(tmp_path / "a" / "db", isolation_level=None)) as process:
             process.execute("BEGIN IMMEDIATE")
             waiting = asyncio.create_task(locked.write_many(SAMPLE, [("1",), ("2",)]))
             later = asyncio.create_task(locked.write(SAMPLE, ("3",)))
             for number in range(20):
-                await other.write(WRITE, (f"row {number}", "x"))
+                await unlocked.write(WRITE, (f"row {number}", "x"))
             assert not waiting.done()
             process.execute("COMMIT")
         await asyncio.gather(waiting, later)
@@ -89,25 +89,25 @@ async def test_a_database_that_stays_locked_refuses_the_write_after_two_seconds(
 
 
 async def test_a_job_whose_caller_is_cancelled_ends_if_it_has_begun_and_never_begins_otherwise() -> None:
-    done: list[str] = []
+    jobs_ended: list[str] = []
     begun, go_on = threading.Event(), threading.Event()
 
     def first() -> None:
         begun.set()
         go_on.wait(PATIENCE_S)
-        done.append("first")
+        jobs_ended.append("first")
 
     with DatabaseThread() as thread:
         running = asyncio.create_task(thread.run(first))
-        waiting = asyncio.create_task(thread.run(lambda: done.append("waiting")))
+        waiting = asyncio.create_task(thread.run(lambda: jobs_ended.append("waiting")))
         assert await asyncio.to_thread(begun.wait, PATIENCE_S)
         for task in (running, waiting):
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
         go_on.set()
-        await thread.run(lambda: done.append("last"))
-    assert done == ["first", "last"]
+        await thread.run(lambda: jobs_ended.append("last"))
+    assert jobs_ended == ["first", "last"]
 
 
 @pytest.mark.parametrize("turns", range(12))
@@ -161,7 +161,7 @@ def open_descriptors(folder: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def one_of_many(tmp_path: Path) -> AsyncGenerator[tuple[Database, DatabaseConnection, DatabaseThread]]:
+async def one_of_several(tmp_path: Path) -> AsyncGenerator[tuple[Database, DatabaseConnection, DatabaseThread]]:
     with DatabaseThread(OF_MANY_STATIONS) as thread:
         connection = DatabaseConnection(tmp_path / "station" / "db", thread)
         await connection.open()
@@ -174,7 +174,7 @@ async def one_of_many(tmp_path: Path) -> AsyncGenerator[tuple[Database, Database
 async def test_a_file_that_was_closed_because_it_was_not_used_is_opened_again_by_the_next_statement(
     tmp_path: Path,
 ) -> None:
-    async with one_of_many(tmp_path) as (database, connection, thread):
+    async with one_of_several(tmp_path) as (database, connection, thread):
         await database.write(WRITE, ("a", "1"))
         assert open_descriptors(tmp_path) == 3
         await thread.run(connection.close_file)
@@ -186,7 +186,7 @@ async def test_a_file_that_was_closed_because_it_was_not_used_is_opened_again_by
 
 
 async def test_a_database_that_was_ended_is_not_opened_again(tmp_path: Path) -> None:
-    async with one_of_many(tmp_path) as (database, connection, thread):
+    async with one_of_several(tmp_path) as (database, connection, thread):
         await thread.run(connection.close_file)
         await connection.close()
         with pytest.raises(StorageError, match="closed"):
@@ -196,7 +196,7 @@ async def test_a_database_that_was_ended_is_not_opened_again(tmp_path: Path) -> 
 async def test_a_file_that_was_deleted_while_it_was_closed_is_an_error_and_not_an_empty_database(
     tmp_path: Path,
 ) -> None:
-    async with one_of_many(tmp_path) as (database, connection, thread):
+    async with one_of_several(tmp_path) as (database, connection, thread):
         await thread.run(connection.close_file)
         (tmp_path / "station" / "db").unlink()
         with pytest.raises(StorageError, match="deleted"):
@@ -207,7 +207,7 @@ async def test_a_folder_that_cannot_be_reached_while_the_file_is_closed_is_a_sto
     tmp_path: Path,
 ) -> None:
     """A disk may fail to find a file for reasons that `Path.exists` raises."""
-    async with one_of_many(tmp_path) as (database, connection, thread):
+    async with one_of_several(tmp_path) as (database, connection, thread):
         await database.write(WRITE, ("a", "1"))
         await thread.run(connection.close_file)
         folder, moved = tmp_path / "station", tmp_path / "moved"
@@ -228,7 +228,7 @@ def no_free_descriptor(left: int) -> Generator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
         used = [os.open(os.devnull, os.O_RDONLY)]
-        stack.callback(lambda: [os.close(one) for one in used])
+        stack.callback(lambda: [os.close(descriptor) for descriptor in used])
         resource.setrlimit(resource.RLIMIT_NOFILE, (used[0] + 20, limits[1]))
         with contextlib.suppress(OSError):
             while True:
@@ -243,7 +243,7 @@ async def test_without_free_descriptors_a_closed_file_takes_nothing_until_there_
     tmp_path: Path, left: int
 ) -> None:
     """With two, the database and its log can be opened, and the index of the log is in memory."""
-    async with one_of_many(tmp_path) as (database, connection, thread):
+    async with one_of_several(tmp_path) as (database, connection, thread):
         await database.write(WRITE, ("a", "1"))
         await thread.run(connection.close_file)
         stored = ["a"]

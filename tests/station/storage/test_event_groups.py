@@ -43,7 +43,7 @@ class ObservedDatabase(Database):
     async def insert_each(
         self, sql: str, rows: Sequence[Sequence[Value]], *before: Statement
     ) -> list[Row | StorageError]:
-        """Counted, and held back."""
+        """Execute and count the write; it returns when it is released."""
         self.groups.append(len(rows))
         results = await super().insert_each(sql, rows, *before)
         self.committed.set()
@@ -51,12 +51,12 @@ class ObservedDatabase(Database):
         return results
 
     async def first_rows(self, sql: str, values: Sequence[Value], *, max_chars: int) -> tuple[list[Row], bool]:
-        """Counted."""
+        """Execute and count the query."""
         self.queue_reads += 1
         return await super().first_rows(sql, values, max_chars=max_chars)
 
     async def write_together(self, *writes: Statement) -> None:
-        """Counted, if it settles events."""
+        """Execute the write; counted if it settles events."""
         self.settled_writes += "settled_at" in writes[0][0]
         await super().write_together(*writes)
 
@@ -198,7 +198,7 @@ async def test_a_subscriber_that_fails_loses_no_event_of_the_queue(tmp_path: Pat
         outbox.appended.subscribe(fail)
         appending = [outbox.append(fakes.event(name)) for name in "abc"]
         outcomes = await asyncio.gather(*appending, return_exceptions=True)
-        assert [isinstance(one, LookupError) for one in outcomes] == [False, True, False]
+        assert [isinstance(outcome, LookupError) for outcome in outcomes] == [False, True, False]
         assert [event.transaction_id for event in await drain(outbox)] == list("abc")
 
 
@@ -207,7 +207,7 @@ async def test_if_an_error_undoes_the_whole_write_each_event_is_tried_alone(tmp_
         await database.write(BAD.replace("ABORT", "ROLLBACK"))
         appending = [outbox.append(fakes.event(name)) for name in ("a", "bad", "b")]
         outcomes = await asyncio.gather(*appending, return_exceptions=True)
-        assert [isinstance(one, StorageError) for one in outcomes] == [False, True, False]
+        assert [isinstance(outcome, StorageError) for outcome in outcomes] == [False, True, False]
         assert database.groups == [3, 1, 1, 1]
         assert numbers(await drain(outbox)) == [("a", 0), ("b", 0)]
 
@@ -218,9 +218,9 @@ async def test_on_a_full_disk_the_events_that_fit_are_stored_and_the_others_fail
         await database.rows(f"PRAGMA max_page_count={int(str(pages)) + 2}")
         appending = [outbox.append(fakes.event(f"tx{number}")) for number in range(60)]
         outcomes = await asyncio.gather(*appending, return_exceptions=True)
-        stored = [one for one in outcomes if isinstance(one, TransactionEvent)]
+        stored = [outcome for outcome in outcomes if isinstance(outcome, TransactionEvent)]
         assert 0 < len(stored) < 60
-        assert all(isinstance(one, StorageError) for one in outcomes if one not in stored)
+        assert all(isinstance(outcome, StorageError) for outcome in outcomes if outcome not in stored)
         await database.rows("PRAGMA max_page_count=1000000")
         assert await drain(outbox) == stored
 
@@ -289,7 +289,7 @@ async def test_events_that_wait_for_the_disk_when_the_link_ends_are_marked_as_of
         await asyncio.sleep(0)
         database.may_return.set()
         await marking
-        assert [(await one).offline for one in appending] == [False, True]
+        assert [(await append).offline for append in appending] == [False, True]
         await outbox.append(fakes.event("later"))
         assert [(event.transaction_id, event.offline) for event in await drain(outbox)] == [
             ("under way", True),

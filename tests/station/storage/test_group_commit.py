@@ -35,11 +35,11 @@ class Disk:
     async def finish(self) -> None:
         """Let the oldest write end, and everything happen that follows from it."""
         (await asyncio.wait_for(self._writes.get(), PATIENCE_S)).set_result(None)
-        await turns()
+        await run_event_loop()
 
 
-async def turns() -> None:
-    """A few turns of the event loop."""
+async def run_event_loop() -> None:
+    """Run a few iterations of the event loop."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -58,17 +58,17 @@ async def test_items_added_while_a_group_is_stored_share_the_next() -> None:
     disk = Disk()
     commits = GroupCommit(disk.store)
     first = asyncio.create_task(commits.add(1))
-    await turns()
-    others: list[asyncio.Task[int]] = []
+    await run_event_loop()
+    later: list[asyncio.Task[int]] = []
     for item in (2, 3, 4):
-        others.append(asyncio.create_task(commits.add(item)))
-        await turns()
+        later.append(asyncio.create_task(commits.add(item)))
+        await run_event_loop()
     assert disk.groups == [[1]]
     await disk.finish()
     assert first.done()
-    assert not any(other.done() for other in others), "the next group is not on disk yet"
+    assert not any(commit.done() for commit in later), "the next group is not on disk yet"
     await disk.finish()
-    assert [await other for other in others] == [20, 30, 40]
+    assert [await commit for commit in later] == [20, 30, 40]
     assert disk.groups == [[1], [2, 3, 4]]
 
 
@@ -82,9 +82,9 @@ async def test_producers_that_continue_at_once_stay_together() -> None:
             await commits.add(item)
 
     early = asyncio.create_task(produce())
-    await turns()
+    await run_event_loop()
     late = [asyncio.create_task(produce()) for _ in range(4)]
-    await turns()
+    await run_event_loop()
     while not all(task.done() for task in (early, *late)):
         await disk.finish()
     assert [len(group) for group in disk.groups] == [1, 5, 5, 5, 4]
@@ -105,8 +105,8 @@ async def test_an_item_that_is_refused_fails_its_own_caller_only() -> None:
     commits = GroupCommit(disk.store)
     adding = asyncio.gather(*map(commits.add, (1, -2, 3)), return_exceptions=True)
     await disk.finish()
-    one, two, three = await adding
-    assert (one, three) == (10, 30)
+    first, two, three = await adding
+    assert (first, three) == (10, 30)
     assert isinstance(two, OSError)
 
 
@@ -139,9 +139,9 @@ async def test_a_caller_that_is_cancelled_during_the_write_takes_no_other_with_i
     disk = Disk()
     commits = GroupCommit(disk.store)
     adding = [asyncio.create_task(commits.add(item)) for item in range(3)]
-    await turns()
+    await run_event_loop()
     adding[cancelled].cancel()
-    await turns()
+    await run_event_loop()
     later = asyncio.create_task(commits.add(7))
     await disk.finish()
     await disk.finish()

@@ -43,14 +43,14 @@ async def opened(path: Path) -> AsyncGenerator[tuple[Outbox, Database]]:
 
 
 async def next_of(outbox: Outbox) -> QueuedEvent:
-    """The event to deliver next; there must be one."""
+    """The event to deliver next."""
     queued = await outbox.oldest()
     assert queued is not None
     return queued
 
 
 async def drain(outbox: Outbox) -> list[TransactionEvent]:
-    """Deliver everything."""
+    """Deliver and settle all events; returns them."""
     delivered: list[TransactionEvent] = []
     while (queued := await outbox.oldest()) is not None:
         delivered.append(queued.event)
@@ -59,7 +59,7 @@ async def drain(outbox: Outbox) -> list[TransactionEvent]:
 
 
 async def test_every_field_of_an_event_comes_back_as_it_was(tmp_path: Path) -> None:
-    whole = TransactionEvent(
+    full = TransactionEvent(
         "tx",
         2,
         EventType.ENDED,
@@ -78,10 +78,10 @@ async def test_every_field_of_an_event_comes_back_as_it_was(tmp_path: Path) -> N
         meter_values=(VALUE,),
     )
     async with opened(tmp_path) as (outbox, _):
-        assert await outbox.append(whole) == replace(whole, seq_no=0)
+        assert await outbox.append(full) == replace(full, seq_no=0)
     async with opened(tmp_path) as (outbox, _):
         (read,) = await outbox.events("tx")
-        assert read == replace(whole, seq_no=0)
+        assert read == replace(full, seq_no=0)
         assert read.id_token is not None
         assert read.id_token.additional_info == (("contract", "eMAID"),)
 
@@ -92,8 +92,8 @@ async def test_events_that_are_appended_at_once_are_numbered_without_gap_or_doub
         events = [fakes.event(f"tx{index % 3}") for index in range(150)]
         recorded = await asyncio.gather(*map(outbox.append, events))
         for name in ("tx0", "tx1", "tx2"):
-            assert [one.seq_no for one in recorded if one.transaction_id == name] == list(range(50))
-            assert [one.seq_no for one in await outbox.events(name)] == list(range(50))
+            assert [event.seq_no for event in recorded if event.transaction_id == name] == list(range(50))
+            assert [event.seq_no for event in await outbox.events(name)] == list(range(50))
 
 
 async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_what_was_settled_is_not_sent_again_after_a_restart_once_it_is_flu
         await outbox.settle(await next_of(outbox))
         await outbox.flush()
     async with opened(tmp_path) as (outbox, _):
-        assert [one.transaction_id for one in await drain(outbox)] == ["three"]
+        assert [event.transaction_id for event in await drain(outbox)] == ["three"]
 
 
 async def test_a_power_cut_before_the_flush_sends_again_and_loses_nothing(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_a_power_cut_before_the_flush_sends_again_and_loses_nothing(tmp_pa
         await outbox.append(fakes.event("two"))
         await outbox.settle(await next_of(outbox))
     async with opened(tmp_path) as (outbox, _):
-        assert [one.transaction_id for one in await drain(outbox)] == ["one", "two"]
+        assert [event.transaction_id for event in await drain(outbox)] == ["one", "two"]
 
 
 async def test_an_event_that_is_given_up_is_noted_at_once_and_stays_in_the_history(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays
             await outbox.end_data.store_sample(name, VALUE)
         await database.write(f"UPDATE events SET {spoilt} WHERE transaction_id = 'two'")
         await database.write("UPDATE ended_samples SET payload = '{' || payload WHERE transaction_id = 'two'")
-        assert [one.transaction_id for one in await outbox.latest_events(1, 10)] == ["one", "three"]
+        assert [event.transaction_id for event in await outbox.latest_events(1, 10)] == ["one", "three"]
         assert [await outbox.end_data.samples(name) for name in ("one", "two")] == [[VALUE], []]
-        assert [one.transaction_id for one in await drain(outbox)] == ["one", "three"]
+        assert [event.transaction_id for event in await drain(outbox)] == ["one", "three"]
         unsettled = await database.rows("SELECT transaction_id, given_up FROM events WHERE settled_at IS NULL")
         assert unsettled == [("two", 0)]
         assert await outbox.count_waiting() == await outbox.count_waiting("two") == 0
@@ -256,10 +256,10 @@ async def test_an_append_between_the_question_and_the_wait_is_not_slept_through(
 
 async def test_it_tells_of_each_event_that_is_on_disk(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
-        told: list[TransactionEvent] = []
-        outbox.appended.subscribe(told.append)
+        published: list[TransactionEvent] = []
+        outbox.appended.subscribe(published.append)
         recorded = [await outbox.append(fakes.event()) for _ in range(3)]
-        assert told == recorded
+        assert published == recorded
 
 
 async def test_open_transactions_are_those_that_started_and_did_not_end(tmp_path: Path) -> None:
@@ -275,12 +275,12 @@ async def test_the_latest_events_of_an_evse_come_in_order(tmp_path: Path) -> Non
     async with opened(tmp_path) as (outbox, _):
         for index in range(6):
             await outbox.append(fakes.event(f"tx{index}", evse_id=1 + index % 2))
-        assert [one.transaction_id for one in await outbox.latest_events(1, max_count=2)] == ["tx2", "tx4"]
+        assert [event.transaction_id for event in await outbox.latest_events(1, max_count=2)] == ["tx2", "tx4"]
         assert await outbox.latest_events(9) == []
 
 
-async def whole_transaction(outbox: Outbox, name: str) -> None:
-    """A transaction from start to end, with a sample kept."""
+async def store_transaction(outbox: Outbox, name: str) -> None:
+    """Store the Started and Ended events of a transaction, and a sample for its end."""
     await outbox.append(fakes.event(name, EventType.STARTED))
     await outbox.end_data.store_sample(name, VALUE)
     await outbox.append(fakes.event(name, EventType.ENDED))
@@ -288,11 +288,11 @@ async def whole_transaction(outbox: Outbox, name: str) -> None:
 
 async def test_pruning_forgets_old_settled_transactions_and_their_samples_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
-        await whole_transaction(outbox, "old")
+        await store_transaction(outbox, "old")
         await outbox.append(fakes.event("open", EventType.STARTED))
-        await whole_transaction(outbox, "new")
+        await store_transaction(outbox, "new")
         await drain(outbox)
-        await whole_transaction(outbox, "waiting")
+        await store_transaction(outbox, "waiting")
         await outbox.flush()
         await outbox.prune(keep_settled=4)
         assert await outbox.events("old") == []
@@ -307,7 +307,7 @@ async def test_pruning_forgets_old_settled_transactions_and_their_samples_only(t
 async def test_pruning_never_takes_what_waits_or_is_open(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("open", EventType.STARTED))
-        await whole_transaction(outbox, "waiting")
+        await store_transaction(outbox, "waiting")
         await outbox.settle(await next_of(outbox))
         await outbox.flush()
         await outbox.prune(keep_settled=0)
@@ -317,7 +317,7 @@ async def test_pruning_never_takes_what_waits_or_is_open(tmp_path: Path) -> None
 async def test_no_id_is_given_twice_after_everything_was_pruned(tmp_path: Path) -> None:
     """`oldest` skips what was settled by its id: a new event must never have an old one's."""
     async with opened(tmp_path) as (outbox, _):
-        await whole_transaction(outbox, "old")
+        await store_transaction(outbox, "old")
         await drain(outbox)
         await outbox.prune(keep_settled=0)
         assert await outbox.events("old") == []
@@ -327,18 +327,18 @@ async def test_no_id_is_given_twice_after_everything_was_pruned(tmp_path: Path) 
 
 async def test_a_full_disk_fails_the_append_and_neither_records_nor_numbers_nor_tells(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
-        told: list[TransactionEvent] = []
-        outbox.appended.subscribe(told.append)
+        published: list[TransactionEvent] = []
+        outbox.appended.subscribe(published.append)
         ((pages,),) = await database.rows("PRAGMA page_count")
         await database.rows(f"PRAGMA max_page_count={int(str(pages)) + 2}")
         await asyncio.gather(*(outbox.append(fakes.event()) for _ in range(50)), return_exceptions=True)
         with pytest.raises(StorageError):
             await outbox.append(fakes.event())
-        taken = len(told)
-        assert 0 < taken < 50
-        assert [one.seq_no for one in await outbox.events("tx")] == list(range(taken))
+        stored_count = len(published)
+        assert 0 < stored_count < 50
+        assert [event.seq_no for event in await outbox.events("tx")] == list(range(stored_count))
         await database.rows("PRAGMA max_page_count=1000000")
-        assert (await outbox.append(fakes.event())).seq_no == taken
+        assert (await outbox.append(fakes.event())).seq_no == stored_count
 
 
 async def test_an_answer_that_could_not_be_noted_is_noted_with_the_next_flush(tmp_path: Path) -> None:
@@ -369,10 +369,10 @@ async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp
         for _ in range(64):
             await outbox.append(fakes.event("next"))
         assert await outbox.limit_queue(100) == 100 + 32
-        kept = await outbox.events("tx")
-        assert [event.event_type for event in (kept[0], kept[-1])] == [EventType.STARTED, EventType.ENDED]
-        assert sum(event.trigger is TriggerReason.CHARGING_STATE_CHANGED for event in kept) == 4
-        assert sum(event.trigger is TriggerReason.METER_VALUE_PERIODIC for event in kept) == 100
+        left = await outbox.events("tx")
+        assert [event.event_type for event in (left[0], left[-1])] == [EventType.STARTED, EventType.ENDED]
+        assert sum(event.trigger is TriggerReason.CHARGING_STATE_CHANGED for event in left) == 4
+        assert sum(event.trigger is TriggerReason.METER_VALUE_PERIODIC for event in left) == 100
         assert await outbox.limit_queue(100) == 0, "it looks again only after some more events"
         assert [event.seq_no for event in await drain(outbox)][:3] == [0, 2, 3], "a gap tells the CSMS of it"
 
@@ -402,7 +402,7 @@ class Counting(Outbox):
     answered: QueuedEvent | None = None
 
     async def count_waiting(self, transaction_id: str | None = None) -> int:
-        """As told, then the answer to an event comes."""
+        """Count, then settle the event whose answer arrives meanwhile."""
         count = await super().count_waiting(transaction_id)
         if (queued := self.answered) is not None:
             self.answered = None

@@ -50,7 +50,7 @@ async def test_without_a_csms_nothing_waits_and_the_events_are_the_history(tmp_p
         for event in (begin("a"), fakes.event("a"), end("a")):
             await outbox.append(event)
             assert await outbox.count_waiting() == outbox.waiting == 0
-        assert [one.seq_no for one in await outbox.events("a")] == [0, 1, 2]
+        assert [event.seq_no for event in await outbox.events("a")] == [0, 1, 2]
         assert await outbox.wait_delivered(within_s=0)
 
 

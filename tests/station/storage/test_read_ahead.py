@@ -252,6 +252,6 @@ async def test_large_events_are_read_a_few_at_a_time_and_all_of_them_are_sent(tm
             await outbox.append(fakes.event("tx", kind, TriggerReason.TRIGGER))
         spaces = f"UPDATE events SET payload = payload || printf('%{MAX_CHARS // 3}s', '')"
         await database.write(spaces)
-        read, all_of_them = await database.first_rows("SELECT payload FROM events", (), max_chars=MAX_CHARS)
-        assert (len(read), all_of_them) == (3, False)
+        read, complete = await database.first_rows("SELECT payload FROM events", (), max_chars=MAX_CHARS)
+        assert (len(read), complete) == (3, False)
         assert [event.seq_no for event in await drain(outbox)] == list(range(20))

@@ -36,7 +36,7 @@ class Stations:
 
     @property
     def database(self) -> Database:
-        """That of the first station."""
+        """The database of the first station."""
         return self.databases["a"]
 
 
@@ -87,21 +87,21 @@ async def endless_query(database: Database) -> AsyncGenerator[asyncio.Task[objec
 
 
 async def test_events_are_committed_while_a_long_query_runs(tmp_path: Path) -> None:
-    async with stations(tmp_path) as it, asyncio.timeout(PATIENCE_S), endless_query(it.database) as running:
+    async with stations(tmp_path) as fixture, asyncio.timeout(PATIENCE_S), endless_query(fixture.database) as running:
         for number in range(20):
-            await it.database.write(WRITE, (f"fact {number}", "x"))
-        assert len(await it.database.rows(NAMES)) == 21
+            await fixture.database.write(WRITE, (f"fact {number}", "x"))
+        assert len(await fixture.database.rows(NAMES)) == 21
         assert not running.done()
 
 
 async def test_a_long_query_sees_what_was_written_or_requested_before_it(tmp_path: Path) -> None:
-    async with stations(tmp_path) as it:
-        assert await it.database.long_query(NAMES) == [("a",)]
+    async with stations(tmp_path) as fixture:
+        assert await fixture.database.long_query(NAMES) == [("a",)]
         async with asyncio.TaskGroup() as group:
             for name in "bcdef":
-                group.create_task(it.database.write(WRITE, (name, "x")))
+                group.create_task(fixture.database.write(WRITE, (name, "x")))
             await asyncio.sleep(0)
-            found = await it.database.long_query(NAMES)
+            found = await fixture.database.long_query(NAMES)
         assert found == [(name,) for name in "abcdef"]
 
 
@@ -114,33 +114,33 @@ async def test_a_new_database_is_read_as_it_is(tmp_path: Path) -> None:
 
 
 async def test_a_read_connection_cannot_write(tmp_path: Path) -> None:
-    async with stations(tmp_path) as it:
+    async with stations(tmp_path) as fixture:
         with pytest.raises(StorageError, match="readonly"):
-            await it.database.long_query("DELETE FROM facts RETURNING name")
-        assert await it.database.rows(NAMES) == [("a",)]
+            await fixture.database.long_query("DELETE FROM facts RETURNING name")
+        assert await fixture.database.rows(NAMES) == [("a",)]
 
 
 async def test_a_text_with_invalid_bytes_does_not_fail_the_query(tmp_path: Path) -> None:
-    async with stations(tmp_path) as it:
-        await it.database.write("UPDATE facts SET value = CAST(x'61ff' AS TEXT)")
-        assert await it.database.long_query("SELECT value FROM facts") == [("a\N{REPLACEMENT CHARACTER}",)]
+    async with stations(tmp_path) as fixture:
+        await fixture.database.write("UPDATE facts SET value = CAST(x'61ff' AS TEXT)")
+        assert await fixture.database.long_query("SELECT value FROM facts") == [("a\N{REPLACEMENT CHARACTER}",)]
 
 
 async def test_a_query_that_fails_is_a_storage_error_and_the_next_one_succeeds(tmp_path: Path) -> None:
-    async with stations(tmp_path, most=1) as it:
+    async with stations(tmp_path, most=1) as fixture:
         with pytest.raises(StorageError, match="no such table"):
-            await it.database.long_query("SELECT * FROM nowhere")
-        assert await it.database.long_query(NAMES) == [("a",)]
+            await fixture.database.long_query("SELECT * FROM nowhere")
+        assert await fixture.database.long_query(NAMES) == [("a",)]
 
 
 async def test_a_file_that_cannot_be_opened_is_a_storage_error(tmp_path: Path) -> None:
-    async with stations(tmp_path) as it:
+    async with stations(tmp_path) as fixture:
         folder = tmp_path / "a"
         folder.rename(tmp_path / "moved")
         with pytest.raises(StorageError, match="unable to open"):
-            await it.database.long_query(NAMES)
+            await fixture.database.long_query(NAMES)
         (tmp_path / "moved").rename(folder)
-        assert await it.database.long_query(NAMES) == [("a",)]
+        assert await fixture.database.long_query(NAMES) == [("a",)]
 
 
 async def test_a_path_is_no_uri_to_be_parsed(tmp_path: Path) -> None:
@@ -155,24 +155,24 @@ async def test_a_path_is_no_uri_to_be_parsed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("turns", [0, 1, 3, 30])
 async def test_a_query_whose_caller_is_cancelled_makes_room_for_the_next_one(tmp_path: Path, turns: int) -> None:
     """Whether it waits, is opening the file, or is executed."""
-    async with stations(tmp_path, most=1) as it, asyncio.timeout(PATIENCE_S):
+    async with stations(tmp_path, most=1) as fixture, asyncio.timeout(PATIENCE_S):
         for _ in range(3):
-            running = asyncio.create_task(it.database.long_query(ENDLESS))
+            running = asyncio.create_task(fixture.database.long_query(ENDLESS))
             for _ in range(turns):
                 await asyncio.sleep(0.0005)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            assert await it.database.long_query(NAMES) == [("a",)]
+            assert await fixture.database.long_query(NAMES) == [("a",)]
 
 
 async def test_stations_share_two_connections_and_take_turns(tmp_path: Path) -> None:
     names = "abcdef"
-    async with stations(tmp_path, names) as it, asyncio.timeout(PATIENCE_S):
+    async with stations(tmp_path, names) as fixture, asyncio.timeout(PATIENCE_S):
         ended: list[str] = []
 
         async def query(name: str) -> None:
-            assert await it.databases[name].long_query(NAMES) == [(name,)]
+            assert await fixture.databases[name].long_query(NAMES) == [(name,)]
             ended.append(name)
 
         async with asyncio.TaskGroup() as group:
@@ -187,18 +187,18 @@ async def test_stations_share_two_connections_and_take_turns(tmp_path: Path) -> 
 
 
 async def test_a_long_query_of_one_station_leaves_the_other_connection_to_all_others(tmp_path: Path) -> None:
-    async with stations(tmp_path, "abc") as it, asyncio.timeout(PATIENCE_S), endless_query(it.database):
+    async with stations(tmp_path, "abc") as fixture, asyncio.timeout(PATIENCE_S), endless_query(fixture.database):
         for name in "bcabc":
-            assert await it.databases[name].long_query(NAMES) == [(name,)]
+            assert await fixture.databases[name].long_query(NAMES) == [(name,)]
         await until(lambda: reading_threads() == MAX_CONNECTIONS)
 
 
 async def test_a_third_long_query_waits_until_one_of_two_has_ended(tmp_path: Path) -> None:
-    async with stations(tmp_path, "abc") as it, asyncio.timeout(PATIENCE_S):
-        async with endless_query(it.databases["a"]), endless_query(it.databases["b"]):
-            waiting = asyncio.create_task(it.databases["c"].long_query(NAMES))
+    async with stations(tmp_path, "abc") as fixture, asyncio.timeout(PATIENCE_S):
+        async with endless_query(fixture.databases["a"]), endless_query(fixture.databases["b"]):
+            waiting = asyncio.create_task(fixture.databases["c"].long_query(NAMES))
             for number in range(20):
-                await it.databases["c"].write(WRITE, (f"d{number}", "x"))
+                await fixture.databases["c"].write(WRITE, (f"d{number}", "x"))
             assert not waiting.done()
             assert reading_threads() == MAX_CONNECTIONS
         assert len(await waiting) == 21
@@ -207,46 +207,46 @@ async def test_a_third_long_query_waits_until_one_of_two_has_ended(tmp_path: Pat
 async def test_a_connection_is_opened_for_the_first_query_and_closed_some_seconds_after_the_last(
     tmp_path: Path,
 ) -> None:
-    async with stations(tmp_path) as it:
+    async with stations(tmp_path) as fixture:
         assert reading_threads() == 0
-        await it.database.long_query(NAMES)
-        await it.clock.advance(CLOSE_AFTER_S - 1.0)
+        await fixture.database.long_query(NAMES)
+        await fixture.clock.advance(CLOSE_AFTER_S - 1.0)
         assert reading_threads() == 1
-        await it.database.long_query(NAMES)
-        await it.clock.advance(CLOSE_AFTER_S - 1.0)
+        await fixture.database.long_query(NAMES)
+        await fixture.clock.advance(CLOSE_AFTER_S - 1.0)
         assert reading_threads() == 1
-        await it.clock.advance(1.0)
+        await fixture.clock.advance(1.0)
         await until(lambda: reading_threads() == 0)
-        assert await it.database.long_query(NAMES) == [("a",)]
+        assert await fixture.database.long_query(NAMES) == [("a",)]
 
 
 async def test_a_query_that_comes_when_the_connection_is_about_to_close_is_answered(tmp_path: Path) -> None:
-    async with stations(tmp_path, most=1) as it, asyncio.timeout(PATIENCE_S):
+    async with stations(tmp_path, most=1) as fixture, asyncio.timeout(PATIENCE_S):
         for turns in range(8):
-            await it.database.long_query(NAMES)
-            closing = asyncio.create_task(it.clock.advance(CLOSE_AFTER_S))
+            await fixture.database.long_query(NAMES)
+            closing = asyncio.create_task(fixture.clock.advance(CLOSE_AFTER_S))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            assert await it.database.long_query(NAMES) == [("a",)]
+            assert await fixture.database.long_query(NAMES) == [("a",)]
             await closing
 
 
 async def test_a_database_is_closed_after_its_readers_whose_queries_raise_an_error(tmp_path: Path) -> None:
-    async with stations(tmp_path, "ab", most=1) as it, asyncio.timeout(PATIENCE_S):
+    async with stations(tmp_path, "ab", most=1) as fixture, asyncio.timeout(PATIENCE_S):
         async with contextlib.AsyncExitStack() as stack:
             with DatabaseThread() as thread:
                 database = await stack.enter_async_context(
-                    open_database(tmp_path / "c" / "db", it.clock, thread, it.read_connections)
+                    open_database(tmp_path / "c" / "db", fixture.clock, thread, fixture.read_connections)
                 )
                 async with endless_query(database) as running:
                     waiting = asyncio.create_task(database.long_query(NAMES))
-                    other = asyncio.create_task(it.database.long_query(NAMES))
+                    second = asyncio.create_task(fixture.database.long_query(NAMES))
                     await asyncio.sleep(0)
                     await stack.aclose()
                     for query in (running, waiting, asyncio.create_task(database.long_query(NAMES))):
                         with pytest.raises(StorageError, match="closed"):
                             await query
-                    assert await other == [("a",)]
+                    assert await second == [("a",)]
         assert {path.name for path in (tmp_path / "c").iterdir()} == {"db"}
 
 
@@ -274,11 +274,11 @@ async def test_the_log_of_the_database_is_started_anew_between_the_pages_of_an_e
     """A query holds the log only while it reads, so commits beside an export do not make it grow without bound."""
     sample = "INSERT INTO ended_samples (transaction_id, payload) VALUES ('tx', ?)"
     page = "SELECT id, payload FROM ended_samples WHERE id > ? ORDER BY id LIMIT 50"
-    async with stations(tmp_path) as it:
+    async with stations(tmp_path) as fixture:
         after, longest = 0, 0
         for _ in range(60):
-            await it.database.write_many(sample, [("x" * 4_000,)] * 100)
-            rows = await it.database.long_query(page, (after,))
+            await fixture.database.write_many(sample, [("x" * 4_000,)] * 100)
+            rows = await fixture.database.long_query(page, (after,))
             assert len(rows) == 50
             after = int(str(rows[-1][0]))
             longest = max(longest, (tmp_path / "a" / "db-wal").stat().st_size)

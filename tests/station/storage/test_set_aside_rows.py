@@ -51,9 +51,9 @@ async def test_rows_of_every_kind_are_gone_while_set_aside_and_are_the_same_afte
                     assert before[rows.table], rows.table
                     assert meanwhile[rows.table] == [], rows.table
         assert aside.counts.keys() == {kind.name for kind in KINDS}
-        kept = {str(name).partition("/")[0] for name, *_ in meanwhile["facts"]}
-        assert kept.isdisjoint(FACTS.rows[0].fact_kinds)
-        assert kept >= {"account", "prices", "network", "shared-limit", "residual-current", "activation"}
+        retained_kinds = {str(name).partition("/")[0] for name, *_ in meanwhile["facts"]}
+        assert retained_kinds.isdisjoint(FACTS.rows[0].fact_kinds)
+        assert retained_kinds >= {"account", "prices", "network", "shared-limit", "residual-current", "activation"}
         assert {table: rows for table, rows in meanwhile.items() if table in ("events", "transactions")} == {
             table: before[table] for table in ("events", "transactions")
         }

@@ -19,7 +19,7 @@ from tests import fakes
 T = TypeVar("T")
 
 FACTS = "SELECT name, value FROM facts ORDER BY name"
-ONE = "SELECT value FROM facts WHERE name = ?"
+FACT_VALUE = "SELECT value FROM facts WHERE name = ?"
 WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
 
 
@@ -47,7 +47,7 @@ async def second_station(tmp_path: Path) -> AsyncGenerator[tuple[Database, Count
             await first.rows(FACTS)
             with pytest.raises(StorageError):
                 await first.rows("SELECT name FROM nowhere")
-            await first.rows(ONE, ["a"])
+            await first.rows(FACT_VALUE, ["a"])
             await first.rows("DELETE FROM facts RETURNING name")
             await first.write(WRITE, ("b", "2"))
             await first.rows(FACTS)
@@ -103,7 +103,7 @@ async def test_a_failing_query_of_a_new_database_raises_an_error(tmp_path: Path)
 async def test_a_value_that_cannot_be_stored_is_an_error_of_a_new_database(tmp_path: Path, value: str | int) -> None:
     async with new_station(tmp_path) as (database, _):
         with pytest.raises(StorageError):
-            await database.rows(ONE, (value,))
+            await database.rows(FACT_VALUE, (value,))
 
 
 async def test_a_start_ends_so_that_a_new_database_is_read(tmp_path: Path) -> None:
@@ -122,14 +122,14 @@ async def test_a_database_is_new_only_in_the_run_that_created_it(tmp_path: Path)
 
 async def test_queries_that_another_station_executed_at_its_start_take_no_job(tmp_path: Path) -> None:
     async with second_station(tmp_path) as (database, thread):
-        assert await database.rows(ONE, ("a",)) == [("1",)]
+        assert await database.rows(FACT_VALUE, ("a",)) == [("1",)]
         assert await database.rows(FACTS) == [("a", "1")]
         assert thread.jobs == 0
 
 
 async def test_queries_with_other_values_failing_ones_and_repeated_ones_are_executed(tmp_path: Path) -> None:
     async with second_station(tmp_path) as (database, thread):
-        assert await database.rows(ONE, ("b",)) == []
+        assert await database.rows(FACT_VALUE, ("b",)) == []
         with pytest.raises(StorageError, match="nowhere"):
             await database.rows("SELECT name FROM nowhere")
         assert await database.rows(FACTS) == await database.rows(FACTS)
@@ -154,7 +154,7 @@ async def test_a_change_makes_the_station_read_again(tmp_path: Path, how: str) -
             case _:
                 await database.write_together(("UPDATE facts SET value = ?", [("2",)]))
         assert await database.rows(FACTS) == [("a", "2")]
-        assert await database.rows(ONE, ("a",)) == [("2",)]
+        assert await database.rows(FACT_VALUE, ("a",)) == [("2",)]
 
 
 async def test_a_write_that_changes_no_row_keeps_what_was_read(tmp_path: Path) -> None:
@@ -198,11 +198,11 @@ async def test_a_write_that_was_given_up_makes_the_station_read_again(tmp_path: 
         with contextlib.suppress(StorageError):
             await database.rows("SELECT name FROM nowhere")  # executed after the job that was given up
         stored = await database.rows("SELECT value FROM facts LIMIT 1")
-        assert await database.rows(ONE, ("a",)) == stored
+        assert await database.rows(FACT_VALUE, ("a",)) == stored
 
 
 async def test_tables_whose_writes_change_others_are_known(tmp_path: Path) -> None:
-    """Every change of such a table makes a station that starts read everything again."""
+    """Every change of such a table makes a starting station read all tables again."""
     async with second_station(tmp_path) as (database, _):
         triggers = await database.rows("SELECT DISTINCT tbl_name FROM sqlite_master WHERE type = 'trigger'")
         assert {str(table) for (table,) in triggers} == TABLES_WITH_TRIGGERS
@@ -219,5 +219,5 @@ async def test_a_station_with_unusually_long_texts_reads_them_when_it_needs_them
         await database.begin_start()
         thread.jobs = 0
         assert len(await database.rows(FACTS)) == 4
-        assert await database.rows(ONE, ("a",)) == [("1",)]
+        assert await database.rows(FACT_VALUE, ("a",)) == [("1",)]
         assert thread.jobs == 1

@@ -18,23 +18,23 @@ MIB = 1024 * 1024
 async def test_little_space_is_reported_once_until_it_was_better(tmp_path: Path) -> None:
     """MemoryExhaustion (part 2, appendix 1)."""
     clock = fakes.clock()
-    seen: list[int] = []
+    measured: list[int] = []
     free = [100, 17, 15, 14, 20, 15, 33, 15, 10]
 
-    def look(folder: Path) -> int:
+    def measure(folder: Path) -> int:
         assert folder == tmp_path
-        seen.append(free[min(len(seen), len(free) - 1)])
-        return seen[-1] * MIB
+        measured.append(free[min(len(measured), len(free) - 1)])
+        return measured[-1] * MIB
 
     async with open_database(tmp_path / "db", clock) as database:
         events = SecurityEvents(database, clock)
-        watchers = space_watchers(StorageMonitor(tmp_path, clock, look), events, fakes.LoudCalls())
+        watchers = space_watchers(StorageMonitor(tmp_path, clock, measure), events, fakes.LoudCalls())
         watching = [asyncio.ensure_future(watcher()) for watcher in watchers]
         await clock.advance(600.0 * len(free))
         for task in watching:
             task.cancel()
         assert [event.info for event in await events.entries()] == ["15360 KiB are free"] * 2
-        assert seen[: len(free)] == free
+        assert measured[: len(free)] == free
 
 
 def test_the_space_of_a_real_disk_is_known(tmp_path: Path) -> None:

@@ -58,24 +58,24 @@ class Outer(Frozen):
 
 
 OUTER = {Outer: names("note", inner="parts", paint="colour"), Inner: names(length_m="length"), Colour: names(RED="rot")}
-WHOLE = Outer((Inner(1.5),), Colour.RED)
+OUTER_VALUE = Outer((Inner(1.5),), Colour.RED)
 
 
 def test_attributes_that_are_to_be_omitted_are_not_stored_and_read_as_their_defaults() -> None:
     """By the name of the attribute, whatever its stored name is."""
-    whole = Outer((Inner(1.5),), Colour.RED, "personal")
+    complete = Outer((Inner(1.5),), Colour.RED, "personal")
     form = StoredFormat(Outer, OUTER)
-    stored = form.to_text(whole, without=("note", "paint"))
+    stored = form.to_text(complete, without=("note", "paint"))
     assert json.loads(stored) == {"parts": [{"length": 1.5}]}
-    stored = form.to_text(whole, without=("note",))
+    stored = form.to_text(complete, without=("note",))
     assert form.from_text(stored) == Outer((Inner(1.5),), Colour.RED)
 
 
 def test_renamed_attributes_and_words_keep_their_stored_names() -> None:
     form = StoredFormat(Outer, OUTER)
-    text = form.to_text(WHOLE)
+    text = form.to_text(OUTER_VALUE)
     assert json.loads(text) == {"parts": [{"length": 1.5}], "colour": "rot", "note": None}
-    assert form.from_text(text) == WHOLE
+    assert form.from_text(text) == OUTER_VALUE
 
 
 @pytest.mark.parametrize(
@@ -215,9 +215,9 @@ def test_what_is_wrong_with_a_row_is_told_without_its_values() -> None:
     text = json.dumps({"seq_no": "hunter2", "event_type": "hunter3", "hunter4": 1})
     with pytest.raises(StoredValueError) as refused:
         payloads.EVENTS.from_text(text)
-    told = describe_error(refused.value)
-    assert "seq_no: " in told or "transaction_id: is missing" in told
-    assert not re.search("hunter[23]", f"{refused.value} {told}")
+    description = describe_error(refused.value)
+    assert "seq_no: " in description or "transaction_id: is missing" in description
+    assert not re.search("hunter[23]", f"{refused.value} {description}")
 
 
 def test_nothing_is_stored_by_the_names_of_attributes() -> None:

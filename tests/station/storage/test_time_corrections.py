@@ -21,43 +21,43 @@ from station.storage.outbox import Outbox
 from station.storage.time_corrections import TimeCorrection
 from tests import fakes
 from tests.databases import open_database
-from tests.station.desk import Desk, keeping
+from tests.station.billing_fixture import BillingFixture, running_journal
 from tests.station.post import post
 
 LATE, EARLY = timedelta(hours=12), timedelta(hours=-12)
 
 
 def at(minutes: float) -> datetime:
-    """So many minutes after the begin of this life, as its wrong clock had it."""
+    """The time `minutes` after the begin of this run, by its wrong clock."""
     return fakes.NOON + timedelta(minutes=minutes)
 
 
 def value(minutes: float, context: ReadingContext = ReadingContext.SAMPLE_PERIODIC) -> MeterValue:
-    """A sample of that minute."""
+    """A meter value of that minute."""
     return MeterValue(at(minutes), (SampledValue(1.0, Measurand.ENERGY_IMPORT_REGISTER, context, "Wh"),))
 
 
 class Station:
-    """A record, and a clock that is put right."""
+    """An outbox, and a clock that is corrected."""
 
     def __init__(self, database: Database, clock: VirtualClock) -> None:
         self.database, self.clock = database, clock
         self.outbox = Outbox(database, clock)
 
-    def told(self, by: timedelta) -> None:
-        """Somebody tells the time."""
-        wrong = TimeCorrection(0, by, fakes.NOON, self.clock.now())
+    def correct_clock(self, by: timedelta) -> None:
+        """Correct the clock, as the CSMS or a time service does."""
+        correction = TimeCorrection(0, by, fakes.NOON, self.clock.now())
         self.clock.adjust(by)
-        self.outbox.correct_times(wrong)
+        self.outbox.correct_times(correction)
 
-    async def kept(self) -> list[datetime]:
-        """When the samples were taken that are kept for the end."""
-        return [one.taken_at for one in await self.outbox.end_data.samples("tx")]
+    async def sample_times(self) -> list[datetime]:
+        """The times of the samples that are stored for the Ended event."""
+        return [sample.taken_at for sample in await self.outbox.end_data.samples("tx")]
 
 
 @contextlib.asynccontextmanager
 async def station(path: Path) -> AsyncGenerator[Station]:
-    """A record, ten minutes after the begin of its life."""
+    """An outbox, ten minutes after the begin of the run."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
         await clock.advance(600)
@@ -69,7 +69,7 @@ async def station(path: Path) -> AsyncGenerator[Station]:
     [
         (0, LATE, True),
         (10, LATE, True),
-        (-1, LATE, False),  # of a life before this one
+        (-1, LATE, False),  # of an earlier run
         (-1, EARLY, False),
         (11, LATE, False),
         (12 * 60 + 11, LATE, False),  # of the clock that is right
@@ -88,35 +88,35 @@ def test_a_time_is_moved_that_only_the_wrong_clock_has_shown(minutes: float, by:
 
 @pytest.mark.parametrize("by", [LATE, EARLY, timedelta(minutes=-4), timedelta(minutes=4)])
 async def test_what_is_kept_for_the_end_is_moved_once(tmp_path: Path, by: timedelta) -> None:
-    async with station(tmp_path) as it:
-        await it.outbox.append(fakes.event("tx", EventType.STARTED))
+    async with station(tmp_path) as fixture:
+        await fixture.outbox.append(fakes.event("tx", EventType.STARTED))
         for minutes in (-1, 0, 5):
-            await it.outbox.end_data.store_sample("tx", value(minutes))
-        await it.outbox.end_data.store_end(replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9)))
-        it.told(by)
-        assert await it.outbox.apply_time_corrections() == {"tx": True}
-        assert await it.outbox.apply_time_corrections() == {}
-        await it.outbox.end_data.store_sample("tx", MeterValue(it.clock.now(), value(0).samples))
-        assert await it.kept() == [at(-1), at(0) + by, at(5) + by, it.clock.now()]
-        awaited = await it.outbox.end_data.find_end("tx")
+            await fixture.outbox.end_data.store_sample("tx", value(minutes))
+        await fixture.outbox.end_data.store_end(replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9)))
+        fixture.correct_clock(by)
+        assert await fixture.outbox.apply_time_corrections() == {"tx": True}
+        assert await fixture.outbox.apply_time_corrections() == {}
+        await fixture.outbox.end_data.store_sample("tx", MeterValue(fixture.clock.now(), value(0).samples))
+        assert await fixture.sample_times() == [at(-1), at(0) + by, at(5) + by, fixture.clock.now()]
+        awaited = await fixture.outbox.end_data.find_end("tx")
         assert awaited is not None
         assert awaited.occurred_at == at(9) + by
 
 
 async def test_a_disk_that_refuses_a_part_of_it_gets_all_of_it_later_and_once(tmp_path: Path) -> None:
-    async with station(tmp_path) as it:
-        await it.outbox.append(replace(fakes.event("tx", EventType.STARTED), occurred_at=at(1)))
-        await it.outbox.end_data.store_sample("tx", value(1))
-        await it.database.write(
+    async with station(tmp_path) as fixture:
+        await fixture.outbox.append(replace(fakes.event("tx", EventType.STARTED), occurred_at=at(1)))
+        await fixture.outbox.end_data.store_sample("tx", value(1))
+        await fixture.database.write(
             "CREATE TRIGGER refuses BEFORE UPDATE ON ended_samples BEGIN SELECT RAISE(ABORT, 'full'); END"
         )
-        it.told(EARLY)
+        fixture.correct_clock(EARLY)
         with pytest.raises(StorageError):
-            await it.outbox.apply_time_corrections()
-        await it.database.write("DROP TRIGGER refuses")
-        await it.outbox.apply_time_corrections()
-        assert [one.occurred_at for one in await it.outbox.events("tx")] == [at(1) + EARLY]
-        assert await it.kept() == [at(1) + EARLY]
+            await fixture.outbox.apply_time_corrections()
+        await fixture.database.write("DROP TRIGGER refuses")
+        await fixture.outbox.apply_time_corrections()
+        assert [event.occurred_at for event in await fixture.outbox.events("tx")] == [at(1) + EARLY]
+        assert await fixture.sample_times() == [at(1) + EARLY]
 
 
 @pytest.mark.parametrize("by", [LATE, EARLY, timedelta(minutes=4), timedelta(minutes=-4)])
@@ -124,30 +124,30 @@ async def test_what_comes_to_the_disk_late_is_moved_and_what_was_kept_there_is_n
     tmp_path: Path, by: timedelta
 ) -> None:
     """As an end does that waited for its meter: it happened before, and its register was read after."""
-    async with station(tmp_path) as it:
-        await it.outbox.append(fakes.event("tx", EventType.STARTED))
-        await it.outbox.end_data.store_sample("tx", value(1))
+    async with station(tmp_path) as fixture:
+        await fixture.outbox.append(fakes.event("tx", EventType.STARTED))
+        await fixture.outbox.end_data.store_sample("tx", value(1))
         in_memory = replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9))
-        it.told(by)
-        await it.outbox.apply_time_corrections()
-        await it.clock.advance(30)
-        await it.outbox.end_data.store_sample("tx", value(9, ReadingContext.OTHER))
-        last = MeterValue(it.clock.now(), value(0, ReadingContext.TRANSACTION_END).samples)
+        fixture.correct_clock(by)
+        await fixture.outbox.apply_time_corrections()
+        await fixture.clock.advance(30)
+        await fixture.outbox.end_data.store_sample("tx", value(9, ReadingContext.OTHER))
+        last = MeterValue(fixture.clock.now(), value(0, ReadingContext.TRANSACTION_END).samples)
         end = replace(
             in_memory,
-            meter_values=(*await it.outbox.end_data.samples("tx"), last),
-            register=RegisterReading(1.0, it.clock.now()),
+            meter_values=(*await fixture.outbox.end_data.samples("tx"), last),
+            register=RegisterReading(1.0, fixture.clock.now()),
         )
-        recorded = await it.outbox.append(end)
-        assert recorded == (await it.outbox.events("tx"))[-1]
+        recorded = await fixture.outbox.append(end)
+        assert recorded == (await fixture.outbox.events("tx"))[-1]
         assert recorded.occurred_at == at(9) + by
-        assert [one.taken_at for one in recorded.meter_values] == [at(1) + by, at(9) + by, it.clock.now()]
+        assert [value.taken_at for value in recorded.meter_values] == [at(1) + by, at(9) + by, fixture.clock.now()]
         assert recorded.register is not None
-        assert recorded.register.taken_at == it.clock.now()
+        assert recorded.register.taken_at == fixture.clock.now()
 
 
 def _times(event: TransactionEvent) -> list[tuple[datetime, ReadingContext]]:
-    return [(one.taken_at, one.samples[0].context) for one in event.meter_values]
+    return [(value.taken_at, value.samples[0].context) for value in event.meter_values]
 
 
 @pytest.mark.parametrize("by", [LATE, EARLY, timedelta(seconds=-30)])
@@ -156,22 +156,22 @@ async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follo
     tmp_path: Path, by: timedelta, signed: bool
 ) -> None:
     """The begin in the Ended event is the begin of the Started event; signed readings keep only their own time."""
-    async with post(tmp_path, signed=True) as it, keeping(Desk(it, tmp_path)) as desk:
-        it.meter.clock = it.clock
-        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, signed)
-        await it.clock.advance(1)
-        await it.charge()
-        await it.clock.advance(100)
-        it.clock.adjust(by)
-        desk.time.note_time_set(TimeSource.CSMS, by)
-        await it.clock.advance(100)
-        identity, signing = it.evse.transaction_id, it.assembly.signing
+    async with post(tmp_path, signed=True) as fixture, running_journal(BillingFixture(fixture, tmp_path)) as billing:
+        fixture.meter.clock = fixture.clock
+        fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, signed)
+        await fixture.clock.advance(1)
+        await fixture.charge()
+        await fixture.clock.advance(100)
+        fixture.clock.adjust(by)
+        billing.time_quality.note_time_set(TimeSource.CSMS, by)
+        await fixture.clock.advance(100)
+        identity, signing = fixture.evse.transaction_id, fixture.assembly.signing
         assert identity is not None
         assert signing is not None
-        divided_at = it.clock.now()
+        divided_at = fixture.clock.now()
         await signing.sign_tariff_change(identity, replace(fakes.reading(1400.0, 16.0), taken_at=divided_at))
-        await desk.end(2000.0)
-        events = await it.outbox.events(identity)
+        await billing.stop_charge(2000.0)
+        events = await fixture.outbox.events(identity)
         begins = {taken_at for event in events for taken_at, context in _times(event) if "Begin" in context}
         assert len(begins) == 1
         began = begins.pop()
@@ -180,4 +180,4 @@ async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follo
         assert first == (began, ReadingContext.TRANSACTION_BEGIN)
         assert divided == ([(divided_at, ReadingContext.OTHER)] if signed else [])
         assert last[1] is ReadingContext.TRANSACTION_END
-        assert divided_at <= last[0] <= it.clock.now()
+        assert divided_at <= last[0] <= fixture.clock.now()

@@ -66,7 +66,7 @@ async def opened(path: Path, clock: VirtualClock | None = None) -> AsyncGenerato
 
 @contextlib.asynccontextmanager
 async def running(watch: UnreadableRowsMonitor) -> AsyncGenerator[None]:
-    """A watch that runs beside."""
+    """Run the monitor during the block."""
     task = asyncio.create_task(watch.run())
     yield
     task.cancel()
@@ -106,16 +106,18 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_the_others_are_deliver
         assert (row.address.source, row.address.transaction_id, row.address.seq_no) == ("events", "a", 1)
         assert problem in row.problem
         assert numbers(await outbox.events("a")) == [("a", 0), ("a", 2)]
-        said = [one for one in caplog.records if one.levelno == logging.ERROR and "event 1" in one.getMessage()]
-        assert len(said) == 1
-        assert "transaction a" in said[0].getMessage()
-        assert problem in said[0].getMessage()
+        errors = [
+            record for record in caplog.records if record.levelno == logging.ERROR and "event 1" in record.getMessage()
+        ]
+        assert len(errors) == 1
+        assert "transaction a" in errors[0].getMessage()
+        assert problem in errors[0].getMessage()
     async with opened(tmp_path) as (outbox, database):
         assert await outbox.oldest() is None
         assert database.unreadable.all() == [row]
-        kept = await database.rows("SELECT settled_at, given_up FROM events WHERE transaction_id = 'a' AND seq_no = 1")
-        assert kept == [(None, 0)]
-        assert sum("event 1" in one.getMessage() for one in caplog.records) == 1
+        rows = await database.rows("SELECT settled_at, given_up FROM events WHERE transaction_id = 'a' AND seq_no = 1")
+        assert rows == [(None, 0)]
+        assert sum("event 1" in record.getMessage() for record in caplog.records) == 1
 
 
 async def test_no_problem_names_a_value(tmp_path: Path) -> None:
@@ -221,10 +223,10 @@ async def test_a_security_event_says_once_which_transaction_lacks_what(tmp_path:
             watch = UnreadableRowsMonitor(database, events, SETTINGS, clock)
             async with running(watch):
                 await clock.advance(1.0)
-            told = [one for one in await events.entries() if one.type == SecurityEventType.UNREADABLE_RECORD]
-            assert [one.to_tell for one in told] == [True, True]
-            assert told[0].info.startswith("ended_samples 1 of transaction a: Invalid JSON")
-            assert told[1].info == "events 3 of transaction a, event 1: trigger: is missing; cause: is not known"
+            reported = [event for event in await events.entries() if event.type == SecurityEventType.UNREADABLE_RECORD]
+            assert [event.to_tell for event in reported] == [True, True]
+            assert reported[0].info.startswith("ended_samples 1 of transaction a: Invalid JSON")
+            assert reported[1].info == "events 3 of transaction a, event 1: trigger: is missing; cause: is not known"
 
 
 async def test_at_the_start_a_row_that_can_be_read_or_is_gone_leaves_the_list(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def card(number: int) -> IdToken:
 
 
 @pytest.mark.parametrize(
-    ("policy", "gone"),
+    ("policy", "removed"),
     [
         ("FIFO", 1),  # the first that came
         ("LRU", 2),  # not presented for longest
@@ -143,7 +143,9 @@ def card(number: int) -> IdToken:
         ("CUSTOM", 4),  # refused, C10.FR.07
     ],
 )
-async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(tmp_path: Path, policy: str, gone: int) -> None:
+async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(
+    tmp_path: Path, policy: str, removed: int
+) -> None:
     """C10.FR.07, AuthCacheCtrlr.Policy"""
     clock, settings = fakes.clock(), AuthorizationSettings()
     settings.override(AuthorizationSettings.auth_cache_policy, policy)
@@ -165,7 +167,7 @@ async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(tmp_path: 
         await again.update(card(5), IdTokenInfo(AuthorizationStatus.ACCEPTED))
         for there in (again, AuthorizationCache(database, settings, clock)):
             await there.load()
-            assert [number for number in (1, 2, 3, 4, 5) if there.find(card(number)) is None] == [gone]
+            assert [number for number in (1, 2, 3, 4, 5) if there.find(card(number)) is None] == [removed]
             assert 0 < there.size_bytes <= FULL_BYTES
 
 

@@ -37,12 +37,12 @@ class NoCards:
 
 
 class AuthorizerWithFakes:
-    """An authorizer with everything that it asks."""
+    """An authorizer with its cache, local list and fake CSMS."""
 
     def __init__(self, *, online: bool = True, **settings: bool) -> None:
         self.settings = AuthorizationSettings()
         for name, value in settings.items():
-            setting = next(one for one in AuthorizationSettings.all() if one.name == name)
+            setting = next(known for known in AuthorizationSettings.all() if known.name == name)
             self.settings.override(setting, value)
         self.csms = fakes.FakeCsms(online=online)
         self.tokens = AuthorizationCache(None, self.settings, fakes.clock())
@@ -148,7 +148,7 @@ async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached:
 
 @pytest.mark.parametrize("cached", [None, ACCEPTED])
 @pytest.mark.parametrize(
-    ("listed", "disabled", "asked"),
+    ("listed", "disabled", "requested"),
     [
         (ListedToken(BLOCKED), False, True),  # C14.FR.03
         (LAPSED, False, True),  # C14.FR.05
@@ -158,15 +158,15 @@ async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached:
     ],
 )
 async def test_a_token_that_the_local_list_refuses_is_asked_for(
-    listed: ListedToken, disabled: bool, asked: bool, cached: IdTokenInfo | None
+    listed: ListedToken, disabled: bool, requested: bool, cached: IdTokenInfo | None
 ) -> None:
     setup = AuthorizerWithFakes(local_pre_authorize=True, local_list_disable_post_authorize=disabled)
     if cached is not None:
         await setup.tokens.update(fakes.CARD, cached)
     setup.listed[fakes.CARD.key] = listed
     setup.csms.answers[fakes.CARD.key] = ACCEPTED
-    assert await setup.status() is (AuthorizationStatus.ACCEPTED if asked else AuthorizationStatus.BLOCKED)
-    assert setup.csms.asked == ([fakes.CARD] if asked else [])
+    assert await setup.status() is (AuthorizationStatus.ACCEPTED if requested else AuthorizationStatus.BLOCKED)
+    assert setup.csms.asked == ([fakes.CARD] if requested else [])
 
 
 async def test_without_pre_authorization_a_listed_token_is_asked_for_too() -> None:
@@ -280,7 +280,7 @@ async def test_a_local_id_is_always_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "group", "is_one"),
+    ("configured", "group", "is_master_pass"),
     [
         ("", IdToken("", "Central"), False),
         ("", None, False),
@@ -289,11 +289,13 @@ async def test_a_local_id_is_always_asked_for() -> None:
         ("POLICE", IdToken("FIRE", "Central"), False),
     ],
 )
-def test_a_master_pass_is_of_the_group_that_is_configured(wanted: str, group: IdToken | None, is_one: bool) -> None:
+def test_a_master_pass_is_of_the_group_that_is_configured(
+    configured: str, group: IdToken | None, is_master_pass: bool
+) -> None:
     """C16"""
     setup = AuthorizerWithFakes()
-    setup.settings.override(AuthorizationSettings.master_pass_group_id, wanted)
-    assert setup.authorizer.is_master_pass(group) is is_one
+    setup.settings.override(AuthorizationSettings.master_pass_group_id, configured)
+    assert setup.authorizer.is_master_pass(group) is is_master_pass
 
 
 def test_of_a_key_code_nothing_is_shown() -> None:

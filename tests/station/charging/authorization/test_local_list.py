@@ -47,7 +47,7 @@ class Listed:
         )
 
     async def info(self, id_token: IdToken) -> IdTokenInfo | None:
-        """What the list says of a token."""
+        """The list's entry for a token."""
         found = await self.list.find(id_token)
         return found.info if found is not None else None
 
@@ -60,11 +60,11 @@ class Listed:
 
 @contextlib.asynccontextmanager
 async def listed(folder: Path, **bounds: int) -> AsyncGenerator[Listed]:
-    """A list that has been loaded."""
+    """A local list that has been loaded."""
     async with open_database(folder / "db", fakes.clock()) as database:
-        made = Listed(database, **bounds)
-        await made.list.load()
-        yield made
+        loaded = Listed(database, **bounds)
+        await loaded.list.load()
+        yield loaded
 
 
 async def test_before_the_first_update_there_is_no_list(tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ async def test_a_differential_update_adds_changes_and_removes(tmp_path: Path) ->
         unknown = IdToken("04ABCDEFABCD80", "ISO14443")
         changes = [entry(fakes.CARD, None), entry(fakes.OTHER_CARD, BLOCKED), entry(THIRD_CARD), entry(unknown, None)]
         assert await there.list.change(2, changes) is None
-        wanted = {
+        expected = {
             fakes.OTHER_CARD.value.casefold(): AuthorizationStatus.BLOCKED,
             THIRD_CARD.value: AuthorizationStatus.ACCEPTED,
         }
-        assert await there.content() == (2, wanted)
+        assert await there.content() == (2, expected)
         assert there.list.size_bytes == size_bytes - 1  # "Blocked" is shorter than "Accepted"
         assert await there.info(fakes.CARD) is None
 
@@ -266,10 +266,10 @@ async def test_an_update_whose_link_is_lost_is_done_wholly_or_not_at_all(tmp_pat
         update.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await update
-        done = await there.list.version() == 8
-        assert there.list.entries == (2 if done else 1)
-        assert (await there.info(THIRD_CARD) is not None) is done
-        assert (await there.info(fakes.CARD) is None) is done
+        replaced = await there.list.version() == 8
+        assert there.list.entries == (2 if replaced else 1)
+        assert (await there.info(THIRD_CARD) is not None) is replaced
+        assert (await there.info(fakes.CARD) is None) is replaced
         again = LocalAuthorizationList(there.database, there.settings, there.clock)
         await again.load()
         assert (await again.version(), again.entries, again.size_bytes) == (

@@ -101,12 +101,12 @@ async def test_a_card_that_was_removed_keeps_its_name_in_the_history_but_not_its
         assert await cards.remove(name)
         again = OwnerCards(facts, clock)
         await again.load()
-        for one in (cards, again):
-            assert one.find(CARD) is None
-            assert [card.label for card in one.all().values()] == ["Bert"]
-            assert one.labels() == {CARD.key: "Anna", OTHER_CARD.key: "Bert"}
-            assert one.labelled(" anna") == (CARD,)
-            assert not await one.remove(name)
+        for owner_cards in (cards, again):
+            assert owner_cards.find(CARD) is None
+            assert [card.label for card in owner_cards.all().values()] == ["Bert"]
+            assert owner_cards.labels() == {CARD.key: "Anna", OTHER_CARD.key: "Bert"}
+            assert owner_cards.labelled(" anna") == (CARD,)
+            assert not await owner_cards.remove(name)
         assert await again.add(CARD, "Anna") == name
         assert again.find(CARD) is not None
 

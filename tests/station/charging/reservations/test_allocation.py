@@ -57,10 +57,13 @@ free_evses = st.lists(st.sampled_from(TYPES), min_size=1, max_size=4).map(
 )
 
 
-def can_keep(reservations: Sequence[Reservation], evses: Sequence[ReservableEvse]) -> bool:
+def can_fulfil_all(reservations: Sequence[Reservation], evses: Sequence[ReservableEvse]) -> bool:
     """Whether each reservation can have an EVSE of its own: all ways are tried."""
     return any(
-        all(one.covers(chosen.evse_id, chosen.connector_type) for one, chosen in zip(reservations, order, strict=True))
+        all(
+            reservation.covers(chosen.evse_id, chosen.connector_type)
+            for reservation, chosen in zip(reservations, order, strict=True)
+        )
         for order in permutations(evses, len(reservations))
     )
 
@@ -70,13 +73,15 @@ def test_an_evse_is_reserved_if_and_only_if_the_reservations_cannot_do_without_i
     reservations: list[Reservation], evses: list[ReservableEvse]
 ) -> None:
     """H01.FR.07, H01.FR.09, H01.FR.20, H01.FR.24"""
-    made = allocate(reservations, evses)
-    assert bool(made.unmet) is not can_keep(reservations, evses)
-    if not made.unmet:
+    allocation = allocate(reservations, evses)
+    assert bool(allocation.unmet) is not can_fulfil_all(reservations, evses)
+    if not allocation.unmet:
         needed = {
-            one.evse_id for one in evses if not can_keep(reservations, [other for other in evses if other != one])
+            evse.evse_id
+            for evse in evses
+            if not can_fulfil_all(reservations, [remaining for remaining in evses if remaining != evse])
         }
-        assert made.reserved == needed
+        assert allocation.reserved == needed
 
 
 @given(wishes, free_evses)
@@ -84,8 +89,8 @@ def test_what_is_unmet_can_be_dropped_and_the_rest_be_kept(
     reservations: list[Reservation], evses: list[ReservableEvse]
 ) -> None:
     unmet = allocate(reservations, evses).unmet
-    rest = [one for one in reservations if one not in unmet]
-    assert can_keep(rest, evses)
+    rest = [reservation for reservation in reservations if reservation not in unmet]
+    assert can_fulfil_all(rest, evses)
     assert allocate(rest, evses).unmet == ()
 
 
@@ -95,17 +100,21 @@ def test_a_reservation_is_accepted_exactly_when_it_can_be_kept_beside_the_others
 ) -> None:
     """H01.FR.03, H01.FR.04, H01.FR.06, H01.FR.11"""
     accepted: list[Reservation] = []
-    for one in reservations:
-        refused = refusal(one, accepted, evses)
-        assert (refused is None) is can_keep([*accepted, one], evses)
+    for reservation in reservations:
+        refused = refusal(reservation, accepted, evses)
+        assert (refused is None) is can_fulfil_all([*accepted, reservation], evses)
         if refused is None:
-            accepted.append(one)
-    for one in accepted:  # each holder may use some EVSE, in the order of acceptance or any other
-        own = [evse for evse in evses if claim(evse.evse_id, one.id_token, None, accepted, evses).reservation == one]
+            accepted.append(reservation)
+    for reservation in accepted:  # each holder may use some EVSE, in the order of acceptance or any other
+        own = [
+            evse
+            for evse in evses
+            if claim(evse.evse_id, reservation.id_token, None, accepted, evses).reservation == reservation
+        ]
         assert own
         for evse in own:
-            left = [other for other in evses if other != evse]
-            assert can_keep([other for other in accepted if other != one], left)
+            left = [remaining for remaining in evses if remaining != evse]
+            assert can_fulfil_all([remaining for remaining in accepted if remaining != reservation], left)
 
 
 @given(wishes, free_evses)
@@ -113,9 +122,9 @@ def test_a_stranger_may_use_an_evse_if_and_only_if_it_is_not_reserved(
     reservations: list[Reservation], evses: list[ReservableEvse]
 ) -> None:
     """H03.FR.01, F01.FR.21"""
-    kept = allocate(reservations, evses).reserved
+    reserved = allocate(reservations, evses).reserved
     for evse in evses:
-        assert claim(evse.evse_id, fakes.CARD, GROUP, reservations, evses).admitted is (evse.evse_id not in kept)
+        assert claim(evse.evse_id, fakes.CARD, GROUP, reservations, evses).admitted is (evse.evse_id not in reserved)
 
 
 def test_a_token_of_the_group_may_use_the_reservation_and_others_may_not() -> None:
@@ -154,8 +163,8 @@ def test_a_vehicle_at_an_available_connector_leaves_the_others_to_the_holder() -
     evses = [place(1, EvseUse.WAITING), place(2)]
     assert allocate([reservation(1)], evses).reserved == {2}
     assert claim(1, holder(1), None, [reservation(1)], evses).reservation is not None
-    taken = [place(1, EvseUse.WAITING), place(2, EvseUse.WAITING, reserved=True)]
-    assert allocate([reservation(1)], taken).reserved == {2}
+    occupied = [place(1, EvseUse.WAITING), place(2, EvseUse.WAITING, reserved=True)]
+    assert allocate([reservation(1)], occupied).reserved == {2}
 
 
 @pytest.mark.parametrize(
@@ -216,5 +225,5 @@ def test_what_an_evse_is_used_for_follows_from_its_state(state: EvseState, expec
 
 
 def test_a_stored_reservation_is_read_as_it_was() -> None:
-    one = replace(reservation(2**31 - 1, 3), group_id=GROUP)
-    assert RESERVATIONS.from_text(RESERVATIONS.to_text(one)) == one
+    last = replace(reservation(2**31 - 1, 3), group_id=GROUP)
+    assert RESERVATIONS.from_text(RESERVATIONS.to_text(last)) == last

@@ -25,108 +25,108 @@ from tests import fakes
 from tests.station.post import Post, post
 
 
-async def ended(it: Post) -> None:
-    """The driver ends the charge."""
-    it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-    await it.see(pilot=PilotState.B)
-    await it.obey()
-    await it.clock.advance(20)
-    assert it.evse.state.transaction is None
+async def stop_charge(fixture: Post) -> None:
+    """The driver stops the charge."""
+    fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+    await fixture.see(pilot=PilotState.B)
+    await fixture.obey()
+    await fixture.clock.advance(20)
+    assert fixture.evse.state.transaction is None
 
 
 async def test_where_a_tariff_period_ends_the_register_is_signed_and_told_with_the_end(tmp_path: Path) -> None:
     """OCA note on signed meter values, 2.3.3: with a change of tariff an intermediate signed value is mandatory."""
-    async with post(tmp_path, signed=True) as it:
-        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
-        await it.charge()
-        identity, signing = it.evse.transaction_id, it.assembly.signing
+    async with post(tmp_path, signed=True) as fixture:
+        fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
+        await fixture.charge()
+        identity, signing = fixture.evse.transaction_id, fixture.assembly.signing
         assert identity is not None
         assert signing is not None
-        await signing.sign_tariff_change(identity, replace(fakes.reading(1400.0, 16.0), taken_at=it.clock.now()))
-        it.meter.shows = replace(fakes.reading(2000.0), taken_at=it.clock.now())
-        await ended(it)
-        told = [
+        await signing.sign_tariff_change(identity, replace(fakes.reading(1400.0, 16.0), taken_at=fixture.clock.now()))
+        fixture.meter.shows = replace(fakes.reading(2000.0), taken_at=fixture.clock.now())
+        await stop_charge(fixture)
+        signed = [
             (sample.context, sample.value)
-            for value in it.recorded[-1].meter_values
+            for value in fixture.recorded[-1].meter_values
             for sample in value.samples
             if sample.signed is not None
         ]
-        assert told == [
+        assert signed == [
             (ReadingContext.TRANSACTION_BEGIN, 1000.0),
             (ReadingContext.OTHER, 1400.0),
             (ReadingContext.TRANSACTION_END, 2000.0),
         ]
-        records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(identity)]
+        records = [ocmf.parse_record(record.text.encode()) for record in await fixture.records.of(identity)]
         assert [record.readings[0].reason for record in records] == ["B", "T", "L"]
         assert check_bill(records).objections == ()
 
 
 async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tmp_path: Path) -> None:
-    async with post(tmp_path, signed=True) as it:
-        await it.charge()
-        identity = it.evse.transaction_id
+    async with post(tmp_path, signed=True) as fixture:
+        await fixture.charge()
+        identity = fixture.evse.transaction_id
         assert identity is not None
-        it.meter.shows = None
-        await it.clock.advance(1)
-        await ended(it)
-        await it.clock.advance(it.settings.transactions.end_register_wait_s)
-        records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(identity)]
+        fixture.meter.shows = None
+        await fixture.clock.advance(1)
+        await stop_charge(fixture)
+        await fixture.clock.advance(fixture.settings.transactions.end_register_wait_s)
+        records = [ocmf.parse_record(record.text.encode()) for record in await fixture.records.of(identity)]
         assert [record.readings[0].status for record in records] == ["G", "T"]
         assert any("timeout" in objection for objection in check_bill(records).objections)
 
 
 async def test_a_charge_that_nobody_wants_signed_goes_on_without_a_key(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("no key")
-    async with post(tmp_path, signed=True) as it:
-        await it.charge()
-        assert it.evse.transaction_id is not None
-        assert await it.records.of(it.evse.transaction_id) == []
+    async with post(tmp_path, signed=True) as fixture:
+        await fixture.charge()
+        assert fixture.evse.transaction_id is not None
+        assert await fixture.records.of(fixture.evse.transaction_id) == []
 
 
 async def test_a_transaction_that_was_never_authorized_has_nothing_to_sign(tmp_path: Path) -> None:
-    async with post(tmp_path, signed=True) as it:
-        await it.see(pilot=PilotState.B, cable_plugged=True)
-        await it.clock.advance(5)
-        await it.see(pilot=PilotState.A, cable_plugged=False)
-        await it.clock.advance(5)
-        assert [kind for kind, _ in it.told] == ["Started", "Ended"]
-        assert await it.records.stored_after(0, 10) == []
+    async with post(tmp_path, signed=True) as fixture:
+        await fixture.see(pilot=PilotState.B, cable_plugged=True)
+        await fixture.clock.advance(5)
+        await fixture.see(pilot=PilotState.A, cable_plugged=False)
+        await fixture.clock.advance(5)
+        assert [kind for kind, _ in fixture.told] == ["Started", "Ended"]
+        assert await fixture.records.stored_after(0, 10) == []
 
 
 async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) -> None:
     """Whoever authorizes later in the same transaction does not take over what somebody else began."""
-    async with post(tmp_path, signed=True) as it:
-        it.settings.transactions.override(TransactionSettings.tx_stop_points, ("EVConnected",))
-        await it.charge()
-        identity = it.evse.transaction_id
+    async with post(tmp_path, signed=True) as fixture:
+        fixture.settings.transactions.override(TransactionSettings.tx_stop_points, ("EVConnected",))
+        await fixture.charge()
+        identity = fixture.evse.transaction_id
         assert identity is not None
-        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-        it.evse.authorize(Authorization(fakes.OTHER_CARD), TriggerReason.AUTHORIZED)
-        await it.clock.advance(2)
-        await it.see(pilot=PilotState.A, contactor_closed=False, cable_plugged=False)
-        await it.clock.advance(20)
-        holders = {ocmf.parse_record(one.text.encode()).text("ID") for one in await it.records.of(identity)}
+        fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+        fixture.evse.authorize(Authorization(fakes.OTHER_CARD), TriggerReason.AUTHORIZED)
+        await fixture.clock.advance(2)
+        await fixture.see(pilot=PilotState.A, contactor_closed=False, cable_plugged=False)
+        await fixture.clock.advance(20)
+        holders = {ocmf.parse_record(record.text.encode()).text("ID") for record in await fixture.records.of(identity)}
         assert holders == {fakes.CARD.value}
 
 
 async def test_a_begin_that_is_signed_late_is_not_that_of_the_next_vehicle(tmp_path: Path) -> None:
     """A meter may take seconds to be read; meanwhile one driver leaves and another one comes."""
-    async with post(tmp_path, signed=True) as it:
-        it.settings.transactions.override(TransactionSettings.tx_start_points, ("DataSigned",))
-        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
-        await it.clock.advance(2)
-        it.meter.clock, it.meter.takes_s = it.clock, 5.0
+    async with post(tmp_path, signed=True) as fixture:
+        fixture.settings.transactions.override(TransactionSettings.tx_start_points, ("DataSigned",))
+        fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
+        await fixture.clock.advance(2)
+        fixture.meter.clock, fixture.meter.takes_s = fixture.clock, 5.0
         for card in (fakes.CARD, fakes.OTHER_CARD):
-            await it.see(pilot=PilotState.B, cable_plugged=True)
-            it.evse.authorize(Authorization(card), TriggerReason.AUTHORIZED)
-            await it.clock.advance(4)
+            await fixture.see(pilot=PilotState.B, cable_plugged=True)
+            fixture.evse.authorize(Authorization(card), TriggerReason.AUTHORIZED)
+            await fixture.clock.advance(4)
             if card is fakes.CARD:
-                await it.see(pilot=PilotState.A, cable_plugged=False)
-        await it.clock.advance(30)
-        identity = it.evse.transaction_id
+                await fixture.see(pilot=PilotState.A, cable_plugged=False)
+        await fixture.clock.advance(30)
+        identity = fixture.evse.transaction_id
         assert identity is not None
-        assert it.evse.state.signed_transaction_id == identity
-        (begin,) = await it.records.of(identity)
+        assert fixture.evse.state.signed_transaction_id == identity
+        (begin,) = await fixture.records.of(identity)
         assert ocmf.parse_record(begin.text.encode()).text("ID") == fakes.OTHER_CARD.value
 
 
@@ -143,15 +143,15 @@ def test_every_reason_to_stop_has_its_letter() -> None:
 
 
 async def pages_of_a_charge(path: Path) -> list[str]:
-    """A charge from begin to end, and the pages of its records, as they were signed."""
-    async with post(path, signed=True) as it:
-        await it.charge()
-        identity, signing = it.evse.transaction_id, it.assembly.signing
+    """Run a charge; returns the page numbers of its records in the order of signing."""
+    async with post(path, signed=True) as fixture:
+        await fixture.charge()
+        identity, signing = fixture.evse.transaction_id, fixture.assembly.signing
         assert identity is not None
         assert signing is not None
         await signing.signatures.sign_standalone(fakes.reading(1500.0))
-        await ended(it)
-        texts = [one.text for one in await it.records.stored_after(0, 100)]
+        await stop_charge(fixture)
+        texts = [record.text for record in await fixture.records.stored_after(0, 100)]
         return [str(ocmf.parse_record(text.encode()).text("PG")) for text in texts]
 
 
@@ -191,28 +191,28 @@ async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoi
     for column, table in (("taken_at", "signed_records"), ("record", "signed_records"), ("since", "signing_keys")):
         folder = tmp_path / column
         folder.mkdir()
-        async with post(folder, signed=True) as it:
-            await it.charge()
-            identity, signing = it.evse.transaction_id, it.assembly.signing
+        async with post(folder, signed=True) as fixture:
+            await fixture.charge()
+            identity, signing = fixture.evse.transaction_id, fixture.assembly.signing
             assert identity is not None
             assert signing is not None
-            await it.database.write(f"UPDATE {table} SET {column} = replace({column}, '-', 'q')")
-            await it.database.write(f"UPDATE {table} SET {column} = replace({column}, '|', 'q')")
+            await fixture.database.write(f"UPDATE {table} SET {column} = replace({column}, '-', 'q')")
+            await fixture.database.write(f"UPDATE {table} SET {column} = replace({column}, '|', 'q')")
             await signing.signatures.load()
-            await ended(it)
-            assert it.told[-1] == ("Ended", "StopAuthorized")
-            assert len(await it.records.keys()) == 1
-            assert len(await it.records.of(identity)) == {"taken_at": 0, "record": 1, "since": 2}[column]
+            await stop_charge(fixture)
+            assert fixture.told[-1] == ("Ended", "StopAuthorized")
+            assert len(await fixture.records.keys()) == 1
+            assert len(await fixture.records.of(identity)) == {"taken_at": 0, "record": 1, "since": 2}[column]
 
 
 async def test_a_key_that_flash_memory_has_spoilt_is_known_again_once_it_is_told_again(tmp_path: Path) -> None:
-    async with post(tmp_path, signed=True) as it:
-        await it.charge()
-        (key,) = await it.records.keys()
-        await it.database.write("UPDATE signing_keys SET spki = x'00'")
-        assert key not in await it.records.keys()
-        await it.records.store_key(key)
-        assert await it.records.keys() == [key]
+    async with post(tmp_path, signed=True) as fixture:
+        await fixture.charge()
+        (key,) = await fixture.records.keys()
+        await fixture.database.write("UPDATE signing_keys SET spki = x'00'")
+        assert key not in await fixture.records.keys()
+        await fixture.records.store_key(key)
+        assert await fixture.records.keys() == [key]
 
 
 class ForgetfulMeter:
@@ -223,24 +223,24 @@ class ForgetfulMeter:
         self.refuses = False
 
     async def public_key(self) -> bytes:
-        """Some key."""
+        """A fixed public key."""
         return b"key"
 
     async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
-        """Take the begin, unless the wire is broken."""
+        """Begin a signed transaction, unless the wire is broken."""
         if self.refuses:
             raise MeterError("silent")
         self.open = subject.transaction_id
 
     async def end(self, *, aborted: bool = False) -> bytes:
-        """The record of what is open."""
+        """The record of the open transaction."""
         if self.refuses or self.open is None:
             raise MeterError("no transaction was begun", transient=False)
         end = '{"TM":"2026-11-25T12:00:00,000+0000 S","TX":"E","RV":9,"RI":"1-0:1.8.0","RU":"kWh","ST":"G"}'
         return f'OCMF|{{"PG":"T1","TT":"0.30<=>{self.open}","RD":[{end}]}}|{{}}'.encode()
 
     async def confirm(self) -> None:
-        """Forget it."""
+        """Discard the open transaction."""
         self.open = None
 
 
@@ -248,15 +248,15 @@ async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as
     tmp_path: Path,
 ) -> None:
     """The meter was silent when the first one ended, and the second one ended before the meter had begun it."""
-    async with post(tmp_path) as it:
+    async with post(tmp_path) as fixture:
         meter, where = ForgetfulMeter(), Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
-        facts = FactStore(it.database, "signing-key")
+        facts = FactStore(fixture.database, "signing-key")
         signatures = ReadingSigner(
             1,
-            SignatureSource(SigningKey(tmp_path / "pem"), meter, it.records, lambda: where),
+            SignatureSource(SigningKey(tmp_path / "pem"), meter, fixture.records, lambda: where),
             facts,
             fakes.FakeTime(),
-            it.clock,
+            fixture.clock,
         )
         await signatures.sign_begin(SignedTransaction("first"), fakes.reading(1000.0))
         meter.refuses = True
@@ -267,5 +267,5 @@ async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as
         meter.refuses = False
         with pytest.raises(SigningError, match="first"):
             await signatures.sign_end("second", fakes.reading(9000.0), ReadingReason.END)
-        assert [one.page for one in await it.records.of("first")] == [1]
-        assert await it.records.of("second") == []
+        assert [record.page for record in await fixture.records.of("first")] == [1]
+        assert await fixture.records.of("second") == []
