@@ -95,7 +95,7 @@ class Charge:
         return self.change_state(replace(self.state, authorization=None), cause)
 
     def recorded(self) -> TransactionChange | None:
-        """The start of the transaction is on disk."""
+        """Note that the start of the transaction is on disk."""
         if (transaction := self.state.transaction) is None:
             return None
         return self.change_state(replace(self.state, transaction=replace(transaction, recorded=True)))

@@ -1,4 +1,4 @@
-"""The bill of a running transaction, which displays ask for every few seconds."""
+"""The bill so far of a running transaction, which displays read every few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is billed by time does not depend on the wall time: it may be set to anything while somebody charges."""
+"""Billed durations do not depend on the wall clock, which may be set to anything during a charge."""
 
 from __future__ import annotations
 

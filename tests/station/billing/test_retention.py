@@ -85,7 +85,7 @@ async def running_retention(path: Path, clock: VirtualClock, source: TimeSource 
     ("source", "expected_ids"),
     [(None, {"one"}), (TimeSource.MACHINE, {"one"}), (TimeSource.CSMS, {"one"}), (TimeSource.NTP, set[str]())],
 )
-async def test_what_was_kept_for_long_enough_goes_where_a_time_service_holds_the_clock(
+async def test_records_older_than_the_retention_time_are_deleted_where_a_time_service_holds_the_clock(
     tmp_path: Path, source: TimeSource | None, expected_ids: set[str]
 ) -> None:
     async with running_retention(tmp_path, fakes.clock(), source) as records:
@@ -119,7 +119,7 @@ async def test_where_it_cannot_be_read_when_the_time_was_looked_at_records_are_k
 async def test_a_clock_that_jumps_by_years_deletes_nothing_whoever_vouches_for_it(
     tmp_path: Path, restarted: bool
 ) -> None:
-    """What is on record then is kept for the whole time once more, also when the clock is right again."""
+    """Records of then are kept for a whole retention time again, also when the clock is right again."""
     clock = fakes.clock()
     async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
         await records.pass_days(2)
@@ -154,7 +154,7 @@ async def test_after_a_jump_what_is_on_record_goes_once_its_time_has_passed_agai
 
 
 async def test_a_log_from_before_anybody_looked_at_the_time_counts_as_new(tmp_path: Path) -> None:
-    """The first look may be by a clock that is years ahead."""
+    """The clock may be years ahead at the first pruning."""
     clock = fakes.clock()
     async with running_retention(tmp_path, clock, None) as records:
         await records.charge("old")

@@ -202,8 +202,8 @@ async def test_a_search_for_cards_finds_those_of_all_of_them_and_of_no_others(tm
         await fixture.begin("one", id_token=fakes.CARD)
         await fixture.begin("two", id_token=fakes.OTHER_CARD)
         await fixture.begin("code", id_token=replace(fakes.CARD, type="KeyCode"))
-        small = replace(fakes.CARD, value=fakes.CARD.value.lower())
-        assert await fixture.found(TransactionQuery(cards=(small,))) == ["one"]
+        lower_case = replace(fakes.CARD, value=fakes.CARD.value.lower())
+        assert await fixture.found(TransactionQuery(cards=(lower_case,))) == ["one"]
         assert sorted(await fixture.found(TransactionQuery(cards=(fakes.CARD, fakes.OTHER_CARD)))) == ["one", "two"]
         assert await fixture.found(TransactionQuery(cards=())) == []
 
@@ -298,7 +298,7 @@ async def test_which_meter_counted_is_noted_once(tmp_path: Path) -> None:
 
 
 async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tmp_path: Path) -> None:
-    """The end came after the correction, or the begin in a life whose clock was right."""
+    """The end came after the correction, or the begin in a run whose clock was right."""
     async with log_fixture(tmp_path) as fixture:
         await fixture.begin("begun")
         await fixture.log.begin_period("begun", PeriodReading("HC", fakes.NOON, 1000.0))

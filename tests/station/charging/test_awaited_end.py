@@ -42,7 +42,7 @@ async def silent_end(fixture: Post) -> datetime:
     return ended_at
 
 
-async def ends(fixture: Post) -> list[TransactionEvent]:
+async def ended_events(fixture: Post) -> list[TransactionEvent]:
     """The Ended events in the outbox."""
     events = [
         event
@@ -52,14 +52,14 @@ async def ends(fixture: Post) -> list[TransactionEvent]:
     return [event for event in events if event.event_type is EventType.ENDED]
 
 
-def last(event: TransactionEvent) -> tuple[float, ReadingContext | None]:
+def last_register(event: TransactionEvent) -> tuple[float, ReadingContext | None]:
     """Value and context of the last register reading in an event."""
     sample = event.meter_values[-1].samples[0]
     return sample.value, sample.context
 
 
 @contextlib.asynccontextmanager
-async def started_again(path: Path) -> AsyncGenerator[Post]:
+async def restarted(path: Path) -> AsyncGenerator[Post]:
     """The station restarted after a power cut; its meter is still silent."""
     async with post(path) as fixture:
         fixture.meter.shows = None
@@ -75,17 +75,17 @@ def check_end(event: TransactionEvent, ended_at: datetime) -> None:
     assert event.id_token == fakes.CARD
     assert event.register is not None
     assert (event.register.energy_import_wh, event.register.substitute) == (1700.0, False)
-    assert last(event) == (1700.0, ReadingContext.TRANSACTION_END)
+    assert last_register(event) == (1700.0, ReadingContext.TRANSACTION_END)
 
 
 async def test_the_end_has_the_register_of_a_meter_that_is_back_in_time(tmp_path: Path) -> None:
     async with post(tmp_path) as fixture:
         ended_at = await silent_end(fixture)
         await fixture.clock.advance(WAIT_S - 10)
-        assert await ends(fixture) == []
+        assert await ended_events(fixture) == []
         fixture.meter.shows = fakes.reading(1700.0)
         await fixture.clock.advance(1)
-        (event,) = await ends(fixture)
+        (event,) = await ended_events(fixture)
         check_end(event, ended_at)
 
 
@@ -93,18 +93,18 @@ async def test_a_meter_that_stays_silent_makes_an_end_that_says_so(tmp_path: Pat
     async with post(tmp_path) as fixture:
         await silent_end(fixture)
         await fixture.clock.advance(WAIT_S - 5)
-        assert await ends(fixture) == []
+        assert await ended_events(fixture) == []
         await fixture.clock.advance(5)
-        (event,) = await ends(fixture)
+        (event,) = await ended_events(fixture)
         assert event.register == RegisterReading(1000.0, fakes.NOON, fixture.evse.time_status, substitute=True)
-        assert last(event) == (1000.0, ReadingContext.TRANSACTION_END)
+        assert last_register(event) == (1000.0, ReadingContext.TRANSACTION_END)
 
 
 async def test_how_long_it_is_waited_for_is_a_setting(tmp_path: Path) -> None:
     async with post(tmp_path) as fixture:
         fixture.settings.transactions.override(TransactionSettings.end_register_wait_s, 0)
         await silent_end(fixture)
-        assert len(await ends(fixture)) == 1
+        assert len(await ended_events(fixture)) == 1
 
 
 async def test_the_next_charge_begins_after_the_end_that_waits(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_the_next_charge_begins_after_the_end_that_waits(tmp_path: Path) -
         await fixture.clock.advance(2)
         assert fixture.board.commands[-1].contactor
         last_id, first_id = await fakes.transaction_ids(fixture.outbox)
-        (end,), begin = await ends(fixture), (await fixture.outbox.events(last_id))[0]
+        (end,), begin = await ended_events(fixture), (await fixture.outbox.events(last_id))[0]
         assert end.transaction_id == first_id
         assert end.register is not None
         assert begin.register is not None
@@ -148,14 +148,14 @@ async def test_power_cuts_do_not_forget_how_it_ended_nor_end_the_wait(tmp_path: 
     async with post(tmp_path) as fixture:
         ended_at = await silent_end(fixture)
     for _ in range(cuts - 1):
-        async with started_again(tmp_path) as fixture:
+        async with restarted(tmp_path) as fixture:
             await fixture.clock.advance(WAIT_S - 10)
-            assert await ends(fixture) == []
-    async with started_again(tmp_path) as fixture:
-        assert await ends(fixture) == []
+            assert await ended_events(fixture) == []
+    async with restarted(tmp_path) as fixture:
+        assert await ended_events(fixture) == []
         fixture.meter.shows = fakes.reading(1700.0)
         await fixture.clock.advance(2)
-        (event,) = await ends(fixture)
+        (event,) = await ended_events(fixture)
         check_end(event, ended_at)
         assert event.offline
         assert await fixture.database.rows("SELECT COUNT(*) FROM awaited_ends") == [(0,)]
@@ -167,24 +167,24 @@ async def test_a_meter_that_is_back_at_the_start_ends_it_at_once(tmp_path: Path)
     async with post(tmp_path) as fixture:
         fixture.meter.shows = fakes.reading(1700.0)
         await end_open_transactions(fixture.outbox, {1: fixture.assembly}, fixture.settings.sampling, fixture.clock)
-        (event,) = await ends(fixture)
+        (event,) = await ended_events(fixture)
         check_end(event, ended_at)
 
 
 async def test_after_a_power_cut_too_the_wait_has_an_end(tmp_path: Path) -> None:
-    """What was on record last stands for the register, and says so."""
+    """The last recorded reading is the register of the end, marked as a substitute."""
     async with post(tmp_path) as fixture:
         await silent_end(fixture)
-    async with started_again(tmp_path) as fixture:
+    async with restarted(tmp_path) as fixture:
         await fixture.clock.advance(WAIT_S)
-        (event,) = await ends(fixture)
+        (event,) = await ended_events(fixture)
         assert event.register is not None
         assert (event.register.energy_import_wh, event.register.substitute) == (1000.0, True)
         assert event.stopped_reason is StoppedReason.LOCAL
 
 
 async def test_a_stop_of_the_program_does_not_wait(tmp_path: Path) -> None:
-    """How it ended is on disk: the next start asks the meter again."""
+    """The awaited end is on disk: the next start reads the meter again."""
     async with post(tmp_path) as fixture:
         await fixture.charge()
         fixture.meter.shows = None
@@ -195,13 +195,13 @@ async def test_a_stop_of_the_program_does_not_wait(tmp_path: Path) -> None:
         await fixture.obey()
         await fixture.clock.advance(1)
         assert halting.done()
-        assert await ends(fixture) == []
-    async with started_again(tmp_path) as fixture:
+        assert await ended_events(fixture) == []
+    async with restarted(tmp_path) as fixture:
         fixture.meter.shows = fakes.reading(1700.0)
         await fixture.clock.advance(2)
-        (event,) = await ends(fixture)
+        (event,) = await ended_events(fixture)
         assert event.stopped_reason is StoppedReason.REBOOT
-        assert last(event) == (1700.0, ReadingContext.TRANSACTION_END)
+        assert last_register(event) == (1700.0, ReadingContext.TRANSACTION_END)
 
 
 @pytest.mark.parametrize("cut", range(16))
@@ -234,7 +234,7 @@ async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(
             fixture.meter.shows = fakes.reading(1500.0 if charged else 1000.0)
             await fixture.clock.advance(10)
             assert await fixture.outbox.open_transactions() == []
-            events = await ends(fixture)
+            events = await ended_events(fixture)
             assert len(events) == len(await fakes.transaction_ids(fixture.outbox))
             for event in events:
                 assert event.register is not None

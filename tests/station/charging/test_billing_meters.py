@@ -28,9 +28,9 @@ async def restored_meter(fixture: Post) -> PlausibleMeter:
     return meter
 
 
-@pytest.mark.parametrize("late", [timedelta(0), timedelta(days=100), timedelta(days=-100)])
-async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was_told(
-    tmp_path: Path, late: timedelta
+@pytest.mark.parametrize("clock_error", [timedelta(0), timedelta(days=100), timedelta(days=-100)])
+async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was_entered(
+    tmp_path: Path, clock_error: timedelta
 ) -> None:
     """A station without a clock of its own, and off line when its meter is exchanged, has the time of its last run."""
     async with post(tmp_path) as fixture:
@@ -39,7 +39,7 @@ async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was
         await fixture.see(pilot=PilotState.B)
         await fixture.obey()
         await fixture.clock.advance(20)
-        fixture.clock.adjust(-late)
+        fixture.clock.adjust(-clock_error)
         fixture.meter.shows = fakes.reading(10.0)
         meters = BillingMeters(
             FactStore(fixture.database, "meter"),
@@ -48,7 +48,7 @@ async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was
             fixture.clock,
         )
         await meters.exchange(fixture.evse, "installer", "it was broken")
-        fixture.clock.adjust(late)
+        fixture.clock.adjust(clock_error)
         fixture.meter.shows = fakes.reading(12.0)
         assert (await (await restored_meter(fixture)).read()).energy_import_wh == 12.0
         fixture.meter.shows = fakes.reading(9.0)
@@ -66,7 +66,7 @@ async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
             SecurityEvents(fixture.database, fixture.clock),
             fixture.clock,
         )
-        watch = fixture.evse.meter
+        original_meter = fixture.evse.meter
         guard = PlausibleMeter(fixture.meter, PlausibilityRules(22_000.0), fixture.clock.monotonic)
         fixture.evse.meter = MeterPoller("meter", guard, fixture.clock)
         fixture.meter.shows = fakes.reading(1_000.0, 32.0)
@@ -83,4 +83,4 @@ async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
         await fixture.evse.meter.read_now()
         await meters.check_meter(fixture.evse)
         assert (await (await restored_meter(fixture)).read()).energy_import_wh == 1_000.1
-        fixture.evse.meter = watch
+        fixture.evse.meter = original_meter

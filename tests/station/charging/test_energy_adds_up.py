@@ -41,16 +41,16 @@ class Meter:
         await self._fixture.clock.advance(2)
 
 
-async def charge_once(fixture: Post, meter: Meter, chance: random.Random) -> None:
+async def charge_once(fixture: Post, meter: Meter, rng: random.Random) -> None:
     """Run one transaction of random length and stop reason."""
     await fixture.see(pilot=PilotState.B, cable_plugged=True)
     fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
     await fixture.clock.advance(1)
     await fixture.see(pilot=PilotState.C)
     await fixture.obey()
-    for _ in range(chance.randrange(3)):
-        await meter.draw(chance.choice((0, 1, 7, chance.randrange(80_000))))
-    reason = chance.choice((StoppedReason.LOCAL, StoppedReason.REMOTE, StoppedReason.EMERGENCY_STOP))
+    for _ in range(rng.randrange(3)):
+        await meter.draw(rng.choice((0, 1, 7, rng.randrange(80_000))))
+    reason = rng.choice((StoppedReason.LOCAL, StoppedReason.REMOTE, StoppedReason.EMERGENCY_STOP))
     fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, reason, id_token=fakes.CARD)
     await fixture.see(pilot=PilotState.B)
     await fixture.obey()
@@ -61,7 +61,7 @@ async def charge_once(fixture: Post, meter: Meter, chance: random.Random) -> Non
 
 
 async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) -> None:
-    chance = random.Random(2_026)
+    rng = random.Random(2_026)
     async with post(tmp_path, signed=True) as fixture:
         await fixture.database.rows("PRAGMA synchronous=OFF")  # nobody cuts the power here
         meter = Meter(fixture)
@@ -69,7 +69,7 @@ async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) ->
         fixture.evse.apply_decision(Decision(16.0, ()))
         await fixture.clock.advance(1)
         for _ in range(TRANSACTIONS):
-            await charge_once(fixture, meter, chance)
+            await charge_once(fixture, meter, rng)
         log = TransactionLog(fixture.database)
         found = await log.find(TransactionQuery(), most=TRANSACTIONS + 1)
         assert found.total == TRANSACTIONS

@@ -105,7 +105,7 @@ def test_the_grace_is_used_up_at_its_register_and_a_new_authorization_knows_noth
     assert (reauthorized.energy_limit_wh, reauthorized.energy_refused) == (None, False)
 
 
-def test_beginning_anew_forgets_what_was_latched_and_keeps_what_goes_on() -> None:
+def test_a_state_reset_clears_latched_faults_and_keeps_what_still_applies() -> None:
     latched = frozenset({Fault.OVER_CURRENT, Fault.DIODE, Fault.CONTACTOR_WELDED, Fault.METER})
     after = reset_state(replace(CHARGING, faults=latched, lock_held_for=fakes.CARD))
     assert after.faults == {Fault.METER}

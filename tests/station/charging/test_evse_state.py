@@ -219,7 +219,7 @@ def test_statuses_have_one_order(state: EvseState) -> None:
 # One rule at a time
 
 
-def test_nothing_seen_is_the_safe_state() -> None:
+def test_no_observation_means_the_safe_state() -> None:
     assert outputs(EvseState(), 0.0) == SAFE_OUTPUTS
     assert connector_status(EvseState()) is ConnectorStatus.AVAILABLE
 

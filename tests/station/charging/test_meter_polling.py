@@ -13,18 +13,18 @@ from tests import fakes
 
 
 class FailingMeter:
-    """A meter that fails until it is mended."""
+    """A meter whose readings fail while `broken`."""
 
     broken = True
 
     async def read(self) -> Reading:
-        """Fail, or show something."""
+        """Return a reading, or fail while `broken`."""
         if self.broken:
             raise MeterError("gives an answer that cannot be read")
         return Reading(fakes.NOON, 1_000.0)
 
     async def close(self) -> None:
-        """There is no wire."""
+        """Do nothing."""
 
 
 async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_then_debug(
@@ -32,11 +32,11 @@ async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_the
 ) -> None:
     caplog.set_level(logging.DEBUG, "station.charging.meter_polling")
     meter = FailingMeter()
-    watch = MeterPoller("meter of EVSE 1", meter, fakes.clock())
+    poller = MeterPoller("meter of EVSE 1", meter, fakes.clock())
     for _ in range(3):
-        assert await watch.read_now() is None
+        assert await poller.read_now() is None
     meter.broken = False
-    assert await watch.read_now() is not None
+    assert await poller.read_now() is not None
     assert [record.levelno for record in caplog.records] == [
         logging.WARNING,
         logging.DEBUG,
@@ -49,21 +49,21 @@ async def test_changed_values_are_published_once_and_those_of_a_failed_meter_are
     meter, published = FailingMeter(), list[Reading | None]()
     meter.broken = False
     clock = fakes.clock()
-    watch = MeterPoller("meter of EVSE 1", meter, clock)
-    watch.values_changed.subscribe(lambda _: published.append(watch.valid_reading))
-    reading = await watch.read_now()
-    await watch.read_now()
+    poller = MeterPoller("meter of EVSE 1", meter, clock)
+    poller.values_changed.subscribe(lambda _: published.append(poller.valid_reading))
+    reading = await poller.read_now()
+    await poller.read_now()
     assert published == [reading]
     meter.broken = True
-    await watch.read_now()
-    assert watch.valid_reading == reading, "a single failure is none of the meter"
+    await poller.read_now()
+    assert poller.valid_reading == reading, "a single failure is none of the meter"
     await clock.advance(SILENT_AFTER_S)
-    await watch.read_now()
-    await watch.read_now()
+    await poller.read_now()
+    await poller.read_now()
     assert published == [reading, None]
-    assert watch.latest == reading
+    assert poller.latest == reading
     meter.broken = False
-    assert await watch.read_now() == reading
+    assert await poller.read_now() == reading
     assert published == [reading, None, reading]
-    await watch.accept_exchange()
+    await poller.accept_exchange()
     assert published[3:] == [None]

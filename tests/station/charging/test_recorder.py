@@ -88,7 +88,7 @@ def registers(event: TransactionEvent) -> list[tuple[float, ReadingContext]]:
     ]
 
 
-async def test_events_are_recorded_and_told_in_the_order_in_which_they_were_put(tmp_path: Path) -> None:
+async def test_events_are_recorded_and_published_in_the_order_in_which_they_were_put(tmp_path: Path) -> None:
     async with running_recorder(tmp_path) as fixture:
         for number in range(30):
             fixture.queue.put(fakes.event(f"tx{number}"))
@@ -119,12 +119,12 @@ async def test_a_power_cut_right_after_the_start_leaves_the_value_of_the_begin_f
     async with running_recorder(tmp_path) as fixture:
         cut, append = asyncio.Event(), fixture.outbox.append
 
-        async def append_and_die(event: TransactionEvent) -> TransactionEvent:
+        async def append_then_hang(event: TransactionEvent) -> TransactionEvent:
             await append(event)
             cut.set()
             return await asyncio.get_running_loop().create_future()
 
-        fixture.outbox.append = append_and_die
+        fixture.outbox.append = append_then_hang
         fixture.queue.put(STARTED)
         await cut.wait()
         (retained,) = await fixture.outbox.end_data.samples("tx")
@@ -208,7 +208,7 @@ async def test_a_sample_while_charging_tells_the_phases_that_carry_current(tmp_p
         assert (await fixture.on_disk("next"))[-1].phases_used == 3
 
 
-async def test_a_disk_that_refuses_is_tried_again_for_ever_and_told_once(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_is_retried_for_ever_and_reported_once(tmp_path: Path) -> None:
     async with running_recorder(tmp_path) as fixture:
         await fixture.break_disk()
         for number in range(5):

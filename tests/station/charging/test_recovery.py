@@ -34,20 +34,20 @@ def value(register_wh: float, minute: int) -> MeterValue:
     return MeterValue(fakes.NOON + timedelta(minutes=minute), (sample,))
 
 
-class Start:
-    """A station that starts again."""
+class RestartedStation:
+    """A station that restarts after a power cut."""
 
     def __init__(self, database: Database, clock: VirtualClock) -> None:
         self.clock, self.database = clock, database
         self.outbox = Outbox(database, clock)
         self.meter = fakes.FakeMeter(fakes.reading(5000.0))
         self.settings = settings = fakes.evse_settings()
-        watch = MeterPoller("meter", self.meter, clock)
+        poller = MeterPoller("meter", self.meter, clock)
         recording = fakes.recording(self.outbox)
-        hardware = EvseHardware(EvseLayout(1), fakes.FakeBoard(), watch)
+        hardware = EvseHardware(EvseLayout(1), fakes.FakeBoard(), poller)
         self.evses = {1: assemble_evse(hardware, recording, RunningTransactions(), settings, clock)}
 
-    async def left_behind(self, transaction_id: str = "tx", *, evse_id: int = 1) -> None:
+    async def leave_open(self, transaction_id: str = "tx", *, evse_id: int = 1) -> None:
         """Record a transaction that a power cut leaves open."""
         started = fakes.event(transaction_id, EventType.STARTED, TriggerReason.AUTHORIZED, evse_id=evse_id)
         await self.outbox.append(replace(started, meter_values=(value(1000.0, 0),)))
@@ -60,16 +60,16 @@ class Start:
 
 
 @contextlib.asynccontextmanager
-async def started(path: Path) -> AsyncGenerator[Start]:
-    """A station that starts again."""
+async def restarted_station(path: Path) -> AsyncGenerator[RestartedStation]:
+    """A station that restarts after a power cut."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
-        yield Start(database, clock)
+        yield RestartedStation(database, clock)
 
 
 async def test_an_open_transaction_ends_with_what_the_meter_shows_now(tmp_path: Path) -> None:
-    async with started(tmp_path) as start:
-        await start.left_behind()
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open()
         assert await start.end() == []
         ended = (await start.outbox.events("tx"))[-1]
         assert (ended.event_type, ended.seq_no, ended.offline) == (EventType.ENDED, 2, True)
@@ -80,17 +80,17 @@ async def test_an_open_transaction_ends_with_what_the_meter_shows_now(tmp_path: 
 
 async def test_it_is_ended_once_however_often_the_station_starts(tmp_path: Path) -> None:
     for _ in range(3):
-        async with started(tmp_path) as start:
+        async with restarted_station(tmp_path) as start:
             if not await fakes.transaction_ids(start.outbox):
-                await start.left_behind()
+                await start.leave_open()
             await start.end()
             kinds = [event.event_type for event in await start.outbox.events("tx")]
             assert kinds == [EventType.STARTED, EventType.UPDATED, EventType.ENDED]
 
 
 async def test_a_meter_that_is_gone_is_represented_by_its_last_reading_on_record(tmp_path: Path) -> None:
-    async with started(tmp_path) as start:
-        await start.left_behind(evse_id=7)
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open(evse_id=7)
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
         assert [meter_value.samples[0].value for meter_value in ended.meter_values] == [2000.0]
@@ -98,9 +98,9 @@ async def test_a_meter_that_is_gone_is_represented_by_its_last_reading_on_record
 
 
 async def test_a_silent_meter_is_represented_by_the_newest_of_what_is_kept_for_the_end_too(tmp_path: Path) -> None:
-    """Else the register would go back within one event, and a CSMS would bill less than was told it before."""
-    async with started(tmp_path) as start:
-        await start.left_behind(evse_id=7)
+    """Otherwise the register would go back within one event, and a CSMS would bill less than was reported before."""
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open(evse_id=7)
         await start.outbox.end_data.store_sample("tx", value(2500.0, 2))
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
@@ -113,16 +113,16 @@ async def test_a_silent_meter_is_represented_by_the_newest_of_what_is_kept_for_t
 async def test_an_event_that_flash_memory_has_spoilt_keeps_no_station_from_starting(
     tmp_path: Path, spoilt: str, left: list[str]
 ) -> None:
-    async with started(tmp_path) as start:
-        await start.left_behind()
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open()
         await start.database.write(f"UPDATE events SET payload = '{{' || payload WHERE {spoilt}")
         await start.end()
         assert [event.event_type for event in await start.outbox.events("tx")] == left
 
 
 async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Path) -> None:
-    async with started(tmp_path) as start:
-        await start.left_behind()
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open()
         await start.outbox.end_data.store_sample("tx", value(1500.0, 2))
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
@@ -140,8 +140,8 @@ async def test_where_the_csms_wants_nothing_with_the_end_the_books_have_the_regi
     tmp_path: Path, setting: Setting[object], empty: object
 ) -> None:
     """SampledDataCtrlr.TxEndedMeasurands: "when left empty, no sampled measurands SHALL be put into" it."""
-    async with started(tmp_path) as start:
-        await start.left_behind()
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open()
         start.settings.sampling.override(setting, empty)
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
@@ -152,8 +152,8 @@ async def test_where_the_csms_wants_nothing_with_the_end_the_books_have_the_regi
 
 async def test_the_end_tells_the_measurands_that_are_configured(tmp_path: Path) -> None:
     """E06.FR.11"""
-    async with started(tmp_path) as start:
-        await start.left_behind()
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open()
         start.settings.sampling.override(
             SamplingSettings.sampled_tx_ended_measurands, ("Voltage", "Energy.Active.Import.Register")
         )
@@ -171,20 +171,20 @@ async def test_the_end_tells_the_measurands_that_are_configured(tmp_path: Path) 
 
 
 async def test_every_open_transaction_is_ended_and_no_other_is_touched(tmp_path: Path) -> None:
-    async with started(tmp_path) as start:
+    async with restarted_station(tmp_path) as start:
         await start.outbox.append(fakes.event("done", EventType.STARTED))
         await start.outbox.append(fakes.event("done", EventType.ENDED))
-        await start.left_behind("one")
-        await start.left_behind("two", evse_id=2)
+        await start.leave_open("one")
+        await start.leave_open("two", evse_id=2)
         await start.end()
         assert await start.outbox.open_transactions() == []
         assert [len(await start.outbox.events(name)) for name in ("done", "one", "two")] == [2, 3, 3]
 
 
 async def test_a_disk_that_refuses_gets_the_ends_later_as_they_were(tmp_path: Path) -> None:
-    """The register goes on with the next charge: what the end says must not wait."""
-    async with started(tmp_path) as start:
-        await start.left_behind()
+    """The register counts on with the next charge: the reading of the end must not be delayed."""
+    async with restarted_station(tmp_path) as start:
+        await start.leave_open()
         await start.database.rows("PRAGMA query_only=1")
         ends = await start.end()
         assert [end.transaction_id for end in ends] == ["tx"]

@@ -12,7 +12,7 @@ from tests.station.charging.test_transaction import STEPS, TX_POINTS, perform_st
 
 @examples(300)
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
-def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_last(
+def test_the_charging_state_of_a_transaction_is_always_the_one_reported_last(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
 ) -> None:
     """E01.FR.18, E02.FR.13"""
@@ -28,7 +28,7 @@ def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_las
 
 @examples(300)
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
-def test_a_transaction_that_is_authorized_has_told_by_whom_and_one_with_a_vehicle_where(
+def test_an_authorized_transaction_has_reported_its_token_and_one_with_a_vehicle_its_connector(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
 ) -> None:
     """E01.FR.10, E01.FR.16, E02.FR.20"""

@@ -57,18 +57,18 @@ async def running(socket: Socket, facts: FactStore, *, unplugged: bool = False) 
 
 
 async def wait_stored(facts: FactStore, count: int) -> None:
-    async def met() -> bool:
+    async def is_stored() -> bool:
         return len(await facts.load()) == count
 
-    await until(met)
+    await until(is_stored)
 
 
 @pytest.mark.parametrize("text", ['["CARD", "ISO14443"]', "spoilt"])
-async def test_a_cable_that_has_gone_before_anybody_looked_is_kept_for_nobody(tmp_path: Path, text: str) -> None:
+async def test_a_cable_that_was_removed_before_it_is_followed_is_retained_for_nobody(tmp_path: Path, text: str) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         facts = FactStore(database, "cable")
         await facts.save("1", text)
-        async with running(Socket(), facts, gone=True):
+        async with running(Socket(), facts, unplugged=True):
             await wait_stored(facts, 0)
 
 

@@ -67,7 +67,7 @@ def test_power_path_closed_needs_both_whichever_comes_last() -> None:
     assert charge.events[0].id_token == fakes.CARD
 
 
-def test_what_was_authorized_before_the_start_is_told_with_it_once() -> None:
+def test_an_authorization_before_the_start_is_reported_once_with_the_start() -> None:
     """E01.FR.10, E03"""
     charge = Charge(rules(start={"EVConnected"}))
     charge.authorize()
@@ -78,7 +78,7 @@ def test_what_was_authorized_before_the_start_is_told_with_it_once() -> None:
 
 
 @pytest.mark.parametrize("point", ["EVConnected", "EnergyTransfer"])
-def test_a_remote_start_before_the_start_point_is_told_as_the_trigger(point: str) -> None:
+def test_a_remote_start_before_the_start_point_is_reported_as_the_trigger(point: str) -> None:
     """F02.FR.21"""
     charge = Charge(rules(start={point}))
     charge.authorize(ChangeCause(TriggerReason.REMOTE_START, id_token=fakes.CARD, remote_start_id=42))
@@ -106,7 +106,7 @@ def test_the_next_event_names_the_reservation_that_is_used(first: str) -> None:
     assert reservation_ids == ([None, 7, None] if first == "vehicle" else [7, None])
 
 
-def test_an_authorization_that_ended_before_any_start_is_never_told() -> None:
+def test_an_authorization_that_ended_before_any_start_is_never_reported() -> None:
     charge = Charge(rules(start={"EVConnected"}))
     charge.authorize()
     charge.end_authorization(ChangeCause(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, deauthorizes=True))
@@ -115,7 +115,7 @@ def test_an_authorization_that_ended_before_any_start_is_never_told() -> None:
     assert charge.events[0].id_token is None
 
 
-def test_a_start_without_energy_tells_its_charging_state_once() -> None:
+def test_a_start_without_energy_reports_its_charging_state_once() -> None:
     charge = Charge(rules(start={"Authorized"}))
     charge.change_state(replace(charge.state, offered_a=0.0))
     charge.plug()
@@ -124,7 +124,7 @@ def test_a_start_without_energy_tells_its_charging_state_once() -> None:
     assert [event.charging_state for event in charge.events] == [ChargingState.SUSPENDED_EVSE]
 
 
-def test_the_connector_is_told_once_as_soon_as_the_vehicle_is_there() -> None:
+def test_the_connector_is_reported_once_as_soon_as_the_vehicle_is_there() -> None:
     """E01.FR.16"""
     charge = Charge(rules())
     charge.authorize()
@@ -221,7 +221,7 @@ def test_the_energy_stops_before_the_transaction_ends() -> None:
     assert ended.id_token == fakes.CARD
 
 
-def test_that_the_token_was_refused_is_told_when_the_energy_has_stopped() -> None:
+def test_a_refused_token_is_reported_when_the_energy_has_stopped() -> None:
     """C15.FR.03, errata 6.2.118: Deauthorized carries EVConnected, also where it does not end the transaction."""
     charge = Charge(rules(stop={"EVConnected"}))
     charge.plug()
@@ -242,7 +242,7 @@ def test_that_the_token_was_refused_is_told_when_the_energy_has_stopped() -> Non
 
 
 @pytest.mark.parametrize("then", ["unplug", "authorize"])
-def test_what_stops_the_waiting_for_the_energy_is_told_after_the_refusal(then: str) -> None:
+def test_the_cause_that_ends_the_wait_for_the_energy_is_reported_after_the_refusal(then: str) -> None:
     charge = Charge(rules(stop={"EVConnected"}))
     charge.plug()
     charge.authorize()
@@ -260,7 +260,7 @@ def test_what_stops_the_waiting_for_the_energy_is_told_after_the_refusal(then: s
 @pytest.mark.parametrize(
     ("then", "trigger"), [("remote_stop", TriggerReason.REMOTE_STOP), ("bay", TriggerReason.EV_DETECTED)]
 )
-def test_what_else_happens_before_the_energy_has_stopped_is_told_at_once_and_leaves_the_refusal_its_state(
+def test_other_causes_before_the_energy_has_stopped_are_reported_at_once_and_leave_the_refusal_its_state(
     then: str, trigger: TriggerReason
 ) -> None:
     """C15.FR.03, E05.FR.09: Deauthorized and EVConnected in one event, whatever happens meanwhile; E02.FR.17."""
@@ -279,7 +279,7 @@ def test_what_else_happens_before_the_energy_has_stopped_is_told_at_once_and_lea
     ]
 
 
-def test_a_welded_contactor_does_not_keep_a_refusal_untold() -> None:
+def test_a_welded_contactor_does_not_keep_a_refusal_unreported() -> None:
     charge = Charge(rules(stop={"EVConnected"}))
     charge.plug()
     charge.authorize()
@@ -427,7 +427,7 @@ def perform_step(charge: Charge, step: str) -> tuple[EvseState, TransactionChang
     return before, actions[step]()
 
 
-def waited_for_its_state(state: EvseState) -> bool:
+def refusal_was_pending(state: EvseState) -> bool:
     """Whether a refusal waited for the energy to stop."""
     return state.transaction is not None and state.transaction.stopping is not None
 
@@ -489,7 +489,7 @@ def test_start_and_stop_points_are_obeyed_at_every_step(
         events = list(outcome.events)
         if len(events) > 1:
             # E05.FR.09, E02.FR.17: a refusal that waited for the energy to stop, and what ended the waiting.
-            assert waited_for_its_state(before)
+            assert refusal_was_pending(before)
             assert events.pop(0).trigger is TriggerReason.DEAUTHORIZED
         assert len(events) <= 1
         if EventType.STARTED in kinds:

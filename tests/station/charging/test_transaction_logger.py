@@ -32,7 +32,7 @@ def _register(energy_wh: float | None, *, substitute: bool = False) -> RegisterR
     return RegisterReading(energy_wh, fakes.NOON, substitute=substitute) if energy_wh is not None else None
 
 
-def _ended(caplog: pytest.LogCaptureFixture) -> str:
+def _logged_end(caplog: pytest.LogCaptureFixture) -> str:
     return caplog.messages[-1].removeprefix("EVSE 1: transaction tx ended: reason EVDisconnected, trigger EVDeparted, ")
 
 
@@ -63,7 +63,7 @@ def test_the_end_has_reason_energy_and_duration(
     logger.event_recorded(fakes.event("tx", EventType.UPDATED))
     logger.event_recorded(end)
     assert len(caplog.messages) == 2
-    assert _ended(caplog) == energy_text
+    assert _logged_end(caplog) == energy_text
 
 
 async def test_the_end_after_a_power_cut_has_the_energy_since_the_stored_begin(
@@ -78,4 +78,4 @@ async def test_the_end_after_a_power_cut_has_the_energy_since_the_stored_begin(
         await logger.load(outbox)
         outbox.appended.subscribe(logger.event_recorded)
         await outbox.append(_end(3000.0))
-    assert _ended(caplog) == "2.000 kWh, duration 600 s"
+    assert _logged_end(caplog) == "2.000 kWh, duration 600 s"

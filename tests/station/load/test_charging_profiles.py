@@ -35,7 +35,7 @@ async def opened(path: Path) -> AsyncGenerator[tuple[PersistentProfiles, Databas
         yield profiles, database
 
 
-async def after_restart(path: Path) -> set[ChargingProfile]:
+async def profiles_after_restart(path: Path) -> set[ChargingProfile]:
     """The profiles that are loaded after a restart."""
     async with opened(path) as (profiles, _):
         return set(profiles.store.all())
@@ -45,7 +45,7 @@ async def test_an_installed_profile_survives_a_restart_in_every_field(tmp_path: 
     """K01.FR.27"""
     async with opened(tmp_path) as (profiles, _):
         await profiles.install(DEFAULT)
-    assert await after_restart(tmp_path) == {DEFAULT}
+    assert await profiles_after_restart(tmp_path) == {DEFAULT}
 
 
 async def test_what_replaces_and_what_is_cleared_is_so_after_a_restart(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_what_replaces_and_what_is_cleared_is_so_after_a_restart(tmp_path:
         await profiles.install(replace(DEFAULT, id=3, stack_level=7))
         assert await profiles.clear(ProfileCriteria(stack_level=7)) == 1
         assert await profiles.clear(ProfileCriteria(stack_level=7)) == 0
-    assert await after_restart(tmp_path) == {changed}
+    assert await profiles_after_restart(tmp_path) == {changed}
 
 
 async def test_the_profile_of_a_transaction_is_gone_with_it_and_with_the_power(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ async def test_the_profile_of_a_transaction_is_gone_with_it_and_with_the_power(t
         profiles.set_transaction(1, "tx")
         await profiles.install(OF_TX)
         await profiles.install(DEFAULT)
-    assert await after_restart(tmp_path) == {DEFAULT}
+    assert await profiles_after_restart(tmp_path) == {DEFAULT}
     async with opened(tmp_path) as (profiles, database):
         profiles.set_transaction(1, "tx")
         await profiles.install(OF_TX)
@@ -144,7 +144,7 @@ async def test_what_gives_way_and_what_takes_its_place_are_on_disk_together(tmp_
             await profiles.install(NEW)
         assert profiles.store.all() == (old,)
         await profiles.flush()
-    assert await after_restart(tmp_path) == {old}
+    assert await profiles_after_restart(tmp_path) == {old}
 
 
 async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_ended_first(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
             accepts_relative_station_limits=True,
         )
         await profiles.install(profiles.apply_tolerances(sent))
-    (restored,) = await after_restart(tmp_path)
+    (restored,) = await profiles_after_restart(tmp_path)
     for now in (fakes.NOON, fakes.NOON - timedelta(hours=1)):
         assert station_limit_a([restored], now) == 6.0
         assert next_station_change([restored], now) is None
@@ -270,7 +270,7 @@ async def test_what_the_disk_refuses_is_not_installed_and_leaves_what_was(tmp_pa
         assert profiles.store.all() == (DEFAULT,)
         await database.rows("PRAGMA query_only=0")
         await profiles.install(replace(DEFAULT, id=3, stack_level=7))
-    assert await after_restart(tmp_path) == {DEFAULT, replace(DEFAULT, id=3, stack_level=7)}
+    assert await profiles_after_restart(tmp_path) == {DEFAULT, replace(DEFAULT, id=3, stack_level=7)}
 
 
 async def test_a_profile_of_a_transaction_needs_no_disk(tmp_path: Path) -> None:
@@ -289,4 +289,4 @@ async def test_what_is_cleared_while_the_disk_refuses_is_cleared_there_with_the_
         assert profiles.store.all() == ()
         await database.rows("PRAGMA query_only=0")
         await profiles.flush()
-    assert await after_restart(tmp_path) == set()
+    assert await profiles_after_restart(tmp_path) == set()

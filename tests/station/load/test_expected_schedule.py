@@ -1,4 +1,4 @@
-"""The composite schedule tells of limits of all EVSEs together as the controller divides them."""
+"""The composite schedule divides limits of all EVSEs together as the controller does."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ demands = st.integers(1, 4).flatmap(
     st.none() | st.integers(0, 63),
     st.none() | st.integers(0, 200),
 )
-def test_what_is_told_of_now_is_what_each_evse_is_given(
+def test_the_schedule_begins_with_what_each_evse_is_allocated_now(
     wanting: list[Demand],
     policy: Policy,
     selected_a: int | None,
@@ -152,7 +152,7 @@ def test_the_grid_operators_watts_are_divided_as_watts() -> None:
     assert station.forecast(RateUnit.W) == {1: 5670.0, 2: 1890.0}
 
 
-def test_a_vehicle_that_comes_is_told_of_as_if_it_began_to_want_now() -> None:
+def test_an_arriving_vehicle_is_forecast_as_if_it_requested_energy_now() -> None:
     """K08.FR.06"""
     station = Station([demand(1), demand(2, may_charge=False)])
     station.store.install(station_profile(20.0, RateUnit.A))
@@ -160,7 +160,7 @@ def test_a_vehicle_that_comes_is_told_of_as_if_it_began_to_want_now() -> None:
     assert station.forecast() == {1: 20.0, 2: 10.0}
 
 
-async def test_what_a_vehicle_does_not_use_is_told_to_be_the_others() -> None:
+async def test_what_a_vehicle_does_not_use_is_forecast_for_the_others() -> None:
     station = Station([demand(1, draw_a=Phases[float | None].all(8.0), offered_a=16.0), demand(2)])
     station.store.install(station_profile(32.0, RateUnit.A))
     assert station.allocated_a() == station.forecast() == {1: 16.0, 2: 16.0}

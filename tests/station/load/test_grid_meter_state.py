@@ -24,7 +24,7 @@ from tests.databases import open_database
 
 
 class _CountingFacts(FactStore):
-    """Facts that count how often they are written."""
+    """A fact store that counts its writes."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, "grid-meter")
@@ -45,7 +45,7 @@ class Run:
         """the state that the previous run stored"""
 
     async def receive(self, seconds: int, sample: GridSample | None = None) -> None:
-        """Run for some seconds, with a sample like this one each second; None: the meter is silent."""
+        """Run for some seconds and receive a copy of `sample` each second; None: the meter is silent."""
         self.left = await self.store.load()
         monitor = ConnectionMonitor(self.clock, GridConnection(3, 16.0, 32.0), self.left)
         writing = asyncio.create_task(self.store.run())
@@ -97,7 +97,7 @@ async def test_what_a_meter_of_another_type_has_left_does_not_limit(tmp_path: Pa
         assert await stored_state(clock, facts, "linky") == StoredMeterState()
 
 
-async def test_a_meter_that_is_heard_until_the_end_is_not_silent_at_the_next_start(tmp_path: Path) -> None:
+async def test_a_meter_that_reports_until_the_end_is_not_silent_at_the_next_start(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
         await Run(clock, facts).receive(20)
         await Run(clock, facts).receive(70, sample_with_limits())

@@ -77,7 +77,7 @@ async def test_a_slow_billing_meter_holds_no_sample_of_the_house_up(tmp_path: Pa
         assert fixture.evse.offered_a == 6.0
 
 
-async def test_of_the_samples_that_wait_the_newest_is_heard(tmp_path: Path) -> None:
+async def test_of_the_samples_that_wait_the_newest_is_used(tmp_path: Path) -> None:
     async with load_balancing(tmp_path) as (fixture, grid_meter, load):
         fixture.meter.takes_s = 5.0
         await fixture.clock.advance(1)
@@ -166,7 +166,7 @@ async def test_a_cable_limits_since_it_was_plugged_in(tmp_path: Path) -> None:
         assert tightest(fixture.evse.limits) is not None
 
 
-async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once(
+async def test_another_source_of_the_same_limit_is_logged_as_the_reason_at_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

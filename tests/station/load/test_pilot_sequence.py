@@ -135,7 +135,7 @@ async def test_a_broken_board_keeps_the_other_vehicle_waiting_for_ten_seconds_on
         await both.arrive(1)
         await both.arrive(2)
         await both.advance(20)
-        both.posts[0].board.fails = True
+        both.fixtures[0].board.fails = True
         await both.leave(1)
         await both.advance(5)
         assert not both.charging[1]

@@ -1,4 +1,4 @@
-"""The shunt trip follows what the monitors tell, also while its coil or the disk is slow."""
+"""The shunt trip follows the residual-current monitors, also while its coil or the disk is slow."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
         await limits.pause()
         await clock.advance(30 * DAY_S)
         limits.process_timeouts()
-        again = SharedLimits(StationLimits(clock), facts, clock, lambda: None)
-        await again.load()
-        for shared in (limits, again):
+        reloaded = SharedLimits(StationLimits(clock), facts, clock, lambda: None)
+        await reloaded.load()
+        for shared in (limits, reloaded):
             assert shared.paused
             await shared.resume()
             assert not shared.paused

@@ -39,7 +39,7 @@ async def test_a_statement_with_returning_is_committed_before_it_returns(tmp_pat
         assert on_disk(tmp_path / "db") == {"a": "1"}
 
 
-async def test_a_write_tells_the_id_of_the_row_that_it_inserted(tmp_path: Path) -> None:
+async def test_a_write_returns_the_id_of_the_row_that_it_inserted(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         sql = "INSERT INTO ended_samples (transaction_id, payload) VALUES ('tx', '{}')"
         assert [await database.write(sql) for _ in range(3)] == [1, 2, 3]
@@ -116,19 +116,21 @@ def _a_file_where_the_directory_should_be(path: Path) -> None:
     path.parent.write_text("no directory")
 
 
-def _no_database(path: Path) -> None:
+def _not_a_database(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"this is not a database at all" * 100)
 
 
-def _another_database(path: Path) -> None:
+def _database_of_another_program(path: Path) -> None:
     path.parent.mkdir()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE events (something_else TEXT)")
         connection.commit()
 
 
-@pytest.mark.parametrize("prepare", [_a_file_where_the_directory_should_be, _no_database, _another_database])
+@pytest.mark.parametrize(
+    "prepare", [_a_file_where_the_directory_should_be, _not_a_database, _database_of_another_program]
+)
 async def test_what_is_not_ours_is_not_opened(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
     path = tmp_path / "storage" / "db"
     prepare(path)
@@ -154,7 +156,7 @@ async def fill(database: Database) -> int:
     return count
 
 
-async def test_a_full_disk_is_told_and_keeps_what_it_has(tmp_path: Path) -> None:
+async def test_a_full_disk_is_an_error_and_keeps_what_it_has(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         ((pages,),) = await database.rows("PRAGMA page_count")
         await database.rows(f"PRAGMA max_page_count={int(str(pages)) + 5}")

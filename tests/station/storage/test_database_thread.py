@@ -161,7 +161,7 @@ def open_descriptors(folder: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def one_of_several(tmp_path: Path) -> AsyncGenerator[tuple[Database, DatabaseConnection, DatabaseThread]]:
+async def station_among_many(tmp_path: Path) -> AsyncGenerator[tuple[Database, DatabaseConnection, DatabaseThread]]:
     with DatabaseThread(OF_MANY_STATIONS) as thread:
         connection = DatabaseConnection(tmp_path / "station" / "db", thread)
         await connection.open()
@@ -174,7 +174,7 @@ async def one_of_several(tmp_path: Path) -> AsyncGenerator[tuple[Database, Datab
 async def test_a_file_that_was_closed_because_it_was_not_used_is_opened_again_by_the_next_statement(
     tmp_path: Path,
 ) -> None:
-    async with one_of_several(tmp_path) as (database, connection, thread):
+    async with station_among_many(tmp_path) as (database, connection, thread):
         await database.write(WRITE, ("a", "1"))
         assert open_descriptors(tmp_path) == 3
         await thread.run(connection.close_file)
@@ -186,7 +186,7 @@ async def test_a_file_that_was_closed_because_it_was_not_used_is_opened_again_by
 
 
 async def test_a_database_that_was_ended_is_not_opened_again(tmp_path: Path) -> None:
-    async with one_of_several(tmp_path) as (database, connection, thread):
+    async with station_among_many(tmp_path) as (database, connection, thread):
         await thread.run(connection.close_file)
         await connection.close()
         with pytest.raises(StorageError, match="closed"):
@@ -196,7 +196,7 @@ async def test_a_database_that_was_ended_is_not_opened_again(tmp_path: Path) -> 
 async def test_a_file_that_was_deleted_while_it_was_closed_is_an_error_and_not_an_empty_database(
     tmp_path: Path,
 ) -> None:
-    async with one_of_several(tmp_path) as (database, connection, thread):
+    async with station_among_many(tmp_path) as (database, connection, thread):
         await thread.run(connection.close_file)
         (tmp_path / "station" / "db").unlink()
         with pytest.raises(StorageError, match="deleted"):
@@ -207,7 +207,7 @@ async def test_a_folder_that_cannot_be_reached_while_the_file_is_closed_is_a_sto
     tmp_path: Path,
 ) -> None:
     """A disk may fail to find a file for reasons that `Path.exists` raises."""
-    async with one_of_several(tmp_path) as (database, connection, thread):
+    async with station_among_many(tmp_path) as (database, connection, thread):
         await database.write(WRITE, ("a", "1"))
         await thread.run(connection.close_file)
         folder, moved = tmp_path / "station", tmp_path / "moved"
@@ -243,7 +243,7 @@ async def test_without_free_descriptors_a_closed_file_takes_nothing_until_there_
     tmp_path: Path, left: int
 ) -> None:
     """With two, the database and its log can be opened, and the index of the log is in memory."""
-    async with one_of_several(tmp_path) as (database, connection, thread):
+    async with station_among_many(tmp_path) as (database, connection, thread):
         await database.write(WRITE, ("a", "1"))
         await thread.run(connection.close_file)
         stored = ["a"]

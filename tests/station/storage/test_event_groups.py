@@ -19,7 +19,7 @@ from station.storage.read_connections import ReadConnections
 from station.storage.sql import Row, Statement, Value
 from tests import fakes
 from tests.patience import PATIENCE_S
-from tests.station.storage.test_outbox import drain, next_of
+from tests.station.storage.test_outbox import drain, next_event
 
 BAD = (
     "CREATE TRIGGER refuses BEFORE INSERT ON events WHEN NEW.transaction_id = 'bad' BEGIN SELECT RAISE(ABORT, ''); END"
@@ -150,7 +150,7 @@ async def test_an_event_whose_caller_is_cancelled_during_the_commit_is_published
 async def test_an_event_is_not_handed_out_before_its_commit_has_returned(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("first"))
-        sent = await next_of(outbox)
+        sent = await next_event(outbox)
         database.committed.clear()
         database.may_return.clear()
         appending = asyncio.gather(*(outbox.append(fakes.event(name)) for name in "abc"))
@@ -229,8 +229,8 @@ async def test_responses_are_stored_with_the_next_event(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("a"))
         await outbox.append(fakes.event("b"))
-        await outbox.settle(await next_of(outbox))
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
+        await outbox.settle(await next_event(outbox))
         await outbox.append(fakes.event("c"))
         assert await database.rows("SELECT transaction_id FROM events WHERE settled_at IS NULL") == [("c",)]
         assert database.settled_writes == 0
@@ -239,13 +239,13 @@ async def test_responses_are_stored_with_the_next_event(tmp_path: Path) -> None:
 async def test_an_empty_queue_stores_the_responses_unless_an_event_is_about_to(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("a"))
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
         appending = asyncio.create_task(outbox.append(fakes.event("b")))
         await asyncio.sleep(0)
         assert await outbox.oldest() is None
         assert database.settled_writes == 0
         await appending
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
         assert await outbox.oldest() is None
         assert database.settled_writes == 1
         assert await database.rows("SELECT 1 FROM events WHERE settled_at IS NULL") == []
@@ -254,7 +254,7 @@ async def test_an_empty_queue_stores_the_responses_unless_an_event_is_about_to(t
 async def test_responses_are_kept_if_the_write_of_the_event_fails(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("a"))
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
         await database.rows("PRAGMA query_only=1")
         with pytest.raises(StorageError):
             await outbox.append(fakes.event("b"))

@@ -23,7 +23,7 @@ class Disk:
         self._writes: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
 
     async def store(self, items: Sequence[int]) -> list[int | Exception]:
-        """Begin to store; ends with `finish`."""
+        """Store a group of items; returns when the test calls `finish`."""
         self.groups.append(list(items))
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writes.put_nowait(written)
@@ -33,7 +33,7 @@ class Disk:
         return [item * 10 if item >= 0 else OSError(f"{item} is refused") for item in items]
 
     async def finish(self) -> None:
-        """Let the oldest write end, and everything happen that follows from it."""
+        """Complete the oldest write, and let its waiting tasks run."""
         (await asyncio.wait_for(self._writes.get(), PATIENCE_S)).set_result(None)
         await run_event_loop()
 

@@ -42,7 +42,7 @@ async def opened(path: Path) -> AsyncGenerator[tuple[Outbox, Database]]:
         yield Outbox(database, clock), database
 
 
-async def next_of(outbox: Outbox) -> QueuedEvent:
+async def next_event(outbox: Outbox) -> QueuedEvent:
     """The event to deliver next."""
     queued = await outbox.oldest()
     assert queued is not None
@@ -114,11 +114,11 @@ async def test_what_is_not_settled_stays_the_oldest(tmp_path: Path) -> None:
         await outbox.append(fakes.event("first"))
         await outbox.append(fakes.event("second"))
         for attempts in range(3):
-            queued = await next_of(outbox)
+            queued = await next_event(outbox)
             assert (queued.event.transaction_id, queued.attempts) == ("first", attempts)
             await outbox.count_failed_attempt(queued)
-        await outbox.settle(await next_of(outbox))
-        queued = await next_of(outbox)
+        await outbox.settle(await next_event(outbox))
+        queued = await next_event(outbox)
         assert (queued.event.transaction_id, queued.attempts) == ("second", 0)
 
 
@@ -126,8 +126,8 @@ async def test_what_was_settled_is_not_sent_again_after_a_restart_once_it_is_flu
     async with opened(tmp_path) as (outbox, _):
         for name in ("one", "two", "three"):
             await outbox.append(fakes.event(name))
-        await outbox.settle(await next_of(outbox))
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
+        await outbox.settle(await next_event(outbox))
         await outbox.flush()
     async with opened(tmp_path) as (outbox, _):
         assert [event.transaction_id for event in await drain(outbox)] == ["three"]
@@ -137,7 +137,7 @@ async def test_a_power_cut_before_the_flush_sends_again_and_loses_nothing(tmp_pa
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("one"))
         await outbox.append(fakes.event("two"))
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
     async with opened(tmp_path) as (outbox, _):
         assert [event.transaction_id for event in await drain(outbox)] == ["one", "two"]
 
@@ -146,7 +146,7 @@ async def test_an_event_that_is_given_up_is_noted_at_once_and_stays_in_the_histo
     """E13: the CSMS will never accept it."""
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("bad"))
-        await outbox.settle(await next_of(outbox), given_up=True)
+        await outbox.settle(await next_event(outbox), given_up=True)
     async with opened(tmp_path) as (outbox, _):
         assert await outbox.oldest() is None
         assert len(await outbox.events("bad")) == 1
@@ -175,10 +175,10 @@ async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("one"))
         await outbox.append(fakes.event("two"))
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
 
         async def deliver() -> None:
-            await outbox.settle(await next_of(outbox))
+            await outbox.settle(await next_event(outbox))
 
         await asyncio.gather(outbox.count_waiting(), deliver(), outbox.count_waiting())
         assert await outbox.count_waiting() == 0
@@ -190,7 +190,7 @@ async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -
 async def test_a_flush_that_is_cancelled_is_made_up_for_by_the_next(tmp_path: Path, turns: int) -> None:
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event())
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
         flushing = asyncio.create_task(outbox.flush())
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -207,11 +207,11 @@ async def test_a_lost_link_marks_what_waits_and_not_what_was_answered(tmp_path: 
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("answered"))
         await outbox.append(fakes.event("waiting"))
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
         await outbox.mark_offline()
         assert not (await outbox.events("answered"))[0].offline
         assert (await outbox.events("waiting"))[0].offline
-        assert (await next_of(outbox)).event.offline
+        assert (await next_event(outbox)).event.offline
         assert not (await outbox.append(fakes.event("later"))).offline
 
 
@@ -225,7 +225,7 @@ async def test_it_counts_what_waits_of_one_transaction_and_of_all(tmp_path: Path
             3,
             0,
         )
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
         assert (await outbox.count_waiting(), await outbox.count_waiting("a"), await outbox.count_waiting("b")) == (
             3,
             2,
@@ -254,7 +254,7 @@ async def test_an_append_between_the_question_and_the_wait_is_not_slept_through(
         assert await outbox.oldest() is not None
 
 
-async def test_it_tells_of_each_event_that_is_on_disk(tmp_path: Path) -> None:
+async def test_each_event_that_is_on_disk_is_published(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         published: list[TransactionEvent] = []
         outbox.appended.subscribe(published.append)
@@ -308,7 +308,7 @@ async def test_pruning_never_takes_what_waits_or_is_open(tmp_path: Path) -> None
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("open", EventType.STARTED))
         await store_transaction(outbox, "waiting")
-        await outbox.settle(await next_of(outbox))
+        await outbox.settle(await next_event(outbox))
         await outbox.flush()
         await outbox.prune(keep_settled=0)
         assert [len(await outbox.events(name)) for name in ("open", "waiting")] == [1, 2]
@@ -322,10 +322,10 @@ async def test_no_id_is_given_twice_after_everything_was_pruned(tmp_path: Path) 
         await outbox.prune(keep_settled=0)
         assert await outbox.events("old") == []
         await outbox.append(fakes.event("new"))
-        assert (await next_of(outbox)).event.transaction_id == "new"
+        assert (await next_event(outbox)).event.transaction_id == "new"
 
 
-async def test_a_full_disk_fails_the_append_and_neither_records_nor_numbers_nor_tells(tmp_path: Path) -> None:
+async def test_a_full_disk_fails_the_append_and_neither_records_nor_numbers_nor_publishes(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         published: list[TransactionEvent] = []
         outbox.appended.subscribe(published.append)
@@ -347,9 +347,9 @@ async def test_an_answer_that_could_not_be_noted_is_noted_with_the_next_flush(tm
         await outbox.append(fakes.event("two"))
         await database.rows("PRAGMA query_only=1")  # a disk that is read-only for a while
         with pytest.raises(StorageError):
-            await outbox.settle(await next_of(outbox), given_up=True)
-        assert (await next_of(outbox)).event.transaction_id == "two"
-        await outbox.settle(await next_of(outbox))
+            await outbox.settle(await next_event(outbox), given_up=True)
+        assert (await next_event(outbox)).event.transaction_id == "two"
+        await outbox.settle(await next_event(outbox))
         await database.rows("PRAGMA query_only=0")
         await outbox.flush()
     async with opened(tmp_path) as (outbox, _):
@@ -357,7 +357,7 @@ async def test_an_answer_that_could_not_be_noted_is_noted_with_the_next_flush(tm
 
 
 async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp_path: Path) -> None:
-    """E04.FR.07, E04.FR.08: of each transaction the 1st, 3rd, 5th … sample goes; what tells anything else stays."""
+    """E04.FR.07, E04.FR.08: of each transaction the 1st, 3rd, 5th … sample goes; all other events stay."""
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("tx", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN))
         for number in range(200):
@@ -381,7 +381,7 @@ async def test_the_number_of_a_sample_that_is_being_sent_is_not_given_to_another
     """E01.FR.07: a CSMS takes the second event of that number for a repetition, though it were the end."""
     async with opened(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("slow"))
-        sent = (await next_of(outbox)).event
+        sent = (await next_event(outbox)).event
         for _ in range(200):
             await outbox.append(fakes.event("fast"))
         assert await outbox.limit_queue(100) == 100
@@ -396,7 +396,7 @@ async def test_an_event_that_flash_memory_has_spoilt_does_not_end_the_thinning_o
         assert await outbox.limit_queue(100) == 100
 
 
-class Counting(Outbox):
+class SettlingOutbox(Outbox):
     """An outbox in which an event is settled while the queue is counted."""
 
     answered: QueuedEvent | None = None
@@ -413,9 +413,9 @@ class Counting(Outbox):
 async def test_the_last_answer_ends_the_wait_also_when_it_comes_while_the_queue_is_counted(tmp_path: Path) -> None:
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
-        outbox = Counting(database, clock)
+        outbox = SettlingOutbox(database, clock)
         await outbox.append(fakes.event())
-        outbox.answered = await next_of(outbox)
+        outbox.answered = await next_event(outbox)
         delivered = asyncio.create_task(outbox.wait_delivered(within_s=60.0))
         await clock.settle()
         assert delivered.done(), "it waits for an answer that has come"

@@ -35,8 +35,8 @@ def end(name: str) -> TransactionEvent:
     return fakes.event(name, EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
 
 
-async def delivered(outbox: Outbox) -> list[tuple[str, int | None]]:
-    """Deliver everything; returns transaction and number of each event."""
+async def deliver_all(outbox: Outbox) -> list[tuple[str, int | None]]:
+    """Deliver and settle all events; returns transaction and number of each."""
     sent: list[tuple[str, int | None]] = []
     while (queued := await outbox.oldest()) is not None:
         sent.append((queued.event.transaction_id, queued.event.seq_no))
@@ -72,7 +72,7 @@ async def test_what_was_charged_without_a_csms_is_never_sent_to_a_later_one(tmp_
         assert (await outbox.append(end("b"))).seq_no == 1
         await outbox.append(begin("c"))
         assert outbox.waiting == await outbox.count_waiting() == 1
-        assert await delivered(outbox) == [("c", 0)]
+        assert await deliver_all(outbox) == [("c", 0)]
 
 
 async def test_what_a_csms_is_owed_waits_on_disk_while_it_is_removed(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ async def test_what_a_csms_is_owed_waits_on_disk_while_it_is_removed(tmp_path: P
         await outbox.prune(0)
     async with started(tmp_path, has_csms=True) as (outbox, _):
         assert outbox.waiting == 5
-        assert await delivered(outbox) == [("a", 0), ("a", 1), ("b", 0), ("known", 1), ("b", 1)]
+        assert await deliver_all(outbox) == [("a", 0), ("a", 1), ("b", 0), ("known", 1), ("b", 1)]
 
 
 @pytest.mark.parametrize("counted", [True, False])
@@ -110,4 +110,4 @@ async def test_the_end_of_a_transaction_whose_begin_the_csms_refused_is_still_se
             await outbox.count_failed_attempt(queued)
         await outbox.settle(queued, given_up=True)
         await outbox.append(end("a"))
-        assert await delivered(outbox) == [("a", 1)]
+        assert await deliver_all(outbox) == [("a", 1)]

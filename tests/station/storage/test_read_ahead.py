@@ -19,7 +19,7 @@ from station.storage.sql import Row
 from station.storage.time_corrections import TimeCorrection
 from tests import fakes
 from tests.databases import open_database
-from tests.station.storage.test_outbox import drain, next_of
+from tests.station.storage.test_outbox import drain, next_event
 
 
 def row(number: int, chars: int = 10) -> Row:
@@ -27,8 +27,8 @@ def row(number: int, chars: int = 10) -> Row:
     return number, "tx", number, 0, 0, "x" * chars
 
 
-def held(ahead: ReadAhead) -> list[int]:
-    """Take all rows out; their ids."""
+def take_all(ahead: ReadAhead) -> list[int]:
+    """Take all rows out of memory; returns their ids."""
     found: list[int] = []
     while (oldest := ahead.oldest()) is not None:
         number = int(str(oldest[0]))
@@ -45,7 +45,7 @@ def test_at_first_the_disk_must_be_read_and_once_the_queue_is_known_to_be_empty_
     ahead.fill([], complete=True)
     assert not ahead.must_read
     ahead.add(row(2))
-    assert held(ahead) == [2]
+    assert take_all(ahead) == [2]
     assert not ahead.must_read
 
 
@@ -53,7 +53,7 @@ def test_a_row_that_does_not_follow_those_held_is_not_held() -> None:
     ahead = ReadAhead()
     ahead.fill([row(1), row(2)], complete=False)
     ahead.add(row(9))
-    assert held(ahead) == [1, 2]
+    assert take_all(ahead) == [1, 2]
     assert ahead.must_read
 
 
@@ -65,7 +65,7 @@ def test_no_more_rows_are_held_than_there_is_room_for_and_none_after_a_gap(chars
         ahead.add(row(number, chars))
     ahead.drop_oldest(0)
     ahead.add(row(99, 1))
-    assert held(ahead) == list(range(1, most))
+    assert take_all(ahead) == list(range(1, most))
     assert ahead.must_read
 
 
@@ -74,7 +74,7 @@ def test_dropped_rows_make_room_again() -> None:
     ahead.fill([], complete=True)
     for number in range(10 * MAX_ROWS):
         ahead.add(row(number, MAX_CHARS // 2))
-        assert held(ahead) == [number]
+        assert take_all(ahead) == [number]
 
 
 def test_only_the_oldest_row_is_dropped_and_only_if_it_is_meant() -> None:
@@ -82,7 +82,7 @@ def test_only_the_oldest_row_is_dropped_and_only_if_it_is_meant() -> None:
     ahead.fill([row(4), row(5)], complete=True)
     ahead.drop_oldest(3)
     ahead.drop_oldest(5)
-    assert held(ahead) == [4, 5]
+    assert take_all(ahead) == [4, 5]
 
 
 @contextlib.asynccontextmanager
@@ -93,9 +93,9 @@ async def opened(path: Path) -> AsyncGenerator[tuple[Outbox, Database, VirtualCl
         yield Outbox(database, clock), database, clock
 
 
-async def sent(outbox: Outbox, name: str = "first") -> None:
+async def send_first(outbox: Outbox, name: str = "first") -> None:
     """Send the first event; the others are held in memory then."""
-    queued = await next_of(outbox)
+    queued = await next_event(outbox)
     assert queued.event.transaction_id == name
     await outbox.settle(queued)
 
@@ -111,7 +111,7 @@ async def queue(
         await outbox.append(fakes.event("first"))
         for _ in range(10):
             await outbox.append(fakes.event("tx"))
-        await sent(outbox)
+        await send_first(outbox)
         yield outbox, database, clock
 
 
@@ -120,7 +120,7 @@ Queue = tuple[Outbox, Database, VirtualClock]
 
 async def test_events_held_in_memory_have_their_times_corrected(queue: Queue) -> None:
     outbox, _, clock = queue
-    being_sent = await next_of(outbox)
+    being_sent = await next_event(outbox)
     wrong = TimeCorrection(0, timedelta(hours=1), clock.now() - timedelta(hours=1), clock.now())
     clock.adjust(timedelta(hours=1))
     outbox.correct_times(wrong)
@@ -146,7 +146,7 @@ async def test_no_event_is_handed_out_while_a_correction_is_written(queue: Queue
     outbox.correct_times(wrong)
     correcting = asyncio.create_task(outbox.apply_time_corrections())
     await asyncio.sleep(0)
-    assert (await next_of(outbox)).event.occurred_at == fakes.NOON + timedelta(hours=1)
+    assert (await next_event(outbox)).event.occurred_at == fakes.NOON + timedelta(hours=1)
     assert correcting.done()
 
 
@@ -174,8 +174,8 @@ async def test_samples_that_are_thinned_out_are_not_sent_from_memory(tmp_path: P
         await outbox.append(fakes.event("first"))
         for _ in range(70):
             await outbox.append(fakes.event("tx"))
-        await sent(outbox)
-        being_sent = await next_of(outbox)
+        await send_first(outbox)
+        being_sent = await next_event(outbox)
         assert await outbox.limit_queue(10) == 35
         await outbox.settle(being_sent)
         delivered = [being_sent.event, *await drain(outbox)]
@@ -201,7 +201,7 @@ async def test_failed_attempts_are_counted_of_an_event_in_memory(queue: Queue) -
     """E13"""
     outbox, _, _ = queue
     for attempts in range(3):
-        queued = await next_of(outbox)
+        queued = await next_event(outbox)
         assert (queued.event.seq_no, queued.attempts) == (0, attempts)
         await outbox.count_failed_attempt(queued)
 
@@ -211,7 +211,7 @@ async def test_an_unreadable_row_in_memory_is_passed_over_when_its_turn_comes(tm
         for number in range(5):
             await outbox.append(fakes.event(f"tx{number}"))
         await database.write("UPDATE events SET payload = '{' || payload WHERE transaction_id = 'tx2'")
-        await sent(outbox, "tx0")
+        await send_first(outbox, "tx0")
         assert database.unreadable.all() == []
         assert [event.transaction_id for event in await drain(outbox)] == ["tx1", "tx3", "tx4"]
         assert [listed.address.transaction_id for listed in database.unreadable.all()] == ["tx2"]
@@ -238,9 +238,9 @@ async def test_after_a_restart_everything_that_was_only_in_memory_is_read_again(
     async with opened(tmp_path) as (outbox, _, _):
         for number in range(5):
             await outbox.append(fakes.event(f"tx{number}"))
-        await sent(outbox, "tx0")
+        await send_first(outbox, "tx0")
         await outbox.flush()
-        await sent(outbox, "tx1")  # its response is lost
+        await send_first(outbox, "tx1")  # its response is lost
     async with opened(tmp_path) as (outbox, _, _):
         assert [event.transaction_id for event in await drain(outbox)] == ["tx1", "tx2", "tx3", "tx4"]
 

@@ -1,4 +1,4 @@
-"""Long queries: beside the commits, at most two at a time in a process, and gone when nobody waits for them."""
+"""Long queries: beside the commits, at most two at a time in a process, interrupted if their caller is cancelled."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ async def test_a_file_that_the_database_thread_has_closed_in_a_pause_is_read_nev
     assert {path.name for path in tmp_path.iterdir()} == {"db"}  # noqa: ASYNC240 - nothing else runs
 
 
-async def test_the_log_of_the_database_is_started_anew_between_the_pages_of_an_export(tmp_path: Path) -> None:
+async def test_the_log_of_the_database_is_restarted_between_the_pages_of_an_export(tmp_path: Path) -> None:
     """A query holds the log only while it reads, so commits beside an export do not make it grow without bound."""
     sample = "INSERT INTO ended_samples (transaction_id, payload) VALUES ('tx', ?)"
     page = "SELECT id, payload FROM ended_samples WHERE id > ? ORDER BY id LIMIT 50"

@@ -38,19 +38,19 @@ FORMATS = (
 
 
 class Colour(StrEnum):
-    """An enumeration whose value was `rot` once."""
+    """An enumeration whose member RED is stored as `rot`."""
 
     RED = "red"
 
 
 class Inner(Frozen):
-    """A part; its attribute was called `length` once."""
+    """A nested class whose attribute is stored as `length`."""
 
     length_m: float
 
 
 class Outer(Frozen):
-    """A whole; its attributes were called `parts` and `colour` once."""
+    """A class whose attributes `inner` and `paint` are stored as `parts` and `colour`."""
 
     inner: tuple[Inner, ...]
     paint: Colour
@@ -211,7 +211,7 @@ def test_each_stored_object_with_decimal_numbers_allows_finite_ones_only() -> No
     assert [cls for cls in with_decimals if not issubclass(cls, FiniteAmounts)] == []
 
 
-def test_what_is_wrong_with_a_row_is_told_without_its_values() -> None:
+def test_the_error_of_a_row_is_described_without_its_values() -> None:
     text = json.dumps({"seq_no": "hunter2", "event_type": "hunter3", "hunter4": 1})
     with pytest.raises(StoredValueError) as refused:
         payloads.EVENTS.from_text(text)

@@ -1,4 +1,4 @@
-"""A clock that was wrong until somebody told the time: what it gave its times to is moved, once, wherever it is."""
+"""Times given by a wrong clock are corrected once when the clock is set, wherever they are stored."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_time_is_moved_that_only_the_wrong_clock_has_shown(minutes: float, by:
 
 
 @pytest.mark.parametrize("by", [LATE, EARLY, timedelta(minutes=-4), timedelta(minutes=4)])
-async def test_what_is_kept_for_the_end_is_moved_once(tmp_path: Path, by: timedelta) -> None:
+async def test_samples_stored_for_the_end_are_moved_once(tmp_path: Path, by: timedelta) -> None:
     async with station(tmp_path) as fixture:
         await fixture.outbox.append(fakes.event("tx", EventType.STARTED))
         for minutes in (-1, 0, 5):
@@ -120,7 +120,7 @@ async def test_a_disk_that_refuses_a_part_of_it_gets_all_of_it_later_and_once(tm
 
 
 @pytest.mark.parametrize("by", [LATE, EARLY, timedelta(minutes=4), timedelta(minutes=-4)])
-async def test_what_comes_to_the_disk_late_is_moved_and_what_was_kept_there_is_not_moved_again(
+async def test_what_is_stored_late_is_moved_and_what_was_stored_before_is_not_moved_again(
     tmp_path: Path, by: timedelta
 ) -> None:
     """As an end does that waited for its meter: it happened before, and its register was read after."""
@@ -152,7 +152,7 @@ def _times(event: TransactionEvent) -> list[tuple[datetime, ReadingContext]]:
 
 @pytest.mark.parametrize("by", [LATE, EARLY, timedelta(seconds=-30)])
 @pytest.mark.parametrize("signed", [False, True])
-async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follow_each_other(
+async def test_a_charge_during_which_the_clock_is_set_ends_with_times_that_follow_each_other(
     tmp_path: Path, by: timedelta, signed: bool
 ) -> None:
     """The begin in the Ended event is the begin of the Started event; signed readings keep only their own time."""

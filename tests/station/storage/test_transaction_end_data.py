@@ -1,4 +1,4 @@
-"""What is kept for the end of a transaction: in order, few, and nothing less that a bill needs."""
+"""The samples stored for the end of a transaction: in order, few, and all that a bill needs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_intervals_on_disk_add_up_however_many_samples_went(tmp_path: Path
 
 
 @pytest.mark.parametrize("signed", [False, True])
-async def test_what_a_bill_needs_is_kept_however_long_the_transaction(tmp_path: Path, signed: bool) -> None:
+async def test_samples_that_a_bill_needs_are_kept_however_long_the_transaction(tmp_path: Path, signed: bool) -> None:
     """J02.FR.20: removing samples does not affect billing; signed ones of a rhythm are samples as the others."""
     needed = [value(0, ReadingContext.TRANSACTION_BEGIN, signed=True)]
     needed += [value(minute, ReadingContext.OTHER, signed=True) for minute in (1, 2, 150, 151, 700)]

@@ -39,7 +39,7 @@ from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
 from tests import fakes
 from tests.databases import open_database
-from tests.station.storage.test_outbox import VALUE, drain, next_of
+from tests.station.storage.test_outbox import VALUE, drain, next_event
 
 SPOILT = {
     "a missing field": ("json_remove(payload, '$.trigger')", "trigger: is missing"),
@@ -65,9 +65,9 @@ async def opened(path: Path, clock: VirtualClock | None = None) -> AsyncGenerato
 
 
 @contextlib.asynccontextmanager
-async def running(watch: UnreadableRowsMonitor) -> AsyncGenerator[None]:
+async def running(monitor: UnreadableRowsMonitor) -> AsyncGenerator[None]:
     """Run the monitor during the block."""
-    task = asyncio.create_task(watch.run())
+    task = asyncio.create_task(monitor.run())
     yield
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -75,7 +75,7 @@ async def running(watch: UnreadableRowsMonitor) -> AsyncGenerator[None]:
 
 
 def station_maximum(identity: int) -> ChargingProfile:
-    """A profile that is kept on disk."""
+    """A charging profile that is stored on disk."""
     schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 16.0),), fakes.NOON)
     return ChargingProfile(identity, 0, 0, Purpose.STATION_MAX, Kind.ABSOLUTE, schedule)
 
@@ -86,7 +86,7 @@ def numbers(events: list[TransactionEvent]) -> list[tuple[str, int | None]]:
 
 
 async def fill(outbox: Outbox) -> None:
-    """Two transactions of three events each."""
+    """Append the events of two transactions, three each."""
     for _ in range(3):
         for name in ("a", "b"):
             await outbox.append(fakes.event(name))
@@ -135,9 +135,9 @@ async def test_what_another_version_reads_again_is_sent_before_all_that_is_newer
     async with opened(tmp_path) as (outbox, database):
         await fill(outbox)
         await database.write(RENAME + "transaction_id = 'a' AND seq_no IN (0, 1)")
-        await outbox.settle(await next_of(outbox))  # b, 0
-        await outbox.settle(await next_of(outbox))  # b, 1
-        await outbox.settle(await next_of(outbox))  # a, 2: a later event of the same transaction
+        await outbox.settle(await next_event(outbox))  # b, 0
+        await outbox.settle(await next_event(outbox))  # b, 1
+        await outbox.settle(await next_event(outbox))  # a, 2: a later event of the same transaction
         await outbox.flush()
         await database.write(RENAME_BACK)
     async with opened(tmp_path) as (outbox, database):
@@ -156,7 +156,7 @@ async def test_a_power_cut_between_setting_aside_and_delivering_loses_nothing(tm
     async with opened(tmp_path) as (outbox, database):
         await fill(outbox)
         await database.write(RENAME + "transaction_id = 'a'")
-        assert (await next_of(outbox)).event.transaction_id == "b"
+        assert (await next_event(outbox)).event.transaction_id == "b"
         if not saved:  # the power went before the list was on disk
             await database.write("DELETE FROM unreadable_rows")
     async with opened(tmp_path) as (outbox, database):
@@ -220,8 +220,8 @@ async def test_a_security_event_says_once_which_transaction_lacks_what(tmp_path:
     for _ in range(2):
         async with opened(tmp_path, clock) as (_, database):
             events = SecurityEvents(database, clock)
-            watch = UnreadableRowsMonitor(database, events, SETTINGS, clock)
-            async with running(watch):
+            monitor = UnreadableRowsMonitor(database, events, SETTINGS, clock)
+            async with running(monitor):
                 await clock.advance(1.0)
             reported = [event for event in await events.entries() if event.type == SecurityEventType.UNREADABLE_RECORD]
             assert [event.to_tell for event in reported] == [True, True]
@@ -248,7 +248,7 @@ async def test_at_the_start_a_row_that_can_be_read_or_is_gone_leaves_the_list(tm
         assert await outbox.end_data.samples("a") == [VALUE]
 
 
-async def test_a_setting_and_a_fact_that_cannot_be_read_are_listed_until_they_are_set_anew(tmp_path: Path) -> None:
+async def test_a_setting_and_a_fact_that_cannot_be_read_are_listed_until_they_are_set_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, database):
         await database.write("INSERT INTO settings VALUES ('tx_ended_interval_s', 'x')")
         await database.write("INSERT INTO settings VALUES ('smart_charging_enabled', 'perhaps')")

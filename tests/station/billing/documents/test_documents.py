@@ -48,7 +48,7 @@ def context(language: LanguageCode = "en") -> DocumentContext:
 
 
 def streams(pdf: bytes) -> list[bytes]:
-    """The contents of a document, page by page, and what is attached to it."""
+    """The decompressed streams of a PDF: its pages in order, and its attachments."""
     found: list[bytes] = []
     for stream in re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL):
         try:
@@ -214,8 +214,8 @@ def test_a_charge_that_goes_on_and_one_that_nobody_priced() -> None:
     assert labels.still_running in drawn
     assert labels.no_price in drawn
     assert labels.register_end not in drawn
-    odd = transaction(stopped_reason="SOCLimitReached", token=None, meter_serial=None)
-    assert "SOCLimitReached" in text(receipt(odd, ISSUER, None, context()))
+    unusual = transaction(stopped_reason="SOCLimitReached", token=None, meter_serial=None)
+    assert "SOCLimitReached" in text(receipt(unusual, ISSUER, None, context()))
 
 
 @examples(30)
@@ -237,7 +237,7 @@ def test_a_receipt_whose_key_is_spoilt_still_carries_its_records() -> None:
 
 
 def charges(count: int) -> list[LoggedTransaction]:
-    """So many charges of a month, one after the other."""
+    """This number of charges of a month, one after the other."""
     transactions: list[LoggedTransaction] = []
     for number in range(count):
         begin = NOON + timedelta(hours=3 * number)
@@ -279,19 +279,19 @@ def test_a_receipt_of_a_charge_over_a_change_of_summer_time_tells_both_offsets(
 
 
 def test_the_sums_of_a_month_are_those_of_what_can_be_billed() -> None:
-    good = transaction()
-    substitute = transaction(end=replace(good.end, substitute=True))
+    billable_charge = transaction()
+    substitute = transaction(end=replace(billable_charge.end, substitute=True))
     objected = transaction(bill=replace(BILL, objection="the register went back"))
-    unread = transaction(begin=replace(good.begin, energy_wh=None))
+    unread = transaction(begin=replace(billable_charge.begin, energy_wh=None))
     francs = transaction(bill=Bill("CHF", LINES[:1], Decimal("3.70")))
-    assert [billable(charge) for charge in (good, substitute, objected, unread, francs)] == [
+    assert [billable(charge) for charge in (billable_charge, substitute, objected, unread, francs)] == [
         True,
         False,
         False,
         False,
         True,
     ]
-    assert sums([good, substitute, objected, unread, francs]) == Sums(
+    assert sums([billable_charge, substitute, objected, unread, francs]) == Sums(
         2,
         Decimal("40000.000"),
         {"EUR": Decimal("8.23"), "CHF": Decimal("3.70")},
@@ -302,11 +302,14 @@ def test_the_sums_of_a_month_are_those_of_what_can_be_billed() -> None:
 
 
 def test_a_register_that_went_back_takes_nothing_from_the_energy_of_a_month() -> None:
-    """Where nothing had a price no bill says so."""
-    good = transaction()
-    back = transaction(end=replace(good.end, energy_wh=Decimal("400.000")), bill=None, prices=None)
+    """Without prices there is no bill whose objection would say so."""
+    billable_charge = transaction()
+    back = transaction(end=replace(billable_charge.end, energy_wh=Decimal("400.000")), bill=None, prices=None)
     assert not billable(back)
-    assert (sums([good, back]).energy_wh, sums([good, back]).left_out) == (Decimal("20000.000"), 1)
+    assert (sums([billable_charge, back]).energy_wh, sums([billable_charge, back]).left_out) == (
+        Decimal("20000.000"),
+        1,
+    )
 
 
 @given(st.lists(st.integers(0, 10**8).map(lambda milli: Decimal(milli) / 1000), max_size=40))
@@ -359,12 +362,12 @@ def test_a_month_of_test_sessions_only_says_that_nobody_charged() -> None:
 def test_all_energies_of_a_report_and_of_a_receipt_have_the_same_decimals() -> None:
     """A meter that counts milliwatt-hours beside one that counted whole kilowatt-hours."""
     charge = transaction(bill=None)
-    fine = replace(charge, end=replace(charge.end, energy_wh=Decimal("1017.419")))
-    drawn = texts(monthly_report(Month(2026, 1), [charge, fine], None, ISSUER, context()))
+    full_precision = replace(charge, end=replace(charge.end, energy_wh=Decimal("1017.419")))
+    drawn = texts(monthly_report(Month(2026, 1), [charge, full_precision], None, ISSUER, context()))
     energies = [text for text in drawn if re.fullmatch(r"\d+\.\d+( kWh)?", text)]
     assert {len(text.removesuffix(" kWh").partition(".")[2]) for text in energies} == {6}
     assert "20.017419" in energies
-    receipt_texts = texts(receipt(fine, ISSUER, None, context()))
+    receipt_texts = texts(receipt(full_precision, ISSUER, None, context()))
     assert "0.017419 kWh" in receipt_texts
     assert any(text.startswith("1.000000 kWh") for text in receipt_texts)
 

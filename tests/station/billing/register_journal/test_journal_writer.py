@@ -118,23 +118,23 @@ async def test_a_meter_that_is_silent_where_the_period_changes_makes_a_bill_that
 async def test_a_power_cut_between_the_record_and_the_journal_loses_nothing_and_doubles_nothing(
     tmp_path: Path,
 ) -> None:
-    """The next life goes on where the journal says that the last one was."""
+    """The next run continues where the journal says that the last one was."""
     async with post(tmp_path) as fixture:
-        dead = BillingFixture(fixture, tmp_path)
-        await dead.prices.load(LINKY)
-        await fixture.charge()  # recorded, and nobody keeps the books
-        await dead.stop_charge(2000.0)
+        without_journal = BillingFixture(fixture, tmp_path)
+        await without_journal.prices.load(LINKY)
+        await fixture.charge()  # recorded while no journal is written
+        await without_journal.stop_charge(2000.0)
         async with running_journal(BillingFixture(fixture, tmp_path)) as first:
             # Only what is recorded from the first boot of a journal on is in it.
             assert first.entries(JournalEvent.BEGIN, JournalEvent.END) == []
         await fixture.charge()
         fixture.meter.shows = fakes.reading(3000.0)
-        await dead.stop_charge(3000.0)
+        await without_journal.stop_charge(3000.0)
         for _ in range(2):
-            async with running_journal(BillingFixture(fixture, tmp_path)) as again:
-                kinds = [entry.note.event for entry in again.entries(JournalEvent.BEGIN, JournalEvent.END)]
+            async with running_journal(BillingFixture(fixture, tmp_path)) as billing:
+                kinds = [entry.note.event for entry in billing.entries(JournalEvent.BEGIN, JournalEvent.END)]
                 assert kinds == [JournalEvent.BEGIN, JournalEvent.END]
-        (newest, _) = (await dead.log.find(_ALL)).transactions
+        (newest, _) = (await without_journal.log.find(_ALL)).transactions
         assert newest.bill is not None
         assert newest.bill.lines[0].quantity == newest.energy_wh / 1000 if newest.energy_wh else False
 
@@ -148,7 +148,7 @@ class InterruptedJournal(RegisterJournal):
         self.stop: asyncio.Task[None] | None = None
 
     def append(self, note: JournalNote) -> JournalEntry:
-        """From a thread, as every write."""
+        """Append in the thread of the writer; at the end of a transaction cancel the task `stop` before returning."""
         entry = super().append(note)
         if note.event is JournalEvent.END and self.stop is not None:
             stopped = threading.Event()
@@ -189,11 +189,11 @@ async def test_an_end_whose_sync_failed_is_on_the_disk_and_is_not_written_again(
         running = asyncio.create_task(billing.journal_writer.run())
         await fixture.charge()
 
-        def refuse(handle: int) -> None:
+        def failing_fsync(handle: int) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         with monkeypatch.context() as patched:
-            patched.setattr("os.fsync", refuse)
+            patched.setattr("os.fsync", failing_fsync)
             await billing.stop_charge(2000.0)
             await asyncio.wait({running})
         assert isinstance(running.exception(), ExceptionGroup)
@@ -311,20 +311,20 @@ async def test_a_fault_that_forbids_energy_is_noted_once_however_often_it_comes_
 
 
 @pytest.mark.parametrize("source", [TimeSource.CSMS, TimeSource.NTP])
-async def test_a_transaction_that_began_before_anybody_told_the_time_is_corrected_and_says_so(
+async def test_a_transaction_that_began_before_the_clock_was_set_is_corrected_and_says_so(
     tmp_path: Path, source: TimeSource
 ) -> None:
     async with billing_fixture(tmp_path) as billing:
         await billing.evse_fixture.charge()
-        late = timedelta(days=40, hours=3)
-        billing.evse_fixture.clock.adjust(late)
-        billing.time_quality.note_time_set(source, late)
+        correction = timedelta(days=40, hours=3)
+        billing.evse_fixture.clock.adjust(correction)
+        billing.time_quality.note_time_set(source, correction)
         await billing.evse_fixture.clock.advance(10)
         await billing.stop_charge(2000.0)
         found = await billing.only_transaction()
-        assert found.began_at == fakes.NOON + late
-        assert found.begin.read_at == fakes.NOON + late
-        assert found.corrected_s == late.total_seconds()
+        assert found.began_at == fakes.NOON + correction
+        assert found.begin.read_at == fakes.NOON + correction
+        assert found.corrected_s == correction.total_seconds()
         assert found.duration is not None
         assert timedelta(seconds=10) <= found.duration < timedelta(seconds=15)
         assert [period.at for period in await billing.log.periods(found.transaction_id)] == [found.began_at]
@@ -332,7 +332,7 @@ async def test_a_transaction_that_began_before_anybody_told_the_time_is_correcte
         assert events[0].occurred_at == found.began_at
         assert all(event.occurred_at >= found.began_at for event in events)
         (corrected,) = billing.entries(JournalEvent.TIME_CORRECTED)
-        assert corrected.note.details["correction_s"] == late.total_seconds()
+        assert corrected.note.details["correction_s"] == correction.total_seconds()
 
 
 async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ async def test_a_csms_whose_clock_flaps_has_an_entry_an_hour_with_all_of_its_cor
         assert {abs(float(str(entry["largest_s"]))) for entry in later_entries} == {4.0}
 
 
-async def test_corrections_that_are_not_small_alone_or_in_sum_are_told_when_they_come(tmp_path: Path) -> None:
+async def test_corrections_that_are_not_small_alone_or_in_sum_are_noted_at_once(tmp_path: Path) -> None:
     async with billing_fixture(tmp_path) as billing:
         billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(0))
         for seconds in (1.0, 2.0, 10.0, 6.0, 6.0):
@@ -377,7 +377,7 @@ async def test_corrections_that_are_not_small_alone_or_in_sum_are_told_when_they
         assert corrections_s == [1.0, 2.0, 10.0, 12.0]
 
 
-async def test_corrections_that_were_counted_are_told_before_a_transaction_begins_or_ends_and_at_a_stop(
+async def test_corrections_that_were_counted_are_noted_before_a_transaction_begins_or_ends_and_at_a_stop(
     tmp_path: Path,
 ) -> None:
     async with post(tmp_path) as outside:
@@ -402,7 +402,7 @@ async def test_corrections_that_were_counted_are_told_before_a_transaction_begin
 
 
 async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_too(tmp_path: Path) -> None:
-    """Twice: the machine's clock was set, and then the CSMS has told the time."""
+    """Two corrections: first the machine's clock is set, then the CSMS sets the time."""
     async with post(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.journal_writer.load(VERSIONS, "PowerUp")
@@ -464,16 +464,16 @@ async def test_prices_that_the_installation_file_asks_are_noted_once_and_again_w
                 noted.append(
                     ",".join(str(entry.note.details["prices"]) for entry in billing.entries(JournalEvent.PRICES))
                 )
-    before, first, again, after_change, after_removal = noted
+    before, first, second, after_change, after_removal = noted
     assert before == ""
-    assert first == again
+    assert first == second
     assert '"time_per_hour":"1.00"' in first
     assert after_change.startswith(first)
     assert '"time_per_hour":"2"' in after_change
     assert after_removal == f"{after_change},None"
 
 
-async def test_a_disk_that_refuses_to_note_which_prices_were_told_stops_nobody(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_to_store_which_prices_were_noted_stops_nobody(tmp_path: Path) -> None:
     async with post(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.prices.load(LINKY)

@@ -1,4 +1,4 @@
-"""What is known of the time: who told it, how good that is, and who hears of a correction."""
+"""The quality of the station's time: its source, its status, and the corrections that are published."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_clock_that_stands_before_this_program_was_written_is_wrong() -> None:
     assert fixture.monitor.quality == TimeQuality(TimeStatus.UNKNOWN, TimeSource.NONE)
 
 
-async def test_a_clock_that_stands_still_without_power_is_not_known_until_somebody_tells_it() -> None:
+async def test_a_clock_that_stops_without_power_is_unknown_until_it_is_set() -> None:
     """OCMF, time status: never synchronised since boot is U, known from a clock with a battery is I."""
     fixture = MachineClockFixture(battery_backed=False)
     fixture.monitor.begin(machine_time() - DAY)
@@ -88,7 +88,7 @@ def test_a_clock_that_a_time_service_holds_needs_no_battery() -> None:
     assert fixture.monitor.quality == INFORMATIVE_MACHINE
 
 
-def test_the_csms_makes_an_unknown_time_informative_and_a_correction_is_told_with_what_was_before() -> None:
+def test_the_csms_makes_an_unknown_time_informative_and_a_correction_is_published_with_the_former_quality() -> None:
     fixture = TimeMonitorFixture()
     fixture.monitor.note_time_set(TimeSource.CSMS, MINUTE)
     assert fixture.monitor.quality == INFORMATIVE_CSMS
@@ -151,32 +151,32 @@ class MachineClockFixture:
                 await self.monitor.run()
 
     @property
-    def error(self) -> timedelta:
-        """How far the station's time is from the truth, to the minute."""
+    def clock_error(self) -> timedelta:
+        """The difference of the station's time from the true time, rounded to minutes."""
         return MINUTE * round((self.clock.now() - machine_time()) / MINUTE)
 
 
-async def test_a_machine_whose_clock_is_set_before_anybody_told_the_time_is_followed_and_that_is_told() -> None:
+async def test_a_machine_clock_that_is_set_before_any_other_source_is_followed_and_the_correction_published() -> None:
     fixture = MachineClockFixture()
     fixture.offset = -3 * DAY
     fixture.clock.adjust(fixture.offset)
     fixture.monitor.begin(None)
     fixture.offset = timedelta(0)
     await fixture.check_once()
-    assert fixture.error == timedelta(0)
+    assert fixture.clock_error == timedelta(0)
     assert [(round(correction / DAY), before) for correction, before in fixture.corrections] == [
         (3, INFORMATIVE_MACHINE)
     ]
     assert fixture.monitor.quality == INFORMATIVE_MACHINE
 
 
-async def test_once_the_csms_has_told_the_time_the_machines_clock_does_not_matter() -> None:
+async def test_once_the_csms_has_set_the_time_the_machines_clock_does_not_matter() -> None:
     fixture = MachineClockFixture()
     fixture.monitor.begin(None)
     fixture.monitor.note_time_set(TimeSource.CSMS, timedelta(0))
     fixture.offset = 3 * DAY
     await fixture.check_once()
-    assert (fixture.error, fixture.corrections) == (timedelta(0), [])
+    assert (fixture.clock_error, fixture.corrections) == (timedelta(0), [])
 
 
 async def test_a_csms_that_differs_from_the_time_service_sets_the_clock_only_where_it_comes_first() -> None:

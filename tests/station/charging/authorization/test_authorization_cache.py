@@ -1,4 +1,4 @@
-"""The authorization cache: what was last heard of a token, for as long as that counts."""
+"""The authorization cache: the last known status of a token, for as long as it is valid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
 
 
-async def test_what_was_heard_is_found_and_the_newer_word_counts() -> None:
+async def test_a_received_answer_is_found_and_a_newer_one_replaces_it() -> None:
     """C10.FR.01, C10.FR.05"""
     store = AuthorizationCache(None, AuthorizationSettings(), fakes.clock())
     assert store.find(fakes.CARD) is None
@@ -68,7 +68,7 @@ async def test_an_entry_is_too_old_after_the_life_time_that_is_configured() -> N
 
 
 @pytest.mark.parametrize("expires_s", [-1, 0, 30, 10**7])
-async def test_an_expiry_that_the_csms_told_goes_before_the_life_time(expires_s: int) -> None:
+async def test_an_expiry_that_the_csms_sent_overrides_the_lifetime(expires_s: int) -> None:
     settings, clock = AuthorizationSettings(), fakes.clock()
     store = AuthorizationCache(None, settings, clock)
     settings.override(AuthorizationSettings.auth_cache_life_time_s, 60)
@@ -102,7 +102,7 @@ FULL_BYTES = 900
 """room for four entries of the next tests, and not for five"""
 
 
-async def test_what_is_heard_while_the_cache_is_off_ends_what_was_known_before(tmp_path: Path) -> None:
+async def test_an_answer_received_while_the_cache_is_off_removes_the_entry_of_before(tmp_path: Path) -> None:
     """A card that was blocked meanwhile must not be taken for the accepted one of before."""
     settings, clock = AuthorizationSettings(), fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
@@ -114,14 +114,14 @@ async def test_what_is_heard_while_the_cache_is_off_ends_what_was_known_before(t
         settings.override(AuthorizationSettings.auth_cache_enabled, True)
         assert store.find(fakes.CARD) is None
         assert store.find(fakes.OTHER_CARD) == ACCEPTED
-        again = AuthorizationCache(database, settings, clock)
-        await again.load()
-        assert again.find(fakes.CARD) is None
+        reloaded = AuthorizationCache(database, settings, clock)
+        await reloaded.load()
+        assert reloaded.find(fakes.CARD) is None
 
 
 @pytest.mark.parametrize(("back", "known"), [(timedelta(minutes=30), True), (timedelta(days=365), False)])
 async def test_what_a_clock_that_was_ahead_has_stored_is_no_longer_believed(back: timedelta, known: bool) -> None:
-    """C10.FR.10: it would outlive its life time by as much as the clock was wrong."""
+    """C10.FR.10: it would outlive its lifetime by as much as the clock was wrong."""
     clock = fakes.clock()
     store = AuthorizationCache(None, AuthorizationSettings(), clock)
     await store.update(fakes.CARD, ACCEPTED)
@@ -130,7 +130,7 @@ async def test_what_a_clock_that_was_ahead_has_stored_is_no_longer_believed(back
 
 
 def card(number: int) -> IdToken:
-    """One of several cards."""
+    """The card with this number."""
     return IdToken(f"0{number}", "ISO14443")
 
 
@@ -162,13 +162,13 @@ async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(
         # What was counted is on disk with the next update of a token, and an update is no use of it.
         for number in (1, 2, 3, 4):
             await store.update(card(number), store.find(card(number)) or BLOCKED)
-        again = AuthorizationCache(database, settings, clock, most_bytes=FULL_BYTES)
-        await again.load()
-        await again.update(card(5), IdTokenInfo(AuthorizationStatus.ACCEPTED))
-        for there in (again, AuthorizationCache(database, settings, clock)):
-            await there.load()
-            assert [number for number in (1, 2, 3, 4, 5) if there.find(card(number)) is None] == [removed]
-            assert 0 < there.size_bytes <= FULL_BYTES
+        reloaded = AuthorizationCache(database, settings, clock, most_bytes=FULL_BYTES)
+        await reloaded.load()
+        await reloaded.update(card(5), IdTokenInfo(AuthorizationStatus.ACCEPTED))
+        for cache in (reloaded, AuthorizationCache(database, settings, clock)):
+            await cache.load()
+            assert [number for number in (1, 2, 3, 4, 5) if cache.find(card(number)) is None] == [removed]
+            assert 0 < cache.size_bytes <= FULL_BYTES
 
 
 async def test_a_refused_newcomer_comes_in_too() -> None:
@@ -182,7 +182,7 @@ async def test_a_refused_newcomer_comes_in_too() -> None:
 
 
 async def test_what_has_expired_is_taken_out_and_not_put_in(tmp_path: Path) -> None:
-    """C10.FR.10, C10.FR.13: a prepaid token is not kept."""
+    """C10.FR.10, C10.FR.13: a prepaid token is not cached."""
     clock, settings = fakes.clock(), AuthorizationSettings()
     past = IdTokenInfo(AuthorizationStatus.ACCEPTED, expires_at=fakes.NOON)
     async with open_database(tmp_path / "db", clock) as database:

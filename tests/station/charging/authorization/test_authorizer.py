@@ -1,4 +1,4 @@
-"""Whether a token may charge: the cache, the CSMS, and what holds while nobody can be asked."""
+"""Whether a token may charge: by the cache, by the CSMS, and while the CSMS cannot answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.
 UNREADABLE = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), must_ask=True)
 
 
-class FakeList(dict[tuple[str, str], ListedToken]):
+class FakeLocalList(dict[tuple[str, str], ListedToken]):
     """A local authorization list in memory."""
 
     async def find(self, id_token: IdToken) -> ListedToken | None:
@@ -28,8 +28,8 @@ class FakeList(dict[tuple[str, str], ListedToken]):
         return self.get(id_token.key)
 
 
-class NoCards:
-    """The cards of an owner who has none any more."""
+class NoOwnerCards:
+    """An owner's card list that is empty."""
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """Return None."""
@@ -46,11 +46,11 @@ class AuthorizerWithFakes:
             self.settings.override(setting, value)
         self.csms = fakes.FakeCsms(online=online)
         self.tokens = AuthorizationCache(None, self.settings, fakes.clock())
-        self.listed = FakeList()
+        self.listed = FakeLocalList()
         self.authorizer = Authorizer(self.csms, self.tokens, self.listed, None, self.settings)
 
     async def authorize(self, id_token: IdToken = fakes.CARD, *, reserved: bool = False) -> TokenAuthorization:
-        """Authorize a token, the card without another one."""
+        """Authorize a token; by default the card."""
         return await self.authorizer.authorize(AuthorizationRequest(id_token), reserved=reserved)
 
     async def status(self) -> AuthorizationStatus:
@@ -327,7 +327,7 @@ async def test_the_csms_may_still_reject_a_token_with_a_reservation() -> None:
 
 async def test_a_removed_card_of_the_owner_is_not_authorized_by_its_reservation() -> None:
     setup = AuthorizerWithFakes(online=False)
-    authorizer = Authorizer(setup.csms, setup.tokens, setup.listed, NoCards(), setup.settings)
+    authorizer = Authorizer(setup.csms, setup.tokens, setup.listed, NoOwnerCards(), setup.settings)
     assert (
         await authorizer.authorize(AuthorizationRequest(fakes.CARD), reserved=True)
     ).info.status is AuthorizationStatus.UNKNOWN

@@ -1,4 +1,4 @@
-"""The owner's own cards: learned by presenting, kept over power cuts, bounded."""
+"""The owner's own cards: learned by presenting, stored over power cuts, bounded."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ async def test_a_card_is_learned_when_it_is_waited_for_and_outlives_the_program(
         cards.learn("Anna")
         assert await cards.learn_presented(CARD)
         assert not await cards.learn_presented(OTHER_CARD)
-        again = OwnerCards(facts, clock)
-        await again.load()
-        ((name, card),) = again.all().items()
+        reloaded = OwnerCards(facts, clock)
+        await reloaded.load()
+        ((name, card),) = reloaded.all().items()
         assert (card.label, card.id_token) == ("Anna", CARD)
         assert CARD.value not in name
         assert CARD.value not in card.short_number
-        assert again.find(IdToken(CARD.value.lower(), CARD.type)) is not None
-        assert again.find(OTHER_CARD) is None
-        assert await again.remove(name)
-        assert not await again.remove(name)
-        assert again.find(CARD) is None
+        assert reloaded.find(IdToken(CARD.value.lower(), CARD.type)) is not None
+        assert reloaded.find(OTHER_CARD) is None
+        assert await reloaded.remove(name)
+        assert not await reloaded.remove(name)
+        assert reloaded.find(CARD) is None
 
 
 async def test_it_is_waited_for_a_minute(tmp_path: Path) -> None:
@@ -99,16 +99,16 @@ async def test_a_card_that_was_removed_keeps_its_name_in_the_history_but_not_its
         name = await cards.add(CARD, "Anna")
         await cards.add(OTHER_CARD, "Bert")
         assert await cards.remove(name)
-        again = OwnerCards(facts, clock)
-        await again.load()
-        for owner_cards in (cards, again):
+        reloaded = OwnerCards(facts, clock)
+        await reloaded.load()
+        for owner_cards in (cards, reloaded):
             assert owner_cards.find(CARD) is None
             assert [card.label for card in owner_cards.all().values()] == ["Bert"]
             assert owner_cards.labels() == {CARD.key: "Anna", OTHER_CARD.key: "Bert"}
             assert owner_cards.labelled(" anna") == (CARD,)
             assert not await owner_cards.remove(name)
-        assert await again.add(CARD, "Anna") == name
-        assert again.find(CARD) is not None
+        assert await reloaded.add(CARD, "Anna") == name
+        assert reloaded.find(CARD) is not None
 
 
 async def test_of_cards_that_were_removed_only_so_many_are_named(tmp_path: Path) -> None:

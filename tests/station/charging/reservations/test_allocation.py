@@ -1,4 +1,4 @@
-"""Which EVSEs are kept for reservations, compared with every way to assign them; and single rules of block H."""
+"""The EVSEs that are reserved, compared with every possible assignment; and single rules of block H."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def reservation(number: int, evse_id: int | None = None, connector_type: str | N
     return Reservation(number, holder(number), fakes.NOON, evse_id=evse_id, connector_type=connector_type)
 
 
-def place(evse_id: int, use: EvseUse = EvseUse.FREE, kind: str = "sType2", *, reserved: bool = False) -> ReservableEvse:
-    """An EVSE."""
+def reservable_evse(
+    evse_id: int, use: EvseUse = EvseUse.FREE, kind: str = "sType2", *, reserved: bool = False
+) -> ReservableEvse:
+    """An EVSE with this use and connector type."""
     return ReservableEvse(evse_id, kind, use, reserved)
 
 
@@ -53,7 +55,7 @@ wishes = st.lists(targets, max_size=4).map(
     lambda found: [reservation(number, *target) for number, target in enumerate(found)]
 )
 free_evses = st.lists(st.sampled_from(TYPES), min_size=1, max_size=4).map(
-    lambda kinds: [place(number, kind=kind) for number, kind in enumerate(kinds, 1)]
+    lambda kinds: [reservable_evse(number, kind=kind) for number, kind in enumerate(kinds, 1)]
 )
 
 
@@ -130,7 +132,7 @@ def test_a_stranger_may_use_an_evse_if_and_only_if_it_is_not_reserved(
 def test_a_token_of_the_group_may_use_the_reservation_and_others_may_not() -> None:
     """H03.FR.04–H03.FR.06"""
     own = replace(reservation(1, 1), group_id=GROUP)
-    evses = [place(1)]
+    evses = [reservable_evse(1)]
     assert claim(1, fakes.CARD, IdToken("fleet-7", "Central"), [own], evses).reservation == own
     assert not claim(1, fakes.CARD, IdToken("OTHER", "Central"), [own], evses).admitted
     assert not claim(1, fakes.CARD, None, [own], evses).admitted
@@ -139,31 +141,31 @@ def test_a_token_of_the_group_may_use_the_reservation_and_others_may_not() -> No
 
 def test_the_most_specific_reservation_of_a_holder_is_used() -> None:
     anywhere, here = replace(reservation(1), id_token=holder(2)), reservation(2, 2)
-    evses = [place(1), place(2), place(3)]
+    evses = [reservable_evse(1), reservable_evse(2), reservable_evse(3)]
     assert claim(2, holder(2), None, [anywhere, here], evses).reservation == here
     assert claim(1, holder(2), None, [anywhere, here], evses).reservation == anywhere
 
 
 def test_a_holder_may_not_use_an_evse_that_another_reservation_needs() -> None:
     anywhere, typed = reservation(1), reservation(2, connector_type="cType2")
-    evses = [place(1), place(2, kind="cType2")]
+    evses = [reservable_evse(1), reservable_evse(2, kind="cType2")]
     assert claim(1, holder(1), None, [anywhere, typed], evses).reservation == anywhere
     assert not claim(2, holder(1), None, [anywhere, typed], evses).admitted
 
 
 def test_a_vehicle_at_a_reserved_connector_leaves_it_reserved() -> None:
     """G01.FR.09, G03.FR.09"""
-    evses = [place(1, EvseUse.WAITING, reserved=True), place(2, reserved=True)]
+    evses = [reservable_evse(1, EvseUse.WAITING, reserved=True), reservable_evse(2, reserved=True)]
     assert allocate([reservation(1), reservation(2)], evses).reserved == {1, 2}
     assert allocate([reservation(1, 1)], evses).reserved == {1}
 
 
 def test_a_vehicle_at_an_available_connector_leaves_the_others_to_the_holder() -> None:
     """H01.FR.07; H03, scenario S3: the first may be the holder's, and then the second is free again."""
-    evses = [place(1, EvseUse.WAITING), place(2)]
+    evses = [reservable_evse(1, EvseUse.WAITING), reservable_evse(2)]
     assert allocate([reservation(1)], evses).reserved == {2}
     assert claim(1, holder(1), None, [reservation(1)], evses).reservation is not None
-    occupied = [place(1, EvseUse.WAITING), place(2, EvseUse.WAITING, reserved=True)]
+    occupied = [reservable_evse(1, EvseUse.WAITING), reservable_evse(2, EvseUse.WAITING, reserved=True)]
     assert allocate([reservation(1)], occupied).reserved == {2}
 
 
@@ -180,12 +182,12 @@ def test_a_vehicle_at_an_available_connector_leaves_the_others_to_the_holder() -
 )
 def test_the_refusal_says_what_the_evses_are(uses: tuple[EvseUse, EvseUse], expected: Refusal | None) -> None:
     """H01.FR.11, H01.FR.12, H01.FR.14"""
-    evses = [place(number, use) for number, use in enumerate(uses, 1)]
+    evses = [reservable_evse(number, use) for number, use in enumerate(uses, 1)]
     assert refusal(reservation(1), [], evses) is expected
 
 
 def test_only_the_status_of_fitting_evses_counts() -> None:
-    evses = [place(1, EvseUse.FAULTED), place(2, kind="cType2")]
+    evses = [reservable_evse(1, EvseUse.FAULTED), reservable_evse(2, kind="cType2")]
     assert refusal(reservation(1, 1), [], evses) is Refusal.FAULTED
     assert refusal(reservation(1, connector_type="sType2"), [], evses) is Refusal.FAULTED
     assert refusal(reservation(1, connector_type="cType2"), [], evses) is None
@@ -193,7 +195,7 @@ def test_only_the_status_of_fitting_evses_counts() -> None:
 
 def test_a_reservation_of_a_vacant_evse_is_replaced_while_a_vehicle_waits_there() -> None:
     """H01.FR.02"""
-    waiting = [place(1, EvseUse.WAITING, reserved=True)]
+    waiting = [reservable_evse(1, EvseUse.WAITING, reserved=True)]
     assert refusal(reservation(1), [reservation(1, 1)], waiting) is None
     assert refusal(reservation(2), [reservation(1, 1)], waiting) is Refusal.OCCUPIED
     assert refusal(reservation(2), [], waiting) is Refusal.OCCUPIED, "the reservation was just cancelled"

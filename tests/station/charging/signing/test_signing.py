@@ -34,7 +34,7 @@ async def stop_charge(fixture: Post) -> None:
     assert fixture.evse.state.transaction is None
 
 
-async def test_where_a_tariff_period_ends_the_register_is_signed_and_told_with_the_end(tmp_path: Path) -> None:
+async def test_where_a_tariff_period_ends_the_register_is_signed_and_sent_with_the_end(tmp_path: Path) -> None:
     """OCA note on signed meter values, 2.3.3: with a change of tariff an intermediate signed value is mandatory."""
     async with post(tmp_path, signed=True) as fixture:
         fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
@@ -215,8 +215,8 @@ async def test_a_key_that_flash_memory_has_spoilt_is_known_again_once_it_is_told
         assert await fixture.records.keys() == [key]
 
 
-class ForgetfulMeter:
-    """A meter that signs, and gives up its record only when it is asked for one, as the EM580 does."""
+class OnDemandSigningMeter:
+    """A signing meter that returns its record only on request, as the EM580 does."""
 
     def __init__(self) -> None:
         self.open: str | None = None
@@ -249,7 +249,7 @@ async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as
 ) -> None:
     """The meter was silent when the first one ended, and the second one ended before the meter had begun it."""
     async with post(tmp_path) as fixture:
-        meter, where = ForgetfulMeter(), Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
+        meter, where = OnDemandSigningMeter(), Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
         facts = FactStore(fixture.database, "signing-key")
         signatures = ReadingSigner(
             1,

@@ -16,8 +16,8 @@ from tests import fakes
 from tests.databases import open_database
 
 
-class Station:
-    """What the permission depends on."""
+class StartPermissionFixture:
+    """A start permission with its collaborators."""
 
     def __init__(self, outbox: Outbox) -> None:
         self.settings, self.csms, self.activated = TransactionSettings(), fakes.FakeCsms(), True
@@ -26,34 +26,36 @@ class Station:
 
 
 @pytest.fixture
-async def station(tmp_path: Path) -> AsyncGenerator[Station]:
+async def station(tmp_path: Path) -> AsyncGenerator[StartPermissionFixture]:
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
-        yield Station(Outbox(database, clock))
+        yield StartPermissionFixture(Outbox(database, clock))
 
 
 AT_THE_STATION = (StartSource.CARD, StartSource.BUTTON, StartSource.PLUG_IN)
 
 
-async def test_nobody_begins_while_the_station_is_about_to_restart(station: Station) -> None:
+async def test_nobody_begins_while_the_station_is_about_to_restart(station: StartPermissionFixture) -> None:
     assert station.permission.refusal(StartSource.CARD) is None
     station.restart.schedule_restart()
     assert {station.permission.refusal(source) for source in StartSource} == {"the station is about to restart"}
 
 
-async def test_before_the_activation_only_an_installer_may_test(station: Station) -> None:
+async def test_before_the_activation_only_an_installer_may_test(station: StartPermissionFixture) -> None:
     station.activated = False
     assert station.permission.refusal(StartSource.INSTALLER) is None
     for source in (*AT_THE_STATION, StartSource.REMOTE):
         assert station.permission.refusal(source) == "the station is not activated yet"
 
 
-async def test_at_an_activated_station_no_installer_tests(station: Station) -> None:
+async def test_at_an_activated_station_no_installer_tests(station: StartPermissionFixture) -> None:
     assert station.permission.refusal(StartSource.INSTALLER) == "the station is activated already"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-async def test_before_the_csms_accepts_the_station_the_setting_decides(station: Station, enabled: bool) -> None:
+async def test_before_the_csms_accepts_the_station_the_setting_decides(
+    station: StartPermissionFixture, enabled: bool
+) -> None:
     """B02.FR.03, B03.FR.01: of whoever presents a card; a remote start comes from the CSMS itself."""
     station.csms.accepted = False
     station.settings.override(TransactionSettings.tx_before_accepted_enabled, enabled)

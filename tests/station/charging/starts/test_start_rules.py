@@ -27,22 +27,22 @@ BY_CARD, REMOTE = StartRequest(StartSource.CARD, CARD), StartRequest(StartSource
 def evse(
     number: int, state: EvseState = FREE, claim: Claim | None = None, *, vehicle_served: bool = False
 ) -> StartableEvse:
-    """An EVSE that no reservation keeps, unless `claim` says so."""
+    """An EVSE that is not reserved, unless `claim` says so."""
     return StartableEvse(number, state, claim or Claim(True), vehicle_served=vehicle_served)
 
 
 def reserved_for(token: IdToken) -> Claim:
-    """What reservations say where the token that asks would use one made for `token`."""
+    """An EVSE claim that would use a reservation made for `token`."""
     return Claim(True, Reservation(1, token, NOW, evse_id=1))
 
 
 def authorized(token: IdToken, group: IdToken | None = None) -> EvseState:
-    """An EVSE that is authorized for a token."""
+    """The state of an EVSE that is authorized for this token."""
     return EvseState(authorization=Authorization(token, group))
 
 
 def held(holder: IdToken, *, ending: ChangeCause | None = None) -> EvseState:
-    """An EVSE with a transaction of a token whose authorization has ended."""
+    """The state of an EVSE with a transaction of this token, whose authorization has ended."""
     return EvseState(transaction=OpenTransaction("t", NOW, holder=holder, ending=ending))
 
 
