@@ -56,8 +56,8 @@ def with_board(board: BoardTable, **tables: object) -> Configuration:
     return found
 
 
-def keys(error: RuleErrors) -> list[tuple[str | int, ...]]:
-    return [one.key for one in error.errors]
+def rule_error_keys(error: RuleErrors) -> list[tuple[str | int, ...]]:
+    return [rule_error.key for rule_error in error.errors]
 
 
 def test_a_new_board_with_a_shunt_trip_is_accepted() -> None:
@@ -67,24 +67,24 @@ def test_a_new_board_with_a_shunt_trip_is_accepted() -> None:
 def test_a_new_board_without_a_shunt_trip_is_refused_one() -> None:
     with pytest.raises(RuleErrors, match=r"needs board\.shunt_trip") as refused:
         with_board(NewBoardConfig(shunt_trip=False))
-    assert keys(refused.value) == [("protection", "shunt_trip")]
+    assert rule_error_keys(refused.value) == [("protection", "shunt_trip")]
 
 
 def test_a_new_board_is_wired_to_as_many_evses_as_there_are() -> None:
     with pytest.raises(RuleErrors, match=r"must have 1 entries, one for each \[\[evse\]\] \(has 2\)") as refused:
         with_board(NewBoardConfig(evses=2))
-    assert keys(refused.value) == [("board", "evse")]
+    assert rule_error_keys(refused.value) == [("board", "evse")]
 
 
 def test_nothing_simulated_is_accepted_beside_a_new_board() -> None:
     with pytest.raises(RuleErrors, match=r'must not be simulated: board\.type is "new"') as refused:
         with_board(NewBoardConfig(), reader=[{"type": "simulated"}])
-    assert keys(refused.value) == [("reader", 0, "type")]
+    assert rule_error_keys(refused.value) == [("reader", 0, "type")]
 
 
 def test_a_line_of_a_new_board_is_not_also_that_of_the_grid_operators_contact() -> None:
     contact = {"type": "dry-contact", "polarity": "open-dims", "line": 5}
     with pytest.raises(RuleErrors, match=r"must not be the same as board\.relay") as refused:
         with_board(NewBoardConfig(), grid_order=contact)
-    assert keys(refused.value) == [("grid_order", "line")]
+    assert rule_error_keys(refused.value) == [("grid_order", "line")]
     with_board(NewBoardConfig(), grid_order=contact | {"line": 6})

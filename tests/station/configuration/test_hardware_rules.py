@@ -32,7 +32,7 @@ high = { path = "/sys/bus/iio/devices/iio:device0", channel = 0 }
 """
 
 
-def refused(tmp_path: Path, text: str) -> str:
+def refusal_message(tmp_path: Path, text: str) -> str:
     file = tmp_path / "station.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError) as error:
@@ -73,7 +73,7 @@ def test_a_real_board_needs_no_more_than_its_wires(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_simulated_is_refused_beside_it(tmp_path: Path, added: str, sentence: str) -> None:
-    assert refused(tmp_path, REAL + added).endswith(sentence)
+    assert refusal_message(tmp_path, REAL + added).endswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_is_simulated_is_refused_beside_it(tmp_path: Path, added: str, sent
 )
 def test_what_is_missing_or_wrong_is_named(tmp_path: Path, before: str, after: str, sentence: str) -> None:
     assert before in REAL
-    assert sentence in refused(tmp_path, REAL.replace(before, after))
+    assert sentence in refusal_message(tmp_path, REAL.replace(before, after))
 
 
 MODBUS = """
@@ -119,16 +119,18 @@ def test_controllers_on_modbus_need_the_selector_and_have_no_shunt_trip(tmp_path
     file = tmp_path / "station.toml"
     file.write_text(MODBUS, encoding="utf-8")
     assert load_configuration(file, {}).board.type == "modbus"
-    assert "board.selector_a: is missing" in refused(tmp_path, MODBUS.replace("selector_a = 16\n", ""))
+    assert "board.selector_a: is missing" in refusal_message(tmp_path, MODBUS.replace("selector_a = 16\n", ""))
     added = '[protection]\nshunt_trip = "hold"\n'
-    assert "protection.shunt_trip: needs board.shunt_trip, which is missing" in refused(tmp_path, MODBUS + added)
-    assert "simulation: must be left out" in refused(tmp_path, MODBUS + "[simulation]\nrate = 1.0\n")
+    assert "protection.shunt_trip: needs board.shunt_trip, which is missing" in refusal_message(
+        tmp_path, MODBUS + added
+    )
+    assert "simulation: must be left out" in refusal_message(tmp_path, MODBUS + "[simulation]\nrate = 1.0\n")
 
 
 def test_every_evse_has_its_wiring(tmp_path: Path) -> None:
     meter = '{ type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.21" }'
     text = REAL + f"[[evse]]\nid = 2\nattached_cable = true\nmeter = {meter}\n"
-    assert "board.evse: must have 2 entries, one for each [[evse]] (has 1)" in refused(tmp_path, text)
+    assert "board.evse: must have 2 entries, one for each [[evse]] (has 1)" in refusal_message(tmp_path, text)
 
 
 def test_an_attached_cable_has_no_lock(tmp_path: Path) -> None:

@@ -54,11 +54,11 @@ def test_a_value_is_written_as_toml_reads_it(value: object, toml: str) -> None:
 
 def test_the_sample_of_a_key_is_in_its_annotation_the_outermost_first() -> None:
     class Keys(Table):
-        one: Annotated[str, Meta(min_length=1, examples=["inner"])] | None = None
-        other: Annotated[Annotated[str, Meta(examples=["inner"])] | None, Meta(examples=["outer"])] = None
+        first: Annotated[str, Meta(min_length=1, examples=["inner"])] | None = None
+        second: Annotated[Annotated[str, Meta(examples=["inner"])] | None, Meta(examples=["outer"])] = None
 
     kinds = get_type_hints(Keys, include_extras=True)
-    assert (sample_of(kinds["one"]), sample_of(kinds["other"])) == ("inner", "outer")
+    assert (sample_of(kinds["first"]), sample_of(kinds["second"])) == ("inner", "outer")
     assert sample_of(Secret | None) is None
 
 

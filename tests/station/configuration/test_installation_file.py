@@ -36,7 +36,7 @@ def loaded(file: Path, text: str, environ: Mapping[str, str] | None = None) -> C
 
 
 def refusal(file: Path, text: str, environ: Mapping[str, str] | None = None) -> str:
-    """The sentence, without the directory of the file."""
+    """The error message with which the file is refused, without its directory."""
     with pytest.raises(ConfigurationError) as refused:
         loaded(file, text, environ)
     return str(refused.value).removeprefix(f"{file.parent}/")
@@ -345,8 +345,8 @@ RULES = {
 @pytest.mark.parametrize(("text", "sentence"), RULES.values(), ids=RULES.keys())
 def test_a_refusal_names_file_line_and_key(file: Path, text: str, sentence: str) -> None:
     # A bare key must stand before the first table.
-    whole = f"{text}\n{STATION}" if text.startswith("evse =") else f"{STATION}{text}"
-    assert refusal(file, whole) == sentence
+    complete = f"{text}\n{STATION}" if text.startswith("evse =") else f"{STATION}{text}"
+    assert refusal(file, complete) == sentence
 
 
 @pytest.mark.parametrize(
@@ -400,20 +400,20 @@ def test_a_file_that_is_nested_too_deeply_is_refused_in_a_sentence(file: Path, t
 
 
 def test_a_variable_that_is_nested_too_deeply_is_refused_in_a_sentence(file: Path) -> None:
-    told = refusal(file, STATION, {"BORNE_HTTP_NAMES": f"{'[' * 5000}{']' * 5000}"})
-    assert told.startswith("BORNE_HTTP_NAMES: ")
+    message = refusal(file, STATION, {"BORNE_HTTP_NAMES": f"{'[' * 5000}{']' * 5000}"})
+    assert message.startswith("BORNE_HTTP_NAMES: ")
 
 
 def test_an_empty_file_lacks_the_identity(file: Path) -> None:
     assert refusal(file, "") == "station.toml:1: station.identity: is missing"
 
 
-def test_of_several_mistakes_the_first_in_the_file_is_told_and_the_others_counted(file: Path) -> None:
+def test_of_several_mistakes_the_first_in_the_file_is_reported_and_the_others_counted(file: Path) -> None:
     text = f'{STATION}[http]\nport = -1\n[board]\nselector_a = 7\n[csms]\nurl = "x"'
     assert refusal(file, text) == "station.toml:4: http.port: must be at least 0 (is -1); and 2 more errors"
 
 
-def test_every_rule_between_tables_that_is_broken_is_told(file: Path) -> None:
+def test_every_broken_rule_between_tables_is_reported(file: Path) -> None:
     """Also of a real board, whose EVSEs need not be as many as the tables."""
     text = """
 [station]
@@ -616,11 +616,11 @@ def test_the_time_zone_is_a_name_of_the_iana_database(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Europe/Pari", "", "CEST", "right/Europe/Paris", "../../etc/passwd"])
 def test_another_name_is_refused_with_its_line(file: Path, name: str) -> None:
-    told = refusal(file, STATION + f'time_zone = "{name}"\n')
-    assert told.startswith("station.toml:3: station.time_zone: must be a time zone of the IANA database")
+    message = refusal(file, STATION + f'time_zone = "{name}"\n')
+    assert message.startswith("station.toml:3: station.time_zone: must be a time zone of the IANA database")
 
 
 def test_the_time_zone_is_not_given_as_a_variable_too(file: Path) -> None:
     row = '[[variable]]\ncomponent = "ClockCtrlr"\nvariable = "TimeZone"\nvalue = "Europe/Berlin"\n'
-    told = refusal(file, STATION + 'time_zone = "Europe/Paris"\n' + row)
-    assert "ClockCtrlr.TimeZone is already set by station.time_zone" in told
+    message = refusal(file, STATION + 'time_zone = "Europe/Paris"\n' + row)
+    assert "ClockCtrlr.TimeZone is already set by station.time_zone" in message

@@ -28,8 +28,8 @@ _TEXTS = [
 ]
 
 
-class _Writer:
-    """Writes a document by drawing at every turn; each key is unique, so that it can be found in the text."""
+class _DocumentGenerator:
+    """Generates a random TOML document; each key is unique, so that it can be found in the text."""
 
     def __init__(self, data: st.DataObject) -> None:
         self._data = data
@@ -38,53 +38,53 @@ class _Writer:
     def document(self) -> str:
         return self._table([], depth=0)
 
-    def _draw(self, *choices: str) -> str:
+    def _choose(self, *choices: str) -> str:
         return self._data.draw(st.sampled_from(choices))
 
-    def _some(self, most: int) -> range:
+    def _random_range(self, most: int) -> range:
         return range(self._data.draw(st.integers(0, most)))
 
     def _key(self) -> str:
         number = next(self._numbers)
-        return self._draw(f"k{number}", f'"k{number} .#=]"', f"'k{number}[['")
+        return self._choose(f"k{number}", f'"k{number} .#=]"', f"'k{number}[['")
 
     def _table(self, header: list[str], depth: int) -> str:
-        body = "".join(self._line() for _ in self._some(3))
-        for _ in self._some(2 if depth < 3 else 0):
-            below = [*header, *(self._key() for _ in range(1 + len(self._some(1))))]
-            space = self._draw("", " ")
+        body = "".join(self._line() for _ in self._random_range(3))
+        for _ in self._random_range(2 if depth < 3 else 0):
+            below = [*header, *(self._key() for _ in range(1 + len(self._random_range(1))))]
+            space = self._choose("", " ")
             name = f"{space}.{space}".join(below)
-            if self._draw("table", "array") == "table":
+            if self._choose("table", "array") == "table":
                 body += f"[{space}{name}{space}]{self._end()}{self._table(below, depth + 1)}"
             else:
-                for _ in range(1 + len(self._some(2))):
+                for _ in range(1 + len(self._random_range(2))):
                     body += f"[[{space}{name}]]{self._end()}{self._table(below, depth + 1)}"
         return body
 
     def _line(self) -> str:
-        return self._draw("", "\n", "# no = 1\n", "  ") + self._pair(depth=0) + self._end()
+        return self._choose("", "\n", "# no = 1\n", "  ") + self._pair(depth=0) + self._end()
 
     def _end(self) -> str:
-        return self._draw("\n", "  # [no]\n", "\r\n", "\n\n\t")
+        return self._choose("\n", "  # [no]\n", "\r\n", "\n\n\t")
 
     def _pair(self, depth: int) -> str:
-        key = self._draw(".", " . ").join(self._key() for _ in range(1 + len(self._some(2))))
-        return f"{key}{self._draw('=', ' = ')}{self._value(depth)}"
+        key = self._choose(".", " . ").join(self._key() for _ in range(1 + len(self._random_range(2))))
+        return f"{key}{self._choose('=', ' = ')}{self._value(depth)}"
 
     def _value(self, depth: int) -> str:
-        match self._draw("number", "plain", "text", *(("list", "table") if depth < 3 else ())):
+        match self._choose("number", "plain", "text", *(("list", "table") if depth < 3 else ())):
             case "number":
                 return str(next(self._numbers))
             case "plain":
-                return self._draw(*_PLAIN)
+                return self._choose(*_PLAIN)
             case "text":
-                return self._draw(*_TEXTS)
+                return self._choose(*_TEXTS)
             case "list":
-                gap = self._draw("", " ", "\n", "\n # ], no\n")
-                entries = f",{gap}".join(self._value(depth + 1) for _ in self._some(3))
-                return f"[{gap}{entries}{self._draw('', gap)}{self._draw('', ',') if entries else ''}{gap}]"
+                gap = self._choose("", " ", "\n", "\n # ], no\n")
+                entries = f",{gap}".join(self._value(depth + 1) for _ in self._random_range(3))
+                return f"[{gap}{entries}{self._choose('', gap)}{self._choose('', ',') if entries else ''}{gap}]"
             case _:
-                return f"{{ {', '.join(self._pair(depth + 1) for _ in self._some(2))} }}"
+                return f"{{ {', '.join(self._pair(depth + 1) for _ in self._random_range(2))} }}"
 
 
 def _paths(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
@@ -99,7 +99,7 @@ def _paths(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]
 
 @given(st.data())
 def test_every_key_and_entry_is_found_on_the_line_where_it_is_written(data: st.DataObject) -> None:
-    text = _Writer(data).document()
+    text = _DocumentGenerator(data).document()
     paths = dict(_paths(tomllib.loads(text)))
     found = line_numbers(text)
     assert found.keys() == paths.keys()

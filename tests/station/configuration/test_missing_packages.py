@@ -30,7 +30,11 @@ def configured(tmp_path: Path) -> Configuration:
 
 def test_each_device_is_named_with_what_it_needs(tmp_path: Path) -> None:
     found = missing_package_errors(configured(tmp_path), lambda _: False, "linux")
-    assert [one.key for one in found] == [("board", "type"), ("display", "output", 1, "type"), ("grid_order", "type")]
+    assert [problem.key for problem in found] == [
+        ("board", "type"),
+        ("display", "output", 1, "type"),
+        ("grid_order", "type"),
+    ]
     assert str(found[0]).startswith("needs gpiod, not installed: ")
     assert str(found[1]).startswith("needs RPLCD and smbus2, not installed: ")
     assert str(found[1]).endswith(' -m pip install "borne[board]"')
@@ -38,13 +42,16 @@ def test_each_device_is_named_with_what_it_needs(tmp_path: Path) -> None:
 
 def test_only_what_is_missing_is_named(tmp_path: Path) -> None:
     found = missing_package_errors(configured(tmp_path), lambda package: package != "smbus2", "linux")
-    assert [one.key for one in found] == [("display", "output", 1, "type")]
+    assert [problem.key for problem in found] == [("display", "output", 1, "type")]
     assert str(found[0]).startswith("needs smbus2, not installed")
 
 
 def test_where_there_is_no_such_package_no_command_is_offered(tmp_path: Path) -> None:
     found = missing_package_errors(configured(tmp_path), lambda _: False, "darwin")
-    assert {str(one) for one in found} == {"needs gpiod, for Linux only", "needs RPLCD and smbus2, for Linux only"}
+    assert {str(problem) for problem in found} == {
+        "needs gpiod, for Linux only",
+        "needs RPLCD and smbus2, for Linux only",
+    }
 
 
 @pytest.mark.parametrize("grid_order", [None, CONTACT | {"chip": "simulated"}])

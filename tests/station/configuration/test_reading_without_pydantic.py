@@ -189,7 +189,7 @@ FILES: dict[str, object] = {
     "linky": LINKY,
     "wires": WIRES,
 }
-NOTHING: list[object] = []
+EMPTY_LIST: list[object] = []
 ODD: tuple[object, ...] = (
     *(None, True, False, 0, 1, 2, 3, 7, -1, 10**6, 10**30, 0.0, 1.0, 0.5, 2.5, 1e300, math.inf, -math.inf, math.nan),
     *(
@@ -211,7 +211,7 @@ ODD: tuple[object, ...] = (
         "€",
     ),
     *(
-        NOTHING,
+        EMPTY_LIST,
         dict[str, object](),
         [1],
         ["a"],
@@ -239,8 +239,8 @@ def paths(tree: object, value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
                 yield (*path, key)
     elif isinstance(value, tuple) and isinstance(tree, list):
         pairs = zip(cast("list[object]", tree), cast("tuple[object, ...]", value), strict=True)
-        for place, (inner, one) in enumerate(pairs):
-            yield from paths(inner, one, (*path, place))
+        for place, (inner, read) in enumerate(pairs):
+            yield from paths(inner, read, (*path, place))
 
 
 def tables_in(value: object) -> Iterator[Table]:
@@ -250,8 +250,8 @@ def tables_in(value: object) -> Iterator[Table]:
         for name in keys_of(type(value)).values():
             yield from tables_in(getattr(value, name.removeprefix("given_")))
     elif isinstance(value, tuple):
-        for one in cast("tuple[object, ...]", value):
-            yield from tables_in(one)
+        for item in cast("tuple[object, ...]", value):
+            yield from tables_in(item)
 
 
 PLACES: dict[str, Callable[[object], dict[str, object]]] = {
@@ -271,17 +271,17 @@ def kinds_in(files: Iterable[object]) -> set[type[Table]]:
     return {type(table) for file in files for table in tables_in(Configuration.from_tree(file))}
 
 
-def sampled(files: Mapping[str, object]) -> dict[str, object]:
-    """A file for each kind of table at these places that is in none of these files, with the sample of the example."""
+def sample_files(files: Mapping[str, object]) -> dict[str, object]:
+    """For each table type of `PLACES` that no given file contains: a file with the sample values of the example."""
     written = kinds_in(files.values())
-    missing = [one for one in sections() if one.places[0] in PLACES and one.model not in written]
+    missing = [section for section in sections() if section.places[0] in PLACES and section.model not in written]
     return {
-        f"{one.places[0]} {one.choice}": CONTROLLERS | PLACES[one.places[0]](sample_values(one.model))
-        for one in missing
+        f"{section.places[0]} {section.choice}": CONTROLLERS | PLACES[section.places[0]](sample_values(section.model))
+        for section in missing
     }
 
 
-FILES.update(sampled(FILES))
+FILES.update(sample_files(FILES))
 
 
 def changed(tree: object, path: KeyPath, value: object) -> object:
@@ -348,9 +348,9 @@ def test_the_files_have_every_kind_of_table() -> None:
 
 def test_a_kind_of_board_source_meter_or_reader_that_no_file_has_is_read_as_its_sample() -> None:
     """As one that is added later: here all but those of two files."""
-    made = sampled({"simulated": SIMULATED, "linky": LINKY})
-    assert {'board type = "linux"', 'board type = "modbus"', 'grid.source type = "ct"'} <= made.keys()
-    assert kinds_in(made.values())
+    samples = sample_files({"simulated": SIMULATED, "linky": LINKY})
+    assert {'board type = "linux"', 'board type = "modbus"', 'grid.source type = "ct"'} <= samples.keys()
+    assert kinds_in(samples.values())
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -374,9 +374,9 @@ def test_a_deeply_nested_value_is_rejected_like_any_other() -> None:
 
 
 def test_all_values_show_no_secret() -> None:
-    shown = str(all_values(Configuration.from_tree(SIMULATED)))
+    printed = str(all_values(Configuration.from_tree(SIMULATED)))
     for secret in ("0123456789abcdef", "ABCD-EFGH-JKLM", "00112233445566778899AABBCCDDEEFF", "'secret'"):
-        assert secret not in shown
+        assert secret not in printed
 
 
 def test_an_error_shows_no_value() -> None:

@@ -148,8 +148,8 @@ def numbers(schema: Any, path: str, root: Any, within: frozenset[str] = frozense
             yield from numbers(root["$defs"][reference.rpartition("/")[2]], path, root, within | {reference})
         return
     for kind in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        for one in schema.get(kind, ()):
-            yield from numbers(one, path, root, within)
+        for alternative in schema.get(kind, ()):
+            yield from numbers(alternative, path, root, within)
     for name, inner in schema.get("properties", {}).items():
         yield from numbers(inner, f"{path}.{name}", root, within)
     if isinstance(schema.get("items"), dict):
@@ -167,7 +167,7 @@ def test_every_number_of_the_installation_file_has_a_lowest_and_a_highest_value(
     assert ".grid.source.clamps[].gain" in found
     unbounded = [
         path
-        for path, one in found.items()
-        if not {"minimum", "exclusiveMinimum"} & one.keys() or not {"maximum", "exclusiveMaximum"} & one.keys()
+        for path, number in found.items()
+        if not {"minimum", "exclusiveMinimum"} & number.keys() or not {"maximum", "exclusiveMaximum"} & number.keys()
     ]
     assert unbounded == []

@@ -1,4 +1,4 @@
-"""The CSMS of the moment, for whoever asks one."""
+"""The proxy of the current CSMS link."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_the_proxy_answers_as_a_station_alone_until_a_csms_is_connected_an
 
 
 class BrokenCsms:
-    """A link to the CSMS with a mistake in it, whatever it is asked."""
+    """A link to the CSMS whose methods all raise an unexpected error."""
 
     @property
     def online(self) -> bool:

@@ -39,48 +39,50 @@ situations = st.builds(
 )
 
 
-def shows(now: LightInputs) -> tuple[Colour, Pattern]:
+def colour_and_pattern(now: LightInputs) -> tuple[Colour, Pattern]:
     """Colour and pattern alone, as the guide names them."""
-    shown = light(now)
-    return shown.colour, shown.pattern
+    signal = light(now)
+    return signal.colour, signal.pattern
 
 
 # The rows of the guide
 
 
 def test_light_blue_is_a_vehicle_plugged_in_that_waits_for_power() -> None:
-    assert shows(replace(IDLE, charge=ConnectorActivity.WAITING)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
-    assert shows(replace(IDLE, charge=ConnectorActivity.PLUGGED_IN)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
+    assert colour_and_pattern(replace(IDLE, charge=ConnectorActivity.WAITING)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
+    assert colour_and_pattern(replace(IDLE, charge=ConnectorActivity.PLUGGED_IN)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
 
 
 def test_blue_blinking_is_charging() -> None:
-    assert shows(replace(IDLE, charge=ConnectorActivity.FLOWING)) == (Colour.BLUE, Pattern.BLINKING)
+    assert colour_and_pattern(replace(IDLE, charge=ConnectorActivity.FLOWING)) == (Colour.BLUE, Pattern.BLINKING)
 
 
 def test_blue_steady_is_a_charge_that_is_finished_interrupted_or_suspended() -> None:
-    assert shows(replace(IDLE, charge=ConnectorActivity.PAUSED)) == (Colour.BLUE, Pattern.STEADY)
+    assert colour_and_pattern(replace(IDLE, charge=ConnectorActivity.PAUSED)) == (Colour.BLUE, Pattern.STEADY)
 
 
 def test_green_blinking_is_a_card_being_authorised() -> None:
-    assert shows(replace(IDLE, card=CardStatus.ASKED)) == (Colour.GREEN, Pattern.BLINKING)
+    assert colour_and_pattern(replace(IDLE, card=CardStatus.ASKED)) == (Colour.GREEN, Pattern.BLINKING)
 
 
 def test_green_is_available_and_ready_to_charge() -> None:
-    assert shows(IDLE) == (Colour.GREEN, Pattern.STEADY)
+    assert colour_and_pattern(IDLE) == (Colour.GREEN, Pattern.STEADY)
 
 
 def test_orange_steady_is_online_and_waiting_for_a_reservation() -> None:
-    assert shows(replace(IDLE, reserved=True)) == (Colour.ORANGE, Pattern.STEADY)
-    assert shows(replace(IDLE, reserved=True, online=False)) == (Colour.WHITE, Pattern.STEADY), "only where online"
+    assert colour_and_pattern(replace(IDLE, reserved=True)) == (Colour.ORANGE, Pattern.STEADY)
+    assert colour_and_pattern(replace(IDLE, reserved=True, online=False)) == (Colour.WHITE, Pattern.STEADY), (
+        "only where online"
+    )
 
 
 def test_orange_blinking_is_a_card_authorisation_that_timed_out() -> None:
-    assert shows(replace(IDLE, card=CardStatus.TIMED_OUT)) == (Colour.ORANGE, Pattern.BLINKING)
-    assert shows(replace(IDLE, card=CardStatus.NOT_CHECKED)) == (Colour.ORANGE, Pattern.BLINKING)
+    assert colour_and_pattern(replace(IDLE, card=CardStatus.TIMED_OUT)) == (Colour.ORANGE, Pattern.BLINKING)
+    assert colour_and_pattern(replace(IDLE, card=CardStatus.NOT_CHECKED)) == (Colour.ORANGE, Pattern.BLINKING)
 
 
 def test_red_is_out_of_service_or_disabled() -> None:
-    assert shows(replace(IDLE, out_of_service=True)) == (Colour.RED, Pattern.STEADY)
+    assert colour_and_pattern(replace(IDLE, out_of_service=True)) == (Colour.RED, Pattern.STEADY)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_white_is_offline_or_unavailable(now: LightInputs, reason: LightReason) 
 
 
 def test_violet_is_an_account_that_is_not_authenticated_put_the_connector_back() -> None:
-    assert shows(replace(IDLE, not_authenticated=True)) == (Colour.VIOLET, Pattern.STEADY)
+    assert colour_and_pattern(replace(IDLE, not_authenticated=True)) == (Colour.VIOLET, Pattern.STEADY)
 
 
 # Which row comes first
@@ -138,7 +140,7 @@ WORST = LightInputs(
 
 
 def test_the_rows_come_in_this_order() -> None:
-    now, seen = WORST, [light(WORST).reason]
+    now, reasons = WORST, [light(WORST).reason]
     for mended in (
         {"out_of_service": False},
         {"testing": False},
@@ -159,8 +161,8 @@ def test_the_rows_come_in_this_order() -> None:
         {"charge": ConnectorActivity.NONE},
     ):
         now = replace(now, **mended)
-        seen.append(light(now).reason)
-    assert seen == list(LightReason)
+        reasons.append(light(now).reason)
+    assert reasons == list(LightReason)
 
 
 @given(situations)
@@ -170,7 +172,7 @@ def test_whatever_is_the_case_a_fault_is_red(now: LightInputs) -> None:
 
 @given(situations)
 def test_green_and_steady_means_that_anybody_may_charge_now(now: LightInputs) -> None:
-    if shows(now) == (Colour.GREEN, Pattern.STEADY):
+    if colour_and_pattern(now) == (Colour.GREEN, Pattern.STEADY):
         assert now.activated
         assert now.available
         assert now.online
@@ -179,17 +181,17 @@ def test_green_and_steady_means_that_anybody_may_charge_now(now: LightInputs) ->
 
 @given(situations)
 def test_blue_and_blinking_means_that_energy_flows(now: LightInputs) -> None:
-    if shows(now) == (Colour.BLUE, Pattern.BLINKING):
+    if colour_and_pattern(now) == (Colour.BLUE, Pattern.BLINKING):
         assert now.charge is ConnectorActivity.FLOWING
 
 
 @given(st.lists(situations, min_size=1, max_size=4))
 def test_one_light_for_several_evses_shows_the_one_that_comes_first_in_the_guide(evses: list[LightInputs]) -> None:
-    shown = [light(evse) for evse in evses]
-    assert highest_priority(shown) in shown
-    assert highest_priority(shown) == highest_priority(reversed(shown))
-    assert list(LightReason).index(highest_priority(shown).reason) == min(
-        list(LightReason).index(one.reason) for one in shown
+    signals = [light(evse) for evse in evses]
+    assert highest_priority(signals) in signals
+    assert highest_priority(signals) == highest_priority(reversed(signals))
+    assert list(LightReason).index(highest_priority(signals).reason) == min(
+        list(LightReason).index(signal.reason) for signal in signals
     )
 
 

@@ -1,4 +1,4 @@
-"""What a clock on the wall shows: ClockCtrlr's TimeZone, TimeOffset and its next transition."""
+"""Local time: ClockCtrlr's TimeZone, TimeOffset and its next transition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("zone", "offset", "due", "following", "shown"),
+    ("zone", "offset", "due", "following", "formatted"),
     [
         ("", "", "", "", "2026-10-25T00:30:00+00:00"),
         ("Europe/Oslo", "", "", "", "2026-10-25T02:30:00+02:00"),
@@ -29,17 +29,17 @@ LAST = datetime.max.replace(tzinfo=UTC)
     ],
 )
 async def test_local_time_follows_the_zone_else_the_offset_and_its_transition(
-    zone: str, offset: str, due: str, following: str, shown: str
+    zone: str, offset: str, due: str, following: str, formatted: str
 ) -> None:
     settings = ClockSettings()
     await settings.change(ClockSettings.time_zone, zone)
     await settings.change(ClockSettings.time_offset, offset)
     await settings.change(ClockSettings.next_time_offset_transition, due)
     await settings.change(ClockSettings.time_offset_next_transition, following)
-    assert local_time(NOW, settings).isoformat() == shown
+    assert local_time(NOW, settings).isoformat() == formatted
 
 
-async def changing(offset: str, due: str, following: str) -> ClockSettings:
+async def settings_with_transition(offset: str, due: str, following: str) -> ClockSettings:
     """Settings of a station that knows its offset and the next one."""
     settings = ClockSettings()
     await settings.change(ClockSettings.time_offset, offset)
@@ -50,7 +50,7 @@ async def changing(offset: str, due: str, following: str) -> ClockSettings:
 
 async def test_the_borders_of_a_month_have_each_their_own_side_of_the_transition() -> None:
     """As those of a station that knows its time zone."""
-    settings = await changing("+02:00", "2026-10-25T01:00:00Z", "+01:00")
+    settings = await settings_with_transition("+02:00", "2026-10-25T01:00:00Z", "+01:00")
     october, here = Month(2026, 10), zone(settings)
     assert october.begin(here).astimezone(UTC) == datetime(2026, 9, 30, 22, tzinfo=UTC)
     assert october.end(here).astimezone(UTC) == datetime(2026, 10, 31, 23, tzinfo=UTC)
@@ -63,14 +63,14 @@ async def test_the_borders_of_a_month_have_each_their_own_side_of_the_transition
 async def test_each_moment_round_a_transition_is_shown_as_its_time_zone_shows_it_and_found_again(
     offset: str, due: str, following: str
 ) -> None:
-    settings, paris = await changing(offset, due, following), ClockSettings()
+    settings, paris = await settings_with_transition(offset, due, following), ClockSettings()
     await paris.change(ClockSettings.time_zone, "Europe/Paris")
     begin = datetime.fromisoformat(due) - timedelta(hours=3)
     for quarter in range(24):
         moment = begin + quarter * timedelta(minutes=15)
-        shown, expected = (local_time(moment, one) for one in (settings, paris))
-        assert (shown.isoformat(), shown.fold) == (expected.isoformat(), expected.fold)
-        assert shown.astimezone(UTC) == moment
+        actual, expected = (local_time(moment, clock_settings) for clock_settings in (settings, paris))
+        assert (actual.isoformat(), actual.fold) == (expected.isoformat(), expected.fold)
+        assert actual.astimezone(UTC) == moment
         written = expected.replace(tzinfo=None)
         assert local_to_utc(written, settings) == local_to_utc(written, paris) == moment
         skipped = written.replace(fold=1)
@@ -93,8 +93,8 @@ async def test_every_moment_has_a_local_time_also_with_the_earliest_and_the_late
     due: datetime, offset: str, following: str, moment: datetime
 ) -> None:
     """A station of an earlier version may have stored one."""
-    settings = await changing(offset, "", following)
+    settings = await settings_with_transition(offset, "", following)
     settings.use_stored(ClockSettings.next_time_offset_transition, due)
-    shown = local_time(moment, settings)
-    assert shown == moment
-    assert shown.isoformat()
+    local = local_time(moment, settings)
+    assert local == moment
+    assert local.isoformat()

@@ -1,4 +1,4 @@
-"""What is sampled, when, and what of it is kept."""
+"""Which values are sampled, when, and which samples remain after thinning."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ FULL = Reading(
 BEFORE = replace(FULL, energy_import_wh=1234.0, energy_export_wh=0.0, reactive_import_varh=77.0)
 
 
-def told(
+def sample_tuples(
     reading: Reading, *measurands: Measurand, offered: Phases[float] | None = None
 ) -> list[tuple[float, str, str | None]]:
     """Value, unit and phase of the samples of a reading."""
     value = sample_reading(reading, measurands, ReadingContext.SAMPLE_PERIODIC, offered=offered, since=BEFORE)
-    return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
+    return [] if value is None else [(sample.value, sample.unit, sample.phase) for sample in value.samples]
 
 
 @each_row(
@@ -84,7 +84,7 @@ def told(
 def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
     measurand: Measurand, expected: list[tuple[float, str, str | None]]
 ) -> None:
-    assert told(FULL, measurand, offered=Phases[float].all(16.0)) == [
+    assert sample_tuples(FULL, measurand, offered=Phases[float].all(16.0)) == [
         (pytest.approx(value, abs=0.06), *rest) for value, *rest in expected
     ]
     assert sorted(Measurand) == sorted(set(Measurand))
@@ -93,7 +93,7 @@ def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
 def test_what_is_offered_is_that_of_the_phases_that_are_there() -> None:
     """A board that has taken two phases away offers the power of one."""
     offered = Phases(0.0, 13.0, 0.0)
-    assert told(FULL, Measurand.CURRENT_OFFERED, Measurand.POWER_OFFERED, offered=offered) == [
+    assert sample_tuples(FULL, Measurand.CURRENT_OFFERED, Measurand.POWER_OFFERED, offered=offered) == [
         (13.0, "A", None),
         (13.0 * 229.0, "W", None),
     ]
@@ -107,11 +107,11 @@ def test_what_the_meter_did_not_give_is_left_out_and_never_zero(measurand: Measu
 
 def test_an_interval_is_what_the_register_counted_since_the_sample_before() -> None:
     before = replace(FULL, energy_import_wh=1000.0, reactive_export_varh=80.0, energies_import_wh=Phases(4.0, 5.0, 6.0))
-    wanted = (Measurand.ENERGY_IMPORT_INTERVAL, Measurand.REACTIVE_EXPORT_INTERVAL)
+    measurands = (Measurand.ENERGY_IMPORT_INTERVAL, Measurand.REACTIVE_EXPORT_INTERVAL)
 
     def counted(now: Reading, since: Reading | None) -> list[tuple[float, str, str | None]]:
-        value = sample_reading(now, wanted, ReadingContext.SAMPLE_CLOCK, registers_by_phase=True, since=since)
-        return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
+        value = sample_reading(now, measurands, ReadingContext.SAMPLE_CLOCK, registers_by_phase=True, since=since)
+        return [] if value is None else [(sample.value, sample.unit, sample.phase) for sample in value.samples]
 
     assert counted(FULL, before) == [(234.568, "Wh", None), (8.25, "varh", None)]
     assert counted(FULL, FULL) == [(0.0, "Wh", None), (0.0, "varh", None)]
@@ -123,15 +123,15 @@ def test_an_interval_is_what_the_register_counted_since_the_sample_before() -> N
 
 
 @given(st.lists(st.floats(0.0, 1e7), min_size=2, max_size=30).map(sorted))
-def test_intervals_add_up_to_what_the_told_registers_differ_by(registers: list[float]) -> None:
+def test_intervals_add_up_to_the_difference_of_the_sampled_registers(registers: list[float]) -> None:
     readings = [replace(FULL, energy_import_wh=register) for register in registers]
-    told_wh = [told(reading, Measurand.ENERGY_IMPORT_REGISTER)[0][0] for reading in readings]
+    registers_wh = [sample_tuples(reading, Measurand.ENERGY_IMPORT_REGISTER)[0][0] for reading in readings]
     sums = 0.0
     for before, now in pairwise(readings):
         value = sample_reading(now, [Measurand.ENERGY_IMPORT_INTERVAL], ReadingContext.SAMPLE_PERIODIC, since=before)
         assert value is not None
         sums += value.samples[0].value
-    assert sums == pytest.approx(told_wh[-1] - told_wh[0], abs=1e-3)
+    assert sums == pytest.approx(registers_wh[-1] - registers_wh[0], abs=1e-3)
 
 
 def test_a_meter_gives_the_measurands_of_what_it_shows_and_no_other() -> None:
@@ -162,8 +162,8 @@ def test_each_series_counts_from_its_own_sample_and_a_transaction_from_its_begin
 
 def test_what_a_vehicle_gives_back_is_export_and_no_import_of_less_than_nothing() -> None:
     back = replace(FULL, power_w=-3000.0, powers_w=Phases(-3000.0, None, None))
-    assert told(back, Measurand.POWER_EXPORT) == [(3000.0, "W", None), (3000.0, "W", "L1")]
-    assert told(back, Measurand.POWER_IMPORT) == [(0.0, "W", None), (0.0, "W", "L1")]
+    assert sample_tuples(back, Measurand.POWER_EXPORT) == [(3000.0, "W", None), (3000.0, "W", "L1")]
+    assert sample_tuples(back, Measurand.POWER_IMPORT) == [(0.0, "W", None), (0.0, "W", "L1")]
 
 
 def test_samples_that_a_bill_needs_are_never_thinned_out() -> None:
@@ -175,9 +175,9 @@ def test_samples_that_a_bill_needs_are_never_thinned_out() -> None:
         MeterValue(MIDNIGHT, _samples(context)) for context in (ReadingContext.TRANSACTION_BEGIN, ReadingContext.OTHER)
     ]
     end = MeterValue(MIDNIGHT, _samples(ReadingContext.TRANSACTION_END))
-    kept = thin_out([*regular[:50], *needed, *regular[50:], end], 10)
-    assert len(kept) <= 10
-    assert all(value in kept for value in (*needed, end))
+    thinned = thin_out([*regular[:50], *needed, *regular[50:], end], 10)
+    assert len(thinned) <= 10
+    assert all(value in thinned for value in (*needed, end))
     assert len(thin_out([*needed, *needed, end], 2)) == 5
 
 
@@ -186,40 +186,42 @@ def _samples(context: ReadingContext) -> tuple[SampledValue, ...]:
 
 
 def test_a_one_phase_meter_gives_one_phase() -> None:
-    assert told(replace(FULL, currents_a=Phases(7.0, None, None)), Measurand.CURRENT_IMPORT) == [(7.0, "A", "L1")]
+    assert sample_tuples(replace(FULL, currents_a=Phases(7.0, None, None)), Measurand.CURRENT_IMPORT) == [
+        (7.0, "A", "L1")
+    ]
 
 
-def test_the_registers_of_the_phases_are_told_beside_the_total_where_that_is_wanted() -> None:
+def test_the_registers_of_the_phases_are_sampled_beside_the_total_where_that_is_configured() -> None:
     """SampledDataCtrlr.RegisterValuesWithoutPhases; part 2, J 2.3."""
     reading = replace(FULL, energies_import_wh=Phases(1000.0, 200.0, 34.56789))
-    wanted = [Measurand.ENERGY_IMPORT_REGISTER]
-    with_phases = sample_reading(reading, wanted, ReadingContext.SAMPLE_PERIODIC, registers_by_phase=True)
+    measurands = [Measurand.ENERGY_IMPORT_REGISTER]
+    with_phases = sample_reading(reading, measurands, ReadingContext.SAMPLE_PERIODIC, registers_by_phase=True)
     assert with_phases is not None
-    assert [(one.value, one.phase) for one in with_phases.samples] == [
+    assert [(sample.value, sample.phase) for sample in with_phases.samples] == [
         (1234.568, None),
         (1000.0, "L1"),
         (200.0, "L2"),
         (34.568, "L3"),
     ]
-    assert told(reading, *wanted) == [(1234.568, "Wh", None)]
-    only_total = sample_reading(FULL, wanted, ReadingContext.SAMPLE_PERIODIC, registers_by_phase=True)
+    assert sample_tuples(reading, *measurands) == [(1234.568, "Wh", None)]
+    only_total = sample_reading(FULL, measurands, ReadingContext.SAMPLE_PERIODIC, registers_by_phase=True)
     assert only_total is not None
-    assert [one.phase for one in only_total.samples] == [None]
+    assert [sample.phase for sample in only_total.samples] == [None]
 
 
 def test_a_sample_carries_the_time_of_the_reading_and_why_it_was_taken() -> None:
     value = sample_reading(FULL, [Measurand.VOLTAGE, Measurand.FREQUENCY], ReadingContext.TRANSACTION_BEGIN)
     assert value is not None
     assert value.taken_at == MIDNIGHT
-    assert {one.context for one in value.samples} == {ReadingContext.TRANSACTION_BEGIN}
-    assert [one.measurand for one in value.samples] == [Measurand.VOLTAGE] * 3 + [Measurand.FREQUENCY]
+    assert {sample.context for sample in value.samples} == {ReadingContext.TRANSACTION_BEGIN}
+    assert [sample.measurand for sample in value.samples] == [Measurand.VOLTAGE] * 3 + [Measurand.FREQUENCY]
 
 
 moments = st.integers(0, 3 * 86_400_000).map(lambda ms: MIDNIGHT + timedelta(milliseconds=ms))
 
 
 @given(moments, st.integers(1, 86_400))
-def test_aligned_samples_are_whole_intervals_after_midnight_and_start_anew_every_day(
+def test_aligned_samples_are_whole_intervals_after_midnight_and_restart_every_day(
     now: datetime, interval_s: int
 ) -> None:
     """AlignedDataCtrlr.Interval"""
@@ -251,14 +253,14 @@ def test_examples_of_aligned_moments(clock: str, interval_s: int, due: str) -> N
 def test_thinning_keeps_both_ends_the_order_and_no_more_than_is_allowed(count: int, most: int) -> None:
     """E06.FR.13, E04.FR.07, E04.FR.08"""
     values = [MeterValue(MIDNIGHT + timedelta(seconds=second), ()) for second in range(count)]
-    kept = thin_out(values, most)
-    assert len(kept) <= most
-    assert list(kept) == sorted(set(kept), key=lambda value: value.taken_at)
-    assert set(kept) <= set(values)
+    thinned = thin_out(values, most)
+    assert len(thinned) <= most
+    assert list(thinned) == sorted(set(thinned), key=lambda value: value.taken_at)
+    assert set(thinned) <= set(values)
     if values:
-        assert (kept[0], kept[-1]) == (values[0], values[-1])
+        assert (thinned[0], thinned[-1]) == (values[0], values[-1])
     if count <= most:
-        assert list(kept) == values
+        assert list(thinned) == values
 
 
 @given(st.integers(2, 300), st.integers(2, 50))
@@ -274,17 +276,17 @@ def test_intervals_that_are_left_count_what_went_before_them(count: int, most: i
     ]
     end = SampledValue(1.0, Measurand.ENERGY_IMPORT_INTERVAL, ReadingContext.TRANSACTION_END, "Wh")
     values.append(MeterValue(MIDNIGHT + timedelta(seconds=count), (end,)))
-    kept = thin_out(values, most)
-    assert len(kept) <= most
+    thinned = thin_out(values, most)
+    assert len(thinned) <= most
 
     def total(of: Sequence[MeterValue], *, aligned: bool, until: datetime) -> float:
-        samples = [one for value in of if value.taken_at <= until for one in value.samples]
-        return sum(one.value for one in samples if (one.context is ReadingContext.SAMPLE_CLOCK) is aligned)
+        samples = [sample for value in of if value.taken_at <= until for sample in value.samples]
+        return sum(sample.value for sample in samples if (sample.context is ReadingContext.SAMPLE_CLOCK) is aligned)
 
-    for value in kept:  # at each value, not at the last alone
+    for value in thinned:  # at each value, not at the last alone
         aligned = value.samples[0].context is ReadingContext.SAMPLE_CLOCK
         until = value.taken_at
-        assert total(kept, aligned=aligned, until=until) == total(values, aligned=aligned, until=until)
+        assert total(thinned, aligned=aligned, until=until) == total(values, aligned=aligned, until=until)
 
 
 def test_thinning_takes_every_second_one() -> None:

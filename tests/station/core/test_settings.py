@@ -1,4 +1,4 @@
-"""What an operator changes at run time: nonsense is refused with a sentence, the rest outlives a power cut."""
+"""What an operator changes at run time: invalid texts are refused with a sentence, the rest outlives a power cut."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_the_default_of_every_setting_is_allowed_and_survives_being_text(name: s
     assert setting.parse(setting.format(setting.default)) == setting.default
 
 
-def nonsense_for(setting: Setting[object]) -> list[str]:
-    """Texts that mean nothing for a setting of its kind."""
+def invalid_texts(setting: Setting[object]) -> list[str]:
+    """Texts that are invalid for a setting of this type."""
     if isinstance(setting, Integer):
         beyond = [str(setting.minimum - 1), str(setting.maximum + 1)]
         return [
@@ -123,21 +123,21 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
 
 
 @each_row("name", sorted(ALL))
-async def test_every_setting_refuses_nonsense_with_a_sentence_and_stays_as_it_was(name: str) -> None:
+async def test_every_setting_refuses_invalid_texts_with_a_sentence_and_stays_as_it_was(name: str) -> None:
     setting = ALL[name]
     settings = StationSettings().groups.group_of(setting)
-    told: list[str] = []
-    settings.any_changed.subscribe(lambda changed: told.append(changed.name))
-    for text in nonsense_for(setting):
+    changed_names: list[str] = []
+    settings.any_changed.subscribe(lambda changed: changed_names.append(changed.name))
+    for text in invalid_texts(setting):
         with pytest.raises(ValueError, match=r"must be|must have|is not one of|contains a value twice") as refused:
             await settings.change(setting, text)
         assert len(str(refused.value)) < 1000
     assert settings.value_of(setting) == setting.default
-    assert told == []
+    assert changed_names == []
 
 
 def another_value(setting: Setting[object]) -> str:
-    """A text that means something else than the default."""
+    """A valid text whose value differs from the default."""
     if isinstance(setting, Integer):
         return str(setting.minimum if setting.default != setting.minimum else setting.maximum)
     if isinstance(setting, Switch):
@@ -180,8 +180,8 @@ async def test_the_last_of_several_changes_counts(tmp_path: Path) -> None:
         for text in ("10", "20", "30"):
             await settings.change(TransactionSettings.ev_connection_timeout_s, text)
         assert settings.ev_connection_timeout_s == 30
-        again = (await loaded(database)).transactions
-        assert again.ev_connection_timeout_s == 30
+        reloaded = (await loaded(database)).transactions
+        assert reloaded.ev_connection_timeout_s == 30
 
 
 async def test_a_change_that_cannot_be_saved_does_not_count(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ async def test_a_value_that_is_put_in_force_unsaved_is_gone_after_a_restart(tmp_
         settings = CsmsLinkSettings(SettingsTable(database))
         settings.override(CsmsLinkSettings.heartbeat_interval_s, 7)
         assert settings.text_of(CsmsLinkSettings.heartbeat_interval_s) == "7"
-        again = (await loaded(database)).csms_link
-        assert again.heartbeat_interval_s == 300
+        reloaded = (await loaded(database)).csms_link
+        assert reloaded.heartbeat_interval_s == 300
 
 
 async def test_saved_values_that_mean_nothing_any_more_are_left_at_their_defaults(
@@ -232,19 +232,19 @@ async def test_a_moment_that_was_set_to_none_is_loaded_without_a_warning(
         settings = ClockSettings(SettingsTable(database))
         await settings.change(ClockSettings.next_time_offset_transition, "2026-10-25T01:00:00Z")
         await settings.change(ClockSettings.next_time_offset_transition, "")
-        again = await loaded(database)
-    assert again.clock.next_time_offset_transition is None
+        reloaded = await loaded(database)
+    assert reloaded.clock.next_time_offset_transition is None
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-async def test_watchers_are_told_the_name_until_they_look_away() -> None:
+async def test_subscribers_receive_the_name_of_a_changed_setting_until_they_unsubscribe() -> None:
     settings = AuthorizationSettings()
-    told: list[str] = []
-    look_away = settings.any_changed.subscribe(lambda changed: told.append(changed.name))
+    changed_names: list[str] = []
+    unsubscribe = settings.any_changed.subscribe(lambda changed: changed_names.append(changed.name))
     await settings.change(AuthorizationSettings.local_pre_authorize, "TRUE")
-    look_away()
+    unsubscribe()
     await settings.change(AuthorizationSettings.local_pre_authorize, "false")
-    assert told == ["local_pre_authorize"]
+    assert changed_names == ["local_pre_authorize"]
 
 
 async def test_each_setting_has_an_event_of_its_own_with_its_new_value() -> None:
@@ -279,9 +279,9 @@ def test_a_station_has_every_group_once() -> None:
 
 
 async def test_stations_do_not_share_their_settings() -> None:
-    one, other = CsmsLinkSettings(), CsmsLinkSettings()
-    await one.change(CsmsLinkSettings.heartbeat_interval_s, "1")
-    assert (one.heartbeat_interval_s, other.heartbeat_interval_s) == (1, 300)
+    first, second = CsmsLinkSettings(), CsmsLinkSettings()
+    await first.change(CsmsLinkSettings.heartbeat_interval_s, "1")
+    assert (first.heartbeat_interval_s, second.heartbeat_interval_s) == (1, 300)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_a_clock_that_nobody_sets_is_refused() -> None:
 
 async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outweighs_both(tmp_path: Path) -> None:
     """B05.FR.10: what the CSMS has set is not undone by the installation file at the next boot."""
-    setting, told = CsmsLinkSettings.heartbeat_interval_s, list[str]()
+    setting, changed_names = CsmsLinkSettings.heartbeat_interval_s, list[str]()
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         settings = CsmsLinkSettings(SettingsTable(database))
         settings.preset(setting, 20)
@@ -336,14 +336,14 @@ async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outwei
         await settings.change(setting, "30")
         settings.override(setting, 40)
         assert settings.heartbeat_interval_s == 40
-        settings.any_changed.subscribe(lambda changed: told.append(changed.name))
+        settings.any_changed.subscribe(lambda changed: changed_names.append(changed.name))
         settings.restore(setting)
         settings.restore(setting)
         assert settings.heartbeat_interval_s == 30
-        assert told == ["heartbeat_interval_s"]
-        again = (await loaded(database)).csms_link
-        again.preset(setting, 20)
-        assert again.heartbeat_interval_s == 30
+        assert changed_names == ["heartbeat_interval_s"]
+        reloaded = (await loaded(database)).csms_link
+        reloaded.preset(setting, 20)
+        assert reloaded.heartbeat_interval_s == 30
 
 
 async def test_a_change_ends_what_was_in_force_for_a_moment() -> None:

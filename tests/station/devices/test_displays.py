@@ -92,7 +92,7 @@ async def test_a_display_that_is_unplugged_fails_and_works_again(
     assert open_descriptors() == before
 
 
-async def test_a_display_that_was_without_supply_for_a_moment_is_set_up_anew(
+async def test_a_display_that_was_without_supply_for_a_moment_is_set_up_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Although every transfer succeeds, and the screen is the same."""
@@ -142,9 +142,9 @@ async def test_the_file_has_the_whole_screen_as_json_and_goes_at_the_end(tmp_pat
     output = FileDisplayConfig(path=path).open()
     for text in ("Bereit", "Lädt"):
         await output.show(screen_of(text))
-        shown = json.loads(path.read_text(encoding="utf-8"))
-        assert [line["text"] for line in shown["lines"]] == [text]
-        assert shown["lines"][0]["reason"] == "state"
+        written = json.loads(path.read_text(encoding="utf-8"))
+        assert [line["text"] for line in written["lines"]] == [text]
+        assert written["lines"][0]["reason"] == "state"
     assert path.stat().st_mode & 0o777 == 0o644, "a program of another user reads it"
     assert os.listdir(tmp_path) == [path.name], "no half file beside it"
     await output.close()
@@ -159,7 +159,7 @@ async def test_a_file_that_cannot_be_written_is_a_display_that_fails(tmp_path: P
 
 
 def names(outputs: Sequence[DisplayOutput]) -> list[str]:
-    """How the log names them."""
+    """Their names in the log."""
     return [str(output) for output in outputs]
 
 

@@ -16,7 +16,7 @@ ORANGE = Light(Colour.ORANGE, Pattern.STEADY, LightReason.RESERVED)
 
 
 def led(path: Path, *, order: str = "red green blue", most: int = 255, triggers: str = "[none] timer pattern") -> Path:
-    """An LED as the kernel shows one; what a trigger brings along is there from the beginning."""
+    """Create the folder of an LED as in sysfs, with the attributes of its triggers."""
     path.mkdir()
     files = {"multi_index": order, "max_brightness": str(most), "trigger": triggers, "multi_intensity": "0 0 0"}
     for name, text in (files | {"brightness": "0", "pattern": "", "delay_on": "0", "delay_off": "0"}).items():
@@ -25,7 +25,7 @@ def led(path: Path, *, order: str = "red green blue", most: int = 255, triggers:
 
 
 def shown(path: Path, name: str) -> str:
-    """What was written last."""
+    """The text that was written to the attribute last."""
     return (path / name).read_text()
 
 

@@ -1,4 +1,4 @@
-"""Token readers: what they send becomes one token per card, whoever sends it and however often."""
+"""Token readers: each presented card becomes one token, for every type of reader."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_every_uid_of_a_known_length_is_a_token_unless_it_is_made_up(uid: bytes)
 # --- serial frames
 
 
-def stx_etx(uid: bytes) -> bytes:
+def stx_etx_frame(uid: bytes) -> bytes:
     return b"\x02" + uid.hex().upper().encode() + f"{checksum(uid):02X}".encode() + b"\r\n\x03"
 
 
@@ -77,7 +77,7 @@ def stx_etx(uid: bytes) -> bytes:
 def test_frames_are_found_in_whatever_pieces_they_come(uids: list[bytes], size: int) -> None:
     for frames, stream in (
         (UidFrameParser("line", "none"), b"".join(uid.hex().encode() + b"\r\n" for uid in uids)),
-        (UidFrameParser("stx-etx", "xor"), b"".join(stx_etx(uid) for uid in uids)),
+        (UidFrameParser("stx-etx", "xor"), b"".join(stx_etx_frame(uid) for uid in uids)),
     ):
         pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
         assert [digits for piece in pieces for digits in frames.feed(piece)] == [uid.hex() for uid in uids]
@@ -85,7 +85,7 @@ def test_frames_are_found_in_whatever_pieces_they_come(uids: list[bytes], size: 
 
 @given(UIDS, st.integers(min_value=0, max_value=7), st.integers(min_value=0, max_value=60))
 def test_one_damaged_bit_never_makes_another_card(uid: bytes, bit: int, place: int) -> None:
-    frame = bytearray(stx_etx(uid))
+    frame = bytearray(stx_etx_frame(uid))
     frame[place % len(frame)] ^= 1 << bit
     found = UidFrameParser("stx-etx", "xor").feed(bytes(frame))
     assert all(bytes.fromhex(digits) == uid for digits in found)
@@ -95,7 +95,7 @@ def test_one_damaged_bit_never_makes_another_card(uid: bytes, bit: int, place: i
 def test_noise_is_survived_and_the_next_card_is_read(noise: bytes) -> None:
     frames = UidFrameParser("stx-etx", "xor")
     frames.feed(noise)
-    assert frames.feed(stx_etx(b"\x04\xa3\xb2\xc1"))[-1:] == ["04a3b2c1"]
+    assert frames.feed(stx_etx_frame(b"\x04\xa3\xb2\xc1"))[-1:] == ["04a3b2c1"]
     lines = UidFrameParser("line", "none")
     lines.feed(noise + b"\n")
     assert lines.feed(b"04A3B2C1\n") == ["04A3B2C1"]
@@ -104,48 +104,48 @@ def test_noise_is_survived_and_the_next_card_is_read(noise: bytes) -> None:
 # --- keys
 
 
-def pressed(code: int) -> bytes:
+def key_events(code: int) -> bytes:
     return b"".join(
         struct.pack("llHHi", 0, 0, 1, code, value) + struct.pack("llHHi", 0, 0, 0, 0, 0) for value in (1, 0)
     )
 
 
-def typed(text: str, enter: int = 28) -> bytes:
-    return b"".join(pressed(KEYS[letter]) for letter in text) + pressed(enter)
+def typed_keys(text: str, enter: int = 28) -> bytes:
+    return b"".join(key_events(KEYS[letter]) for letter in text) + key_events(enter)
 
 
 @given(UIDS, st.integers(min_value=1, max_value=100))
 def test_keys_are_read_in_whatever_pieces_they_come(uid: bytes, size: int) -> None:
-    typing, stream = KeyEventDecoder(decimal=False), typed(uid.hex().upper())
+    typing, stream = KeyEventDecoder(decimal=False), typed_keys(uid.hex().upper())
     pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
     assert [digits for piece in pieces for digits in typing.feed(piece)] == [uid.hex().upper()]
 
 
 def test_a_decimal_number_is_four_bytes() -> None:
-    assert KeyEventDecoder(decimal=True).feed(typed("0077939649")) == ["04A543C1"]
-    assert KeyEventDecoder(decimal=True).feed(typed("9999999999")) == []
+    assert KeyEventDecoder(decimal=True).feed(typed_keys("0077939649")) == ["04A543C1"]
+    assert KeyEventDecoder(decimal=True).feed(typed_keys("9999999999")) == []
 
 
 def test_a_line_with_another_key_in_it_is_left_out() -> None:
     typing = KeyEventDecoder(decimal=False)
-    assert typing.feed(pressed(KEYS["0"]) + pressed(16) + typed("4A3B2C1")) == []
-    assert typing.feed(typed("04A3B2C1", enter=96)) == ["04A3B2C1"]
-    assert typing.feed(pressed(28)) == []
+    assert typing.feed(key_events(KEYS["0"]) + key_events(16) + typed_keys("4A3B2C1")) == []
+    assert typing.feed(typed_keys("04A3B2C1", enter=96)) == ["04A3B2C1"]
+    assert typing.feed(key_events(28)) == []
 
 
 def test_a_number_of_which_the_kernel_has_lost_a_key_is_left_out() -> None:
     """A card of ten decimal digits is more events than an input device keeps, while the program is busy."""
     lost, typing = struct.pack("llHHi", 0, 0, 0, 3, 0), KeyEventDecoder(decimal=True)
-    assert typing.feed(typed("0077939649")) == ["04A543C1"]
-    assert typing.feed(lost + typed("7939649")) == []
-    assert typing.feed(pressed(KEYS["0"]) + lost + typed("939649")) == []
-    assert typing.feed(typed("0077939649")) == ["04A543C1"]
+    assert typing.feed(typed_keys("0077939649")) == ["04A543C1"]
+    assert typing.feed(lost + typed_keys("7939649")) == []
+    assert typing.feed(key_events(KEYS["0"]) + lost + typed_keys("939649")) == []
+    assert typing.feed(typed_keys("0077939649")) == ["04A543C1"]
 
 
 # --- over real files
 
 
-async def first(reads: AsyncIterator[str | None]) -> str | None:
+async def next_read(reads: AsyncIterator[str | None]) -> str | None:
     async with asyncio.timeout(PATIENCE_S):
         return await anext(reads)
 
@@ -155,13 +155,13 @@ async def test_a_serial_reader_over_a_pseudo_terminal_until_it_is_unplugged() ->
     tty.setraw(theirs)
     config = SerialReaderConfig(device=os.ttyname(theirs), framing="stx-etx", checksum="xor")
     reads = config.open(SystemClock()).reads()
-    assert await first(reads) is None
-    os.write(ours, stx_etx(b"\x04\xa3\xb2\xc1\xd5\xe6\x80"))
-    assert await first(reads) == "04a3b2c1d5e680"
+    assert await next_read(reads) is None
+    os.write(ours, stx_etx_frame(b"\x04\xa3\xb2\xc1\xd5\xe6\x80"))
+    assert await next_read(reads) == "04a3b2c1d5e680"
     os.close(ours)
     os.close(theirs)
     with pytest.raises(ReaderError):
-        await first(reads)
+        await next_read(reads)
 
 
 async def test_a_reader_behind_tcp_to_which_nobody_comes_for_minutes_is_no_failure() -> None:
@@ -169,35 +169,35 @@ async def test_a_reader_behind_tcp_to_which_nobody_comes_for_minutes_is_no_failu
     async with await asyncio.start_server(lambda _, writer: dialled.put_nowait(writer), "127.0.0.1", 0) as server:
         device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         reads = SerialReaderConfig(device=device).open(FastClock(300.0)).reads()
-        for _ in range(4):  # each time that it is dialled anew it is known to be there
-            assert await first(reads) is None
+        for _ in range(4):  # each new connection reports the reader as present
+            assert await next_read(reads) is None
         *before, now = [await dialled.get() for _ in range(4)]
         now.write(b"04A3B2C1\r\n")
-        assert await first(reads) == "04A3B2C1"
+        assert await next_read(reads) == "04A3B2C1"
         server.close()
         for writer in (*before, now):
             writer.close()
         with pytest.raises(ReaderError):
-            await first(reads)
+            await next_read(reads)
 
 
 async def test_a_serial_reader_that_is_missing_is_a_reader_error() -> None:
     config = SerialReaderConfig(device="/dev/none")
     with pytest.raises(ReaderError, match="/dev/none"):
-        await first(config.open(SystemClock()).reads())
+        await next_read(config.open(SystemClock()).reads())
 
 
 async def test_a_keyboard_reader_over_a_pipe_until_it_is_gone(tmp_path: Path) -> None:
     pipe = tmp_path / "event0"
     os.mkfifo(pipe)
     reads = KeyboardReaderConfig(device=str(pipe), exclusive=False).open(SystemClock()).reads()
-    assert await first(reads) is None
+    assert await next_read(reads) is None
     end = os.open(pipe, os.O_WRONLY)
-    os.write(end, typed("04A3B2C1D5E680"))
-    assert await first(reads) == "04A3B2C1D5E680"
+    os.write(end, typed_keys("04A3B2C1D5E680"))
+    assert await next_read(reads) == "04A3B2C1D5E680"
     os.close(end)
     with pytest.raises(ReaderError, match="the device was disconnected"):
-        await first(reads)
+        await next_read(reads)
 
 
 async def test_a_device_that_cannot_be_had_alone_is_refused(tmp_path: Path) -> None:
@@ -205,31 +205,31 @@ async def test_a_device_that_cannot_be_had_alone_is_refused(tmp_path: Path) -> N
     pipe = tmp_path / "event0"
     os.mkfifo(pipe)
     with pytest.raises(ReaderError, match="for exclusive use"):
-        await first(KeyboardReaderConfig(device=str(pipe)).open(SystemClock()).reads())
+        await next_read(KeyboardReaderConfig(device=str(pipe)).open(SystemClock()).reads())
     with pytest.raises(ReaderError, match="No such file"):
-        await first(KeyboardReaderConfig(device=str(tmp_path / "x")).open(SystemClock()).reads())
+        await next_read(KeyboardReaderConfig(device=str(tmp_path / "x")).open(SystemClock()).reads())
 
 
 async def test_a_file_that_cannot_be_waited_for_is_a_reader_error(tmp_path: Path) -> None:
     file = tmp_path / "event0"
-    file.write_bytes(typed("04A3B2C1D5E680"))
+    file.write_bytes(typed_keys("04A3B2C1D5E680"))
     reads = KeyboardReaderConfig(device=str(file), exclusive=False).open(SystemClock()).reads()
-    assert await first(reads) is None
+    assert await next_read(reads) is None
     with pytest.raises(ReaderError, match="is not an input device"):
-        await first(reads)
+        await next_read(reads)
 
 
-# --- the watch
+# --- the reader task
 
 
-class Held:
-    """A reader in the hand of a test."""
+class ScriptedReader:
+    """A reader whose reads the test supplies."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[str | ReaderError | None] = asyncio.Queue()
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """What the test puts in."""
+        """Yield the items of the queue; raise those that are errors."""
         yield None
         while True:
             item = await self.queue.get()
@@ -239,74 +239,74 @@ class Held:
 
 
 @contextlib.asynccontextmanager
-async def watched(tmp_path: Path) -> AsyncGenerator[Watched]:
+async def running_reader(tmp_path: Path) -> AsyncGenerator[ReaderFixture]:
     async with walking(tmp_path) as walk:
-        watched = Watched(walk)
-        watch = CardReaderTask(watched.reader, [walk.evse], watched.present, walk.application.clock)
-        following = asyncio.create_task(watch.run())
+        fixture = ReaderFixture(walk)
+        reader_task = CardReaderTask(fixture.reader, [walk.evse], fixture.present, walk.application.clock)
+        following = asyncio.create_task(reader_task.run())
         await walk.settle()
         try:
-            yield watched
+            yield fixture
         finally:
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
 
 
-class Watched:
-    """A reader that is followed, and the cards that came through."""
+class ReaderFixture:
+    """A reader followed by its task, and the cards that were presented."""
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
-        self.reader = Held()
+        self.reader = ScriptedReader()
         self.cards: list[str] = []
 
     def present(self, token: IdToken) -> None:
-        """Take a card."""
+        """Note a presented card."""
         self.cards.append(token.value)
 
     async def read(self, *sent: str | ReaderError) -> None:
-        """The reader reads cards, or fails."""
+        """Let the reader read these cards, or fail."""
         for item in sent:
             self.reader.queue.put_nowait(item)
         await self.walk.settle()
 
 
 async def test_a_card_that_is_held_to_the_reader_is_presented_once(tmp_path: Path) -> None:
-    async with watched(tmp_path) as it:
+    async with running_reader(tmp_path) as fixture:
         for _ in range(5):
-            await it.read("04A3B2C1")
-            await it.walk.advance(1)
-        assert it.cards == ["04A3B2C1"]
-        await it.walk.advance(1)
-        await it.read("04A3B2C1", "04FFFFFF", "04A3B2C1")
-        assert it.cards == ["04A3B2C1", "04A3B2C1", "04FFFFFF", "04A3B2C1"]
+            await fixture.read("04A3B2C1")
+            await fixture.walk.advance(1)
+        assert fixture.cards == ["04A3B2C1"]
+        await fixture.walk.advance(1)
+        await fixture.read("04A3B2C1", "04FFFFFF", "04A3B2C1")
+        assert fixture.cards == ["04A3B2C1", "04A3B2C1", "04FFFFFF", "04A3B2C1"]
 
 
 async def test_numbers_cannot_be_tried_faster_than_cards_come(tmp_path: Path) -> None:
-    async with watched(tmp_path) as it:
-        await it.read(*(f"04A3B2{number:02X}" for number in range(50)))
-        assert len(it.cards) == 5
-        await it.walk.advance(60)
-        await it.read(*(f"04A3B3{number:02X}" for number in range(50)))
-        assert len(it.cards) == 10
+    async with running_reader(tmp_path) as fixture:
+        await fixture.read(*(f"04A3B2{number:02X}" for number in range(50)))
+        assert len(fixture.cards) == 5
+        await fixture.walk.advance(60)
+        await fixture.read(*(f"04A3B3{number:02X}" for number in range(50)))
+        assert len(fixture.cards) == 10
 
 
 async def test_what_is_no_card_is_left_out(tmp_path: Path) -> None:
-    async with watched(tmp_path) as it:
-        await it.read("08112233", "nonsense", "04A3B2C1")
-        assert it.cards == ["04A3B2C1"]
+    async with running_reader(tmp_path) as fixture:
+        await fixture.read("08112233", "nonsense", "04A3B2C1")
+        assert fixture.cards == ["04A3B2C1"]
 
 
 async def test_a_reader_that_is_gone_is_a_fault_until_it_is_back(tmp_path: Path) -> None:
     """A harmless one: with the app one can still charge."""
-    async with watched(tmp_path) as it:
-        await it.read(ReaderError("unplugged"))
-        assert it.walk.evse.state.faults == {Fault.READER}
-        await it.walk.advance(3)
-        assert it.walk.evse.state.faults == frozenset()
-        await it.read("04A3B2C1")
-        assert it.cards == ["04A3B2C1"]
+    async with running_reader(tmp_path) as fixture:
+        await fixture.read(ReaderError("unplugged"))
+        assert fixture.walk.evse.state.faults == {Fault.READER}
+        await fixture.walk.advance(3)
+        assert fixture.walk.evse.state.faults == frozenset()
+        await fixture.read("04A3B2C1")
+        assert fixture.cards == ["04A3B2C1"]
 
 
 async def test_a_card_at_a_configured_reader_starts_a_charge(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ async def test_a_card_at_a_configured_reader_starts_a_charge(tmp_path: Path) -> 
         end = os.open(pipe, os.O_WRONLY)
         try:
             await walk.plug()
-            os.write(end, typed(CARD.value))
+            os.write(end, typed_keys(CARD.value))
             await walk.charging()
             assert walk.evse.authorized_token == CARD
         finally:
@@ -344,8 +344,8 @@ async def test_a_card_at_a_simulated_reader_goes_the_whole_way_of_a_real_one(
         await walk.accepted()
         await api.post("/api/sim/reader", {"uid": uid})
         await walk.advance(2)
-        asked = [one["idToken"]["idToken"] for one in walk.csms.sent("Authorize")]
-        assert asked == ([presented] if presented is not None else [])
+        requested = [request["idToken"]["idToken"] for request in walk.csms.sent("Authorize")]
+        assert requested == ([presented] if presented is not None else [])
 
 
 async def test_a_simulated_reader_breaks_and_is_mended(tmp_path: Path) -> None:

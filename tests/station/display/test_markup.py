@@ -112,21 +112,21 @@ def test_whatever_html_is_sent_its_lines_are_printable_and_tidy(html: str) -> No
     """No control character, no direction of its own, no empty line but the only one, nothing added to the text."""
     lines = message_lines(MessageContent(html, "HTML"))
     assert lines
-    whole = ["".join(span.text for span in line) for line in lines]
-    assert whole == [""] or all(whole)
-    for text in whole:
+    texts = ["".join(span.text for span in line) for line in lines]
+    assert texts == [""] or all(texts)
+    for text in texts:
         assert text == text.strip()
         assert "  " not in text
         assert all(unicodedata.category(char) not in {"Cc", "Cs"} for char in text)
         assert not {"\u202e", "\u2066"} & set(text)
-    assert sum(map(len, whole)) <= len(html) + 2 * html.count("&"), "a reference is no longer than two characters"
+    assert sum(map(len, texts)) <= len(html) + 2 * html.count("&"), "a reference is no longer than two characters"
 
 
 @given(st.text())
 def test_what_is_printable_stays_and_nothing_else(text: str) -> None:
-    shown = printable(text)
-    assert printable(shown) == shown
-    assert all(not char.isspace() or char == " " for char in shown)
+    printed = printable(text)
+    assert printable(printed) == printed
+    assert all(not char.isspace() or char == " " for char in printed)
 
 
 def test_lines_beyond_the_most_continue_the_last_one() -> None:

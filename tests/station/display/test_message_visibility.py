@@ -38,8 +38,8 @@ def message(identity: int = 1, language: str | None = None, **more: Any) -> Disp
     return replace(DisplayMessage(identity, MessagePriority.NORMAL_CYCLE, content), **more)
 
 
-def seen(one: DisplayMessage, *conditions: EvseCondition, now: datetime = NOON) -> MessageVisibility:
-    return visibilities([one], now, dict(enumerate(conditions, start=1)))[one.id]
+def visibility(message: DisplayMessage, *conditions: EvseCondition, now: datetime = NOON) -> MessageVisibility:
+    return visibilities([message], now, dict(enumerate(conditions, start=1)))[message.id]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def seen(one: DisplayMessage, *conditions: EvseCondition, now: datetime = NOON) 
     ],
 )
 def test_at_an_idle_evse(given: dict[str, Any], expected: str) -> None:
-    assert seen(message(**given), IDLE) == expected
+    assert visibility(message(**given), IDLE) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,21 +75,21 @@ def test_at_an_idle_evse(given: dict[str, Any], expected: str) -> None:
 def test_the_main_display_is_in_the_states_of_all_evses(
     state: MessageState, conditions: tuple[EvseCondition, ...], expected: str
 ) -> None:
-    assert seen(message(state=state), *conditions) == expected
+    assert visibility(message(state=state), *conditions) == expected
 
 
 def test_a_message_of_a_transaction_follows_the_state_of_its_evse_only() -> None:
     of_idle = EvseCondition(MessageState.IDLE, "tx-2")
-    assert seen(message(transaction_id="tx-2", state=MessageState.IDLE), CHARGING, of_idle) == "shown"
-    assert seen(message(transaction_id="tx-1", state=MessageState.IDLE), CHARGING, of_idle) == "other-state"
-    assert seen(message(transaction_id="tx-1", display=SECOND), CHARGING, of_idle) == "other-state"
+    assert visibility(message(transaction_id="tx-2", state=MessageState.IDLE), CHARGING, of_idle) == "shown"
+    assert visibility(message(transaction_id="tx-1", state=MessageState.IDLE), CHARGING, of_idle) == "other-state"
+    assert visibility(message(transaction_id="tx-1", display=SECOND), CHARGING, of_idle) == "other-state"
 
 
 def test_messages_with_a_higher_priority_cover_those_of_their_display_only() -> None:
     normal, front = message(1), message(2, priority=MessagePriority.IN_FRONT)
     always = message(3, priority=MessagePriority.ALWAYS_FRONT, display=SECOND)
-    other, waiting = message(4, display=SECOND), message(5, priority=MessagePriority.ALWAYS_FRONT, starts_at=LATER)
-    messages, both = [normal, front, always, other, waiting], {1: IDLE, 2: IDLE}
+    covered, waiting = message(4, display=SECOND), message(5, priority=MessagePriority.ALWAYS_FRONT, starts_at=LATER)
+    messages, both = [normal, front, always, covered, waiting], {1: IDLE, 2: IDLE}
     assert visibilities(messages, NOON, both) == {1: "covered", 2: "shown", 3: "shown", 4: "covered", 5: "waiting"}
     assert shown_messages(messages, NOON, both, MAIN_DISPLAY) == [front]
     assert shown_messages(messages, NOON, both, replace(SECOND, name="DISPLAY")) == [always]
@@ -109,7 +109,7 @@ def test_messages_with_a_higher_priority_cover_those_of_their_display_only() -> 
             transaction_id=st.none() | st.sampled_from(["tx-1", "tx-2"]),
             display=st.none() | st.just(SECOND),
         ),
-        unique_by=lambda one: one.id,
+        unique_by=lambda displayed: displayed.id,
         max_size=8,
     ),
     st.lists(st.builds(EvseCondition, st.sampled_from(MessageState), st.sampled_from([None, "tx-1"])), max_size=3),
@@ -119,13 +119,13 @@ def test_a_display_shows_messages_of_one_priority_and_none_before_its_time(
 ) -> None:
     evses = dict(enumerate(conditions, start=1))
     for display in (MAIN_DISPLAY, SECOND):
-        shown = shown_messages(messages, NOON, evses, display)
-        assert len({one.priority for one in shown}) <= 1
-        for one in shown:
-            assert one.starts_at is None or one.starts_at <= NOON
-            assert one.ends_at is None or one.ends_at > NOON
-            assert one.transaction_id in {None, *(condition.transaction_id for condition in conditions)}
-            assert one.state in {None, *(condition.state for condition in conditions)}
+        displayed = shown_messages(messages, NOON, evses, display)
+        assert len({displayed_message.priority for displayed_message in displayed}) <= 1
+        for displayed_message in displayed:
+            assert displayed_message.starts_at is None or displayed_message.starts_at <= NOON
+            assert displayed_message.ends_at is None or displayed_message.ends_at > NOON
+            assert displayed_message.transaction_id in {None, *(condition.transaction_id for condition in conditions)}
+            assert displayed_message.state in {None, *(condition.state for condition in conditions)}
 
 
 # Languages (O01.FR.08, O01.FR.09)
@@ -135,7 +135,7 @@ NEUTRAL = message(4)
 
 
 @pytest.mark.parametrize(
-    ("preferred", "kept"),
+    ("preferred", "expected_ids"),
     [
         ([], [1, 2, 3, 4]),
         (["fr"], [2, 4]),
@@ -145,16 +145,16 @@ NEUTRAL = message(4)
         (["it"], [1, 4]),
     ],
 )
-def test_of_translations_the_driver_sees_one(preferred: list[str], kept: list[int]) -> None:
+def test_of_translations_the_driver_sees_one(preferred: list[str], expected_ids: list[int]) -> None:
     chosen = choose_languages([ENGLISH, FRENCH, GERMAN, NEUTRAL], preferred)
-    assert [one.id for one in chosen] == kept
+    assert [displayed_message.id for displayed_message in chosen] == expected_ids
 
 
 def test_messages_that_are_no_translations_of_each_other_are_all_kept() -> None:
     """They differ in more than id and content, or are in the same language"""
-    other = replace(GERMAN, state=MessageState.IDLE)
+    idle_only = replace(GERMAN, state=MessageState.IDLE)
     second = message(5, "fr")
-    assert choose_languages([FRENCH, other, second], ["de"]) == [FRENCH, other, second]
+    assert choose_languages([FRENCH, idle_only, second], ["de"]) == [FRENCH, idle_only, second]
 
 
 def test_a_message_without_a_translation_is_kept_with_those_of_its_language() -> None:

@@ -36,10 +36,10 @@ PRICES = PriceList(energy_per_kwh=Decimal("0.30"), idle_per_hour=Decimal(6), idl
 SECRET = "04A3B2C1D5E680"
 
 
-def shown(*evses: DisplayedEvse, display: DisplayProfile = PAGE, **more: Any) -> list[list[str]]:
+def cycle_texts(*evses: DisplayedEvse, display: DisplayProfile = PAGE, **more: Any) -> list[list[str]]:
     """The texts of all screens of the cycle."""
     inputs = ScreenInputs(NOW, evses or (DisplayedEvse(1),), **more)
-    return [[line.text for line in one.lines] for one in screen_cycle(display, inputs)]
+    return [[line.text for line in page_screen.lines] for page_screen in screen_cycle(display, inputs)]
 
 
 def message(number: int, priority: MessagePriority, text: str = "text", **more: Any) -> DisplayMessage:
@@ -69,7 +69,7 @@ def test_a_message_with_always_front_is_shown_alone_O01_FR_15() -> None:
         message(3, MessagePriority.ALWAYS_FRONT, "closed"),
     )
     for evse in (DisplayedEvse(1), CHARGING, DisplayedEvse(1, LightReason.CARD_REJECTED)):
-        assert shown(evse, messages=messages) == [["closed"]]
+        assert cycle_texts(evse, messages=messages) == [["closed"]]
 
 
 def test_messages_in_front_are_shown_in_turn_without_the_normal_cycle_O01_FR_13_14() -> None:
@@ -78,37 +78,37 @@ def test_messages_in_front_are_shown_in_turn_without_the_normal_cycle_O01_FR_13_
         message(2, MessagePriority.IN_FRONT, "first"),
         message(3, MessagePriority.IN_FRONT, "second"),
     )
-    assert shown(CHARGING, messages=messages) == [["first"], ["second"]]
+    assert cycle_texts(CHARGING, messages=messages) == [["first"], ["second"]]
 
 
 def test_the_answer_to_a_card_is_shown_before_messages_in_front() -> None:
     """It ends by itself after some seconds."""
     evse = DisplayedEvse(1, LightReason.CARD_REJECTED)
-    assert shown(evse, messages=(message(2, MessagePriority.IN_FRONT),)) == [
+    assert cycle_texts(evse, messages=(message(2, MessagePriority.IN_FRONT),)) == [
         ["Card not accepted", "Please try another card."]
     ]
 
 
 def test_the_normal_cycle_has_the_own_texts_and_the_messages_in_turn_O01_FR_12() -> None:
     messages = (message(1, MessagePriority.NORMAL_CYCLE, "offer"), message(2, MessagePriority.NORMAL_CYCLE, "news"))
-    assert shown(messages=messages) == [["Ready to charge", "Present your card."], ["offer"], ["news"]]
+    assert cycle_texts(messages=messages) == [["Ready to charge", "Present your card."], ["offer"], ["news"]]
 
 
 def test_however_many_messages_there_are_a_driver_soon_reads_about_their_charge() -> None:
     messages = tuple(message(number, MessagePriority.NORMAL_CYCLE, f"{number}") for number in range(9))
-    begins = [lines[0] for lines in shown(CHARGING, messages=messages)]
+    begins = [lines[0] for lines in cycle_texts(CHARGING, messages=messages)]
     own = "Charging 7.4 kW"
     assert begins == [own, "0", "1", "2", "3", own, "4", "5", "6", "7", own, "8"]
 
 
 def test_each_screen_is_shown_for_its_time_and_then_the_next_one() -> None:
     messages = (message(1, MessagePriority.NORMAL_CYCLE, "offer"),)
-    seen: list[tuple[str, int, int]] = []
+    pages: list[tuple[str, int, int]] = []
     for cycle_s in (0.0, 7.9, 8.0, 15.9, 16.0):
-        one = screen(PAGE, ScreenInputs(NOW, (DisplayedEvse(1),), messages, cycle_s))
-        seen.append((one.lines[0].text, one.page, one.pages))
+        current = screen(PAGE, ScreenInputs(NOW, (DisplayedEvse(1),), messages, cycle_s))
+        pages.append((current.lines[0].text, current.page, current.pages))
     ready, offer = ("Ready to charge", 1, 2), ("offer", 2, 2)
-    assert seen == [ready, ready, offer, offer, ready]
+    assert pages == [ready, ready, offer, offer, ready]
 
 
 def test_every_line_says_which_rule_or_message_put_it_there() -> None:
@@ -130,8 +130,8 @@ def test_every_line_says_which_rule_or_message_put_it_there() -> None:
 def test_a_message_for_another_display_is_not_shown_O01_FR_23() -> None:
     there = DisplayAddress("Display", evse_id=1)
     messages = (message(1, MessagePriority.ALWAYS_FRONT, "there", display=there),)
-    assert shown(messages=messages) == [["Ready to charge", "Present your card."]]
-    assert shown(messages=messages, display=DisplayProfile(there)) == [["there"]]
+    assert cycle_texts(messages=messages) == [["Ready to charge", "Present your card."]]
+    assert cycle_texts(messages=messages, display=DisplayProfile(there)) == [["there"]]
 
 
 def test_a_message_is_shown_in_its_state_and_time_only() -> None:
@@ -142,8 +142,8 @@ def test_a_message_is_shown_in_its_state_and_time_only() -> None:
         message(4, MessagePriority.IN_FRONT, "other transaction", transaction_id="T2"),
         message(5, MessagePriority.IN_FRONT, "this transaction", transaction_id="T1"),
     )
-    assert shown(messages=messages) == [["Ready to charge", "Present your card."]]
-    assert shown(CHARGING, messages=messages) == [["charging"], ["this transaction"]]
+    assert cycle_texts(messages=messages) == [["Ready to charge", "Present your card."]]
+    assert cycle_texts(CHARGING, messages=messages) == [["charging"], ["this transaction"]]
 
 
 def test_a_uri_is_text_and_a_qr_code() -> None:
@@ -167,7 +167,7 @@ def test_texts_and_messages_are_in_the_language_of_the_driver_O01_FR_08() -> Non
         DisplayMessage(number, MessagePriority.NORMAL_CYCLE, MessageContent(text, language=language))
         for number, (text, language) in enumerate([("Welcome", "en"), ("Willkommen", "de"), ("Welkom", "nl")])
     )
-    german = shown(replace(CHARGING, languages=("de-AT", "fr")), messages=messages)
+    german = cycle_texts(replace(CHARGING, languages=("de-AT", "fr")), messages=messages)
     assert [lines[0] for lines in german] == ["Lädt 7,4 kW", "Willkommen"]
     assert german[0][1:] == ["Energie 12,34 kWh", "Dauer 1:05 h", "Kosten 3,70 €"]
 
@@ -187,19 +187,19 @@ def test_each_of_two_drivers_finds_messages_in_their_language(second: DisplayedE
         for number, (text, language) in enumerate([("Welcome", "en"), ("Willkommen", "de"), ("Welkom", "nl")])
     )
     both = replace(CHARGING, languages=("de",)), second
-    assert [line for lines in shown(*both, messages=messages) for line in lines] == expected
+    assert [line for lines in cycle_texts(*both, messages=messages) for line in lines] == expected
 
 
 def test_a_driver_whose_languages_the_station_does_not_speak_reads_english_O01_FR_09() -> None:
     assert (
-        shown(replace(CHARGING, languages=("fi",)), display=DisplayProfile(languages=("nl",)))[0][0]
+        cycle_texts(replace(CHARGING, languages=("fi",)), display=DisplayProfile(languages=("nl",)))[0][0]
         == "Charging 7.4 kW"
     )
 
 
 def test_without_a_driver_the_languages_of_the_display_follow_each_other() -> None:
     display = DisplayProfile(languages=("nl", "fr"))
-    assert shown(display=display) == [
+    assert cycle_texts(display=display) == [
         ["Klaar om te laden", "Houd uw kaart voor de lezer."],
         ["Prête à charger", "Présentez votre carte."],
     ]
@@ -279,21 +279,23 @@ def test_without_a_driver_the_languages_of_the_display_follow_each_other() -> No
     ],
 )
 def test_the_state_of_the_evse_is_put_into_words(evse: DisplayedEvse, lines: list[str]) -> None:
-    assert shown(evse) == [lines]
+    assert cycle_texts(evse) == [lines]
 
 
 def test_a_reservation_names_its_end_in_local_time_and_nobody() -> None:
     evse = DisplayedEvse(1, LightReason.RESERVED, reserved_until=NOW + timedelta(hours=5, minutes=30))
     paris = ZoneInfo("Europe/Paris")
-    assert shown(evse, zone=paris) == [["Reserved until 18:30", "Your reservation? Present your card."]]
+    assert cycle_texts(evse, zone=paris) == [["Reserved until 18:30", "Your reservation? Present your card."]]
     tomorrow = DisplayedEvse(1, LightReason.RESERVED, reserved_until=NOW + timedelta(days=1))
-    assert shown(tomorrow, zone=paris)[0][0] == "Reserved until 29/11 13:00"
+    assert cycle_texts(tomorrow, zone=paris)[0][0] == "Reserved until 29/11 13:00"
 
 
 def test_free_evses_share_a_screen_and_each_one_in_use_has_its_own() -> None:
     evses = (DisplayedEvse(1), CHARGING, DisplayedEvse(3))
-    inputs = [DisplayedEvse(2, LightReason.PLUGGED_IN, connected=True) if one.transaction_id else one for one in evses]
-    assert [lines[:2] for lines in shown(*inputs)] == [
+    inputs = [
+        DisplayedEvse(2, LightReason.PLUGGED_IN, connected=True) if evse.transaction_id else evse for evse in evses
+    ]
+    assert [lines[:2] for lines in cycle_texts(*inputs)] == [
         ["Charging point 2", "Plugged in"],
         ["Charging points 1, 3", "Ready to charge"],
     ]
@@ -310,7 +312,7 @@ def test_the_qr_code_of_the_session_is_shown_during_a_charge_only() -> None:
 
 def test_a_long_text_is_wrapped_and_its_pages_follow_each_other() -> None:
     text = "The car park closes at ten o’clock tonight. Please fetch your vehicle before, thank you."
-    pages = shown(messages=(message(1, MessagePriority.IN_FRONT, text),), display=DisplayProfile(size=LCD))
+    pages = cycle_texts(messages=(message(1, MessagePriority.IN_FRONT, text),), display=DisplayProfile(size=LCD))
     assert pages == [
         ["The car park closes", "at ten o'clock", "tonight. Please", "fetch your vehicle"],
         ["before, thank you."],
@@ -380,8 +382,8 @@ MESSAGES = st.builds(
 INPUTS = st.builds(
     ScreenInputs,
     st.just(NOW),
-    st.lists(EVSES, max_size=4, unique_by=lambda one: one.evse_id).map(tuple),
-    st.lists(MESSAGES, max_size=5, unique_by=lambda one: one.id).map(tuple),
+    st.lists(EVSES, max_size=4, unique_by=lambda evse: evse.evse_id).map(tuple),
+    st.lists(MESSAGES, max_size=5, unique_by=lambda displayed_message: displayed_message.id).map(tuple),
     st.floats(0, 1e5),
 )
 SIZES = st.none() | st.builds(TextSize, st.integers(8, 40), st.sampled_from([1, 2, 4]), st.sampled_from(CharacterSet))
@@ -398,23 +400,23 @@ DISPLAYS = st.builds(
 def test_any_inputs_give_a_screen_and_equal_inputs_the_same_one(display: DisplayProfile, inputs: ScreenInputs) -> None:
     cycle = screen_cycle(display, inputs)
     assert cycle == screen_cycle(display, inputs)
-    one = screen(display, inputs)
-    assert 1 <= one.page <= one.pages == len(cycle)
-    assert one.lines == cycle[one.page - 1].lines
+    current = screen(display, inputs)
+    assert 1 <= current.page <= current.pages == len(cycle)
+    assert current.lines == cycle[current.page - 1].lines
 
 
 @given(DISPLAYS, INPUTS)
 def test_every_text_fits_its_display(display: DisplayProfile, inputs: ScreenInputs) -> None:
     if display.size is None:
         return
-    for one in screen_cycle(display, inputs):
-        assert len(one.lines) <= display.size.rows
-        assert all(0 < len(line.text) <= display.size.columns for line in one.lines)
+    for current in screen_cycle(display, inputs):
+        assert len(current.lines) <= display.size.rows
+        assert all(0 < len(line.text) <= display.size.columns for line in current.lines)
 
 
 @given(DISPLAYS, INPUTS)
 def test_always_front_is_never_beside_another_reason(display: DisplayProfile, inputs: ScreenInputs) -> None:
-    reasons = {line.reason for one in screen_cycle(display, inputs) for line in one.lines}
+    reasons = {line.reason for current in screen_cycle(display, inputs) for line in current.lines}
     if LineReason.ALWAYS_FRONT in reasons:
         assert reasons == {LineReason.ALWAYS_FRONT}
     if LineReason.IN_FRONT in reasons:
@@ -427,17 +429,19 @@ def test_what_is_meant_for_one_driver_is_not_seen_by_visitors(
 ) -> None:
     """A price for this driver, and a message of a transaction."""
     personal = ShownTariff(content=MessageContent(f"{SECRET} {secret}"), personal=True)
-    mine = DisplayMessage(99, MessagePriority.NORMAL_CYCLE, MessageContent(f"{SECRET}", "URI"), transaction_id="T9")
+    driver_message = DisplayMessage(
+        99, MessagePriority.NORMAL_CYCLE, MessageContent(f"{SECRET}", "URI"), transaction_id="T9"
+    )
     evse = replace(CHARGING, tariff=personal, transaction_id="T9")
-    around = tuple(one for one in inputs.evses if one.evse_id != 1)
-    for one in screen_cycle(display, ScreenInputs(NOW, (evse, *around), (*inputs.messages, mine))):
-        seen = without_personal_lines(one)
-        assert all(not line.personal for line in seen.lines)
-        assert SECRET not in "".join(line.text for line in seen.lines)
-        assert seen.qr_text is None or SECRET not in seen.qr_text
+    other_evses = tuple(evse for evse in inputs.evses if evse.evse_id != 1)
+    for current in screen_cycle(display, ScreenInputs(NOW, (evse, *other_evses), (*inputs.messages, driver_message))):
+        public_screen = without_personal_lines(current)
+        assert all(not line.personal for line in public_screen.lines)
+        assert SECRET not in "".join(line.text for line in public_screen.lines)
+        assert public_screen.qr_text is None or SECRET not in public_screen.qr_text
 
 
 def test_a_screen_without_personal_lines_stays_as_it_is() -> None:
-    one = screen(PAGE, ScreenInputs(NOW, (replace(CHARGING, session_page="https://charge.example/1"),)))
-    assert without_personal_lines(one) is one
+    current = screen(PAGE, ScreenInputs(NOW, (replace(CHARGING, session_page="https://charge.example/1"),)))
+    assert without_personal_lines(current) is current
     assert without_personal_lines(Screen()) == Screen()

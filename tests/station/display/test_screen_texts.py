@@ -56,10 +56,10 @@ def test_every_state_and_way_to_start_has_its_text(
     display = DisplayProfile(languages=(language,))
     for authorized, connected in ((False, False), (True, False), (True, True), (False, True)):
         evse = DisplayedEvse(1, light, start=start, authorized=authorized, connected=connected)
-        (one,) = screen_cycle(display, ScreenInputs(NOW, (evse,)))
-        assert one.language == language
-        assert {line.reason for line in one.lines} <= {LineReason.STATE, LineReason.CARD, LineReason.RESERVATION}
-        assert one.lines[0].text
+        (current,) = screen_cycle(display, ScreenInputs(NOW, (evse,)))
+        assert current.language == language
+        assert {line.reason for line in current.lines} <= {LineReason.STATE, LineReason.CARD, LineReason.RESERVATION}
+        assert current.lines[0].text
 
 
 @pytest.mark.parametrize(

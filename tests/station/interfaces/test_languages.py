@@ -66,10 +66,10 @@ def test_every_step_of_commissioning_and_everything_that_can_be_wrong_there_has_
         CommissioningStep.RESIDUAL,
         CommissioningStep.TEST_SESSION,
     }
-    wanted = {f"step.{step}" for step in CommissioningStep} | {
+    expected = {f"step.{step}" for step in CommissioningStep} | {
         f"absent.{step}" for step in CommissioningStep if step not in always
     }
-    assert wanted | {f"cause.{cause}" for cause in ProblemCause} <= catalogue(DEFAULT_LANGUAGE).keys()
+    assert expected | {f"cause.{cause}" for cause in ProblemCause} <= catalogue(DEFAULT_LANGUAGE).keys()
 
 
 def test_every_reason_why_a_schedule_cannot_wait_for_better_prices_has_a_text() -> None:

@@ -15,8 +15,8 @@ from tests.api_document import openapi_document, simulated_application
 def _properties(value: object, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each property of each schema in a part of the document, and each named item of a tuple, with its place."""
     if isinstance(value, list):
-        for position, one in enumerate(cast("list[object]", value)):
-            yield from _properties(one, f"{place}[{position}]")
+        for position, item in enumerate(cast("list[object]", value)):
+            yield from _properties(item, f"{place}[{position}]")
     elif isinstance(value, dict):
         schema = cast("dict[str, Any]", value)
         for name, inner in schema.get("properties", {}).items():
@@ -24,9 +24,9 @@ def _properties(value: object, place: str) -> Iterator[tuple[str, dict[str, Any]
         for inner in schema.get("prefixItems", []):
             if "title" in inner:
                 yield f"{place}.{inner['title']}", inner
-        for key, one in schema.items():
+        for key, nested in schema.items():
             if key not in {"example", "examples", "default"}:
-                yield from _properties(one, f"{place}.{key}")
+                yield from _properties(nested, f"{place}.{key}")
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -90,4 +90,4 @@ def test_each_example_of_a_body_is_valid(operation: str) -> None:
 
 def test_each_alternative_of_a_body_has_its_own_example() -> None:
     body = openapi_document()["paths"]["/api/commissioning/steps"]["post"]["requestBody"]["content"]["application/json"]
-    assert [one["$ref"].rpartition("/")[2] for one in body["schema"]["oneOf"]] == list(body["examples"])
+    assert [example["$ref"].rpartition("/")[2] for example in body["schema"]["oneOf"]] == list(body["examples"])

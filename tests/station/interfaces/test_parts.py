@@ -33,16 +33,16 @@ def test_a_running_station_has_the_parts_of_its_installation_and_keeps_its_own()
 
 
 def test_a_lazy_part_is_made_once_and_only_when_it_is_asked_for() -> None:
-    made: list[str] = []
+    calls: list[str] = []
 
     def make() -> str:
-        made.append("made")
+        calls.append("made")
         return "text"
 
     parts = StationParts()
     parts.add_lazy(TEXT, make)
-    assert made == []
-    assert [parts.get(TEXT), parts.get(TEXT), *made] == ["text", "text", "made"]
+    assert calls == []
+    assert [parts.get(TEXT), parts.get(TEXT), *calls] == ["text", "text", "made"]
 
 
 def test_parts_on_demand_are_added_when_a_part_is_first_asked_for() -> None:
@@ -94,16 +94,16 @@ def test_a_current_part_is_read_at_each_request_and_may_be_absent() -> None:
 
 
 async def test_a_request_that_waits_sees_the_parts_of_the_station_that_has_restarted() -> None:
-    seen: list[int] = []
+    numbers: list[int] = []
     present = [StationParts()]
     present[0].add(NUMBER, 1)
 
     async def app(scope: Scope, _: Receive, __: Send) -> None:
         connection = HTTPConnection(scope)
-        seen.append(parts_of(connection).get(NUMBER))
+        numbers.append(parts_of(connection).get(NUMBER))
         present[0] = StationParts()
         present[0].add(NUMBER, 2)
-        seen.append(parts_of(connection).get(NUMBER))
+        numbers.append(parts_of(connection).get(NUMBER))
 
     async def receive() -> dict[str, str]:
         raise AssertionError("nothing is received")
@@ -112,4 +112,4 @@ async def test_a_request_that_waits_sees_the_parts_of_the_station_that_has_resta
         raise AssertionError("nothing is sent")
 
     await WithParts(app, lambda: present[0])({"type": "http"}, receive, send)
-    assert seen == [1, 2]
+    assert numbers == [1, 2]

@@ -20,13 +20,13 @@ from station.interfaces.parts import StationParts
 
 
 class Reading(TypedDict):
-    """A response."""
+    """A response model."""
 
     energy_wh: int
 
 
 def application(answer: object) -> tuple[FastAPI, list[DeferredResponseRoute]]:
-    """An application with a route that returns this, one that declares its model, and one with its own response."""
+    """An application and its routes: the model in the annotation, the model declared, and a `Response` of its own."""
     router = api_router("metering")
 
     @router.get("/annotated")
@@ -70,20 +70,20 @@ async def test_a_response_that_does_not_fit_its_model_is_an_error(path: str) -> 
             await client.get(path)
 
 
-class Simulated:
+class SimulatorRoutes:
     """The routes of simulated hardware."""
 
     def routers(self) -> Sequence[APIRouter]:
-        """All of them."""
+        """All routers of the simulator."""
         return ROUTERS
 
     def add_parts(self, parts: StationParts) -> None:
-        """None."""
+        """Add no parts."""
 
 
 def operations() -> list[tuple[str, DeferredResponseRoute, Json]]:
     """Each operation in the OpenAPI document of a station on simulated hardware, with its route."""
-    api = build_application([Simulated()])
+    api = build_application([SimulatorRoutes()])
     paths = cast("dict[str, dict[str, Json]]", api.openapi()["paths"])
     routes = {
         (route.path_format, method): route
@@ -104,7 +104,7 @@ async def test_every_operation_refuses_a_query_parameter_that_it_does_not_have_a
     """The station's and the simulator's; a mistyped `mnth` would answer for another month than asked for."""
     for method, route, operation in operations():
         parameters = cast("list[dict[str, str]]", operation.get("parameters", []))
-        documented = {one["name"] for one in parameters if one["in"] == "query"}
+        documented = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
         path = route.path_format.replace("{", "").replace("}", "")
         app = FastAPI(routes=[route])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://station") as client:

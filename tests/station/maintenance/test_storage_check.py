@@ -67,7 +67,7 @@ ROWS = (
 
 
 async def fill(storage: Path) -> None:
-    """A row of each kind."""
+    """Store a row of each kind."""
     clock = fakes.clock()
     async with open_database(storage / "borne.sqlite", clock) as database:
         outbox = Outbox(database, clock)
@@ -176,9 +176,9 @@ async def test_the_command_lists_rows_and_says_by_its_exit_status_whether_there_
     assert "borne.sqlite: does not exist" in absent.stderr
     (tmp_path / "data").mkdir()
     await fill(tmp_path / "data")
-    done = borne("check", "--storage", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("ok: every row can be read\n")
+    process = borne("check", "--storage", "station.toml", cwd=tmp_path)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.endswith("ok: every row can be read\n")
     sentence = spoil(tmp_path / "data", "events")
-    done = borne("check", "--storage", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (1, f"{sentence}\n", "")
+    process = borne("check", "--storage", "station.toml", cwd=tmp_path)
+    assert (process.returncode, process.stdout, process.stderr) == (1, f"{sentence}\n", "")

@@ -1,4 +1,4 @@
-"""The basic-authentication password: kept, shown, replaced, and never told (A00.FR.205, A01)."""
+"""The basic-authentication password: stored, sent to the CSMS, replaced, and never logged (A00.FR.205, A01)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSTALLED = "installed-0123456789"
 FIRST = "first-0123456789abcd"
 SECOND = "second-0123456789abc"
 URL = "wss://csms.example/ocpp"
-OTHER_URL = "wss://other.example/ocpp"
+SECOND_URL = "wss://other.example/ocpp"
 
 
 def credentials(folder: Path, installed: str | None = INSTALLED) -> Credentials:
@@ -39,11 +39,11 @@ async def test_a_password_that_an_installer_changes_outweighs_what_the_csms_set(
 @pytest.mark.parametrize("text", ["", "x" * 15, "x" * 65, "0123456789abcdef\n", "0123456789\x00abcdef"])
 async def test_what_may_not_be_a_password_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
     """A00.FR.205 with errata 2.1."""
-    kept = credentials(tmp_path)
+    stored = credentials(tmp_path)
     with pytest.raises(ValueError, match="must") as refused:
-        await kept.change(text)
+        await stored.change(text)
     assert not text or text not in str(refused.value)
-    assert kept.password == INSTALLED
+    assert stored.password == INSTALLED
     assert not (tmp_path / "secret.json").exists()
 
 
@@ -55,49 +55,49 @@ async def test_any_character_that_can_be_shown_may_be_in_it(tmp_path: Path, text
 
 async def test_the_former_password_is_tried_in_turn_until_the_new_one_works(tmp_path: Path) -> None:
     """The CSMS may never have heard that the station accepted the new one (A01.FR.04)."""
-    kept = credentials(tmp_path)
-    await kept.change(FIRST)
-    shown: list[str | None] = []
+    stored = credentials(tmp_path)
+    await stored.change(FIRST)
+    offered: list[str | None] = []
     for _ in range(3):
-        shown.append(kept.password_for(URL))
-        kept.note_rejected(URL)
-    assert shown == [FIRST, INSTALLED, FIRST]
-    await kept.note_accepted(URL)  # with the former one
-    assert kept.password_for(URL) == INSTALLED
+        offered.append(stored.password_for(URL))
+        stored.note_rejected(URL)
+    assert offered == [FIRST, INSTALLED, FIRST]
+    await stored.note_accepted(URL)  # with the former one
+    assert stored.password_for(URL) == INSTALLED
 
 
 async def test_a_csms_that_stores_the_new_password_after_it_took_the_former_one_is_reached(tmp_path: Path) -> None:
-    kept = credentials(tmp_path)
-    await kept.change(FIRST)
-    kept.note_rejected(URL)
-    await kept.note_accepted(URL)  # with the former one
-    kept.note_rejected(URL)  # now the CSMS has stored the new one
-    assert kept.password_for(URL) == FIRST
-    await kept.note_accepted(URL)
-    kept.note_rejected(URL)
-    assert kept.password_for(URL) == FIRST
+    stored = credentials(tmp_path)
+    await stored.change(FIRST)
+    stored.note_rejected(URL)
+    await stored.note_accepted(URL)  # with the former one
+    stored.note_rejected(URL)  # now the CSMS has stored the new one
+    assert stored.password_for(URL) == FIRST
+    await stored.note_accepted(URL)
+    stored.note_rejected(URL)
+    assert stored.password_for(URL) == FIRST
     assert credentials(tmp_path).password_for(URL) == FIRST
 
 
 async def test_of_two_changes_in_a_row_the_one_that_was_never_tried_is_no_way_back(tmp_path: Path) -> None:
-    """Else nobody would be reached any more where the CSMS has heard of neither."""
+    """Otherwise a CSMS that has received neither could not be reached any more."""
     await credentials(tmp_path).change(FIRST)
-    kept = credentials(tmp_path)
-    await kept.change(SECOND)
-    kept.note_rejected(URL)
-    assert kept.password_for(URL) == INSTALLED
-    await kept.change(INSTALLED)
-    kept.note_rejected(URL)
-    assert kept.password_for(URL) == INSTALLED
+    stored = credentials(tmp_path)
+    await stored.change(SECOND)
+    stored.note_rejected(URL)
+    assert stored.password_for(URL) == INSTALLED
+    await stored.change(INSTALLED)
+    stored.note_rejected(URL)
+    assert stored.password_for(URL) == INSTALLED
 
 
 async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk(tmp_path: Path) -> None:
-    kept = credentials(tmp_path)
-    await kept.change(FIRST)
+    stored = credentials(tmp_path)
+    await stored.change(FIRST)
     assert INSTALLED in (tmp_path / "secret.json").read_text()
-    await kept.note_accepted(URL)
-    kept.note_rejected(URL)
-    assert kept.password_for(URL) == FIRST
+    await stored.note_accepted(URL)
+    stored.note_rejected(URL)
+    assert stored.password_for(URL) == FIRST
     assert INSTALLED not in (tmp_path / "secret.json").read_text()
 
 
@@ -110,22 +110,22 @@ async def test_a_power_cut_before_the_new_password_worked_leaves_both(tmp_path: 
 
 async def test_each_url_has_its_own_turns(tmp_path: Path) -> None:
     """Else two CSMSs that are tried in turn would always be shown the same one each."""
-    kept = credentials(tmp_path)
-    await kept.change(FIRST)
-    shown: dict[str, list[str | None]] = {URL: [], OTHER_URL: []}
-    for url in (URL, OTHER_URL) * 2:
-        shown[url].append(kept.password_for(url))
-        kept.note_rejected(url)
-    assert shown == {URL: [FIRST, INSTALLED], OTHER_URL: [FIRST, INSTALLED]}
+    stored = credentials(tmp_path)
+    await stored.change(FIRST)
+    offered: dict[str, list[str | None]] = {URL: [], SECOND_URL: []}
+    for url in (URL, SECOND_URL) * 2:
+        offered[url].append(stored.password_for(url))
+        stored.note_rejected(url)
+    assert offered == {URL: [FIRST, INSTALLED], SECOND_URL: [FIRST, INSTALLED]}
 
 
 @pytest.mark.parametrize("refusals", range(4))
 async def test_a_power_cut_between_the_turns_loses_neither_password(tmp_path: Path, refusals: int) -> None:
-    """What is on disk says that neither has been accepted yet; the turns begin with the new one again."""
-    kept = credentials(tmp_path)
-    await kept.change(FIRST)
+    """By the file neither has been accepted yet; the new one is tried first again."""
+    stored = credentials(tmp_path)
+    await stored.change(FIRST)
     for _ in range(refusals):
-        kept.note_rejected(URL)
+        stored.note_rejected(URL)
     after = credentials(tmp_path)
     assert after.password_for(URL) == FIRST
     after.note_rejected(URL)
@@ -137,10 +137,10 @@ async def test_a_power_cut_between_the_turns_loses_neither_password(tmp_path: Pa
 
 async def test_a_disk_that_refuses_leaves_the_old_password(tmp_path: Path) -> None:
     (tmp_path / "secret.json").mkdir()
-    kept = credentials(tmp_path)
+    stored = credentials(tmp_path)
     with pytest.raises(StorageError):
-        await kept.change(FIRST)
-    assert kept.password == INSTALLED
+        await stored.change(FIRST)
+    assert stored.password == INSTALLED
 
 
 def test_a_broken_file_is_said_without_its_content(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -153,7 +153,7 @@ def test_a_broken_file_is_said_without_its_content(tmp_path: Path, caplog: pytes
 
 
 async def test_nothing_that_is_printed_shows_the_password(tmp_path: Path) -> None:
-    kept = credentials(tmp_path)
-    await kept.change(FIRST)
-    for thing in (kept, *vars(kept).values()):
-        assert FIRST not in repr(thing)
+    stored = credentials(tmp_path)
+    await stored.change(FIRST)
+    for part in (stored, *vars(stored).values()):
+        assert FIRST not in repr(part)

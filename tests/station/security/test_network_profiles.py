@@ -28,28 +28,28 @@ MUTUAL = NetworkProfile("wss://three", 3, 30.0)
 
 
 class FakeCertificates(CertificateStore):
-    """Says that it has what it is told to have."""
+    """A certificate store that reports the root and certificate that the test configures."""
 
     root = True
     own = True
     times_unreachable = 0
 
     async def has_valid_root(self, use: object = None) -> bool:
-        """Whether it was told so."""
+        """The answer that the test configured."""
         return self.root
 
     async def has_valid_station_certificate(self) -> bool:
-        """Whether it was told so."""
+        """The answer that the test configured."""
         return self.own
 
     def alternate_station_certificate(self) -> None:
-        """Count."""
+        """Count the calls."""
         self.times_unreachable += 1
 
 
 @dataclass
 class Parts:
-    """The profiles, and what they depend on."""
+    """The network profiles and their collaborators."""
 
     network: NetworkProfiles
     settings: SecuritySettings
@@ -65,7 +65,7 @@ async def booted(
     *,
     allows_downgrade: bool = False,
 ) -> AsyncGenerator[Parts]:
-    """The profiles as a boot finds them."""
+    """The network profiles after a boot."""
     clock = fakes.clock()
     async with open_database(folder / "db", clock) as database:
         settings = SecuritySettings()
@@ -77,7 +77,7 @@ async def booted(
         yield Parts(network, settings, certificates, events)
 
 
-def first(attempts: Iterator[int], count: int) -> list[int]:
+def first_attempts(attempts: Iterator[int], count: int) -> list[int]:
     return list(islice(attempts, count))
 
 
@@ -89,12 +89,12 @@ async def test_the_installation_file_is_slot_one_and_what_is_stored_counts_from_
     async with booted(tmp_path) as parts:
         network = parts.network
         assert (network.priority, network.active, network.security_profile) == ((1,), 1, 1)
-        other = replace(PLAIN, url="ws://elsewhere")
-        assert await network.check_profile(1, other) is None
-        await network.store(1, other)
+        changed = replace(PLAIN, url="ws://elsewhere")
+        assert await network.check_profile(1, changed) is None
+        await network.store(1, changed)
         assert network.profile == PLAIN
     async with booted(tmp_path) as parts:
-        assert parts.network.profile == other
+        assert parts.network.profile == changed
 
 
 @pytest.mark.parametrize("slot", [-1, 0, 4, 999])
@@ -139,7 +139,7 @@ async def test_any_reasonable_message_timeout_is_taken(tmp_path: Path, timeout_s
 
 
 @pytest.mark.parametrize(
-    ("used", "wanted", "downgrade", "allowed"),
+    ("used", "new", "downgrade", "allowed"),
     [
         (PLAIN, PLAIN, False, True),
         (PLAIN, SECURED, False, True),
@@ -152,16 +152,16 @@ async def test_any_reasonable_message_timeout_is_taken(tmp_path: Path, timeout_s
     ],
 )
 async def test_less_security_is_refused_but_for_3_to_2_where_the_installer_allows_it(
-    tmp_path: Path, used: NetworkProfile, wanted: NetworkProfile, downgrade: bool, allowed: bool
+    tmp_path: Path, used: NetworkProfile, new: NetworkProfile, downgrade: bool, allowed: bool
 ) -> None:
     """A00.FR.005, B09.FR.04, B09.FR.31, A05.FR.08, A05.FR.09, A05.FR.10, with errata 2.5 and 2.12."""
     async with booted(tmp_path, used) as parts:
         parts.settings.override(SecuritySettings.allow_security_profile_downgrade, downgrade)
-        refusal = await parts.network.check_profile(2, wanted)
+        refusal = await parts.network.check_profile(2, new)
         assert (refusal is None) == allowed
         if refusal is not None:
             assert refusal.reason_code == "NoSecurityDowngrade"
-        await parts.network.store(2, wanted)  # as an earlier, less strict program might have
+        await parts.network.store(2, new)  # as an earlier, less strict program might have
         with contextlib.nullcontext() if allowed else pytest.raises(ValueError, match="slot 2"):
             await parts.network.set_priority("2,1")
 
@@ -193,8 +193,8 @@ async def test_a_higher_security_profile_needs_its_certificates_and_password(
     tmp_path: Path, profile: NetworkProfile, root: bool, own: bool, password: str | None, allowed: bool
 ) -> None:
     """A05.FR.02, A05.FR.03, A05.FR.04; a slot that is in use already is refused itself."""
-    nothing = NetworkProfile("ws://one", 0, 30.0)
-    async with booted(tmp_path, nothing if password is None else PLAIN, password) as parts:
+    unsecured = NetworkProfile("ws://one", 0, 30.0)
+    async with booted(tmp_path, unsecured if password is None else PLAIN, password) as parts:
         parts.certificates.root, parts.certificates.own = root, own
         assert await parts.network.check_profile(2, profile) is None
         await parts.network.store(2, profile)
@@ -213,11 +213,11 @@ async def test_the_next_boot_begins_with_the_first_of_the_order(tmp_path: Path) 
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 2)
         await parts.network.store(2, replace(PLAIN, url="ws://two"))
         await parts.network.set_priority("2,1")
-        assert first(parts.network.attempt_slots(), 4) == [1, 1, 1, 1]  # this life goes on as it was
+        assert first_attempts(parts.network.attempt_slots(), 4) == [1, 1, 1, 1]  # this run keeps its order
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 2)
         assert parts.network.active == 2
-        assert first(parts.network.attempt_slots(), 6) == [2, 2, 1, 1, 2, 2]
+        assert first_attempts(parts.network.attempt_slots(), 6) == [2, 2, 1, 1, 2, 2]
 
 
 async def three_slots(folder: Path, last_good: int) -> None:
@@ -235,9 +235,9 @@ async def test_when_all_have_failed_the_one_that_worked_last_is_tried_and_then_a
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 2)
         attempts = parts.network.attempt_slots()
-        assert first(attempts, 6) == [3, 3, 2, 2, 1, 1]
+        assert first_attempts(attempts, 6) == [3, 3, 2, 2, 1, 1]
         assert parts.certificates.times_unreachable == 0
-        assert first(attempts, 8) == [1, 1, 3, 3, 2, 2, 1, 1]
+        assert first_attempts(attempts, 8) == [1, 1, 3, 3, 2, 2, 1, 1]
         assert parts.certificates.times_unreachable == 1
 
 
@@ -246,7 +246,7 @@ async def test_a_lost_connection_is_first_sought_where_it_was(tmp_path: Path) ->
     await three_slots(tmp_path, last_good=2)
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempt_slots(2), 5) == [2, 3, 1, 2, 2]
+        assert first_attempts(parts.network.attempt_slots(2), 5) == [2, 3, 1, 2, 2]
 
 
 async def test_after_a_lost_connection_the_order_is_the_one_that_was_set_last(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ async def test_it_is_known_whether_the_csms_may_be_another_one(tmp_path: Path) -
 
 
 async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: Path) -> None:
-    """A05.FR.06: SecurityProfile rises, lower profiles go, also from what is dialled in this life."""
+    """A05.FR.06: SecurityProfile rises, lower profiles go, also from the order dialled in this run."""
     async with booted(tmp_path) as parts:
         await parts.network.store(2, SECURED)
         await parts.network.store(3, replace(PLAIN, url="ws://three"))
@@ -289,7 +289,7 @@ async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: P
         assert (parts.network.security_profile, parts.network.priority) == (2, (2,))
         assert dict(parts.network.slots) == {2: SECURED}
         assert set(first(parts.network.attempt_slots(2), 20)) == {2}
-        logged = [one.info for one in await parts.events.entries()]
+        logged = [event.info for event in await parts.events.entries()]
         assert logged[-1] == "security profile changed to 2 (was 1)"
     async with booted(tmp_path) as parts:
         assert (parts.network.security_profile, parts.network.active) == (2, 2)
@@ -359,7 +359,7 @@ async def test_what_worked_last_is_tried_also_where_the_order_does_not_name_it(t
         await parts.network.set_priority("2")
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempt_slots(), 4) == [2, 1, 2, 1]
+        assert first_attempts(parts.network.attempt_slots(), 4) == [2, 1, 2, 1]
 
 
 async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_profile(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
         await parts.network.note_connected(1)
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempt_slots(), 3) == [1, 1, 1]
+        assert first_attempts(parts.network.attempt_slots(), 3) == [1, 1, 1]
         assert parts.network.profile == mistyped
 
 
@@ -397,16 +397,16 @@ async def test_a_higher_profile_outside_the_order_that_works_becomes_the_order(t
         await parts.network.store(1, SECURED)
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempt_slots(), 3) == [2, 0, 2]
+        assert first_attempts(parts.network.attempt_slots(), 3) == [2, 0, 2]
         await parts.network.note_connected(1)
         assert (parts.network.security_profile, parts.network.priority) == (2, (1,))
     async with booted(tmp_path) as parts:
-        assert first(parts.network.attempt_slots(), 2) == [1, 1]
+        assert first_attempts(parts.network.attempt_slots(), 2) == [1, 1]
 
 
 async def test_an_order_without_any_slot_does_not_stop_the_program(tmp_path: Path) -> None:
     async with booted(tmp_path, None) as parts:
-        assert first(parts.network.attempt_slots(), 1) == []
+        assert first_attempts(parts.network.attempt_slots(), 1) == []
 
 
 # Changes of [csms] in the installation file

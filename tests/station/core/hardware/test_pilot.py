@@ -91,8 +91,8 @@ def test_a_vehicle_never_reads_more_than_was_meant_and_hardly_less(current_a: fl
 
 
 @given(AMPERES, AMPERES)
-def test_more_amperes_are_never_a_smaller_duty_cycle(one_a: float, other_a: float) -> None:
-    smaller, larger = sorted((one_a, other_a))
+def test_more_amperes_are_never_a_smaller_duty_cycle(first_a: float, second_a: float) -> None:
+    smaller, larger = sorted((first_a, second_a))
     assert duty_cycle(smaller) <= duty_cycle(larger)
 
 
@@ -125,7 +125,7 @@ def test_noise_smaller_than_the_hysteresis_never_makes_a_state_flicker(
 
 
 @given(VOLTS, st.sampled_from([None, *PilotState]))
-def test_every_voltage_is_some_state_and_a_second_look_at_it_changes_nothing(
+def test_every_voltage_is_some_state_and_a_second_measurement_of_it_changes_nothing(
     volts: float, before: PilotState | None
 ) -> None:
     settled = pilot_state(volts, before)
@@ -146,15 +146,15 @@ def test_without_a_vehicle_there_is_no_diode_to_miss(state: PilotState) -> None:
 
 @pytest.mark.parametrize(("nominal_ohm", "rating"), [(1500.0, 13), (680.0, 20), (220.0, 32), (100.0, 63)])
 @pytest.mark.parametrize("tolerance", [0.9, 1.0, 1.1])
-def test_a_resistor_within_ten_percent_tells_what_its_cable_carries(
+def test_a_resistor_within_ten_percent_gives_the_rating_of_its_cable(
     nominal_ohm: float, rating: int, tolerance: float
 ) -> None:
     assert cable_rating(nominal_ohm * tolerance) == rating
 
 
 @given(OHMS, OHMS)
-def test_a_larger_resistor_never_tells_a_larger_rating(one_ohm: float, other_ohm: float) -> None:
-    smaller, larger = sorted((one_ohm, other_ohm))
+def test_a_larger_resistor_never_means_a_larger_rating(first_ohm: float, second_ohm: float) -> None:
+    smaller, larger = sorted((first_ohm, second_ohm))
     stronger, weaker = cable_rating(smaller), cable_rating(larger)
     assert stronger is None or weaker is None or stronger >= weaker
 

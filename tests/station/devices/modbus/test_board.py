@@ -1,4 +1,4 @@
-"""Controllers on Modbus against a real server: what each is told, what it tells, over TCP and a serial line."""
+"""Modbus controllers against a real server: the values written and read, over TCP and a serial line."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ CHARGING = Outputs(pilot_a=16.9, contactor=True, lock=True)
 PHOENIX = [name for name in CONTROLLERS if name.startswith("phoenix")]
 
 
-class Device:
-    """A controller: its registers by kind and address, and what it was told, in order."""
+class FakeController:
+    """A controller: its registers by address, and the values written to it, in order."""
 
     def __init__(self, model: str) -> None:
         self.table = CONTROLLERS[model]
         self.words: dict[int, int] = {}
-        self.told: list[tuple[int, int, int]] = []
+        self.writes: list[tuple[int, int, int]] = []
         """function code, address, value"""
         self.refuses = False
         self.disturbed = 0
-        """so many of the next accesses go wrong"""
+        """the number of the next accesses that fail"""
         for block in self.table.blocks:
             self.words |= dict.fromkeys(range(block.address, block.address + block.count), 0)
 
@@ -53,14 +53,14 @@ class Device:
         current: list[int],
         written: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
-        """What pymodbus asks at each access."""
+        """Handle one access; called by pymodbus."""
         if self.refuses:
             return ExcCodes.DEVICE_FAILURE
         if self.disturbed:
             self.disturbed -= 1
             return ExcCodes.DEVICE_BUSY
         if written is not None:
-            self.told += [(function, address + at, int(value)) for at, value in enumerate(written)]
+            self.writes += [(function, address + at, int(value)) for at, value in enumerate(written)]
             self.words.update({address + at: int(value) for at, value in enumerate(written)})
         elif function in {3, 4}:
             for at in range(count):
@@ -69,25 +69,25 @@ class Device:
 
     @property
     def simulated(self) -> SimDevice:
-        """As pymodbus serves it."""
+        """The device as pymodbus serves it."""
         table = self.table
         inputs = [SimData(b.address, count=b.count, datatype=DataType.REGISTERS) for b in table.blocks]
         if table.enable_coil is None:
             return SimDevice(table.unit, simdata=inputs, action=self.act)
         coils = [SimData(table.enable_coil, values=False, datatype=DataType.BITS)]
         holding = [SimData(table.current_at, datatype=DataType.REGISTERS)]
-        nothing = [SimData(0, count=1, values=False, datatype=DataType.BITS)]
-        return SimDevice(table.unit, simdata=(coils, nothing, holding, inputs), action=self.act)
+        unused = [SimData(0, count=1, values=False, datatype=DataType.BITS)]
+        return SimDevice(table.unit, simdata=(coils, unused, holding, inputs), action=self.act)
 
     def state(self, letter: str) -> None:
-        """The vehicle does something."""
+        """Set the state of the vehicle."""
         numbers = {state.value: number for number, state in self.table.states.items()}
         self.words[self.table.state_at[1]] = numbers[letter] << self.table.state_shift
 
 
 @contextlib.asynccontextmanager
-async def on_tcp(model: str, **more: Any) -> AsyncGenerator[tuple[Device, ModbusBoard]]:
-    device = Device(model)
+async def on_tcp(model: str, **more: Any) -> AsyncGenerator[tuple[FakeController, ModbusBoard]]:
+    device = FakeController(model)
     server = ModbusTcpServer(device.simulated, address=("127.0.0.1", 0))
     await server.listen()
     port = server.transport.sockets[0].getsockname()[1]  # pyright: ignore  # untyped there
@@ -104,21 +104,21 @@ def board_of(table: dict[str, Any], *, attached_cable: bool = False) -> ModbusBo
     return ModbusBoard(ModbusEvse.from_tree(table), SystemClock(), BusRegistry(), attached_cable=attached_cable)
 
 
-async def look(board: ModbusBoard) -> Any:
-    """What the board sees at first."""
+async def first_observation(board: ModbusBoard) -> Any:
+    """The first observation of the board."""
     watching = board.observations()
-    seen = await anext(watching)
+    observation = await anext(watching)
     await watching.aclose()
-    return seen
+    return observation
 
 
-async def test_a_simple_evse_is_told_whole_amperes_and_nothing_else_while_it_may_charge() -> None:
+async def test_a_simple_evse_receives_whole_amperes_and_nothing_else_while_it_may_charge() -> None:
     async with on_tcp("simple-evse") as (device, board):
         await board.apply(CHARGING)
-        assert device.told == [(16, 1004, 0), (16, 1000, 16)]
-        device.told.clear()
+        assert device.writes == [(16, 1004, 0), (16, 1000, 16)]
+        device.writes.clear()
         await board.apply(Outputs(pilot_a=6.0, contactor=True))
-        assert device.told[-1] == (16, 1000, 6)
+        assert device.writes[-1] == (16, 1000, 6)
 
 
 async def test_a_simple_evse_winds_down_first_and_opens_at_once_only_where_it_must() -> None:
@@ -126,13 +126,13 @@ async def test_a_simple_evse_winds_down_first_and_opens_at_once_only_where_it_mu
         await board.apply(CHARGING)
         device.state("C")
         device.words[1006] = 2
-        assert (await look(board)).contactor_closed
-        device.told.clear()
+        assert (await first_observation(board)).contactor_closed
+        device.writes.clear()
         await board.apply(Outputs(contactor=True))
-        assert device.told == [(16, 1004, 0), (16, 1000, 0)]  # the vehicle stops by itself
-        device.told.clear()
+        assert device.writes == [(16, 1004, 0), (16, 1000, 0)]  # the vehicle stops by itself
+        device.writes.clear()
         await board.apply(Outputs(pilot_fault=True))
-        assert device.told == [(16, 1004, 1), (16, 1000, 0)]
+        assert device.writes == [(16, 1004, 1), (16, 1000, 0)]
         await board.apply(CHARGING)
         assert device.words[1004] == 0
 
@@ -140,31 +140,31 @@ async def test_a_simple_evse_winds_down_first_and_opens_at_once_only_where_it_mu
 @pytest.mark.parametrize(
     ("letter", "pwm", "closed"), [("A", 1, False), ("B", 2, False), ("C", 2, True), ("D", 2, True), ("C", 3, False)]
 )
-async def test_a_simple_evse_tells_the_vehicle_and_whether_its_relay_is_closed(
+async def test_a_simple_evse_reports_the_vehicle_and_whether_its_relay_is_closed(
     letter: str, pwm: int, closed: bool
 ) -> None:
     async with on_tcp("simple-evse") as (device, board):
         device.state(letter)
         device.words |= {1003: 20, 1006: pwm}
-        seen = await look(board)
-        assert (seen.pilot, seen.contactor_closed) == (PilotState(letter), closed)
-        assert seen.cable_plugged is (letter != "A")
-        assert seen.cable_max_a == (20.0 if letter != "A" else None)
+        observation = await first_observation(board)
+        assert (observation.pilot, observation.contactor_closed) == (PilotState(letter), closed)
+        assert observation.cable_plugged is (letter != "A")
+        assert observation.cable_max_a == (20.0 if letter != "A" else None)
 
 
 async def test_an_attached_cable_has_no_resistor_to_be_believed() -> None:
     async with on_tcp("simple-evse", attached_cable=True) as (device, board):
         device.state("B")
         device.words[1003] = 20
-        assert (await look(board)).cable_max_a is None
+        assert (await first_observation(board)).cable_max_a is None
 
 
 @pytest.mark.parametrize("model", CONTROLLERS)
-async def test_a_controller_that_tells_a_failure_is_faulted(model: str) -> None:
+async def test_a_controller_that_reports_a_failure_is_faulted(model: str) -> None:
     async with on_tcp(model) as (device, board):
         device.state("E")
-        seen = await look(board)
-        assert (seen.pilot, seen.faults) == (PilotState.E, frozenset({Fault.GROUND_FAULT}))
+        observation = await first_observation(board)
+        assert (observation.pilot, observation.faults) == (PilotState.E, frozenset({Fault.GROUND_FAULT}))
 
 
 @pytest.mark.parametrize("model", PHOENIX)
@@ -172,27 +172,27 @@ async def test_a_phoenix_controller_has_its_current_before_it_is_enabled_and_is_
     async with on_tcp(model) as (device, board):
         table = device.table
         await board.apply(CHARGING)
-        assert device.told == [(6, table.current_at, 16), (5, table.enable_coil, 1)]
+        assert device.writes == [(6, table.current_at, 16), (5, table.enable_coil, 1)]
         device.state("C")
-        assert (await look(board)).contactor_closed
-        device.told.clear()
+        assert (await first_observation(board)).contactor_closed
+        device.writes.clear()
         await board.apply(SAFE_OUTPUTS)
-        assert device.told == [(5, table.enable_coil, 0)]
-        assert not (await look(board)).contactor_closed
+        assert device.writes == [(5, table.enable_coil, 0)]
+        assert not (await first_observation(board)).contactor_closed
 
 
 async def test_the_cable_of_a_phoenix_controller_is_believed() -> None:
     async with on_tcp("phoenix-ev-cc-eth") as (device, board):
         device.state("B")
         device.words[101] = 13
-        assert (await look(board)).cable_max_a == 13.0
+        assert (await first_observation(board)).cable_max_a == 13.0
 
 
 async def test_a_state_that_is_none_is_a_board_error() -> None:
     async with on_tcp("simple-evse") as (device, board):
         device.words[1002] = 9
         with pytest.raises(BoardError, match="the unknown state"):
-            await look(board)
+            await first_observation(board)
 
 
 async def test_a_controller_that_refuses_or_is_gone_is_a_board_error_and_its_return_is_enough() -> None:
@@ -201,7 +201,7 @@ async def test_a_controller_that_refuses_or_is_gone_is_a_board_error_and_its_ret
         with pytest.raises(BoardError, match="rejected: device failure"):
             await board.apply(CHARGING)
         with pytest.raises(BoardError, match="rejected: device failure"):
-            await look(board)
+            await first_observation(board)
         device.refuses = False
         await board.apply(CHARGING)
         assert device.words[1000] == 16
@@ -218,8 +218,8 @@ async def test_an_exchange_that_goes_wrong_once_is_repeated_and_no_silence(model
         await board.apply(CHARGING)
         assert device.words[device.table.current_at] == 16
         device.disturbed = 1
-        assert (await look(board)).pilot is PilotState.A
-        for fails in (board.apply(SAFE_OUTPUTS), look(board)):
+        assert (await first_observation(board)).pilot is PilotState.A
+        for fails in (board.apply(SAFE_OUTPUTS), first_observation(board)):
             device.disturbed = 2
             with pytest.raises(BoardError, match="busy"):
                 await fails
@@ -229,7 +229,7 @@ async def test_letting_go_offers_nothing_any_more() -> None:
     async with on_tcp("phoenix-em-cp-pp-eth") as (device, board):
         await board.apply(CHARGING)
         await board.close()
-        assert device.told[-1] == (5, 400, 0)
+        assert device.writes[-1] == (5, 400, 0)
 
 
 async def test_no_table_names_a_test_of_the_monitor() -> None:
@@ -245,10 +245,10 @@ class Line:
         for master, slave in self._ends:
             tty.setraw(slave)
             os.set_blocking(master, False)
-        (one, _), (other, _) = self._ends
+        (first, _), (second, _) = self._ends
         loop = asyncio.get_running_loop()
-        loop.add_reader(one, lambda: os.write(other, os.read(one, 4096)))
-        loop.add_reader(other, lambda: os.write(one, os.read(other, 4096)))
+        loop.add_reader(first, lambda: os.write(second, os.read(first, 4096)))
+        loop.add_reader(second, lambda: os.write(first, os.read(second, 4096)))
         return os.ttyname(self._ends[0][1]), os.ttyname(self._ends[1][1])
 
     def __exit__(self, *reason: object) -> None:
@@ -260,7 +260,7 @@ class Line:
 
 @pytest.mark.parametrize("model", ["simple-evse", "phoenix-ev-cc-serial"])
 async def test_a_controller_on_a_serial_line(model: str) -> None:
-    device = Device(model)
+    device = FakeController(model)
     with Line() as (ours, theirs):
         server = ModbusSerialServer(device.simulated, framer=FramerType.RTU, port=theirs, baudrate=9600)
         board = board_of({"model": model, "device": ours, "timeout_s": 2.0})
@@ -271,7 +271,7 @@ async def test_a_controller_on_a_serial_line(model: str) -> None:
             device.state("C")
             if device.table.pwm_at is not None:
                 device.words[device.table.pwm_at[0][1]] = device.table.pwm_at[1]
-            assert (await look(board)).contactor_closed
+            assert (await first_observation(board)).contactor_closed
             await board.close()
         finally:
             await server.shutdown()
@@ -283,7 +283,7 @@ def test_a_controller_has_one_wire(table: dict[str, Any]) -> None:
         ModbusEvse.from_tree({"model": "simple-evse", **table})
 
 
-async def test_the_selector_is_what_the_installer_has_told() -> None:
+async def test_the_selector_is_what_the_installer_has_configured() -> None:
     evse = {"model": "simple-evse", "host": "192.168.1.20"}
     config = ModbusBoardConfig.from_tree({"type": "modbus", "selector_a": 16, "evse": [evse]})
     plate = config.open_back_plate(SystemClock())

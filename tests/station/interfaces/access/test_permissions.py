@@ -17,23 +17,23 @@ _router = APIRouter()
 
 
 @_router.get("/api/extra/{number}/state", dependencies=[require_role(Role.VISITOR, logs_changes=False)])
-async def _state() -> None:
+async def _get_state() -> None:
     pass
 
 
 @_router.post("/api/extra/{rest:path}", dependencies=[require_role(Role.OWNER, logs_changes=False)])
 @_router.put("/api/extra/{rest:path}", dependencies=[require_role(Role.OWNER, logs_changes=False)])
-async def _change() -> None:
+async def _change_extra() -> None:
     pass
 
 
 @_router.post("/api/firmware", dependencies=[require_role(Role.VISITOR)])
-async def _loosen() -> None:
+async def _open_firmware_to_visitors() -> None:
     pass
 
 
 @_router.get("/api/undeclared")
-async def _undeclared() -> None:
+async def _get_without_role() -> None:
     pass
 
 
@@ -41,7 +41,7 @@ FURTHER: Final = Permissions(permissions_of(FastAPI(routes=_router.routes).route
 
 
 class _FurtherRoutes:
-    """The routes of this file, beside those of a station."""
+    """Additional routes, as an extension of a station has them."""
 
     def add_parts(self, parts: StationParts) -> None:
         pass

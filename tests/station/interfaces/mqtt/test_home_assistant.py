@@ -1,4 +1,4 @@
-"""What Home Assistant is told, against what its documentation allows for each platform."""
+"""The discovery message, checked against Home Assistant's documentation of each platform."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from station.interfaces.mqtt.home_assistant import DiscoveryDevice, discovery_me
 from station.load.shared_limits import parse_limit_request
 
 ROOT = "borne/BORNE-0001"
-ONE = DiscoveryDevice("BORNE-0001", "borne", "flex", "0001", "1.2.3", [1], 32.0)
+ONE_EVSE = DiscoveryDevice("BORNE-0001", "borne", "flex", "0001", "1.2.3", [1], 32.0)
 TWO = DiscoveryDevice("BORNE-0001", "borne", "flex", None, "1.2.3", [1, 2], 16.0)
 
 # https://www.home-assistant.io/integrations/{mqtt,sensor.mqtt,number.mqtt,switch.mqtt,button.mqtt}/
@@ -40,9 +40,9 @@ STATE_CLASSES = {"current": "measurement", "power": "measurement", "energy": "to
 DEVICE = {"identifiers", "name", "manufacturer", "model", "sw_version", "serial_number"}
 
 
-def message(shown: DiscoveryDevice) -> dict[str, Any]:
-    """As it goes over the wire."""
-    return cast("dict[str, Any]", json.loads(json.dumps(discovery_message(shown, ROOT))))
+def message(device: DiscoveryDevice) -> dict[str, Any]:
+    """The discovery message as it is published, decoded from JSON."""
+    return cast("dict[str, Any]", json.loads(json.dumps(discovery_message(device, ROOT))))
 
 
 def rendered(template: str, payload: object) -> str:
@@ -50,17 +50,17 @@ def rendered(template: str, payload: object) -> str:
     return Environment(autoescape=True).from_string(template).render(value_json=payload)
 
 
-@pytest.mark.parametrize("shown", [ONE, TWO], ids=["one EVSE", "two EVSEs"])
-def test_every_part_has_the_keys_that_its_platform_allows_and_needs(shown: DiscoveryDevice) -> None:
-    for key, part in message(shown)["components"].items():
+@pytest.mark.parametrize("device", [ONE_EVSE, TWO], ids=["one EVSE", "two EVSEs"])
+def test_every_part_has_the_keys_that_its_platform_allows_and_needs(device: DiscoveryDevice) -> None:
+    for key, part in message(device)["components"].items():
         platform = part["platform"]
         assert part.keys() <= ENTITY | KEYS[platform], key
         assert part.keys() >= REQUIRED[platform] | {"name", "unique_id"}, key
 
 
-@pytest.mark.parametrize("shown", [ONE, TWO], ids=["one EVSE", "two EVSEs"])
-def test_every_measured_value_has_a_unit_and_a_state_class_that_its_kind_allows(shown: DiscoveryDevice) -> None:
-    sensors = [part for part in message(shown)["components"].values() if part["platform"] == "sensor"]
+@pytest.mark.parametrize("device", [ONE_EVSE, TWO], ids=["one EVSE", "two EVSEs"])
+def test_every_measured_value_has_a_unit_and_a_state_class_that_its_kind_allows(device: DiscoveryDevice) -> None:
+    sensors = [part for part in message(device)["components"].values() if part["platform"] == "sensor"]
     for part in sensors:
         kind = part.get("device_class")
         if kind == "enum":
@@ -72,18 +72,18 @@ def test_every_measured_value_has_a_unit_and_a_state_class_that_its_kind_allows(
 
 
 def test_the_energy_is_what_the_energy_page_of_home_assistant_takes() -> None:
-    energy = message(ONE)["components"]["evse1_energy"]
+    energy = message(ONE_EVSE)["components"]["evse1_energy"]
     assert (energy["device_class"], energy["state_class"]) == ("energy", "total_increasing")
     assert energy["unit_of_measurement"] == "Wh"
     assert energy["state_topic"] == "borne/BORNE-0001/evse/1/state"
 
 
 def test_the_device_can_be_told_from_others_and_is_unavailable_when_the_station_is() -> None:
-    told = message(ONE)
-    assert told["device"].keys() <= DEVICE
-    assert told["device"]["identifiers"] == ["borne_BORNE-0001"]
-    assert told["origin"]["name"]
-    (availability,) = told["availability"]
+    discovery = message(ONE_EVSE)
+    assert discovery["device"].keys() <= DEVICE
+    assert discovery["device"]["identifiers"] == ["borne_BORNE-0001"]
+    assert discovery["origin"]["name"]
+    (availability,) = discovery["availability"]
     assert availability == {
         "topic": "borne/BORNE-0001/online",
         "payload_available": "true",
@@ -99,14 +99,14 @@ def test_no_two_parts_have_the_same_unique_id() -> None:
 
 
 def test_what_a_person_sets_is_a_limit_that_the_station_takes() -> None:
-    number = message(ONE)["components"]["limit"]
+    number = message(ONE_EVSE)["components"]["limit"]
     order = Environment(autoescape=True).from_string(number["command_template"]).render(value=10)
     wish = parse_limit_request(json.loads(order))
     assert (wish.current_a, wish.for_s, wish.by) == (10.0, None, "Home Assistant")
 
 
 @pytest.mark.parametrize(
-    ("limit", "shown"),
+    ("limit", "number"),
     [
         (None, "32"),
         ({"current_a": 10.0, "power_w": None}, "10.0"),
@@ -115,18 +115,18 @@ def test_what_a_person_sets_is_a_limit_that_the_station_takes() -> None:
         ({"current_a": 100.0}, "32"),
     ],
 )
-def test_the_number_never_leaves_its_range(limit: object, shown: str) -> None:
-    assert rendered(message(ONE)["components"]["limit"]["value_template"], limit) == shown
+def test_the_number_never_leaves_its_range(limit: object, number: str) -> None:
+    assert rendered(message(ONE_EVSE)["components"]["limit"]["value_template"], limit) == number
 
 
 def test_what_is_not_known_is_none_which_home_assistant_shows_as_unknown() -> None:
-    template = message(ONE)["components"]["evse1_power"]["value_template"]
+    template = message(ONE_EVSE)["components"]["evse1_power"]["value_template"]
     assert rendered(template, {"power_w": None}) == "None"
     assert rendered(template, {"power_w": 690.0}) == "690.0"
 
 
 @given(st.text(min_size=1, max_size=48), st.text(min_size=1, max_size=48))
-def test_every_identity_makes_a_topic_of_its_own_that_home_assistant_listens_to(one: str, other: str) -> None:
-    topic = discovery_topic("homeassistant", one)
+def test_every_identity_makes_a_topic_of_its_own_that_home_assistant_listens_to(first: str, second: str) -> None:
+    topic = discovery_topic("homeassistant", first)
     assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/config", topic)
-    assert (topic == discovery_topic("homeassistant", other)) is (one == other)
+    assert (topic == discovery_topic("homeassistant", second)) is (first == second)

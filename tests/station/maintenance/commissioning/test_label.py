@@ -19,8 +19,8 @@ _CAPITAL = 0.72
 def test_no_line_of_the_label_leaves_it_and_none_is_too_small_to_read(identity: str) -> None:
     address = f"https://{identity}.local:8080/commissioning"
     rows = _ROW.findall(label_svg(Label(identity, "SN-0123456789-ABCDEFGH", address, "ABCD-EFGH-JKLM")))
-    whole = "".join(text for _, _, text in rows)
-    assert whole == f"{identity}serial SN-0123456789-ABCDEFGH{address}code ABCD-EFGH-JKLM"
+    joined = "".join(text for _, _, text in rows)
+    assert joined == f"{identity}serial SN-0123456789-ABCDEFGH{address}code ABCD-EFGH-JKLM"
     for (_, size, text), below in zip(rows, [*(float(y) for y, _, _ in rows[1:]), None], strict=True):
         assert 37 + _CAPITAL * float(size) * len(text) <= 79, text
         assert float(size) >= 2.0, text

@@ -28,7 +28,7 @@ FOUND: dict[str, dict[str, Any]] = {
 
 
 def report(settings: int = 0) -> SignedReport:
-    """One with steps that passed, one that was skipped, and one that does not apply; with so many further settings."""
+    """Report data with passed, skipped and inapplicable steps, and this number of further settings."""
     steps: list[dict[str, Any]] = [
         {
             "step": step.value,
@@ -41,7 +41,7 @@ def report(settings: int = 0) -> SignedReport:
         }
         for step in CommissioningStep
     ]
-    told = {
+    report_data = {
         "station": {
             "identity": "BORNE-0001",
             "vendor": "borne",
@@ -61,18 +61,18 @@ def report(settings: int = 0) -> SignedReport:
         },
         "steps": steps,
     }
-    return SignedReport(HEAD + json.dumps(told), "30" * 70, "3059" * 20)
+    return SignedReport(HEAD + json.dumps(report_data), "30" * 70, "3059" * 20)
 
 
 def document(language: LanguageCode, settings: int = 0) -> bytes:
-    """It as PDF."""
+    """The report as a PDF."""
     issuer = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
     occasion = DocumentContext(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
     return commissioning_report(report(settings), issuer, occasion, catalogue(language))
 
 
 def drawn(language: LanguageCode) -> str:
-    """Everything that is written in it, on one line."""
+    """All text of the PDF, joined by spaces."""
     return " ".join(texts(document(language)))
 
 
@@ -95,7 +95,7 @@ def test_moments_are_those_of_the_stations_clock_and_what_only_machines_read_is_
     assert "evse.1.phase_rotation STR" in text, "settings are named by their place in the installation file"
 
 
-@pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])
+@pytest.mark.parametrize("language", [code for code in LANGUAGES if code != "en"])
 def test_nothing_of_it_is_left_in_english(language: LanguageCode) -> None:
     """Words of the English report that no other language has."""
     text = drawn(language)
@@ -106,7 +106,7 @@ def test_nothing_of_it_is_left_in_english(language: LanguageCode) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_installer_signs_on_the_page_that_has_the_signature_of_the_station(language: LanguageCode) -> None:
     """However long the list of settings is."""
-    said = catalogue(language)
+    texts = catalogue(language)
     for settings in range(0, 48, 3):
         *_, last = pages(document(language, settings))
-        assert last.index(said["paper.signature"]) < last.index(said["paper.installer-signs"]), settings
+        assert last.index(texts["paper.signature"]) < last.index(texts["paper.installer-signs"]), settings

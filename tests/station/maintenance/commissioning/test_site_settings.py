@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_used_is_set_aside_and_the_station_starts(tmp_path
     assert found.grid.phases == 3
 
 
-def test_what_is_set_aside_is_told_of_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_set_aside_is_logged_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / NAME).write_text('{"grid": {"phases": 7}}', encoding="utf-8")
     SiteSettings(installed(tmp_path, grid=GRID), {}).load_effective()
     assert "grid.phases" in caplog.text

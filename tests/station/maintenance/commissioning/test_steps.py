@@ -42,10 +42,10 @@ FULL = Installation(
 )
 
 
-def found(
+def finding(
     step: CommissioningStep, outcome: StepOutcome = StepOutcome.PASSED, there: Installation = FULL
 ) -> CommissioningFinding:
-    """What an installer found."""
+    """An installer's finding of a step, with this outcome."""
     return CommissioningFinding(step, StepResult(outcome), AT, "installer", step_preconditions(step, there))
 
 
@@ -65,14 +65,14 @@ def test_where_nothing_but_the_station_is_installed_the_other_steps_do_not_apply
 
 @given(st.sampled_from(CommissioningStep), st.sampled_from([StepOutcome.FAILED, StepOutcome.BEGUN]))
 def test_a_step_that_failed_or_is_half_done_hinders_the_end(step: CommissioningStep, outcome: StepOutcome) -> None:
-    findings = {one: found(one) for one in CommissioningStep}
+    findings = {each: finding(each) for each in CommissioningStep}
     assert open_steps(FULL, findings) == []
-    assert open_steps(FULL, findings | {step: found(step, outcome)}) == [step]
+    assert open_steps(FULL, findings | {step: finding(step, outcome)}) == [step]
 
 
 @given(st.sampled_from(CommissioningStep))
 def test_what_is_a_matter_of_safety_cannot_be_left_out(step: CommissioningStep) -> None:
-    findings = {one: found(one) for one in CommissioningStep} | {step: found(step, StepOutcome.SKIPPED)}
+    findings = {each: finding(each) for each in CommissioningStep} | {step: finding(step, StepOutcome.SKIPPED)}
     assert (open_steps(FULL, findings) == []) is (step in SKIPPABLE)
     safety = {
         CommissioningStep.BREAKER,
@@ -86,15 +86,15 @@ def test_what_is_a_matter_of_safety_cannot_be_left_out(step: CommissioningStep) 
 
 
 def test_a_selector_that_was_turned_since_opens_the_breakers_step_again() -> None:
-    findings = {one: found(one) for one in CommissioningStep}
+    findings = {each: finding(each) for each in CommissioningStep}
     turned = Installation("BORNE-1", 32.0, "wss://csms.example", "ct", 3, "closed-dims 5", "40 6", True, (1,))
     assert open_steps(turned, findings) == [CommissioningStep.BREAKER]
 
 
 def test_another_polarity_opens_the_contacts_step_again() -> None:
-    findings = {one: found(one) for one in CommissioningStep}
-    other = Installation("BORNE-1", 16.0, "wss://csms.example", "ct", 3, "open-dims 5", "40 6", True, (1,))
-    assert open_steps(other, findings) == [CommissioningStep.GRID_CONTACT]
+    findings = {each: finding(each) for each in CommissioningStep}
+    reversed_polarity = Installation("BORNE-1", 16.0, "wss://csms.example", "ct", 3, "open-dims 5", "40 6", True, (1,))
+    assert open_steps(reversed_polarity, findings) == [CommissioningStep.GRID_CONTACT]
 
 
 @given(st.floats(6, 125), st.sampled_from([32.0, 25.0, 20.0, 16.0, 12.0, 8.0]))
@@ -159,15 +159,21 @@ def test_a_clamp_that_is_turned_round_swapped_or_of_another_kind_is_named(after_
 def test_each_clamp_has_to_move_with_a_load_of_its_own_phase() -> None:
     """One that is not plugged in moves with no load either: the house would draw on a phase that nobody sees."""
     first: Evidence = {"without_a": [1.0, 2.0, 3.0], "car_a": [0.0, 0.0, 0.0]}
-    one = with_untested_clamps(
+    first_clamp = with_untested_clamps(
         clamps_result([1.0, 2.0, 3.0], [11.0, 2.0, 3.0], [10.0, 0.0, 0.0], signed=True), first, [10.0, 0.0, 0.0], 3
     )
-    assert (one.outcome, one.reason) == (StepOutcome.BEGUN, "no load has been measured yet on the phase of CT 2, 3")
-    others_a = [0.0, 8.0, 8.0]
-    loose = clamps_result([1.0, 2.0, 3.0], [1.0, 10.0, 3.0], others_a, signed=True)
-    assert with_untested_clamps(loose, one.evidence, others_a, 3).reason == "CT3 shows 0.0 A for a load of 8.0 A"
-    whole = clamps_result([1.0, 2.0, 3.0], [1.0, 10.0, 11.0], others_a, signed=True)
-    assert with_untested_clamps(whole, one.evidence, others_a, 3).outcome is StepOutcome.PASSED
+    assert (first_clamp.outcome, first_clamp.reason) == (
+        StepOutcome.BEGUN,
+        "no load has been measured yet on the phase of CT 2, 3",
+    )
+    remaining_a = [0.0, 8.0, 8.0]
+    loose = clamps_result([1.0, 2.0, 3.0], [1.0, 10.0, 3.0], remaining_a, signed=True)
+    assert (
+        with_untested_clamps(loose, first_clamp.evidence, remaining_a, 3).reason
+        == "CT3 shows 0.0 A for a load of 8.0 A"
+    )
+    complete = clamps_result([1.0, 2.0, 3.0], [1.0, 10.0, 11.0], remaining_a, signed=True)
+    assert with_untested_clamps(complete, first_clamp.evidence, remaining_a, 3).outcome is StepOutcome.PASSED
     alone_a = [10.0, 0.0, 0.0]
     single = clamps_result([1.0, 0.0, 0.0], [11.0, 0.0, 0.0], alone_a, signed=True)
     assert with_untested_clamps(single, first, alone_a, 1).outcome is StepOutcome.PASSED, (

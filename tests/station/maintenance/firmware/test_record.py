@@ -1,4 +1,4 @@
-"""The record of firmware updates: told in order, once, across restarts; and what comes next, by the last status."""
+"""The record of firmware updates: statuses are reported in order and once across restarts; the next step by status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ S = FirmwareStatus
 
 
 def order(request_id: int = 1, *, signed: bool = True, retries: int | None = None) -> UpdateOrder:
-    """An order."""
+    """An update order with this request id."""
     pem, signature = ("pem", "c2ln") if signed else (None, None)
     return UpdateOrder(request_id, "http://host/image", NOON, None, pem, signature, retries)
 
@@ -41,57 +41,57 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database]:
         yield opened
 
 
-async def told(record: FirmwareRecord, *, most: int = 99) -> list[tuple[int, FirmwareStatus]]:
-    """Tell what is untold, up to a number."""
-    seen: list[tuple[int, FirmwareStatus]] = []
-    while len(seen) < most and (entered := await record.oldest_unreported()) is not None:
-        seen.append((entered.request_id, entered.status))
+async def drain_statuses(record: FirmwareRecord, *, most: int = 99) -> list[tuple[int, FirmwareStatus]]:
+    """Report the unreported statuses in order, at most `most`; returns them."""
+    statuses: list[tuple[int, FirmwareStatus]] = []
+    while len(statuses) < most and (entered := await record.oldest_unreported()) is not None:
+        statuses.append((entered.request_id, entered.status))
         await record.mark_reported(entered)
-    return seen
+    return statuses
 
 
 async def reopened(database: Database) -> FirmwareRecord:
-    """The record as the next life finds it."""
+    """The record after a restart of the station."""
     record = FirmwareRecord(database)
     await record.load()
     return record
 
 
-async def test_statuses_are_told_in_order_and_once_across_restarts(database: Database) -> None:
+async def test_statuses_are_reported_in_order_and_once_across_restarts(database: Database) -> None:
     record = FirmwareRecord(database)
     update = await record.begin(order())
     for status in (S.DOWNLOADING, S.DOWNLOADED, S.DOWNLOADED, S.SIGNATURE_VERIFIED):
         update = await record.store_status(update, status)
-    assert await told(record, most=1) == [(1, S.DOWNLOADING)]
+    assert await drain_statuses(record, most=1) == [(1, S.DOWNLOADING)]
     record = await reopened(database)
     assert record.update == FirmwareUpdate(update.id, order(), S.SIGNATURE_VERIFIED)
     assert record.last_sent is not None
     assert record.last_sent.status is S.DOWNLOADING
-    assert await told(record) == [(1, S.DOWNLOADED), (1, S.SIGNATURE_VERIFIED)]
+    assert await drain_statuses(record) == [(1, S.DOWNLOADED), (1, S.SIGNATURE_VERIFIED)]
     assert await record.all_reported()
 
 
-async def test_a_cancelled_update_tells_nothing_more(database: Database) -> None:
+async def test_a_cancelled_update_reports_nothing_more(database: Database) -> None:
     record = FirmwareRecord(database)
     await record.store_status(await record.begin(order(1)), S.DOWNLOADING)
     await record.store_status(await record.begin(order(2)), S.DOWNLOADING)
-    assert await told(await reopened(database)) == [(2, S.DOWNLOADING)]
+    assert await drain_statuses(await reopened(database)) == [(2, S.DOWNLOADING)]
 
 
-async def test_an_update_that_ended_tells_its_end_although_another_has_begun(database: Database) -> None:
+async def test_an_update_that_ended_reports_its_end_although_another_has_begun(database: Database) -> None:
     record = FirmwareRecord(database)
     first = await record.store_status(await record.begin(order(1)), S.DOWNLOADING)
     await record.store_status(first, S.DOWNLOAD_FAILED)
     await record.store_status(await record.begin(order(1)), S.DOWNLOADING)  # the CSMS may use a request id again
-    assert await told(record) == [(1, S.DOWNLOADING), (1, S.DOWNLOAD_FAILED), (1, S.DOWNLOADING)]
+    assert await drain_statuses(record) == [(1, S.DOWNLOADING), (1, S.DOWNLOAD_FAILED), (1, S.DOWNLOADING)]
 
 
-async def test_what_is_over_and_told_is_forgotten(database: Database) -> None:
+async def test_an_update_that_has_ended_and_been_reported_is_forgotten(database: Database) -> None:
     record = FirmwareRecord(database)
     for number in range(20):
         update = await record.store_status(await record.begin(order(number)), S.DOWNLOADING)
         await record.store_status(update, S.DOWNLOAD_FAILED)
-        await told(record)
+        await drain_statuses(record)
     rows = await database.rows("SELECT status FROM firmware_statuses ORDER BY id")
     assert rows == [(S.DOWNLOAD_FAILED,), (S.DOWNLOADING,), (S.DOWNLOAD_FAILED,)]  # the last one sent before, and ours
     assert await database.rows("SELECT COUNT(*) FROM firmware_updates") == [(1,)]
@@ -100,13 +100,13 @@ async def test_what_is_over_and_told_is_forgotten(database: Database) -> None:
 async def test_the_last_status_sent_outlives_the_update_that_sent_it(database: Database) -> None:
     record = FirmwareRecord(database)
     await record.store_status(await record.begin(order(1)), S.DOWNLOAD_FAILED)
-    await told(record)
+    await drain_statuses(record)
     await record.begin(order(2))
-    again = await reopened(database)
-    assert again.last_sent is not None
-    assert (again.last_sent.request_id, again.last_sent.status) == (1, S.DOWNLOAD_FAILED)
-    assert again.update is not None
-    assert again.update.status is None
+    reloaded = await reopened(database)
+    assert reloaded.last_sent is not None
+    assert (reloaded.last_sent.request_id, reloaded.last_sent.status) == (1, S.DOWNLOAD_FAILED)
+    assert reloaded.update is not None
+    assert reloaded.update.status is None
 
 
 async def test_a_record_that_cannot_be_read_is_left_out(database: Database) -> None:
@@ -151,9 +151,9 @@ async def test_statuses_that_nobody_listens_to_do_not_fill_the_disk(database: Da
     for number in range(300):
         update = await record.begin(order(number))
         await record.store_status(await record.store_status(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
-    seen = await told(record, most=999)
-    assert len(seen) <= 202
-    assert seen[-1] == (299, S.DOWNLOAD_FAILED)
+    statuses = await drain_statuses(record, most=999)
+    assert len(statuses) <= 202
+    assert statuses[-1] == (299, S.DOWNLOAD_FAILED)
 
 
 async def test_a_full_disk_does_not_keep_the_last_update_from_being_read(disk: FullDisk, database: Database) -> None:
@@ -170,24 +170,24 @@ async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(data
     assert (await reopened(database)).update == update
     await record.store_status(await record.store_status(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
     assert "hidden" not in str(await database.rows("SELECT payload FROM firmware_updates"))
-    again = (await reopened(database)).update
-    assert again is not None
-    assert again.finished
+    reloaded = (await reopened(database)).update
+    assert reloaded is not None
+    assert reloaded.finished
 
 
-class Looking(FirmwareRecord):
-    """A record in which a status is told while it looks for what is untold."""
+class RacingRecord(FirmwareRecord):
+    """A record whose statuses are all reported while it checks for unreported ones."""
 
     async def all_reported(self) -> bool:
-        """As it is, then everything is told."""
+        """Check, then report all statuses; returns the result of the check."""
         known = await super().all_reported()
         if not known:
-            await told(self)
+            await drain_statuses(self)
         return known
 
 
-async def test_the_last_status_ends_the_wait_also_when_it_is_told_during_the_look(database: Database) -> None:
-    record = Looking(database)
+async def test_the_last_status_ends_the_wait_also_when_it_is_reported_during_the_check(database: Database) -> None:
+    record = RacingRecord(database)
     await record.store_status(await record.begin(order()), S.DOWNLOADING)
     async with asyncio.timeout(PATIENCE_S):
         await record.wait_all_reported()

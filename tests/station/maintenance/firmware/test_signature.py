@@ -21,13 +21,13 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def pki(tmp_path: Path) -> Pki:
-    """Certificates."""
+    """Certificates in a temporary folder."""
     return Pki(tmp_path)
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """A file to be signed."""
+    """A firmware image to sign."""
     path = tmp_path / "image"
     path.write_bytes(b"firmware" * 50_000)
     return path
@@ -36,29 +36,33 @@ def image(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", ["EC", "RSA"])
 def test_a_signature_holds_for_its_file_and_its_key_only(pki: Pki, image: Path, kind: str) -> None:
     root = pki.make_root("Maker")
-    mine, other = signer(pki, root, kind=kind), signer(pki, root, kind=kind)
-    signature = decode_signature(mine.sign(image.read_bytes()))
-    assert is_signed(image, signature, mine.pem)
-    assert not is_signed(image, signature, other.pem)
-    assert not is_signed(image, signature[:-1], mine.pem)
-    assert not is_signed(image, b"", mine.pem)
+    maker_signer, other_signer = signer(pki, root, kind=kind), signer(pki, root, kind=kind)
+    signature = decode_signature(maker_signer.sign(image.read_bytes()))
+    assert is_signed(image, signature, maker_signer.pem)
+    assert not is_signed(image, signature, other_signer.pem)
+    assert not is_signed(image, signature[:-1], maker_signer.pem)
+    assert not is_signed(image, b"", maker_signer.pem)
     image.write_bytes(image.read_bytes() + b"\x00")
-    assert not is_signed(image, signature, mine.pem)
+    assert not is_signed(image, signature, maker_signer.pem)
 
 
 @pytest.mark.parametrize("salt", [0, 20, padding.PSS.MAX_LENGTH])
 def test_rsa_pss_holds_with_any_salt(pki: Pki, image: Path, salt: int) -> None:
-    mine = signer(pki, pki.make_root("Maker"), kind="RSA")
-    assert isinstance(mine.key, rsa.RSAPrivateKey)
+    maker_signer = signer(pki, pki.make_root("Maker"), kind="RSA")
+    assert isinstance(maker_signer.key, rsa.RSAPrivateKey)
     pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=salt)
-    assert is_signed(image, mine.key.sign(image.read_bytes(), pss, hashes.SHA256()), mine.pem)
+    assert is_signed(image, maker_signer.key.sign(image.read_bytes(), pss, hashes.SHA256()), maker_signer.pem)
 
 
 def test_what_signing_tools_make_by_default_holds_too(pki: Pki, image: Path) -> None:
-    mine = signer(pki, pki.make_root("Maker"), kind="RSA")
-    assert isinstance(mine.key, rsa.RSAPrivateKey)
-    assert is_signed(image, mine.key.sign(image.read_bytes(), padding.PKCS1v15(), hashes.SHA256()), mine.pem)
-    assert not is_signed(image, mine.key.sign(image.read_bytes(), padding.PKCS1v15(), hashes.SHA512()), mine.pem)
+    maker_signer = signer(pki, pki.make_root("Maker"), kind="RSA")
+    assert isinstance(maker_signer.key, rsa.RSAPrivateKey)
+    assert is_signed(
+        image, maker_signer.key.sign(image.read_bytes(), padding.PKCS1v15(), hashes.SHA256()), maker_signer.pem
+    )
+    assert not is_signed(
+        image, maker_signer.key.sign(image.read_bytes(), padding.PKCS1v15(), hashes.SHA512()), maker_signer.pem
+    )
 
 
 def test_base64_may_be_broken_into_lines() -> None:
@@ -69,11 +73,11 @@ def test_base64_may_be_broken_into_lines() -> None:
 
 
 def test_only_the_manufacturer_says_who_signs(pki: Pki) -> None:
-    maker, stranger = pki.make_root("Maker"), pki.make_root("Stranger")
+    maker, other_root = pki.make_root("Maker"), pki.make_root("Stranger")
     roots = [maker.certificate]
     assert check_signing_certificate(signer(pki, maker).pem, roots, NOW) is None
     assert check_signing_certificate(signer(pki, maker).pem, [], NOW) is not None
-    assert check_signing_certificate(signer(pki, stranger).pem, roots, NOW) is not None
+    assert check_signing_certificate(signer(pki, other_root).pem, roots, NOW) is not None
     assert check_signing_certificate("nonsense", roots, NOW) is not None
     two = signer(pki, maker).pem + maker.pem
     assert check_signing_certificate(two, roots, NOW) is not None
@@ -106,5 +110,5 @@ def test_a_certificate_that_is_not_for_signing_data_signs_no_firmware(pki: Pki) 
         like.not_valid_after_utc,
         [x509.Extension(x509.KeyUsage.oid, True, usage)],
     )
-    made = builder.sign(maker.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-    assert check_signing_certificate(made, [maker.certificate], NOW) == "lacks the key usage digitalSignature"
+    certificate = builder.sign(maker.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    assert check_signing_certificate(certificate, [maker.certificate], NOW) == "lacks the key usage digitalSignature"

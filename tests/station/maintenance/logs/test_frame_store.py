@@ -27,7 +27,7 @@ class Run:
         self.store.restore()
 
     def texts(self) -> list[tuple[int, str]]:
-        return [(one.number, one.text) for one in self.log.frames_after(0)]
+        return [(frame.number, frame.text) for frame in self.log.frames_after(0)]
 
 
 async def test_messages_and_numbers_outlive_a_run_without_personal_data(tmp_path: Path) -> None:
@@ -39,7 +39,9 @@ async def test_messages_and_numbers_outlive_a_run_without_personal_data(tmp_path
     assert before.file.stat().st_mode & 0o077 == 0
     after = Run(tmp_path)
     assert after.texts() == [(1, STORED), (2, STORED)]
-    assert [(one.direction, one.at) for one in after.log.frames_after(0)] == list(zip(("out", "in"), at, strict=True))
+    assert [(frame.direction, frame.at) for frame in after.log.frames_after(0)] == list(
+        zip(("out", "in"), at, strict=True)
+    )
     assert after.log.append(ObservedFrame("in", "[3]")).number == 3
     await after.store.reserve_numbers()
     assert STORED[:20] not in after.file.read_text(), "deleted from the disk once the next run has them"
@@ -72,8 +74,8 @@ async def test_a_file_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.log.append(ObservedFrame("in", AUTHORIZE))
     await run.store.save()
-    whole = run.file.read_text()
-    run.file.write_text(whole[:-20])  # the last line is cut off
+    content = run.file.read_text()
+    run.file.write_text(content[:-20])  # the last line is cut off
     assert Run(tmp_path).texts() == []
     for text in ("", "x", "[]\n", '{"last_number": null}\n', "\x00" * 100):
         run.file.write_text(text)

@@ -28,8 +28,8 @@ UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 @pytest.fixture(autouse=True)
-def no_other_output() -> None:
-    """Only what the test sets up."""
+def remove_handlers() -> None:
+    """Remove all handlers, so that only those of the test write."""
     logging.getLogger().handlers.clear()
 
 
@@ -139,8 +139,8 @@ def test_a_file_gets_every_line_as_well_and_survives_its_rotation(stream: io.Str
     logging.getLogger("a").info("first")
     (tmp_path / "log").rename(tmp_path / "log.1")
     logging.getLogger("a").info("second")
-    kept = [json.loads((tmp_path / name).read_text(encoding="utf-8"))["message"] for name in ("log.1", "log")]
-    assert kept == ["first", "second"]
+    messages = [json.loads((tmp_path / name).read_text(encoding="utf-8"))["message"] for name in ("log.1", "log")]
+    assert messages == ["first", "second"]
     assert len(stream.getvalue().splitlines()) == 2
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_opened_is_an_error(stream: io.StringIO, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("config", "heard"),
+    ("config", "logged"),
     [
         (LogConfig(), False),
         (LogConfig(level="debug"), True),
@@ -158,13 +158,13 @@ def test_a_file_that_cannot_be_opened_is_an_error(stream: io.StringIO, tmp_path:
         (LogConfig(frames=True, level="error"), True),
     ],
 )
-def test_ocpp_frames_are_heard_only_when_asked_for(stream: io.StringIO, config: LogConfig, heard: bool) -> None:
+def test_ocpp_frames_are_logged_only_when_configured(stream: io.StringIO, config: LogConfig, logged: bool) -> None:
     setup(config, stream)
     frames = logging.getLogger("ocpp.frames")
     frames.debug("[2, …]")
     frames.critical("[3, …]")
-    assert len(stream.getvalue().splitlines()) == (2 if heard else 0)
-    assert frames.isEnabledFor(logging.DEBUG) is heard
+    assert len(stream.getvalue().splitlines()) == (2 if logged else 0)
+    assert frames.isEnabledFor(logging.DEBUG) is logged
 
 
 def test_frames_fall_silent_when_they_are_no_longer_asked_for(stream: io.StringIO) -> None:
@@ -178,7 +178,7 @@ def test_frames_fall_silent_when_they_are_no_longer_asked_for(stream: io.StringI
     ("logger", "level"),
     [("websockets.client", logging.DEBUG), ("ocpp", logging.INFO), ("asyncio", logging.DEBUG)],
 )
-def test_a_library_does_not_tell_passwords_even_at_level_debug(stream: io.StringIO, logger: str, level: int) -> None:
+def test_a_library_does_not_log_passwords_even_at_level_debug(stream: io.StringIO, logger: str, level: int) -> None:
     setup(LogConfig(level="debug"), stream)
     logging.getLogger(logger).log(level, "> Authorization: Basic …")
     assert stream.getvalue() == ""
@@ -191,7 +191,7 @@ def test_a_library_is_no_louder_than_the_station(stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_token", "shown"),
+    ("id_token", "shortened"),
     [
         ("04A3B2C1D0E97F", "04A3…7F"),
         ("DE-ABC-C12345678-9", "DE-A…-9"),
@@ -201,8 +201,8 @@ def test_a_library_is_no_louder_than_the_station(stream: io.StringIO) -> None:
         ("", ""),
     ],
 )
-def test_an_id_token_is_shown_by_its_ends(id_token: str, shown: str) -> None:
-    assert shorten_token(id_token) == shown
+def test_an_id_token_is_shown_by_its_ends(id_token: str, shortened: str) -> None:
+    assert shorten_token(id_token) == shortened
 
 
 @each_row("length", range(1, 40))
@@ -240,10 +240,10 @@ with no_free_descriptor():
     except KeyError:
         logging.getLogger("a").exception("one\\x1b\\ntwo")
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "ERROR   a: one\\x1b\\ntwo\n" in done.stderr
-    assert "KeyError: 1" in done.stderr
-    assert done.stderr.count("Traceback") == 1
+    process = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "ERROR   a: one\\x1b\\ntwo\n" in process.stderr
+    assert "KeyError: 1" in process.stderr
+    assert process.stderr.count("Traceback") == 1
 
 
 def test_lines_for_people_have_the_time_of_the_station_and_its_offset(stream: io.StringIO) -> None:

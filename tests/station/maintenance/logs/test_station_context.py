@@ -37,7 +37,7 @@ STATIONS = ("BORNE-1", "BORNE-2")
 
 
 @pytest.fixture(autouse=True)
-def everything_is_logged() -> None:
+def log_every_level() -> None:
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("pymodbus").setLevel(logging.DEBUG)
 
@@ -74,9 +74,9 @@ async def in_a_thread(name: str) -> None:
 
 async def in_a_timer(name: str) -> None:
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-    loop.call_later(0.001, lambda: (log.info("%s", name), done.set_result(None)))
-    await done
+    logged: asyncio.Future[None] = loop.create_future()
+    loop.call_later(0.001, lambda: (log.info("%s", name), logged.set_result(None)))
+    await logged
 
 
 @pytest.mark.parametrize("write", [in_a_task, in_a_thread, in_a_timer])

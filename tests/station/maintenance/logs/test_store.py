@@ -1,4 +1,4 @@
-"""The kept log: what goes in, what stays, and what a span of time gives."""
+"""The stored log: which lines it stores and keeps, and the lines of a time span."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes import NOON, clock
 
 @pytest.fixture
 def log() -> Generator[logging.Logger]:
-    """A logger that tells everything."""
+    """A logger at level INFO."""
     logger = logging.getLogger("station.example")
     logger.setLevel(logging.INFO)
     yield logger
@@ -25,13 +25,13 @@ def log() -> Generator[logging.Logger]:
 
 @pytest.fixture
 def time() -> VirtualClock:
-    """Noon."""
+    """A virtual clock that begins at noon."""
     return clock()
 
 
 @pytest.fixture
 async def store(tmp_path: Path, time: VirtualClock) -> AsyncGenerator[LogStore]:
-    """A store that keeps little."""
+    """A log store of at most 2,000 bytes."""
     async with LogStore(tmp_path / "log", time, most_bytes=2_000).attached() as attached:
         yield attached
 
@@ -74,8 +74,8 @@ async def test_lines_reach_the_disk_once_a_minute_and_outlive_the_life(
         await store.flush_to_disk()
         log.warning("second")
         assert [line.split(": ")[1] for line in store.between(None, None)] == ["first", "second"]
-    again = LogStore(tmp_path / "log", time)
-    assert [line.split(": ")[1] for line in again.between(None, None)] == ["first"]
+    reloaded = LogStore(tmp_path / "log", time)
+    assert [line.split(": ")[1] for line in reloaded.between(None, None)] == ["first"]
 
 
 async def test_the_files_stay_small_and_the_newest_lines_are_kept(
@@ -87,9 +87,9 @@ async def test_the_files_stay_small_and_the_newest_lines_are_kept(
     files = list((tmp_path / "log").iterdir())
     assert len(files) == 3
     assert all(file.stat().st_size <= 2_000 for file in files)
-    kept = [line.split(": ")[1][:3] for line in store.between(None, None)]
-    assert kept[-1] == "099"
-    assert kept == [f"{number:03d}" for number in range(100 - len(kept), 100)]
+    numbers = [line.split(": ")[1][:3] for line in store.between(None, None)]
+    assert numbers[-1] == "099"
+    assert numbers == [f"{number:03d}" for number in range(100 - len(numbers), 100)]
 
 
 async def test_one_line_again_and_again_does_not_wash_out_the_others(
@@ -107,11 +107,11 @@ async def test_one_line_again_and_again_does_not_wash_out_the_others(
             log.info("still here")
             await time.advance(3_600.0)
         await store.flush_to_disk()
-    said = [line.split(": ", 1)[1] for line in store.between(None, None)]
-    assert said[0] == "the contactor is welded"
-    assert said.count("still here") == 24
-    assert said.count("nonsense 0") == 24
-    assert said.count("nonsense 99 … further lines like this are omitted for up to an hour") == 24
+    messages = [line.split(": ", 1)[1] for line in store.between(None, None)]
+    assert messages[0] == "the contactor is welded"
+    assert messages.count("still here") == 24
+    assert messages.count("nonsense 0") == 24
+    assert messages.count("nonsense 99 … further lines like this are omitted for up to an hour") == 24
 
 
 async def test_a_disk_that_refuses_costs_nothing_but_old_lines(

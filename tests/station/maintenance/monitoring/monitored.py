@@ -58,7 +58,7 @@ ABSENT = Monitor(
 
 
 class World:
-    """What outlives a reboot: the values of the variables, link, transactions, clock, disk."""
+    """The parts that survive a reboot: values of the variables, CSMS link, transactions, clock and disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,44 +82,44 @@ class World:
 
 
 class _Csms(NoCsms):
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, environment: World) -> None:
+        self._environment = environment
 
     @property
     def online(self) -> bool:
-        return self._world.online
+        return self._environment.online
 
 
 class _Evses:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, environment: World) -> None:
+        self._environment = environment
         self.transaction_changed: Event[int] = Event()
 
     def has_transaction(self, evse_id: int | None) -> bool:
-        return bool(self._world.transactions) if evse_id is None else evse_id in self._world.transactions
+        return bool(self._environment.transactions) if evse_id is None else evse_id in self._environment.transactions
 
     def transaction_id(self, evse_id: int, *, measured: bool) -> str | None:
         del measured
-        return self._world.transactions.get(evse_id)
+        return self._environment.transactions.get(evse_id)
 
     async def wait_observed(self) -> None:
-        await self._world.observed.wait()
+        await self._environment.observed.wait()
 
 
 class Monitored:
-    """A station between two boots, reduced to variables and their monitoring."""
+    """One run of a station that consists of variables and their monitoring."""
 
-    def __init__(self, world: World, database: Database) -> None:
-        self.world, self.store, self.set_aside = world, MonitorStore(database), SetAsideRows(database)
+    def __init__(self, environment: World, database: Database) -> None:
+        self.environment, self.store, self.set_aside = environment, MonitorStore(database), SetAsideRows(database)
         store = self.store
-        self.clock = world.clock
+        self.clock = environment.clock
         self.moved: Event[None] = Event()
         auxiliary = fakes.LoudCalls()
         self.model = DeviceModel(self._variables(), auxiliary)
         variables = MonitoredModel(self.model, auxiliary)
-        self.evses = _Evses(world)
+        self.evses = _Evses(environment)
         self.registry, self.queue = MonitorRegistry(variables), EventQueue(store, self.clock)
-        self.rules = ReportingRules(world.settings, _Csms(world), auxiliary, has_csms=world.has_csms)
+        self.rules = ReportingRules(environment.settings, _Csms(environment), auxiliary, has_csms=environment.has_csms)
         reporting = EventReporting(EventIds(store), self.rules, self.queue)
         notification = HardWiredNotification(NOTIFICATION, lambda: TechnicalDetails("lock-failure", "it is stuck"))
         built_in = BuiltInMonitors([HARD_WIRED, PRECONFIGURED, ABSENT], [notification])
@@ -140,7 +140,7 @@ class Monitored:
     def _variables(self) -> list[Variable]:
         thing, evse = Component("Thing"), Component("EVSE", evse_id=1)
         lock = Component("Lock", evse_id=1, connector_id=1)
-        values, read_only = self.world.values, Mutability.READ_ONLY
+        values, read_only = self.environment.values, Mutability.READ_ONLY
 
         def variable(place: Component, name: str, kind: DataType, *, live: bool = True, **limits: float) -> Variable:
             changes = self.moved if live else None
@@ -178,8 +178,8 @@ class Monitored:
         return result
 
     async def have(self, **values: str) -> None:
-        """Give variables other values, and let the monitors take notice."""
-        self.world.values.update(values)
+        """Change values of variables, and let the monitors evaluate them."""
+        self.environment.values.update(values)
         self.moved.publish(None)
         await self.clock.settle()
 
@@ -188,44 +188,44 @@ class Monitored:
         await self.clock.advance(seconds)
         await self.clock.settle()
 
-    async def saved(self) -> None:
-        """Let the queue write what is urgent."""
+    async def save_due_events(self) -> None:
+        """Let the queue save the events that are due."""
         while self.queue.save_due_s is not None and self.queue.save_due_s <= self.clock.monotonic():
             await self.queue.save()
 
     async def go_offline(self) -> None:
         """Lose the link."""
-        self.world.online = False
+        self.environment.online = False
         self.detection.mark_offline()
         await self.clock.settle()
 
     async def go_online(self) -> None:
         """The CSMS accepts the station again."""
-        self.world.online = True
+        self.environment.online = True
         self.detection.report_current()
         await self.clock.settle()
 
     async def begin_transaction(self, transaction_id: str = "tx-1") -> None:
         """Begin a transaction at EVSE 1."""
-        self.world.transactions[1] = transaction_id
+        self.environment.transactions[1] = transaction_id
         self.evses.transaction_changed.publish(1)
         await self.clock.settle()
 
     async def end_transaction(self) -> None:
         """End the transaction at EVSE 1."""
-        del self.world.transactions[1]
+        del self.environment.transactions[1]
         self.evses.transaction_changed.publish(1)
         await self.clock.settle()
 
     def waiting(self) -> list[MonitoringEvent]:
         """The events that the CSMS has not received yet."""
-        return [one.event for one in self.queue.oldest(10_000, 2**30)]
+        return [queued.event for queued in self.queue.oldest(10_000, 2**30)]
 
     def delivered(self) -> list[MonitoringEvent]:
         """Let the CSMS receive all waiting events; returns them."""
         sent: Sequence[WaitingEvent] = self.queue.oldest(10_000, 2**30)
         self.queue.settle(list(sent))
-        return [one.event for one in sent]
+        return [queued.event for queued in sent]
 
 
 def summary(events: Sequence[MonitoringEvent]) -> list[tuple[str, str, bool | None]]:
@@ -234,15 +234,15 @@ def summary(events: Sequence[MonitoringEvent]) -> list[tuple[str, str, bool | No
 
 
 @contextlib.asynccontextmanager
-async def running(world: World, *, settled: bool = True) -> AsyncGenerator[Monitored]:
+async def running(environment: World, *, settled: bool = True) -> AsyncGenerator[Monitored]:
     """Boot: monitoring is loaded and runs; at the end the power fails."""
-    async with open_database(world.folder / "borne.sqlite", world.clock) as database:
-        monitored = Monitored(world, database)
+    async with open_database(environment.folder / "borne.sqlite", environment.clock) as database:
+        monitored = Monitored(environment, database)
         await monitored.monitoring.load()
         task = asyncio.ensure_future(monitored.detection.run())
         try:
             if settled:
-                await world.clock.settle()
+                await environment.clock.settle()
             yield monitored
         finally:
             task.cancel()

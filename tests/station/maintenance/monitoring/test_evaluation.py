@@ -21,15 +21,17 @@ def monitor(kind: MonitorType, value: float) -> Monitor:
     return Monitor(1, THING, kind, value, 5)
 
 
-def triggered(one: Monitor, *values: str, numeric: bool = True) -> list[tuple[str, bool | None]]:
-    """Value and cleared of each occurrence, in a sequence of values of which the first is there when it is set."""
-    state = initial_state(one, values[0], numeric=numeric)
+def triggered(subject: Monitor, *values: str, numeric: bool = True) -> list[tuple[str, bool | None]]:
+    """Value and cleared flag of each occurrence in a sequence of values; the monitor is set at the first one."""
+    state = initial_state(subject, values[0], numeric=numeric)
     found: list[tuple[str, bool | None]] = []
     for value in values:
-        outcome = evaluate(one, state, value, numeric=numeric)
+        outcome = evaluate(subject, state, value, numeric=numeric)
         state = outcome.state
         if outcome.occurrence is not None:
-            assert outcome.occurrence.trigger is (EventTrigger.DELTA if one.type is DELTA else EventTrigger.ALERTING)
+            assert outcome.occurrence.trigger is (
+                EventTrigger.DELTA if subject.type is DELTA else EventTrigger.ALERTING
+            )
             found.append((value, outcome.occurrence.cleared))
     return found
 
@@ -107,7 +109,7 @@ def test_a_replaced_threshold_is_compared_with_the_present_value(
     assert (outcome.occurrence.cleared if outcome.occurrence is not None else None) is event
 
 
-def test_a_monitor_of_another_type_starts_anew() -> None:
+def test_a_monitor_of_another_type_restarts() -> None:
     outcome = replaced_state(monitor(UPPER, 1), MonitorState(exceeded=True), monitor(DELTA, 1), "5", numeric=True)
     assert outcome.occurrence is None
     assert outcome.state == MonitorState(reference="5")

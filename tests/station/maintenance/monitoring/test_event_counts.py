@@ -27,8 +27,8 @@ def event(component: str, variable: str = "Problem", evse_id: int | None = None)
 
 def test_events_of_all_evses_are_counted_together_however_the_names_are_written() -> None:
     counts = EventCounts()
-    for one in (event("EVSE", evse_id=1), event("evse", evse_id=2), event("EVSE", "Power")):
-        counts.add(one)
+    for counted in (event("EVSE", evse_id=1), event("evse", evse_id=2), event("EVSE", "Power")):
+        counts.add(counted)
     assert counts.counts() == [EventCount("EVSE", "Problem", 2), EventCount("EVSE", "Power", 1)]
 
 

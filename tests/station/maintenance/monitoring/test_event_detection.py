@@ -32,13 +32,13 @@ from tests.station.maintenance.monitoring.monitored import (
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def environment(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-async def test_an_event_names_its_monitor_variable_value_and_transaction(world: World) -> None:
+async def test_an_event_names_its_monitor_variable_value_and_transaction(environment: World) -> None:
     """N07.FR.06, N07.FR.16."""
-    async with running(world) as station:
+    async with running(environment) as station:
         result = await station.set(POWER, UPPER, 100.0)
         await station.begin_transaction()
         await station.have(Power="150.0")
@@ -47,40 +47,40 @@ async def test_an_event_names_its_monitor_variable_value_and_transaction(world: 
         assert (event.trigger, event.cleared) == (EventTrigger.ALERTING, False)
         assert (event.transaction_id, event.severity) == ("tx-1", 5)
         assert event.notification_type is EventNotificationType.CUSTOM_MONITOR
-        assert event.occurred_at == world.clock.now()
+        assert event.occurred_at == environment.clock.now()
 
 
-async def test_a_threshold_that_is_exceeded_when_it_is_set_is_reported_at_once(world: World) -> None:
+async def test_a_threshold_that_is_exceeded_when_it_is_set_is_reported_at_once(environment: World) -> None:
     """N07.FR.16, N07.FR.17."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 40.0)
         await station.set(LEVEL, LOWER, 60.0)
         assert summary(station.waiting()) == [("Level", "50", False), ("Level", "50", False)]
 
 
-async def test_returning_within_the_threshold_is_reported_as_cleared(world: World) -> None:
+async def test_returning_within_the_threshold_is_reported_as_cleared(environment: World) -> None:
     """N07.FR.02"""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         for level in ("61", "70", "60", "59", "61"):
             await station.have(Level=level)
         assert summary(station.delivered()) == [("Level", "61", False), ("Level", "60", True), ("Level", "61", False)]
 
 
-async def test_a_short_excursion_between_two_wake_ups_is_not_lost(world: World) -> None:
+async def test_a_short_excursion_between_two_wake_ups_is_not_lost(environment: World) -> None:
     """No event is suppressed, however close two changes are."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         for level in ("70", "50", "71", "51"):
-            world.values["Level"] = level
+            environment.values["Level"] = level
             station.moved.publish(None)  # without giving the detection a turn
-        await world.clock.settle()
+        await environment.clock.settle()
         assert [event.value for event in station.waiting()] == ["70", "50", "71", "51"]
 
 
-async def test_replacing_a_threshold_evaluates_it_again(world: World) -> None:
+async def test_replacing_a_threshold_evaluates_it_again(environment: World) -> None:
     """N07.FR.11"""
-    async with running(world) as station:
+    async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 60.0)
         assert first.id is not None
         assert station.waiting() == []
@@ -89,9 +89,9 @@ async def test_replacing_a_threshold_evaluates_it_again(world: World) -> None:
         assert summary(station.delivered()) == [("Level", "50", False), ("Level", "50", True)]
 
 
-async def test_a_replacement_that_is_not_reported_now_is_reported_later(world: World) -> None:
+async def test_a_replacement_that_is_not_reported_now_is_reported_later(environment: World) -> None:
     """N07.FR.11 while offline, and what is known of it after a reboot."""
-    async with running(world) as station:
+    async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 60.0, 8)
         assert first.id is not None
         await station.go_offline()
@@ -102,14 +102,14 @@ async def test_a_replacement_that_is_not_reported_now_is_reported_later(world: W
         assert summary(station.delivered()) == [("Level", "50", False)]
         await station.set(LEVEL, UPPER, 60.0, 8, id=first.id)
         assert summary(station.delivered()) == [("Level", "50", True)]
-        await station.saved()
-    async with running(world) as station:
+        await station.save_due_events()
+    async with running(environment) as station:
         assert station.waiting() == []
 
 
-async def test_removing_an_exceeded_threshold_sends_no_clear(world: World) -> None:
+async def test_removing_an_exceeded_threshold_sends_no_clear(environment: World) -> None:
     """N07.FR.12"""
-    async with running(world) as station:
+    async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 40.0)
         assert first.id is not None
         assert len(station.delivered()) == 1
@@ -118,38 +118,38 @@ async def test_removing_an_exceeded_threshold_sends_no_clear(world: World) -> No
         assert station.waiting() == []
 
 
-async def test_a_change_of_a_write_only_variable_is_reported_without_its_value(world: World) -> None:
+async def test_a_change_of_a_write_only_variable_is_reported_without_its_value(environment: World) -> None:
     """N07.FR.10"""
-    async with running(world) as station:
+    async with running(environment) as station:
         assert (await station.set(SECRET, DELTA, 1.0)).id is not None
         secret = station.model.find(Component("Thing"), "Secret")
         assert isinstance(secret, Variable)
         await station.model.write(secret, "s3cr3t")
         await station.model.write(secret, "s3cr3t2")
-        await world.clock.settle()
+        await environment.clock.settle()
         assert [(event.value, event.trigger) for event in station.waiting()] == [("", EventTrigger.DELTA)] * 2
         assert len(station.delivered()) == 2
-    async with running(world) as station:
+    async with running(environment) as station:
         assert station.waiting() == []
 
 
-async def test_a_variable_of_a_live_part_is_sampled_while_it_is_monitored(world: World) -> None:
-    async with running(world) as station:
+async def test_a_variable_of_a_live_part_is_sampled_while_it_is_monitored(environment: World) -> None:
+    async with running(environment) as station:
         first = await station.set(LIVE, DELTA, 1.0)
         assert first.id is not None
-        world.values["Live"] = "9"
+        environment.values["Live"] = "9"
         await station.wait(SAMPLING_S)
         assert summary(station.delivered()) == [("Live", "9", None)]
         await station.monitoring.clear([first.id])
         assert station.registry.sampled == {}
 
 
-async def test_a_periodic_monitor_reports_every_interval(world: World) -> None:
+async def test_a_periodic_monitor_reports_every_interval(environment: World) -> None:
     """N08.FR.05, N08.FR.06."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.wait(3.0)
         first = await station.set(LEVEL, PERIODIC, 60.0)
-        began = world.clock.now()
+        began = environment.clock.now()
         for _ in range(3):
             await station.wait(60.0)
         events = station.delivered()
@@ -159,23 +159,23 @@ async def test_a_periodic_monitor_reports_every_interval(world: World) -> None:
         }
 
 
-async def test_a_clock_aligned_monitor_reports_at_whole_intervals_of_the_day(world: World) -> None:
+async def test_a_clock_aligned_monitor_reports_at_whole_intervals_of_the_day(environment: World) -> None:
     """N08.FR.07: also after the clock was set."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.wait(100.0)
         await station.set(LEVEL, ALIGNED, 900.0)
         await station.wait(1_000.0)
         await station.wait(900.0)
         assert [event.occurred_at.strftime("%H:%M:%S") for event in station.delivered()] == ["12:15:00", "12:30:00"]
-        world.clock.adjust(timedelta(minutes=9))
+        environment.clock.adjust(timedelta(minutes=9))
         station.detection.reschedule()
         await station.wait(900.0)
         assert [event.occurred_at.strftime("%H:%M:%S") for event in station.delivered()] == ["12:45:00"]
 
 
-async def test_a_monitor_of_transactions_sleeps_without_one(world: World) -> None:
+async def test_a_monitor_of_transactions_sleeps_without_one(environment: World) -> None:
     """SetMonitoringDataType.transaction"""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(POWER, UPPER, 100.0, transaction=True)
         await station.set(POWER, PERIODIC, 60.0, transaction=True)
         await station.set(LEVEL, UPPER, 40.0, transaction=True)
@@ -193,9 +193,9 @@ async def test_a_monitor_of_transactions_sleeps_without_one(world: World) -> Non
         assert station.waiting() == []
 
 
-async def test_only_events_within_the_level_are_reported(world: World) -> None:
+async def test_only_events_within_the_level_are_reported(environment: World) -> None:
     """N05.FR.03, N07.FR.15: the page shows them all."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0, 5)
         await station.set(LEVEL, UPPER, 60.0, 6)
         await station.monitoring.set_level(5)
@@ -208,24 +208,24 @@ async def test_only_events_within_the_level_are_reported(world: World) -> None:
         assert [event.severity for event in station.delivered()] == [5]
 
 
-async def test_what_the_level_has_hidden_is_reported_once_it_is_allowed_if_it_still_lasts(world: World) -> None:
-    async with running(world) as station:
+async def test_what_the_level_has_hidden_is_reported_once_it_is_allowed_if_it_still_lasts(environment: World) -> None:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0, 8)
         await station.monitoring.set_level(5)
         await station.have(Level="70")
         assert station.waiting() == []
         await station.monitoring.set_level(8)
-        await world.clock.settle()
+        await environment.clock.settle()
         assert summary(station.delivered()) == [("Level", "70", False)]
         await station.have(Level="50")
         assert summary(station.delivered()) == [("Level", "50", True)]
         assert len(station.events) == 2
 
 
-async def test_offline_events_wait_on_disk_up_to_their_severity(world: World) -> None:
+async def test_offline_events_wait_on_disk_up_to_their_severity(environment: World) -> None:
     """N07.FR.04, N08.FR.03: in order, over a reboot; others are not queued."""
-    world.settings.override(MonitoringSettings.offline_queuing_severity, 5)
-    async with running(world) as station:
+    environment.settings.override(MonitoringSettings.offline_queuing_severity, 5)
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0, 5)
         await station.set(LEVEL, UPPER, 60.0, 6)
         await station.set(LEVEL, PERIODIC, 60.0, 5)
@@ -234,22 +234,22 @@ async def test_offline_events_wait_on_disk_up_to_their_severity(world: World) ->
         await station.have(Level="70")
         await station.wait(60.0)
         await station.have(Level="50")
-        await station.saved()
+        await station.save_due_events()
     expected = [("Level", "70", False), ("Level", "70", None), ("Level", "50", True)]
-    async with running(world, settled=False) as station:
+    async with running(environment, settled=False) as station:
         assert summary(station.waiting()) == expected
         assert {event.severity for event in station.waiting()} == {5}
         await station.go_online()
         assert summary(station.delivered()) == expected
-        await station.saved()
-    async with running(world) as station:
+        await station.save_due_events()
+    async with running(environment) as station:
         assert station.waiting() == []
 
 
-async def test_monitors_above_the_severity_are_reported_as_they_are_when_the_link_is_back(world: World) -> None:
+async def test_monitors_above_the_severity_are_reported_as_they_are_when_the_link_is_back(environment: World) -> None:
     """N07, remark: what was triggered and cleared offline is not reported, what still lasts is (TC_N_23_CS)."""
-    world.settings.override(MonitoringSettings.offline_queuing_severity, 5)
-    async with running(world) as station:
+    environment.settings.override(MonitoringSettings.offline_queuing_severity, 5)
+    async with running(environment) as station:
         await station.monitoring.clear([PRECONFIGURED.id])
         await station.set(STATE, DELTA, 1.0, 8)
         await station.set(LEVEL, UPPER, 60.0, 8)
@@ -266,9 +266,9 @@ async def test_monitors_above_the_severity_are_reported_as_they_are_when_the_lin
         assert summary(station.delivered()) == [("Level", "50", True)]
 
 
-async def test_an_event_that_was_not_sent_before_the_link_was_lost_is_not_forgotten(world: World) -> None:
-    world.settings.override(MonitoringSettings.offline_queuing_severity, 5)
-    async with running(world) as station:
+async def test_an_event_that_was_not_sent_before_the_link_was_lost_is_not_forgotten(environment: World) -> None:
+    environment.settings.override(MonitoringSettings.offline_queuing_severity, 5)
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0, 5)
         await station.set(LEVEL, UPPER, 60.0, 6)
         await station.have(Level="70")
@@ -279,43 +279,43 @@ async def test_an_event_that_was_not_sent_before_the_link_was_lost_is_not_forgot
         assert [event.severity for event in station.delivered()] == [5, 6]
 
 
-async def test_a_threshold_that_is_within_again_after_a_reboot_is_cleared(world: World) -> None:
+async def test_a_threshold_that_is_within_again_after_a_reboot_is_cleared(environment: World) -> None:
     """N07.FR.14"""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         await station.have(Level="70")
         assert summary(station.delivered()) == [("Level", "70", False)]
-        await station.saved()
-    async with running(world) as station:
+        await station.save_due_events()
+    async with running(environment) as station:
         assert station.waiting() == []  # still exceeded: no second event
-    world.values["Level"] = "50"
-    async with running(world) as station:
+    environment.values["Level"] = "50"
+    async with running(environment) as station:
         assert summary(station.delivered()) == [("Level", "50", True)]
-        await station.saved()
-    async with running(world) as station:
+        await station.save_due_events()
+    async with running(environment) as station:
         assert station.waiting() == []
 
 
-async def test_an_event_that_a_power_cut_has_lost_is_triggered_again(world: World) -> None:
-    async with running(world) as station:
+async def test_an_event_that_a_power_cut_has_lost_is_triggered_again(environment: World) -> None:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         await station.have(Level="70")
         assert len(station.waiting()) == 1  # not answered yet
-    async with running(world) as station:
+    async with running(environment) as station:
         assert summary(station.waiting()) == [("Level", "70", False)]
 
 
-async def test_a_change_during_a_reboot_is_reported_by_a_delta_monitor(world: World) -> None:
+async def test_a_change_during_a_reboot_is_reported_by_a_delta_monitor(environment: World) -> None:
     """N07.FR.19: since the monitor was set, or its last event."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(STATE, DELTA, 1.0)
-    world.values["State"] = "Busy"
-    async with running(world) as station:
+    environment.values["State"] = "Busy"
+    async with running(environment) as station:
         assert ("State", "Busy", None) in summary(station.delivered())
 
 
-async def test_hard_wired_and_preconfigured_monitors_say_what_they_are(world: World) -> None:
-    async with running(world) as station:
+async def test_hard_wired_and_preconfigured_monitors_say_what_they_are(environment: World) -> None:
+    async with running(environment) as station:
         await station.have(Level="95", State="Busy")
         kinds = {event.monitor_id: event.notification_type for event in station.waiting()}
         assert kinds == {
@@ -324,9 +324,9 @@ async def test_hard_wired_and_preconfigured_monitors_say_what_they_are(world: Wo
         }
 
 
-async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(world: World) -> None:
+async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(environment: World) -> None:
     """G05.FR.02, N07.FR.05: HardWiredNotification with techCode and techInfo."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(AVAILABILITY, DELTA, 1.0)
         await station.begin_transaction()
         await station.have(AvailabilityState="Faulted", Problem="true")
@@ -344,11 +344,11 @@ async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(worl
         assert len({event.id for event in station.events}) == 4
 
 
-async def test_events_are_in_the_order_of_their_changes(world: World) -> None:
-    async with running(world) as station:
+async def test_events_are_in_the_order_of_their_changes(environment: World) -> None:
+    async with running(environment) as station:
         await station.set(AVAILABILITY, DELTA, 1.0)
         for state, problem in (("Faulted", "true"), ("Available", "false"), ("Faulted", "true")):
-            world.values.update(AvailabilityState=state, Problem=problem)
+            environment.values.update(AvailabilityState=state, Problem=problem)
             station.moved.publish(None)
             await station.wait(0.5)
         times = [event.occurred_at for event in station.delivered()]
@@ -356,23 +356,23 @@ async def test_events_are_in_the_order_of_their_changes(world: World) -> None:
         assert times == sorted(times)
 
 
-async def test_a_fault_is_notified_though_monitoring_is_disabled_and_monitors_rest(world: World) -> None:
+async def test_a_fault_is_notified_though_monitoring_is_disabled_and_monitors_rest(environment: World) -> None:
     """MonitoringCtrlr.Enabled; G05.FR.02 does not depend on it."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         await station.set(LEVEL, PERIODIC, 60.0)
-        world.settings.override(MonitoringSettings.monitoring_enabled, False)
+        environment.settings.override(MonitoringSettings.monitoring_enabled, False)
         await station.have(Level="70", Problem="true")
         await station.wait(60.0)
         assert summary(station.delivered()) == [("Problem", "true", False)]
-        world.settings.override(MonitoringSettings.monitoring_enabled, True)
-        await world.clock.settle()
+        environment.settings.override(MonitoringSettings.monitoring_enabled, True)
+        await environment.clock.settle()
         assert summary(station.delivered()) == [("Level", "70", False)]
 
 
-async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(world: World) -> None:
+async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(environment: World) -> None:
     """B10.FR.10"""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         await station.have(Level="70", Problem="true", State="Busy")
         assert len(station.delivered()) == 3
@@ -383,42 +383,42 @@ async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(worl
         assert len(station.events) == 3
 
 
-async def test_a_station_without_a_csms_publishes_events_and_queues_none(world: World) -> None:
-    world.has_csms = world.online = False
-    async with running(world) as station:
+async def test_a_station_without_a_csms_publishes_events_and_queues_none(environment: World) -> None:
+    environment.has_csms = environment.online = False
+    async with running(environment) as station:
         await station.have(Problem="true", Level="95")
         assert sorted(event.address.variable for event in station.events) == ["Level", "Problem"]
         assert list(station.detection.recent) == station.events
         assert station.waiting() == []
 
 
-async def test_values_before_boards_and_meters_have_answered_are_no_events(world: World) -> None:
-    async with running(world) as station:
+async def test_values_before_boards_and_meters_have_answered_are_no_events(environment: World) -> None:
+    async with running(environment) as station:
         await station.set(STATE, DELTA, 1.0)
-    world.observed.clear()
-    async with running(world) as station:
+    environment.observed.clear()
+    async with running(environment) as station:
         await station.have(State="Unavailable")
         await station.have(State="Idle")
-        world.observed.set()
+        environment.observed.set()
         await station.have(State="Idle")
         assert station.events == []
         await station.have(State="Busy")
         assert len(station.events) == 2
 
 
-async def test_a_board_that_never_answers_does_not_hold_up_the_others(world: World) -> None:
-    world.observed.clear()
-    async with running(world) as station:
+async def test_a_board_that_never_answers_does_not_hold_up_the_others(environment: World) -> None:
+    environment.observed.clear()
+    async with running(environment) as station:
         await station.have(Problem="true")
         assert station.events == []
         await station.wait(SETTLING_S)
         assert summary(station.events) == [("Problem", "true", False)]
 
 
-async def test_ids_of_events_are_not_used_again_after_a_reboot(world: World) -> None:
+async def test_ids_of_events_are_not_used_again_after_a_reboot(environment: World) -> None:
     ids: list[int] = []
     for level in ("70", "50", "70"):
-        async with running(world) as station:
+        async with running(environment) as station:
             await station.set(LEVEL, UPPER, 60.0)
             await station.have(Level=level)
             await station.have(Problem="true")
@@ -428,8 +428,8 @@ async def test_ids_of_events_are_not_used_again_after_a_reboot(world: World) -> 
     assert sorted(set(ids)) == ids
 
 
-async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trace(world: World) -> None:
-    async with running(world) as station:
+async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trace(environment: World) -> None:
+    async with running(environment) as station:
         first = await station.set(LEVEL, PERIODIC, 86_400.0)
         assert first.id is not None
         for _ in range(1_000):
@@ -437,36 +437,36 @@ async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trac
         assert len(vars(station.detection)["_due"]) < 300
 
 
-async def test_the_event_of_a_replacement_that_a_power_cut_has_lost_is_triggered_again(world: World) -> None:
+async def test_the_event_of_a_replacement_that_a_power_cut_has_lost_is_triggered_again(environment: World) -> None:
     """N07.FR.11: the replacement is on disk before its event, which nobody has received yet."""
-    async with running(world) as station:
+    async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 60.0)
         await station.set(LEVEL, UPPER, 40.0, id=first.id or 0)
         assert summary(station.waiting()) == [("Level", "50", False)]
-    async with running(world) as station:
+    async with running(environment) as station:
         assert summary(station.delivered()) == [("Level", "50", False)]
-        await station.saved()
+        await station.save_due_events()
         await station.set(LEVEL, UPPER, 60.0, id=first.id or 0)
         assert summary(station.waiting()) == [("Level", "50", True)]
-    async with running(world) as station:
+    async with running(environment) as station:
         assert summary(station.waiting()) == [("Level", "50", True)]
 
 
-async def test_changes_keep_their_order_though_the_clock_is_set_back_between_them(world: World) -> None:
-    async with running(world) as station:
+async def test_changes_keep_their_order_though_the_clock_is_set_back_between_them(environment: World) -> None:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         for level, correction in (("70", -timedelta(minutes=5)), ("50", timedelta())):  # before they are evaluated
-            world.values["Level"] = level
+            environment.values["Level"] = level
             station.moved.publish(None)
-            world.clock.adjust(correction)
-        await world.clock.settle()
+            environment.clock.adjust(correction)
+        await environment.clock.settle()
         assert summary(station.delivered()) == [("Level", "70", False), ("Level", "50", True)]
 
 
-async def test_a_periodic_monitor_reports_once_after_a_pause_and_stays_in_step(world: World) -> None:
-    async with running(world) as station:
+async def test_a_periodic_monitor_reports_once_after_a_pause_and_stays_in_step(environment: World) -> None:
+    async with running(environment) as station:
         await station.set(LEVEL, PERIODIC, 10.0)
-        vars(world.clock)["_elapsed_s"] += 35.0  # nothing ran meanwhile
+        vars(environment.clock)["_elapsed_s"] += 35.0  # nothing ran meanwhile
         await station.wait(0.0)
         assert len(station.delivered()) == 1
         await station.wait(4.5)

@@ -12,7 +12,7 @@ from tests.databases import open_database
 
 
 class FullDisk(MonitorStore):
-    """A store that can be full."""
+    """A monitor store whose writes fail while the disk is full."""
 
     full = True
     attempts = 0

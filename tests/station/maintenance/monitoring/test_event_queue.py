@@ -37,7 +37,7 @@ QUIET, LOUD = MonitorState(), MonitorState(exceeded=True)
 
 
 class FullDisk(MonitorStore):
-    """A store that can be full."""
+    """A monitor store whose writes fail while the disk is full."""
 
     full = False
 
@@ -68,19 +68,19 @@ async def test_events_are_stored_as_they_are_and_settled_ones_are_gone(tmp_path:
         await queue.save()
         queue.settle(queue.oldest(1, 10_000))
         await queue.save()
-        again = EventQueue(MonitorStore(database), clock)
-        await again.load(0)
-        assert [one.event for one in again.oldest(10, 10_000)] == [full, EVENT]
+        reloaded = EventQueue(MonitorStore(database), clock)
+        await reloaded.load(0)
+        assert [queued.event for queued in reloaded.oldest(10, 10_000)] == [full, EVENT]
         assert await MonitorStore(database).load_states() == {0: LOUD, 1: LOUD, 2: LOUD}
-        again.add(EVENT, 4, QUIET, QUIET, keep=True)
-        await again.save()
+        reloaded.add(EVENT, 4, QUIET, QUIET, keep=True)
+        await reloaded.save()
         assert len(await MonitorStore(database).load_events()) == 3
 
 
 async def test_an_event_that_was_answered_while_it_was_written_is_deleted(tmp_path: Path) -> None:
     clock = fakes.clock()
 
-    class Slow(MonitorStore):
+    class SlowStore(MonitorStore):
         async def save_events(
             self,
             events: Mapping[int, MonitoringEvent],
@@ -92,7 +92,7 @@ async def test_an_event_that_was_answered_while_it_was_written_is_deleted(tmp_pa
             queue.settle(queue.oldest(10, 10_000))
 
     async with open_database(tmp_path / "d.sqlite", clock) as database:
-        queue = EventQueue(Slow(database), clock)
+        queue = EventQueue(SlowStore(database), clock)
         queue.add(EVENT, 1, QUIET, QUIET, keep=True)
         await queue.save()
         await queue.save()
@@ -110,7 +110,7 @@ async def test_beyond_the_bound_the_highest_severity_number_is_dropped_first_and
         for number in range(10):
             queue.add(replace(EVENT, id=MAX_WAITING + number, severity=0), 1, QUIET, QUIET, keep=True)
         assert len(queue) == MAX_WAITING
-        left = [one.event for one in queue.oldest(2 * MAX_WAITING, 2**40)]
+        left = [queued.event for queued in queue.oldest(2 * MAX_WAITING, 2**40)]
         assert next(event.id for event in left if event.severity == 2) == 32  # ten older ones are gone
         assert sum(event.severity < 2 for event in left) == MAX_WAITING - MAX_WAITING // 3 + 10
         assert [event.id for event in left] == sorted(event.id for event in left)
@@ -129,7 +129,7 @@ async def test_long_values_are_bounded_in_bytes(tmp_path: Path) -> None:
         queue = EventQueue(MonitorStore(database), clock)
         for number in range(MAX_WAITING):
             queue.add(replace(EVENT, value="x" * 2_500), number, QUIET, QUIET, keep=False)
-        assert sum(one.size for one in queue.oldest(MAX_WAITING, 2**40)) <= MAX_WAITING_BYTES
+        assert sum(queued.size for queued in queue.oldest(MAX_WAITING, 2**40)) <= MAX_WAITING_BYTES
         assert len(queue.oldest(50, 6_000)) == 2
         assert len(queue.oldest(50, 10)) == 1
 

@@ -37,17 +37,17 @@ CUSTOM = EventNotificationType.CUSTOM_MONITOR
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def environment(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
 def find(station: Monitored, monitor_id: int | None) -> Monitor | None:
-    return next((one for one in station.monitoring.monitors() if one.id == monitor_id), None)
+    return next((monitor for monitor in station.monitoring.monitors() if monitor.id == monitor_id), None)
 
 
-async def test_each_request_has_its_result_and_an_id_that_no_other_monitor_has(world: World) -> None:
+async def test_each_request_has_its_result_and_an_id_that_no_other_monitor_has(environment: World) -> None:
     """N04.FR.01, N04.FR.02, N04.FR.03, N04.FR.04, N04.FR.08, N04.FR.11."""
-    async with running(world) as station:
+    async with running(environment) as station:
         results = await station.monitoring.set_monitors(
             [
                 MonitorRequest(LEVEL, UPPER, 80.0, 5),
@@ -62,7 +62,7 @@ async def test_each_request_has_its_result_and_an_id_that_no_other_monitor_has(w
             SetMonitorStatus.UNKNOWN_VARIABLE,
             ACCEPTED,
         ]
-        ids = [one.id for one in station.monitoring.monitors()]
+        ids = [monitor.id for monitor in station.monitoring.monitors()]
         assert len(set(ids)) == len(ids)
         first, second = find(station, results[0].id), find(station, results[3].id)
         assert first is not None
@@ -72,12 +72,12 @@ async def test_each_request_has_its_result_and_an_id_that_no_other_monitor_has(w
         assert [results[1].id, results[2].id] == [None, None]
 
 
-async def test_a_second_monitor_of_the_same_type_and_severity_is_a_duplicate(world: World) -> None:
+async def test_a_second_monitor_of_the_same_type_and_severity_is_a_duplicate(environment: World) -> None:
     """N04.FR.10: also within one message, and of the program's own monitors."""
-    async with running(world) as station:
+    async with running(environment) as station:
         same = MonitorRequest(LEVEL, UPPER, 80.0, 5)
-        other = MonitorRequest(VariableAddress("tHING", "lEVEL"), UPPER, 70.0, 5)
-        results = await station.monitoring.set_monitors([same, other, MonitorRequest(LEVEL, UPPER, 80.0, 6)])
+        duplicate = MonitorRequest(VariableAddress("tHING", "lEVEL"), UPPER, 70.0, 5)
+        results = await station.monitoring.set_monitors([same, duplicate, MonitorRequest(LEVEL, UPPER, 80.0, 6)])
         assert [result.status for result in results] == [ACCEPTED, DUPLICATE, ACCEPTED]
         assert (await station.set(LEVEL, UPPER, 75.0)).status is DUPLICATE
         assert (await station.set(LEVEL, LOWER, 5.0)).status is ACCEPTED
@@ -85,9 +85,9 @@ async def test_a_second_monitor_of_the_same_type_and_severity_is_a_duplicate(wor
         assert (await station.set(STATE, DELTA, 1.0, PRECONFIGURED.severity)).status is DUPLICATE
 
 
-async def test_a_monitor_is_replaced_by_its_id_on_its_own_variable_only(world: World) -> None:
+async def test_a_monitor_is_replaced_by_its_id_on_its_own_variable_only(environment: World) -> None:
     """N04.FR.12, N04.FR.13, N04.FR.16, N04.FR.18, N04.FR.10."""
-    async with running(world) as station:
+    async with running(environment) as station:
         first, second = await station.set(LEVEL, UPPER, 80.0), await station.set(LEVEL, UPPER, 80.0, 6)
         assert first.id is not None
         assert second.id is not None
@@ -106,9 +106,9 @@ async def test_a_monitor_is_replaced_by_its_id_on_its_own_variable_only(world: W
         assert find(station, HARD_WIRED.id) == HARD_WIRED
 
 
-async def test_a_refused_replacement_and_a_refused_value_leave_the_monitor(world: World) -> None:
+async def test_a_refused_replacement_and_a_refused_value_leave_the_monitor(environment: World) -> None:
     """N04.FR.06, N04.FR.14."""
-    async with running(world) as station:
+    async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 80.0)
         assert first.id is not None
         assert (await station.set(LEVEL, UPPER, 101.0, 5, id=first.id)).reason == "ValueOutOfRange"
@@ -118,9 +118,9 @@ async def test_a_refused_replacement_and_a_refused_value_leave_the_monitor(world
         assert (now.type, now.value) == (UPPER, 80.0)
 
 
-async def test_monitors_are_cleared_but_not_hard_wired_ones(world: World) -> None:
+async def test_monitors_are_cleared_but_not_hard_wired_ones(environment: World) -> None:
     """N06.FR.01, N06.FR.02, N06.FR.03, N06.FR.05."""
-    async with running(world) as station:
+    async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 80.0)
         assert first.id is not None
         ids = [first.id, 999_999, HARD_WIRED.id, PRECONFIGURED.id, first.id, NOTIFICATION.id]
@@ -132,38 +132,38 @@ async def test_monitors_are_cleared_but_not_hard_wired_ones(world: World) -> Non
             ClearMonitorStatus.NOT_FOUND,
             ClearMonitorStatus.NOT_FOUND,
         ]
-        assert [one.id for one in station.monitoring.monitors()] == [HARD_WIRED.id]
-    async with running(world) as station:
-        assert [one.id for one in station.monitoring.monitors()] == [HARD_WIRED.id]
+        assert [monitor.id for monitor in station.monitoring.monitors()] == [HARD_WIRED.id]
+    async with running(environment) as station:
+        assert [monitor.id for monitor in station.monitoring.monitors()] == [HARD_WIRED.id]
 
 
-async def test_monitors_survive_a_reboot(world: World) -> None:
+async def test_monitors_survive_a_reboot(environment: World) -> None:
     """N07.FR.13"""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.set(LEVEL, UPPER, 80.5, 3)
         await station.set(POWER, PERIODIC, 60.0, 4, transaction=True)
         before = station.monitoring.monitors()
-    async with running(world) as station:
+    async with running(environment) as station:
         assert station.monitoring.monitors() == before
         third = await station.set(POWER, UPPER, 1.0)
-        assert third.id not in {one.id for one in before}
+        assert third.id not in {monitor.id for monitor in before}
 
 
-async def test_a_monitor_of_a_variable_that_an_update_has_removed_is_removed(world: World) -> None:
+async def test_a_monitor_of_a_variable_that_an_update_has_removed_is_removed(environment: World) -> None:
     """N04, remark."""
-    async with running(world) as station:
-        kept = await station.set(LEVEL, UPPER, 80.0)
+    async with running(environment) as station:
+        stored = await station.set(LEVEL, UPPER, 80.0)
         old = Monitor(12_345, VariableAddress("Old", "Thing"), UPPER, 1.0, 5)
         await station.store.save_monitors({old: MonitorState()})
-    async with running(world) as station:
+    async with running(environment) as station:
         assert find(station, 12_345) is None
-        assert find(station, kept.id) is not None
+        assert find(station, stored.id) is not None
 
 
 @pytest.mark.parametrize("base", list(MonitoringBase))
-async def test_a_base_decides_which_monitors_there_are(world: World, base: MonitoringBase) -> None:
+async def test_a_base_decides_which_monitors_there_are(environment: World, base: MonitoringBase) -> None:
     """N03.FR.01, N03.FR.03, N03.FR.04, N03.FR.05, N04.FR.15; it is kept over a reboot."""
-    async with running(world) as station:
+    async with running(environment) as station:
         custom = await station.set(LEVEL, UPPER, 80.0)
         overruled = await station.set(STATE, DELTA, 1.0, 8, id=PRECONFIGURED.id)
         assert overruled.status is ACCEPTED
@@ -178,14 +178,14 @@ async def test_a_base_decides_which_monitors_there_are(world: World, base: Monit
             MonitoringBase.HARD_WIRED_ONLY: [HARD_WIRED],
         }
         assert left == expected[base]
-    async with running(world) as station:
+    async with running(environment) as station:
         assert station.monitoring.monitors() == left
         assert station.monitoring.base is base
 
 
-async def test_all_brings_back_a_preconfigured_monitor_that_was_cleared(world: World) -> None:
+async def test_all_brings_back_a_preconfigured_monitor_that_was_cleared(environment: World) -> None:
     """N03.FR.03"""
-    async with running(world) as station:
+    async with running(environment) as station:
         custom = await station.set(LEVEL, UPPER, 80.0)
         await station.monitoring.set_base(MonitoringBase.HARD_WIRED_ONLY)
         assert find(station, PRECONFIGURED.id) is None
@@ -199,19 +199,19 @@ async def test_all_brings_back_a_preconfigured_monitor_that_was_cleared(world: W
         assert station.events[-1].notification_type is EventNotificationType.PRECONFIGURED_MONITOR
 
 
-async def test_the_level_is_kept_and_out_of_range_refused(world: World) -> None:
+async def test_the_level_is_kept_and_out_of_range_refused(environment: World) -> None:
     """N05.FR.01, N05.FR.02."""
-    async with running(world) as station:
+    async with running(environment) as station:
         assert await station.monitoring.set_level(3)
         assert not await station.monitoring.set_level(10)
         assert not await station.monitoring.set_level(-1)
-    async with running(world) as station:
+    async with running(environment) as station:
         assert station.rules.level == 3
 
 
-async def test_monitors_are_bounded(world: World) -> None:
+async def test_monitors_are_bounded(environment: World) -> None:
     """A CSMS cannot fill memory or disk; replacing still works at the bound."""
-    async with running(world) as station:
+    async with running(environment) as station:
         await station.monitoring.clear([PRECONFIGURED.id])
         added = 0
         for address, kinds in ((POWER, (UPPER, LOWER, DELTA, PERIODIC)), (AVAILABILITY, (DELTA, PERIODIC))):
@@ -225,8 +225,8 @@ async def test_monitors_are_bounded(world: World) -> None:
         assert (await station.set(existing.address, existing.type, 50.0, existing.severity, id=existing.id)).id
 
 
-async def test_only_variables_with_a_monitor_are_observed(world: World) -> None:
-    async with running(world) as station:
+async def test_only_variables_with_a_monitor_are_observed(environment: World) -> None:
+    async with running(environment) as station:
         await station.monitoring.set_base(MonitoringBase.HARD_WIRED_ONLY)
         changes: list[str] = []
         station.model.changed.subscribe(lambda change: changes.append(change.variable.name))

@@ -26,7 +26,7 @@ LABEL = "ABCD-EFGH-JKLM"
 
 
 async def test_a_password_outlives_the_program_and_is_nowhere_on_disk(tmp_path: Path) -> None:
-    """What is kept is a hash."""
+    """Only a hash of the password is stored."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         accounts = Accounts(FactStore(database, "account"), {}, clock)
@@ -34,14 +34,14 @@ async def test_a_password_outlives_the_program_and_is_nowhere_on_disk(tmp_path: 
         assert not accounts.has_any_password
         await accounts.set_password(Role.OWNER, GOOD)
         assert accounts.has_any_password
-        kept = await database.rows("SELECT name, value FROM facts")
-        assert GOOD not in str(kept)
+        rows = await database.rows("SELECT name, value FROM facts")
+        assert GOOD not in str(rows)
     async with open_database(tmp_path / "db", clock) as database:
-        again = Accounts(FactStore(database, "account"), {}, clock)
-        await again.load()
-        assert await again.verify_password(Role.OWNER, GOOD)
-        assert not await again.verify_password(Role.OWNER, GOOD + "!")
-        assert not await again.verify_password(Role.INSTALLER, GOOD)
+        reloaded = Accounts(FactStore(database, "account"), {}, clock)
+        await reloaded.load()
+        assert await reloaded.verify_password(Role.OWNER, GOOD)
+        assert not await reloaded.verify_password(Role.OWNER, GOOD + "!")
+        assert not await reloaded.verify_password(Role.INSTALLER, GOOD)
 
 
 async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: Path) -> None:
@@ -55,18 +55,18 @@ async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: 
         assert not await accounts.redeem_code(Role.OWNER, LABEL, GOOD)
         assert await accounts.redeem_code(Role.INSTALLER, "abcd efgh jklm", GOOD)
         assert await accounts.verify_password(Role.INSTALLER, GOOD)
-        again = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
-        await again.load()
-        assert not again.accepts_code(Role.INSTALLER)
-        assert not await again.redeem_code(Role.INSTALLER, LABEL, GOOD + "2")
-        other = Accounts(facts, {Role.INSTALLER: "NEWL-ABEL-2345"}, clock)
-        await other.load()
-        assert other.accepts_code(Role.INSTALLER)
-        assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
-        assert not other.accepts_code(Role.INSTALLER)
-        await other.reset()
-        assert not other.has_any_password
-        assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
+        reloaded = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
+        await reloaded.load()
+        assert not reloaded.accepts_code(Role.INSTALLER)
+        assert not await reloaded.redeem_code(Role.INSTALLER, LABEL, GOOD + "2")
+        relabelled = Accounts(facts, {Role.INSTALLER: "NEWL-ABEL-2345"}, clock)
+        await relabelled.load()
+        assert relabelled.accepts_code(Role.INSTALLER)
+        assert await relabelled.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
+        assert not relabelled.accepts_code(Role.INSTALLER)
+        await relabelled.reset()
+        assert not relabelled.has_any_password
+        assert await relabelled.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
 
 
 async def test_a_password_that_is_refused_does_not_use_the_code_up(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ async def test_a_code_that_is_handed_on_is_good_once_and_for_a_week(tmp_path: Pa
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         accounts = Accounts(FactStore(database, "account"), {}, clock)
-        late = await accounts.issue_code(Role.OWNER)
+        late_code = await accounts.issue_code(Role.OWNER)
         clock.adjust(timedelta(days=7, seconds=1))
-        assert not await accounts.redeem_code(Role.OWNER, late, GOOD)
+        assert not await accounts.redeem_code(Role.OWNER, late_code, GOOD)
         code = await accounts.issue_code(Role.OWNER)
         assert not await accounts.redeem_code(Role.DRIVER, code, GOOD)
         assert await accounts.redeem_code(Role.OWNER, code, GOOD)
@@ -117,12 +117,12 @@ def test_weak_passwords_are_refused_without_showing_them(weak: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "stored_hash",
     [None, "", "scrypt$1$2$3", "scrypt$16384$8$5$!!$??", "scrypt$1073741824$8$1$QQ==$QQ==", "md5$1$1$1$QQ==$QQ=="],
 )
-def test_what_is_no_hash_matches_nothing(kept: str | None) -> None:
+def test_what_is_no_hash_matches_nothing(stored_hash: str | None) -> None:
     """Nor does it take the machine's memory."""
-    assert not passwords.verify_secret(GOOD, kept)
+    assert not passwords.verify_secret(GOOD, stored_hash)
 
 
 def test_the_same_password_typed_on_another_keyboard_is_the_same() -> None:
@@ -141,13 +141,13 @@ def test_new_codes_differ_and_have_nothing_to_confuse() -> None:
 def test_whoever_is_wrong_waits_twice_as_long_each_time(tries: list[str]) -> None:
     """Three are free; what one does, another does not wait for, until all together are very wrong."""
     guard, wrong = SignInGuard(), {"a": 0, "b": 0}
-    for who in tries:
-        guard.record_attempt(Role.OWNER, who, 0.0, successful=False)
-        wrong[who] += 1
-    for who, count in wrong.items():
+    for address in tries:
+        guard.record_attempt(Role.OWNER, address, 0.0, successful=False)
+        wrong[address] += 1
+    for address, count in wrong.items():
         own_s = min(900.0, 2.0 * 2.0 ** (count - 4)) if count > 3 else 0.0
-        assert guard.wait_s(Role.OWNER, who, 0.0) == own_s
-        assert guard.wait_s(Role.OWNER, who, 900.0) == 0.0
+        assert guard.wait_s(Role.OWNER, address, 0.0) == own_s
+        assert guard.wait_s(Role.OWNER, address, 900.0) == 0.0
 
 
 def test_a_crowd_of_addresses_is_slowed_down_but_not_whoever_was_right_before() -> None:
@@ -223,18 +223,18 @@ async def test_an_access_token_outlives_the_program_until_it_expires_or_is_revok
         facts = FactStore(database, "access-token")
         tokens = AccessTokens(facts, clock)
         secret = await tokens.add("prometheus", Role.DRIVER, clock.now() + timedelta(days=1))
-        gone = await tokens.add("old script", Role.OWNER, clock.now() + timedelta(days=1))
+        removed = await tokens.add("old script", Role.OWNER, clock.now() + timedelta(days=1))
         assert await tokens.revoke("old script")
         assert not await tokens.revoke("old script")
-        again = AccessTokens(facts, clock)
-        await again.load()
-        assert list(again.all()) == ["prometheus"]
-        found = again.find(secret)
+        reloaded = AccessTokens(facts, clock)
+        await reloaded.load()
+        assert list(reloaded.all()) == ["prometheus"]
+        found = reloaded.find(secret)
         assert found is not None
         assert found.role is Role.DRIVER
-        assert again.find(gone) is None
+        assert reloaded.find(removed) is None
         clock.adjust(timedelta(days=1))
-        assert again.find(secret) is None
+        assert reloaded.find(secret) is None
         assert secret not in str(await facts.load())
 
 
@@ -247,26 +247,26 @@ async def access_tokens(tmp_path: Path) -> AsyncGenerator[AccessTokens]:
 
 async def _chain(tokens: AccessTokens) -> list[str]:
     """Three tokens, each made by the one before; they ask for 1, 730 and 2 days. Returns their secrets."""
-    now, made = VirtualClock().now(), list[str]()
+    now, secrets = VirtualClock().now(), list[str]()
     for name, days in (("parent", 1), ("child", 730), ("grandchild", 2)):
-        maker = tokens.find(made[-1]) if made else None
-        made.append(await tokens.add(name, Role.OWNER, now + timedelta(days=days), maker=maker))
-    return made
+        maker = tokens.find(secrets[-1]) if secrets else None
+        secrets.append(await tokens.add(name, Role.OWNER, now + timedelta(days=days), maker=maker))
+    return secrets
 
 
 async def test_a_token_that_a_token_made_does_not_outlast_it(access_tokens: AccessTokens) -> None:
     await _chain(access_tokens)
-    parent, *made = (access_tokens.all()[name].expires_at for name in ("parent", "child", "grandchild"))
-    assert made == [parent, parent]
+    parent, *created = (access_tokens.all()[name].expires_at for name in ("parent", "child", "grandchild"))
+    assert created == [parent, parent]
     assert parent <= VirtualClock().now() + timedelta(days=1)
 
 
 async def test_the_tokens_that_a_token_made_end_with_its_revocation(access_tokens: AccessTokens) -> None:
     _, child, grandchild = await _chain(access_tokens)
-    other = await access_tokens.add("other", Role.OWNER, VirtualClock().now() + timedelta(days=9))
+    unrelated = await access_tokens.add("other", Role.OWNER, VirtualClock().now() + timedelta(days=9))
     await access_tokens.revoke("parent")
     assert [access_tokens.find(child), access_tokens.find(grandchild)] == [None, None]
-    assert access_tokens.find(other) is not None
+    assert access_tokens.find(unrelated) is not None
 
 
 async def test_the_tokens_that_a_token_made_end_when_another_takes_its_name(access_tokens: AccessTokens) -> None:
@@ -279,21 +279,21 @@ async def test_the_tokens_that_a_token_made_end_when_another_takes_its_name(acce
 async def test_a_token_in_its_own_place_remains_the_child_of_its_maker(access_tokens: AccessTokens) -> None:
     _, child, grandchild = await _chain(access_tokens)
     later = VirtualClock().now() + timedelta(days=9)
-    again = await access_tokens.add("child", Role.OWNER, later, maker=access_tokens.find(child))
+    replacement = await access_tokens.add("child", Role.OWNER, later, maker=access_tokens.find(child))
     assert access_tokens.find(grandchild) is None
-    found = access_tokens.find(again)
+    found = access_tokens.find(replacement)
     assert found is not None
     assert found.expires_at < later
     await access_tokens.revoke("parent")
-    assert access_tokens.find(again) is None
+    assert access_tokens.find(replacement) is None
 
 
 @pytest.mark.parametrize("name", ["parent", "child"])
 async def test_a_token_cannot_take_the_place_of_one_that_made_it(access_tokens: AccessTokens, name: str) -> None:
-    made = await _chain(access_tokens)
+    secrets = await _chain(access_tokens)
     with pytest.raises(ValueError, match="cannot replace the one that created it"):
-        await access_tokens.add(name, Role.OWNER, VirtualClock().now(), maker=access_tokens.find(made[-1]))
-    assert all(access_tokens.find(secret) is not None for secret in made)
+        await access_tokens.add(name, Role.OWNER, VirtualClock().now(), maker=access_tokens.find(secrets[-1]))
+    assert all(access_tokens.find(secret) is not None for secret in secrets)
 
 
 async def test_a_token_that_has_ended_makes_none(access_tokens: AccessTokens) -> None:
@@ -314,9 +314,9 @@ async def test_a_power_cut_between_the_ends_of_a_token_and_its_children_leaves_n
         facts = FactStore(database, "access-token")
         secrets = await _chain(AccessTokens(facts, clock))
         await facts.save("parent", "")  # all that revoking has written
-        again = AccessTokens(facts, clock)
-        await again.load()
-        assert [again.find(secret) for secret in secrets] == [None, None, None]
+        reloaded = AccessTokens(facts, clock)
+        await reloaded.load()
+        assert [reloaded.find(secret) for secret in secrets] == [None, None, None]
 
 
 async def test_a_token_of_the_first_version_is_still_good(tmp_path: Path) -> None:
@@ -324,8 +324,8 @@ async def test_a_token_of_the_first_version_is_still_good(tmp_path: Path) -> Non
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "access-token")
         digest = hashlib.sha256(b"borne_old").hexdigest()
-        kept = {"digest": digest, "role": 2, "expires_at": (clock.now() + timedelta(days=1)).isoformat()}
-        await facts.save("old", json.dumps(kept))
+        stored = {"digest": digest, "role": 2, "expires_at": (clock.now() + timedelta(days=1)).isoformat()}
+        await facts.save("old", json.dumps(stored))
         tokens = AccessTokens(facts, clock)
         await tokens.load()
         found = tokens.find("borne_old")
