@@ -288,7 +288,7 @@ async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: P
         await parts.network.note_connected(2)
         assert (parts.network.security_profile, parts.network.priority) == (2, (2,))
         assert dict(parts.network.slots) == {2: SECURED}
-        assert set(first(parts.network.attempt_slots(2), 20)) == {2}
+        assert set(first_attempts(parts.network.attempt_slots(2), 20)) == {2}
         logged = [event.info for event in await parts.events.entries()]
         assert logged[-1] == "security profile changed to 2 (was 1)"
     async with booted(tmp_path) as parts:
