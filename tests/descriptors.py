@@ -13,16 +13,16 @@ def no_free_descriptor() -> Generator[None]:
     """Leave no free file descriptor while the block runs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.open(os.devnull, os.O_RDONLY)
-    taken = [probe]
+    occupied = [probe]
     resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 1, hard))
     try:
         with contextlib.suppress(OSError):
             while True:  # numbers below that one
-                taken.append(os.open(os.devnull, os.O_RDONLY))
+                occupied.append(os.open(os.devnull, os.O_RDONLY))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for descriptor in taken:
+        for descriptor in occupied:
             os.close(descriptor)
 
 

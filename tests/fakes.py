@@ -115,12 +115,12 @@ class FakeBoard:
 
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield the configured observations."""
-        told: Observation | None = None
+        reported: Observation | None = None
         while True:
             changes = self._changed.count
-            if self.seen != told:
-                told = self.seen
-                yield told
+            if self.seen != reported:
+                reported = self.seen
+                yield reported
             else:
                 await self._changed.wait(changes)
 
@@ -145,9 +145,9 @@ class FakeBoard:
     async def close(self) -> None:
         """Do nothing."""
 
-    def see(self, seen: Observation) -> None:
+    def see(self, observation: Observation) -> None:
         """Change the observation."""
-        self.seen = seen
+        self.seen = observation
         self._changed.notify()
 
 

@@ -54,9 +54,9 @@ class FileServer:
                     self.stalled -= 1
                     await reader.read()  # until the peer gives up
                     break
-                goes_on = await self._answer(request, writer)
+                keep_open = await self._answer(request, writer)
                 self.asked.set()
-                if not goes_on:
+                if not keep_open:
                     break
         writer.close()
 
@@ -73,14 +73,14 @@ class FileServer:
             return _send(writer, 404)
         return await self._give(request, self.files[path], writer)
 
-    async def _give(self, request: HttpRequest, whole: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _give(self, request: HttpRequest, content: bytes, writer: asyncio.StreamWriter) -> bool:
         begin, status = 0, 200
         headers = {"ETag": self.etag} if self.etag is not None else {}
-        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-        if asked is not None and request.headers.get("if-range") == self.etag:
-            begin, status = int(asked[1]), 206
-            headers["Content-Range"] = f"bytes {begin}-{len(whole) - 1}/{len(whole)}"
-        rest = whole[begin:]
+        byte_range = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+        if byte_range is not None and request.headers.get("if-range") == self.etag:
+            begin, status = int(byte_range[1]), 206
+            headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        rest = content[begin:]
         if self.break_after is None:
             return _send(writer, status, headers, rest)
         _send(writer, status, headers | {"Content-Length": str(len(rest))}, rest[: self.break_after])
@@ -88,13 +88,13 @@ class FileServer:
         return False
 
 
-async def _read(reader: asyncio.StreamReader, seen: list[HttpRequest]) -> HttpRequest | None:
+async def _read(reader: asyncio.StreamReader, requests: list[HttpRequest]) -> HttpRequest | None:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").strip().split("\r\n")
     method, path, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     request = HttpRequest(method, path, headers)
-    seen.append(request)
+    requests.append(request)
     request.body = await reader.readexactly(int(headers.get("content-length", "0")))
     return request
 

@@ -53,8 +53,8 @@ def _definition(name: str, schema: Schema) -> str:
         return f"{name}: TypeAlias = {json.dumps(_type(schema))}"  # quoted: it may refer to a later definition
     required = set(schema.get("required", []))
     fields = (
-        f"    {field}: {_type(one) if field in required else f'NotRequired[{_type(one)}]'}"
-        for field, one in schema["properties"].items()
+        f"    {field}: {_type(field_schema) if field in required else f'NotRequired[{_type(field_schema)}]'}"
+        for field, field_schema in schema["properties"].items()
     )
     return "\n".join((f"class {name}(TypedDict):", *fields)) + "\n"
 
@@ -64,12 +64,12 @@ def _type(schema: Schema) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if alternatives := schema.get("anyOf", schema.get("oneOf")):
-        return " | ".join(dict.fromkeys(_type(one) for one in alternatives))
+        return " | ".join(dict.fromkeys(_type(alternative) for alternative in alternatives))
     if "const" in schema or "enum" in schema:
-        return f"Literal[{', '.join(repr(one) for one in schema.get('enum', [schema.get('const')]))}]"
+        return f"Literal[{', '.join(repr(literal) for literal in schema.get('enum', [schema.get('const')]))}]"
     match schema.get("type"):
         case "array" if "prefixItems" in schema:
-            return f"tuple[{', '.join(_type(one) for one in schema['prefixItems'])}]"
+            return f"tuple[{', '.join(_type(item_schema) for item_schema in schema['prefixItems'])}]"
         case "array":
             return f"list[{_type(schema.get('items', {}))}]"
         case "object":
@@ -82,11 +82,13 @@ def _type(schema: Schema) -> str:
 
 
 def _method(path: str, http_method: str, operation: Schema) -> str:
-    places = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+    places = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "path"}
     body, result = operation.get("requestBody"), _result(operation)
     given = ", ".join(("self", *_arguments(operation)))
     query = ", ".join(
-        f'"{one["name"]}": {_argument(one["name"])}' for one in operation.get("parameters", []) if one["in"] == "query"
+        f'"{parameter["name"]}": {_argument(parameter["name"])}'
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query"
     )
     target = re.sub(r"{(\w+)}", lambda place: f"{{quote(str({_argument(place[1])}), safe='')}}", path)
     prefix = "f" if places else ""
@@ -98,16 +100,20 @@ def _method(path: str, http_method: str, operation: Schema) -> str:
 
 def _arguments(operation: Schema) -> Iterator[str]:
     parameters, body = operation.get("parameters", []), operation.get("requestBody")
-    yield from (f"{_argument(one['name'])}: {_type(one['schema'])}" for one in parameters if one["in"] == "path")
+    yield from (
+        f"{_argument(parameter['name'])}: {_type(parameter['schema'])}"
+        for parameter in parameters
+        if parameter["in"] == "path"
+    )
     if body is not None and "application/json" in body["content"]:
         kind = _type(body["content"]["application/json"]["schema"])
         yield f"body: {kind}" if body.get("required") else f"body: {kind} = None"
-    if queries := [one for one in parameters if one["in"] == "query"]:
+    if queries := [parameter for parameter in parameters if parameter["in"] == "query"]:
         yield "*"
-        for one in queries:
-            kind = _type(one["schema"])
+        for parameter in queries:
+            kind = _type(parameter["schema"])
             optional = kind if "None" in kind.split(" | ") else f"{kind} | None"
-            yield f"{_argument(one['name'])}: {kind if one.get('required') else f'{optional} = None'}"
+            yield f"{_argument(parameter['name'])}: {kind if parameter.get('required') else f'{optional} = None'}"
 
 
 def _argument(name: str) -> str:
@@ -115,6 +121,6 @@ def _argument(name: str) -> str:
 
 
 def _result(operation: Schema) -> str:
-    (good,) = (one for status, one in operation["responses"].items() if status.startswith("2"))
+    (good,) = (response for status, response in operation["responses"].items() if status.startswith("2"))
     content = good.get("content", {})
     return _type(content["application/json"]["schema"]) if set(content) == {"application/json"} else "bytes"

@@ -36,19 +36,19 @@ class Chips:
         assert consumer == "borne"
         if path != self.path or self.missing:
             raise FileNotFoundError(2, "No such file or directory", path)
-        wanted: dict[int, LineSettings] = {}
-        for those, settings in config.items():
+        requested: dict[int, LineSettings] = {}
+        for key, settings in config.items():
             assert settings is not None
-            for line in (those,) if isinstance(those, int) else those:
+            for line in (key,) if isinstance(key, int) else key:
                 assert isinstance(line, int)
-                wanted[line] = settings
-        if self.taken & wanted.keys() or self.settings.keys() & wanted.keys():
+                requested[line] = settings
+        if self.taken & requested.keys() or self.settings.keys() & requested.keys():
             raise OSError(16, "Device or resource busy")
-        for line, settings in wanted.items():
+        for line, settings in requested.items():
             self.settings[line] = settings
             if settings.direction is Direction.OUTPUT:
                 self.put(line, settings.output_value is Value.ACTIVE)
-        return Request(self, list(wanted))
+        return Request(self, list(requested))
 
     def put(self, line: int, active: bool) -> None:
         """Change an output."""
@@ -67,8 +67,8 @@ class Request:
     def get_values(self, lines: Iterable[int | str] | None = None) -> list[Value]:
         """The values of lines."""
         self._check()
-        wanted = self._lines if lines is None else [line for line in lines if isinstance(line, int)]
-        return [Value.ACTIVE if self._chips.active[line] else Value.INACTIVE for line in wanted]
+        requested = self._lines if lines is None else [line for line in lines if isinstance(line, int)]
+        return [Value.ACTIVE if self._chips.active[line] else Value.INACTIVE for line in requested]
 
     def set_values(self, values: dict[int | str, Value]) -> None:
         """Set outputs."""

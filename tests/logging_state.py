@@ -17,22 +17,22 @@ def logging_restored() -> Generator[None]:
     try:
         yield
     finally:
-        for handler in [one for one in root.handlers if one not in handlers]:
+        for handler in [added for added in root.handlers if added not in handlers]:
             root.removeHandler(handler)
             handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
         for name, logger in _loggers().items():
-            wanted = before.get(name, (logging.NOTSET, True))
-            if _state(logger) != wanted:
-                logger.setLevel(wanted[0])
-                logger.propagate = wanted[1]
+            saved_state = before.get(name, (logging.NOTSET, True))
+            if _state(logger) != saved_state:
+                logger.setLevel(saved_state[0])
+                logger.propagate = saved_state[1]
 
 
 def _loggers() -> dict[str, logging.Logger]:
     """All loggers but the root."""
     known = logging.getLogger().manager.loggerDict
-    return {name: one for name, one in list(known.items()) if isinstance(one, logging.Logger)}
+    return {name: logger for name, logger in list(known.items()) if isinstance(logger, logging.Logger)}
 
 
 def _state(logger: logging.Logger) -> tuple[int, bool]:

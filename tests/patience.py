@@ -10,7 +10,7 @@ from typing import Final
 
 PATIENCE_S: Final = 120.0
 """real seconds after which a test fails; a passing one needs a fraction, even on a busy machine"""
-_LOOK_EVERY_S: Final = 0.005
+_POLL_INTERVAL_S: Final = 0.005
 
 
 async def until(
@@ -27,7 +27,7 @@ async def until(
         while not await _result(condition):
             if meanwhile is not None:
                 await _result(meanwhile)
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 async def _result(call: Callable[[], object]) -> object:
@@ -45,4 +45,4 @@ def wait_until(condition: Callable[[], object], *, within_s: float = PATIENCE_S)
     while not condition():
         if time.monotonic() >= given_up_s:
             raise TimeoutError
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_INTERVAL_S)

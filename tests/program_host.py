@@ -94,11 +94,11 @@ def serve() -> str | None:
 
 def _set_up(arguments: list[str], log: str) -> None:
     """Make this process what a new one with these arguments and this output would be."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    dev_null = os.open(os.devnull, os.O_RDONLY)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for number, descriptor in ((0, nothing), (1, output), (2, output)):
+    for number, descriptor in ((0, dev_null), (1, output), (2, output)):
         os.dup2(descriptor, number)
-    os.close(nothing)
+    os.close(dev_null)
     os.close(output)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[:] = ["borne", *arguments]

@@ -12,19 +12,19 @@ T = TypeVar("T")
 
 def reachable_instances(root: object, kind: type[T]) -> list[T]:
     """The objects of a class that another object refers to, directly or through others."""
-    return [one for one in reachable(root) if isinstance(one, kind)]
+    return [found for found in reachable(root) if isinstance(found, kind)]
 
 
 def reachable(root: object) -> Iterator[object]:
     """Yield `root` and all objects that it refers to, directly or through others; not what only modules refer to."""
-    seen, waiting = {id(root)}, [root]
+    visited, waiting = {id(root)}, [root]
     while waiting:
         found = waiting.pop()
         yield found
-        for one in _referents(found):
-            if id(one) not in seen and not isinstance(one, type | ModuleType | FrameType):
-                seen.add(id(one))
-                waiting.append(one)
+        for referent in _referents(found):
+            if id(referent) not in visited and not isinstance(referent, type | ModuleType | FrameType):
+                visited.add(id(referent))
+                waiting.append(referent)
 
 
 def _referents(found: object) -> list[object]:

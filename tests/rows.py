@@ -68,20 +68,20 @@ def each_row(names: str | Sequence[str], table: Iterable[object]) -> Callable[[T
 
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
-        async def check_async(**others: object) -> None:
+        async def check_async(**fixtures: object) -> None:
             with Rows() as checked:
                 for name, values in rows:
                     with checked.row(name):
-                        result = test(**others, **values)
+                        result = test(**fixtures, **values)
                         assert result is not None
                         await result
 
         @functools.wraps(test)
-        def check(**others: object) -> None:
+        def check(**fixtures: object) -> None:
             with Rows() as checked:
                 for name, values in rows:
                     with checked.row(name):
-                        test(**others, **values)
+                        test(**fixtures, **values)
 
         signature = inspect.signature(test)
         assert set(columns) <= signature.parameters.keys(), f"no parameters of the test: {columns}"

@@ -78,7 +78,7 @@ class ShellSession:
             "\n".join(commands).replace(":9000/", f":{self._csms_port}/").replace("--http-port 8090", "--http-port 0")
         )
         script = f"{_PRELUDE}afterwards() {{ {afterwards}\n}}\n{text}"
-        done = await asyncio.to_thread(
+        result = await asyncio.to_thread(
             subprocess.run,
             ["bash", "-c", script],
             cwd=self.folder,
@@ -89,7 +89,7 @@ class ShellSession:
             check=False,
             timeout=PATIENCE_S,
         )
-        assert done.returncode == 0, f"{commands}:\n{done.stdout}{done.stderr}{self._outputs()}"
+        assert result.returncode == 0, f"{commands}:\n{result.stdout}{result.stderr}{self._outputs()}"
 
     async def _start(self, name: str, variables: str, arguments: str) -> None:
         await self.stop(name)  # with Ctrl-C, before the next one
@@ -126,8 +126,8 @@ class ShellSession:
                 start_new_session=True,
             )
 
-    async def _until(self, server: _Server, what: Any) -> None:
-        await until(lambda: server.process.poll() is not None or what())
+    async def _until(self, server: _Server, condition: Any) -> None:
+        await until(lambda: server.process.poll() is not None or condition())
         assert server.process.poll() is None, self._outputs()
 
     def get(self, path: str) -> Any:

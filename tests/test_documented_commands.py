@@ -47,20 +47,20 @@ def _all_blocks() -> list[Block]:
 
 
 def _pages_with_commands() -> list[str]:
-    return sorted({one.page for one in _all_blocks() if one.language in _SHELL and one.reason is None})
+    return sorted({block.page for block in _all_blocks() if block.language in _SHELL and block.reason is None})
 
 
 def test_every_block_is_run_or_says_why_not() -> None:
     """Each shell block and each installation file without a mark is run below; nobody runs anything else."""
     run = (*_SHELL, "toml")
-    assert [one.place for one in _all_blocks() if one.reason is None and one.language not in run] == []
+    assert [block.place for block in _all_blocks() if block.reason is None and block.language not in run] == []
 
 
 def test_a_block_without_a_mark_is_found_and_one_with_a_mark_has_its_reason() -> None:
     marked = "  <!-- not run: it needs a board -->\n  ```sh\n  y\n    z\n  ```\n"
     text = f"a\n\n```sh\nborne x\n```\n\n- b\n\n{marked}\n```\nq\n```\n"
     found = list(blocks_of("p.md", text))
-    assert [(one.place, one.language, one.text, one.reason) for one in found] == [
+    assert [(block.place, block.language, block.text, block.reason) for block in found] == [
         ("p.md:3", "sh", "borne x", None),
         ("p.md:10", "sh", "y\n  z", "it needs a board"),
         ("p.md:15", "", "q", None),
@@ -68,7 +68,9 @@ def test_a_block_without_a_mark_is_found_and_one_with_a_mark_has_its_reason() ->
 
 
 @pytest.mark.parametrize(
-    "block", [one for one in _all_blocks() if one.language == "toml" and one.reason is None], ids=lambda one: one.place
+    "block",
+    [block for block in _all_blocks() if block.language == "toml" and block.reason is None],
+    ids=lambda block: block.place,
 )
 def test_every_part_of_an_installation_file_is_valid(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "station.toml"
@@ -137,9 +139,11 @@ def test_every_target_and_module_in_a_sentence_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     commands = [span for _, span in _commands_in_sentences()] + [block.text for block in _all_blocks()]
-    made = {name for text in commands for name in re.findall(r"(?:^|&& )make ([a-z][a-z-]*)", text, re.MULTILINE)}
-    assert made
-    assert made <= targets
+    used_targets = {
+        name for text in commands for name in re.findall(r"(?:^|&& )make ([a-z][a-z-]*)", text, re.MULTILINE)
+    }
+    assert used_targets
+    assert used_targets <= targets
     modules = {name for text in commands for name in re.findall(r"python3? -m ([\w.]+)", text)}
     assert modules
     assert [name for name in modules if importlib.util.find_spec(name) is None] == []
@@ -159,5 +163,7 @@ def test_every_operation_of_the_api_in_a_sentence_exists() -> None:
     ]
     assert named
     assert [
-        one for one in named if not any(one[1] == method and re.fullmatch(path, one[2]) for method, path in there)
+        operation
+        for operation in named
+        if not any(operation[1] == method and re.fullmatch(path, operation[2]) for method, path in there)
     ] == []

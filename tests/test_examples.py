@@ -22,14 +22,14 @@ def test_each_profile_has_its_examples(profile: str, same: bool, times: int) -> 
         chosen = (settings(), examples(30), examples(400))
     finally:
         settings.load_profile(before)
-    assert [one.max_examples for one in chosen] == [100 * times, 30 * times, 400 * times]
-    assert {one.derandomize for one in chosen} == {same}
-    assert {one.deadline for one in chosen} == {None}
+    assert [profile.max_examples for profile in chosen] == [100 * times, 30 * times, 400 * times]
+    assert {profile.derandomize for profile in chosen} == {same}
+    assert {profile.deadline for profile in chosen} == {None}
 
 
 def test_without_an_option_the_examples_are_the_same_on_every_run(request: pytest.FixtureRequest) -> None:
-    asked = request.config.getoption("--hypothesis-profile")
-    assert settings().derandomize is (asked in {None, "ci"})
+    profile_name = request.config.getoption("--hypothesis-profile")
+    assert settings().derandomize is (profile_name in {None, "ci"})
 
 
 def test_no_test_says_otherwise_how_many_examples_it_tries() -> None:

@@ -8,13 +8,13 @@ from tests.patience import until, wait_until
 
 
 async def test_a_condition_is_looked_at_again_with_something_done_meanwhile() -> None:
-    done: list[int] = []
+    calls: list[int] = []
 
     async def work() -> None:
-        done.append(len(done))
+        calls.append(len(calls))
 
-    await until(lambda: len(done) == 3, meanwhile=work)
-    assert done == [0, 1, 2]
+    await until(lambda: len(calls) == 3, meanwhile=work)
+    assert calls == [0, 1, 2]
 
 
 async def test_the_result_of_a_coroutine_is_the_condition() -> None:

@@ -86,7 +86,7 @@ class Copy:
         """
         path = f"{self.folder}:{project.ROOT}"
         (self.folder / "station.toml").write_text(file, encoding="utf-8")
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", _COMMANDS + program],
             cwd=self.folder,
             env={"PYTHONPATH": path, "PATH": "/usr/bin:/bin"},
@@ -94,8 +94,8 @@ class Copy:
             text=True,
             timeout=120,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
 
 @pytest.mark.parametrize("addition", ADDITIONS, ids=lambda addition: addition.row)
@@ -173,8 +173,8 @@ async def main():
 print('#path = "/run/cards"                    # required; the file' in borne("init"))
 asyncio.run(main())
 """
-    said = Copy(tmp_path, READER).run(program, f'{_STATION}[[reader]]\ntype = "file"\npath = "cards"\n')
-    assert said == "ok:\nTrue\n[None, '04A3B2C1']\n"
+    output = Copy(tmp_path, READER).run(program, f'{_STATION}[[reader]]\ntype = "file"\npath = "cards"\n')
+    assert output == "ok:\nTrue\n[None, '04A3B2C1']\n"
 
 
 def test_a_display_that_is_added_is_checked_described_and_written(tmp_path: Path) -> None:
@@ -192,9 +192,9 @@ print('#type = "lines"                         # the lines of each screen, in a 
 asyncio.run(main())
 """
     file = f'{_STATION}[[display.output]]\ntype = "lines"\npath = "screen.txt"\n'
-    said = Copy(tmp_path, DISPLAY).run(program, file)
-    assert said.startswith("ok:\nTrue\n")
-    assert len(said.splitlines()) > 2
+    output = Copy(tmp_path, DISPLAY).run(program, file)
+    assert output.startswith("ok:\nTrue\n")
+    assert len(output.splitlines()) > 2
 
 
 def test_a_limit_that_is_added_limits_the_vehicle_and_is_explained(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ async def main():
 
 asyncio.run(main())
 """
-    said = Copy(tmp_path, LIMIT).run(program)
-    assert said == "ok:\n7.0 the quiet hours of the house\nlimit, fr - why, fr\n"
+    output = Copy(tmp_path, LIMIT).run(program)
+    assert output == "ok:\n7.0 the quiet hours of the house\nlimit, fr - why, fr\n"
 
 
 def test_a_key_that_is_added_is_read_and_described(tmp_path: Path) -> None:
@@ -242,5 +242,5 @@ language = best_language("it-CH, en;q=0.5")
 print(language, catalogue(language)["title.charge"], price_text(PriceList(), language))
 print(amount_text(Decimal("1.5"), "EUR", language), words(language).kwh(Decimal(1500)), table.csv_heading(language)[:5])
 """
-    said = Copy(tmp_path, LANGUAGE).run(program, f'{_STATION}[display]\nlanguages = ["it"]\n')
-    assert said == "ok:\nit Ricarica gratis\n1,50 € 1,500 kWh \ufeffTran\n"
+    output = Copy(tmp_path, LANGUAGE).run(program, f'{_STATION}[display]\nlanguages = ["it"]\n')
+    assert output == "ok:\nit Ricarica gratis\n1,50 € 1,500 kWh \ufeffTran\n"

@@ -24,8 +24,8 @@ def test_a_statement_runs_before_it_and_what_that_changes_is_its_own(program_hos
     broken = program_host.launch(["version"], tmp_path / "log", "import os; os.environ['BROKEN'] = '1'; 1 / 0")
     assert broken.wait() == 1
     assert "ZeroDivisionError" in (tmp_path / "log").read_text()
-    look = "import os; assert 'BROKEN' not in os.environ"
-    assert program_host.launch(["version"], tmp_path / "log", look).wait() == 0
+    statement = "import os; assert 'BROKEN' not in os.environ"
+    assert program_host.launch(["version"], tmp_path / "log", statement).wait() == 0
 
 
 async def _start(host: ProgramHost, folder: Path) -> Program:

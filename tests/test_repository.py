@@ -94,25 +94,25 @@ def test_the_locks_fit_what_the_project_asks_for() -> None:
     project = _project()["project"]
     extras = project["optional-dependencies"]
     every = [*project["dependencies"], *extras["build"]]
-    asked = {
+    requirements_of = {
         "requirements.lock": every,
         "requirements-board.lock": [*every, *extras["board"]],
         "requirements-dev.lock": [*every, *extras["board"], *extras["test"], *extras["dev"]],
         "requirements-lowest.lock": [*every, *extras["board"], *extras["test"]],
     }
-    for name, lines in asked.items():
+    for name, lines in requirements_of.items():
         locked = _locked(name)
         for requirement in map(Requirement, lines):
             version = locked[requirement.name]
             assert version in requirement.specifier, (name, requirement)
             if name == "requirements-lowest.lock":
-                (lowest,) = [one.version for one in requirement.specifier if one.operator == ">="]
+                (lowest,) = [specifier.version for specifier in requirement.specifier if specifier.operator == ">="]
                 assert version == Version(lowest), f"{requirement}: a bound that no test has run with"
 
 
 def test_a_station_on_hardware_has_the_packages_of_a_simulated_one_and_those_of_the_board() -> None:
     plain, board = _locked("requirements.lock"), _locked("requirements-board.lock")
-    extra = {Requirement(one).name for one in _project()["project"]["optional-dependencies"]["board"]}
+    extra = {Requirement(requirement).name for requirement in _project()["project"]["optional-dependencies"]["board"]}
     assert extra == {"gpiod", "rplcd", "smbus2"}
     assert board.keys() - plain.keys() == extra
     assert {name: board[name] for name in plain} == plain
@@ -140,7 +140,7 @@ def test_each_push_and_pull_request_runs_the_checks_with_no_more_than_the_right_
     assert job["steps"][-1] == {"run": ".ci/run"}
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     actions = [step["uses"] for step in job["steps"] if "uses" in step]
-    assert [one for one in actions if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", one)] == []
+    assert [action for action in actions if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action)] == []
 
 
 @pytest.mark.parametrize("name", ["bug", "feature"])
@@ -148,16 +148,19 @@ def test_an_issue_form_asks_for_the_version_with_a_command_that_exists(name: str
     form = _github(f"ISSUE_TEMPLATE/{name}.yml")
     assert form["name"]
     assert form["description"]
-    fields = {one["id"]: one for one in form["body"] if one["type"] != "markdown"}
-    assert all(one["type"] in {"input", "textarea"} and one["attributes"]["label"] for one in fields.values())
+    fields = {field["id"]: field for field in form["body"] if field["type"] != "markdown"}
+    assert all(
+        version_text["type"] in {"input", "textarea"} and version_text["attributes"]["label"]
+        for version_text in fields.values()
+    )
     assert fields["version"]["validations"]["required"]
     assert "`borne --version`" in fields["version"]["attributes"]["description"]
-    for shown in (fields["version"]["attributes"]["placeholder"], invoke(["--version"]).stdout.strip()):
-        assert re.fullmatch(r"borne \d+\.\d+\.\d+\S*", shown)
+    for version_text in (fields["version"]["attributes"]["placeholder"], invoke(["--version"]).stdout.strip()):
+        assert re.fullmatch(r"borne \d+\.\d+\.\d+\S*", version_text)
 
 
 def test_a_bug_report_asks_for_the_check_of_the_installation_file_and_for_a_log_without_secrets() -> None:
-    fields = {one.get("id"): one for one in _github("ISSUE_TEMPLATE/bug.yml")["body"]}
+    fields = {field.get("id"): field for field in _github("ISSUE_TEMPLATE/bug.yml")["body"]}
     assert fields["check"]["validations"]["required"]
     assert "`borne check`" in fields["check"]["attributes"]["label"]
     assert "log" in fields
@@ -187,10 +190,10 @@ def test_the_compose_file_starts_station_csms_and_meter_with_commands_that_exist
         assert service["build"] == "."
         name, *arguments = service["command"]
         assert name in COMMANDS
-        told = invoke([name, "--help"]).stdout
+        help_text = invoke([name, "--help"]).stdout
         for argument in arguments:
             if argument.startswith("--"):
-                assert argument.split("=")[0] in told, (name, argument)
+                assert argument.split("=")[0] in help_text, (name, argument)
 
 
 def test_the_compose_station_points_at_the_other_services() -> None:

@@ -93,7 +93,7 @@ class Walk:
         """Advance the virtual time."""
         await self.world.clock.advance(seconds)
 
-    async def until(self, what: Callable[[], object], *, within_s: float = 60.0, step_s: float = 0.5) -> None:
+    async def until(self, condition: Callable[[], object], *, within_s: float = 60.0, step_s: float = 0.5) -> None:
         """Advance the virtual time until a condition is true; fails if it is not after `within_s`.
 
         Virtual time does not wait for the threads of a busy machine: at the end, the condition is also awaited in real
@@ -102,7 +102,7 @@ class Walk:
         waited_s, given_up_s = 0.0, None
         while True:
             try:
-                if what():
+                if condition():
                     return
             except AssertionError:
                 if given_up_s is not None and time.monotonic() >= given_up_s:

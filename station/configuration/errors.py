@@ -76,7 +76,7 @@ def explain_errors(
 ) -> ConfigurationError:
     """Translate all validation errors of an installation file into one error of sentences, in the order of the file.
 
-    `error_details`: those of `InvalidTableError`, which include broken rules between tables only if all values are valid.
+    `error_details`: of `InvalidTableError`, with broken rules between tables only if all values are valid.
     The result includes the refused variables of the document. The caller raises it.
     """
     complaints = _without_alternatives(

@@ -56,10 +56,10 @@ async def loaded_before_boot(folder: Path, **environ: str) -> list[str]:
         )
         try:
             async with asyncio.timeout(PATIENCE_S):
-                told = asyncio.create_task(process.communicate())
+                output = asyncio.create_task(process.communicate())
                 await csms.booted.wait()
                 process.kill()
-                _, lines = await told
+                _, lines = await output
         finally:
             if process.returncode is None:
                 process.kill()
@@ -107,8 +107,8 @@ Configuration.from_tree({"station": {"identity": "A", "storage": "/tmp/a"}, "csm
 sys.setprofile(None)
 print(evaluated)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert 0 < int(done.stdout) <= 50, "annotations; those of all tables are more than 300"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 0 < int(result.stdout) <= 50, "annotations; those of all tables are more than 300"
 
 
 def test_a_station_boots_with_few_modules_of_others(loaded: list[str]) -> None:

@@ -59,12 +59,14 @@ def test_a_failure_says_how_to_repeat_the_shortest_prefix() -> None:
 
 
 @pytest.mark.parametrize(
-    ("registers", "last", "what"),
+    ("registers", "last", "message"),
     [
         ({0: [1.0], 2: [3.0]}, 2, "gaps"),
         ({0: [1.0], 1: [3.0], 2: [2.0]}, 2, "backwards"),
     ],
 )
-def test_a_gap_and_a_register_that_falls_are_noticed(registers: dict[int, list[float]], last: int, what: str) -> None:
-    with pytest.raises(InvariantError, match=what):
+def test_a_gap_and_a_register_that_falls_are_noticed(
+    registers: dict[int, list[float]], last: int, message: str
+) -> None:
+    with pytest.raises(InvariantError, match=message):
         ReceivedTransaction(registers, last).billed_wh()

@@ -45,11 +45,11 @@ def steps(*loads: tuple[int, float], phases: int = 1) -> LoadTrace:
 
 @pytest.mark.parametrize("kind", HOUSES)
 def test_a_day_is_the_same_for_the_same_seed_and_another_for_another(kind: str) -> None:
-    (one,), (same,), (other,) = (list(load_traces(kind, seed, 1)) for seed in (1, 1, 2))
-    assert one.currents_a == same.currents_a
-    assert one.currents_a != other.currents_a
-    assert len(one) == len(one.currents_a[1]) == len(one.currents_a[2])
-    assert min(min(phase) for phase in one.currents_a) >= 0.0
+    (first,), (same,), (another,) = (list(load_traces(kind, seed, 1)) for seed in (1, 1, 2))
+    assert first.currents_a == same.currents_a
+    assert first.currents_a != another.currents_a
+    assert len(first) == len(first.currents_a[1]) == len(first.currents_a[2])
+    assert min(min(phase) for phase in first.currents_a) >= 0.0
 
 
 def test_a_trace_of_ones_own_is_read(tmp_path: Path) -> None:

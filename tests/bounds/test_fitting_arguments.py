@@ -61,7 +61,11 @@ forecasts = st.lists(
     ),
     min_size=1,
     max_size=3,
-).map(lambda made: [replace(one, target=replace(one.target, evse_id=number)) for number, one in enumerate(made, 1)])
+).map(
+    lambda demands: [
+        replace(demand, target=replace(demand.target, evse_id=number)) for number, demand in enumerate(demands, 1)
+    ]
+)
 
 
 @examples(25)
@@ -79,13 +83,13 @@ def test_a_composite_schedule_of_any_length_has_limits_that_the_hardware_can_off
     duration_s: int,
     unit: RateUnit,
 ) -> None:
-    duration_s = min(duration_s, 30 * 86_400) if any(one.recurrency for one in profiles) else duration_s
+    duration_s = min(duration_s, 30 * 86_400) if any(profile.recurrency for profile in profiles) else duration_s
     station = StationForecast(evses, local_a, share)
     for evse_id in range(len(evses) + 1):
         levels = composite_schedule(profiles, station, evse_id, fakes.NOON, duration_s, unit)
         assert levels[0].start_s == 0
-        assert all(0 <= one.start_s < duration_s for one in levels)
-        assert all(0.0 <= one.limit <= 3 * 3 * CURRENT_A.highest * NOMINAL_VOLTAGE_V for one in levels)
+        assert all(0 <= level.start_s < duration_s for level in levels)
+        assert all(0.0 <= level.limit <= 3 * 3 * CURRENT_A.highest * NOMINAL_VOLTAGE_V for level in levels)
     limits_over(profiles, evses[0].target, fakes.NOON, timedelta(seconds=duration_s))
 
 
@@ -129,7 +133,11 @@ demands = st.lists(
     ),
     min_size=3,
     max_size=3,
-).map(lambda made: [replace(one, target=replace(one.target, evse_id=number)) for number, one in enumerate(made, 1)])
+).map(
+    lambda demands: [
+        replace(demand, target=replace(demand.target, evse_id=number)) for number, demand in enumerate(demands, 1)
+    ]
+)
 shared = st.builds(
     SharedLimit, st.sampled_from([LimitSource.USER, LimitSource.GRID_ORDER]), st.none() | amperes,
     st.none() | numbers("power_w").map(abs), st.booleans(),
@@ -162,16 +170,16 @@ async def test_a_controller_decides_whatever_house_vehicles_profiles_and_limits_
     for number, profile in enumerate(profiles):
         store.install(replace(profile, id=number))
     controller = LoadController(clock, store, connection, station_limit_a=selector_a, policy=policy)
-    for wanted, sample, limit, seconds in steps:
+    for draws, sample, limit, seconds in steps:
         controller.limits.set_shared("user", limit)
-        controller.observe_draw(wanted)
+        controller.observe_draw(draws)
         if sample is not None:
             controller.process_sample(without_impossible_values(replace(sample, taken_at=clock.now())))
-        for demand in wanted:
-            decision = controller.decide(wanted)[demand.target.evse_id]
+        for demand in draws:
+            decision = controller.decide(draws)[demand.target.evse_id]
             assert decision.current_a == 0.0 or 6.0 <= decision.current_a <= demand.own_limits[0].current_a
             assert selector_a is None or decision.current_a <= selector_a
-            assert all(not math.isnan(one.current_a) for one in decision.limits)
+            assert all(not math.isnan(limit.current_a) for limit in decision.limits)
         assert controller.idle_change_s is None or not math.isnan(controller.idle_change_s)
         await clock.advance(seconds)
 

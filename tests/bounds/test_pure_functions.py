@@ -65,9 +65,9 @@ def _modules() -> Iterator[str]:
         if not hasattr(found, "__path__"):
             yield room
             continue
-        for one in pkgutil.walk_packages(found.__path__, f"{room}."):
-            if not one.ispkg and not one.name.startswith(_BYTES):
-                yield one.name
+        for module in pkgutil.walk_packages(found.__path__, f"{room}."):
+            if not module.ispkg and not module.name.startswith(_BYTES):
+                yield module.name
 
 
 def _functions() -> Iterator[tuple[str, FunctionType, type[Frozen] | None]]:
@@ -104,10 +104,10 @@ def _arguments(function: FunctionType, owner: type[Frozen] | None) -> dict[str, 
         hints = get_type_hints(function, {**_names(), **function.__globals__}, include_extras=True)
     except NameError as error:
         raise UnknownTypeError(str(error)) from error
-    made: dict[str, Values] = {}
+    strategies: dict[str, Values] = {}
     for name in inspect.signature(function).parameters:
-        made[name] = values(hints[name], name) if name in hints else values(owner, name)
-    return made
+        strategies[name] = values(hints[name], name) if name in hints else values(owner, name)
+    return strategies
 
 
 def _cases() -> Iterator[object]:
@@ -125,7 +125,7 @@ def _is_number(value: object) -> bool:
     if isinstance(value, float):
         return not math.isnan(value)
     if isinstance(value, Frozen):
-        return all(_is_number(getattr(value, one.name)) for one in fields(value))
+        return all(_is_number(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, Mapping):
         return all(map(_is_number, cast("Mapping[object, object]", value).values()))
     if isinstance(value, list | tuple | set | frozenset):

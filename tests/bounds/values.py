@@ -66,7 +66,7 @@ _OF_PEERS: Final = frozenset({"valid_from", "valid_to", "starts_at", "ends_at", 
 def numbers(name: str) -> Values:
     """Numbers of a field: some that occur, those at the bounds of its unit, and any others within them."""
     bounds = _UNITS.get(name.rsplit("_", 1)[-1], Bounds(-1e9, 1e9))
-    notable = [one for one in (*_USUAL, bounds.lowest, bounds.highest) if bounds.includes(one)]
+    notable = [number for number in (*_USUAL, bounds.lowest, bounds.highest) if bounds.includes(number)]
     return st.sampled_from(notable) | st.floats(bounds.lowest, bounds.highest)
 
 
@@ -74,7 +74,7 @@ def moments(name: str) -> Values:
     """Moments of a peer, or of the station's own clock."""
     if name in _OF_PEERS:
         return st.sampled_from([FIRST, LAST, DATES.earliest, DATES.latest]) | st.datetimes(timezones=st.just(UTC))
-    earliest, latest = (one.replace(tzinfo=None) for one in (_CLOCK_BEGINS, DATES.latest))
+    earliest, latest = (moment.replace(tzinfo=None) for moment in (_CLOCK_BEGINS, DATES.latest))
     notable = [_CLOCK_BEGINS, datetime(2026, 3, 1, 12, tzinfo=UTC), DATES.latest]
     return st.sampled_from(notable) | st.datetimes(earliest, latest, timezones=st.just(UTC))
 
@@ -91,8 +91,8 @@ def _schedules(*, starts: bool) -> Values:
     limits = st.floats(0.0, allow_infinity=False, allow_nan=False) | st.sampled_from(_USUAL)
     choices = st.tuples(limits, st.sampled_from([None, 1, 2, 3]), st.sampled_from([None, 1, 2, 3]))
     periods = st.tuples(starts_s, st.lists(choices, min_size=4, max_size=4)).map(
-        lambda made: tuple(
-            SchedulePeriod(at_s, *one) for at_s, one in zip(sorted({0, *made[0]}), made[1], strict=False)
+        lambda drawn: tuple(
+            SchedulePeriod(at_s, *choice) for at_s, choice in zip(sorted({0, *drawn[0]}), drawn[1], strict=False)
         )
     )
     return built(
@@ -125,9 +125,9 @@ def _layers() -> Values:
     """A span of time cut at some moments, with limits and gaps."""
     moments_us = st.sets(st.integers(0, 2**31 * 1_000_000), min_size=2, max_size=5).map(sorted)
     return st.tuples(moments_us, st.lists(st.none() | numbers("limit_a"), min_size=5, max_size=5)).map(
-        lambda made: [
+        lambda drawn: [
             (since, until, limit)
-            for since, until, limit in zip(made[0], made[0][1:], made[1], strict=False)
+            for since, until, limit in zip(drawn[0], drawn[0][1:], drawn[1], strict=False)
             if limit is not None
         ]
     )
@@ -136,10 +136,11 @@ def _layers() -> Values:
 def built(cls: type[Frozen], /, **given: Values) -> Values:
     """A strategy for a class, with strategies for some of its fields."""
     hints = _hints(cls)
-    made = {
-        one.name: given[one.name] if one.name in given else values(hints[one.name], one.name) for one in fields(cls)
+    strategies = {
+        field.name: given[field.name] if field.name in given else values(hints[field.name], field.name)
+        for field in fields(cls)
     }
-    return st.builds(cls, **made)
+    return st.builds(cls, **strategies)
 
 
 def _value(owner: type[Frozen], name: str) -> Values:
@@ -175,18 +176,20 @@ def values(kind: Any, name: str) -> Values:
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin in (Union, UnionType):
-        return st.one_of([values(one, name) for one in arguments])
+        return st.one_of([values(argument, name) for argument in arguments])
     if origin is tuple and arguments[-1] is not Ellipsis:
-        return st.tuples(*(values(one, name) for one in arguments))
-    if origin in _MADE_OF_LISTS:
-        return st.lists(values(arguments[0], name), max_size=3).map(_MADE_OF_LISTS[origin])
+        return st.tuples(*(values(argument, name) for argument in arguments))
+    if origin in _FROM_LISTS:
+        return st.lists(values(arguments[0], name), max_size=3).map(_FROM_LISTS[origin])
     if origin in (Mapping, dict):
         return st.dictionaries(values(arguments[0], "evse_id"), values(arguments[1], name), max_size=3)
     owner = cast("type[object]", origin or kind)
     if isclass(owner) and issubclass(owner, Enum):
         return st.sampled_from(list(owner))
     if isclass(owner) and issubclass(owner, Frozen):
-        given = {one.name: values(arguments[0], name) for one in fields(owner)} if arguments else {}  # Phases[float]
+        given = (
+            {field.name: values(arguments[0], name) for field in fields(owner)} if arguments else {}
+        )  # Phases[float]
         return built(owner, **given)
     raise UnknownTypeError(f"{name}: {kind}")
 
@@ -209,12 +212,12 @@ _KNOWN: Final[dict[Any, Callable[[str], Values]]] = {
     Sequence[LimitSpan]: lambda _: _layers(),
     Iterable[LimitSpan]: lambda _: _layers(),
     ShareFunction: lambda _: st.just(share),
-    PhaseMap: lambda _: st.sampled_from([PhaseMap.from_rotation(one) for one in ROTATIONS]),
+    PhaseMap: lambda _: st.sampled_from([PhaseMap.from_rotation(rotation) for rotation in ROTATIONS]),
     Protection: lambda _: st.builds(Protection, st.sampled_from(list(CURVES.values())), st.floats(0.0, 1e9)),
     SteadyDraw: lambda name: built(SteadyDraw, grid_readings=st.tuples(st.tuples(numbers("now_s"), numbers("grid_a")))),
 }
 """strategies of plain types, and of types whose fields depend on each other"""
-_MADE_OF_LISTS: Final[dict[Any, Callable[[Any], object]]] = {
+_FROM_LISTS: Final[dict[Any, Callable[[Any], object]]] = {
     list: list,
     Sequence: list,
     Iterable: list,

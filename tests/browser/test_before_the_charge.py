@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Locator, expect
 from station.charging.tokens.admission import TokenOutcome
 from station.interfaces.languages import catalogue
 from station.security.access.accounts import Role
-from tests.browser.visitor import DESK, Visitor, visiting
+from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import answering, variables
@@ -40,7 +40,7 @@ async def test_everybody_reads_the_owners_price_before_the_charge(browser: Brows
     async with (
         walking(tmp_path, prices=PRICES, reader=READER) as walk,
         visiting(browser, walk, viewport=SMALL) as visitor,
-        visiting(browser, walk, locale="de-DE", viewport=DESK) as german,
+        visiting(browser, walk, locale="de-DE", viewport=DESKTOP) as german,
         visiting(browser, walk) as driver,
     ):
         await walk.accepted()

@@ -50,14 +50,14 @@ async def fits(page: Page) -> None:
     assert wide <= 0
 
 
-async def look(visitor: Visitor, name: str, screen: dict[str, int]) -> None:
+async def check_and_picture(visitor: Visitor, name: str, screen: dict[str, int]) -> None:
     """What is always right, and a picture."""
     await fits(visitor.page)
     await visitor.audit()
     await visitor.picture(f"display-{name}-{screen['width']}")
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda one: str(one["width"]))
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: str(screen["width"]))
 async def test_a_driver_reads_price_energy_and_cost_from_two_metres(
     browser: Browser, tmp_path: Path, screen: dict[str, int]
 ) -> None:
@@ -76,7 +76,7 @@ async def test_a_driver_reads_price_energy_and_cost_from_two_metres(
         await visitor.reads("Present your card.")
         await visitor.reads("€0.30/kWh")
         assert await letter_height(visitor.page, ".heading") >= 0.12
-        await look(visitor, "free", screen)
+        await check_and_picture(visitor, "free", screen)
         await walk.plug(phases=3, max_current_a=16)
         await walk.present()
         await walk.charging()
@@ -87,15 +87,15 @@ async def test_a_driver_reads_price_energy_and_cost_from_two_metres(
         await visitor.reads("Follow your charge on your phone")
         await expect(visitor.page.get_by_role("img", name="QR code")).to_be_visible()
         assert await letter_height(visitor.page, ".figure") >= 0.06
-        await look(visitor, "charging", screen)
+        await check_and_picture(visitor, "charging", screen)
         assert await visitor.page.locator("a, button, input, select").count() == 0
 
 
 @pytest.mark.parametrize(
-    ("language", "whole"), [("de", "6,00\u00a0€/h"), ("nl", "€\u00a06,00/u"), ("fr", "15\u00a0min")]
+    ("language", "amount_with_unit"), [("de", "6,00\u00a0€/h"), ("nl", "€\u00a06,00/u"), ("fr", "15\u00a0min")]
 )
 async def test_a_number_and_its_unit_stand_on_one_line(
-    browser: Browser, tmp_path: Path, language: str, whole: str
+    browser: Browser, tmp_path: Path, language: str, amount_with_unit: str
 ) -> None:
     display = {"languages": [language]}
     async with (
@@ -106,10 +106,10 @@ async def test_a_number_and_its_unit_stand_on_one_line(
         await walk.advance(2)
         await visitor.go("/display")
         await visitor.reads("0,30")
-        assert whole in str(await visitor.page.locator("#lines .figure").text_content())
+        assert amount_with_unit in str(await visitor.page.locator("#lines .figure").text_content())
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda one: str(one["width"]))
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: str(screen["width"]))
 async def test_of_a_message_in_html_only_text_and_simple_markup_reach_the_page(
     browser: Browser, tmp_path: Path, screen: dict[str, int]
 ) -> None:
@@ -126,10 +126,10 @@ async def test_of_a_message_in_html_only_text_and_simple_markup_reach_the_page(
         await expect(visitor.page.locator("#lines p")).to_have_text(["Welcome & bienvenue", "Closes at 22:00", "more"])
         assert await visitor.page.locator("#lines :is(script, img, iframe, a, [onclick], [href], [src])").count() == 0
         assert "broken" not in await visitor.page.title()
-        await look(visitor, "html", screen)
+        await check_and_picture(visitor, "html", screen)
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda one: str(one["width"]))
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: str(screen["width"]))
 async def test_the_longest_messages_fit_and_a_uri_is_text_and_code_that_nobody_opens(
     browser: Browser, tmp_path: Path, screen: dict[str, int]
 ) -> None:
@@ -148,7 +148,7 @@ async def test_the_longest_messages_fit_and_a_uri_is_text_and_code_that_nobody_o
         await set_message(walk, uri, "URI")
         await visitor.reads(uri)
         await expect(visitor.page.get_by_role("img", name="QR code")).to_be_visible()
-        await look(visitor, "uri", screen)
+        await check_and_picture(visitor, "uri", screen)
 
 
 async def test_an_evse_with_a_display_of_its_own_has_a_page_and_others_have_none(

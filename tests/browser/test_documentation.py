@@ -15,10 +15,10 @@ from tests.project import ROOT
 
 async def test_the_search_works_in_pages_that_are_opened_as_files(browser: Browser, tmp_path: Path) -> None:
     command = (sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path))
-    done = await asyncio.to_thread(
+    result = await asyncio.to_thread(
         subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     page = await browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

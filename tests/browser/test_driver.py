@@ -14,7 +14,7 @@ from station.billing.transaction_log import TransactionQuery
 from station.core.light_patterns import LightReason
 from station.interfaces.languages import catalogue
 from station.security.access.accounts import Role
-from tests.browser.visitor import DESK, Visitor, visiting
+from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.patience import until
 from tests.walk import CARD, Walk, walking
 from tests.walks.commissioned import commission
@@ -151,7 +151,7 @@ async def test_after_stop_the_page_says_how_to_go_on_and_keeps_the_figures_until
     async with (
         walking(tmp_path, reader=READER) as walk,
         visiting(browser, walk) as driver,
-        visiting(browser, walk, locale="fr-FR", viewport=DESK) as french,
+        visiting(browser, walk, locale="fr-FR", viewport=DESKTOP) as french,
     ):
         await walk.accepted()
         await walk.parts.prices.change(PriceList(energy_per_kwh=Decimal("0.25")))
@@ -194,7 +194,7 @@ async def test_a_start_without_a_car_counts_down_and_can_be_cancelled(browser: B
     async with (
         walking(tmp_path) as walk,
         visiting(browser, walk) as driver,
-        visiting(browser, walk, locale="de-DE", viewport=DESK) as german,
+        visiting(browser, walk, locale="de-DE", viewport=DESKTOP) as german,
     ):
         await walk.accepted()
         await driver.sign_in(Role.DRIVER)
@@ -224,7 +224,7 @@ async def test_the_owners_price_is_told_in_the_language_of_the_page_with_its_fre
     async with (
         walking(tmp_path) as walk,
         visiting(browser, walk) as english,
-        visiting(browser, walk, locale="fr-FR", viewport=DESK) as french,
+        visiting(browser, walk, locale="fr-FR", viewport=DESKTOP) as french,
     ):
         await walk.accepted()
         period = (PeriodPrice("HC", Decimal("0.1812")),)
@@ -280,8 +280,8 @@ async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, t
     """Contrast is computed in both schemes."""
     async with (
         walking(tmp_path, grid=GRID) as walk,
-        visiting(browser, walk, viewport=DESK, scheme="dark") as dark,
-        visiting(browser, walk, viewport=DESK) as bright,
+        visiting(browser, walk, viewport=DESKTOP, scheme="dark") as dark,
+        visiting(browser, walk, viewport=DESKTOP) as bright,
     ):
         await busy_evening(walk)
         for visitor, name in ((dark, "dark"), (bright, "bright")):
@@ -295,7 +295,7 @@ async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, t
 async def test_each_of_two_charging_points_is_drawn_against_its_own_limit(browser: Browser, tmp_path: Path) -> None:
     """Together they have no limit that a car could be compared with; beside a house they have: the connection's."""
     evses = [{"id": 1, "max_current_a": 16}, {"id": 2, "phases": 1, "max_current_a": 10}]
-    async with walking(tmp_path, evse=evses) as walk, visiting(browser, walk, viewport=DESK) as driver:
+    async with walking(tmp_path, evse=evses) as walk, visiting(browser, walk, viewport=DESKTOP) as driver:
         await walk.accepted()
         for evse_id, board in walk.world.boards.items():
             board.plug(VehicleModel(phases=3))
@@ -339,7 +339,7 @@ async def test_a_page_that_does_not_exist_leads_back_to_the_first_one(browser: B
     async with (
         walking(tmp_path) as walk,
         visiting(browser, walk) as visitor,
-        visiting(browser, walk, locale="nl-NL", viewport=DESK) as dutch,
+        visiting(browser, walk, locale="nl-NL", viewport=DESKTOP) as dutch,
     ):
         await walk.accepted()
         for person, title in ((visitor, "Page not found"), (dutch, "Pagina niet gevonden")):

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.async_api import Browser, expect
 
 from station.security.access.accounts import Role
-from tests.browser.visitor import DESK, PASSWORD, visiting
+from tests.browser.visitor import DESKTOP, PASSWORD, visiting
 from tests.station.billing.documents.test_documents import text
 from tests.walk import walking
 from tests.walks import visit
@@ -34,9 +34,9 @@ async def test_a_visitor_reads_that_the_station_is_in_use_and_the_price_but_neit
         await visitor.reads("Charging")
         await visitor.reads("In use")
         await visitor.reads("CHF 0.30 per kWh")
-        shown = await visitor.page.inner_text("main")
-        assert "Why" not in shown
-        assert "kW\n" not in shown
+        page_text = await visitor.page.inner_text("main")
+        assert "Why" not in page_text
+        assert "kW\n" not in page_text
         await expect(visitor.page.locator("[data-cost-tile]")).to_be_hidden()
         await expect(visitor.page.locator("[data-energy-tile]")).to_be_hidden()
         await visitor.audit()
@@ -83,7 +83,7 @@ async def test_the_owner_gets_the_commissioning_report(browser: Browser, tmp_pat
     async with (
         walking(tmp_path, station=REQUIRED) as walk,
         visit.visiting(walk) as api,
-        visiting(browser, walk, viewport=DESK) as owner,
+        visiting(browser, walk, viewport=DESKTOP) as owner,
     ):
         await walk.accepted()
         await owner.sign_in(Role.OWNER, to="/owner")

@@ -15,7 +15,7 @@ from metering.reading import Phases
 from station.core.model import Fault
 from station.security.access.accounts import Role
 from tests.browser.test_owner import open_tab
-from tests.browser.visitor import DESK, PASSWORD, Visitor, visiting
+from tests.browser.visitor import DESKTOP, PASSWORD, Visitor, visiting
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
 from tests.csms import Csms
@@ -52,8 +52,8 @@ async def test_an_installer_sees_inputs_and_outputs_and_answers_for_an_opened_fl
         await installer.page.get_by_role("button", name="Enclosure checked").click()
         await expect(installer.page.get_by_role("button", name="Enclosure checked")).to_be_hidden()
         assert not walk.parts.tamper.alarm
-        told = [(event.type, event.info) for event in await walk.parts.security_events.entries()]
-        assert told[-1] == ("LocalChange", "installer: DELETE /api/tamper, from 127.0.0.1")
+        events = [(event.type, event.info) for event in await walk.parts.security_events.entries()]
+        assert events[-1] == ("LocalChange", "installer: DELETE /api/tamper, from 127.0.0.1")
 
 
 async def test_service_tests_the_residual_current_monitor_and_clears_what_it_found(
@@ -97,7 +97,7 @@ async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp
     async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk) as installer:
         await walk.accepted()
         walk.world.house.set_currents(Phases(3.0, 4.0, 5.0))
-        await heard(walk)
+        await meter_read(walk)
         await installer.sign_in(Role.INSTALLER, to="/installer#meter")
         await installer.reads("00 00 00 06 01 03")  # Modbus TCP: length, unit, function
         await installer.reads("received")
@@ -126,7 +126,7 @@ async def test_without_a_csms_no_message_waits_for_one(browser: Browser, tmp_pat
         await expect(installer.page.get_by_text("Messages waiting")).to_have_count(0)
 
 
-async def heard(walk: Walk) -> None:
+async def meter_read(walk: Walk) -> None:
     """Wait until the meter was read."""
     await walk.until(lambda: walk.parts.load.grid.last_sample is not None, within_s=120)
 
@@ -135,7 +135,7 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
     browser: Browser, tmp_path: Path
 ) -> None:
     """As a desk shows it."""
-    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESK) as service:
+    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESKTOP) as service:
         await walk.accepted()
         await service.sign_in(Role.SERVICE, to="/installer#ocpp")
         await service.reads("BootNotification ✓")
@@ -165,20 +165,20 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
         await service.picture("service-log")
         button = service.page.get_by_role("button", name="Everything in one file")
         text = (await service.download(button, name="diagnostics-BORNE-TEST.json")).decode()
-        told = json.loads(text)
-        assert [name for name, part in told.items() if "missing" in part] == []
-        assert any("a meter that limps" in line for line in told["log"])
-        assert told["ocpp_frames"][0]["text"].startswith("[2,")
+        diagnostics = json.loads(text)
+        assert [name for name, part in diagnostics.items() if "missing" in part] == []
+        assert any("a meter that limps" in line for line in diagnostics["log"])
+        assert diagnostics["ocpp_frames"][0]["text"].startswith("[2,")
         assert PASSWORD not in text
 
 
 async def test_an_installer_sees_monitors_and_events_as_they_occur(browser: Browser, tmp_path: Path) -> None:
     """Those of the CSMS and of the station; an event needs no reload."""
     power = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Power"}}
-    wanted = {**power, "type": "UpperThreshold", "value": 7000, "severity": 4}
+    monitor = {**power, "type": "UpperThreshold", "value": 7000, "severity": 4}
     async with walking(tmp_path) as walk, visiting(browser, walk) as installer:
         await walk.accepted()
-        await walk.csms.call("SetVariableMonitoring", {"setMonitoringData": [wanted]})
+        await walk.csms.call("SetVariableMonitoring", {"setMonitoringData": [monitor]})
         await installer.sign_in(Role.INSTALLER, to="/installer#monitoring")
         await installer.reads("No event since the station started.")
         monitors = installer.page.locator("#monitoring-monitors")
@@ -255,10 +255,10 @@ async def test_service_brings_new_firmware_and_a_wrong_signature_is_said(browser
         )
         assert walk.csms.sent("FirmwareStatusNotification") == []
         await expect(service.page.locator("#io-software")).to_contain_text("3.1.4")
-        told = [event.type for event in await walk.parts.security_events.entries()]
-        assert "FirmwareUpdated" in told
+        event_types = [event.type for event in await walk.parts.security_events.entries()]
+        assert "FirmwareUpdated" in event_types
         # While the station starts again nobody knows who asks (503); who was let in just before is told of it (409).
-        assert [one for one in service.wrong if "503" not in one and "409" not in one] == []
+        assert [error for error in service.wrong if "503" not in error and "409" not in error] == []
         service.wrong.clear()
 
 
@@ -301,7 +301,7 @@ async def test_whoever_may_not_is_asked_to_sign_in(browser: Browser, tmp_path: P
         await visitor.reads("No charges in this period.")
         await visitor.page.get_by_role("button", name="Sign out").click()
         await visitor.reads("Ready to charge")
-        assert any("403" in one for one in visitor.wrong)
+        assert any("403" in error for error in visitor.wrong)
         visitor.wrong.clear()
 
 

@@ -15,7 +15,7 @@ from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
 from station.security.access.accounts import Role
 from station.storage.unreadable_rows import RowAddress
-from tests.browser.visitor import DESK, Visitor, visiting
+from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import listed, token
@@ -64,8 +64,8 @@ async def test_an_owner_adds_a_card_by_presenting_it(browser: Browser, tmp_path:
         await owner.page.get_by_role("button", name="Delete: Anna").click()
         await owner.reads("No cards yet.")
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
-        told = [event.info for event in await walk.parts.security_events.entries() if event.type == "LocalChange"]
-        assert told == [
+        changes = [event.info for event in await walk.parts.security_events.entries() if event.type == "LocalChange"]
+        assert changes == [
             "owner: POST /api/cards/learning, from 127.0.0.1",
             "owner: DELETE /api/cards/{name}, from 127.0.0.1",
         ]
@@ -76,15 +76,15 @@ async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_pat
     async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
         await walk.accepted()
         await walk.parts.cards.add(CARD, "Anna")
-        others = [{"idToken": f"05000000000{number:03}", "type": "ISO14443"} for number in range(120)]
+        operator_tokens = [{"idToken": f"05000000000{number:03}", "type": "ISO14443"} for number in range(120)]
         update = {
             "updateType": "Full",
             "versionNumber": 3,
             "localAuthorizationList": [
                 listed(token(), cacheExpiryDateTime="2030-05-01T10:00:00Z"),
                 listed(token(OTHER_CARD), "Blocked"),
-                listed(others[0], cacheExpiryDateTime="2020-05-01T10:00:00Z"),
-                *map(listed, others[1:]),
+                listed(operator_tokens[0], cacheExpiryDateTime="2020-05-01T10:00:00Z"),
+                *map(listed, operator_tokens[1:]),
             ],
         }
         await owner.sign_in(Role.OWNER, to="/owner")
@@ -103,9 +103,9 @@ async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_pat
         await expect(items.filter(has_text="0500…00")).to_contain_text("may not charge")
         await owner.audit()
         await owner.picture("owner-local-list")
-        for shown, left in ((100, 72), (122, 22)):
+        for item_count, left in ((100, 72), (122, 22)):
             await owner.page.get_by_role("button", name=f"and {left} more").click()
-            await expect(items).to_have_count(shown)
+            await expect(items).to_have_count(item_count)
         await expect(owner.page.locator("#list").get_by_role("button")).to_have_count(0)
         await walk.set_variable("LocalAuthListCtrlr", "Enabled", "false")
         await owner.go("/owner")
@@ -199,7 +199,7 @@ async def test_an_owner_reads_names_in_the_history_and_looks_for_one(browser: Br
     async with (
         walking(tmp_path) as walk,
         visiting(browser, walk) as owner,
-        visiting(browser, walk, viewport=DESK, locale="de-DE", local=True) as german,
+        visiting(browser, walk, viewport=DESKTOP, locale="de-DE", local=True) as german,
     ):
         await walk.accepted()
         await charged(walk, 30)
@@ -298,7 +298,7 @@ async def test_an_owner_sets_a_price(browser: Browser, tmp_path: Path) -> None:
         assert prices is not None
         assert prices.energy_per_kwh == _quarter()
         assert prices.energy_price("HC..") == Decimal("0.18")
-        assert any("422" in one for one in owner.wrong)
+        assert any("422" in error for error in owner.wrong)
         owner.wrong.clear()
 
 
@@ -306,7 +306,7 @@ async def test_a_code_of_the_owner_lets_a_driver_set_a_password(browser: Browser
     """Read aloud, typed on another phone."""
     async with (
         walking(tmp_path) as walk,
-        visiting(browser, walk, viewport=DESK) as owner,
+        visiting(browser, walk, viewport=DESKTOP) as owner,
         visiting(browser, walk) as driver,
     ):
         await walk.accepted()
@@ -353,7 +353,7 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
         await field.fill("Europe/Pari")
         await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
         await owner.reads("This time zone does not exist.")
-        assert any("422" in one for one in owner.wrong)
+        assert any("422" in error for error in owner.wrong)
         owner.wrong.clear()
         await field.fill("Europe/Paris")
         await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
@@ -376,10 +376,10 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
         await settings.change(ClockSettings.next_time_offset_transition, "2026-07-02T00:00:00Z")
         clock.adjust(datetime(2026, 7, 1, 12, tzinfo=UTC) - clock.now())
         await owner.sign_in(Role.OWNER, to="/owner")
-        shown = await owner.page.evaluate(
+        days = await owner.page.evaluate(
             "import('/static/js/format.js').then(({ day }) => ['2026-07-01T12:00Z', '2026-07-02T12:00Z'].map(day))"
         )
-        assert shown == ["1 Jul 2026, 17:45", "2 Jul 2026, 18:45"]
+        assert days == ["1 Jul 2026, 17:45", "2 Jul 2026, 18:45"]
         await open_tab(owner, "Schedule")
         await owner.reads("The time at the station is 17:4")
         await owner.reads("(UTC+05:45)")

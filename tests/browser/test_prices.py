@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from station.security.access.accounts import Role
-from tests.browser.visitor import DESK, PHONE, Visitor, visiting
+from tests.browser.visitor import DESKTOP, PHONE, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import Walk, walking
 from tests.walks.steps import charge, variables
@@ -36,7 +36,7 @@ def telling(tariff: str | None = None, total: float | None = None, form: str = "
     return csms
 
 
-async def told_cost(walk: Walk, amount: float) -> None:
+async def send_cost(walk: Walk, amount: float) -> None:
     """The CSMS tells what the charge costs so far."""
     await walk.csms.call("CostUpdated", {"totalCost": amount, "transactionId": walk.evse.transaction_id})
     await walk.settle()
@@ -56,7 +56,7 @@ async def reads(driver: Visitor, name: str, value: str) -> None:
     await expect(costs.locator("dd")).to_have_text(value)
 
 
-@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESK, "desk")])
+@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESKTOP, "desk")])
 async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_tells_them(
     browser: Browser, tmp_path: Path, viewport: dict[str, int], name: str
 ) -> None:
@@ -66,13 +66,13 @@ async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_tells_th
         visiting(browser, walk, viewport=viewport) as driver,
     ):
         await charge(walk)
-        await told_cost(walk, 1.25)
+        await send_cost(walk, 1.25)
         await walk.advance(600)
         await driver.sign_in(Role.DRIVER)
         await reads(driver, "Cost so far", "€1.25")
         tariff = driver.page.locator(".figures [lang=de]")
         await expect(tariff).to_have_text(TARIFF)
-        await told_cost(walk, 2.5)
+        await send_cost(walk, 2.5)
         await reads(driver, "Cost so far", "€2.50")
         await driver.audit()
         await driver.picture(f"price-running-{name}")
@@ -123,7 +123,7 @@ async def test_what_is_switched_off_is_not_read(browser: Browser, tmp_path: Path
         visiting(browser, walk) as driver,
     ):
         await charge(walk)
-        await told_cost(walk, 1.25)
+        await send_cost(walk, 1.25)
         await driver.sign_in(Role.DRIVER)
         await driver.reads("Energy")
         await expect(driver.page.locator(".figures div:visible dt")).to_have_text(["Energy", "Time"])
@@ -133,24 +133,24 @@ async def test_passers_by_read_what_it_costs_but_not_what_one_driver_is_told(bro
     page = {"visitors": "all"}
     async with walking(tmp_path, telling("Welcome, Mrs Smith"), page=page) as walk, visiting(browser, walk) as visitor:
         await charge(walk)
-        await told_cost(walk, 1.25)
+        await send_cost(walk, 1.25)
         await visitor.go()
         await reads(visitor, "Cost so far", "€1.25")
         await expect(visitor.page.get_by_text("Mrs Smith")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESK, "desk")])
+@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESKTOP, "desk")])
 async def test_anybody_finds_the_public_key_of_the_meter_as_qr_code_and_text(
     browser: Browser, tmp_path: Path, viewport: dict[str, int], name: str
 ) -> None:
     """It is fetched when it is wanted, and shown in the dark as well."""
     async with walking(tmp_path) as walk, visiting(browser, walk, viewport=viewport, scheme="dark") as visitor:
         await walk.accepted()
-        asked: list[str] = []
-        visitor.page.on("request", lambda request: asked.append(request.url))
+        requested_urls: list[str] = []
+        visitor.page.on("request", lambda request: requested_urls.append(request.url))
         await visitor.go()
         await visitor.reads("Ready to charge")
-        assert not any("public-key" in url for url in asked)
+        assert not any("public-key" in url for url in requested_urls)
         await visitor.page.get_by_text("Public key of the meter").click()
         picture = visitor.page.get_by_role("img", name="The public key as a QR code")
         await expect(picture).to_be_visible()

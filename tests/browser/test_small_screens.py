@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Locator, Route, expect
 from station.core.languages import LANGUAGES
 from station.interfaces.languages import catalogue
 from station.security.access.accounts import Role
-from tests.browser.visitor import DESK, PASSWORD, PHONE, Visitor, visiting
+from tests.browser.visitor import DESKTOP, PASSWORD, PHONE, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import CARD, configuration, powered, walking
 from tests.walks.commissioned import try_step
@@ -35,10 +35,10 @@ async def box(place: Locator) -> tuple[float, float, float, float]:
 async def cut_off(visitor: Visitor) -> list[str]:
     """The places and tabs that are not on the screen as a whole."""
     outside: list[str] = []
-    for one in await visitor.page.locator(".places a, [role=tab]").all():
-        left, _, right, _ = await box(one)
+    for link in await visitor.page.locator(".places a, [role=tab]").all():
+        left, _, right, _ = await box(link)
         if left < 0 or right > SMALL["width"]:
-            outside.append(await one.inner_text())
+            outside.append(await link.inner_text())
     return outside
 
 
@@ -60,12 +60,12 @@ async def test_tabs_and_accounts_fit_on_a_small_phone(browser: Browser, tmp_path
         await expect(rows).to_have_count(4)
         for row in await rows.all():
             left, top, right, bottom = await box(row.locator(".pill"))
-            other_left, other_top, other_right, other_bottom = await box(row.get_by_role("button"))
-            assert right <= other_left or left >= other_right or bottom <= other_top or top >= other_bottom
+            button_left, button_top, button_right, button_bottom = await box(row.get_by_role("button"))
+            assert right <= button_left or left >= button_right or bottom <= button_top or top >= button_bottom
             assert right <= SMALL["width"]
 
 
-@pytest.mark.parametrize("viewport", [SMALL, PHONE, DESK], ids=["360", "390", "1280"])
+@pytest.mark.parametrize("viewport", [SMALL, PHONE, DESKTOP], ids=["360", "390", "1280"])
 async def test_the_word_in_the_ring_does_not_touch_it(
     browser: Browser, tmp_path: Path, viewport: dict[str, int]
 ) -> None:

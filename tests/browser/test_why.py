@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from energy.grid_explanation import GridExplanation, GridHold, explain_grid
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.access.accounts import Role
-from tests.browser.visitor import DESK, Visitor, visiting
+from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 
@@ -21,17 +21,17 @@ def amps(current_a: float) -> str:
 
 async def reads_the_sum(driver: Visitor, walk: Walk, held_by: GridHold | None) -> GridExplanation:
     """The page gives the numbers of load management, in the sentence and in the chart; returns them."""
-    it = explain_grid(walk.parts.load.grid, 1)
-    assert it is not None
-    assert it.held_by is held_by
-    house, limit = amps(it.house_a), amps(it.limit_a)
+    explanation = explain_grid(walk.parts.load.grid, 1)
+    assert explanation is not None
+    assert explanation.held_by is held_by
+    house, limit = amps(explanation.house_a), amps(explanation.limit_a)
     await driver.reads(
-        f"The house alone uses {house} of the {limit} that its grid connection can carry on L{it.phase}. "
-        f"With a margin of {amps(it.margin_a)}, {amps(it.room_a)} are left for charging."
+        f"The house alone uses {house} of the {limit} that its grid connection can carry on L{explanation.phase}. "
+        f"With a margin of {amps(explanation.margin_a)}, {amps(explanation.room_a)} are left for charging."
     )
     await expect(driver.page.locator("#chart-house")).to_have_text(house)
     await expect(driver.page.locator("#chart-limit")).to_have_text(limit)
-    return it
+    return explanation
 
 
 async def test_page_chart_and_pilot_give_the_same_numbers_and_say_what_holds_the_current(
@@ -91,7 +91,7 @@ async def test_page_chart_and_pilot_give_the_same_numbers_and_say_what_holds_the
 
 
 async def test_a_free_station_offers_no_more_than_owner_and_house_leave(browser: Browser, tmp_path: Path) -> None:
-    async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk, viewport=DESK) as driver:
+    async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk, viewport=DESKTOP) as driver:
         await walk.accepted()
         house, limits = House(walk), walk.parts.shared_limits
         house.loads_a = (4.0, 19.0, 2.0)

@@ -19,7 +19,7 @@ from tests.walk import Walk
 
 PASSWORD: Final = "correct horse battery"
 PHONE: Final = {"width": 390, "height": 844}
-DESK: Final = {"width": 1280, "height": 900}
+DESKTOP: Final = {"width": 1280, "height": 900}
 _AWAY: Final = {"X-Forwarded-For": "192.0.2.7"}
 """makes the browser one on another machine"""
 _SCREENSHOTS: Final = os.environ.get("BORNE_TEST_SCREENSHOTS")
@@ -40,11 +40,11 @@ class Visitor:
         """Click what gives a file; returns its content. `name`: how the file must be named; None: anyhow."""
         async with self.page.expect_download() as coming:
             await link.click()
-        taken = await coming.value
-        assert name in {None, taken.suggested_filename}
+        downloaded = await coming.value
+        assert name in {None, downloaded.suggested_filename}
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "file"
-            await taken.save_as(file)
+            await downloaded.save_as(file)
             return file.read_bytes()
 
     async def go(self, path: str = "/") -> None:

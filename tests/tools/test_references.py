@@ -91,12 +91,12 @@ def test_the_command_line_names_every_command_and_option() -> None:
 
 def test_the_metrics_are_those_that_a_running_station_shows() -> None:
     declared = [cells for cells in rows(page("metrics")) if len(cells) == 4]
-    shown = {name.strip("`"): (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in declared}
+    documented = {name.strip("`"): (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in declared}
     for line in lines("metrics"):
         name, _, rest = line.partition(" ")
         if "{" in rest:
             kind, _, labels = rest.partition(" ")
-            assert shown[name] == (kind, set(filter(None, labels.strip("{}").split(",")))), line
+            assert documented[name] == (kind, set(filter(None, labels.strip("{}").split(",")))), line
         else:
             assert f"`{rest.partition('=')[2]}`" in page("metrics"), line
 
@@ -182,11 +182,11 @@ def test_the_events_of_the_stream_are_documented() -> None:
 def test_variables_and_stored_names_are_all_there() -> None:
     variables, stored = page("variables"), page("stored-names")
     for line in lines("device_model"):
-        where, _, what = line.partition(": ")
-        component, _, variable = where.partition(" ")
+        path, _, characteristics = line.partition(": ")
+        component, _, variable = path.partition(" ")
         section = variables.partition(f"\n## {component}\n")[2].partition("\n## ")[0]
         assert f"| `{variable}` " in section, line
-        assert what.split(" ")[1] in section, line
+        assert characteristics.split(" ")[1] in section, line
     for name in SNAPSHOTS:
         if name.startswith("stored_") or name == "settings":
             assert file_of(name).read_text(encoding="utf-8") in stored
@@ -237,8 +237,8 @@ class _Loaded(HTMLParser):
 
 def test_the_documentation_is_built_strictly_and_its_pages_load_nothing_from_elsewhere(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert result.returncode == 0, result.stderr
     assert re.search("^strict: true$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
     pages = sorted(tmp_path.rglob("*.html"))
     assert {str(file.relative_to(tmp_path)) for file in pages} >= {

@@ -83,7 +83,7 @@ def test_a_method_that_stores_a_callable_is_found() -> None:
 
 
 def test_a_name_that_is_a_value_in_another_class_is_a_callable_only_if_the_value_is_one() -> None:
-    other = """
+    source = """
 class Bill:
     on_reading: float | None = None
     def add(self, other, energy_wh):
@@ -91,7 +91,7 @@ class Bill:
         other.on_reading = energy_wh
         other.on_reading = energy_wh.report
 """
-    assert [line for line, _ in found("callables assigned after construction", SLOT, other)] == [7]
+    assert [line for line, _ in found("callables assigned after construction", SLOT, source)] == [7]
 
 
 @pytest.mark.parametrize(
