@@ -97,9 +97,9 @@ class Csms:
     async def ask(self, action: str, payload: Any) -> list[Any]:
         """Send a CALL and wait for the response; returns its whole frame."""
         identity = f"csms-{next(self._ids)}"
-        return await self.ask_raw(json.dumps([2, identity, action, payload]), identity)
+        return await self.request_raw(json.dumps([2, identity, action, payload]), identity)
 
-    async def ask_raw(self, text: str | bytes, identity: str) -> list[Any]:
+    async def request_raw(self, text: str | bytes, identity: str) -> list[Any]:
         """Send any frame, and wait for the response with this message id."""
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._open[identity] = answer

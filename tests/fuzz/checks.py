@@ -21,12 +21,12 @@ class _Exceptions(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record that has a traceback."""
         if record.exc_info is not None and record.exc_info[0] is not None:
-            self.seen.append(f"{record.getMessage()}\n{''.join(traceback.format_exception(*record.exc_info))}")
+            self.messages.append(f"{record.getMessage()}\n{''.join(traceback.format_exception(*record.exc_info))}")
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def logged_exceptions() -> Generator[list[str]]:
     handler = _Exceptions()
     logging.getLogger().addHandler(handler)
     try:
-        yield handler.seen
+        yield handler.messages
     finally:
         logging.getLogger().removeHandler(handler)
 

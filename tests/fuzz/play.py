@@ -34,7 +34,7 @@ from tests.fuzz.checks import (
     open_transactions,
 )
 from tests.fuzz.poison import SETTINGS, Case, cases
-from tests.fuzz.valid import ANSWERS, ASKED_BY, BEFORE, CERTIFICATE, MAY_STOP_CHARGING, NOW, REQUESTS, RUNNING
+from tests.fuzz.valid import ANSWERS, BEFORE, CERTIFICATE, MAY_STOP_CHARGING, NOW, REQUESTED_BY, REQUESTS, RUNNING
 from tests.hostile import HostileCsms
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered
@@ -108,13 +108,13 @@ class Player:
         left = deque(selected)
         while left:
             self._case = None
-            with logged_exceptions() as seen:
+            with logged_exceptions() as tracebacks:
                 try:
                     async with asyncio.timeout(PATIENCE_S):
                         await self._live(left)
                 except Exception as error:  # noqa: BLE001  # whatever ends the station or fails in it is the fault
                     self._note("".join(traceback.format_exception(error)))
-                for text in seen:
+                for text in tracebacks:
                     self._note(text)
         return self.tally
 
@@ -165,7 +165,7 @@ class Player:
             self._case = case = left.popleft()
             await self._send_before(walk, case)
             self.tally.requests += 1
-            accepted = _is_accepted(case, await _ask(walk, self._fill(walk, case.json), case.action))
+            accepted = _is_accepted(case, await _request(walk, self._fill(walk, case.json), case.action))
             await walk.advance(_REACTION_S)
             await walk.until(lambda: walk.csms.connected, within_s=600)
             if not accepted or case.action not in MAY_STOP_CHARGING:
@@ -179,7 +179,7 @@ class Player:
         """Send the valid request that gives this one something to find."""
         before = BEFORE.get(case.action)
         if before is not None:
-            await _ask(walk, self._fill(walk, json.dumps(REQUESTS[before][0])), before)
+            await _request(walk, self._fill(walk, json.dumps(REQUESTS[before][0])), before)
 
     def _fill(self, walk: Walk, text: str) -> str:
         """Put the id of the running transaction and the certificate into a payload."""
@@ -218,15 +218,15 @@ class AnswerPlayer(Player):
         """Create a CSMS that gives the poisonous answer of the next case."""
         self._case = case = left.popleft()
         csms = _FuzzCsms()
-        asked = Counter[str]()
+        request_counts = Counter[str]()
 
         def answer(identity: str, action: str, payload: dict[str, Any]) -> list[str] | None:
             if action != case.action:
                 return None
             # A transaction event is the same one however often it is sent.
             event = (payload.get("transactionInfo", {}).get("transactionId"), payload.get("seqNo"))
-            asked[str(event)] += 1
-            if asked[str(event)] % 2 == 0:
+            request_counts[str(event)] += 1
+            if request_counts[str(event)] % 2 == 0:
                 return None
             self.tally.requests += 1
             return [f'[3,"{identity}",{case.json.replace(NOW, csms.now().isoformat())}]']
@@ -238,8 +238,8 @@ class AnswerPlayer(Player):
         """Make the station send the request to which the poisonous answer belongs."""
         assert self._case is not None
         action = self._case.action
-        for asked, payload in ASKED_BY.get(action, [("TriggerMessage", {"requestedMessage": action})]):
-            await _ask(walk, self._fill(walk, json.dumps(payload)), asked)
+        for request_action, payload in REQUESTED_BY.get(action, [("TriggerMessage", {"requestedMessage": action})]):
+            await _request(walk, self._fill(walk, json.dumps(payload)), request_action)
             await walk.advance(_REACTION_S)
         if action == "DataTransfer":
             sending = asyncio.ensure_future(walk.stack.data_transfer.send(VendorMessage("com.example", "hello")))
@@ -314,11 +314,11 @@ def _config(storage: Path, csms: Csms) -> Any:
     )
 
 
-async def _ask(walk: Walk, payload: str, action: str) -> list[Any]:
+async def _request(walk: Walk, payload: str, action: str) -> list[Any]:
     """Send a request as text; returns the frame of the answer."""
     identity = f"poison-{len(walk.csms.calls)}-{action}"[:36]
     try:
-        return await walk.csms.ask_raw(f'[2,"{identity}","{action}",{payload}]', identity)
+        return await walk.csms.request_raw(f'[2,"{identity}","{action}",{payload}]', identity)
     except TimeoutError:
         raise FaultError("no answer") from None
 

@@ -92,7 +92,7 @@ def _place(name: str, variable: str, evse: dict[str, Any] | None = None) -> dict
 
 _ALL_PHASES = {"numberPhases": 3}
 """does not interrupt the charge, as a change of phases does"""
-_ONE_PHASE = {"numberPhases": 1, "phaseToUse": 1}
+_SINGLE_PHASE = {"numberPhases": 1, "phaseToUse": 1}
 
 
 def _charging_profile(number: int, purpose: str, phases: dict[str, int], **more: Any) -> dict[str, Any]:
@@ -208,7 +208,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "remoteStartId": 7,
             "idToken": _TOKEN,
             "groupIdToken": _GROUP,
-            "chargingProfile": _charging_profile(5, "TxProfile", _ONE_PHASE),
+            "chargingProfile": _charging_profile(5, "TxProfile", _SINGLE_PHASE),
         }
     ],
     "RequestStopTransaction": [{"transactionId": RUNNING}],
@@ -232,8 +232,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
     "SetChargingProfile": [
         {"evseId": 0, "chargingProfile": _charging_profile(4, "TxDefaultProfile", _ALL_PHASES)},
-        {"evseId": 0, "chargingProfile": _charging_profile(6, "ChargingStationMaxProfile", _ONE_PHASE)},
-        {"evseId": 1, "chargingProfile": _charging_profile(8, "TxProfile", _ONE_PHASE, transactionId=RUNNING)},
+        {"evseId": 0, "chargingProfile": _charging_profile(6, "ChargingStationMaxProfile", _SINGLE_PHASE)},
+        {"evseId": 1, "chargingProfile": _charging_profile(8, "TxProfile", _SINGLE_PHASE, transactionId=RUNNING)},
     ],
     "SetDisplayMessage": [
         {
@@ -372,7 +372,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 """by action of the station"""
 
 _TRIGGER = "TriggerMessage"
-ASKED_BY: dict[str, list[tuple[str, dict[str, Any]]]] = {
+REQUESTED_BY: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "Authorize": [],
     "BootNotification": [],
     "ClearedChargingLimit": [],

@@ -60,7 +60,7 @@ from tests.stored.storage import DATABASE, HERE, PASSWORDS, Stored, station_conf
 from tests.walk import CARD, OTHER_CARD, Walk, powered
 from tests.walks.commissioned import commission, try_step
 from tests.walks.house import House
-from tests.walks.steps import ask_start, listed, show, token
+from tests.walks.steps import ask_start, listed, present_at, token
 from tests.walks.test_security import set_network_profile
 from tests.walks.visit import Api
 
@@ -70,7 +70,7 @@ OWN_CARD: Final = IdToken("04AAAAAAAAAA80", "ISO14443")
 FORMER_CARD: Final = IdToken("04BBBBBBBBBB80", "ISO14443")
 DAY_S: Final = 86_400.0
 
-KEPT_AS_THEY_ARE: Final = {
+UNCHANGED_SETTINGS: Final = {
     "sampled_data_enabled": "true",  # else the ends that are still to be recorded have no register
     "smart_charging_enabled": "true",  # else no profile is in force
     "auth_cache_enabled": "true",
@@ -94,7 +94,7 @@ async def visiting(walk: Walk) -> AsyncGenerator[Api]:
 
 def unusual(setting: Setting[Any], settings: SettingGroup) -> str:
     """A text that means another value than the default."""
-    if (text := KEPT_AS_THEY_ARE.get(setting.name)) is not None:
+    if (text := UNCHANGED_SETTINGS.get(setting.name)) is not None:
         return text
     match setting:
         case Switch():
@@ -133,7 +133,7 @@ class Story:
         self.house = House(walk, tariff_period="HC..", fuse_a=99.0)
         self.secret = ""
 
-    async def tell(self) -> None:
+    async def play(self) -> None:
         """All of it, in its order."""
         await self._commission()
         await self._trust()
@@ -163,8 +163,8 @@ class Story:
         for dims in (False, True):
             await api.post("/api/sim/grid", {"contact": dims})
             await walk.advance(5)
-            told = await try_step(api, step="grid-contact", dims=dims)
-        assert told["settled"], told
+            result = await try_step(api, step="grid-contact", dims=dims)
+        assert result["settled"], result
         await api.post("/api/sim/grid", {"contact": False})
         await self.house.live(5)
         assert (await try_step(api, step="limits", confirmed=True))["settled"]
@@ -203,18 +203,18 @@ class Story:
 
     async def _owner(self) -> None:
         """Accounts, an access token, cards, prices, limits, priorities."""
-        life = self.walk.parts
-        await life.access.ensure_loaded()
-        await life.access.accounts.set_password(Role.OWNER, PASSWORDS["owner"])
-        await life.access.accounts.set_password(Role.INSTALLER, PASSWORDS["installer"])
-        await life.access.accounts.issue_code(Role.DRIVER)
-        self.secret = await life.access.create_token("script", Role.OWNER, timedelta(days=600))
-        await life.cards.add(OWN_CARD, "the blue one")
-        await life.cards.remove(await life.cards.add(FORMER_CARD, "the lost one"))
+        parts = self.walk.parts
+        await parts.access.ensure_loaded()
+        await parts.access.accounts.set_password(Role.OWNER, PASSWORDS["owner"])
+        await parts.access.accounts.set_password(Role.INSTALLER, PASSWORDS["installer"])
+        await parts.access.accounts.issue_code(Role.DRIVER)
+        self.secret = await parts.access.create_token("script", Role.OWNER, timedelta(days=600))
+        await parts.cards.add(OWN_CARD, "the blue one")
+        await parts.cards.remove(await parts.cards.add(FORMER_CARD, "the lost one"))
         periods = (PeriodPrice("HC", Decimal("0.15")), PeriodPrice("HP", Decimal("0.35")))
-        await life.prices.change(PriceList("EUR", Decimal("0.30"), periods, Decimal("1.00"), Decimal("2.00"), 600))
-        await life.load.priorities.change(2, 3)
-        await life.load.plans.change(2, ChargePlan(TariffMode.OFF_PEAK, time(5, 45), 30_000.0))
+        await parts.prices.change(PriceList("EUR", Decimal("0.30"), periods, Decimal("1.00"), Decimal("2.00"), 600))
+        await parts.load.priorities.change(2, 3)
+        await parts.load.plans.change(2, ChargePlan(TariffMode.OFF_PEAK, time(5, 45), 30_000.0))
 
     async def _operator(self) -> None:
         """A list of tokens, limits, profiles of each purpose, a display message, a grid order, a fault that stays."""
@@ -256,8 +256,8 @@ class Story:
         assert (await ask_start(walk, evse_id=1))["status"] == "Accepted"
         await self._plug(1)
         await self.house.live(40)
-        asked = {"requestedMessage": "TransactionEvent", "evse": {"id": 1}}
-        assert (await walk.csms.call("TriggerMessage", asked))["status"] == "Accepted"
+        trigger = {"requestedMessage": "TransactionEvent", "evse": {"id": 1}}
+        assert (await walk.csms.call("TriggerMessage", trigger))["status"] == "Accepted"
         self.house.told["tariff_period"] = "HP.."
         await self.house.live(400)
         await self._stop(1, CARD)
@@ -291,18 +291,18 @@ class Story:
         await self.house.live(5)
         await self._charge(1, FORGOTTEN, 100)
         await self._stop(1, FORGOTTEN)
-        asked = {"requestId": 5, "report": False, "clear": True, "idToken": token(FORGOTTEN)}
-        assert (await csms.call("CustomerInformation", asked))["status"] == "Accepted"
+        request = {"requestId": 5, "report": False, "clear": True, "idToken": token(FORGOTTEN)}
+        assert (await csms.call("CustomerInformation", request))["status"] == "Accepted"
         await walk.until(lambda: csms.sent("NotifyCustomerInformation"))
-        made = signer(self.pki, self.maker)
+        signing = signer(self.pki, self.maker)
         content = image(size=2_000)
         self.files.files["/image"] = content
         firmware = {
             "location": f"{self.files.url}/image",
             "retrieveDateTime": "2020-01-01T00:00:00Z",
             "installDateTime": "2099-01-01T00:00:00Z",
-            "signingCertificate": made.pem,
-            "signature": made.sign(content),
+            "signingCertificate": signing.pem,
+            "signature": signing.sign(content),
         }
         assert (await csms.call("UpdateFirmware", {"requestId": 6, "firmware": firmware}))["status"] == "Accepted"
         await walk.until(
@@ -312,15 +312,17 @@ class Story:
         place = {"remoteLocation": f"{self.files.url}/logs/"}
         answer = await csms.call("GetLog", {"logType": "DiagnosticsLog", "requestId": 7, "log": place})
         assert answer["status"] == "Accepted", answer
-        await walk.until(lambda: ("Uploading", 7) in [(one["status"], one["requestId"]) for one in _logs(walk)])
+        await walk.until(
+            lambda: ("Uploading", 7) in [(status["status"], status["requestId"]) for status in _logs(walk)]
+        )
 
     async def _reservations(self) -> None:
         """One that is used, and one that expires, both without a CSMS."""
         now = self.walk.application.clock.now()
         for number, evse_id, card, for_s in ((8, 2, OTHER_CARD, DAY_S), (9, 1, CARD, 100.0)):
             expires_at = (now + timedelta(seconds=for_s)).isoformat()
-            wanted = {"id": number, "expiryDateTime": expires_at, "idToken": token(card), "evseId": evse_id}
-            assert (await self.walk.csms.call("ReserveNow", wanted))["status"] == "Accepted"
+            reservation = {"id": number, "expiryDateTime": expires_at, "idToken": token(card), "evseId": evse_id}
+            assert (await self.walk.csms.call("ReserveNow", reservation))["status"] == "Accepted"
 
     async def _monitors(self) -> None:
         """Monitors of the CSMS and a preconfigured one that it has cleared; a base and a level."""
@@ -331,7 +333,7 @@ class Story:
         power = {**place, "variable": {"name": "Power"}, "type": "UpperThreshold", "value": 1_000.0}
         state = {**place, "variable": {"name": "AvailabilityState"}, "type": "Delta", "value": 1, "transaction": True}
         answer = await csms.call("SetVariableMonitoring", {"setMonitoringData": [power, state]})
-        assert {one["status"] for one in answer["setMonitoringResult"]} == {"Accepted"}, answer
+        assert {result["status"] for result in answer["setMonitoringResult"]} == {"Accepted"}, answer
         answer = await csms.call("ClearVariableMonitoring", {"id": [102]})
         assert answer["clearMonitoringResult"][0]["status"] == "Accepted", answer
 
@@ -345,7 +347,7 @@ class Story:
         await self._charge(1, CARD, 400)
         await api.post("/api/sim/meter", {"evse": 2, "failure": True})
         await walk.advance(2)
-        await show(walk, OTHER_CARD, 2)
+        await present_at(walk, OTHER_CARD, 2)
         await walk.advance(10)
         await api.post("/api/sim/tamper", {"open": True})
         await api.post("/api/sim/tamper", {"open": False})
@@ -364,14 +366,14 @@ class Story:
         await self.walk.settle()
 
     async def _charge(self, evse_id: int, card: IdToken, seconds: int) -> None:
-        await show(self.walk, card, evse_id)
+        await present_at(self.walk, card, evse_id)
         await self._plug(evse_id)
         await self.house.live(seconds)
         assert sum(self.walk.world.boards[evse_id].currents_a) > 0.0, f"EVSE {evse_id} does not charge"
 
     async def _stop(self, evse_id: int, card: IdToken) -> None:
         board = self.walk.world.boards[evse_id]
-        await show(self.walk, card, evse_id)
+        await present_at(self.walk, card, evse_id)
         await self.walk.until(lambda: not board.locked)
         board.unplug()
         await self.house.live(5)
@@ -439,10 +441,10 @@ def _with_total(event: Payload) -> Payload:
 
 
 def _logs(walk: Walk) -> list[Payload]:
-    return [one for one in walk.csms.sent("LogStatusNotification") if "requestId" in one]
+    return [notification for notification in walk.csms.sent("LogStatusNotification") if "requestId" in notification]
 
 
-async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
+async def _store_retention_check_and_reservation(storage: Path, at: datetime) -> None:
     """What the station does once a day: it notes when it looked, by a clock that a time service holds.
 
     And a reservation that waits: all EVSEs are in use or out of order at the end of the story.
@@ -469,10 +471,10 @@ async def make(target: Stored) -> None:
             visiting(walk) as api,
         ):
             story = Story(walk, api, Pki(folder), files)
-            await story.tell()
+            await story.play()
             await walk.application.cut_power()
             ended_at = walk.application.clock.now()
-        await _look_at_what_is_old(storage, ended_at)
+        await _store_retention_check_and_reservation(storage, ended_at)
         info = {"ended_at": ended_at.isoformat(), "access_token": story.secret}
         target.save(storage, csms.port, info)
 

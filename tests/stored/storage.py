@@ -21,7 +21,7 @@ INFO: Final = "stored.json"
 CSMS_ADDRESS: Final = "csms.invalid:9000"
 """stands in the fixture for the address of the CSMS, whose port is another one in each run"""
 
-_NOT_KEPT: Final = frozenset({"log", "borne.pid", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"})
+_NOT_IN_FIXTURE: Final = frozenset({"log", "borne.pid", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"})
 """the log is no data: it is only ever appended to, and shown as text"""
 
 PASSWORDS: Final = {"owner": "correct horse battery", "installer": "battery horse correct"}
@@ -66,7 +66,7 @@ class Stored:
         shutil.rmtree(self.folder, ignore_errors=True)
         for file in sorted(storage.rglob("*")):
             place = file.relative_to(storage)
-            if file.is_file() and place.parts[0] not in _NOT_KEPT:
+            if file.is_file() and place.parts[0] not in _NOT_IN_FIXTURE:
                 target = self.folder / "files" / place
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)

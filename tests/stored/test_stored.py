@@ -101,11 +101,11 @@ async def test_every_table_that_the_migrations_make_is_in_the_fixture_of_this_re
     async with open_database(tmp_path / "new" / DATABASE, VirtualClock()):
         pass
     with contextlib.closing(sqlite3.connect(tmp_path / "new" / DATABASE)) as database:
-        made = set(tables(database))
+        created = set(tables(database))
     with contextlib.closing(_database_of(NEWEST, tmp_path / "stored")) as database:
         filled = {name for name, rows in tables(database).items() if rows}
-    assert len(made) > 10
-    assert made - filled == {"unreadable_rows"}  # empty, since every row of a fixture can be read
+    assert len(created) > 10
+    assert created - filled == {"unreadable_rows"}  # empty, since every row of a fixture can be read
 
 
 def _kinds_of_module(file: Path) -> Iterator[str]:
@@ -222,10 +222,10 @@ async def opened(stored: Stored, folder: Path) -> AsyncGenerator[Opened]:
 
 @EACH
 async def test_opening_a_storage_leaves_every_row_as_it_was(stored: Stored, tmp_path: Path) -> None:
-    async with opened(stored, tmp_path) as it:
+    async with opened(stored, tmp_path) as storage:
         pass
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
-        for name, before in it.rows.items():
+        for name, before in storage.rows.items():
             assert contains(_columns(database, name), before), name
 
 
@@ -245,8 +245,8 @@ async def test_what_is_stored_as_json_is_read_and_written_again_with_the_same_co
     stored: Stored, tmp_path: Path, place: tuple[str, str], kind: type
 ) -> None:
     adapter: TypeAdapter[object] = TypeAdapter(kind)
-    async with opened(stored, tmp_path) as it:
-        texts = it.column(*place)
+    async with opened(stored, tmp_path) as storage:
+        texts = storage.column(*place)
     assert texts
     for text in texts:
         assert contains(json.loads(adapter.dump_json(adapter.validate_json(text))), json.loads(text))
@@ -256,9 +256,9 @@ async def test_what_is_stored_as_json_is_read_and_written_again_with_the_same_co
 async def test_every_event_and_sample_is_read_and_written_again_with_the_same_content(
     stored: Stored, tmp_path: Path
 ) -> None:
-    async with opened(stored, tmp_path) as it:
-        events = it.column("events", "payload") + it.column("awaited_ends", "payload")
-        samples = it.column("ended_samples", "payload")
+    async with opened(stored, tmp_path) as storage:
+        events = storage.column("events", "payload") + storage.column("awaited_ends", "payload")
+        samples = storage.column("ended_samples", "payload")
     assert len(events) > 50
     assert len(samples) > 10
     for text in events:
@@ -271,22 +271,24 @@ async def test_every_event_and_sample_is_read_and_written_again_with_the_same_co
 async def test_the_record_has_every_event_sample_and_end_of_every_transaction(
     stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(stored, tmp_path) as it:
-        outbox = Outbox(it.database, it.clock)
+    async with opened(stored, tmp_path) as storage:
+        outbox = Outbox(storage.database, storage.clock)
         await outbox.check()
         counted = 0
-        for identity in {str(row["transaction_id"]) for row in it.rows["events"]}:
-            numbers = {row["seq_no"] for row in it.rows["events"] if row["transaction_id"] == identity}
+        for identity in {str(row["transaction_id"]) for row in storage.rows["events"]}:
+            numbers = {row["seq_no"] for row in storage.rows["events"] if row["transaction_id"] == identity}
             assert {event.seq_no for event in await outbox.events(identity)} == numbers
             counted += len(await outbox.end_data.samples(identity))
-        assert counted == len(it.rows["ended_samples"])
-        for row in it.rows["awaited_ends"]:
+        assert counted == len(storage.rows["ended_samples"])
+        for row in storage.rows["awaited_ends"]:
             end = await outbox.end_data.find_end(str(row["transaction_id"]))
             assert end is not None
             assert end.transaction_id == row["transaction_id"]
-        assert await outbox.count_waiting() == sum(1 for row in it.rows["events"] if row["settled_at"] is None)
-        ended = {row["transaction_id"] for row in it.rows["events"] if row["event_type"] == "Ended"}
-        assert set(await outbox.open_transactions()) == {row["transaction_id"] for row in it.rows["events"]} - ended
+        assert await outbox.count_waiting() == sum(1 for row in storage.rows["events"] if row["settled_at"] is None)
+        ended = {row["transaction_id"] for row in storage.rows["events"] if row["event_type"] == "Ended"}
+        assert (
+            set(await outbox.open_transactions()) == {row["transaction_id"] for row in storage.rows["events"]} - ended
+        )
     assert not UNREADABLE.search(caplog.text)
 
 
@@ -294,25 +296,34 @@ async def test_the_record_has_every_event_sample_and_end_of_every_transaction(
 async def test_the_log_of_transactions_has_each_with_its_registers_prices_and_bill(
     stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(stored, tmp_path) as it:
-        log = TransactionLog(it.database)
-        found = {one.transaction_id: one for one in (await log.find(TransactionQuery())).transactions}
-        assert len(found) == len(it.rows["transactions"])
-        for row in it.rows["transactions"]:
-            one = found[str(row["transaction_id"])]
-            registers = [one.begin.energy_wh, one.end.energy_wh]
+    async with opened(stored, tmp_path) as storage:
+        log = TransactionLog(storage.database)
+        found = {
+            transaction.transaction_id: transaction for transaction in (await log.find(TransactionQuery())).transactions
+        }
+        assert len(found) == len(storage.rows["transactions"])
+        for row in storage.rows["transactions"]:
+            transaction = found[str(row["transaction_id"])]
+            registers = [transaction.begin.energy_wh, transaction.end.energy_wh]
             assert [float(wh) if wh is not None else None for wh in registers] == [
                 round(wh, 3) if isinstance(wh, float) else None for wh in (row["begin_wh"], row["end_wh"])
             ]
-            assert (one.prices is not None, one.bill is not None) == (bool(row["prices"]), bool(row["bill"]))
-            assert (one.token, one.meter_serial) == (row["token"], row["meter_serial"])
-            assert (one.corrected_s, one.lasted_s) == (row["corrected_s"], row["lasted_s"])
-            assert (str(one.stated_cost.amount) if one.stated_cost else None) == row["told_cost"]
-            periods = [row for row in it.rows["tariff_readings"] if row["transaction_id"] == one.transaction_id]
-            read = [(one.period, one.energy_wh) for one in await log.periods(one.transaction_id)]
+            assert (transaction.prices is not None, transaction.bill is not None) == (
+                bool(row["prices"]),
+                bool(row["bill"]),
+            )
+            assert (transaction.token, transaction.meter_serial) == (row["token"], row["meter_serial"])
+            assert (transaction.corrected_s, transaction.lasted_s) == (row["corrected_s"], row["lasted_s"])
+            assert (str(transaction.stated_cost.amount) if transaction.stated_cost else None) == row["told_cost"]
+            periods = [
+                row for row in storage.rows["tariff_readings"] if row["transaction_id"] == transaction.transaction_id
+            ]
+            read = [(period.period, period.energy_wh) for period in await log.periods(transaction.transaction_id)]
             assert read == [(row["period"], row["energy_wh"]) for row in periods]
-        assert [one for one in found.values() if one.corrected_s], "none was corrected"
-        assert [one for one in found.values() if one.stated_cost and one.bill], "none has cost anything"
+        assert [transaction for transaction in found.values() if transaction.corrected_s], "none was corrected"
+        assert [transaction for transaction in found.values() if transaction.stated_cost and transaction.bill], (
+            "none has cost anything"
+        )
     assert not UNREADABLE.search(caplog.text)
 
 
@@ -320,29 +331,29 @@ async def test_the_log_of_transactions_has_each_with_its_registers_prices_and_bi
 async def test_cards_profiles_and_the_update_under_way_are_known(
     stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(stored, tmp_path) as it:
+    async with opened(stored, tmp_path) as storage:
         settings = StationSettings()
-        await settings.groups.load(SettingsTable(it.database))
-        for row in it.rows["settings"]:
+        await settings.groups.load(SettingsTable(storage.database))
+        for row in storage.rows["settings"]:
             setting = settings.groups.find(str(row["name"]))
             assert setting is not None, row["name"]
             assert settings.groups.group_of(setting).text_of(setting) == row["value"]
-        cache = AuthorizationCache(it.database, settings.authorization, it.clock)
+        cache = AuthorizationCache(storage.database, settings.authorization, storage.clock)
         await cache.load()
         assert {key for key, _ in cache.entries()} == {
-            (row["token"], row["type"]) for row in it.rows["authorization_cache"]
+            (row["token"], row["type"]) for row in storage.rows["authorization_cache"]
         }
-        local_list = LocalAuthorizationList(it.database, settings.authorization, it.clock)
+        local_list = LocalAuthorizationList(storage.database, settings.authorization, storage.clock)
         await local_list.load()
-        listed = it.rows.get("local_list", [])  # no release before 0.3.0 has one
+        listed = storage.rows.get("local_list", [])  # no release before 0.3.0 has one
         assert [token.key for token, _ in await local_list.page(1_000)] == [
             (row["token"], row["type"]) for row in listed
         ]
         assert local_list.entries == len(listed)
-        record = FirmwareRecord(it.database)
+        record = FirmwareRecord(storage.database)
         await record.load()
         assert record.update is not None
-        assert record.update.status == it.rows["firmware_statuses"][-1]["status"]
+        assert record.update.status == storage.rows["firmware_statuses"][-1]["status"]
     assert not UNREADABLE.search(caplog.text)
 
 
@@ -401,25 +412,25 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
     registers = {
         evse_id: EnergyRegister(tmp_path / "before" / f"simulated-meter-{evse_id}.register") for evse_id in (1, 2)
     }
-    shown = {evse_id: round(register.energy_wh, 3) for evse_id, register in registers.items()}
+    register_wh = {evse_id: round(register.energy_wh, 3) for evse_id, register in registers.items()}
     for register in registers.values():
         register.close()
-    open_ones = {event.transaction_id: event for event in waiting if event.event_type is EventType.STARTED}
+    open_starts = {event.transaction_id: event for event in waiting if event.event_type is EventType.STARTED}
     for event in waiting:
         if event.event_type is EventType.ENDED:
-            open_ones.pop(event.transaction_id, None)
-    assert len(open_ones) == 2
+            open_starts.pop(event.transaction_id, None)
+    assert len(open_starts) == 2
     assert len(waiting) > 30
     async with revived(stored, tmp_path / "storage") as walk:
         outbox = walk.parts.outbox
-        await walk.until(lambda: len(walk.events()) >= len(waiting) + len(open_ones), within_s=900)
-        told = walk.events()
-        assert [_without_offline(one) for one in told[: len(waiting)]] == [
+        await walk.until(lambda: len(walk.events()) >= len(waiting) + len(open_starts), within_s=900)
+        delivered = walk.events()
+        assert [_without_offline(event) for event in delivered[: len(waiting)]] == [
             _without_offline(event_to_wire(event)) for event in waiting
         ]
-        assert all(one["offline"] for one in told[: len(waiting)])
-        ends = {one["transactionInfo"]["transactionId"]: one for one in told[len(waiting) :]}
-        assert ends.keys() == open_ones.keys()
+        assert all(event["offline"] for event in delivered[: len(waiting)])
+        ends = {event["transactionInfo"]["transactionId"]: event for event in delivered[len(waiting) :]}
+        assert ends.keys() == open_starts.keys()
         for identity, end in ends.items():
             assert end["eventType"] == "Ended"
             by_driver = identity in awaited
@@ -431,7 +442,7 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
                 if sample["measurand"] == "Energy.Active.Import.Register" and "phase" not in sample
             ]
             assert totals == sorted(totals)
-            assert totals[-1] == shown[open_ones[identity].evse_id]
+            assert totals[-1] == register_wh[open_starts[identity].evse_id]
             assert len(totals) > 5, "the samples that were kept for the end"
             numbers = [event.seq_no for event in await outbox.events(identity)]
             assert numbers == list(range(len(numbers)))
@@ -439,11 +450,16 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
         await outbox.flush()
         assert await outbox.count_waiting() == 0
         assert await outbox.open_transactions() == []
-        statuses = [one["status"] for one in walk.csms.sent("FirmwareStatusNotification")]
+        statuses = [notification["status"] for notification in walk.csms.sent("FirmwareStatusNotification")]
         assert statuses[:4] == ["Downloading", "Downloaded", "SignatureVerified", "InstallScheduled"]
-        logs = [(one["status"], one["requestId"]) for one in walk.csms.sent("LogStatusNotification")]
+        logs = [
+            (notification["status"], notification["requestId"])
+            for notification in walk.csms.sent("LogStatusNotification")
+        ]
         assert logs == [("UploadFailure", 7)]
-        assert "TamperDetectionActivated" in [one["type"] for one in walk.csms.sent("SecurityEventNotification")]
+        assert "TamperDetectionActivated" in [
+            notification["type"] for notification in walk.csms.sent("SecurityEventNotification")
+        ]
         with contextlib.closing(sqlite3.connect(tmp_path / "storage" / DATABASE)) as database:
             left = _columns(database, "transactions")
         assert [row for row in left if row["ended_at"] is None] == []
@@ -452,7 +468,7 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
             assert {event.id_token for event in await outbox.events(identity)} == {None}
     assert check_journal_file(tmp_path / "storage").intact, check_journal_file(tmp_path / "storage").lines
     ended = [json.loads(line) for line in export_entries(tmp_path / "storage")]
-    assert {one["details"]["transaction"] for one in ended if one["event"] == "end"} >= set(open_ones)
+    assert {entry["details"]["transaction"] for entry in ended if entry["event"] == "end"} >= set(open_starts)
     assert not UNREADABLE.search(caplog.text), UNREADABLE.findall(caplog.text)
 
 
@@ -466,53 +482,53 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
     pages = (tmp_path / "before" / "page.pem").read_bytes()
     async with revived(stored, tmp_path / "storage") as walk, visiting(walk) as api:
         await walk.accepted()
-        life = walk.parts
-        assert life.network.slots.keys() == {1, 2}
+        parts = walk.parts
+        assert parts.network.slots.keys() == {1, 2}
         scheme, given = walk.csms.headers[0]["Authorization"].split(" ")
         assert scheme == "Basic"
         assert base64.b64decode(given).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
-        groups = life.setting_groups
+        groups = parts.setting_groups
         in_force = {setting.name: groups.group_of(setting).text_of(setting) for setting in groups.all()}
         assert {name: in_force[name] for name in settings} == settings
         added = [setting for setting in groups.all() if setting.name not in settings]
         assert {setting.name for setting in added if in_force[setting.name] != setting.format(setting.default)} == set()
-        assert {profile.id for profile in life.load.profiles.store.all()} >= {
+        assert {profile.id for profile in parts.load.profiles.store.all()} >= {
             cast("int", wire["id"]) for _, wire in profiles()
         }
-        asked = {"evseId": 1, "duration": 60, "chargingRateUnit": "A"}
-        answer = await walk.csms.call("GetCompositeSchedule", asked)
+        request = {"evseId": 1, "duration": 60, "chargingRateUnit": "A"}
+        answer = await walk.csms.call("GetCompositeSchedule", request)
         (period,) = answer["schedule"]["chargingSchedulePeriod"]
         assert (period["limit"], period["numberPhases"]) == (20.0, 3)
-        assert {key for key, _ in life.tokens.entries()} >= {CARD.key}
-        assert {card.id_token: card.label for card in life.cards.all().values()} == {OWN_CARD: "the blue one"}
-        assert life.cards.labels()[FORMER_CARD.key] == "the lost one"
-        assert life.activation.activated
+        assert {key for key, _ in parts.tokens.entries()} >= {CARD.key}
+        assert {card.id_token: card.label for card in parts.cards.all().values()} == {OWN_CARD: "the blue one"}
+        assert parts.cards.labels()[FORMER_CARD.key] == "the lost one"
+        assert parts.activation.activated
         assert (await api.get("/api/commissioning"))["stage"] == "activated"
         assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 200
         assert (await api.get("/api/prices"))["prices"]["period"][0]["name"] == "HC"
-        assert life.load.priorities.priority_of(2) == 3
-        assert life.load.plans.of(1).departure == time(7, 30)
+        assert parts.load.priorities.priority_of(2) == 3
+        assert parts.load.plans.of(1).departure == time(7, 30)
         if stored.version not in {"0.1.0", "0.2.0", "0.3.0", "0.4.0"}:
-            assert life.load.plans.of(2) == ChargePlan(TariffMode.OFF_PEAK, time(5, 45), 30_000.0)
+            assert parts.load.plans.of(2) == ChargePlan(TariffMode.OFF_PEAK, time(5, 45), 30_000.0)
         limits = (await api.get("/api/load-management"))["limits"]
         assert set(limits) >= {"operator", "user"}
-        assert life.load.grid.limit_a == 80.0
-        faults = {evse_id: evse.state.faults for evse_id, evse in life.station.evses.items()}
+        assert parts.load.grid.limit_a == 80.0
+        faults = {evse_id: evse.state.faults for evse_id, evse in parts.station.evses.items()}
         assert Fault.DC_RESIDUAL_CURRENT in faults[3]
         assert Fault.DC_RESIDUAL_CURRENT not in faults[1]
         assert (await api.get("/api/status"))["tamper"]
-        assert [evse.state.operative for evse in life.station.evses.values()] == [True, True, False, True]
-        assert life.firmware.record.update is not None
-        variables = {(one.component.name, one.name): one.read() for one in walk.model}
+        assert [evse.state.operative for evse in parts.station.evses.values()] == [True, True, False, True]
+        assert parts.firmware.record.update is not None
+        variables = {(variable.component.name, variable.name): variable.read() for variable in walk.model}
         assert variables["OwnCtrlr", "Place"] == "the other garage"
-        assert life.meters.serial_of(1) == "SIMULATED-1"
+        assert parts.meters.serial_of(1) == "SIMULATED-1"
         for number in (1, 2):
-            key = life.signer(number).key
+            key = parts.signer(number).key
             assert key is not None
         installed = await walk.csms.call("GetInstalledCertificateIds", {})
-        kinds = {one["certificateType"] for one in installed["certificateHashDataChain"]}
+        kinds = {chain["certificateType"] for chain in installed["certificateHashDataChain"]}
         assert kinds == {"CSMSRootCertificate", "ManufacturerRootCertificate"}
-        assert await life.certificates.has_valid_station_certificate()
+        assert await parts.certificates.has_valid_station_certificate()
         away = {"X-Forwarded-For": "192.0.2.7"}
         for role, password in PASSWORDS.items():
             body = {"role": role, "password": password}
@@ -520,7 +536,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
             api.client.cookies.clear()
         token = {"Authorization": f"Bearer {stored.info['access_token']}"}
         answer = await api.client.get("/api/access-tokens", headers=away | token)
-        assert [one["name"] for one in answer.json()] == ["script"], answer.text
+        assert [access_token["name"] for access_token in answer.json()] == ["script"], answer.text
         assert (await api.client.get("/api/access-tokens", headers=away)).status_code == 401
     assert (tmp_path / "storage" / "page.pem").read_bytes() == pages
     assert json.loads((tmp_path / "storage" / "site-settings.json").read_text()) == {"grid": {"safe_current_a": 7.0}}

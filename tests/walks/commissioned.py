@@ -32,7 +32,7 @@ async def skip_test(api: Api) -> None:
 async def commission(api: Api) -> dict[str, Any]:
     """Do all steps, and complete commissioning."""
     for body in PLAIN:
-        told = await try_step(api, **body)
-        assert told["settled"], told
+        result = await try_step(api, **body)
+        assert result["settled"], result
     await skip_test(api)
     return await api.post("/api/commissioning")

@@ -21,9 +21,9 @@ GRID: dict[str, Any] = {
 class House:
     """Sends samples in place of the grid meter."""
 
-    def __init__(self, walk: Walk, **told: Any) -> None:
+    def __init__(self, walk: Walk, **sample_fields: Any) -> None:
         self.walk = walk
-        self.told = told
+        self.told = sample_fields
         self.loads_a = (4.0, 4.0, 4.0)
 
     async def live(self, seconds: int) -> None:
@@ -35,7 +35,9 @@ class House:
     async def speak(self) -> None:
         """Send a sample of the present currents."""
         boards = self.walk.world.boards.values()
-        drawn = [sum(one) for one in zip(*(board.currents_a for board in boards), strict=True)]
+        drawn = [
+            sum(phase_currents_a) for phase_currents_a in zip(*(board.currents_a for board in boards), strict=True)
+        ]
         flows = [float(round(house + a)) for house, a in zip(self.loads_a, drawn, strict=True)]
         sample = GridSample(self.walk.application.clock.now(), Phases[float | None].all(None), **self.told)
         await self.walk.parts.load.meter.receive(replace(sample, currents_a=Phases(*flows)))

@@ -74,5 +74,5 @@ def _refuse(event: str, arguments: tuple[object, ...]) -> None:
             raise OSError(22, "Invalid argument")
 
 
-def _note(what: str) -> None:
-    atexit.register(sys.stderr.write, f"refused: {what}\n")
+def _note(call: str) -> None:
+    atexit.register(sys.stderr.write, f"refused: {call}\n")

@@ -46,7 +46,7 @@ class NoSimulation(MetaPathFinder):
     """An import finder that rejects modules of the simulator, and records the attempts."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested_modules: list[str] = []
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -54,14 +54,14 @@ class NoSimulation(MetaPathFinder):
         """Raise ImportError for a module of the simulator; leave others to the usual finders."""
         del path, target
         if is_simulation(fullname):
-            self.asked.append(fullname)
+            self.requested_modules.append(fullname)
             raise ImportError(f"{fullname} has no place on real hardware")
         return None
 
 
 def is_simulation(module: str) -> bool:
     """Whether a module belongs to the simulator."""
-    return any(module == one or module.startswith(f"{one}.") for one in SIMULATION)
+    return any(module == package or module.startswith(f"{package}.") for package in SIMULATION)
 
 
 def tables(bench: Bench, storage: Path, meter_port: int) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def main() -> None:
     cli.main(["check", sys.argv[3]])
     answers = asyncio.run(work(Path(sys.argv[1]), int(sys.argv[2])))
     loaded = [name for name in sys.modules if is_simulation(name)]
-    sys.stdout.write(json.dumps({"answers": answers, "asked": finder.asked, "loaded": loaded}) + "\n")
+    sys.stdout.write(json.dumps({"answers": answers, "asked": finder.requested_modules, "loaded": loaded}) + "\n")
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ async def cancel(walk: Walk, number: int = 1) -> str:
 
 def ends(walk: Walk) -> list[tuple[int, str]]:
     """The ends of reservations that the CSMS has been told, in order."""
-    told = walk.csms.sent("ReservationStatusUpdate")
-    return [(update["reservationId"], update["reservationUpdateStatus"]) for update in told]
+    updates = walk.csms.sent("ReservationStatusUpdate")
+    return [(update["reservationId"], update["reservationUpdateStatus"]) for update in updates]
 
 
 def used(walk: Walk) -> list[int]:
@@ -53,4 +53,4 @@ def statuses_now(walk: Walk) -> list[str]:
 
 def pending(walk: Walk) -> list[int]:
     """The reservations that wait for their holder."""
-    return [one.reservation_id for one in walk.parts.reservations.pending]
+    return [reservation.reservation_id for reservation in walk.parts.reservations.pending]

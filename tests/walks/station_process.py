@@ -162,16 +162,16 @@ class StationProcess(ProgramWithApi):
         """The status of an EVSE from the API."""
         return cast("Payload", (await self.status())["evses"][evse_id - 1])
 
-    async def until_evse(self, what: Callable[[Payload], object], evse_id: int = 1) -> Payload:
+    async def until_evse(self, condition: Callable[[Payload], object], evse_id: int = 1) -> Payload:
         """Wait until the status of an EVSE meets a condition; returns it."""
-        shown: Payload = {}
+        status: Payload = {}
 
         async def met() -> object:
-            shown.update(await self.evse(evse_id))
-            return what(shown)
+            status.update(await self.evse(evse_id))
+            return condition(status)
 
         await until(met)
-        return shown
+        return status
 
     async def charging(self) -> None:
         """Plug in, present the card, wait until energy flows."""
@@ -186,7 +186,7 @@ class StationProcess(ProgramWithApi):
         lines = self.log.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def plainly_said(self) -> list[str]:
+    def other_output(self) -> list[str]:
         """Output lines other than log lines: messages to the user, tracebacks."""
         return [line for line in self.log.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
 

@@ -64,28 +64,28 @@ async def event(walk: Walk, kind: str, trigger: str, **where: object) -> Event:
     """Wait until the CSMS has received a matching transaction event; returns the newest one."""
     found: list[Event] = []
 
-    def look() -> bool:
+    def find() -> bool:
         found[:] = [
-            one
-            for one in walk.events()
-            if (one["eventType"], one["triggerReason"]) == (kind, trigger)
-            and all(one["transactionInfo"].get(name) == value for name, value in where.items())
+            event
+            for event in walk.events()
+            if (event["eventType"], event["triggerReason"]) == (kind, trigger)
+            and all(event["transactionInfo"].get(name) == value for name, value in where.items())
         ]
         return bool(found)
 
-    await walk.until(look)
+    await walk.until(find)
     return found[-1]
 
 
 def transaction_id(walk: Walk) -> str:
     """The id of the only transaction that the CSMS knows."""
-    (known,) = {one["transactionInfo"]["transactionId"] for one in walk.events()}
+    (known,) = {event["transactionInfo"]["transactionId"] for event in walk.events()}
     return str(known)
 
 
 def statuses(walk: Walk) -> list[str]:
     """The connector statuses that the CSMS has received, in order."""
-    return [told["connectorStatus"] for told in walk.csms.sent("StatusNotification")]
+    return [notification["connectorStatus"] for notification in walk.csms.sent("StatusNotification")]
 
 
 def answering(status: str, group: dict[str, str] | None = None) -> Callable[[Event], Answer]:
@@ -103,7 +103,7 @@ def fleet() -> Csms:
     return csms
 
 
-async def show(walk: Walk, card: IdToken, evse_id: int | None = None) -> TokenOutcome:
+async def present_at(walk: Walk, card: IdToken, evse_id: int | None = None) -> TokenOutcome:
     """Present a card to the reader of an EVSE, or to the common reader; returns the outcome."""
     outcome = walk.parts.station.present_token(card, evse_id)
     await walk.until(outcome.done)

@@ -15,11 +15,21 @@ from station.core.model import IdToken
 from tests import fakes
 from tests.csms import Answer, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import GROUP, answering, ask_start, charge, event, show, transaction_id, tx_points, variables
+from tests.walks.steps import (
+    GROUP,
+    answering,
+    ask_start,
+    charge,
+    event,
+    present_at,
+    transaction_id,
+    tx_points,
+    variables,
+)
 from tests.walks.visit import visiting
 
 OPEN_TO_ALL = variables(AuthCtrlr__Enabled=False)
-NOBODY = {"idToken": "", "type": "NoAuthorization"}
+NO_AUTHORIZATION = {"idToken": "", "type": "NoAuthorization"}
 MASTERS = {"idToken": "MASTERS", "type": "Central"}
 MASTER = IdToken("04AAAAAAAAAA80", "ISO14443")
 CODE, WRONG_CODE = IdToken("482913", "KeyCode"), IdToken("111111", "KeyCode")
@@ -62,8 +72,8 @@ async def test_where_no_authorization_is_wanted_plugging_in_is_enough(tmp_path: 
         await walk.accepted()
         await walk.plug()
         await walk.charging()
-        told = await event(walk, "Updated", "Authorized")
-        assert told["idToken"] == NOBODY
+        authorized = await event(walk, "Updated", "Authorized")
+        assert authorized["idToken"] == NO_AUTHORIZATION
         assert walk.csms.sent("Authorize") == []
         assert walk.parts.tokens.entries() == []
         await walk.unplug()
@@ -111,7 +121,7 @@ async def test_with_a_start_button_the_charge_begins_when_it_is_pressed(tmp_path
         assert walk.evse.authorized_token is None
         assert (await api.post("/api/evses/1/start-button"))["outcome"] == "authorized"
         await walk.charging()
-        assert (await event(walk, "Updated", "Authorized"))["idToken"] == NOBODY
+        assert (await event(walk, "Updated", "Authorized"))["idToken"] == NO_AUTHORIZATION
         assert (await api.post("/api/evses/1/start-button"))["outcome"] == "rejected", "it only starts"
         assert walk.csms.sent("Authorize") == []
 
@@ -191,10 +201,10 @@ async def test_key_codes_that_are_tried_are_soon_not_looked_at(tmp_path: Path) -
         await walk.accepted()
         for _ in range(4):
             assert await walk.present(WRONG_CODE) is TokenOutcome.REJECTED
-        asked = len(walk.csms.sent("Authorize"))
-        assert asked == 4
+        request_count = len(walk.csms.sent("Authorize"))
+        assert request_count == 4
         assert await walk.present(CODE) is TokenOutcome.REJECTED, "not even the right one"
-        assert len(walk.csms.sent("Authorize")) == asked
+        assert len(walk.csms.sent("Authorize")) == request_count
         assert await walk.present(CARD) is TokenOutcome.AUTHORIZED, "cards are another matter"
         assert await walk.present(CARD) is TokenOutcome.STOPPED
         await walk.advance(11)
@@ -225,8 +235,8 @@ async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCap
     for logger in ("station", "ocpp_handlers", "ocpp.frames"):
         caplog.set_level("DEBUG", logger)
     async with walking(tmp_path) as walk, visiting(walk) as api:
-        seen: list[str] = []
-        reading = asyncio.create_task(_frames(walk, seen))
+        frames: list[str] = []
+        reading = asyncio.create_task(_frames(walk, frames))
         await walk.accepted()
         await walk.present(CODE)
         await event(walk, "Started", "Authorized")
@@ -234,15 +244,15 @@ async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCap
         paths = ("/api/status", "/api/auth/cache", f"/api/transactions/{transaction_id(walk)}")
         assert [path for path in paths if CODE.value in str(await api.get(path))] == []
         reading.cancel()
-    assert [line for line in seen if "Authorize" in line] != []
-    assert [line for line in seen if CODE.value in line] == []
+    assert [line for line in frames if "Authorize" in line] != []
+    assert [line for line in frames if CODE.value in line] == []
     assert [record for record in caplog.records if CODE.value in record.getMessage()] == []
 
 
-async def _frames(walk: Walk, seen: list[str]) -> None:
+async def _frames(walk: Walk, frames: list[str]) -> None:
     with walk.application.feed.subscribe(lambda _: True) as queue:
         while True:
-            seen.append(str((await queue.get()).data))
+            frames.append(str((await queue.get()).data))
 
 
 # One transaction, one holder
@@ -257,7 +267,7 @@ async def test_a_transaction_that_goes_on_without_its_holder_takes_no_other(tmp_
         assert walk.evse.state.transaction is not None
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert {told["idToken"]["idToken"] for told in walk.events() if "idToken" in told} == {CARD.value}
+        assert {reported["idToken"]["idToken"] for reported in walk.events() if "idToken" in reported} == {CARD.value}
 
 
 async def test_of_two_evses_the_one_that_the_token_itself_started_is_stopped(tmp_path: Path) -> None:
@@ -266,9 +276,9 @@ async def test_of_two_evses_the_one_that_the_token_itself_started_is_stopped(tmp
     csms.answers["Authorize"] = csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
     async with walking(tmp_path, csms, evse=TWO_EVSES) as walk:
         await walk.accepted()
-        await show(walk, OTHER_CARD, 1)
-        await show(walk, CARD, 2)
-        assert await show(walk, CARD, None) is TokenOutcome.STOPPED
+        await present_at(walk, OTHER_CARD, 1)
+        await present_at(walk, CARD, 2)
+        assert await present_at(walk, CARD, None) is TokenOutcome.STOPPED
         assert walk.parts.station.evses[1].authorized_token == OTHER_CARD
         assert walk.parts.station.evses[2].authorized_token is None
 
@@ -279,8 +289,8 @@ async def test_a_token_that_may_use_one_evse_only_gets_that_one(tmp_path: Path) 
     csms.answers["Authorize"] = lambda _: {"idTokenInfo": {"status": "Accepted", "evseId": [2]}}
     async with walking(tmp_path, csms, evse=TWO_EVSES) as walk:
         await walk.accepted()
-        assert await show(walk, CARD, 1) is TokenOutcome.REJECTED
-        assert await show(walk, CARD, None) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.REJECTED
+        assert await present_at(walk, CARD, None) is TokenOutcome.AUTHORIZED
         assert walk.parts.station.evses[2].authorized_token == CARD
 
 
@@ -296,7 +306,7 @@ async def both_charge(walk: Walk) -> None:
     """Two cars, two cards."""
     await walk.accepted()
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
-        assert await show(walk, card, evse_id) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, card, evse_id) is TokenOutcome.AUTHORIZED
     assert [evse.authorized_token for evse in walk.parts.station.evses.values()] == [CARD, OTHER_CARD]
 
 
@@ -304,11 +314,11 @@ async def test_without_a_display_a_master_pass_stops_everything(tmp_path: Path) 
     """C16.FR.02, C16.FR.07, C16.FR.08"""
     async with walking(tmp_path, authorities(), evse=TWO_EVSES, variable=masters()) as walk:
         await both_charge(walk)
-        assert await show(walk, MASTER, 1) is TokenOutcome.STOPPED
+        assert await present_at(walk, MASTER, 1) is TokenOutcome.STOPPED
         await walk.until(lambda: walk.told().count(("Ended", "StopAuthorized")) == 2)
-        for told in (one for one in walk.events() if one["eventType"] == "Ended"):
-            assert told["transactionInfo"]["stoppedReason"] == "MasterPass"
-            assert told["idToken"]["idToken"] == MASTER.value
+        for ended in (reported for reported in walk.events() if reported["eventType"] == "Ended"):
+            assert ended["transactionInfo"]["stoppedReason"] == "MasterPass"
+            assert ended["idToken"]["idToken"] == MASTER.value
 
 
 @pytest.mark.parametrize("online", [True, False])
@@ -351,8 +361,8 @@ async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(
         await walk.plug()
         await walk.charging()
         walk.stack.restore_network()
-        told = await event(walk, "Ended", "Deauthorized")
-        assert told["transactionInfo"]["stoppedReason"] == "DeAuthorized"
+        ended = await event(walk, "Ended", "Deauthorized")
+        assert ended["transactionInfo"]["stoppedReason"] == "DeAuthorized"
         assert (
             "EVSE 1: token 04AA…80 may not charge: it is a master pass, which cannot start a transaction" in caplog.text
         )
@@ -364,13 +374,13 @@ async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path
     async with walking(tmp_path, authorities(), **more) as walk, visiting(walk) as api:
         await both_charge(walk)
         await api.post("/api/master-pass", {"evses": [1]}, status=409)
-        assert await show(walk, MASTER, 1) is TokenOutcome.SELECT
+        assert await present_at(walk, MASTER, 1) is TokenOutcome.SELECT
         assert (await api.get("/api/status"))["master_pass_selects"] is True
         await api.post("/api/master-pass", {"evses": [3]}, status=404)
         await api.post("/api/master-pass", {"evses": [2]})
         assert (await api.get("/api/status"))["master_pass_selects"] is False
-        told = await event(walk, "Ended", "StopAuthorized")
-        assert told["transactionInfo"]["stoppedReason"] == "MasterPass"
+        ended = await event(walk, "Ended", "StopAuthorized")
+        assert ended["transactionInfo"]["stoppedReason"] == "MasterPass"
         assert [evse.authorized_token for evse in walk.parts.station.evses.values()] == [CARD, None]
         await api.post("/api/master-pass", {"evses": [1]}, status=409)
 
@@ -380,7 +390,7 @@ async def test_whoever_does_not_choose_in_time_stops_nothing(tmp_path: Path) -> 
     more: dict[str, Any] = {"station": {"master_pass_selection": True}, "evse": TWO_EVSES, "variable": masters()}
     async with walking(tmp_path, authorities(), **more) as walk, visiting(walk) as api:
         await both_charge(walk)
-        assert await show(walk, MASTER, 1) is TokenOutcome.SELECT
+        assert await present_at(walk, MASTER, 1) is TokenOutcome.SELECT
         await walk.advance(61)
         await api.post("/api/master-pass", {"evses": [1, 2]}, status=409)
 
@@ -440,9 +450,9 @@ async def test_the_remote_start_id_and_the_transaction_are_those_of_one_charge(t
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await ask_start(walk, card=IdToken("APP-1", "Central"), remote_start_id=0)
-        told = await event(walk, "Started", "RemoteStart")
-        assert told["transactionInfo"]["remoteStartId"] == 0
-        assert told["idToken"] == {"idToken": "APP-1", "type": "Central"}
-        assert told["transactionInfo"]["transactionId"] == transaction_id(walk)
+        started = await event(walk, "Started", "RemoteStart")
+        assert started["transactionInfo"]["remoteStartId"] == 0
+        assert started["idToken"] == {"idToken": "APP-1", "type": "Central"}
+        assert started["transactionInfo"]["transactionId"] == transaction_id(walk)
         assert walk.csms.sent("Authorize") == []
         assert walk.parts.tokens.entries() == []

@@ -49,17 +49,17 @@ async def test_a_charge_goes_on_whatever_anonymous_peers_do(
             try:
                 began_s, watched = time.monotonic(), _Watched()
                 while (since_s := time.monotonic() - began_s) < _FLOOD_S - 1.0:
-                    await watched.look(station, beats)
+                    await watched.sample(station, beats)
                     if csms.connections == 1 and since_s > _FLOOD_S / 3:
                         csms.drop()
                     await asyncio.sleep(0.3)
                 assert csms.connections == 2, "the CSMS was dialled again meanwhile"
-                told, _ = await asyncio.wait_for(flood.communicate(), 60)
+                output, _ = await asyncio.wait_for(flood.communicate(), 60)
             finally:
                 if flood.returncode is None:
                     flood.kill()
                     await flood.wait()
-            gained = json.loads(told)
+            gained = json.loads(output)
             await until(lambda: csms.connected)
             assert station.register_wh() > energy_wh + 100, "the charge goes on"
             assert (await station.evse())["charging_state"] == "Charging"
@@ -83,7 +83,7 @@ class _Watched:
         self.most_memory_mib = 0.0
         self.most_descriptors = 0
 
-    async def look(self, station: StationProcess, beats: _Beats) -> None:
+    async def sample(self, station: StationProcess, beats: _Beats) -> None:
         """Once."""
         began_s = time.monotonic()
         async with httpx.AsyncClient(verify=False, timeout=20, trust_env=False) as client:
@@ -91,7 +91,7 @@ class _Watched:
         self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
         self.most_memory_mib = max(self.most_memory_mib, _memory_mib(station))
         self.most_descriptors = max(self.most_descriptors, _descriptors(station))
-        beats.hear()
+        beats.read_log()
 
 
 class _Beats:
@@ -104,7 +104,7 @@ class _Beats:
         self._last_s = 0.0
         self.longest_gap_s = 0.0
 
-    def hear(self) -> None:
+    def read_log(self) -> None:
         """What has been said since the last time."""
         now_s = time.monotonic()
         beats = 0

@@ -51,17 +51,17 @@ async def test_status_tells_who_the_station_is_and_why_it_offers_what_it_offers(
     """Identity, link, clock, limits with their sources, queue."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
-        shown = await api.get("/api/status")
-        assert shown["identity"] == "BORNE-TEST"
-        assert shown["powered"] is True
-        assert shown["boot_status"] == "Accepted"
-        assert shown["csms"]["connected"] is True
-        assert shown["csms"]["url"] == walk.csms.url
-        assert shown["csms"]["security_profile"] == 0
-        assert shown["clock"]["rate"] == 0
-        assert shown["grid"] is None
-        assert shown["queue"] == {"transaction_events": 0}
-        (evse,) = shown["evses"]
+        status = await api.get("/api/status")
+        assert status["identity"] == "BORNE-TEST"
+        assert status["powered"] is True
+        assert status["boot_status"] == "Accepted"
+        assert status["csms"]["connected"] is True
+        assert status["csms"]["url"] == walk.csms.url
+        assert status["csms"]["security_profile"] == 0
+        assert status["clock"]["rate"] == 0
+        assert status["grid"] is None
+        assert status["queue"] == {"transaction_events": 0}
+        (evse,) = status["evses"]
         assert {limit["source"] for limit in evse["limits"]} >= {"selector", "hardware"}
         assert evse["limit"]["current_a"] == min(limit["current_a"] for limit in evse["limits"])
         assert evse["faults"] == []
@@ -77,10 +77,12 @@ async def test_transactions_cache_profiles_and_variables_can_be_read(tmp_path: P
         await walk.present()
         await walk.charging()
         identity = (await api.evse())["transaction_id"]
-        assert [one["transaction_id"] for one in (await api.get("/api/transactions"))["transactions"]] == [identity]
+        assert [
+            transaction["transaction_id"] for transaction in (await api.get("/api/transactions"))["transactions"]
+        ] == [identity]
         record = await api.get(f"/api/transactions/{identity}")
         assert record["ongoing"] is True
-        assert [one["seq_no"] for one in record["events"]] == list(range(len(record["events"])))
+        assert [recorded["seq_no"] for recorded in record["events"]] == list(range(len(record["events"])))
         assert record["events"][0]["event_type"] == "Started"
         assert (await api.client.get("/api/transactions/none")).status_code == 404
         (cached,) = await api.get("/api/auth/cache")
@@ -110,8 +112,8 @@ async def test_the_description_of_the_api_is_found_where_tools_look_for_it(tmp_p
             assert page.status_code == 200
             loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
             assert "/static/vendor/swagger-ui/swagger-ui-bundle.js" in loaded
-            for one in loaded:
-                assert (await api.client.get(one, headers=away)).status_code == 200
+            for address in loaded:
+                assert (await api.client.get(address, headers=away)).status_code == 200
         assert "swagger" not in (await api.client.get("/", headers={"Accept": "text/html"})).text
 
 
@@ -120,7 +122,7 @@ async def test_the_openapi_document_lists_the_errors_of_every_operation_in_one_f
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         document = await api.get("/api/openapi.json")
-        operations = [one for path in document["paths"].values() for one in path.values()]
+        operations = [operation for path in document["paths"].values() for operation in path.values()]
         assert len(operations) > 50
         for operation in operations:
             for status in ("401", "403", "404", "409", "413", "422", "503"):
@@ -135,7 +137,7 @@ async def test_the_openapi_document_lists_the_errors_of_every_operation_in_one_f
 async def test_errors_have_the_form_that_the_openapi_document_describes(tmp_path: Path) -> None:
     away = {"X-Forwarded-For": "192.0.2.7"}
     here: dict[str, str] = {"Content-Type": "application/json"}
-    asked = {
+    requests = {
         401: ("GET", "/api/variables", away, b""),
         403: ("POST", "/api/unlock", {"Sec-Fetch-Site": "cross-site"}, b""),
         404: ("POST", "/api/evses/9/stop", here, b""),
@@ -146,7 +148,7 @@ async def test_errors_have_the_form_that_the_openapi_document_describes(tmp_path
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
-        for status, (method, path, headers, body) in asked.items():
+        for status, (method, path, headers, body) in requests.items():
             answer = await api.client.request(method, path, headers=headers, content=body)
             assert answer.status_code == status, answer.text
             ErrorResponse.model_validate_json(answer.content)
@@ -190,8 +192,8 @@ async def test_events_are_told_as_they_happen(tmp_path: Path) -> None:
 def complete(found: list[tuple[str, dict[str, Any]]]) -> bool:
     """A change, a CALL that went out, and an answer that came in."""
     kinds = {str(data["direction"]) if name == "frame" else name for name, data in found}
-    told = any("TransactionEvent" in str(data.get("text")) for _, data in found)
-    return kinds >= {"evse", "light", "in", "out"} and told
+    event_sent = any("TransactionEvent" in str(data.get("text")) for _, data in found)
+    return kinds >= {"evse", "light", "in", "out"} and event_sent
 
 
 async def test_a_local_button_takes_an_evse_out_of_service_and_back(tmp_path: Path) -> None:
@@ -210,8 +212,8 @@ async def test_a_local_button_takes_an_evse_out_of_service_and_back(tmp_path: Pa
         await api.advance(5)
         answer = await api.post("/api/evses/1/availability", {"operative": False})
         assert answer == {"accepted": True, "scheduled": True}
-        shown = await api.evse()
-        assert (shown["in_service"], shown["operative"], shown["charging_state"]) == (False, True, "Charging")
+        evse = await api.evse()
+        assert (evse["in_service"], evse["operative"], evse["charging_state"]) == (False, True, "Charging")
 
 
 async def test_the_unlock_button_lets_a_cable_go_that_waits_for_its_holder(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ async def test_prometheus_sees_the_station_its_link_its_queue_and_its_meters(tmp
         await api.advance(60)
         answer = await api.client.get("/metrics")
         assert answer.headers["content-type"].startswith("text/plain")
-        shown = answer.text.splitlines()
+        metrics = answer.text.splitlines()
         for line in (
             "borne_powered 1.0",
             "borne_csms_connected 1.0",
@@ -255,10 +257,10 @@ async def test_prometheus_sees_the_station_its_link_its_queue_and_its_meters(tmp
             'borne_voltage_volts{evse="1",phase="L1"} 230.0',
             'borne_meter_failing{evse="1"} 0.0',
         ):
-            assert line in shown, line
-        (station,) = (line for line in shown if line.startswith("borne_station_info{"))
+            assert line in metrics, line
+        (station,) = (line for line in metrics if line.startswith("borne_station_info{"))
         assert 'identity="BORNE-TEST"' in station
-        (energy,) = (line for line in shown if line.startswith("borne_energy_import_watt_hours_total{"))
+        (energy,) = (line for line in metrics if line.startswith("borne_energy_import_watt_hours_total{"))
         assert float(energy.split()[-1]) == pytest.approx(walk.board.read_meter().energy_import_wh, abs=10)
         await api.post("/api/sim/power", {"action": "loss"})
         dark = (await api.client.get("/metrics")).text
@@ -382,10 +384,10 @@ async def test_what_json_cannot_say_is_refused_by_its_field_and_not_repeated(tmp
             (f'{{"password": "correct horse battery", "role": "owner", "bearer": {value}}}', "bearer"),
             (value, "body"),
         ):
-            told = {"Content-Type": "application/json"}
-            answer = await api.client.post("/api/session", content=body, headers=told)
+            headers = {"Content-Type": "application/json"}
+            answer = await api.client.post("/api/session", content=body, headers=headers)
             assert answer.status_code == 422, answer.text
-            assert [one["loc"][-1] for one in answer.json()["detail"]] == [field]
+            assert [error["loc"][-1] for error in answer.json()["detail"]] == [field]
             assert "horse" not in answer.text
             assert len(answer.text) < 500
         strange = await api.client.post("/api/token", content=r'{"id_token": "A", "\ud800": 1}')
@@ -400,10 +402,10 @@ async def test_a_text_that_utf_8_has_not_is_refused_everywhere(tmp_path: Path) -
             ("PUT", "/api/sim/variables", rf'{{{place}, "value": "\ud800"}}', "value"),
             ("PUT", "/api/sim/network", r'{"password": "\ud800"}', "password"),
         ):
-            told = {"Content-Type": "application/json"}
-            answer = await api.client.request(method, path, content=body, headers=told)
+            headers = {"Content-Type": "application/json"}
+            answer = await api.client.request(method, path, content=body, headers=headers)
             assert answer.status_code == 422, (path, answer.text)
-            assert field in [part for one in answer.json()["detail"] for part in one["loc"]], answer.text
+            assert field in [part for error in answer.json()["detail"] for part in error["loc"]], answer.text
 
 
 async def test_a_register_journal_that_cannot_be_read_is_a_storage_failure(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ async def _reboot(walk: Walk, api: Api, csms: Csms) -> None:
 
 
 async def test_the_next_boot_finds_the_csms_that_was_appointed_and_the_one_after_its_own(tmp_path: Path) -> None:
-    async with walking(tmp_path) as walk, visiting(walk) as api, running_csms() as other:
+    async with walking(tmp_path) as walk, visiting(walk) as api, running_csms() as second_csms:
         await walk.accepted()
         own = (await api.get("/api/status"))["csms"]["url"]
-        url = f"ws://127.0.0.1:{other.port}/elsewhere"
+        url = f"ws://127.0.0.1:{second_csms.port}/elsewhere"
         await api.put("/api/sim/network", {"url": url, "security_profile": 1, "password": PASSWORD})
-        await _reboot(walk, api, other)
+        await _reboot(walk, api, second_csms)
         assert (await api.get("/api/status"))["csms"]["url"] == url
         assert walk.parts.credentials.password == PASSWORD
         assert walk.parts.network.security_profile == 1

@@ -91,9 +91,9 @@ async def test_the_meter_shows_what_it_is_told_and_the_truth_again(tmp_path: Pat
         assert (await api.evse())["meter_error"]
         await api.post("/api/sim/meter", {"failure": False})
         await api.advance(2)
-        shown = await api.evse()
-        assert shown["meter_error"] is None
-        assert shown["meter"]["power_w"] == 0
+        evse = await api.evse()
+        assert evse["meter_error"] is None
+        assert evse["meter"]["power_w"] == 0
 
 
 async def test_the_network_is_cut_and_mended(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ async def test_without_a_csms_the_station_charges_and_says_so(tmp_path: Path) ->
     """A station that stands alone."""
     config = configuration(tmp_path, None, variable=variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True))
     async with running_csms() as csms, powered(config, csms) as walk, visiting(walk) as api:
-        shown = await api.get("/api/status")
-        assert (shown["csms"], shown["boot_status"]) == (None, None)
+        status = await api.get("/api/status")
+        assert (status["csms"], status["boot_status"]) == (None, None)
         assert "CSMS" in (await api.post("/api/sim/csms-link", {"state": "up"}, status=409))["detail"]
         await api.post("/api/sim/evses/1/plug", {})
         assert (await api.post("/api/token", TOKEN))["outcome"] == "authorized"
@@ -140,8 +140,8 @@ async def test_the_clock_moves_as_told_and_may_run_by_itself(tmp_path: Path) -> 
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         before = walk.application.clock.monotonic()
-        told = await api.post("/api/sim/clock", {"advance_s": 3600}, status=200)
-        assert told["monotonic_s"] == before + 3600
+        clock = await api.post("/api/sim/clock", {"advance_s": 3600}, status=200)
+        assert clock["monotonic_s"] == before + 3600
         assert (await api.post("/api/sim/clock", {"rate": 500}, status=200))["rate"] == 500
         async with asyncio.timeout(PATIENCE_S):
             await walk.application.clock.sleep(60)  # virtual: nobody moves this clock but its rate
@@ -158,10 +158,10 @@ async def test_a_power_cut_says_no_goodbye_and_the_next_boot_ends_the_transactio
         await api.advance(30)
         charging = await api.evse()
         assert charging["charging_state"] == "Charging"
-        told = len(walk.events())
+        count_before = len(walk.events())
         await api.post("/api/sim/power", {"action": "loss"})
         await walk.until(lambda: not walk.csms.connected)
-        assert len(walk.events()) == told
+        assert len(walk.events()) == count_before
         dark = await api.get("/api/status")
         assert dark["powered"] is False
         assert "evses" not in dark
@@ -175,9 +175,9 @@ async def test_a_power_cut_says_no_goodbye_and_the_next_boot_ends_the_transactio
         assert ended["transactionInfo"]["transactionId"] == charging["transaction_id"]
         assert ended["meterValue"][-1]["sampledValue"][0]["context"] == "Transaction.End"
         numbers = [
-            one["seqNo"]
-            for one in walk.events()
-            if one["transactionInfo"]["transactionId"] == charging["transaction_id"]
+            sent_event["seqNo"]
+            for sent_event in walk.events()
+            if sent_event["transactionInfo"]["transactionId"] == charging["transaction_id"]
         ]
         assert numbers == list(range(len(numbers)))
         assert (await api.get("/api/status"))["powered"] is True
@@ -213,14 +213,14 @@ async def test_the_meter_is_noisy_when_told_and_its_register_is_not(tmp_path: Pa
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/sim/meter", {"current_a": 10, "noise": 0.05})
-        seen: list[float] = []
+        currents_a: list[float] = []
         for _ in range(5):
             await api.advance(1)
             meter = (await api.evse())["meter"]
-            seen.append(meter["currents_a"][0])
+            currents_a.append(meter["currents_a"][0])
             assert meter["energy_import_wh"] == 0
-        assert len(set(seen)) == 5
-        assert all(9.5 <= current_a <= 10.5 for current_a in seen)
+        assert len(set(currents_a)) == 5
+        assert all(9.5 <= current_a <= 10.5 for current_a in currents_a)
         await api.post("/api/sim/meter", {})
         await api.advance(1)
         assert (await api.evse())["meter"]["currents_a"] == [0, 0, 0]
@@ -235,9 +235,9 @@ async def test_the_selector_is_turned_and_stays_so_without_power(tmp_path: Path)
         await api.advance(5)
         for position, current_a in (("16", 16), ("X", 8), (None, 8), ("25", 25)):
             await api.post("/api/sim/selector", {"position": position})
-            shown = await api.evse()
-            assert shown["offered_a"] == current_a
-            assert shown["limit"]["source"] == "selector"
+            evse = await api.evse()
+            assert evse["offered_a"] == current_a
+            assert evse["limit"]["source"] == "selector"
         await api.post("/api/sim/power", {"action": "loss"})
         await api.post("/api/sim/selector", {"position": "12"})
         await api.post("/api/sim/power", {"action": "restore"})
@@ -267,12 +267,12 @@ async def test_a_lock_that_sticks_moves_when_it_is_mended(tmp_path: Path) -> Non
         await api.post("/api/sim/lock", {"failure": True})
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        shown = await api.evse()
-        assert (shown["locked"], shown["faults"], shown["transaction_id"]) == (True, ["lock-failure"], None)
+        evse = await api.evse()
+        assert (evse["locked"], evse["faults"], evse["transaction_id"]) == (True, ["lock-failure"], None)
         assert (await api.post("/api/unlock"))["locked"] is True
         await api.post("/api/sim/lock", {"failure": False})
-        shown = await api.evse()
-        assert (shown["locked"], shown["faults"]) == (False, [])
+        evse = await api.evse()
+        assert (evse["locked"], evse["faults"]) == (False, [])
 
 
 async def test_who_opens_the_station_stops_it_until_somebody_answers_for_it(tmp_path: Path) -> None:
@@ -286,9 +286,11 @@ async def test_who_opens_the_station_stops_it_until_somebody_answers_for_it(tmp_
         await api.post("/api/sim/tamper", {"open": True})
         await api.advance(10)
         assert (await api.get("/api/status"))["tamper"] is True
-        shown = await api.evse()
-        assert (shown["faults"], shown["contactor_closed"]) == (["tamper"], False)
-        events = [one for one in await walk.parts.security_events.entries() if one.type == "TamperDetectionActivated"]
+        evse = await api.evse()
+        assert (evse["faults"], evse["contactor_closed"]) == (["tamper"], False)
+        events = [
+            entry for entry in await walk.parts.security_events.entries() if entry.type == "TamperDetectionActivated"
+        ]
         assert len(events) == 1
         await api.post("/api/sim/power", {"action": "cycle"})
         answer = await api.client.delete("/api/tamper")
@@ -311,17 +313,17 @@ async def test_an_overridden_variable_is_given_back(tmp_path: Path) -> None:
         for name, before, value in (("TxUpdatedInterval", "60", "17"), ("Available", "true", "false")):
             row = {"component": "SampledDataCtrlr", "variable": name}
 
-            async def shown(row: dict[str, str] = row) -> str:
+            async def value_of(row: dict[str, str] = row) -> str:
                 rows = await api.get("/api/variables")
-                (found,) = (one for one in rows if all(one[key] == row[key] for key in row))
+                (found,) = (variable for variable in rows if all(variable[key] == row[key] for key in row))
                 return str(found["value"])
 
-            assert await shown() == before
+            assert await value_of() == before
             assert (await api.client.put("/api/sim/variables", json={**row, "value": value})).status_code == 202
-            assert await shown() == value
+            assert await value_of() == value
             answer = await api.client.request("DELETE", "/api/sim/variables", json=row)
             assert answer.status_code == 202
-            assert await shown() == before
+            assert await value_of() == before
         unknown = {"component": "SampledDataCtrlr", "variable": "Nothing"}
         assert (await api.client.request("DELETE", "/api/sim/variables", json=unknown)).status_code == 404
 

@@ -31,12 +31,12 @@ class Answers:
         self.csms = csms
         self.status = status
         self.interval = interval
-        self.asked: list[datetime] = []
+        self.requested_at: list[datetime] = []
         csms.answers["BootNotification"] = self.answer
 
     def answer(self, _: object) -> dict[str, Any]:
         """The answer."""
-        self.asked.append(self.csms.now())
+        self.requested_at.append(self.csms.now())
         return {"currentTime": self.csms.now().isoformat(), "interval": self.interval, "status": self.status}
 
 
@@ -63,8 +63,8 @@ async def test_the_station_says_who_it_is_and_why_it_boots(tmp_path: Path) -> No
         assert boot.payload["reason"] == "PowerUp"
         assert boot.payload["chargingStation"]["vendorName"] == "borne"
         assert boot.payload["chargingStation"]["serialNumber"] == "0001"
-        told = [(s["evseId"], s["connectorId"], s["connectorStatus"]) for s in walk.csms.sent("StatusNotification")]
-        assert told == [(1, 1, "Available"), (2, 1, "Available")]
+        statuses = [(s["evseId"], s["connectorId"], s["connectorStatus"]) for s in walk.csms.sent("StatusNotification")]
+        assert statuses == [(1, 1, "Available"), (2, 1, "Available")]
 
 
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])
@@ -75,8 +75,8 @@ async def test_the_next_boot_notification_comes_after_the_interval_and_nothing_e
     async with _answered(tmp_path, status, 40) as (walk, csms, answers):
         await walk.plug()
         await walk.present()
-        await walk.until(lambda: len(answers.asked) == 3, within_s=90)
-        waits_s = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(answers.asked)]
+        await walk.until(lambda: len(answers.requested_at) == 3, within_s=90)
+        waits_s = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(answers.requested_at)]
         assert waits_s == pytest.approx([40, 40], abs=0.01)
         assert {received.action for received in csms.calls} == {"BootNotification"}
         assert csms.connections == 1  # B02.FR.06
@@ -121,8 +121,8 @@ async def test_while_pending_variables_are_read_and_written(tmp_path: Path) -> N
     """B02.FR.01."""
     async with _answered(tmp_path, "Pending", 300) as (walk, csms, _):
         await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "55")
-        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
-        assert got["getVariableResult"][0]["attributeValue"] == "55"
+        variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert variables["getVariableResult"][0]["attributeValue"] == "55"
 
 
 async def test_before_the_first_answer_the_csms_is_answered_as_while_pending(tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ async def test_before_the_first_answer_the_csms_is_answered_as_while_pending(tmp
     csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: csms.sent("BootNotification"))
-        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
-        assert got["getVariableResult"][0]["attributeStatus"] == "Accepted"
+        variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert variables["getVariableResult"][0]["attributeStatus"] == "Accepted"
         start = {"idToken": ID_TOKEN, "remoteStartId": 1, "evseId": 1}
         assert (await csms.call("RequestStartTransaction", start))["status"] == "Rejected"
 
@@ -190,15 +190,15 @@ async def test_while_pending_only_reports_and_triggers_let_the_station_send(tmp_
             "chargingProfileKind": "Relative",
             "chargingSchedule": [schedule],
         }
-        kept = await csms.call("SetChargingProfile", {"evseId": 0, "chargingProfile": profile})
-        assert kept["status"] == "Accepted"
+        profile_answer = await csms.call("SetChargingProfile", {"evseId": 0, "chargingProfile": profile})
+        assert profile_answer["status"] == "Accepted"
         answer = await csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
         assert answer == {"status": "NoProfiles", "statusInfo": not_accepted}
         await walk.advance(60)
         assert {received.action for received in csms.calls} == {"BootNotification"}
         answers.status = "Accepted"
         await walk.until(lambda: csms.sent("LogStatusNotification"), within_s=300)
-        assert [told["status"] for told in csms.sent("LogStatusNotification")] == ["UploadFailure"]
+        assert [notification["status"] for notification in csms.sent("LogStatusNotification")] == ["UploadFailure"]
 
 
 async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ async def test_after_a_triggered_boot_notification_the_next_one_says_why_the_sta
     async with _answered(tmp_path, "Pending", 40) as (walk, csms, answers):
         answer = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
         assert answer["status"] == "Accepted"
-        await walk.until(lambda: len(answers.asked) == 3, within_s=90)
+        await walk.until(lambda: len(answers.requested_at) == 3, within_s=90)
         assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered", "PowerUp"]
 
 
@@ -243,11 +243,11 @@ async def test_a_boot_notification_that_is_asked_for_while_one_is_under_way_is_s
 
 async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
     """B01.FR.01 (ModemType)."""
-    who = {"iccid": "8933000000000000000", "imsi": "208010000000000"}
-    async with walking(tmp_path, station=who) as walk:
+    modem = {"iccid": "8933000000000000000", "imsi": "208010000000000"}
+    async with walking(tmp_path, station=modem) as walk:
         await walk.accepted()
         station = walk.csms.sent("BootNotification")[0]["chargingStation"]
-        assert station["modem"] == who
+        assert station["modem"] == modem
 
 
 async def test_a_charge_while_pending_is_told_in_order_once_accepted(tmp_path: Path) -> None:
@@ -291,15 +291,15 @@ async def test_the_interval_of_the_answer_is_the_heartbeat_interval(tmp_path: Pa
     async with _answered(tmp_path, "Accepted", 100) as (walk, csms, _):
         await walk.advance(550)
         assert len(csms.sent("Heartbeat")) == 5
-        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
-        assert got["getVariableResult"][0]["attributeValue"] == "100"
+        variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert variables["getVariableResult"][0]["attributeValue"] == "100"
 
 
 async def test_an_interval_of_0_leaves_the_heartbeat_interval_as_it_is(tmp_path: Path) -> None:
     """B01.FR.04."""
     async with _answered(tmp_path, "Accepted", 0) as (_, csms, _):
-        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
-        assert got["getVariableResult"][0]["attributeValue"] == "300"
+        variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert variables["getVariableResult"][0]["attributeValue"] == "300"
 
 
 async def test_a_new_heartbeat_interval_counts_from_when_it_is_set(tmp_path: Path) -> None:
@@ -326,16 +326,16 @@ async def test_the_clock_follows_the_csms_however_it_writes_the_time(tmp_path: P
     csms = Csms()
     shift = timedelta(hours=3)
 
-    def told() -> str:
+    def csms_time() -> str:
         return (began + shift + timedelta(seconds=clock.monotonic())).strftime(spell)
 
     async with walking(tmp_path, csms, simulation=FOLLOWING) as walk:
         clock = walk.application.clock
         began = clock.now() - timedelta(seconds=clock.monotonic())
         if message == "BootNotification":
-            csms.answers[message] = lambda _: {"currentTime": told(), "interval": 50, "status": "Accepted"}
+            csms.answers[message] = lambda _: {"currentTime": csms_time(), "interval": 50, "status": "Accepted"}
         else:
-            csms.answers[message] = lambda _: {"currentTime": told()}
+            csms.answers[message] = lambda _: {"currentTime": csms_time()}
         await walk.accepted()
         await walk.advance(301)
         expected = began + shift + timedelta(seconds=clock.monotonic())
@@ -408,10 +408,10 @@ async def test_simulated_time_is_not_set_back_by_a_csms_that_tells_real_time(
         assert len(csms.sent("Heartbeat")) >= 40
         assert abs(clock.now() - began - timedelta(seconds=clock.monotonic())) < timedelta(minutes=30)
         assert (await api.get("/api/status"))["clock"]["follows_csms"] is False
-        said = [one for one in caplog.messages if one.startswith("the time of the CSMS")]
-        assert len(said) == 1
+        warnings = [message for message in caplog.messages if message.startswith("the time of the CSMS")]
+        assert len(warnings) == 1
         events = await api.get("/api/security-events?most=500")
-        assert not [one for one in events if one["type"] == "SettingSystemTime"]
+        assert not [recorded for recorded in events if recorded["type"] == "SettingSystemTime"]
 
 
 async def test_a_simulated_clock_at_rate_1_takes_the_time_of_the_csms_until_it_is_advanced(tmp_path: Path) -> None:

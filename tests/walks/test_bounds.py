@@ -42,15 +42,15 @@ async def outlived(storage: Path, **tables: Any) -> AsyncGenerator[Walk]:
         async with powered(config, csms) as walk:
             await walk.accepted()
             yield walk
-            await _lives(walk)
+            await _check_charging(walk)
             await _end_charge(walk)
         async with powered(config, csms) as walk:
             await walk.accepted()
-            await _lives(walk)
+            await _check_charging(walk)
         assert csms.schema_faults == []
 
 
-async def _lives(walk: Walk) -> None:
+async def _check_charging(walk: Walk) -> None:
     """A vehicle charges, and the pages show it."""
     await walk.plug()
     await walk.present()
@@ -83,18 +83,21 @@ async def test_no_limit_is_accepted_reported_as_given_and_does_not_limit(
         assert await install(walk, default, 0) == {"status": "Accepted"}
         await walk.csms.call("GetChargingProfiles", {"requestId": 1, "chargingProfile": {}})
         report = await walk.csms.expect("ReportChargingProfiles")
-        told = {one["id"]: one for one in report["chargingProfile"]}
-        assert told[50]["chargingSchedule"][0]["chargingSchedulePeriod"][-1] == {
+        profiles = {reported["id"]: reported for reported in report["chargingProfile"]}
+        assert profiles[50]["chargingSchedule"][0]["chargingSchedulePeriod"][-1] == {
             "startPeriod": start_s, "limit": HIGHEST,
         }  # fmt: skip
-        assert told[50]["chargingSchedule"][0]["minChargingRate"] == HIGHEST
-        assert (told[50]["validFrom"], told[50]["validTo"]) == ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.000Z")
-        assert told[51]["chargingSchedule"][0]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": HIGHEST}]
+        assert profiles[50]["chargingSchedule"][0]["minChargingRate"] == HIGHEST
+        assert (profiles[50]["validFrom"], profiles[50]["validTo"]) == (
+            "0001-01-01T00:00:00.000Z",
+            "9999-12-31T23:59:59.000Z",
+        )
+        assert profiles[51]["chargingSchedule"][0]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": HIGHEST}]
         for evse_id, duration_s in ((0, 86_400), (1, 2**31 - 1)):
             answer = await walk.csms.call("GetCompositeSchedule", {"evseId": evse_id, "duration": duration_s})
             assert answer["status"] == "Accepted", answer
             periods = answer["schedule"]["chargingSchedulePeriod"]
-            assert all(one["limit"] <= 32.0 * 3 * 230 for one in periods)
+            assert all(period["limit"] <= 32.0 * 3 * 230 for period in periods)
 
 
 async def test_a_later_period_without_limit_is_no_time_bomb(tmp_path: Path) -> None:
@@ -184,7 +187,7 @@ async def test_a_number_beyond_all_doubles_is_refused_by_name_under_the_id_of_it
     async with walking(tmp_path) as walk:
         await walk.accepted()
         payload = json.dumps({"evseId": 0, "chargingProfile": profile(10.0)}).replace("10.0", number)
-        answer = await walk.csms.ask_raw(f'[2, "a-1", "SetChargingProfile", {payload}]', "a-1")
+        answer = await walk.csms.request_raw(f'[2, "a-1", "SetChargingProfile", {payload}]', "a-1")
         assert answer[:2] == [4, "a-1"]
         assert answer[2] in {"PropertyConstraintViolation", "TypeConstraintViolation"}
         assert "chargingSchedulePeriod[0].limit" in answer[3]

@@ -21,7 +21,7 @@ from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
 from tests.walks.house import GRID, House
 from tests.walks.test_access import away, enter, give_password
-from tests.walks.test_grid_sources import SOURCES, TRI, grid, heard
+from tests.walks.test_grid_sources import SOURCES, TRI, grid, until_house_currents
 from tests.walks.visit import Api, visiting
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
@@ -30,10 +30,10 @@ CONTACT = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated"
 
 async def step(api: Api, name: str) -> dict[str, Any]:
     """A step as the API shows it."""
-    return next(one for one in await api.get("/api/commissioning/steps") if one["step"] == name)
+    return next(shown_step for shown_step in await api.get("/api/commissioning/steps") if shown_step["step"] == name)
 
 
-async def lives_anew(walk: Walk, before: StationParts) -> None:
+async def restarted(walk: Walk, before: StationParts) -> None:
     """Wait for the next life."""
     await walk.until(lambda: walk.application.running and walk.application.parts is not before)
 
@@ -44,13 +44,13 @@ async def test_each_step_outlives_a_power_cut_and_the_end_comes_when_all_are_set
         for body in PLAIN:
             refused = await api.post("/api/commissioning", status=409)
             assert body["step"] in refused["detail"]
-            told = await try_step(api, **body)
-            assert told["outcome"] == "passed", told
+            result = await try_step(api, **body)
+            assert result["outcome"] == "passed", result
             await walk.application.cut_power()
             await walk.application.restore_power()
             await walk.until(lambda: walk.parts.link is not None and walk.parts.link.connected)
-            kept = await step(api, body["step"])
-            assert (kept["outcome"], kept["evidence"]) == ("passed", told["evidence"])
+            stored = await step(api, body["step"])
+            assert (stored["outcome"], stored["evidence"]) == ("passed", result["evidence"])
         await skip_test(api)
         assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
         assert (await step(api, "identity"))["by"] == "A. Installer (this machine)"
@@ -63,8 +63,8 @@ async def test_a_selector_above_the_breaker_hinders_the_end_until_it_is_turned_d
         for body in PLAIN:
             await try_step(api, **body)
         await skip_test(api)
-        told = await try_step(api, step="breaker", rating_a=16, curve="C")
-        assert (told["outcome"], told["settled"]) == ("failed", False)
+        result = await try_step(api, step="breaker", rating_a=16, curve="C")
+        assert (result["outcome"], result["settled"]) == ("failed", False)
         refused = await api.post("/api/commissioning", status=409)
         assert refused["detail"] == "open commissioning steps: breaker"
         await api.post("/api/sim/selector", {"position": "16"})
@@ -83,8 +83,8 @@ async def test_what_is_changed_after_the_end_is_to_be_finished_again_before_the_
         assert refused["detail"] == "open commissioning steps: breaker"
         refused = await api.post("/api/commissioning", status=409)
         assert refused["detail"] == "open commissioning steps: breaker"
-        told = await try_step(api, step="breaker", rating_a=40, curve="B")
-        assert told["settled"]
+        result = await try_step(api, step="breaker", rating_a=40, curve="B")
+        assert result["settled"]
         assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
         report = read_report(walk.application.configuration)
         assert report is not None
@@ -96,8 +96,8 @@ async def test_a_monitor_that_fails_its_test_hinders_the_end_and_cannot_be_left_
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
         await walk.accepted()
         walk.board.monitor_broken = True
-        told = await try_step(api, step="residual")
-        assert (told["outcome"], told["reason"]) == ("failed", "the monitor of EVSE 1 failed its test")
+        result = await try_step(api, step="residual")
+        assert (result["outcome"], result["reason"]) == ("failed", "the monitor of EVSE 1 failed its test")
         await api.post("/api/commissioning/steps/residual/skip", {"reason": "late"}, status=409)
         walk.board.monitor_broken = False
         assert (await try_step(api, step="residual"))["evidence"]["evse_1"] == "passed"
@@ -110,9 +110,9 @@ async def test_a_residual_current_that_nobody_has_cleared_is_no_passed_monitor(t
         await walk.advance(1)
         walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
         await walk.advance(1)
-        told = await try_step(api, step="residual")
-        assert (told["outcome"], told["evidence"]["evse_1"]) == ("failed", "passed")
-        assert told["problems"][0]["cause"] == "monitor-tripped"
+        result = await try_step(api, step="residual")
+        assert (result["outcome"], result["evidence"]["evse_1"]) == ("failed", "passed")
+        assert result["problems"][0]["cause"] == "monitor-tripped"
         await api.delete("/api/evses/1/residual-current")
         await walk.advance(1)
         assert (await try_step(api, step="residual"))["outcome"] == "passed"
@@ -126,10 +126,10 @@ async def test_the_test_session_is_evidence_when_energy_flows(tmp_path: Path) ->
         await api.post("/api/commissioning/test-session", {"evse": 1})
         await walk.charging()
         await walk.advance(20)
-        told = await try_step(api, step="test-session")
-        assert told["outcome"] == "passed", told
-        assert min(told["evidence"]["currents_a"]) > 1.0
-        assert told["evidence"]["transaction"]
+        result = await try_step(api, step="test-session")
+        assert result["outcome"] == "passed", result
+        assert min(result["evidence"]["currents_a"]) > 1.0
+        assert result["evidence"]["transaction"]
 
 
 async def test_a_test_session_is_no_charge_in_history_report_and_table(tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ async def test_a_test_session_is_no_charge_in_history_report_and_table(tmp_path:
         await walk.unplug()
         await walk.advance(5)
         found = await api.get("/api/transactions")
-        (one,) = found["transactions"]
-        assert (one["kind"], found["total"], found["tests"]) == ("test", 1, 1)
-        assert one["energy_wh"] > 0
-        assert (await api.get(f"/api/transactions/{one['transaction_id']}"))["kind"] == "test"
+        (transaction,) = found["transactions"]
+        assert (transaction["kind"], found["total"], found["tests"]) == ("test", 1, 1)
+        assert transaction["energy_wh"] > 0
+        assert (await api.get(f"/api/transactions/{transaction['transaction_id']}"))["kind"] == "test"
         table = (await api.client.get("/api/transactions.csv")).text.splitlines()
         assert [line.rpartition(",")[2] for line in table] == ["kind", "test"]
         month = {"month": f"{walk.application.clock.now():%Y-%m}"}
@@ -176,17 +176,17 @@ async def test_jumpers_that_do_not_fit_the_configured_meter_fail_its_test_until_
         visiting(walk) as api,
     ):
         await api.post("/api/sim/grid", {"currents_a": TRI})
-        await heard(walk, api, TRI)
-        told = await try_step(api, step="meter", plausible=True)
-        assert told["outcome"] == "failed"
-        assert told["reason"] == (
+        await until_house_currents(walk, api, TRI)
+        result = await try_step(api, step="meter", plausible=True)
+        assert result["outcome"] == "failed"
+        assert result["reason"] == (
             "jumpers J1 and J2 are in position 3-4 (a Linky), "
             "but a Modbus meter on RS-485 is configured: move them to position 1-2"
         )
-        (problem,) = told["problems"]
+        (problem,) = result["problems"]
         assert (problem["cause"], problem["values"]) == ("jumpers", {"position": "3-4", "expected": "1-2"})
         await api.post("/api/sim/jumpers", {"position": "1-2"})
-        await heard(walk, api, TRI)
+        await until_house_currents(walk, api, TRI)
         assert (await try_step(api, step="meter", plausible=True))["outcome"] == "passed"
 
 
@@ -207,21 +207,21 @@ async def test_clamps_are_tested_phase_by_phase_where_no_load_has_all_three(tmp_
         house.loads_a = (4.0, 4.0, 4.0)
         await house.live(2)
         assert (await try_step(api, step="clamps", load="none"))["outcome"] == "begun"
-        told = await with_load(9, 0, 0)
-        assert (told["outcome"], told["settled"]) == ("begun", False)
-        assert [problem["cause"] for problem in told["problems"]] == ["clamps-unseen"]
+        result = await with_load(9, 0, 0)
+        assert (result["outcome"], result["settled"]) == ("begun", False)
+        assert [problem["cause"] for problem in result["problems"]] == ["clamps-unseen"]
         assert (await with_load(0, 9, 0))["outcome"] == "begun"
-        told = await with_load(0, 0, 9)
-        assert (told["outcome"], told["evidence"]["clamps_seen"]) == ("passed", [1, 2, 3])
+        result = await with_load(0, 0, 9)
+        assert (result["outcome"], result["evidence"]["clamps_seen"]) == ("passed", [1, 2, 3])
 
 
 async def test_a_contact_of_the_wrong_polarity_is_found(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED, grid_order=CONTACT) as walk, visiting(walk) as api:
         await walk.accepted()
         await walk.advance(5)
-        told = await try_step(api, step="grid-contact", dims=True)
-        assert told["outcome"] == "failed"
-        assert "polarity" in told["reason"]
+        result = await try_step(api, step="grid-contact", dims=True)
+        assert result["outcome"] == "failed"
+        assert "polarity" in result["reason"]
 
 
 async def test_the_breaker_falls_when_the_shunt_trip_is_tried_and_the_test_goes_on_after_the_power_cut(
@@ -236,24 +236,24 @@ async def test_the_breaker_falls_when_the_shunt_trip_is_tried_and_the_test_goes_
         assert await walk_through_the_coil(walk, api)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        told = await try_step(api, step="shunt-trip", tripped=True)
-        assert (told["outcome"], told["settled"]) == ("passed", True), told
+        result = await try_step(api, step="shunt-trip", tripped=True)
+        assert (result["outcome"], result["settled"]) == ("passed", True), result
 
 
 async def walk_through_the_coil(walk: Walk, api: Api) -> bool:
-    """Energise the coil; whether it was seen to be energised, and let go afterwards."""
-    asked = asyncio.create_task(api.post("/api/commissioning/shunt-trip", settled=False))
+    """Energise the coil of the shunt trip; returns whether it was energised for a while and is off now."""
+    request = asyncio.create_task(api.post("/api/commissioning/shunt-trip", settled=False))
     plate = walk.world.back_plate
-    seen = False
+    was_energised = False
 
-    async def look() -> None:
-        nonlocal seen
-        seen = seen or plate.shunt_trip
+    async def check_coil() -> None:
+        nonlocal was_energised
+        was_energised = was_energised or plate.shunt_trip
         await walk.advance(0.2)
 
-    await until(asked.done, meanwhile=look)
-    await asked
-    return seen and not plate.shunt_trip
+    await until(request.done, meanwhile=check_coil)
+    await request
+    return was_energised and not plate.shunt_trip
 
 
 async def test_steps_that_do_not_apply_say_why_and_an_activated_station_has_none(tmp_path: Path) -> None:
@@ -284,14 +284,14 @@ async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(
         right = {"grid": {"safe_current_a": 7.0, "max_current_a": 25.0}}
         answer = await api.client.patch("/api/commissioning/settings", json=right)
         assert answer.status_code == 202, answer.text
-        await lives_anew(walk, old)
+        await restarted(walk, old)
         await walk.until(lambda: walk.parts.load.grid.last_sample)
         assert walk.parts.load.grid.limit_a == 25.0
-        told = await try_step(api, step="limits", confirmed=True)
-        assert (told["outcome"], told["evidence"]["safe_current_a"]) == ("passed", 7.0)
+        result = await try_step(api, step="limits", confirmed=True)
+        assert (result["outcome"], result["evidence"]["safe_current_a"]) == ("passed", 7.0)
         before = walk.application.parts
         await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 6.0}})
-        await lives_anew(walk, before)
+        await restarted(walk, before)
         assert (await step(api, "limits"))["settled"] is False, "what it rests on has changed"
     async with walking(tmp_path, **tables) as walk:
         await walk.until(lambda: walk.parts.load.grid.last_sample)
@@ -311,8 +311,8 @@ async def test_settings_that_two_change_at_once_are_those_of_both(tmp_path: Path
             )
         )
         assert [answer.status_code for answer in answers] == [202, 202]
-        shown = {"protection": {"shunt_trip": "hold"}, "grid": {"safe_current_a": 6.0}}
-        assert await api.get("/api/commissioning/settings") == shown
+        settings = {"protection": {"shunt_trip": "hold"}, "grid": {"safe_current_a": 6.0}}
+        assert await api.get("/api/commissioning/settings") == settings
         in_force = walk.application.configuration
         assert in_force.grid is not None
         assert (in_force.protection.shunt_trip, in_force.grid.safe_current_a) == ("hold", 6.0)
@@ -343,7 +343,7 @@ async def test_the_report_is_signed_over_all_that_was_found(tmp_path: Path) -> N
     key.verify(bytes.fromhex(report.signature), report.text.encode(), ec.ECDSA(SHA256()))
     with pytest.raises(InvalidSignature):
         key.verify(bytes.fromhex(report.signature), report.text.replace("32", "16").encode(), ec.ECDSA(SHA256()))
-    steps = {one["step"]: one for one in cast("list[dict[str, Any]]", report.content["steps"])}
+    steps = {step_result["step"]: step_result for step_result in cast("list[dict[str, Any]]", report.content["steps"])}
     assert steps["breaker"]["evidence"] == {"breaker_a": 32.0, "curve": "C", "selector_a": 32.0}
     assert steps["clamps"]["inapplicable"] == "no current transformers are configured"
     assert steps["test-session"]["reason"] == "no vehicle"
@@ -371,19 +371,19 @@ async def test_the_phase_of_one_phase_vehicles_is_learnt_while_one_charges(tmp_p
     async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
         await walk.accepted()
         await walk.until(lambda: walk.parts.load.grid.last_sample)
-        told = await try_step(api, step="phases")
-        assert (told["outcome"], told["problems"][0]["cause"]) == ("failed", "phases-unknown"), told
+        result = await try_step(api, step="phases")
+        assert (result["outcome"], result["problems"][0]["cause"]) == ("failed", "phases-unknown"), result
         for _ in range(4):  # a vehicle whose steps went under with telegrams that came late is followed by the next one
             await walk.plug(phases=1)
             await api.post("/api/commissioning/test-session", {"evse": 1})
             await walk.charging()
             for _ in range(250):
                 await walk.advance(1)
-            told = await try_step(api, step="phases")
-            if told["outcome"] == "passed":
+            result = await try_step(api, step="phases")
+            if result["outcome"] == "passed":
                 break
             await api.delete("/api/commissioning/test-session")
             await walk.until(lambda: not walk.board.locked)
             await walk.unplug()
             await walk.advance(10)
-        assert (told["outcome"], told["evidence"]) == ("passed", {"evse_1": "L1 = L1"}), told
+        assert (result["outcome"], result["evidence"]) == ("passed", {"evse_1": "L1 = L1"}), result

@@ -36,13 +36,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/refused":
         await PlainTextResponse("no")(scope, receive, send)
     elif scope["path"] == "/much":
-        await StreamingResponse(_much())(scope, receive, send)
+        await StreamingResponse(_large_body())(scope, receive, send)
     else:
         with contextlib.suppress(ClientDisconnect):
             await PlainTextResponse(str(len(await request.body())))(scope, receive, send)
 
 
-async def _much() -> AsyncGenerator[bytes]:
+async def _large_body() -> AsyncGenerator[bytes]:
     for _ in range(1000):
         yield b" " * 100_000
 
@@ -71,7 +71,7 @@ class Page:
         self._writers.append(peer[1])
         return peer
 
-    async def ask(self, source: str = "127.0.0.1", request: bytes = GET) -> bytes:
+    async def fetch(self, source: str = "127.0.0.1", request: bytes = GET) -> bytes:
         """What a request is answered with, on a connection of its own; nothing if that is closed."""
         try:
             reader, writer = await self.connect(source)
@@ -120,7 +120,7 @@ async def until_admitted(page: Page, source: str = "127.0.0.1") -> None:
     """Wait until a peer is served: a place is given back at the other end, which announces nothing."""
 
     async def admitted() -> bool:
-        return b"200 OK" in await page.ask(source)
+        return b"200 OK" in await page.fetch(source)
 
     await until(admitted)
 
@@ -128,12 +128,12 @@ async def until_admitted(page: Page, source: str = "127.0.0.1") -> None:
 async def ended(peer: Peer) -> bytes:
     """What a peer gets until its connection is closed."""
     reader, writer = peer
-    got = b""
+    received = b""
     with contextlib.suppress(OSError):
         while data := await reader.read(65_536):
-            got += data
+            received += data
     writer.transport.abort()
-    return got
+    return received
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
@@ -174,12 +174,12 @@ async def test_a_peer_has_a_deadline_for_each_step_of_a_request(
         writer.write(sent)
         if step == "stalled_s":
             await until(lambda: reason[0] in caplog.text)
-        got = await ended((reader, writer))
-    assert got.count(b"HTTP/1.1 200") == answers
-    told = [
+        received = await ended((reader, writer))
+    assert received.count(b"HTTP/1.1 200") == answers
+    log_lines = [
         record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
     ]
-    assert [line.partition("closed: ")[2][: len(reason[0])] for line in told] == reason
+    assert [line.partition("closed: ")[2][: len(reason[0])] for line in log_lines] == reason
 
 
 async def test_a_tls_handshake_has_a_deadline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -207,11 +207,11 @@ async def test_a_peer_that_reads_slowly_gets_all_of_a_large_answer(
     async with serving(tmp_path, limits, tls=tls, build=large) as page:
         reader, writer = await page.connect(receive_buffer=16_384)
         writer.write(request_)
-        got = 0
+        received_bytes = 0
         while data := await reader.read(50_000):
-            got += len(data)
+            received_bytes += len(data)
             await asyncio.sleep(len(data) / 2_000_000)
-    assert got > size, "and when it has all, the connection ends as an idle one does"
+    assert received_bytes > size, "and when it has all, the connection ends as an idle one does"
     assert "local API: connection from" not in caplog.text
 
 
@@ -239,9 +239,9 @@ async def test_what_is_no_http_behind_an_answered_request_writes_no_traceback(
             assert b"200 OK" in await reader.readuntil(b"no")
             writer.write(b"no length\r\n")
             await ended((reader, writer))
-    told = [record for record in caplog.records if record.name != "uvicorn.error"]
-    assert not [record for record in told if record.exc_info], "only the refusal is logged"
-    assert len(told) <= 2
+    records = [record for record in caplog.records if record.name != "uvicorn.error"]
+    assert not [record for record in records if record.exc_info], "only the refusal is logged"
+    assert len(records) <= 2
 
 
 async def test_a_long_body_that_comes_at_a_good_pace_may_take_longer(tmp_path: Path) -> None:
@@ -263,21 +263,21 @@ async def test_one_machine_does_not_take_the_places_of_others_nor_all_of_them_th
     async with serving(tmp_path, limits) as page:
         for _ in range(3):
             await page.connect("127.0.0.2")
-        assert await page.ask("127.0.0.2") == b""
-        assert b"200 OK" in await page.ask("127.0.0.3")
+        assert await page.fetch("127.0.0.2") == b""
+        assert b"200 OK" in await page.fetch("127.0.0.3")
         for _ in range(2):
             await page.connect("127.0.0.4")
-        assert await page.ask("127.0.0.3") == b"", "five are from elsewhere"
-        assert b"200 OK" in await page.ask("127.0.0.1")
+        assert await page.fetch("127.0.0.3") == b"", "five are from elsewhere"
+        assert b"200 OK" in await page.fetch("127.0.0.1")
         for _ in range(2):
             await page.connect("127.0.0.1")
-        assert await page.ask("127.0.0.1") == b""
+        assert await page.fetch("127.0.0.1") == b""
         page.leave()
         await until_admitted(page, "127.0.0.2")
-    told = [
+    log_lines = [
         record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
     ]
-    assert [line.split()[4] for line in told] == ["127.0.0.2", "127.0.0.3", "127.0.0.1"], "a line for each machine"
+    assert [line.split()[4] for line in log_lines] == ["127.0.0.2", "127.0.0.3", "127.0.0.1"], "a line for each machine"
 
 
 async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -303,7 +303,7 @@ async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog
         third[1].write(POST % 250_000 + b"x" * 240_000)
         assert await ended(third) == b""
         assert "the buffer for unfinished requests is full" in caplog.text
-        assert b"200 OK" in await page.ask("127.0.0.3"), "a small one has room"
+        assert b"200 OK" in await page.fetch("127.0.0.3"), "a small one has room"
         own = await page.connect()
         own[1].write(POST % 250_000 + b"x" * 250_000)
         assert b"250000" in await own[0].read(1000), "this machine has its own"
@@ -326,9 +326,9 @@ async def test_one_machine_does_not_take_the_memory_of_all_others(tmp_path: Path
             {asyncio.create_task(ended(peer)) for peer in (first, second)}, return_when=asyncio.FIRST_COMPLETED
         )
         assert (len(done), len(waiting)) == (1, 1)
-        other = await page.connect("127.0.0.3")
-        other[1].write(POST % 140_000 + b"x" * 140_000)
-        assert b"140000" in await other[0].read(1000)
+        third = await page.connect("127.0.0.3")
+        third[1].write(POST % 140_000 + b"x" * 140_000)
+        assert b"140000" in await third[0].read(1000)
         for task in waiting:
             task.cancel()
 

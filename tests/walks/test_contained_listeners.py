@@ -62,9 +62,9 @@ def break_listeners(walk: Walk) -> dict[ContainedSubscription[Any], _FailsOnce]:
     """Make each contained listener of the station fail once."""
     auxiliary, found = walk.application.auxiliary, dict[ContainedSubscription[Any], _FailsOnce]()
     listeners: list[ContainedSubscription[Any]] = reachable_instances(walk.application, ContainedSubscription)
-    for one in listeners:
-        if one.calls is auxiliary:
-            found[one] = one.listener = _FailsOnce(one)
+    for listener in listeners:
+        if listener.calls is auxiliary:
+            found[listener] = listener.listener = _FailsOnce(listener)
     return found
 
 
@@ -86,7 +86,7 @@ async def test_each_listener_of_the_auxiliary_parts_fails_once_and_the_charge_go
         walk.csms.drop()
         await walk.until(lambda: walk.application.link is not None and walk.application.link.connected)
         await walk.advance(20.0)
-        by_themselves = sum(one.failed for one in broken.values())
+        by_themselves = sum(listener.failed for listener in broken.values())
 
         def publish_all(_: None) -> None:
             unsubscribe()
@@ -147,7 +147,7 @@ async def test_no_event_of_a_running_station_has_a_raising_listener_of_an_auxili
     async with walking(tmp_path, **LARGE) as walk:
         await walk.accepted()
         events: list[Event[Any]] = reachable_instances(walk.application, Event)
-        names = {name_of(one) for event in events for one in listeners_of(event) if callable(one)}
+        names = {name_of(listener) for event in events for listener in listeners_of(event) if callable(listener)}
         assert len(events) > 100, "the walk finds the events"
         assert "station.charging.evse.Evse._metered" in names
         assert [name for name in sorted(names) if name.startswith(AUXILIARY)] == []
@@ -156,4 +156,6 @@ async def test_no_event_of_a_running_station_has_a_raising_listener_of_an_auxili
 def listeners_of(event: Event[Any]) -> list[object]:
     """All listeners of an event whose errors are raised into the publisher."""
     subscriptions = event._subscriptions  # pyright: ignore[reportPrivateUsage]  # nobody else has to know
-    return [one.listener for one in subscriptions if not isinstance(one, ContainedSubscription)]
+    return [
+        subscription.listener for subscription in subscriptions if not isinstance(subscription, ContainedSubscription)
+    ]

@@ -25,7 +25,7 @@ def values(event: TransactionEvent) -> list[float]:
     return [sample.value for value in event.meter_values for sample in value.samples]
 
 
-async def ask(walk: Walk, *, report: bool = False, clear: bool = False, **customer: Any) -> str:
+async def customer_information(walk: Walk, *, report: bool = False, clear: bool = False, **customer: Any) -> str:
     """CustomerInformation, which is accepted; what is told then, whole."""
     before = len(walk.csms.sent("NotifyCustomerInformation"))
     request = {"requestId": 0, "report": report, "clear": clear, **customer}
@@ -55,15 +55,15 @@ async def test_everything_that_is_stored_is_told(tmp_path: Path) -> None:
         transaction = await charge(walk)
         await walk.advance(600.0)
         await stop(walk)
-        said = await ask(walk, report=True, idToken=token())
-        assert f"Authorization cache: ISO14443 {CARD.value.casefold()}, Accepted" in said
-        line = next(line for line in said.splitlines() if transaction in line)
+        report = await customer_information(walk, report=True, idToken=token())
+        assert f"Authorization cache: ISO14443 {CARD.value.casefold()}, Accepted" in report
+        line = next(line for line in report.splitlines() if transaction in line)
         assert f"ISO14443 {CARD.value}" in line
         assert "ongoing" not in line
         assert int(line.rsplit(", ", 1)[1].removesuffix(" Wh")) > 500
-        assert await ask(walk, report=True, idToken=token(OTHER_CARD)) == ""  # N09.FR.06
-        other_type = token() | {"type": "ISO15693"}
-        assert await ask(walk, report=True, idToken=other_type) == ""
+        assert await customer_information(walk, report=True, idToken=token(OTHER_CARD)) == ""  # N09.FR.06
+        token_of_other_type = token() | {"type": "ISO15693"}
+        assert await customer_information(walk, report=True, idToken=token_of_other_type) == ""
 
 
 async def test_what_flash_memory_has_spoilt_hides_nothing_else(tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ async def test_what_flash_memory_has_spoilt_hides_nothing_else(tmp_path: Path) -
         await stop(walk)
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
             database.execute("UPDATE events SET payload = '{' || payload WHERE event_type = 'Updated'")
-        assert transaction in await ask(walk, report=True, idToken=token())
-        assert transaction in await ask(walk, report=True, customerIdentifier=CARD.value)
-        await ask(walk, clear=True, idToken=token())
-        assert transaction not in await ask(walk, report=True, customerIdentifier=CARD.value)
+        assert transaction in await customer_information(walk, report=True, idToken=token())
+        assert transaction in await customer_information(walk, report=True, customerIdentifier=CARD.value)
+        await customer_information(walk, clear=True, idToken=token())
+        assert transaction not in await customer_information(walk, report=True, customerIdentifier=CARD.value)
 
 
 async def test_an_identifier_finds_what_only_the_log_of_transactions_still_knows(tmp_path: Path) -> None:
@@ -88,12 +88,12 @@ async def test_an_identifier_finds_what_only_the_log_of_transactions_still_knows
         await walk.parts.outbox.flush()
         await walk.parts.outbox.prune(0)
         assert (await walk.csms.call("ClearCache", {}))["status"] == "Accepted"
-        assert transaction in await ask(walk, report=True, customerIdentifier=CARD.value.lower())
-        await ask(walk, clear=True, customerIdentifier=CARD.value)
+        assert transaction in await customer_information(walk, report=True, customerIdentifier=CARD.value.lower())
+        await customer_information(walk, clear=True, customerIdentifier=CARD.value)
         left = await walk.parts.transactions.get(transaction)
         assert left is not None
         assert left.token is None
-        assert transaction not in await ask(walk, report=True, customerIdentifier=CARD.value)
+        assert transaction not in await customer_information(walk, report=True, customerIdentifier=CARD.value)
 
 
 async def test_much_is_told_in_parts(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ async def test_much_is_told_in_parts(tmp_path: Path) -> None:
             await walk.present()
             await walk.until(lambda: not walk.board.locked)
             await walk.unplug()
-        said = await ask(walk, report=True, idToken=token())
-        assert said.count("Transaction ") == 6
+        report = await customer_information(walk, report=True, idToken=token())
+        assert report.count("Transaction ") == 6
         assert len(walk.csms.sent("NotifyCustomerInformation")) > 1
 
 
@@ -117,17 +117,20 @@ async def test_what_is_cleared_is_gone_and_the_transaction_stays(tmp_path: Path)
         transaction = await charge(walk)
         await stop(walk)
         await walk.advance(60.0)
-        said = await ask(walk, report=True, clear=True, idToken=token())
-        assert transaction in said
-        assert await ask(walk, report=True, idToken=token()) == SIGNED
+        report = await customer_information(walk, report=True, clear=True, idToken=token())
+        assert transaction in report
+        assert await customer_information(walk, report=True, idToken=token()) == SIGNED
         assert walk.parts.tokens.entries() == []
         events = await walk.parts.outbox.events(transaction)
         assert events[-1].event_type == "Ended"
-        assert {one.id_token for one in events} == {None}
-        assert await ask(walk, clear=True, idToken=token()) == (
+        assert {recorded.id_token for recorded in events} == {None}
+        assert await customer_information(walk, clear=True, idToken=token()) == (
             "The data of this customer has been cleared. 2 signed records are kept: they prove what was billed."
         )
-        assert await ask(walk, clear=True, idToken=token(OTHER_CARD)) == "The data of this customer has been cleared."
+        assert (
+            await customer_information(walk, clear=True, idToken=token(OTHER_CARD))
+            == "The data of this customer has been cleared."
+        )
 
 
 async def test_only_signed_records_still_name_a_customer_who_was_cleared(tmp_path: Path) -> None:
@@ -138,7 +141,7 @@ async def test_only_signed_records_still_name_a_customer_who_was_cleared(tmp_pat
         await stop(walk)
         await walk.advance(60.0)
         before = await walk.parts.outbox.events(transaction)
-        await ask(walk, clear=True, idToken=token())
+        await customer_information(walk, clear=True, idToken=token())
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
             tables = [str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             rows = [(table, str(row)) for table in tables for row in database.execute(f"SELECT * FROM {table}")]
@@ -146,7 +149,7 @@ async def test_only_signed_records_still_name_a_customer_who_was_cleared(tmp_pat
         assert naming == {"signed_records"}
         after = await walk.parts.outbox.events(transaction)
         assert [values(event) for event in after] == [values(event) for event in before]
-        assert await ask(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
+        assert await customer_information(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
 
 
 async def test_the_owners_own_card_is_told_and_cleared(tmp_path: Path) -> None:
@@ -155,11 +158,11 @@ async def test_the_owners_own_card_is_told_and_cleared(tmp_path: Path) -> None:
         await walk.accepted()
         await walk.parts.cards.add(CARD, "Anna")
         anna = f"Owner's card: ISO14443 {CARD.value.casefold()}, Anna"
-        assert await ask(walk, report=True, idToken=token()) == anna
-        assert await ask(walk, report=True, customerIdentifier=CARD.value) == anna
-        await ask(walk, clear=True, idToken=token())
+        assert await customer_information(walk, report=True, idToken=token()) == anna
+        assert await customer_information(walk, report=True, customerIdentifier=CARD.value) == anna
+        await customer_information(walk, clear=True, idToken=token())
         assert walk.parts.cards.all() == {}
-        assert await ask(walk, report=True, idToken=token()) == ""
+        assert await customer_information(walk, report=True, idToken=token()) == ""
 
 
 async def test_an_entry_of_the_local_list_is_told_and_only_the_csms_removes_it(tmp_path: Path) -> None:
@@ -168,16 +171,18 @@ async def test_an_entry_of_the_local_list_is_told_and_only_the_csms_removes_it(t
         await walk.accepted()
         update = {"updateType": "Full", "versionNumber": 4, "localAuthorizationList": [listed(token(), "Blocked")]}
         assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
-        told = f"Local authorization list: ISO14443 {CARD.value}, Blocked"
-        assert await ask(walk, report=True, idToken=token()) == told
-        assert await ask(walk, report=True, customerIdentifier=CARD.value) == told
-        assert await ask(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
-        assert "1 entries of the local authorization list are kept" in await ask(walk, clear=True, idToken=token())
-        assert await ask(walk, report=True, clear=True, idToken=token()) == told
-        assert await ask(walk, report=True, idToken=token()) == told
+        entry_line = f"Local authorization list: ISO14443 {CARD.value}, Blocked"
+        assert await customer_information(walk, report=True, idToken=token()) == entry_line
+        assert await customer_information(walk, report=True, customerIdentifier=CARD.value) == entry_line
+        assert await customer_information(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
+        assert "1 entries of the local authorization list are kept" in await customer_information(
+            walk, clear=True, idToken=token()
+        )
+        assert await customer_information(walk, report=True, clear=True, idToken=token()) == entry_line
+        assert await customer_information(walk, report=True, idToken=token()) == entry_line
         assert (await walk.csms.call("GetLocalListVersion", {}))["versionNumber"] == 4
         await walk.csms.call("SendLocalList", {"updateType": "Full", "versionNumber": 5})
-        assert await ask(walk, report=True, idToken=token()) == ""
+        assert await customer_information(walk, report=True, idToken=token()) == ""
 
 
 async def test_what_is_not_delivered_is_cleared_when_it_is(tmp_path: Path) -> None:
@@ -189,30 +194,30 @@ async def test_what_is_not_delivered_is_cleared_when_it_is(tmp_path: Path) -> No
         await walk.present()
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()
-        said = await ask(walk, clear=True, idToken=token())
-        assert "will be cleared afterwards" in said
+        report = await customer_information(walk, clear=True, idToken=token())
+        assert "will be cleared afterwards" in report
         csms.answers.pop("TransactionEvent")
         await walk.advance(300.0)
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["idToken"]["idToken"] == CARD.value
         await walk.advance(3600.0)
-        assert {one.id_token for one in await walk.parts.outbox.events(transaction)} == {None}
-        assert await ask(walk, report=True, idToken=token()) == SIGNED
+        assert {recorded.id_token for recorded in await walk.parts.outbox.events(transaction)} == {None}
+        assert await customer_information(walk, report=True, idToken=token()) == SIGNED
 
 
 async def test_a_running_transaction_is_left_alone_and_its_end_is_not_forgotten(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         transaction = await charge(walk)
-        await ask(walk, clear=True, idToken=token())
+        await customer_information(walk, clear=True, idToken=token())
         assert sum(walk.board.currents_a) > 0
-        assert "ongoing" in await ask(walk, report=True, idToken=token())
+        assert "ongoing" in await customer_information(walk, report=True, idToken=token())
         await stop(walk)
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.advance(3700.0)
         # What was recorded after the request is another matter: the driver stopped with the card.
         events = await walk.parts.outbox.events(transaction)
-        assert [one.id_token for one in events if one.event_type == "Started"] == [None]
+        assert [recorded.id_token for recorded in events if recorded.event_type == "Started"] == [None]
 
 
 async def test_an_identifier_finds_the_tokens_that_carried_it(tmp_path: Path) -> None:
@@ -225,10 +230,10 @@ async def test_an_identifier_finds_the_tokens_that_carried_it(tmp_path: Path) ->
         await walk.charging()
         await stop(walk)
         await walk.advance(60.0)
-        said = await ask(walk, report=True, clear=True, customerIdentifier="CUSTOMER-9")
-        assert "customer Customer-9" in said
-        assert "Authorization cache" in said
-        assert await ask(walk, report=True, customerIdentifier="CUSTOMER-9") == ""
+        report = await customer_information(walk, report=True, clear=True, customerIdentifier="CUSTOMER-9")
+        assert "customer Customer-9" in report
+        assert "Authorization cache" in report
+        assert await customer_information(walk, report=True, customerIdentifier="CUSTOMER-9") == ""
         assert walk.parts.tokens.entries() == []
 
 
@@ -257,7 +262,7 @@ async def test_nothing_is_known_of_a_certificate(tmp_path: Path) -> None:
     """N09.FR.06: an AC station without ISO 15118 never sees one."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert await ask(walk, report=True, customerCertificate=CERTIFICATE) == ""
+        assert await customer_information(walk, report=True, customerCertificate=CERTIFICATE) == ""
 
 
 async def test_an_export_that_began_before_a_customer_is_cleared_has_nothing_of_them_afterwards(tmp_path: Path) -> None:
@@ -272,7 +277,7 @@ async def test_an_export_that_began_before_a_customer_is_cleared_has_nothing_of_
         await walk.advance(5)
         pages = walk.parts.transactions.pages(TransactionQuery(), size=1)
         (first,) = await anext(pages)
-        await ask(walk, clear=True, idToken=token())
+        await customer_information(walk, clear=True, idToken=token())
         (second,) = await anext(pages)
         assert [page async for page in pages] == []
         assert (first.token, second.token) == (CARD.value, None)

@@ -83,8 +83,8 @@ async def test_a_message_of_the_csms_gets_the_answer_that_is_set(tmp_path: Path,
         answer = {"vendor_id": "org.example", "message_id": "m", "status": "Rejected", "data": data}
         assert (await api.client.put(PATH, json=answer)).status_code == 202
         assert await walk.csms.call("DataTransfer", request) == {"status": "Rejected", "data": data}
-        other = await walk.csms.call("DataTransfer", request | {"messageId": "n"})
-        assert other == {"status": "UnknownMessageId"}
+        unknown_message = await walk.csms.call("DataTransfer", request | {"messageId": "n"})
+        assert unknown_message == {"status": "UnknownMessageId"}
 
 
 async def test_answers_have_a_bound(tmp_path: Path) -> None:

@@ -28,11 +28,11 @@ from tests.walks.steps import (
 def refusing() -> Csms:
     """A CSMS that authorizes every card, and refuses it once it is in a transaction."""
     csms = Csms()
-    csms.answers["TransactionEvent"] = lambda told: INVALID if "idToken" in told else {}
+    csms.answers["TransactionEvent"] = lambda request: INVALID if "idToken" in request else {}
     return csms
 
 
-async def charge_after_the_other(walk: Walk) -> None:
+async def charge_with_other_card_cached(walk: Walk) -> None:
     """The other card was here before, and is cached; then one charges with the first."""
     await walk.accepted()
     assert await walk.present(OTHER_CARD) is TokenOutcome.AUTHORIZED
@@ -79,9 +79,9 @@ async def test_a_refused_card_without_such_a_stop_point_only_stops_the_energy(tm
     """E05.FR.09: Updated with Deauthorized; the transaction ends with the cable, as DeAuthorized."""
     async with walking(tmp_path, refusing(), variable=tx_points("EVConnected", "EVConnected")) as walk:
         await refused(walk)
-        told = await event(walk, "Updated", "Deauthorized")
-        assert told["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEVSE"}
-        assert "stoppedReason" not in told["transactionInfo"]
+        updated = await event(walk, "Updated", "Deauthorized")
+        assert updated["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEVSE"}
+        assert "stoppedReason" not in updated["transactionInfo"]
         await walk.advance(20)
         assert sum(walk.board.currents_a) == 0
         assert "Ended" not in [kind for kind, _ in walk.told()]
@@ -113,7 +113,7 @@ async def test_without_stop_on_invalid_id_the_energy_stops_and_the_transaction_g
         await walk.accepted()
         await walk.plug()
         await event(walk, "Started", "CablePluggedIn")
-        csms.answers["TransactionEvent"] = lambda told: INVALID if "idToken" in told else {}
+        csms.answers["TransactionEvent"] = lambda request: INVALID if "idToken" in request else {}
         await walk.present()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
         await walk.advance(30)
@@ -169,10 +169,10 @@ async def test_a_refusal_is_remembered_and_asked_again(tmp_path: Path) -> None:
         await refused(walk)
         await event(walk, "Ended", "Deauthorized")
         await walk.present()
-        asked = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.sent("Authorize"))
         del csms.answers["TransactionEvent"]
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert len(walk.csms.sent("Authorize")) == asked + 1
+        assert len(walk.csms.sent("Authorize")) == requests_before + 1
 
 
 async def test_an_unknown_card_that_charged_offline_is_deauthorized_when_the_csms_refuses_it(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ async def test_an_unknown_card_that_charged_offline_is_deauthorized_when_the_csm
         await mended(walk)
         ended = await event(walk, "Ended", "Deauthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "DeAuthorized"
-        with_card: list[Event] = [one for one in walk.events() if "idToken" in one]
+        with_card: list[Event] = [sent_event for sent_event in walk.events() if "idToken" in sent_event]
         assert with_card[0]["offline"] is True
         assert with_card[0]["idToken"] == token()
         await walk.until(lambda: sum(walk.board.currents_a) == 0)
@@ -218,10 +218,10 @@ async def test_offline_a_cached_card_charges_where_local_authorize_offline_says_
         await event(walk, "Ended", "StopAuthorized")
         cut(walk)
         await walk.until(lambda: not walk.csms.connected)
-        asked = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.sent("Authorize"))
         outcome = await walk.present()
         assert outcome is (TokenOutcome.AUTHORIZED if allowed else TokenOutcome.NOT_CHECKED)
-        assert len(walk.csms.sent("Authorize")) == asked
+        assert len(walk.csms.sent("Authorize")) == requests_before
 
 
 async def test_offline_a_card_that_the_cache_knows_as_blocked_is_refused(tmp_path: Path) -> None:
@@ -254,17 +254,17 @@ async def test_a_cached_card_of_the_group_ends_the_charge_without_asking(tmp_pat
     """C01.FR.03, C09, E07.FR.01: the group is in the cache."""
     async with walking(tmp_path, fleet()) as walk:
         csms = walk.csms
-        await charge_after_the_other(walk)
-        asked = len(csms.sent("Authorize"))
+        await charge_with_other_card_cached(walk)
+        requests_before = len(csms.sent("Authorize"))
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
-        assert len(csms.sent("Authorize")) == asked
+        assert len(csms.sent("Authorize")) == requests_before
 
 
 async def test_offline_a_cached_card_of_the_group_ends_the_charge(tmp_path: Path) -> None:
     """TC_E_45_CS: all that follows is offline; one of it is Ended."""
     async with walking(tmp_path, fleet()) as walk:
         csms = walk.csms
-        await charge_after_the_other(walk)
+        await charge_with_other_card_cached(walk)
         await walk.advance(5)
         before = len(walk.events())
         cut(walk)
@@ -276,7 +276,7 @@ async def test_offline_a_cached_card_of_the_group_ends_the_charge(tmp_path: Path
         await walk.until(lambda: len(walk.events()) > before)
         assert walk.told()[-1] == ("Ended", "StopAuthorized")
         assert walk.events()[-1]["idToken"] in (token(OTHER_CARD), token())
-        assert all(one.get("offline") for one in walk.events()[before:])
+        assert all(sent_event.get("offline") for sent_event in walk.events()[before:])
 
 
 async def test_the_group_of_the_answer_to_an_event_counts_too(tmp_path: Path) -> None:
@@ -320,8 +320,8 @@ async def test_a_card_that_is_held_again_while_the_csms_thinks_does_not_stop_wha
         await walk.advance(2)
         again = walk.parts.station.present_token(CARD, 1)
         await walk.advance(2)
-        asked = next(one for one in csms.calls if one.action == "Authorize")
-        await csms.send_raw(json.dumps([3, asked.id, {"idTokenInfo": {"status": "Accepted"}}]))
+        authorize = next(call for call in csms.calls if call.action == "Authorize")
+        await csms.send_raw(json.dumps([3, authorize.id, {"idTokenInfo": {"status": "Accepted"}}]))
         await walk.until(again.done)
         assert first.result() is again.result() is TokenOutcome.AUTHORIZED
         await walk.charging()
@@ -332,10 +332,10 @@ async def test_another_card_is_refused_and_does_not_disturb_the_charge(tmp_path:
     """C01.FR.22, E07: accepted or not, a card of no group ends nothing."""
     async with walking(tmp_path) as walk:
         await charge(walk)
-        told = len(walk.events())
+        events_before = len(walk.events())
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert sum(walk.board.currents_a) > 0
-        assert len(walk.events()) == told
+        assert len(walk.events()) == events_before
 
 
 @pytest.mark.parametrize("status", ["Blocked", "Expired", "Invalid", "Unknown", "NoCredit", "ConcurrentTx"])
@@ -349,7 +349,7 @@ async def test_a_card_that_the_csms_does_not_accept_charges_nothing(tmp_path: Pa
         assert await walk.present() is TokenOutcome.REJECTED
         await walk.advance(10)
         assert walk.board.contactor_operations == 0
-        assert all("idToken" not in one for one in walk.events())
+        assert all("idToken" not in sent_event for sent_event in walk.events())
 
 
 async def test_a_card_that_may_not_use_this_evse_is_refused(tmp_path: Path) -> None:
@@ -389,10 +389,10 @@ async def test_a_cache_entry_lives_as_long_as_the_csms_or_life_time_says(tmp_pat
         await walk.advance(500)
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.present()
-        asked = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.sent("Authorize"))
         await walk.advance(1200)
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert len(walk.csms.sent("Authorize")) == asked + 1
+        assert len(walk.csms.sent("Authorize")) == requests_before + 1
 
 
 async def test_a_transaction_is_one_whatever_card_is_shown_meanwhile(tmp_path: Path) -> None:
@@ -403,4 +403,6 @@ async def test_a_transaction_is_one_whatever_card_is_shown_meanwhile(tmp_path: P
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
         assert transaction_id(walk) == identity
-        assert {one["idToken"]["idToken"] for one in walk.events() if "idToken" in one} == {CARD.value}
+        assert {sent_event["idToken"]["idToken"] for sent_event in walk.events() if "idToken" in sent_event} == {
+            CARD.value
+        }

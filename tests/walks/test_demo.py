@@ -66,28 +66,28 @@ def figures(output: str) -> dict[str, str]:
 
 async def test_one_charge_with_kettle_oven_and_network_cut_is_billed_to_the_watt_hour_within_a_minute() -> None:
     async with borne("demo", "--once") as process:
-        told, complained = (text.decode() for text in await process.communicate())
-    assert (process.returncode, complained) == (0, ""), told
-    *_, last_s = map(float, re.findall(r"^ *([\d.]+) s  ", told, re.MULTILINE))
+        output, complained = (text.decode() for text in await process.communicate())
+    assert (process.returncode, complained) == (0, ""), output
+    *_, last_s = map(float, re.findall(r"^ *([\d.]+) s  ", output, re.MULTILINE))
     assert 30.0 < last_s < 60.0  # its own clock: how long the machine takes to start it does not count
-    states = re.findall(r"^ *[\d.]+ s    (EVSE 1 .*)$", told, re.MULTILINE)
+    states = re.findall(r"^ *[\d.]+ s    (EVSE 1 .*)$", output, re.MULTILINE)
     assert len(states) > 10
-    assert [one for one, after in pairwise(states) if one == after] == [], "no line repeats the one before it"
-    shown = figures(told)
-    register_wh = float(shown["energy of the meter register"].removesuffix(" Wh"))
+    assert [state for state, after in pairwise(states) if state == after] == [], "no line repeats the one before it"
+    printed = figures(output)
+    register_wh = float(printed["energy of the meter register"].removesuffix(" Wh"))
     assert register_wh > 20.0
-    assert float(shown["energy received by the CSMS"].removesuffix(" Wh")) == pytest.approx(register_wh, abs=0.5)
-    events = int(shown["events recorded"])
-    assert shown["events delivered"] == str(events)
-    assert shown["sequence numbers"] == f"0…{events - 1}"
-    assert int(shown["queued during the network cut"]) >= 2
-    assert shown["left in the queue"] == "0"
-    assert float(shown["largest grid current"].split()[0]) == pytest.approx(56.0)
-    assert 0.0 < float(shown["longest time above the limit"].split()[0]) <= 6.0
+    assert float(printed["energy received by the CSMS"].removesuffix(" Wh")) == pytest.approx(register_wh, abs=0.5)
+    events = int(printed["events recorded"])
+    assert printed["events delivered"] == str(events)
+    assert printed["sequence numbers"] == f"0…{events - 1}"
+    assert int(printed["queued during the network cut"]) >= 2
+    assert printed["left in the queue"] == "0"
+    assert float(printed["largest grid current"].split()[0]) == pytest.approx(56.0)
+    assert 0.0 < float(printed["longest time above the limit"].split()[0]) <= 6.0
     # What was sent in the end is what the frames said in between.
-    sent = re.findall(r"→ TransactionEvent #(\d+) ", told)
+    sent = re.findall(r"→ TransactionEvent #(\d+) ", output)
     assert list(dict.fromkeys(map(int, sent))) == list(range(events))
-    assert len(re.findall(r"TransactionEvent #\d+ Ended .* (?P<wh>[\d.]+) Wh", told)) == 1
+    assert len(re.findall(r"TransactionEvent #\d+ Ended .* (?P<wh>[\d.]+) Wh", output)) == 1
 
 
 async def test_ctrl_c_ends_the_demonstration_in_order() -> None:

@@ -20,13 +20,18 @@ _STATE: dict[str, Any] = {
 async def test_monitors_and_events_are_read_through_the_api_and_counted(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
-        wanted = {**_STATE, "type": "Delta", "value": 1, "severity": 5}
-        answer = await walk.csms.call("SetVariableMonitoring", {"setMonitoringData": [wanted]})
+        monitor = {**_STATE, "type": "Delta", "value": 1, "severity": 5}
+        answer = await walk.csms.call("SetVariableMonitoring", {"setMonitoringData": [monitor]})
         (result,) = answer["setMonitoringResult"]
         assert result["status"] == "Accepted", result
-        shown = await api.get("/api/monitors")
-        assert (shown["enabled"], shown["base"], shown["level"], shown["dropped"]) == (True, "FactoryDefault", 9, 0)
-        (mine,) = [one for one in shown["monitors"] if one["id"] == result["id"]]
+        monitoring = await api.get("/api/monitors")
+        assert (monitoring["enabled"], monitoring["base"], monitoring["level"], monitoring["dropped"]) == (
+            True,
+            "FactoryDefault",
+            9,
+            0,
+        )
+        (mine,) = [listed for listed in monitoring["monitors"] if listed["id"] == result["id"]]
         assert mine == {
             "component": "EVSE",
             "component_instance": None,
@@ -41,19 +46,19 @@ async def test_monitors_and_events_are_read_through_the_api_and_counted(tmp_path
             "transaction": False,
             "notification_type": "CustomMonitor",
         }
-        assert {one["notification_type"] for one in shown["monitors"]} == {
+        assert {listed["notification_type"] for listed in monitoring["monitors"]} == {
             "HardWiredMonitor",
             "PreconfiguredMonitor",
             "CustomMonitor",
         }
         await walk.plug()
         await walk.until(lambda: walk.csms.sent("NotifyEvent"))
-        (change,) = [one for one in await api.get("/api/device-events") if one["monitor"] == result["id"]]
+        (change,) = [entry for entry in await api.get("/api/device-events") if entry["monitor"] == result["id"]]
         assert (change["trigger"], change["value"], change["severity"]) == ("Delta", "Occupied", 5)
         walk.board.raise_fault(Fault.GROUND_FAULT)
         await walk.advance(2.0)
         later = await api.get(f"/api/device-events?since={change['id']}")
-        (fault,) = [one for one in later if one["notification_type"] == "HardWiredNotification"]
+        (fault,) = [entry for entry in later if entry["notification_type"] == "HardWiredNotification"]
         assert (fault["component"], fault["variable"], fault["value"]) == ("RCD", "Tripped", "true")
         assert (fault["monitor"], fault["cleared"], fault["tech_code"]) == (None, False, "ground-fault")
         metrics = (await api.client.get("/metrics")).text

@@ -64,7 +64,7 @@ class MessageKeeper:
     def __init__(self, csms: Csms, chance: random.Random) -> None:
         self.csms = csms
         self.chance = chance
-        self.kept: dict[int, Payload] = {}
+        self.stored: dict[int, Payload] = {}
         """the messages that were accepted and not cleared, by id"""
         self.in_flight: tuple[int, Payload | None] | None = None
         """the request without a response: an id and its message, or None if it is to be cleared"""
@@ -88,37 +88,37 @@ class MessageKeeper:
     async def _clear(self, identity: int) -> None:
         self.in_flight = identity, None
         answer = await self.csms.call("ClearDisplayMessage", {"id": identity})
-        assert answer["status"] == ("Accepted" if identity in self.kept else "Unknown")
+        assert answer["status"] == ("Accepted" if identity in self.stored else "Unknown")
         self._apply(identity, None)
 
     def _apply(self, identity: int, wire: Payload | None) -> None:
-        self.kept = self.after(identity, wire)
+        self.stored = self.after(identity, wire)
         self.in_flight = None
 
     def after(self, identity: int, wire: Payload | None) -> dict[int, Payload]:
         """What the station has after a request."""
-        others = {key: one for key, one in self.kept.items() if key != identity}
+        remaining = {key: stored for key, stored in self.stored.items() if key != identity}
         if wire is None:
-            return others
+            return remaining
         if wire["priority"] == "AlwaysFront":
-            others = {key: one for key, one in others.items() if one["priority"] != "AlwaysFront"}
-        return {**others, identity: wire}
+            remaining = {key: stored for key, stored in remaining.items() if stored["priority"] != "AlwaysFront"}
+        return {**remaining, identity: wire}
 
     async def check(self) -> None:
         """The station has what was accepted; a request without response was executed wholly or not at all."""
-        possible = [self.kept]
+        possible = [self.stored]
         if self.in_flight is not None:
             possible.append(self.after(*self.in_flight))
         found = await self._reported()
         assert found in possible
-        self.kept, self.in_flight = found, None
+        self.stored, self.in_flight = found, None
 
     async def _reported(self) -> dict[int, Payload]:
         if (await self.csms.call("GetDisplayMessages", {"requestId": 1}))["status"] == "Unknown":
             return {}
         report = await self.csms.expect("NotifyDisplayMessages")
         assert not report["tbc"]
-        return {one["id"]: one for one in report["messageInfo"]}
+        return {reported["id"]: reported for reported in report["messageInfo"]}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -146,7 +146,7 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
                     await working
         finally:
             await station.aclose()
-    assert keeper.kept, "nothing was ever set"
+    assert keeper.stored, "nothing was ever set"
     assert csms.schema_faults == []
 
 
@@ -160,7 +160,7 @@ async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(tm
         with disk.refusing("display_messages"):
             answer = await walk.csms.call("SetDisplayMessage", {"message": message(2, priority="AlwaysFront")})
         assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
-        assert [one.id for one in messages_of(walk).all()] == [1]
+        assert [stored.id for stored in messages_of(walk).all()] == [1]
 
 
 async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, disk: FullDisk) -> None:
@@ -171,7 +171,7 @@ async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, d
             answer = await walk.csms.ask("ClearDisplayMessage", {"id": 1})
         assert answer[0] == 4
         assert answer[2] == "InternalError"
-        assert [one.id for one in messages_of(walk).all()] == [1]
+        assert [stored.id for stored in messages_of(walk).all()] == [1]
         assert await walk.csms.call("ClearDisplayMessage", {"id": 1}) == {"status": "Accepted"}
 
 
@@ -184,7 +184,7 @@ async def test_a_message_that_cannot_be_read_is_set_aside_and_the_others_are_sho
         database.execute("UPDATE display_messages SET payload = json_set(payload, '$.priority', 'Loud') WHERE id = 1")
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert [one.id for one in messages_of(walk).all()] == [2]
+        assert [stored.id for stored in messages_of(walk).all()] == [2]
         assert [str(row.address) for row in walk.parts.unreadable.all()] == ["display_messages 1"]
         assert await send(walk.csms, message(1)) == "Accepted"
         assert walk.parts.unreadable.all() == []
@@ -258,11 +258,11 @@ async def test_messages_at_their_limits_do_not_disturb_a_charge(tmp_path: Path) 
             assert await send(csms, message(0, longest, priority="AlwaysFront")) == "Accepted"
         answer = await csms.ask("SetDisplayMessage", {"message": message(1, longest + "!")})
         assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
-        wanted = {"requestId": 1, "id": list(range(MAX_MESSAGES + 1))}
-        assert (await csms.ask("GetDisplayMessages", wanted))[2] == "OccurrenceConstraintViolation"
+        request = {"requestId": 1, "id": list(range(MAX_MESSAGES + 1))}
+        assert (await csms.ask("GetDisplayMessages", request))[2] == "OccurrenceConstraintViolation"
         csms.slow = True  # it asks for reports and takes none
-        told = [(await csms.call("GetDisplayMessages", {"requestId": 1}))["status"] for _ in range(50)]
-        assert told == ["Accepted"] * 4 + ["Unknown"] * 46
+        report_statuses = [(await csms.call("GetDisplayMessages", {"requestId": 1}))["status"] for _ in range(50)]
+        assert report_statuses == ["Accepted"] * 4 + ["Unknown"] * 46
         csms.slow = False
         await csms.release()
         await walk.until(lambda: len(csms.sent("NotifyDisplayMessages")) >= 4 * MAX_MESSAGES // 10, within_s=600)

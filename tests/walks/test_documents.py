@@ -29,14 +29,14 @@ async def test_a_receipt_carries_the_record_that_the_api_gives_and_the_key_of_th
     async with walking(tmp_path, prices=PRICES, variable=rows) as walk, visiting(walk) as api:
         await walk.accepted()
         identity = await charge(api, seconds=3600)
-        told = await api.get(f"/api/transactions/{identity}")
+        transaction = await api.get(f"/api/transactions/{identity}")
         answer = await api.client.get(f"/api/transactions/{identity}/receipt.pdf", params={"lang": "fr"})
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/pdf"
         assert answer.headers["content-disposition"] == 'attachment; filename="receipt-1.pdf"'
         drawn = text(answer.content)
         assert "Reçu de recharge" in drawn
-        assert f"{told['cost']['amount'].replace('.', ',')} CHF" in drawn
+        assert f"{transaction['cost']['amount'].replace('.', ',')} CHF" in drawn
         assert identity in drawn
         record = await api.client.get(f"/api/transactions/{identity}/record")
         assert record.content in streams(answer.content)
@@ -74,8 +74,8 @@ async def test_a_key_that_flash_memory_has_spoilt_keeps_nobody_from_the_receipt_
         assert (receipt.status_code, record.status_code, keys.status_code) == (200, 200, 200)
         assert record.content in streams(receipt.content)
         assert record.text.count("OCMF|") == 2
-        shown = (await api.get("/api/evses/1/public-key"))["hex"]
-        assert (f">{shown}</publicKey>" in record.text) is left
+        key_hex = (await api.get("/api/evses/1/public-key"))["hex"]
+        assert (f">{key_hex}</publicKey>" in record.text) is left
 
 
 async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_document(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ async def test_a_document_is_in_the_language_asked_for_else_in_that_of_the_page_
             begins = ("transaction_id,evse", "\ufeffTransaction;Point de charge", "\ufeffTransactie;Laadpunt")
             for answer, beginning in zip(answers, begins, strict=True):
                 assert answer.content.decode().startswith(beginning), path
-            asked = await api.client.get(path, params={"lang": "de"} | (month if "month" in path else {}))
-            assert "Zählerstand am Beginn (kWh)" in asked.content.decode("utf-8-sig")
+            answer_de = await api.client.get(path, params={"lang": "de"} | (month if "month" in path else {}))
+            assert "Zählerstand am Beginn (kWh)" in answer_de.content.decode("utf-8-sig")
         receipt = f"/api/transactions/{identity}/receipt.pdf"
         assert "Reçu de recharge" in text((await api.client.get(receipt, headers=french)).content)
         assert "Laadbewijs" in text((await api.client.get(receipt, headers=chosen)).content)
@@ -140,16 +140,18 @@ async def test_history_receipt_and_report_name_cards_as_their_owner_does_and_are
         await cards.remove(await cards.add(CARD, "Anna"))
         await cards.add(IdToken("04A3FFFFFFFF80", CARD.type), "Anna")
         assert (await api.get("/api/cards"))["former"] == ["Anna"]
-        whole = await api.get("/api/transactions")
-        assert [one["card"] for one in whole["transactions"]] == [None, "Anna", "Anna"]
+        history = await api.get("/api/transactions")
+        assert [entry["card"] for entry in history["transactions"]] == [None, "Anna", "Anna"]
         found = await api.get("/api/transactions?card=anna")
-        assert [one["transaction_id"] for one in found["transactions"]] == annas[::-1]
+        assert [entry["transaction_id"] for entry in found["transactions"]] == annas[::-1]
         assert (await api.get("/api/transactions?card=Nobody"))["total"] == 0
         query = {"month": f"{walk.application.clock.now():%Y-%m}", "card": "Anna"}
         for path, params in (("/api/transactions.csv", {"card": "Anna"}), ("/api/monthly-report.csv", query)):
             answer = await api.client.get(path, params=params)
             rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
-            assert [(row["transaction_id"], row["card_label"]) for row in rows] == [(one, "Anna") for one in annas]
+            assert [(row["transaction_id"], row["card_label"]) for row in rows] == [
+                (identity, "Anna") for identity in annas
+            ]
         report = await api.client.get("/api/monthly-report.pdf", params=query)
         assert text(report.content).count("Anna") == 3, "the heading and two lines"
         receipt = await api.client.get(f"/api/transactions/{annas[0]}/receipt.pdf")
@@ -167,8 +169,8 @@ async def test_a_report_of_a_card_as_it_is_shown_is_refused_where_another_card_i
         for kind in ("csv", "pdf"):
             answer = await api.client.get(f"/api/monthly-report.{kind}", params=query)
             assert (answer.status_code, "2 cards" in answer.text) == (409, True)
-            whole = await api.client.get(f"/api/monthly-report.{kind}", params=query | {"token": CARD.value})
-            assert whole.status_code == 200
+            report = await api.client.get(f"/api/monthly-report.{kind}", params=query | {"token": CARD.value})
+            assert report.status_code == 200
 
 
 @pytest.mark.parametrize("month", ["2026", "2026-13", "2026-00", "1999-01", "2026-1", "", "2026-01-01"])

@@ -132,8 +132,10 @@ async def test_only_one_of_two_remote_starts_is_accepted(tmp_path: Path) -> None
         await walk.set_variable("AuthCtrlr", "AuthorizeRemoteStart", "true")
         walk.csms.answers["Authorize"] = lambda _: NEVER
         first = await walk.csms.call("RequestStartTransaction", {"idToken": TOKEN, "remoteStartId": 1, "evseId": 1})
-        other = {"idToken": OTHER_CARD.value, "type": OTHER_CARD.type}
-        second = await walk.csms.call("RequestStartTransaction", {"idToken": other, "remoteStartId": 2, "evseId": 1})
+        other_token = {"idToken": OTHER_CARD.value, "type": OTHER_CARD.type}
+        second = await walk.csms.call(
+            "RequestStartTransaction", {"idToken": other_token, "remoteStartId": 2, "evseId": 1}
+        )
         assert (first["status"], second["status"]) == ("Accepted", "Rejected")
 
 
@@ -160,8 +162,8 @@ async def test_while_a_restart_waits_nobody_new_may_start(tmp_path: Path) -> Non
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await _charging(walk)
         assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Scheduled"
-        other = {"idToken": OTHER_CARD.value, "type": OTHER_CARD.type}
-        start = {"idToken": other, "remoteStartId": 2, "evseId": 2}
+        other_token = {"idToken": OTHER_CARD.value, "type": OTHER_CARD.type}
+        start = {"idToken": other_token, "remoteStartId": 2, "evseId": 2}
         assert (await walk.csms.call("RequestStartTransaction", start))["status"] == "Rejected"
 
 
@@ -196,21 +198,21 @@ async def test_the_simulated_board_shows_every_pilot_state_of_a_charge(tmp_path:
     """IEC 61851-1 table A.4: A to D as the vehicle is, E for a short circuit, F for the station's own fault."""
     async with walking(tmp_path, evse=[{"ventilation": True}]) as walk:
         await walk.accepted()
-        shown = [await _shown(walk)]
+        pilot_states = [await _pilot_state(walk)]
         await walk.plug(ventilation=True)
-        shown.append(await _shown(walk))
+        pilot_states.append(await _pilot_state(walk))
         await walk.present()
         await walk.charging()
-        shown.append(await _shown(walk))
+        pilot_states.append(await _pilot_state(walk))
         walk.board.short_pilot(True)
         await walk.settle()
-        shown.append(await _shown(walk))
+        pilot_states.append(await _pilot_state(walk))
         assert sum(walk.board.currents_a) == 0
         walk.board.short_pilot(False)
         walk.board.raise_fault(Fault.GROUND_FAULT)
         await walk.settle()
-        shown.append(await _shown(walk))
-        assert shown == ["A", "B", "D", "E", "F"]
+        pilot_states.append(await _pilot_state(walk))
+        assert pilot_states == ["A", "B", "D", "E", "F"]
 
 
 async def test_a_vehicle_that_asks_for_ventilation_waits_where_there_is_none_and_is_told_why(tmp_path: Path) -> None:
@@ -220,10 +222,10 @@ async def test_a_vehicle_that_asks_for_ventilation_waits_where_there_is_none_and
         await walk.present()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
         await walk.advance(60)
-        shown = await api.evse()
-        assert (shown["charging_state"], shown["limit"]["source"]) == ("SuspendedEVSE", "ventilation")
-        assert shown["light"]["reason"] == "waiting-for-power"
-        assert (walk.board.contactor_operations, shown["faults"]) == (0, [])
+        evse = await api.evse()
+        assert (evse["charging_state"], evse["limit"]["source"]) == ("SuspendedEVSE", "ventilation")
+        assert evse["light"]["reason"] == "waiting-for-power"
+        assert (walk.board.contactor_operations, evse["faults"]) == (0, [])
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
         await walk.unplug()
@@ -238,17 +240,17 @@ async def test_a_pilot_at_minus_12_v_is_no_vehicle_that_left(tmp_path: Path) -> 
         walk.world.fail_meter(1, True)
         await walk.until(lambda: Fault.METER in walk.evse.state.faults)
         await walk.advance(5)
-        assert await _shown(walk) == "F"
+        assert await _pilot_state(walk) == "F"
         assert walk.evse.state.transaction is not None
         walk.world.fail_meter(1, False)
         await walk.charging()
         assert [kind for kind, _ in walk.told()].count("Started") == 1
 
 
-async def _shown(walk: Walk) -> str:
+async def _pilot_state(walk: Walk) -> str:
     """The pilot state on the wire."""
-    async for seen in walk.board.observations():
-        return seen.pilot.value
+    async for observation in walk.board.observations():
+        return observation.pilot.value
     raise AssertionError("the board shows nothing")
 
 
@@ -261,6 +263,8 @@ async def test_a_power_cut_is_preceded_by_no_other_rate(tmp_path: Path) -> None:
         await walk.advance(5)
         await walk.application.restore_power()
         await walk.until(
-            lambda: any(one["transactionInfo"].get("stoppedReason") == "PowerLoss" for one in walk.events())
+            lambda: any(
+                sent_event["transactionInfo"].get("stoppedReason") == "PowerLoss" for sent_event in walk.events()
+            )
         )
         assert "ChargingRateChanged" not in {trigger for _, trigger in walk.told()}

@@ -59,8 +59,8 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
             "transactions"
         ]  # a later one: the vehicle is still plugged in
         assert (charge["stopped_reason"], charge["energy_wh"] > 0.0) == ("Local", True)
-        told = [event["info"] for event in await api.get("/api/security-events")]
-        assert "factory reset by this machine" in told
+        event_texts = [event["info"] for event in await api.get("/api/security-events")]
+        assert "factory reset by this machine" in event_texts
 
 
 async def test_a_reset_ends_a_transaction_that_waits_for_its_vehicle_to_leave(tmp_path: Path) -> None:
@@ -105,11 +105,11 @@ async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) 
         await walk.plug(phases=3)
         await walk.present()
         await walk.charging()
-        life = walk.parts
+        parts = walk.parts
         walk.board.welded = True
-        asked = await reset_while_time_passes(walk, api, status=409)
-        assert "contactor" in asked["detail"]
-        assert walk.application.parts is life.parts
+        refusal = await reset_while_time_passes(walk, api, status=409)
+        assert "contactor" in refusal["detail"]
+        assert walk.application.parts is parts.parts
 
 
 async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path)
         before = walk.application.parts
         await reset_while_time_passes(walk, api, status=202)
         await walk.until(lambda: walk.application.running and walk.application.parts is not before)
-        told = await try_step(api, step="shunt-trip", tripped=True)
-        assert told["reason"] == "energise the shunt trip first"
+        result = await try_step(api, step="shunt-trip", tripped=True)
+        assert result["reason"] == "energise the shunt trip first"
 
 
 async def test_a_reset_that_the_disk_broke_off_is_completed_by_another_one(tmp_path: Path) -> None:
@@ -142,25 +142,25 @@ async def test_a_reset_that_the_disk_broke_off_is_completed_by_another_one(tmp_p
         async def site_settings() -> None:
             deleted.append("site settings")
 
-        life = walk.parts
+        parts = walk.parts
         clears = (people, report, site_settings)
-        reset = FactoryReset(life.station, life.activation, clears, life.security_events, life.clock)
+        reset = FactoryReset(parts.station, parts.activation, clears, parts.security_events, parts.clock)
         with pytest.raises(StorageError, match="not all data could be deleted: No space left on device"):
             await reset.reset("the service")
         assert deleted == ["people"]
-        assert not [one for one in await life.security_events.entries() if "factory reset" in (one.info or "")]
+        assert not [entry for entry in await parts.security_events.entries() if "factory reset" in (entry.info or "")]
         await reset.reset("the service")
         assert deleted == ["people", "people", "report", "site settings"]
-        told = [one.info for one in await life.security_events.entries()]
-        assert told.count("factory reset by the service") == 1
+        event_texts = [entry.info for entry in await parts.security_events.entries()]
+        assert event_texts.count("factory reset by the service") == 1
 
 
 async def reset_while_time_passes(walk: Walk, api: Api, *, status: int) -> dict[str, Any]:
     """Ask for a reset, and let the time pass in which a contactor opens."""
     body = {"confirm": "FACTORY-RESET"}
-    asked = asyncio.create_task(api.post("/api/factory-reset", body, status=status, settled=False))
-    await until(asked.done, meanwhile=lambda: walk.advance(0.5))
-    return cast("dict[str, Any]", await asked)
+    request = asyncio.create_task(api.post("/api/factory-reset", body, status=status, settled=False))
+    await until(request.done, meanwhile=lambda: walk.advance(0.5))
+    return cast("dict[str, Any]", await request)
 
 
 async def test_the_label_shows_the_code_only_while_it_is_good(tmp_path: Path) -> None:

@@ -76,11 +76,11 @@ async def test_a_passing_fault_suspends_the_transaction_and_it_goes_on(tmp_path:
         await event(walk, "Updated", "AbnormalCondition", chargingState="SuspendedEVSE")
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
         await contactor_open(walk)
-        told = len(walk.events())
+        events_before = len(walk.events())
         walk.board.clear_fault(fault)
         await walk.charging()
         await walk.until(lambda: statuses(walk)[-1] == "Occupied")
-        await walk.until(lambda: len(walk.events()) > told)
+        await walk.until(lambda: len(walk.events()) > events_before)
         await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
         assert transaction_id(walk) == identity
 
@@ -167,10 +167,10 @@ async def test_no_energy_is_given_that_nobody_counts(tmp_path: Path) -> None:
 
 def meter_problems(walk: Walk) -> list[tuple[str, bool, str]]:
     """Value, cleared and transaction of the notified problems of the meter."""
-    told = [row for one in walk.csms.sent("NotifyEvent") for row in one["eventData"]]
-    assert all(row["component"] == {"name": "FiscalMetering", "evse": {"id": 1}} for row in told)
-    assert all(("techInfo" in row) is not row["cleared"] for row in told), "a problem says what it is"
-    return [(row["actualValue"], row["cleared"], row["transactionId"]) for row in told]
+    rows = [row for notification in walk.csms.sent("NotifyEvent") for row in notification["eventData"]]
+    assert all(row["component"] == {"name": "FiscalMetering", "evse": {"id": 1}} for row in rows)
+    assert all(("techInfo" in row) is not row["cleared"] for row in rows), "a problem says what it is"
+    return [(row["actualValue"], row["cleared"], row["transactionId"]) for row in rows]
 
 
 async def test_a_transaction_that_ends_while_the_meter_is_silent_ends_with_the_last_reading(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ async def test_the_end_of_a_transaction_waits_for_a_meter_that_is_silent_also_ov
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.advance(20)
-        assert [one for one in walk.events() if one["eventType"] == "Ended"] == []
+        assert [sent_event for sent_event in walk.events() if sent_event["eventType"] == "Ended"] == []
         walk.world.fail_meter(1, False)
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "Local"
@@ -209,9 +209,9 @@ async def test_the_end_of_a_transaction_waits_for_a_meter_that_is_silent_also_ov
         last = ended["meterValue"][-1]["sampledValue"][0]
         assert last["context"] == "Transaction.End"
         assert walk.application.running
-        shown = walk.parts.station.evses[1].meter.latest
-        assert shown is not None
-        assert last["value"] == pytest.approx(shown.energy_import_wh, abs=0.1)
+        reading = walk.parts.station.evses[1].meter.latest
+        assert reading is not None
+        assert last["value"] == pytest.approx(reading.energy_import_wh, abs=0.1)
         assert last["value"] > 60 * 22_080 / 3600 * 1.02, "what was charged while the meter was silent counts"
 
 
@@ -227,11 +227,11 @@ async def test_a_register_that_runs_backwards_is_not_believed(tmp_path: Path) ->
         await walk.charging()
         await walk.advance(10)
         values = [
-            one["value"]
-            for told in walk.events()
-            for value in told.get("meterValue", [])
-            for one in value["sampledValue"]
-            if one["measurand"] == "Energy.Active.Import.Register"
+            sample["value"]
+            for sent_event in walk.events()
+            for value in sent_event.get("meterValue", [])
+            for sample in value["sampledValue"]
+            if sample["measurand"] == "Energy.Active.Import.Register"
         ]
         assert values == sorted(values)
 
@@ -241,18 +241,18 @@ async def test_a_register_that_stands_still_while_energy_flows_ends_the_charge(t
     async with walking(tmp_path) as walk:
         await charge(walk)
         await walk.advance(30)
-        shown = walk.evse.meter.latest
-        assert shown is not None
-        stands_at_wh = shown.energy_import_wh
+        reading = walk.evse.meter.latest
+        assert reading is not None
+        stuck_at_wh = reading.energy_import_wh
         before_wh = register_wh(tmp_path)
-        walk.board.meter_override = MeterOverride(energy_wh=stands_at_wh)
+        walk.board.meter_override = MeterOverride(energy_wh=stuck_at_wh)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=90)
         await contactor_open(walk)
         await walk.advance(60)  # the register might have moved again (TxCtrlr.EndRegisterWait)
         ended = await event(walk, "Ended", "AbnormalCondition")
         assert ended["transactionInfo"]["stoppedReason"] == "Other"
         assert register_wh(tmp_path) - before_wh < 300.0
-        assert ended["meterValue"][-1]["sampledValue"][0]["value"] == pytest.approx(stands_at_wh, abs=0.1)
+        assert ended["meterValue"][-1]["sampledValue"][0]["value"] == pytest.approx(stuck_at_wh, abs=0.1)
         assert "does not count" in str(walk.evse.meter.error)
         assert await walk.present() is TokenOutcome.REJECTED
         await walk.advance(600)
@@ -268,9 +268,9 @@ async def test_a_register_that_moves_again_before_the_end_is_recorded_is_billed(
     async with walking(tmp_path) as walk:
         await charge(walk)
         await walk.advance(30)
-        shown = walk.evse.meter.latest
-        assert shown is not None
-        walk.board.meter_override = MeterOverride(energy_wh=shown.energy_import_wh)
+        reading = walk.evse.meter.latest
+        assert reading is not None
+        walk.board.meter_override = MeterOverride(energy_wh=reading.energy_import_wh)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=120)
         await contactor_open(walk)
         walk.board.meter_override = MeterOverride()

@@ -32,10 +32,12 @@ async def test_another_meter_stops_the_energy_and_the_csms_is_told(tmp_path: Pat
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
         await walk.until(lambda: sum(walk.board.currents_a) == 0)
         await walk.until(lambda: walk.csms.sent("SecurityEventNotification"))
-        (told,) = [
-            one for one in walk.csms.sent("SecurityEventNotification") if one["type"] == "TamperDetectionActivated"
+        (notification,) = [
+            sent_event
+            for sent_event in walk.csms.sent("SecurityEventNotification")
+            if sent_event["type"] == "TamperDetectionActivated"
         ]
-        assert "OTHER-2, not SIMULATED-1" in told["techInfo"]
+        assert "OTHER-2, not SIMULATED-1" in notification["techInfo"]
         (refused,) = await journal(api, "meter-refused")
         assert "OTHER-2" in str(refused["reason"])
         assert len(await journal(api, "meter-fault")) == 1
@@ -67,9 +69,9 @@ async def test_an_exchange_has_somebody_who_answers_for_it(tmp_path: Path) -> No
         await event(walk, "Ended", "StopAuthorized")
         await exchanged(walk)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
-        done = await api.post("/api/evses/1/meter-exchange", order, status=200, settled=False)
-        assert (done["old_serial"], done["new_serial"]) == ("SIMULATED-1", "OTHER-2")
-        assert done["old_register_wh"] is not None
+        exchange = await api.post("/api/evses/1/meter-exchange", order, status=200, settled=False)
+        assert (exchange["old_serial"], exchange["new_serial"]) == ("SIMULATED-1", "OTHER-2")
+        assert exchange["old_register_wh"] is not None
         await walk.advance(3)
         assert walk.evse.meter.error is None
         await walk.until(lambda: statuses(walk)[-1] != "Faulted")

@@ -17,7 +17,7 @@ from tests.hostile import charging, variable
 
 async def _refused(csms: Csms, text: str | bytes, identity: str) -> str:
     """Send a frame and return the code of the CALLERROR, which has all of its five parts."""
-    answer = await csms.ask_raw(text, identity)
+    answer = await csms.request_raw(text, identity)
     assert answer[0] == 4, answer
     assert len(answer) == 5
     assert isinstance(answer[3], str)
@@ -65,15 +65,15 @@ async def test_frames_that_are_no_ocpp_are_answered_as_part_4_says(tmp_path: Pat
 async def test_numbers_that_no_evse_has_are_unknown_and_hurt_nobody(tmp_path: Path) -> None:
     async with charging(tmp_path) as (_, csms):
         for number in ("1e300", "-1", "1" * 400, "99", "-0.0"):
-            answer = await csms.ask_raw(_get(f'{{"name":"EVSE","evse":{{"id":{number}}}}}'), "9")
+            answer = await csms.request_raw(_get(f'{{"name":"EVSE","evse":{{"id":{number}}}}}'), "9")
             assert answer[2]["getVariableResult"][0]["attributeStatus"] == "UnknownComponent", number
-        answer = await csms.ask_raw(_get('{"name":"EVSE","evse":{"id":1.0}}'), "9")
+        answer = await csms.request_raw(_get('{"name":"EVSE","evse":{"id":1.0}}'), "9")
         assert answer[2]["getVariableResult"][0]["attributeStatus"] == "Accepted"  # 1.0 is an integer in JSON
         for number in ("1e300", "-7", "1" * 400):
             start = f'[2,"9","RequestStartTransaction",{{"evseId":{number},"remoteStartId":{number},"idToken":' + (
                 '{"idToken":"A","type":"Central"}}]'
             )
-            answer = await csms.ask_raw(start, "9")
+            answer = await csms.request_raw(start, "9")
             assert answer[2]["status"] == "Rejected", number
         assert await _refused(csms, _get("1" * 5_000), "9") == "TypeConstraintViolation"
 
@@ -95,7 +95,7 @@ async def test_a_frame_of_up_to_a_mebibyte_is_answered_and_a_larger_one_ends_onl
     async with charging(tmp_path) as (walk, csms):
         envelope = '[2,"9","DataTransfer",{"vendorId":"v","data":""}]'
         data = "x" * ((1 << 20) - len(envelope))
-        answer = await csms.ask_raw(envelope.replace('""', f'"{data}"'), "9")
+        answer = await csms.request_raw(envelope.replace('""', f'"{data}"'), "9")
         assert answer[:2] == [3, "9"]
         assert csms.connections == 1
         await csms.send_raw(envelope.replace('""', f'"{data}x"'))

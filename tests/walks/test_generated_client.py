@@ -72,9 +72,9 @@ def type_errors(folder: Path) -> dict[str, list[int]]:
     (folder / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11"}))
     checked = run("--project", str(folder), "--pythonpath", sys.executable, "--outputjson", capture_output=True)
     found: dict[str, list[int]] = {}
-    for one in json.loads(checked.stdout)["generalDiagnostics"]:
-        if one["severity"] == "error":
-            found.setdefault(Path(one["file"]).name, []).append(one["range"]["start"]["line"] + 1)
+    for diagnostic in json.loads(checked.stdout)["generalDiagnostics"]:
+        if diagnostic["severity"] == "error":
+            found.setdefault(Path(diagnostic["file"]).name, []).append(diagnostic["range"]["start"]["line"] + 1)
     return found
 
 
@@ -103,8 +103,8 @@ async def test_a_program_that_uses_the_generated_client_is_well_typed_and_charge
 
 def test_operations_have_names_of_their_own_words_and_the_security_of_their_role() -> None:
     document = openapi_document()
-    operations = [one for methods in document["paths"].values() for one in methods.values()]
-    names = [one["operationId"] for one in operations]
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    names = [operation["operationId"] for operation in operations]
     assert len(set(names)) == len(names)
     assert all(name.isidentifier() for name in names)
     assert set(document["components"]["securitySchemes"]) == {"session", "token"}

@@ -32,12 +32,14 @@ def grid(source: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"phases": 3, "max_current_a": 25, "source": source, **more}
 
 
-async def heard(walk: Walk, api: Any, currents_a: list[float]) -> None:
+async def until_house_currents(walk: Walk, api: Any, currents_a: list[float]) -> None:
     """Wait until the station knows what the house draws."""
 
     async def known() -> bool:
-        told = (await api.get("/api/status"))["grid"]
-        return told is not None and all(abs(a - b) < 1 for a, b in zip(told["currents_a"], currents_a, strict=True))
+        grid_status = (await api.get("/api/status"))["grid"]
+        return grid_status is not None and all(
+            abs(a - b) < 1 for a, b in zip(grid_status["currents_a"], currents_a, strict=True)
+        )
 
     await until(known, meanwhile=lambda: walk.advance(0.5))  # its wire is real
 
@@ -51,14 +53,14 @@ def impatient(source: dict[str, Any]) -> dict[str, Any]:
 async def test_the_house_is_seen_through_its_meter_and_a_silent_meter_is_told(tmp_path: Path, kind: str) -> None:
     async with walking(tmp_path, grid=grid(impatient(SOURCES[kind]))) as walk, visiting(walk) as api:
         await api.post("/api/sim/grid", {"currents_a": TRI})
-        await heard(walk, api, TRI)
-        told = (await api.get("/api/status"))["grid"]
-        assert told["power_w"] == pytest.approx(12 * 230, rel=0.01)
+        await until_house_currents(walk, api, TRI)
+        grid_status = (await api.get("/api/status"))["grid"]
+        assert grid_status["power_w"] == pytest.approx(12 * 230, rel=0.01)
         await api.post("/api/sim/grid", {"silence": True})
         await walk.advance(20)
         assert (await api.get("/api/status"))["grid"]["age_s"] > 15
         await api.post("/api/sim/grid", {"silence": False, "currents_a": [1.0, 1.0, 1.0]})
-        await heard(walk, api, [1.0, 1.0, 1.0])
+        await until_house_currents(walk, api, [1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -67,7 +69,7 @@ async def test_a_charge_does_not_trust_a_meter_that_shows_the_same_for_ever(tmp_
     source = grid(SOURCES[kind], safe_current_a=8)
     async with walking(tmp_path, grid=source) as walk, visiting(walk) as api:
         await api.post("/api/sim/grid", {"currents_a": TRI})
-        await heard(walk, api, TRI)
+        await until_house_currents(walk, api, TRI)
         await charge(walk)
         await walk.until(lambda: min(walk.board.currents_a) > 15.0, within_s=600)
         await walk.advance(60)  # a quiet house is no reason; the wires of a busy machine may be
@@ -126,9 +128,9 @@ async def test_jumpers_that_do_not_fit_the_meter_are_said(tmp_path: Path, caplog
         walking(tmp_path, grid=grid(SOURCES["p1"]), board={"jumpers": "1-2"}) as walk,
         visiting(walk) as api,
     ):
-        told = (await api.get("/api/status"))["jumpers"]
-        assert (told["position"], told["expected"]) == ("1-2", "5-6")
-        assert "move them to position 5-6" in told["mismatch"]
+        jumpers = (await api.get("/api/status"))["jumpers"]
+        assert (jumpers["position"], jumpers["expected"]) == ("1-2", "5-6")
+        assert "move them to position 5-6" in jumpers["mismatch"]
         assert "move them to position 5-6" in caplog.text
         await api.post("/api/sim/jumpers", {"position": "5-6"})
         assert (await api.get("/api/status"))["jumpers"]["mismatch"] is None
@@ -147,10 +149,10 @@ async def test_what_a_linky_tells_of_prices_is_shown(tmp_path: Path, mode: str) 
         visiting(walk) as api,
     ):
         await api.post("/api/sim/grid", {"tariff_period": "HCJW", "tomorrow": "ROUG", "currents_a": TRI})
-        await heard(walk, api, TRI)
+        await until_house_currents(walk, api, TRI)
         await walk.advance(10)
-        told = (await api.get("/api/status"))["grid"]["tariff"]
-        assert (told["off_peak"], told["today"], told["tomorrow"]) == (True, "white", "red")
+        tariff = (await api.get("/api/status"))["grid"]["tariff"]
+        assert (tariff["off_peak"], tariff["today"], tariff["tomorrow"]) == (True, "white", "red")
         await api.post("/api/sim/grid", {"tariff_period": "PM.."})
         await walk.advance(10)
         assert (await api.get("/api/status"))["grid"]["tariff"]["peak_now"] is True
@@ -168,7 +170,7 @@ async def test_on_a_flat_linky_contract_nothing_is_waited_for_and_on_another_one
     ):
         await api.put("/api/load-management/tariff", {"mode": "off-peak"})
         await api.post("/api/sim/grid", {"currents_a": TRI})
-        await heard(walk, api, TRI)
+        await until_house_currents(walk, api, TRI)
         signals = (await api.get("/api/load-management"))["tariff"]["price_signals"]
         assert signals["off-peak"] == {"usable": False, "reason": "flat"}
         await charge(walk)
@@ -202,7 +204,7 @@ async def test_the_house_draws_what_a_recording_says(tmp_path: Path) -> None:
 async def test_a_recording_that_cannot_be_is_refused_by_file_and_line(tmp_path: Path) -> None:
     recording = tmp_path / "evening.csv"
     async with walking(tmp_path) as walk, visiting(walk) as api:
-        for text, told in (
+        for text, refusal in (
             ("h\n0,1,2,x\n", "line 2"),
             ("h\n0,1,2,3\n1,2\n", "line 3"),
             ("h\n0,1,2,1e9\n", "line 2"),
@@ -211,7 +213,7 @@ async def test_a_recording_that_cannot_be_is_refused_by_file_and_line(tmp_path: 
             recording.write_text(text, encoding="utf-8")
             answer = await api.post("/api/sim/grid", {"trace_file": str(recording)}, status=422)
             assert answer["detail"].startswith("trace_file: evening.csv")
-            assert told in answer["detail"]
+            assert refusal in answer["detail"]
         answer = await api.post("/api/sim/grid", {"trace_file": str(tmp_path / "none.csv")}, status=422)
         assert "No such file" in answer["detail"]
 

@@ -147,7 +147,7 @@ async def test_an_answer_with_a_null_or_a_foreign_field_counts(tmp_path: Path, s
         await walk.accepted()
         await walk.plug()
         await walk.advance(120)
-        numbers = [one["seqNo"] for one in walk.events()]
+        numbers = [sent_event["seqNo"] for sent_event in walk.events()]
         assert len(numbers) >= 2
         assert numbers == sorted(set(numbers))  # none is sent twice
 
@@ -235,8 +235,8 @@ async def test_custom_data_comes_back_untouched(tmp_path: Path) -> None:
         item: dict[str, Any] = variable("HeartbeatInterval")
         item["component"]["customData"] = OPAQUE
         item["variable"]["customData"] = OPAQUE
-        got = await walk.csms.call("GetVariables", {"getVariableData": [item], "customData": OPAQUE})
-        result = got["getVariableResult"][0]
+        response = await walk.csms.call("GetVariables", {"getVariableData": [item], "customData": OPAQUE})
+        result = response["getVariableResult"][0]
         assert result["component"] == item["component"]
         assert result["variable"] == item["variable"]
         written = await walk.csms.call("SetVariables", {"setVariableData": [{**item, "attributeValue": "77"}]})

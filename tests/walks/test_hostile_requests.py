@@ -45,10 +45,10 @@ async def answer(walk: Walk, method: str, target: str, *headers: str, body: byte
     head = "\r\n".join([f"{method} {target} HTTP/1.1", *headers, "X-Forwarded-For: 192.0.2.7", "Connection: close"])
     writer.write(f"{head}\r\n\r\n".encode("latin-1") + body)
     async with asyncio.timeout(PATIENCE_S):
-        told = (await reader.read()).decode("latin-1")
+        response = (await reader.read()).decode("latin-1")
     writer.close()
     await writer.wait_closed()
-    return int(told.split(" ", 2)[1]), told
+    return int(response.split(" ", 2)[1]), response
 
 
 async def test_no_host_header_makes_a_guarded_path_a_public_one(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ async def test_no_other_spelling_of_a_path_gets_past_the_table_either(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "others", [b"Host: station", b"Host: www.example.com", b"Host: station\r\nUser-Agent: borne-file-transfer"]
+    "other_headers", [b"Host: station", b"Host: www.example.com", b"Host: station\r\nUser-Agent: borne-file-transfer"]
 )
 async def test_a_request_with_two_lengths_is_refused_and_the_connection_is_closed(
-    tmp_path: Path, others: bytes
+    tmp_path: Path, other_headers: bytes
 ) -> None:
     """RFC 9112 6.1: what follows might be a request that somebody smuggles past a proxy. Whatever else is wrong."""
     async with walking(tmp_path) as walk:
@@ -87,12 +87,12 @@ async def test_a_request_with_two_lengths_is_refused_and_the_connection_is_close
         lengths = (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n")
         for headers in (b"".join(lengths), b"".join(reversed(lengths))):
             reader, writer = await asyncio.open_connection("127.0.0.1", walk.web.port)
-            writer.write(b"POST /api/session HTTP/1.1\r\n" + others + b"\r\n" + headers + b"\r\n" + smuggled)
+            writer.write(b"POST /api/session HTTP/1.1\r\n" + other_headers + b"\r\n" + headers + b"\r\n" + smuggled)
             async with asyncio.timeout(PATIENCE_S):
-                told = await reader.read()
-            assert told.startswith(b"HTTP/1.1 400 ")
-            assert b"connection: close" in told.lower()
-            assert told.count(b"HTTP/1.1") == 1
+                response = await reader.read()
+            assert response.startswith(b"HTTP/1.1 400 ")
+            assert b"connection: close" in response.lower()
+            assert response.count(b"HTTP/1.1") == 1
             writer.close()
             await writer.wait_closed()
 

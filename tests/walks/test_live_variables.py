@@ -46,7 +46,7 @@ class Watched:
 
     def missed(self) -> set[str]:
         """The variables that have another value than at the last published change."""
-        return {_name(one) for one in self._variables if one.read() != self._known[id(one)]}
+        return {_name(variable) for variable in self._variables if variable.read() != self._known[id(variable)]}
 
 
 def _name(variable: Variable) -> str:
@@ -249,16 +249,16 @@ async def test_each_variable_that_supports_monitoring_has_an_owner_that_publishe
     """B08.FR.07: supportsMonitoring is true only where it is so; two rarely change, and are sampled."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        names = {_name(one) for one in walk.model if one.supports_monitoring and one.is_sampled}
+        names = {_name(variable) for variable in walk.model if variable.supports_monitoring and variable.is_sampled}
         assert names == {"EVSE.AllowReset", "FiscalMetering.PublicKey"}
-        assert "ClockCtrlr.DateTime" not in {_name(one) for one in walk.model if one.supports_monitoring}
+        assert "ClockCtrlr.DateTime" not in {_name(variable) for variable in walk.model if variable.supports_monitoring}
 
 
 async def test_each_order_of_the_csms_publishes_what_it_changes(tmp_path: Path) -> None:
     token = {"idToken": "04E2A1", "type": "ISO14443"}
     listed = {"idToken": token, "idTokenInfo": {"status": "Accepted"}}
     reservation = {"id": 1, "expiryDateTime": "2099-01-01T00:00:00Z", "idToken": token}
-    shown = {"id": 1, "priority": "AlwaysFront", "message": {"format": "UTF8", "content": "Hello"}}
+    display_message = {"id": 1, "priority": "AlwaysFront", "message": {"format": "UTF8", "content": "Hello"}}
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.advance(2.0)
@@ -276,7 +276,7 @@ async def test_each_order_of_the_csms_publishes_what_it_changes(tmp_path: Path) 
                 "LocalAuthListCtrlr.Entries",
             ),
             ("SendLocalList", {"versionNumber": 2, "updateType": "Full"}, "LocalAuthListCtrlr.Storage"),
-            ("SetDisplayMessage", {"message": shown}, "Display.State"),
+            ("SetDisplayMessage", {"message": display_message}, "Display.State"),
             ("ClearDisplayMessage", {"id": 1}, "Display.DataText[Visible]"),
             ("SetMonitoringBase", {"monitoringBase": "All"}, "MonitoringCtrlr.ActiveMonitoringBase"),
             ("SetMonitoringLevel", {"severity": 8}, "MonitoringCtrlr.ActiveMonitoringLevel"),
@@ -302,7 +302,7 @@ async def test_each_setting_that_is_written_publishes_its_change(tmp_path: Path)
         await walk.accepted()
         watched, count = Watched(walk.model), 0
         for variable in list(walk.model):
-            if variable.mutability is not Mutability.READ_WRITE or (value := _other_value(variable)) is None:
+            if variable.mutability is not Mutability.READ_WRITE or (value := _different_value(variable)) is None:
                 continue
             named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
             data = {"component": {"name": variable.component.name}, "variable": named, "attributeValue": value}
@@ -314,7 +314,7 @@ async def test_each_setting_that_is_written_publishes_its_change(tmp_path: Path)
         assert count > 50
 
 
-def _other_value(variable: Variable) -> str | None:
+def _different_value(variable: Variable) -> str | None:
     """A value that the variable does not have; None: not known."""
     value = variable.read()
     match variable.description.data_type:
@@ -323,7 +323,7 @@ def _other_value(variable: Variable) -> str | None:
         case DataType.INTEGER | DataType.DECIMAL:
             return str(int(value or 0) + 1)
         case DataType.OPTION_LIST | DataType.MEMBER_LIST | DataType.SEQUENCE_LIST:
-            return next((one for one in variable.description.values if one != value), None)
+            return next((choice for choice in variable.description.values if choice != value), None)
         case DataType.STRING:
             return "abc"
         case DataType.DATE_TIME:

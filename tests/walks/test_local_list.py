@@ -97,15 +97,17 @@ async def test_a_master_pass_of_the_list_stops_charges_and_starts_none(tmp_path:
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "MasterPass"
-        assert [asked["idToken"] for asked in walk.csms.sent("Authorize")] == [token()]
+        assert [request["idToken"] for request in walk.csms.sent("Authorize")] == [token()]
 
 
-@pytest.mark.parametrize("asks", [True, False])
-async def test_a_master_pass_of_the_list_starts_nothing_remotely_either(tmp_path: Path, asks: bool) -> None:
+@pytest.mark.parametrize("authorizes_remote_starts", [True, False])
+async def test_a_master_pass_of_the_list_starts_nothing_remotely_either(
+    tmp_path: Path, authorizes_remote_starts: bool
+) -> None:
     """C16.FR.03; the request itself names no group."""
     settings = variables(
         AuthCtrlr__LocalPreAuthorize=True,
-        AuthCtrlr__AuthorizeRemoteStart=asks,
+        AuthCtrlr__AuthorizeRemoteStart=authorizes_remote_starts,
         AuthCtrlr__MasterPassGroupId=MASTERS["idToken"],
     )
     async with walking(tmp_path, variable=settings) as walk:
@@ -123,7 +125,7 @@ async def test_key_codes_that_are_tried_are_soon_not_looked_up_in_the_list(tmp_p
     async with walking(tmp_path, everybody_refused(), variable=ONLINE) as walk:
         walk.csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
         await walk.accepted()
-        await accepted(walk.csms, 1, *(listed(token(one), groupIdToken=GROUP) for one in (CARD, code)))
+        await accepted(walk.csms, 1, *(listed(token(id_token), groupIdToken=GROUP) for id_token in (CARD, code)))
         await walk.plug()
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
@@ -215,16 +217,16 @@ async def test_a_monitor_of_the_number_of_tokens_hears_of_each_update(tmp_path: 
     """Entries and Storage are observed, not read again and again."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        heard: list[tuple[str, str, str]] = []
-        walk.model.changed.subscribe(lambda it: heard.append((it.variable.name, it.before, it.value)))
-        for one in walk.model:
-            if one.component.name == "LocalAuthListCtrlr":
-                walk.model.observe(one)
+        changes: list[tuple[str, str, str]] = []
+        walk.model.changed.subscribe(lambda change: changes.append((change.variable.name, change.before, change.value)))
+        for list_variable in walk.model:
+            if list_variable.component.name == "LocalAuthListCtrlr":
+                walk.model.observe(list_variable)
         await accepted(walk.csms, 1, listed(token()), listed(token(OTHER_CARD)))
         size = await variable(walk.csms, "Storage")
-        assert heard == [("Entries", "0", "2"), ("Storage", "0", size)]
+        assert changes == [("Entries", "0", "2"), ("Storage", "0", size)]
         await accepted(walk.csms, 2)
-        assert heard[2:] == [("Entries", "2", "0"), ("Storage", size, "0")]
+        assert changes[2:] == [("Entries", "2", "0"), ("Storage", size, "0")]
 
 
 @pytest.mark.parametrize(
@@ -300,9 +302,9 @@ async def test_the_list_is_read_over_the_api_and_seeded_by_a_test_bench(tmp_path
         seed = {"token": CARD.value, "group": "FLEET", "expiry": "2099-01-01T00:00:00Z", "evses": [1], "version": 7}
         await api.put("/api/sim/auth/list", seed)
         await api.put("/api/sim/auth/list", {"token": OTHER_CARD.value, "status": "Blocked"})
-        shown = await api.get("/api/auth/list")
-        assert (shown["version"], shown["entries"]) == (8, 2)
-        first, second = shown["tokens"]
+        local_list = await api.get("/api/auth/list")
+        assert (local_list["version"], local_list["entries"]) == (8, 2)
+        first, second = local_list["tokens"]
         assert first["token"] == shorten_token(CARD.value)
         assert (first["name"], first["type"], first["info"]["status"]) == ("Anna", "ISO14443", "Accepted")
         assert first["info"]["group_id"]["value"] == shorten_token("FLEET")
@@ -310,10 +312,10 @@ async def test_the_list_is_read_over_the_api_and_seeded_by_a_test_bench(tmp_path
         assert (await api.get("/api/auth/list?most=1&skip=1"))["tokens"] == [second]
         assert await walk.csms.call("GetLocalListVersion", {}) == {"versionNumber": 8}
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        gone = {"token": OTHER_CARD.value, "version": 3}
-        assert (await api.client.request("DELETE", "/api/sim/auth/list", json=gone)).status_code == 202
-        shown = await api.get("/api/auth/list")
-        assert (shown["version"], shown["tokens"]) == (3, [first])
+        removal = {"token": OTHER_CARD.value, "version": 3}
+        assert (await api.client.request("DELETE", "/api/sim/auth/list", json=removal)).status_code == 202
+        local_list = await api.get("/api/auth/list")
+        assert (local_list["version"], local_list["tokens"]) == (3, [first])
         await walk.set_variable("LocalAuthListCtrlr", "Enabled", "false")
         assert (await api.client.put("/api/sim/auth/list", json=seed)).status_code == 409
         assert (await api.get("/api/auth/list"))["version"] == 0

@@ -13,7 +13,7 @@ from foundation.frozen import Frozen
 from simulator.vehicle import VehicleModel
 from station.billing.transaction_log import TransactionQuery
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import answering, ask_start, ask_stop, show, token, variables
+from tests.walks.steps import answering, ask_start, ask_stop, present_at, token, variables
 
 _EVSES = [{"id": 1}, {"id": 2}]
 _ADMISSION = "station.charging.tokens.admission"
@@ -41,27 +41,29 @@ async def _stored_charges(walk: Walk) -> list[_Charge]:
     page = await walk.parts.transactions.find(TransactionQuery())
     return [
         _Charge(
-            one.evse_id,
-            f"{(one.token or '')[:4]}…{(one.token or '')[-2:]}",
-            one.stopped_reason or "",
-            f"{float(one.energy_wh or 0) / 1000:.3f}",
+            transaction.evse_id,
+            f"{(transaction.token or '')[:4]}…{(transaction.token or '')[-2:]}",
+            transaction.stopped_reason or "",
+            f"{float(transaction.energy_wh or 0) / 1000:.3f}",
         )
-        for one in sorted(page.transactions, key=lambda one: one.ended_at or one.began_at)
+        for transaction in sorted(
+            page.transactions, key=lambda transaction: transaction.ended_at or transaction.began_at
+        )
     ]
 
 
 async def _morning(walk: Walk) -> None:
     """A card that the CSMS does not know, and a charge with one that it knows, which another one disturbs in vain."""
     walk.csms.answers["Authorize"] = answering("Invalid")
-    await show(walk, OTHER_CARD, 1)
+    await present_at(walk, OTHER_CARD, 1)
     walk.csms.answers["Authorize"] = answering("Accepted")
-    await show(walk, CARD, 1)
+    await present_at(walk, CARD, 1)
     walk.world.boards[1].plug(VehicleModel())
     await walk.until(lambda: sum(walk.world.boards[1].currents_a) > 0)
     await ask_start(walk, card=OTHER_CARD)
     await walk.csms.call("ReserveNow", {"id": 4, "expiryDateTime": _later(walk), "idToken": token(), "evseId": 1})
     await walk.advance(600)
-    await show(walk, CARD, 1)
+    await present_at(walk, CARD, 1)
     await walk.advance(10)
     walk.world.boards[1].unplug()
     await walk.advance(30)
@@ -79,7 +81,7 @@ async def _afternoon(walk: Walk) -> None:
     await walk.advance(30)
     await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
     await walk.settle()
-    await show(walk, CARD, 2)
+    await present_at(walk, CARD, 2)
     await walk.csms.call("TriggerMessage", {"requestedMessage": "PublishFirmwareStatusNotification"})
     await walk.csms.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": {"id": 2}})
     await walk.settle()
@@ -102,8 +104,8 @@ async def test_a_reader_reconstructs_the_day_of_a_station_from_the_log(
         stored = await _stored_charges(walk)
     assert len(stored) == 2
     assert _charges(lines) == stored
-    told = [_without_id(line) for line in lines if "may draw" not in line]
-    assert told == [
+    messages = [_without_id(line) for line in lines if "may draw" not in line]
+    assert messages == [
         "token 04FF…80: rejected: its authorization status is Invalid",
         "token 04A3…80: authorized at EVSE 1",
         "EVSE 1: transaction T begins: trigger Authorized, token 04A3…80, register R kWh",
@@ -141,19 +143,19 @@ async def test_each_rejection_of_a_token_has_its_reason(tmp_path: Path, caplog: 
     caplog.set_level(logging.INFO, _ADMISSION)
     master = variables(AuthCtrlr__MasterPassGroupId="MASTERS")
     async with walking(tmp_path, evse=_EVSES, variable=master) as walk:
-        await show(walk, OTHER_CARD, 1)  # before the CSMS has accepted the station
+        await present_at(walk, OTHER_CARD, 1)  # before the CSMS has accepted the station
         await walk.accepted()
-        await show(walk, CARD, 1)
-        await show(walk, OTHER_CARD, 1)
+        await present_at(walk, CARD, 1)
+        await present_at(walk, OTHER_CARD, 1)
         await walk.csms.call("ReserveNow", {"id": 4, "expiryDateTime": _later(walk), "idToken": token(), "evseId": 2})
         await walk.settle()
-        await show(walk, OTHER_CARD, 2)
-        await show(walk, CARD, 1)
+        await present_at(walk, OTHER_CARD, 2)
+        await present_at(walk, CARD, 1)
         await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative"})
         await walk.settle()
         walk.csms.answers["Authorize"] = answering("Accepted", {"idToken": "MASTERS", "type": "Central"})
-        await show(walk, OTHER_CARD)
-    assert [one.getMessage() for one in caplog.records if one.name == _ADMISSION] == [
+        await present_at(walk, OTHER_CARD)
+    assert [record.getMessage() for record in caplog.records if record.name == _ADMISSION] == [
         "token 04FF…80: not-checked: the CSMS cannot be asked about it",
         "token 04A3…80: authorized at EVSE 1",
         "token 04FF…80: rejected: EVSE 1 is in use by another token",

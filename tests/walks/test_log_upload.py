@@ -27,14 +27,17 @@ async def get_log(
     return await walk.csms.call("GetLog", {"logType": kind, "requestId": 0, "log": place} | more)
 
 
-def told(walk: Walk) -> list[tuple[str, int | None]]:
+def log_statuses(walk: Walk) -> list[tuple[str, int | None]]:
     """The statuses that the CSMS was told, with their requests."""
-    return [(one["status"], one.get("requestId")) for one in walk.csms.sent("LogStatusNotification")]
+    return [
+        (notification["status"], notification.get("requestId"))
+        for notification in walk.csms.sent("LogStatusNotification")
+    ]
 
 
 async def ended(walk: Walk, status: str, *, within_s: float = 60.0) -> None:
     """Wait for the end of an upload."""
-    await walk.until(lambda: told(walk) and told(walk)[-1][0] == status, within_s=within_s)
+    await walk.until(lambda: log_statuses(walk) and log_statuses(walk)[-1][0] == status, within_s=within_s)
 
 
 def content(server: FileServer) -> str:
@@ -51,7 +54,7 @@ async def test_a_diagnostics_log_tells_much_and_no_secret(tmp_path: Path, caplog
         answer = await get_log(walk, f"http://bob:hidden@127.0.0.1:{server.port}/logs/")
         assert answer["status"] == "Accepted"
         await ended(walk, "Uploaded")
-        assert told(walk) == [("Uploading", 0), ("Uploaded", 0)]
+        assert log_statuses(walk) == [("Uploading", 0), ("Uploaded", 0)]
         assert list(server.files) == [f"/logs/{answer['filename']}"]
         log = content(server)
     assert f"{transaction} #0 Started" in log
@@ -77,7 +80,7 @@ async def test_a_log_of_a_time_of_which_there_is_none_is_rejected(tmp_path: Path
                 answer = await get_log(walk, f"{server.url}/", kind=kind, log=log)
                 assert answer["status"] == "Rejected"
                 assert "filename" not in answer
-        assert told(walk) == []
+        assert log_statuses(walk) == []
 
 
 async def test_a_log_has_what_lies_between_its_two_moments(tmp_path: Path) -> None:
@@ -112,17 +115,17 @@ async def test_a_url_that_is_none_is_rejected(tmp_path: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told_as"),
+    ("status", "expected_status"),
     [(400, "BadMessage"), (403, "PermissionDenied"), (501, "NotSupportedOperation"), (500, "UploadFailure")],
 )
-async def test_a_failure_is_told_by_its_kind(tmp_path: Path, status: int, told_as: str) -> None:
+async def test_a_failure_is_told_by_its_kind(tmp_path: Path, status: int, expected_status: str) -> None:
     """N01.FR.10."""
     async with serving() as server, walking(tmp_path) as walk:
         await walk.accepted()
         server.refusals = {"PUT": status, "POST": status}
         await get_log(walk, f"{server.url}/", retries=0)
-        await ended(walk, told_as)
-        assert told(walk) == [("Uploading", 0), (told_as, 0)]
+        await ended(walk, expected_status)
+        assert log_statuses(walk) == [("Uploading", 0), (expected_status, 0)]
 
 
 async def test_a_csms_cannot_aim_an_upload_at_our_own_api(tmp_path: Path) -> None:
@@ -147,7 +150,7 @@ async def test_an_upload_is_tried_again_until_it_succeeds(tmp_path: Path) -> Non
         assert len(server.requests) == 3
         server.refusals = {}
         await ended(walk, "Uploaded")
-        assert told(walk) == [("Uploading", 0), ("Uploaded", 0)]
+        assert log_statuses(walk) == [("Uploading", 0), ("Uploaded", 0)]
 
 
 async def test_hostile_numbers_neither_fail_nor_flood(tmp_path: Path) -> None:
@@ -171,14 +174,14 @@ async def test_a_third_request_cancels_what_has_not_even_begun(tmp_path: Path) -
         server.refusals = {"PUT": 503}
         answers: list[str] = []
         for number in (1, 2, 3):
-            asked = {"logType": "DiagnosticsLog", "log": {"remoteLocation": f"{server.url}/"}, "requestId": number}
-            answers.append((await walk.csms.call("GetLog", asked | {"retryInterval": 100}))["status"])
+            request = {"logType": "DiagnosticsLog", "log": {"remoteLocation": f"{server.url}/"}, "requestId": number}
+            answers.append((await walk.csms.call("GetLog", request | {"retryInterval": 100}))["status"])
         server.refusals = {}
         await ended(walk, "Uploaded", within_s=200.0)
         assert answers == ["Accepted", "AcceptedCanceled", "AcceptedCanceled"]
-        ends = [one for one in told(walk) if one[0] != "Uploading"]
+        ends = [status_of_request for status_of_request in log_statuses(walk) if status_of_request[0] != "Uploading"]
         assert ends == [("AcceptedCanceled", 1), ("AcceptedCanceled", 2), ("Uploaded", 3)]
-        assert told(walk)[-2] == ("Uploading", 3)
+        assert log_statuses(walk)[-2] == ("Uploading", 3)
 
 
 async def test_a_triggered_status_says_what_goes_on(tmp_path: Path) -> None:
@@ -189,12 +192,12 @@ async def test_a_triggered_status_says_what_goes_on(tmp_path: Path) -> None:
         trigger = {"requestedMessage": "LogStatusNotification"}
         await walk.csms.call("TriggerMessage", trigger)
         await ended(walk, "Idle")
-        assert told(walk) == [("Idle", None)]
+        assert log_statuses(walk) == [("Idle", None)]
         await get_log(walk, f"{server.url}/", retries=5, retryInterval=60)
         await walk.until(lambda: server.requests)
         await walk.csms.call("TriggerMessage", trigger)
-        await walk.until(lambda: len(told(walk)) == 3)
-        assert told(walk)[1:] == [("Uploading", 0), ("Uploading", 0)]
+        await walk.until(lambda: len(log_statuses(walk)) == 3)
+        assert log_statuses(walk)[1:] == [("Uploading", 0), ("Uploading", 0)]
 
 
 async def test_a_csms_that_does_not_know_the_notification_gets_its_log_all_the_same(tmp_path: Path) -> None:
@@ -205,7 +208,7 @@ async def test_a_csms_that_does_not_know_the_notification_gets_its_log_all_the_s
         await get_log(walk, f"{server.url}/")
         await walk.until(lambda: server.files)
         await walk.advance(3600.0)
-        assert told(walk) == [("Uploading", 0), ("Uploaded", 0)]
+        assert log_statuses(walk) == [("Uploading", 0), ("Uploaded", 0)]
 
 
 async def test_an_upload_goes_on_without_the_link_and_its_end_is_told_afterwards(tmp_path: Path) -> None:
@@ -217,7 +220,7 @@ async def test_an_upload_goes_on_without_the_link_and_its_end_is_told_afterwards
         walk.stack.cut_network()
         server.refusals = {}
         await walk.until(lambda: server.files, within_s=120.0)
-        assert told(walk) == [("Uploading", 0)]
+        assert log_statuses(walk) == [("Uploading", 0)]
         walk.stack.restore_network()
         await ended(walk, "Uploaded", within_s=120.0)
 
@@ -284,19 +287,19 @@ async def test_an_upload_that_a_restart_or_a_power_cut_ends_has_failed(tmp_path:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await get_log(walk, "http://127.0.0.1:1/", requestId=7, retries=5, retryInterval=60)
-        await walk.until(lambda: told(walk) == [("Uploading", 7)])
+        await walk.until(lambda: log_statuses(walk) == [("Uploading", 7)])
         if cut:
             await walk.application.cut_power()
             await walk.application.restore_power()
         else:
             assert (await walk.csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
-        await walk.until(lambda: len(told(walk)) > 1)
+        await walk.until(lambda: len(log_statuses(walk)) > 1)
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
         await walk.advance(600)
-        assert told(walk) == [("Uploading", 7), ("UploadFailure", 7)]
+        assert log_statuses(walk) == [("Uploading", 7), ("UploadFailure", 7)]
 
 
 async def test_a_csms_that_answers_no_status_gets_the_next_log_all_the_same(tmp_path: Path) -> None:

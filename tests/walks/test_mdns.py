@@ -27,13 +27,13 @@ class Phone:
         self.network = network
         self.found: dict[str, str] = {}
         """names to the kinds of service"""
-        self.gone: set[str] = set()
+        self.removed: set[str] = set()
 
-    def heard(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+    def on_change(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
         """An announcement."""
         del zeroconf
         if state_change is ServiceStateChange.Removed:
-            self.gone.add(name)
+            self.removed.add(name)
         else:
             self.found[name] = service_type
 
@@ -49,7 +49,7 @@ async def looking() -> AsyncGenerator[Phone]:
     """A browser on this machine alone."""
     network = AsyncZeroconf(interfaces=["127.0.0.1"], ip_version=IPVersion.V4Only)
     phone = Phone(network)
-    browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.heard])
+    browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.on_change])
     try:
         yield phone
     finally:
@@ -74,7 +74,7 @@ async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tm
                 assert info.parsed_addresses() == ["127.0.0.1"]
                 assert info.decoded_properties["serial"] == "0001"
                 assert info.decoded_properties["model"] == "flex"
-        await until_real(lambda: names <= phone.gone)
+        await until_real(lambda: names <= phone.removed)
 
 
 @pytest.mark.parametrize(
@@ -99,24 +99,24 @@ def test_at_every_address_is_at_those_of_both_families_where_it_listens_at_both(
     assert addresses_of("fd00::2") == ["fd00::2"]
     assert addresses_of("192.168.1.20") == ["192.168.1.20"]
     only_four, both = addresses_of("0.0.0.0"), addresses_of("::")
-    assert set(only_four) == {one for one in both if ":" not in one}
+    assert set(only_four) == {address for address in both if ":" not in address}
     assert not {"127.0.0.1", "::1"} & set(both)
 
 
 async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -> None:
-    six = [one for one in addresses_of("::") if ":" in one]
+    six = [address for address in addresses_of("::") if ":" in address]
     if not six:
         pytest.skip("this machine has no address of IPv6")
     config = configuration(tmp_path, None, http={"host": "::", "port": 0}, mdns={"name": "BORNE-SIX"})
     async with running_csms() as csms, powered(config, csms) as walk:
         network = AsyncZeroconf(interfaces=six, ip_version=IPVersion.V6Only)
         phone = Phone(network)
-        browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.heard])
+        browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.on_change])
         try:
             await until(walk, phone, {f"BORNE-SIX.{kind}" for kind in KINDS})
             info = await phone.resolve(KINDS[0], "BORNE-SIX")
             assert info.port == walk.web.port
-            assert {one.partition("%")[0] for one in info.parsed_scoped_addresses()} == set(addresses_of("::"))
+            assert {address.partition("%")[0] for address in info.parsed_scoped_addresses()} == set(addresses_of("::"))
         finally:
             await browser.async_cancel()
             await network.async_close()
@@ -125,5 +125,5 @@ async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -
 def test_no_secret_is_told(tmp_path: Path) -> None:
     csms = {"url": "ws://csms.example/ocpp", "password": "0123456789abcdef"}
     station = {"identity": "BORNE-TEST", "iccid": "8933000000000000000"}
-    told = txt_records(configuration(tmp_path, None, csms=csms, station=station), "/", "1.0")
-    assert told.keys() <= {"path", "vendor", "model", "version", "ocpp", "serial"}
+    records = txt_records(configuration(tmp_path, None, csms=csms, station=station), "/", "1.0")
+    assert records.keys() <= {"path", "vendor", "model", "version", "ocpp", "serial"}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.csms import Csms, Refuse
 from tests.walk import Walk, walking
-from tests.walks.nonsense import FRACTIONS, MOMENTS, NUMBERS, TEXTS, actions, made
+from tests.walks.nonsense import FRACTIONS, MOMENTS, NUMBERS, TEXTS, actions, random_payload
 
 VALUES = (*map(str, NUMBERS), *map(str, FRACTIONS), *TEXTS, *MOMENTS, "true", "false", "1,1", ",")
 
@@ -22,7 +22,7 @@ def _no_surprise(caplog: pytest.LogCaptureFixture) -> None:
     assert not surprises, [(record.getMessage(), record.exc_info) for record in surprises]
 
 
-async def _lives(walk: Walk) -> None:
+async def _check_alive(walk: Walk) -> None:
     """An hour later it still is accepted and answers."""
     await walk.advance(3_600)
     await walk.until(lambda: walk.stack.link.online, within_s=600)
@@ -42,11 +42,11 @@ async def test_every_request_gets_an_answer_and_none_is_an_internal_error(
         await walk.present()
         for action in actions():
             for _ in range(10 if action != "Reset" else 0):  # a reset ends the link: tests/walks/test_reset.py
-                payload = made(f"{action}Request", dice)
+                payload = random_payload(f"{action}Request", dice)
                 answer = await walk.csms.ask(action, payload)
                 assert answer[0] == 3 or answer[2] != "InternalError", (action, payload, answer)
             await walk.advance(10)
-        await _lives(walk)
+        await _check_alive(walk)
     _no_surprise(caplog)
 
 
@@ -59,7 +59,9 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
         await walk.accepted()
         await walk.plug()
         await walk.present()
-        for variable in [one for one in walk.model if one.writable and one.name != "BasicAuthPassword"]:
+        for variable in [
+            candidate for candidate in walk.model if candidate.writable and candidate.name != "BasicAuthPassword"
+        ]:
             value = dice.choice(VALUES)
             named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
             item: dict[str, Any] = {"component": {"name": variable.component.name}, "variable": named}
@@ -71,7 +73,7 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
             assert status in {"Accepted", "Rejected", "RebootRequired"}, (variable.name, value, answer)
             if status == "Rejected":
                 assert before == await walk.csms.call("GetVariables", {"getVariableData": [item]}), variable.name
-        await _lives(walk)
+        await _check_alive(walk)
     _no_surprise(caplog)
 
 
@@ -80,7 +82,7 @@ async def test_any_answer_is_survived(tmp_path: Path, seed: int, caplog: pytest.
     dice = random.Random(seed)
 
     def nonsense(action: str) -> Callable[[dict[str, Any]], Any]:
-        return lambda _: made(f"{action}Response", dice) if dice.random() < 0.8 else Refuse("GenericError")
+        return lambda _: random_payload(f"{action}Response", dice) if dice.random() < 0.8 else Refuse("GenericError")
 
     csms = Csms()
     async with walking(tmp_path, csms) as walk:
@@ -95,5 +97,5 @@ async def test_any_answer_is_survived(tmp_path: Path, seed: int, caplog: pytest.
         await walk.advance(600)
         csms.answers.clear()
         csms.answers.update(usual)
-        await _lives(walk)
+        await _check_alive(walk)
     _no_surprise(caplog)

@@ -33,8 +33,8 @@ async def queue_empty(walk: Walk) -> None:
 
 def check_order(events: list[Event]) -> None:
     """Numbers without gaps and times that do not go back."""
-    assert [one["seqNo"] for one in events] == list(range(len(events)))
-    times = [one["timestamp"] for one in events]
+    assert [sent_event["seqNo"] for sent_event in events] == list(range(len(events)))
+    times = [sent_event["timestamp"] for sent_event in events]
     assert times == sorted(times)
 
 
@@ -48,8 +48,11 @@ async def test_a_transaction_that_goes_on_offline_is_told_afterwards(tmp_path: P
         assert len(walk.events()) == before
         await mended(walk)
         missed = walk.events()[before:]
-        assert [one["triggerReason"] for one in missed] == ["MeterValuePeriodic"] * 3
-        assert all(one["eventType"] == "Updated" and one["offline"] and one["meterValue"] for one in missed)
+        assert [sent_event["triggerReason"] for sent_event in missed] == ["MeterValuePeriodic"] * 3
+        assert all(
+            sent_event["eventType"] == "Updated" and sent_event["offline"] and sent_event["meterValue"]
+            for sent_event in missed
+        )
         check_order(walk.events())
         assert transaction_id(walk) == identity
         await walk.advance(65)
@@ -76,7 +79,7 @@ async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path
             ("Updated", "MeterValuePeriodic"),
             ("Ended", "StopAuthorized"),
         ]
-        assert all(one["offline"] for one in walk.events())
+        assert all(sent_event["offline"] for sent_event in walk.events())
         check_order(walk.events())
         assert walk.csms.sent("Authorize") == []
 
@@ -93,8 +96,8 @@ async def test_a_transaction_that_ends_offline_is_told_as_ended(tmp_path: Path) 
         await walk.unplug()
         await mended(walk)
         missed = walk.events()[before:]
-        assert [one["eventType"] for one in missed] == ["Ended"]
-        assert all(one["offline"] for one in missed)
+        assert [sent_event["eventType"] for sent_event in missed] == ["Ended"]
+        assert all(sent_event["offline"] for sent_event in missed)
         assert missed[-1]["transactionInfo"]["stoppedReason"] == "Local"
         check_order(walk.events())
 
@@ -111,9 +114,13 @@ async def test_what_the_csms_had_not_taken_when_the_link_broke_becomes_offline(t
         del answer["TransactionEvent"]
         await walk.until(lambda: walk.csms.connected, within_s=120)
         await queue_empty(walk)
-        suspended = [one for one in walk.events() if one["transactionInfo"].get("chargingState") == "SuspendedEV"]
-        assert [one.get("offline", False) for one in suspended] == [False, True]
-        assert len({one["seqNo"] for one in suspended}) == 1
+        suspended = [
+            sent_event
+            for sent_event in walk.events()
+            if sent_event["transactionInfo"].get("chargingState") == "SuspendedEV"
+        ]
+        assert [sent_event.get("offline", False) for sent_event in suspended] == [False, True]
+        assert len({sent_event["seqNo"] for sent_event in suspended}) == 1
 
 
 async def test_what_the_csms_had_not_taken_when_the_power_failed_becomes_offline(tmp_path: Path) -> None:
@@ -133,8 +140,8 @@ async def test_what_the_csms_had_not_taken_when_the_power_failed_becomes_offline
         async with powered(config, csms) as walk:
             await walk.until(lambda: len(walk.events()) > before)
             await queue_empty(walk)
-            left = [one for one in walk.events()[before:] if one["seqNo"] <= 1]
-            assert [one.get("offline") for one in left[:2]] == [True, True]
+            left = [sent_event for sent_event in walk.events()[before:] if sent_event["seqNo"] <= 1]
+            assert [sent_event.get("offline") for sent_event in left[:2]] == [True, True]
 
 
 async def test_two_transactions_offline_come_one_after_the_other(tmp_path: Path) -> None:
@@ -150,9 +157,9 @@ async def test_two_transactions_offline_come_one_after_the_other(tmp_path: Path)
             await walk.advance(10)
             await walk.unplug()
         await mended(walk)
-        ids = [one["transactionInfo"]["transactionId"] for one in walk.events()]
+        ids = [sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()]
         assert len(set(ids)) == 2
-        first = ids.index(next(one for one in ids if one != ids[0]))
+        first = ids.index(next(identity for identity in ids if identity != ids[0]))
         assert set(ids[:first]).isdisjoint(ids[first:])
         check_order(walk.events()[:first])
         check_order(walk.events()[first:])
@@ -182,9 +189,9 @@ async def test_status_with_messages_in_the_queue(tmp_path: Path) -> None:
         assert await status(walk, None) == {"messagesInQueue": True}
         refusing["on"] = False
         await queue_empty(walk)
-        missed = [one for one in walk.events() if one.get("offline")]
+        missed = [sent_event for sent_event in walk.events() if sent_event.get("offline")]
         assert missed
-        assert all(one["eventType"] == "Updated" and one["meterValue"] for one in missed)
+        assert all(sent_event["eventType"] == "Updated" and sent_event["meterValue"] for sent_event in missed)
 
 
 async def test_status_of_a_transaction_that_ended_offline(tmp_path: Path) -> None:
@@ -230,5 +237,5 @@ def dropping(csms: Csms) -> Rule:
 
 async def status(walk: Walk, identity: str | None) -> dict[str, object]:
     """GetTransactionStatus."""
-    asked = {"transactionId": identity} if identity is not None else {}
-    return await walk.csms.call("GetTransactionStatus", asked)
+    request = {"transactionId": identity} if identity is not None else {}
+    return await walk.csms.call("GetTransactionStatus", request)

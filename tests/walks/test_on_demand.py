@@ -18,7 +18,7 @@ BOTH = [{"id": 1}, {"id": 2}]
 UNLOCK = {"evseId": 1, "connectorId": 1}
 
 
-async def ask(walk: Walk, message: str, **more: Any) -> str:
+async def trigger(walk: Walk, message: str, **more: Any) -> str:
     """TriggerMessage; the status answered."""
     answer = await walk.csms.call("TriggerMessage", {"requestedMessage": message, **more})
     return str(answer["status"])
@@ -26,11 +26,11 @@ async def ask(walk: Walk, message: str, **more: Any) -> str:
 
 def lock_problems(walk: Walk) -> list[tuple[str, bool]]:
     """Value and cleared of the notified problems of the lock."""
-    told = [row for one in walk.csms.sent("NotifyEvent") for row in one["eventData"]]
-    assert all(row["component"]["name"] == "ConnectorPlugRetentionLock" for row in told)
-    assert all(row["component"]["evse"] == {"id": 1, "connectorId": 1} for row in told)
-    assert all(row["variable"] == {"name": "Problem"} for row in told)
-    return [(row["actualValue"], row["cleared"]) for row in told]
+    rows = [row for notification in walk.csms.sent("NotifyEvent") for row in notification["eventData"]]
+    assert all(row["component"]["name"] == "ConnectorPlugRetentionLock" for row in rows)
+    assert all(row["component"]["evse"] == {"id": 1, "connectorId": 1} for row in rows)
+    assert all(row["variable"] == {"name": "Problem"} for row in rows)
+    return [(row["actualValue"], row["cleared"]) for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ async def test_a_message_of_the_whole_station_comes_whatever_evse_is_named(
     """TC_F_17_CS, F06.FR.03"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        told = len(walk.csms.sent(action))
-        assert await ask(walk, message, evse={"id": 99, "connectorId": 7}) == "Accepted"
-        await walk.until(lambda: len(walk.csms.sent(action)) == told + 1, within_s=5.0)
+        count_before = len(walk.csms.sent(action))
+        assert await trigger(walk, message, evse={"id": 99, "connectorId": 7}) == "Accepted"
+        await walk.until(lambda: len(walk.csms.sent(action)) == count_before + 1, within_s=5.0)
 
 
 @pytest.mark.parametrize("message", ["StatusNotification", "MeterValues", "TransactionEvent"])
@@ -59,24 +59,24 @@ async def test_a_message_about_an_evse_that_does_not_exist_is_rejected(
 ) -> None:
     async with walking(tmp_path) as walk:
         await charge(walk)
-        told = len(walk.csms.calls)
-        assert await ask(walk, message, evse=evse) == "Rejected"
+        count_before = len(walk.csms.calls)
+        assert await trigger(walk, message, evse=evse) == "Rejected"
         await walk.advance(5)
-        assert len(walk.csms.calls) == told
+        assert len(walk.csms.calls) == count_before
 
 
 async def test_events_on_demand_name_their_evse_and_leave_idle_ones_out(tmp_path: Path) -> None:
     """TC_F_14_CS, F06.FR.07, F06.FR.11"""
     async with walking(tmp_path, evse=BOTH) as walk:
         await charge(walk)
-        assert await ask(walk, "TransactionEvent") == "Accepted"
-        told = await event(walk, "Updated", "Trigger")
-        assert told["evse"] == {"id": 1, "connectorId": 1}
-        assert told["transactionInfo"]["chargingState"] == "Charging"
-        assert {one["context"] for one in told["meterValue"][0]["sampledValue"]} == {"Trigger"}
-        assert await ask(walk, "TransactionEvent", evse={"id": 2}) == "Rejected"
+        assert await trigger(walk, "TransactionEvent") == "Accepted"
+        triggered = await event(walk, "Updated", "Trigger")
+        assert triggered["evse"] == {"id": 1, "connectorId": 1}
+        assert triggered["transactionInfo"]["chargingState"] == "Charging"
+        assert {sample["context"] for sample in triggered["meterValue"][0]["sampledValue"]} == {"Trigger"}
+        assert await trigger(walk, "TransactionEvent", evse={"id": 2}) == "Rejected"
         await walk.advance(2)
-        assert sum(one["triggerReason"] == "Trigger" for one in walk.events()) == 1
+        assert sum(sent_event["triggerReason"] == "Trigger" for sent_event in walk.events()) == 1
 
 
 async def test_while_pending_current_states_are_told_on_demand_but_no_transaction(tmp_path: Path) -> None:
@@ -89,14 +89,14 @@ async def test_while_pending_current_states_are_told_on_demand_but_no_transactio
     }
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: csms.sent("BootNotification"))
-        assert await ask(walk, "StatusNotification") == "Accepted"
-        assert await ask(walk, "MeterValues") == "Accepted"
-        assert await ask(walk, "Heartbeat") == "Accepted"
+        assert await trigger(walk, "StatusNotification") == "Accepted"
+        assert await trigger(walk, "MeterValues") == "Accepted"
+        assert await trigger(walk, "Heartbeat") == "Accepted"
         await walk.until(
             lambda: statuses(walk) == ["Available"] and csms.sent("MeterValues") and csms.sent("Heartbeat")
         )
         await walk.plug()
-        assert await ask(walk, "TransactionEvent") == "Rejected"
+        assert await trigger(walk, "TransactionEvent") == "Rejected"
         await walk.advance(5)
         assert csms.sent("TransactionEvent") == []
 
@@ -107,9 +107,9 @@ async def test_meter_values_of_a_silent_meter_are_not_promised(tmp_path: Path) -
         await walk.accepted()
         walk.world.fail_meter(1, True)
         await walk.until(lambda: Fault.METER in walk.evse.state.faults)
-        assert await ask(walk, "MeterValues", evse={"id": 1}) == "Rejected"
-        assert await ask(walk, "MeterValues") == "Accepted"
-        await walk.until(lambda: [told["evseId"] for told in walk.csms.sent("MeterValues")] == [2])
+        assert await trigger(walk, "MeterValues", evse={"id": 1}) == "Rejected"
+        assert await trigger(walk, "MeterValues") == "Accepted"
+        await walk.until(lambda: [message["evseId"] for message in walk.csms.sent("MeterValues")] == [2])
 
 
 async def test_a_second_stop_while_the_energy_runs_out_is_accepted_and_changes_nothing(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_a_second_stop_while_the_energy_runs_out_is_accepted_and_changes_n
         assert await ask_stop(walk, transaction_id) == "Accepted"
         await event(walk, "Ended", "RemoteStop", stoppedReason="Remote")
         assert await ask_stop(walk, transaction_id) == "Rejected"
-        assert sum(one["eventType"] == "Ended" for one in walk.events()) == 1
+        assert sum(sent_event["eventType"] == "Ended" for sent_event in walk.events()) == 1
 
 
 async def test_a_lock_that_does_not_close_lets_nobody_charge_and_is_told(tmp_path: Path) -> None:
@@ -159,17 +159,17 @@ async def test_a_lock_that_fails_offline_is_told_afterwards_and_a_csms_that_take
 
 async def test_another_csms_hears_of_a_lock_that_has_failed(tmp_path: Path) -> None:
     """B10.FR.10, G05.FR.02"""
-    async with running_csms() as other, walking(tmp_path) as walk:
+    async with running_csms() as other_csms, walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.parts.network.store(2, NetworkProfile(other.url, 0, 30.0))
+        await walk.parts.network.store(2, NetworkProfile(other_csms.url, 0, 30.0))
         await walk.parts.network.set_priority("1,2")
         walk.board.raise_fault(Fault.LOCK)
         await walk.until(lambda: lock_problems(walk) == [("true", False)])
         walk.csms.http_status = 503
         await walk.csms.close()
-        await walk.until(lambda: other.sent("NotifyEvent"), within_s=600.0, step_s=5.0)
-        (told,) = other.sent("NotifyEvent")[0]["eventData"]
-        assert (told["component"]["name"], told["actualValue"]) == ("ConnectorPlugRetentionLock", "true")
+        await walk.until(lambda: other_csms.sent("NotifyEvent"), within_s=600.0, step_s=5.0)
+        (problem,) = other_csms.sent("NotifyEvent")[0]["eventData"]
+        assert (problem["component"]["name"], problem["actualValue"]) == ("ConnectorPlugRetentionLock", "true")
 
 
 async def test_a_lock_that_fails_during_a_charge_does_not_end_it_but_keeps_the_cable(tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ async def test_a_lock_that_fails_during_a_charge_does_not_end_it_but_keeps_the_c
         assert sum(walk.board.currents_a) > 0
         await ask_stop(walk, transaction_id)
         await event(walk, "Ended", "RemoteStop")
-        asked = asyncio.create_task(walk.csms.call("UnlockConnector", UNLOCK))
-        await walk.until(asked.done)
-        assert asked.result()["status"] == "UnlockFailed"
+        request = asyncio.create_task(walk.csms.call("UnlockConnector", UNLOCK))
+        await walk.until(request.done)
+        assert request.result()["status"] == "UnlockFailed"
         assert walk.board.locked
         walk.board.clear_fault(Fault.LOCK)
         assert (await walk.csms.call("UnlockConnector", UNLOCK))["status"] == "Unlocked"

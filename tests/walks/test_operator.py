@@ -38,9 +38,9 @@ async def test_a_full_inventory_names_every_variable_in_parts(tmp_path: Path) ->
         assert ("TxCtrlr", "TxStartPoint") in _names(rows)
         assert ("Connector", "AvailabilityState") in _names(rows)
         for row in rows:
-            told = row["variableCharacteristics"]
-            if told["dataType"] in {"OptionList", "MemberList", "SequenceList"}:
-                assert told["valuesList"], row
+            characteristics = row["variableCharacteristics"]
+            if characteristics["dataType"] in {"OptionList", "MemberList", "SequenceList"}:
+                assert characteristics["valuesList"], row
 
 
 async def test_a_configuration_inventory_names_only_what_can_be_set(tmp_path: Path) -> None:
@@ -66,10 +66,10 @@ async def test_a_report_is_limited_to_what_was_asked(tmp_path: Path) -> None:
     """B08.FR.05, B08.FR.11, B08.FR.20, B08.FR.21, B08.FR.23."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        asked = {"requestId": 9, "componentVariable": [{"component": {"name": "txctrlr"}}]}
-        assert {name for name, _ in _names(await _report(walk, "GetReport", asked))} == {"TxCtrlr"}
-        one = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": "ItemsPerMessage"}}
-        rows = await _report(walk, "GetReport", {"requestId": 10, "componentVariable": [one]})
+        request = {"requestId": 9, "componentVariable": [{"component": {"name": "txctrlr"}}]}
+        assert {name for name, _ in _names(await _report(walk, "GetReport", request))} == {"TxCtrlr"}
+        requested_variable = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": "ItemsPerMessage"}}
+        rows = await _report(walk, "GetReport", {"requestId": 10, "componentVariable": [requested_variable]})
         assert {row["variable"]["instance"] for row in rows} == {"GetReport", "GetVariables", "SetVariables"}
         state = {"component": {"name": "Connector"}, "variable": {"name": "AvailabilityState"}}
         rows = await _report(walk, "GetReport", {"requestId": 11, "componentVariable": [state]})
@@ -102,9 +102,12 @@ async def test_what_a_report_is_not_asked_for_by_name_does_not_matter(
     ]
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
         await walk.accepted()
-        asked = {"requestId": 12, "componentVariable": [{"component": component, **variable}]}
-        told = [row["component"] for row in await _report(walk, "GetReport", asked)]
-        assert {(one["instance"], one["evse"]["id"], one["evse"].get("connectorId")) for one in told} == places
+        request = {"requestId": 12, "componentVariable": [{"component": component, **variable}]}
+        components = [row["component"] for row in await _report(walk, "GetReport", request)]
+        assert {
+            (reported["instance"], reported["evse"]["id"], reported["evse"].get("connectorId"))
+            for reported in components
+        } == places
 
 
 async def test_a_report_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:
@@ -123,18 +126,18 @@ async def test_more_reports_at_once_than_can_be_are_rejected(tmp_path: Path) -> 
     csms.answers["NotifyReport"] = lambda _: NEVER
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
-        asked = [{"component": {"name": "TxCtrlr"}}]
+        requested = [{"component": {"name": "TxCtrlr"}}]
         answers: list[str] = []
         for number in range(6):
             base = await csms.call("GetBaseReport", {"requestId": number, "reportBase": "SummaryInventory"})
             answers.append(base["status"])
             await walk.settle()
         assert answers == ["Accepted"] * 4 + ["Rejected"] * 2
-        report = await csms.call("GetReport", {"requestId": 9, "componentVariable": asked})
+        report = await csms.call("GetReport", {"requestId": 9, "componentVariable": requested})
         assert report["status"] == "Rejected"
         del csms.answers["NotifyReport"]
         await walk.advance(60)
-        assert (await csms.call("GetReport", {"requestId": 10, "componentVariable": asked}))["status"] == "Accepted"
+        assert (await csms.call("GetReport", {"requestId": 10, "componentVariable": requested}))["status"] == "Accepted"
         await csms.expect("NotifyReport", lambda part: part["requestId"] == 10)
 
 
@@ -142,8 +145,8 @@ async def test_a_report_with_nothing_in_it_is_an_empty_result_set(tmp_path: Path
     """B08.FR.10, B08.FR.15."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        nothing = {"requestId": 12, "componentVariable": [{"component": {"name": "NoSuchThing"}}]}
-        assert (await walk.csms.call("GetReport", nothing))["status"] == "EmptyResultSet"
+        request = {"requestId": 12, "componentVariable": [{"component": {"name": "NoSuchThing"}}]}
+        assert (await walk.csms.call("GetReport", request))["status"] == "EmptyResultSet"
         problem = {"requestId": 13, "componentCriteria": ["Problem"]}
         assert (await walk.csms.call("GetReport", problem))["status"] == "EmptyResultSet"
 
@@ -164,8 +167,8 @@ async def test_a_component_is_enabled_where_one_instance_of_its_switch_is(
         await walk.accepted()
         await walk.set_variable("TariffCostCtrlr", "Enabled", tariff, instance="Tariff")
         await walk.set_variable("TariffCostCtrlr", "Enabled", cost, instance="Cost")
-        asked = [{"component": {"name": "TariffCostCtrlr"}}]
-        request = {"requestId": 14, "componentCriteria": ["Enabled"], "componentVariable": asked}
+        requested = [{"component": {"name": "TariffCostCtrlr"}}]
+        request = {"requestId": 14, "componentCriteria": ["Enabled"], "componentVariable": requested}
         assert (await walk.csms.call("GetReport", request))["status"] == status
 
 
@@ -179,14 +182,20 @@ async def test_an_order_out_of_service_is_reported_and_outlives_a_power_cut(
         await walk.accepted()
         answer = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", **place})
         assert answer["status"] == "Accepted"
-        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")
+        await walk.csms.expect(
+            "StatusNotification", lambda notification: notification["connectorStatus"] == "Unavailable"
+        )
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
-        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")
+        await walk.csms.expect(
+            "StatusNotification", lambda notification: notification["connectorStatus"] == "Unavailable"
+        )
         again = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Operative", **place})
         assert again["status"] == "Accepted"
-        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Available")
+        await walk.csms.expect(
+            "StatusNotification", lambda notification: notification["connectorStatus"] == "Available"
+        )
 
 
 async def test_an_order_waits_for_the_end_of_a_transaction(tmp_path: Path) -> None:
@@ -230,11 +239,11 @@ async def test_a_triggered_message_is_sent_after_the_answer(tmp_path: Path, mess
         before = len(walk.csms.sent(action))
         assert (await walk.csms.call("TriggerMessage", {"requestedMessage": message}))["status"] == "Accepted"
         await walk.until(lambda: len(walk.csms.sent(action)) == before + 1, step_s=0.1)
-        told = walk.csms.sent(action)[-1]
+        sent_event = walk.csms.sent(action)[-1]
         if action.endswith("StatusNotification") and action != "StatusNotification":
-            assert told["status"] == "Idle"
+            assert sent_event["status"] == "Idle"
         if action == "MeterValues":
-            assert {sample["context"] for value in told["meterValue"] for sample in value["sampledValue"]} == {
+            assert {sample["context"] for value in sent_event["meterValue"] for sample in value["sampledValue"]} == {
                 "Trigger"
             }
 
@@ -338,8 +347,8 @@ async def test_a_flood_of_unlocks_for_a_stuck_lock_keeps_nobody_waiting(tmp_path
         assert walk.board.locked
         unlock = ("UnlockConnector", {"evseId": 1, "connectorId": 1})
         asking = [asyncio.create_task(walk.csms.call(*unlock)) for _ in range(10)]
-        await walk.until(lambda: all(one.done() for one in asking), within_s=6)
-        assert {one.result()["status"] for one in asking} == {"UnlockFailed"}
+        await walk.until(lambda: all(call.done() for call in asking), within_s=6)
+        assert {call.result()["status"] for call in asking} == {"UnlockFailed"}
         await walk.advance(10)
         again = asyncio.create_task(walk.csms.call(*unlock))
         await walk.advance(2)
@@ -358,7 +367,9 @@ async def test_a_reset_without_a_transaction_boots_the_station_anew(tmp_path: Pa
             await walk.until(lambda number=number: len(walk.csms.sent("BootNotification")) == number)
             assert walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset"
             await walk.csms.expect("BootNotification", lambda boot: boot["reason"] == "RemoteReset")
-            await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Available")
+            await walk.csms.expect(
+                "StatusNotification", lambda notification: notification["connectorStatus"] == "Available"
+            )
 
 
 async def test_an_immediate_reset_ends_the_transaction_because_of_the_reset(tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ def borne(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_charge_of_the_demonstration_needs_nothing_that_only_linux_has() -> None:
-    done = borne("demo", "--once")
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "Meter, station and CSMS agree" in " ".join(done.stdout.split())
+    result = borne("demo", "--once")
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    assert "Meter, station and CSMS agree" in " ".join(result.stdout.split())
 
 
 async def test_a_simulated_station_serves_its_page_with_nothing_that_only_linux_has(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_a_device_whose_package_is_missing_is_named_with_the_command_that_instal
 ) -> None:
     file = tmp_path / "station.toml"
     file.write_text(STATION.format(storage=tmp_path / "storage") + added, encoding="utf-8")
-    done = borne(*arguments, str(file))
+    result = borne(*arguments, str(file))
     remedy = f'{sys.executable} -m pip install "borne[board]"'
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"{file}:{place}: needs {needs}, not installed: {remedy}\n"
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"{file}:{place}: needs {needs}, not installed: {remedy}\n"
 
 
 async def test_a_station_starts_without_a_display_whose_package_is_missing_and_logs_it(tmp_path: Path) -> None:
@@ -103,6 +103,6 @@ async def test_a_station_starts_without_a_display_whose_package_is_missing_and_l
 def test_what_only_linux_has_is_refused_and_noted_although_the_program_catches_it(
     statement: str, refusal: str | None
 ) -> None:
-    done = restricted(f"try:\n    {statement}\nexcept (ImportError, OSError, AttributeError):\n    print('caught')")
-    assert done.stdout == "caught\n"
-    assert done.stderr == ("" if refusal is None else f"refused: {refusal}\n")
+    result = restricted(f"try:\n    {statement}\nexcept (ImportError, OSError, AttributeError):\n    print('caught')")
+    assert result.stdout == "caught\n"
+    assert result.stderr == ("" if refusal is None else f"refused: {refusal}\n")

@@ -93,8 +93,8 @@ async def test_no_answer_to_a_request_of_the_station_hurts_a_charge_or_a_restart
 
 @pytest.mark.parametrize("action", REQUESTS)
 def test_every_object_of_a_request_is_in_one_of_its_examples(action: str) -> None:
-    first, *others = (set(missing_objects(f"{action}Request", example)) for example in REQUESTS[action])
-    assert first.intersection(*others) == set()
+    first, *further = (set(missing_objects(f"{action}Request", example)) for example in REQUESTS[action])
+    assert first.intersection(*further) == set()
 
 
 @pytest.mark.parametrize("action", ANSWERS)

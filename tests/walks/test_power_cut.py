@@ -93,15 +93,15 @@ class RestlessCsms(Csms):
 
     def has_end(self, transaction_id: str) -> bool:
         """Whether it knows that a transaction has ended."""
-        told = (event for event in self.sent("TransactionEvent") if event["eventType"] == "Ended")
-        return any(event["transactionInfo"]["transactionId"] == transaction_id for event in told)
+        ends = (event for event in self.sent("TransactionEvent") if event["eventType"] == "Ended")
+        return any(event["transactionInfo"]["transactionId"] == transaction_id for event in ends)
 
     def leave(self) -> None:
         """Be away until `come_back`."""
         self.http_status = 503
         self.drop()
 
-    def come_back(self) -> None:
+    def accept_again(self) -> None:
         """Be there again."""
         self.http_status = None
 
@@ -131,9 +131,9 @@ def check_transaction(events: list[Payload]) -> tuple[float, float]:
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     kinds = [event["eventType"] for event in events]
     assert kinds == ["Started", *["Updated"] * (len(events) - 2), "Ended"]
-    told = [register_of(event) for event in events]
-    assert all(values == sorted(values) for values in told)  # the end tells the begin too
-    readings = [values[-1] for values in told if values]
+    registers = [register_of(event) for event in events]
+    assert all(values == sorted(values) for values in registers)  # the end tells the begin too
+    readings = [values[-1] for values in registers if values]
     assert readings == sorted(readings)
     (begin,), (*_, end) = register_of(events[0]), register_of(events[-1])
     return begin, end
@@ -195,17 +195,17 @@ class Endurance:
 
     async def check_recovery(self) -> None:
         """The CSMS has everything, and it adds up."""
-        self.csms.come_back()
+        self.csms.accept_again()
         await until(lambda: self.csms.booted and all(self.csms.has_end(identity) for identity in self.known))
-        told = transactions_of(self.csms)
-        assert set(told) == self.known
+        received = transactions_of(self.csms)
+        assert set(received) == self.known
         counted_wh = first_register_wh(IDENTITY)
-        for events in told.values():
+        for events in received.values():
             begin, end = check_transaction(events)
             assert begin == counted_wh, "energy between two transactions that nobody pays"
             counted_wh = end
-        assert counted_wh == self._shown_wh()
-        for identity, events in told.items():
+        assert counted_wh == self._reported_wh()
+        for identity, events in received.items():
             last = events[-1]
             lost = last["transactionInfo"]["stoppedReason"] == "PowerLoss"
             assert lost is (identity in self.interrupted)
@@ -216,7 +216,7 @@ class Endurance:
         self.csms.booted = False
         self.station.start()
 
-    def _shown_wh(self) -> float:
+    def _reported_wh(self) -> float:
         """The billing meter's register, as events tell it: rounded to a milliwatt-hour."""
         return round(self.station.register_wh(), 3)
 
@@ -237,7 +237,7 @@ class Endurance:
             assert on_disk[event["transactionInfo"]["transactionId"], event["seqNo"]] == without_offline(event)
         self.known |= {identity for identity, _ in on_disk}
         for identity in open_transactions(found):
-            self.interrupted.setdefault(identity, self._shown_wh())
+            self.interrupted.setdefault(identity, self._reported_wh())
 
     async def _charge(self, cut: Cut) -> None:
         """A charge as far as it comes before this cut."""
@@ -280,10 +280,10 @@ class Endurance:
         """The power fails with one of the first events, or at the latest with the end."""
         process, after = self.station.process, self.chance.randrange(8)
         moment_s = self.chance.uniform(0.0, 0.005)
-        seen = itertools.count()
+        event_count = itertools.count()
 
         def spring(event: Payload) -> None:
-            if next(seen) < after and event["eventType"] != "Ended":
+            if next(event_count) < after and event["eventType"] != "Ended":
                 return
             if cut is Cut.UNANSWERED:
                 process.kill()
@@ -314,7 +314,7 @@ async def test_a_power_cut_at_any_moment_loses_nothing_and_bills_nothing_twice(
     assert csms.schema_faults == []
 
 
-def told_of(events: list[Payload], transaction_id: str) -> list[Payload]:
+def events_of(events: list[Payload], transaction_id: str) -> list[Payload]:
     return [event for event in events if event["transactionInfo"]["transactionId"] == transaction_id]
 
 
@@ -341,12 +341,12 @@ async def test_power_loss_opens_the_contactor_and_the_charge_ends_when_power_is_
         assert walk.board.outputs == SAFE_OUTPUTS
         register_wh = round(walk.board.read_meter().energy_import_wh or 0.0, 3)
         await walk.advance(3600)
-        told = len(walk.events())
+        events_before = len(walk.events())
         await lose_power(walk, "restore")
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.until(lambda: ("Ended", "AbnormalCondition") in walk.told())
-        await walk.until(lambda: ("Started", "CablePluggedIn") in walk.told()[told:])
-        events = told_of(walk.events(), interrupted)
+        await walk.until(lambda: ("Started", "CablePluggedIn") in walk.told()[events_before:])
+        events = events_of(walk.events(), interrupted)
         check_transaction(events)
         assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
         assert events[-1]["offline"] is True
@@ -376,8 +376,8 @@ async def test_after_a_power_cycle_the_same_card_charges_on_in_a_new_transaction
         await walk.advance(100)
         assert await walk.present() is TokenOutcome.STOPPED
         await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told())
-        _, first_end = check_transaction(told_of(walk.events(), interrupted))
-        second_begin, second_end = check_transaction(told_of(walk.events(), resumed))
+        _, first_end = check_transaction(events_of(walk.events(), interrupted))
+        second_begin, second_end = check_transaction(events_of(walk.events(), resumed))
         assert first_end == second_begin
         assert second_end - second_begin > 600.0
 

@@ -113,7 +113,7 @@ class CrowdedStation:
                 self.csms.leave()
                 await asyncio.sleep(self.chance.uniform(0.2, 0.8))
                 self._set_trap(window)
-                self.csms.come_back()
+                self.csms.accept_again()
                 await self._killed()
         await self._check_disk()
 
@@ -126,18 +126,18 @@ class CrowdedStation:
 
     async def check_recovery(self) -> None:
         """The CSMS has everything, and it adds up at each EVSE."""
-        self.csms.come_back()
+        self.csms.accept_again()
         await until(lambda: self.csms.booted and all(map(self.csms.has_end, self.evse_of)))
-        told = transactions_of(self.csms)
-        assert set(told) == set(self.evse_of)
+        received = transactions_of(self.csms)
+        assert set(received) == set(self.evse_of)
         counted_wh = {evse_id: first_register_wh(IDENTITY, evse_id) for evse_id in EVSES}
-        for identity, events in told.items():
+        for identity, events in received.items():
             begin, end = check_transaction(events)
             assert begin == counted_wh[self.evse_of[identity]], "energy between two transactions that nobody pays"
             counted_wh[self.evse_of[identity]] = end
             assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
             assert register_of(events[-1])[-1] == self.interrupted[identity]
-        assert counted_wh == {evse_id: self._shown_wh(evse_id) for evse_id in EVSES}
+        assert counted_wh == {evse_id: self._reported_wh(evse_id) for evse_id in EVSES}
 
     async def _start(self, cut: str = "") -> None:
         self.csms.booted = False
@@ -148,7 +148,7 @@ class CrowdedStation:
         names = {each.name.lower(): each.name for each in IN_COMMIT}
         return CUT.format(window=window.name, count=self.chance.randrange(1, 15), **names)
 
-    def _shown_wh(self, evse_id: int) -> float:
+    def _reported_wh(self, evse_id: int) -> float:
         return round(register_wh(self.station.storage, evse_id), 3)
 
     async def _charge_everywhere(self) -> None:
@@ -172,23 +172,25 @@ class CrowdedStation:
         on_disk = {record.key: record.wire for record in found}
         assert len(on_disk) == len(found)
         for event in self.csms.sent("TransactionEvent"):
-            shown = {key: value for key, value in event.items() if key != "offline"}
-            assert on_disk[event["transactionInfo"]["transactionId"], event["seqNo"]] == shown
-        for identity, records in itertools.groupby(sorted(found, key=lambda one: one.key), lambda one: one.key[0]):
+            sent_event = {key: value for key, value in event.items() if key != "offline"}
+            assert on_disk[event["transactionInfo"]["transactionId"], event["seqNo"]] == sent_event
+        for identity, records in itertools.groupby(
+            sorted(found, key=lambda record: record.key), lambda record: record.key[0]
+        ):
             events = list(records)
-            assert [one.key[1] for one in events] == list(range(len(events)))
+            assert [record.key[1] for record in events] == list(range(len(events)))
             self.evse_of[identity] = events[0].event.evse_id
         for identity in open_transactions(found):
-            self.interrupted.setdefault(identity, self._shown_wh(self.evse_of[identity]))
+            self.interrupted.setdefault(identity, self._reported_wh(self.evse_of[identity]))
 
     def _set_trap(self, window: Window) -> None:
         """The power fails with one of the next events."""
         process, count = self.station.process, self.chance.randrange(1, 30)
         moment_s = self.chance.uniform(0.0, 0.005)
-        seen = itertools.count(1)
+        event_count = itertools.count(1)
 
         def spring(_: Payload) -> None:
-            if next(seen) < count:
+            if next(event_count) < count:
                 return
             if window is Window.UNANSWERED:
                 process.kill()

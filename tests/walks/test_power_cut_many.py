@@ -158,7 +158,7 @@ class SeveralStations(ProgramWithApi):
         assert answer.is_success, answer.text
 
 
-class OneOfSeveral:
+class CheckedStation:
     """What must hold for one of the stations: its events, its register, and one of its settings."""
 
     def __init__(self, storage: Path, csms: RestlessCsms) -> None:
@@ -185,18 +185,18 @@ class OneOfSeveral:
             assert [number for _, number in keys] == list(range(sum(key[0] == identity for key in on_disk)))
         self.known |= {identity for identity, _ in on_disk}
         for identity in open_transactions(found):
-            self.interrupted.setdefault(identity, self._shown_wh())
+            self.interrupted.setdefault(identity, self._reported_wh())
 
-    def has_everything(self) -> bool:
+    def all_delivered(self) -> bool:
         """Whether the CSMS knows the station and the end of each transaction."""
         return self.csms.booted and all(map(self.csms.has_end, self.known))
 
     def check_recovery(self) -> None:
         """The CSMS has everything, and it adds up."""
-        told = transactions_of(self.csms)
-        assert set(told) == self.known
+        received = transactions_of(self.csms)
+        assert set(received) == self.known
         counted_wh = self._first_wh
-        for identity, events in told.items():
+        for identity, events in received.items():
             begin, end = check_transaction(events)
             assert begin == counted_wh, "energy between two transactions that nobody pays"
             counted_wh = end
@@ -204,7 +204,7 @@ class OneOfSeveral:
             assert lost is (identity in self.interrupted)
             if lost:
                 assert end == self.interrupted[identity]
-        assert counted_wh == self._shown_wh()
+        assert counted_wh == self._reported_wh()
 
     async def check_setting(self) -> None:
         """The setting has the value that was accepted last."""
@@ -220,7 +220,7 @@ class OneOfSeveral:
         assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted", answer
         self.intervals = {value}
 
-    def _shown_wh(self) -> float:
+    def _reported_wh(self) -> float:
         file = self.storage / "simulated-meter-1.register"
         return round(register_wh(self.storage), 3) if file.exists() else self._first_wh
 
@@ -231,7 +231,9 @@ class Endurance:
     def __init__(self, directory: Path, csms: list[RestlessCsms], chance: random.Random) -> None:
         self.chance = chance
         self.process = SeveralStations(directory, csms)
-        self.stations = [OneOfSeveral(*one) for one in zip(self.process.storages, csms, strict=True)]
+        self.stations = [
+            CheckedStation(*storage_and_csms) for storage_and_csms in zip(self.process.storages, csms, strict=True)
+        ]
         self.cuts = 0
 
     async def live(self, window: Window) -> None:
@@ -264,7 +266,7 @@ class Endurance:
 
     async def _recovered(self) -> bool:
         """Wait until all is well after the cut before; returns False if the power has failed meanwhile."""
-        await until(lambda: self.process.dead or all(one.has_everything() for one in self.stations))
+        await until(lambda: self.process.dead or all(station.all_delivered() for station in self.stations))
         for station in self.stations:
             if self.process.dead:
                 return False
@@ -272,10 +274,10 @@ class Endurance:
             await self._unless_dead(station.check_setting())
         return not self.process.dead
 
-    async def _unless_dead(self, asked: Coroutine[None, None, None]) -> None:
+    async def _unless_dead(self, request: Coroutine[None, None, None]) -> None:
         """Await a request of a CSMS, or give it up when the power fails."""
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(asked)
+            task = group.create_task(request)
             await until(lambda: task.done() or self.process.dead)
             task.cancel()
 
@@ -297,10 +299,10 @@ class Endurance:
         """The power fails with one of the next events of a CSMS."""
         process, count = self.process.process, self.chance.randrange(1, 15)
         moment_s = self.chance.uniform(0.0, 0.005)
-        seen = itertools.count(1)
+        event_count = itertools.count(1)
 
         def spring(_: Payload) -> None:
-            if next(seen) >= count:
+            if next(event_count) >= count:
                 asyncio.get_running_loop().call_later(moment_s, process.kill)
 
         for station in self.stations:
@@ -330,4 +332,4 @@ async def test_a_power_cut_around_the_closing_of_a_database_loses_and_repeats_no
         await endurance.finish()
     assert endurance.cuts == len(Window)
     assert any(station.interrupted for station in endurance.stations)
-    assert all(one.schema_faults == [] for one in csms)
+    assert all(endpoint.schema_faults == [] for endpoint in csms)

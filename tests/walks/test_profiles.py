@@ -107,7 +107,7 @@ async def test_a_tx_profile_goes_before_the_default_and_ends_with_the_transactio
         await ask_stop(walk, identity)
         await event(walk, "Ended", "RemoteStop")
         await walk.advance(2)
-        assert [one.id for one in walk.parts.load.profiles.store.all()] == [1]
+        assert [stored.id for stored in walk.parts.load.profiles.store.all()] == [1]
 
 
 async def test_the_higher_stack_level_wins_and_leaves_the_word_when_it_is_over(tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ async def test_periods_follow_one_another(tmp_path: Path) -> None:
         schedule["startSchedule"] = walk.application.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         schedule["chargingSchedulePeriod"] += [{"startPeriod": 60, "limit": 7.0}, {"startPeriod": 120, "limit": 24.0}]
         await install(walk, wire)
-        seen: list[float] = []
+        currents_a: list[float] = []
         for _ in range(3):
             await walk.advance(30)
-            seen.append(drawn_a(walk))
+            currents_a.append(drawn_a(walk))
             await walk.advance(30)
-        assert seen == [16.0, 7.0, 24.0]
+        assert currents_a == [16.0, 7.0, 24.0]
 
 
 async def test_watts_become_amperes_of_the_phases_that_are_named(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ async def test_default_profiles_survive_a_power_cycle_and_those_of_transactions_
         await walk.advance(10)
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
-        assert [one.id for one in walk.parts.load.profiles.store.all()] == [1]
+        assert [stored.id for stored in walk.parts.load.profiles.store.all()] == [1]
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
         assert drawn_a(walk) == 9.0

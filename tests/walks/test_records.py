@@ -43,7 +43,7 @@ async def ids(api: Api, **query: Any) -> list[str]:
     """The transactions that a search finds."""
     answer = await api.client.get("/api/transactions", params=query)
     assert answer.status_code == 200, answer.text
-    return [one["transaction_id"] for one in answer.json()["transactions"]]
+    return [transaction["transaction_id"] for transaction in answer.json()["transactions"]]
 
 
 async def test_the_log_is_searched_by_time_card_evse_and_whether_it_goes_on(tmp_path: Path) -> None:
@@ -72,20 +72,26 @@ async def test_a_transaction_tells_its_registers_cost_and_events_and_no_whole_ca
     async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
         await walk.accepted()
         identity = await charge(api, seconds=3600)
-        told = await api.get(f"/api/transactions/{identity}")
-        assert (told["ongoing"], told["evse_id"], told["token"]) == (False, 1, "04A3…80")
-        assert told["energy_wh"] == pytest.approx(told["end"]["register_wh"] - told["begin"]["register_wh"])
-        assert told["begin"]["time_status"] == "I", "the CSMS has told the time"
-        assert told["cost"]["amount"] == told["bill"]["total"]
-        assert (told["cost"]["currency"], told["cost"]["told_by"], told["cost"]["final"]) == ("CHF", "station", True)
-        assert sum(float(line["amount"]) for line in told["bill"]["lines"]) == pytest.approx(
-            float(told["cost"]["amount"])
+        transaction = await api.get(f"/api/transactions/{identity}")
+        assert (transaction["ongoing"], transaction["evse_id"], transaction["token"]) == (False, 1, "04A3…80")
+        assert transaction["energy_wh"] == pytest.approx(
+            transaction["end"]["register_wh"] - transaction["begin"]["register_wh"]
         )
-        assert [one["register_wh"] for one in told["periods"]] == [told["begin"]["register_wh"]]
-        assert [one["event_type"] for one in told["events"]][-1] == "Ended"
-        assert CARD.value not in json.dumps(told)
+        assert transaction["begin"]["time_status"] == "I", "the CSMS has told the time"
+        assert transaction["cost"]["amount"] == transaction["bill"]["total"]
+        assert (transaction["cost"]["currency"], transaction["cost"]["told_by"], transaction["cost"]["final"]) == (
+            "CHF",
+            "station",
+            True,
+        )
+        assert sum(float(line["amount"]) for line in transaction["bill"]["lines"]) == pytest.approx(
+            float(transaction["cost"]["amount"])
+        )
+        assert [period["register_wh"] for period in transaction["periods"]] == [transaction["begin"]["register_wh"]]
+        assert [recorded["event_type"] for recorded in transaction["events"]][-1] == "Ended"
+        assert CARD.value not in json.dumps(transaction)
         (listed,) = (await api.get("/api/transactions"))["transactions"]
-        assert listed == {name: told[name] for name in listed}
+        assert listed == {name: transaction[name] for name in listed}
         assert (await api.client.get("/api/transactions/none")).status_code == 404
 
 
@@ -110,8 +116,8 @@ async def test_the_cost_of_a_running_transaction_is_told_as_far_as_it_is(tmp_pat
         await api.advance(10)
         (running,) = (await api.get("/api/transactions"))["transactions"]
         assert (running["ongoing"], running["end"], running["cost"]) == (True, None, None)
-        told = {"totalCost": 1.25, "transactionId": running["transaction_id"]}
-        await walk.csms.call("CostUpdated", told)
+        cost_update = {"totalCost": 1.25, "transactionId": running["transaction_id"]}
+        await walk.csms.call("CostUpdated", cost_update)
         (running,) = (await api.get("/api/transactions"))["transactions"]
         assert running["cost"]["amount"] == "1.25"
         assert (running["cost"]["final"], running["cost"]["told_by"]) == (False, "csms")
@@ -121,12 +127,12 @@ async def test_the_whole_log_is_a_table_for_spreadsheets(tmp_path: Path) -> None
     rows = variables(ClockCtrlr__TimeZone="Europe/Paris")
     async with walking(tmp_path, variable=rows) as walk, visiting(walk) as api:
         await walk.accepted()
-        made = [await charge(api), await charge(api, OTHER_CARD.value)]
+        identities = [await charge(api), await charge(api, OTHER_CARD.value)]
         answer = await api.client.get("/api/transactions.csv")
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         assert answer.headers["content-disposition"] == 'attachment; filename="transactions.csv"'
         lines = list(csv.DictReader(io.StringIO(answer.text, newline="")))
-        assert [line["transaction_id"] for line in lines] == made, "the oldest first"
+        assert [line["transaction_id"] for line in lines] == identities, "the oldest first"
         assert datetime.fromisoformat(lines[0]["began_at"]).utcoffset() in {timedelta(hours=1), timedelta(hours=2)}
         assert float(lines[0]["energy_kwh"]) > 1.5
         assert CARD.value not in answer.text
@@ -162,9 +168,9 @@ async def test_a_search_that_means_nothing_names_the_field(tmp_path: Path, query
 async def test_the_owner_changes_the_prices_and_what_runs_keeps_those_of_its_begin(tmp_path: Path) -> None:
     config = configuration(tmp_path, None, prices=PRICES, variable=variables(AuthCtrlr__Enabled=False))
     async with powered(config, Csms()) as walk, visiting(walk) as api:
-        told = (await api.get("/api/prices"))["prices"]
-        assert (told["currency"], told["energy_per_kwh"], told["time_per_hour"]) == ("CHF", "0.30", "1.5")
-        assert told["period"] == [{"name": "HC", "energy_per_kwh": "0.20"}]
+        prices = (await api.get("/api/prices"))["prices"]
+        assert (prices["currency"], prices["energy_per_kwh"], prices["time_per_hour"]) == ("CHF", "0.30", "1.5")
+        assert prices["period"] == [{"name": "HC", "energy_per_kwh": "0.20"}]
         await api.post("/api/sim/evses/1/plug", {})
         await api.advance(60)
         await api.put("/api/prices", {"energy_per_kwh": 99})
@@ -236,11 +242,11 @@ async def test_a_charge_that_began_with_a_wrong_clock_has_the_right_times_once_t
         csms.http_status = None
         await walk.until(lambda: walk.events(), within_s=600)
         await walk.settle()
-        told = await api.get(f"/api/transactions/{identity}")
-        assert told["times_corrected_s"] == pytest.approx(behind.total_seconds(), abs=2)
+        transaction = await api.get(f"/api/transactions/{identity}")
+        assert transaction["times_corrected_s"] == pytest.approx(behind.total_seconds(), abs=2)
         close = timedelta(seconds=2)
-        shown = (told["began_at"], told["begin"]["read_at"], told["periods"][0]["at"])
-        for moment in (*shown, told["events"][0]["occurred_at"]):
+        begin_times = (transaction["began_at"], transaction["begin"]["read_at"], transaction["periods"][0]["at"])
+        for moment in (*begin_times, transaction["events"][0]["occurred_at"]):
             assert abs(datetime.fromisoformat(moment) - began) < close
         sent = walk.events()[0]
         assert sent["eventType"] == "Started"

@@ -53,12 +53,12 @@ async def test_cable_first_the_answer_names_the_transaction_that_waits(tmp_path:
         await event(walk, "Started", "CablePluggedIn")
         answer = await ask_start(walk, remote_start_id=55)
         assert answer == {"status": "Accepted", "transactionId": transaction_id(walk)}
-        told = await event(walk, "Updated", "RemoteStart")
-        assert told["transactionInfo"]["remoteStartId"] == 55
-        assert told["idToken"] == token()
+        updated = await event(walk, "Updated", "RemoteStart")
+        assert updated["transactionInfo"]["remoteStartId"] == 55
+        assert updated["idToken"] == token()
         await walk.charging()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
-        assert sum("remoteStartId" in one["transactionInfo"] for one in walk.events()) == 1
+        assert sum("remoteStartId" in sent_event["transactionInfo"] for sent_event in walk.events()) == 1
         assert walk.csms.sent("Authorize") == []
 
 
@@ -74,7 +74,7 @@ async def test_remote_start_first_then_the_cable(tmp_path: Path, start: str) -> 
         assert started["transactionInfo"]["remoteStartId"] == 56
         assert started["idToken"] == token()
         assert walk.csms.sent("Authorize") == []
-        assert sum("remoteStartId" in one["transactionInfo"] for one in walk.events()) == 1
+        assert sum("remoteStartId" in sent_event["transactionInfo"] for sent_event in walk.events()) == 1
 
 
 async def test_authorize_remote_start_asks_before_anything_starts(tmp_path: Path) -> None:
@@ -137,11 +137,11 @@ async def test_an_evse_that_is_in_use_rejects(tmp_path: Path) -> None:
     """F01.FR.24, F02.FR.26: an authorized transaction; the charge is not disturbed."""
     async with walking(tmp_path) as walk:
         await charge(walk)
-        told = len(walk.events())
+        events_before = len(walk.events())
         answer = await ask_start(walk, card=OTHER_CARD)
         assert answer["status"] == "Rejected"
         assert sum(walk.board.currents_a) > 0
-        assert len(walk.events()) == told
+        assert len(walk.events()) == events_before
 
 
 @pytest.mark.parametrize("card", [CARD, OTHER_CARD])

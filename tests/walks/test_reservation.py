@@ -15,7 +15,7 @@ from tests.csms import Csms, running_csms
 from tests.full_disk import FullDisk
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.reservations import cancel, ends, pending, reserve, statuses_now, used
-from tests.walks.steps import GROUP, answering, ask_start, event, show, statuses, token, tx_points, variables
+from tests.walks.steps import GROUP, answering, ask_start, event, present_at, statuses, token, tx_points, variables
 from tests.walks.test_unreadable_rows import restart
 
 TWO: list[dict[str, object]] = [{"id": 1}, {"id": 2}]
@@ -29,10 +29,10 @@ async def test_a_stranger_is_refused_and_the_holder_charges(tmp_path: Path) -> N
         assert statuses(walk)[-1] == "Reserved"
         await walk.advance(1)
         assert (walk.parts.light.station.colour, walk.parts.light.station.pattern) == (Colour.ORANGE, Pattern.STEADY)
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
         assert walk.csms.sent("Authorize") == []
         assert pending(walk) == [1]
-        assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         assert statuses_now(walk) == ["Available"]
         await walk.plug()
         await walk.charging()
@@ -49,11 +49,11 @@ async def test_a_vehicle_of_somebody_else_does_not_charge_and_leaves_the_connect
         await walk.plug()
         started = await event(walk, "Started", "CablePluggedIn")
         assert "reservationId" not in started
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
         await walk.advance(30)
         assert statuses(walk) == ["Available", "Reserved"]
         assert walk.evse.offered_a == 0
-        assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         await walk.charging()
         assert (await event(walk, "Updated", "Authorized"))["reservationId"] == 1
         assert statuses(walk) == ["Available", "Reserved", "Occupied"]
@@ -81,8 +81,8 @@ async def test_who_arrives_offline_is_let_in_by_the_reservation_and_others_are_n
         walk.csms.http_status = 503
         walk.csms.drop()
         await walk.advance(1)
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
-        assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         await walk.plug()
         await walk.charging()
         walk.csms.http_status = None
@@ -95,7 +95,7 @@ async def test_a_holder_whose_card_the_csms_rejects_loses_the_reservation(tmp_pa
         await walk.accepted()
         await reserve(walk, evseId=1)
         walk.csms.answers["Authorize"] = answering("Blocked")
-        assert await show(walk, CARD, 1) is TokenOutcome.REJECTED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.REJECTED
         await walk.until(lambda: ends(walk) == [(1, "Removed")])
         assert statuses_now(walk) == ["Available"]
 
@@ -106,7 +106,7 @@ async def test_a_holder_who_presents_the_card_and_brings_no_vehicle_has_used_the
     async with walking(tmp_path, variable=points) as walk:
         await walk.accepted()
         await reserve(walk, evseId=1)
-        assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         assert await reserve(walk, card=OTHER_CARD, evseId=1) == "Rejected"  # its id is in use
         assert await reserve(walk, number=2, card=OTHER_CARD, evseId=1) == "Occupied"
         await walk.advance(20)
@@ -121,17 +121,17 @@ async def test_the_group_is_asked_for_and_found_in_the_cache_later(tmp_path: Pat
         await walk.accepted()
         walk.csms.answers["Authorize"] = answering("Accepted", {"idToken": "OTHERS", "type": "Central"})
         await reserve(walk, evseId=1, groupIdToken=GROUP)
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
         assert len(walk.csms.sent("Authorize")) == 1
         walk.csms.answers["Authorize"] = walk.csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.STOPPED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.STOPPED
         await walk.advance(5)
         await reserve(walk, number=2, evseId=1, groupIdToken=GROUP)
         walk.csms.http_status = 503
         walk.csms.drop()
         await walk.advance(1)
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED, "the cache knows its group"
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED, "the cache knows its group"
 
 
 async def test_of_two_evses_one_is_kept_for_the_holder_whatever_others_do(tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ async def test_of_two_evses_one_is_kept_for_the_holder_whatever_others_do(tmp_pa
         await walk.plug()
         await walk.advance(1)
         assert statuses_now(walk) == ["Occupied", "Reserved"]
-        assert await show(walk, OTHER_CARD, 2) is TokenOutcome.REJECTED
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, OTHER_CARD, 2) is TokenOutcome.REJECTED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
         await walk.charging()
         assert await reserve(walk, number=2, card=OTHER_CARD) == "Occupied"
         assert used(walk) == []
-        assert await show(walk, CARD, None) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, None) is TokenOutcome.AUTHORIZED
         assert walk.parts.station.evses[2].authorized_token == CARD
         await walk.settle()
         assert pending(walk) == []
@@ -161,7 +161,7 @@ async def test_the_holder_may_be_the_one_who_has_plugged_in(tmp_path: Path) -> N
         await reserve(walk)
         await walk.plug()
         await walk.advance(1)
-        assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         await walk.charging()
         assert used(walk) == [1]
         assert statuses_now(walk) == ["Occupied", "Available"]
@@ -178,7 +178,7 @@ async def test_cancelling_one_of_as_many_reservations_as_evses_frees_all_of_them
         assert await cancel(walk, 2) == "Accepted"
         assert statuses_now(walk) == ["Available", "Available"]
         assert await cancel(walk, 2) == "Rejected"
-        assert [told["evseId"] for told in walk.csms.sent("StatusNotification")][-2:] == [1, 2]
+        assert [notification["evseId"] for notification in walk.csms.sent("StatusNotification")][-2:] == [1, 2]
         assert ends(walk) == []
 
 
@@ -244,10 +244,10 @@ async def test_a_reset_on_idle_waits_for_the_holder_who_is_let_in_meanwhile(tmp_
         assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Scheduled"
         await walk.advance(30)
         assert statuses_now(walk) == ["Available", "Available"]
-        assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         await walk.plug()
         await walk.charging()
-        await show(walk, CARD, 1)
+        await present_at(walk, CARD, 1)
         await walk.advance(10)
         await walk.unplug()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2, within_s=300)
@@ -300,7 +300,7 @@ async def test_what_cannot_be_stored_is_rejected_and_not_in_force(tmp_path: Path
         await reserve(walk, evseId=1)
         with disk.refusing("reservations"):
             assert await reserve(walk, card=OTHER_CARD, evseId=1) == "Rejected"
-        assert [one.id_token for one in walk.parts.reservations.pending] == [CARD]
+        assert [reservation.id_token for reservation in walk.parts.reservations.pending] == [CARD]
         assert await reserve(walk, card=OTHER_CARD, evseId=1) == "Accepted"
 
 
@@ -320,10 +320,10 @@ async def test_the_data_of_a_customer_includes_reservations(tmp_path: Path) -> N
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await reserve(walk, evseId=1)
-        asked = {"requestId": 5, "report": True, "clear": True, "idToken": token()}
-        assert (await walk.csms.call("CustomerInformation", asked))["status"] == "Accepted"
-        told = await walk.csms.expect("NotifyCustomerInformation")
-        assert "Reservation 1: EVSE 1" in told["data"]
+        request = {"requestId": 5, "report": True, "clear": True, "idToken": token()}
+        assert (await walk.csms.call("CustomerInformation", request))["status"] == "Accepted"
+        report = await walk.csms.expect("NotifyCustomerInformation")
+        assert "Reservation 1: EVSE 1" in report["data"]
         await walk.until(lambda: ends(walk) == [(1, "Removed")])
         assert statuses_now(walk) == ["Available"]
 
@@ -346,8 +346,8 @@ async def test_reservations_survive_a_power_cut(tmp_path: Path) -> None:
             await walk.application.restore_power()
             await walk.settle()
             assert statuses_now(walk) == ["Reserved", "Reserved"]
-            assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
-            assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+            assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
+            assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
 
 
 async def test_a_fault_of_the_start_does_not_end_a_reservation(tmp_path: Path) -> None:

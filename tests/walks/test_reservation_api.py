@@ -12,7 +12,7 @@ from station.security.access.accounts import Role
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
 from tests.walks.reservations import reserve
-from tests.walks.steps import show
+from tests.walks.steps import present_at
 from tests.walks.test_access import away, enter, give_password
 from tests.walks.visit import visiting
 
@@ -21,23 +21,23 @@ async def test_the_owner_reserves_for_a_card_and_cancels_where_there_is_no_csms(
     async with powered(configuration(tmp_path, None), Csms()) as walk, visiting(walk) as api:
         name = await walk.parts.cards.add(CARD, "Anna")
         await walk.parts.cards.add(OTHER_CARD, "Ben")
-        made = await api.post("/api/evses/1/reservation", {"card": name, "for_s": 3600}, status=201)
+        reservation = await api.post("/api/evses/1/reservation", {"card": name, "for_s": 3600}, status=201)
         listed = await api.get("/api/reservations")
         assert listed["by_owner"] is True
         (row,) = listed["reservations"]
         assert row == {
-            "id": made["id"],
+            "id": reservation["id"],
             "evse": 1,
             "connector_type": None,
             "id_token": "04A3…80",
             "card": "Anna",
             "group": False,
-            "expires_at": made["expires_at"],
+            "expires_at": reservation["expires_at"],
         }
         evse = await api.evse()
-        assert (evse["connector_status"], evse["reserved_until"]) == ("Reserved", made["expires_at"])
-        assert evse["reservation"] == {"id": 1, "id_token": "04A3…80", "expires_at": made["expires_at"]}
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
+        assert (evse["connector_status"], evse["reserved_until"]) == ("Reserved", reservation["expires_at"])
+        assert evse["reservation"] == {"id": 1, "id_token": "04A3…80", "expires_at": reservation["expires_at"]}
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
         refused = await api.post("/api/evses/1/reservation", {"card": name, "for_s": 60}, status=409)
         assert refused["detail"] == "EVSE 1 is occupied or reserved"
         await api.delete("/api/evses/1/reservation")
@@ -46,7 +46,7 @@ async def test_the_owner_reserves_for_a_card_and_cancels_where_there_is_no_csms(
         await api.post("/api/evses/1/reservation", {"card": name, "for_s": 3600}, status=201)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         assert (await api.get("/api/reservations"))["reservations"] == []
 
 
@@ -121,5 +121,5 @@ async def test_metrics_and_the_event_stream_have_the_status(tmp_path: Path) -> N
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         await reserve(walk, evseId=1)
-        shown = (await api.client.get("/metrics")).text
-        assert 'borne_connector_status{evse="1",status="Reserved"} 1.0' in shown
+        metrics = (await api.client.get("/metrics")).text
+        assert 'borne_connector_status{evse="1",status="Reserved"} 1.0' in metrics

@@ -14,7 +14,7 @@ from station.core.model import IdToken
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
 from tests.walks.reservations import ends, pending, request, reserve, statuses_now, used
-from tests.walks.steps import GROUP, answering, ask_start, fleet, show, variables
+from tests.walks.steps import GROUP, answering, ask_start, fleet, present_at, variables
 from tests.walks.test_display import shows
 from tests.walks.visit import visiting
 
@@ -31,7 +31,7 @@ async def test_the_holder_of_a_connector_type_gets_an_evse_of_that_type_at_a_com
     async with walking(tmp_path, evse=TYPES) as walk:
         await walk.accepted()
         assert await reserve(walk, connectorType="sType2") == "Accepted"
-        assert await show(walk, CARD) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD) is TokenOutcome.AUTHORIZED
         assert walk.parts.station.evses[2].authorized_token == CARD
         assert pending(walk) == []
 
@@ -42,7 +42,7 @@ async def test_the_holder_of_a_connector_type_gets_the_evse_where_the_vehicle_is
         assert await reserve(walk, connectorType="sType2") == "Accepted"
         walk.world.boards[3].plug(VehicleModel())
         await walk.advance(1)
-        assert await show(walk, CARD) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD) is TokenOutcome.AUTHORIZED
         assert walk.parts.station.evses[3].authorized_token == CARD
         assert pending(walk) == []
 
@@ -62,15 +62,15 @@ async def test_a_holder_whose_group_charges_elsewhere_uses_the_reservation(tmp_p
     async with walking(tmp_path, evse=TWO) as walk:
         walk.csms.answers["Authorize"] = answering("Accepted", GROUP)
         await walk.accepted()
-        assert await show(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
         await walk.plug()
         await walk.charging()
         for number in (1, 2):  # the group is asked for, then known from the cache
             assert await reserve(walk, number=number, evseId=2) == "Accepted"
-            assert await show(walk, CARD) is TokenOutcome.AUTHORIZED
+            assert await present_at(walk, CARD) is TokenOutcome.AUTHORIZED
             assert walk.parts.station.evses[1].authorized_token == OTHER_CARD
             assert walk.parts.station.evses[2].authorized_token == CARD
-            assert await show(walk, CARD) is TokenOutcome.STOPPED
+            assert await present_at(walk, CARD) is TokenOutcome.STOPPED
             await walk.advance(120)
 
 
@@ -115,17 +115,19 @@ async def test_a_token_of_another_group_starts_nothing_and_leaves_the_evse_reser
         assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected", "its group is in the cache now"
 
 
-@pytest.mark.parametrize("asks", [True, False])
-async def test_a_remote_start_that_no_group_can_admit_is_rejected_without_asking(tmp_path: Path, asks: bool) -> None:
+@pytest.mark.parametrize("authorizes_remote_starts", [True, False])
+async def test_a_remote_start_that_no_group_can_admit_is_rejected_without_asking(
+    tmp_path: Path, authorizes_remote_starts: bool
+) -> None:
     """F01.FR.21, F01.FR.22; without AuthorizeRemoteStart only the group in the request counts."""
-    async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=asks)) as walk:
+    async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=authorizes_remote_starts)) as walk:
         await walk.accepted()
         assert await reserve(walk, evseId=1) == "Accepted"
         assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
         assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
-        others = {"idToken": "OTHERS", "type": "Central"}
-        assert (await ask_start(walk, card=OTHER_CARD, groupIdToken=others))["status"] == "Rejected"
-        if not asks:
+        other_group = {"idToken": "OTHERS", "type": "Central"}
+        assert (await ask_start(walk, card=OTHER_CARD, groupIdToken=other_group))["status"] == "Rejected"
+        if not authorizes_remote_starts:
             assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
             assert (await ask_start(walk, card=OTHER_CARD, groupIdToken=GROUP))["status"] == "Accepted"
         assert walk.csms.sent("Authorize") == []
@@ -165,9 +167,9 @@ async def test_an_end_that_the_csms_was_not_told_is_not_told_of_a_new_reservatio
         await walk.advance(65)
         assert await reserve(walk, evseId=1) == "Accepted"
         del walk.csms.answers["ReservationStatusUpdate"]
-        told = len(ends(walk))
+        ends_before = len(ends(walk))
         await walk.advance(120)
-        assert ends(walk)[told:] == []
+        assert ends(walk)[ends_before:] == []
         assert pending(walk) == [1]
 
 
@@ -192,7 +194,7 @@ async def test_owners_who_reserve_at_the_same_time_do_not_replace_one_another(tm
         name = await walk.parts.cards.add(CARD, "Anna")
         body = {"card": name, "for_s": 3600}
         await asyncio.gather(*(api.post(f"/api/evses/{number}/reservation", body, status=201) for number in (1, 2, 3)))
-        assert sorted(one.evse_id or 0 for one in walk.parts.reservations.pending) == [1, 2, 3]
+        assert sorted(reservation.evse_id or 0 for reservation in walk.parts.reservations.pending) == [1, 2, 3]
 
 
 async def test_a_station_that_has_no_csms_any_more_keeps_no_reservation_that_its_owner_cannot_cancel(
@@ -219,11 +221,14 @@ async def test_a_known_member_of_a_group_charges_where_the_group_has_reserved_an
     rows = variables(AuthCtrlr__LocalPreAuthorize=True)
     async with walking(tmp_path, fleet(), variable=rows, evse=three) as walk:
         await walk.accepted()
-        assert [await show(walk, CARD, 2), await show(walk, CARD, 2)] == [TokenOutcome.AUTHORIZED, TokenOutcome.STOPPED]
-        assert await show(walk, OTHER_CARD, 3) is TokenOutcome.AUTHORIZED
+        assert [await present_at(walk, CARD, 2), await present_at(walk, CARD, 2)] == [
+            TokenOutcome.AUTHORIZED,
+            TokenOutcome.STOPPED,
+        ]
+        assert await present_at(walk, OTHER_CARD, 3) is TokenOutcome.AUTHORIZED
         assert await reserve(walk, card=stranger, evseId=1, groupIdToken=GROUP) == "Accepted"
         walk.world.boards[1].plug(VehicleModel())
         await walk.advance(1)
-        assert await show(walk, CARD) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD) is TokenOutcome.AUTHORIZED
         held = [evse.authorized_token for evse in walk.parts.station.evses.values()]
         assert held == [CARD, None, OTHER_CARD]

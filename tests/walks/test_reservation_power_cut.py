@@ -35,15 +35,15 @@ class Ledger:
 
     def check(self, walk: Walk, now: datetime) -> None:
         """Every accepted reservation is in force, was used, or has ended; none is two of these."""
-        kept, gone = set(pending(walk)), set(used(walk)) | {number for number, _ in ends(walk)}
+        in_force, finished = set(pending(walk)), set(used(walk)) | {number for number, _ in ends(walk)}
         assert len(used(walk)) == len(set(used(walk))), "a reservation was used twice"
         assert len(ends(walk)) == len({number for number, _ in ends(walk)}), "an end was told twice"
-        assert not kept & gone, "a reservation is in force, although the CSMS was told that it is not"
-        assert not kept & self.cancelled - self.unknown
+        assert not in_force & finished, "a reservation is in force, although the CSMS was told that it is not"
+        assert not in_force & self.cancelled - self.unknown
         for number, expires_at in self.accepted.items():
             if number not in self.unknown:
-                assert number in kept | gone, f"reservation {number} is lost"
-                assert number not in kept or expires_at > now
+                assert number in in_force | finished, f"reservation {number} is lost"
+                assert number not in in_force or expires_at > now
 
 
 class Driver:
@@ -67,20 +67,20 @@ class Driver:
 
     async def _reserve(self) -> None:
         self.number += 1
-        await self._ask_for(self.number)
+        await self._request(self.number)
 
     async def _replace(self) -> None:
-        await self._ask_for(self.dice.choice(pending(self.walk)))
+        await self._request(self.dice.choice(pending(self.walk)))
 
-    async def _ask_for(self, number: int) -> None:
+    async def _request(self, number: int) -> None:
         for_s = self.dice.choice([45.0, 600.0])
         place = self.dice.choice([{"evseId": 1}, {"evseId": 2}, {}, {"connectorType": "sType2"}])
-        wanted = request(self.walk, number=number, card=CARD, for_s=for_s, **place)
+        reservation = request(self.walk, number=number, card=CARD, for_s=for_s, **place)
         known = number in self.ledger.unknown
         self.ledger.unknown.add(number)
-        answer = await self.walk.csms.call("ReserveNow", wanted)
+        answer = await self.walk.csms.call("ReserveNow", reservation)
         if answer["status"] == "Accepted":
-            self.ledger.accepted[number] = datetime.fromisoformat(wanted["expiryDateTime"])
+            self.ledger.accepted[number] = datetime.fromisoformat(reservation["expiryDateTime"])
             self.ledger.cancelled.discard(number)
         if answer["status"] == "Accepted" or not known:
             self.ledger.unknown.discard(number)
@@ -120,12 +120,12 @@ async def settled(walk: Walk) -> None:
 
     given_up_s = walk.application.clock.monotonic() + 100.0
 
-    async def told() -> bool:
+    async def all_reported() -> bool:
         assert walk.application.clock.monotonic() < given_up_s
         left = await walk.parts.reservations.oldest_unreported()
         return left is None and not await walk.parts.outbox.count_waiting()
 
-    await until(told, meanwhile=lambda: walk.advance(0.5))
+    await until(all_reported, meanwhile=lambda: walk.advance(0.5))
 
 
 async def leave(walk: Walk) -> None:
@@ -165,8 +165,8 @@ async def test_a_used_reservation_is_told_or_in_force_again(tmp_path: Path, turn
     """The event that names it and its row in the storage change in one write (H01.FR.15, H03.FR.09)."""
     async with running_csms(Csms()) as csms, powered(configuration(tmp_path, csms.url), csms) as walk:
         await walk.accepted()
-        wanted: Payload = request(walk, evseId=1)
-        assert (await csms.call("ReserveNow", wanted))["status"] == "Accepted"
+        reservation: Payload = request(walk, evseId=1)
+        assert (await csms.call("ReserveNow", reservation))["status"] == "Accepted"
         presented = walk.parts.station.present_token(CARD, 1)
         for _ in range(turns):
             await asyncio.sleep(0)

@@ -34,8 +34,8 @@ async def _charge(walk: Walk) -> None:
 
 
 def _statuses(walk: Walk, evse_id: int) -> list[str]:
-    told = walk.csms.sent("StatusNotification")
-    return [status["connectorStatus"] for status in told if status["evseId"] == evse_id]
+    notifications = walk.csms.sent("StatusNotification")
+    return [status["connectorStatus"] for status in notifications if status["evseId"] == evse_id]
 
 
 async def test_an_evse_that_is_reset_again_and_again_is_reset_once_at_a_time(tmp_path: Path) -> None:
@@ -52,16 +52,16 @@ async def test_the_ocpp_messages_before_a_reset_are_there_after_it_without_the_c
         await walk.accepted()
         await walk.present(OTHER_CARD)
         before = walk.application.parts.get(FrameLog).frames_after(0)
-        assert any(OTHER_CARD.value in one.text for one in before)
+        assert any(OTHER_CARD.value in frame.text for frame in before)
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: walk.csms.connections == 2 and walk.stack.link.online)
         after = walk.application.parts.get(FrameLog).frames_after(0)
-        assert [(one.number, one.at, one.direction) for one in after[: len(before)]] == [
-            (one.number, one.at, one.direction) for one in before
+        assert [(frame.number, frame.at, frame.direction) for frame in after[: len(before)]] == [
+            (frame.number, frame.at, frame.direction) for frame in before
         ]
-        assert [one.number for one in after] == list(range(1, len(after) + 1))
-        assert any('"Authorize"' in one.text for one in after)
-        assert not any(OTHER_CARD.value in one.text for one in after)
+        assert [frame.number for frame in after] == list(range(1, len(after) + 1))
+        assert any('"Authorize"' in frame.text for frame in after)
+        assert not any(OTHER_CARD.value in frame.text for frame in after)
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: walk.application.parts.get(FrameLog).last_number > after[-1].number)
@@ -153,8 +153,8 @@ async def test_what_cannot_be_reset_is_rejected(tmp_path: Path) -> None:
             for evse_id in (0, 1, 3):
                 assert (await _reset(walk, kind, evseId=evse_id))["status"] == "Rejected"
             assert (await _reset(walk, kind, evseId=2))["status"] == "Accepted"
-        told = {row.evse: row.value for row in walk.parts.variables.rows() if row.variable == "AllowReset"}
-        assert told == {1: "false", 2: "true"}
+        allowed = {row.evse: row.value for row in walk.parts.variables.rows() if row.variable == "AllowReset"}
+        assert allowed == {1: "false", 2: "true"}
 
 
 async def test_what_may_not_be_interrupted_rejects_every_reset(tmp_path: Path) -> None:
@@ -290,11 +290,11 @@ async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Pat
 
 async def test_a_station_that_is_reset_every_night_keeps_nothing_of_the_lives_before(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        lives: list[weakref.ref[object]] = []
+        former_parts: list[weakref.ref[object]] = []
         for boots in (2, 3, 4):
             await walk.accepted()
-            lives.append(weakref.ref(walk.parts.station))
+            former_parts.append(weakref.ref(walk.parts.station))
             assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
             await walk.until(lambda boots=boots: len(walk.csms.sent("BootNotification")) == boots)
         gc.collect()
-        assert [life() is None for life in lives] == [True, True, True]
+        assert [reference() is None for reference in former_parts] == [True, True, True]

@@ -22,25 +22,27 @@ def _list(root: Issued, *revoked: Issued, valid_for: timedelta = DAY) -> str:
     now = datetime.now(UTC)  # the TLS library reads the machine's clock
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
     builder = builder.last_update(now - 2 * DAY).next_update(now + valid_for)
-    for one in revoked:
-        entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number).revocation_date(now - DAY)
+    for issued in revoked:
+        entry = (
+            x509.RevokedCertificateBuilder().serial_number(issued.certificate.serial_number).revocation_date(now - DAY)
+        )
         builder = builder.add_revoked_certificate(entry.build())
     return builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
-@pytest.mark.parametrize("what", ["revoked", "not revoked", "an expired list"])
-async def test_a_revoked_csms_is_not_believed(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("case", ["revoked", "not revoked", "an expired list"])
+async def test_a_revoked_csms_is_not_believed(tmp_path: Path, case: str) -> None:
     """A list that has expired is not used: nobody could reach the station any more to bring it a new one."""
     pki = Pki(tmp_path)
     server = pki.server()
-    revoked = () if what == "not revoked" else (server,)
-    valid_for = -DAY if what == "an expired list" else DAY
+    revoked = () if case == "not revoked" else (server,)
+    valid_for = -DAY if case == "an expired list" else DAY
     roots = pki.file("roots.pem", pki.root.pem + _list(pki.root, *revoked, valid_for=valid_for))
     async with running_csms(Csms(), ssl=pki.server_context(server)) as csms:
         url = f"wss://localhost:{csms.port}/ocpp"
         config = configuration(tmp_path / "records", url, csms={"password": PASSWORD, "ca_file": str(roots)})
         async with powered(config, csms) as walk:
-            if what != "revoked":
+            if case != "revoked":
                 await walk.accepted()
                 return
             await walk.advance(30)

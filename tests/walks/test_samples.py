@@ -15,19 +15,19 @@ from tests.walks.steps import Event, charge, event, variables
 REGISTER = "Energy.Active.Import.Register"
 
 
-def samples(told: Event) -> list[dict[str, Any]]:
+def samples(event: Event) -> list[dict[str, Any]]:
     """All sampled values of an event."""
-    return [one for value in told.get("meterValue", []) for one in value["sampledValue"]]
+    return [sample for value in event.get("meterValue", []) for sample in value["sampledValue"]]
 
 
-def measurands(told: Event) -> set[str]:
+def measurands(event: Event) -> set[str]:
     """What was measured."""
-    return {one["measurand"] for one in samples(told)}
+    return {sample["measurand"] for sample in samples(event)}
 
 
 def periodic(walk: Walk, trigger: str = "MeterValuePeriodic") -> list[Event]:
     """The events of a sampling rhythm."""
-    return [one for one in walk.events() if one["triggerReason"] == trigger]
+    return [sent_event for sent_event in walk.events() if sent_event["triggerReason"] == trigger]
 
 
 def second_of_day(text: str) -> float:
@@ -46,20 +46,20 @@ async def test_samples_come_at_every_interval_with_the_configured_measurands(tmp
         await charge(walk)
         await walk.advance(90)
         await walk.until(lambda: len(periodic(walk)) >= 4)
-        told = periodic(walk)
-        times = [datetime.fromisoformat(one["timestamp"]).timestamp() for one in told]
+        sent_event = periodic(walk)
+        times = [datetime.fromisoformat(sample_event["timestamp"]).timestamp() for sample_event in sent_event]
         assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx(
             [20.0] * (len(times) - 1), abs=0.01
         )
-        for one in told:
-            assert one["eventType"] == "Updated"
-            assert measurands(one) == {REGISTER, "Voltage", "Frequency", "Current.Offered"}
-            assert {sample["context"] for sample in samples(one)} == {"Sample.Periodic"}
-            assert one["transactionInfo"]["chargingState"] == "Charging"
-            assert one["numberOfPhasesUsed"] == 3  # E02.FR.18
-        offered = [sample["value"] for sample in samples(told[-1]) if sample["measurand"] == "Current.Offered"]
+        for sample_event in sent_event:
+            assert sample_event["eventType"] == "Updated"
+            assert measurands(sample_event) == {REGISTER, "Voltage", "Frequency", "Current.Offered"}
+            assert {sample["context"] for sample in samples(sample_event)} == {"Sample.Periodic"}
+            assert sample_event["transactionInfo"]["chargingState"] == "Charging"
+            assert sample_event["numberOfPhasesUsed"] == 3  # E02.FR.18
+        offered = [sample["value"] for sample in samples(sent_event[-1]) if sample["measurand"] == "Current.Offered"]
         assert offered == [32.0]
-        phases = [sample["phase"] for sample in samples(told[-1]) if sample["measurand"] == "Voltage"]
+        phases = [sample["phase"] for sample in samples(sent_event[-1]) if sample["measurand"] == "Voltage"]
         assert phases == ["L1-N", "L2-N", "L3-N"]
 
 
@@ -84,7 +84,12 @@ async def test_the_registers_only_grow_and_end_where_the_meter_stands(tmp_path: 
         ended = await event(walk, "Ended", "StopAuthorized")
         begin, end = (value["sampledValue"][0] for value in ended["meterValue"])  # SampledDataTxEndedInterval is 0
         assert (begin["context"], end["context"]) == ("Transaction.Begin", "Transaction.End")
-        before = [one["value"] for told in walk.events()[:-1] for one in samples(told) if one["measurand"] == REGISTER]
+        before = [
+            sample["value"]
+            for sent_event in walk.events()[:-1]
+            for sample in samples(sent_event)
+            if sample["measurand"] == REGISTER
+        ]
         values = [*before, end["value"]]
         assert values == sorted(values)
         assert len(values) == 8
@@ -118,14 +123,14 @@ async def test_aligned_samples_of_a_transaction_come_at_whole_intervals_of_the_d
     )
     async with walking(tmp_path, variable=rows) as walk:
         await charge(walk)
-        told_before = len(walk.csms.sent("MeterValues"))
+        count_before = len(walk.csms.sent("MeterValues"))
         await walk.advance(125)
         await walk.until(lambda: len(periodic(walk, "MeterValueClock")) >= 4)
-        for one in periodic(walk, "MeterValueClock"):
-            assert second_of_day(one["timestamp"]) % 30 == pytest.approx(0.0, abs=0.05)
-            assert measurands(one) == {REGISTER, "Power.Active.Import"}
-            assert {sample["context"] for sample in samples(one)} == {"Sample.Clock"}
-        assert len(walk.csms.sent("MeterValues")) == told_before
+        for sent_event in periodic(walk, "MeterValueClock"):
+            assert second_of_day(sent_event["timestamp"]) % 30 == pytest.approx(0.0, abs=0.05)
+            assert measurands(sent_event) == {REGISTER, "Power.Active.Import"}
+            assert {sample["context"] for sample in samples(sent_event)} == {"Sample.Clock"}
+        assert len(walk.csms.sent("MeterValues")) == count_before
 
 
 async def test_aligned_samples_without_a_transaction_are_meter_values(tmp_path: Path) -> None:
@@ -134,9 +139,9 @@ async def test_aligned_samples_without_a_transaction_are_meter_values(tmp_path: 
         await walk.accepted()
         await walk.advance(185)
         await walk.until(lambda: len(walk.csms.sent("MeterValues")) >= 3)
-        for told in walk.csms.sent("MeterValues"):
-            assert told["evseId"] == 1
-            (value,) = told["meterValue"]
+        for message in walk.csms.sent("MeterValues"):
+            assert message["evseId"] == 1
+            (value,) = message["meterValue"]
             assert second_of_day(value["timestamp"]) % 60 == pytest.approx(0.0, abs=0.05)
             assert value["sampledValue"][0]["measurand"] == REGISTER
             assert value["sampledValue"][0]["context"] == "Sample.Clock"
@@ -148,7 +153,7 @@ async def test_every_evse_of_a_large_station_tells_its_aligned_samples(tmp_path:
     evses = [{"id": number} for number in range(1, 9)]
     async with walking(tmp_path, evse=evses, variable=variables(AlignedDataCtrlr__Interval=30)) as walk:
         await walk.accepted()
-        await walk.until(lambda: {told["evseId"] for told in walk.csms.sent("MeterValues")} == set(range(1, 9)))
+        await walk.until(lambda: {message["evseId"] for message in walk.csms.sent("MeterValues")} == set(range(1, 9)))
 
 
 async def test_send_during_idle_keeps_aligned_samples_out_of_a_transaction(tmp_path: Path) -> None:
@@ -159,15 +164,15 @@ async def test_send_during_idle_keeps_aligned_samples_out_of_a_transaction(tmp_p
         await walk.advance(35)
         await walk.until(lambda: walk.csms.sent("MeterValues"))
         await charge(walk)
-        told = len(walk.csms.sent("MeterValues"))
+        count_before = len(walk.csms.sent("MeterValues"))
         await walk.advance(100)
-        assert len(walk.csms.sent("MeterValues")) == told
+        assert len(walk.csms.sent("MeterValues")) == count_before
         assert periodic(walk, "MeterValueClock") == []
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
         await walk.unplug()
         await walk.advance(65)
-        await walk.until(lambda: len(walk.csms.sent("MeterValues")) > told)
+        await walk.until(lambda: len(walk.csms.sent("MeterValues")) > count_before)
 
 
 async def test_send_during_idle_of_the_station_counts_for_all_its_evses(tmp_path: Path) -> None:
@@ -176,11 +181,11 @@ async def test_send_during_idle_of_the_station_counts_for_all_its_evses(tmp_path
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
         await walk.accepted()
         await walk.advance(35)
-        await walk.until(lambda: {told["evseId"] for told in walk.csms.sent("MeterValues")} == {1, 2})
+        await walk.until(lambda: {message["evseId"] for message in walk.csms.sent("MeterValues")} == {1, 2})
         await charge(walk)
-        told = len(walk.csms.sent("MeterValues"))
+        count_before = len(walk.csms.sent("MeterValues"))
         await walk.advance(100)
-        assert len(walk.csms.sent("MeterValues")) == told
+        assert len(walk.csms.sent("MeterValues")) == count_before
 
 
 async def test_aligned_samples_for_the_end_come_with_the_end(tmp_path: Path) -> None:
@@ -228,9 +233,11 @@ async def test_a_one_phase_vehicle_is_told_as_one_phase(tmp_path: Path) -> None:
         await walk.charging()
         await walk.advance(65)
         await walk.until(lambda: periodic(walk))
-        told = periodic(walk)[-1]
-        assert told["numberOfPhasesUsed"] == 1
-        currents = {one["phase"]: one["value"] for one in samples(told) if one["measurand"] == "Current.Import"}
+        sampled = periodic(walk)[-1]
+        assert sampled["numberOfPhasesUsed"] == 1
+        currents = {
+            sample["phase"]: sample["value"] for sample in samples(sampled) if sample["measurand"] == "Current.Import"
+        }
         assert currents == {"L1": 32.0, "L2": 0.0, "L3": 0.0}
 
 
@@ -242,13 +249,13 @@ async def test_a_silent_meter_leaves_values_out_and_invents_none(tmp_path: Path)
         await walk.until(lambda: periodic(walk))
         walk.world.fail_meter(1, True)
         await walk.advance(1)
-        told = len(periodic(walk))
+        count_before = len(periodic(walk))
         await walk.advance(8)
-        assert len(periodic(walk)) == told
+        assert len(periodic(walk)) == count_before
         walk.world.fail_meter(1, False)
         await walk.advance(10)
-        await walk.until(lambda: len(periodic(walk)) > told)
-        registers = [one["value"] for one in samples(periodic(walk)[-1]) if one["measurand"] == REGISTER]
+        await walk.until(lambda: len(periodic(walk)) > count_before)
+        registers = [sample["value"] for sample in samples(periodic(walk)[-1]) if sample["measurand"] == REGISTER]
         assert registers
         assert min(registers) > 0
 
@@ -264,8 +271,12 @@ async def test_the_registers_of_the_phases_come_where_they_are_wanted(tmp_path: 
         await walk.advance(31)
         await walk.present()
         ended = await event(walk, "Ended", "StopAuthorized")
-        for told in (*periodic(walk), ended):
-            registers = {one.get("phase"): one["value"] for one in samples(told) if one["measurand"] == REGISTER}
+        for sent_event in (*periodic(walk), ended):
+            registers = {
+                sample.get("phase"): sample["value"]
+                for sample in samples(sent_event)
+                if sample["measurand"] == REGISTER
+            }
             assert registers.keys() == {None, "L1", "L2", "L3"}
             assert (registers["L2"], registers["L3"]) == (0, 0)
             assert registers[None] == pytest.approx(registers["L1"], abs=0.002)
@@ -284,7 +295,7 @@ async def test_sampled_and_aligned_data_can_be_switched_off_and_on(tmp_path: Pat
         await charge(walk)
         await walk.advance(60)
         assert walk.csms.sent("MeterValues") == []
-        assert [told for told in walk.events() if "meterValue" in told] == []
+        assert [sent_event for sent_event in walk.events() if "meterValue" in sent_event] == []
         await walk.set_variable("AlignedDataCtrlr", "Enabled", "true")
         await walk.advance(25)
         assert len(periodic(walk, "MeterValueClock")) in {2, 3}
@@ -319,7 +330,7 @@ async def test_without_measurands_for_the_end_only_aligned_samples_come_with_it(
         await walk.advance(45)
         await walk.present()
         ended = await event(walk, "Ended", "StopAuthorized")
-        assert {one["context"] for one in samples(ended)} == {"Sample.Clock"}
+        assert {sample["context"] for sample in samples(ended)} == {"Sample.Clock"}
 
 
 async def test_a_corrected_clock_moves_the_aligned_moments_and_samples_none_in_between(tmp_path: Path) -> None:
@@ -335,12 +346,12 @@ async def test_a_corrected_clock_moves_the_aligned_moments_and_samples_none_in_b
         ahead_s = 0.0
         for step_s in (7.0, 95.0, -40.0, 3000.5):
             ahead_s += step_s
-            told = len(walk.csms.sent("MeterValues"))
+            count_before = len(walk.csms.sent("MeterValues"))
             walk.csms.now = lambda: start + timedelta(seconds=clock.monotonic() + ahead_s)  # noqa: B023  # used in this turn
             await walk.until(lambda: abs((clock.now() - walk.csms.now()).total_seconds()) < 0.5)
             await walk.advance(185)
-            new = walk.csms.sent("MeterValues")[told:]
+            new = walk.csms.sent("MeterValues")[count_before:]
             assert len(new) in {3, 4}
-            for one in new:
-                moment = second_of_day(one["meterValue"][0]["timestamp"]) % 60
+            for message in new:
+                moment = second_of_day(message["meterValue"][0]["timestamp"]) % 60
                 assert min(moment, 60 - moment) == pytest.approx(0.0, abs=0.05)

@@ -33,18 +33,18 @@ class Doorkeeper(Csms):
     """A CSMS that asks for a password, and notes who came."""
 
     password: str | None = None
-    came_with: list[str] = field(default_factory=list[str])
+    received_passwords: list[str] = field(default_factory=list[str])
 
     def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
         secret = request.headers.get("Authorization", "Basic ").removeprefix("Basic ")
-        shown = base64.b64decode(secret).decode().partition(":")[2]
-        self.came_with.append(shown)
-        if self.password is not None and shown != self.password:
+        password = base64.b64decode(secret).decode().partition(":")[2]
+        self.received_passwords.append(password)
+        if self.password is not None and password != self.password:
             return connection.respond(401, "who are you\n")
         return super()._greet(connection, request)
 
 
-def told(csms: Csms) -> list[str]:
+def security_events(csms: Csms) -> list[str]:
     """The security events that the CSMS was sent."""
     return [event["type"] for event in csms.sent("SecurityEventNotification")]
 
@@ -67,10 +67,10 @@ async def report(walk: Walk, *kinds: SecurityEventType) -> None:
 async def test_a_boot_is_told_once_and_says_which(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.until(lambda: told(walk.csms) == ["StartupOfTheDevice"])
+        await walk.until(lambda: security_events(walk.csms) == ["StartupOfTheDevice"])
         await walk.csms.call("Reset", {"type": "Immediate"})
-        await walk.until(lambda: len(told(walk.csms)) == 2)
-        assert told(walk.csms) == ["StartupOfTheDevice", "ResetOrReboot"]
+        await walk.until(lambda: len(security_events(walk.csms)) == 2)
+        assert security_events(walk.csms) == ["StartupOfTheDevice", "ResetOrReboot"]
 
 
 async def test_critical_events_are_told_at_once_and_others_only_logged(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ async def test_critical_events_are_told_at_once_and_others_only_logged(tmp_path:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await report(walk, SecurityEventType.INVALID_MESSAGES, *CRITICAL)
-        await walk.until(lambda: len(told(walk.csms)) == 4)
-        assert told(walk.csms)[1:] == list(CRITICAL)
+        await walk.until(lambda: len(security_events(walk.csms)) == 4)
+        assert security_events(walk.csms)[1:] == list(CRITICAL)
         assert await logged(walk) == ["StartupOfTheDevice", "InvalidMessages", *CRITICAL]
         event = walk.csms.sent("SecurityEventNotification")[-1]
         assert event["techInfo"] == "info"
@@ -96,8 +96,8 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
         await walk.advance(3_600)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(told(walk.csms)) == 5)
-        assert told(walk.csms)[1:] == [*CRITICAL, "StartupOfTheDevice"]
+        await walk.until(lambda: len(security_events(walk.csms)) == 5)
+        assert security_events(walk.csms)[1:] == [*CRITICAL, "StartupOfTheDevice"]
         moment = happened.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         assert walk.csms.sent("SecurityEventNotification")[1]["timestamp"] == moment
 
@@ -109,19 +109,19 @@ async def test_a_csms_that_does_not_know_the_message_is_sent_each_event_once(tmp
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
         await report(walk, *CRITICAL)
-        await walk.until(lambda: told(csms) == ["StartupOfTheDevice", *CRITICAL])
+        await walk.until(lambda: security_events(csms) == ["StartupOfTheDevice", *CRITICAL])
         await walk.plug()  # what else there is to say is said
         await walk.until(lambda: walk.events())
         for number in (2, 3):
             csms.drop()
             await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
         await walk.advance(600)
-        assert told(csms) == ["StartupOfTheDevice", *CRITICAL]
+        assert security_events(csms) == ["StartupOfTheDevice", *CRITICAL]
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(told(csms)) == 5)
+        await walk.until(lambda: len(security_events(csms)) == 5)
         await walk.advance(600)
-        assert told(csms)[4:] == ["StartupOfTheDevice"]
+        assert security_events(csms)[4:] == ["StartupOfTheDevice"]
         assert (await logged(walk))[:4] == ["StartupOfTheDevice", *CRITICAL]
 
 
@@ -130,14 +130,14 @@ async def test_refusals_count_over_links_that_are_lost_in_between(tmp_path: Path
     csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse("InternalError")})
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
-        await walk.until(lambda: told(csms))
+        await walk.until(lambda: security_events(csms))
         await report(walk, CRITICAL[0])
         for number in (2, 3, 4):
             csms.drop()
             await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
             await walk.settle()
-        await walk.until(lambda: CRITICAL[0] in told(csms))
-        assert told(csms)[:4] == ["StartupOfTheDevice"] * 3 + [CRITICAL[0]]
+        await walk.until(lambda: CRITICAL[0] in security_events(csms))
+        assert security_events(csms)[:4] == ["StartupOfTheDevice"] * 3 + [CRITICAL[0]]
 
 
 async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(
     async with walking(tmp_path, csms, variable=rows) as walk:
         await walk.accepted()
         await report(walk, *CRITICAL)
-        await walk.until(lambda: told(csms)[-1] == CRITICAL[-1], within_s=300)
-        assert told(csms)[1:] == [CRITICAL[0]] * 3 + list(CRITICAL[1:])
+        await walk.until(lambda: security_events(csms)[-1] == CRITICAL[-1], within_s=300)
+        assert security_events(csms)[1:] == [CRITICAL[0]] * 3 + list(CRITICAL[1:])
         assert await logged(walk) == ["StartupOfTheDevice", *CRITICAL]
 
 
@@ -165,10 +165,10 @@ async def test_an_event_that_is_not_answered_is_sent_until_it_is(tmp_path: Path)
     csms = Csms(answers={"SecurityEventNotification": answer})
     async with walking(tmp_path, csms, csms={"message_timeout_s": 2.0}) as walk:
         await walk.accepted()
-        await walk.until(lambda: len(told(csms)) == 9, within_s=1_200, step_s=5)
-        assert set(told(csms)) == {"StartupOfTheDevice"}
+        await walk.until(lambda: len(security_events(csms)) == 9, within_s=1_200, step_s=5)
+        assert set(security_events(csms)) == {"StartupOfTheDevice"}
         await report(walk, CRITICAL[0])
-        await walk.until(lambda: told(csms)[-1] == CRITICAL[0])
+        await walk.until(lambda: security_events(csms)[-1] == CRITICAL[0])
 
 
 async def test_nonsense_of_the_csms_is_logged_once_a_minute(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ async def test_nonsense_of_the_csms_is_logged_once_a_minute(tmp_path: Path) -> N
         assert (await walk.csms.ask("Reset", {"type": "Now"}))[0] == 4
         await walk.settle()
         assert (await logged(walk)).count("InvalidMessages") == 2
-        assert "InvalidMessages" not in told(walk.csms)
+        assert "InvalidMessages" not in security_events(walk.csms)
 
 
 @pytest.mark.parametrize(("moved_s", "reported"), [(10, False), (3_600, True), (-3_600, True)])
@@ -200,7 +200,7 @@ async def test_a_clock_that_is_moved_far_is_reported(tmp_path: Path, moved_s: in
         await walk.settle()
         moved = (walk.application.clock.now() - before).total_seconds()
         assert moved == pytest.approx(300 + moved_s, abs=30)
-        assert ("SettingSystemTime" in told(walk.csms)) == reported
+        assert ("SettingSystemTime" in security_events(walk.csms)) == reported
 
 
 # Passwords (A01)
@@ -224,7 +224,7 @@ async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_nev
             await walk.application.cut_power()
             await walk.application.restore_power()
             await walk.until(lambda: csms.connections == 3)
-            assert csms.came_with == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
+            assert csms.received_passwords == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
             assert "ReconfigurationOfSecurityParameters" in await logged(walk)
             assert NEW_PASSWORD not in str(await walk.parts.security_events.entries())
             rows = [row for row in walk.parts.variables.rows() if row.variable == "BasicAuthPassword"]
@@ -242,10 +242,10 @@ async def test_a_csms_that_never_heard_of_the_new_password_still_gets_the_old_on
             await walk.accepted()
             await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
             await walk.until(lambda: csms.connections == 2, within_s=30)
-            assert csms.came_with == [PASSWORD, NEW_PASSWORD, PASSWORD]
+            assert csms.received_passwords == [PASSWORD, NEW_PASSWORD, PASSWORD]
             csms.drop()
             await walk.until(lambda: csms.connections == 3)
-            assert csms.came_with[-1] == PASSWORD
+            assert csms.received_passwords[-1] == PASSWORD
             assert "FailedToAuthenticateAtCsms" in await logged(walk)
 
 
@@ -257,13 +257,13 @@ async def test_a_csms_that_opens_the_link_and_then_closes_it_for_the_password_is
         """Looks at the password after the handshake."""
 
         def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
-            wanted, self.password = self.password, None
+            expected_password, self.password = self.password, None
             answer = super()._greet(connection, request)
-            self.password = wanted
+            self.password = expected_password
             return answer
 
         async def _serve(self, websocket: ServerConnection) -> None:
-            if self.came_with[-1] != self.password:
+            if self.received_passwords[-1] != self.password:
                 self.connections += 1
                 await websocket.close(1008, "who are you")
                 return
@@ -275,12 +275,12 @@ async def test_a_csms_that_opens_the_link_and_then_closes_it_for_the_password_is
         async with powered(config, csms) as walk:
             await walk.accepted()
             await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
-            await walk.until(lambda: len(csms.came_with) == 3, within_s=60)
-            assert csms.came_with == [PASSWORD, NEW_PASSWORD, PASSWORD]
+            await walk.until(lambda: len(csms.received_passwords) == 3, within_s=60)
+            assert csms.received_passwords == [PASSWORD, NEW_PASSWORD, PASSWORD]
             await walk.until(lambda: csms.connected and walk.stack.connected)
             csms.password = NEW_PASSWORD
             csms.drop()
-            await walk.until(lambda: csms.came_with[-1] == NEW_PASSWORD and walk.stack.connected, within_s=60)
+            await walk.until(lambda: csms.received_passwords[-1] == NEW_PASSWORD and walk.stack.connected, within_s=60)
 
 
 @pytest.mark.parametrize(("minimum_s", "wait_s"), [(1, 2.0), (7, 7.0)])
@@ -300,7 +300,7 @@ async def test_after_a_close_of_its_own_the_station_waits_for_the_csms_to_store_
             closed_s = walk.application.clock.monotonic()
             await walk.until(lambda: csms.connections == 2, step_s=0.05)
             assert wait_s - 0.1 <= walk.application.clock.monotonic() - closed_s <= wait_s + 1.0
-            assert csms.came_with == [PASSWORD, NEW_PASSWORD]
+            assert csms.received_passwords == [PASSWORD, NEW_PASSWORD]
 
 
 @pytest.mark.parametrize("text", ["short", "x" * 65, "0123456789abcdef\n", ""])
@@ -335,13 +335,16 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
             response.headers["Location"] = self.location
             return response
 
-    async with running_csms(Doorkeeper()) as other, running_csms(Redirecting(location=other.url)) as csms:
-        assert isinstance(other, Doorkeeper)
+    async with (
+        running_csms(Doorkeeper()) as redirect_target,
+        running_csms(Redirecting(location=redirect_target.url)) as csms,
+    ):
+        assert isinstance(redirect_target, Doorkeeper)
         config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
         async with powered(config, csms) as walk:
             await walk.advance(60)
             assert not walk.stack.connected
-            assert other.came_with == []
+            assert redirect_target.received_passwords == []
             assert walk.stack.last_error is not None
             assert str(status) in walk.stack.last_error
 

@@ -30,11 +30,11 @@ REGISTER = "Energy.Active.Import.Register"
 SIGNED = variables(SampledDataCtrlr__SignReadings=True)
 
 
-def signed_values(told: Event) -> list[tuple[str, float, dict[str, str]]]:
+def signed_values(event: Event) -> list[tuple[str, float, dict[str, str]]]:
     """Context, value and signature of what is signed in an event."""
     return [
         (sample["context"], sample["value"], sample["signedMeterValue"])
-        for value in told.get("meterValue", [])
+        for value in event.get("meterValue", [])
         for sample in value["sampledValue"]
         if "signedMeterValue" in sample
     ]
@@ -59,46 +59,46 @@ async def finished(walk: Walk) -> Event:
 
 def all_signed(walk: Walk) -> list[tuple[str, float, dict[str, str]]]:
     """All that the CSMS was told with a signature."""
-    return [one for told in walk.events() for one in signed_values(told)]
+    return [signed for sent_event in walk.events() for signed in signed_values(sent_event)]
 
 
 async def test_begin_and_end_of_a_transaction_are_signed_and_told_together(tmp_path: Path) -> None:
     """J02.FR.21; OCA note on signed meter values, 4.1.2, 4.2.1."""
     async with walking(tmp_path, variable=SIGNED) as walk:
         ended = await finished(walk)
-        told = await event(walk, "Updated", "SignedDataReceived")
-        ((context, value, first),) = signed_values(told)
+        updated = await event(walk, "Updated", "SignedDataReceived")
+        ((context, value, first),) = signed_values(updated)
         assert context == "Transaction.Begin"
         begin, end = signed_values(ended)
         assert (begin[0], end[0]) == ("Transaction.Begin", "Transaction.End")
         assert begin[1] == value
         assert begin[2]["signedMeterData"] == first["signedMeterData"]
         # OncePerTransaction: the first of them carries the key, the others an empty text.
-        assert [bool(one["publicKey"]) for one in (first, begin[2], end[2])] == [True, False, False]
+        assert [bool(signed["publicKey"]) for signed in (first, begin[2], end[2])] == [True, False, False]
         marker, encoding, kind, printed = base64.b64decode(first["publicKey"]).decode().split(":")
         assert (marker, encoding, kind) == ("oca", "base16", "asn1")
         records = [record_of(begin[2]), record_of(end[2])]
-        for (_, shown, _), record in zip((begin, end), records, strict=True):
+        for (_, value_wh, _), record in zip((begin, end), records, strict=True):
             assert check_signature(record, read_key(printed)).valid
             assert record.readings[0].energy_wh is not None
-            assert float(record.readings[0].energy_wh) == pytest.approx(shown, abs=0.001)
+            assert float(record.readings[0].energy_wh) == pytest.approx(value_wh, abs=0.001)
         assert [record.text("PG") for record in records] == ["T1", "T2"]
         assert [record.readings[0].reason for record in records] == ["B", "L"]
         assert {(record.text("IT"), record.text("ID"), record.text("IS")) for record in records} == {
             ("ISO14443", CARD.value, "True")
         }
-        made = check_bill(records)
-        assert made.objections == ()
-        assert made.register_deltas[0].energy_wh > 3000
+        bill = check_bill(records)
+        assert bill.objections == ()
+        assert bill.register_deltas[0].energy_wh > 3000
 
 
 async def test_energy_waits_for_the_signed_begin(tmp_path: Path) -> None:
     """Mid-session values are no begin: the register of the begin is the one before the contactor closed."""
     async with walking(tmp_path, variable=SIGNED) as walk:
         await charge(walk)
-        told = await event(walk, "Updated", "SignedDataReceived")
-        assert told["transactionInfo"]["chargingState"] != "Charging"
-        ((_, begin_wh, _),) = signed_values(told)
+        updated = await event(walk, "Updated", "SignedDataReceived")
+        assert updated["transactionInfo"]["chargingState"] != "Charging"
+        ((_, begin_wh, _),) = signed_values(updated)
         assert begin_wh == 0.0
         order = [trigger for _, trigger in walk.told()]
         assert order.index("SignedDataReceived") < order.index("ChargingStateChanged")
@@ -153,17 +153,17 @@ async def test_each_sample_is_signed_where_the_csms_wants_that(tmp_path: Path) -
     )
     async with walking(tmp_path, variable=rows) as walk:
         ended = await finished(walk)
-        periodic = [one for one in walk.events() if one["triggerReason"] == "MeterValuePeriodic"]
-        aligned = [one for one in walk.events() if one["triggerReason"] == "MeterValueClock"]
+        periodic = [sent_event for sent_event in walk.events() if sent_event["triggerReason"] == "MeterValuePeriodic"]
+        aligned = [sent_event for sent_event in walk.events() if sent_event["triggerReason"] == "MeterValueClock"]
         assert len(periodic) >= 4
         assert len(aligned) >= 2
-        assert all(len(signed_values(one)) == 1 for one in (*periodic, *aligned))
+        assert all(len(signed_values(sent_event)) == 1 for sent_event in (*periodic, *aligned))
         assert {context for context, _, _ in signed_values(ended)} == {
             "Transaction.Begin",
             "Sample.Clock",
             "Transaction.End",
         }
-        pages = sorted({int((record_of(one[2]).text("PG") or "")[1:]) for one in all_signed(walk)})
+        pages = sorted({int((record_of(value[2]).text("PG") or "")[1:]) for value in all_signed(walk)})
         assert pages == list(range(1, len(pages) + 1))
         for _, _, signed in all_signed(walk):
             assert check_signature(record_of(signed), key_of(walk)).valid
@@ -202,7 +202,9 @@ async def test_a_sample_without_a_transaction_is_signed_as_one_of_the_meter_alon
         await walk.accepted()
         await walk.advance(200)
         await walk.until(lambda: len(walk.csms.sent("MeterValues")) >= 3)
-        records = [record_of(one[2]) for told in walk.csms.sent("MeterValues") for one in signed_values(told)]
+        records = [
+            record_of(signed[2]) for message in walk.csms.sent("MeterValues") for signed in signed_values(message)
+        ]
         assert [record.text("PG") for record in records[:3]] == ["F1", "F2", "F3"]
         assert all("IS" not in record.fields and record.readings[0].reason is None for record in records)
 
@@ -254,9 +256,15 @@ async def test_another_key_is_an_event_and_the_old_one_is_kept(tmp_path: Path) -
         assert record_of(signed_values(ended)[0][2]).text("PG") == "T1"  # pages belong to a key
         old, new = await api.get("/api/metering/public-keys")
         assert (old["current"], new["current"]) == (False, True)
-        (told, first) = [one for one in await api.get("/api/metering/journal") if one["event"] == "signing-key"]
+        (changed, first) = [
+            entry for entry in await api.get("/api/metering/journal") if entry["event"] == "signing-key"
+        ]
         assert first["details"]["before"] is None
-        assert told["details"] == {"fingerprint": new["fingerprint"], "before": old["fingerprint"], "signer": "station"}
+        assert changed["details"] == {
+            "fingerprint": new["fingerprint"],
+            "before": old["fingerprint"],
+            "signer": "station",
+        }
 
 
 async def test_a_transaction_that_a_power_cut_ended_has_its_signed_end(tmp_path: Path) -> None:
@@ -331,7 +339,7 @@ async def test_another_tariff_period_of_the_grid_meter_divides_the_signed_energy
         assert contexts == ["Transaction.Begin", "Other", "Transaction.End"]
         assert [record_of(signed).readings[0].reason for _, _, signed in signed_values(ended)] == ["B", "T", "L"]
         await walk.settle()
-        (end,) = [one for one in await api.get("/api/metering/journal") if one["event"] == "end"]
+        (end,) = [entry for entry in await api.get("/api/metering/journal") if entry["event"] == "end"]
         assert end["details"]["pages"] == "T1,T2,T3"
 
 

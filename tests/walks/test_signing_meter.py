@@ -41,11 +41,11 @@ async def metered(folder: Path) -> AsyncGenerator[tuple[Walk, Em580Server]]:
         rows = variables(SampledDataCtrlr__SignReadings=True)
         async with walking(folder, variable=rows, evse=[{"meter": meter}]) as walk:
             # Registers of a tenth of a kWh, as the meter has them.
-            server.show = lambda: _shown(walk.board.read_meter())
+            server.show = lambda: _rounded_reading(walk.board.read_meter())
             yield walk, server
 
 
-def _shown(reading: Reading) -> Reading:
+def _rounded_reading(reading: Reading) -> Reading:
     assert reading.energy_import_wh is not None
     return replace(reading, energy_import_wh=reading.energy_import_wh // 100 * 100.0)
 
@@ -61,9 +61,9 @@ async def test_the_record_of_the_meter_is_told_once_with_the_end(tmp_path: Path)
         assert context == "Transaction.End"
         record = ocmf.parse_record(base64.b64decode(signed["signedMeterData"]))
         assert check_signature(record, read_key(base64.b64decode(signed["publicKey"]).decode())).valid
-        made = check_bill([record])
-        assert made.objections == ()
-        assert made.register_deltas[0].energy_wh > 3000
+        bill = check_bill([record])
+        assert bill.objections == ()
+        assert bill.register_deltas[0].energy_wh > 3000
         assert record.text("ID") == CARD.value
         identity = ended["transactionInfo"]["transactionId"]
         assert identity in (record.text("TT") or "")

@@ -83,10 +83,10 @@ async def start_and_deliver(station: StationProcess, csms: Csms) -> None:
     station.start()
     await station.ready()
     await until(lambda: any(event["eventType"] == "Ended" for event in csms.sent("TransactionEvent")))
-    told = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
-    for event in told.values():
+    delivered = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
+    for event in delivered.values():
         event.pop("offline", None)
-    assert [told[number] for number in sorted(told)] == on_disk
+    assert [delivered[number] for number in sorted(delivered)] == on_disk
     assert on_disk[-1]["transactionInfo"]["stoppedReason"] == "Reboot"
     await stop(station)
 
@@ -156,7 +156,7 @@ async def test_a_failure_that_nobody_foresaw_in_an_essential_task_ends_the_progr
     try:
         station.start(mistake="from station.load.load_management import LoadManagement; LoadManagement.run = None")
         assert await station.ended() == 1
-        assert any("TypeError: 'NoneType' object is not callable" in line for line in station.plainly_said())
+        assert any("TypeError: 'NoneType' object is not callable" in line for line in station.other_output())
     finally:
         await station.aclose()
 
@@ -184,18 +184,20 @@ def spoil_records(storage: Path) -> str:
     return "station.storage: database disk image is malformed"
 
 
-def put_directory_in_the_way(storage: Path) -> str:
+def create_directory_at_database(storage: Path) -> str:
     (storage / "borne.sqlite").mkdir()
     return "station.storage: {storage}/borne.sqlite: unable to open database file"
 
 
-def put_file_in_the_way(storage: Path) -> str:
+def replace_storage_by_file(storage: Path) -> str:
     storage.rmdir()
     storage.write_text("")
     return "station.storage: {storage}: File exists"
 
 
-@pytest.mark.parametrize("spoil", [break_database, spoil_records, put_directory_in_the_way, put_file_in_the_way])
+@pytest.mark.parametrize(
+    "spoil", [break_database, spoil_records, create_directory_at_database, replace_storage_by_file]
+)
 async def test_a_storage_that_cannot_be_used_is_said_in_one_sentence(
     tmp_path: Path, spoil: Callable[[Path], str]
 ) -> None:
@@ -205,19 +207,19 @@ async def test_a_storage_that_cannot_be_used_is_said_in_one_sentence(
     try:
         station.start()
         assert await station.ended() == 2
-        assert station.plainly_said() == [f"{tmp_path}/station.toml: {sentence}"]
+        assert station.other_output() == [f"{tmp_path}/station.toml: {sentence}"]
     finally:
         await station.aclose()
 
 
 async def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
     station = StationProcess(tmp_path, None)
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupant:
+        port = occupant.getsockname()[1]
         try:
             station.start(http_port=port)
             assert await station.ended() == 2
             sentence = f"http: cannot listen at 127.0.0.1:{port}: Address already in use"
-            assert station.plainly_said() == [f"{tmp_path}/station.toml: {sentence}"]
+            assert station.other_output() == [f"{tmp_path}/station.toml: {sentence}"]
         finally:
             await station.aclose()

@@ -23,8 +23,8 @@ async def test_samples_that_nobody_answers_leave_room_for_what_the_csms_orders(t
         await walk.accepted()
         walk.csms.answers["MeterValues"] = lambda _: NEVER
         await walk.advance(900)
-        told = len(walk.csms.sent("MeterValues"))
-        assert told >= 25  # one by one, each in its time
+        count_before = len(walk.csms.sent("MeterValues"))
+        assert count_before >= 25  # one by one, each in its time
         answer = await walk.csms.call("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": {"id": 2}})
         assert answer["status"] == "Accepted"
         before = len(walk.csms.sent("StatusNotification"))
@@ -64,7 +64,9 @@ async def test_a_report_that_waits_for_its_turn_counts_among_those_under_way(tmp
         for _ in range(20):
             errands.submit("hangs", hang)
         await walk.settle()
-        answers = [(await walk.csms.call(action, {"requestId": one, **request}))["status"] for one in range(6)]
+        answers = [
+            (await walk.csms.call(action, {"requestId": request_id, **request}))["status"] for request_id in range(6)
+        ]
         assert answers == ["Accepted"] * 4 + ["Rejected"] * 2
         turn.set()
         await walk.advance(10)
@@ -87,8 +89,11 @@ async def test_each_bound_is_a_variable(tmp_path: Path) -> None:
             ("LogCtrlr", "UploadsLimit", None, "20"),
         )
         items: list[dict[str, Any]] = [
-            {"component": {"name": component}, "variable": {"name": name} | ({"instance": one} if one else {})}
-            for component, name, one, _ in names
+            {
+                "component": {"name": component},
+                "variable": {"name": name} | ({"instance": instance} if instance else {}),
+            }
+            for component, name, instance, _ in names
         ]
         answer = await walk.csms.call("GetVariables", {"getVariableData": items})
         values = [result.get("attributeValue") for result in answer["getVariableResult"]]

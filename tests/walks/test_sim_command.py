@@ -39,17 +39,21 @@ async def refusal(walk: Walk, name: str, body: object = None) -> str:
 
 async def test_every_action_of_the_api_is_listed_and_every_listed_one_exists(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        routes = [one for one in build_application(walk.application.further_routes).routes if isinstance(one, Route)]
+        routes = [
+            candidate
+            for candidate in build_application(walk.application.further_routes).routes
+            if isinstance(candidate, Route)
+        ]
         there = {
             (method, re.sub(r"\{\w+\}", "1", route.path.removeprefix("/api/sim/")))
             for route in routes
             if route.path.startswith("/api/sim/")
             for method in route.methods or ()
         }
-    listed = {(one.method, one.name) for one in ACTIONS if one.name != "status"}
+    listed = {(action.method, action.name) for action in ACTIONS if action.name != "status"}
     assert listed == there - {("HEAD", "evses/1/circuit")}
-    assert all(f"borne sim {one.name}" in listing() for one in ACTIONS)
-    assert all(json.loads(one.body) for one in ACTIONS if one.body)
+    assert all(f"borne sim {action.name}" in listing() for action in ACTIONS)
+    assert all(json.loads(action.body) for action in ACTIONS if action.body)
 
 
 async def test_it_reads_and_acts_and_finds_the_method_of_any_path(tmp_path: Path) -> None:
@@ -77,8 +81,8 @@ async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
         await walk.accepted()
         assert await refusal(walk, "evses/9/plug") == "the station rejects the request: EVSE 9 does not exist"
         assert await refusal(walk, "fly") == "the station has no route /api/sim/fly; `borne sim` lists the actions"
-        told = await refusal(walk, "evses/1/plug", {"ev": {"phases": 4}})
-        assert told == "the station rejects the request: ev.phases: must be 1, 2 or 3"
+        message = await refusal(walk, "evses/1/plug", {"ev": {"phases": 4}})
+        assert message == "the station rejects the request: ev.phases: must be 1, 2 or 3"
         assert await refusal(walk, "evses/1/plug", {"car": 1}) == "the station rejects the request: car: is not known"
         assert await refusal(walk, "faults") == "the station rejects the request: code: is missing"
         with pytest.raises(SimulatorRequestError, match=r"^the station allows only GET(, HEAD)? at /api/status$"):
@@ -104,17 +108,17 @@ def stopped_clock(walk: Walk) -> AbstractContextManager[None]:
 
 
 async def test_advancing_the_clock_has_no_time_limit_of_its_own_and_shows_its_progress(tmp_path: Path) -> None:
-    shown: list[str] = []
+    printed: list[str] = []
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        api = ApiConnection(f"http://127.0.0.1:{walk.web.port}", show_progress=shown.append)
+        api = ApiConnection(f"http://127.0.0.1:{walk.web.port}", show_progress=printed.append)
         before_s = walk.application.clock.monotonic()
         with stopped_clock(walk):  # the response waits until the progress has been shown
             request = asyncio.create_task(asyncio.to_thread(send_action, api, "clock", '{"advance_s": 36000}'))
-            await until(lambda: shown)
+            await until(lambda: printed)
         assert json.loads(await request)["monotonic_s"] >= before_s + 36_000
-    assert re.fullmatch(r"[\d,]+ of 36,000 s", shown[0])
-    assert shown[-1] == ""
+    assert re.fullmatch(r"[\d,]+ of 36,000 s", printed[0])
+    assert printed[-1] == ""
 
 
 async def test_a_response_that_takes_longer_than_the_timeout_is_reported_as_such(tmp_path: Path) -> None:

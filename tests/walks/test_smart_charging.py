@@ -49,7 +49,7 @@ async def composite(walk: Walk, evse_id: int, duration: int = 300, **more: Any) 
     request = {"evseId": evse_id, "duration": duration, **more}
     answer = await walk.csms.call("GetCompositeSchedule", request)
     assert answer["status"] == "Accepted", answer
-    return [(one["startPeriod"], one["limit"]) for one in answer["schedule"]["chargingSchedulePeriod"]]
+    return [(period["startPeriod"], period["limit"]) for period in answer["schedule"]["chargingSchedulePeriod"]]
 
 
 def impose(
@@ -147,9 +147,9 @@ async def test_home_assistants_slider_holds_where_the_installation_accepts_it(tm
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
         await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
         await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
-        (told,) = walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"]
-        assert told["chargingProfileKind"] == "Absolute"
-        started = datetime.fromisoformat(told["chargingSchedule"][0]["startSchedule"])
+        (reported,) = walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"]
+        assert reported["chargingProfileKind"] == "Absolute"
+        started = datetime.fromisoformat(reported["chargingSchedule"][0]["startSchedule"])
         assert abs(started - arrived) <= timedelta(seconds=1)
         assert await composite(walk, 1) == [(0, 12.0)]
         criteria = {"chargingProfilePurpose": "ChargingStationMaxProfile"}
@@ -170,7 +170,7 @@ async def test_such_a_limit_is_refused_by_default_and_also_else_where_more_is_wr
         wrong["chargingSchedule"][0]["startSchedule"] = walk.application.clock.now().isoformat()
         assert (await install(walk, wrong, 0))["status"] == "Rejected"
         assert await install(walk, profile(10.0), 0) == {"status": "Accepted"}
-        assert [one.kind for one in walk.parts.load.profiles.store.all()] == [Kind.RELATIVE]
+        assert [stored.kind for stored in walk.parts.load.profiles.store.all()] == [Kind.RELATIVE]
 
 
 async def test_without_a_unit_the_composite_schedule_is_in_amperes(tmp_path: Path) -> None:
@@ -222,13 +222,13 @@ async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
             assert (await install(walk, wire, 1 + number % 2))["status"] == "Accepted"
         answer = await walk.csms.call("GetChargingProfiles", {"requestId": 0, "chargingProfile": {}})
         assert answer == {"status": "Accepted"}
-        await walk.until(lambda: [one["tbc"] for one in walk.csms.sent("ReportChargingProfiles")][-1:] == [False])
+        await walk.until(lambda: [report["tbc"] for report in walk.csms.sent("ReportChargingProfiles")][-1:] == [False])
         reports = walk.csms.sent("ReportChargingProfiles")
         assert len(reports) > 2
-        assert {one["requestId"] for one in reports} == {0}
-        assert [one["tbc"] for one in reports] == [True] * (len(reports) - 1) + [False]
-        told = [(one["evseId"], found["id"]) for one in reports for found in one["chargingProfile"]]
-        assert sorted(told) == sorted((1 + number % 2, number + 1) for number in range(12))
+        assert {report["requestId"] for report in reports} == {0}
+        assert [report["tbc"] for report in reports] == [True] * (len(reports) - 1) + [False]
+        reported = [(report["evseId"], found["id"]) for report in reports for found in report["chargingProfile"]]
+        assert sorted(reported) == sorted((1 + number % 2, number + 1) for number in range(12))
 
 
 async def reported_after_power_cut(walk: Walk, wire: dict[str, Any]) -> object:
@@ -284,7 +284,7 @@ async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_pat
         walk.csms.answers["ReportChargingProfiles"] = lambda part: Refuse("FormatViolation") if part["tbc"] else {}
         await walk.csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
         await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
-        assert [one["tbc"] for one in walk.csms.sent("ReportChargingProfiles")] == [True, False]
+        assert [report["tbc"] for report in walk.csms.sent("ReportChargingProfiles")] == [True, False]
 
 
 async def test_without_smart_charging_its_messages_are_not_supported_and_its_profiles_do_not_count(
@@ -317,13 +317,13 @@ async def test_a_start_with_a_profile_that_cannot_be_is_rejected(tmp_path: Path)
         await walk.accepted()
         wire = profile(10.0, chargingProfilePurpose="TxProfile")
         twice = wire | {"chargingSchedule": wire["chargingSchedule"] * 2}
-        one_phase = profile(10.0, chargingProfilePurpose="TxProfile")
-        one_phase["chargingSchedule"][0]["chargingSchedulePeriod"][0]["numberPhases"] = 1
+        single_phase = profile(10.0, chargingProfilePurpose="TxProfile")
+        single_phase["chargingSchedule"][0]["chargingSchedulePeriod"][0]["numberPhases"] = 1
         for wrong, reason in (
             (profile(10.0), "InvalidProfile"),
             (wire | {"transactionId": "mine"}, "InvalidProfile"),
             (twice, "InvalidSchedule"),
-            (one_phase, "InvalidSchedule"),
+            (single_phase, "InvalidSchedule"),
         ):
             answer = await ask_start(walk, chargingProfile=wrong)
             assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", reason)
@@ -392,11 +392,11 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
         await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
         report = walk.csms.sent("ReportChargingProfiles")[0]
         assert (report["chargingLimitSource"], report["evseId"]) == ("SO", 0)
-        (told,) = report["chargingProfile"]
-        assert told["chargingProfilePurpose"] == "ChargingStationExternalConstraints"
-        assert told["id"] < 0
+        (reported,) = report["chargingProfile"]
+        assert reported["chargingProfilePurpose"] == "ChargingStationExternalConstraints"
+        assert reported["id"] < 0
         assert await composite(walk, 1) == [(0, 10.0)]
-        assert await clear(walk, chargingProfileId=told["id"]) == "Unknown"  # K10.FR.09
+        assert await clear(walk, chargingProfileId=reported["id"]) == "Unknown"  # K10.FR.09
         assert await clear(walk) == "Unknown"  # K10.FR.08
         assert drawn_a(walk) == 10.0
         impose(walk, None)
@@ -411,7 +411,7 @@ async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_
         await charge(walk)
         impose(walk, 10.0)
         await walk.until(lambda: drawn_a(walk) == 10.0)
-        (usual,) = [one.id for one in walk.parts.load.profiles.store.all()]
+        (usual,) = [stored.id for stored in walk.parts.load.profiles.store.all()]
         refused = await install(walk, profile(8.0, id=usual))
         assert (refused["status"], refused["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidProfile")
         impose(walk, None)
@@ -421,12 +421,12 @@ async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_
         await walk.until(lambda: len(walk.parts.load.profiles.store.all()) == 2)
         await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
         await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
-        told = {
-            one["chargingLimitSource"]: [found["id"] for found in one["chargingProfile"]]
-            for one in walk.csms.sent("ReportChargingProfiles")
+        ids_by_source = {
+            report["chargingLimitSource"]: [found["id"] for found in report["chargingProfile"]]
+            for report in walk.csms.sent("ReportChargingProfiles")
         }
-        assert told["CSO"] == [usual]
-        assert usual not in told["SO"]
+        assert ids_by_source["CSO"] == [usual]
+        assert usual not in ids_by_source["SO"]
         impose(walk, None)
         await walk.until(lambda: len(walk.parts.load.profiles.store.all()) == 1)
         await walk.advance(5)
@@ -460,12 +460,15 @@ async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_be
         await walk.advance(5)
         impose(walk, 10.0, lasts_s=300.0)
         await walk.advance(120)
-        told = [one["chargingLimit"]["chargingLimitSource"] for one in walk.csms.sent("NotifyChargingLimit")]
-        assert told == ["EMS", "SO"]
+        notified_sources = [
+            notification["chargingLimit"]["chargingLimitSource"]
+            for notification in walk.csms.sent("NotifyChargingLimit")
+        ]
+        assert notified_sources == ["EMS", "SO"]
         assert walk.csms.sent("ClearedChargingLimit") == []
         await walk.csms.call("GetChargingProfiles", {"requestId": 8, "chargingProfile": {}})
         await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
-        sources = {one["chargingLimitSource"] for one in walk.csms.sent("ReportChargingProfiles")}
+        sources = {report["chargingLimitSource"] for report in walk.csms.sent("ReportChargingProfiles")}
         assert sources == {"EMS", "SO"}
         assert (await composite(walk, 1))[0] == (0, 10.0)
         await walk.until(lambda: drawn_a(walk) == 16.0, within_s=300.0, step_s=5.0)
@@ -503,8 +506,10 @@ async def test_of_a_limit_in_both_units_the_tighter_is_expected(
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         schedules = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
         assert len({schedule["id"] for schedule in schedules}) == 2
-        told = [(one["chargingRateUnit"], one["chargingSchedulePeriod"][0]["limit"]) for one in schedules]
-        assert told == [("A", 10.0), ("W", power_w)]
+        limits = [
+            (schedule["chargingRateUnit"], schedule["chargingSchedulePeriod"][0]["limit"]) for schedule in schedules
+        ]
+        assert limits == [("A", 10.0), ("W", power_w)]
         assert await composite(walk, 1) == [(0, expected_a)]
 
 
@@ -539,16 +544,16 @@ async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) ->
         (schedule,) = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
         assert schedule["chargingRateUnit"] == "A"
         assert schedule["duration"] == 600
-        assert [one["limit"] for one in schedule["chargingSchedulePeriod"]] == [9.0]
+        assert [period["limit"] for period in schedule["chargingSchedulePeriod"]] == [9.0]
         began = datetime.fromisoformat(schedule["startSchedule"].replace("Z", "+00:00"))
         assert abs((walk.application.clock.now() - began).total_seconds()) < 2.0
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit"), within_s=650.0, step_s=10.0)
         assert await composite(walk, 0) == [(0, 32.0)]
 
 
-@pytest.mark.parametrize(("schedules", "told"), [(True, [60, 3600, 120]), (False, [None])])
+@pytest.mark.parametrize(("schedules", "durations_s"), [(True, [60, 3600, 120]), (False, [None])])
 async def test_with_schedules_another_end_of_a_limit_is_told(
-    tmp_path: Path, schedules: bool, told: list[int | None]
+    tmp_path: Path, schedules: bool, durations_s: list[int | None]
 ) -> None:
     """K11.FR.03, K12.FR.03; where it is not told when a limit ends, one that is renewed is no news."""
     rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=schedules)
@@ -558,7 +563,9 @@ async def test_with_schedules_another_end_of_a_limit_is_told(
             await walk.parts.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=lasts_s))
             await walk.advance(30)
         sent = walk.csms.sent("NotifyChargingLimit")
-        assert [one["chargingSchedule"][0]["duration"] if schedules else None for one in sent] == told
+        assert [
+            notification["chargingSchedule"][0]["duration"] if schedules else None for notification in sent
+        ] == durations_s
         assert walk.csms.sent("ClearedChargingLimit") == []
 
 
@@ -615,16 +622,16 @@ async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_
 
 async def test_another_csms_hears_of_the_limit_that_is_in_force(tmp_path: Path) -> None:
     """B10.FR.10, K12.FR.02"""
-    async with running_csms() as other, walking(tmp_path) as walk:
+    async with running_csms() as other_csms, walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.parts.network.store(2, NetworkProfile(other.url, 0, 30.0))
+        await walk.parts.network.store(2, NetworkProfile(other_csms.url, 0, 30.0))
         await walk.parts.network.set_priority("1,2")
         impose(walk, 9.0)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         walk.csms.http_status = 503
         await walk.csms.close()
-        await walk.until(lambda: other.sent("NotifyChargingLimit"), within_s=600.0, step_s=5.0)
-        assert other.sent("NotifyChargingLimit") == walk.csms.sent("NotifyChargingLimit")
+        await walk.until(lambda: other_csms.sent("NotifyChargingLimit"), within_s=600.0, step_s=5.0)
+        assert other_csms.sent("NotifyChargingLimit") == walk.csms.sent("NotifyChargingLimit")
 
 
 @pytest.mark.parametrize(("offered", "unit"), [("A", "W"), ("W", "A")])
@@ -664,10 +671,10 @@ async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely
             await walk.advance(600)
             assert 3 <= len(csms.sent("NotifyChargingLimit")) <= 10
             del csms.answers["NotifyChargingLimit"]
-            told = len(csms.sent("NotifyChargingLimit"))
-            await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == told + 1, within_s=300.0)
+            count_before = len(csms.sent("NotifyChargingLimit"))
+            await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == count_before + 1, within_s=300.0)
             await walk.advance(600)
-            assert len(csms.sent("NotifyChargingLimit")) == told + 1
+            assert len(csms.sent("NotifyChargingLimit")) == count_before + 1
             impose(walk, None)
             await walk.until(lambda: csms.sent("ClearedChargingLimit"))
             del csms.answers["ClearedChargingLimit"]

@@ -21,7 +21,7 @@ from tests.walks.steps import charge
 from tests.walks.visit import Api, visiting
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
-SAID = {
+LOGGED_BY_KIND = {
     "access-token": "access token script cannot be read",
     "account": "account of the owner cannot be read",
     "activation": "when the station was activated cannot be read",
@@ -77,7 +77,7 @@ async def test_no_fact_that_flash_memory_has_spoilt_keeps_the_station_from_start
         await walk.application.cut_power()
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
             kinds = {str(name).partition("/")[0] for (name,) in database.execute("SELECT name FROM facts")}
-            assert kinds == SAID.keys() | QUIET
+            assert kinds == LOGGED_BY_KIND.keys() | QUIET
             database.execute("UPDATE facts SET value = CAST(? AS TEXT)", (spoilt,))
             database.commit()
         caplog.set_level(logging.WARNING)
@@ -85,7 +85,7 @@ async def test_no_fact_that_flash_memory_has_spoilt_keeps_the_station_from_start
         await walk.application.restore_power()
         await walk.parts.access.ensure_loaded()
         await walk.advance(30)
-        for kind in SAID.keys() - ({"shared-limit"} if spoilt == "null" else set()):  # which is none
-            assert SAID[kind] in caplog.text, kind
+        for kind in LOGGED_BY_KIND.keys() - ({"shared-limit"} if spoilt == "null" else set()):  # which is none
+            assert LOGGED_BY_KIND[kind] in caplog.text, kind
         assert (await api.evse())["faults"] == ["dc-residual-current", "tamper"]
         assert (await api.get("/api/commissioning"))["stage"] == "not-commissioned"

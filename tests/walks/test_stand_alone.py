@@ -33,9 +33,9 @@ async def test_nothing_waits_for_a_csms_that_there_is_not_and_a_later_one_gets_o
         for _ in range(3):
             await charge_once(walk)
         assert (await api.get("/api/status"))["queue"] == {"transaction_events": 0}
-        kept = (await api.get("/api/transactions"))["transactions"]
-        assert len(kept) == 3
-        assert all(one["energy_wh"] > 0 for one in kept)
+        stored = (await api.get("/api/transactions"))["transactions"]
+        assert len(stored) == 3
+        assert all(transaction["energy_wh"] > 0 for transaction in stored)
         later = walk.application.clock.now()
     async with (
         running_csms() as csms,
@@ -45,8 +45,8 @@ async def test_nothing_waits_for_a_csms_that_there_is_not_and_a_later_one_gets_o
         await walk.accepted()
         await charge_once(walk)
         await walk.until(lambda: ended(walk))
-        assert len({one["transactionInfo"]["transactionId"] for one in walk.events()}) == 1
-        assert (await api.get("/api/transactions"))["transactions"][1:] == kept
+        assert len({sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()}) == 1
+        assert (await api.get("/api/transactions"))["transactions"][1:] == stored
 
 
 async def test_a_bill_of_a_csms_that_is_removed_for_a_while_is_delivered_once_it_is_back(tmp_path: Path) -> None:
@@ -66,4 +66,4 @@ async def test_a_bill_of_a_csms_that_is_removed_for_a_while_is_delivered_once_it
         assert (await api.get("/api/status"))["queue"] == {"transaction_events": 0}
     async with running_csms() as back, powered(configuration(tmp_path, back.url, **OPEN), back) as walk:
         await walk.until(lambda: ended(walk))
-        assert {one["transactionInfo"]["transactionId"] for one in walk.events()} == {identity}
+        assert {sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()} == {identity}

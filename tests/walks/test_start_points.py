@@ -14,8 +14,8 @@ CHARGING = {"chargingState": "Charging"}
 def chain(walk: Walk) -> list[tuple[str, str, str]]:
     """Type, trigger and charging state of all events."""
     return [
-        (one["eventType"], one["triggerReason"], one["transactionInfo"].get("chargingState", ""))
-        for one in walk.events()
+        (sent_event["eventType"], sent_event["triggerReason"], sent_event["transactionInfo"].get("chargingState", ""))
+        for sent_event in walk.events()
     ]
 
 
@@ -42,7 +42,7 @@ async def test_with_ev_connected_the_cable_starts_the_transaction(tmp_path: Path
             )
         )
         assert walk.events()[1]["idToken"] == token()
-        assert [one["seqNo"] for one in walk.events()] == [0, 1, 2]
+        assert [sent_event["seqNo"] for sent_event in walk.events()] == [0, 1, 2]
 
 
 async def test_with_ev_connected_a_card_alone_starts_nothing_and_is_told_with_the_start(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ async def test_with_ev_connected_a_card_alone_starts_nothing_and_is_told_with_th
         assert started["idToken"] == token()
         await walk.charging()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
-        assert all("idToken" not in one for one in walk.events()[1:])
+        assert all("idToken" not in sent_event for sent_event in walk.events()[1:])
 
 
 async def test_with_authorized_the_card_starts_the_transaction(tmp_path: Path) -> None:
@@ -106,7 +106,11 @@ async def test_with_authorized_a_remote_start_starts_the_transaction(tmp_path: P
         await walk.plug()
         await walk.charging()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
-        assert [one["transactionInfo"].get("remoteStartId") for one in walk.events()] == [4711, None, None]
+        assert [sent_event["transactionInfo"].get("remoteStartId") for sent_event in walk.events()] == [
+            4711,
+            None,
+            None,
+        ]
 
 
 async def test_with_power_path_closed_it_takes_card_and_cable(tmp_path: Path) -> None:
@@ -182,12 +186,14 @@ async def test_no_energy_flows_before_the_start_is_on_disk_and_every_event_count
             await walk.present()
             await walk.until(lambda turn=turn: [kind for kind, _ in walk.told()].count("Ended") == turn)
             await walk.unplug()
-        ids = list(dict.fromkeys(one["transactionInfo"]["transactionId"] for one in walk.events()))
+        ids = list(dict.fromkeys(sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()))
         assert len(ids) == 2
         for identity in ids:
-            mine = [one for one in walk.events() if one["transactionInfo"]["transactionId"] == identity]
-            assert [one["seqNo"] for one in mine] == list(range(len(mine)))
-            assert [one["eventType"] for one in mine].count("Started") == 1
+            mine = [
+                sent_event for sent_event in walk.events() if sent_event["transactionInfo"]["transactionId"] == identity
+            ]
+            assert [sent_event["seqNo"] for sent_event in mine] == list(range(len(mine)))
+            assert [sent_event["eventType"] for sent_event in mine].count("Started") == 1
             assert mine[0]["meterValue"][0]["sampledValue"][0]["context"] == "Transaction.Begin"
 
 

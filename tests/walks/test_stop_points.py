@@ -19,7 +19,7 @@ from tests.walks.steps import ask_start, ask_stop, charge, event, statuses, toke
 ATTACHED = [{"attached_cable": True}]
 
 
-def nothing_flows(walk: Walk) -> bool:
+def no_energy_flows(walk: Walk) -> bool:
     """The contactor is open."""
     return not walk.board.outputs.contactor and sum(walk.board.currents_a) == 0
 
@@ -29,13 +29,13 @@ async def test_the_same_card_ends_the_transaction(tmp_path: Path, stop: str) -> 
     """TC_E_15_CS, TC_E_07_CS, TC_E_08_CS, E07.FR.02: StopAuthorized, Local, Ended, and no new Authorize."""
     async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", stop)) as walk:
         await charge(walk)
-        asked = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.sent("Authorize"))
         assert await walk.present() is TokenOutcome.STOPPED
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "Local"
         assert ended["idToken"] == token()
-        assert len(walk.csms.sent("Authorize")) == asked
-        assert nothing_flows(walk)
+        assert len(walk.csms.sent("Authorize")) == requests_before
+        assert no_energy_flows(walk)
         assert not walk.board.locked
 
 
@@ -46,7 +46,7 @@ async def test_a_remote_stop_ends_the_transaction(tmp_path: Path) -> None:
         assert await ask_stop(walk, identity) == "Accepted"
         ended = await event(walk, "Ended", "RemoteStop")
         assert ended["transactionInfo"]["stoppedReason"] == "Remote"
-        assert nothing_flows(walk)
+        assert no_energy_flows(walk)
         assert await ask_stop(walk, identity) == "Rejected"  # F03.FR.08
 
 
@@ -56,9 +56,9 @@ async def test_with_ev_connected_alone_a_stop_leaves_the_transaction_until_the_c
         await charge(walk)
         await walk.present()
         await event(walk, "Updated", "StopAuthorized")
-        post = await event(walk, "Updated", "ChargingStateChanged", chargingState="EVConnected")
-        assert "stoppedReason" not in post["transactionInfo"]
-        assert nothing_flows(walk)
+        updated = await event(walk, "Updated", "ChargingStateChanged", chargingState="EVConnected")
+        assert "stoppedReason" not in updated["transactionInfo"]
+        assert no_energy_flows(walk)
         await walk.unplug()
         ended = await event(walk, "Ended", "EVCommunicationLost")
         assert ended["transactionInfo"]["stoppedReason"] == "Local"
@@ -72,7 +72,7 @@ async def test_with_ev_connected_alone_a_remote_stop_names_remote_at_the_end(tmp
         identity = await charge(walk)
         assert await ask_stop(walk, identity) == "Accepted"
         await event(walk, "Updated", "RemoteStop")
-        await walk.until(lambda: nothing_flows(walk))
+        await walk.until(lambda: no_energy_flows(walk))
         await walk.unplug()
         ended = await event(walk, "Ended", "EVCommunicationLost")
         assert ended["transactionInfo"]["stoppedReason"] == "Remote"
@@ -89,7 +89,7 @@ async def test_with_parking_bay_the_leaving_car_ends_the_transaction(tmp_path: P
         else:
             await walk.present()
         await event(walk, "Updated", "RemoteStop" if remote else "StopAuthorized")
-        await walk.until(lambda: nothing_flows(walk))
+        await walk.until(lambda: no_energy_flows(walk))
         await walk.unplug()
         lost = await event(walk, "Updated", "EVCommunicationLost")
         assert lost["transactionInfo"]["chargingState"] == "Idle"
@@ -107,7 +107,7 @@ async def test_with_energy_transfer_a_vehicle_that_stops_taking_ends_the_transac
         ended = await event(walk, "Ended", "ChargingStateChanged")
         assert ended["transactionInfo"]["chargingState"] == "SuspendedEV"
         assert ended["transactionInfo"]["stoppedReason"] == "StoppedByEV"
-        await walk.until(lambda: nothing_flows(walk))
+        await walk.until(lambda: no_energy_flows(walk))
 
 
 async def test_without_energy_transfer_a_vehicle_may_pause_and_go_on(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_without_energy_transfer_a_vehicle_may_pause_and_go_on(tmp_path: P
         assert walk.board.vehicle is not None
         walk.board.vehicle.suspend()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEV")
-        await walk.until(lambda: nothing_flows(walk))
+        await walk.until(lambda: no_energy_flows(walk))
         before = len(walk.events())
         walk.board.vehicle.resume()
         await walk.charging()
@@ -138,7 +138,7 @@ async def test_the_cable_pulled_at_the_vehicle_ends_the_transaction(tmp_path: Pa
         ended = await event(walk, "Ended", "EVCommunicationLost")
         assert ended["transactionInfo"]["chargingState"] == "Idle"
         assert ended["transactionInfo"]["stoppedReason"] == "EVDisconnected"
-        assert nothing_flows(walk)
+        assert no_energy_flows(walk)
         assert not walk.board.locked  # E09.FR.02: UnlockOnEVSideDisconnect is true
         if attached:
             await walk.until(lambda: statuses(walk)[-1] == "Available")
@@ -242,7 +242,7 @@ async def test_reconnected_after_a_deauthorizing_disconnect_gets_no_energy(tmp_p
         again = await event(walk, "Started", "CablePluggedIn")
         assert "idToken" not in again
         await walk.advance(20)
-        assert nothing_flows(walk)
+        assert no_energy_flows(walk)
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
 
@@ -267,7 +267,7 @@ async def test_a_suspended_transaction_goes_on_when_the_vehicle_is_back(
         assert lost["transactionInfo"]["chargingState"] == "Idle"
         await walk.until(lambda: statuses(walk)[-1] == ("Available" if attached else "Occupied"))
         assert walk.board.locked is not attached
-        assert nothing_flows(walk)
+        assert no_energy_flows(walk)
         before = len(walk.events())
         await walk.plug()
         await walk.charging()
@@ -297,7 +297,7 @@ async def test_an_attached_cable_that_is_not_plugged_in_again_times_out(tmp_path
         assert timed_out["transactionInfo"].get("stoppedReason") == (None if bay else "Timeout")
         await walk.plug()
         await walk.advance(10)
-        assert nothing_flows(walk)
+        assert no_energy_flows(walk)
 
 
 async def test_an_authorization_whose_vehicle_left_with_its_cable_times_out(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ async def test_the_end_carries_the_register_and_nothing_follows_it(tmp_path: Pat
         sampled: dict[str, Any] = ended["meterValue"][-1]["sampledValue"][0]
         assert sampled["context"] == "Transaction.End"
         assert sampled["value"] == pytest.approx(walk.board.read_meter().energy_import_wh, abs=0.01)
-        told = len(walk.events())
+        events_before = len(walk.events())
         await walk.advance(130)
-        assert len(walk.events()) == told
+        assert len(walk.events()) == events_before
         assert CARD.value == ended["idToken"]["idToken"]

@@ -26,9 +26,9 @@ def message(text: str, language: str | None = None) -> dict[str, str]:
     return {"format": "UTF8", "content": text} | ({"language": language} if language else {})
 
 
-async def seen(api: Api) -> dict[str, str]:
+async def display_texts(api: Api) -> dict[str, str]:
     """What the driver sees, by topic."""
-    return {shown["topic"]: shown["content"] for shown in (await api.evse())["display"]}
+    return {message["topic"]: message["content"] for message in (await api.evse())["display"]}
 
 
 def telling(**answers: Any) -> Csms:
@@ -61,13 +61,13 @@ async def test_the_tariff_of_the_driver_is_shown_and_an_update_takes_its_place(t
     )
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
         await walk.accepted()
-        assert await seen(api) == {}
+        assert await display_texts(api) == {}
         await api.post("/api/evses/1/token", TOKEN)
-        (shown,) = (await api.evse())["display"]
-        assert (shown["content"], shown["format"], shown["language"]) == ("0,28 €/kWh", "UTF8", "fr")
+        (tariff,) = (await api.evse())["display"]
+        assert (tariff["content"], tariff["format"], tariff["language"]) == ("0,28 €/kWh", "UTF8", "fr")
         await api.post("/api/sim/evses/1/plug", {})
         await api.advance(10)
-        assert await seen(api) == {"tariff": "0,32 €/kWh"}
+        assert await display_texts(api) == {"tariff": "0,32 €/kWh"}
 
 
 async def test_without_a_tariff_of_ones_own_the_fallback_is_shown(tmp_path: Path) -> None:
@@ -75,17 +75,17 @@ async def test_without_a_tariff_of_ones_own_the_fallback_is_shown(tmp_path: Path
     async with walking(tmp_path, variable=FALLBACK) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/evses/1/token", TOKEN)
-        assert await seen(api) == {"tariff": "Ask the owner"}
+        assert await display_texts(api) == {"tariff": "Ask the owner"}
         await api.post("/api/evses/1/stop")
     csms = telling(Authorize={"personalMessage": message("0.28/kWh")})
     async with walking(tmp_path / "cached", csms, variable=FALLBACK) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/evses/1/token", TOKEN)
-        assert await seen(api) == {"tariff": "0.28/kWh"}
+        assert await display_texts(api) == {"tariff": "0.28/kWh"}
         await api.post("/api/evses/1/stop")
         await api.post("/api/sim/csms-link", {"state": "down"})
         await api.post("/api/evses/1/token", TOKEN)
-        assert await seen(api) == {"tariff": "Ask the owner"}
+        assert await display_texts(api) == {"tariff": "Ask the owner"}
 
 
 @pytest.mark.parametrize("size", [0, 12])
@@ -98,11 +98,11 @@ async def test_a_personal_message_that_is_too_long_is_not_used(tmp_path: Path, s
     settings = FALLBACK + variables(DisplayMessageCtrlr__PersonalMessageSize=str(size))
     async with walking(tmp_path, csms, variable=settings) as walk, visiting(walk) as api:
         await charging(api)
-        assert (await seen(api))["tariff"] == "Ask the owner"
+        assert (await display_texts(api))["tariff"] == "Ask the owner"
         if size:
             csms.answers["TransactionEvent"] = lambda _: {"updatedPersonalMessage": message("z" * size)}
             await api.advance(70)
-            assert (await seen(api))["tariff"] == "z" * size
+            assert (await display_texts(api))["tariff"] == "z" * size
 
 
 async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(t
         assert (await ask_start(walk))["status"] == "Accepted"
         await event(walk, "Updated", "RemoteStart")
         await walk.until(lambda: walk.parts.tariff_and_cost.display.of(1))
-        assert await seen(api) == {"tariff": "0.40/kWh"}
+        assert await display_texts(api) == {"tariff": "0.40/kWh"}
 
 
 async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(tmp_path: Path) -> None:
@@ -121,10 +121,10 @@ async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(
     csms = telling(Updated={"totalCost": 0.1}, Ended={"totalCost": 2.5})
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
         identity = await charging(api)
-        assert (await seen(api))["cost"] == "0.10 EUR"
-        told = {"totalCost": 1.2345, "transactionId": identity}
-        assert await walk.csms.call("CostUpdated", told) == {}
-        assert (await seen(api))["cost"] == "1.23 EUR"
+        assert (await display_texts(api))["cost"] == "0.10 EUR"
+        cost_update = {"totalCost": 1.2345, "transactionId": identity}
+        assert await walk.csms.call("CostUpdated", cost_update) == {}
+        assert (await display_texts(api))["cost"] == "1.23 EUR"
         assert (await api.evse())["cost"] == {
             "transaction_id": identity,
             "amount": "1.23",
@@ -134,7 +134,7 @@ async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(
         }
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert (await seen(api))["cost"] == "2.50 EUR"
+        assert (await display_texts(api))["cost"] == "2.50 EUR"
         assert (await api.evse())["cost"]["final"] is True
         found = await walk.parts.transactions.get(identity)
         assert found is not None
@@ -148,13 +148,13 @@ async def test_a_free_charge_costs_nothing_and_one_without_a_total_is_not_free(t
         await charging(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert (await seen(api))["cost"] == "0.00 EUR"
+        assert (await display_texts(api))["cost"] == "0.00 EUR"
     csms = telling(Updated={"totalCost": 1})
     async with walking(tmp_path / "b", csms, variable=FALLBACK) as walk, visiting(walk) as api:
         await charging(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert (await seen(api))["cost"] == "See your bill"
+        assert (await display_texts(api))["cost"] == "See your bill"
         assert (await api.evse())["cost"] is None, "what it had cost on the way is no total"
 
 
@@ -168,11 +168,11 @@ async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_l
         await api.post("/api/sim/csms-link", {"state": "down"})
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert (await seen(api))["cost"] == "See your bill"
+        assert (await display_texts(api))["cost"] == "See your bill"
         await api.post("/api/sim/csms-link", {"state": "up"})
         await event(walk, "Ended", "StopAuthorized")
         await api.advance(5)
-        assert (await seen(api))["cost"] == "See your bill"
+        assert (await display_texts(api))["cost"] == "See your bill"
         found = await walk.parts.transactions.get(identity)
         assert found is not None
         assert str(found.stated_cost.amount if found.stated_cost is not None else "") == "2.5"
@@ -193,7 +193,7 @@ async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Pat
         found = await walk.parts.transactions.get(identity)
         assert found is not None
         assert found.stated_cost is None
-        assert (await seen(api))["cost"] == "See your bill"
+        assert (await display_texts(api))["cost"] == "See your bill"
 
 
 async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_log(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_lo
         assert found is not None
         assert found.cost is not None
         assert str(found.cost.amount) == "3.00"
-        assert await seen(api) == {}
+        assert await display_texts(api) == {}
 
 
 async def test_a_driver_who_has_driven_off_is_shown_nothing(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ async def test_a_driver_who_has_driven_off_is_shown_nothing(tmp_path: Path) -> N
         await api.post("/api/sim/evses/1/parking-bay", {"occupied": False})
         await event(walk, "Ended", "EVDeparted")
         await api.advance(1)
-        assert await seen(api) == {}
+        assert await display_texts(api) == {}
         assert (await api.evse())["cost"] is None
 
 
@@ -237,17 +237,17 @@ async def test_the_next_driver_does_not_read_what_the_last_one_paid(tmp_path: Pa
         await charging(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert await seen(api) == {"tariff": "gold card", "cost": "2.50 EUR"}
+        assert await display_texts(api) == {"tariff": "gold card", "cost": "2.50 EUR"}
         await api.post("/api/sim/evses/1/unplug")
-        assert await seen(api) == {}
+        assert await display_texts(api) == {}
         assert (await api.evse())["cost"] is None
         await charging(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert (await seen(api))["cost"] == "2.50 EUR"
+        assert (await display_texts(api))["cost"] == "2.50 EUR"
         await api.post("/api/sim/evses/1/unplug")
         await api.post("/api/evses/1/token", TOKEN)
-        assert await seen(api) == {"tariff": "gold card"}
+        assert await display_texts(api) == {"tariff": "gold card"}
 
 
 async def test_what_is_switched_off_is_not_shown_and_cost_updates_are_answered_all_the_same(tmp_path: Path) -> None:
@@ -256,10 +256,10 @@ async def test_what_is_switched_off_is_not_shown_and_cost_updates_are_answered_a
     async with walking(tmp_path, csms, variable=rows, prices=PRICES) as walk, visiting(walk) as api:
         identity = await charging(api)
         assert await walk.csms.call("CostUpdated", {"totalCost": 1, "transactionId": identity}) == {}
-        assert await seen(api) == {}
+        assert await display_texts(api) == {}
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert await seen(api) == {}
+        assert await display_texts(api) == {}
         assert (await api.evse())["cost"] is None
 
 
@@ -273,7 +273,7 @@ async def test_a_cost_that_is_none_is_refused_and_one_of_another_transaction_sho
         assert refused[0] == 4
         assert refused[2] == "PropertyConstraintViolation"
         assert await walk.csms.call("CostUpdated", {"totalCost": 1, "transactionId": "another"}) == {}
-        assert "cost" not in await seen(api)
+        assert "cost" not in await display_texts(api)
 
 
 async def test_a_station_that_stands_alone_shows_the_owners_prices(tmp_path: Path) -> None:
@@ -282,20 +282,20 @@ async def test_a_station_that_stands_alone_shows_the_owners_prices(tmp_path: Pat
     async with powered(config, csms) as walk, visiting(walk) as api:
         await api.post("/api/sim/evses/1/plug", {"ev": {"max_current_a": 16, "phases": 3}})
         await api.advance(3600)
-        shown = await seen(api)
-        assert shown["tariff"] == "0.3 EUR/kWh + 1 EUR/h"
+        texts = await display_texts(api)
+        assert texts["tariff"] == "0.3 EUR/kWh + 1 EUR/h"
         running = (await api.evse())["cost"]
         assert (running["final"], running["told_by"]) == (False, "station")
-        assert shown["cost"] == f"{running['amount']} EUR"
+        assert texts["cost"] == f"{running['amount']} EUR"
         assert 4.2 < float(running["amount"]) < 4.5  # 11 kW for an hour at 0.30, and the hour
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         total = (await api.evse())["cost"]
         assert total["final"] is True
         assert float(total["amount"]) >= float(running["amount"])
-        assert (await seen(api))["cost"] == f"{total['amount']} EUR"
+        assert (await display_texts(api))["cost"] == f"{total['amount']} EUR"
         await api.post("/api/sim/evses/1/unplug")
-        assert await seen(api) == {}
+        assert await display_texts(api) == {}
         assert (await api.evse())["cost"] is None
 
 
@@ -309,8 +309,8 @@ async def test_nobody_is_shown_an_amount_that_nobody_can_be_asked_for(tmp_path: 
         await api.post("/api/sim/meter", {"evse": 1, "failure": True})
         await api.post("/api/evses/1/stop")
         await api.advance(7200)
-        told = await api.get(f"/api/transactions/{identity}")
-        assert told["cost"] == {
+        transaction = await api.get(f"/api/transactions/{identity}")
+        assert transaction["cost"] == {
             "amount": None,
             "currency": "EUR",
             "told_by": "station",
@@ -318,7 +318,7 @@ async def test_nobody_is_shown_an_amount_that_nobody_can_be_asked_for(tmp_path: 
             "objection": "a register is what the meter showed before it fell silent",
         }
         assert (await api.evse())["cost"] is None
-        assert "cost" not in await seen(api)
+        assert "cost" not in await display_texts(api)
 
 
 async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
@@ -327,10 +327,10 @@ async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
         identity = await charging(api)
         assert (await api.evse())["cost"]["told_by"] == "station"
         await walk.csms.call("CostUpdated", {"totalCost": 7, "transactionId": identity})
-        assert (await seen(api))["cost"] == "7.00 EUR"
+        assert (await display_texts(api))["cost"] == "7.00 EUR"
         await api.post("/api/evses/1/stop")
         await api.advance(10)
-        assert (await seen(api))["cost"] == "9.99 EUR"
+        assert (await display_texts(api))["cost"] == "9.99 EUR"
         assert transaction_id(walk) == identity
         assert CARD.value not in str((await api.evse())["display"])
 
@@ -343,7 +343,7 @@ async def test_a_running_cost_of_the_csms_is_never_followed_by_a_total_of_the_ow
         await api.advance(10)
         cost = (await api.evse())["cost"]
         assert (cost["amount"], cost["final"], cost["told_by"]) == ("7.00", False, "csms")
-        assert (await seen(api))["cost"] == "7.00 EUR"
+        assert (await display_texts(api))["cost"] == "7.00 EUR"
         await walk.csms.call("CostUpdated", {"totalCost": 8, "transactionId": identity})
         cost = (await api.evse())["cost"]
         assert (cost["amount"], cost["final"], cost["told_by"]) == ("8.00", True, "csms")
@@ -367,7 +367,7 @@ async def test_what_is_switched_off_or_on_meanwhile_is_obeyed_at_once(tmp_path: 
         for value, both in (("false", {}), ("true", {"tariff": "gold card", "cost": "1.00 EUR"})):
             for instance in ("Tariff", "Cost"):
                 await walk.set_variable("TariffCostCtrlr", "Enabled", value, instance)
-            assert await seen(api) == both
+            assert await display_texts(api) == both
             assert ((await api.evse())["cost"] is None) is (value == "false")
 
 
@@ -382,12 +382,12 @@ async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_
         identity = await charging(api)
         evse = (await passer_by.get("/api/status")).json()["evses"][0]
         assert evse["cost"] == {"amount": "1.00", "currency": "EUR", "final": False, "told_by": "csms"}
-        assert [(one["topic"], one["content"]) for one in evse["display"]] == [("cost", "1.00 EUR")]
+        assert [(message["topic"], message["content"]) for message in evse["display"]] == [("cost", "1.00 EUR")]
         assert identity not in str(evse)
     async with walking(tmp_path / "b", variable=FALLBACK) as walk, visiting(walk) as api, away(walk) as passer_by:
         await charging(api)
-        (shown,) = (await passer_by.get("/api/status")).json()["evses"][0]["display"]
-        assert shown["content"] == "Ask the owner"
+        (tariff,) = (await passer_by.get("/api/status")).json()["evses"][0]["display"]
+        assert tariff["content"] == "Ask the owner"
 
 
 async def test_a_grid_meter_that_has_fallen_silent_tells_no_tariff_period_any_more(tmp_path: Path) -> None:
@@ -402,5 +402,5 @@ async def test_a_grid_meter_that_has_fallen_silent_tells_no_tariff_period_any_mo
         await house.live(10)
         identity = str((await api.evse())["transaction_id"])
         await walk.advance(TARIFF_KNOWN_FOR_S + 10)
-        told = (await api.get(f"/api/transactions/{identity}"))["periods"]
-        assert [one["period"] for one in told] == ["HC..", None]
+        periods = (await api.get(f"/api/transactions/{identity}"))["periods"]
+        assert [period["period"] for period in periods] == ["HC..", None]

@@ -125,7 +125,7 @@ async def test_an_event_of_a_monitor_is_sent_again_before_the_next_one(tmp_path:
         await walk.until(lambda: len(notified(walk)) >= before + 3)
         walk.board.clear_fault(Fault.LOCK)
         await walk.advance(1_000)
-        sent = [(one["eventId"], one["actualValue"]) for one in notified(walk)]
+        sent = [(event_data["eventId"], event_data["actualValue"]) for event_data in notified(walk)]
         first = sent[before]
         assert sent.count(first) == 3
         assert [number for number, _ in sent] == sorted(number for number, _ in sent), "in their order"
@@ -194,7 +194,7 @@ async def test_the_parts_of_a_report_are_not_repeated_on_another_link(tmp_path: 
 def notified_limits_a(walk: Walk) -> list[float]:
     """The limits of all NotifyChargingLimits."""
     sent = walk.csms.sent("NotifyChargingLimit")
-    return [one["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] for one in sent]
+    return [notification["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] for notification in sent]
 
 
 def notified(walk: Walk) -> list[Any]:

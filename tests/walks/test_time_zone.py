@@ -41,8 +41,8 @@ async def offset(api: Api) -> str:
 
 async def test_without_a_time_zone_local_time_is_utc_and_the_api_says_that_none_is_set(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
-        told = await api.get("/api/time-zone")
-        assert (told["time_zone"], told["utc_offset"]) == ("", "+00:00")
+        time_zone = await api.get("/api/time-zone")
+        assert (time_zone["time_zone"], time_zone["utc_offset"]) == ("", "+00:00")
         assert (await api.get("/api/status"))["time_zone"] == ""
 
 
@@ -143,9 +143,9 @@ MONTHS: list[tuple[str, str, str, str]] = [
 """when a charge begins, its month in Paris, the month beside it, and how it is written"""
 
 
-@pytest.mark.parametrize(("begins", "month", "other", "written"), MONTHS)
+@pytest.mark.parametrize(("begins", "month", "other_month", "written"), MONTHS)
 async def test_month_receipt_and_table_are_in_the_time_of_the_station(
-    tmp_path: Path, begins: str, month: str, other: str, written: str
+    tmp_path: Path, begins: str, month: str, other_month: str, written: str
 ) -> None:
     tables: dict[str, Any] = {"prices": PRICES, "station": PARIS}
     async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
@@ -160,9 +160,9 @@ async def test_month_receipt_and_table_are_in_the_time_of_the_station(
         (row,) = await table("/api/monthly-report.csv", month=month)
         assert row["transaction_id"] == identity
         assert row["began_at"][:16] + row["began_at"][-6:] == written[:16] + written[-6:]
-        assert await table("/api/monthly-report.csv", month=other) == []
+        assert await table("/api/monthly-report.csv", month=other_month) == []
         since = written[:10] + "T00:00:00"
-        assert [one["transaction_id"] for one in await table("/api/transactions.csv", since=since)] == [identity]
+        assert [row["transaction_id"] for row in await table("/api/transactions.csv", since=since)] == [identity]
         assert await table("/api/transactions.csv", until=since) == []
         receipt = text((await api.client.get(f"/api/transactions/{identity}/receipt.pdf")).content)
         assert f"{written[:10]} {written[11:16]}" in receipt

@@ -209,15 +209,15 @@ async def test_a_csms_that_is_not_who_it_should_be_is_never_spoken_to_and_a_char
     tmp_path: Path, trusted: Authority, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A00.FR.308, A00.FR.309, A00.FR.311: the connection ends, not the station; it is dialled again."""
-    other = Authority(tmp_path, "other-root")
+    other_authority = Authority(tmp_path, "other-root")
     files = {
         "wrong host name": lambda: trusted.issue("csms", x509.DNSName("csms.example.com")),
-        "unknown authority": lambda: other.issue("csms", LOOPBACK),
+        "unknown authority": lambda: other_authority.issue("csms", LOOPBACK),
         "expired": lambda: trusted.issue("csms", LOOPBACK, valid_for=-DAY),
     }.get(why, lambda: trusted.issue("csms", LOOPBACK))()
     options: dict[str, Any] = {} if why == "plain" else {"ssl": _server(files)}
     if why == "no client certificate":
-        options["ssl"] = _server(files, clients=other.file)
+        options["ssl"] = _server(files, clients=other_authority.file)
     async with running_csms(Csms(), **options) as csms:
         config = configuration(
             tmp_path / "records",
@@ -247,10 +247,10 @@ async def test_the_station_shows_its_certificate_in_profile_3(tmp_path: Path, tr
     files = {"certificate_file": str(station.certificate), "key_file": str(station.key)}
     async with _walking(tmp_path, server, ca_file=str(trusted.file), **files) as walk:
         await walk.accepted()
-        shown = _tls_of(walk.csms).getpeercert(binary_form=True)
-        assert shown is not None
+        peer_certificate = _tls_of(walk.csms).getpeercert(binary_form=True)
+        assert peer_certificate is not None
         own = x509.load_pem_x509_certificate(station.certificate.read_bytes())
-        assert x509.load_der_x509_certificate(shown) == own
+        assert x509.load_der_x509_certificate(peer_certificate) == own
         assert "Authorization" not in walk.csms.headers[0]
         assert walk.stack.security_profile == 3
 
@@ -264,10 +264,10 @@ async def test_the_station_shows_its_certificate_also_when_that_has_expired(tmp_
     files = {"certificate_file": str(station.certificate), "key_file": str(station.key)}
     async with _walking(tmp_path, server, ca_file=str(trusted.file), **files) as walk:
         await walk.accepted()
-        shown = _tls_of(walk.csms).getpeercert(binary_form=True)
-        assert shown is not None
+        peer_certificate = _tls_of(walk.csms).getpeercert(binary_form=True)
+        assert peer_certificate is not None
         own = x509.load_pem_x509_certificate(station.certificate.read_bytes())
-        assert x509.load_der_x509_certificate(shown) == own
+        assert x509.load_der_x509_certificate(peer_certificate) == own
 
 
 class Unspeaking(Csms):
@@ -276,13 +276,13 @@ class Unspeaking(Csms):
     def __init__(self, password: str, *, in_order: bool) -> None:
         super().__init__()
         self.password = password
-        self.came_with: list[str] = []
+        self.received_passwords: list[str] = []
         self._in_order = in_order
 
     def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
         secret = request.headers["Authorization"].removeprefix("Basic ")
-        self.came_with.append(base64.b64decode(secret).decode().partition(":")[2])
-        if self.came_with[-1] == self.password:
+        self.received_passwords.append(base64.b64decode(secret).decode().partition(":")[2])
+        if self.received_passwords[-1] == self.password:
             return None
         if self._in_order:
             connection.transport.close()
@@ -306,23 +306,23 @@ async def test_new_and_former_password_take_turns_where_the_csms_ends_the_connec
             await walk.accepted()
             csms.password = "neither of them, for now"
             await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", new)
-            await walk.until(lambda: len(csms.came_with) == 4)
-            assert csms.came_with[1:] == [new, PASSWORD, new]
+            await walk.until(lambda: len(csms.received_passwords) == 4)
+            assert csms.received_passwords[1:] == [new, PASSWORD, new]
             await walk.application.cut_power()
             await walk.application.restore_power()
-            await walk.until(lambda: len(csms.came_with) == 5)
+            await walk.until(lambda: len(csms.received_passwords) == 5)
             csms.password = PASSWORD  # it has never heard that the new one was accepted
             await walk.until(lambda: walk.stack.connected)
-            assert csms.came_with[4:] == [new, PASSWORD]
+            assert csms.received_passwords[4:] == [new, PASSWORD]
             await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})  # a password that it accepts
             csms.drop()
             await walk.until(lambda: csms.connections == 3 and walk.stack.connected)
-            assert csms.came_with[6:] == [PASSWORD]
+            assert csms.received_passwords[6:] == [PASSWORD]
             await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
             csms.password = new
             csms.drop()
             await walk.until(lambda: csms.connections == 4 and walk.stack.connected)
-            assert csms.came_with[7:] == [PASSWORD, new]
+            assert csms.received_passwords[7:] == [PASSWORD, new]
 
 
 async def test_a_csms_that_is_not_there_is_no_refusal_of_the_new_password(tmp_path: Path, trusted: Authority) -> None:
@@ -342,8 +342,8 @@ async def test_a_csms_that_is_not_there_is_no_refusal_of_the_new_password(tmp_pa
         await walk.advance(30)
         csms.password = new
         async with running_csms(csms, ssl=tls):
-            await walk.until(lambda: len(csms.came_with) == 2)
-            assert csms.came_with == [PASSWORD, new]
+            await walk.until(lambda: len(csms.received_passwords) == 2)
+            assert csms.received_passwords == [PASSWORD, new]
 
 
 async def test_files_that_are_mended_are_read_at_the_next_dial(tmp_path: Path, trusted: Authority) -> None:

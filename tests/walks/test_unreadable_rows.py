@@ -27,28 +27,30 @@ async def restart(walk: Walk, storage: Path, sql: str) -> None:
     await walk.application.restore_power()
 
 
-def told_of(walk: Walk, identity: str) -> list[Event]:
+def events_of(walk: Walk, identity: str) -> list[Event]:
     """The events of a transaction that the CSMS has."""
-    return [one for one in walk.events() if one["transactionInfo"]["transactionId"] == identity]
+    return [sent_event for sent_event in walk.events() if sent_event["transactionInfo"]["transactionId"] == identity]
 
 
 async def test_the_csms_gets_all_others_and_a_security_event_and_later_the_row_itself(tmp_path: Path) -> None:
     """Its number is the one that was missing; the transaction was ended in between."""
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
-        told = len(walk.events())
+        events_before = len(walk.events())
         await cut(walk)
         await walk.advance(190)
-        await restart(walk, tmp_path, RENAME + str(told + 1))
-        await walk.until(lambda: any(one["eventType"] == "Ended" for one in told_of(walk, identity)))
-        numbers = [one["seqNo"] for one in told_of(walk, identity)]
-        assert numbers == [number for number in range(numbers[-1] + 1) if number != told + 1]
-        event = await walk.csms.expect("SecurityEventNotification", lambda one: one["type"] == "UnreadableRecord")
-        sentence = f"of transaction {identity}, event {told + 1}: trigger: is missing; cause: is not known"
+        await restart(walk, tmp_path, RENAME + str(events_before + 1))
+        await walk.until(lambda: any(sent_event["eventType"] == "Ended" for sent_event in events_of(walk, identity)))
+        numbers = [sent_event["seqNo"] for sent_event in events_of(walk, identity)]
+        assert numbers == [number for number in range(numbers[-1] + 1) if number != events_before + 1]
+        event = await walk.csms.expect(
+            "SecurityEventNotification", lambda notification: notification["type"] == "UnreadableRecord"
+        )
+        sentence = f"of transaction {identity}, event {events_before + 1}: trigger: is missing; cause: is not known"
         assert event["techInfo"].endswith(sentence)
         await restart(walk, tmp_path, RENAME_BACK)
-        await walk.until(lambda: told_of(walk, identity)[-1]["seqNo"] == told + 1)
-        assert told_of(walk, identity)[-1]["offline"]
+        await walk.until(lambda: events_of(walk, identity)[-1]["seqNo"] == events_before + 1)
+        assert events_of(walk, identity)[-1]["offline"]
         assert walk.parts.unreadable.all() == []
 
 
@@ -66,11 +68,11 @@ async def test_the_status_lists_such_rows_for_owner_and_installer_only(tmp_path:
         for role in (Role.DRIVER, Role.OWNER, Role.INSTALLER):
             async with away(walk) as client:
                 await enter(client, role.label)
-                shown = (await client.get("/api/status")).json()
+                status = (await client.get("/api/status")).json()
                 if role is Role.DRIVER:
-                    assert "unreadable_rows" not in shown
+                    assert "unreadable_rows" not in status
                     continue
-                assert shown["unreadable_rows"]["count"] == 1
-                (row,) = shown["unreadable_rows"]["rows"]
+                assert status["unreadable_rows"]["count"] == 1
+                (row,) = status["unreadable_rows"]["rows"]
                 assert (row["table"], row["transaction_id"]) == ("events", identity)
                 assert row["problem"] == "trigger: is missing; cause: is not known"

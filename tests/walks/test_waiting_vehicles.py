@@ -12,7 +12,7 @@ from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_start, event, fleet, show, tx_points, variables
+from tests.walks.steps import ask_start, event, fleet, present_at, tx_points, variables
 
 TWO_EVSES: dict[str, Any] = {"evse": [{"id": 1}, {"id": 2}]}
 THIRD_CARD = IdToken("04CCCCCCCCCC80", "ISO14443")
@@ -55,12 +55,15 @@ async def test_a_card_of_the_group_serves_the_vehicle_that_waits_and_lets_the_ot
     rows = variables(AuthCtrlr__LocalPreAuthorize=cached)
     async with walking(tmp_path, fleet(), variable=rows, **TWO_EVSES) as walk:
         await walk.accepted()
-        assert [await show(walk, CARD, 2), await show(walk, CARD, 2)] == [TokenOutcome.AUTHORIZED, TokenOutcome.STOPPED]
-        await show(walk, OTHER_CARD, 1)
+        assert [await present_at(walk, CARD, 2), await present_at(walk, CARD, 2)] == [
+            TokenOutcome.AUTHORIZED,
+            TokenOutcome.STOPPED,
+        ]
+        await present_at(walk, OTHER_CARD, 1)
         await arrive(walk, 1)
         await arrive(walk, 2)
         card = CARD if cached else THIRD_CARD
-        assert await show(walk, card) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, card) is TokenOutcome.AUTHORIZED
         assert holders(walk) == [OTHER_CARD, card]
 
 
@@ -72,11 +75,11 @@ async def test_a_vehicle_that_was_served_already_waits_no_more(tmp_path: Path, c
         await walk.accepted()
         for evse_id, card in ((1, OTHER_CARD), (2, CARD)):
             await arrive(walk, evse_id)
-            assert await show(walk, card, evse_id) is TokenOutcome.AUTHORIZED
-        assert await show(walk, CARD, 2) is TokenOutcome.STOPPED
+            assert await present_at(walk, card, evse_id) is TokenOutcome.AUTHORIZED
+        assert await present_at(walk, CARD, 2) is TokenOutcome.STOPPED
         await walk.advance(10)
         third = CARD if cached else THIRD_CARD
-        assert await show(walk, third) is TokenOutcome.STOPPED
+        assert await present_at(walk, third) is TokenOutcome.STOPPED
         assert holders(walk) == [None, None]
 
 
@@ -85,8 +88,11 @@ async def test_a_free_evse_is_found_past_one_whose_transaction_has_another_holde
     async with walking(tmp_path, variable=tx_points("Authorized", "EVConnected"), **TWO_EVSES) as walk:
         await walk.accepted()
         await arrive(walk, 1)
-        assert [await show(walk, CARD, 1), await show(walk, CARD, 1)] == [TokenOutcome.AUTHORIZED, TokenOutcome.STOPPED]
-        assert await show(walk, OTHER_CARD) is TokenOutcome.AUTHORIZED
+        assert [await present_at(walk, CARD, 1), await present_at(walk, CARD, 1)] == [
+            TokenOutcome.AUTHORIZED,
+            TokenOutcome.STOPPED,
+        ]
+        assert await present_at(walk, OTHER_CARD) is TokenOutcome.AUTHORIZED
         assert holders(walk) == [None, OTHER_CARD]
 
 

@@ -43,13 +43,13 @@ def managed(folder: Path) -> Generator[tuple[socket.socket, SystemdNotifier]]:
             yield wire, manager
 
 
-def heard(wire: socket.socket) -> list[str]:
+def received_states(wire: socket.socket) -> list[str]:
     """What has been said since the last look."""
-    said: list[str] = []
+    states: list[str] = []
     with contextlib.suppress(BlockingIOError):
         while True:
-            said += wire.recv(4000).decode().split("\n")
-    return said
+            states += wire.recv(4000).decode().split("\n")
+    return states
 
 
 async def test_a_process_says_that_it_is_ready_alive_and_stopping(
@@ -57,22 +57,22 @@ async def test_a_process_says_that_it_is_ready_alive_and_stopping(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "1000000")
-    said: list[str] = []
+    states: list[str] = []
     async with running_csms() as csms:
         station = StationProcess(tmp_path, csms.url)
         with listening(tmp_path / "notify") as wire:
             try:
                 station.start()
                 await station.ready()
-                await until(lambda: said.extend(heard(wire)) or said.count("WATCHDOG=1") >= 3)
+                await until(lambda: states.extend(received_states(wire)) or states.count("WATCHDOG=1") >= 3)
                 station.signal(signal.SIGTERM)
                 assert await station.ended() == 0
-                said += heard(wire)
+                states += received_states(wire)
             finally:
                 await station.aclose()
-    assert said[0] == "READY=1"
-    assert any(word.startswith("STATUS=") and "CSMS" in word for word in said)
-    assert "STOPPING=1" in said
+    assert states[0] == "READY=1"
+    assert any(word.startswith("STATUS=") and "CSMS" in word for word in states)
+    assert "STOPPING=1" in states
 
 
 async def test_a_process_that_is_stopped_in_its_tracks_is_silent(
@@ -85,12 +85,12 @@ async def test_a_process_that_is_stopped_in_its_tracks_is_silent(
         with listening(tmp_path / "notify") as wire:
             try:
                 station.start()
-                await until(lambda: "WATCHDOG=1" in heard(wire))
+                await until(lambda: "WATCHDOG=1" in received_states(wire))
                 station.signal(signal.SIGSTOP)
                 await asyncio.sleep(0.3)
-                heard(wire)
+                received_states(wire)
                 await asyncio.sleep(0.6)
-                assert heard(wire) == []
+                assert received_states(wire) == []
             finally:
                 station.signal(signal.SIGCONT)
                 await station.aclose()
@@ -147,17 +147,17 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
             await walk.accepted()
             heart = ServiceWatchdog(manager, [walk.application])
             heart.notify_once()
-            assert "WATCHDOG=1" in heard(wire)
+            assert "WATCHDOG=1" in received_states(wire)
             with monkeypatch.context() as patch:
                 breaks(walk, patch)
                 await walk.plug(phases=3)
                 walk.parts.station.present_token(IdToken("04A3B2C1D5E680", "ISO14443"), 1)
                 await walk.advance(5)
                 heart.notify_once()
-                assert "WATCHDOG=1" in heard(wire), "it may take a while"
+                assert "WATCHDOG=1" in received_states(wire), "it may take a while"
                 await walk.advance(700)
                 heart.notify_once()
-                assert heard(wire) == [f"STATUS=overdue tasks: {name}"]
+                assert received_states(wire) == [f"STATUS=overdue tasks: {name}"]
 
 
 async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
@@ -167,26 +167,26 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
     with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            program, comes_back = walk.application, asyncio.Event()
+            program, restart_finished = walk.application, asyncio.Event()
             heart = ServiceWatchdog(manager, [program])
 
             async def apply(outputs: Outputs) -> None:
                 del outputs
-                await comes_back.wait()
+                await restart_finished.wait()
 
             with monkeypatch.context() as patch:
                 patch.setattr(walk.board, "apply", apply)
                 program.restart_with(program.configuration)
                 await until(lambda: not program.running)
                 heart.notify_once()
-                assert "WATCHDOG=1" in heard(wire)
+                assert "WATCHDOG=1" in received_states(wire)
                 await walk.advance(120)
                 heart.notify_once()
-                assert heard(wire) == ["STATUS=overdue tasks: shutting down or restarting the station"]
-            comes_back.set()
+                assert received_states(wire) == ["STATUS=overdue tasks: shutting down or restarting the station"]
+            restart_finished.set()
             await program.wait_until_started()
             heart.notify_once()
-            assert "WATCHDOG=1" in heard(wire)
+            assert "WATCHDOG=1" in received_states(wire)
 
 
 async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Path) -> None:
@@ -196,10 +196,16 @@ async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Pa
             heart = ServiceWatchdog(manager, [walk.application])
             await walk.advance(3600)
             heart.notify_once()
-            assert heard(wire) == ["WATCHDOG=1", "STATUS=available; 0 of 1 EVSEs in a transaction; CSMS connected"]
+            assert received_states(wire) == [
+                "WATCHDOG=1",
+                "STATUS=available; 0 of 1 EVSEs in a transaction; CSMS connected",
+            ]
             await walk.plug(phases=3)
             await walk.present()
             await walk.charging()
             await walk.advance(1800)
             heart.notify_once()
-            assert heard(wire) == ["WATCHDOG=1", "STATUS=charging; 1 of 1 EVSEs in a transaction; CSMS connected"]
+            assert received_states(wire) == [
+                "WATCHDOG=1",
+                "STATUS=charging; 1 of 1 EVSEs in a transaction; CSMS connected",
+            ]
