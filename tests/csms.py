@@ -69,10 +69,10 @@ class Csms:
 
     def __post_init__(self) -> None:
         self._websocket: ServerConnection | None = None
-        self._open: dict[str, asyncio.Future[list[Any]]] = {}
+        self._open_requests: dict[str, asyncio.Future[list[Any]]] = {}
         self._ids = itertools.count(1)
         self._unread: list[Received] = []
-        self._news = asyncio.Event()
+        self._call_received = asyncio.Event()
         self._schemas = Schemas(V201)
         self._server: Server | None = None
 
@@ -102,7 +102,7 @@ class Csms:
     async def request_raw(self, text: str | bytes, identity: str) -> list[Any]:
         """Send any frame, and wait for the response with this message id."""
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._open[identity] = answer
+        self._open_requests[identity] = answer
         await self.send_raw(text)
         async with asyncio.timeout(PATIENCE_S):
             return await answer
@@ -120,8 +120,8 @@ class Csms:
                     if received.action == action and where(received.payload):
                         del self._unread[: index + 1]
                         return received.payload
-                self._news.clear()
-                await self._news.wait()
+                self._call_received.clear()
+                await self._call_received.wait()
 
     def sent(self, action: str) -> list[Payload]:
         """All received CALLs of this action."""
@@ -158,7 +158,7 @@ class Csms:
             return
         if frame[0] == 4:
             self.errors.append(frame)
-        if (answer := self._open.pop(frame[1], None)) is not None and not answer.done():
+        if (answer := self._open_requests.pop(frame[1], None)) is not None and not answer.done():
             answer.set_result(frame)
 
     async def _answer(self, identity: str, action: str, payload: Payload) -> None:
@@ -167,7 +167,7 @@ class Csms:
         received = Received(action, payload, identity)
         self.calls.append(received)
         self._unread.append(received)
-        self._news.set()
+        self._call_received.set()
         rule = self.answers.get(action, self._default(action))
         answer = rule(payload)
         if answer is NEVER:
@@ -197,7 +197,7 @@ class Csms:
             return None
         return connection.respond(self.http_status, "no\n")
 
-    def _choose(self, connection: ServerConnection, offered: object) -> Subprotocol | None:
+    def _select_subprotocol(self, connection: ServerConnection, offered: object) -> Subprotocol | None:
         del connection, offered
         return Subprotocol(self.subprotocol) if self.subprotocol is not None else None
 
@@ -210,7 +210,7 @@ async def running_csms(csms: Csms | None = None, **options: Any) -> AsyncGenerat
         csms._serve,  # pyright: ignore[reportPrivateUsage]  # the server is its other half
         "127.0.0.1",
         csms.port,
-        select_subprotocol=csms._choose,  # pyright: ignore[reportPrivateUsage]  # its own class
+        select_subprotocol=csms._select_subprotocol,  # pyright: ignore[reportPrivateUsage]  # its own class
         process_request=csms._greet,  # pyright: ignore[reportPrivateUsage]  # the same
         ping_interval=None,
         **options,

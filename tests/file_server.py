@@ -49,7 +49,7 @@ class FileServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while (request := await _read(reader, self.requests)) is not None:
+            while (request := await _read_request(reader, self.requests)) is not None:
                 if self.stalled > 0:
                     self.stalled -= 1
                     await reader.read()  # until the peer gives up
@@ -71,9 +71,9 @@ class FileServer:
             return _send(writer, 201)
         if path not in self.files:
             return _send(writer, 404)
-        return await self._give(request, self.files[path], writer)
+        return await self._send_file(request, self.files[path], writer)
 
-    async def _give(self, request: HttpRequest, content: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _send_file(self, request: HttpRequest, content: bytes, writer: asyncio.StreamWriter) -> bool:
         begin, status = 0, 200
         headers = {"ETag": self.etag} if self.etag is not None else {}
         byte_range = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
@@ -88,7 +88,7 @@ class FileServer:
         return False
 
 
-async def _read(reader: asyncio.StreamReader, requests: list[HttpRequest]) -> HttpRequest | None:
+async def _read_request(reader: asyncio.StreamReader, requests: list[HttpRequest]) -> HttpRequest | None:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").strip().split("\r\n")
     method, path, _ = first.split(" ")
@@ -100,8 +100,8 @@ async def _read(reader: asyncio.StreamReader, requests: list[HttpRequest]) -> Ht
 
 
 def _send(writer: asyncio.StreamWriter, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> bool:
-    given = {"Content-Length": str(len(body))} | (headers or {})
-    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    all_headers = {"Content-Length": str(len(body))} | (headers or {})
+    head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
     writer.write(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode("latin-1") + body)
     return True
 

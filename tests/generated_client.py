@@ -84,7 +84,7 @@ def _type(schema: Schema) -> str:
 def _method(path: str, http_method: str, operation: Schema) -> str:
     places = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "path"}
     body, result = operation.get("requestBody"), _result(operation)
-    given = ", ".join(("self", *_arguments(operation)))
+    parameters = ", ".join(("self", *_arguments(operation)))
     query = ", ".join(
         f'"{parameter["name"]}": {_argument(parameter["name"])}'
         for parameter in operation.get("parameters", [])
@@ -95,7 +95,7 @@ def _method(path: str, http_method: str, operation: Schema) -> str:
     sent = "body" if body is not None and "application/json" in body["content"] else "None"
     call = f'self._send("{http_method.upper()}", {prefix}"{target}", {{{query}}}, {sent})'
     value = f'cast("{result}", {call}.json())' if result != "bytes" else f"{call}.content"
-    return f"    def {operation['operationId']}({given}) -> {result}:\n        return {value}\n"
+    return f"    def {operation['operationId']}({parameters}) -> {result}:\n        return {value}\n"
 
 
 def _arguments(operation: Schema) -> Iterator[str]:

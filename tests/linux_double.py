@@ -47,10 +47,10 @@ class Chips:
         for line, settings in requested.items():
             self.settings[line] = settings
             if settings.direction is Direction.OUTPUT:
-                self.put(line, settings.output_value is Value.ACTIVE)
+                self.set_output(line, settings.output_value is Value.ACTIVE)
         return Request(self, list(requested))
 
-    def put(self, line: int, active: bool) -> None:
+    def set_output(self, line: int, active: bool) -> None:
         """Change an output."""
         self.active[line] = active
         self.written.append((line, active))
@@ -76,7 +76,7 @@ class Request:
         for line, value in values.items():
             assert isinstance(line, int)
             assert self._chips.settings[line].direction is Direction.OUTPUT
-            self._chips.put(line, value is Value.ACTIVE)
+            self._chips.set_output(line, value is Value.ACTIVE)
 
     def release(self) -> None:
         """Release the lines."""

@@ -31,8 +31,8 @@ def logging_restored() -> Generator[None]:
 
 def _loggers() -> dict[str, logging.Logger]:
     """All loggers but the root."""
-    known = logging.getLogger().manager.loggerDict
-    return {name: logger for name, logger in list(known.items()) if isinstance(logger, logging.Logger)}
+    loggers = logging.getLogger().manager.loggerDict
+    return {name: logger for name, logger in list(loggers.items()) if isinstance(logger, logging.Logger)}
 
 
 def _state(logger: logging.Logger) -> tuple[int, bool]:

@@ -41,8 +41,8 @@ def wait_until(condition: Callable[[], object], *, within_s: float = PATIENCE_S)
     Raises:
         TimeoutError: it is not true within the time.
     """
-    given_up_s = time.monotonic() + within_s
+    deadline_s = time.monotonic() + within_s
     while not condition():
-        if time.monotonic() >= given_up_s:
+        if time.monotonic() >= deadline_s:
             raise TimeoutError
         time.sleep(_POLL_INTERVAL_S)

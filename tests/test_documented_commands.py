@@ -123,7 +123,7 @@ def _commands_in_sentences() -> list[tuple[str, str]]:
 
 
 def test_every_command_of_borne_in_a_sentence_exists_with_its_options() -> None:
-    wrong: list[tuple[str, str]] = []
+    unknown_commands: list[tuple[str, str]] = []
     for page, span in _commands_in_sentences():
         for command in re.findall(r"(?:^|&& )borne ([a-z][^&]*)", span):
             words = command.split()
@@ -131,8 +131,8 @@ def test_every_command_of_borne_in_a_sentence_exists_with_its_options() -> None:
             known = names[0] in COMMANDS and (len(names) == 1 or names[-1] in {*JOURNAL_COMMANDS, "init"})
             text = invoke([*names, "--help"]).stdout if known else ""
             if not known or any(word.split("=")[0] not in text for word in words if word.startswith("--")):
-                wrong.append((page, span))
-    assert wrong == []
+                unknown_commands.append((page, span))
+    assert unknown_commands == []
 
 
 def test_every_target_and_module_in_a_sentence_exists() -> None:
@@ -151,7 +151,7 @@ def test_every_target_and_module_in_a_sentence_exists() -> None:
 
 def test_every_operation_of_the_api_in_a_sentence_exists() -> None:
     paths = cast("dict[str, dict[str, object]]", api().document["paths"])
-    there = [
+    routes = [
         (method.upper(), re.sub(r"\{\w+\}", "[^/]+", path))
         for path, operations in paths.items()
         for method in operations
@@ -165,5 +165,5 @@ def test_every_operation_of_the_api_in_a_sentence_exists() -> None:
     assert [
         operation
         for operation in named
-        if not any(operation[1] == method and re.fullmatch(path, operation[2]) for method, path in there)
+        if not any(operation[1] == method and re.fullmatch(path, operation[2]) for method, path in routes)
     ] == []

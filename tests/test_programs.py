@@ -13,9 +13,9 @@ from tests.programs import Program, ProgramHost
 
 def test_it_has_its_arguments_its_output_and_its_exit_code(program_host: ProgramHost, tmp_path: Path) -> None:
     good = program_host.launch(["version"], tmp_path / "good.log")
-    wrong = program_host.launch(["run", "--config", str(tmp_path / "none.toml")], tmp_path / "wrong.log")
+    failing = program_host.launch(["run", "--config", str(tmp_path / "none.toml")], tmp_path / "wrong.log")
     assert (good.wait(), good.poll()) == (0, 0)
-    assert (wrong.wait(), wrong.poll()) == (2, 2)
+    assert (failing.wait(), failing.poll()) == (2, 2)
     assert (tmp_path / "good.log").read_text().startswith("borne ")
     assert "none.toml" in (tmp_path / "wrong.log").read_text()
 
@@ -50,7 +50,7 @@ async def test_a_station_is_killed_as_a_process_is(program_host: ProgramHost, tm
     assert station.poll() is None
     station.kill()
     assert station.wait() == -signal.SIGKILL
-    station.kill()  # it has ended: nobody else is meant
+    station.kill()  # it has ended: no other process may get the signal
 
 
 async def test_the_programs_of_a_host_end_with_it(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from tests.running_parts import RunningParts
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 OTHER_CARD = IdToken("04FFFFFFFFFF80", "ISO14443")
-_LATE_S = 20.0
+_REAL_TIME_LIMIT_S = 20.0
 """real seconds"""
 
 
@@ -99,20 +99,20 @@ class Walk:
         Virtual time does not wait for the threads of a busy machine: at the end, the condition is also awaited in real
         time, while the virtual clock stands.
         """
-        waited_s, given_up_s = 0.0, None
+        waited_s, deadline_s = 0.0, None
         while True:
             try:
                 if condition():
                     return
             except AssertionError:
-                if given_up_s is not None and time.monotonic() >= given_up_s:
+                if deadline_s is not None and time.monotonic() >= deadline_s:
                     raise
             if waited_s < within_s:
                 await self.advance(step_s)
                 waited_s += step_s
-            elif given_up_s is None:
-                given_up_s = time.monotonic() + _LATE_S
-            assert given_up_s is None or time.monotonic() < given_up_s, f"not true within {within_s} s"
+            elif deadline_s is None:
+                deadline_s = time.monotonic() + _REAL_TIME_LIMIT_S
+            assert deadline_s is None or time.monotonic() < deadline_s, f"not true within {within_s} s"
             await asyncio.sleep(0.001)
 
     async def settle(self) -> None:
@@ -166,16 +166,16 @@ class Walk:
 
 def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configuration:
     """A configuration for tests: virtual time, free port."""
-    given: dict[str, Any] = {
+    tree: dict[str, Any] = {
         "station": {"identity": "BORNE-TEST", "storage": str(storage), "serial_number": "0001"},
         "http": {"port": 0},
         "simulation": {"rate": 0.0},
     }
     if csms_url is not None:
-        given["csms"] = {"url": csms_url}
+        tree["csms"] = {"url": csms_url}
     for name, table in tables.items():
-        given[name] = {**given.get(name, {}), **table} if isinstance(table, dict) else table
-    return Configuration.from_tree(given)
+        tree[name] = {**tree.get(name, {}), **table} if isinstance(table, dict) else table
+    return Configuration.from_tree(tree)
 
 
 def install_new_meter(storage: Path, evse_id: int = 1) -> None:

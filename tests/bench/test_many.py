@@ -22,8 +22,8 @@ _DESCRIPTORS = 5
 """three of the database, the link and the lock on the storage"""
 
 
-class Counted:
-    """What the process has, besides the pool of `asyncio.to_thread`, which grows to its size and stays."""
+class ProcessCounts:
+    """Counts of the process, without the pool of `asyncio.to_thread`, which grows to its size and stays."""
 
     def __init__(self) -> None:
         self.tasks = len(asyncio.all_tasks())
@@ -33,8 +33,8 @@ class Counted:
 
 
 @contextlib.asynccontextmanager
-async def running(count: int, folder: Path) -> AsyncGenerator[ManyCsms]:
-    """Run so many stations until all of them are accepted by their CSMS, and then until the end of the block."""
+async def run_stations(count: int, folder: Path) -> AsyncGenerator[ManyCsms]:
+    """Run so many stations; the block begins once all of them are accepted by their CSMS."""
     csms = ManyCsms(count)
     async with serving(csms) as url:
         process = host_process_of_several(
@@ -59,11 +59,11 @@ async def running(count: int, folder: Path) -> AsyncGenerator[ManyCsms]:
 
 
 async def test_one_more_station_costs_no_thread_few_descriptors_and_a_bounded_number_of_tasks(tmp_path: Path) -> None:
-    counted: list[Counted] = []
+    counted: list[ProcessCounts] = []
     of_csms: list[int] = []
     for count in (_FEW, _MANY):
-        async with running(count, tmp_path / str(count)) as csms:
-            counted.append(Counted())
+        async with run_stations(count, tmp_path / str(count)) as csms:
+            counted.append(ProcessCounts())
             of_csms.append(len(csms.accepted))
     few, many = counted
     assert of_csms == [_FEW, _MANY]

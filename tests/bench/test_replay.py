@@ -37,8 +37,8 @@ from tests.examples import examples
 FLAT = SITES[0]
 
 
-def steps(*loads: tuple[int, float], phases: int = 1) -> LoadTrace:
-    """A house that draws this for so long, then that."""
+def house_load(*loads: tuple[int, float], phases: int = 1) -> LoadTrace:
+    """Return the load of a house in phases of seconds and amperes."""
     currents = [current_a for seconds, current_a in loads for _ in range(seconds)]
     return LoadTrace(0, [list(currents) if phase < phases else [0.0] * len(currents) for phase in range(3)])
 
@@ -56,8 +56,8 @@ def test_a_trace_of_ones_own_is_read(tmp_path: Path) -> None:
     file = tmp_path / "trace.csv"
     file.write_text("time,l1,l2,l3\n0,1.5,2,3\n1,4,5,6\n", encoding="utf-8")
     assert read_trace_csv(file).at(1) == (4.0, 5.0, 6.0)
-    for wrong in ("time,l1,l2,l3\n0,1,2\n0,x,1,2\n", "h\n0,1,2,nan\n", "h\n1,2\n"):
-        file.write_text(wrong, encoding="utf-8")
+    for malformed_csv in ("time,l1,l2,l3\n0,1,2\n0,x,1,2\n", "h\n0,1,2,nan\n", "h\n1,2\n"):
+        file.write_text(malformed_csv, encoding="utf-8")
         with pytest.raises(ValueError, match="line"):
             read_trace_csv(file)
 
@@ -94,19 +94,19 @@ def test_a_contactor_waits_for_the_vehicle_unless_it_must_not() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quiet_house_gives_everybody_the_same(name: str) -> None:
-    score = replay(FLAT, [steps((1800, 5.0))], name)
+    score = replay(FLAT, [house_load((1800, 5.0))], name)
     assert (score.trips, score.above_s, score.pauses) == (0, 0, 0)
-    assert score.energy_wh == pytest.approx(replay(FLAT, [steps((1800, 5.0))], ORACLE).energy_wh, rel=0.02)
+    assert score.energy_wh == pytest.approx(replay(FLAT, [house_load((1800, 5.0))], ORACLE).energy_wh, rel=0.02)
 
 
 def test_a_house_that_is_always_full_gives_nobody_anything() -> None:
     for name in (ORACLE, OURS):
-        assert replay(FLAT, [steps((600, 38.0))], name).energy_wh < 100.0
+        assert replay(FLAT, [house_load((600, 38.0))], name).energy_wh < 100.0
 
 
 def test_the_patient_oracle_pauses_three_minutes_where_the_other_flaps() -> None:
     """40 s in each 100 s leave nothing: who may flap charges in between, who must wait three minutes hardly does."""
-    house = steps((300, 5.0), *[(40, 38.0), (60, 5.0)] * 12, (300, 5.0))
+    house = house_load((300, 5.0), *[(40, 38.0), (60, 5.0)] * 12, (300, 5.0))
     flapping, patient = replay(FLAT, [house], ORACLE), replay(FLAT, [house], PATIENT, keep=True)
     assert (flapping.pauses, flapping.trips, patient.trips) == (12, 0, 0)
     assert patient.pauses <= 6
@@ -117,7 +117,7 @@ def test_the_patient_oracle_pauses_three_minutes_where_the_other_flaps() -> None
 
 def test_a_site_that_was_carried_to_another_process_plays_as_it_did_before() -> None:
     """Copies of the constants are no less what they are: a Linky still tells its cut-off."""
-    evening = [steps((60, 5.0), (90, 42.0), (600, 12.0))]
+    evening = [house_load((60, 5.0), (90, 42.0), (600, 12.0))]
     carried: ReplaySite = pickle.loads(pickle.dumps(FLAT))
     assert replay(carried, evening, OURS) == replay(FLAT, evening, OURS)
 
@@ -154,7 +154,7 @@ def test_the_cut_off_of_a_linky_is_never_reached_through_our_doing(
 ) -> None:
     """Whatever a house does that does not trip by itself, and however late the vehicle is within its 5 s."""
     site = ReplaySite("test", "test", phases, 30.0, LINKY_CURVE, meter, replace(vehicle, reaction_s=reaction_s))
-    house = steps((60, 5.0), *((seconds, part * 30.0) for seconds, part in loads), phases=phases)
+    house = house_load((60, 5.0), *((seconds, part * 30.0) for seconds, part in loads), phases=phases)
     score = replay(site, [house], OURS)
     assert score.trips == 0
     assert score.hottest < 1.0
@@ -167,7 +167,7 @@ def test_a_breaker_is_not_opened_by_the_loads_of_a_household(
 ) -> None:
     """Steps of up to 15 A at a 25 A breaker, also with a meter that speaks every ten seconds."""
     site = ReplaySite("test", "test", 3, 25.0, BREAKER_C, meter, vehicle)
-    house = steps((60, 3.0), *((seconds + 20, part / 1.2 * 15.0) for seconds, part in loads), phases=3)
+    house = house_load((60, 3.0), *((seconds + 20, part / 1.2 * 15.0) for seconds, part in loads), phases=3)
     assert replay(site, [house], OURS).trips == 0
 
 
@@ -177,6 +177,6 @@ def test_nothing_between_0_and_6_a_and_nothing_above_the_vehicle_is_ever_offered
     loads: list[tuple[int, float]], vehicle: ReplayVehicleModel, meter: ReplayMeterModel
 ) -> None:
     site = ReplaySite("test", "test", 3, 25.0, BREAKER_C, meter, vehicle)
-    house = steps((60, 3.0), *((seconds, part * 25.0) for seconds, part in loads), phases=3)
+    house = house_load((60, 3.0), *((seconds, part * 25.0) for seconds, part in loads), phases=3)
     score = replay(site, [house], OURS, keep=True)
     assert all(offered_a == 0.0 or 6.0 <= offered_a <= vehicle.max_a for offered_a in score.offers)

@@ -23,7 +23,7 @@ from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.reading import Phases
 from simulator.clock import VirtualClock
 from tests import fakes
-from tests.bounds.values import built, given_profiles, numbers, profiles, values
+from tests.bounds.values import built, numbers, profiles, sent_profiles, values
 from tests.examples import examples
 
 EVSES = (1, 2, 3)
@@ -153,7 +153,7 @@ steps = st.lists(
 @given(
     st.none() | connections,
     st.none() | amperes,
-    st.lists(given_profiles(), max_size=3),
+    st.lists(sent_profiles(), max_size=3),
     steps,
     st.sampled_from(Policy),
 )

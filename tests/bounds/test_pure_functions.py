@@ -71,7 +71,7 @@ def _modules() -> Iterator[str]:
 
 
 def _functions() -> Iterator[tuple[str, FunctionType, type[Frozen] | None]]:
-    """Name, function, and the class if it is a method."""
+    """Yield name and function, and the class of a method."""
     for name in _modules():
         for found in vars(importlib.import_module(name)).values():
             if not isinstance(found, FunctionType | type) or found.__module__ != name or found.__name__.startswith("_"):
@@ -120,16 +120,16 @@ def _cases() -> Iterator[object]:
             continue
 
 
-def _is_number(value: object) -> bool:
-    """Return whether no number in a result is NaN, however deep it is."""
+def _has_no_nan(value: object) -> bool:
+    """Return whether no number in a result is NaN, at any depth."""
     if isinstance(value, float):
         return not math.isnan(value)
     if isinstance(value, Frozen):
-        return all(_is_number(getattr(value, field.name)) for field in fields(value))
+        return all(_has_no_nan(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, Mapping):
-        return all(map(_is_number, cast("Mapping[object, object]", value).values()))
+        return all(map(_has_no_nan, cast("Mapping[object, object]", value).values()))
     if isinstance(value, list | tuple | set | frozenset):
-        return all(map(_is_number, cast("list[object]", value)))
+        return all(map(_has_no_nan, cast("list[object]", value)))
     return True
 
 
@@ -153,6 +153,6 @@ def test_a_pure_function_has_a_result_for_all_values_within_the_bounds(
             if not refuses:
                 raise
             return
-        assert _is_number(list(cast("Iterator[object]", result)) if inspect.isgenerator(result) else result)
+        assert _has_no_nan(list(cast("Iterator[object]", result)) if inspect.isgenerator(result) else result)
 
     check()

@@ -104,8 +104,8 @@ def _schedules(*, starts: bool) -> Values:
 
 
 @cache
-def given_profiles() -> Values:
-    """Profiles as a CSMS may give them."""
+def sent_profiles() -> Values:
+    """Charging profiles as a CSMS may send them."""
 
     def of(kind: Kind) -> Values:
         recurrency = _value(ChargingProfile, "recurrency") if kind is Kind.RECURRING else st.none()
@@ -117,12 +117,12 @@ def given_profiles() -> Values:
 
 @cache
 def profiles() -> Values:
-    """Profiles as they are evaluated."""
-    return given_profiles().map(within_bounds)
+    """Charging profiles in the form that is evaluated."""
+    return sent_profiles().map(within_bounds)
 
 
-def _layers() -> Values:
-    """A span of time cut at some moments, with limits and gaps."""
+def _limit_spans() -> Values:
+    """Return consecutive time spans, some of which have a limit."""
     moments_us = st.sets(st.integers(0, 2**31 * 1_000_000), min_size=2, max_size=5).map(sorted)
     return st.tuples(moments_us, st.lists(st.none() | numbers("limit_a"), min_size=5, max_size=5)).map(
         lambda drawn: [
@@ -187,10 +187,10 @@ def values(kind: Any, name: str) -> Values:
     if isclass(owner) and issubclass(owner, Enum):
         return st.sampled_from(list(owner))
     if isclass(owner) and issubclass(owner, Frozen):
-        given = (
+        type_parameters = (
             {field.name: values(arguments[0], name) for field in fields(owner)} if arguments else {}
         )  # Phases[float]
-        return built(owner, **given)
+        return built(owner, **type_parameters)
     raise UnknownTypeError(f"{name}: {kind}")
 
 
@@ -209,8 +209,8 @@ _KNOWN: Final[dict[Any, Callable[[str], Values]]] = {
     tzinfo: lambda _: st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(timezone),
     ChargingProfile: lambda _: profiles(),
     Schedule: lambda _: _schedules(starts=True),
-    Sequence[LimitSpan]: lambda _: _layers(),
-    Iterable[LimitSpan]: lambda _: _layers(),
+    Sequence[LimitSpan]: lambda _: _limit_spans(),
+    Iterable[LimitSpan]: lambda _: _limit_spans(),
     ShareFunction: lambda _: st.just(share),
     PhaseMap: lambda _: st.sampled_from([PhaseMap.from_rotation(rotation) for rotation in ROTATIONS]),
     Protection: lambda _: st.builds(Protection, st.sampled_from(list(CURVES.values())), st.floats(0.0, 1e9)),

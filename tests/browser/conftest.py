@@ -31,7 +31,7 @@ expect.set_options(timeout=PATIENCE_S * 1000)  # a busy machine is no fault of t
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """Debian's Chromium, started once for all tests; gives the address at which each connects to it."""
+    """Start Chromium once for all tests; returns the address at which each test connects to it."""
     if shutil.which(CHROMIUM) is None:
         pytest.skip(f"there is no browser at {CHROMIUM}")
     options = tmp_path_factory.mktemp("chromium") / "options.json"
@@ -47,7 +47,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 @pytest.fixture
 async def browser(chromium: str) -> AsyncGenerator[Browser]:
-    """The browser, in which a test has contexts of its own: cookies, storage and pages of no other one."""
+    """The browser of a test, whose contexts share no cookies, storage or pages with other tests."""
     async with async_playwright() as playwright:
         connected = await playwright.chromium.connect(chromium)
         yield connected

@@ -15,7 +15,7 @@ from tests.walk import walking
 _LONG_MS = 60_000
 
 
-async def _operation(visitor: Visitor, group: str, name: str) -> Locator:
+async def _unfolded_operation(visitor: Visitor, group: str, name: str) -> Locator:
     """Unfold an operation of the viewer, and return it."""
     await visitor.page.locator(f"#operations-tag-{group}").click(timeout=_LONG_MS)
     operation = visitor.page.locator(f"#operations-{group}-{name}")
@@ -24,6 +24,7 @@ async def _operation(visitor: Visitor, group: str, name: str) -> Locator:
 
 
 async def _try_out(operation: Locator) -> None:
+    """Press the button that enables the form of a request."""
     await operation.get_by_role("button", name="Try it out").click()
 
 
@@ -35,7 +36,7 @@ async def test_a_visitor_reads_what_fields_mean_and_tries_out_a_request(
         await walk.accepted()
         await visitor.go("/docs")
         name = "phone" if viewport is PHONE else "desk"
-        operation = await _operation(visitor, "station", "read_status")
+        operation = await _unfolded_operation(visitor, "station", "read_status")
         await visitor.picture(f"api-{name}")
         await _try_out(operation)
         await operation.get_by_role("button", name="Execute").click()
@@ -51,7 +52,7 @@ async def test_the_owner_tries_out_a_change_whose_example_is_filled_in(tmp_path:
     async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESKTOP) as visitor:
         await walk.accepted()
         await visitor.sign_in(Role.OWNER, to="/api/docs")
-        operation = await _operation(visitor, "station", "change_availability")
+        operation = await _unfolded_operation(visitor, "station", "change_availability")
         await _try_out(operation)
         await operation.get_by_placeholder("evse_id").fill("1")
         await expect(operation.locator("textarea")).to_have_value('{\n  "operative": false\n}')
@@ -79,7 +80,7 @@ async def test_a_request_is_tried_out_with_an_access_token(tmp_path: Path, brows
         )
         await visitor.picture("api-authorize")
         await dialog.get_by_role("button", name="Close").last.click()
-        operation = await _operation(visitor, "station", "list_variables")
+        operation = await _unfolded_operation(visitor, "station", "list_variables")
         await _try_out(operation)
         await operation.get_by_role("button", name="Execute").click()
         await expect(operation.locator(".live-responses-table")).to_contain_text("HeartbeatInterval")

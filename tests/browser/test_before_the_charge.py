@@ -25,12 +25,12 @@ SMALL: Final = {"width": 360, "height": 800}
 
 
 def tariff_of(visitor: Visitor) -> Locator:
-    """The place of the price."""
+    """Return the element that shows the price."""
     return visitor.page.locator("[data-tariff]").first
 
 
-async def above_start(driver: Visitor) -> bool:
-    """Whether the price stands above the Start button."""
+async def price_above_start(driver: Visitor) -> bool:
+    """Whether the price is above the Start button."""
     price = await tariff_of(driver).bounding_box()
     start = await driver.page.get_by_role("button", name="Start").first.bounding_box()
     return price is not None and start is not None and price["y"] + price["height"] <= start["y"]
@@ -50,7 +50,7 @@ async def test_everybody_reads_the_owners_price_before_the_charge(browser: Brows
         await expect(tariff_of(german)).to_have_text("0,30\u00a0€ pro kWh + 1,00\u00a0€ pro Stunde")
         await driver.sign_in(Role.DRIVER)
         await expect(tariff_of(driver)).to_be_visible()
-        assert await above_start(driver)
+        assert await price_above_start(driver)
         for person, name in ((visitor, "visitor"), (german, "german"), (driver, "driver")):
             await person.audit()
             await person.picture(f"price-before-{name}")
@@ -84,7 +84,7 @@ async def test_without_a_price_or_with_tariffs_switched_off_no_price_is_read(
 # A card that is not accepted
 
 
-async def refuse(walk: Walk) -> None:
+async def present_unknown_card(walk: Walk) -> None:
     """Plug in, and present a card that the CSMS does not know."""
     walk.csms.answers["Authorize"] = answering("Invalid")
     await walk.plug()
@@ -101,7 +101,7 @@ async def test_after_a_refused_card_another_card_or_the_button_starts_the_charge
         visiting(browser, walk) as owner,
     ):
         await walk.accepted()
-        await refuse(walk)
+        await present_unknown_card(walk)
         await visitor.go()
         await visitor.reads("Account not accepted")
         await visitor.reads("Present another card, or put the connector back in its holder.")

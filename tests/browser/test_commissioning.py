@@ -25,24 +25,24 @@ SMALL = {"width": 360, "height": 740}
 OWN_PASSWORD = "copper and torque"
 
 
-async def opened(visitor: Visitor, title: str) -> None:
+async def next_step(visitor: Visitor, title: str) -> None:
     """Go on to the next step, which has this title."""
     await visitor.page.get_by_role("link", name="Next step").click()
-    await headed(visitor, title)
+    await until_step_open(visitor, title)
 
 
-async def headed(visitor: Visitor, title: str) -> None:
-    """Wait until a step is open."""
+async def until_step_open(visitor: Visitor, title: str) -> None:
+    """Wait until the step with this title is open."""
     await expect(visitor.page.get_by_role("heading", level=2, name=title, exact=True)).to_be_visible()
 
 
-async def found(visitor: Visitor, word: str) -> None:
-    """Wait until the open step says how it stands."""
+async def until_step_state(visitor: Visitor, word: str) -> None:
+    """Wait until the open step shows a result."""
     await expect(visitor.page.locator(".step:visible [data-outcome] strong")).to_have_text(word)
 
 
 def field(visitor: Visitor, label: str) -> Locator:
-    """A field of the open step."""
+    """Return a field of the open step."""
     return visitor.page.locator(".step:visible").get_by_label(label, exact=True)
 
 
@@ -51,13 +51,13 @@ async def press(visitor: Visitor, name: str) -> None:
     await visitor.page.locator(".step:visible").get_by_role("button", name=name, exact=True).click()
 
 
-async def with_the_code(visitor: Visitor) -> None:
-    """Follow the label's code and set a password with the code that is printed beside it."""
+async def sign_up_with_code(visitor: Visitor) -> None:
+    """Open the link of the label's code, and set a password with the printed code."""
     await visitor.go("/commissioning?identity=BORNE-TEST&serial=0001")
     await visitor.page.get_by_label("Code").fill(CODE.lower())
     await visitor.page.get_by_label("New password").fill(OWN_PASSWORD)
     await visitor.page.get_by_role("button", name="Set password and sign in").click()
-    await headed(visitor, "Station and installer")
+    await until_step_open(visitor, "Station and installer")
 
 
 async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner(
@@ -69,60 +69,60 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
         visiting(browser, walk, viewport=SMALL, timezone_id="Europe/Paris") as installer,
     ):
         await walk.accepted()
-        await with_the_code(installer)
+        await sign_up_with_code(installer)
         await expect(field(installer, "Identity on the label")).to_have_value("BORNE-TEST")
         await field(installer, "Your name").fill("A. Installer")
         await press(installer, "Save and check")
-        await found(installer, "passed")
+        await until_step_state(installer, "passed")
         await installer.audit()
         await installer.picture("commissioning-identity")
-        await opened(installer, "Site")
+        await next_step(installer, "Site")
         await field(installer, "Name of the site").fill("Home")
         await field(installer, "Address").fill("Main Street 1")
         await field(installer, "Place").fill("garage, left wall")
         await expect(field(installer, "Time zone")).to_have_value("Europe/Paris")
         await press(installer, "Save and check")
-        await found(installer, "passed")
+        await until_step_state(installer, "passed")
         assert walk.parts.settings(ClockSettings).time_zone == "Europe/Paris", "the zone of the phone is suggested"
         now = walk.application.clock.now().astimezone(ZoneInfo("Europe/Paris"))
         await installer.reads(f"{now.day} {now:%b %Y, %H:%M}")
         await installer.audit()
         await installer.picture("commissioning-site")
-        await opened(installer, "Network and operator")
+        await next_step(installer, "Network and operator")
         await press(installer, "Test the connection")
-        await found(installer, "passed")
+        await until_step_state(installer, "passed")
         await installer.audit()
         await installer.picture("commissioning-network")
-        await opened(installer, "Breaker")
+        await next_step(installer, "Breaker")
         await installer.page.reload()
-        await fit_the_breaker(installer, walk)
-        await opened(installer, "Wiring and torque")
-        await tighten(installer)
+        await enter_breaker(installer, walk)
+        await next_step(installer, "Wiring and torque")
+        await confirm_torque(installer)
         for title in ("House meter", "Current transformers", "Grid-operator contact (§14a)", "Load management"):
-            await opened(installer, title)
+            await next_step(installer, title)
             await installer.audit()
             await installer.picture(f"commissioning-absent-{title.split()[0].lower()}")
-        await opened(installer, "Residual current")
+        await next_step(installer, "Residual current")
         await press(installer, "Test the monitors")
-        await found(installer, "passed")
+        await until_step_state(installer, "passed")
         await installer.audit()
         await installer.picture("commissioning-residual")
-        await opened(installer, "Shunt trip")
+        await next_step(installer, "Shunt trip")
         await installer.audit()
-        await opened(installer, "Test session")
-        await charge(installer, walk)
-        await opened(installer, "Phase order")
-        await opened(installer, "Report and hand-over")
+        await next_step(installer, "Test session")
+        await run_test_session(installer, walk)
+        await next_step(installer, "Phase order")
+        await next_step(installer, "Report and hand-over")
         await hand_over(installer, walk)
 
 
-async def fit_the_breaker(installer: Visitor, walk: Walk) -> None:
-    """One that is smaller than the selector, then the selector turned down."""
+async def enter_breaker(installer: Visitor, walk: Walk) -> None:
+    """Enter a breaker that is smaller than the selector, then turn the selector down."""
     await installer.reads("32 A")
     await field(installer, "Rating of the breaker").select_option("16")
     await installer.page.get_by_role("radio", name="C", exact=True).check()
     await press(installer, "Save and check")
-    await found(installer, "failed")
+    await until_step_state(installer, "failed")
     await installer.reads(
         "The current selector allows 32 A, but the breaker is rated for 16 A. Turn the selector down."
     )
@@ -132,25 +132,25 @@ async def fit_the_breaker(installer: Visitor, walk: Walk) -> None:
     await walk.settle()
     await expect(installer.page.locator("#breaker-facts")).to_contain_text("16 A")
     await press(installer, "Save and check")
-    await found(installer, "passed")
+    await until_step_state(installer, "passed")
     await installer.picture("commissioning-breaker")
 
 
-async def tighten(installer: Visitor) -> None:
-    """The card says how tight."""
+async def confirm_torque(installer: Visitor) -> None:
+    """Confirm the torque of the terminals."""
     await field(installer, "Conductor").select_option("6")
     await field(installer, "The terminals are tightened to 2.82 Nm.").check()
     await press(installer, "Save and check")
-    await found(installer, "failed")
+    await until_step_state(installer, "failed")
     await installer.reads("Tighten the cover screws to 0.5 Nm.")
     await field(installer, "The cover screws are tightened to 0.5 Nm.").check()
     await press(installer, "Save and check")
-    await found(installer, "passed")
+    await until_step_state(installer, "passed")
     await installer.audit()
     await installer.picture("commissioning-wiring")
 
 
-async def charge(installer: Visitor, walk: Walk) -> None:
+async def run_test_session(installer: Visitor, walk: Walk) -> None:
     """Without a vehicle no energy flows; with one it does."""
     await press(installer, "Check that energy flows")
     await installer.reads("No energy flows")
@@ -160,7 +160,7 @@ async def charge(installer: Visitor, walk: Walk) -> None:
     await walk.charging()
     await walk.advance(20)
     await press(installer, "Check that energy flows")
-    await found(installer, "passed")
+    await until_step_state(installer, "passed")
     await installer.audit()
     await installer.picture("commissioning-session")
     await press(installer, "End the session")
@@ -169,7 +169,7 @@ async def charge(installer: Visitor, walk: Walk) -> None:
 
 
 async def hand_over(installer: Visitor, walk: Walk) -> None:
-    """Report, code of the owner."""
+    """Finish commissioning, download the report, and make a code for the owner."""
     await installer.reads("All steps are done.")
     await installer.picture("commissioning-ready")
     await press(installer, "Finish commissioning")
@@ -212,8 +212,8 @@ async def test_what_was_changed_after_the_end_is_shown_as_left_to_do(browser: Br
         await installer.reads("Its owner has to activate it.")
         await api.post("/api/sim/selector", {"position": "32"})
         await installer.reads("Still to do:")
-        left = installer.page.locator("#end-left a")
-        await expect(left).to_have_text(["Breaker"])
+        open_step_links = installer.page.locator("#end-left a")
+        await expect(open_step_links).to_have_text(["Breaker"])
         await installer.audit()
         await expect(installer.page.locator("#end-code")).to_be_hidden()
         await walk.advance(5)

@@ -30,15 +30,15 @@ async def set_message(walk: Walk, content: str, form: str = "UTF8", **more: Any)
 
 
 async def letter_height(page: Page, selector: str = "#lines p") -> float:
-    """The size of the smallest letters of a line, as a share of the height of the window."""
+    """Return the size of the smallest letters of a line, as a share of the window's height."""
     sizes: list[float] = await page.locator(selector).evaluate_all(
         "all => all.map((one) => parseFloat(getComputedStyle(one).fontSize) / innerHeight)"
     )
     return min(sizes)
 
 
-async def fits(page: Page) -> None:
-    """Nothing is cut off, and nothing can be scrolled."""
+async def check_fit(page: Page) -> None:
+    """Check that nothing is cut off and nothing can be scrolled."""
     outside: list[str] = await page.locator("#lines p, #code").evaluate_all(
         """all => all.filter((one) => !one.hidden).filter((one) => {
              const { top, left, right, bottom } = one.getBoundingClientRect();
@@ -51,8 +51,8 @@ async def fits(page: Page) -> None:
 
 
 async def check_and_picture(visitor: Visitor, name: str, screen: dict[str, int]) -> None:
-    """What is always right, and a picture."""
-    await fits(visitor.page)
+    """Check fit and accessibility, and take a picture."""
+    await check_fit(visitor.page)
     await visitor.audit()
     await visitor.picture(f"display-{name}-{screen['width']}")
 
@@ -142,7 +142,7 @@ async def test_the_longest_messages_fit_and_a_uri_is_text_and_code_that_nobody_o
         for text in (("The car park closes at ten. " * 20)[:512], "W" * 512, "\n".join("ab" * 3 for _ in range(73))):
             await set_message(walk, text)
             await visitor.reads(text.split("\n", 1)[0][:20])
-            await fits(visitor.page)
+            await check_fit(visitor.page)
         await visitor.picture(f"display-long-{screen['width']}")
         uri = "https://operator.example/offers?" + "x" * 300
         await set_message(walk, uri, "URI")

@@ -129,7 +129,7 @@ async def test_a_driver_starts_with_the_number_of_a_card(browser: Browser, tmp_p
         await walk.accepted()
         await walk.plug()
         await driver.sign_in(Role.DRIVER)
-        await start(driver)
+        await press_start(driver)
         await driver.page.get_by_label("Card number").fill(CARD.value)
         await driver.audit()
         await driver.picture("driver-start")
@@ -139,8 +139,8 @@ async def test_a_driver_starts_with_the_number_of_a_card(browser: Browser, tmp_p
         await driver.reads("Charging")
 
 
-async def start(driver: Visitor) -> None:
-    """Press the button that begins."""
+async def press_start(driver: Visitor) -> None:
+    """Press the button that starts a charge."""
     await driver.page.get_by_role("button", name="Start").first.click()
 
 

@@ -240,13 +240,13 @@ async def test_service_brings_new_firmware_and_a_wrong_signature_is_said(browser
         assert (await walk.csms.call("InstallCertificate", trusted))["status"] == "Accepted"
         await service.sign_in(Role.SERVICE, to="/installer")
         install = service.page.get_by_role("button", name="Install")
-        await bring(service, {"Image": content})
+        await choose_firmware(service, {"Image": content})
         await install.click()
         await service.reads("firmware must be signed")
         service.wrong.clear()  # the browser tells of the 409
         await service.audit()
         await service.picture("service-firmware")
-        await bring(service, files)
+        await choose_firmware(service, files)
         await install.click()
         await expect(service.page.locator("#io-software")).to_contain_text("SignatureVerified")
         await walk.until(lambda: walk.parts.firmware.version == "3.1.4", within_s=120.0)
@@ -257,13 +257,13 @@ async def test_service_brings_new_firmware_and_a_wrong_signature_is_said(browser
         await expect(service.page.locator("#io-software")).to_contain_text("3.1.4")
         event_types = [event.type for event in await walk.parts.security_events.entries()]
         assert "FirmwareUpdated" in event_types
-        # While the station starts again nobody knows who asks (503); who was let in just before is told of it (409).
+        # During the restart sessions are unknown (503); a request just before it is refused because of it (409).
         assert [error for error in service.wrong if "503" not in error and "409" not in error] == []
         service.wrong.clear()
 
 
-async def bring(service: Visitor, files: dict[str, bytes]) -> None:
-    """Choose files in the form for firmware."""
+async def choose_firmware(service: Visitor, files: dict[str, bytes]) -> None:
+    """Choose the files in the form for firmware."""
     for label, content in files.items():
         chosen: FilePayload = {"name": label, "mimeType": "application/octet-stream", "buffer": content}
         await service.page.get_by_label(label, exact=True).set_input_files(chosen)

@@ -21,8 +21,8 @@ from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import listed, token
 
 
-def alone(tmp_path: Path) -> Configuration:
-    """A station without a CSMS."""
+def configuration_without_csms(tmp_path: Path) -> Configuration:
+    """Return the configuration of a station without a CSMS."""
     return configuration(tmp_path, None)
 
 
@@ -31,8 +31,8 @@ async def open_tab(visitor: Visitor, name: str) -> None:
     await visitor.page.get_by_role("tab", name=name).click()
 
 
-async def charged(walk: Walk, minutes: int) -> None:
-    """A whole charge, with its end."""
+async def run_charge(walk: Walk, minutes: int) -> None:
+    """Run a whole charge."""
     await walk.plug()
     await walk.present()
     await walk.advance(minutes * 60)
@@ -44,7 +44,7 @@ async def charged(walk: Walk, minutes: int) -> None:
 
 async def test_an_owner_adds_a_card_by_presenting_it(browser: Browser, tmp_path: Path) -> None:
     """On a station that stands alone; afterwards it charges, until it is removed."""
-    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
+    async with powered(configuration_without_csms(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         await owner.sign_in(Role.OWNER, to="/owner")
         await open_tab(owner, "Cards")
@@ -103,8 +103,8 @@ async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_pat
         await expect(items.filter(has_text="0500…00")).to_contain_text("may not charge")
         await owner.audit()
         await owner.picture("owner-local-list")
-        for item_count, left in ((100, 72), (122, 22)):
-            await owner.page.get_by_role("button", name=f"and {left} more").click()
+        for item_count, remaining in ((100, 72), (122, 22)):
+            await owner.page.get_by_role("button", name=f"and {remaining} more").click()
             await expect(items).to_have_count(item_count)
         await expect(owner.page.locator("#list").get_by_role("button")).to_have_count(0)
         await walk.set_variable("LocalAuthListCtrlr", "Enabled", "false")
@@ -116,7 +116,7 @@ async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_pat
 
 async def test_an_owner_reserves_for_a_card_and_cancels(browser: Browser, tmp_path: Path) -> None:
     """A visitor sees until when, and not for whom."""
-    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
+    async with powered(configuration_without_csms(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
         await walk.parts.cards.add(OTHER_CARD, "Anna")
         await owner.sign_in(Role.OWNER, to="/owner")
         await open_tab(owner, "Cards")
@@ -143,7 +143,7 @@ async def test_a_driver_with_an_account_starts_without_a_card_where_there_is_no_
     browser: Browser, tmp_path: Path
 ) -> None:
     """The account is enough."""
-    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as driver:
+    async with powered(configuration_without_csms(tmp_path), Csms()) as walk, visiting(browser, walk) as driver:
         await walk.plug()
         await driver.sign_in(Role.DRIVER)
         await driver.page.get_by_role("button", name="Start").first.click()
@@ -158,7 +158,7 @@ async def test_an_owner_looks_back_at_what_was_charged(browser: Browser, tmp_pat
         await walk.accepted()
         await walk.parts.prices.change(PriceList(energy_per_kwh=_quarter()))
         for minutes in (30, 60):
-            await charged(walk, minutes)
+            await run_charge(walk, minutes)
         await owner.sign_in(Role.OWNER, to="/owner")
         await owner.reads("Charges: 2")
         await owner.reads("€")
@@ -177,7 +177,7 @@ async def test_an_owner_takes_the_report_of_a_month_along(browser: Browser, tmp_
     """For all cards or for one; as a document and as a table."""
     async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
         await walk.accepted()
-        await charged(walk, 30)
+        await run_charge(walk, 30)
         await walk.parts.cards.add(OTHER_CARD, "Anna")
         month = f"{walk.parts.clock.now():%Y-%m}"
         await owner.sign_in(Role.OWNER, to="/owner")
@@ -202,7 +202,7 @@ async def test_an_owner_reads_names_in_the_history_and_looks_for_one(browser: Br
         visiting(browser, walk, viewport=DESKTOP, locale="de-DE", local=True) as german,
     ):
         await walk.accepted()
-        await charged(walk, 30)
+        await run_charge(walk, 30)
         await walk.parts.cards.add(CARD, "Anna")
         await walk.parts.cards.add(OTHER_CARD, "Bert")
         await owner.sign_in(Role.OWNER, to="/owner")
@@ -335,13 +335,13 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
 ) -> None:
     """The zone of the browser, New York, is suggested; once the station is in Paris it does not matter."""
     async with (
-        powered(alone(tmp_path), Csms()) as walk,
+        powered(configuration_without_csms(tmp_path), Csms()) as walk,
         visiting(browser, walk, timezone_id="America/New_York") as owner,
     ):
         clock = walk.application.clock
         clock.adjust(datetime(2026, 7, 1, 21, 30, tzinfo=UTC) - clock.now())
         await walk.parts.cards.add(CARD, "Anna")
-        await charged(walk, 10)
+        await run_charge(walk, 10)
         await owner.sign_in(Role.OWNER, to="/owner")
         await owner.reads("1 Jul 2026, 21:30")
         await open_tab(owner, "Schedule")
@@ -369,7 +369,7 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
     browser: Browser, tmp_path: Path
 ) -> None:
     """ClockCtrlr.TimeOffset with its next transition: a zone without a name, which no browser knows."""
-    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
+    async with powered(configuration_without_csms(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
         clock, settings = walk.application.clock, walk.parts.settings(ClockSettings)
         await settings.change(ClockSettings.time_offset, "+05:45")
         await settings.change(ClockSettings.time_offset_next_transition, "+06:45")

@@ -22,8 +22,8 @@ FALLBACK = variables(
 PRICES: dict[str, Any] = {"energy_per_kwh": 9.99}
 
 
-def telling(tariff: str | None = None, total: float | None = None, form: str = "UTF8") -> Csms:
-    """A CSMS that tells a driver this tariff, and at the end this total."""
+def csms_with_prices(tariff: str | None = None, total: float | None = None, form: str = "UTF8") -> Csms:
+    """Return a CSMS that sends this tariff, and at the end this total."""
     csms = Csms()
     message = {"format": form, "content": tariff, "language": "de"}
     info = {"status": "Accepted"} | ({} if tariff is None else {"personalMessage": message})
@@ -37,19 +37,19 @@ def telling(tariff: str | None = None, total: float | None = None, form: str = "
 
 
 async def send_cost(walk: Walk, amount: float) -> None:
-    """The CSMS tells what the charge costs so far."""
+    """Send CostUpdated with the cost so far."""
     await walk.csms.call("CostUpdated", {"totalCost": amount, "transactionId": walk.evse.transaction_id})
     await walk.settle()
 
 
-async def stop(driver: Visitor) -> None:
-    """Press the button, and let the charge end."""
+async def press_stop(driver: Visitor) -> None:
+    """Press the Stop button, and wait for the end of the charge."""
     await driver.page.get_by_role("button", name="Stop").click()
     await driver.walk.until(lambda: driver.walk.csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
 
 
 async def reads(driver: Visitor, name: str, value: str) -> None:
-    """Wait until a tile says this, and see that no other one speaks of a cost."""
+    """Wait until a tile shows this value, and check that no other tile shows a cost."""
     costs = driver.page.locator(".figures div:visible", has_text="ost")
     await expect(costs).to_have_count(1)
     await expect(costs.locator("dt")).to_have_text(name)
@@ -62,7 +62,7 @@ async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_tells_th
 ) -> None:
     """I01.FR.03, I02.FR.03, I03.FR.03; the owner's prices are never shown beside them."""
     async with (
-        walking(tmp_path, telling(TARIFF, 4.2), prices=PRICES) as walk,
+        walking(tmp_path, csms_with_prices(TARIFF, 4.2), prices=PRICES) as walk,
         visiting(browser, walk, viewport=viewport) as driver,
     ):
         await charge(walk)
@@ -76,7 +76,7 @@ async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_tells_th
         await reads(driver, "Cost so far", "€2.50")
         await driver.audit()
         await driver.picture(f"price-running-{name}")
-        await stop(driver)
+        await press_stop(driver)
         await reads(driver, "Total cost", "€4.20")
         await expect(tariff).to_be_visible()
         await driver.audit()
@@ -89,11 +89,11 @@ async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_tells_th
 
 async def test_where_the_csms_tells_nothing_the_fallback_texts_are_read(browser: Browser, tmp_path: Path) -> None:
     """I04.FR.01; offline at the end it is the same text (I05.FR.02)."""
-    async with walking(tmp_path, telling(), variable=FALLBACK) as walk, visiting(browser, walk) as driver:
+    async with walking(tmp_path, csms_with_prices(), variable=FALLBACK) as walk, visiting(browser, walk) as driver:
         await charge(walk)
         await driver.sign_in(Role.DRIVER)
         await driver.reads("0.59 EUR/kWh, ad hoc")
-        await stop(driver)
+        await press_stop(driver)
         await reads(driver, "Total cost", "Your operator sends you the bill.")
         await driver.audit()
         await driver.picture("price-fallback")
@@ -103,7 +103,7 @@ async def test_where_the_csms_tells_nothing_the_fallback_texts_are_read(browser:
 async def test_a_text_of_the_csms_is_nothing_but_text(browser: Browser, tmp_path: Path, form: str) -> None:
     """Whatever it is said to be, and however long."""
     hostile = "<img src=x onerror=alert(1)><b>0.30</b><script>alert(2)</script>" + "W" * 200 + "\n" * 240
-    async with walking(tmp_path, telling(hostile, form=form)) as walk, visiting(browser, walk) as driver:
+    async with walking(tmp_path, csms_with_prices(hostile, form=form)) as walk, visiting(browser, walk) as driver:
         await charge(walk)
         await driver.sign_in(Role.DRIVER)
         tariff = driver.page.locator(".figures [lang=de]")
@@ -119,7 +119,7 @@ async def test_what_is_switched_off_is_not_read(browser: Browser, tmp_path: Path
     """TariffCostCtrlr.Enabled"""
     off = variables(TariffCostCtrlr__Enabled__Tariff=False, TariffCostCtrlr__Enabled__Cost=False)
     async with (
-        walking(tmp_path, telling(TARIFF), variable=off, prices=PRICES) as walk,
+        walking(tmp_path, csms_with_prices(TARIFF), variable=off, prices=PRICES) as walk,
         visiting(browser, walk) as driver,
     ):
         await charge(walk)
@@ -131,7 +131,10 @@ async def test_what_is_switched_off_is_not_read(browser: Browser, tmp_path: Path
 
 async def test_passers_by_read_what_it_costs_but_not_what_one_driver_is_told(browser: Browser, tmp_path: Path) -> None:
     page = {"visitors": "all"}
-    async with walking(tmp_path, telling("Welcome, Mrs Smith"), page=page) as walk, visiting(browser, walk) as visitor:
+    async with (
+        walking(tmp_path, csms_with_prices("Welcome, Mrs Smith"), page=page) as walk,
+        visiting(browser, walk) as visitor,
+    ):
         await charge(walk)
         await send_cost(walk, 1.25)
         await visitor.go()

@@ -26,14 +26,14 @@ MARGIN_PX: Final = 10
 
 
 async def box(place: Locator) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of an element."""
+    """Return left, top, right and bottom of an element."""
     found = await place.bounding_box()
     assert found is not None
     return found["x"], found["y"], found["x"] + found["width"], found["y"] + found["height"]
 
 
-async def cut_off(visitor: Visitor) -> list[str]:
-    """The places and tabs that are not on the screen as a whole."""
+async def links_off_screen(visitor: Visitor) -> list[str]:
+    """Return the texts of links and tabs that are not completely on the screen."""
     outside: list[str] = []
     for link in await visitor.page.locator(".places a, [role=tab]").all():
         left, _, right, _ = await box(link)
@@ -52,7 +52,7 @@ async def test_tabs_and_accounts_fit_on_a_small_phone(browser: Browser, tmp_path
         await walk.parts.access.accounts.set_password(Role.DRIVER, PASSWORD)
         for path in ("/owner#access", "/installer"):
             await visitor.go(path)
-            assert await cut_off(visitor) == []
+            assert await links_off_screen(visitor) == []
             await visitor.audit()
             await visitor.picture(f"small-{path[1:6]}-{language}")
         await visitor.go("/owner#access")
@@ -136,7 +136,7 @@ async def test_only_what_is_to_be_done_now_is_emphasized(browser: Browser, tmp_p
 
 
 async def background(element: Locator) -> str:
-    """The colour behind the text of a button."""
+    """Return the background colour of a button."""
     return str(await element.evaluate("(one) => getComputedStyle(one).backgroundColor"))
 
 
@@ -152,7 +152,7 @@ async def test_the_chart_draws_steps_between_sparse_samples(browser: Browser, tm
         async def answer(route: Route) -> None:
             response = await route.fetch()
             history = await response.json()
-            history["rows"] = [sample(now_s - 3600, 0.0), sample(now_s - 60, 16.0), sample(now_s, 16.0)]
+            history["rows"] = [history_row(now_s - 3600, 0.0), history_row(now_s - 60, 16.0), history_row(now_s, 16.0)]
             await route.fulfill(response=response, body=json.dumps(history))
 
         await driver.page.route("**/api/history*", answer)
@@ -163,14 +163,14 @@ async def test_the_chart_draws_steps_between_sparse_samples(browser: Browser, tm
         await driver.picture("chart-steps")
 
 
-def sample(at_s: float, current_a: float) -> list[object]:
-    """A row of /api/history: no house meter, one EVSE."""
+def history_row(at_s: float, current_a: float) -> list[object]:
+    """Return a row of /api/history: no house meter, one EVSE."""
     phases = [current_a] * 3
     return [at_s, [None] * 3, phases, 32.0, current_a, [phases], [32.0]]
 
 
 async def car_drawn(visitor: Visitor, *, at: float, current_a: float) -> bool:
-    """Whether the chart has the area of the car at a part of its width and a current (its axis ends at 40 A)."""
+    """Whether the chart fills the area of the car at a part of its width and a current (axis to 40 A)."""
     alpha = await visitor.page.evaluate(
         """([at, current]) => {
           const canvas = document.querySelector("#chart canvas");

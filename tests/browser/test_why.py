@@ -15,12 +15,12 @@ from tests.walks.house import GRID, House
 
 
 def amps(current_a: float) -> str:
-    """As the page writes it."""
+    """Return a current as the page writes it."""
     return f"{current_a:g}\u00a0A"
 
 
-async def reads_the_sum(driver: Visitor, walk: Walk, held_by: GridHold | None) -> GridExplanation:
-    """The page gives the numbers of load management, in the sentence and in the chart; returns them."""
+async def check_grid_explanation(driver: Visitor, walk: Walk, held_by: GridHold | None) -> GridExplanation:
+    """Check that sentence and chart show the numbers of load management; returns these."""
     explanation = explain_grid(walk.parts.load.grid, 1)
     assert explanation is not None
     assert explanation.held_by is held_by
@@ -47,7 +47,7 @@ async def test_page_chart_and_pilot_give_the_same_numbers_and_say_what_holds_the
         await walk.present()
         await house.live(100)
         await driver.sign_in(Role.DRIVER)
-        full = await reads_the_sum(driver, walk, None)
+        full = await check_grid_explanation(driver, walk, None)
         assert (full.phase, full.room_a, walk.evse.offered_a) == (2, 30.0, 30.0)
         await driver.reads("Why 30 A?")
         await driver.picture("why-full")
@@ -57,33 +57,33 @@ async def test_page_chart_and_pilot_give_the_same_numbers_and_say_what_holds_the
         house.loads_a = (4.0, 9.0, 2.0)
         await house.live(8)
         await driver.go()
-        calm = await reads_the_sum(driver, walk, GridHold.CALM_TIME)
+        calm = await check_grid_explanation(driver, walk, GridHold.CALM_TIME)
         assert calm.current_a == walk.evse.offered_a == 14.0
         await driver.reads("There is room again; to spare breaker and car, it waits until")
         await driver.picture("why-calm-time")
 
         await house.live(28)
         await driver.go()
-        await reads_the_sum(driver, walk, GridHold.STEP)
+        await check_grid_explanation(driver, walk, GridHold.STEP)
         await driver.reads("The current rises to that in steps.")
         await driver.picture("why-step")
 
         house.loads_a = (4.0, 36.0, 2.0)
         await house.live(8)
         await driver.go()
-        await reads_the_sum(driver, walk, GridHold.SHORTAGE)
+        await check_grid_explanation(driver, walk, GridHold.SHORTAGE)
         await driver.reads("Why 6 A?")
         await driver.reads("The car keeps 6 A, the least it can charge with.")
         await driver.picture("why-shortage")
 
         await house.live(60)
         await driver.go()
-        await reads_the_sum(driver, walk, GridHold.PAUSE)
+        await check_grid_explanation(driver, walk, GridHold.PAUSE)
         await driver.reads("Charging pauses. It resumes when enough has been left for some minutes.")
         house.loads_a = (4.0, 9.0, 2.0)
         await house.live(40)
         await driver.go()
-        await reads_the_sum(driver, walk, GridHold.PAUSE)
+        await check_grid_explanation(driver, walk, GridHold.PAUSE)
         await driver.reads("There is room again; to spare breaker and car, charging waits until")
         await driver.reads("Why no power yet?")
         await driver.audit()

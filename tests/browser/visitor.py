@@ -29,7 +29,7 @@ _AUDIT: Final = (Path(__file__).with_name("audit.js")).read_text(encoding="utf-8
 
 @dataclass
 class Visitor:
-    """Somebody who looks at a page of a station."""
+    """A user with a browser window on the page of a station; errors of the page are recorded."""
 
     walk: Walk
     page: Page
@@ -37,7 +37,7 @@ class Visitor:
     wrong: list[str]
 
     async def download(self, link: Locator, *, name: str | None = None) -> bytes:
-        """Click what gives a file; returns its content. `name`: how the file must be named; None: anyhow."""
+        """Click a link that downloads a file; returns its content. `name`: the expected file name; None: any."""
         async with self.page.expect_download() as coming:
             await link.click()
         downloaded = await coming.value
@@ -52,7 +52,7 @@ class Visitor:
         await self.page.goto(self.address + path)
 
     async def sign_in(self, role: Role, *, to: str = "/") -> None:
-        """With the role's password, by the form."""
+        """Sign in with the role's password, by the form."""
         await self.walk.parts.access.accounts.set_password(role, PASSWORD)
         await self.go(f"/sign-in?role={role.label}&to={quote(to)}")
         await self.page.get_by_label("Password").fill(PASSWORD)
@@ -60,17 +60,17 @@ class Visitor:
         await self.page.wait_for_url(f"{self.address}{to}*")
 
     async def reads(self, text: str, *, within_s: float = PATIENCE_S) -> None:
-        """Wait until a text can be read."""
+        """Wait until a text is visible."""
         await expect(self.page.get_by_text(text).first).to_be_visible(timeout=within_s * 1000)
 
     async def picture(self, name: str) -> None:
-        """A picture for people to look at, where they want one."""
+        """Take a screenshot, if the environment names a folder for them."""
         if _SCREENSHOTS is not None:
             await self.page.wait_for_timeout(900)  # let what moves come to rest
             await self.page.screenshot(path=Path(_SCREENSHOTS) / f"{name}.png", full_page=True)
 
     async def audit(self) -> None:
-        """What a person with other eyes or hands would stumble over: labels, names, contrast, sizes, overflow."""
+        """Check the accessibility: labels, names, contrast, sizes, overflow."""
         found = cast("list[str]", await self.page.evaluate(_AUDIT))
         assert found == [], "\n".join(found)
 
@@ -86,7 +86,7 @@ async def visiting(
     local: bool = False,
     **more: Any,
 ) -> AsyncGenerator[Visitor]:
-    """A browser window; at its end the page must not have complained, nor asked anybody else for anything."""
+    """Open a browser window; at its end the page must have logged no error and requested nothing elsewhere."""
     address = f"http://127.0.0.1:{walk.web.port}"
     context = await browser.new_context(
         viewport=cast("Any", viewport),

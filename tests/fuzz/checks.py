@@ -13,11 +13,11 @@ from tests.walks.visit import visiting
 
 
 class FaultError(AssertionError):
-    """The station did what no message may cause."""
+    """The station reacted in a way that no message may cause."""
 
 
-class _Exceptions(logging.Handler):
-    """Collects log records with a traceback: what failed in a way that nobody foresaw."""
+class _TracebackCollector(logging.Handler):
+    """Collects log records with a traceback: unforeseen errors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Exceptions(logging.Handler):
 @contextlib.contextmanager
 def logged_exceptions() -> Generator[list[str]]:
     """Collect the exceptions that are logged during the block."""
-    handler = _Exceptions()
+    handler = _TracebackCollector()
     logging.getLogger().addHandler(handler)
     try:
         yield handler.messages
@@ -47,7 +47,7 @@ def check_charging(walk: Walk) -> None:
 
 
 async def check_pages(walk: Walk) -> None:
-    """Read whatever may show what the CSMS has sent."""
+    """Read every page and resource that may show values of the CSMS."""
     async with visiting(walk) as api:
         for path in _PAGES:
             answer = await api.client.get(path, follow_redirects=True)

@@ -80,7 +80,7 @@ class Tally:
 
 
 class _FuzzCsms(HostileCsms):
-    """A CSMS that takes the answer to a frame that could not be read (id "-1") for that to its open request."""
+    """A CSMS that takes the response to an unreadable frame (id "-1") as the response to its open request."""
 
     async def _take(self, frame: list[Any]) -> None:
         if frame[:2] == [4, UNREADABLE_ID]:
@@ -105,13 +105,13 @@ class Player:
 
     async def play(self, selected: Iterable[Case]) -> Tally:
         """Play cases in this order; each fault is noted, and a new station continues with the next case."""
-        left = deque(selected)
-        while left:
+        remaining = deque(selected)
+        while remaining:
             self._case = None
             with logged_exceptions() as tracebacks:
                 try:
                     async with asyncio.timeout(PATIENCE_S):
-                        await self._live(left)
+                        await self._run_station(remaining)
                 except Exception as error:  # noqa: BLE001  # whatever ends the station or fails in it is the fault
                     self._note("".join(traceback.format_exception(error)))
                 for text in tracebacks:
@@ -124,17 +124,17 @@ class Player:
             raise AssertionError(f"no request was sent: {problem}")
         self.tally.faults.append(f"{case.name}\npayload {case.json[:500]}\n{problem}")
 
-    async def _live(self, left: deque[Case]) -> None:
+    async def _run_station(self, remaining: deque[Case]) -> None:
         """One station, from its first start until after an accepted request, or the last of some refused ones."""
         self.tally.stations += 1
-        async with running_csms(self._create_csms(left)) as csms:
+        async with running_csms(self._create_csms(remaining)) as csms:
             config = _config(self._storage / str(self.tally.stations), csms)
             async with powered(config, csms) as walk:
                 await walk.until(lambda: csms.sent("StatusNotification"), within_s=_RECONNECT_S)
                 walk.stack.data_transfer.set_response("com.example", "hello", VendorAnswer("Accepted", {"a": 1}))
                 await _start_charge(walk, must=self._must_charge)
                 self.tally.charges += 1
-                restarts = await self._send(walk, left) and self._restarts
+                restarts = await self._send(walk, remaining) and self._restarts
                 if restarts:
                     await walk.advance(_CHARGE_S)
                     if self._must_charge:
@@ -152,17 +152,17 @@ class Player:
             if csms.schema_faults:
                 raise FaultError(f"the station sent what its schemas do not allow: {csms.schema_faults}")
 
-    def _create_csms(self, left: deque[Case]) -> _FuzzCsms:
+    def _create_csms(self, remaining: deque[Case]) -> _FuzzCsms:
         """Create the CSMS of the next station."""
-        del left
+        del remaining
         return _FuzzCsms()
 
-    async def _send(self, walk: Walk, left: deque[Case]) -> bool:
+    async def _send(self, walk: Walk, remaining: deque[Case]) -> bool:
         """Send cases until one is accepted; False if a number of them was refused."""
         for _ in range(_LONGEST_RUN):
-            if not left:
+            if not remaining:
                 break
-            self._case = case = left.popleft()
+            self._case = case = remaining.popleft()
             await self._send_before(walk, case)
             self.tally.requests += 1
             accepted = _is_accepted(case, await _request(walk, self._fill(walk, case.json), case.action))
@@ -188,6 +188,7 @@ class Player:
 
     @property
     def _must_charge(self) -> bool:
+        """Whether the accepted request allows the station to charge."""
         return self._case is None or self._case.action not in MAY_FORBID_CHARGING
 
     async def _cut_power(self, walk: Walk) -> None:
@@ -214,9 +215,9 @@ class AnswerPlayer(Player):
     Every second answer of the action is poisonous, so that a request that is repeated gets a good one at last.
     """
 
-    def _create_csms(self, left: deque[Case]) -> _FuzzCsms:
+    def _create_csms(self, remaining: deque[Case]) -> _FuzzCsms:
         """Create a CSMS that gives the poisonous answer of the next case."""
-        self._case = case = left.popleft()
+        self._case = case = remaining.popleft()
         csms = _FuzzCsms()
         request_counts = Counter[str]()
 
@@ -234,7 +235,7 @@ class AnswerPlayer(Player):
         csms.frames = answer
         return csms
 
-    async def _send(self, walk: Walk, left: deque[Case]) -> bool:
+    async def _send(self, walk: Walk, remaining: deque[Case]) -> bool:
         """Make the station send the request to which the poisonous answer belongs."""
         assert self._case is not None
         action = self._case.action

@@ -116,26 +116,31 @@ def _with(example: dict[str, Any], path: FieldPath, text: str) -> str:
 
 def _values(node: Any, usual: Any) -> dict[str, str]:
     """The poisonous values of a field, by name, as JSON."""
-    wrong = {"null": "null"}
+    wrong_type_values = {"null": "null"}
     match node.get("type"):
         case _ if "enum" in node:
-            return wrong | {"empty": '""', "NUL": r'"\u0000"', "lone surrogate": r'"\ud800"', "unknown": '"Unheard"'}
+            return wrong_type_values | {
+                "empty": '""',
+                "NUL": r'"\u0000"',
+                "lone surrogate": r'"\ud800"',
+                "unknown": '"Unheard"',
+            }
         case "integer" | "number" as kind:
-            return wrong | NUMBERS | (FRACTIONS if kind == "number" else {})
+            return wrong_type_values | NUMBERS | (FRACTIONS if kind == "number" else {})
         case "boolean":
-            return wrong | {"text": '"true"', "number": "1"}
+            return wrong_type_values | {"text": '"true"', "number": "1"}
         case "string":
             longest = node.get("maxLength", _LONG)
             limits = {"longest": json.dumps("y" * longest), "one longer": json.dumps("y" * (longest + 1))}
-            return wrong | TEXTS | limits | (DATES if node.get("format") == "date-time" else {})
+            return wrong_type_values | TEXTS | limits | (DATES if node.get("format") == "date-time" else {})
         case "array":
-            return wrong | _lists(node, usual[0] if usual else None)
+            return wrong_type_values | _lists(node, usual[0] if usual else None)
         case "object":
             deep = {f"{depth} levels deep": f'{{"vendorId":"v","x":{nested(depth)}}}' for depth in DEPTHS}
-            return wrong | {"list": "[]", "empty": "{}"} | deep
+            return wrong_type_values | {"list": "[]", "empty": "{}"} | deep
         case _:  # of any type
             deep = {f"{depth} levels deep": nested(depth) for depth in DEPTHS}
-            return wrong | TEXTS | NUMBERS | deep | {"longest": json.dumps("y" * _LONG)}
+            return wrong_type_values | TEXTS | NUMBERS | deep | {"longest": json.dumps("y" * _LONG)}
 
 
 def _lists(node: Any, item: Any) -> dict[str, str]:

@@ -86,14 +86,14 @@ UNCHANGED_SETTINGS: Final = {
 
 @contextlib.asynccontextmanager
 async def visiting(walk: Walk) -> AsyncGenerator[Api]:
-    """A visitor of the page over TLS, by a certificate that nobody vouches for."""
+    """Run a client of the page over TLS that does not check the certificate."""
     address = f"https://127.0.0.1:{walk.web.port}"
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False, verify=False) as client:
         yield Api(walk, client)
 
 
-def unusual(setting: Setting[Any], settings: SettingGroup) -> str:
-    """A text that means another value than the default."""
+def non_default_text(setting: Setting[Any], settings: SettingGroup) -> str:
+    """Return a text that means another value than the default."""
     if (text := UNCHANGED_SETTINGS.get(setting.name)) is not None:
         return text
     match setting:
@@ -121,34 +121,34 @@ def unusual(setting: Setting[Any], settings: SettingGroup) -> str:
 
 
 def all_settings() -> list[Setting[Any]]:
-    """Every setting that there is."""
+    """Return every setting of the station."""
     return [*StationSettings().groups.all()]
 
 
-class Story:
-    """What happens to the station until its power fails for good."""
+class StorageScript:
+    """The steps that fill the storage of a station, until its last power cut."""
 
     def __init__(self, walk: Walk, api: Api, pki: Pki, files: FileServer) -> None:
         self.walk, self.api, self.pki, self.files = walk, api, pki, files
         self.house = House(walk, tariff_period="HC..", fuse_a=99.0)
         self.secret = ""
 
-    async def play(self) -> None:
-        """All of it, in its order."""
+    async def run(self) -> None:
+        """Run all steps in their order."""
         await self._commission()
-        await self._trust()
-        await self._owner()
-        await self._operator()
+        await self._install_credentials()
+        await self._set_up_owner()
+        await self._set_up_operator()
         await self._monitors()
         await self._billed_charge()
-        await self._wrong_clock()
-        await self._not_answered()
+        await self._charge_with_wrong_clock()
+        await self._leave_unanswered()
         await self._reservations()
-        await self._offline()
-        await self._settings()
+        await self._charge_offline()
+        await self._set_all_settings()
 
     async def _commission(self) -> None:
-        """A site, a report, an activation; site settings."""
+        """Store a site, a report, an activation and site settings."""
         walk, api = self.walk, self.api
         await walk.accepted()
         before = walk.application.parts
@@ -179,8 +179,8 @@ class Story:
         await commission(api)
         await api.post("/api/activation")
 
-    async def _trust(self) -> None:
-        """Roots, a certificate of the station's own, a password, another network profile."""
+    async def _install_credentials(self) -> None:
+        """Store root certificates, a station certificate, a password and another network profile."""
         walk, csms = self.walk, self.walk.csms
         for kind, name in (("CSMSRootCertificate", "CSMS Root"), ("ManufacturerRootCertificate", "Maker Root")):
             root = self.pki.root if kind == "CSMSRootCertificate" else self.pki.make_root(name)
@@ -201,8 +201,8 @@ class Story:
         await walk.until(lambda: csms.connections > connections and csms.connected, within_s=600)
         await walk.settle()
 
-    async def _owner(self) -> None:
-        """Accounts, an access token, cards, prices, limits, priorities."""
+    async def _set_up_owner(self) -> None:
+        """Store accounts, an access token, cards, prices, limits and priorities."""
         parts = self.walk.parts
         await parts.access.ensure_loaded()
         await parts.access.accounts.set_password(Role.OWNER, PASSWORDS["owner"])
@@ -216,8 +216,8 @@ class Story:
         await parts.load.priorities.change(2, 3)
         await parts.load.plans.change(2, ChargePlan(TariffMode.OFF_PEAK, time(5, 45), 30_000.0))
 
-    async def _operator(self) -> None:
-        """A list of tokens, limits, profiles of each purpose, a display message, a grid order, a fault that stays."""
+    async def _set_up_operator(self) -> None:
+        """Store a local list, limits, profiles of each purpose, a display message, a grid order and a lasting fault."""
         walk, api = self.walk, self.api
         update = {"updateType": "Full", "versionNumber": 12, "localAuthorizationList": local_list()}
         assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
@@ -250,7 +250,7 @@ class Story:
         await walk.parts.station.availability.apply_order(EvseRef(2), operative=True)
 
     async def _billed_charge(self) -> None:
-        """A charge that the CSMS has wholly, over two tariff periods, with a total by both."""
+        """Charge over two tariff periods; the CSMS receives all of it, and both send a total."""
         walk = self.walk
         walk.csms.answers["TransactionEvent"] = _with_total
         assert (await ask_start(walk, evse_id=1))["status"] == "Accepted"
@@ -263,8 +263,8 @@ class Story:
         await self._stop(1, CARD)
         await walk.until(lambda: "Ended" in [kind for kind, _ in walk.told()])
 
-    async def _wrong_clock(self) -> None:
-        """A charge without a CSMS and with a clock that stood still without power: its times are corrected later."""
+    async def _charge_with_wrong_clock(self) -> None:
+        """Charge without a CSMS, with a clock that stopped without power: its times are corrected later."""
         walk, clock, csms = self.walk, self.walk.application.clock, self.walk.csms
         epoch = clock.now() - timedelta(seconds=clock.monotonic())
         csms.now = lambda: epoch + timedelta(seconds=clock.monotonic())
@@ -281,8 +281,8 @@ class Story:
         await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told()[before:], within_s=1200)
         await walk.settle()
 
-    async def _not_answered(self) -> None:
-        """The CSMS is there and does not answer: a customer to forget, an update, a log that is on its way."""
+    async def _leave_unanswered(self) -> None:
+        """Leave work for a CSMS that does not answer: a customer to clear, a firmware update, a log upload."""
         walk, csms = self.walk, self.walk.csms
         csms.answers["TransactionEvent"] = csms.answers["FirmwareStatusNotification"] = lambda _: NEVER
         await self._charge(4, CARD, 40)
@@ -317,7 +317,7 @@ class Story:
         )
 
     async def _reservations(self) -> None:
-        """One that is used, and one that expires, both without a CSMS."""
+        """Make a reservation that is used and one that expires, both without a CSMS."""
         now = self.walk.application.clock.now()
         for number, evse_id, card, for_s in ((8, 2, OTHER_CARD, DAY_S), (9, 1, CARD, 100.0)):
             expires_at = (now + timedelta(seconds=for_s)).isoformat()
@@ -325,7 +325,7 @@ class Story:
             assert (await self.walk.csms.call("ReserveNow", reservation))["status"] == "Accepted"
 
     async def _monitors(self) -> None:
-        """Monitors of the CSMS and a preconfigured one that it has cleared; a base and a level."""
+        """Set monitors, clear a preconfigured one, and set monitoring base and level."""
         csms = self.walk.csms
         await csms.call("SetMonitoringBase", {"monitoringBase": "All"})
         await csms.call("SetMonitoringLevel", {"severity": 7})
@@ -337,8 +337,8 @@ class Story:
         answer = await csms.call("ClearVariableMonitoring", {"id": [102]})
         assert answer["clearMonitoringResult"][0]["status"] == "Accepted", answer
 
-    async def _offline(self) -> None:
-        """No CSMS any more: an open transaction, an end that waits for its meter, an alarm."""
+    async def _charge_offline(self) -> None:
+        """Leave without a CSMS: an open transaction, an end that waits for its meter, an alarm."""
         walk, api, csms = self.walk, self.api, self.walk.csms
         csms.http_status = 503
         csms.drop()
@@ -353,12 +353,12 @@ class Story:
         await api.post("/api/sim/tamper", {"open": False})
         await walk.advance(5)
 
-    async def _settings(self) -> None:
-        """Each setting is another than it is usually."""
+    async def _set_all_settings(self) -> None:
+        """Set each setting to another value than its default."""
         groups = self.walk.parts.setting_groups
         for setting in all_settings():
             group = groups.group_of(setting)
-            await group.change(setting, unusual(setting, group))
+            await group.change(setting, non_default_text(setting, group))
         await self.walk.settle()
 
     async def _plug(self, evse_id: int) -> None:
@@ -380,7 +380,7 @@ class Story:
 
 
 def profiles() -> list[tuple[int, Payload]]:
-    """A charging profile of each purpose that outlives a power cut, with each of their fields."""
+    """Return a charging profile of each purpose that is stored over a power cut, with all fields."""
 
     def profile(identity: int, purpose: str, kind: str, limit: float, **more: Any) -> Payload:
         schedule = {
@@ -422,7 +422,7 @@ def profiles() -> list[tuple[int, Payload]]:
 
 
 def local_list() -> list[Payload]:
-    """A local authorization list: a token with each field, and one with as few as possible."""
+    """Return a local authorization list: a token with all fields, and one with the required fields only."""
     info = {
         "status": "Accepted",
         "cacheExpiryDateTime": "2099-01-01T00:00:00Z",
@@ -445,7 +445,7 @@ def _logs(walk: Walk) -> list[Payload]:
 
 
 async def _store_retention_check_and_reservation(storage: Path, at: datetime) -> None:
-    """What the station does once a day: it notes when it looked, by a clock that a time service holds.
+    """Store the daily retention check, made with a synchronized clock, and a reservation for later.
 
     And a reservation that waits: all EVSEs are in use or out of order at the end of the story.
     """
@@ -460,7 +460,7 @@ async def _store_retention_check_and_reservation(storage: Path, at: datetime) ->
 
 
 async def make(target: Stored) -> None:
-    """Let the program fill a storage, and keep it."""
+    """Let the program fill a storage, and save it as a fixture."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         storage = folder / "storage"
@@ -470,8 +470,8 @@ async def make(target: Stored) -> None:
             powered(station_configuration(storage, csms.url), csms) as walk,
             visiting(walk) as api,
         ):
-            story = Story(walk, api, Pki(folder), files)
-            await story.play()
+            story = StorageScript(walk, api, Pki(folder), files)
+            await story.run()
             await walk.application.cut_power()
             ended_at = walk.application.clock.now()
         await _store_retention_check_and_reservation(storage, ended_at)
@@ -480,7 +480,7 @@ async def make(target: Stored) -> None:
 
 
 def main() -> None:
-    """Make the fixture of this release, in place of what is there of it."""
+    """Make the fixture of this release; an existing one of this release is replaced."""
     target = Stored(HERE / package_version())
     asyncio.run(make(target))
     sys.stdout.write(f"{target.folder.name}: made\n")

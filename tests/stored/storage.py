@@ -37,12 +37,12 @@ class Stored:
 
     @property
     def version(self) -> str:
-        """The release that has written it."""
+        """The release that has written the storage."""
         return self.folder.name
 
     @property
     def info(self) -> dict[str, Any]:
-        """What only the script knew that made it: the time at its end, and the secret of an access token."""
+        """Values known to the script only: the time at its end, and the secret of an access token."""
         return json.loads((self.folder / INFO).read_text(encoding="utf-8"))
 
     @property
@@ -51,7 +51,7 @@ class Stored:
         return datetime.fromisoformat(self.info["ended_at"])
 
     def restore(self, storage: Path, csms_port: int = 9) -> None:
-        """Write the storage directory as the station left it behind."""
+        """Write the storage directory as the station left it."""
         shutil.copytree(self.folder / "files", storage, dirs_exist_ok=True)
         for file in storage.rglob("*"):
             file.chmod(0o700 if file.is_dir() else 0o600)
@@ -62,7 +62,7 @@ class Stored:
         (storage / DATABASE).chmod(0o600)
 
     def save(self, storage: Path, csms_port: int, info: dict[str, Any]) -> None:
-        """Keep a storage directory that no station uses any more as this fixture."""
+        """Save a storage directory that no station uses any more as this fixture."""
         shutil.rmtree(self.folder, ignore_errors=True)
         for file in sorted(storage.rglob("*")):
             place = file.relative_to(storage)
@@ -99,7 +99,7 @@ def tables(database: sqlite3.Connection) -> dict[str, list[Row]]:
 
 def station_configuration(storage: Path, csms_url: str) -> Configuration:
     """The installation file of the fixture's station, for this place and this CSMS."""
-    own = {"component": "OwnCtrlr", "variable": "Place", "value": "garage", "mutability": "ReadWrite"}
+    custom_variable = {"component": "OwnCtrlr", "variable": "Place", "value": "garage", "mutability": "ReadWrite"}
     tables: dict[str, Any] = {
         "station": {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"},
         "http": {"tls": True},
@@ -114,7 +114,7 @@ def station_configuration(storage: Path, csms_url: str) -> Configuration:
         },
         "evse": [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}],
         "prices": {"currency": "EUR", "energy_per_kwh": 0.25},
-        "variable": [own, *PRESETS],
+        "variable": [custom_variable, *PRESETS],
     }
     tables["csms"] = {"url": csms_url, "password": BASIC_AUTH}
     return configuration(storage, csms_url, **tables)

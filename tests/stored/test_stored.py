@@ -72,8 +72,8 @@ def _database_of(stored: Stored, folder: Path) -> sqlite3.Connection:
     return sqlite3.connect(folder / DATABASE)
 
 
-def _columns(database: sqlite3.Connection, table: str) -> list[dict[str, object]]:
-    """The rows of a table by the names of their columns."""
+def _rows_by_column(database: sqlite3.Connection, table: str) -> list[dict[str, object]]:
+    """Return the rows of a table by the names of their columns."""
     cursor = database.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
     names = [str(column[0]) for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -203,10 +203,10 @@ class Opened:
     database: Database
     clock: VirtualClock
     rows: dict[str, list[dict[str, object]]]
-    """what was in it before"""
+    """the rows of each table before the present program opened it"""
 
     def column(self, table: str, name: str) -> list[str]:
-        """The texts of a column; NULL is left out."""
+        """Return the texts of a column without NULLs."""
         return [str(row[name]) for row in self.rows[table] if row[name] is not None]
 
 
@@ -214,7 +214,7 @@ class Opened:
 async def opened(stored: Stored, folder: Path) -> AsyncGenerator[Opened]:
     """Open the database of a fixture."""
     with contextlib.closing(_database_of(stored, folder)) as database:
-        rows = {name: _columns(database, name) for name in tables(database)}
+        rows = {name: _rows_by_column(database, name) for name in tables(database)}
     clock = VirtualClock(start=stored.ended_at)
     async with open_database(folder / DATABASE, clock) as found:
         yield Opened(found, clock, rows)
@@ -226,7 +226,7 @@ async def test_opening_a_storage_leaves_every_row_as_it_was(stored: Stored, tmp_
         pass
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
         for name, before in storage.rows.items():
-            assert contains(_columns(database, name), before), name
+            assert contains(_rows_by_column(database, name), before), name
 
 
 STORED_TYPES = {
@@ -360,8 +360,8 @@ async def test_cards_profiles_and_the_update_under_way_are_known(
 @EACH
 def test_the_journal_is_whole_and_every_signed_record_is_valid(stored: Stored, tmp_path: Path) -> None:
     with contextlib.closing(_database_of(stored, tmp_path)) as database:
-        keys = {row["fingerprint"]: row["spki"] for row in _columns(database, "signing_keys")}
-        records = _columns(database, "signed_records")
+        keys = {row["fingerprint"]: row["spki"] for row in _rows_by_column(database, "signing_keys")}
+        records = _rows_by_column(database, "signed_records")
     assert check_journal_file(tmp_path).intact, check_journal_file(tmp_path).lines
     assert {"begin", "end", "signing-key", "boot"} <= {json.loads(line)["event"] for line in export_entries(tmp_path)}
     assert records
@@ -375,9 +375,9 @@ def test_the_journal_is_whole_and_every_signed_record_is_valid(stored: Stored, t
 
 @contextlib.asynccontextmanager
 async def revived(stored: Stored, storage: Path) -> AsyncGenerator[Walk]:
-    """The station has power again, ten minutes later, and its CSMS is there."""
+    """Restore the power ten minutes later, with a CSMS."""
     async with running_csms(Csms()) as csms:
-        csms.answers["BootNotification"] = lambda _: _boot(csms)
+        csms.answers["BootNotification"] = lambda _: _keep_heartbeat_interval(csms)
         stored.restore(storage, csms.port)
         config = station_configuration(storage, csms.url)
         async with powered(config, csms, at=stored.ended_at + CUT_FOR) as walk:
@@ -385,15 +385,15 @@ async def revived(stored: Stored, storage: Path) -> AsyncGenerator[Walk]:
     assert csms.schema_faults == []
 
 
-def _boot(csms: Csms) -> Payload:
-    """Accepted, with the interval that is set already."""
+def _keep_heartbeat_interval(csms: Csms) -> Payload:
+    """Answer BootNotification with the interval that is set already."""
     return {"currentTime": csms.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "interval": 301, "status": "Accepted"}
 
 
-def _waiting(stored: Stored, folder: Path) -> list[TransactionEvent]:
-    """The events that the CSMS has not taken, in their order."""
+def _queued_events(stored: Stored, folder: Path) -> list[TransactionEvent]:
+    """Return the events that the CSMS has not acknowledged, in their order."""
     with contextlib.closing(_database_of(stored, folder)) as database:
-        rows = [row for row in _columns(database, "events") if row["settled_at"] is None]
+        rows = [row for row in _rows_by_column(database, "events") if row["settled_at"] is None]
     rows.sort(key=lambda row: cast("int", row["id"]))
     return [replace(payloads.event_from_text(row["payload"]), seq_no=cast("int", row["seq_no"])) for row in rows]
 
@@ -406,9 +406,9 @@ def _without_offline(wire: Any) -> Payload:
 async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
     stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    waiting = _waiting(stored, tmp_path / "before")
+    waiting = _queued_events(stored, tmp_path / "before")
     with contextlib.closing(sqlite3.connect(tmp_path / "before" / DATABASE)) as database:
-        awaited = {str(row["transaction_id"]) for row in _columns(database, "awaited_ends")}
+        awaited = {str(row["transaction_id"]) for row in _rows_by_column(database, "awaited_ends")}
     registers = {
         evse_id: EnergyRegister(tmp_path / "before" / f"simulated-meter-{evse_id}.register") for evse_id in (1, 2)
     }
@@ -461,8 +461,8 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
             notification["type"] for notification in walk.csms.sent("SecurityEventNotification")
         ]
         with contextlib.closing(sqlite3.connect(tmp_path / "storage" / DATABASE)) as database:
-            left = _columns(database, "transactions")
-        assert [row for row in left if row["ended_at"] is None] == []
+            transaction_rows = _rows_by_column(database, "transactions")
+        assert [row for row in transaction_rows if row["ended_at"] is None] == []
         await walk.advance(3_700)
         for identity in {event.transaction_id for event in waiting if event.id_token == FORGOTTEN}:
             assert {event.id_token for event in await outbox.events(identity)} == {None}
@@ -484,9 +484,9 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         await walk.accepted()
         parts = walk.parts
         assert parts.network.slots.keys() == {1, 2}
-        scheme, given = walk.csms.headers[0]["Authorization"].split(" ")
+        scheme, credentials = walk.csms.headers[0]["Authorization"].split(" ")
         assert scheme == "Basic"
-        assert base64.b64decode(given).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
+        assert base64.b64decode(credentials).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
         groups = parts.setting_groups
         in_force = {setting.name: groups.group_of(setting).text_of(setting) for setting in groups.all()}
         assert {name: in_force[name] for name in settings} == settings

@@ -122,7 +122,7 @@ def test_every_topic_that_is_described_has_a_meaning() -> None:
 
 
 def operations() -> dict[str, str]:
-    """What the reference of the API says of each operation."""
+    """Return what the reference of the API says of each operation."""
     parts = re.split(r"^### `([A-Z]+ [^`]+)`$", page("api"), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -219,8 +219,8 @@ def test_a_cell_cannot_end_its_table() -> None:
     assert markdown.table(("a",), [("x|y\nz `p|q`",)]) == "| a |\n|---|\n| x\\|y z `p|q` |\n\n"
 
 
-class _Loaded(HTMLParser):
-    """What a page loads by itself."""
+class _LoadedUrls(HTMLParser):
+    """Collects the addresses that a page loads without a click."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,7 +247,7 @@ def test_the_documentation_is_built_strictly_and_its_pages_load_nothing_from_els
         *(f"adr/{file.stem}.html" for file in (ROOT / "docs" / "adr").glob("*.md")),
     }
     for file in pages:
-        parser = _Loaded()
+        parser = _LoadedUrls()
         text = file.read_text(encoding="utf-8")
         parser.feed(text)
         assert "```" not in text, f"{file}: a fenced block is shown as text"

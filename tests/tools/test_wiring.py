@@ -25,7 +25,7 @@ class Meter:
 
 
 def found(rule: str, *sources: str, path: str = "station/part.py") -> list[tuple[int, str]]:
-    """Line and text of what a rule finds in sources; the line counts within its source."""
+    """Return line and text of each finding of a rule in small sources; lines count within the source."""
     modules = [Module.parse(path.replace("part", f"part{at}"), source) for at, source in enumerate(sources)]
     return [(finding.line, finding.text) for finding in RULES[rule](modules)]
 

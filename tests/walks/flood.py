@@ -24,8 +24,8 @@ _LISTEN = b"GET /api/events HTTP/1.1\r\nHost: station\r\n\r\n"
 
 
 @dataclass
-class Gained:
-    """The results of the peers."""
+class FloodResult:
+    """The counts of all peers at the end of the flood."""
 
     connections: int = 0
     """number of attempts"""
@@ -36,10 +36,10 @@ class Gained:
 
 
 class Flood:
-    """All peers together."""
+    """Runs all peers, and counts their connections."""
 
     def __init__(self, port: int, until_s: float, context: ssl.SSLContext | None) -> None:
-        self.gained = Gained()
+        self.result = FloodResult()
         self._port = port
         self._until_s = until_s
         self._context = context
@@ -47,7 +47,7 @@ class Flood:
     async def peer(self, source: str, request: bytes, *, encrypted: bool) -> None:
         """Connect, send, keep the connection open, and reconnect when it ends."""
         while (left_s := self._until_s - time.monotonic()) > 0:
-            self.gained.connections += 1
+            self.result.connections += 1
             try:
                 async with asyncio.timeout(left_s):
                     await self._once(source, request, self._context if encrypted else None)
@@ -57,23 +57,23 @@ class Flood:
 
     async def _once(self, source: str, request: bytes, context: ssl.SSLContext | None) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(source, 0), ssl=context)
-        gained, listening = self.gained, False
-        gained.open_now += 1
+        result, listening = self.result, False
+        result.open_now += 1
         try:
             writer.write(request)
-            gained.most_open = max(gained.most_open, gained.open_now)
+            result.most_open = max(result.most_open, result.open_now)
             while data := await reader.read(65_536):
                 if not listening and data.startswith(b"HTTP/1.1 200"):
                     listening = True
-                    gained.listening_now += 1
-                    gained.most_listening = max(gained.most_listening, gained.listening_now)
+                    result.listening_now += 1
+                    result.most_listening = max(result.most_listening, result.listening_now)
         finally:
-            gained.open_now -= 1
-            gained.listening_now -= listening
+            result.open_now -= 1
+            result.listening_now -= listening
             writer.transport.abort()
 
 
-async def flood(port: int, seconds: float, idle: int, bodies: int, listeners: int, *, tls: bool) -> Gained:
+async def flood(port: int, seconds: float, idle: int, bodies: int, listeners: int, *, tls: bool) -> FloodResult:
     """Run all peers together for `seconds`."""
     context = None
     if tls:
@@ -91,16 +91,16 @@ async def flood(port: int, seconds: float, idle: int, bodies: int, listeners: in
         # Idle peers do not start a TLS handshake.
         for number in range(idle):
             group.create_task(peers.peer(f"127.0.1.{1 + number % _SOURCES}", b"", encrypted=False))
-    return peers.gained
+    return peers.result
 
 
 def main() -> None:
     """Run the flood of the arguments, and write the results."""
     port, seconds, idle, bodies, listeners, *more = sys.argv[1:]
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    gained = asyncio.run(flood(int(port), float(seconds), int(idle), int(bodies), int(listeners), tls=bool(more)))
-    sys.stdout.write(json.dumps(asdict(gained)))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    result = asyncio.run(flood(int(port), float(seconds), int(idle), int(bodies), int(listeners), tls=bool(more)))
+    sys.stdout.write(json.dumps(asdict(result)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ GRID: dict[str, Any] = {
 
 
 class House:
-    """Sends samples in place of the grid meter."""
+    """Simulates the grid meter of a house: sends samples to the station."""
 
     def __init__(self, walk: Walk, **sample_fields: Any) -> None:
         self.walk = walk
@@ -27,13 +27,13 @@ class House:
         self.loads_a = (4.0, 4.0, 4.0)
 
     async def live(self, seconds: int) -> None:
-        """Advance the time, with one sample per second."""
+        """Advance the time, and send one sample per second."""
         for _ in range(seconds):
             await self.speak()
             await self.walk.advance(1)
 
     async def speak(self) -> None:
-        """Send a sample of the present currents."""
+        """Send one sample: the current of the house plus the currents of all EVSEs."""
         boards = self.walk.world.boards.values()
         drawn = [
             sum(phase_currents_a) for phase_currents_a in zip(*(board.currents_a for board in boards), strict=True)

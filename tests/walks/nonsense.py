@@ -44,10 +44,10 @@ def actions() -> list[str]:
     return sorted(file.stem.removesuffix("Request") for file in _folder().glob("*Request.json"))
 
 
-def random_payload(message: str, dice: random.Random) -> Any:
+def random_payload(message: str, rng: random.Random) -> Any:
     """A random payload of a message (such as ResetRequest) that its schema allows."""
     schema = schema_of(message)
-    return _random_value(schema, schema.get("definitions", {}), dice)
+    return _random_value(schema, schema.get("definitions", {}), rng)
 
 
 def _folder() -> Path:
@@ -63,32 +63,32 @@ def schema_of(message: str) -> dict[str, Any]:
     return json.loads((_folder() / f"{message}.json").read_text(encoding="utf-8-sig"))
 
 
-def _random_value(node: dict[str, Any], definitions: dict[str, Any], dice: random.Random) -> Any:
+def _random_value(node: dict[str, Any], definitions: dict[str, Any], rng: random.Random) -> Any:
     if "$ref" in node:
-        return _random_value(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions, dice)
+        return _random_value(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions, rng)
     if "enum" in node:
-        return dice.choice(node["enum"])
+        return rng.choice(node["enum"])
     match node.get("type"):
         case "object":
             chosen = {
-                name: inner
-                for name, inner in node["properties"].items()
-                if name in node.get("required", ()) or dice.random() < (0.1 if name == "customData" else 0.5)
+                name: field_schema
+                for name, field_schema in node["properties"].items()
+                if name in node.get("required", ()) or rng.random() < (0.1 if name == "customData" else 0.5)
             }
-            return {name: _random_value(inner, definitions, dice) for name, inner in chosen.items()}
+            return {name: _random_value(field_schema, definitions, rng) for name, field_schema in chosen.items()}
         case "array":
             least = node.get("minItems", 0)
-            items = dice.randint(least, max(least, min(node.get("maxItems", 4), 4)))
-            return [_random_value(node["items"], definitions, dice) for _ in range(items)]
+            items = rng.randint(least, max(least, min(node.get("maxItems", 4), 4)))
+            return [_random_value(node["items"], definitions, rng) for _ in range(items)]
         case "string":
             longest = node.get("maxLength", _LONGEST)
             texts = MOMENTS if node.get("format") == "date-time" else (*TEXTS, "y" * longest)
-            return dice.choice(texts)[:longest]
+            return rng.choice(texts)[:longest]
         case "integer":
-            return dice.choice(NUMBERS)
+            return rng.choice(NUMBERS)
         case "number":
-            return dice.choice((*NUMBERS, *FRACTIONS))
+            return rng.choice((*NUMBERS, *FRACTIONS))
         case "boolean":
-            return dice.random() < 0.5
+            return rng.random() < 0.5
         case _:  # of any type
-            return dice.choice((None, 1, "x", [], {"a": [1.5]}))
+            return rng.choice((None, 1, "x", [], {"a": [1.5]}))

@@ -45,7 +45,7 @@ LINUX_ATTRIBUTES: Final = {
 
 
 def restrict() -> None:
-    """Take it all from this process, until it ends."""
+    """Block Linux-only modules, files and packages in this process until it ends."""
     assert hasattr(select, "epoll"), "is this Linux?"
     assert "selectors" not in sys.modules
     for name, attributes in LINUX_ATTRIBUTES.items():
@@ -61,18 +61,19 @@ def restrict() -> None:
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
     """Audit hook: refuse files below the folders and abstract unix sockets, and note imports of the packages."""
     if event == "import" and arguments[0] in PACKAGES:
-        _note(f"import {arguments[0]}")
+        _report_refusal(f"import {arguments[0]}")
     elif event in PATH_EVENTS:
         path = os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes) else ""
         if any(path == folder or path.startswith(f"{folder}/") for folder in FOLDERS):
-            _note(f"{event} {path}")
+            _report_refusal(f"{event} {path}")
             raise FileNotFoundError(2, "No such file or directory", path)
     elif event in SOCKET_EVENTS:
         address = arguments[1]
         if isinstance(address, str | bytes) and os.fsencode(address).startswith(b"\0"):
-            _note(f"{event} {address!r}")
+            _report_refusal(f"{event} {address!r}")
             raise OSError(22, "Invalid argument")
 
 
-def _note(call: str) -> None:
+def _report_refusal(call: str) -> None:
+    """Report at the end of the process that a call was refused."""
     atexit.register(sys.stderr.write, f"refused: {call}\n")

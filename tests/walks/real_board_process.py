@@ -42,7 +42,7 @@ PAGES = (
 )
 
 
-class NoSimulation(MetaPathFinder):
+class SimulatorImportBlocker(MetaPathFinder):
     """An import finder that rejects modules of the simulator, and records the attempts."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ async def work(directory: Path, meter_port: int) -> dict[str, int]:
 
 def main() -> None:
     """Check the installation file, run the station, and write which modules were imported."""
-    finder = NoSimulation()
+    finder = SimulatorImportBlocker()
     sys.meta_path.insert(0, finder)
     from borne import cli
 

@@ -11,33 +11,33 @@ from tests.walks.steps import token
 
 
 def request(walk: Walk, *, number: int = 1, card: IdToken = CARD, for_s: float = 3_600.0, **more: object) -> Payload:
-    """A ReserveNowRequest; without `evseId` in `more`, for any EVSE."""
+    """Return a ReserveNowRequest; without `evseId` in `more`, for any EVSE."""
     expires_at = walk.world.clock.now() + timedelta(seconds=for_s)
     return {"id": number, "expiryDateTime": expires_at.isoformat(), "idToken": token(card), **more}
 
 
 async def reserve(walk: Walk, *, number: int = 1, card: IdToken = CARD, for_s: float = 3_600.0, **more: object) -> str:
-    """Send ReserveNow; the status answered."""
+    """Send ReserveNow; returns the status of the response."""
     answer = await walk.csms.call("ReserveNow", request(walk, number=number, card=card, for_s=for_s, **more))
     await walk.settle()
     return str(answer["status"])
 
 
 async def cancel(walk: Walk, number: int = 1) -> str:
-    """Send CancelReservation; the status answered."""
+    """Send CancelReservation; returns the status of the response."""
     answer = await walk.csms.call("CancelReservation", {"reservationId": number})
     await walk.settle()
     return str(answer["status"])
 
 
 def ends(walk: Walk) -> list[tuple[int, str]]:
-    """The ends of reservations that the CSMS has been told, in order."""
+    """Return id and status of each ReservationStatusUpdate that the CSMS has received, in order."""
     updates = walk.csms.sent("ReservationStatusUpdate")
     return [(update["reservationId"], update["reservationUpdateStatus"]) for update in updates]
 
 
 def used(walk: Walk) -> list[int]:
-    """The reservations that transaction events have named, each event once, in order."""
+    """Return the reservation ids in the received transaction events, each event once, in order."""
     named = {
         (event["transactionInfo"]["transactionId"], event["seqNo"]): event["reservationId"]
         for event in walk.events()
@@ -47,10 +47,10 @@ def used(walk: Walk) -> list[int]:
 
 
 def statuses_now(walk: Walk) -> list[str]:
-    """The present connector statuses of all EVSEs."""
+    """Return the present connector status of each EVSE."""
     return [evse.connector_status.value for evse in walk.parts.station.evses.values()]
 
 
 def pending(walk: Walk) -> list[int]:
-    """The reservations that wait for their holder."""
+    """Return the ids of the reservations that are in force and not used yet."""
     return [reservation.reservation_id for reservation in walk.parts.reservations.pending]

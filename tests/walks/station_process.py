@@ -121,11 +121,11 @@ class StationProcess(ProgramWithApi):
 
     def fill_disk(self) -> None:
         """Limit the size of its files to that of the largest database file, as a full disk does."""
-        self._limit_files(self._largest_file())
+        self._limit_file_size(self._largest_file())
 
     def empty_disk(self) -> None:
-        """Remove the limit of the file size."""
-        self._limit_files(resource.RLIM_INFINITY)
+        """Remove the limit of the file size: the disk has room again."""
+        self._limit_file_size(resource.RLIM_INFINITY)
 
     def _largest_file(self) -> int:
         """The size of the largest database file."""
@@ -133,9 +133,10 @@ class StationProcess(ProgramWithApi):
         assert self.log.stat().st_size < largest / 2, "it must be able to go on talking"
         return largest
 
-    def _limit_files(self, size: int) -> None:
-        _, most = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, most))
+    def _limit_file_size(self, size: int) -> None:
+        """Limit the size of every file that the process writes."""
+        _, hard_limit = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, hard_limit))
 
     # Actions of a person at the station
 
@@ -182,7 +183,7 @@ class StationProcess(ProgramWithApi):
     # Output and stored data
 
     def said(self) -> list[Payload]:
-        """Its log lines so far."""
+        """Return its log records so far."""
         lines = self.log.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 

@@ -37,7 +37,7 @@ def token(card: IdToken = CARD) -> dict[str, str]:
 
 
 def listed(id_token: Mapping[str, Any], status: str | None = "Accepted", **info: Any) -> dict[str, Any]:
-    """An item of a SendLocalListRequest; status None: one that removes the token."""
+    """Return an item of a SendLocalListRequest; status None: the item removes the token."""
     return {"idToken": id_token} if status is None else {"idToken": id_token, "idTokenInfo": {"status": status, **info}}
 
 
@@ -79,8 +79,8 @@ async def event(walk: Walk, kind: str, trigger: str, **where: object) -> Event:
 
 def transaction_id(walk: Walk) -> str:
     """The id of the only transaction that the CSMS knows."""
-    (known,) = {event["transactionInfo"]["transactionId"] for event in walk.events()}
-    return str(known)
+    (identity,) = {event["transactionInfo"]["transactionId"] for event in walk.events()}
+    return str(identity)
 
 
 def statuses(walk: Walk) -> list[str]:
@@ -89,15 +89,15 @@ def statuses(walk: Walk) -> list[str]:
 
 
 def answering(status: str, group: dict[str, str] | None = None) -> Callable[[Event], Answer]:
-    """An answer rule of the CSMS for id tokens, in Authorize and TransactionEvent."""
+    """Return an answer rule of the CSMS that gives id tokens this status, in Authorize and TransactionEvent."""
     info: dict[str, Any] = {"status": status}
     if group is not None:
         info["groupIdToken"] = group
     return lambda payload: {"idTokenInfo": info} if "idToken" in payload else {}
 
 
-def fleet() -> Csms:
-    """A CSMS for which all cards belong to one group."""
+def csms_of_one_group() -> Csms:
+    """Return a CSMS for which all cards belong to one group."""
     csms = Csms()
     csms.answers["Authorize"] = csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
     return csms

@@ -36,8 +36,8 @@ CODE, WRONG_CODE = IdToken("482913", "KeyCode"), IdToken("111111", "KeyCode")
 TWO_EVSES = [{"id": 1}, {"id": 2}]
 
 
-def authorities() -> Csms:
-    """A CSMS that knows one master pass, and no other group."""
+def csms_with_master_pass() -> Csms:
+    """Return a CSMS that knows one master pass, and no other group."""
     csms = Csms()
 
     def answer(payload: dict[str, Any]) -> Answer:
@@ -50,13 +50,13 @@ def authorities() -> Csms:
     return csms
 
 
-def knowing(*codes: IdToken) -> Csms:
-    """A CSMS that accepts these tokens only."""
+def csms_accepting(*codes: IdToken) -> Csms:
+    """Return a CSMS that accepts these tokens only."""
     csms = Csms()
-    known = {code.value for code in codes}
+    accepted_values = {code.value for code in codes}
 
     def answer(payload: dict[str, Any]) -> dict[str, Any]:
-        status = "Accepted" if payload["idToken"]["idToken"] in known else "Invalid"
+        status = "Accepted" if payload["idToken"]["idToken"] in accepted_values else "Invalid"
         return {"idTokenInfo": {"status": status}}
 
     csms.answers["Authorize"] = answer
@@ -197,7 +197,7 @@ async def test_what_is_no_token_is_refused_with_the_field(tmp_path: Path, garbag
 
 async def test_key_codes_that_are_tried_are_soon_not_looked_at(tmp_path: Path) -> None:
     """C04.FR.06"""
-    async with walking(tmp_path, knowing(CODE, CARD)) as walk:
+    async with walking(tmp_path, csms_accepting(CODE, CARD)) as walk:
         await walk.accepted()
         for _ in range(4):
             assert await walk.present(WRONG_CODE) is TokenOutcome.REJECTED
@@ -236,7 +236,7 @@ async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCap
         caplog.set_level("DEBUG", logger)
     async with walking(tmp_path) as walk, visiting(walk) as api:
         frames: list[str] = []
-        reading = asyncio.create_task(_frames(walk, frames))
+        reading = asyncio.create_task(_collect_frames(walk, frames))
         await walk.accepted()
         await walk.present(CODE)
         await event(walk, "Started", "Authorized")
@@ -249,7 +249,8 @@ async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCap
     assert [record for record in caplog.records if CODE.value in record.getMessage()] == []
 
 
-async def _frames(walk: Walk, frames: list[str]) -> None:
+async def _collect_frames(walk: Walk, frames: list[str]) -> None:
+    """Append the data of each event of the station's feed to `frames`."""
     with walk.application.feed.subscribe(lambda _: True) as queue:
         while True:
             frames.append(str((await queue.get()).data))
@@ -298,12 +299,12 @@ async def test_a_token_that_may_use_one_evse_only_gets_that_one(tmp_path: Path) 
 
 
 def masters(**more: object) -> list[dict[str, str]]:
-    """The installation's master pass group."""
+    """Return [[variable]] rows with the id of the master pass group."""
     return variables(AuthCtrlr__MasterPassGroupId="masters", **more)
 
 
 async def both_charge(walk: Walk) -> None:
-    """Two cars, two cards."""
+    """Charge at both EVSEs, with a card each."""
     await walk.accepted()
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
         assert await present_at(walk, card, evse_id) is TokenOutcome.AUTHORIZED
@@ -312,7 +313,7 @@ async def both_charge(walk: Walk) -> None:
 
 async def test_without_a_display_a_master_pass_stops_everything(tmp_path: Path) -> None:
     """C16.FR.02, C16.FR.07, C16.FR.08"""
-    async with walking(tmp_path, authorities(), evse=TWO_EVSES, variable=masters()) as walk:
+    async with walking(tmp_path, csms_with_master_pass(), evse=TWO_EVSES, variable=masters()) as walk:
         await both_charge(walk)
         assert await present_at(walk, MASTER, 1) is TokenOutcome.STOPPED
         await walk.until(lambda: walk.told().count(("Ended", "StopAuthorized")) == 2)
@@ -324,7 +325,7 @@ async def test_without_a_display_a_master_pass_stops_everything(tmp_path: Path) 
 @pytest.mark.parametrize("online", [True, False])
 async def test_a_master_pass_starts_nothing(tmp_path: Path, online: bool) -> None:
     """C12.FR.09, C16.FR.03, C16.FR.04; the CSMS or the cache may say what it is."""
-    async with walking(tmp_path, authorities(), variable=masters(AuthCtrlr__LocalPreAuthorize=True)) as walk:
+    async with walking(tmp_path, csms_with_master_pass(), variable=masters(AuthCtrlr__LocalPreAuthorize=True)) as walk:
         await walk.accepted()
         assert await walk.present(MASTER) is TokenOutcome.REJECTED
         if not online:
@@ -339,7 +340,7 @@ async def test_a_master_pass_starts_nothing(tmp_path: Path, online: bool) -> Non
 
 async def test_a_remote_start_with_a_master_pass_starts_nothing(tmp_path: Path) -> None:
     """C16.FR.03"""
-    async with walking(tmp_path, authorities(), variable=masters()) as walk:
+    async with walking(tmp_path, csms_with_master_pass(), variable=masters()) as walk:
         await walk.accepted()
         await ask_start(walk, groupIdToken=MASTERS)
         await walk.present(MASTER)
@@ -353,7 +354,7 @@ async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(
 ) -> None:
     """C16.FR.03: offline nobody knew."""
     rules = masters(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)
-    async with walking(tmp_path, authorities(), variable=rules) as walk:
+    async with walking(tmp_path, csms_with_master_pass(), variable=rules) as walk:
         await walk.accepted()
         walk.stack.cut_network()
         await walk.until(lambda: not walk.stack.connected)
@@ -371,7 +372,7 @@ async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(
 async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path) -> None:
     """C16.FR.01, C16.FR.07"""
     more: dict[str, Any] = {"station": {"master_pass_selection": True}, "evse": TWO_EVSES, "variable": masters()}
-    async with walking(tmp_path, authorities(), **more) as walk, visiting(walk) as api:
+    async with walking(tmp_path, csms_with_master_pass(), **more) as walk, visiting(walk) as api:
         await both_charge(walk)
         await api.post("/api/master-pass", {"evses": [1]}, status=409)
         assert await present_at(walk, MASTER, 1) is TokenOutcome.SELECT
@@ -388,7 +389,7 @@ async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path
 async def test_whoever_does_not_choose_in_time_stops_nothing(tmp_path: Path) -> None:
     """C16, error handling"""
     more: dict[str, Any] = {"station": {"master_pass_selection": True}, "evse": TWO_EVSES, "variable": masters()}
-    async with walking(tmp_path, authorities(), **more) as walk, visiting(walk) as api:
+    async with walking(tmp_path, csms_with_master_pass(), **more) as walk, visiting(walk) as api:
         await both_charge(walk)
         assert await present_at(walk, MASTER, 1) is TokenOutcome.SELECT
         await walk.advance(61)

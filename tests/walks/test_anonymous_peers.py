@@ -36,7 +36,7 @@ async def test_a_charge_goes_on_whatever_anonymous_peers_do(
     """Its page answers at the machine, its CSMS is dialled again, its watchdog hears of it, its memory stays."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", str(int(_WATCHDOG_S * 1_000_000)))
-    with contextlib.closing(_Beats(tmp_path / "notify")) as beats:
+    with contextlib.closing(_WatchdogSocket(tmp_path / "notify")) as beats:
         async with running_csms() as csms, _charging(tmp_path, csms, tls=tls) as station:
             energy_wh, memory_mib = station.register_wh(), _memory_mib(station)
             log_bytes = station.log.stat().st_size
@@ -47,7 +47,7 @@ async def test_a_charge_goes_on_whatever_anonymous_peers_do(
                 stdout=asyncio.subprocess.PIPE,
             )
             try:
-                began_s, watched = time.monotonic(), _Watched()
+                began_s, watched = time.monotonic(), _ResourceUse()
                 while (since_s := time.monotonic() - began_s) < _FLOOD_S - 1.0:
                     await watched.sample(station, beats)
                     if csms.connections == 1 and since_s > _FLOOD_S / 3:
@@ -59,13 +59,13 @@ async def test_a_charge_goes_on_whatever_anonymous_peers_do(
                 if flood.returncode is None:
                     flood.kill()
                     await flood.wait()
-            gained = json.loads(output)
+            flood_result = json.loads(output)
             await until(lambda: csms.connected)
             assert station.register_wh() > energy_wh + 100, "the charge goes on"
             assert (await station.evse())["charging_state"] == "Charging"
         assert flood.returncode == 0
-        assert gained["connections"] >= idle + bodies + listeners
-        assert gained["most_listening"] <= 8
+        assert flood_result["connections"] >= idle + bodies + listeners
+        assert flood_result["most_listening"] <= 8
         assert watched.slowest_s < 2.0
         assert watched.most_memory_mib < memory_mib + 20
         assert watched.most_descriptors < _DESCRIPTORS / 2, "enough are left for all else"
@@ -75,27 +75,27 @@ async def test_a_charge_goes_on_whatever_anonymous_peers_do(
         assert 0 < len(lines) <= 40, "20 sources in a minute"
 
 
-class _Watched:
-    """What was seen of the station meanwhile."""
+class _ResourceUse:
+    """The highest memory, descriptor count and response time of the station during the flood."""
 
     def __init__(self) -> None:
         self.slowest_s = 0.0
         self.most_memory_mib = 0.0
         self.most_descriptors = 0
 
-    async def sample(self, station: StationProcess, beats: _Beats) -> None:
-        """Once."""
+    async def sample(self, station: StationProcess, beats: _WatchdogSocket) -> None:
+        """Measure once, and read the watchdog messages."""
         began_s = time.monotonic()
         async with httpx.AsyncClient(verify=False, timeout=20, trust_env=False) as client:
             assert (await client.get(station.api.base_url.join("/healthz"))).status_code == 200
         self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
         self.most_memory_mib = max(self.most_memory_mib, _memory_mib(station))
         self.most_descriptors = max(self.most_descriptors, _descriptors(station))
-        beats.read_log()
+        beats.read_messages()
 
 
-class _Beats:
-    """The service manager's end of the watchdog."""
+class _WatchdogSocket:
+    """The service manager's end of the watchdog: measures the longest time without a message."""
 
     def __init__(self, path: Path) -> None:
         self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -104,8 +104,8 @@ class _Beats:
         self._last_s = 0.0
         self.longest_gap_s = 0.0
 
-    def read_log(self) -> None:
-        """What has been said since the last time."""
+    def read_messages(self) -> None:
+        """Read the messages that have arrived since the last call."""
         now_s = time.monotonic()
         beats = 0
         with contextlib.suppress(BlockingIOError):
@@ -117,13 +117,13 @@ class _Beats:
             self._last_s = now_s
 
     def close(self) -> None:
-        """The end of it."""
+        """Close the socket."""
         self._wire.close()
 
 
 @contextlib.asynccontextmanager
 async def _charging(folder: Path, csms: Csms, *, tls: bool) -> AsyncGenerator[StationProcess]:
-    """A station that charges, and has answered a few requests so that all is loaded."""
+    """Run a station that charges and has loaded all modules that a request needs."""
     station = StationProcess(folder, csms.url, more="[http]\ntls = true\n" if tls else "")
     try:
         with _few_descriptors():
@@ -142,7 +142,7 @@ async def _charging(folder: Path, csms: Csms, *, tls: bool) -> AsyncGenerator[St
 
 @contextlib.contextmanager
 def _few_descriptors() -> Generator[None]:
-    """For the processes that are started meanwhile."""
+    """Lower the limit of file descriptors for processes that are started during the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, hard))
     try:

@@ -190,7 +190,7 @@ async def test_events_are_told_as_they_happen(tmp_path: Path) -> None:
 
 
 def complete(found: list[tuple[str, dict[str, Any]]]) -> bool:
-    """A change, a CALL that went out, and an answer that came in."""
+    """Whether the stream has had a change, a sent CALL and a received answer."""
     kinds = {str(data["direction"]) if name == "frame" else name for name, data in found}
     event_sent = any("TransactionEvent" in str(data.get("text")) for _, data in found)
     return kinds >= {"evse", "light", "in", "out"} and event_sent

@@ -12,7 +12,7 @@ PASSWORD = "AnotherPassword-0123"
 
 
 async def _reboot(walk: Walk, api: Api, csms: Csms) -> None:
-    """The power goes and comes; the station boots at this CSMS."""
+    """Cut and restore the power; wait until the station boots at this CSMS."""
     boots = len(csms.sent("BootNotification"))
     await api.post("/api/sim/power", {"action": "cycle"})
     await walk.until(lambda: len(csms.sent("BootNotification")) > boots)
@@ -21,7 +21,7 @@ async def _reboot(walk: Walk, api: Api, csms: Csms) -> None:
 async def test_the_next_boot_finds_the_csms_that_was_appointed_and_the_one_after_its_own(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api, running_csms() as second_csms:
         await walk.accepted()
-        own = (await api.get("/api/status"))["csms"]["url"]
+        configured_url = (await api.get("/api/status"))["csms"]["url"]
         url = f"ws://127.0.0.1:{second_csms.port}/elsewhere"
         await api.put("/api/sim/network", {"url": url, "security_profile": 1, "password": PASSWORD})
         await _reboot(walk, api, second_csms)
@@ -30,7 +30,7 @@ async def test_the_next_boot_finds_the_csms_that_was_appointed_and_the_one_after
         assert walk.parts.network.security_profile == 1
         await api.delete("/api/sim/network")
         await _reboot(walk, api, walk.csms)
-        assert (await api.get("/api/status"))["csms"]["url"] == own
+        assert (await api.get("/api/status"))["csms"]["url"] == configured_url
         assert walk.parts.credentials.password != PASSWORD
 
 

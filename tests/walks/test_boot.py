@@ -24,8 +24,8 @@ ID_TOKEN = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
 INTERVAL = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
 
 
-class Answers:
-    """What BootNotification is answered."""
+class BootAnswers:
+    """Answers BootNotification with a status and an interval, and records when it was received."""
 
     def __init__(self, csms: Csms, status: str, interval: int) -> None:
         self.csms = csms
@@ -35,18 +35,18 @@ class Answers:
         csms.answers["BootNotification"] = self.answer
 
     def answer(self, _: object) -> dict[str, Any]:
-        """The answer."""
+        """Return the configured answer."""
         self.requested_at.append(self.csms.now())
         return {"currentTime": self.csms.now().isoformat(), "interval": self.interval, "status": self.status}
 
 
 @contextlib.asynccontextmanager
-async def _answered(
+async def _station_after_boot_answer(
     storage: Path, status: str, interval: int, **tables: Any
-) -> AsyncGenerator[tuple[Walk, Csms, Answers]]:
-    """A station whose first BootNotification was answered so."""
+) -> AsyncGenerator[tuple[Walk, Csms, BootAnswers]]:
+    """Run a station whose first BootNotification was answered with this status and interval."""
     csms = Csms()
-    answers = Answers(csms, status, interval)
+    answers = BootAnswers(csms, status, interval)
     async with walking(storage, csms, **tables) as walk:
         await walk.until(lambda: csms.sent("BootNotification"))
         await walk.settle()
@@ -72,7 +72,7 @@ async def test_the_next_boot_notification_comes_after_the_interval_and_nothing_e
     tmp_path: Path, status: str
 ) -> None:
     """B01.FR.08, B02.FR.02, B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06."""
-    async with _answered(tmp_path, status, 40) as (walk, csms, answers):
+    async with _station_after_boot_answer(tmp_path, status, 40) as (walk, csms, answers):
         await walk.plug()
         await walk.present()
         await walk.until(lambda: len(answers.requested_at) == 3, within_s=90)
@@ -90,14 +90,14 @@ async def test_without_an_interval_the_station_does_not_flood_the_csms(
     tmp_path: Path, status: str, interval: int
 ) -> None:
     """B02.FR.07, B03.FR.05."""
-    async with _answered(tmp_path, status, interval) as (walk, csms, _):
+    async with _station_after_boot_answer(tmp_path, status, interval) as (walk, csms, _):
         await walk.advance(600)
         assert 2 <= len(csms.sent("BootNotification")) <= 600 / 10
 
 
 async def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path) -> None:
     """B02.FR.04, B03.FR.02: a CSMS that rejects and hangs up is not asked at once again."""
-    async with _answered(tmp_path, "Rejected", 300) as (walk, csms, answers):
+    async with _station_after_boot_answer(tmp_path, "Rejected", 300) as (walk, csms, answers):
         for _ in range(3):
             csms.drop()
             count = csms.connections
@@ -111,7 +111,7 @@ async def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("interval", [10**30, 10**400, 2**63])
 async def test_an_interval_without_end_is_survived(tmp_path: Path, interval: int) -> None:
-    async with _answered(tmp_path, "Pending", interval) as (walk, csms, _):
+    async with _station_after_boot_answer(tmp_path, "Pending", interval) as (walk, csms, _):
         await walk.advance(3_600)
         assert csms.connections == 1
         assert len(csms.sent("BootNotification")) == 1
@@ -119,7 +119,7 @@ async def test_an_interval_without_end_is_survived(tmp_path: Path, interval: int
 
 async def test_while_pending_variables_are_read_and_written(tmp_path: Path) -> None:
     """B02.FR.01."""
-    async with _answered(tmp_path, "Pending", 300) as (walk, csms, _):
+    async with _station_after_boot_answer(tmp_path, "Pending", 300) as (walk, csms, _):
         await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "55")
         variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
         assert variables["getVariableResult"][0]["attributeValue"] == "55"
@@ -147,7 +147,7 @@ async def test_what_is_asked_for_before_the_first_answer_comes_after_it(tmp_path
         assert (await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"}))["status"] == "Accepted"
         await walk.advance(5)
         assert {received.action for received in csms.calls} == {"BootNotification"}
-        Answers(csms, "Pending", 300)
+        BootAnswers(csms, "Pending", 300)
         await walk.until(lambda: csms.sent("NotifyReport") and not csms.sent("NotifyReport")[-1]["tbc"])
         await walk.until(lambda: csms.sent("Heartbeat"))
 
@@ -155,7 +155,7 @@ async def test_what_is_asked_for_before_the_first_answer_comes_after_it(tmp_path
 async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Path) -> None:
     """B02.FR.05; a local charge runs on, B02.FR.03."""
     rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]
-    async with _answered(tmp_path, "Pending", 300, variable=rows) as (walk, csms, _):
+    async with _station_after_boot_answer(tmp_path, "Pending", 300, variable=rows) as (walk, csms, _):
         start = {"idToken": ID_TOKEN, "remoteStartId": 1, "evseId": 1}
         answer = await csms.call("RequestStartTransaction", start)
         assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "CSNotAccepted")
@@ -170,7 +170,7 @@ async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Pa
 
 async def test_while_pending_only_reports_and_triggers_let_the_station_send(tmp_path: Path) -> None:
     """B02.FR.02. What cannot be told is not promised (N09.FR.03, N10.FR.05); of a log the end is told later."""
-    async with _answered(tmp_path, "Pending", 300) as (walk, csms, answers):
+    async with _station_after_boot_answer(tmp_path, "Pending", 300) as (walk, csms, answers):
         log = {
             "logType": "DiagnosticsLog",
             "requestId": 1,
@@ -203,7 +203,7 @@ async def test_while_pending_only_reports_and_triggers_let_the_station_send(tmp_
 
 async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_path: Path) -> None:
     """B03.FR.08."""
-    async with _answered(tmp_path, "Rejected", 300) as (_, csms, _):
+    async with _station_after_boot_answer(tmp_path, "Rejected", 300) as (_, csms, _):
         for action, payload in (
             ("GetVariables", {"getVariableData": [INTERVAL]}),
             ("ClearCache", {}),
@@ -218,7 +218,7 @@ async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_pat
 
 async def test_after_a_triggered_boot_notification_the_next_one_says_why_the_station_booted(tmp_path: Path) -> None:
     """B01.FR.09: Triggered is the reason of that one message."""
-    async with _answered(tmp_path, "Pending", 40) as (walk, csms, answers):
+    async with _station_after_boot_answer(tmp_path, "Pending", 40) as (walk, csms, answers):
         answer = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
         assert answer["status"] == "Accepted"
         await walk.until(lambda: len(answers.requested_at) == 3, within_s=90)
@@ -253,7 +253,7 @@ async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
 async def test_a_charge_while_pending_is_told_in_order_once_accepted(tmp_path: Path) -> None:
     """B02.FR.02, B02.FR.03."""
     rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]
-    async with _answered(tmp_path, "Pending", 300, variable=rows) as (walk, csms, answers):
+    async with _station_after_boot_answer(tmp_path, "Pending", 300, variable=rows) as (walk, csms, answers):
         await walk.plug()
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
@@ -288,7 +288,7 @@ async def test_a_mere_reconnect_is_no_boot_and_a_power_cut_is_one(tmp_path: Path
 
 async def test_the_interval_of_the_answer_is_the_heartbeat_interval(tmp_path: Path) -> None:
     """B01.FR.04, G02.FR.01, G02.FR.02."""
-    async with _answered(tmp_path, "Accepted", 100) as (walk, csms, _):
+    async with _station_after_boot_answer(tmp_path, "Accepted", 100) as (walk, csms, _):
         await walk.advance(550)
         assert len(csms.sent("Heartbeat")) == 5
         variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
@@ -297,14 +297,14 @@ async def test_the_interval_of_the_answer_is_the_heartbeat_interval(tmp_path: Pa
 
 async def test_an_interval_of_0_leaves_the_heartbeat_interval_as_it_is(tmp_path: Path) -> None:
     """B01.FR.04."""
-    async with _answered(tmp_path, "Accepted", 0) as (_, csms, _):
+    async with _station_after_boot_answer(tmp_path, "Accepted", 0) as (_, csms, _):
         variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
         assert variables["getVariableResult"][0]["attributeValue"] == "300"
 
 
 async def test_a_new_heartbeat_interval_counts_from_when_it_is_set(tmp_path: Path) -> None:
     """G02.FR.02: not only after the old one has run out."""
-    async with _answered(tmp_path, "Accepted", 86_400) as (walk, csms, _):
+    async with _station_after_boot_answer(tmp_path, "Accepted", 86_400) as (walk, csms, _):
         await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "20")
         await walk.advance(65)
         assert len(csms.sent("Heartbeat")) == 3
@@ -433,8 +433,8 @@ async def test_a_simulated_clock_at_rate_1_takes_the_time_of_the_csms_until_it_i
 # After an absence (B04)
 
 
-async def _absent(walk: Walk, seconds: float) -> None:
-    """No network for so long."""
+async def _lose_network_for(walk: Walk, seconds: float) -> None:
+    """Cut the network for some seconds."""
     walk.stack.cut_network()
     await walk.settle()
     await walk.advance(seconds)
@@ -449,9 +449,9 @@ async def test_after_a_long_absence_every_connector_is_told_and_after_a_short_on
     rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
     async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
-        await _absent(walk, 190)
+        await _lose_network_for(walk, 190)
         assert len(walk.csms.sent("StatusNotification")) == 2
-        await _absent(walk, 210)
+        await _lose_network_for(walk, 210)
         assert [status["evseId"] for status in walk.csms.sent("StatusNotification")[2:]] == [1, 2]
 
 
@@ -462,6 +462,6 @@ async def test_after_a_short_absence_only_what_changed_is_told(tmp_path: Path) -
         await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
         walk.stack.cut_network()
         await walk.plug()
-        await _absent(walk, 100)
+        await _lose_network_for(walk, 100)
         (status,) = walk.csms.sent("StatusNotification")[2:]
         assert (status["evseId"], status["connectorStatus"]) == (1, "Occupied")

@@ -22,7 +22,7 @@ EARLIEST, LATEST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
 FAR_EAST, FAR_WEST = "+14:59", "-14:59"
 
 
-def unlimited(unit: str, start_s: int, **more: Any) -> dict[str, Any]:
+def profile_without_limit(unit: str, start_s: int, **more: Any) -> dict[str, Any]:
     """A ChargingStationMaxProfile with the highest double from `start_s` on, as many back ends say "no limit"."""
     wire = profile(HIGHEST, unit=unit, id=50, chargingProfilePurpose="ChargingStationMaxProfile", **more)
     schedule = wire["chargingSchedule"][0] | {"startSchedule": "2020-01-01T00:00:00Z", "minChargingRate": HIGHEST}
@@ -35,23 +35,23 @@ def unlimited(unit: str, start_s: int, **more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def outlived(storage: Path, **tables: Any) -> AsyncGenerator[Walk]:
-    """A station that, after the block, still charges, answers, and does so again after a restart."""
+async def checked_over_restart(storage: Path, **tables: Any) -> AsyncGenerator[Walk]:
+    """Check after the block that the station charges and answers, then again after a restart."""
     async with running_csms() as csms:
         config = configuration(storage, csms.url, **tables)
         async with powered(config, csms) as walk:
             await walk.accepted()
             yield walk
-            await _check_charging(walk)
+            await _check_charge_and_pages(walk)
             await _end_charge(walk)
         async with powered(config, csms) as walk:
             await walk.accepted()
-            await _check_charging(walk)
+            await _check_charge_and_pages(walk)
         assert csms.schema_faults == []
 
 
-async def _check_charging(walk: Walk) -> None:
-    """A vehicle charges, and the pages show it."""
+async def _check_charge_and_pages(walk: Walk) -> None:
+    """Charge a vehicle, and read the pages."""
     await walk.plug()
     await walk.present()
     await walk.charging()
@@ -76,8 +76,8 @@ async def test_no_limit_is_accepted_reported_as_given_and_does_not_limit(
     tmp_path: Path, unit: str, start_s: int
 ) -> None:
     """From the beginning of the schedule, or far in the future."""
-    async with outlived(tmp_path) as walk:
-        wire = unlimited(unit, start_s, validFrom=EARLIEST, validTo=LATEST)
+    async with checked_over_restart(tmp_path) as walk:
+        wire = profile_without_limit(unit, start_s, validFrom=EARLIEST, validTo=LATEST)
         assert await install(walk, wire, 0) == {"status": "Accepted"}
         default = profile(HIGHEST, unit=unit, id=51)
         assert await install(walk, default, 0) == {"status": "Accepted"}
@@ -101,8 +101,8 @@ async def test_no_limit_is_accepted_reported_as_given_and_does_not_limit(
 
 
 async def test_a_later_period_without_limit_is_no_time_bomb(tmp_path: Path) -> None:
-    async with outlived(tmp_path) as walk:
-        wire = unlimited("A", 30)
+    async with checked_over_restart(tmp_path) as walk:
+        wire = profile_without_limit("A", 30)
         wire["chargingSchedule"][0]["startSchedule"] = walk.application.clock.now().isoformat()
         assert await install(walk, wire, 0) == {"status": "Accepted"}
         await walk.plug()
@@ -116,7 +116,7 @@ async def test_a_later_period_without_limit_is_no_time_bomb(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("begin", "kind"), [(LATEST, "Absolute"), (EARLIEST, "Recurring")])
 async def test_a_schedule_may_start_at_any_date(tmp_path: Path, begin: str, kind: str) -> None:
-    async with outlived(tmp_path) as walk:
+    async with checked_over_restart(tmp_path) as walk:
         wire = profile(8.0, id=50, chargingProfileKind=kind)
         wire["chargingSchedule"][0]["startSchedule"] = begin
         wire["recurrencyKind"] = "Weekly"
@@ -128,7 +128,7 @@ async def test_a_change_of_the_clock_beyond_all_clocks_is_refused_and_local_time
     tmp_path: Path, moment: str, offset: str
 ) -> None:
     station = {"identity": "BORNE-TEST"}
-    async with outlived(tmp_path, station=station) as walk:
+    async with checked_over_restart(tmp_path, station=station) as walk:
         await walk.set_variable("ClockCtrlr", "TimeZone", "")
         await walk.set_variable("ClockCtrlr", "TimeOffset", offset)
         await walk.set_variable("ClockCtrlr", "TimeOffset", "+02:00", "NextTransition")
@@ -146,7 +146,7 @@ async def test_a_change_of_the_clock_beyond_all_clocks_is_refused_and_local_time
 @pytest.mark.parametrize("offset", [FAR_EAST, FAR_WEST])
 async def test_what_lasts_for_ever_or_has_ended_long_ago_is_kept_and_shown(tmp_path: Path, offset: str) -> None:
     """Reservations, display messages, tokens, updates and logs with the first and the last moment of the calendar."""
-    async with outlived(
+    async with checked_over_restart(
         tmp_path, variable=variables(ClockCtrlr__TimeOffset=offset), evse=[{"id": 1}, {"id": 2}]
     ) as walk:
         call = walk.csms.call

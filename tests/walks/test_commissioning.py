@@ -29,12 +29,12 @@ CONTACT = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated"
 
 
 async def step(api: Api, name: str) -> dict[str, Any]:
-    """A step as the API shows it."""
+    """Return a commissioning step as the API shows it."""
     return next(shown_step for shown_step in await api.get("/api/commissioning/steps") if shown_step["step"] == name)
 
 
-async def restarted(walk: Walk, before: StationParts) -> None:
-    """Wait for the next life."""
+async def until_restarted(walk: Walk, before: StationParts) -> None:
+    """Wait until the station runs with other parts than before."""
     await walk.until(lambda: walk.application.running and walk.application.parts is not before)
 
 
@@ -164,9 +164,9 @@ async def test_the_grid_operators_contact_is_seen_both_ways_and_its_limit_follow
         assert free["outcome"] == "begun", free
         walk.world.contacts.closed = (True, False)
         await walk.advance(5)
-        both = await try_step(api, step="grid-contact", dims=True)
-        assert (both["outcome"], both["settled"]) == ("passed", True), both
-        assert both["evidence"]["dimmed"]["limited"] is True
+        result = await try_step(api, step="grid-contact", dims=True)
+        assert (result["outcome"], result["settled"]) == ("passed", True), result
+        assert result["evidence"]["dimmed"]["limited"] is True
 
 
 async def test_jumpers_that_do_not_fit_the_configured_meter_fail_its_test_until_they_are_moved(tmp_path: Path) -> None:
@@ -277,21 +277,21 @@ async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(
     async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
         await walk.accepted()
         old = walk.application.parts
-        wrong = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 99}})
-        assert wrong.status_code == 422
-        assert "grid.safe_current_a" in wrong.json()["detail"]
+        refused_answer = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 99}})
+        assert refused_answer.status_code == 422
+        assert "grid.safe_current_a" in refused_answer.json()["detail"]
         assert walk.application.parts is old
         right = {"grid": {"safe_current_a": 7.0, "max_current_a": 25.0}}
         answer = await api.client.patch("/api/commissioning/settings", json=right)
         assert answer.status_code == 202, answer.text
-        await restarted(walk, old)
+        await until_restarted(walk, old)
         await walk.until(lambda: walk.parts.load.grid.last_sample)
         assert walk.parts.load.grid.limit_a == 25.0
         result = await try_step(api, step="limits", confirmed=True)
         assert (result["outcome"], result["evidence"]["safe_current_a"]) == ("passed", 7.0)
         before = walk.application.parts
         await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 6.0}})
-        await restarted(walk, before)
+        await until_restarted(walk, before)
         assert (await step(api, "limits"))["settled"] is False, "what it rests on has changed"
     async with walking(tmp_path, **tables) as walk:
         await walk.until(lambda: walk.parts.load.grid.last_sample)

@@ -31,7 +31,7 @@ Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads the body, and answers with its length; with much more than any buffer holds to `/much`."""
+    """An ASGI application that answers with the length of the body; `/much`: with more than any buffer holds."""
     request = Request(scope, receive)
     if scope["path"] == "/refused":
         await PlainTextResponse("no")(scope, receive, send)
@@ -47,8 +47,8 @@ async def _large_body() -> AsyncGenerator[bytes]:
         yield b" " * 100_000
 
 
-class Page:
-    """A server of the local API around any application, and the peers that this test sends there."""
+class ServerUnderTest:
+    """A server of the local API around any application, and the peers that connect to it."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
         self.port = port
@@ -58,7 +58,7 @@ class Page:
     async def connect(
         self, source: str = "127.0.0.1", *, encrypted: bool = True, receive_buffer: int | None = None
     ) -> Peer:
-        """A peer with this address; over TLS where the page is."""
+        """Connect a peer with this source address; over TLS where the server uses it."""
         context = self._context if encrypted else None
         wire = socket.socket()
         if receive_buffer is not None:
@@ -72,7 +72,7 @@ class Page:
         return peer
 
     async def fetch(self, source: str = "127.0.0.1", request: bytes = GET) -> bytes:
-        """What a request is answered with, on a connection of its own; nothing if that is closed."""
+        """Send a request on a new connection; returns the response, empty if the connection was closed."""
         try:
             reader, writer = await self.connect(source)
             writer.write(request)
@@ -82,8 +82,8 @@ class Page:
             return b""
         return answer
 
-    def leave(self) -> None:
-        """All peers go, without a word."""
+    def close_peers(self) -> None:
+        """Close the connections of all peers."""
         for writer in self._writers:
             writer.transport.abort()
 
@@ -91,8 +91,8 @@ class Page:
 @contextlib.asynccontextmanager
 async def serving(
     folder: Path, limits: ConnectionLimits, *, tls: bool = False, build: ASGIApp = application
-) -> AsyncGenerator[Page]:
-    """A server with these limits."""
+) -> AsyncGenerator[ServerUnderTest]:
+    """Run a server with these limits."""
     context = served = None
     if tls:
         authority = Authority(folder, "authority")
@@ -107,8 +107,8 @@ async def serving(
     try:
         async with asyncio.timeout(PATIENCE_S), contextlib.AsyncExitStack() as stack:
             await server.load()
-            page = Page(server.port, context)
-            stack.callback(page.leave)
+            page = ServerUnderTest(server.port, context)
+            stack.callback(page.close_peers)
             yield page
     finally:
         running.cancel()
@@ -116,8 +116,8 @@ async def serving(
             await running
 
 
-async def until_admitted(page: Page, source: str = "127.0.0.1") -> None:
-    """Wait until a peer is served: a place is given back at the other end, which announces nothing."""
+async def until_admitted(page: ServerUnderTest, source: str = "127.0.0.1") -> None:
+    """Wait until a peer is served: the server frees a place some time after a connection was closed."""
 
     async def admitted() -> bool:
         return b"200 OK" in await page.fetch(source)
@@ -125,8 +125,8 @@ async def until_admitted(page: Page, source: str = "127.0.0.1") -> None:
     await until(admitted)
 
 
-async def ended(peer: Peer) -> bytes:
-    """What a peer gets until its connection is closed."""
+async def read_until_closed(peer: Peer) -> bytes:
+    """Read from a peer's connection until it is closed; returns the received bytes."""
     reader, writer = peer
     received = b""
     with contextlib.suppress(OSError):
@@ -174,7 +174,7 @@ async def test_a_peer_has_a_deadline_for_each_step_of_a_request(
         writer.write(sent)
         if step == "stalled_s":
             await until(lambda: reason[0] in caplog.text)
-        received = await ended((reader, writer))
+        received = await read_until_closed((reader, writer))
     assert received.count(b"HTTP/1.1 200") == answers
     log_lines = [
         record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
@@ -188,7 +188,7 @@ async def test_a_tls_handshake_has_a_deadline(tmp_path: Path, caplog: pytest.Log
         for sent in (b"", b"\x16\x03\x01", GET):
             peer = await page.connect(encrypted=False)
             peer[1].write(sent)
-            assert b"200 OK" not in await ended(peer)
+            assert b"200 OK" not in await read_until_closed(peer)
         await until_admitted(page)
     assert caplog.text.count("TLS handshake failed") == 1
 
@@ -238,7 +238,7 @@ async def test_what_is_no_http_behind_an_answered_request_writes_no_traceback(
             writer.write(chunked)
             assert b"200 OK" in await reader.readuntil(b"no")
             writer.write(b"no length\r\n")
-            await ended((reader, writer))
+            await read_until_closed((reader, writer))
     records = [record for record in caplog.records if record.name != "uvicorn.error"]
     assert not [record for record in records if record.exc_info], "only the refusal is logged"
     assert len(records) <= 2
@@ -272,7 +272,7 @@ async def test_one_machine_does_not_take_the_places_of_others_nor_all_of_them_th
         for _ in range(2):
             await page.connect("127.0.0.1")
         assert await page.fetch("127.0.0.1") == b""
-        page.leave()
+        page.close_peers()
         await until_admitted(page, "127.0.0.2")
     log_lines = [
         record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
@@ -301,12 +301,12 @@ async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog
         await until(lambda: received >= 480_000)
         third = await page.connect("127.0.0.2")
         third[1].write(POST % 250_000 + b"x" * 240_000)
-        assert await ended(third) == b""
+        assert await read_until_closed(third) == b""
         assert "the buffer for unfinished requests is full" in caplog.text
         assert b"200 OK" in await page.fetch("127.0.0.3"), "a small one has room"
-        own = await page.connect()
-        own[1].write(POST % 250_000 + b"x" * 250_000)
-        assert b"250000" in await own[0].read(1000), "this machine has its own"
+        own_peer = await page.connect()
+        own_peer[1].write(POST % 250_000 + b"x" * 250_000)
+        assert b"250000" in await own_peer[0].read(1000), "this machine has its own"
         for reader, writer in peers:
             writer.write(b"x" * 10_000)
             assert b"250000" in await reader.read(1000)
@@ -323,7 +323,8 @@ async def test_one_machine_does_not_take_the_memory_of_all_others(tmp_path: Path
         second = await page.connect("127.0.0.2")
         second[1].write(POST % 140_000 + b"x" * 130_000)
         done, waiting = await asyncio.wait(
-            {asyncio.create_task(ended(peer)) for peer in (first, second)}, return_when=asyncio.FIRST_COMPLETED
+            {asyncio.create_task(read_until_closed(peer)) for peer in (first, second)},
+            return_when=asyncio.FIRST_COMPLETED,
         )
         assert (len(done), len(waiting)) == (1, 1)
         third = await page.connect("127.0.0.3")
@@ -347,7 +348,7 @@ async def test_nobody_piles_requests_up_behind_an_answer_that_does_not_end(
         writer.write(GET)
         await reader.readuntil(b"first")
         writer.write(GET * 10_000)
-        await ended((reader, writer))
+        await read_until_closed((reader, writer))
     assert "the client sends too many requests before their responses" in caplog.text
 
 

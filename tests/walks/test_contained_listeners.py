@@ -36,7 +36,7 @@ AUXILIARY = ("ocpp_handlers.", "station.interfaces.", "station.display.", "stati
 
 
 class _FailsOnce:
-    """Stands for a listener: fails when it is called first, and later does what the listener does."""
+    """A listener that fails at its first call, and then calls the listener that it replaces."""
 
     def __init__(self, contained: ContainedSubscription[Any]) -> None:
         listener = contained.listener
@@ -53,7 +53,7 @@ class _FailsOnce:
 
 
 def name_of(listener: Callable[..., object]) -> str:
-    """Module and name of a function; of a method, those of its definition."""
+    """Return module and qualified name of a function or method."""
     function: Any = listener.func if isinstance(listener, functools.partial) else listener
     return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
@@ -147,14 +147,16 @@ async def test_no_event_of_a_running_station_has_a_raising_listener_of_an_auxili
     async with walking(tmp_path, **LARGE) as walk:
         await walk.accepted()
         events: list[Event[Any]] = reachable_instances(walk.application, Event)
-        names = {name_of(listener) for event in events for listener in listeners_of(event) if callable(listener)}
+        names = {
+            name_of(listener) for event in events for listener in uncontained_listeners(event) if callable(listener)
+        }
         assert len(events) > 100, "the walk finds the events"
         assert "station.charging.evse.Evse._metered" in names
         assert [name for name in sorted(names) if name.startswith(AUXILIARY)] == []
 
 
-def listeners_of(event: Event[Any]) -> list[object]:
-    """All listeners of an event whose errors are raised into the publisher."""
+def uncontained_listeners(event: Event[Any]) -> list[object]:
+    """Return the listeners of an event whose errors are raised into the publisher."""
     subscriptions = event._subscriptions  # pyright: ignore[reportPrivateUsage]  # nobody else has to know
     return [
         subscription.listener for subscription in subscriptions if not isinstance(subscription, ContainedSubscription)

@@ -20,13 +20,13 @@ SIGNED = "Signed records: 2, kept as proof of the billed energy"
 """what is left of a customer whose transaction was signed when it began and when it ended"""
 
 
-def values(event: TransactionEvent) -> list[float]:
-    """The values of an event."""
+def sampled_values(event: TransactionEvent) -> list[float]:
+    """Return the sampled values of an event."""
     return [sample.value for value in event.meter_values for sample in value.samples]
 
 
 async def customer_information(walk: Walk, *, report: bool = False, clear: bool = False, **customer: Any) -> str:
-    """CustomerInformation, which is accepted; what is told then, whole."""
+    """Send CustomerInformation, which must be accepted; returns the whole text of the report."""
     before = len(walk.csms.sent("NotifyCustomerInformation"))
     request = {"requestId": 0, "report": report, "clear": clear, **customer}
     answer = await walk.csms.call("CustomerInformation", request)
@@ -42,7 +42,7 @@ async def customer_information(walk: Walk, *, report: bool = False, clear: bool 
 
 
 async def stop(walk: Walk) -> None:
-    """End what `charge` began, and leave."""
+    """Stop the charge, and unplug."""
     await walk.present()
     await event(walk, "Ended", "StopAuthorized")
     await walk.until(lambda: not walk.board.locked)
@@ -90,9 +90,9 @@ async def test_an_identifier_finds_what_only_the_log_of_transactions_still_knows
         assert (await walk.csms.call("ClearCache", {}))["status"] == "Accepted"
         assert transaction in await customer_information(walk, report=True, customerIdentifier=CARD.value.lower())
         await customer_information(walk, clear=True, customerIdentifier=CARD.value)
-        left = await walk.parts.transactions.get(transaction)
-        assert left is not None
-        assert left.token is None
+        logged = await walk.parts.transactions.get(transaction)
+        assert logged is not None
+        assert logged.token is None
         assert transaction not in await customer_information(walk, report=True, customerIdentifier=CARD.value)
 
 
@@ -148,7 +148,7 @@ async def test_only_signed_records_still_name_a_customer_who_was_cleared(tmp_pat
         naming = {table for table, row in rows if CARD.value.casefold() in row.casefold()}
         assert naming == {"signed_records"}
         after = await walk.parts.outbox.events(transaction)
-        assert [values(event) for event in after] == [values(event) for event in before]
+        assert [sampled_values(event) for event in after] == [sampled_values(event) for event in before]
         assert await customer_information(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
 
 

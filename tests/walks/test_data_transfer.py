@@ -93,5 +93,5 @@ async def test_answers_have_a_bound(tmp_path: Path) -> None:
             answer = {"vendor_id": "org.example", "message_id": str(number)}
             assert (await api.client.put(PATH, json=answer)).status_code == 202
         assert (await api.client.put(PATH, json={"vendor_id": "org.example"})).status_code == 409
-        again = {"vendor_id": "org.example", "message_id": "0", "status": "Rejected"}
-        assert (await api.client.put(PATH, json=again)).status_code == 202
+        second_answer = {"vendor_id": "org.example", "message_id": "0", "status": "Rejected"}
+        assert (await api.client.put(PATH, json=second_answer)).status_code == 202

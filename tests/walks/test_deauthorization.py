@@ -16,8 +16,8 @@ from tests.walks.steps import (
     Event,
     answering,
     charge,
+    csms_of_one_group,
     event,
-    fleet,
     token,
     transaction_id,
     tx_points,
@@ -25,15 +25,15 @@ from tests.walks.steps import (
 )
 
 
-def refusing() -> Csms:
-    """A CSMS that authorizes every card, and refuses it once it is in a transaction."""
+def csms_refusing_in_transaction() -> Csms:
+    """Return a CSMS that authorizes every card, and rejects it in the answer to a transaction event."""
     csms = Csms()
     csms.answers["TransactionEvent"] = lambda request: INVALID if "idToken" in request else {}
     return csms
 
 
 async def charge_with_other_card_cached(walk: Walk) -> None:
-    """The other card was here before, and is cached; then one charges with the first."""
+    """Put the other card into the authorization cache, then charge with the first card."""
     await walk.accepted()
     assert await walk.present(OTHER_CARD) is TokenOutcome.AUTHORIZED
     assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
@@ -43,20 +43,20 @@ async def charge_with_other_card_cached(walk: Walk) -> None:
     await walk.charging()
 
 
-async def refused(walk: Walk) -> None:
-    """Card, then cable; the card is refused by the answer to the first event that carries it."""
+async def present_refused_card(walk: Walk) -> None:
+    """Present a card and plug in; the answer to the first event with the card rejects it."""
     await walk.accepted()
     await walk.present()
     await walk.plug()
 
 
-def cut(walk: Walk) -> None:
-    """The network is gone."""
+def cut_network(walk: Walk) -> None:
+    """Cut the network, and wait until the CSMS has lost the connection."""
     walk.stack.cut_network()
 
 
-async def mended(walk: Walk) -> None:
-    """The network is back, and the queue is empty."""
+async def restore_network(walk: Walk) -> None:
+    """Restore the network, and wait until the queue is empty."""
     walk.stack.restore_network()
     await walk.until(lambda: walk.csms.connected and walk.stack.connected)
 
@@ -65,8 +65,8 @@ async def mended(walk: Walk) -> None:
 async def test_a_refused_card_ends_the_transaction(tmp_path: Path, stop: str) -> None:
     """E05.FR.10, errata 6.2.118: Ended, Deauthorized, DeAuthorized, EVConnected or SuspendedEVSE."""
     rows = tx_points("EVConnected", stop)
-    async with walking(tmp_path, refusing(), variable=rows) as walk:
-        await refused(walk)
+    async with walking(tmp_path, csms_refusing_in_transaction(), variable=rows) as walk:
+        await present_refused_card(walk)
         ended = await event(walk, "Ended", "Deauthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "DeAuthorized"
         assert ended["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEVSE"}
@@ -77,8 +77,10 @@ async def test_a_refused_card_ends_the_transaction(tmp_path: Path, stop: str) ->
 
 async def test_a_refused_card_without_such_a_stop_point_only_stops_the_energy(tmp_path: Path) -> None:
     """E05.FR.09: Updated with Deauthorized; the transaction ends with the cable, as DeAuthorized."""
-    async with walking(tmp_path, refusing(), variable=tx_points("EVConnected", "EVConnected")) as walk:
-        await refused(walk)
+    async with walking(
+        tmp_path, csms_refusing_in_transaction(), variable=tx_points("EVConnected", "EVConnected")
+    ) as walk:
+        await present_refused_card(walk)
         updated = await event(walk, "Updated", "Deauthorized")
         assert updated["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEVSE"}
         assert "stoppedReason" not in updated["transactionInfo"]
@@ -93,8 +95,10 @@ async def test_a_refused_card_without_such_a_stop_point_only_stops_the_energy(tm
 
 async def test_the_cable_of_a_refused_card_stays_locked_until_its_holder_comes(tmp_path: Path) -> None:
     """E05.FR.11."""
-    async with walking(tmp_path, refusing(), variable=tx_points("EVConnected", "Authorized")) as walk:
-        await refused(walk)
+    async with walking(
+        tmp_path, csms_refusing_in_transaction(), variable=tx_points("EVConnected", "Authorized")
+    ) as walk:
+        await present_refused_card(walk)
         await event(walk, "Ended", "Deauthorized")
         await walk.advance(30)
         walk.csms.answers["Authorize"] = answering("Accepted")
@@ -126,7 +130,7 @@ async def test_without_stop_on_invalid_id_the_energy_stops_and_the_transaction_g
 async def test_a_card_that_is_accepted_after_all_gets_energy_in_the_same_transaction(tmp_path: Path) -> None:
     """E05.FR.02: what the CSMS has refused once is not refused when it accepts the card that is presented anew."""
     rows = tx_points("EVConnected", "EVConnected", TxCtrlr__StopTxOnInvalidId=False)
-    async with walking(tmp_path, refusing(), variable=rows) as walk:
+    async with walking(tmp_path, csms_refusing_in_transaction(), variable=rows) as walk:
         await walk.accepted()
         await walk.plug()
         await walk.present()
@@ -147,8 +151,8 @@ async def test_a_refused_card_gets_the_energy_that_max_energy_on_invalid_id_allo
         TxCtrlr__StopTxOnInvalidId=False,
         TxCtrlr__MaxEnergyOnInvalidId=500,
     )
-    async with walking(tmp_path, refusing(), variable=rows) as walk:
-        await refused(walk)
+    async with walking(tmp_path, csms_refusing_in_transaction(), variable=rows) as walk:
+        await present_refused_card(walk)
         await walk.charging()
         begin = walk.events()[0]["meterValue"][0]["sampledValue"][0]["value"]
         suspended = "SuspendedEVSE"
@@ -163,10 +167,10 @@ async def test_a_refused_card_gets_the_energy_that_max_energy_on_invalid_id_allo
 
 async def test_a_refusal_is_remembered_and_asked_again(tmp_path: Path) -> None:
     """C10.FR.01, C10.FR.03: the answer to an event updates the cache; a refused card is asked for again."""
-    csms = refusing()
+    csms = csms_refusing_in_transaction()
     rows = tx_points("EVConnected", "Authorized", AuthCtrlr__LocalPreAuthorize=True)
     async with walking(tmp_path, csms, variable=rows) as walk:
-        await refused(walk)
+        await present_refused_card(walk)
         await event(walk, "Ended", "Deauthorized")
         await walk.present()
         requests_before = len(walk.csms.sent("Authorize"))
@@ -177,16 +181,16 @@ async def test_a_refusal_is_remembered_and_asked_again(tmp_path: Path) -> None:
 
 async def test_an_unknown_card_that_charged_offline_is_deauthorized_when_the_csms_refuses_it(tmp_path: Path) -> None:
     """TC_E_16_CS, C15.FR.08: offline events first, then Ended with Deauthorized and DeAuthorized."""
-    csms = refusing()
+    csms = csms_refusing_in_transaction()
     rows = tx_points("EVConnected,Authorized", "Authorized", AuthCtrlr__OfflineTxForUnknownIdEnabled=True)
     async with walking(tmp_path, csms, variable=rows) as walk:
         await walk.accepted()
-        cut(walk)
+        cut_network(walk)
         await walk.until(lambda: not csms.connected)
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.plug()
         await walk.charging()
-        await mended(walk)
+        await restore_network(walk)
         ended = await event(walk, "Ended", "Deauthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "DeAuthorized"
         with_card: list[Event] = [sent_event for sent_event in walk.events() if "idToken" in sent_event]
@@ -199,7 +203,7 @@ async def test_offline_an_unknown_card_cannot_be_checked_unless_it_may_charge_un
     """C15.FR.02: OfflineTxForUnknownIdEnabled is false."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        cut(walk)
+        cut_network(walk)
         await walk.until(lambda: not walk.csms.connected)
         assert await walk.present() is TokenOutcome.NOT_CHECKED
         await walk.plug()
@@ -216,7 +220,7 @@ async def test_offline_a_cached_card_charges_where_local_authorize_offline_says_
         await charge(walk)
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
-        cut(walk)
+        cut_network(walk)
         await walk.until(lambda: not walk.csms.connected)
         requests_before = len(walk.csms.sent("Authorize"))
         outcome = await walk.present()
@@ -231,7 +235,7 @@ async def test_offline_a_card_that_the_cache_knows_as_blocked_is_refused(tmp_pat
     async with walking(tmp_path, csms, variable=variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)) as walk:
         await walk.accepted()
         assert await walk.present() is TokenOutcome.REJECTED
-        cut(walk)
+        cut_network(walk)
         await walk.until(lambda: not csms.connected)
         assert await walk.present() is TokenOutcome.REJECTED
         assert await walk.present(OTHER_CARD) is TokenOutcome.AUTHORIZED
@@ -252,7 +256,7 @@ async def test_a_card_of_the_group_that_only_the_csms_knows_ends_the_charge(tmp_
 
 async def test_a_cached_card_of_the_group_ends_the_charge_without_asking(tmp_path: Path) -> None:
     """C01.FR.03, C09, E07.FR.01: the group is in the cache."""
-    async with walking(tmp_path, fleet()) as walk:
+    async with walking(tmp_path, csms_of_one_group()) as walk:
         csms = walk.csms
         await charge_with_other_card_cached(walk)
         requests_before = len(csms.sent("Authorize"))
@@ -262,17 +266,17 @@ async def test_a_cached_card_of_the_group_ends_the_charge_without_asking(tmp_pat
 
 async def test_offline_a_cached_card_of_the_group_ends_the_charge(tmp_path: Path) -> None:
     """TC_E_45_CS: all that follows is offline; one of it is Ended."""
-    async with walking(tmp_path, fleet()) as walk:
+    async with walking(tmp_path, csms_of_one_group()) as walk:
         csms = walk.csms
         await charge_with_other_card_cached(walk)
         await walk.advance(5)
         before = len(walk.events())
-        cut(walk)
+        cut_network(walk)
         await walk.until(lambda: not csms.connected)
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
         await walk.until(lambda: sum(walk.board.currents_a) == 0)
         await walk.advance(5)
-        await mended(walk)
+        await restore_network(walk)
         await walk.until(lambda: len(walk.events()) > before)
         assert walk.told()[-1] == ("Ended", "StopAuthorized")
         assert walk.events()[-1]["idToken"] in (token(OTHER_CARD), token())
@@ -318,12 +322,12 @@ async def test_a_card_that_is_held_again_while_the_csms_thinks_does_not_stop_wha
         first = walk.parts.station.present_token(CARD, 1)
         await walk.until(lambda: csms.sent("Authorize"))
         await walk.advance(2)
-        again = walk.parts.station.present_token(CARD, 1)
+        second_outcome = walk.parts.station.present_token(CARD, 1)
         await walk.advance(2)
         authorize = next(call for call in csms.calls if call.action == "Authorize")
         await csms.send_raw(json.dumps([3, authorize.id, {"idTokenInfo": {"status": "Accepted"}}]))
-        await walk.until(again.done)
-        assert first.result() is again.result() is TokenOutcome.AUTHORIZED
+        await walk.until(second_outcome.done)
+        assert first.result() is second_outcome.result() is TokenOutcome.AUTHORIZED
         await walk.charging()
         assert await walk.present() is TokenOutcome.STOPPED
 

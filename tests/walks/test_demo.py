@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextlib.asynccontextmanager
 async def borne(*arguments: str) -> AsyncGenerator[Process]:
-    """`borne …` with its output in a pipe; never outlives the test."""
+    """Run `borne` with its output in a pipe; kill it at the end of the block."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -45,8 +45,8 @@ async def borne(*arguments: str) -> AsyncGenerator[Process]:
         await process.communicate()
 
 
-async def line(process: Process, pattern: str) -> re.Match[str]:
-    """The next line of its output that matches."""
+async def next_line(process: Process, pattern: str) -> re.Match[str]:
+    """Return the next line of the output that matches."""
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
         while text := (await process.stdout.readline()).decode():
@@ -55,8 +55,8 @@ async def line(process: Process, pattern: str) -> re.Match[str]:
     raise AssertionError(f"it ended without a line like {pattern}")
 
 
-def figures(output: str) -> dict[str, str]:
-    """The lines of the summary."""
+def summary_figures(output: str) -> dict[str, str]:
+    """Return the figures of the summary by their names."""
     lines = output.partition("energy of the meter register")
     assert lines[1], output
     summary = (text.strip() for text in (lines[1] + lines[2]).splitlines())
@@ -73,7 +73,7 @@ async def test_one_charge_with_kettle_oven_and_network_cut_is_billed_to_the_watt
     states = re.findall(r"^ *[\d.]+ s    (EVSE 1 .*)$", output, re.MULTILINE)
     assert len(states) > 10
     assert [state for state, after in pairwise(states) if state == after] == [], "no line repeats the one before it"
-    printed = figures(output)
+    printed = summary_figures(output)
     register_wh = float(printed["energy of the meter register"].removesuffix(" Wh"))
     assert register_wh > 20.0
     assert float(printed["energy received by the CSMS"].removesuffix(" Wh")) == pytest.approx(register_wh, abs=0.5)
@@ -92,16 +92,16 @@ async def test_one_charge_with_kettle_oven_and_network_cut_is_billed_to_the_watt
 
 async def test_ctrl_c_ends_the_demonstration_in_order() -> None:
     async with borne("demo", "--speed", "4") as process:
-        await line(process, "EVSE 1 Charging")
+        await next_line(process, "EVSE 1 Charging")
         process.send_signal(signal.SIGINT)
-        await line(process, "Stopped.")
+        await next_line(process, "Stopped.")
         async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0
 
 
 async def test_one_charge_that_is_interrupted_has_not_agreed() -> None:
     async with borne("demo", "--once") as process:
-        await line(process, "A car arrives")
+        await next_line(process, "A car arrives")
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 1
@@ -110,13 +110,13 @@ async def test_one_charge_that_is_interrupted_has_not_agreed() -> None:
 async def test_the_csms_alone_answers_a_station_shows_the_frames_and_ends_with_ctrl_c() -> None:
     boot = {"reason": "PowerUp", "chargingStation": {"model": "flex", "vendorName": "borne"}}
     async with borne("csms", "--port", "0") as process:
-        url = (await line(process, r"CSMS at (\S+)"))[1]
+        url = (await next_line(process, r"CSMS at (\S+)"))[1]
         async with connect(f"{url}/OTHER-1", subprotocols=[Subprotocol("ocpp2.0.1")]) as station:
             await station.send(json.dumps([2, "1", "BootNotification", boot]))
             kind, identity, answer = json.loads(await station.recv())
         assert (kind, identity, answer["status"]) == (3, "1", "Accepted")
-        await line(process, r"OTHER-1 → \[2, \"1\", \"BootNotification\"")
-        await line(process, r"OTHER-1 ← \[3,")
+        await next_line(process, r"OTHER-1 → \[2, \"1\", \"BootNotification\"")
+        await next_line(process, r"OTHER-1 ← \[3,")
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0

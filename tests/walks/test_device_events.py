@@ -31,8 +31,8 @@ async def test_monitors_and_events_are_read_through_the_api_and_counted(tmp_path
             9,
             0,
         )
-        (mine,) = [listed for listed in monitoring["monitors"] if listed["id"] == result["id"]]
-        assert mine == {
+        (own_monitor,) = [row for row in monitoring["monitors"] if row["id"] == result["id"]]
+        assert own_monitor == {
             "component": "EVSE",
             "component_instance": None,
             "evse": 1,

@@ -41,62 +41,63 @@ value = "0"
 
 
 def message(identity: int, content: str = "Welcome", **more: Any) -> Payload:
-    """A MessageInfoType."""
+    """Return a MessageInfoType."""
     return {"id": identity, "priority": "NormalCycle", "message": {"format": "UTF8", "content": content}} | more
 
 
 def messages_of(walk: Walk) -> DisplayMessages:
-    """The messages of a running station."""
+    """Return the message store of a running station."""
     return walk.application.parts.get(DisplayMessages)
 
 
 async def send(csms: Csms, wire: Payload) -> str:
-    """SetDisplayMessage; the status."""
+    """Send SetDisplayMessage; returns the status."""
     return str((await csms.call("SetDisplayMessage", {"message": wire}))["status"])
 
 
 # Power cuts
 
 
-class MessageKeeper:
-    """A CSMS that sets and clears messages one after the other, and knows what the station must have."""
+class MessageSetter:
+    """Sets and clears messages at random, and knows which ones the station must have."""
 
-    def __init__(self, csms: Csms, chance: random.Random) -> None:
+    def __init__(self, csms: Csms, rng: random.Random) -> None:
         self.csms = csms
-        self.chance = chance
+        self.rng = rng
         self.stored: dict[int, Payload] = {}
         """the messages that were accepted and not cleared, by id"""
         self.in_flight: tuple[int, Payload | None] | None = None
         """the request without a response: an id and its message, or None if it is to be cleared"""
 
-    async def work(self) -> None:
-        """Send requests until the link breaks."""
+    async def send_until_cut(self) -> None:
+        """Send requests until the connection breaks."""
         while True:
-            identity = self.chance.randrange(8)
-            if self.chance.random() < 0.25:
+            identity = self.rng.randrange(8)
+            if self.rng.random() < 0.25:
                 await self._clear(identity)
             else:
-                priority = self.chance.choice(["AlwaysFront", "InFront", "NormalCycle"])
-                content = f"{self.chance.random()} " + "x" * self.chance.randrange(400)
+                priority = self.rng.choice(["AlwaysFront", "InFront", "NormalCycle"])
+                content = f"{self.rng.random()} " + "x" * self.rng.randrange(400)
                 await self._set(message(identity, content, priority=priority))
 
     async def _set(self, wire: Payload) -> None:
         self.in_flight = wire["id"], wire
         assert await send(self.csms, wire) == "Accepted"
-        self._apply(wire["id"], wire)
+        self._apply_response(wire["id"], wire)
 
     async def _clear(self, identity: int) -> None:
         self.in_flight = identity, None
         answer = await self.csms.call("ClearDisplayMessage", {"id": identity})
         assert answer["status"] == ("Accepted" if identity in self.stored else "Unknown")
-        self._apply(identity, None)
+        self._apply_response(identity, None)
 
-    def _apply(self, identity: int, wire: Payload | None) -> None:
-        self.stored = self.after(identity, wire)
+    def _apply_response(self, identity: int, wire: Payload | None) -> None:
+        """Update the expected messages after a response."""
+        self.stored = self.messages_after(identity, wire)
         self.in_flight = None
 
-    def after(self, identity: int, wire: Payload | None) -> dict[int, Payload]:
-        """What the station has after a request."""
+    def messages_after(self, identity: int, wire: Payload | None) -> dict[int, Payload]:
+        """Return the messages that the station must have after a request was executed."""
         remaining = {key: stored for key, stored in self.stored.items() if key != identity}
         if wire is None:
             return remaining
@@ -105,15 +106,16 @@ class MessageKeeper:
         return {**remaining, identity: wire}
 
     async def check(self) -> None:
-        """The station has what was accepted; a request without response was executed wholly or not at all."""
+        """Check that the station has the accepted messages; a request without response is done or not done."""
         possible = [self.stored]
         if self.in_flight is not None:
-            possible.append(self.after(*self.in_flight))
-        found = await self._reported()
+            possible.append(self.messages_after(*self.in_flight))
+        found = await self._reported_messages()
         assert found in possible
         self.stored, self.in_flight = found, None
 
-    async def _reported(self) -> dict[int, Payload]:
+    async def _reported_messages(self) -> dict[int, Payload]:
+        """Return the messages that the station reports."""
         if (await self.csms.call("GetDisplayMessages", {"requestId": 1}))["status"] == "Unknown":
             return {}
         report = await self.csms.expect("NotifyDisplayMessages")
@@ -126,9 +128,9 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
     tmp_path: Path, seed: int, program_host: ProgramHost
 ) -> None:
     """O01.FR.10, O06.FR.01: also of two messages of which one replaces the other, one is there, and not both"""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     async with running_csms() as csms:
-        keeper = MessageKeeper(csms, chance)
+        keeper = MessageSetter(csms, rng)
         station = StationProcess(tmp_path, csms.url, more=_BACK_OFF, launch=program_host.launch)
         try:
             for boots in range(1, 8):
@@ -136,8 +138,8 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
                 await until(lambda boots=boots: len(csms.sent("BootNotification")) == boots and csms.connected)
                 await until(lambda boots=boots: len(csms.sent("StatusNotification")) >= boots)
                 await keeper.check()
-                working = asyncio.create_task(keeper.work())
-                await asyncio.sleep(chance.uniform(0.0, 0.2))
+                working = asyncio.create_task(keeper.send_until_cut())
+                await asyncio.sleep(rng.uniform(0.0, 0.2))
                 station.kill()
                 assert await station.ended() == -signal.SIGKILL
                 await until(lambda: not csms.connected)
@@ -195,7 +197,7 @@ async def test_a_message_that_cannot_be_read_is_set_aside_and_the_others_are_sho
 
 @contextlib.asynccontextmanager
 async def without_csms(folder: Path) -> AsyncGenerator[tuple[Walk, DisplayMessages, Clock, list[int]]]:
-    """A station without a CSMS: its messages, its clock, and a list that gets an item at each change."""
+    """Run a station without a CSMS; yields its messages, its clock, and a list that grows at each change."""
     async with powered(configuration(folder, None), Csms()) as walk:
         messages, changes = messages_of(walk), list[int]()
         messages.changed.subscribe(lambda _: changes.append(1))

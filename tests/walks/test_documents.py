@@ -45,8 +45,8 @@ async def test_a_receipt_carries_the_record_that_the_api_gives_and_the_key_of_th
         assert key["fingerprint"] in drawn
         assert CARD.value not in drawn
         assert (await api.client.get("/api/transactions/none/receipt.pdf")).status_code == 404
-        wrong = await api.client.get(f"/api/transactions/{identity}/receipt.pdf?lang=la")
-        assert (wrong.status_code, "lang" in wrong.text) == (422, True)
+        unknown_language = await api.client.get(f"/api/transactions/{identity}/receipt.pdf?lang=la")
+        assert (unknown_language.status_code, "lang" in unknown_language.text) == (422, True)
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ async def test_a_key_that_flash_memory_has_spoilt_keeps_nobody_from_the_receipt_
 async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_document(tmp_path: Path) -> None:
     async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
         await walk.accepted()
-        mine = [await charge(api), await charge(api)]
+        identities = [await charge(api), await charge(api)]
         await charge(api, OTHER_CARD.value)
         month = f"{walk.application.clock.now():%Y-%m}"
         query = {"month": month, "token": CARD.value}
         answer = await api.client.get("/api/monthly-report.csv", params=query)
         assert answer.status_code == 200
         rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
-        assert [row["transaction_id"] for row in rows] == mine
+        assert [row["transaction_id"] for row in rows] == identities
         document = await api.client.get("/api/monthly-report.pdf", params=query | {"lang": "nl"})
         assert document.status_code == 200
         drawn = text(document.content)
@@ -182,7 +182,7 @@ async def test_a_month_that_is_none_is_refused(tmp_path: Path, month: str) -> No
 
 
 def document_processes() -> list[int]:
-    """The processes that draw a document for this one."""
+    """Return the ids of the processes that draw documents for this one."""
     tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
     children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
     return [pid for pid in children if b"station.billing.documents" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -236,7 +236,7 @@ async def test_a_document_leaves_nothing_in_the_memory_of_the_station(tmp_path: 
 
 
 def resident_mib(pid: int) -> float:
-    """The memory of a process."""
+    """Return the resident memory of a process."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
     assert found is not None
     return int(found[1]) / 1024

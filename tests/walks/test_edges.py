@@ -248,7 +248,7 @@ async def test_a_pilot_at_minus_12_v_is_no_vehicle_that_left(tmp_path: Path) -> 
 
 
 async def _pilot_state(walk: Walk) -> str:
-    """The pilot state on the wire."""
+    """Return the pilot state that the board reports."""
     async for observation in walk.board.observations():
         return observation.pilot.value
     raise AssertionError("the board shows nothing")

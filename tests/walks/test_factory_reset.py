@@ -41,8 +41,8 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         await walk.charging()
         await walk.advance(60)
         charging = walk.application.parts
-        wrong = await api.client.post("/api/factory-reset", json={"confirm": "yes"})
-        assert wrong.status_code == 422
+        unconfirmed = await api.client.post("/api/factory-reset", json={"confirm": "yes"})
+        assert unconfirmed.status_code == 422
         assert walk.application.parts is charging
         await reset_while_time_passes(walk, api, status=202)
         assert sum(walk.board.currents_a) == 0
@@ -156,7 +156,7 @@ async def test_a_reset_that_the_disk_broke_off_is_completed_by_another_one(tmp_p
 
 
 async def reset_while_time_passes(walk: Walk, api: Api, *, status: int) -> dict[str, Any]:
-    """Ask for a reset, and let the time pass in which a contactor opens."""
+    """Request a factory reset, and advance the time until it is answered."""
     body = {"confirm": "FACTORY-RESET"}
     request = asyncio.create_task(api.post("/api/factory-reset", body, status=status, settled=False))
     await until(request.done, meanwhile=lambda: walk.advance(0.5))

@@ -25,8 +25,8 @@ SUSPENDING = [Fault.OVER_TEMPERATURE, Fault.BOARD, Fault.STORAGE]
 HARMLESS = [Fault.READER, Fault.LOCK]
 
 
-async def contactor_open(walk: Walk) -> None:
-    """Wait until nothing flows and nothing is offered."""
+async def until_contactor_open(walk: Walk) -> None:
+    """Wait until no current flows and none is offered."""
     await walk.until(lambda: not walk.board.outputs.contactor and walk.board.outputs.pilot_a is None)
     assert sum(walk.board.currents_a) == 0
 
@@ -61,7 +61,7 @@ async def test_with_ev_connected_as_the_only_stop_point_a_fault_still_ends_what_
         await charge(walk)
         walk.board.raise_fault(fault)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
-        await contactor_open(walk)
+        await until_contactor_open(walk)
         await walk.settle()
         ended = "Ended" in [kind for kind, _ in walk.told()]
         assert ended is (fault in ENDING)
@@ -75,7 +75,7 @@ async def test_a_passing_fault_suspends_the_transaction_and_it_goes_on(tmp_path:
         walk.board.raise_fault(fault)
         await event(walk, "Updated", "AbnormalCondition", chargingState="SuspendedEVSE")
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
-        await contactor_open(walk)
+        await until_contactor_open(walk)
         events_before = len(walk.events())
         walk.board.clear_fault(fault)
         await walk.charging()
@@ -157,7 +157,7 @@ async def test_no_energy_is_given_that_nobody_counts(tmp_path: Path) -> None:
         assert sum(walk.board.currents_a) > 0
         assert meter_problems(walk) == []
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=15)
-        await contactor_open(walk)
+        await until_contactor_open(walk)
         assert meter_problems(walk) == [("true", False, identity)]
         walk.world.fail_meter(1, False)
         await walk.charging()
@@ -166,7 +166,7 @@ async def test_no_energy_is_given_that_nobody_counts(tmp_path: Path) -> None:
 
 
 def meter_problems(walk: Walk) -> list[tuple[str, bool, str]]:
-    """Value, cleared and transaction of the notified problems of the meter."""
+    """Return value, cleared and transaction id of the notified problems of the meter."""
     rows = [row for notification in walk.csms.sent("NotifyEvent") for row in notification["eventData"]]
     assert all(row["component"] == {"name": "FiscalMetering", "evse": {"id": 1}} for row in rows)
     assert all(("techInfo" in row) is not row["cleared"] for row in rows), "a problem says what it is"
@@ -222,7 +222,7 @@ async def test_a_register_that_runs_backwards_is_not_believed(tmp_path: Path) ->
         await walk.advance(30)
         walk.board.meter_override = MeterOverride(energy_wh=1.0)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
-        await contactor_open(walk)
+        await until_contactor_open(walk)
         walk.board.meter_override = MeterOverride()
         await walk.charging()
         await walk.advance(10)
@@ -247,7 +247,7 @@ async def test_a_register_that_stands_still_while_energy_flows_ends_the_charge(t
         before_wh = register_wh(tmp_path)
         walk.board.meter_override = MeterOverride(energy_wh=stuck_at_wh)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=90)
-        await contactor_open(walk)
+        await until_contactor_open(walk)
         await walk.advance(60)  # the register might have moved again (TxCtrlr.EndRegisterWait)
         ended = await event(walk, "Ended", "AbnormalCondition")
         assert ended["transactionInfo"]["stoppedReason"] == "Other"
@@ -272,7 +272,7 @@ async def test_a_register_that_moves_again_before_the_end_is_recorded_is_billed(
         assert reading is not None
         walk.board.meter_override = MeterOverride(energy_wh=reading.energy_import_wh)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=120)
-        await contactor_open(walk)
+        await until_contactor_open(walk)
         walk.board.meter_override = MeterOverride()
         ended = await event(walk, "Ended", "AbnormalCondition")
         assert ended["meterValue"][-1]["sampledValue"][0]["value"] == pytest.approx(register_wh(tmp_path), abs=0.1)
@@ -286,7 +286,7 @@ async def test_a_meter_on_a_real_wire_that_falls_silent_and_speaks_again(tmp_pat
         await walk.advance(10)
         walk.world.fail_meter(1, True)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=60, step_s=2)
-        await contactor_open(walk)
+        await until_contactor_open(walk)
         walk.world.fail_meter(1, False)
         await walk.until(lambda: sum(walk.board.currents_a) > 0, within_s=60)
         assert transaction_id(walk) == identity
@@ -302,14 +302,14 @@ async def test_a_full_battery_is_told_as_suspended_ev(tmp_path: Path) -> None:
         await walk.until(
             lambda: walk.events()[-1]["transactionInfo"].get("chargingState") == "SuspendedEV", within_s=300
         )
-        await contactor_released(walk)
+        await until_contactor_released(walk)
         assert "Ended" not in [kind for kind, _ in walk.told()]
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
 
 
-async def contactor_released(walk: Walk) -> None:
-    """Wait until the contactor is open; the pilot may go on offering."""
+async def until_contactor_released(walk: Walk) -> None:
+    """Wait until the contactor is open; the pilot may still offer a current."""
     await walk.until(lambda: not walk.board.outputs.contactor)
 
 

@@ -15,7 +15,7 @@ from tests.examples import examples
 from tests.hostile import charging, variable
 
 
-async def _refused(csms: Csms, text: str | bytes, identity: str) -> str:
+async def _refusal_code(csms: Csms, text: str | bytes, identity: str) -> str:
     """Send a frame and return the code of the CALLERROR, which has all of its five parts."""
     answer = await csms.request_raw(text, identity)
     assert answer[0] == 4, answer
@@ -26,8 +26,8 @@ async def _refused(csms: Csms, text: str | bytes, identity: str) -> str:
     return str(answer[2])
 
 
-def _get(component: str) -> str:
-    """A GetVariables of one variable, with any text as its component."""
+def _get_variables(component: str) -> str:
+    """Return the text of a GetVariablesRequest for one variable, with any text as its component."""
     items = f'[{{"component":{component},"variable":{{"name":"Power"}}}}]'
     return f'[2,"9","GetVariables",{{"getVariableData":{items}}}]'
 
@@ -36,9 +36,9 @@ async def test_frames_that_are_no_ocpp_are_answered_as_part_4_says(tmp_path: Pat
     """Part 4 §4.1.7, §4.2.3, §4.3, §4.4."""
     async with charging(tmp_path) as (_, csms):
         for text in ("", "x", "[", "null", "[]", "{}", "[2]", "[NaN]", b"[]", b"\x00", "[" * 500_000):
-            assert await _refused(csms, text, "-1") == "RpcFrameworkError", text[:20]
+            assert await _refusal_code(csms, text, "-1") == "RpcFrameworkError", text[:20]
         for kind in ("5", "[]", "{}", "null", "true", "1e999"):
-            assert await _refused(csms, f'[{kind},"9",{{}}]', "9") == "MessageTypeNotSupported", kind
+            assert await _refusal_code(csms, f'[{kind},"9",{{}}]', "9") == "MessageTypeNotSupported", kind
         for text, code in (
             ('[2,"9","Heartbeat"]', "RpcFrameworkError"),
             ('[2,"9",{},{}]', "RpcFrameworkError"),
@@ -51,23 +51,23 @@ async def test_frames_that_are_no_ocpp_are_answered_as_part_4_says(tmp_path: Pat
             ('[2,"9","GetVariables",{}]', "OccurrenceConstraintViolation"),
             ('[2,"9","GetVariables",{"getVariableData":[]}]', "OccurrenceConstraintViolation"),
             ('[2,"9","GetVariables",{"getVariableData":7}]', "TypeConstraintViolation"),
-            (_get('{"name":"EVSE","evse":{"id":1e999}}'), "TypeConstraintViolation"),
-            (_get('{"name":"EVSE","evse":{"id":1.5}}'), "TypeConstraintViolation"),
-            (_get('{"name":"EVSE","evse":{"id":true}}'), "TypeConstraintViolation"),
-            (_get(f'{{"name":"{"x" * 51}"}}'), "PropertyConstraintViolation"),
-            (_get('{"name":"\\ud800"}'), "FormatViolation"),
+            (_get_variables('{"name":"EVSE","evse":{"id":1e999}}'), "TypeConstraintViolation"),
+            (_get_variables('{"name":"EVSE","evse":{"id":1.5}}'), "TypeConstraintViolation"),
+            (_get_variables('{"name":"EVSE","evse":{"id":true}}'), "TypeConstraintViolation"),
+            (_get_variables(f'{{"name":"{"x" * 51}"}}'), "PropertyConstraintViolation"),
+            (_get_variables('{"name":"\\ud800"}'), "FormatViolation"),
             ('[2,"9","ClearCache",{"customData":{}}]', "OccurrenceConstraintViolation"),
             ('[2,"9","ClearCache",{"more":1}]', "ProtocolError"),
         ):
-            assert await _refused(csms, text, "9") == code, text
+            assert await _refusal_code(csms, text, "9") == code, text
 
 
 async def test_numbers_that_no_evse_has_are_unknown_and_hurt_nobody(tmp_path: Path) -> None:
     async with charging(tmp_path) as (_, csms):
         for number in ("1e300", "-1", "1" * 400, "99", "-0.0"):
-            answer = await csms.request_raw(_get(f'{{"name":"EVSE","evse":{{"id":{number}}}}}'), "9")
+            answer = await csms.request_raw(_get_variables(f'{{"name":"EVSE","evse":{{"id":{number}}}}}'), "9")
             assert answer[2]["getVariableResult"][0]["attributeStatus"] == "UnknownComponent", number
-        answer = await csms.request_raw(_get('{"name":"EVSE","evse":{"id":1.0}}'), "9")
+        answer = await csms.request_raw(_get_variables('{"name":"EVSE","evse":{"id":1.0}}'), "9")
         assert answer[2]["getVariableResult"][0]["attributeStatus"] == "Accepted"  # 1.0 is an integer in JSON
         for number in ("1e300", "-7", "1" * 400):
             start = f'[2,"9","RequestStartTransaction",{{"evseId":{number},"remoteStartId":{number},"idToken":' + (
@@ -75,17 +75,17 @@ async def test_numbers_that_no_evse_has_are_unknown_and_hurt_nobody(tmp_path: Pa
             )
             answer = await csms.request_raw(start, "9")
             assert answer[2]["status"] == "Rejected", number
-        assert await _refused(csms, _get("1" * 5_000), "9") == "TypeConstraintViolation"
+        assert await _refusal_code(csms, _get_variables("1" * 5_000), "9") == "TypeConstraintViolation"
 
 
 async def test_what_can_be_read_but_not_be_echoed_is_refused(tmp_path: Path) -> None:
     """1e999 is a number in JSON and none in a computer; deep nesting may be read and not be written."""
     async with charging(tmp_path) as (_, csms):
-        custom = _get('{"name":"EVSE","customData":{"vendorId":"v","x":1e999}}')
-        assert await _refused(csms, custom, "9") == "FormatViolation"
+        custom = _get_variables('{"name":"EVSE","customData":{"vendorId":"v","x":1e999}}')
+        assert await _refusal_code(csms, custom, "9") == "FormatViolation"
         for depth in (100, 500, 900, *range(940, 1_000, 2), 10_000):
             nested = "[" * depth + "]" * depth
-            text = _get(f'{{"name":"EVSE","customData":{{"vendorId":"v","x":{nested}}}}}')
+            text = _get_variables(f'{{"name":"EVSE","customData":{{"vendorId":"v","x":{nested}}}}}')
             await csms.send_raw(text)
         await csms.call("GetVariables", {"getVariableData": [variable("HeartbeatInterval")]})
         assert csms.connections == 1

@@ -68,7 +68,7 @@ station.no_such_operation()
 
 
 def type_errors(folder: Path) -> dict[str, list[int]]:
-    """The lines at which pyright, in its strict mode, finds errors, by file."""
+    """Return the lines at which pyright finds errors in strict mode, by file."""
     (folder / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11"}))
     checked = run("--project", str(folder), "--pythonpath", sys.executable, "--outputjson", capture_output=True)
     found: dict[str, list[int]] = {}

@@ -33,7 +33,7 @@ def grid(source: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 async def until_house_currents(walk: Walk, api: Any, currents_a: list[float]) -> None:
-    """Wait until the station knows what the house draws."""
+    """Wait until the status shows these currents of the house."""
 
     async def known() -> bool:
         grid_status = (await api.get("/api/status"))["grid"]
@@ -44,14 +44,14 @@ async def until_house_currents(walk: Walk, api: Any, currents_a: list[float]) ->
     await until(known, meanwhile=lambda: walk.advance(0.5))  # its wire is real
 
 
-def impatient(source: dict[str, Any]) -> dict[str, Any]:
-    """The source with a short timeout: a silent Modbus meter costs it for each request, in real time."""
+def with_short_timeout(source: dict[str, Any]) -> dict[str, Any]:
+    """Return the source with a short timeout: a silent Modbus meter blocks for it, in real time."""
     return {**source, "meter": {**source["meter"], "timeout_s": 0.5}} if "meter" in source else source
 
 
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_the_house_is_seen_through_its_meter_and_a_silent_meter_is_told(tmp_path: Path, kind: str) -> None:
-    async with walking(tmp_path, grid=grid(impatient(SOURCES[kind]))) as walk, visiting(walk) as api:
+    async with walking(tmp_path, grid=grid(with_short_timeout(SOURCES[kind]))) as walk, visiting(walk) as api:
         await api.post("/api/sim/grid", {"currents_a": TRI})
         await until_house_currents(walk, api, TRI)
         grid_status = (await api.get("/api/status"))["grid"]

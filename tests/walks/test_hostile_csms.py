@@ -114,13 +114,13 @@ async def test_of_two_answers_the_first_counts_and_unknown_ids_are_ignored(tmp_p
 async def test_an_answer_of_the_wrong_schema_counts_as_none(tmp_path: Path, payload: object) -> None:
     """E13: the event is sent again."""
     async with charging(tmp_path) as (walk, csms):
-        wrong = 1
+        wrong_answers_left = 1
 
         def frames(identity: str, action: str, _payload: dict[str, Any]) -> list[str] | None:
-            nonlocal wrong
-            if action != "TransactionEvent" or wrong == 0:
+            nonlocal wrong_answers_left
+            if action != "TransactionEvent" or wrong_answers_left == 0:
                 return None
-            wrong -= 1
+            wrong_answers_left -= 1
             return [json.dumps([3, identity, payload])]
 
         csms.frames = frames
@@ -178,16 +178,16 @@ async def test_a_boot_that_is_answered_with_errors_is_asked_again_and_again(tmp_
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_the_csms_may_close_at_any_moment(tmp_path: Path, seed: int) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     async with charging(tmp_path) as (walk, csms):
         for _ in range(8):
-            await walk.advance(dice.uniform(0, 40))
-            for _ in range(dice.randrange(4)):
+            await walk.advance(rng.uniform(0, 40))
+            for _ in range(rng.randrange(4)):
                 await asyncio.sleep(0)
-            if dice.random() < 0.5:
+            if rng.random() < 0.5:
                 csms.drop()
             elif csms.connected:
-                await csms.close(dice.choice([1000, 1001, 1002, 1008, 1011, 1012, 4000]))
+                await csms.close(rng.choice([1000, 1001, 1002, 1008, 1011, 1012, 4000]))
             assert walk.board.outputs.contactor
         await walk.until(lambda: csms.connected, within_s=600)
         assert len(csms.sent("BootNotification")) == 1  # part 4 §5.3: not after a mere reconnect

@@ -39,8 +39,8 @@ TRICKS = (
 )
 
 
-async def answer(walk: Walk, method: str, target: str, *headers: str, body: bytes = b"") -> tuple[int, str]:
-    """Status and text of what a raw request is answered with."""
+async def send_request(walk: Walk, method: str, target: str, *headers: str, body: bytes = b"") -> tuple[int, str]:
+    """Send a raw request; returns status and text of the response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", walk.web.port)
     head = "\r\n".join([f"{method} {target} HTTP/1.1", *headers, "X-Forwarded-For: 192.0.2.7", "Connection: close"])
     writer.write(f"{head}\r\n\r\n".encode("latin-1") + body)
@@ -56,11 +56,11 @@ async def test_no_host_header_makes_a_guarded_path_a_public_one(tmp_path: Path) 
         await walk.accepted()
         await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         for method, path in GUARDED:
-            assert (await answer(walk, method, path, "Host: station"))[0] == 401
+            assert (await send_request(walk, method, path, "Host: station"))[0] == 401
             for trick in TRICKS:
                 for public in PUBLIC:
                     host = trick.format(path=public)
-                    assert (await answer(walk, method, path, f"Host: {host}"))[0] in {400, 401, 421}, host
+                    assert (await send_request(walk, method, path, f"Host: {host}"))[0] in {400, 401, 421}, host
         assert walk.parts.access.accounts.has_password(Role.OWNER), "nothing was reset"
 
 
@@ -70,7 +70,7 @@ async def test_no_other_spelling_of_a_path_gets_past_the_table_either(tmp_path: 
         await walk.accepted()
         await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         for target in (path, path.replace("api", "%61pi"), f"http://station{path}"):
-            assert (await answer(walk, "POST", target, "Host: station"))[0] in {400, 401, 404}, target
+            assert (await send_request(walk, "POST", target, "Host: station"))[0] in {400, 401, 404}, target
         assert walk.parts.access.accounts.has_password(Role.OWNER)
 
 
@@ -105,7 +105,7 @@ async def test_an_origin_that_is_none_is_one_of_another_page(
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
-        assert (await answer(walk, "POST", "/api/session", "Host: station", f"Origin: {origin}"))[0] == 403
+        assert (await send_request(walk, "POST", "/api/session", "Host: station", f"Origin: {origin}"))[0] == 403
     assert not [record for record in caplog.records if record.exc_info]
 
 

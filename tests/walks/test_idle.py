@@ -12,8 +12,8 @@ from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 
 
-def decisions(walk: Walk) -> list[float]:
-    """The times of the decisions of load management from now on."""
+def record_decisions(walk: Walk) -> list[float]:
+    """Return a list to which the time of each later decision of load management is appended."""
     times: list[float] = []
     walk.parts.load.decisions.after_decision.subscribe(lambda _: times.append(walk.application.clock.monotonic()))
     return times
@@ -33,7 +33,7 @@ async def test_an_idle_station_decides_every_minute_and_reads_its_meter_every_se
         await idle(walk)
         read: list[object] = []
         walk.evse.meter.reading_taken.subscribe(read.append)
-        decided = decisions(walk)
+        decided = record_decisions(walk)
         await walk.advance(600)
         assert 598 <= len(read) <= 602
         assert 9 <= len(decided) <= 11
@@ -43,7 +43,7 @@ async def test_an_idle_station_decides_every_minute_and_reads_its_meter_every_se
 async def test_from_the_plug_to_the_end_of_the_charge_it_decides_every_second(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await idle(walk)
-        decided = decisions(walk)
+        decided = record_decisions(walk)
         await walk.plug()
         assert len(decided) == 1  # at once, for the limits of the cable
         await walk.present()
@@ -109,7 +109,7 @@ async def test_the_silence_of_the_grid_meter_is_noticed_within_a_second_while_th
     async with walking(tmp_path, grid=GRID) as walk:
         await idle(walk)
         await House(walk).live(5)
-        decided = decisions(walk)
+        decided = record_decisions(walk)
         await walk.advance(3.9)  # the last sample is 4.9 s old
         assert (len(decided), walk.parts.load.grid.meter_silent) == (0, False)
         await walk.advance(0.2)
@@ -144,7 +144,7 @@ async def test_the_temperature_limits_at_once_while_the_station_is_idle(tmp_path
 async def test_a_burst_of_profiles_is_decided_together(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await idle(walk)
-        decided = decisions(walk)
+        decided = record_decisions(walk)
         for limit_a in range(10, 20):
             period = {"startPeriod": 0, "limit": limit_a}
             schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [period]}

@@ -32,7 +32,7 @@ MASTERS = {"idToken": "MASTERS", "type": "Central"}
 
 
 async def send(csms: Csms, version: int, *items: Payload, full: bool = True) -> Payload:
-    """SendLocalList; returns the response."""
+    """Send SendLocalList; returns the response."""
     request: Payload = {"updateType": "Full" if full else "Differential", "versionNumber": version}
     return await csms.call("SendLocalList", request | {"localAuthorizationList": list(items)})
 
@@ -44,20 +44,20 @@ async def accepted(csms: Csms, version: int, *items: Payload, full: bool = True)
 
 
 async def variable(csms: Csms, name: str) -> str:
-    """A variable of LocalAuthListCtrlr."""
+    """Return the value of a variable of LocalAuthListCtrlr."""
     item = {"component": {"name": "LocalAuthListCtrlr"}, "variable": {"name": name}}
     answer = await csms.call("GetVariables", {"getVariableData": [item]})
     return answer["getVariableResult"][0]["attributeValue"]
 
 
-def alter(storage: Path, statement: str) -> None:
+def alter_database(storage: Path, statement: str) -> None:
     """Execute a statement on the database of a running station, from outside."""
     with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
         database.execute(statement)
 
 
-def everybody_refused() -> Csms:
-    """A CSMS that accepts no token."""
+def csms_rejecting_all() -> Csms:
+    """Return a CSMS that accepts no token."""
     csms = Csms()
     csms.answers["Authorize"] = lambda _: INVALID
     return csms
@@ -70,7 +70,7 @@ async def test_a_listed_token_charges_without_being_asked_for_and_one_of_its_gro
     tmp_path: Path,
 ) -> None:
     """C14.FR.02, C09.FR.07: neither is known to the CSMS when it asks."""
-    csms = everybody_refused()
+    csms = csms_rejecting_all()
     csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
     async with walking(tmp_path, csms, variable=ONLINE) as walk:
         await walk.accepted()
@@ -122,7 +122,7 @@ async def test_a_master_pass_of_the_list_starts_nothing_remotely_either(
 async def test_key_codes_that_are_tried_are_soon_not_looked_up_in_the_list(tmp_path: Path) -> None:
     """C04.FR.06: nor does one of the group of a charge end it."""
     code = IdToken("482913", "KeyCode")
-    async with walking(tmp_path, everybody_refused(), variable=ONLINE) as walk:
+    async with walking(tmp_path, csms_rejecting_all(), variable=ONLINE) as walk:
         walk.csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
         await walk.accepted()
         await accepted(walk.csms, 1, *(listed(token(id_token), groupIdToken=GROUP) for id_token in (CARD, code)))
@@ -139,7 +139,7 @@ async def test_key_codes_that_are_tried_are_soon_not_looked_up_in_the_list(tmp_p
 @pytest.mark.parametrize(("status", "starts"), [("Accepted", True), ("Blocked", False)])
 async def test_a_remote_start_is_authorized_by_the_list(tmp_path: Path, status: str, starts: bool) -> None:
     """F01.FR.01, F02.FR.09: with AuthorizeRemoteStart."""
-    async with walking(tmp_path, everybody_refused(), variable=ONLINE) as walk:
+    async with walking(tmp_path, csms_rejecting_all(), variable=ONLINE) as walk:
         await walk.accepted()
         await accepted(walk.csms, 1, listed(token(), status))
         await walk.plug()
@@ -155,9 +155,9 @@ async def test_an_entry_that_allows_one_evse_does_not_start_at_another(tmp_path:
         await walk.accepted()
         await accepted(walk.csms, 1, listed(token(), evseId=[2]))
         assert await walk.present() is TokenOutcome.REJECTED  # the reader of EVSE 1
-        both = walk.parts.station.present_token(CARD)
-        await walk.until(both.done)
-        assert both.result() is TokenOutcome.AUTHORIZED
+        outcome = walk.parts.station.present_token(CARD)
+        await walk.until(outcome.done)
+        assert outcome.result() is TokenOutcome.AUTHORIZED
         assert walk.parts.station.evses[2].state.authorization is not None
 
 
@@ -282,11 +282,13 @@ async def test_a_disk_that_fails_leaves_the_old_list(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await accepted(walk.csms, 1, listed(token()))
-        alter(tmp_path, "CREATE TRIGGER full BEFORE INSERT ON local_list BEGIN SELECT RAISE(ABORT, 'full'); END")
+        alter_database(
+            tmp_path, "CREATE TRIGGER full BEFORE INSERT ON local_list BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
         answer = await send(walk.csms, 2, listed(token(OTHER_CARD)))
         assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Failed", "OutOfStorage")
         assert await walk.csms.call("GetLocalListVersion", {}) == {"versionNumber": 1}
-        alter(tmp_path, "DROP TRIGGER full")
+        alter_database(tmp_path, "DROP TRIGGER full")
         await accepted(walk.csms, 2, listed(token(OTHER_CARD)))
 
 
@@ -295,7 +297,7 @@ async def test_a_disk_that_fails_leaves_the_old_list(tmp_path: Path) -> None:
 
 async def test_the_list_is_read_over_the_api_and_seeded_by_a_test_bench(tmp_path: Path) -> None:
     """GET /api/auth/list; PUT and DELETE /api/sim/auth/list"""
-    async with walking(tmp_path, everybody_refused(), variable=ONLINE) as walk, visiting(walk) as api:
+    async with walking(tmp_path, csms_rejecting_all(), variable=ONLINE) as walk, visiting(walk) as api:
         await walk.accepted()
         assert await api.get("/api/auth/list") == {"version": 0, "entries": 0, "tokens": []}
         await walk.parts.cards.add(CARD, "Anna")
@@ -341,15 +343,15 @@ async def test_a_hostile_csms_fills_the_list_to_its_bound_and_a_charge_goes_on(t
         cards = [IdToken(f"{number:014}", "ISO14443") for number in range(MAX_ENTRIES)]
         assert await local_list.seed(1, [LocalListEntry(card, info) for card in cards]) is None
         assert await variable(csms, "Entries") == str(MAX_ENTRIES)
-        most = int(await variable(csms, "ItemsPerMessage"))
-        known = [listed(token(card)) for card in cards[:most]]
-        strange = [listed(token(IdToken(f"{number:036}", "ISO14443"))) for number in range(most)]
+        max_items = int(await variable(csms, "ItemsPerMessage"))
+        items = [listed(token(card)) for card in cards[:max_items]]
+        strange = [listed(token(IdToken(f"{number:036}", "ISO14443"))) for number in range(max_items)]
         too_many = await send(csms, 2, listed(token()), full=False)
         assert (too_many["status"], too_many["statusInfo"]["reasonCode"]) == ("Failed", "OutOfStorage")
         version = 1
         for _ in range(10):
             assert (await send(csms, version + 1, *strange, full=False))["status"] == "Failed"
-            assert (await send(csms, version + 1, *known, full=False))["status"] == "Accepted"
+            assert (await send(csms, version + 1, *items, full=False))["status"] == "Accepted"
             version += 1
         assert await variable(csms, "Entries") == str(MAX_ENTRIES)
         found_within_s: list[float] = []
@@ -362,7 +364,7 @@ async def test_a_hostile_csms_fills_the_list_to_its_bound_and_a_charge_goes_on(t
 
 
 def full_update(*items: Any, version: float = 1) -> Payload:
-    """A full SendLocalListRequest."""
+    """Return a full SendLocalListRequest."""
     return {"updateType": "Full", "versionNumber": version, "localAuthorizationList": list(items)}
 
 
@@ -411,8 +413,8 @@ async def test_a_list_of_the_longest_entries_stays_within_what_is_stored_of_each
 # Power cuts
 
 
-class Expected:
-    """What the CSMS knows that the station must have: the last accepted list, and one whose answer is outstanding."""
+class ExpectedList:
+    """The list that the station must have: the last accepted one, or that of the update without response."""
 
     def __init__(self) -> None:
         self.lists: dict[int, dict[str, str]] = {0: {}}
@@ -420,13 +422,13 @@ class Expected:
         self.version = 0
         """the last one that was accepted"""
 
-    def update(self, chance: random.Random) -> Payload:
-        """A random update, and what the list is afterwards."""
+    def random_update(self, rng: random.Random) -> Payload:
+        """Return a random update, and the list after it."""
         now = self.lists[self.version]
         version = self.version + 1
-        numbers = chance.sample(range(2_000), 400)
-        statuses = {f"{number:014}": chance.choice(("Accepted", "Blocked", None)) for number in numbers}
-        full = chance.random() < 0.3
+        numbers = rng.sample(range(2_000), 400)
+        statuses = {f"{number:014}": rng.choice(("Accepted", "Blocked", None)) for number in numbers}
+        full = rng.random() < 0.3
         if full:
             statuses = {number: status or "Expired" for number, status in statuses.items()}
         items = [listed({"idToken": number, "type": "ISO14443"}, status) for number, status in statuses.items()]
@@ -444,8 +446,8 @@ class Expected:
         }
 
 
-def stored(storage: Path) -> tuple[int, int, Mapping[str, str]]:
-    """Version, number of entries and content of the list on disk, read by another process."""
+def stored_list(storage: Path) -> tuple[int, int, Mapping[str, str]]:
+    """Read version, number of entries and content of the list on disk, in another process."""
     with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
         state = database.execute("SELECT version, entries FROM local_list_state").fetchall() or [(0, 0)]
         rows = database.execute("SELECT token, json_extract(info, '$.status') FROM local_list").fetchall()
@@ -456,7 +458,7 @@ def stored(storage: Path) -> tuple[int, int, Mapping[str, str]]:
 async def test_a_power_cut_in_the_middle_of_an_update_keeps_what_was_accepted(
     tmp_path: Path, seed: int, program_host: ProgramHost
 ) -> None:
-    chance, expected = random.Random(seed), Expected()
+    rng, expected = random.Random(seed), ExpectedList()
     async with running_csms(Csms()) as csms:
         station = StationProcess(tmp_path, csms.url, launch=program_host.launch)
         try:
@@ -468,21 +470,21 @@ async def test_a_power_cut_in_the_middle_of_an_update_keeps_what_was_accepted(
                 assert version in expected.lists
                 assert version >= expected.version, "accepted means kept"
                 expected.version = version
-                assert stored(station.storage) == (version, len(expected.lists[version]), expected.lists[version])
+                assert stored_list(station.storage) == (version, len(expected.lists[version]), expected.lists[version])
                 assert int(await variable(csms, "Entries")) == len(expected.lists[version])
-                await update_until_cut(csms, station, expected, chance)
+                await update_until_cut(csms, station, expected, rng)
         finally:
             await station.aclose()
     assert expected.version >= 6
 
 
-async def update_until_cut(csms: Csms, station: StationProcess, expected: Expected, chance: random.Random) -> None:
-    """Send a few updates; the power fails at a random moment of the last one."""
-    for _ in range(chance.randint(1, 3)):
-        assert (await csms.call("SendLocalList", expected.update(chance)))["status"] == "Accepted"
+async def update_until_cut(csms: Csms, station: StationProcess, expected: ExpectedList, rng: random.Random) -> None:
+    """Send some updates; the power fails at a random moment of the last one."""
+    for _ in range(rng.randint(1, 3)):
+        assert (await csms.call("SendLocalList", expected.random_update(rng)))["status"] == "Accepted"
         expected.version += 1
-    last: asyncio.Task[dict[str, Any]] = asyncio.create_task(csms.call("SendLocalList", expected.update(chance)))
-    await asyncio.sleep(chance.uniform(0.0, 0.03))
+    last: asyncio.Task[dict[str, Any]] = asyncio.create_task(csms.call("SendLocalList", expected.random_update(rng)))
+    await asyncio.sleep(rng.uniform(0.0, 0.03))
     station.kill()
     await station.ended()
     await asyncio.wait([last], timeout=0.05)  # an answer that is under way still counts
@@ -495,7 +497,7 @@ async def update_until_cut(csms: Csms, station: StationProcess, expected: Expect
 
 
 async def test_a_power_cycle_of_the_simulation_keeps_the_list(tmp_path: Path) -> None:
-    async with walking(tmp_path, everybody_refused(), variable=ONLINE) as walk, visiting(walk) as api:
+    async with walking(tmp_path, csms_rejecting_all(), variable=ONLINE) as walk, visiting(walk) as api:
         await walk.accepted()
         await accepted(walk.csms, 4, listed(token()))
         await power_cycle(walk, api.client)
@@ -504,7 +506,7 @@ async def test_a_power_cycle_of_the_simulation_keeps_the_list(tmp_path: Path) ->
 
 
 async def power_cycle(walk: Walk, client: Any) -> None:
-    """Cut the power and restore it; the station boots again."""
+    """Cut the power and restore it; returns once the station has booted."""
     assert (await client.post("/api/sim/power", json={"action": "cycle"})).is_success
     await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
     await walk.until(lambda: walk.stack.link.online)

@@ -21,8 +21,8 @@ _BEGIN = re.compile(r"EVSE (\d+): transaction (\S+) begins: trigger (\w+), token
 _END = re.compile(r"EVSE (\d+): transaction (\S+) ended: reason (\w+), trigger (\w+), ([\d.]+) kWh, duration (\d+) s")
 
 
-class _Charge(Frozen):
-    """A charge as a reader of the log reconstructs it."""
+class _LoggedCharge(Frozen):
+    """A charge as reconstructed from the log."""
 
     evse_id: int
     token: str
@@ -30,17 +30,18 @@ class _Charge(Frozen):
     energy_kwh: str
 
 
-def _charges(lines: list[str]) -> list[_Charge]:
-    """The charges that the lines tell of, in the order of their ends."""
+def _logged_charges(lines: list[str]) -> list[_LoggedCharge]:
+    """Return the charges that the lines describe, in the order of their ends."""
     tokens = {found[2]: found[4] for line in lines if (found := _BEGIN.fullmatch(line))}
     ends = [found for line in lines if (found := _END.fullmatch(line))]
-    return [_Charge(int(end[1]), tokens[end[2]], end[3], end[5]) for end in ends]
+    return [_LoggedCharge(int(end[1]), tokens[end[2]], end[3], end[5]) for end in ends]
 
 
-async def _stored_charges(walk: Walk) -> list[_Charge]:
+async def _stored_charges(walk: Walk) -> list[_LoggedCharge]:
+    """Return the stored charges, in the order of their ends."""
     page = await walk.parts.transactions.find(TransactionQuery())
     return [
-        _Charge(
+        _LoggedCharge(
             transaction.evse_id,
             f"{(transaction.token or '')[:4]}…{(transaction.token or '')[-2:]}",
             transaction.stopped_reason or "",
@@ -52,8 +53,8 @@ async def _stored_charges(walk: Walk) -> list[_Charge]:
     ]
 
 
-async def _morning(walk: Walk) -> None:
-    """A card that the CSMS does not know, and a charge with one that it knows, which another one disturbs in vain."""
+async def _charge_between_rejections(walk: Walk) -> None:
+    """Present an unknown card, then charge with a known one, while the unknown one is rejected."""
     walk.csms.answers["Authorize"] = answering("Invalid")
     await present_at(walk, OTHER_CARD, 1)
     walk.csms.answers["Authorize"] = answering("Accepted")
@@ -69,8 +70,8 @@ async def _morning(walk: Walk) -> None:
     await walk.advance(30)
 
 
-async def _afternoon(walk: Walk) -> None:
-    """A charge that the CSMS starts and stops, and an EVSE out of service."""
+async def _remote_charge_and_outage(walk: Walk) -> None:
+    """Charge by remote start and stop, and take an EVSE out of service."""
     await ask_start(walk, evse_id=2, remote_start_id=55)
     walk.world.boards[2].plug(VehicleModel())
     await walk.until(lambda: sum(walk.world.boards[2].currents_a) > 0)
@@ -98,12 +99,12 @@ async def test_a_reader_reconstructs_the_day_of_a_station_from_the_log(
     async with walking(tmp_path, evse=_EVSES) as walk:
         await walk.accepted()
         caplog.clear()
-        await _morning(walk)
-        await _afternoon(walk)
+        await _charge_between_rejections(walk)
+        await _remote_charge_and_outage(walk)
         lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
         stored = await _stored_charges(walk)
     assert len(stored) == 2
-    assert _charges(lines) == stored
+    assert _logged_charges(lines) == stored
     messages = [_without_id(line) for line in lines if "may draw" not in line]
     assert messages == [
         "token 04FF…80: rejected: its authorization status is Invalid",
@@ -134,7 +135,7 @@ async def test_a_reader_reconstructs_the_day_of_a_station_from_the_log(
 
 
 def _without_id(line: str) -> str:
-    """The line without what differs from run to run."""
+    """Return the line without the parts that differ from run to run."""
     line = re.sub(r"transaction [0-9a-f-]{36}", "transaction T", line)
     return re.sub(r"duration \d+ s", "duration D s", re.sub(r"[\d.]+ kWh", "R kWh", line))
 

@@ -22,26 +22,26 @@ from tests.walks.steps import charge
 async def get_log(
     walk: Walk, url: str, *, kind: str = "DiagnosticsLog", log: dict[str, Any] | None = None, **more: Any
 ) -> Any:
-    """GetLog; the answer."""
+    """Send GetLog; returns the response."""
     place: dict[str, Any] = {"remoteLocation": url} | (log or {})
     return await walk.csms.call("GetLog", {"logType": kind, "requestId": 0, "log": place} | more)
 
 
 def log_statuses(walk: Walk) -> list[tuple[str, int | None]]:
-    """The statuses that the CSMS was told, with their requests."""
+    """Return status and request id of each LogStatusNotification."""
     return [
         (notification["status"], notification.get("requestId"))
         for notification in walk.csms.sent("LogStatusNotification")
     ]
 
 
-async def ended(walk: Walk, status: str, *, within_s: float = 60.0) -> None:
-    """Wait for the end of an upload."""
+async def until_upload_ended(walk: Walk, status: str, *, within_s: float = 60.0) -> None:
+    """Wait for the final status of an upload."""
     await walk.until(lambda: log_statuses(walk) and log_statuses(walk)[-1][0] == status, within_s=within_s)
 
 
-def content(server: FileServer) -> str:
-    """The only file that was brought, unpacked."""
+def uploaded_content(server: FileServer) -> str:
+    """Return the content of the only uploaded file, unpacked."""
     ((_, packed),) = server.files.items()
     return gzip.decompress(packed).decode()
 
@@ -53,10 +53,10 @@ async def test_a_diagnostics_log_tells_much_and_no_secret(tmp_path: Path, caplog
         transaction = await charge(walk)
         answer = await get_log(walk, f"http://bob:hidden@127.0.0.1:{server.port}/logs/")
         assert answer["status"] == "Accepted"
-        await ended(walk, "Uploaded")
+        await until_upload_ended(walk, "Uploaded")
         assert log_statuses(walk) == [("Uploading", 0), ("Uploaded", 0)]
         assert list(server.files) == [f"/logs/{answer['filename']}"]
-        log = content(server)
+        log = uploaded_content(server)
     assert f"{transaction} #0 Started" in log
     assert '"charging_state": "Charging"' in log
     assert "TxCtrlr.EVConnectionTimeOut = " in log
@@ -98,8 +98,8 @@ async def test_a_log_has_what_lies_between_its_two_moments(tmp_path: Path) -> No
         await walk.settle()
         second = walk.csms.sent("TransactionEvent")[-1]["transactionInfo"]["transactionId"]
         assert (await get_log(walk, f"{server.url}/", log={"oldestTimestamp": between}))["status"] == "Accepted"
-        await ended(walk, "Uploaded")
-        log = content(server)
+        await until_upload_ended(walk, "Uploaded")
+        log = uploaded_content(server)
     events = log.split("== Transaction events")[1].split("== Log")[0]
     assert second in events
     assert first not in events
@@ -124,7 +124,7 @@ async def test_a_failure_is_told_by_its_kind(tmp_path: Path, status: int, expect
         await walk.accepted()
         server.refusals = {"PUT": status, "POST": status}
         await get_log(walk, f"{server.url}/", retries=0)
-        await ended(walk, expected_status)
+        await until_upload_ended(walk, expected_status)
         assert log_statuses(walk) == [("Uploading", 0), (expected_status, 0)]
 
 
@@ -135,9 +135,9 @@ async def test_a_csms_cannot_aim_an_upload_at_our_own_api(tmp_path: Path) -> Non
         await walk.plug()
         await walk.present()
         await walk.charging()
-        own = f"http://127.0.0.1:{walk.web.port}/api/evses/1/stop"
-        await get_log(walk, own, retries=0)
-        await ended(walk, "PermissionDenied")
+        own_url = f"http://127.0.0.1:{walk.web.port}/api/evses/1/stop"
+        await get_log(walk, own_url, retries=0)
+        await until_upload_ended(walk, "PermissionDenied")
         assert walk.evse.authorized_token is not None
 
 
@@ -149,7 +149,7 @@ async def test_an_upload_is_tried_again_until_it_succeeds(tmp_path: Path) -> Non
         await walk.advance(70.0)
         assert len(server.requests) == 3
         server.refusals = {}
-        await ended(walk, "Uploaded")
+        await until_upload_ended(walk, "Uploaded")
         assert log_statuses(walk) == [("Uploading", 0), ("Uploaded", 0)]
 
 
@@ -177,7 +177,7 @@ async def test_a_third_request_cancels_what_has_not_even_begun(tmp_path: Path) -
             request = {"logType": "DiagnosticsLog", "log": {"remoteLocation": f"{server.url}/"}, "requestId": number}
             answers.append((await walk.csms.call("GetLog", request | {"retryInterval": 100}))["status"])
         server.refusals = {}
-        await ended(walk, "Uploaded", within_s=200.0)
+        await until_upload_ended(walk, "Uploaded", within_s=200.0)
         assert answers == ["Accepted", "AcceptedCanceled", "AcceptedCanceled"]
         ends = [status_of_request for status_of_request in log_statuses(walk) if status_of_request[0] != "Uploading"]
         assert ends == [("AcceptedCanceled", 1), ("AcceptedCanceled", 2), ("Uploaded", 3)]
@@ -191,7 +191,7 @@ async def test_a_triggered_status_says_what_goes_on(tmp_path: Path) -> None:
         server.refusals = {"PUT": 503}
         trigger = {"requestedMessage": "LogStatusNotification"}
         await walk.csms.call("TriggerMessage", trigger)
-        await ended(walk, "Idle")
+        await until_upload_ended(walk, "Idle")
         assert log_statuses(walk) == [("Idle", None)]
         await get_log(walk, f"{server.url}/", retries=5, retryInterval=60)
         await walk.until(lambda: server.requests)
@@ -222,7 +222,7 @@ async def test_an_upload_goes_on_without_the_link_and_its_end_is_told_afterwards
         await walk.until(lambda: server.files, within_s=120.0)
         assert log_statuses(walk) == [("Uploading", 0)]
         walk.stack.restore_network()
-        await ended(walk, "Uploaded", within_s=120.0)
+        await until_upload_ended(walk, "Uploaded", within_s=120.0)
 
 
 async def test_a_power_cut_leaves_no_file_behind(tmp_path: Path) -> None:
@@ -246,10 +246,10 @@ async def test_an_ftp_server_and_an_sftp_server_get_the_security_log(tmp_path: P
         await walk.accepted()
         with ftp_server(folder) as ftp:
             await get_log(walk, ftp.url("security-ftp.gz", "ftp"), kind="SecurityLog")
-            await ended(walk, "Uploaded")
+            await until_upload_ended(walk, "Uploaded")
             walk.csms.calls.clear()
         await get_log(walk, sftp.url("security-sftp.gz", "sftp"), kind="SecurityLog")
-        await ended(walk, "Uploaded")
+        await until_upload_ended(walk, "Uploaded")
     for name in ("security-ftp.gz", "security-sftp.gz"):
         assert "StartupOfTheDevice" in gzip.decompress((folder / name).read_bytes()).decode()
 
@@ -264,11 +264,11 @@ async def test_https_believes_the_root_of_the_csms(tmp_path: Path) -> None:
     async with serving(context) as server, walking(tmp_path / "1", csms={"ca_file": str(root)}) as walk:
         await walk.accepted()
         await get_log(walk, f"{server.url}/")
-        await ended(walk, "Uploaded")
+        await until_upload_ended(walk, "Uploaded")
     async with serving(context) as server, walking(tmp_path / "2") as walk:
         await walk.accepted()
         await get_log(walk, f"{server.url}/", retries=0)
-        await ended(walk, "UploadFailure")
+        await until_upload_ended(walk, "UploadFailure")
 
 
 async def test_a_reset_on_idle_does_not_wait_for_the_next_attempt_to_upload(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ KINDS = ["_http._tcp.local.", "_ocpp._tcp.local."]
 HERE = {"host": "127.0.0.1", "port": 0}
 
 
-class Phone:
-    """Somebody who looks for stations."""
+class ServiceListener:
+    """Records the stations that a browser of multicast DNS finds."""
 
     def __init__(self, network: AsyncZeroconf) -> None:
         self.network = network
@@ -30,7 +30,7 @@ class Phone:
         self.removed: set[str] = set()
 
     def on_change(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
-        """An announcement."""
+        """Record that a service was added or removed."""
         del zeroconf
         if state_change is ServiceStateChange.Removed:
             self.removed.add(name)
@@ -38,17 +38,17 @@ class Phone:
             self.found[name] = service_type
 
     async def resolve(self, kind: str, name: str) -> AsyncServiceInfo:
-        """Where it is, and what it tells."""
+        """Return addresses, port and records of a service."""
         info = AsyncServiceInfo(kind, f"{name}.{kind}")
         assert await info.async_request(self.network.zeroconf, 5000)
         return info
 
 
 @contextlib.asynccontextmanager
-async def looking() -> AsyncGenerator[Phone]:
-    """A browser on this machine alone."""
+async def browsing() -> AsyncGenerator[ServiceListener]:
+    """Run a multicast DNS browser on the loopback interface."""
     network = AsyncZeroconf(interfaces=["127.0.0.1"], ip_version=IPVersion.V4Only)
-    phone = Phone(network)
+    phone = ServiceListener(network)
     browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.on_change])
     try:
         yield phone
@@ -57,17 +57,17 @@ async def looking() -> AsyncGenerator[Phone]:
         await network.async_close()
 
 
-async def until(walk: Walk, phone: Phone, names: set[str]) -> None:
-    """The network's time is real."""
+async def until_found(walk: Walk, phone: ServiceListener, names: set[str]) -> None:
+    """Advance the virtual time until these names are found; the network takes real time."""
     await until_real(lambda: names <= phone.found.keys(), meanwhile=lambda: walk.advance(0.5))
 
 
 async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tmp_path: Path) -> None:
     config = configuration(tmp_path, None, http=HERE, mdns={"enabled": True})
     names = {f"BORNE-TEST.{kind}" for kind in KINDS}
-    async with looking() as phone, running_csms() as csms:
+    async with browsing() as phone, running_csms() as csms:
         async with powered(config, csms) as walk:
-            await until(walk, phone, names)
+            await until_found(walk, phone, names)
             for kind in KINDS:
                 info = await phone.resolve(kind, "BORNE-TEST")
                 assert info.port == walk.web.port
@@ -98,22 +98,22 @@ def test_it_is_announced_where_others_can_reach_it_unless_told_otherwise(
 def test_at_every_address_is_at_those_of_both_families_where_it_listens_at_both() -> None:
     assert addresses_of("fd00::2") == ["fd00::2"]
     assert addresses_of("192.168.1.20") == ["192.168.1.20"]
-    only_four, both = addresses_of("0.0.0.0"), addresses_of("::")
-    assert set(only_four) == {address for address in both if ":" not in address}
+    ipv4_only, both = addresses_of("0.0.0.0"), addresses_of("::")
+    assert set(ipv4_only) == {address for address in both if ":" not in address}
     assert not {"127.0.0.1", "::1"} & set(both)
 
 
 async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -> None:
-    six = [address for address in addresses_of("::") if ":" in address]
-    if not six:
+    ipv6_addresses = [address for address in addresses_of("::") if ":" in address]
+    if not ipv6_addresses:
         pytest.skip("this machine has no address of IPv6")
     config = configuration(tmp_path, None, http={"host": "::", "port": 0}, mdns={"name": "BORNE-SIX"})
     async with running_csms() as csms, powered(config, csms) as walk:
-        network = AsyncZeroconf(interfaces=six, ip_version=IPVersion.V6Only)
-        phone = Phone(network)
+        network = AsyncZeroconf(interfaces=ipv6_addresses, ip_version=IPVersion.V6Only)
+        phone = ServiceListener(network)
         browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.on_change])
         try:
-            await until(walk, phone, {f"BORNE-SIX.{kind}" for kind in KINDS})
+            await until_found(walk, phone, {f"BORNE-SIX.{kind}" for kind in KINDS})
             info = await phone.resolve(KINDS[0], "BORNE-SIX")
             assert info.port == walk.web.port
             assert {address.partition("%")[0] for address in info.parsed_scoped_addresses()} == set(addresses_of("::"))

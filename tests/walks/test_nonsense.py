@@ -16,14 +16,14 @@ from tests.walks.nonsense import FRACTIONS, MOMENTS, NUMBERS, TEXTS, actions, ra
 VALUES = (*map(str, NUMBERS), *map(str, FRACTIONS), *TEXTS, *MOMENTS, "true", "false", "1,1", ",")
 
 
-def _no_surprise(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing failed in a way that nobody foresaw: only that is logged with a traceback."""
+def _no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """Check that nothing was logged with a traceback: that would be an unforeseen error."""
     surprises = [record for record in caplog.records if record.exc_info is not None and record.exc_info[0] is not None]
     assert not surprises, [(record.getMessage(), record.exc_info) for record in surprises]
 
 
 async def _check_alive(walk: Walk) -> None:
-    """An hour later it still is accepted and answers."""
+    """Check after an hour that the station is accepted and answers."""
     await walk.advance(3_600)
     await walk.until(lambda: walk.stack.link.online, within_s=600)
     place = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
@@ -35,26 +35,26 @@ async def _check_alive(walk: Walk) -> None:
 async def test_every_request_gets_an_answer_and_none_is_an_internal_error(
     tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.plug()
         await walk.present()
         for action in actions():
             for _ in range(10 if action != "Reset" else 0):  # a reset ends the link: tests/walks/test_reset.py
-                payload = random_payload(f"{action}Request", dice)
+                payload = random_payload(f"{action}Request", rng)
                 answer = await walk.csms.ask(action, payload)
                 assert answer[0] == 3 or answer[2] != "InternalError", (action, payload, answer)
             await walk.advance(10)
         await _check_alive(walk)
-    _no_surprise(caplog)
+    _no_traceback(caplog)
 
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
     tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.plug()
@@ -62,7 +62,7 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
         for variable in [
             candidate for candidate in walk.model if candidate.writable and candidate.name != "BasicAuthPassword"
         ]:
-            value = dice.choice(VALUES)
+            value = rng.choice(VALUES)
             named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
             item: dict[str, Any] = {"component": {"name": variable.component.name}, "variable": named}
             if variable.component.evse_id is not None:
@@ -74,15 +74,15 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
             if status == "Rejected":
                 assert before == await walk.csms.call("GetVariables", {"getVariableData": [item]}), variable.name
         await _check_alive(walk)
-    _no_surprise(caplog)
+    _no_traceback(caplog)
 
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_any_answer_is_survived(tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
 
     def nonsense(action: str) -> Callable[[dict[str, Any]], Any]:
-        return lambda _: random_payload(f"{action}Response", dice) if dice.random() < 0.8 else Refuse("GenericError")
+        return lambda _: random_payload(f"{action}Response", rng) if rng.random() < 0.8 else Refuse("GenericError")
 
     csms = Csms()
     async with walking(tmp_path, csms) as walk:
@@ -98,4 +98,4 @@ async def test_any_answer_is_survived(tmp_path: Path, seed: int, caplog: pytest.
         csms.answers.clear()
         csms.answers.update(usual)
         await _check_alive(walk)
-    _no_surprise(caplog)
+    _no_traceback(caplog)

@@ -27,7 +27,7 @@ from tests.walk import configuration, powered
 
 
 class Session(ChargePoint):
-    """The package's session with the station; records what it was sent."""
+    """A session of the package `ocpp` with the station; records the received messages."""
 
     def __init__(self, websocket: ServerConnection) -> None:
         super().__init__("BORNE-TEST", websocket, response_timeout=int(PATIENCE_S))
@@ -72,8 +72,8 @@ class Session(ChargePoint):
 
 
 @asynccontextmanager
-async def listening(sessions: list[Session]) -> AsyncGenerator[str]:
-    """A CSMS on the package; yields its URL, and adds each session to the list."""
+async def running_csms(sessions: list[Session]) -> AsyncGenerator[str]:
+    """Run a CSMS on the package; yields its URL, and appends each session to the list."""
 
     async def run(websocket: ServerConnection) -> None:
         sessions.append(session := Session(websocket))
@@ -89,7 +89,7 @@ async def listening(sessions: list[Session]) -> AsyncGenerator[str]:
 async def test_the_package_and_the_station_understand_each_other_through_a_charge(tmp_path: Path) -> None:
     """The package checks every payload of both sides; an invalid one would be answered with a CALLERROR."""
     sessions: list[Session] = []
-    async with listening(sessions) as url, powered(configuration(tmp_path, url), Csms()) as walk:
+    async with running_csms(sessions) as url, powered(configuration(tmp_path, url), Csms()) as walk:
         await walk.until(lambda: sessions and "Available" in sessions[0].statuses)
         session = sessions[0]
         names = types.GetVariableDataType(types.ComponentType("OCPPCommCtrlr"), types.VariableType("HeartbeatInterval"))

@@ -12,14 +12,14 @@ from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx_points, variables
 
 
-async def cut(walk: Walk) -> None:
-    """The network is gone, and the station has noticed."""
+async def cut_network(walk: Walk) -> None:
+    """Cut the network, and wait until the station has noticed."""
     walk.stack.cut_network()
     await walk.until(lambda: not walk.csms.connected and not walk.stack.connected)
 
 
-async def mended(walk: Walk) -> None:
-    """The network is back, and all that was queued is told."""
+async def restore_network(walk: Walk) -> None:
+    """Restore the network, and wait until the queue is empty."""
     walk.stack.restore_network()
     await walk.until(lambda: walk.csms.connected)
     await queue_empty(walk)
@@ -32,7 +32,7 @@ async def queue_empty(walk: Walk) -> None:
 
 
 def check_order(events: list[Event]) -> None:
-    """Numbers without gaps and times that do not go back."""
+    """Check that the events are numbered without gaps, and that their times do not fall."""
     assert [sent_event["seqNo"] for sent_event in events] == list(range(len(events)))
     times = [sent_event["timestamp"] for sent_event in events]
     assert times == sorted(times)
@@ -43,10 +43,10 @@ async def test_a_transaction_that_goes_on_offline_is_told_afterwards(tmp_path: P
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
         before = len(walk.events())
-        await cut(walk)
+        await cut_network(walk)
         await walk.advance(190)
         assert len(walk.events()) == before
-        await mended(walk)
+        await restore_network(walk)
         missed = walk.events()[before:]
         assert [sent_event["triggerReason"] for sent_event in missed] == ["MeterValuePeriodic"] * 3
         assert all(
@@ -63,7 +63,7 @@ async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path
     """TC_E_43_CS, E04.FR.01, E04.FR.03, E12.FR.01: Started and Ended are among it, all of it offline."""
     async with walking(tmp_path, variable=variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)) as walk:
         await walk.accepted()
-        await cut(walk)
+        await cut_network(walk)
         await walk.plug()
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
@@ -71,7 +71,7 @@ async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path
         assert await walk.present() is TokenOutcome.STOPPED
         await walk.advance(10)
         await walk.unplug()
-        await mended(walk)
+        await restore_network(walk)
         assert walk.told() == [
             ("Started", "CablePluggedIn"),
             ("Updated", "Authorized"),
@@ -89,12 +89,12 @@ async def test_a_transaction_that_ends_offline_is_told_as_ended(tmp_path: Path) 
     async with walking(tmp_path) as walk:
         await charge(walk)
         before = len(walk.events())
-        await cut(walk)
+        await cut_network(walk)
         assert await walk.present() is TokenOutcome.STOPPED
         await walk.advance(10)
         assert sum(walk.board.currents_a) == 0
         await walk.unplug()
-        await mended(walk)
+        await restore_network(walk)
         missed = walk.events()[before:]
         assert [sent_event["eventType"] for sent_event in missed] == ["Ended"]
         assert all(sent_event["offline"] for sent_event in missed)
@@ -107,7 +107,7 @@ async def test_what_the_csms_had_not_taken_when_the_link_broke_becomes_offline(t
     async with walking(tmp_path) as walk:
         await charge(walk)
         answer = walk.csms.answers
-        answer["TransactionEvent"] = dropping(walk.csms)
+        answer["TransactionEvent"] = rule_dropping_link(walk.csms)
         assert walk.board.vehicle is not None
         walk.board.vehicle.suspend()
         await walk.until(lambda: not walk.stack.connected)
@@ -148,7 +148,7 @@ async def test_two_transactions_offline_come_one_after_the_other(tmp_path: Path)
     """E04.FR.04, E13.FR.04: transaction-related messages are sent in the order in which they happened."""
     async with walking(tmp_path, variable=variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)) as walk:
         await walk.accepted()
-        await cut(walk)
+        await cut_network(walk)
         for _ in range(2):
             await walk.plug()
             await walk.present()
@@ -156,7 +156,7 @@ async def test_two_transactions_offline_come_one_after_the_other(tmp_path: Path)
             await walk.present()
             await walk.advance(10)
             await walk.unplug()
-        await mended(walk)
+        await restore_network(walk)
         ids = [sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()]
         assert len(set(ids)) == 2
         first = ids.index(next(identity for identity in ids if identity != ids[0]))
@@ -170,23 +170,23 @@ async def test_status_of_an_ongoing_transaction(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
         await queue_empty(walk)
-        assert await status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": False}
-        assert await status(walk, None) == {"messagesInQueue": False}
-        assert await status(walk, "never-was") == {"ongoingIndicator": False, "messagesInQueue": False}
+        assert await transaction_status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": False}
+        assert await transaction_status(walk, None) == {"messagesInQueue": False}
+        assert await transaction_status(walk, "never-was") == {"ongoingIndicator": False, "messagesInQueue": False}
 
 
 async def test_status_with_messages_in_the_queue(tmp_path: Path) -> None:
     """TC_E_29_CS, TC_E_33_CS, E14.FR.04, E14.FR.07: asked before the queue is empty."""
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
-        await cut(walk)
+        await cut_network(walk)
         await walk.advance(70)
         refusing = {"on": True}
         walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
         walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
-        assert await status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": True}
-        assert await status(walk, None) == {"messagesInQueue": True}
+        assert await transaction_status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": True}
+        assert await transaction_status(walk, None) == {"messagesInQueue": True}
         refusing["on"] = False
         await queue_empty(walk)
         missed = [sent_event for sent_event in walk.events() if sent_event.get("offline")]
@@ -198,7 +198,7 @@ async def test_status_of_a_transaction_that_ended_offline(tmp_path: Path) -> Non
     """TC_E_31_CS, TC_E_32_CS, E14.FR.03, E14.FR.05: ended, first with, then without messages in the queue."""
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
-        await cut(walk)
+        await cut_network(walk)
         await walk.present()
         await walk.advance(10)
         await walk.unplug()
@@ -206,27 +206,27 @@ async def test_status_of_a_transaction_that_ended_offline(tmp_path: Path) -> Non
         walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
         walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
-        assert await status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": True}
+        assert await transaction_status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": True}
         refusing["on"] = False
         await queue_empty(walk)
-        assert await status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": False}
+        assert await transaction_status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": False}
 
 
 async def test_a_remote_stop_that_comes_after_the_outage_ends_the_transaction(tmp_path: Path) -> None:
     """E11, F03.FR.07: the transaction is still the same."""
     async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
         identity = await charge(walk)
-        await cut(walk)
+        await cut_network(walk)
         await walk.advance(20)
-        await mended(walk)
+        await restore_network(walk)
         assert await ask_stop(walk, identity) == "Accepted"
         ended = await event(walk, "Ended", "RemoteStop")
         assert ended["transactionInfo"]["transactionId"] == identity
         assert "offline" not in ended
 
 
-def dropping(csms: Csms) -> Rule:
-    """The link breaks instead of an answer."""
+def rule_dropping_link(csms: Csms) -> Rule:
+    """Return an answer rule that aborts the connection in place of answering."""
 
     def drop(_: Event) -> Answer:
         csms.drop()
@@ -235,7 +235,7 @@ def dropping(csms: Csms) -> Rule:
     return drop
 
 
-async def status(walk: Walk, identity: str | None) -> dict[str, object]:
-    """GetTransactionStatus."""
+async def transaction_status(walk: Walk, identity: str | None) -> dict[str, object]:
+    """Send GetTransactionStatus; returns the response."""
     request = {"transactionId": identity} if identity is not None else {}
     return await walk.csms.call("GetTransactionStatus", request)

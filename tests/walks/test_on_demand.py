@@ -19,13 +19,13 @@ UNLOCK = {"evseId": 1, "connectorId": 1}
 
 
 async def trigger(walk: Walk, message: str, **more: Any) -> str:
-    """TriggerMessage; the status answered."""
+    """Send TriggerMessage; returns the status of the response."""
     answer = await walk.csms.call("TriggerMessage", {"requestedMessage": message, **more})
     return str(answer["status"])
 
 
 def lock_problems(walk: Walk) -> list[tuple[str, bool]]:
-    """Value and cleared of the notified problems of the lock."""
+    """Return value and cleared of the notified problems of the lock."""
     rows = [row for notification in walk.csms.sent("NotifyEvent") for row in notification["eventData"]]
     assert all(row["component"]["name"] == "ConnectorPlugRetentionLock" for row in rows)
     assert all(row["component"]["evse"] == {"id": 1, "connectorId": 1} for row in rows)

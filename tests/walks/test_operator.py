@@ -15,7 +15,7 @@ from tests.walks.steps import charge
 
 
 async def _report(walk: Walk, action: str, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """All parts of a report, checked for their order."""
+    """Request a report; returns the rows of all its parts, whose order is checked."""
     answer = await walk.csms.call(action, request)
     assert answer["status"] == "Accepted"
     parts: list[dict[str, Any]] = []
@@ -191,8 +191,8 @@ async def test_an_order_out_of_service_is_reported_and_outlives_a_power_cut(
         await walk.csms.expect(
             "StatusNotification", lambda notification: notification["connectorStatus"] == "Unavailable"
         )
-        again = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Operative", **place})
-        assert again["status"] == "Accepted"
+        second_answer = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Operative", **place})
+        assert second_answer["status"] == "Accepted"
         await walk.csms.expect(
             "StatusNotification", lambda notification: notification["connectorStatus"] == "Available"
         )
@@ -350,12 +350,12 @@ async def test_a_flood_of_unlocks_for_a_stuck_lock_keeps_nobody_waiting(tmp_path
         await walk.until(lambda: all(call.done() for call in asking), within_s=6)
         assert {call.result()["status"] for call in asking} == {"UnlockFailed"}
         await walk.advance(10)
-        again = asyncio.create_task(walk.csms.call(*unlock))
+        second_call = asyncio.create_task(walk.csms.call(*unlock))
         await walk.advance(2)
-        assert not again.done()
+        assert not second_call.done()
         walk.board.clear_fault(Fault.LOCK)
-        await walk.until(again.done)
-        assert again.result()["status"] == "Unlocked"
+        await walk.until(second_call.done)
+        assert second_call.result()["status"] == "Unlocked"
 
 
 async def test_a_reset_without_a_transaction_boots_the_station_anew(tmp_path: Path) -> None:

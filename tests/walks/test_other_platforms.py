@@ -21,8 +21,8 @@ CONTACT = '[grid_order]\ntype = "dry-contact"\npolarity = "open-dims"\nline = 1\
 LCD = '[[display.output]]\ntype = "lcd"\n'
 
 
-def restricted(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A program without what only Linux has."""
+def run_restricted(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program without the Linux-only modules, files and packages."""
     return subprocess.run(
         [sys.executable, "-c", f"{RESTRICT}\n{program}", *arguments],
         cwd=ROOT,
@@ -35,7 +35,7 @@ def restricted(program: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def borne(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return restricted("import runpy\nrunpy.run_module('borne', run_name='__main__')", *arguments)
+    return run_restricted("import runpy\nrunpy.run_module('borne', run_name='__main__')", *arguments)
 
 
 def test_a_charge_of_the_demonstration_needs_nothing_that_only_linux_has() -> None:
@@ -103,6 +103,8 @@ async def test_a_station_starts_without_a_display_whose_package_is_missing_and_l
 def test_what_only_linux_has_is_refused_and_noted_although_the_program_catches_it(
     statement: str, refusal: str | None
 ) -> None:
-    result = restricted(f"try:\n    {statement}\nexcept (ImportError, OSError, AttributeError):\n    print('caught')")
+    result = run_restricted(
+        f"try:\n    {statement}\nexcept (ImportError, OSError, AttributeError):\n    print('caught')"
+    )
     assert result.stdout == "caught\n"
     assert result.stderr == ("" if refusal is None else f"refused: {refusal}\n")

@@ -46,7 +46,7 @@ def certificate(tmp_path: Path) -> str:
 
 
 def _selected(cases: Sequence[Case], part: tuple[int, int], request: pytest.FixtureRequest) -> list[Case]:
-    """The cases of one test: its part of all, or of the sample, in random order."""
+    """Return the cases of one test: its part of all cases, or of the sample, in random order."""
     number, tests = part
     text: str | None = request.config.getoption("--fuzz-case")
     if text is not None:

@@ -48,7 +48,7 @@ value = "2"
 
 
 class Cut(StrEnum):
-    """When the power fails."""
+    """The moment of a power cut."""
 
     BEFORE = "before a vehicle comes"
     PLUGGED = "while the start is recorded"
@@ -63,22 +63,22 @@ class Cut(StrEnum):
     WHILE_STARTING = "while starting, and then once more while recovering"
 
 
-class RestlessCsms(Csms):
-    """A CSMS that takes its time now and then, and at whose n-th event the power may fail."""
+class InterruptingCsms(Csms):
+    """A CSMS that sometimes answers late, and calls `trap` at its n-th transaction event."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, rng: random.Random) -> None:
         super().__init__()
-        self._chance = chance
+        self._rng = rng
         self.trap: Callable[[Payload], None] | None = None
-        """what happens when an event arrives, before it is answered"""
+        """called with each received transaction event, before it is answered"""
         self.answers["TransactionEvent"] = self._take_event
         self.booted = False
-        """whether the station has introduced itself since it was started"""
+        """whether a BootNotification has arrived since the last start"""
         self.answers["BootNotification"] = self._take_boot
 
     async def _answer(self, identity: str, action: str, payload: Payload) -> None:
-        if self._chance.random() < 0.2:
-            await asyncio.sleep(self._chance.uniform(0.0, 0.05))
+        if self._rng.random() < 0.2:
+            await asyncio.sleep(self._rng.uniform(0.0, 0.05))
         await super()._answer(identity, action, payload)
 
     def _take_boot(self, payload: Payload) -> Payload:
@@ -92,22 +92,22 @@ class RestlessCsms(Csms):
         return {"idTokenInfo": {"status": "Accepted"}} if "idToken" in event else {}
 
     def has_end(self, transaction_id: str) -> bool:
-        """Whether it knows that a transaction has ended."""
+        """Whether the CSMS has received the Ended event of a transaction."""
         ends = (event for event in self.sent("TransactionEvent") if event["eventType"] == "Ended")
         return any(event["transactionInfo"]["transactionId"] == transaction_id for event in ends)
 
-    def leave(self) -> None:
-        """Be away until `come_back`."""
+    def refuse_connections(self) -> None:
+        """Close the connection and refuse new ones until `accept_again`."""
         self.http_status = 503
         self.drop()
 
     def accept_again(self) -> None:
-        """Be there again."""
+        """Accept connections again."""
         self.http_status = None
 
 
 def register_of(event: Payload) -> list[float]:
-    """The readings of the import register in an event."""
+    """Return the readings of the import register in an event."""
     samples = [sample for value in event.get("meterValue", []) for sample in value["sampledValue"]]
     return [sample["value"] for sample in samples if sample["measurand"] == REGISTER]
 
@@ -156,20 +156,20 @@ def check_books(storage: Path, transactions: set[str]) -> None:
 
 
 class Endurance:
-    """One storage directory that loses its power again and again."""
+    """A station with one storage directory, whose power is cut again and again."""
 
-    def __init__(self, directory: Path, csms: RestlessCsms, chance: random.Random, launch: Launch) -> None:
+    def __init__(self, directory: Path, csms: InterruptingCsms, rng: random.Random, launch: Launch) -> None:
         self.csms = csms
-        self.chance = chance
+        self.rng = rng
         self.station = StationProcess(directory, csms.url, more=SETTINGS, launch=launch)
         self.known: set[str] = set()
         """the transactions that were on disk at a cut"""
         self.interrupted: dict[str, float] = {}
-        """those that were open, and what the register showed"""
+        """those that were open at a cut, with the register at that time"""
         self.cuts = 0
 
-    async def live(self, cut: Cut) -> None:
-        """Start, prove that all is well after the cut before, charge, and lose the power."""
+    async def run_until_cut(self, cut: Cut) -> None:
+        """Start, check the recovery from the last cut, charge, and cut the power."""
         self._start()
         if cut is Cut.WHILE_STARTING:
             await self._pause(0.1)  # it starts in 0.03 s, on an idle machine
@@ -185,7 +185,7 @@ class Endurance:
         await self._lose_power()
 
     async def finish(self) -> None:
-        """Start for the last time, and stop in order."""
+        """Start for the last time, check the recovery, and stop regularly."""
         self._start()
         await self.station.ready()
         await self.check_recovery()
@@ -194,7 +194,7 @@ class Endurance:
         check_books(self.station.storage, self.known)
 
     async def check_recovery(self) -> None:
-        """The CSMS has everything, and it adds up."""
+        """Check that the CSMS has received every transaction, and that the energy adds up."""
         self.csms.accept_again()
         await until(lambda: self.csms.booted and all(self.csms.has_end(identity) for identity in self.known))
         received = transactions_of(self.csms)
@@ -207,9 +207,9 @@ class Endurance:
         assert counted_wh == self._reported_wh()
         for identity, events in received.items():
             last = events[-1]
-            lost = last["transactionInfo"]["stoppedReason"] == "PowerLoss"
-            assert lost is (identity in self.interrupted)
-            if lost:
+            ended_by_power_loss = last["transactionInfo"]["stoppedReason"] == "PowerLoss"
+            assert ended_by_power_loss is (identity in self.interrupted)
+            if ended_by_power_loss:
                 assert register_of(last)[-1] == self.interrupted[identity]
 
     def _start(self) -> None:
@@ -217,14 +217,15 @@ class Endurance:
         self.station.start()
 
     def _reported_wh(self) -> float:
-        """The billing meter's register, as events tell it: rounded to a milliwatt-hour."""
+        """Return the register of the billing meter, rounded as in events: to a milliwatt-hour."""
         return round(self.station.register_wh(), 3)
 
     async def _pause(self, longest_s: float) -> None:
-        await asyncio.sleep(self.chance.uniform(0.0, longest_s))
+        """Wait for a random time."""
+        await asyncio.sleep(self.rng.uniform(0.0, longest_s))
 
     async def _lose_power(self) -> None:
-        """Kill it; whatever the CSMS has ever received is on the disk that is left."""
+        """Kill the station; check that every event that the CSMS has received is on the disk."""
         self.station.kill()
         assert await self.station.ended() == -signal.SIGKILL
         self.cuts += 1
@@ -240,15 +241,15 @@ class Endurance:
             self.interrupted.setdefault(identity, self._reported_wh())
 
     async def _charge(self, cut: Cut) -> None:
-        """A charge as far as it comes before this cut."""
+        """Charge until the cut."""
         if cut is Cut.BEFORE:
             await self._pause(0.1)
             return
         if cut in {Cut.UNANSWERED, Cut.ANSWERED}:
             self._set_trap(cut)
         if cut is Cut.OFFLINE:
-            self.csms.leave()
-        await self.station.plug(phases=self.chance.choice((1, 3)), max_current_a=self.chance.uniform(6.0, 32.0))
+            self.csms.refuse_connections()
+        await self.station.plug(phases=self.rng.choice((1, 3)), max_current_a=self.rng.uniform(6.0, 32.0))
         if cut is Cut.PLUGGED:
             await self._pause(0.03)
             return
@@ -258,7 +259,7 @@ class Endurance:
             return
         await self.station.until_evse(lambda evse: evse["charging_state"] == "Charging")
         if cut is Cut.LINK_LOST:
-            self.csms.leave()
+            self.csms.refuse_connections()
         await self._pause(0.4)
         if cut in {Cut.CHARGING, Cut.LINK_LOST}:
             return
@@ -268,7 +269,7 @@ class Endurance:
         await self._pause(0.15)
 
     async def _end_charge(self) -> None:
-        match self.chance.randrange(3):
+        match self.rng.randrange(3):
             case 0:
                 await self.station.present()
             case 1:
@@ -277,9 +278,9 @@ class Endurance:
                 await self.station.post("/api/sim/evses/1/unplug", ev_side=True)
 
     def _set_trap(self, cut: Cut) -> None:
-        """The power fails with one of the first events, or at the latest with the end."""
-        process, after = self.station.process, self.chance.randrange(8)
-        moment_s = self.chance.uniform(0.0, 0.005)
+        """Cut the power at one of the first events, or at the latest at the end."""
+        process, after = self.station.process, self.rng.randrange(8)
+        moment_s = self.rng.uniform(0.0, 0.005)
         event_count = itertools.count()
 
         def spring(event: Payload) -> None:
@@ -297,14 +298,14 @@ class Endurance:
 async def test_a_power_cut_at_any_moment_loses_nothing_and_bills_nothing_twice(
     tmp_path: Path, seed: int, program_host: ProgramHost
 ) -> None:
-    chance = random.Random(seed)
-    csms = RestlessCsms(chance)
+    rng = random.Random(seed)
+    csms = InterruptingCsms(rng)
     async with running_csms(csms):
-        endurance = Endurance(tmp_path, csms, chance, program_host.launch)
+        endurance = Endurance(tmp_path, csms, rng, program_host.launch)
         try:
-            await endurance.live(Cut.ENDED)
-            for cut in chance.sample(list(Cut), len(Cut)):
-                await endurance.live(cut)
+            await endurance.run_until_cut(Cut.ENDED)
+            for cut in rng.sample(list(Cut), len(Cut)):
+                await endurance.run_until_cut(cut)
             await endurance.finish()
         finally:
             await endurance.station.aclose()
@@ -315,11 +316,12 @@ async def test_a_power_cut_at_any_moment_loses_nothing_and_bills_nothing_twice(
 
 
 def events_of(events: list[Payload], transaction_id: str) -> list[Payload]:
+    """Return the events of a transaction."""
     return [event for event in events if event["transactionInfo"]["transactionId"] == transaction_id]
 
 
 async def lose_power(walk: Walk, action: str) -> None:
-    """The switch of the test bench, as the API has it."""
+    """Switch the power through the simulation API."""
     transport = httpx.ASGITransport(app=walk.process.web_application())
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as api:
         answer = await api.post("/api/sim/power", json={"action": action})

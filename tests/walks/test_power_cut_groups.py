@@ -23,7 +23,7 @@ from tests.walks.station_process import (
     open_transactions,
     register_wh,
 )
-from tests.walks.test_power_cut import SETTINGS, RestlessCsms, check_transaction, register_of, transactions_of
+from tests.walks.test_power_cut import SETTINGS, InterruptingCsms, check_transaction, register_of, transactions_of
 
 EVSES = range(1, 6)
 CONFIGURATION = (
@@ -43,7 +43,7 @@ value = "5"
 
 
 class Window(StrEnum):
-    """When the power fails."""
+    """The moment of a power cut."""
 
     HALF_WRITTEN = "between two events of one commit"
     UNCOMMITTED = "when all events of a commit are written, before it"
@@ -87,45 +87,45 @@ IN_COMMIT = (Window.HALF_WRITTEN, Window.UNCOMMITTED, Window.COMMITTED)
 
 
 class CrowdedStation:
-    """A station with five EVSEs and one storage directory that loses its power again and again."""
+    """A station with five EVSEs and one storage directory, whose power is cut again and again."""
 
-    def __init__(self, directory: Path, csms: RestlessCsms, chance: random.Random, launch: Launch) -> None:
+    def __init__(self, directory: Path, csms: InterruptingCsms, rng: random.Random, launch: Launch) -> None:
         self.csms = csms
-        self.chance = chance
+        self.rng = rng
         self.station = StationProcess(directory, csms.url, more=CONFIGURATION, launch=launch)
         self.evse_of: dict[str, int] = {}
         """the transactions that were on disk at a cut"""
         self.interrupted: dict[str, float] = {}
-        """those that were open, and what the register of their EVSE showed"""
+        """those that were open at a cut, with the register of their EVSE at that time"""
 
-    async def live(self, window: Window) -> None:
-        """Start, prove that all is well after the cut before, charge at all EVSEs, and lose the power."""
+    async def run_until_cut(self, window: Window) -> None:
+        """Start, check the recovery from the last cut, charge at all EVSEs, and cut the power."""
         await self._start(self._cut(window) if window in IN_COMMIT else "")
         await self.check_recovery()
         with contextlib.suppress(httpx.TransportError):  # the power fails while the API answers
             await self._charge_everywhere()
             if window in IN_COMMIT:
-                await self._killed()
+                await self._until_killed()
             elif window is Window.ANY:
-                await asyncio.sleep(self.chance.uniform(0.0, 0.4))
+                await asyncio.sleep(self.rng.uniform(0.0, 0.4))
                 self.station.kill()
             else:
-                self.csms.leave()
-                await asyncio.sleep(self.chance.uniform(0.2, 0.8))
+                self.csms.refuse_connections()
+                await asyncio.sleep(self.rng.uniform(0.2, 0.8))
                 self._set_trap(window)
                 self.csms.accept_again()
-                await self._killed()
+                await self._until_killed()
         await self._check_disk()
 
     async def finish(self) -> None:
-        """Start for the last time, and stop in order."""
+        """Start for the last time, check the recovery, and stop regularly."""
         await self._start()
         await self.check_recovery()
         self.station.signal(signal.SIGTERM)
         assert await self.station.ended() == 0
 
     async def check_recovery(self) -> None:
-        """The CSMS has everything, and it adds up at each EVSE."""
+        """Check that the CSMS has received every transaction, and that the energy of each EVSE adds up."""
         self.csms.accept_again()
         await until(lambda: self.csms.booted and all(map(self.csms.has_end, self.evse_of)))
         received = transactions_of(self.csms)
@@ -146,25 +146,25 @@ class CrowdedStation:
 
     def _cut(self, window: Window) -> str:
         names = {each.name.lower(): each.name for each in IN_COMMIT}
-        return CUT.format(window=window.name, count=self.chance.randrange(1, 15), **names)
+        return CUT.format(window=window.name, count=self.rng.randrange(1, 15), **names)
 
     def _reported_wh(self, evse_id: int) -> float:
         return round(register_wh(self.station.storage, evse_id), 3)
 
     async def _charge_everywhere(self) -> None:
         for evse_id in EVSES:
-            ev = {"phases": self.chance.choice((1, 3)), "max_current_a": self.chance.uniform(6.0, 32.0)}
+            ev = {"phases": self.rng.choice((1, 3)), "max_current_a": self.rng.uniform(6.0, 32.0)}
             await self.station.post(f"/api/sim/evses/{evse_id}/plug", ev=ev)
             await self.station.post(f"/api/evses/{evse_id}/token", id_token=f"04A3B2C1D5E68{evse_id}", type="ISO14443")
         for evse_id in EVSES:
             await self.station.until_evse(lambda evse: evse["charging_state"] == "Charging", evse_id)
 
-    async def _killed(self) -> None:
+    async def _until_killed(self) -> None:
         """Wait until the program is dead."""
         await until(lambda: self.station.process.poll() is not None)
 
     async def _check_disk(self) -> None:
-        """Whatever the CSMS has ever received is on the disk that is left, and no event is missing in between."""
+        """Check that every received event is on the disk, and that none is missing in between."""
         assert await self.station.ended() == -signal.SIGKILL
         self.csms.trap = None
         await until(lambda: not self.csms.connected)
@@ -184,9 +184,9 @@ class CrowdedStation:
             self.interrupted.setdefault(identity, self._reported_wh(self.evse_of[identity]))
 
     def _set_trap(self, window: Window) -> None:
-        """The power fails with one of the next events."""
-        process, count = self.station.process, self.chance.randrange(1, 30)
-        moment_s = self.chance.uniform(0.0, 0.005)
+        """Cut the power at one of the next events."""
+        process, count = self.station.process, self.rng.randrange(1, 30)
+        moment_s = self.rng.uniform(0.0, 0.005)
         event_count = itertools.count(1)
 
         def spring(_: Payload) -> None:
@@ -204,13 +204,13 @@ class CrowdedStation:
 async def test_a_power_cut_while_events_are_stored_or_sent_together_loses_and_repeats_nothing(
     tmp_path: Path, seed: int, program_host: ProgramHost
 ) -> None:
-    chance = random.Random(seed)
-    csms = RestlessCsms(chance)
+    rng = random.Random(seed)
+    csms = InterruptingCsms(rng)
     async with running_csms(csms):
-        crowded = CrowdedStation(tmp_path, csms, chance, program_host.launch)
+        crowded = CrowdedStation(tmp_path, csms, rng, program_host.launch)
         try:
-            for window in chance.sample(list(Window), len(Window)):
-                await crowded.live(window)
+            for window in rng.sample(list(Window), len(Window)):
+                await crowded.run_until_cut(window)
             await crowded.finish()
         finally:
             await crowded.station.aclose()

@@ -30,7 +30,7 @@ from tests.walks.station_process import (
 )
 from tests.walks.test_power_cut import (
     SETTINGS,
-    RestlessCsms,
+    InterruptingCsms,
     check_books,
     check_transaction,
     transactions_of,
@@ -42,7 +42,7 @@ INTERVAL = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxU
 
 
 class Window(StrEnum):
-    """When the power fails."""
+    """The moment of a power cut."""
 
     CLOSING = "when a database is about to be closed"
     CLOSED = "when a database was just closed, and its log removed"
@@ -109,7 +109,7 @@ with asyncio.Runner(loop_factory=StationLoop) as runner:
 class SeveralStations(ProgramWithApi):
     """A process with several stations, which can be started and killed any number of times."""
 
-    def __init__(self, directory: Path, csms: list[RestlessCsms]) -> None:
+    def __init__(self, directory: Path, csms: list[InterruptingCsms]) -> None:
         super().__init__()
         self.identities = [f"MANY-{number}" for number in range(len(csms))]
         self.storages = [directory / identity for identity in self.identities]
@@ -159,21 +159,21 @@ class SeveralStations(ProgramWithApi):
 
 
 class CheckedStation:
-    """What must hold for one of the stations: its events, its register, and one of its settings."""
+    """One of the stations, with checks of its events, its register and one of its settings."""
 
-    def __init__(self, storage: Path, csms: RestlessCsms) -> None:
+    def __init__(self, storage: Path, csms: InterruptingCsms) -> None:
         self.storage = storage
         self.csms = csms
         self._first_wh = first_register_wh(storage.name)
         self.known: set[str] = set()
         """the transactions that were on disk at a cut"""
         self.interrupted: dict[str, float] = {}
-        """those that were open, and what the register showed"""
+        """those that were open at a cut, with the register at that time"""
         self.intervals = {"5"}
         """the values that the setting may have: the one that was accepted last, and one that was not answered"""
 
     async def check_disk(self) -> None:
-        """Whatever the CSMS has ever received is on the disk that is left, once and without a gap."""
+        """Check that every received event is on the disk, once and without a gap."""
         self.csms.trap = None
         await until(lambda: not self.csms.connected)
         found = records(self.storage) if (self.storage / "borne.sqlite").exists() else []
@@ -192,7 +192,7 @@ class CheckedStation:
         return self.csms.booted and all(map(self.csms.has_end, self.known))
 
     def check_recovery(self) -> None:
-        """The CSMS has everything, and it adds up."""
+        """Check that the CSMS has received every transaction, and that the energy adds up."""
         received = transactions_of(self.csms)
         assert set(received) == self.known
         counted_wh = self._first_wh
@@ -200,21 +200,21 @@ class CheckedStation:
             begin, end = check_transaction(events)
             assert begin == counted_wh, "energy between two transactions that nobody pays"
             counted_wh = end
-            lost = events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
-            assert lost is (identity in self.interrupted)
-            if lost:
+            ended_by_power_loss = events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
+            assert ended_by_power_loss is (identity in self.interrupted)
+            if ended_by_power_loss:
                 assert end == self.interrupted[identity]
         assert counted_wh == self._reported_wh()
 
     async def check_setting(self) -> None:
-        """The setting has the value that was accepted last."""
+        """Check that the setting has the value that was accepted last."""
         answer = await self.csms.call("GetVariables", {"getVariableData": [INTERVAL]})
         value = answer["getVariableResult"][0]["attributeValue"]
         assert value in self.intervals
         self.intervals = {value}
 
     async def change_setting(self, value: str) -> None:
-        """Set the setting; it may be in force from now on, and must be once that is answered."""
+        """Set the setting; the new value is possible from now on, and certain once the request is answered."""
         self.intervals.add(value)
         answer = await self.csms.call("SetVariables", {"setVariableData": [{**INTERVAL, "attributeValue": value}]})
         assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted", answer
@@ -226,32 +226,32 @@ class CheckedStation:
 
 
 class Endurance:
-    """Several storage directories of one process that loses its power again and again."""
+    """Several storage directories of one process, whose power is cut again and again."""
 
-    def __init__(self, directory: Path, csms: list[RestlessCsms], chance: random.Random) -> None:
-        self.chance = chance
+    def __init__(self, directory: Path, csms: list[InterruptingCsms], rng: random.Random) -> None:
+        self.rng = rng
         self.process = SeveralStations(directory, csms)
         self.stations = [
             CheckedStation(*storage_and_csms) for storage_and_csms in zip(self.process.storages, csms, strict=True)
         ]
         self.cuts = 0
 
-    async def live(self, window: Window) -> None:
-        """Start, prove that all is well after the cut before, charge, and lose the power."""
+    async def run_until_cut(self, window: Window) -> None:
+        """Start, check the recovery from the last cut, charge, and cut the power."""
         inside = window in IN_DATABASE
-        await self._start(window.name if inside else "", self.chance.randrange(1, 120))
+        await self._start(window.name if inside else "", self.rng.randrange(1, 120))
         with contextlib.suppress(httpx.TransportError):
             if await self._recovered():
                 await self._charge()
                 if window is Window.ANSWERED:
                     self._set_trap()
                 elif window is Window.ANY:
-                    await asyncio.sleep(self.chance.uniform(0.0, 0.5))
+                    await asyncio.sleep(self.rng.uniform(0.0, 0.5))
                     self.process.process.kill()
-        await self._lose_power()
+        await self._until_dead()
 
     async def finish(self) -> None:
-        """Start for the last time, and stop in order."""
+        """Start for the last time, check the recovery, and stop regularly."""
         await self._start("", 0)
         assert await self._recovered()
         self.process.process.send_signal(signal.SIGTERM)
@@ -262,10 +262,10 @@ class Endurance:
     async def _start(self, window: str, count: int) -> None:
         for station in self.stations:
             station.csms.booted = False
-        await self.process.start(window, count, self.chance.choice((0.0, 0.0, 0.01, 0.05)))
+        await self.process.start(window, count, self.rng.choice((0.0, 0.0, 0.01, 0.05)))
 
     async def _recovered(self) -> bool:
-        """Wait until all is well after the cut before; returns False if the power has failed meanwhile."""
+        """Wait for and check the recovery from the last cut; returns False if the power has failed meanwhile."""
         await until(lambda: self.process.dead or all(station.all_delivered() for station in self.stations))
         for station in self.stations:
             if self.process.dead:
@@ -275,7 +275,7 @@ class Endurance:
         return not self.process.dead
 
     async def _unless_dead(self, request: Coroutine[None, None, None]) -> None:
-        """Await a request of a CSMS, or give it up when the power fails."""
+        """Await a request of a CSMS; cancel it when the power fails."""
         async with asyncio.TaskGroup() as group:
             task = group.create_task(request)
             await until(lambda: task.done() or self.process.dead)
@@ -284,21 +284,21 @@ class Endurance:
     async def _charge(self) -> None:
         """Charge at all stations, end some charges, and change settings meanwhile."""
         for number in range(STATIONS):
-            ev = {"phases": self.chance.choice((1, 3)), "max_current_a": self.chance.uniform(6.0, 32.0)}
+            ev = {"phases": self.rng.choice((1, 3)), "max_current_a": self.rng.uniform(6.0, 32.0)}
             await self.process.post(number, "sim/evses/1/plug", ev=ev)
             await self.process.present(number)
-        for _ in range(self.chance.randrange(4)):
-            await asyncio.sleep(self.chance.uniform(0.0, 0.2))
-            station = self.chance.choice(self.stations)
+        for _ in range(self.rng.randrange(4)):
+            await asyncio.sleep(self.rng.uniform(0.0, 0.2))
+            station = self.rng.choice(self.stations)
             if station.csms.connected and not self.process.dead:
-                await self._unless_dead(station.change_setting(str(self.chance.randrange(3, 9))))
-        if self.chance.random() < 0.5:
-            await self.process.present(self.chance.randrange(STATIONS))
+                await self._unless_dead(station.change_setting(str(self.rng.randrange(3, 9))))
+        if self.rng.random() < 0.5:
+            await self.process.present(self.rng.randrange(STATIONS))
 
     def _set_trap(self) -> None:
-        """The power fails with one of the next events of a CSMS."""
-        process, count = self.process.process, self.chance.randrange(1, 15)
-        moment_s = self.chance.uniform(0.0, 0.005)
+        """Cut the power at one of the next events of a CSMS."""
+        process, count = self.process.process, self.rng.randrange(1, 15)
+        moment_s = self.rng.uniform(0.0, 0.005)
         event_count = itertools.count(1)
 
         def spring(_: Payload) -> None:
@@ -308,8 +308,8 @@ class Endurance:
         for station in self.stations:
             station.csms.trap = spring
 
-    async def _lose_power(self) -> None:
-        """Wait until the process is dead, and check the disks that are left."""
+    async def _until_dead(self) -> None:
+        """Wait until the process is dead, and check the data of each station on disk."""
         assert await self.process.ended() == -signal.SIGKILL
         self.cuts += 1
         for station in self.stations:
@@ -320,15 +320,15 @@ class Endurance:
 async def test_a_power_cut_around_the_closing_of_a_database_loses_and_repeats_nothing(
     tmp_path: Path, seed: int
 ) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     async with contextlib.AsyncExitStack() as stack:
-        csms = [RestlessCsms(chance) for _ in range(STATIONS)]
+        csms = [InterruptingCsms(rng) for _ in range(STATIONS)]
         for each in csms:
             await stack.enter_async_context(running_csms(each))
-        endurance = Endurance(tmp_path, csms, chance)
+        endurance = Endurance(tmp_path, csms, rng)
         stack.push_async_callback(endurance.process.aclose)
-        for window in chance.sample(list(Window), len(Window)):
-            await endurance.live(window)
+        for window in rng.sample(list(Window), len(Window)):
+            await endurance.run_until_cut(window)
         await endurance.finish()
     assert endurance.cuts == len(Window)
     assert any(station.interrupted for station in endurance.stations)

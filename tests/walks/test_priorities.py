@@ -18,8 +18,8 @@ EVSES = [{"id": 1}, {"id": 2, "priority": 1}]
 SCARCE = {"current_a": 10.0, "for_s": 80_000.0}
 
 
-async def offered(walk: Walk) -> list[float]:
-    """Amperes per EVSE, once it is decided."""
+async def offered_a(walk: Walk) -> list[float]:
+    """Return the offered current of each EVSE, after the next decision."""
     await walk.advance(2)
     return [evse.offered_a for evse in walk.parts.station.evses.values()]
 
@@ -31,10 +31,10 @@ async def test_the_higher_number_is_served_first_at_once_and_after_a_restart(tmp
         for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
             await api.post(f"/api/sim/evses/{evse_id}/plug", {"ev": {"phases": 3}})
             await api.post(f"/api/evses/{evse_id}/token", {"id_token": card.value, "type": card.type})
-        assert await offered(walk) == [0.0, 10.0]
+        assert await offered_a(walk) == [0.0, 10.0]
         assert (await api.get("/api/load-management"))["priorities"] == {"1": 0, "2": 1}
         await api.put("/api/load-management/priorities/1", {"priority": 2})
-        assert await offered(walk) == [10.0, 0.0]
+        assert await offered_a(walk) == [10.0, 0.0]
         refused = await api.client.put("/api/load-management/priorities/1", json={"priority": 10})
         assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "priority"])
         assert (await api.client.put("/api/load-management/priorities/3", json={"priority": 1})).status_code == 404
@@ -55,17 +55,17 @@ async def test_a_charge_that_a_fault_holds_up_leaves_its_share_to_the_others(tmp
             await api.post(f"/api/sim/evses/{evse_id}/plug", {"ev": {"phases": 3}})
             await api.post(f"/api/evses/{evse_id}/token", {"id_token": card.value, "type": card.type})
         await walk.advance(20)
-        assert await offered(walk) == [0.0, 10.0]
+        assert await offered_a(walk) == [0.0, 10.0]
         walk.world.fail_meter(2, True)
         await walk.advance(20)
-        assert await offered(walk) == [10.0, 0.0]
+        assert await offered_a(walk) == [10.0, 0.0]
         walk.world.fail_meter(2, False)
         await walk.advance(20)
-        assert await offered(walk) == [0.0, 10.0]
+        assert await offered_a(walk) == [0.0, 10.0]
 
 
-def _answering(of_token: int | None, of_transaction: int | None = None) -> Rule:
-    """A CSMS that says how important a charge of CARD is to it."""
+def _rule_with_priorities(of_token: int | None, of_transaction: int | None = None) -> Rule:
+    """Return an answer rule with charging priorities for the token and the transaction of CARD."""
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         if (card := request.get("idToken")) is None or card["idToken"] != CARD.value:
@@ -87,7 +87,7 @@ async def test_the_csms_raises_and_lowers_a_charge_beside_what_the_owner_has_sai
 ) -> None:
     """IdTokenInfoType and TransactionEventResponse: default 0, the higher is more important, the latter overrules."""
     async with running_csms() as csms:
-        csms.answers["Authorize"] = csms.answers["TransactionEvent"] = _answering(of_token, of_transaction)
+        csms.answers["Authorize"] = csms.answers["TransactionEvent"] = _rule_with_priorities(of_token, of_transaction)
         rows = tx_points(point, "EVConnected")
         config = configuration(tmp_path, csms.url, evse=EVSES, variable=rows)
         async with powered(config, csms) as walk, visiting(walk) as api:

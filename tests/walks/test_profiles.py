@@ -17,7 +17,7 @@ from tests.walks.steps import ask_stop, charge, event, variables
 
 
 def profile(limit: float = 10.0, *, unit: str = "A", **more: Any) -> dict[str, Any]:
-    """A TxDefaultProfile without begin or end."""
+    """Return a TxDefaultProfile without begin or end."""
     schedule = {"id": 1, "chargingRateUnit": unit, "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}]}
     return {
         "id": 1,
@@ -30,21 +30,21 @@ def profile(limit: float = 10.0, *, unit: str = "A", **more: Any) -> dict[str, A
 
 
 async def install(walk: Walk, wire: dict[str, Any], evse_id: int = 1) -> dict[str, Any]:
-    """SetChargingProfile; the whole answer."""
+    """Send SetChargingProfile; returns the response."""
     answer = await walk.csms.call("SetChargingProfile", {"evseId": evse_id, "chargingProfile": wire})
     await walk.settle()
     return answer
 
 
 async def clear(walk: Walk, **request: Any) -> str:
-    """ClearChargingProfile; the status."""
+    """Send ClearChargingProfile; returns the status."""
     answer = await walk.csms.call("ClearChargingProfile", request)
     await walk.settle()
     return str(answer["status"])
 
 
 def drawn_a(walk: Walk) -> float:
-    """What the car draws on its busiest phase."""
+    """Return the current that the vehicle draws on its most loaded phase."""
     return max(walk.board.currents_a)
 
 
@@ -85,13 +85,13 @@ async def test_a_default_profile_holds_for_every_transaction_that_follows(tmp_pa
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await install(walk, profile(8.0))
-        for turn in (1, 2):
+        for charge_count in (1, 2):
             await walk.plug()
             await walk.present()
             await walk.charging()
             assert drawn_a(walk) == 8.0
             await walk.present()
-            await walk.until(lambda turn=turn: [kind for kind, _ in walk.told()].count("Ended") == turn)
+            await walk.until(lambda turn=charge_count: [kind for kind, _ in walk.told()].count("Ended") == turn)
             await walk.unplug()
 
 

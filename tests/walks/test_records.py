@@ -27,7 +27,7 @@ PRICES: dict[str, Any] = {
 
 
 async def charge(api: Api, card: str = CARD.value, *, seconds: float = 600) -> str:
-    """A whole charge; the id of its transaction."""
+    """Run a whole charge; returns the transaction id."""
     await api.post("/api/evses/1/token", {"id_token": card, "type": "ISO14443"})
     await api.post("/api/sim/evses/1/plug", {"ev": {"max_current_a": 16, "phases": 3}})
     await api.advance(seconds)
@@ -39,8 +39,8 @@ async def charge(api: Api, card: str = CARD.value, *, seconds: float = 600) -> s
     return str(identity)
 
 
-async def ids(api: Api, **query: Any) -> list[str]:
-    """The transactions that a search finds."""
+async def found_ids(api: Api, **query: Any) -> list[str]:
+    """Return the transaction ids that a search finds."""
     answer = await api.client.get("/api/transactions", params=query)
     assert answer.status_code == 200, answer.text
     return [transaction["transaction_id"] for transaction in answer.json()["transactions"]]
@@ -56,14 +56,14 @@ async def test_the_log_is_searched_by_time_card_evse_and_whether_it_goes_on(tmp_
         await api.post("/api/sim/evses/1/plug", {})
         await api.advance(5)
         third = (await api.evse())["transaction_id"]
-        assert await ids(api) == [third, second, first]
-        assert await ids(api, ongoing=True) == [third]
-        assert await ids(api, ongoing=False, since=between) == [second]
-        assert await ids(api, until=between) == [first]
-        assert await ids(api, token=CARD.value.lower()) == [first]
-        assert await ids(api, token="04FF…80") == [second]
-        assert await ids(api, evse=2) == []
-        assert await ids(api, skip=1, most=1) == [second]
+        assert await found_ids(api) == [third, second, first]
+        assert await found_ids(api, ongoing=True) == [third]
+        assert await found_ids(api, ongoing=False, since=between) == [second]
+        assert await found_ids(api, until=between) == [first]
+        assert await found_ids(api, token=CARD.value.lower()) == [first]
+        assert await found_ids(api, token="04FF…80") == [second]
+        assert await found_ids(api, evse=2) == []
+        assert await found_ids(api, skip=1, most=1) == [second]
         page = await api.get("/api/transactions?most=1")
         assert (page["total"], len(page["transactions"])) == (3, 1)
 

@@ -29,7 +29,7 @@ from tests.walks.steps import (
 
 
 def profile(limit_a: float = 10.0, **more: Any) -> dict[str, Any]:
-    """A TxProfile that limits from the start."""
+    """Return a TxProfile with a limit from the start."""
     schedule = {
         "id": 1,
         "chargingRateUnit": "A",
@@ -128,8 +128,8 @@ async def test_a_remote_start_that_nobody_plugs_into_times_out_and_may_come_agai
         ended = await event(walk, "Ended", "EVConnectTimeout")
         assert ended["transactionInfo"]["stoppedReason"] == "Timeout"
         assert await ask_start(walk, remote_start_id=2) == {"status": "Accepted"}
-        again = await event(walk, "Started", "RemoteStart", remoteStartId=2)
-        assert again["transactionInfo"]["transactionId"] != ended["transactionInfo"]["transactionId"]
+        second_start = await event(walk, "Started", "RemoteStart", remoteStartId=2)
+        assert second_start["transactionInfo"]["transactionId"] != ended["transactionInfo"]["transactionId"]
         assert set(statuses(walk)) == {"Available"}
 
 
@@ -192,8 +192,8 @@ async def test_a_start_that_nobody_has_time_for_keeps_no_other_out(tmp_path: Pat
         async def wait() -> None:
             await gate.wait()
 
-        errands = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
-        while errands.submit("wait", wait):
+        follow_ups = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
+        while follow_ups.submit("wait", wait):
             await walk.settle()
         await ask_start(walk, remote_start_id=1)
         gate.set()

@@ -328,8 +328,8 @@ async def test_the_data_of_a_customer_includes_reservations(tmp_path: Path) -> N
         assert statuses_now(walk) == ["Available"]
 
 
-async def reserved_by_hand(walk: Walk, numbers: Sequence[int]) -> None:
-    """Reservations of EVSEs by their number."""
+async def reserve_evses(walk: Walk, numbers: Sequence[int]) -> None:
+    """Reserve EVSEs by their ids."""
     for number in numbers:
         assert await reserve(walk, number=number, evseId=number) == "Accepted"
 
@@ -340,7 +340,7 @@ async def test_reservations_survive_a_power_cut(tmp_path: Path) -> None:
         config = configuration(tmp_path, csms.url, evse=TWO)
         async with powered(config, csms) as walk:
             await walk.accepted()
-            await reserved_by_hand(walk, [1, 2])
+            await reserve_evses(walk, [1, 2])
             await walk.application.cut_power()
             csms.http_status = 503
             await walk.application.restore_power()

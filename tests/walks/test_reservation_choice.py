@@ -14,7 +14,7 @@ from station.core.model import IdToken
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
 from tests.walks.reservations import ends, pending, request, reserve, statuses_now, used
-from tests.walks.steps import GROUP, answering, ask_start, fleet, present_at, variables
+from tests.walks.steps import GROUP, answering, ask_start, csms_of_one_group, present_at, variables
 from tests.walks.test_display import shows
 from tests.walks.visit import visiting
 
@@ -219,7 +219,7 @@ async def test_a_known_member_of_a_group_charges_where_the_group_has_reserved_an
     three: list[dict[str, object]] = [{"id": 1}, {"id": 2}, {"id": 3}]
     stranger = IdToken("04DDDDDDDDDD80", "ISO14443")
     rows = variables(AuthCtrlr__LocalPreAuthorize=True)
-    async with walking(tmp_path, fleet(), variable=rows, evse=three) as walk:
+    async with walking(tmp_path, csms_of_one_group(), variable=rows, evse=three) as walk:
         await walk.accepted()
         assert [await present_at(walk, CARD, 2), await present_at(walk, CARD, 2)] == [
             TokenOutcome.AUTHORIZED,

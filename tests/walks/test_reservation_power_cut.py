@@ -23,8 +23,8 @@ LONGEST_TURNS = 60
 """turns of the event loop between an action and the cut: some actions are over by then, others have just begun"""
 
 
-class Ledger:
-    """What the CSMS knows of each reservation, by its id, and what it has asked for without hearing of it."""
+class ReservationLedger:
+    """What the CSMS knows of each reservation, by id, and the requests that were not answered."""
 
     def __init__(self) -> None:
         self.accepted: dict[int, datetime] = {}
@@ -34,7 +34,7 @@ class Ledger:
         self.cancelled: set[int] = set()
 
     def check(self, walk: Walk, now: datetime) -> None:
-        """Every accepted reservation is in force, was used, or has ended; none is two of these."""
+        """Check that each accepted reservation is either in force, used or ended."""
         in_force, finished = set(pending(walk)), set(used(walk)) | {number for number, _ in ends(walk)}
         assert len(used(walk)) == len(set(used(walk))), "a reservation was used twice"
         assert len(ends(walk)) == len({number for number, _ in ends(walk)}), "an end was told twice"
@@ -46,16 +46,16 @@ class Ledger:
                 assert number not in in_force or expires_at > now
 
 
-class Driver:
-    """Somebody at the station and a CSMS that do one thing after the other, each interrupted by a power cut."""
+class InterruptedUsers:
+    """A driver and a CSMS that use reservations at random; a power cut interrupts each action."""
 
-    def __init__(self, walk: Walk, dice: random.Random) -> None:
-        self.walk, self.dice = walk, dice
-        self.ledger = Ledger()
+    def __init__(self, walk: Walk, rng: random.Random) -> None:
+        self.walk, self.rng = walk, rng
+        self.ledger = ReservationLedger()
         self.number = 0
 
     async def act(self) -> None:
-        """Something with reservations, until it is over or the power fails."""
+        """Do one random action with reservations, until it is finished or the power fails."""
         if not self.walk.csms.connected:
             return
         actions = [self._reserve, self._reserve, self._use]
@@ -63,30 +63,30 @@ class Driver:
             actions.append(self._cancel)
         if pending(self.walk):
             actions.append(self._replace)
-        await self.dice.choice(actions)()
+        await self.rng.choice(actions)()
 
     async def _reserve(self) -> None:
         self.number += 1
         await self._request(self.number)
 
     async def _replace(self) -> None:
-        await self._request(self.dice.choice(pending(self.walk)))
+        await self._request(self.rng.choice(pending(self.walk)))
 
     async def _request(self, number: int) -> None:
-        for_s = self.dice.choice([45.0, 600.0])
-        place = self.dice.choice([{"evseId": 1}, {"evseId": 2}, {}, {"connectorType": "sType2"}])
+        for_s = self.rng.choice([45.0, 600.0])
+        place = self.rng.choice([{"evseId": 1}, {"evseId": 2}, {}, {"connectorType": "sType2"}])
         reservation = request(self.walk, number=number, card=CARD, for_s=for_s, **place)
-        known = number in self.ledger.unknown
+        was_unknown = number in self.ledger.unknown
         self.ledger.unknown.add(number)
         answer = await self.walk.csms.call("ReserveNow", reservation)
         if answer["status"] == "Accepted":
             self.ledger.accepted[number] = datetime.fromisoformat(reservation["expiryDateTime"])
             self.ledger.cancelled.discard(number)
-        if answer["status"] == "Accepted" or not known:
+        if answer["status"] == "Accepted" or not was_unknown:
             self.ledger.unknown.discard(number)
 
     async def _cancel(self) -> None:
-        number = self.dice.choice(sorted(self.ledger.accepted))
+        number = self.rng.choice(sorted(self.ledger.accepted))
         self.ledger.unknown.add(number)
         answer = await self.walk.csms.call("CancelReservation", {"reservationId": number})
         if answer["status"] == "Accepted":
@@ -95,16 +95,16 @@ class Driver:
         self.ledger.unknown.discard(number)
 
     async def _use(self) -> None:
-        evse_id = self.dice.choice([1, 2, None])
-        await self.walk.parts.station.present_token(self.dice.choice([CARD, CARD, OTHER_CARD]), evse_id)
+        evse_id = self.rng.choice([1, 2, None])
+        await self.walk.parts.station.present_token(self.rng.choice([CARD, CARD, OTHER_CARD]), evse_id)
 
 
-async def interrupted(driver: Driver) -> None:
-    """An action, and a power cut some turns of the event loop after it has begun."""
+async def act_until_cut(driver: InterruptedUsers) -> None:
+    """Start an action, and cut the power some turns of the event loop later."""
     task = asyncio.create_task(driver.act())
-    for _ in range(driver.dice.randrange(LONGEST_TURNS)):
+    for _ in range(driver.rng.randrange(LONGEST_TURNS)):
         await asyncio.sleep(0)
-        if driver.dice.random() < 0.2:
+        if driver.rng.random() < 0.2:
             await driver.walk.world.clock.settle()
     await driver.walk.application.cut_power()
     task.cancel()
@@ -112,8 +112,8 @@ async def interrupted(driver: Driver) -> None:
         await task
 
 
-async def settled(walk: Walk) -> None:
-    """The station is connected again, and has told all that it has to tell."""
+async def until_all_reported(walk: Walk) -> None:
+    """Wait until the station is connected again and has reported every end of a reservation."""
     connections = walk.csms.connections
     await walk.until(lambda: walk.csms.connected and walk.csms.connections >= connections, within_s=600)
     await walk.advance(2)
@@ -128,8 +128,8 @@ async def settled(walk: Walk) -> None:
     await until(all_reported, meanwhile=lambda: walk.advance(0.5))
 
 
-async def leave(walk: Walk) -> None:
-    """Who is authorized leaves, with the vehicle: so EVSEs are free again now and then."""
+async def end_charges(walk: Walk) -> None:
+    """End the authorized charges and unplug, so that EVSEs become available again."""
     for evse in walk.parts.station.evses.values():
         if (card := evse.authorized_token) is not None:
             await walk.parts.station.present_token(card, evse.id)
@@ -139,22 +139,22 @@ async def leave(walk: Walk) -> None:
 @pytest.mark.parametrize("seed", range(6))
 async def test_what_was_accepted_holds_after_any_power_cut(tmp_path: Path, seed: int) -> None:
     """B01.FR.13, H01.FR.02, H02.FR.02, H03.FR.09, H04.FR.01"""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     async with running_csms(Csms()) as csms, powered(configuration(tmp_path, csms.url, evse=TWO), csms) as walk:
         await walk.accepted()
-        driver = Driver(walk, dice)
+        driver = InterruptedUsers(walk, rng)
         for _ in range(CUTS):
-            await interrupted(driver)
-            if dice.random() < 0.3:
+            await act_until_cut(driver)
+            if rng.random() < 0.3:
                 await walk.advance(50)  # some expire while the station is off
             await walk.application.restore_power()
-            await settled(walk)
+            await until_all_reported(walk)
             driver.ledger.check(walk, walk.world.clock.now())
-            if dice.random() < 0.5:
-                await leave(walk)
-            if dice.random() < 0.5:
+            if rng.random() < 0.5:
+                await end_charges(walk)
+            if rng.random() < 0.5:
                 await driver.act()
-                await settled(walk)
+                await until_all_reported(walk)
                 driver.ledger.check(walk, walk.world.clock.now())
         assert driver.number > 1
     assert csms.schema_faults == []
@@ -173,7 +173,7 @@ async def test_a_used_reservation_is_told_or_in_force_again(tmp_path: Path, turn
         await walk.application.cut_power()
         presented.cancel()
         await walk.application.restore_power()
-        await settled(walk)
+        await until_all_reported(walk)
         assert bool(used(walk)) is not bool(pending(walk))
         assert statuses_now(walk) == (["Reserved"] if pending(walk) else ["Available"])
         await walk.advance(3_700)

@@ -267,8 +267,8 @@ async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp
         del csms.answers["TransactionEvent"]
         before = len(walk.events())
         await walk.until(lambda: len(walk.events()) > before)
-        again = [event for event in walk.events()[before:] if event["eventType"] == "Ended"]
-        assert [event["triggerReason"] for event in again] == ["ResetCommand"]
+        second_ends = [event for event in walk.events()[before:] if event["eventType"] == "Ended"]
+        assert [event["triggerReason"] for event in second_ends] == ["ResetCommand"]
 
 
 async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Path) -> None:

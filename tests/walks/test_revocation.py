@@ -18,7 +18,8 @@ PASSWORD = "correct-horse-battery-staple"
 DAY = timedelta(days=1)
 
 
-def _list(root: Issued, *revoked: Issued, valid_for: timedelta = DAY) -> str:
+def _revocation_list(root: Issued, *revoked: Issued, valid_for: timedelta = DAY) -> str:
+    """Return a revocation list of the authority, as PEM."""
     now = datetime.now(UTC)  # the TLS library reads the machine's clock
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
     builder = builder.last_update(now - 2 * DAY).next_update(now + valid_for)
@@ -37,7 +38,7 @@ async def test_a_revoked_csms_is_not_believed(tmp_path: Path, case: str) -> None
     server = pki.server()
     revoked = () if case == "not revoked" else (server,)
     valid_for = -DAY if case == "an expired list" else DAY
-    roots = pki.file("roots.pem", pki.root.pem + _list(pki.root, *revoked, valid_for=valid_for))
+    roots = pki.file("roots.pem", pki.root.pem + _revocation_list(pki.root, *revoked, valid_for=valid_for))
     async with running_csms(Csms(), ssl=pki.server_context(server)) as csms:
         url = f"wss://localhost:{csms.port}/ocpp"
         config = configuration(tmp_path / "records", url, csms={"password": PASSWORD, "ca_file": str(roots)})

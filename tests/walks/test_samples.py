@@ -16,22 +16,22 @@ REGISTER = "Energy.Active.Import.Register"
 
 
 def samples(event: Event) -> list[dict[str, Any]]:
-    """All sampled values of an event."""
+    """Return all sampled values of an event."""
     return [sample for value in event.get("meterValue", []) for sample in value["sampledValue"]]
 
 
 def measurands(event: Event) -> set[str]:
-    """What was measured."""
+    """Return the measurands of an event."""
     return {sample["measurand"] for sample in samples(event)}
 
 
 def periodic(walk: Walk, trigger: str = "MeterValuePeriodic") -> list[Event]:
-    """The events of a sampling rhythm."""
+    """Return the events with the trigger of a sampling interval."""
     return [sent_event for sent_event in walk.events() if sent_event["triggerReason"] == trigger]
 
 
 def second_of_day(text: str) -> float:
-    """Seconds after midnight."""
+    """Return the seconds after midnight."""
     moment = datetime.fromisoformat(text)
     return moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond / 1e6
 

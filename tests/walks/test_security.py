@@ -29,8 +29,8 @@ CRITICAL = (
 
 
 @dataclass
-class Doorkeeper(Csms):
-    """A CSMS that asks for a password, and notes who came."""
+class PasswordCheckingCsms(Csms):
+    """A CSMS that requires a password, and records the received ones."""
 
     password: str | None = None
     received_passwords: list[str] = field(default_factory=list[str])
@@ -44,18 +44,18 @@ class Doorkeeper(Csms):
         return super()._greet(connection, request)
 
 
-def security_events(csms: Csms) -> list[str]:
-    """The security events that the CSMS was sent."""
+def received_security_events(csms: Csms) -> list[str]:
+    """Return the types of the security events that the CSMS has received."""
     return [event["type"] for event in csms.sent("SecurityEventNotification")]
 
 
-async def logged(walk: Walk) -> list[str]:
-    """The security log."""
+async def logged_security_events(walk: Walk) -> list[str]:
+    """Return the entries of the security log."""
     return [event.type for event in await walk.parts.security_events.entries()]
 
 
-async def report(walk: Walk, *kinds: SecurityEventType) -> None:
-    """These events happen."""
+async def report_security_events(walk: Walk, *kinds: SecurityEventType) -> None:
+    """Record these security events at the station."""
     for kind in kinds:
         await walk.parts.security_events.report(kind, "info")
     await walk.settle()
@@ -67,20 +67,20 @@ async def report(walk: Walk, *kinds: SecurityEventType) -> None:
 async def test_a_boot_is_told_once_and_says_which(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.until(lambda: security_events(walk.csms) == ["StartupOfTheDevice"])
+        await walk.until(lambda: received_security_events(walk.csms) == ["StartupOfTheDevice"])
         await walk.csms.call("Reset", {"type": "Immediate"})
-        await walk.until(lambda: len(security_events(walk.csms)) == 2)
-        assert security_events(walk.csms) == ["StartupOfTheDevice", "ResetOrReboot"]
+        await walk.until(lambda: len(received_security_events(walk.csms)) == 2)
+        assert received_security_events(walk.csms) == ["StartupOfTheDevice", "ResetOrReboot"]
 
 
 async def test_critical_events_are_told_at_once_and_others_only_logged(tmp_path: Path) -> None:
     """A04.FR.01, A04.FR.04."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await report(walk, SecurityEventType.INVALID_MESSAGES, *CRITICAL)
-        await walk.until(lambda: len(security_events(walk.csms)) == 4)
-        assert security_events(walk.csms)[1:] == list(CRITICAL)
-        assert await logged(walk) == ["StartupOfTheDevice", "InvalidMessages", *CRITICAL]
+        await report_security_events(walk, SecurityEventType.INVALID_MESSAGES, *CRITICAL)
+        await walk.until(lambda: len(received_security_events(walk.csms)) == 4)
+        assert received_security_events(walk.csms)[1:] == list(CRITICAL)
+        assert await logged_security_events(walk) == ["StartupOfTheDevice", "InvalidMessages", *CRITICAL]
         event = walk.csms.sent("SecurityEventNotification")[-1]
         assert event["techInfo"] == "info"
         assert event["timestamp"].endswith("Z")
@@ -92,12 +92,12 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
         await walk.accepted()
         walk.stack.cut_network()
         happened = walk.application.clock.now()
-        await report(walk, *CRITICAL)
+        await report_security_events(walk, *CRITICAL)
         await walk.advance(3_600)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(security_events(walk.csms)) == 5)
-        assert security_events(walk.csms)[1:] == [*CRITICAL, "StartupOfTheDevice"]
+        await walk.until(lambda: len(received_security_events(walk.csms)) == 5)
+        assert received_security_events(walk.csms)[1:] == [*CRITICAL, "StartupOfTheDevice"]
         moment = happened.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         assert walk.csms.sent("SecurityEventNotification")[1]["timestamp"] == moment
 
@@ -108,21 +108,21 @@ async def test_a_csms_that_does_not_know_the_message_is_sent_each_event_once(tmp
     csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse(code)})
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
-        await report(walk, *CRITICAL)
-        await walk.until(lambda: security_events(csms) == ["StartupOfTheDevice", *CRITICAL])
-        await walk.plug()  # what else there is to say is said
+        await report_security_events(walk, *CRITICAL)
+        await walk.until(lambda: received_security_events(csms) == ["StartupOfTheDevice", *CRITICAL])
+        await walk.plug()  # every other message is sent before
         await walk.until(lambda: walk.events())
         for number in (2, 3):
             csms.drop()
             await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
         await walk.advance(600)
-        assert security_events(csms) == ["StartupOfTheDevice", *CRITICAL]
+        assert received_security_events(csms) == ["StartupOfTheDevice", *CRITICAL]
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(security_events(csms)) == 5)
+        await walk.until(lambda: len(received_security_events(csms)) == 5)
         await walk.advance(600)
-        assert security_events(csms)[4:] == ["StartupOfTheDevice"]
-        assert (await logged(walk))[:4] == ["StartupOfTheDevice", *CRITICAL]
+        assert received_security_events(csms)[4:] == ["StartupOfTheDevice"]
+        assert (await logged_security_events(walk))[:4] == ["StartupOfTheDevice", *CRITICAL]
 
 
 async def test_refusals_count_over_links_that_are_lost_in_between(tmp_path: Path) -> None:
@@ -130,14 +130,14 @@ async def test_refusals_count_over_links_that_are_lost_in_between(tmp_path: Path
     csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse("InternalError")})
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
-        await walk.until(lambda: security_events(csms))
-        await report(walk, CRITICAL[0])
+        await walk.until(lambda: received_security_events(csms))
+        await report_security_events(walk, CRITICAL[0])
         for number in (2, 3, 4):
             csms.drop()
             await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
             await walk.settle()
-        await walk.until(lambda: CRITICAL[0] in security_events(csms))
-        assert security_events(csms)[:4] == ["StartupOfTheDevice"] * 3 + [CRITICAL[0]]
+        await walk.until(lambda: CRITICAL[0] in received_security_events(csms))
+        assert received_security_events(csms)[:4] == ["StartupOfTheDevice"] * 3 + [CRITICAL[0]]
 
 
 async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(tmp_path: Path) -> None:
@@ -148,10 +148,10 @@ async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(
     rows = comm(RetryBackOffRandomRange=0)
     async with walking(tmp_path, csms, variable=rows) as walk:
         await walk.accepted()
-        await report(walk, *CRITICAL)
-        await walk.until(lambda: security_events(csms)[-1] == CRITICAL[-1], within_s=300)
-        assert security_events(csms)[1:] == [CRITICAL[0]] * 3 + list(CRITICAL[1:])
-        assert await logged(walk) == ["StartupOfTheDevice", *CRITICAL]
+        await report_security_events(walk, *CRITICAL)
+        await walk.until(lambda: received_security_events(csms)[-1] == CRITICAL[-1], within_s=300)
+        assert received_security_events(csms)[1:] == [CRITICAL[0]] * 3 + list(CRITICAL[1:])
+        assert await logged_security_events(walk) == ["StartupOfTheDevice", *CRITICAL]
 
 
 async def test_an_event_that_is_not_answered_is_sent_until_it_is(tmp_path: Path) -> None:
@@ -165,10 +165,10 @@ async def test_an_event_that_is_not_answered_is_sent_until_it_is(tmp_path: Path)
     csms = Csms(answers={"SecurityEventNotification": answer})
     async with walking(tmp_path, csms, csms={"message_timeout_s": 2.0}) as walk:
         await walk.accepted()
-        await walk.until(lambda: len(security_events(csms)) == 9, within_s=1_200, step_s=5)
-        assert set(security_events(csms)) == {"StartupOfTheDevice"}
-        await report(walk, CRITICAL[0])
-        await walk.until(lambda: security_events(csms)[-1] == CRITICAL[0])
+        await walk.until(lambda: len(received_security_events(csms)) == 9, within_s=1_200, step_s=5)
+        assert set(received_security_events(csms)) == {"StartupOfTheDevice"}
+        await report_security_events(walk, CRITICAL[0])
+        await walk.until(lambda: received_security_events(csms)[-1] == CRITICAL[0])
 
 
 async def test_nonsense_of_the_csms_is_logged_once_a_minute(tmp_path: Path) -> None:
@@ -179,12 +179,12 @@ async def test_nonsense_of_the_csms_is_logged_once_a_minute(tmp_path: Path) -> N
             await walk.csms.send_raw("nonsense")
             assert (await walk.csms.ask("Reset", {"type": number}))[0] == 4
         await walk.settle()
-        assert (await logged(walk)).count("InvalidMessages") == 1
+        assert (await logged_security_events(walk)).count("InvalidMessages") == 1
         await walk.advance(61)
         assert (await walk.csms.ask("Reset", {"type": "Now"}))[0] == 4
         await walk.settle()
-        assert (await logged(walk)).count("InvalidMessages") == 2
-        assert "InvalidMessages" not in security_events(walk.csms)
+        assert (await logged_security_events(walk)).count("InvalidMessages") == 2
+        assert "InvalidMessages" not in received_security_events(walk.csms)
 
 
 @pytest.mark.parametrize(("moved_s", "reported"), [(10, False), (3_600, True), (-3_600, True)])
@@ -200,7 +200,7 @@ async def test_a_clock_that_is_moved_far_is_reported(tmp_path: Path, moved_s: in
         await walk.settle()
         moved = (walk.application.clock.now() - before).total_seconds()
         assert moved == pytest.approx(300 + moved_s, abs=30)
-        assert ("SettingSystemTime" in security_events(walk.csms)) == reported
+        assert ("SettingSystemTime" in received_security_events(walk.csms)) == reported
 
 
 # Passwords (A01)
@@ -213,7 +213,7 @@ async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_nev
     caplog.set_level(logging.DEBUG, "ocpp")
     caplog.set_level(logging.DEBUG, "ocpp_handlers")
     caplog.set_level(logging.DEBUG, "station")
-    csms = Doorkeeper(password=PASSWORD)
+    csms = PasswordCheckingCsms(password=PASSWORD)
     async with running_csms(csms):
         config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
         async with powered(config, csms) as walk:
@@ -225,7 +225,7 @@ async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_nev
             await walk.application.restore_power()
             await walk.until(lambda: csms.connections == 3)
             assert csms.received_passwords == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
-            assert "ReconfigurationOfSecurityParameters" in await logged(walk)
+            assert "ReconfigurationOfSecurityParameters" in await logged_security_events(walk)
             assert NEW_PASSWORD not in str(await walk.parts.security_events.entries())
             rows = [row for row in walk.parts.variables.rows() if row.variable == "BasicAuthPassword"]
             assert [(row.value, row.mutability) for row in rows] == [(None, "WriteOnly")]
@@ -235,7 +235,7 @@ async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_nev
 
 async def test_a_csms_that_never_heard_of_the_new_password_still_gets_the_old_one(tmp_path: Path) -> None:
     """A01.FR.04: whose answer was lost assumes that nothing has changed."""
-    csms = Doorkeeper(password=PASSWORD)
+    csms = PasswordCheckingCsms(password=PASSWORD)
     async with running_csms(csms):
         config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
         async with powered(config, csms) as walk:
@@ -246,15 +246,15 @@ async def test_a_csms_that_never_heard_of_the_new_password_still_gets_the_old_on
             csms.drop()
             await walk.until(lambda: csms.connections == 3)
             assert csms.received_passwords[-1] == PASSWORD
-            assert "FailedToAuthenticateAtCsms" in await logged(walk)
+            assert "FailedToAuthenticateAtCsms" in await logged_security_events(walk)
 
 
 async def test_a_csms_that_opens_the_link_and_then_closes_it_for_the_password_is_not_locked_out(tmp_path: Path) -> None:
     """It has accepted a password with its first message, not with the handshake."""
 
     @dataclass
-    class Late(Doorkeeper):
-        """Looks at the password after the handshake."""
+    class Late(PasswordCheckingCsms):
+        """A CSMS that checks the password after the handshake, and closes the connection."""
 
         def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
             expected_password, self.password = self.password, None
@@ -288,7 +288,7 @@ async def test_after_a_close_of_its_own_the_station_waits_for_the_csms_to_store_
     tmp_path: Path, minimum_s: int, wait_s: float
 ) -> None:
     """RetryBackOffWaitMinimum, and never less than 2 s."""
-    csms = Doorkeeper(password=PASSWORD)
+    csms = PasswordCheckingCsms(password=PASSWORD)
     rows = comm(RetryBackOffWaitMinimum=minimum_s, RetryBackOffRandomRange=0)
     async with running_csms(csms):
         config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=rows)
@@ -306,7 +306,7 @@ async def test_after_a_close_of_its_own_the_station_waits_for_the_csms_to_store_
 @pytest.mark.parametrize("text", ["short", "x" * 65, "0123456789abcdef\n", ""])
 async def test_a_password_that_may_not_be_one_changes_nothing(tmp_path: Path, text: str) -> None:
     """TC_A_10_CS."""
-    csms = Doorkeeper(password=PASSWORD)
+    csms = PasswordCheckingCsms(password=PASSWORD)
     async with running_csms(csms):
         config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
         async with powered(config, csms) as walk:
@@ -336,10 +336,10 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
             return response
 
     async with (
-        running_csms(Doorkeeper()) as redirect_target,
+        running_csms(PasswordCheckingCsms()) as redirect_target,
         running_csms(Redirecting(location=redirect_target.url)) as csms,
     ):
-        assert isinstance(redirect_target, Doorkeeper)
+        assert isinstance(redirect_target, PasswordCheckingCsms)
         config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
         async with powered(config, csms) as walk:
             await walk.advance(60)
@@ -353,7 +353,7 @@ async def test_a_link_that_the_station_closes_itself_is_no_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ocpp_handlers.connection")
-    csms = Doorkeeper(password=PASSWORD)
+    csms = PasswordCheckingCsms(password=PASSWORD)
     async with running_csms(csms):
         config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
         async with powered(config, csms) as walk:
@@ -383,7 +383,7 @@ async def test_a_network_profile_that_the_disk_does_not_take_has_failed(tmp_path
 
 
 async def set_network_profile(csms: Csms, slot: int, url: str, **changed: Any) -> dict[str, Any]:
-    """SetNetworkProfile; the whole answer."""
+    """Send SetNetworkProfile; returns the response."""
     data = {
         "messageTimeout": 30,
         "ocppCsmsUrl": url,

@@ -31,7 +31,7 @@ SIGNED = variables(SampledDataCtrlr__SignReadings=True)
 
 
 def signed_values(event: Event) -> list[tuple[str, float, dict[str, str]]]:
-    """Context, value and signature of what is signed in an event."""
+    """Return context, value and signature of each signed value of an event."""
     return [
         (sample["context"], sample["value"], sample["signedMeterValue"])
         for value in event.get("meterValue", [])
@@ -41,13 +41,13 @@ def signed_values(event: Event) -> list[tuple[str, float, dict[str, str]]]:
 
 
 def record_of(signed: dict[str, str]) -> OcmfRecord:
-    """The record in a SignedMeterValueType."""
+    """Return the signed record in a SignedMeterValueType."""
     assert (signed["encodingMethod"], signed["signingMethod"]) == ("OCMF", "")  # the record names its algorithm
     return ocmf.parse_record(base64.b64decode(signed["signedMeterData"]))
 
 
-async def finished(walk: Walk) -> Event:
-    """A charge of ten minutes; its Ended event."""
+async def charge_and_end(walk: Walk) -> Event:
+    """Charge for ten minutes; returns the Ended event."""
     await charge(walk)
     await walk.advance(600)
     await walk.present()
@@ -58,14 +58,14 @@ async def finished(walk: Walk) -> Event:
 
 
 def all_signed(walk: Walk) -> list[tuple[str, float, dict[str, str]]]:
-    """All that the CSMS was told with a signature."""
+    """Return the signed values of all received events."""
     return [signed for sent_event in walk.events() for signed in signed_values(sent_event)]
 
 
 async def test_begin_and_end_of_a_transaction_are_signed_and_told_together(tmp_path: Path) -> None:
     """J02.FR.21; OCA note on signed meter values, 4.1.2, 4.2.1."""
     async with walking(tmp_path, variable=SIGNED) as walk:
-        ended = await finished(walk)
+        ended = await charge_and_end(walk)
         updated = await event(walk, "Updated", "SignedDataReceived")
         ((context, value, first),) = signed_values(updated)
         assert context == "Transaction.Begin"
@@ -113,7 +113,7 @@ async def test_a_key_that_is_no_key_stops_what_has_to_be_signed_and_nothing_else
         await walk.plug()
         await walk.present()
         await walk.advance(60)
-        assert sum(walk.board.currents_a) == 0  # no energy that nobody vouches for
+        assert sum(walk.board.currents_a) == 0  # no energy without a signed begin
         await walk.set_variable("SampledDataCtrlr", "SignReadings", "false")
         await walk.charging()
         assert all_signed(walk) == []
@@ -122,7 +122,7 @@ async def test_a_key_that_is_no_key_stops_what_has_to_be_signed_and_nothing_else
 
 
 def journal_events(storage: Path) -> list[JournalEvent]:
-    """What is in the journal of a station, in order."""
+    """Return the kinds of the entries in the journal of a station, in order."""
     journal = RegisterJournal(storage)
     journal.load()
     return [entry.note.event for entry in journal.entries()][::-1]
@@ -136,7 +136,7 @@ async def test_the_public_key_comes_as_often_as_the_csms_wants(tmp_path: Path, m
     """OCPPCommCtrlr.PublicKeyWithSignedMeterValue."""
     rows = variables(SampledDataCtrlr__SignReadings=True, OCPPCommCtrlr__PublicKeyWithSignedMeterValue=mode)
     async with walking(tmp_path, variable=rows) as walk:
-        await finished(walk)
+        await charge_and_end(walk)
         assert [bool(signed["publicKey"]) for _, _, signed in all_signed(walk)] == keys
 
 
@@ -152,7 +152,7 @@ async def test_each_sample_is_signed_where_the_csms_wants_that(tmp_path: Path) -
         AlignedDataCtrlr__TxEndedInterval=300,
     )
     async with walking(tmp_path, variable=rows) as walk:
-        ended = await finished(walk)
+        ended = await charge_and_end(walk)
         periodic = [sent_event for sent_event in walk.events() if sent_event["triggerReason"] == "MeterValuePeriodic"]
         aligned = [sent_event for sent_event in walk.events() if sent_event["triggerReason"] == "MeterValueClock"]
         assert len(periodic) >= 4
@@ -166,11 +166,11 @@ async def test_each_sample_is_signed_where_the_csms_wants_that(tmp_path: Path) -
         pages = sorted({int((record_of(value[2]).text("PG") or "")[1:]) for value in all_signed(walk)})
         assert pages == list(range(1, len(pages) + 1))
         for _, _, signed in all_signed(walk):
-            assert check_signature(record_of(signed), key_of(walk)).valid
+            assert check_signature(record_of(signed), public_key(walk)).valid
 
 
-def key_of(walk: Walk) -> Any:
-    """The public key of the first EVSE."""
+def public_key(walk: Walk) -> Any:
+    """Return the public key of the first EVSE."""
     key = walk.parts.signer(1).key
     assert key is not None
     return read_key(key.spki.hex())
@@ -179,7 +179,7 @@ def key_of(walk: Walk) -> Any:
 async def test_signed_aligned_values_alone_have_the_signed_begin_and_end_told(tmp_path: Path) -> None:
     """OCA note, 4.1.2"""
     async with walking(tmp_path, variable=variables(AlignedDataCtrlr__SignReadings=True)) as walk:
-        signed = signed_values(await finished(walk))
+        signed = signed_values(await charge_and_end(walk))
         assert [context for context, _, _ in signed] == ["Transaction.Begin", "Transaction.End"]
         assert [record_of(value).readings[0].reason for _, _, value in signed] == ["B", "L"]
 
@@ -234,7 +234,7 @@ async def test_pages_and_key_go_on_in_the_next_life(tmp_path: Path) -> None:
     pages: list[str | None] = []
     for _ in range(3):
         async with walking(tmp_path, variable=SIGNED) as walk:
-            ended = await finished(walk)
+            ended = await charge_and_end(walk)
             pages += [record_of(signed).text("PG") for _, _, signed in signed_values(ended)]
             signing = walk.parts.station.assemblies[1].signing
             assert signing is not None
@@ -252,7 +252,7 @@ async def test_another_key_is_an_event_and_the_old_one_is_kept(tmp_path: Path) -
         await walk.settle()
     (tmp_path / "signing" / "evse-1.pem").unlink()
     async with walking(tmp_path, variable=SIGNED) as walk, visiting(walk) as api:
-        ended = await finished(walk)
+        ended = await charge_and_end(walk)
         assert record_of(signed_values(ended)[0][2]).text("PG") == "T1"  # pages belong to a key
         old, new = await api.get("/api/metering/public-keys")
         assert (old["current"], new["current"]) == (False, True)
@@ -283,7 +283,7 @@ async def test_a_transaction_that_a_power_cut_ended_has_its_signed_end(tmp_path:
 async def test_anybody_can_check_the_record_of_a_transaction(tmp_path: Path) -> None:
     """Nothing is told to the CSMS, and the customer has the record all the same."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
-        ended = await finished(walk)
+        ended = await charge_and_end(walk)
         assert all_signed(walk) == []
         path = f"/api/transactions/{ended['transactionInfo']['transactionId']}/record"
         answer = await api.client.get(path)
@@ -306,7 +306,7 @@ async def test_anybody_can_check_the_record_of_a_transaction(tmp_path: Path) -> 
 async def test_who_wants_no_signatures_has_none(tmp_path: Path) -> None:
     """A station that cannot sign does not report what is about signing (SampledDataCtrlr.SignReadings)."""
     async with walking(tmp_path, evse=[{"signing": "none"}]) as walk, visiting(walk) as api:
-        await finished(walk)
+        await charge_and_end(walk)
         names = {(row["component"], row["variable"]) for row in await api.get("/api/variables")}
         assert not any(name == "SignReadings" for _, name in names)
         assert (await api.client.get("/api/evses/1/public-key")).status_code == 404
@@ -343,7 +343,7 @@ async def test_another_tariff_period_of_the_grid_meter_divides_the_signed_energy
         assert end["details"]["pages"] == "T1,T2,T3"
 
 
-def loaded(station: StationProcess, library: str) -> bool:
+def library_loaded(station: StationProcess, library: str) -> bool:
     """Whether a library is in the memory of a station."""
     return library in Path(f"/proc/{station.process.pid}/maps").read_text(encoding="utf-8")
 
@@ -359,9 +359,9 @@ async def test_the_library_that_signs_is_loaded_by_the_first_signature_of_a_star
                 await station.ready()
                 await station.post("/api/sim/clock", advance_s=300)
                 assert (station.storage / "signing" / "evse-1.pem").exists() is (start == 1)
-                assert not loaded(station, "cryptography")
+                assert not library_loaded(station, "cryptography")
                 await station.charging()
-                await until(lambda: loaded(station, "cryptography"))
+                await until(lambda: library_loaded(station, "cryptography"))
                 assert (station.storage / "signing" / "evse-1.pem").exists()
                 station.signal(signal.SIGTERM)
                 await station.ended()

@@ -34,8 +34,8 @@ IDLE = Reading(
 
 
 @asynccontextmanager
-async def metered(folder: Path) -> AsyncGenerator[tuple[Walk, Em580Server]]:
-    """A station with an EM580, which shows what its circuit carries."""
+async def station_with_em580(folder: Path) -> AsyncGenerator[tuple[Walk, Em580Server]]:
+    """Run a station with an EM580, which reads what its circuit carries."""
     async with serving(Em580Server(lambda: IDLE)) as server:
         meter = {"type": "modbus-tcp", "model": "carlo-gavazzi-em580", "host": "127.0.0.1", "port": server.port}
         rows = variables(SampledDataCtrlr__SignReadings=True)
@@ -46,13 +46,14 @@ async def metered(folder: Path) -> AsyncGenerator[tuple[Walk, Em580Server]]:
 
 
 def _rounded_reading(reading: Reading) -> Reading:
+    """Return the reading with the register rounded down to 0.1 kWh."""
     assert reading.energy_import_wh is not None
     return replace(reading, energy_import_wh=reading.energy_import_wh // 100 * 100.0)
 
 
 async def test_the_record_of_the_meter_is_told_once_with_the_end(tmp_path: Path) -> None:
     """OCA note, 4.1.2: begin and end in one record go with Transaction.End."""
-    async with metered(tmp_path) as (walk, server), visiting(walk) as api:
+    async with station_with_em580(tmp_path) as (walk, server), visiting(walk) as api:
         await charge(walk)
         await walk.advance(600)
         await walk.present()
@@ -77,7 +78,7 @@ async def test_the_record_of_the_meter_is_told_once_with_the_end(tmp_path: Path)
 
 async def test_without_a_begin_of_the_meter_no_energy_flows(tmp_path: Path) -> None:
     """Where billing is on, the contactor waits for the begin."""
-    async with metered(tmp_path) as (walk, server):
+    async with station_with_em580(tmp_path) as (walk, server):
         await walk.accepted()
         await walk.plug()
         server.refuses_begin = True
@@ -89,7 +90,7 @@ async def test_without_a_begin_of_the_meter_no_energy_flows(tmp_path: Path) -> N
 
 
 async def test_a_power_cut_ends_the_transaction_of_the_meter_too(tmp_path: Path) -> None:
-    async with metered(tmp_path) as (walk, server), visiting(walk) as api:
+    async with station_with_em580(tmp_path) as (walk, server), visiting(walk) as api:
         await charge(walk)
         await walk.advance(300)
         await api.post("/api/sim/power", {"action": "loss"})

@@ -29,13 +29,13 @@ def registers_at_end(station: StationProcess) -> list[float]:
 
 
 async def stop(station: StationProcess, number: signal.Signals = signal.SIGTERM) -> None:
-    """Stop it as a service manager does; it must obey in time."""
+    """Stop the station as a service manager does; it must end in time."""
     station.signal(number)
     assert await station.ended(within_s=STOPS_WITHIN_S) == 0
 
 
 async def stop_while_charging(station: StationProcess, number: signal.Signals) -> None:
-    """Stop it at the speed of real time; the transaction is ended on disk with its last reading."""
+    """Stop the station during a charge, in real time; the transaction ends on disk with its last reading."""
     await station.post("/api/sim/clock", rate=1.0)
     await stop(station, number)
     last = station.records()[-1].event
@@ -78,7 +78,7 @@ async def test_a_charge_is_ended_on_disk_before_the_program_stops_and_told_in_th
 
 
 async def start_and_deliver(station: StationProcess, csms: Csms) -> None:
-    """The next start brings the CSMS what it does not know yet; nothing of it was cut short by that start."""
+    """Start again; check that the CSMS receives the rest, and that this start ended no transaction early."""
     on_disk = [record.wire for record in station.records()]
     station.start()
     await station.ready()
@@ -162,12 +162,13 @@ async def test_a_failure_that_nobody_foresaw_in_an_essential_task_ends_the_progr
 
 
 def break_database(storage: Path) -> str:
+    """Write a text in place of the database."""
     (storage / "borne.sqlite").write_bytes(b"this was never a database" * 100)
     return "station.storage: {storage}/borne.sqlite: file is not a database"
 
 
 def spoil_records(storage: Path) -> str:
-    """A part of the disk is lost: the page on which the table of events begins."""
+    """Overwrite the page on which the table of events begins, as a defective disk does."""
     path = storage / "borne.sqlite"
     database = sqlite3.connect(path)
     migrations = sorted((ROOT / "station/storage/migrations").glob("*.sql"))

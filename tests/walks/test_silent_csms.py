@@ -55,20 +55,20 @@ async def test_a_report_that_waits_for_its_turn_counts_among_those_under_way(tmp
     request = customer if action == "CustomerInformation" else {"reportBase": "SummaryInventory"}
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        turn = asyncio.Event()
+        release = asyncio.Event()
 
         async def hang() -> None:
-            await turn.wait()
+            await release.wait()
 
-        errands = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
+        follow_ups = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
         for _ in range(20):
-            errands.submit("hangs", hang)
+            follow_ups.submit("hangs", hang)
         await walk.settle()
         answers = [
             (await walk.csms.call(action, {"requestId": request_id, **request}))["status"] for request_id in range(6)
         ]
         assert answers == ["Accepted"] * 4 + ["Rejected"] * 2
-        turn.set()
+        release.set()
         await walk.advance(10)
         assert (await walk.csms.call(action, {"requestId": 9, **request}))["status"] == "Accepted"
 
@@ -113,7 +113,7 @@ async def test_an_identity_with_a_colon_has_no_password(tmp_path: Path) -> None:
 
 
 class MuteEndpoint:
-    """Takes every connection and never says a word, not even a refusal; `dialled` is when, on the station's clock."""
+    """Accepts every connection and never answers; `dialled`: the times, on the station's clock."""
 
     def __init__(self) -> None:
         self.now: Callable[[], datetime] | None = None

@@ -24,14 +24,14 @@ from tests.walk import CARD, Walk, walking
 
 
 async def sim(walk: Walk, name: str, body: object = None, method: str | None = None) -> str:
-    """Call the command's function, as the command does in a process of its own."""
+    """Call the function of `borne sim`, as the command does in a process of its own."""
     api = ApiConnection(f"http://127.0.0.1:{walk.web.port}")
     text = body if body is None or isinstance(body, str) else json.dumps(body)
     return await asyncio.to_thread(send_action, api, name, text, method)
 
 
 async def refusal(walk: Walk, name: str, body: object = None) -> str:
-    """What is said in place of an answer."""
+    """Return the message with which `borne sim` refuses a command."""
     with pytest.raises(SimulatorRequestError) as refused:
         await sim(walk, name, body)
     return str(refused.value)
@@ -44,14 +44,14 @@ async def test_every_action_of_the_api_is_listed_and_every_listed_one_exists(tmp
             for candidate in build_application(walk.application.further_routes).routes
             if isinstance(candidate, Route)
         ]
-        there = {
+        api_actions = {
             (method, re.sub(r"\{\w+\}", "1", route.path.removeprefix("/api/sim/")))
             for route in routes
             if route.path.startswith("/api/sim/")
             for method in route.methods or ()
         }
     listed = {(action.method, action.name) for action in ACTIONS if action.name != "status"}
-    assert listed == there - {("HEAD", "evses/1/circuit")}
+    assert listed == api_actions - {("HEAD", "evses/1/circuit")}
     assert all(f"borne sim {action.name}" in listing() for action in ACTIONS)
     assert all(json.loads(action.body) for action in ACTIONS if action.body)
 
@@ -103,7 +103,7 @@ async def _unanswered() -> str:
 
 
 def stopped_clock(walk: Walk) -> AbstractContextManager[None]:
-    """A block in which no virtual time passes, also if the clock is to be advanced."""
+    """Let no virtual time pass during the block, even if the clock is to be advanced."""
     return world_of(walk.application.hardware).clock.outside_wait(10 * PATIENCE_S)
 
 

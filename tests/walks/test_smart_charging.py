@@ -26,14 +26,14 @@ OPERATOR = LimitSource.OPERATOR
 
 
 def station_profile(limit: float, **more: Any) -> dict[str, Any]:
-    """A ChargingStationMaxProfile that has begun long ago."""
+    """Return a ChargingStationMaxProfile that began long ago."""
     wire = profile(limit, id=50, chargingProfilePurpose="ChargingStationMaxProfile", chargingProfileKind="Absolute")
     wire["chargingSchedule"][0]["startSchedule"] = "2020-01-01T00:00:00Z"
     return wire | more
 
 
-async def two_charge(walk: Walk) -> None:
-    """A vehicle charges at each of two EVSEs."""
+async def charge_at_both(walk: Walk) -> None:
+    """Charge a vehicle at each of two EVSEs."""
     await walk.accepted()
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
         walk.world.boards[evse_id].plug(VehicleModel())
@@ -44,26 +44,26 @@ async def two_charge(walk: Walk) -> None:
     await walk.advance(3)
 
 
-async def composite(walk: Walk, evse_id: int, duration: int = 300, **more: Any) -> list[tuple[int, float]]:
-    """GetCompositeSchedule; start and limit of each period."""
+async def composite_schedule(walk: Walk, evse_id: int, duration: int = 300, **more: Any) -> list[tuple[int, float]]:
+    """Send GetCompositeSchedule; returns start and limit of each period."""
     request = {"evseId": evse_id, "duration": duration, **more}
     answer = await walk.csms.call("GetCompositeSchedule", request)
     assert answer["status"] == "Accepted", answer
     return [(period["startPeriod"], period["limit"]) for period in answer["schedule"]["chargingSchedulePeriod"]]
 
 
-def impose(
+def impose_limit(
     walk: Walk, current_a: float | None, source: LimitSource = OPERATOR, *, lasts_s: float | None = None
 ) -> None:
-    """Somebody else than the CSMS limits all EVSEs, or does not any more."""
+    """Set or remove a limit of all EVSEs by another source than the CSMS."""
     until = walk.application.clock.now() + timedelta(seconds=lasts_s) if lasts_s is not None else None
     limit = SharedLimit(source, current_a, until=until) if current_a is not None else None
     walk.parts.load.limits.set_shared(source, limit)
     walk.parts.load.decisions.request()
 
 
-def rates(walk: Walk) -> list[dict[str, Any]]:
-    """Events that say that the rate of a charge has changed."""
+def rate_changes(walk: Walk) -> list[dict[str, Any]]:
+    """Return the events with the trigger ChargingRateChanged."""
     return [event for event in walk.events() if event["triggerReason"] == "ChargingRateChanged"]
 
 
@@ -73,15 +73,15 @@ def rates(walk: Walk) -> list[dict[str, Any]]:
 async def test_a_profile_of_the_station_is_divided_among_its_evses(tmp_path: Path) -> None:
     """K04.FR.01, K04.FR.05"""
     async with walking(tmp_path, **TWO) as walk:
-        await two_charge(walk)
+        await charge_at_both(walk)
         boards = walk.world.boards.values()
         assert await install(walk, station_profile(20.0), 0) == {"status": "Accepted"}
         await walk.advance(8)
         drawn = [max(board.currents_a) for board in boards]
         assert sum(drawn) <= 20.0 + 0.1
         assert min(drawn) >= 6.0
-        assert await composite(walk, 0) == [(0, 20.0)]
-        assert await composite(walk, 1) == await composite(walk, 2) == [(0, 10.0)]
+        assert await composite_schedule(walk, 0) == [(0, 20.0)]
+        assert await composite_schedule(walk, 1) == await composite_schedule(walk, 2) == [(0, 10.0)]
         assert await clear(walk, chargingProfileCriteria={"chargingProfilePurpose": "ChargingStationMaxProfile"}) == (
             "Accepted"
         )
@@ -92,12 +92,12 @@ async def test_a_profile_of_the_station_is_divided_among_its_evses(tmp_path: Pat
 async def test_the_last_vehicle_that_charges_has_all_of_the_station(tmp_path: Path) -> None:
     """K04.FR.05: what nobody else uses is not kept back; a change that no order of the CSMS made is told (SC.02)."""
     async with walking(tmp_path, **TWO) as walk:
-        await two_charge(walk)
+        await charge_at_both(walk)
         await install(walk, station_profile(20.0), 0)
         await walk.advance(15)
         walk.parts.station.present_token(OTHER_CARD, 2)
         await walk.until(lambda: drawn_a(walk) == pytest.approx(20.0, abs=0.1))
-        await walk.until(lambda: rates(walk))
+        await walk.until(lambda: rate_changes(walk))
 
 
 async def test_a_profile_of_the_station_survives_a_power_cycle(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ async def test_a_profile_of_the_station_survives_a_power_cycle(tmp_path: Path) -
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
-        assert await composite(walk, 0) == [(0, 13.0)]
+        assert await composite_schedule(walk, 0) == [(0, 13.0)]
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ async def test_a_profile_of_the_station_that_cannot_be_is_refused(
 # What is asked
 
 
-def slider(limit: float) -> dict[str, Any]:
-    """What Home Assistant's slider for the maximum current sends (lbbrhzn/ocpp)."""
+def slider_request(limit: float) -> dict[str, Any]:
+    """Return what Home Assistant's slider for the maximum current sends (lbbrhzn/ocpp)."""
     return profile(limit, chargingProfilePurpose="ChargingStationMaxProfile")
 
 
@@ -139,7 +139,7 @@ async def test_home_assistants_slider_holds_where_the_installation_accepts_it(tm
         arrived = walk.application.clock.now()
         for limit in (10.0, 12.0):
             arrived = walk.application.clock.now()
-            assert await install(walk, slider(limit), 0) == {"status": "Accepted"}
+            assert await install(walk, slider_request(limit), 0) == {"status": "Accepted"}
             await walk.advance(5)
             assert drawn_a(walk) == limit
         await walk.application.cut_power()
@@ -151,22 +151,22 @@ async def test_home_assistants_slider_holds_where_the_installation_accepts_it(tm
         assert reported["chargingProfileKind"] == "Absolute"
         started = datetime.fromisoformat(reported["chargingSchedule"][0]["startSchedule"])
         assert abs(started - arrived) <= timedelta(seconds=1)
-        assert await composite(walk, 1) == [(0, 12.0)]
+        assert await composite_schedule(walk, 1) == [(0, 12.0)]
         criteria = {"chargingProfilePurpose": "ChargingStationMaxProfile"}
         assert await clear(walk, chargingProfileCriteria=criteria) == "Accepted"
-        assert await composite(walk, 1) == [(0, 32.0)]
+        assert await composite_schedule(walk, 1) == [(0, 32.0)]
 
 
 async def test_such_a_limit_is_refused_by_default_and_also_else_where_more_is_wrong_with_it(tmp_path: Path) -> None:
     """K01.FR.38, K04.FR.03, K01.FR.41; a TxDefaultProfile stays Relative."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        answer = await install(walk, slider(10.0), 0)
+        answer = await install(walk, slider_request(10.0), 0)
         assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidProfile")
     async with walking(tmp_path, csms={"accept": ["relative-station-limits"]}) as walk:
         await walk.accepted()
-        assert (await install(walk, slider(10.0), 1))["status"] == "Rejected"
-        wrong = slider(10.0)
+        assert (await install(walk, slider_request(10.0), 1))["status"] == "Rejected"
+        wrong = slider_request(10.0)
         wrong["chargingSchedule"][0]["startSchedule"] = walk.application.clock.now().isoformat()
         assert (await install(walk, wrong, 0))["status"] == "Rejected"
         assert await install(walk, profile(10.0), 0) == {"status": "Accepted"}
@@ -177,8 +177,8 @@ async def test_without_a_unit_the_composite_schedule_is_in_amperes(tmp_path: Pat
     async with walking(tmp_path) as walk:
         await charge(walk)
         await install(walk, profile(6900.0, unit="W"))
-        assert await composite(walk, 1) == [(0, 10.0)]
-        assert await composite(walk, 1, chargingRateUnit="W") == [(0, 6900.0)]
+        assert await composite_schedule(walk, 1) == [(0, 10.0)]
+        assert await composite_schedule(walk, 1, chargingRateUnit="W") == [(0, 6900.0)]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ async def test_so_many_periods_that_nobody_could_read_them_are_refused(tmp_path:
         for duration in (2**31 - 1, 3 * 86_400):
             answer = await walk.csms.call("GetCompositeSchedule", {"evseId": 1, "duration": duration})
             assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "ValueTooHigh")
-        assert len(await composite(walk, 1, 600)) > 500
+        assert len(await composite_schedule(walk, 1, 600)) > 500
 
 
 async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
 
 
 async def reported_after_power_cut(walk: Walk, wire: dict[str, Any]) -> object:
-    """Install a profile and cut the power; returns the profiles that the station then reports."""
+    """Install a profile and cut the power; returns the profiles that the station reports afterwards."""
     assert (await install(walk, wire))["status"] == "Accepted"
     await walk.application.cut_power()
     await walk.application.restore_power()
@@ -339,7 +339,7 @@ async def test_the_profile_of_a_start_counts_before_energy_makes_it_a_transactio
         assert (await ask_start(walk, chargingProfile=wire))["status"] == "Accepted"
         await walk.advance(3)
         assert (walk.board.outputs.pilot_a, walk.events()) == (9.0, [])
-        assert await composite(walk, 1) == [(0, 9.0)]
+        assert await composite_schedule(walk, 1) == [(0, 9.0)]
         await walk.charging()
         assert drawn_a(walk) == 9.0
         await walk.until(walk.events)
@@ -361,10 +361,10 @@ async def test_a_vehicle_that_comes_back_to_its_transaction_goes_on_where_its_sc
         await walk.advance(700)
         await walk.unplug(ev_side=True)
         await walk.advance(30)
-        assert await composite(walk, 1) == [(0, 8.0)]
+        assert await composite_schedule(walk, 1) == [(0, 8.0)]
         await walk.plug()
         await walk.until(lambda: drawn_a(walk) == 8.0)
-        assert await composite(walk, 1) == [(0, 8.0)]
+        assert await composite_schedule(walk, 1) == [(0, 8.0)]
         await walk.present()
         await walk.until(lambda: walk.evse.transaction_id is None)
         await walk.advance(3)
@@ -372,7 +372,7 @@ async def test_a_vehicle_that_comes_back_to_its_transaction_goes_on_where_its_sc
         await walk.charging()
         wire["transactionId"] = walk.evse.transaction_id
         assert await install(walk, wire) == {"status": "Accepted"}
-        assert (await composite(walk, 1))[0] == (0, 20.0)
+        assert (await composite_schedule(walk, 1))[0] == (0, 20.0)
 
 
 # What others limit
@@ -382,12 +382,12 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
     """K11.FR.01, K11.FR.02, K11.FR.04, K11.FR.05, K11.FR.06, K13.FR.01, K13.FR.02, K13.FR.03"""
     async with walking(tmp_path) as walk:
         await charge(walk)
-        impose(walk, 10.0)
+        impose_limit(walk, 10.0)
         await walk.until(lambda: drawn_a(walk) == 10.0)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         assert walk.csms.sent("NotifyChargingLimit") == [{"chargingLimit": {"chargingLimitSource": "SO"}}]
-        await walk.until(lambda: rates(walk), within_s=15.0)
-        assert rates(walk)[0]["eventType"] == "Updated"
+        await walk.until(lambda: rate_changes(walk), within_s=15.0)
+        assert rate_changes(walk)[0]["eventType"] == "Updated"
         await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
         await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
         report = walk.csms.sent("ReportChargingProfiles")[0]
@@ -395,29 +395,29 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
         (reported,) = report["chargingProfile"]
         assert reported["chargingProfilePurpose"] == "ChargingStationExternalConstraints"
         assert reported["id"] < 0
-        assert await composite(walk, 1) == [(0, 10.0)]
+        assert await composite_schedule(walk, 1) == [(0, 10.0)]
         assert await clear(walk, chargingProfileId=reported["id"]) == "Unknown"  # K10.FR.09
         assert await clear(walk) == "Unknown"  # K10.FR.08
         assert drawn_a(walk) == 10.0
-        impose(walk, None)
+        impose_limit(walk, None)
         await walk.until(lambda: drawn_a(walk) == 32.0)
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
-        await walk.until(lambda: len(rates(walk)) == 2, within_s=15.0)
+        await walk.until(lambda: len(rate_changes(walk)) == 2, within_s=15.0)
 
 
 async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_usual_id(tmp_path: Path) -> None:
     """K01.FR.05, K11.FR.06: neither replaces the other, and both are reported."""
     async with walking(tmp_path) as walk:
         await charge(walk)
-        impose(walk, 10.0)
+        impose_limit(walk, 10.0)
         await walk.until(lambda: drawn_a(walk) == 10.0)
         (usual,) = [stored.id for stored in walk.parts.load.profiles.store.all()]
         refused = await install(walk, profile(8.0, id=usual))
         assert (refused["status"], refused["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidProfile")
-        impose(walk, None)
+        impose_limit(walk, None)
         await walk.until(lambda: drawn_a(walk) == 32.0)
         assert await install(walk, profile(8.0, id=usual)) == {"status": "Accepted"}
-        impose(walk, 10.0)
+        impose_limit(walk, 10.0)
         await walk.until(lambda: len(walk.parts.load.profiles.store.all()) == 2)
         await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
         await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
@@ -427,7 +427,7 @@ async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_
         }
         assert ids_by_source["CSO"] == [usual]
         assert usual not in ids_by_source["SO"]
-        impose(walk, None)
+        impose_limit(walk, None)
         await walk.until(lambda: len(walk.parts.load.profiles.store.all()) == 1)
         await walk.advance(5)
         assert drawn_a(walk) == 8.0
@@ -442,23 +442,23 @@ async def test_there_are_never_more_profiles_than_the_device_model_says_there_ca
         assert (await install(walk, wire))["status"] == "Accepted"
         for number in range(MAX_PROFILES - 1):
             store.install(replace(store.all()[0], id=number, stack_level=number + 1))
-        impose(walk, 16.0, LimitSource.USER)
-        impose(walk, 10.0)
+        impose_limit(walk, 16.0, LimitSource.USER)
+        impose_limit(walk, 10.0)
         await walk.until(lambda: len(store.all()) == MAX_PROFILES + 2)
         entries = {"component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "Entries"}}
         await walk.csms.call("GetReport", {"requestId": 4, "componentVariable": [entries]})
         (row,) = (await walk.csms.expect("NotifyReport"))["reportData"]
-        most = row["variableCharacteristics"]["maxLimit"]
-        assert int(row["variableAttribute"][0]["value"]) == MAX_PROFILES + 2 <= most
+        max_limit = row["variableCharacteristics"]["maxLimit"]
+        assert int(row["variableAttribute"][0]["value"]) == MAX_PROFILES + 2 <= max_limit
 
 
 async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_beside_each_other(tmp_path: Path) -> None:
     """K11.FR.02, K11.FR.06, SC.01: none of them takes the other's place, or is told again and again."""
     async with walking(tmp_path) as walk:
         await charge(walk)
-        impose(walk, 16.0, LimitSource.USER)
+        impose_limit(walk, 16.0, LimitSource.USER)
         await walk.advance(5)
-        impose(walk, 10.0, lasts_s=300.0)
+        impose_limit(walk, 10.0, lasts_s=300.0)
         await walk.advance(120)
         notified_sources = [
             notification["chargingLimit"]["chargingLimitSource"]
@@ -470,26 +470,26 @@ async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_be
         await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
         sources = {report["chargingLimitSource"] for report in walk.csms.sent("ReportChargingProfiles")}
         assert sources == {"EMS", "SO"}
-        assert (await composite(walk, 1))[0] == (0, 10.0)
+        assert (await composite_schedule(walk, 1))[0] == (0, 10.0)
         await walk.until(lambda: drawn_a(walk) == 16.0, within_s=300.0, step_s=5.0)
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
-        assert await composite(walk, 1) == [(0, 16.0)]
+        assert await composite_schedule(walk, 1) == [(0, 16.0)]
 
 
 async def test_of_two_limits_of_one_source_each_is_counted_for_as_long_as_it_holds(tmp_path: Path) -> None:
     """K08.FR.04, SC.01: the operator's 6 A for a quarter of an hour beside an order of 4830 W, which is 7 A."""
     async with walking(tmp_path) as walk:
         await charge(walk)
-        impose(walk, 6.0, lasts_s=900.0)
+        impose_limit(walk, 6.0, lasts_s=900.0)
         order = SharedLimit(LimitSource.GRID_ORDER, power_w=4830.0, plus_surplus=True)
         walk.parts.load.limits.set_shared("grid-order", order)
         walk.parts.load.decisions.request()
         await walk.until(lambda: drawn_a(walk) == 6.0)
-        (first, then) = await composite(walk, 1, 3600)
+        (first, then) = await composite_schedule(walk, 1, 3600)
         assert (first, then[1]) == ((0, 6.0), 7.0)
         await walk.advance(900)
         assert drawn_a(walk) == 7.0
-        assert await composite(walk, 1, 3600) == [(0, 7.0)]
+        assert await composite_schedule(walk, 1, 3600) == [(0, 7.0)]
 
 
 @pytest.mark.parametrize(("power_w", "expected_a"), [(4830.0, 7.0), (20_000.0, 10.0)])
@@ -510,7 +510,7 @@ async def test_of_a_limit_in_both_units_the_tighter_is_expected(
             (schedule["chargingRateUnit"], schedule["chargingSchedulePeriod"][0]["limit"]) for schedule in schedules
         ]
         assert limits == [("A", 10.0), ("W", power_w)]
-        assert await composite(walk, 1) == [(0, expected_a)]
+        assert await composite_schedule(walk, 1) == [(0, expected_a)]
 
 
 async def test_amperes_hold_for_an_evse_of_one_phase_whatever_watts_it_may_have(tmp_path: Path) -> None:
@@ -520,14 +520,14 @@ async def test_amperes_hold_for_an_evse_of_one_phase_whatever_watts_it_may_have(
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=4830.0)
         walk.parts.load.limits.set_shared("user", limit)
         await walk.advance(2)
-        assert await composite(walk, 2) == [(0, 10.0)]
+        assert await composite_schedule(walk, 2) == [(0, 10.0)]
 
 
 async def test_a_limit_without_a_transaction_is_told_and_holds_for_the_next(tmp_path: Path) -> None:
     """K12.FR.01, K12.FR.02, K12.FR.04, K12.FR.05"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        impose(walk, 9.0, LimitSource.USER)
+        impose_limit(walk, 9.0, LimitSource.USER)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         assert walk.csms.sent("NotifyChargingLimit")[0]["chargingLimit"]["chargingLimitSource"] == "EMS"
         await charge(walk)
@@ -539,7 +539,7 @@ async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) ->
     rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=True)
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
-        impose(walk, 9.0, lasts_s=600.0)
+        impose_limit(walk, 9.0, lasts_s=600.0)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         (schedule,) = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
         assert schedule["chargingRateUnit"] == "A"
@@ -548,7 +548,7 @@ async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) ->
         began = datetime.fromisoformat(schedule["startSchedule"].replace("Z", "+00:00"))
         assert abs((walk.application.clock.now() - began).total_seconds()) < 2.0
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit"), within_s=650.0, step_s=10.0)
-        assert await composite(walk, 0) == [(0, 32.0)]
+        assert await composite_schedule(walk, 0) == [(0, 32.0)]
 
 
 @pytest.mark.parametrize(("schedules", "durations_s"), [(True, [60, 3600, 120]), (False, [None])])
@@ -574,17 +574,17 @@ async def test_a_change_that_is_not_significant_is_not_told(tmp_path: Path) -> N
     rows = variables(SmartChargingCtrlr__LimitChangeSignificance=10)
     async with walking(tmp_path, variable=rows) as walk:
         await charge(walk)
-        impose(walk, 20.0, lasts_s=100.0)
+        impose_limit(walk, 20.0, lasts_s=100.0)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
-        await walk.until(lambda: len(rates(walk)) == 1, within_s=15.0)
+        await walk.until(lambda: len(rate_changes(walk)) == 1, within_s=15.0)
         for current_a in (20.0, 19.0, 20.0, 21.5):
-            impose(walk, current_a, lasts_s=200.0)
+            impose_limit(walk, current_a, lasts_s=200.0)
             await walk.advance(15)
         assert len(walk.csms.sent("NotifyChargingLimit")) == 1
-        assert len(rates(walk)) == 1
-        impose(walk, 12.0)
+        assert len(rate_changes(walk)) == 1
+        impose_limit(walk, 12.0)
         await walk.until(lambda: len(walk.csms.sent("NotifyChargingLimit")) == 2)
-        await walk.until(lambda: len(rates(walk)) == 2, within_s=15.0)
+        await walk.until(lambda: len(rate_changes(walk)) == 2, within_s=15.0)
 
 
 async def test_what_the_csms_orders_itself_is_no_news_to_it(tmp_path: Path) -> None:
@@ -598,7 +598,7 @@ async def test_what_the_csms_orders_itself_is_no_news_to_it(tmp_path: Path) -> N
         await clear(walk)
         await walk.advance(30)
         assert drawn_a(walk) == 32.0
-        assert rates(walk) == []
+        assert rate_changes(walk) == []
 
 
 async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_path: Path) -> None:
@@ -606,13 +606,13 @@ async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_
     async with walking(tmp_path) as walk:
         await charge(walk)
         await install(walk, profile(16.0))
-        impose(walk, 20.0, LimitSource.USER)
+        impose_limit(walk, 20.0, LimitSource.USER)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         walk.stack.cut_network()
         await walk.advance(5)
         assert drawn_a(walk) == 16.0
-        impose(walk, 9.0)
-        impose(walk, None, LimitSource.USER)
+        impose_limit(walk, 9.0)
+        impose_limit(walk, None, LimitSource.USER)
         await walk.until(lambda: drawn_a(walk) == 9.0)
         walk.stack.restore_network()
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "EMS"}])
@@ -626,7 +626,7 @@ async def test_another_csms_hears_of_the_limit_that_is_in_force(tmp_path: Path) 
         await walk.accepted()
         await walk.parts.network.store(2, NetworkProfile(other_csms.url, 0, 30.0))
         await walk.parts.network.set_priority("1,2")
-        impose(walk, 9.0)
+        impose_limit(walk, 9.0)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         walk.csms.http_status = 503
         await walk.csms.close()
@@ -653,7 +653,7 @@ async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path)
         csms.answers["NotifyChargingLimit"] = lambda _: Refuse("NotImplemented")
         async with powered(configuration(tmp_path, csms.url), csms) as walk:
             await walk.accepted()
-            impose(walk, 9.0)
+            impose_limit(walk, 9.0)
             await walk.until(lambda: csms.sent("NotifyChargingLimit"))
             await walk.advance(300)
             assert len(csms.sent("NotifyChargingLimit")) == 1
@@ -666,7 +666,7 @@ async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely
         csms.answers["NotifyChargingLimit"] = csms.answers["ClearedChargingLimit"] = lambda _: NEVER
         async with powered(configuration(tmp_path, csms.url, variable=rows), csms) as walk:
             await walk.accepted()
-            impose(walk, 9.0)
+            impose_limit(walk, 9.0)
             await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == 2, within_s=60.0)
             await walk.advance(600)
             assert 3 <= len(csms.sent("NotifyChargingLimit")) <= 10
@@ -675,7 +675,7 @@ async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely
             await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == count_before + 1, within_s=300.0)
             await walk.advance(600)
             assert len(csms.sent("NotifyChargingLimit")) == count_before + 1
-            impose(walk, None)
+            impose_limit(walk, None)
             await walk.until(lambda: csms.sent("ClearedChargingLimit"))
             del csms.answers["ClearedChargingLimit"]
             await walk.until(lambda: len(csms.sent("ClearedChargingLimit")) == 2, within_s=60.0)

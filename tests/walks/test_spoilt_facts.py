@@ -45,8 +45,8 @@ QUIET = {"signing-key"}
 """kinds of which any text may be right: a key that is another than before is noted in the journal"""
 
 
-async def fill(walk: Walk, api: Api) -> None:
-    """Do something of each kind that is kept as a fact."""
+async def store_each_fact(walk: Walk, api: Api) -> None:
+    """Store a fact of each kind."""
     await walk.accepted()
     await commission(api)
     await api.post("/api/activation")
@@ -73,7 +73,7 @@ async def test_no_fact_that_flash_memory_has_spoilt_keeps_the_station_from_start
     tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt: str | bytes
 ) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
-        await fill(walk, api)
+        await store_each_fact(walk, api)
         await walk.application.cut_power()
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
             kinds = {str(name).partition("/")[0] for (name,) in database.execute("SELECT name FROM facts")}

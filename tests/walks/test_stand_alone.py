@@ -15,7 +15,7 @@ OPEN: dict[str, Any] = {"variable": variables(AuthCtrlr__Enabled=False), "evse":
 
 
 async def charge_once(walk: Walk) -> None:
-    """A whole charge of a vehicle, without a card."""
+    """Run a whole charge, without a card."""
     await walk.plug(phases=3)
     await walk.charging()
     await walk.advance(300)
@@ -23,8 +23,8 @@ async def charge_once(walk: Walk) -> None:
     await walk.advance(10)
 
 
-def ended(walk: Walk) -> bool:
-    """Whether the CSMS has received the end of a transaction last."""
+def last_event_is_end(walk: Walk) -> bool:
+    """Whether the newest received event ends a transaction."""
     return walk.events()[-1:] != [] and walk.events()[-1]["eventType"] == "Ended"
 
 
@@ -44,7 +44,7 @@ async def test_nothing_waits_for_a_csms_that_there_is_not_and_a_later_one_gets_o
     ):
         await walk.accepted()
         await charge_once(walk)
-        await walk.until(lambda: ended(walk))
+        await walk.until(lambda: last_event_is_end(walk))
         assert len({sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()}) == 1
         assert (await api.get("/api/transactions"))["transactions"][1:] == stored
 
@@ -65,5 +65,5 @@ async def test_a_bill_of_a_csms_that_is_removed_for_a_while_is_delivered_once_it
     async with powered(configuration(tmp_path, None, **OPEN), Csms()) as walk, visiting(walk) as api:
         assert (await api.get("/api/status"))["queue"] == {"transaction_events": 0}
     async with running_csms() as back, powered(configuration(tmp_path, back.url, **OPEN), back) as walk:
-        await walk.until(lambda: ended(walk))
+        await walk.until(lambda: last_event_is_end(walk))
         assert {sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()} == {identity}

@@ -11,8 +11,8 @@ from tests.walks.steps import ask_start, event, statuses, token, tx_points, vari
 CHARGING = {"chargingState": "Charging"}
 
 
-def chain(walk: Walk) -> list[tuple[str, str, str]]:
-    """Type, trigger and charging state of all events."""
+def event_chain(walk: Walk) -> list[tuple[str, str, str]]:
+    """Return type, trigger and charging state of all events."""
     return [
         (sent_event["eventType"], sent_event["triggerReason"], sent_event["transactionInfo"].get("chargingState", ""))
         for sent_event in walk.events()
@@ -33,7 +33,7 @@ async def test_with_ev_connected_the_cable_starts_the_transaction(tmp_path: Path
         await walk.charging()
         await walk.until(
             lambda: (
-                chain(walk)
+                event_chain(walk)
                 == [
                     ("Started", "CablePluggedIn", "EVConnected"),
                     ("Updated", "Authorized", "EVConnected"),
@@ -76,7 +76,7 @@ async def test_with_authorized_the_card_starts_the_transaction(tmp_path: Path) -
         assert plugged["transactionInfo"]["chargingState"] == "EVConnected"
         await walk.charging()
         charging = await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
-        assert "evse" not in charging  # E01.FR.16: told once
+        assert "evse" not in charging  # E01.FR.16: sent once
         assert "idToken" not in charging
 
 
@@ -161,7 +161,7 @@ async def test_with_parking_bay_the_car_in_the_bay_starts_the_transaction(tmp_pa
         await walk.charging()
         await walk.until(
             lambda: (
-                chain(walk)
+                event_chain(walk)
                 == [
                     ("Started", "EVDetected", "Idle"),
                     ("Updated", "Authorized", "Idle"),
@@ -178,23 +178,25 @@ async def test_no_energy_flows_before_the_start_is_on_disk_and_every_event_count
     """E01.FR.07 (transactionId), E01.FR.09 (Transaction.Begin): two transactions, two ids, both numbered from 0."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        for turn in (1, 2):
+        for charge_count in (1, 2):
             await walk.plug()
             await walk.present()
             await walk.charging()
             await walk.advance(5)
             await walk.present()
-            await walk.until(lambda turn=turn: [kind for kind, _ in walk.told()].count("Ended") == turn)
+            await walk.until(lambda turn=charge_count: [kind for kind, _ in walk.told()].count("Ended") == turn)
             await walk.unplug()
         ids = list(dict.fromkeys(sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()))
         assert len(ids) == 2
         for identity in ids:
-            mine = [
+            events_of_transaction = [
                 sent_event for sent_event in walk.events() if sent_event["transactionInfo"]["transactionId"] == identity
             ]
-            assert [sent_event["seqNo"] for sent_event in mine] == list(range(len(mine)))
-            assert [sent_event["eventType"] for sent_event in mine].count("Started") == 1
-            assert mine[0]["meterValue"][0]["sampledValue"][0]["context"] == "Transaction.Begin"
+            assert [sent_event["seqNo"] for sent_event in events_of_transaction] == list(
+                range(len(events_of_transaction))
+            )
+            assert [sent_event["eventType"] for sent_event in events_of_transaction].count("Started") == 1
+            assert events_of_transaction[0]["meterValue"][0]["sampledValue"][0]["context"] == "Transaction.Begin"
 
 
 async def test_a_vehicle_that_is_not_ready_is_told_as_suspended_ev(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ ATTACHED = [{"attached_cable": True}]
 
 
 def no_energy_flows(walk: Walk) -> bool:
-    """The contactor is open."""
+    """Whether the contactor is open and no current flows."""
     return not walk.board.outputs.contactor and sum(walk.board.currents_a) == 0
 
 
@@ -91,8 +91,8 @@ async def test_with_parking_bay_the_leaving_car_ends_the_transaction(tmp_path: P
         await event(walk, "Updated", "RemoteStop" if remote else "StopAuthorized")
         await walk.until(lambda: no_energy_flows(walk))
         await walk.unplug()
-        lost = await event(walk, "Updated", "EVCommunicationLost")
-        assert lost["transactionInfo"]["chargingState"] == "Idle"
+        link_lost = await event(walk, "Updated", "EVCommunicationLost")
+        assert link_lost["transactionInfo"]["chargingState"] == "Idle"
         walk.board.occupy_bay(False)
         ended = await event(walk, "Ended", "EVDeparted")
         assert ended["transactionInfo"]["stoppedReason"] == ("Remote" if remote else "Local")
@@ -154,8 +154,8 @@ async def test_a_cable_that_stays_locked_waits_for_its_holder(tmp_path: Path) ->
     async with walking(tmp_path, variable=rows) as walk:
         await charge(walk)
         await walk.unplug(ev_side=True)
-        lost = await event(walk, "Ended", "EVCommunicationLost")
-        assert lost["transactionInfo"]["chargingState"] == "Idle"
+        link_lost = await event(walk, "Ended", "EVCommunicationLost")
+        assert link_lost["transactionInfo"]["chargingState"] == "Idle"
         await walk.advance(30)
         assert walk.board.locked
         with pytest.raises(ValueError, match="locked"):
@@ -239,8 +239,8 @@ async def test_reconnected_after_a_deauthorizing_disconnect_gets_no_energy(tmp_p
         await walk.unplug(ev_side=True)
         await event(walk, "Ended", "EVCommunicationLost")
         await walk.plug()
-        again = await event(walk, "Started", "CablePluggedIn")
-        assert "idToken" not in again
+        second_start = await event(walk, "Started", "CablePluggedIn")
+        assert "idToken" not in second_start
         await walk.advance(20)
         assert no_energy_flows(walk)
         assert await walk.present() is TokenOutcome.AUTHORIZED
@@ -263,8 +263,8 @@ async def test_a_suspended_transaction_goes_on_when_the_vehicle_is_back(
         walk.board.occupy_bay(bay)
         identity = await charge(walk)
         await walk.unplug(ev_side=True)
-        lost = await event(walk, "Updated", "EVCommunicationLost")
-        assert lost["transactionInfo"]["chargingState"] == "Idle"
+        link_lost = await event(walk, "Updated", "EVCommunicationLost")
+        assert link_lost["transactionInfo"]["chargingState"] == "Idle"
         await walk.until(lambda: statuses(walk)[-1] == ("Available" if attached else "Occupied"))
         assert walk.board.locked is not attached
         assert no_energy_flows(walk)

@@ -22,17 +22,17 @@ PRICES: dict[str, Any] = {"energy_per_kwh": 0.30, "time_per_hour": 1}
 
 
 def message(text: str, language: str | None = None) -> dict[str, str]:
-    """MessageContentType."""
+    """Return a MessageContentType."""
     return {"format": "UTF8", "content": text} | ({"language": language} if language else {})
 
 
 async def display_texts(api: Api) -> dict[str, str]:
-    """What the driver sees, by topic."""
+    """Return the texts on the driver's display, by topic."""
     return {message["topic"]: message["content"] for message in (await api.evse())["display"]}
 
 
-def telling(**answers: Any) -> Csms:
-    """A CSMS that adds this to its answers: `Authorize` to the idTokenInfo, the others by the type of the event."""
+def csms_adding(**answers: Any) -> Csms:
+    """Return a CSMS that adds this to its answers: `Authorize` to the idTokenInfo, the others by event type."""
     csms = Csms()
 
     def rule(payload: dict[str, Any]) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def telling(**answers: Any) -> Csms:
     return csms
 
 
-async def charging(api: Api) -> str:
-    """Card, cable, energy; the transaction's id."""
+async def start_charge(api: Api) -> str:
+    """Present a card, plug in, and wait for energy; returns the transaction id."""
     await api.walk.accepted()
     await api.post("/api/evses/1/token", TOKEN)
     await api.post("/api/sim/evses/1/plug", {"ev": {"max_current_a": 16, "phases": 3}})
@@ -55,7 +55,7 @@ async def charging(api: Api) -> str:
 
 async def test_the_tariff_of_the_driver_is_shown_and_an_update_takes_its_place(tmp_path: Path) -> None:
     """I01.FR.03, I06.FR.03"""
-    csms = telling(
+    csms = csms_adding(
         Authorize={"personalMessage": message("0,28 €/kWh", "fr")},
         Updated={"updatedPersonalMessage": message("0,32 €/kWh", "fr")},
     )
@@ -77,7 +77,7 @@ async def test_without_a_tariff_of_ones_own_the_fallback_is_shown(tmp_path: Path
         await api.post("/api/evses/1/token", TOKEN)
         assert await display_texts(api) == {"tariff": "Ask the owner"}
         await api.post("/api/evses/1/stop")
-    csms = telling(Authorize={"personalMessage": message("0.28/kWh")})
+    csms = csms_adding(Authorize={"personalMessage": message("0.28/kWh")})
     async with walking(tmp_path / "cached", csms, variable=FALLBACK) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/evses/1/token", TOKEN)
@@ -91,13 +91,13 @@ async def test_without_a_tariff_of_ones_own_the_fallback_is_shown(tmp_path: Path
 @pytest.mark.parametrize("size", [0, 12])
 async def test_a_personal_message_that_is_too_long_is_not_used(tmp_path: Path, size: int) -> None:
     """DisplayMessageCtrlr.PersonalMessageSize: the fallback is shown instead (I04.FR.01), and no update of it"""
-    csms = telling(
+    csms = csms_adding(
         Authorize={"personalMessage": message("x" * (size + 1))},
         Started={"updatedPersonalMessage": message("y" * (size + 1))},
     )
     settings = FALLBACK + variables(DisplayMessageCtrlr__PersonalMessageSize=str(size))
     async with walking(tmp_path, csms, variable=settings) as walk, visiting(walk) as api:
-        await charging(api)
+        await start_charge(api)
         assert (await display_texts(api))["tariff"] == "Ask the owner"
         if size:
             csms.answers["TransactionEvent"] = lambda _: {"updatedPersonalMessage": message("z" * size)}
@@ -107,7 +107,7 @@ async def test_a_personal_message_that_is_too_long_is_not_used(tmp_path: Path, s
 
 async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(tmp_path: Path) -> None:
     info = {"idTokenInfo": {"status": "Accepted", "personalMessage": message("0.40/kWh")}}
-    async with walking(tmp_path, telling(Started=info, Updated=info)) as walk, visiting(walk) as api:
+    async with walking(tmp_path, csms_adding(Started=info, Updated=info)) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/sim/evses/1/plug", {})
         assert (await ask_start(walk))["status"] == "Accepted"
@@ -118,9 +118,9 @@ async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(t
 
 async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(tmp_path: Path) -> None:
     """I02.FR.02 to FR.04, I03.FR.03; the log keeps the total."""
-    csms = telling(Updated={"totalCost": 0.1}, Ended={"totalCost": 2.5})
+    csms = csms_adding(Updated={"totalCost": 0.1}, Ended={"totalCost": 2.5})
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
-        identity = await charging(api)
+        identity = await start_charge(api)
         assert (await display_texts(api))["cost"] == "0.10 EUR"
         cost_update = {"totalCost": 1.2345, "transactionId": identity}
         assert await walk.csms.call("CostUpdated", cost_update) == {}
@@ -144,14 +144,14 @@ async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(
 
 async def test_a_free_charge_costs_nothing_and_one_without_a_total_is_not_free(tmp_path: Path) -> None:
     """I03.FR.04"""
-    async with walking(tmp_path, telling(Ended={"totalCost": 0})) as walk, visiting(walk) as api:
-        await charging(api)
+    async with walking(tmp_path, csms_adding(Ended={"totalCost": 0})) as walk, visiting(walk) as api:
+        await start_charge(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         assert (await display_texts(api))["cost"] == "0.00 EUR"
-    csms = telling(Updated={"totalCost": 1})
+    csms = csms_adding(Updated={"totalCost": 1})
     async with walking(tmp_path / "b", csms, variable=FALLBACK) as walk, visiting(walk) as api:
-        await charging(api)
+        await start_charge(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         assert (await display_texts(api))["cost"] == "See your bill"
@@ -162,9 +162,9 @@ async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_l
     tmp_path: Path,
 ) -> None:
     """I05.FR.02, I03 remark"""
-    csms = telling(Ended={"totalCost": 2.5})
+    csms = csms_adding(Ended={"totalCost": 2.5})
     async with walking(tmp_path, csms, variable=FALLBACK) as walk, visiting(walk) as api:
-        identity = await charging(api)
+        identity = await start_charge(api)
         await api.post("/api/sim/csms-link", {"state": "down"})
         await api.post("/api/evses/1/stop")
         await api.advance(10)
@@ -181,8 +181,8 @@ async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_l
 async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Path) -> None:
     """The CSMS answers late to what happened before the end: with what the charge had cost by then (I02.FR.04)."""
     rows = FALLBACK + variables(SampledDataCtrlr__TxUpdatedInterval=5)
-    async with walking(tmp_path, telling(Updated={"totalCost": 1}), variable=rows) as walk, visiting(walk) as api:
-        identity = await charging(api)
+    async with walking(tmp_path, csms_adding(Updated={"totalCost": 1}), variable=rows) as walk, visiting(walk) as api:
+        identity = await start_charge(api)
         await api.post("/api/sim/csms-link", {"state": "down"})
         await api.advance(12)
         await api.post("/api/evses/1/stop")
@@ -197,9 +197,9 @@ async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Pat
 
 
 async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_log(tmp_path: Path) -> None:
-    csms = telling(Ended={"totalCost": 2.5})
+    csms = csms_adding(Ended={"totalCost": 2.5})
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
-        identity = await charging(api)
+        identity = await start_charge(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         await api.post("/api/sim/evses/1/unplug")
@@ -216,11 +216,11 @@ async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_lo
 async def test_a_driver_who_has_driven_off_is_shown_nothing(tmp_path: Path) -> None:
     """I03.FR.05: the transaction ends where the parking bay is left."""
     rows = tx_points("ParkingBayOccupancy", "ParkingBayOccupancy") + FALLBACK
-    csms = telling(Ended={"totalCost": 2.5})
+    csms = csms_adding(Ended={"totalCost": 2.5})
     async with walking(tmp_path, csms, variable=rows) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/sim/evses/1/parking-bay", {"occupied": True})
-        await charging(api)
+        await start_charge(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         await api.post("/api/sim/evses/1/unplug")
@@ -232,16 +232,16 @@ async def test_a_driver_who_has_driven_off_is_shown_nothing(tmp_path: Path) -> N
 
 
 async def test_the_next_driver_does_not_read_what_the_last_one_paid(tmp_path: Path) -> None:
-    csms = telling(Authorize={"personalMessage": message("gold card")}, Ended={"totalCost": 2.5})
+    csms = csms_adding(Authorize={"personalMessage": message("gold card")}, Ended={"totalCost": 2.5})
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
-        await charging(api)
+        await start_charge(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         assert await display_texts(api) == {"tariff": "gold card", "cost": "2.50 EUR"}
         await api.post("/api/sim/evses/1/unplug")
         assert await display_texts(api) == {}
         assert (await api.evse())["cost"] is None
-        await charging(api)
+        await start_charge(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         assert (await display_texts(api))["cost"] == "2.50 EUR"
@@ -251,10 +251,10 @@ async def test_the_next_driver_does_not_read_what_the_last_one_paid(tmp_path: Pa
 
 
 async def test_what_is_switched_off_is_not_shown_and_cost_updates_are_answered_all_the_same(tmp_path: Path) -> None:
-    csms = telling(Authorize={"personalMessage": message("gold card")}, Ended={"totalCost": 2.5})
+    csms = csms_adding(Authorize={"personalMessage": message("gold card")}, Ended={"totalCost": 2.5})
     rows = variables(TariffCostCtrlr__Enabled__Tariff=False, TariffCostCtrlr__Enabled__Cost=False) + FALLBACK
     async with walking(tmp_path, csms, variable=rows, prices=PRICES) as walk, visiting(walk) as api:
-        identity = await charging(api)
+        identity = await start_charge(api)
         assert await walk.csms.call("CostUpdated", {"totalCost": 1, "transactionId": identity}) == {}
         assert await display_texts(api) == {}
         await api.post("/api/evses/1/stop")
@@ -267,8 +267,8 @@ async def test_what_is_switched_off_is_not_shown_and_cost_updates_are_answered_a
 async def test_a_cost_that_is_none_is_refused_and_one_of_another_transaction_shown_nowhere(
     tmp_path: Path, cost: float
 ) -> None:
-    async with walking(tmp_path, telling(Updated={"totalCost": cost})) as walk, visiting(walk) as api:
-        identity = await charging(api)
+    async with walking(tmp_path, csms_adding(Updated={"totalCost": cost})) as walk, visiting(walk) as api:
+        identity = await start_charge(api)
         refused = await walk.csms.ask("CostUpdated", {"totalCost": cost, "transactionId": identity})
         assert refused[0] == 4
         assert refused[2] == "PropertyConstraintViolation"
@@ -322,9 +322,9 @@ async def test_nobody_is_shown_an_amount_that_nobody_can_be_asked_for(tmp_path: 
 
 
 async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
-    csms = telling(Ended={"totalCost": 9.99})
+    csms = csms_adding(Ended={"totalCost": 9.99})
     async with walking(tmp_path, csms, prices=PRICES) as walk, visiting(walk) as api:
-        identity = await charging(api)
+        identity = await start_charge(api)
         assert (await api.evse())["cost"]["told_by"] == "station"
         await walk.csms.call("CostUpdated", {"totalCost": 7, "transactionId": identity})
         assert (await display_texts(api))["cost"] == "7.00 EUR"
@@ -337,8 +337,8 @@ async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
 
 async def test_a_running_cost_of_the_csms_is_never_followed_by_a_total_of_the_owners_prices(tmp_path: Path) -> None:
     """What the CSMS told last stays, and is no total until it says so."""
-    async with walking(tmp_path, telling(Updated={"totalCost": 7}), prices=PRICES) as walk, visiting(walk) as api:
-        identity = await charging(api)
+    async with walking(tmp_path, csms_adding(Updated={"totalCost": 7}), prices=PRICES) as walk, visiting(walk) as api:
+        identity = await start_charge(api)
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         cost = (await api.evse())["cost"]
@@ -350,9 +350,9 @@ async def test_a_running_cost_of_the_csms_is_never_followed_by_a_total_of_the_ow
 
 
 async def test_the_owners_bill_is_no_total_while_the_one_of_the_csms_may_come(tmp_path: Path) -> None:
-    csms = telling()
+    csms = csms_adding()
     async with walking(tmp_path, csms, prices=PRICES) as walk, visiting(walk) as api:
-        await charging(api)
+        await start_charge(api)
         csms.answers["TransactionEvent"] = lambda _: NEVER
         await api.post("/api/evses/1/stop")
         await api.advance(10)
@@ -361,9 +361,9 @@ async def test_the_owners_bill_is_no_total_while_the_one_of_the_csms_may_come(tm
 
 async def test_what_is_switched_off_or_on_meanwhile_is_obeyed_at_once(tmp_path: Path) -> None:
     """TariffCostCtrlr.Enabled"""
-    csms = telling(Authorize={"personalMessage": message("gold card")}, Updated={"totalCost": 1})
+    csms = csms_adding(Authorize={"personalMessage": message("gold card")}, Updated={"totalCost": 1})
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
-        await charging(api)
+        await start_charge(api)
         for value, both in (("false", {}), ("true", {"tariff": "gold card", "cost": "1.00 EUR"})):
             for instance in ("Tariff", "Cost"):
                 await walk.set_variable("TariffCostCtrlr", "Enabled", value, instance)
@@ -373,19 +373,19 @@ async def test_what_is_switched_off_or_on_meanwhile_is_obeyed_at_once(tmp_path: 
 
 async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_path: Path) -> None:
     """As long as nobody has signed in; nor do they learn the transaction's id."""
-    csms = telling(Authorize={"personalMessage": message("Welcome, Mrs Smith")}, Updated={"totalCost": 1})
+    csms = csms_adding(Authorize={"personalMessage": message("Welcome, Mrs Smith")}, Updated={"totalCost": 1})
     async with (
         walking(tmp_path, csms, page={"visitors": "all"}) as walk,
         visiting(walk) as api,
         away(walk) as passer_by,
     ):
-        identity = await charging(api)
+        identity = await start_charge(api)
         evse = (await passer_by.get("/api/status")).json()["evses"][0]
         assert evse["cost"] == {"amount": "1.00", "currency": "EUR", "final": False, "told_by": "csms"}
         assert [(message["topic"], message["content"]) for message in evse["display"]] == [("cost", "1.00 EUR")]
         assert identity not in str(evse)
     async with walking(tmp_path / "b", variable=FALLBACK) as walk, visiting(walk) as api, away(walk) as passer_by:
-        await charging(api)
+        await start_charge(api)
         (tariff,) = (await passer_by.get("/api/status")).json()["evses"][0]["display"]
         assert tariff["content"] == "Ask the owner"
 

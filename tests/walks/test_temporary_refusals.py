@@ -12,14 +12,14 @@ from tests.csms import Answer, Csms, Payload, Refuse
 from tests.walk import Walk, walking
 from tests.walks.reservations import ends, pending, reserve
 from tests.walks.steps import statuses, variables
-from tests.walks.test_smart_charging import impose
+from tests.walks.test_smart_charging import impose_limit
 
 REPETITIONS = 7
 PASSING = pytest.mark.parametrize("code", ["InternalError", "GenericError", "RpcFrameworkError"])
 
 
 class Refusals:
-    """A CSMS that refuses messages of one action: the first `count` that match `fields`, and no other."""
+    """A rule that refuses messages of one action: the first `count` that match `fields`, and no others."""
 
     def __init__(self, csms: Csms, action: str, count: int, *, code: str = "InternalError", **fields: object) -> None:
         self._fields = fields
@@ -120,12 +120,12 @@ async def test_an_event_of_a_monitor_is_sent_again_before_the_next_one(tmp_path:
     Refusals(csms, "NotifyEvent", 2)
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
-        before = len(notified(walk))
+        before = len(notified_events(walk))
         walk.board.raise_fault(Fault.LOCK)
-        await walk.until(lambda: len(notified(walk)) >= before + 3)
+        await walk.until(lambda: len(notified_events(walk)) >= before + 3)
         walk.board.clear_fault(Fault.LOCK)
         await walk.advance(1_000)
-        sent = [(event_data["eventId"], event_data["actualValue"]) for event_data in notified(walk)]
+        sent = [(event_data["eventId"], event_data["actualValue"]) for event_data in notified_events(walk)]
         first = sent[before]
         assert sent.count(first) == 3
         assert [number for number, _ in sent] == sorted(number for number, _ in sent), "in their order"
@@ -139,11 +139,11 @@ async def test_the_then_current_limit_is_sent_in_place_of_a_refused_one(tmp_path
     rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=True)
     async with walking(tmp_path, csms, variable=rows) as walk:
         await walk.accepted()
-        impose(walk, 10.0)
+        impose_limit(walk, 10.0)
         await walk.until(lambda: notified_limits_a(walk) == [10.0, 10.0])
-        impose(walk, 8.0)
+        impose_limit(walk, 8.0)
         await walk.until(lambda: notified_limits_a(walk) == [10.0, 10.0, 8.0], within_s=2)
-        impose(walk, None)
+        impose_limit(walk, None)
         await walk.until(lambda: len(csms.sent("ClearedChargingLimit")) == 3)
         await walk.advance(1_000)
         assert (len(notified_limits_a(walk)), len(csms.sent("ClearedChargingLimit"))) == (3, 3)
@@ -157,10 +157,10 @@ async def test_a_part_of_a_report_is_sent_again_before_the_next_one(tmp_path: Pa
         await walk.accepted()
         request = {"requestId": 5, "reportBase": "FullInventory"}
         assert (await csms.call("GetBaseReport", request))["status"] == "Accepted"
-        await walk.until(lambda: parts(walk) and not parts(walk)[-1]["tbc"], within_s=120)
-        numbers = [part["seqNo"] for part in parts(walk)]
+        await walk.until(lambda: report_parts(walk) and not report_parts(walk)[-1]["tbc"], within_s=120)
+        numbers = [part["seqNo"] for part in report_parts(walk)]
         assert numbers == [0, 1, 1, 1, *range(2, numbers[-1] + 1)]
-        assert parts(walk)[1]["reportData"] == parts(walk)[3]["reportData"]
+        assert report_parts(walk)[1]["reportData"] == report_parts(walk)[3]["reportData"]
 
 
 async def test_a_report_that_is_refused_for_ten_minutes_ends(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ async def test_a_report_that_is_refused_for_ten_minutes_ends(tmp_path: Path) -> 
         request = {"requestId": 5, "reportBase": "FullInventory"}
         assert (await csms.call("GetBaseReport", request))["status"] == "Accepted"
         await walk.advance(700)
-        assert not parts(walk)[-1]["tbc"]
-        assert [part["seqNo"] for part in parts(walk)].count(0) == 1 + REPETITIONS
+        assert not report_parts(walk)[-1]["tbc"]
+        assert [part["seqNo"] for part in report_parts(walk)].count(0) == 1 + REPETITIONS
 
 
 async def test_the_parts_of_a_report_are_not_repeated_on_another_link(tmp_path: Path) -> None:
@@ -184,24 +184,24 @@ async def test_the_parts_of_a_report_are_not_repeated_on_another_link(tmp_path: 
         await walk.accepted()
         request = {"requestId": 5, "reportBase": "FullInventory"}
         assert (await csms.call("GetBaseReport", request))["status"] == "Accepted"
-        await walk.until(lambda: len(parts(walk)) == 3)
+        await walk.until(lambda: len(report_parts(walk)) == 3)
         csms.drop()
         await walk.until(lambda: csms.connections == 2 and walk.stack.link.online)
         await walk.advance(1_000)
-        assert len(parts(walk)) == 3
+        assert len(report_parts(walk)) == 3
 
 
 def notified_limits_a(walk: Walk) -> list[float]:
-    """The limits of all NotifyChargingLimits."""
+    """Return the limits of all received NotifyChargingLimit messages."""
     sent = walk.csms.sent("NotifyChargingLimit")
     return [notification["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] for notification in sent]
 
 
-def notified(walk: Walk) -> list[Any]:
-    """The events of all NotifyEvents."""
+def notified_events(walk: Walk) -> list[Any]:
+    """Return the event data of all received NotifyEvent messages."""
     return [event for message in walk.csms.sent("NotifyEvent") for event in message["eventData"]]
 
 
-def parts(walk: Walk) -> list[Payload]:
-    """The parts of device model reports."""
+def report_parts(walk: Walk) -> list[Payload]:
+    """Return the parts of device model reports that the CSMS has received."""
     return walk.csms.sent("NotifyReport")

@@ -22,20 +22,20 @@ PARIS = {"identity": "BORNE-TEST", "time_zone": "Europe/Paris"}
 
 
 def set_clock(walk: Walk, moment: datetime) -> None:
-    """Move the wall time of the station."""
+    """Set the wall time of the station."""
     clock = walk.application.clock
     clock.adjust(moment - clock.now())
 
 
 async def variable(walk: Walk, name: str) -> str:
-    """A variable of ClockCtrlr, as the CSMS reads it."""
+    """Return a variable of ClockCtrlr, as the CSMS reads it."""
     item = {"component": {"name": "ClockCtrlr"}, "variable": {"name": name}}
     answer = await walk.csms.call("GetVariables", {"getVariableData": [item]})
     return answer["getVariableResult"][0]["attributeValue"]
 
 
 async def offset(api: Api) -> str:
-    """The offset of local time from UTC, as the status shows it."""
+    """Return the offset of local time from UTC, as the status shows it."""
     return (await api.get("/api/status"))["local_time"][-6:]
 
 

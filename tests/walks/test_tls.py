@@ -39,7 +39,7 @@ EXACT = [
 
 
 @dataclass(frozen=True)
-class Files:
+class CertificateFiles:
     """A certificate and its key, in PEM files."""
 
     certificate: Path
@@ -63,8 +63,10 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, alternative: x509.GeneralName | None = None, *, valid_for: timedelta = DAY) -> Files:
-        """A certificate for one end of the link; a negative validity has ended."""
+    def issue(
+        self, name: str, alternative: x509.GeneralName | None = None, *, valid_for: timedelta = DAY
+    ) -> CertificateFiles:
+        """Issue a certificate for the station or the CSMS; a negative validity: it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
@@ -76,7 +78,7 @@ class Authority:
         if alternative is not None:
             builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        files = Files(self.folder / f"{name}.crt", self.folder / f"{name}.key")
+        files = CertificateFiles(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         files.key.write_bytes(
             key.private_bytes(
@@ -129,7 +131,7 @@ def trusted(tmp_path: Path) -> Authority:
     return Authority(tmp_path, "trusted-root")
 
 
-def _server(files: Files, *, clients: Path | None = None) -> ssl.SSLContext:
+def _server(files: CertificateFiles, *, clients: Path | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
     if clients is not None:
@@ -249,8 +251,8 @@ async def test_the_station_shows_its_certificate_in_profile_3(tmp_path: Path, tr
         await walk.accepted()
         peer_certificate = _tls_of(walk.csms).getpeercert(binary_form=True)
         assert peer_certificate is not None
-        own = x509.load_pem_x509_certificate(station.certificate.read_bytes())
-        assert x509.load_der_x509_certificate(peer_certificate) == own
+        own_certificate = x509.load_pem_x509_certificate(station.certificate.read_bytes())
+        assert x509.load_der_x509_certificate(peer_certificate) == own_certificate
         assert "Authorization" not in walk.csms.headers[0]
         assert walk.stack.security_profile == 3
 
@@ -266,12 +268,12 @@ async def test_the_station_shows_its_certificate_also_when_that_has_expired(tmp_
         await walk.accepted()
         peer_certificate = _tls_of(walk.csms).getpeercert(binary_form=True)
         assert peer_certificate is not None
-        own = x509.load_pem_x509_certificate(station.certificate.read_bytes())
-        assert x509.load_der_x509_certificate(peer_certificate) == own
+        own_certificate = x509.load_pem_x509_certificate(station.certificate.read_bytes())
+        assert x509.load_der_x509_certificate(peer_certificate) == own_certificate
 
 
-class Unspeaking(Csms):
-    """A CSMS that ends the connection, without HTTP, of whoever shows another password than it knows."""
+class DisconnectingCsms(Csms):
+    """A CSMS that closes the connection without an HTTP response if the password is another one."""
 
     def __init__(self, password: str, *, in_order: bool) -> None:
         super().__init__()
@@ -299,8 +301,8 @@ async def test_new_and_former_password_take_turns_where_the_csms_ends_the_connec
     new = "another-horse-0123456789"
     tls = _server(trusted.issue("csms", LOOPBACK))
     tables = {"password": PASSWORD, "security_profile": 2, "ca_file": str(trusted.file)}
-    async with running_csms(Unspeaking(PASSWORD, in_order=in_order), ssl=tls) as csms:
-        assert isinstance(csms, Unspeaking)
+    async with running_csms(DisconnectingCsms(PASSWORD, in_order=in_order), ssl=tls) as csms:
+        assert isinstance(csms, DisconnectingCsms)
         config = configuration(tmp_path / "records", f"wss://127.0.0.1:{csms.port}/ocpp", csms=tables, variable=EXACT)
         async with powered(config, csms) as walk:
             await walk.accepted()
@@ -330,7 +332,7 @@ async def test_a_csms_that_is_not_there_is_no_refusal_of_the_new_password(tmp_pa
     new = "another-horse-0123456789"
     tls = _server(trusted.issue("csms", LOOPBACK))
     tables = {"password": PASSWORD, "security_profile": 2, "ca_file": str(trusted.file)}
-    csms = Unspeaking(PASSWORD, in_order=True)
+    csms = DisconnectingCsms(PASSWORD, in_order=True)
     async with contextlib.AsyncExitStack() as stack:
         async with running_csms(csms, ssl=tls):
             config = configuration(

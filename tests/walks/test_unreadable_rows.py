@@ -10,7 +10,7 @@ from station.security.access.accounts import Role
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, charge, transaction_id
 from tests.walks.test_access import away, enter, give_password
-from tests.walks.test_offline import cut
+from tests.walks.test_offline import cut_network
 
 RENAME = (
     "UPDATE events SET payload = replace(payload, '\"trigger\"', '\"cause\"') WHERE settled_at IS NULL AND seq_no = "
@@ -19,7 +19,7 @@ RENAME_BACK = "UPDATE events SET payload = replace(payload, '\"cause\"', '\"trig
 
 
 async def restart(walk: Walk, storage: Path, sql: str) -> None:
-    """Change a storage while the station has no power."""
+    """Cut the power, execute SQL on the storage, and restore the power."""
     await walk.application.cut_power()
     with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
         assert database.execute(sql).rowcount > 0
@@ -28,7 +28,7 @@ async def restart(walk: Walk, storage: Path, sql: str) -> None:
 
 
 def events_of(walk: Walk, identity: str) -> list[Event]:
-    """The events of a transaction that the CSMS has."""
+    """Return the received events of a transaction."""
     return [sent_event for sent_event in walk.events() if sent_event["transactionInfo"]["transactionId"] == identity]
 
 
@@ -37,7 +37,7 @@ async def test_the_csms_gets_all_others_and_a_security_event_and_later_the_row_i
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
         events_before = len(walk.events())
-        await cut(walk)
+        await cut_network(walk)
         await walk.advance(190)
         await restart(walk, tmp_path, RENAME + str(events_before + 1))
         await walk.until(lambda: any(sent_event["eventType"] == "Ended" for sent_event in events_of(walk, identity)))
@@ -58,7 +58,7 @@ async def test_the_status_lists_such_rows_for_owner_and_installer_only(tmp_path:
     async with walking(tmp_path) as walk:
         await charge(walk)
         identity = transaction_id(walk)
-        await cut(walk)
+        await cut_network(walk)
         await walk.advance(70)
         await give_password(walk, Role.DRIVER, Role.OWNER, Role.INSTALLER)
         await restart(walk, tmp_path, RENAME + "(SELECT MAX(seq_no) FROM events)")

@@ -12,19 +12,19 @@ from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_start, event, fleet, present_at, tx_points, variables
+from tests.walks.steps import ask_start, csms_of_one_group, event, present_at, tx_points, variables
 
 TWO_EVSES: dict[str, Any] = {"evse": [{"id": 1}, {"id": 2}]}
 THIRD_CARD = IdToken("04CCCCCCCCCC80", "ISO14443")
 
 
-def holders(walk: Walk) -> list[IdToken | None]:
-    """Who charges where."""
+def authorized_tokens(walk: Walk) -> list[IdToken | None]:
+    """Return the authorized token of each EVSE."""
     return [evse.authorized_token for evse in walk.parts.station.evses.values()]
 
 
-async def arrive(walk: Walk, evse_id: int) -> None:
-    """A vehicle is plugged in."""
+async def plug_in(walk: Walk, evse_id: int) -> None:
+    """Plug a vehicle in."""
     walk.world.boards[evse_id].plug(VehicleModel())
     await walk.advance(1)
 
@@ -41,7 +41,7 @@ async def test_a_vehicle_that_was_there_before_the_station_was_accepted_is_serve
     async with walking(tmp_path, csms, variable=rows) as walk:
         await walk.plug()
         await walk.advance(60)
-        assert holders(walk) == [None]
+        assert authorized_tokens(walk) == [None]
         del csms.answers["BootNotification"]
         await walk.charging()
         await event(walk, "Updated", "Authorized")
@@ -53,52 +53,52 @@ async def test_a_card_of_the_group_serves_the_vehicle_that_waits_and_lets_the_ot
 ) -> None:
     """C09.FR.03, C09.FR.07: one reader for both; what the cache says makes no difference."""
     rows = variables(AuthCtrlr__LocalPreAuthorize=cached)
-    async with walking(tmp_path, fleet(), variable=rows, **TWO_EVSES) as walk:
+    async with walking(tmp_path, csms_of_one_group(), variable=rows, **TWO_EVSES) as walk:
         await walk.accepted()
         assert [await present_at(walk, CARD, 2), await present_at(walk, CARD, 2)] == [
             TokenOutcome.AUTHORIZED,
             TokenOutcome.STOPPED,
         ]
         await present_at(walk, OTHER_CARD, 1)
-        await arrive(walk, 1)
-        await arrive(walk, 2)
+        await plug_in(walk, 1)
+        await plug_in(walk, 2)
         card = CARD if cached else THIRD_CARD
         assert await present_at(walk, card) is TokenOutcome.AUTHORIZED
-        assert holders(walk) == [OTHER_CARD, card]
+        assert authorized_tokens(walk) == [OTHER_CARD, card]
 
 
 @pytest.mark.parametrize("cached", [True, False])
 async def test_a_vehicle_that_was_served_already_waits_no_more(tmp_path: Path, cached: bool) -> None:
     """C09.FR.03: it stands at its EVSE with its cable, and the card of the group ends the other charge."""
     rows = variables(AuthCtrlr__LocalPreAuthorize=cached)
-    async with walking(tmp_path, fleet(), variable=rows, **TWO_EVSES) as walk:
+    async with walking(tmp_path, csms_of_one_group(), variable=rows, **TWO_EVSES) as walk:
         await walk.accepted()
         for evse_id, card in ((1, OTHER_CARD), (2, CARD)):
-            await arrive(walk, evse_id)
+            await plug_in(walk, evse_id)
             assert await present_at(walk, card, evse_id) is TokenOutcome.AUTHORIZED
         assert await present_at(walk, CARD, 2) is TokenOutcome.STOPPED
         await walk.advance(10)
         third = CARD if cached else THIRD_CARD
         assert await present_at(walk, third) is TokenOutcome.STOPPED
-        assert holders(walk) == [None, None]
+        assert authorized_tokens(walk) == [None, None]
 
 
 async def test_a_free_evse_is_found_past_one_whose_transaction_has_another_holder(tmp_path: Path) -> None:
     """C01.FR.23 keeps a card from the first EVSE, not from the second."""
     async with walking(tmp_path, variable=tx_points("Authorized", "EVConnected"), **TWO_EVSES) as walk:
         await walk.accepted()
-        await arrive(walk, 1)
+        await plug_in(walk, 1)
         assert [await present_at(walk, CARD, 1), await present_at(walk, CARD, 1)] == [
             TokenOutcome.AUTHORIZED,
             TokenOutcome.STOPPED,
         ]
         assert await present_at(walk, OTHER_CARD) is TokenOutcome.AUTHORIZED
-        assert holders(walk) == [None, OTHER_CARD]
+        assert authorized_tokens(walk) == [None, OTHER_CARD]
 
 
 async def test_while_a_reset_waits_for_the_charge_a_card_of_the_group_may_end_it(tmp_path: Path) -> None:
     """C09.FR.03, C09.FR.05, B12.FR.01: nobody new may start, but who charges may stop."""
-    async with walking(tmp_path, fleet()) as walk:
+    async with walking(tmp_path, csms_of_one_group()) as walk:
         await walk.accepted()
         await walk.plug()
         await walk.present()

@@ -23,8 +23,8 @@ from tests.walks.station_process import StationProcess
 
 
 @contextlib.contextmanager
-def listening(path: Path) -> Generator[socket.socket]:
-    """The service manager's end."""
+def watchdog_socket(path: Path) -> Generator[socket.socket]:
+    """Open the socket of the service manager, which receives the states of the service."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind(str(path))
         wire.setblocking(False)
@@ -33,8 +33,8 @@ def listening(path: Path) -> Generator[socket.socket]:
 
 @contextlib.contextmanager
 def managed(folder: Path) -> Generator[tuple[socket.socket, SystemdNotifier]]:
-    """A service manager that minds the watchdog: its end, and ours."""
-    with listening(folder / "notify") as wire:
+    """Open the socket of a service manager with a watchdog, and a notifier that sends to it."""
+    with watchdog_socket(folder / "notify") as wire:
         manager = SystemdNotifier.from_environment(
             {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "20000000"}
         )
@@ -44,7 +44,7 @@ def managed(folder: Path) -> Generator[tuple[socket.socket, SystemdNotifier]]:
 
 
 def received_states(wire: socket.socket) -> list[str]:
-    """What has been said since the last look."""
+    """Return the states received since the last call."""
     states: list[str] = []
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -60,7 +60,7 @@ async def test_a_process_says_that_it_is_ready_alive_and_stopping(
     states: list[str] = []
     async with running_csms() as csms:
         station = StationProcess(tmp_path, csms.url)
-        with listening(tmp_path / "notify") as wire:
+        with watchdog_socket(tmp_path / "notify") as wire:
             try:
                 station.start()
                 await station.ready()
@@ -82,7 +82,7 @@ async def test_a_process_that_is_stopped_in_its_tracks_is_silent(
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
     async with running_csms() as csms:
         station = StationProcess(tmp_path, csms.url)
-        with listening(tmp_path / "notify") as wire:
+        with watchdog_socket(tmp_path / "notify") as wire:
             try:
                 station.start()
                 await until(lambda: "WATCHDOG=1" in received_states(wire))
@@ -100,7 +100,7 @@ Break = Callable[[Walk, pytest.MonkeyPatch], None]
 
 
 def board_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
-    """The board takes an order and never comes back."""
+    """Let the board accept a command and never finish it."""
 
     async def apply(outputs: Outputs) -> None:
         del outputs
@@ -110,7 +110,7 @@ def board_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
 
 
 def disk_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
-    """The disk neither takes an event nor refuses it."""
+    """Let the disk never finish to write an event."""
 
     async def append(event: TransactionEvent) -> TransactionEvent:
         del event
@@ -121,7 +121,7 @@ def disk_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
 
 
 def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
-    """Whoever was asked of a token never comes back."""
+    """Let the authorization of a token never finish."""
 
     async def authorize(request: AuthorizationRequest) -> AuthorizationAnswer:
         del request
@@ -145,18 +145,18 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
     with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = ServiceWatchdog(manager, [walk.application])
-            heart.notify_once()
+            watchdog = ServiceWatchdog(manager, [walk.application])
+            watchdog.notify_once()
             assert "WATCHDOG=1" in received_states(wire)
             with monkeypatch.context() as patch:
                 breaks(walk, patch)
                 await walk.plug(phases=3)
                 walk.parts.station.present_token(IdToken("04A3B2C1D5E680", "ISO14443"), 1)
                 await walk.advance(5)
-                heart.notify_once()
+                watchdog.notify_once()
                 assert "WATCHDOG=1" in received_states(wire), "it may take a while"
                 await walk.advance(700)
-                heart.notify_once()
+                watchdog.notify_once()
                 assert received_states(wire) == [f"STATUS=overdue tasks: {name}"]
 
 
@@ -168,7 +168,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
         async with walking(tmp_path) as walk:
             await walk.accepted()
             program, restart_finished = walk.application, asyncio.Event()
-            heart = ServiceWatchdog(manager, [program])
+            watchdog = ServiceWatchdog(manager, [program])
 
             async def apply(outputs: Outputs) -> None:
                 del outputs
@@ -178,14 +178,14 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
                 patch.setattr(walk.board, "apply", apply)
                 program.restart_with(program.configuration)
                 await until(lambda: not program.running)
-                heart.notify_once()
+                watchdog.notify_once()
                 assert "WATCHDOG=1" in received_states(wire)
                 await walk.advance(120)
-                heart.notify_once()
+                watchdog.notify_once()
                 assert received_states(wire) == ["STATUS=overdue tasks: shutting down or restarting the station"]
             restart_finished.set()
             await program.wait_until_started()
-            heart.notify_once()
+            watchdog.notify_once()
             assert "WATCHDOG=1" in received_states(wire)
 
 
@@ -193,9 +193,9 @@ async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Pa
     with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = ServiceWatchdog(manager, [walk.application])
+            watchdog = ServiceWatchdog(manager, [walk.application])
             await walk.advance(3600)
-            heart.notify_once()
+            watchdog.notify_once()
             assert received_states(wire) == [
                 "WATCHDOG=1",
                 "STATUS=available; 0 of 1 EVSEs in a transaction; CSMS connected",
@@ -204,7 +204,7 @@ async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Pa
             await walk.present()
             await walk.charging()
             await walk.advance(1800)
-            heart.notify_once()
+            watchdog.notify_once()
             assert received_states(wire) == [
                 "WATCHDOG=1",
                 "STATUS=charging; 1 of 1 EVSEs in a transaction; CSMS connected",

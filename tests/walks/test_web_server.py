@@ -20,7 +20,7 @@ _ESTABLISHED, _KEEPALIVE = "01", "02"
 
 
 def _timer(port: int) -> str | None:
-    """Which timer the kernel keeps for the connection that was accepted at a port (proc_net_tcp); None: none was."""
+    """Return the kernel timer of the connection accepted at a port (proc_net_tcp); None: none was accepted."""
     for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
         fields = line.split()
         if int(fields[1].partition(":")[2], 16) == port and fields[3] == _ESTABLISHED:
