@@ -52,15 +52,15 @@ HEAVY = {
 EXAMPLE = installation_example()
 
 
-def others(place: str) -> list[tuple[str, str]]:
+def alternatives(place: str) -> list[tuple[str, str]]:
     """The tables of the example that may take the place of a table: the lines with their marks, and the TOML."""
     heading = rf"^# In place of \[{re.escape(place)}\] above: .*\n(?:# .*\n)*?((?:#  .*\n)+)"
     return [(lines, re.sub("^#  ", "", lines, flags=re.M)) for lines in re.findall(heading, EXAMPLE, re.M)]
 
 
-def other(place: str, kind: str) -> tuple[str, str]:
+def alternative(place: str, kind: str) -> tuple[str, str]:
     """That of a `type`."""
-    return next(found for found in others(place) if f'type = "{kind}"' in found[1])
+    return next(found for found in alternatives(place) if f'type = "{kind}"' in found[1])
 
 
 def without(example: str, place: str) -> str:
@@ -86,10 +86,10 @@ def uncommented(example: str) -> str:
 
 
 def keys_of(kind: object) -> Iterator[str]:
-    for key, inner in config_keys.table_keys(kind).items():
+    for key, entry_type in config_keys.table_keys(kind).items():
         yield key
-        yield from keys_of(inner)
-        yield from keys_of(config_keys.entry(inner))
+        yield from keys_of(entry_type)
+        yield from keys_of(config_keys.entry(entry_type))
 
 
 # --- check
@@ -108,8 +108,8 @@ def keys_of(kind: object) -> Iterator[str]:
 )
 def test_check_sums_up_a_good_file_in_one_line(tmp_path: Path, text: str, summary: str) -> None:
     (tmp_path / "station.toml").write_text(STATION + text)
-    done = borne("check", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (
+    result = borne("check", "station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (
         0,
         f"station.toml: ok: BORNE-0001, {summary}\n",
         "",
@@ -118,15 +118,15 @@ def test_check_sums_up_a_good_file_in_one_line(tmp_path: Path, text: str, summar
 
 def test_check_takes_the_environment_into_account(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text("")
-    done = borne("check", "station.toml", cwd=tmp_path, BORNE_STATION_IDENTITY="BORNE-0002")
-    assert done.stdout.startswith("station.toml: ok: BORNE-0002, ")
+    result = borne("check", "station.toml", cwd=tmp_path, BORNE_STATION_IDENTITY="BORNE-0002")
+    assert result.stdout.startswith("station.toml: ok: BORNE-0002, ")
 
 
 @pytest.mark.parametrize("arguments", [("check", "station.toml"), ("run", "--config", "station.toml")])
 def test_a_bad_file_ends_with_2_and_one_sentence_on_stderr(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "station.toml").write_text(f"{STATION}[[evse]]\nmax_current_a = 3\n")
-    done = borne(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (
+    result = borne(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (
         2,
         "",
         "station.toml:4: evse[0].max_current_a: must be at least 6 (is 3)\n",
@@ -136,9 +136,9 @@ def test_a_bad_file_ends_with_2_and_one_sentence_on_stderr(tmp_path: Path, argum
 def test_check_lists_every_mistake_on_a_line_of_its_own_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = f"{STATION}[http]\nport = -1\n[board]\nselector_a = 7\n[csms]\nurl = 'x'\n"
     (tmp_path / "station.toml").write_text(text)
-    done = borne("check", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [
+    result = borne("check", "station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
         "station.toml:4: http.port: must be at least 0 (is -1)",
         "station.toml:6: board.selector_a: must be 32, 25, 20, 16, 12 or 8 (is 7)",
         "station.toml:8: csms.url: must begin with ws:// or wss://",
@@ -165,9 +165,9 @@ def test_check_names_each_variable_that_the_station_would_not_apply(tmp_path: Pa
         for component, name, value, more in rows
     )
     (tmp_path / "station.toml").write_text(STATION + text)
-    done = borne("check", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [
+    result = borne("check", "station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
         "station.toml:3: variable[0]: DeviceDataCtrlr.BytesPerMessage must be between 512 and 1000000",
         'station.toml:13: variable[2]: ReservationCtrlr.Available must be "true": it reports what the station can do,'
         " and switches nothing",
@@ -183,8 +183,8 @@ def test_check_names_each_variable_that_the_station_would_not_apply(tmp_path: Pa
 
 def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(STATION)
-    done = borne("check", "station.toml", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
-    imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    result = borne("check", "station.toml", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in result.stderr.splitlines()}
     assert {"station", "msgspec", "argparse"} <= imported
     assert imported & {*HEAVY, "pydantic"} == set()
 
@@ -194,8 +194,8 @@ def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_run_refuses_a_log_file_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(f"{STATION}[log]\nfile = 'none/borne.log'")
-    done = borne("run", "--config", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (
+    result = borne("run", "--config", "station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (
         2,
         "station.toml: log.file: cannot be opened: No such file or directory\n",
     )
@@ -211,9 +211,9 @@ def test_run_refuses_a_log_file_that_cannot_be_opened(tmp_path: Path) -> None:
     ],
 )
 def test_a_command_that_is_not_understood_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
-    done = borne(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert words in done.stderr
+    result = borne(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert words in result.stderr
 
 
 # --- init
@@ -221,29 +221,29 @@ def test_a_command_that_is_not_understood_ends_with_2(tmp_path: Path, arguments:
 
 def test_what_init_writes_passes_check(tmp_path: Path) -> None:
     assert borne("init", "station.toml", cwd=tmp_path).returncode == 0
-    done = borne("check", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    result = borne("check", "station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_init_without_a_file_writes_to_stdout(tmp_path: Path) -> None:
-    done = borne("init", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, EXAMPLE)
+    result = borne("init", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, EXAMPLE)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_init_overwrites_only_when_forced(tmp_path: Path) -> None:
     file = tmp_path / "station.toml"
     file.write_text("mine")
-    done = borne("init", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "station.toml: already exists; use --force to overwrite it\n")
+    result = borne("init", "station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (2, "station.toml: already exists; use --force to overwrite it\n")
     assert file.read_text() == "mine"
     assert borne("init", "station.toml", "--force", cwd=tmp_path).returncode == 0
     assert file.read_text() == EXAMPLE
 
 
 def test_init_says_why_it_cannot_write(tmp_path: Path) -> None:
-    done = borne("init", "none/station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (
+    result = borne("init", "none/station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (
         2,
         "none/station.toml: cannot be written: No such file or directory\n",
     )
@@ -262,27 +262,27 @@ def test_the_example_holds_with_all_its_keys_in_force(tmp_path: Path) -> None:
 
 
 def test_what_the_example_shows_of_defaults_is_so(tmp_path: Path) -> None:
-    plain, shown = tmp_path / "plain.toml", tmp_path / "shown.toml"
-    plain.write_text(STATION)
+    original, uncommented_file = tmp_path / "plain.toml", tmp_path / "shown.toml"
+    original.write_text(STATION)
     tables = re.split(r"\n\n", uncommented(EXAMPLE))
     of_defaults = [table for table in tables if re.search(r"^\[(http|log|board)\]", table, re.MULTILINE)]
     examples = r"^(file|jumpers|names|installer_code|service_code|certificate_file|key_file) = .*$"
     text = re.sub(examples, "", "\n".join(of_defaults), flags=re.MULTILINE)  # of what has no default
-    shown.write_text(STATION + text, encoding="utf-8")
-    assert load_configuration(shown, {}) == load_configuration(plain, {})
+    uncommented_file.write_text(STATION + text, encoding="utf-8")
+    assert load_configuration(uncommented_file, {}) == load_configuration(original, {})
 
 
 def test_the_example_names_every_key() -> None:
-    shown = set(re.findall(r"^[# ]*([a-z_0-9]+) = ", EXAMPLE, re.MULTILINE))
+    named_keys = set(re.findall(r"^[# ]*([a-z_0-9]+) = ", EXAMPLE, re.MULTILINE))
     tables = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"^[# ]*\[+([a-z_0-9.]+)\]", EXAMPLE, re.MULTILINE))))
-    assert set(keys_of(Configuration)) <= shown | tables
+    assert set(keys_of(Configuration)) <= named_keys | tables
 
 
 @pytest.mark.parametrize("keys", [str, uncommented])
 def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path, keys: Callable[[str], str]) -> None:
     """With its required keys, and with all."""
     loaded: list[str] = []
-    for _, source in others("grid.source"):
+    for _, source in alternatives("grid.source"):
         file = tmp_path / "other.toml"
         file.write_text(f"{STATION}[grid]\nphases = 1\n{keys(source)}[[evse]]\nphases = 1\n", encoding="utf-8")
         grid = load_configuration(file, {}).grid
@@ -295,7 +295,7 @@ def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path, ke
 def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path, keys: Callable[[str], str]) -> None:
     """With its required keys, and with all: of which a controller has either a host or a device."""
     loaded: list[str] = []
-    for _, board in others("board"):
+    for _, board in alternatives("board"):
         file = tmp_path / "other.toml"
         text = re.sub(r"^host = .*\n", "", keys(board), flags=re.MULTILINE)
         file.write_text(f"{STATION}{REAL}{text}", encoding="utf-8")
@@ -317,7 +317,7 @@ def test_every_other_table_of_the_example_takes_the_place_of_the_one_above(
 ) -> None:
     """With its required keys, and with all: of which `registers` belong to another model."""
     loaded: list[str] = []
-    for lines, table in others(place):
+    for lines, table in alternatives(place):
         file = tmp_path / "station.toml"
         text = re.sub(r"^\[\[evse\.meter\.registers\]\].*\n(?:.+\n)*", "", keys(table), flags=re.MULTILINE)
         file.write_text(without(EXAMPLE.replace(lines, text), place), encoding="utf-8")
@@ -336,7 +336,7 @@ def test_the_example_with_another_board_uncommented_declares_nothing_twice(tmp_p
     """As an installer uncomments the lines of that board, and does what is said above them."""
     text = EXAMPLE
     for place, chosen in (("board", kind), ("evse.meter", "modbus-tcp"), ("firmware", "command")):
-        lines, table = other(place, chosen)
+        lines, table = alternative(place, chosen)
         text = without(text.replace(lines, table), place)
     (tmp_path / "station.toml").write_text(text, encoding="utf-8")
     assert load_configuration(tmp_path / "station.toml", {}).board.type == kind
@@ -345,8 +345,8 @@ def test_the_example_with_another_board_uncommented_declares_nothing_twice(tmp_p
 @pytest.mark.parametrize("kind", ["linux", "modbus"])
 def test_check_of_variables_opens_no_device_of_a_real_station(tmp_path: Path, kind: str) -> None:
     """The station may be running beside it. Here none of the devices exists."""
-    _, board = other("board", kind)
-    beside = """
+    _, board = alternative("board", kind)
+    other_tables = """
 [csms]
 url = "wss://csms.example.com/ocpp"
 password = "0123456789abcdef"
@@ -367,7 +367,7 @@ component = "OCPPCommCtrlr"
 variable = "HeartbeatInterval"
 value = "60"
 """
-    (tmp_path / "station.toml").write_text(f"{STATION}{REAL}{board}{beside}", encoding="utf-8")
+    (tmp_path / "station.toml").write_text(f"{STATION}{REAL}{board}{other_tables}", encoding="utf-8")
     program = """
 import sys
 def watch(event, arguments):
@@ -377,11 +377,11 @@ sys.addaudithook(watch)
 from borne.cli import main
 sys.exit(main(["check", "station.toml"]))
 """
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("station.toml: ok:")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("station.toml: ok:")
     assert list(tmp_path.iterdir()) == [tmp_path / "station.toml"]
 
 
@@ -389,29 +389,29 @@ sys.exit(main(["check", "station.toml"]))
 
 
 def test_version_tells_the_version(tmp_path: Path) -> None:
-    done = borne("version", cwd=tmp_path)
-    assert done.returncode == 0
-    assert re.fullmatch(r"borne (\d+\.\d+\.\d+\S*|unpackaged)\n", done.stdout)
+    result = borne("version", cwd=tmp_path)
+    assert result.returncode == 0
+    assert re.fullmatch(r"borne (\d+\.\d+\.\d+\S*|unpackaged)\n", result.stdout)
 
 
 def test_the_option_tells_the_version_too(tmp_path: Path) -> None:
-    done = borne("--version", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, borne("version", cwd=tmp_path).stdout)
+    result = borne("--version", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, borne("version", cwd=tmp_path).stdout)
 
 
 # --- sim
 
 
 def test_sim_without_arguments_lists_the_actions(tmp_path: Path) -> None:
-    done = borne("sim", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "borne sim evses/1/plug" in done.stdout
-    assert "borne sim status" in done.stdout
+    result = borne("sim", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "borne sim evses/1/plug" in result.stdout
+    assert "borne sim status" in result.stdout
 
 
 def test_sim_says_in_a_sentence_that_no_station_answers(tmp_path: Path) -> None:
-    done = borne("sim", "status", "--api", "http://127.0.0.1:9", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (
+    result = borne("sim", "status", "--api", "http://127.0.0.1:9", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (
         2,
         "cannot connect to a station at http://127.0.0.1:9: Connection refused\n",
     )
@@ -420,12 +420,12 @@ def test_sim_says_in_a_sentence_that_no_station_answers(tmp_path: Path) -> None:
 def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "station.toml"
     path.write_text(STATION + '[http]\ninstaller_code = "KXQ7-2M4P-R9WT"\n')
-    plain, full = borne("label", path.name, cwd=tmp_path), borne("label", path.name, "--code", cwd=tmp_path)
-    for drawn in (plain, full):
+    without_code, full = borne("label", path.name, cwd=tmp_path), borne("label", path.name, "--code", cwd=tmp_path)
+    for drawn in (without_code, full):
         assert (drawn.returncode, drawn.stderr) == (0, "")
         assert ElementTree.fromstring(drawn.stdout).get("width") == "80mm"
         assert ">BORNE-0001<" in drawn.stdout
-    assert "KXQ7" not in plain.stdout
+    assert "KXQ7" not in without_code.stdout
     assert ">code KXQ7-2M4P-R9WT<" in full.stdout
     path.write_text(STATION)
     refused = borne("label", path.name, "--code", cwd=tmp_path)
@@ -438,28 +438,28 @@ def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_pat
 
 @pytest.mark.parametrize("arguments", [("--help",), ("journal", "--help")])
 def test_help_lists_the_commands_with_a_sentence_each(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = borne(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    result = borne(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
     commands = COMMANDS if len(arguments) == 1 else JOURNAL_COMMANDS
     for name, command in commands.items():
-        assert re.search(rf"^  {name} +{re.escape(command.summary)}$", done.stdout, re.MULTILINE)
+        assert re.search(rf"^  {name} +{re.escape(command.summary)}$", result.stdout, re.MULTILINE)
 
 
 def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(tmp_path: Path) -> None:
-    done = borne(cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, borne("--help", cwd=tmp_path).stdout)
+    result = borne(cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, borne("--help", cwd=tmp_path).stdout)
 
 
 def test_every_command_has_help_of_its_own(tmp_path: Path) -> None:
     for name in COMMANDS:
-        done = borne(name, "--help", cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert f"borne {name}" in done.stdout
+        result = borne(name, "--help", cwd=tmp_path)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert f"borne {name}" in result.stdout
 
 
 def test_options_may_stand_between_the_arguments(tmp_path: Path) -> None:
-    done = borne("sim", "evses/1/plug", "--api", "http://127.0.0.1:9", "{}", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (
+    result = borne("sim", "evses/1/plug", "--api", "http://127.0.0.1:9", "{}", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (
         2,
         "cannot connect to a station at http://127.0.0.1:9: Connection refused\n",
     )
@@ -477,13 +477,13 @@ def test_options_may_stand_between_the_arguments(tmp_path: Path) -> None:
     ],
 )
 def test_an_argument_that_is_not_understood_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
-    done = borne(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert words in done.stderr
+    result = borne(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert words in result.stderr
 
 
 def test_a_reader_that_goes_away_is_no_crash(tmp_path: Path) -> None:
     command = f"{sys.executable} -m borne init | true"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, check=False)
-    assert done.stderr == b""
+    result = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert result.stderr == b""

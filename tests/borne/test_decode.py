@@ -29,8 +29,8 @@ def expected(kind: str) -> dict[str, Json]:
     file = SAMPLES / kind / "expected.json"
     if not file.exists():
         return {}
-    whole = cast("dict[str, Json]", json.loads(file.read_text()))
-    return {name: value for name, value in whole.items() if name != "_form"}
+    document = cast("dict[str, Json]", json.loads(file.read_text()))
+    return {name: value for name, value in document.items() if name != "_form"}
 
 
 def run(*arguments: object) -> Outcome:
@@ -41,23 +41,25 @@ def lines(result: Outcome) -> list[Json]:
     return [cast("Json", json.loads(line)) for line in result.stdout.splitlines()]
 
 
-def same(found: object, wanted: object) -> bool:
+def same(found: object, expected: object) -> bool:
     """Equality of whole JSON values, numbers within one part in a million."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        mine, theirs = cast("Json", found), cast("Json", wanted)
-        return mine.keys() == theirs.keys() and all(same(mine[key], theirs[key]) for key in mine)
-    if isinstance(found, list) and isinstance(wanted, list):
-        ours, others = cast("list[object]", found), cast("list[object]", wanted)
-        return len(ours) == len(others) and all(map(same, ours, others))
-    if isinstance(found, bool) or isinstance(wanted, bool):
-        return found is wanted
-    if isinstance(found, int | float) and isinstance(wanted, int | float):
-        return math.isclose(found, wanted, rel_tol=1e-6)
-    return found == wanted
+    if isinstance(found, dict) and isinstance(expected, dict):
+        found_object, expected_object = cast("Json", found), cast("Json", expected)
+        return found_object.keys() == expected_object.keys() and all(
+            same(found_object[key], expected_object[key]) for key in found_object
+        )
+    if isinstance(found, list) and isinstance(expected, list):
+        found_list, expected_list = cast("list[object]", found), cast("list[object]", expected)
+        return len(found_list) == len(expected_list) and all(map(same, found_list, expected_list))
+    if isinstance(found, bool) or isinstance(expected, bool):
+        return found is expected
+    if isinstance(found, int | float) and isinstance(expected, int | float):
+        return math.isclose(found, expected, rel_tol=1e-6)
+    return found == expected
 
 
-def without(told: Mapping[str, object], *names: str) -> Json:
-    return {name: value for name, value in told.items() if name not in names}
+def without(values: Mapping[str, object], *names: str) -> Json:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 @needs_samples
@@ -65,40 +67,42 @@ def without(told: Mapping[str, object], *names: str) -> Json:
 def test_every_recording_of_a_linky_says_what_is_expected_and_nothing_else(name: str) -> None:
     result = run("linky", SAMPLES / "linky" / name)
     assert (result.exit_code, result.stderr) == (0, "")
-    told = lines(result)
-    nothing: Json = {"bytes": 0, "valid_groups": 0, "corrupt_groups": []}
-    whole: Json = {
+    frames = lines(result)
+    no_bytes: Json = {"bytes": 0, "valid_groups": 0, "corrupt_groups": []}
+    summary: Json = {
         "bytes": (SAMPLES / "linky" / name).stat().st_size,
-        "complete_frames": len(told),
-        "head_before_first_stx": told[0].pop("head_before_first_stx", nothing),
-        "tail_after_last_etx": told[-1].pop("tail_after_last_etx", nothing),
-        "frames": told,
+        "complete_frames": len(frames),
+        "head_before_first_stx": frames[0].pop("head_before_first_stx", no_bytes),
+        "tail_after_last_etx": frames[-1].pop("tail_after_last_etx", no_bytes),
+        "frames": frames,
     }
-    assert same(whole, expected("linky")[name])
+    assert same(summary, expected("linky")[name])
 
 
 @needs_samples
 @pytest.mark.parametrize("name", expected("dsmr"))
 def test_every_recording_of_a_p1_port_says_what_is_expected_and_nothing_else(name: str) -> None:
-    wanted = expected("dsmr")[name]
-    encryption = cast("dict[str, str]", wanted.get("encryption", {}))
+    sample = expected("dsmr")[name]
+    encryption = cast("dict[str, str]", sample.get("encryption", {}))
     key = ["--key", encryption["key_hex"]] if encryption else []
     result = run("p1", SAMPLES / "dsmr" / name, *key)
     assert (result.exit_code, result.stderr) == (0, "")
-    told = lines(result)
-    if "telegrams" in wanted:
-        found = [(one["crc_ok"], cast("Json", one["interpreted"] or {}).get("net_w")) for one in told]
-        assert found == [(one["crc_ok"], one["net_w"]) for one in cast("list[Json]", wanted["telegrams"])]
+    decoded = lines(result)
+    if "telegrams" in sample:
+        found = [(telegram["crc_ok"], cast("Json", telegram["interpreted"] or {}).get("net_w")) for telegram in decoded]
+        assert found == [
+            (telegram["crc_ok"], telegram["net_w"]) for telegram in cast("list[Json]", sample["telegrams"])
+        ]
     else:
-        assert len(told) == 1
-        assert same(told[0], without(wanted, "notes"))
+        assert len(decoded) == 1
+        assert same(decoded[0], without(sample, "notes"))
 
 
 @needs_samples
 @pytest.mark.parametrize("name", expected("modbus"))
-@pytest.mark.parametrize("told_the_model", [True, False])
-def test_every_register_image_says_what_is_expected_and_nothing_else(name: str, told_the_model: bool) -> None:
-    model = ["--model", name.removesuffix(".json")] if told_the_model else []
+@pytest.mark.parametrize("with_model", [True, False])
+def test_every_register_image_says_what_is_expected_and_nothing_else(name: str, with_model: bool) -> None:
+    model = ["--model", name.removesuffix(".json")] if with_model else []
     result = run("modbus", SAMPLES / "modbus" / name, *model)
     assert (result.exit_code, result.stderr) == (0, "")
     assert len(lines(result)) == 1
@@ -112,12 +116,12 @@ def test_recorded_modbus_frames_say_what_is_expected_and_the_damaged_one_nothing
     assert (result.exit_code, result.stderr) == (0, "")
     frames = cast("list[Json]", json.loads(file.read_text())["frames"])
     assert len(frames) == len(lines(result)) > 0
-    for frame, told in zip(frames, lines(result), strict=True):
-        assert told["name"] == frame["name"]
-        assert told["valid"] is frame.get("valid", True)
+    for frame, decoded in zip(frames, lines(result), strict=True):
+        assert decoded["name"] == frame["name"]
+        assert decoded["valid"] is frame.get("valid", True)
         for key in ("value", "exception"):
-            assert same(told.get(key), frame.get(key)), (frame["name"], told)
-        assert ("words" in told) is ("value" in frame)
+            assert same(decoded.get(key), frame.get(key)), (frame["name"], decoded)
+        assert ("words" in decoded) is ("value" in frame)
     (of_meter,) = [line for line in lines(run("modbus", file, "--model", "pac2200")) if "values" in line]
     assert of_meter["values"] == {"total_power_w": 4748.75}
 
@@ -125,25 +129,25 @@ def test_recorded_modbus_frames_say_what_is_expected_and_the_damaged_one_nothing
 @needs_samples
 @pytest.mark.parametrize("name", expected("linky"))
 def test_a_recording_with_the_parity_left_in_says_the_same(name: str, tmp_path: Path) -> None:
-    plain = (SAMPLES / "linky" / name).read_bytes()
-    kept = tmp_path / "recording.bin"
-    kept.write_bytes(bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in plain))
-    assert run("linky", kept).stdout == run("linky", SAMPLES / "linky" / name).stdout
+    original = (SAMPLES / "linky" / name).read_bytes()
+    with_parity_file = tmp_path / "recording.bin"
+    with_parity_file.write_bytes(bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in original))
+    assert run("linky", with_parity_file).stdout == run("linky", SAMPLES / "linky" / name).stdout
 
 
 def test_the_key_of_another_meter_opens_nothing_and_is_told_so() -> None:
     if not SAMPLES.is_dir():
         pytest.skip("the sample recordings are not on this machine")
     file = SAMPLES / "dsmr" / "encrypted-t210.bin"
-    wrong = run("p1", file, "--key", "AB" * 16)
-    assert wrong.exit_code == 1
-    assert "the telegrams cannot be decrypted with this key" in wrong.stderr
-    assert lines(wrong)[0]["interpreted"] is None
-    without_one = run("p1", file)
-    assert without_one.exit_code == 1
-    assert "--key is required" in without_one.stderr
-    other_country = run("p1", file, "--key", "AA" * 16, "--authentication-key", "AA" * 16)
-    assert other_country.exit_code == 1
+    wrong_key = run("p1", file, "--key", "AB" * 16)
+    assert wrong_key.exit_code == 1
+    assert "the telegrams cannot be decrypted with this key" in wrong_key.stderr
+    assert lines(wrong_key)[0]["interpreted"] is None
+    without_key = run("p1", file)
+    assert without_key.exit_code == 1
+    assert "--key is required" in without_key.stderr
+    one_key_missing = run("p1", file, "--key", "AA" * 16, "--authentication-key", "AA" * 16)
+    assert one_key_missing.exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -208,13 +212,13 @@ def test_what_is_no_recording_of_registers_is_exit_1_and_why(
 
 def test_frames_of_which_none_is_whole_are_told_one_by_one_and_exit_1(tmp_path: Path) -> None:
     file = tmp_path / "frames.json"
-    asked = "01 04 00 00 00 02 71 CB"
-    spoilt = [
-        {"transport": "rtu", "request": asked, "response": "01 04 04 43 66 33 34 1B 39"},
-        {"transport": "rtu", "request": asked.replace("71", "70")},
-        {"transport": "rtu", "request": asked},
+    request = "01 04 00 00 00 02 71 CB"
+    frames = [
+        {"transport": "rtu", "request": request, "response": "01 04 04 43 66 33 34 1B 39"},
+        {"transport": "rtu", "request": request.replace("71", "70")},
+        {"transport": "rtu", "request": request},
     ]
-    file.write_text(json.dumps({"frames": spoilt}))
+    file.write_text(json.dumps({"frames": frames}))
     result = run("modbus", file)
     assert result.exit_code == 1
     assert result.stderr == f"{file}: no response is complete and matches its request\n"
@@ -265,10 +269,10 @@ def test_a_flipped_bit_costs_a_linky_groups_and_changes_no_number(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:
     """The check has six bits: bit 6 of a character of a text for people (and of the last of BBRx) does not show."""
-    plain = bytearray((SAMPLES / "linky" / name).read_bytes())
-    plain[data.draw(st.integers(0, len(plain) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    original = bytearray((SAMPLES / "linky" / name).read_bytes())
+    original[data.draw(st.integers(0, len(original) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     file = tmp_path_factory.mktemp("flip") / "recording.bin"
-    file.write_bytes(plain)
+    file.write_bytes(original)
     result = run("linky", file)
     assert result.exit_code in {0, 1}
     allowed: dict[str, list[object]] = {}
@@ -288,10 +292,10 @@ def test_a_flipped_bit_costs_a_linky_groups_and_changes_no_number(
 def test_a_flipped_bit_costs_a_p1_telegram_and_changes_no_number(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:
-    plain = bytearray((SAMPLES / "dsmr" / name).read_bytes())
-    plain[data.draw(st.integers(0, len(plain) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    original = bytearray((SAMPLES / "dsmr" / name).read_bytes())
+    original[data.draw(st.integers(0, len(original) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     file = tmp_path_factory.mktemp("flip") / "recording.bin"
-    file.write_bytes(plain)
+    file.write_bytes(original)
     key = ["--key", "AA" * 16] if name.startswith("encrypted") else []
     allowed = [line["interpreted"] for line in lines(run("p1", SAMPLES / "dsmr" / name, *key))]
     result = run("p1", file, *key)
@@ -306,8 +310,8 @@ def test_a_flipped_bit_costs_a_p1_telegram_and_changes_no_number(
 def test_a_p1_telegram_that_is_cut_off_gives_nothing(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:
-    plain = (SAMPLES / "dsmr" / name).read_bytes()
-    cut = plain[: data.draw(st.integers(0, plain.rindex(b"!") if name[0] != "e" else len(plain) - 1))]
+    original = (SAMPLES / "dsmr" / name).read_bytes()
+    cut = original[: data.draw(st.integers(0, original.rindex(b"!") if name[0] != "e" else len(original) - 1))]
     file = tmp_path_factory.mktemp("cut") / "recording.bin"
     file.write_bytes(cut)
     key = ["--key", "AA" * 16] if name.startswith("encrypted") else []

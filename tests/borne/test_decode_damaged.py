@@ -33,10 +33,10 @@ ENOUGH = 1500
 pytestmark = needs_samples
 
 
-def flipped(good: bytes, bits: tuple[int, ...] = tuple(range(8))) -> Iterator[bytes]:
+def flipped(original: bytes, bits: tuple[int, ...] = tuple(range(8))) -> Iterator[bytes]:
     """The recording with one bit turned, in one byte after the other."""
-    for at in range(len(good)):
-        bad = bytearray(good)
+    for at in range(len(original)):
+        bad = bytearray(original)
         bad[at] ^= 1 << bits[at % len(bits)]
         yield bytes(bad)
 
@@ -48,8 +48,8 @@ def with_parity(data: bytes) -> bytes:
 
 def telegrams(data: bytes) -> list[object]:
     """What the believable telegrams of a P1 port say."""
-    told = (p1_capture.telegram_to_json(entry)["interpreted"] for entry in p1_capture.parse_recording(data, KEYS))
-    return [one for one in told if one is not None]
+    decoded = (p1_capture.telegram_to_json(entry)["interpreted"] for entry in p1_capture.parse_recording(data, KEYS))
+    return [telegram for telegram in decoded if telegram is not None]
 
 
 def frames(data: bytes) -> list[Json]:
@@ -63,30 +63,30 @@ def frames(data: bytes) -> list[Json]:
 
 @pytest.mark.parametrize("name", CHECKED)
 def test_no_bit_of_a_p1_telegram_with_a_checksum_can_be_turned_unseen(name: str) -> None:
-    good = (SAMPLES / "dsmr" / name).read_bytes()
-    whole = telegrams(good)
-    assert whole
-    for bad in flipped(good):
-        assert all(one in whole for one in telegrams(bad))
+    original = (SAMPLES / "dsmr" / name).read_bytes()
+    intact = telegrams(original)
+    assert intact
+    for bad in flipped(original):
+        assert all(telegram in intact for telegram in telegrams(bad))
 
 
 @pytest.mark.parametrize("name", UNCHECKED)
 def test_no_bit_of_a_p1_telegram_without_one_can_be_turned_where_the_parity_came_along(name: str) -> None:
     """Without parity a digit may become another: nothing on the wire could tell."""
-    good = (SAMPLES / "dsmr" / name).read_bytes()
-    whole = telegrams(good)
-    assert telegrams(with_parity(good)) == whole
-    for bad in flipped(with_parity(good)):
-        assert all(one in whole for one in telegrams(bad))
+    original = (SAMPLES / "dsmr" / name).read_bytes()
+    intact = telegrams(original)
+    assert telegrams(with_parity(original)) == intact
+    for bad in flipped(with_parity(original)):
+        assert all(telegram in intact for telegram in telegrams(bad))
 
 
 @pytest.mark.parametrize("name", expected("dsmr"))
 def test_a_p1_telegram_that_is_cut_off_anywhere_says_nothing(name: str) -> None:
-    good = (SAMPLES / "dsmr" / name).read_bytes()
-    whole = telegrams(good)
-    for end in range(len(good)):
-        told = telegrams(good[:end])
-        assert told == whole[: len(told)]
+    original = (SAMPLES / "dsmr" / name).read_bytes()
+    intact = telegrams(original)
+    for end in range(len(original)):
+        decoded = telegrams(original[:end])
+        assert decoded == intact[: len(decoded)]
 
 
 @pytest.mark.parametrize("name", expected("linky"))
@@ -97,50 +97,50 @@ def test_no_bit_of_a_linky_can_be_turned_into_another_number(name: str) -> None:
     for frame in [*frames(stream), *frames(b"\x02" + head + b"\x03")]:
         for label, value in frame.items():
             known.setdefault(label, []).append(value)
-    good = stream[:ENOUGH]
-    for bad in flipped(good, tuple(range(7))):
+    original = stream[:ENOUGH]
+    for bad in flipped(original, tuple(range(7))):
         for frame in frames(bad):
             assert all(value in known[label] for label, value in frame.items() if label not in TEXTS)
 
 
 @pytest.mark.parametrize("name", expected("linky"))
 def test_a_linky_that_is_cut_off_anywhere_has_only_the_frames_that_were_whole(name: str) -> None:
-    good = (SAMPLES / "linky" / name).read_bytes()[:ENOUGH]
-    whole = frames(good)
-    for end in range(len(good)):
-        told = frames(good[:end])
-        assert len(told) == good[good.find(b"\x02") : end].count(b"\x03")
-        assert told == whole[: len(told)]
+    original = (SAMPLES / "linky" / name).read_bytes()[:ENOUGH]
+    intact = frames(original)
+    for end in range(len(original)):
+        decoded = frames(original[:end])
+        assert len(decoded) == original[original.find(b"\x02") : end].count(b"\x03")
+        assert decoded == intact[: len(decoded)]
 
 
 @pytest.mark.parametrize("name", expected("modbus"))
 def test_a_register_that_is_missing_costs_the_values_that_stand_in_it_and_changes_none(name: str) -> None:
     document = json.loads((SAMPLES / "modbus" / name).read_text())
-    words = {int(address): int(word, 16) for address, word in document["registers"].items()}
+    words = {int(address): int(register, 16) for address, register in document["registers"].items()}
     model = find_model_name(document["meter"])
     assert model is not None
     read = partial(register_image.decode_image, model=MODELS[model], taken_at=SystemClock().now())
     functions = frozenset(document.get("functions", [3, 4]))
-    whole = read(register_image.RegisterImage(functions, words))
-    assert whole is not None
-    told_whole = register_image.image_to_json(whole)
+    full_reading = read(register_image.RegisterImage(functions, words))
+    assert full_reading is not None
+    full_json = register_image.image_to_json(full_reading)
     cost = 0
     for missing in words:
-        rest = {address: word for address, word in words.items() if address != missing}
+        rest = {address: register for address, register in words.items() if address != missing}
         found = read(register_image.RegisterImage(functions, rest))
         if found is None:  # the meter tells no longer where its registers are
             continue
         for key, value in register_image.image_to_json(found).items():
-            cost += value != told_whole[key]
-            assert value == told_whole[key] or value is None or is_poorer(value, told_whole[key])
+            cost += value != full_json[key]
+            assert value == full_json[key] or value is None or is_poorer(value, full_json[key])
     assert cost > 0
 
 
-def is_poorer(row: object, whole: object) -> bool:
+def is_poorer(row: object, complete: object) -> bool:
     """Whether a row of phases is the whole one with some of them unknown."""
-    if not isinstance(row, list) or not isinstance(whole, list):
+    if not isinstance(row, list) or not isinstance(complete, list):
         return False
-    pairs = zip(cast("list[object]", row), cast("list[object]", whole), strict=True)
+    pairs = zip(cast("list[object]", row), cast("list[object]", complete), strict=True)
     return all(value is None or value == true for value, true in pairs)
 
 
@@ -161,17 +161,17 @@ def test_no_bit_of_a_response_on_a_serial_line_can_be_turned_and_none_be_missing
         transport = exchange.ModbusTransport(frame["transport"])
         if "response" not in frame:
             continue
-        asked = exchange.parse_request(bytes.fromhex(frame["request"]), transport)
-        good = bytes.fromhex(frame["response"])
-        damaged = [good[:end] for end in range(len(good))]
+        request = exchange.parse_request(bytes.fromhex(frame["request"]), transport)
+        original = bytes.fromhex(frame["response"])
+        damaged = [original[:end] for end in range(len(original))]
         if transport is exchange.ModbusTransport.RTU and frame.get("valid", True):
             damaged += [
-                bytes(b ^ (1 << bit if at == i else 0) for i, b in enumerate(good))
-                for at in range(len(good))
+                bytes(b ^ (1 << bit if at == i else 0) for i, b in enumerate(original))
+                for at in range(len(original))
                 for bit in range(8)
             ]
         for bad in damaged:
             responses += 1
             with pytest.raises(exchange.ModbusFrameError):
-                exchange.parse_response(bad, transport, asked)
+                exchange.parse_response(bad, transport, request)
     assert responses > 100

@@ -26,8 +26,8 @@ def decoded(kind: str, tmp_path: Path, data: bytes, *options: str) -> tuple[Outc
 
 
 def test_a_frame_of_three_phases_that_lost_two_of_them_is_not_read_as_one_phase(tmp_path: Path) -> None:
-    whole = frame("IINST1 003", "IINST2 004", "IINST3 005")
-    result, (first, second) = decoded("linky", tmp_path, whole + whole.replace(b"T2 004", b"T2 0O4"))
+    valid = frame("IINST1 003", "IINST2 004", "IINST3 005")
+    result, (first, second) = decoded("linky", tmp_path, valid + valid.replace(b"T2 004", b"T2 0O4"))
     assert result.exit_code == 0
     assert cast("Json", first["interpreted"])["current_a"] == [3, 4, 5]
     assert cast("Json", second["interpreted"])["current_a"] == [3, None, 5]
@@ -46,8 +46,8 @@ def test_a_short_frame_of_an_overrun_says_what_stands_in_it_and_invents_nothing(
 
 
 def test_a_frame_of_which_nothing_is_right_is_not_interpreted(tmp_path: Path) -> None:
-    good = frame("IINST 003")
-    result, (first, second) = decoded("linky", tmp_path, good + good.replace(b"003", b"004"))
+    valid = frame("IINST 003")
+    result, (first, second) = decoded("linky", tmp_path, valid + valid.replace(b"003", b"004"))
     assert result.exit_code == 0
     assert first["interpreted"] is not None
     assert second["interpreted"] is None
@@ -55,22 +55,22 @@ def test_a_frame_of_which_nothing_is_right_is_not_interpreted(tmp_path: Path) ->
 
 
 def test_a_frame_that_the_meter_broke_off_is_none_and_the_glued_alarm_of_old_meters_is_damaged(tmp_path: Path) -> None:
-    whole = frame("IINST 003", "PAPP 00700")
-    broken_off = whole[: whole.index(b"\nPAPP")] + b"\x04"
-    result, (line,) = decoded("linky", tmp_path, broken_off + whole[:-1] + b"\nADPS034 B\r\x03")
+    complete = frame("IINST 003", "PAPP 00700")
+    broken_off = complete[: complete.index(b"\nPAPP")] + b"\x04"
+    result, (line,) = decoded("linky", tmp_path, broken_off + complete[:-1] + b"\nADPS034 B\r\x03")
     assert result.exit_code == 0
     assert line["values"] == {"IINST": "003", "PAPP": "00700"}
     assert line["corrupt_groups"] == ["ADPS034 B"]
 
 
-def sealed(plain: bytes, key: bytes, authentication_key: bytes, *, form: bytes, control: int = 0x30) -> bytes:
+def sealed(plaintext: bytes, key: bytes, authentication_key: bytes, *, form: bytes, control: int = 0x30) -> bytes:
     """An envelope as DLMS meters make it; `form` is how its length begins."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     title, counter = b"SYSTITLE", bytes(4)
     sealing = Cipher(algorithms.AES(key), modes.GCM(title + counter)).encryptor()
     sealing.authenticate_additional_data(bytes([control]) + authentication_key)
-    content = sealing.update(plain) + sealing.finalize()
+    content = sealing.update(plaintext) + sealing.finalize()
     tag = sealing.tag[:12] if control == 0x30 else b""
     length = 5 + len(content) + len(tag)
     digits = length.to_bytes(form[0] & 0x7F, "big")
@@ -92,12 +92,12 @@ def test_the_keys_of_another_country_open_its_telegrams_among_noise(tmp_path: Pa
     own = bytes(range(16, 32))
     stream = sealed(telegram(), bytes(16), own, form=form)
     keys = ["--key", "00" * 16, "--authentication-key", prefix + own.hex()]
-    result, told = decoded("p1", tmp_path, stream[200:] + b"\xdb\x08\x00" + stream + stream[:50], *keys)
+    result, entries = decoded("p1", tmp_path, stream[200:] + b"\xdb\x08\x00" + stream + stream[:50], *keys)
     assert result.exit_code == 0
-    opened = [cast("Json", line["interpreted"])["net_w"] for line in told if line["interpreted"] is not None]
+    opened = [cast("Json", line["interpreted"])["net_w"] for line in entries if line["interpreted"] is not None]
     assert opened == [500.0]
-    without_them, _ = decoded("p1", tmp_path, stream, "--key", "00" * 16)
-    assert without_them.exit_code == 1
+    wrong_key, _ = decoded("p1", tmp_path, stream, "--key", "00" * 16)
+    assert wrong_key.exit_code == 1
 
 
 def test_an_envelope_without_a_tag_is_believed_for_its_telegrams_checksum(tmp_path: Path) -> None:

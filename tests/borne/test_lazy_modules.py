@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 def run(program: str) -> str:
     """The output of a program that begins as the station does."""
     text = f"import sys\nfrom borne.lazy_modules import load_lazily\nload_lazily()\n{program}"
-    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    result = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
+    return result.stdout.strip()
 
 
 def test_an_import_alone_loads_nothing() -> None:
@@ -28,7 +28,7 @@ def test_an_import_alone_loads_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "shown"),
+    ("program", "expected"),
     [
         ("import urllib.request\nprint(urllib.request.Request('http://h/x').host)", "h"),
         ("from urllib.request import Request\nprint(Request('http://h/x').host)", "h"),
@@ -47,8 +47,8 @@ def test_an_import_alone_loads_nothing() -> None:
         ),
     ],
 )
-def test_the_first_use_loads_it(program: str, shown: str) -> None:
-    assert run(program) == shown
+def test_the_first_use_loads_it(program: str, expected: str) -> None:
+    assert run(program) == expected
 
 
 def test_a_module_that_is_loaded_already_is_left_as_it_is() -> None:

@@ -49,14 +49,14 @@ def of(identity: str, folder: Path, csms: Csms | None = None) -> Configuration:
     return configuration(folder / identity, url, station={"identity": identity})
 
 
-async def until(what: Callable[[], object], stations: Sequence[StationRuntime]) -> None:
+async def until(condition: Callable[[], object], stations: Sequence[StationRuntime]) -> None:
     """Let time pass at all stations until something is true."""
 
     async def pass_time() -> None:
         for station in stations:
             await world_of(station.hardware).clock.advance(0.5)
 
-    await until_real(what, meanwhile=pass_time)
+    await until_real(condition, meanwhile=pass_time)
 
 
 @contextlib.asynccontextmanager
@@ -82,7 +82,7 @@ def current_a(station: StationRuntime) -> float:
     return sum(board(station).currents_a)
 
 
-def shown_wh(station: StationRuntime) -> float:
+def register_wh(station: StationRuntime) -> float:
     assert station.running
     reading = station.parts.get(ChargingStation).evses[1].meter.latest
     return reading.energy_import_wh if reading is not None and reading.energy_import_wh is not None else 0.0
@@ -106,7 +106,7 @@ async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave
     loop_tasks = asyncio.all_tasks()
     with DatabaseThread() as thread:
         parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
-        left: list[tuple[int, int, int, int]] = []
+        resources: list[tuple[int, int, int, int]] = []
         async with running_csms() as first, running_csms() as second:
             served = asyncio.all_tasks() - loop_tasks
             for start in range(1, 11):
@@ -114,8 +114,8 @@ async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave
                 await until(lambda: asyncio.all_tasks() <= loop_tasks | served | {asyncio.current_task()}, ())
                 gc.collect()
                 handlers = len(logging.getLogger().handlers)
-                left.append((len(asyncio.all_tasks()), threads(), descriptors(), handlers))
-    assert left[-1] == left[1]  # what the first round loads for the process may stay
+                resources.append((len(asyncio.all_tasks()), threads(), descriptors(), handlers))
+    assert resources[-1] == resources[1]  # what the first round loads for the process may stay
 
 
 async def started_and_stopped(tmp_path: Path, parts: ProcessContext, first: Csms, second: Csms, start: int) -> None:
@@ -130,23 +130,23 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
     with DatabaseThread() as thread:
         parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         async with running_csms() as first, running_csms() as second:
-            dark = station_runtime(of(FIRST, tmp_path, first), parts)
+            cut_off = station_runtime(of(FIRST, tmp_path, first), parts)
             charging = station_runtime(of(SECOND, tmp_path, second), parts)
-            async with running(dark, charging):
-                both = (dark, charging)
+            async with running(cut_off, charging):
+                both = (cut_off, charging)
                 await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
                 for station in both:
                     board(station).plug(VehicleModel())
                     present(station)
-                await until(lambda: current_a(dark) > 0 and current_a(charging) > 0, both)
-                await dark.cut_power()
-                await until(lambda: current_a(dark) == 0, both)
-                assert not dark.running
-                before_wh = shown_wh(charging)
-                await until(lambda: shown_wh(charging) > before_wh, both)
+                await until(lambda: current_a(cut_off) > 0 and current_a(charging) > 0, both)
+                await cut_off.cut_power()
+                await until(lambda: current_a(cut_off) == 0, both)
+                assert not cut_off.running
+                before_wh = register_wh(charging)
+                await until(lambda: register_wh(charging) > before_wh, both)
                 assert current_a(charging) > 0
-                await dark.restore_power()
-                assert dark.boot_reason is BootReason.POWER_UP
+                await cut_off.restore_power()
+                assert cut_off.boot_reason is BootReason.POWER_UP
                 await until(lambda: ended(first), both)
                 assert not ended(second)
 
@@ -163,26 +163,26 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
     with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
         parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         async with running_csms() as first, running_csms() as second:
-            ill = station_runtime(of(FIRST, tmp_path, first), parts)
-            well = station_runtime(of(SECOND, tmp_path, second), parts)
-            both = (ill, well)
+            broken = station_runtime(of(FIRST, tmp_path, first), parts)
+            healthy = station_runtime(of(SECOND, tmp_path, second), parts)
+            both = (broken, healthy)
             async with running(*both):
                 await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
                 for station in both:
                     board(station).plug(VehicleModel())
                     present(station)
-                await until(lambda: current_a(ill) > 0 and current_a(well) > 0, both)
-                file, moved = tmp_path / FIRST / "borne.sqlite", tmp_path / "moved"
+                await until(lambda: current_a(broken) > 0 and current_a(healthy) > 0, both)
+                file, moved_file = tmp_path / FIRST / "borne.sqlite", tmp_path / "moved"
                 await until(lambda: not uses(file), ())
                 with pytest.raises(StorageLockError):
                     StorageLock(tmp_path / FIRST)
-                file.rename(moved)
-                await until(lambda: not board(ill).outputs.contactor, both)
-                assert Fault.STORAGE in ill.parts.get(ChargingStation).evses[1].state.faults
-                assert board(well).outputs.contactor
-                moved.rename(file)
-                await until(lambda: current_a(ill) > 0, both)
-                present(ill)
+                file.rename(moved_file)
+                await until(lambda: not board(broken).outputs.contactor, both)
+                assert Fault.STORAGE in broken.parts.get(ChargingStation).evses[1].state.faults
+                assert board(healthy).outputs.contactor
+                moved_file.rename(file)
+                await until(lambda: current_a(broken) > 0, both)
+                present(broken)
                 await until(lambda: ended(first), both)
     numbers = [event["seqNo"] for event in first.sent("TransactionEvent")]
     assert numbers == list(range(len(numbers)))
@@ -280,22 +280,22 @@ async def test_each_station_is_served_below_its_own_path(tmp_path: Path) -> None
                 assert link.startswith(("#", f"/stations/{name}/")), link
                 if link.startswith("/"):
                     assert (await visitor.get(link)).status_code in {200, 303}, link
-        bare = await visitor.get(f"/stations/{FIRST}")
-        assert (bare.status_code, bare.headers["location"]) == (307, f"/stations/{FIRST}/")
-        others = ["/", f"/{FIRST}", "/api/status", "/stations/", "/stations/BORNE-3/", f"/x/stations/{FIRST}/"]
-        for path in [*others, f"/stations/{FIRST}x/api/status"]:
+        without_slash = await visitor.get(f"/stations/{FIRST}")
+        assert (without_slash.status_code, without_slash.headers["location"]) == (307, f"/stations/{FIRST}/")
+        unknown_paths = ["/", f"/{FIRST}", "/api/status", "/stations/", "/stations/BORNE-3/", f"/x/stations/{FIRST}/"]
+        for path in [*unknown_paths, f"/stations/{FIRST}x/api/status"]:
             assert (await visitor.get(path)).status_code == 404
 
 
 async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) -> None:
-    elsewhere = {"X-Forwarded-For": "192.0.2.1"}  # else this machine need not sign in
+    from_elsewhere = {"X-Forwarded-For": "192.0.2.1"}  # else this machine need not sign in
     async with hosted(tmp_path) as (process, address), httpx.AsyncClient(base_url=address, trust_env=False) as visitor:
         for station in process.stations:
             assert station.running
             await station.parts.get(SignInService).ensure_loaded()
             await station.parts.get(SignInService).accounts.set_password(Role.OWNER, PASSWORD)
         answer = await visitor.post(
-            f"/stations/{FIRST}/api/session", json={"role": "owner", "password": PASSWORD}, headers=elsewhere
+            f"/stations/{FIRST}/api/session", json={"role": "owner", "password": PASSWORD}, headers=from_elsewhere
         )
         assert answer.status_code == 201
         cookie = answer.headers["set-cookie"]
@@ -303,14 +303,14 @@ async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) 
         assert f"Path=/stations/{FIRST};" in cookie
         secret = cookie.split("=", 1)[1].split(";")[0]
         for name, role in ((FIRST, "owner"), (SECOND, "visitor")):
-            for shown in (
+            for cookies in (
                 {"Cookie": f"borne_session.stations.{name}={secret}"},
                 {"Cookie": f"borne_session={secret}; borne_session.stations.{FIRST}={secret}"},
                 {"Authorization": f"Bearer {secret}"},
             ):
-                async with httpx.AsyncClient(base_url=address, trust_env=False) as other:
-                    asked = await other.get(f"/stations/{name}/api/session", headers=elsewhere | shown)
-                assert asked.json()["role"] == role, (name, shown)
+                async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+                    response = await client.get(f"/stations/{name}/api/session", headers=from_elsewhere | cookies)
+                assert response.json()["role"] == role, (name, cookies)
 
 
 async def test_a_station_that_fails_ends_the_process_after_the_others_have_stopped_in_order(tmp_path: Path) -> None:
@@ -352,10 +352,10 @@ async def test_a_cancelled_process_leaves_no_station_running(tmp_path: Path) -> 
 
 
 async def test_a_port_that_is_taken_starts_no_station_and_keeps_no_storage_locked(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port: int = taken.getsockname()[1]
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        port: int = occupied.getsockname()[1]
         process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)], http_port=port)
         with pytest.raises(StartError, match=f"^http: cannot listen at 127.0.0.1:{port}: "):
             await process.run()

@@ -114,15 +114,15 @@ def test_a_program_that_nobody_manages_begins_with_the_power() -> None:
 
 async def test_a_stint_is_overdue_once_it_takes_longer_than_it_may() -> None:
     time = clock()
-    stint = MonitoredTask("work", time, 10.0)
+    task = MonitoredTask("work", time, 10.0)
     await time.advance(60)
-    assert not stint.overdue, "nothing goes on"
-    with stint:
+    assert not task.overdue, "nothing goes on"
+    with task:
         await time.advance(10)
-        assert not stint.overdue
+        assert not task.overdue
         await time.advance(0.1)
-        assert stint.overdue
-    assert not stint.overdue
+        assert task.overdue
+    assert not task.overdue
 
 
 @pytest.mark.parametrize("result", ["watchdog", "signal", "core-dump", "oom-kill"])

@@ -23,10 +23,10 @@ from tests.examples import examples
 from tests.shared import SHARED
 
 SAMPLES = SHARED / "meters" / "samples" / "ocmf"
-_TOLD = SAMPLES / "expected.json"
+_EXPECTED_FILE = SAMPLES / "expected.json"
 EXPECTED: dict[str, dict[str, object]] = (
-    {name: one for name, one in json.loads(_TOLD.read_text()).items() if not name.startswith("_")}
-    if _TOLD.is_file()
+    {name: verdict for name, verdict in json.loads(_EXPECTED_FILE.read_text()).items() if not name.startswith("_")}
+    if _EXPECTED_FILE.is_file()
     else {}
 )
 PROSE = {"notes", "invalid_reason"}
@@ -76,7 +76,7 @@ def compressed(key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
     return key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
 
 
-def put(folder: Path, record: str | bytes, key: str | bytes | None = None) -> Path:
+def write_record(folder: Path, record: str | bytes, key: str | bytes | None = None) -> Path:
     file = folder / "record.ocmf"
     file.write_bytes(record.encode() if isinstance(record, str) else record)
     if key is not None:
@@ -84,23 +84,23 @@ def put(folder: Path, record: str | bytes, key: str | bytes | None = None) -> Pa
     return file
 
 
-def told(folder: Path, record: str | bytes, key: str | bytes | None = None) -> dict[str, object]:
-    return json.loads(run(put(folder, record, key), "--json").stdout)
+def verify_json(folder: Path, record: str | bytes, key: str | bytes | None = None) -> dict[str, object]:
+    return json.loads(run(write_record(folder, record, key), "--json").stdout)
 
 
 @pytest.mark.skipif(not EXPECTED, reason="the sample records are not there (BORNE_SHARED)")
 @pytest.mark.parametrize("name", EXPECTED or ["none"])
 def test_each_sample_gets_its_verdict_and_its_figures(name: str) -> None:
     result = run(SAMPLES / name, "--json")
-    told, expected = json.loads(result.stdout), EXPECTED[name]
+    answer, expected = json.loads(result.stdout), EXPECTED[name]
     assert result.exit_code == (0 if expected["signature_valid"] else 1)
-    reasons = {reading["reason"] for reading in told["readings"]}
+    reasons = {reading["reason"] for reading in answer["readings"]}
     # A record with both does not say its context: those of one form have Begin, End or none (the next test).
     apart = PROSE if len(reasons) == 1 else PROSE | {"context"}
-    assert {key: value for key, value in told.items() if key not in apart} == {
+    assert {key: value for key, value in answer.items() if key not in apart} == {
         key: value for key, value in expected.items() if key not in apart
     }
-    assert ("invalid_reason" in told) is not expected["signature_valid"]
+    assert ("invalid_reason" in answer) is not expected["signature_valid"]
 
 
 @pytest.mark.skipif(not EXPECTED, reason="the sample records are not there (BORNE_SHARED)")
@@ -109,10 +109,12 @@ def test_each_sample_has_the_context_of_the_container_that_it_was_cut_out_of(tmp
     expected = EXPECTED[name]
     context = expected["context"]
     record = EnclosedRecord((SAMPLES / name).read_bytes(), context=context if isinstance(context, str) else None)
-    result = run(put(tmp_path, write_container([record])), "--key", (SAMPLES / name).with_suffix(".pub"), "--json")
-    told = json.loads(result.stdout)
+    result = run(
+        write_record(tmp_path, write_container([record])), "--key", (SAMPLES / name).with_suffix(".pub"), "--json"
+    )
+    answer = json.loads(result.stdout)
     apart = PROSE | {"record_has_outer_whitespace"}  # which is the container's
-    assert {key: value for key, value in told.items() if key not in apart} == {
+    assert {key: value for key, value in answer.items() if key not in apart} == {
         key: value for key, value in expected.items() if key not in apart
     }
 
@@ -136,19 +138,19 @@ def test_every_curve_of_the_format_is_verified(
 ) -> None:
     key = ec.derive_private_key(0x55AA55AA, curve)
     record = signed(key=key, algorithm=spelling.format(name))
-    assert run(put(tmp_path, record, public(key).hex())).exit_code == 0
-    assert run(put(tmp_path, record.replace("8.50", "8.51"))).exit_code == 1
-    other = ec.derive_private_key(0x55AA55AB, curve)
-    assert run(put(tmp_path, record), "--key", public(other).hex()).exit_code == 1
+    assert run(write_record(tmp_path, record, public(key).hex())).exit_code == 0
+    assert run(write_record(tmp_path, record.replace("8.50", "8.51"))).exit_code == 1
+    other_key = ec.derive_private_key(0x55AA55AB, curve)
+    assert run(write_record(tmp_path, record), "--key", public(other_key).hex()).exit_code == 1
 
 
 @pytest.mark.parametrize("key", [SPKI_192K1, POINT_192K1, POINT_192K1[2:], COMPRESSED_192K1])
 def test_the_curve_that_the_library_lacks_is_verified_too(tmp_path: Path, key: str) -> None:
     record = f'OCMF|{PAYLOAD_192K1}|{{"SA":"ECDSA-secp192k1-SHA256","SD":"{SIGNATURE_192K1}"}}'
-    found = told(tmp_path, record, key)
+    found = verify_json(tmp_path, record, key)
     assert (found["signature_valid"], found["curve"], found["key_curve"]) == (True, "secp192k1", "secp192k1")
-    assert told(tmp_path, record.replace("8.50", "8.51"), key)["signature_valid"] is False
-    assert told(tmp_path, record, key[:-2] + "f1")["signature_valid"] is False
+    assert verify_json(tmp_path, record.replace("8.50", "8.51"), key)["signature_valid"] is False
+    assert verify_json(tmp_path, record, key[:-2] + "f1")["signature_valid"] is False
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_the_curve_that_the_library_lacks_is_verified_too(tmp_path: Path, key: s
     ],
 )
 def test_a_key_is_read_however_it_is_printed(tmp_path: Path, text: str | bytes, form: str) -> None:
-    found = told(tmp_path, signed(), text)
+    found = verify_json(tmp_path, signed(), text)
     assert (found["signature_valid"], found["key_form"], found["key_curve"]) == (True, form, "secp256r1")
     assert found["public_key_file"] == "record.pub"
 
@@ -191,10 +193,10 @@ def test_the_signature_may_be_in_base64_and_raw(tmp_path: Path) -> None:
     r, s = decode_dss_signature(der)
     raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
     in_base64 = f'OCMF|{PAYLOAD}|{{"SE":"base64","SD":"{base64.b64encode(der).decode()}"}}'
-    assert told(tmp_path, in_base64, public().hex())["signature_encoding"] == "base64"
+    assert verify_json(tmp_path, in_base64, public().hex())["signature_encoding"] == "base64"
     for record in (f'OCMF|{PAYLOAD}|{{"SD":"{raw.hex()}"}}', in_base64):
-        assert told(tmp_path, record)["signature_valid"] is True
-    assert told(tmp_path, f'OCMF|{PAYLOAD}|{{"SD":"{raw.hex()}"}}')["signature_form"] == "raw"
+        assert verify_json(tmp_path, record)["signature_valid"] is True
+    assert verify_json(tmp_path, f'OCMF|{PAYLOAD}|{{"SD":"{raw.hex()}"}}')["signature_form"] == "raw"
 
 
 def _fixed_length(sign: object) -> tuple[str, str]:
@@ -210,7 +212,7 @@ def _fixed_length(sign: object) -> tuple[str, str]:
 
 def test_a_der_integer_without_its_zero_is_invalid_and_named(tmp_path: Path) -> None:
     payload, signature = _fixed_length(None)
-    found = told(tmp_path, f'OCMF|{payload}|{{"SD":"{signature}"}}', public().hex())
+    found = verify_json(tmp_path, f'OCMF|{payload}|{{"SD":"{signature}"}}', public().hex())
     assert (found["signature_valid"], found["signature_form"]) == (False, "der")
     assert "r in SD is negative" in str(found["invalid_reason"])
 
@@ -233,7 +235,7 @@ def test_a_der_integer_without_its_zero_is_invalid_and_named(tmp_path: Path) -> 
     ],
 )
 def test_what_is_wrong_with_a_signature_is_said(tmp_path: Path, record: str, valid: bool | None, why: str) -> None:
-    file = put(tmp_path, record, public().hex())
+    file = write_record(tmp_path, record, public().hex())
     result = run(file, "--json")
     found = json.loads(result.stdout)
     assert (result.exit_code, found["signature_valid"]) == (1, valid)
@@ -242,16 +244,16 @@ def test_what_is_wrong_with_a_signature_is_said(tmp_path: Path, record: str, val
 
 
 def test_without_a_usable_key_nothing_is_verified(tmp_path: Path) -> None:
-    assert told(tmp_path, signed())["signature_valid"] is None
-    found = told(tmp_path, signed(), "not a key")
+    assert verify_json(tmp_path, signed())["signature_valid"] is None
+    found = verify_json(tmp_path, signed(), "not a key")
     assert (found["signature_valid"], found["key_curve"], found["key_form"]) == (None, None, None)
-    assert run(put(tmp_path, signed())).exit_code == 1
-    assert run(put(tmp_path, signed()), "--key", "nonsense").exit_code == 2
+    assert run(write_record(tmp_path, signed())).exit_code == 1
+    assert run(write_record(tmp_path, signed()), "--key", "nonsense").exit_code == 2
 
 
 def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
     off = public().hex()[:-2] + ("00" if not public().hex().endswith("00") else "01")
-    found = told(tmp_path, signed(), off)
+    found = verify_json(tmp_path, signed(), off)
     assert found["signature_valid"] is False
     assert "not a valid point" in str(found["invalid_reason"])
 
@@ -281,7 +283,7 @@ def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, record: bytes) -> None:
-    result = run(put(tmp_path, record), "--json")
+    result = run(write_record(tmp_path, record), "--json")
     assert result.exit_code == 2
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
@@ -291,7 +293,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, record: 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
 def test_a_document_type_is_refused_in_every_encoding_before_anything_can_expand(tmp_path: Path, encoding: str) -> None:
     xml = "<!DOCTYPE v [<!ENTITY a 'b'>]><values><value><signedData>&a;</signedData></value></values>"
-    result = run(put(tmp_path, xml.encode(encoding)))
+    result = run(write_record(tmp_path, xml.encode(encoding)))
     assert (result.exit_code, "document type" in result.stderr) == (2, True)
 
 
@@ -300,14 +302,14 @@ def test_a_document_type_is_refused_in_every_encoding_before_anything_can_expand
     [("{}", False), ("\ufeff{}", False), ("{}\r\n", True), ("\n\n{}\n", True), ("  {}", True)],
 )
 def test_blanks_round_a_record_are_no_part_of_it(tmp_path: Path, around: str, whitespace: bool) -> None:
-    found = told(tmp_path, around.format(signed()), public().hex())
+    found = verify_json(tmp_path, around.format(signed()), public().hex())
     assert (found["signature_valid"], found["record_has_outer_whitespace"]) == (True, whitespace)
 
 
 def test_blanks_within_a_record_are_signed(tmp_path: Path) -> None:
     spaced = PAYLOAD.replace(":", " : ").replace("10 : 00 : 00", "10:00:00").replace("11 : 00 : 00", "11:00:00")
-    assert told(tmp_path, signed(spaced), public().hex())["signature_valid"] is True
-    assert told(tmp_path, signed(spaced).replace(" : ", ":", 1))["signature_valid"] is False
+    assert verify_json(tmp_path, signed(spaced), public().hex())["signature_valid"] is True
+    assert verify_json(tmp_path, signed(spaced).replace(" : ", ":", 1))["signature_valid"] is False
 
 
 BEGIN = PAYLOAD.replace(PAYLOAD[PAYLOAD.index(',{"TM":"2024-05-01T11') :], "]}")
@@ -319,10 +321,10 @@ END = (
 
 @pytest.mark.parametrize("between", ["", "\n", "\r\n\r\n"])
 def test_a_begin_and_an_end_in_one_file_make_a_bill(tmp_path: Path, between: str) -> None:
-    file = put(tmp_path, signed(BEGIN) + between + signed(END), public().hex())
+    file = write_record(tmp_path, signed(BEGIN) + between + signed(END), public().hex())
     found = json.loads(run(file, "--json").stdout)
-    assert [one["signature_valid"] for one in found] == [True, True]
-    assert [one["context"] for one in found] == ["Transaction.Begin", "Transaction.End"]
+    assert [record["signature_valid"] for record in found] == [True, True]
+    assert [record["context"] for record in found] == ["Transaction.Begin", "Transaction.End"]
     text = run(file).stdout
     assert "1 kWh to 8.5 kWh: 7.5 kWh in 3600 s" in text
     assert "billable by energy" in text
@@ -330,8 +332,10 @@ def test_a_begin_and_an_end_in_one_file_make_a_bill(tmp_path: Path, between: str
 
 
 def test_each_record_of_a_file_may_have_a_key_of_its_own(tmp_path: Path) -> None:
-    other = ec.derive_private_key(0x99, ec.SECP256R1())
-    file = put(tmp_path, f"{signed(BEGIN)}\n{signed(END, other)}\n", f"{public().hex()}\n{public(other).hex()}\n")
+    other_key = ec.derive_private_key(0x99, ec.SECP256R1())
+    file = write_record(
+        tmp_path, f"{signed(BEGIN)}\n{signed(END, other_key)}\n", f"{public().hex()}\n{public(other_key).hex()}\n"
+    )
     assert run(file).exit_code == 0
     file.with_suffix(".pub").write_text(public().hex())
     assert run(file).exit_code == 1
@@ -366,12 +370,12 @@ def xml(*values: str, attributes: str = ' format="OCMF" encoding="plain"', key: 
     ],
 )
 def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: str | bytes) -> None:
-    file = put(tmp_path, container)
+    file = write_record(tmp_path, container)
     result = run(file, "--json")
     found = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert [one["context"] for one in found] == ["Transaction.Begin", "Transaction.End"]
-    assert all("public_key_file" not in one for one in found)
+    assert [record["context"] for record in found] == ["Transaction.Begin", "Transaction.End"]
+    assert all("public_key_file" not in record for record in found)
     assert "7.5 kWh" in run(file).stdout
 
 
@@ -379,8 +383,8 @@ def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: 
 def test_the_hash_is_the_one_that_the_algorithm_names(tmp_path: Path, name: str, kind: hashes.HashAlgorithm) -> None:
     signature = KEY.sign(PAYLOAD.encode(), ec.ECDSA(kind)).hex()
     record = f'OCMF|{PAYLOAD}|{{"SA":"ECDSA-secp256r1-{name}","SD":"{signature}"}}'
-    assert run(put(tmp_path, record, public().hex())).exit_code == 0
-    assert run(put(tmp_path, record.replace(name, "SHA256"))).exit_code == 1
+    assert run(write_record(tmp_path, record, public().hex())).exit_code == 0
+    assert run(write_record(tmp_path, record.replace(name, "SHA256"))).exit_code == 1
 
 
 @given(
@@ -398,18 +402,20 @@ def test_another_verifier_comes_to_the_same_verdict(
     record = signed(key=key, algorithm=algorithm)
     if case == "tampered" and record[5 + place].isdigit():
         record = record[: 5 + place] + str((int(record[5 + place]) + 1) % 10) + record[6 + place :]
-    shown = public(ec.derive_private_key(secret + 1, curve()) if case == "other key" else key).hex()
-    ours = check_records(put(tmp_path_factory.mktemp("oracle"), record), shown)[0].signature_check.valid
+    checked_key = public(ec.derive_private_key(secret + 1, curve()) if case == "other key" else key).hex()
+    is_valid = check_records(write_record(tmp_path_factory.mktemp("oracle"), record), checked_key)[
+        0
+    ].signature_check.valid
     with warnings.catch_warnings(), contextlib.suppress(pyocmf.OcmfPayloadError, pyocmf.OcmfFormatError):
         warnings.simplefilter("ignore")
-        assert ours == pyocmf.OCMF.from_string(record).verify_signature(shown)
+        assert is_valid == pyocmf.OCMF.from_string(record).verify_signature(checked_key)
 
 
 def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
     container = xml(signed(BEGIN), signed(END).replace("8.50", "8.40"))
-    result = run(put(tmp_path, container), "--json")
+    result = run(write_record(tmp_path, container), "--json")
     assert result.exit_code == 1
-    assert [one["signature_valid"] for one in json.loads(result.stdout)] == [True, False]
+    assert [record["signature_valid"] for record in json.loads(result.stdout)] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -433,14 +439,14 @@ def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
     ],
 )
 def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: str, to: str, objection: str) -> None:
-    result = run(put(tmp_path, signed(PAYLOAD.replace(change, to)), public().hex()))
+    result = run(write_record(tmp_path, signed(PAYLOAD.replace(change, to)), public().hex()))
     assert result.exit_code == 0  # it is signed; whether it can be billed is another matter
     assert "NOT BILLABLE" in result.stdout
     assert objection in result.stdout
 
 
 @pytest.mark.parametrize(
-    ("left_out", "remark"),
+    ("omitted", "remark"),
     [
         ('"MS":"7",', "T1 does not state the serial number of the meter (MS)"),
         ('"IS":false,', "T1 does not state whether the user was identified (IS)"),
@@ -448,61 +454,65 @@ def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: 
     ],
 )
 def test_what_well_known_stations_leave_out_is_said_and_stands_against_no_bill(
-    tmp_path: Path, left_out: str, remark: str
+    tmp_path: Path, omitted: str, remark: str
 ) -> None:
-    result = run(put(tmp_path, signed(PAYLOAD.replace(left_out, "")), public().hex()))
+    result = run(write_record(tmp_path, signed(PAYLOAD.replace(omitted, "")), public().hex()))
     assert f"\nbillable by energy\nnote: the record {remark}\n" in result.stdout
 
 
 def test_the_begin_and_end_of_different_meters_are_not_one_bill(tmp_path: Path) -> None:
-    file = put(tmp_path, signed(BEGIN) + "\n" + signed(END.replace('"MS":"7"', '"MS":"8"')), public().hex())
+    file = write_record(tmp_path, signed(BEGIN) + "\n" + signed(END.replace('"MS":"7"', '"MS":"8"')), public().hex())
     assert "MS differs" in run(file).stdout
     for page in ("T2", "T9", "F1"):
-        back = put(tmp_path, signed(BEGIN.replace('"T1"', f'"{page}"')) + "\n" + signed(END), public().hex())
+        back = write_record(tmp_path, signed(BEGIN.replace('"T1"', f'"{page}"')) + "\n" + signed(END), public().hex())
         assert f"the pagination is not ascending: {page}, then T2" in run(back).stdout
 
 
 def test_the_numbers_tell_the_order_of_a_begin_and_an_end_whatever_lies_between(tmp_path: Path) -> None:
     later = signed(END.replace('"T2"', '"T9"'))
-    assert "\nbillable by energy" in run(put(tmp_path, later + "\n" + signed(BEGIN), public().hex())).stdout
+    assert "\nbillable by energy" in run(write_record(tmp_path, later + "\n" + signed(BEGIN), public().hex())).stdout
 
 
 def test_what_nobody_vouches_for_is_not_billable(tmp_path: Path) -> None:
-    wrong = run(put(tmp_path, signed().replace("8.50", "8.51"), public().hex()))
-    assert "NOT BILLABLE:\n  the signature of the record T1 is not valid" in wrong.stdout
+    forged = run(write_record(tmp_path, signed().replace("8.50", "8.51"), public().hex()))
+    assert "NOT BILLABLE:\n  the signature of the record T1 is not valid" in forged.stdout
     (tmp_path / "record.pub").unlink()
-    without_key = run(put(tmp_path, signed()))
+    without_key = run(write_record(tmp_path, signed()))
     assert "NOT BILLABLE:\n  the signature of the record T1 cannot be verified" in without_key.stdout
 
 
 def test_a_begin_and_an_end_that_different_keys_signed_are_not_one_bill(tmp_path: Path) -> None:
-    other = ec.derive_private_key(0x99, ec.SECP256R1())
-    file = put(tmp_path, f"{signed(BEGIN)}\n{signed(END, other)}\n", f"{public().hex()}\n{public(other).hex()}\n")
+    other_key = ec.derive_private_key(0x99, ec.SECP256R1())
+    file = write_record(
+        tmp_path, f"{signed(BEGIN)}\n{signed(END, other_key)}\n", f"{public().hex()}\n{public(other_key).hex()}\n"
+    )
     assert "NOT BILLABLE:\n  the records are signed with different keys" in run(file).stdout
-    same = put(tmp_path, f"{signed(BEGIN)}\n{signed(END)}\n", f"{public().hex()}\n{compressed().hex()}\n")
+    same = write_record(tmp_path, f"{signed(BEGIN)}\n{signed(END)}\n", f"{public().hex()}\n{compressed().hex()}\n")
     assert "\nbillable by energy" in run(same).stdout
 
 
 def test_a_time_that_nobody_vouches_for_is_not_billed(tmp_path: Path) -> None:
-    result = run(put(tmp_path, signed(PAYLOAD.replace("0200 S", "0200 I")), public().hex()))
+    result = run(write_record(tmp_path, signed(PAYLOAD.replace("0200 S", "0200 I")), public().hex()))
     assert "billable by energy, not by time" in result.stdout
 
 
 def test_a_terminal_is_not_told_what_a_record_wants_it_told(tmp_path: Path) -> None:
     payload = PAYLOAD.replace('"MS":"7"', '"MS":"\\u001b[2J"')
-    assert "\x1b" not in run(put(tmp_path, signed(payload), public().hex())).stdout
+    assert "\x1b" not in run(write_record(tmp_path, signed(payload), public().hex())).stdout
 
 
 @given(st.binary(max_size=300), st.integers(0, 600), st.integers(0, 4))
 @examples(300)
 def test_any_bytes_are_judged_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int, gone: int
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int, removed_count: int
 ) -> None:
     record = signed().encode()
-    file = put(tmp_path_factory.mktemp("noise"), record[:place] + noise + record[place + gone :], public().hex())
+    file = write_record(
+        tmp_path_factory.mktemp("noise"), record[:place] + noise + record[place + removed_count :], public().hex()
+    )
     try:
         found = check_records(file, None)
     except RecordsUnreadableError:
         return
-    if any(one.signature_check.valid for one in found):
-        assert all(one.record.payload == PAYLOAD.encode() for one in found if one.signature_check.valid)
+    if any(record.signature_check.valid for record in found):
+        assert all(record.record.payload == PAYLOAD.encode() for record in found if record.signature_check.valid)

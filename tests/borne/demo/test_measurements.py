@@ -27,7 +27,7 @@ def test_what_agrees_is_not_complained_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "title"),
+    ("inconsistent", "title"),
     [
         (replace(GOOD, billed_wh=1235.2), "energy received by the CSMS"),
         (replace(GOOD, billed_wh=None), "energy received by the CSMS"),
@@ -42,8 +42,8 @@ def test_what_agrees_is_not_complained_of() -> None:
         (replace(GOOD, longest_above_s=6.1), "longest time above the limit"),
     ],
 )
-def test_each_disagreement_is_found(wrong: DemoMeasurements, title: str) -> None:
-    assert [check.title for check in summarize(wrong) if check.trouble is not None] == [title]
+def test_each_disagreement_is_found(inconsistent: DemoMeasurements, title: str) -> None:
+    assert [check.title for check in summarize(inconsistent) if check.trouble is not None] == [title]
 
 
 async def test_the_longest_unbroken_time_above_the_limit_is_measured_while_it_lasts() -> None:

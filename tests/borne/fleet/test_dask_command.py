@@ -27,7 +27,7 @@ def test_options_of_a_cluster_need_its_engine(plan: str, option: str) -> None:
 
 def test_without_dask_the_command_to_install_it_is_told(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = ("borne.fleet.dask_engine", "borne.fleet.dask_session", "borne.fleet.dask_worker")
-    for name in [one for one in sys.modules if one.startswith("distributed") or one in engine]:
+    for name in [module for module in sys.modules if module.startswith("distributed") or module in engine]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "distributed", None)
     outcome = invoke(("fleet", plan, "--engine", "dask"))

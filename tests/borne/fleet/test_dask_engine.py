@@ -39,10 +39,10 @@ class Running:
         self.record.note(report)
         self.changed.set()
 
-    async def until(self, what: Callable[[], object]) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         """Wait for reports until something is true."""
         async with asyncio.timeout(PATIENCE_S):
-            while not what():
+            while not condition():
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -62,7 +62,7 @@ class Running:
         """Process ids of its worker and its own."""
         lines = [line.split() for file in self._parents() for line in file.read_text(encoding="utf-8").splitlines()]
         found = [(int(parent), int(host)) for number, parent, host in lines if int(number) == first]
-        return max(one for one in found if is_running(one[1]))
+        return max(host for host in found if is_running(host[1]))
 
     def finish(self) -> None:
         """Let all hosts finish."""
@@ -105,7 +105,7 @@ def check_first_range_went_on(fleet: Running) -> None:
     """Check that all stations finished with their storage, and that no lost host of the first range was heard again."""
     assert fleet.record.replaced == set()
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
-    changes = [one.host for one in fleet.reports if one.first == 1]
+    changes = [report.host for report in fleet.reports if report.first == 1]
     assert changes == sorted(changes, key=fleet.hosts(1).index), "a lost host was heard again"
 
 
@@ -146,13 +146,13 @@ async def test_the_range_of_a_host_that_hangs_goes_on_with_its_storage(cluster: 
 async def test_without_shared_storage_stations_of_a_lost_worker_are_replaced(cluster: Cluster, tmp_path: Path) -> None:
     async with running(cluster, tmp_path, shared=False) as fleet:
         os.kill(fleet.worker_of(3), signal.SIGKILL)
-        await fleet.until(lambda: len([one for one in fleet.hosts(3) if one]) == 2)
+        await fleet.until(lambda: len([host for host in fleet.hosts(3) if host]) == 2)
         fleet.finish()
     assert fleet.record.replaced == {3, 4}
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
-    lost = [one for one in fleet.reports if one.failure is not None]
-    assert [one.first for one in lost] == [3]
-    assert {one.state for one in lost[0].stations} == {StationState.FAILED}
+    lost = [report for report in fleet.reports if report.failure is not None]
+    assert [report.first for report in lost] == [3]
+    assert {station.state for station in lost[0].stations} == {StationState.FAILED}
 
 
 async def test_a_stop_ends_all_hosts_in_order(cluster: Cluster, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_a_cluster_with_fewer_workers_than_hosts_is_used_as_it_is(cluster:
         engine.stop()
         reports: list[HostReport] = []
         await engine.run(two_ranges(tmp_path), reports.append)
-    assert {one.first for one in reports if one.finished} == {1, 3}
+    assert {report.first for report in reports if report.finished} == {1, 3}
     assert await asyncio.to_thread(count_threads, cluster.scheduler) in (1, 2)
 
 

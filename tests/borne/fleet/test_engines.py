@@ -69,7 +69,7 @@ def written_plan(folder: Path) -> LoadedPlan:
 
 def energies(report: FleetReport) -> dict[str, list[float]]:
     """The energy of the bills of each station, in order of size."""
-    return {one.identity: sorted(one.bills.values()) for one in report.station_reports}
+    return {station.identity: sorted(station.bills.values()) for station in report.station_reports}
 
 
 async def kill_a_worker(run: FleetRun) -> None:
@@ -77,7 +77,7 @@ async def kill_a_worker(run: FleetRun) -> None:
 
     def all_have_started() -> bool:
         hosts = run.record.hosts
-        return len(hosts) == 2 and all(any(one.started for one in host.stations) for host in hosts)
+        return len(hosts) == 2 and all(any(station.started for station in host.stations) for host in hosts)
 
     await until(all_have_started)
     _, worker = host_process(run.options.folder, run.loaded.plan.fleet.first)
@@ -111,7 +111,7 @@ async def test_with_a_worker_killed_every_bill_equals_its_register(cluster: Clus
     run = dask_fleet(tmp_path, cluster)
     async with asyncio.timeout(PATIENCE_S):
         report, _ = await asyncio.gather(run.run(), kill_a_worker(run))
-    assert len([one for one in report.station_reports if one.resumed]) == 3, "no host was lost"
+    assert len([station for station in report.station_reports if station.resumed]) == 3, "no host was lost"
     assert (report.booted, report.failed, report.replaced) == (6, {}, [])
     assert report.energy.largest_difference_wh <= 0.01
     assert report.energy.transactions >= 4
@@ -140,4 +140,4 @@ async def test_a_signal_to_the_whole_group_stops_a_dask_fleet_in_order(tmp_path:
         output, _ = await process.communicate()
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert (report["interrupted"], report["host_failures"]) == (True, []), output.decode()
-    assert {one["state"] for one in report["station_reports"]} == {"stopped"}
+    assert {station["state"] for station in report["station_reports"]} == {"stopped"}

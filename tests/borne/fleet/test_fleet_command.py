@@ -45,9 +45,9 @@ def test_init_prints_the_plan_without_a_file() -> None:
 @pytest.mark.parametrize("arguments", [[], ["--check"]])
 def test_a_wrong_plan_ends_with_2_and_one_line_for_each_error(tmp_path: Path, arguments: list[str]) -> None:
     plan = write_plan(tmp_path, '[fleet]\nstations = 0\ntemplate = "station.toml"\nratio = 2\n')
-    done = invoke(["fleet", str(plan), *arguments])
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [
+    result = invoke(["fleet", str(plan), *arguments])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
         f"{plan}:2: fleet.stations: must be at least 1 (is 0)",
         f"{plan}:4: fleet.ratio: is not a known key (did you mean rate?)",
     ]
@@ -55,5 +55,5 @@ def test_a_wrong_plan_ends_with_2_and_one_line_for_each_error(tmp_path: Path, ar
 
 def test_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, '[fleet]\nstations = 1\ntemplate = "station.toml"\n')
-    done = invoke(["fleet", str(plan), "--out", str(tmp_path)])
-    assert (done.exit_code, done.stderr) == (2, f"{tmp_path}: is not empty; every run needs its own folder\n")
+    result = invoke(["fleet", str(plan), "--out", str(tmp_path)])
+    assert (result.exit_code, result.stderr) == (2, f"{tmp_path}: is not empty; every run needs its own folder\n")

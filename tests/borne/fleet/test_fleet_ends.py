@@ -34,7 +34,9 @@ class ReportingEngine:
         """Report that the plan has begun, and the end of it after a stop."""
         for finished in (False, True):
             for task in tasks:
-                stations = tuple(StationReport(one, f"S{one}", StationState.STOPPED, boots=1) for one in task.numbers)
+                stations = tuple(
+                    StationReport(number, f"S{number}", StationState.STOPPED, boots=1) for number in task.numbers
+                )
                 listener(HostReport(f"host {task.numbers.start}", stations, finished=finished, begun_at=1.0))
             if not finished:
                 await self.stopped.wait()
@@ -61,7 +63,7 @@ async def test_a_fleet_that_is_stopped_while_its_csms_restarts_is_reported(tmp_p
     run.remarks.subscribe(note)
     async with asyncio.timeout(PATIENCE_S):
         report = await run.run()
-    assert any(one.startswith("the CSMS stops") for one in remarks)
+    assert any(remark.startswith("the CSMS stops") for remark in remarks)
     assert (report.interrupted, report.failed) == (True, {})
     assert report.energy.source == "bills of the bundled CSMS"
 

@@ -72,12 +72,12 @@ async def state(run: FleetRun, query: str = "") -> dict[str, Any]:
 
 async def test_the_api_lists_stations_by_state_and_text(tmp_path: Path) -> None:
     run = running_fleet(tmp_path)
-    everything = await state(run)
-    assert everything["sample"]["states"] == {"online": 2, "offline": 1}
-    assert everything["found"] == 3
-    assert everything["rows"][0]["page"] == "http://127.0.0.1:8123/stations/FLEET-1/"
-    assert [one["identity"] for one in (await state(run, "state=offline"))["rows"]] == ["FLEET-3"]
-    assert [one["identity"] for one in (await state(run, "text=T-2"))["rows"]] == ["FLEET-2"]
+    answer = await state(run)
+    assert answer["sample"]["states"] == {"online": 2, "offline": 1}
+    assert answer["found"] == 3
+    assert answer["rows"][0]["page"] == "http://127.0.0.1:8123/stations/FLEET-1/"
+    assert [row["identity"] for row in (await state(run, "state=offline"))["rows"]] == ["FLEET-3"]
+    assert [row["identity"] for row in (await state(run, "text=T-2"))["rows"]] == ["FLEET-2"]
 
 
 async def test_the_api_answers_with_a_bounded_number_of_stations(tmp_path: Path) -> None:

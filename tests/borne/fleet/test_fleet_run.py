@@ -116,7 +116,7 @@ def when(run: FleetRun, reached: Callable[[FleetSample], bool], act: Callable[[]
 
 
 def energies_wh(report: FleetReport) -> list[float]:
-    return [one.register_wh for one in report.station_reports]
+    return [station.register_wh for station in report.station_reports]
 
 
 async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_energy(tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_ener
         assert report.energy.source == "bills of the bundled CSMS"
         assert report.energy.unknown_stations == ()
         assert report.reconnect.count >= STATIONS
-        assert all(one.boots >= 1 for one in report.station_reports)
-        assert any(one.boots > 1 for one in report.station_reports), "nobody has lost its power"
-        by_events = {one.number: sum(one.bills.values()) for one in report.station_reports}
+        assert all(station.boots >= 1 for station in report.station_reports)
+        assert any(station.boots > 1 for station in report.station_reports), "nobody has lost its power"
+        by_events = {station.number: sum(station.bills.values()) for station in report.station_reports}
         for balance in report.energy.stations:
             assert balance.register_wh > 100.0
             assert balance.billed_wh == pytest.approx(balance.register_wh, abs=1.0)
@@ -141,8 +141,8 @@ async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_ener
     assert reports[0].hosts == 2
     assert energies_wh(reports[0]) == pytest.approx(energies_wh(reports[1]), abs=1.0)
     planned = [len(list(arrivals(first.plan, number, 1))) for number in first.numbers]
-    assert [one.arrivals for one in reports[0].station_reports] == planned
-    assert [one.arrivals for one in reports[1].station_reports] == planned
+    assert [station.arrivals for station in reports[0].station_reports] == planned
+    assert [station.arrivals for station in reports[1].station_reports] == planned
 
 
 async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_pat
     when(run, lambda sample: sample.energy_wh > 50.0, run.stop)
     report = await run.run()
     assert report.interrupted
-    assert [one.name for one in report.thresholds if not one.met] == ["completed"]
+    assert [threshold.name for threshold in report.thresholds if not threshold.met] == ["completed"]
     assert report.started == report.ended > 0
     assert report.energy.largest_difference_wh <= 1.0
-    assert all(one.state is StationState.STOPPED for one in report.station_reports)
+    assert all(station.state is StationState.STOPPED for station in report.station_reports)
 
 
 async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -
     assert remarks[-1] == "stations from 1: its host process has ended with exit code -9"
     assert report.host_failures == ["its host process has ended with exit code -9"]
     assert sorted(report.failed) == ["FLEET-00001", "FLEET-00003", "FLEET-00005"]
-    assert "max_failed_stations" in [one.name for one in report.thresholds if not one.met]
-    others = [one for one in report.energy.stations if one.number % 2 == 0]
-    assert all(one.billed_wh == pytest.approx(one.register_wh, abs=1.0) for one in others)
-    assert all(one.register_wh > 0.0 for one in others)
+    assert "max_failed_stations" in [threshold.name for threshold in report.thresholds if not threshold.met]
+    surviving = [station for station in report.energy.stations if station.number % 2 == 0]
+    assert all(station.billed_wh == pytest.approx(station.register_wh, abs=1.0) for station in surviving)
+    assert all(station.register_wh > 0.0 for station in surviving)
 
 
 def test_the_command_writes_a_report_and_its_thresholds_give_the_exit_code(tmp_path: Path) -> None:
@@ -179,15 +179,15 @@ def test_the_command_writes_a_report_and_its_thresholds_give_the_exit_code(tmp_p
     with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
         output = FleetOutput(Console(file=terminal, width=200), http_port=0)
         assert run_fleet(loaded, ProcessEngine(host), FleetOptions("process", out, 2), output) == 1
-    said = (tmp_path / "terminal").read_text(encoding="utf-8")
-    assert "CSMS at ws://127.0.0.1:" in said
-    assert "page of all stations at http://127.0.0.1:" in said
-    assert "threshold not met: max_reconnect_p95_s = 0.001, was" in said
+    terminal_text = (tmp_path / "terminal").read_text(encoding="utf-8")
+    assert "CSMS at ws://127.0.0.1:" in terminal_text
+    assert "page of all stations at http://127.0.0.1:" in terminal_text
+    assert "threshold not met: max_reconnect_p95_s = 0.001, was" in terminal_text
     found = json.loads((out / "report.json").read_bytes())
     assert found["passed"] is False
     rows = list(csv.DictReader((out / "requests.csv").read_text(encoding="utf-8").splitlines()))
     assert {"BootNotification", "StatusNotification", "TransactionEvent"} <= {row["Name"] for row in rows}
-    counted = sum(one["requests"] for one in found["actions"][:-1])
+    counted = sum(action["requests"] for action in found["actions"][:-1])
     assert counted == found["actions"][-1]["requests"] == int(rows[-1]["Request Count"])
     assert "Thresholds not met" in (out / "report.html").read_text(encoding="utf-8")
     with sqlite3.connect(f"file:{out}/stations/000001/borne.sqlite?mode=ro", uri=True) as database:
@@ -208,16 +208,16 @@ async def test_the_bills_of_a_foreign_csms_close_the_balance_also_after_the_flee
             stderr=asyncio.subprocess.PIPE,
         )
         async with asyncio.timeout(PATIENCE_S):
-            _, said = await fleet_process.communicate()
-    assert (fleet_process.returncode, said.decode()) == (2, f"{bills}: cannot be read: No such file or directory\n")
+            _, output = await fleet_process.communicate()
+    assert (fleet_process.returncode, output.decode()) == (2, f"{bills}: cannot be read: No such file or directory\n")
     assert "transaction events that the CSMS has answered" in (out / "report.html").read_text(encoding="utf-8")
     transactions = list(csms.transactions.values())
     assert transactions
-    rows = [f"{one.station},{one.id},{one.energy_wh}" for one in transactions]
+    rows = [f"{transaction.station},{transaction.id},{transaction.energy_wh}" for transaction in transactions]
     bills.write_text("\n".join(["station,transaction,energy", *rows]), encoding="utf-8")
     assert invoke(arguments).exit_code == 0
     text = (out / "report.html").read_text(encoding="utf-8")
-    assert f"bills in bills.csv: {sum(one.energy_wh or 0.0 for one in transactions):,.1f} Wh" in text
+    assert f"bills in bills.csv: {sum(transaction.energy_wh or 0.0 for transaction in transactions):,.1f} Wh" in text
     bills.write_text("\n".join(["station,transaction,energy", *rows[1:]]), encoding="utf-8")
     lacking = invoke(arguments)
     assert lacking.exit_code == 1
@@ -229,11 +229,11 @@ async def test_the_bills_of_a_foreign_csms_close_the_balance_also_after_the_flee
 )
 def test_why_a_fleet_is_not_accepted_is_in_a_line_while_it_runs(tmp_path: Path, accepts: bool, why: str) -> None:
     """Nobody listens; or somebody accepts connections, and never says anything."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        csms = f"ws://127.0.0.1:{nobody.getsockname()[1]}/ocpp"
+    with socket.socket() as silent_server:
+        silent_server.bind(("127.0.0.1", 0))
+        csms = f"ws://127.0.0.1:{silent_server.getsockname()[1]}/ocpp"
         if accepts:
-            nobody.listen()
+            silent_server.listen()
         run = fleet(tmp_path, plan(tmp_path, hosts=1, more="", rate=1, csms=csms))
         with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
             PlainView(run, Console(file=terminal, width=300))

@@ -70,7 +70,7 @@ def test_a_host_that_fails_has_its_reports_and_its_exit_code(tmp_path: Path) -> 
     process = started(tmp_path, failing_host)
     reports, exit_code = outcome(process)
     process.close()
-    assert (exit_code, [one.host for one in reports]) == (3, ["failing"])
+    assert (exit_code, [report.host for report in reports]) == (3, ["failing"])
 
 
 def test_without_renewals_the_host_ends(tmp_path: Path) -> None:
@@ -126,5 +126,5 @@ def test_a_host_whose_storage_stays_in_use_gives_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\0\x05abc"])
 def test_a_host_without_a_complete_order_ends(data: bytes) -> None:
-    done = subprocess.run([sys.executable, "-m", "borne.fleet.leased_host"], cwd=ROOT, input=data, check=False)
-    assert done.returncode == LEASE_ENDED
+    result = subprocess.run([sys.executable, "-m", "borne.fleet.leased_host"], cwd=ROOT, input=data, check=False)
+    assert result.returncode == LEASE_ENDED

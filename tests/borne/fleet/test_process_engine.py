@@ -56,12 +56,12 @@ async def test_a_host_that_hangs_does_not_keep_a_fleet_from_ending_that_is_stopp
         hosts.engine.stop()
     assert not is_running(hung)
     assert hosts.last[1].failure == "its host process hangs: no report within 2.1 s"
-    assert {one.state for one in hosts.last[1].stations} == {StationState.FAILED}
+    assert {station.state for station in hosts.last[1].stations} == {StationState.FAILED}
     assert (hosts.last[3].finished, hosts.last[3].failure) == (True, None)
 
 
 async def test_a_host_that_ends_early_is_reported_with_its_exit_code(tmp_path: Path) -> None:
     hosts = Hosts(tmp_path, failing_host, silence_s=PATIENCE_S)
     await hosts.run()
-    assert {one.failure for one in hosts.last.values()} == {"its host process has ended with exit code 3"}
-    assert all(one.finished for one in hosts.last.values())
+    assert {report.failure for report in hosts.last.values()} == {"its host process has ended with exit code 3"}
+    assert all(report.finished for report in hosts.last.values())
