@@ -18,7 +18,7 @@ MESSAGE_TIMEOUT_S = 30.0
 TRANSACTION_DURATION_S = 60.0
 """<Configured Transaction Duration>"""
 
-BOTH_WAYS = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
+LOCAL_AND_REMOTE = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
 """cases that the errata (6.2.22) let be done with a remote start too"""
 LOCAL_START = "C-30 or C-31 or C-32"
 
@@ -38,7 +38,7 @@ async def cache_on(bench: Bench, *, local: bool = True) -> None:
     await bench.configure("AuthCtrlr", "AuthorizeRemoteStart", "true")
 
 
-async def show(bench: Bench, id_token: Payload, evse_id: int = 1) -> None:
+async def request_authorization(bench: Bench, id_token: Payload, evse_id: int = 1) -> None:
     """Manual action: present an id token; or the CSMS asks for a start with it, where the case is done remotely."""
     if bench.local:
         await bench.present(id_token, evse_id=evse_id)
@@ -48,19 +48,19 @@ async def show(bench: Bench, id_token: Payload, evse_id: int = 1) -> None:
     assert answer["status"] == "Accepted", answer
 
 
-async def asked_for(bench: Bench, id_token: Payload) -> None:
+async def expect_authorize_request(bench: Bench, id_token: Payload) -> None:
     """AuthorizeRequest for this id token."""
-    asked = await bench.expect("Authorize")
-    assert asked["idToken"]["idToken"] == id_token["idToken"], asked
-    assert asked["idToken"]["type"] == id_token["type"], asked
+    request = await bench.expect("Authorize")
+    assert request["idToken"]["idToken"] == id_token["idToken"], request
+    assert request["idToken"]["type"] == id_token["type"], request
 
 
 async def is_cached(bench: Bench, id_token: Payload, status: str) -> None:
     """Memory state: the cache holds this id token, with this status; id tokens are shown shortened."""
     entries = await bench.station.get("/api/auth/cache")
     known = {(entry["token"].lower(), entry["type"]): entry["info"]["status"] for entry in entries}
-    whole = id_token["idToken"].lower()
-    assert known.get((f"{whole[:4]}…{whole[-2:]}", id_token["type"])) == status, known
+    full_token = id_token["idToken"].lower()
+    assert known.get((f"{full_token[:4]}…{full_token[-2:]}", id_token["type"])) == status, known
 
 
 async def no_event(bench: Bench) -> None:
@@ -85,6 +85,6 @@ async def energy_wh(bench: Bench, evse_id: int = 1) -> float:
 async def no_energy_flows(bench: Bench, evse_id: int = 1) -> None:
     """Energy has stopped: the EVSE says so, and its billing meter stands still."""
     assert not await charges(bench, evse_id)
-    stands_at_wh = await energy_wh(bench, evse_id)
+    register_wh = await energy_wh(bench, evse_id)
     await bench.advance(10.0)
-    assert await energy_wh(bench, evse_id) == stands_at_wh
+    assert await energy_wh(bench, evse_id) == register_wh

@@ -30,18 +30,18 @@ UNSOLICITED = frozenset({"Heartbeat", "MeterValues", "StatusNotification"})
 """what the station may send at any time besides periodic events"""
 
 
-def _unsolicited(one: Received) -> bool:
+def _unsolicited(received: Received) -> bool:
     """Whether the station may send this at any time, so that it may be unread at the end of a case."""
-    if one.action == "TransactionEvent":
-        return one.payload["eventType"] == "Updated" and one.payload["triggerReason"] in PERIODIC
-    return one.action in UNSOLICITED
+    if received.action == "TransactionEvent":
+        return received.payload["eventType"] == "Updated" and received.payload["triggerReason"] in PERIODIC
+    return received.action in UNSOLICITED
 
 
 @dataclass
 class Mark:
     """Something that a driver did, for the general rules (rules.py)."""
 
-    what: str
+    action: str
     """connected, disconnected, presented, remote-start"""
     evse_id: int
     at: datetime
@@ -89,7 +89,7 @@ class Bench:
         """the common name of the station's certificate (A00.FR.511)"""
         self.process: StationProcess | None = None
         """the station's process; None when somebody else started it"""
-        self.others: list[Csms] = []
+        self.other_endpoints: list[Csms] = []
         self.evse_id = 1
         self.connector_id = 1
         self.sessions: dict[int, Session] = {}
@@ -116,11 +116,11 @@ class Bench:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, in steps, as a real clock does."""
-        left_s = seconds
-        while left_s > 0.0:
-            step_s = min(left_s, LONGEST_STEP_S)
+        remaining_s = seconds
+        while remaining_s > 0.0:
+            step_s = min(remaining_s, LONGEST_STEP_S)
             await self.station.advance(step_s)
-            left_s -= step_s
+            remaining_s -= step_s
 
     async def settle(self) -> None:
         """Let the station finish what it does at this moment."""
@@ -128,11 +128,13 @@ class Bench:
             await self.station.advance(0.0)
             await asyncio.sleep(0.002)
 
-    async def until(self, what: Callable[[], Any], *, within_s: float = 30.0, why: str = "it did not happen") -> Any:
+    async def until(
+        self, condition: Callable[[], Any], *, within_s: float = 30.0, why: str = "it did not happen"
+    ) -> Any:
         """Let time pass until `what` gives something true, and return that; fails after `within_s` seconds."""
         await self.settle()
         waited_s = 0.0
-        while not (found := what()):
+        while not (found := condition()):
             assert waited_s < within_s, f"{why} within {within_s:g} s"
             await self.station.advance(_STEP_S)
             await asyncio.sleep(0.002)
@@ -145,9 +147,9 @@ class Bench:
         """Send a CALL to the station; the payload of its CALLRESULT."""
         return await self.csms.call(action, payload)
 
-    async def ask(self, action: str, payload: Payload) -> Frame:
+    async def send_call(self, action: str, payload: Payload) -> Frame:
         """Send a CALL to the station; its answer, which may be a CALLERROR (kind 4)."""
-        return await self.csms.ask(action, payload)
+        return await self.csms.send_call(action, payload)
 
     async def call_outside_schema(self, action: str, payload: Payload) -> Payload:
         """Send a CALL that its schema does not allow, on purpose; the payload of its CALLRESULT."""
@@ -160,7 +162,7 @@ class Bench:
         """From now on answer the station's CALLs of this action so."""
         self.csms.rules[action] = rule if callable(rule) else (lambda _: rule)
 
-    def usual(self, action: str) -> None:
+    def restore_default_reply(self, action: str) -> None:
         """From now on answer this action as usual."""
         self.csms.rules.pop(action, None)
 
@@ -182,24 +184,26 @@ class Bench:
 
     @staticmethod
     def _find(csms: Csms, action: str, where: Callable[[Payload], bool]) -> Received | None:
-        return next((one for one in csms.unread if one.action == action and where(one.payload)), None)
+        return next(
+            (received for received in csms.unread if received.action == action and where(received.payload)), None
+        )
 
     async def silence(self, action: str, *, for_s: float, where: Callable[[Payload], bool] = lambda _: True) -> None:
         """No unread CALL of this action, now or in the next seconds."""
         await self.settle()
-        left_s = for_s
+        remaining_s = for_s
         while True:
             found = self._find(self.csms, action, where)
             assert found is None, f"unexpected {action}: {found.payload if found else ''}"
-            if left_s <= 0.0:
+            if remaining_s <= 0.0:
                 return
-            await self.station.advance(min(left_s, LONGEST_STEP_S))
-            left_s -= LONGEST_STEP_S
+            await self.station.advance(min(remaining_s, LONGEST_STEP_S))
+            remaining_s -= LONGEST_STEP_S
 
     @staticmethod
     def unread(csms: Csms) -> list[Received]:
         """CALLs that no step has read, except those that the station may send at any time."""
-        return [one for one in csms.unread if not _unsolicited(one)]
+        return [received for received in csms.unread if not _unsolicited(received)]
 
     def forget(self) -> None:
         """Count as read what has come so far and may come at any time: statuses, heartbeats, periodic values."""
@@ -207,17 +211,19 @@ class Bench:
 
     def take(self, action: str, where: Callable[[Frame], bool] = lambda _: True) -> list[Frame]:
         """All unread CALLs of this action that have come so far, for a step that judges them together."""
-        taken = [one.frame for one in self.csms.unread if one.action == action and where(one.frame)]
-        self.csms.unread = [one for one in self.csms.unread if one.frame not in taken]
-        return taken
+        matching = [
+            received.frame for received in self.csms.unread if received.action == action and where(received.frame)
+        ]
+        self.csms.unread = [received for received in self.csms.unread if received.frame not in matching]
+        return matching
 
     async def quiet(self) -> None:
         """Let the station send all that it has to send at this moment, and receive it."""
-        so_far = -1
-        while so_far != len(self.journal.frames):
-            so_far = len(self.journal.frames)
+        frame_count = -1
+        while frame_count != len(self.journal.frames):
+            frame_count = len(self.journal.frames)
             await self.settle()
-            for endpoint in (self.csms, *self.others):
+            for endpoint in (self.csms, *self.other_endpoints):
                 await endpoint.caught_up()
 
     async def expect_event(self, *, within_s: float = 60.0, evse_id: int | None = None) -> Payload:
@@ -256,10 +262,10 @@ class Bench:
     ) -> Payload:
         """The next notification of a connector's status, StatusNotification or NotifyEvent, is this one."""
         evse, connector = evse_id or self.evse_id, connector_id or self.connector_id
-        told = await self.expect("StatusNotification", within_s=within_s, where=lambda p: p["evseId"] == evse)
-        assert told["connectorStatus"] == status, told
-        assert told["connectorId"] == connector, told
-        return told
+        notification = await self.expect("StatusNotification", within_s=within_s, where=lambda p: p["evseId"] == evse)
+        assert notification["connectorStatus"] == status, notification
+        assert notification["connectorId"] == connector, notification
+        return notification
 
     async def expect_all_statuses(self, status: str, *, within_s: float = 60.0) -> None:
         """The current state of all connectors is told, and is this."""
@@ -310,11 +316,11 @@ class Bench:
         self.sessions.pop(evse_id or self.evse_id, None)
         return self.session(evse_id)
 
-    async def mark(self, what: str, evse_id: int, id_token: Payload | None = None) -> None:
+    async def mark(self, action: str, evse_id: int, id_token: Payload | None = None) -> None:
         """Note what a driver is about to do, for the general rules."""
         await self.station.advance(0.002)  # what happens now is told apart from what happened before
         at = self.now()
-        self.marks.append(Mark(what, evse_id, at.replace(microsecond=at.microsecond // 1000 * 1000), id_token))
+        self.marks.append(Mark(action, evse_id, at.replace(microsecond=at.microsecond // 1000 * 1000), id_token))
 
     async def connect_ev(self, *, evse_id: int | None = None, connector_id: int | None = None, **ev: Any) -> None:
         """Manual action: connect the EV and EVSE."""
@@ -343,7 +349,7 @@ class Bench:
         await self.csms.close()
         await self.settle()
 
-    async def come_back(self, *, within_s: float = 120.0) -> None:
+    async def accept_reconnect(self, *, within_s: float = 120.0) -> None:
         """It accepts the reconnect; waits for it."""
         self.csms.accepting = True
         await self.until(self.csms.connected.is_set, within_s=within_s, why="no reconnect")

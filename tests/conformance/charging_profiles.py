@@ -97,17 +97,17 @@ async def check_reported(
     for report in await reported(bench, request_id, evse_id, **criteria):
         assert report["chargingLimitSource"] == "CSO", report
         found.setdefault(report["evseId"], []).extend(report["chargingProfile"])
-    assert {evse: [_plain(one) for one in told] for evse, told in found.items()} == {
-        evse: [_plain(one) for one in sent] for evse, sent in expected.items()
+    assert {evse: [_comparable(profile) for profile in profiles] for evse, profiles in found.items()} == {
+        evse: [_comparable(profile) for profile in sent] for evse, sent in expected.items()
     }
 
 
-def _plain(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     """The same, with moments for the texts that mean them."""
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType]  # JSON
+        return {name: _comparable(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]  # JSON
     if isinstance(value, list):
-        return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
+        return [_comparable(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
     if isinstance(value, str) and value[:2] == "20" and value[10:11] == "T":
         return moment(value)
     return value
@@ -120,7 +120,7 @@ def moment(text: str) -> datetime:
 
 async def composite(bench: Bench, evse_id: int, duration: int, unit: str) -> Payload:
     """GetCompositeSchedule, which must be accepted, with what every answer to it has to be; the schedule."""
-    asked_at = bench.now()
+    requested_at = bench.now()
     request = {"evseId": evse_id, "duration": duration, "chargingRateUnit": unit}
     answer = await bench.call("GetCompositeSchedule", request)
     assert answer["status"] == "Accepted", answer
@@ -128,7 +128,7 @@ async def composite(bench: Bench, evse_id: int, duration: int, unit: str) -> Pay
     assert schedule["evseId"] == evse_id, schedule
     assert schedule["duration"] == duration, schedule
     assert schedule["chargingRateUnit"] == unit, schedule
-    assert abs((moment(schedule["scheduleStart"]) - asked_at).total_seconds()) <= DEVIATION_S, schedule
+    assert abs((moment(schedule["scheduleStart"]) - requested_at).total_seconds()) <= DEVIATION_S, schedule
     starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
     assert starts[0] == 0, starts
     assert starts == sorted(set(starts)), starts

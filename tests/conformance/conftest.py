@@ -88,7 +88,7 @@ async def bench(
             except Unsupported as why:
                 pytest.skip(str(why))
     finally:
-        for endpoint in (csms, *(request.node.stash[_BENCH].others if _BENCH in request.node.stash else ())):
+        for endpoint in (csms, *(request.node.stash[_BENCH].other_endpoints if _BENCH in request.node.stash else ())):
             await endpoint.stop()
         if process is not None:
             await asyncio.to_thread(process.kill)
@@ -110,27 +110,27 @@ def _tls(pki: Pki, setup: Setup) -> tuple[Any, dict[str, str]]:
     """The TLS of the CSMS, and what the station is told of it."""
     if setup.security_profile < 2:
         return None, {}
-    told = {"ca_file": str(pki.file("root.pem", pki.root.pem))}
+    csms_table = {"ca_file": str(pki.file("root.pem", pki.root.pem))}
     if setup.security_profile == 2:
-        return pki.server_context(), told
-    mine = pki.station(SERIAL_NUMBER)  # A00.FR.511
-    told["certificate_file"] = str(pki.file("station.pem", mine.pem))
-    told["key_file"] = str(pki.file("station.key", mine.key_pem))
-    return pki.server_context(client_root=pki.root), told
+        return pki.server_context(), csms_table
+    station_certificate = pki.station(SERIAL_NUMBER)  # A00.FR.511
+    csms_table["certificate_file"] = str(pki.file("station.pem", station_certificate.pem))
+    csms_table["key_file"] = str(pki.file("station.key", station_certificate.key_pem))
+    return pki.server_context(client_root=pki.root), csms_table
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure shows the frames that passed and the end of the station's log."""
-    made = yield
-    if made.failed and _BENCH in item.stash:
+    report = yield
+    if report.failed and _BENCH in item.stash:
         bench = item.stash[_BENCH]
-        made.sections.append(("frames", "\n".join(str(frame) for frame in bench.journal.frames[-60:])))
+        report.sections.append(("frames", "\n".join(str(frame) for frame in bench.journal.frames[-60:])))
         if bench.process is not None and bench.process.log.exists():
-            made.sections.append(("station log", bench.process.log.read_text(errors="replace")[-4000:]))
+            report.sections.append(("station log", bench.process.log.read_text(errors="replace")[-4000:]))
     name = item.nodeid.partition("[")[0]
-    made.user_properties.append(("tests_of_case", item.config.stash[_TESTS].get(name, 1)))
-    return made
+    report.user_properties.append(("tests_of_case", item.config.stash[_TESTS].get(name, 1)))
+    return report
 
 
 _TESTS = pytest.StashKey[dict[str, int]]()
@@ -142,7 +142,7 @@ def pytest_pycollect_makeitem(
 ) -> Generator[None, object, object]:
     """Count the tests of each function, also those that the run will not select."""
     del obj
-    made: object = yield
-    tests = len(cast("list[object]", made)) if isinstance(made, list) else 1
+    collected: object = yield
+    tests = len(cast("list[object]", collected)) if isinstance(collected, list) else 1
     collector.config.stash.setdefault(_TESTS, {})[f"{collector.nodeid}::{name}"] = tests
-    return cast("object", made)
+    return cast("object", collected)

@@ -67,7 +67,7 @@ class Journal:
 
     def sent(self, action: str) -> list[Frame]:
         """The CALLs of the station with this action so far."""
-        return [one for one in self.frames if one.from_station and one.kind == 2 and one.action == action]
+        return [frame for frame in self.frames if frame.from_station and frame.kind == 2 and frame.action == action]
 
 
 class Csms:
@@ -127,7 +127,9 @@ class Csms:
             "127.0.0.1",
             self.port,
             ssl=self.tls,
-            select_subprotocol=lambda _, offered: next((one for one in offered if one == "ocpp2.0.1"), None),
+            select_subprotocol=lambda _, offered: next(
+                (subprotocol for subprotocol in offered if subprotocol == "ocpp2.0.1"), None
+            ),
             process_request=self._greet,
             ping_interval=None,
             close_timeout=0.5,
@@ -161,7 +163,7 @@ class Csms:
         """Cut the connection without a goodbye."""
         if self._websocket is not None:
             self._websocket.transport.abort()
-            self._gone()
+            self._mark_disconnected()
 
     async def close(self, *, and_stay_away: bool = True) -> None:
         """Close the websocket; with `and_stay_away` no reconnect is accepted until `accepting` is set."""
@@ -170,9 +172,9 @@ class Csms:
             websocket = self._websocket
             with contextlib.suppress(ConnectionClosed):
                 await websocket.close()
-            self._gone()
+            self._mark_disconnected()
 
-    def _gone(self) -> None:
+    def _mark_disconnected(self) -> None:
         self._websocket = None
         self.connected.clear()
 
@@ -207,15 +209,15 @@ class Csms:
         try:
             async for text in websocket:
                 try:
-                    told = json.loads(text)
-                    await self._take(websocket, number, told)
+                    message = json.loads(text)
+                    await self._take(websocket, number, message)
                 except (ValueError, LookupError, TypeError, AttributeError) as error:
                     self.journal.faults.append(f"station: no frame of OCPP-J: {error!r}: {text!r}")
         except ConnectionClosed:
             pass
         finally:
             if self._websocket is websocket:
-                self._gone()
+                self._mark_disconnected()
 
     def _note_tls(self, websocket: ServerConnection) -> None:
         secured: ssl.SSLObject | None = websocket.transport.get_extra_info("ssl_object")
@@ -225,23 +227,23 @@ class Csms:
 
     # What the station says
 
-    async def _take(self, websocket: ServerConnection, number: int, told: list[Any]) -> None:
-        kind, message_id = told[0], told[1]
+    async def _take(self, websocket: ServerConnection, number: int, message: list[Any]) -> None:
+        kind, message_id = message[0], message[1]
         if kind == 2:
-            frame = Frame(True, 2, message_id, told[2], told[3], self.journal.now(), number)
+            frame = Frame(True, 2, message_id, message[2], message[3], self.journal.now(), number)
             self.journal.note(frame)
-            self.unread.append(Received(told[2], told[3], frame))
+            self.unread.append(Received(message[2], message[3], frame))
             await self._answer(websocket, frame)
             return
         action, answer = self._open.pop(message_id, ("", None))
-        payload = told[2] if kind == 3 else {"code": told[2], "description": told[3], "details": told[4]}
+        payload = message[2] if kind == 3 else {"code": message[2], "description": message[3], "details": message[4]}
         frame = Frame(True, kind, message_id, action, payload, self.journal.now(), number)
         self.journal.note(frame)
         if answer is not None and not answer.done():
             answer.set_result(frame)
 
     async def _answer(self, websocket: ServerConnection, call: Frame) -> None:
-        reply = self.rules.get(call.action, lambda payload: self._usual(call.action, payload))(call.payload)
+        reply = self.rules.get(call.action, lambda payload: self._default_reply(call.action, payload))(call.payload)
         if isinstance(reply, NoAnswer):
             return
         kind = 4 if isinstance(reply, CallError) else 3
@@ -254,7 +256,7 @@ class Csms:
         with contextlib.suppress(ConnectionClosed):
             await websocket.send(json.dumps(wire))
 
-    def _usual(self, action: str, payload: Payload) -> Reply:
+    def _default_reply(self, action: str, payload: Payload) -> Reply:
         now = self.journal.now().isoformat().replace("+00:00", "Z")
         match action:
             case "BootNotification":
@@ -274,13 +276,13 @@ class Csms:
         """What the CSMS knows of an id token (IdTokenInfoType)."""
         return self.id_token_infos.get(id_token["idToken"], self.default_info)
 
-    def usual(self, action: str, payload: Payload) -> Reply:
+    def default_reply(self, action: str, payload: Payload) -> Reply:
         """The answer that a CALL gets when no rule says otherwise; for rules that change it a little."""
-        return self._usual(action, payload)
+        return self._default_reply(action, payload)
 
     # What it asks
 
-    async def ask(self, action: str, payload: Payload, *, within_s: float = PATIENCE_S) -> Frame:
+    async def send_call(self, action: str, payload: Payload, *, within_s: float = PATIENCE_S) -> Frame:
         """Send a CALL and wait for the answer, CALLRESULT or CALLERROR (`within_s` real seconds)."""
         assert self._websocket is not None, "the station is not connected"
         message_id = f"test-{next(self._ids)}"
@@ -303,7 +305,7 @@ class Csms:
 
     async def call(self, action: str, payload: Payload) -> Payload:
         """Send a CALL; the payload of the CALLRESULT. A CALLERROR fails the test."""
-        answer = await self.ask(action, payload)
+        answer = await self.send_call(action, payload)
         assert answer.kind == 3, f"{action} is answered with a CALLERROR: {answer.payload}"
         return answer.payload
 

@@ -65,9 +65,9 @@ async def reported_messages(bench: Bench, request_id: int = 1, **criteria: Any) 
 
 async def reported_message(bench: Bench, identity: int = MESSAGE_ID, request_id: int = 1) -> Payload:
     """As `reported_messages`, asked for one id: this message."""
-    (one,) = await reported_messages(bench, request_id, id=[identity])
-    assert one["id"] == identity, one
-    return one
+    (message,) = await reported_messages(bench, request_id, id=[identity])
+    assert message["id"] == identity, message
+    return message
 
 
 async def clear_all_messages(bench: Bench) -> None:
@@ -82,7 +82,7 @@ def equal_messages(found: Iterable[Payload], sent: Iterable[Payload]) -> bool:
     """Whether these are the same messages, in whatever order."""
 
     def by_id(messages: Iterable[Payload]) -> list[Payload]:
-        return sorted(messages, key=lambda one: one["id"])
+        return sorted(messages, key=lambda message: message["id"])
 
     return by_id(found) == by_id(sent)
 
@@ -97,14 +97,18 @@ async def messages_on_display(bench: Bench) -> list[int]:
     """
     await bench.settle()
     listed = (await bench.station.get("/api/messages"))["messages"]
-    shown = [one["id"] for one in listed if one["visibility"] == "shown"]
+    displayed = [message["id"] for message in listed if message["visibility"] == "shown"]
     for display in await bench.station.get("/api/display"):
-        of_display = {one["id"] for one in listed if one["id"] in shown and one["display"]["evse"] == display["evse"]}
+        of_display = {
+            message["id"]
+            for message in listed
+            if message["id"] in displayed and message["display"]["evse"] == display["evse"]
+        }
         on_screen = _messages_on_screen(display)
         assert on_screen <= of_display, display
         if display["screen"]["pages"] == 1:
             assert on_screen == of_display, display
-    return shown
+    return displayed
 
 
 async def messages_in_turn(bench: Bench) -> set[int]:

@@ -40,7 +40,7 @@ async def _tidy(bench: Bench) -> None:
     await station.advance(0.0)  # what time it is there
     await station.link("up")
     await _appoint_csms(bench)
-    await _put_certificates(bench)
+    await _install_certificates(bench)
     await station.power("cycle")
     await bench.accepted()
     await _restore_variables(bench)
@@ -97,27 +97,33 @@ async def _check_fitness(bench: Bench) -> None:
 async def _appoint_csms(bench: Bench) -> None:
     """The station's next boot finds this test system, in the security profile of the case."""
     setup = bench.setup
-    told: Payload = {"url": bench.csms.url, "security_profile": setup.security_profile, **setup.tables.get("csms", {})}
+    network: Payload = {
+        "url": bench.csms.url,
+        "security_profile": setup.security_profile,
+        **setup.tables.get("csms", {}),
+    }
     bench.csms.passwords = None
     if setup.security_profile in (1, 2):
-        told["password"] = PASSWORD
+        network["password"] = PASSWORD
         bench.csms.passwords = {bench.identity: PASSWORD}
-    await bench.station.put("/api/sim/network", told)
+    await bench.station.put("/api/sim/network", network)
 
 
-async def _put_certificates(bench: Bench) -> None:
+async def _install_certificates(bench: Bench) -> None:
     """Only those that the security profile of the case needs; the roots that the station had are noted."""
     station, kinds = bench.station, {"CSMSRootCertificate", "ManufacturerRootCertificate"}
     if _name(bench) not in _roots_found:
         held = await station.get("/api/certificates")
-        _roots_found[_name(bench)] = [one for one in held if one["type"] in kinds and not one["fallback"]]
+        _roots_found[_name(bench)] = [
+            certificate for certificate in held if certificate["type"] in kinds and not certificate["fallback"]
+        ]
     await _remove_certificates(bench)
     if bench.setup.security_profile >= 2:
         root = {"type": "CSMSRootCertificate", "pem": bench.pki.root.pem}
         await station.put("/api/sim/certificates", root)
     if bench.setup.security_profile == 3:
-        mine = bench.pki.station(bench.serial_number)
-        own = {"type": "ChargingStationCertificate", "pem": mine.key_pem + mine.pem}
+        issued = bench.pki.station(bench.serial_number)
+        own = {"type": "ChargingStationCertificate", "pem": issued.key_pem + issued.pem}
         await station.put("/api/sim/certificates", own)
 
 

@@ -74,7 +74,7 @@ class FileServer:
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     held: set[str] = field(default_factory=set[str])
     """files of which only the first half is sent"""
-    asked: list[str] = field(default_factory=list[str])
+    requested_names: list[str] = field(default_factory=list[str])
     """the names that were asked for"""
     _server: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
@@ -108,7 +108,7 @@ class FileServer:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             name = head.split(" ")[1].lstrip("/")
-            self.asked.append(name)
+            self.requested_names.append(name)
             content = self.files.get(name)
             if content is None:
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

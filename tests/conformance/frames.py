@@ -52,9 +52,9 @@ class Frame:
     """the number of the websocket, counted from 1"""
 
     def __str__(self) -> str:
-        who = "station" if self.from_station else "CSMS   "
+        sender = "station" if self.from_station else "CSMS   "
         kind = {2: "CALL", 3: "RESULT", 4: "ERROR"}.get(self.kind, str(self.kind))
-        return f"{self.at:%H:%M:%S.%f} #{self.connection} {who} {kind:6} {self.action} {json.dumps(self.payload)}"
+        return f"{self.at:%H:%M:%S.%f} #{self.connection} {sender} {kind:6} {self.action} {json.dumps(self.payload)}"
 
 
 @cache

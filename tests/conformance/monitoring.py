@@ -49,21 +49,21 @@ def reason_is(answer: Payload, *allowed: str) -> None:
     assert info is None or info["reasonCode"] in allowed, answer
 
 
-async def ask_monitors(bench: Bench, *wanted: Payload) -> list[Payload]:
+async def request_monitors(bench: Bench, *monitors: Payload) -> list[Payload]:
     """SetVariableMonitoring; the results, each of the monitor that was asked for at its place."""
-    answer = await bench.call("SetVariableMonitoring", {"setMonitoringData": list(wanted)})
+    answer = await bench.call("SetVariableMonitoring", {"setMonitoringData": list(monitors)})
     results: list[Payload] = answer["setMonitoringResult"]
-    assert len(results) == len(wanted), answer
-    for data, result in zip(wanted, results, strict=True):
+    assert len(results) == len(monitors), answer
+    for data, result in zip(monitors, results, strict=True):
         for name in ("type", "severity", "component", "variable"):
             assert result[name] == data[name], (data, result)
     return results
 
 
-async def set_monitors(bench: Bench, *wanted: Payload) -> list[int]:
+async def set_monitors(bench: Bench, *monitors: Payload) -> list[int]:
     """SetVariableMonitoring, of which each monitor must be accepted; the ids."""
     ids: list[int] = []
-    for result in await ask_monitors(bench, *wanted):
+    for result in await request_monitors(bench, *monitors):
         assert result["status"] == "Accepted", result
         reason_is(result, "NoError")
         ids.append(result["id"])
@@ -99,13 +99,13 @@ async def reported(bench: Bench, request_id: int, **criteria: Any) -> list[Paylo
         assert abs(_moment(part["generatedAt"]) - bench.now()) < timedelta(seconds=10), part
         for row in part["monitor"]:
             where = {"component": row["component"], "variable": row["variable"]}
-            found += [where | one for one in row["variableMonitoring"]]
+            found += [where | monitor for monitor in row["variableMonitoring"]]
         number, more = number + 1, part.get("tbc", False)
     await bench.silence("NotifyMonitoringReport", for_s=2.0)
     return found
 
 
-async def nothing_reported(bench: Bench, request_id: int, **criteria: Any) -> None:
+async def no_monitors_reported(bench: Bench, request_id: int, **criteria: Any) -> None:
     """GetMonitoringReport to which no monitor corresponds."""
     answer = await bench.call("GetMonitoringReport", {"requestId": request_id, **criteria})
     assert answer["status"] == "EmptyResultSet", answer
@@ -130,7 +130,7 @@ class Events:
 
         def found() -> Payload | None:
             self._read()
-            return next((one for one in self._unread if self._fits(one, monitor_id, fields)), None)
+            return next((event for event in self._unread if self._fits(event, monitor_id, fields)), None)
 
         event: Payload = await self._bench.until(
             found, within_s=within_s, why=f"no event of {monitor_id} with {fields}"
@@ -143,7 +143,7 @@ class Events:
         await self._bench.advance(for_s)
         await self._bench.settle()
         self._read()
-        assert [one for one in self._unread if self._fits(one, monitor_id, {})] == []
+        assert [event for event in self._unread if self._fits(event, monitor_id, {})] == []
 
     def rest(self) -> list[Payload]:
         """All events that have come and no step has taken; a case that may bring about others ends with this."""

@@ -15,7 +15,7 @@ _NO_PROFILE = "in no profile"
 
 
 @dataclass
-class _Seen:
+class _CaseRuns:
     """What came of a case so far."""
 
     tests: int = 0
@@ -45,20 +45,20 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: dict[str, _Seen] = defaultdict(_Seen)
+        self._runs: dict[str, _CaseRuns] = defaultdict(_CaseRuns)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test has ended, here or in a worker."""
         identity = case_id(report.nodeid)
         if identity is None:
             return
-        seen = self._seen[identity]
-        seen.tests = max(seen.tests, int(str(dict(report.user_properties).get("tests_of_case", 1))))
-        seen.seconds += report.duration
+        runs = self._runs[identity]
+        runs.tests = max(runs.tests, int(str(dict(report.user_properties).get("tests_of_case", 1))))
+        runs.seconds += report.duration
         if report.failed or hasattr(report, "wasxfail"):
-            seen.failed.add(report.nodeid)
+            runs.failed.add(report.nodeid)
         elif report.when == "call" and report.passed:
-            seen.passed.add(report.nodeid)
+            runs.passed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
         """Write it."""
@@ -67,7 +67,7 @@ class Report:
 
     def _text(self) -> str:
         cases = written()
-        results = {identity: self._seen[identity].result for identity in cases}
+        results = {identity: self._runs[identity].result for identity in cases}
         lines = ["# Conformance", ""]
         lines.append("Written by `make conformance-report` from one run of `tests/conformance`; a case is listed as")
         lines.append("passed only when each of its tests ran and passed in that run. Profiles and conditions are those")
@@ -75,30 +75,34 @@ class Report:
         lines.append("")
         lines += ["| profile | passed | failed | not run | not applicable |", "|---|---|---|---|---|"]
         for profile in get_args(Profile):
-            of_profile = [results[identity] for identity, one in cases.items() if _membership(one, profile) is not None]
-            none = sum(one.profile == profile for one in NOT_APPLICABLE)
-            counts = [sum(result == what for result in of_profile) for what in ("passed", "**failed**", "not run")]
+            of_profile = [
+                results[identity] for identity, case in cases.items() if _membership(case, profile) is not None
+            ]
+            none = sum(entry.profile == profile for entry in NOT_APPLICABLE)
+            counts = [
+                sum(result == outcome for result in of_profile) for outcome in ("passed", "**failed**", "not run")
+            ]
             lines.append(f"| {profile or _NO_PROFILE} | {counts[0]} | {counts[1]} | {counts[2]} | {none} |")
         for profile in get_args(Profile):
             lines += ["", f"## {profile or 'In no profile'}", ""]
             lines += ["| case | name | M/C | condition | result | time |", "|---|---|---|---|---|---|"]
-            for identity, one in sorted(cases.items()):
-                if (membership := _membership(one, profile)) is not None:
-                    time = f"{self._seen[identity].seconds:.1f} s"
+            for identity, case in sorted(cases.items()):
+                if (membership := _membership(case, profile)) is not None:
+                    time = f"{self._runs[identity].seconds:.1f} s"
                     condition = membership.features.replace("|", "or")
-                    cells = [identity, one.name, membership.status, condition, results[identity], time]
+                    cells = [identity, case.name, membership.status, condition, results[identity], time]
                     lines.append("| " + " | ".join(cells) + " |")
         if NOT_APPLICABLE:
             lines += ["", "## Not applicable", "", "| case | name | profile | feature | why |", "|---|---|---|---|---|"]
-            for none_of in sorted(NOT_APPLICABLE, key=lambda one: one.case_id):
+            for none_of in sorted(NOT_APPLICABLE, key=lambda entry: entry.case_id):
                 cells = [none_of.case_id, none_of.name, none_of.profile, none_of.feature, none_of.why]
                 lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines) + "\n"
 
 
-def _membership(one: Written, profile: str) -> Membership | None:
+def _membership(case: Written, profile: str) -> Membership | None:
     """What the case is in this profile; None: it is not in it."""
-    return next((membership for membership in one.memberships if membership.profile == profile), None)
+    return next((membership for membership in case.memberships if membership.profile == profile), None)
 
 
 def case_id(nodeid: str) -> str | None:

@@ -41,7 +41,9 @@ def token(number: int) -> Payload:
 def named_reservations(bench: Bench) -> list[int]:
     """The reservationIds that TransactionEvents have told, in order."""
     return [
-        one.payload["reservationId"] for one in bench.journal.sent("TransactionEvent") if "reservationId" in one.payload
+        frame.payload["reservationId"]
+        for frame in bench.journal.sent("TransactionEvent")
+        if "reservationId" in frame.payload
     ]
 
 

@@ -27,19 +27,19 @@ def check(bench: Bench) -> None:
         _local_stop_is_local(events)
         _no_authorization_is_empty(events)
     for mark in bench.marks:
-        _told_after(bench, mark)
-        _status_is_told(bench, mark)
+        _event_after_action(bench, mark)
+        _status_is_notified(bench, mark)
     for index, frame in enumerate(bench.journal.frames):
         if not frame.from_station and frame.kind == 2 and frame.action == "RequestStartTransaction":
-            _remote_start_is_told(bench, index)
-    _calls_one_by_one(bench)
+            _remote_start_is_reported(bench, index)
+    _one_call_at_a_time(bench)
     _firmware_request_ids(bench)
     _times(bench)
     _periods_in_order(bench)
-    _nothing_unread(bench)
+    _all_calls_read(bench)
 
 
-def _calls_one_by_one(bench: Bench) -> None:
+def _one_call_at_a_time(bench: Bench) -> None:
     """The station's CALLs on a connection have ids of their own, and wait for the answer to the one before, or its
     timeout (part 4, 4.1.1 and 4.2.1).
     """
@@ -68,8 +68,10 @@ def _numbered_in_order(events: list[Payload]) -> None:
     """seqNo is sequential in chronological order, however the messages are ordered; a repeated message counts once."""
     by_number: dict[int, Payload] = {}
     for event in events:
-        told = event | {"offline": None}  # a message that is repeated may say that it is late
-        assert by_number.setdefault(event["seqNo"], told) == told, f"seqNo {event['seqNo']} names two events"
+        comparable = event | {"offline": None}  # a message that is repeated may say that it is late
+        assert by_number.setdefault(event["seqNo"], comparable) == comparable, (
+            f"seqNo {event['seqNo']} names two events"
+        )
     numbers = sorted(by_number)
     assert numbers == list(range(len(numbers))), f"seqNo are {numbers}"
     times = [_moment(by_number[number]["timestamp"]) for number in numbers]
@@ -104,41 +106,41 @@ def _no_authorization_is_empty(events: list[Payload]) -> None:
         assert id_token["type"] != "NoAuthorization" or id_token["idToken"] == "", id_token
 
 
-def _nothing_unread(bench: Bench) -> None:
+def _all_calls_read(bench: Bench) -> None:
     """At the end of a case every CALL of the station has been read, except those that may come at any time."""
-    left = [one for endpoint in (bench.csms, *bench.others) for one in bench.unread(endpoint)]
-    assert not left, "no step has read " + "; ".join(str(one.frame) for one in left)
+    unread = [received for endpoint in (bench.csms, *bench.other_endpoints) for received in bench.unread(endpoint)]
+    assert not unread, "no step has read " + "; ".join(str(received.frame) for received in unread)
 
 
-def _told_after(bench: Bench, mark: Mark) -> None:
+def _event_after_action(bench: Bench, mark: Mark) -> None:
     """What the first event after a driver's action must carry."""
-    kinds = {"connected"} if mark.what == "connected" else {"presented", "remote-start"}
-    later = [m.at for m in bench.marks if m.what in kinds and m.evse_id == mark.evse_id and m.at > mark.at]
+    kinds = {"connected"} if mark.action == "connected" else {"presented", "remote-start"}
+    later = [m.at for m in bench.marks if m.action in kinds and m.evse_id == mark.evse_id and m.at > mark.at]
     first = _first_after(bench, mark.evse_id, mark.at, min(later, default=None))
     if first is None:
         return
-    if mark.what == "connected":
+    if mark.action == "connected":
         assert first.get("evse", {}).get("id") == mark.evse_id, f"no evse.id after connecting: {first}"
         assert first["evse"].get("connectorId") is not None, f"no evse.connectorId after connecting: {first}"
-    if mark.what == "presented" and (first["triggerReason"] == "Authorized" or _authorizes(bench, mark, first)):
+    if mark.action == "presented" and (first["triggerReason"] == "Authorized" or _authorizes(bench, mark, first)):
         assert first.get("idToken", {}).get("idToken") == (mark.id_token or {}).get("idToken"), first
 
 
-def _status_is_told(bench: Bench, mark: Mark) -> None:
+def _status_is_notified(bench: Bench, mark: Mark) -> None:
     """After connecting or disconnecting the new status of the connector is told, where it was free or taken so far."""
-    others = {"connected": "Available", "disconnected": "Occupied"}
-    if mark.what not in others:
+    status_before = {"connected": "Available", "disconnected": "Occupied"}
+    if mark.action not in status_before:
         return
-    told = [f for f in bench.journal.sent("StatusNotification") if f.payload["evseId"] == mark.evse_id]
-    before = [f.payload["connectorStatus"] for f in told if _moment(f.payload["timestamp"]) < mark.at]
-    later = [m.at for m in bench.marks if m.what in others and m.evse_id == mark.evse_id and m.at > mark.at]
+    notifications = [f for f in bench.journal.sent("StatusNotification") if f.payload["evseId"] == mark.evse_id]
+    before = [f.payload["connectorStatus"] for f in notifications if _moment(f.payload["timestamp"]) < mark.at]
+    later = [m.at for m in bench.marks if m.action in status_before and m.evse_id == mark.evse_id and m.at > mark.at]
     until = min(later, default=None)
     events = [f for f in bench.journal.sent("TransactionEvent") if _evse_of(bench, f) == mark.evse_id]
     # Something of this EVSE was told since, so the link was there and the station had the time.
     since = [f for f in events if f.at > mark.at + _DEVIATION and (until is None or f.at < until)]
-    if not since or not before or before[-1] != others[mark.what]:
+    if not since or not before or before[-1] != status_before[mark.action]:
         return
-    assert [f for f in told if _moment(f.payload["timestamp"]) >= mark.at], f"no status after {mark}"
+    assert [f for f in notifications if _moment(f.payload["timestamp"]) >= mark.at], f"no status after {mark}"
 
 
 def _authorizes(bench: Bench, mark: Mark, first: Payload) -> bool:
@@ -148,16 +150,18 @@ def _authorizes(bench: Bench, mark: Mark, first: Payload) -> bool:
     events = _transactions(bench)[first["transactionInfo"]["transactionId"]]
     if any("idToken" in event for event in events if event["seqNo"] < first["seqNo"]):
         return False
-    asked = {
+    request_ids = {
         frame.message_id
         for frame in bench.journal.sent("Authorize")
         if frame.at >= mark.at and frame.payload["idToken"]["idToken"] == (mark.id_token or {}).get("idToken")
     }
-    answers = [f.payload for f in bench.journal.frames if not f.from_station and f.kind == 3 and f.message_id in asked]
+    answers = [
+        f.payload for f in bench.journal.frames if not f.from_station and f.kind == 3 and f.message_id in request_ids
+    ]
     return bool(answers) and answers[0]["idTokenInfo"]["status"] == "Accepted"
 
 
-def _remote_start_is_told(bench: Bench, index: int) -> None:
+def _remote_start_is_reported(bench: Bench, index: int) -> None:
     """The first event sent after an accepted RequestStartTransactionRequest is a RemoteStart with remoteStartId."""
     frames = bench.journal.frames
     call = frames[index]
@@ -169,7 +173,7 @@ def _remote_start_is_told(bench: Bench, index: int) -> None:
     if not accepted or evse_id is None:
         return
     at = call.at.replace(microsecond=call.at.microsecond // 1000 * 1000)  # as exact as the station tells its times
-    starts = (m for m in bench.marks if m.what in {"presented", "remote-start"} and m.evse_id == evse_id)
+    starts = (m for m in bench.marks if m.action in {"presented", "remote-start"} and m.evse_id == evse_id)
     later = [mark.at for mark in starts if mark.at > at]
     first = _first_after(bench, evse_id, at, min(later, default=None), index)
     if first is not None:
@@ -196,9 +200,12 @@ def _first_after(bench: Bench, evse_id: int, at: datetime, until: datetime | Non
 def _evse_of(bench: Bench, frame: Frame) -> int | None:
     """The EVSE of an event: told by one event of its transaction at least."""
     identity = frame.payload["transactionInfo"]["transactionId"]
-    for other in bench.journal.sent("TransactionEvent"):
-        if other.payload["transactionInfo"]["transactionId"] == identity and "evse" in other.payload:
-            return int(other.payload["evse"]["id"])
+    for frame_of_transaction in bench.journal.sent("TransactionEvent"):
+        if (
+            frame_of_transaction.payload["transactionInfo"]["transactionId"] == identity
+            and "evse" in frame_of_transaction.payload
+        ):
+            return int(frame_of_transaction.payload["evse"]["id"])
     return 1 if bench.setup.evses == 1 else None
 
 
@@ -207,16 +214,16 @@ def _firmware_request_ids(bench: Bench) -> None:
 
     An update that took the place of another one is not followed by statuses of that one, but where the CSMS asks.
     """
-    asked: list[int] = []
+    request_ids: list[int] = []
     latest, triggered = 0, False
-    for frame in (one for one in bench.journal.frames if one.kind == 2):
+    for frame in (call for call in bench.journal.frames if call.kind == 2):
         if frame.action == "UpdateFirmware":
-            asked.append(frame.payload["requestId"])
+            request_ids.append(frame.payload["requestId"])
         triggered |= frame.action == "TriggerMessage"
         if frame.action != "FirmwareStatusNotification" or frame.payload["status"] == "Idle":
             continue
-        assert frame.payload.get("requestId") in asked, frame.payload
-        place = len(asked) - 1 - asked[::-1].index(frame.payload["requestId"])
+        assert frame.payload.get("requestId") in request_ids, frame.payload
+        place = len(request_ids) - 1 - request_ids[::-1].index(frame.payload["requestId"])
         assert place >= latest or triggered, f"of an update that another one has replaced: {frame.payload}"
         latest = max(latest, place)
 
@@ -226,10 +233,10 @@ def _times(bench: Bench) -> None:
     for frame in bench.journal.frames:
         if not frame.from_station or frame.kind == 4:
             continue
-        for name, told in _fields(frame.payload):
+        for name, value in _fields(frame.payload):
             if name in {"timestamp", "generatedAt"}:
-                assert _TIME.fullmatch(told), f"{frame.action}: {told}"
-                assert _moment(told) <= frame.at + _DEVIATION, f"{frame.action} is from the future: {told}"
+                assert _TIME.fullmatch(value), f"{frame.action}: {value}"
+                assert _moment(value) <= frame.at + _DEVIATION, f"{frame.action} is from the future: {value}"
 
 
 def _periods_in_order(bench: Bench) -> None:
@@ -237,10 +244,10 @@ def _periods_in_order(bench: Bench) -> None:
     for frame in bench.journal.frames:
         if not frame.from_station or frame.kind == 4:
             continue
-        for name, told in _fields(frame.payload):
+        for name, value in _fields(frame.payload):
             if name == "chargingSchedulePeriod":
-                starts = [period["startPeriod"] for period in told]
-                assert starts == sorted(set(starts)), f"{frame.action}: {told}"
+                starts = [period["startPeriod"] for period in value]
+                assert starts == sorted(set(starts)), f"{frame.action}: {value}"
 
 
 def _fields(payload: Any) -> Iterator[tuple[str, Any]]:
@@ -251,8 +258,8 @@ def _fields(payload: Any) -> Iterator[tuple[str, Any]]:
                 yield name, value
                 yield from _fields(value)
     elif isinstance(payload, list):
-        for one in cast("list[Any]", payload):
-            yield from _fields(one)
+        for element in cast("list[Any]", payload):
+            yield from _fields(element)
 
 
 def _moment(text: str) -> datetime:

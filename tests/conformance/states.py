@@ -54,21 +54,21 @@ async def has_booted(
     boots_first(bench)
     if after is not None:
         assert endpoint.connection != after, "the station did not connect anew"
-    told: set[int] = set()
-    while len(told) < bench.setup.evses:
+    notified_evses: set[int] = set()
+    while len(notified_evses) < bench.setup.evses:
         status = await bench.expect("StatusNotification", csms=endpoint)
         expected = statuses if isinstance(statuses, str) else statuses[status["evseId"]]
         assert status["connectorStatus"] == expected, status
         assert status["evseId"] != 0, status
         assert status["connectorId"] != 0, status
-        told.add(status["evseId"])
-    await startup_is_told(bench, csms=endpoint)
+        notified_evses.add(status["evseId"])
+    await startup_is_notified(bench, csms=endpoint)
     for number in list(bench.sessions):
         bench.new_session(number)
     return boot
 
 
-async def startup_is_told(bench: Bench, *, csms: Csms | None = None) -> None:
+async def startup_is_notified(bench: Bench, *, csms: Csms | None = None) -> None:
     """The security event of a start (part 2, appendix 1), also where the case does not mention it."""
     event = await bench.expect("SecurityEventNotification", csms=csms)
     assert event["type"] in {"StartupOfTheDevice", "ResetOrReboot"}, event
@@ -113,8 +113,8 @@ async def reserved(
     answer = await bench.call("ReserveNow", request)
     assert answer["status"] == "Accepted", answer
     await bench.expect_status("Reserved", evse_id=evse)
-    told = [f.action for f in bench.journal.frames[since:] if f.from_station and f.action != "Heartbeat"]
-    assert told.index("ReserveNow") < told.index("StatusNotification"), "the status came before the response"
+    actions = [f.action for f in bench.journal.frames[since:] if f.from_station and f.action != "Heartbeat"]
+    assert actions.index("ReserveNow") < actions.index("StatusNotification"), "the status came before the response"
     return reservation_id
 
 
@@ -180,7 +180,7 @@ async def authorized(
     else:
         await _authorized_remotely(bench, evse_id or bench.evse_id, cached=cached)
     if cached:
-        _nobody_asked(bench, since)
+        _no_authorize(bench, since)
     session.authorized = True
 
 
@@ -189,9 +189,9 @@ async def _authorized_locally(bench: Bench, evse_id: int, *, cached: bool) -> No
     was_started, since = session.started, len(bench.journal.frames)
     await bench.present(evse_id=evse_id)
     if bench.authorize_expected and not cached:
-        await _asked(bench, session.id_token, since)
-    if not _authorization_is_told(bench, session, was_started):
-        await _untold(bench, evse_id)
+        await _expect_authorize(bench, session.id_token, since)
+    if not _authorization_is_reported(bench, session, was_started):
+        await _unreported(bench, evse_id)
         return
     event = await bench.expect_event(evse_id=evse_id)
     assert event["eventType"] == ("Updated" if was_started else "Started"), event
@@ -211,15 +211,15 @@ async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> N
     assert answer["status"] == "Accepted", answer
     if was_started:
         assert answer.get("transactionId") == session.transaction_id, answer
-    asks = (await bench.get_variable("AuthCtrlr", "AuthorizeRemoteStart")) == "true" and not cached
-    if asks:
-        await _asked(bench, session.id_token, since)
-    if not _authorization_is_told(bench, session, was_started):
-        await _untold(bench, evse_id)
+    authorize_expected = (await bench.get_variable("AuthCtrlr", "AuthorizeRemoteStart")) == "true" and not cached
+    if authorize_expected:
+        await _expect_authorize(bench, session.id_token, since)
+    if not _authorization_is_reported(bench, session, was_started):
+        await _unreported(bench, evse_id)
         return
     event = await bench.expect_event(evse_id=evse_id)
-    if not asks:
-        _nobody_asked(bench, since)  # F01.FR.02
+    if not authorize_expected:
+        _no_authorize(bench, since)  # F01.FR.02
     assert event["eventType"] == ("Updated" if was_started else "Started"), event
     assert event["triggerReason"] == "RemoteStart", event
     assert event["transactionInfo"].get("remoteStartId") == session.remote_start_id, event
@@ -227,26 +227,26 @@ async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> N
     assert event["idToken"]["type"] == session.id_token["type"], event
 
 
-async def _asked(bench: Bench, id_token: Payload, since: int) -> None:
+async def _expect_authorize(bench: Bench, id_token: Payload, since: int) -> None:
     """AuthorizeRequest for this id token; no event since that place in the journal has told of an authorization yet."""
-    asked = await bench.expect("Authorize")
-    assert asked["idToken"]["idToken"] == id_token["idToken"], asked
-    assert asked["idToken"]["type"] == id_token["type"], asked
+    request = await bench.expect("Authorize")
+    assert request["idToken"]["idToken"] == id_token["idToken"], request
+    assert request["idToken"]["type"] == id_token["type"], request
     for frame in bench.journal.frames[since:]:
         if frame.from_station and frame.kind == 2 and frame.action == "Authorize":
             break
-        told = frame.action == "TransactionEvent" and frame.from_station and frame.kind == 2
+        is_event = frame.action == "TransactionEvent" and frame.from_station and frame.kind == 2
         early = {"Authorized", "RemoteStart", "StopAuthorized"}
-        assert not told or frame.payload["triggerReason"] not in early, frame
+        assert not is_event or frame.payload["triggerReason"] not in early, frame
 
 
-def _nobody_asked(bench: Bench, since: int) -> None:
+def _no_authorize(bench: Bench, since: int) -> None:
     """No AuthorizeRequest since that place in the journal."""
-    asked = [f for f in bench.journal.frames[since:] if f.from_station and f.kind == 2 and f.action == "Authorize"]
-    assert asked == []
+    requests = [f for f in bench.journal.frames[since:] if f.from_station and f.kind == 2 and f.action == "Authorize"]
+    assert requests == []
 
 
-async def _untold(bench: Bench, evse_id: int) -> None:
+async def _unreported(bench: Bench, evse_id: int) -> None:
     """An authorization that no event tells of; with a cable, energy may flow and be told of before long."""
     if not bench.session(evse_id).connected:
         await _no_event_yet(bench, evse_id)
@@ -254,19 +254,22 @@ async def _untold(bench: Bench, evse_id: int) -> None:
 
 async def _no_event_yet(bench: Bench, evse_id: int) -> None:
     """No TransactionEvent of this EVSE has come, besides periodic ones and those that steps have looked at."""
-    others = {session.transaction_id for number, session in bench.sessions.items() if number != evse_id}
+    other_transactions = {session.transaction_id for number, session in bench.sessions.items() if number != evse_id}
 
     def unexpected(event: Payload) -> bool:
-        return event["triggerReason"] not in PERIODIC and event["transactionInfo"]["transactionId"] not in others
+        return (
+            event["triggerReason"] not in PERIODIC
+            and event["transactionInfo"]["transactionId"] not in other_transactions
+        )
 
     await bench.silence("TransactionEvent", for_s=0.0, where=unexpected)
 
 
-def _authorization_is_told(bench: Bench, session: Session, was_started: bool) -> bool:
+def _authorization_is_reported(bench: Bench, session: Session, was_started: bool) -> bool:
     starts = "Authorized" in bench.start_points or ("PowerPathClosed" in bench.start_points and session.connected)
     # The bay has started a transaction that is over; for the next one it is occupied already.
-    starts_anew = session.ended and session.bay_occupied and "ParkingBayOccupancy" in bench.start_points
-    return starts or starts_anew or was_started
+    starts_next = session.ended and session.bay_occupied and "ParkingBayOccupancy" in bench.start_points
+    return starts or starts_next or was_started
 
 
 async def energy_transfer_started(bench: Bench, *, evse_id: int | None = None, **ev: Any) -> None:
@@ -326,7 +329,7 @@ async def stop_authorized(
     local: bool | None = None,
     evse_id: int | None = None,
     id_token: Payload | None = None,
-    asks: bool = False,
+    authorize_expected: bool = False,
 ) -> None:
     """Reusable state StopAuthorized, local (A: the same token) or remote (B); as clarified by the errata.
 
@@ -339,16 +342,16 @@ async def stop_authorized(
     locally, since = bench.local if local is None else local, len(bench.journal.frames)
     if locally:
         await bench.present(id_token, evse_id=evse)
-        if asks:
-            await _asked(bench, id_token or session.id_token, since)
+        if authorize_expected:
+            await _expect_authorize(bench, id_token or session.id_token, since)
     else:
         answer = await bench.call("RequestStopTransaction", {"transactionId": session.transaction_id})
         assert answer["status"] == "Accepted", answer
     expected, reasons = ("StopAuthorized", {"Local", None}) if locally else ("RemoteStop", {"Remote"})
     first = await bench.expect_event(evse_id=evse)
     assert first["triggerReason"] == expected, first
-    if not asks:
-        _nobody_asked(bench, since)  # C01.FR.03
+    if not authorize_expected:
+        _no_authorize(bench, since)  # C01.FR.03
     if locally and "idToken" in first:
         token = id_token if id_token is not None else session.id_token
         assert first["idToken"]["idToken"] == token["idToken"], first
@@ -457,7 +460,7 @@ async def start_offline_transaction(bench: Bench, *, evse_id: int | None = None)
     await bench.present(evse_id=evse)
     await bench.connect_ev(evse_id=evse)
     await bench.advance(10.0)
-    await bench.come_back()
+    await bench.accept_reconnect()
 
 
 # Certificates
@@ -483,7 +486,9 @@ async def certificate_installed(bench: Bench, certificate_type: str, certificate
     assert answer["status"] == "Accepted", answer
 
 
-async def renew_charging_station_certificate(bench: Bench, *, issuer: Issued | None = None, shown: bool = True) -> str:
+async def renew_charging_station_certificate(
+    bench: Bench, *, issuer: Issued | None = None, reconnects: bool = True
+) -> str:
     """Memory state RenewChargingStationCertificate (A02/A03); returns the new certificate, PEM.
 
     `shown`: in security profile 3, where the reconnect shows the new certificate.
@@ -491,10 +496,10 @@ async def renew_charging_station_certificate(bench: Bench, *, issuer: Issued | N
     before = bench.csms.connection
     answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
     assert answer["status"] == "Accepted", answer
-    asked = await bench.expect("SignCertificate")
-    assert asked.get("certificateType", "ChargingStationCertificate") == "ChargingStationCertificate", asked
-    check_csr(asked["csr"])
-    certificate = bench.pki.sign_csr(asked["csr"], issuer=issuer)
+    request = await bench.expect("SignCertificate")
+    assert request.get("certificateType", "ChargingStationCertificate") == "ChargingStationCertificate", request
+    check_csr(request["csr"])
+    certificate = bench.pki.sign_csr(request["csr"], issuer=issuer)
     signed: Payload = {"certificateChain": certificate, "certificateType": "ChargingStationCertificate"}
     answer = await bench.call("CertificateSigned", signed)
     assert answer["status"] == "Accepted", answer
@@ -505,16 +510,16 @@ async def renew_charging_station_certificate(bench: Bench, *, issuer: Issued | N
     if bench.csms.connection == before:
         bench.csms.drop()
     await bench.until(lambda: bench.csms.connection != before, within_s=120.0, why="no reconnect")
-    if shown:
-        check_shown(bench, certificate)
+    if reconnects:
+        check_client_certificate(bench, certificate)
     return certificate
 
 
-def check_shown(bench: Bench, certificate: str) -> None:
+def check_client_certificate(bench: Bench, certificate: str) -> None:
     """The station has connected with this certificate (PEM)."""
-    shown = bench.csms.client_certificates[-1]
-    assert shown is not None, "the station did not show a certificate"
-    assert x509.load_der_x509_certificate(shown) == x509.load_pem_x509_certificate(certificate.encode()), (
+    der = bench.csms.client_certificates[-1]
+    assert der is not None, "the station did not show a certificate"
+    assert x509.load_der_x509_certificate(der) == x509.load_pem_x509_certificate(certificate.encode()), (
         "the station did not connect with the new certificate"
     )
 
@@ -536,16 +541,16 @@ def check_csr(pem: str) -> x509.CertificateSigningRequest:
 
 async def reboot_before_firmware_activation(bench: Bench, request_id: int) -> Payload:
     """Reusable state RebootBeforeFirmwareActivation of an update; returns the BootNotification."""
-    told = await bench.expect("FirmwareStatusNotification", within_s=60.0)
-    assert told == {"status": "InstallRebooting", "requestId": request_id}, told
+    notification = await bench.expect("FirmwareStatusNotification", within_s=60.0)
+    assert notification == {"status": "InstallRebooting", "requestId": request_id}, notification
     boot = await bench.expect("BootNotification", within_s=180.0)
     boots_first(bench)
     assert boot["reason"] == "FirmwareUpdate", boot
-    said = bench.journal.sent("FirmwareStatusNotification")
-    rebooting = next(frame for frame in reversed(said) if frame.payload["status"] == "InstallRebooting")
+    notifications = bench.journal.sent("FirmwareStatusNotification")
+    rebooting = next(frame for frame in reversed(notifications) if frame.payload["status"] == "InstallRebooting")
     assert rebooting.connection < bench.journal.sent("BootNotification")[-1].connection, "told after the reboot"
     await bench.expect_all_statuses("Available")
-    await startup_is_told(bench)
+    await startup_is_notified(bench)
     return boot
 
 
@@ -569,7 +574,7 @@ async def transaction_events_in_queue_ended(bench: Bench) -> None:
         await bench.station.parking_bay(bench.evse_id, occupied=False)
     await bench.settle()
     bench.new_session()
-    await bench.come_back()
+    await bench.accept_reconnect()
 
 
 async def id_token_cached(bench: Bench, id_token: Payload | None = None, *, evse_id: int | None = None) -> None:
@@ -580,7 +585,7 @@ async def id_token_cached(bench: Bench, id_token: Payload | None = None, *, evse
         bench.session(evse_id).id_token = dict(token)
         since = len(bench.journal.frames)
         await bench.present(token, evse_id=evse_id)
-        await _asked(bench, dict(token), since)
+        await _expect_authorize(bench, dict(token), since)
         await bench.settle()
         bench.new_session(evse_id)
         return

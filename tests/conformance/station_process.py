@@ -90,6 +90,6 @@ def _value(value: Any) -> str:
     match value:
         case dict():
             table = cast("dict[str, Any]", value)
-            return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in table.items()) + " }"
+            return "{ " + ", ".join(f"{key} = {_value(element)}" for key, element in table.items()) + " }"
         case _:
             return json.dumps(value)

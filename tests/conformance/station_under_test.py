@@ -95,9 +95,9 @@ class Station:
         """Disconnect them; with `ev_side` the cable stays in the socket."""
         await self.post(f"/api/sim/evses/{evse_id}/unplug", {"connector": connector_id, "ev_side": ev_side})
 
-    async def vehicle(self, evse_id: int, **wish: Any) -> None:
+    async def vehicle(self, evse_id: int, **behaviour: Any) -> None:
         """What the vehicle wants from now on."""
-        await self.post(f"/api/sim/evses/{evse_id}/vehicle", wish)
+        await self.post(f"/api/sim/evses/{evse_id}/vehicle", behaviour)
 
     async def parking_bay(self, evse_id: int, *, occupied: bool) -> None:
         """The parking-bay sensor."""

@@ -34,21 +34,21 @@ async def test_tc_a_07_cs(bench: Bench) -> None:
         await states.booting(bench)
         await bench.csms.restart(bench.pki.server_context(client_root=root, versions=TLS_1_2, ciphers=suite))
         await states.has_booted(bench, after=before)
-        _check_shown(bench)
+        _check_client_certificate(bench)
     before = bench.csms.connection
     bench.forget()
     await states.booting(bench)
     await bench.csms.restart(bench.pki.server_context(client_root=root))
     await states.has_booted(bench, after=before)
-    _check_shown(bench)
+    _check_client_certificate(bench)
 
 
-def _check_shown(bench: Bench) -> None:
+def _check_client_certificate(bench: Bench) -> None:
     """Tool validation of step 4: the TLS version, and the certificate that the station has shown."""
     assert bench.csms.tls_versions[-1] in {"TLSv1.2", "TLSv1.3"}
-    shown = bench.csms.client_certificates[-1]
-    assert shown is not None
-    certificate = x509.load_der_x509_certificate(shown)
+    der = bench.csms.client_certificates[-1]
+    assert der is not None
+    certificate = x509.load_der_x509_certificate(der)
     key = certificate.public_key()
     assert (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048) or (
         isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 224
@@ -110,12 +110,12 @@ async def test_tc_a_14_cs(bench: Bench, invalid: Callable[[Pki, str], str]) -> N
     event = await bench.expect("SecurityEventNotification")
     assert event["type"] == "InvalidChargingStationCertificate", event
     # What was refused is discarded: the station goes on with the certificate that it has.
-    shown = bench.csms.client_certificates[-1]
+    der = bench.csms.client_certificates[-1]
     await bench.advance(10.0)
     assert bench.csms.connected.is_set()
     bench.csms.drop()
     await bench.until(bench.csms.connected.is_set, within_s=120.0, why="no reconnect")
-    assert bench.csms.client_certificates[-1] == shown
+    assert bench.csms.client_certificates[-1] == der
 
 
 @case("Advanced Security", "M")
@@ -134,18 +134,18 @@ async def test_tc_a_15_cs(bench: Bench) -> None:
 )
 async def test_tc_a_21_cs(bench: Bench) -> None:
     """Upgrade Charging Station Security Profile - No valid ChargingStationCertificate installed"""
-    mine = bench.pki.station(bench.serial_number)
-    certificate = {"type": "ChargingStationCertificate", "pem": mine.key_pem + mine.pem}
+    issued = bench.pki.station(bench.serial_number)
+    certificate = {"type": "ChargingStationCertificate", "pem": issued.key_pem + issued.pem}
     await bench.station.put("/api/sim/certificates", certificate)
     await bench.station.delete("/api/sim/certificates", {"type": "ChargingStationCertificate"})  # AQ-3
     if bench.setup.security_profile == 1:
         await states.certificate_installed(bench, "CSMSRootCertificate", bench.pki.root)
-    other = Csms(bench.journal, tls=bench.pki.server_context(client_root=bench.pki.root))
-    bench.others.append(other)
-    await other.start()
+    other_csms = Csms(bench.journal, tls=bench.pki.server_context(client_root=bench.pki.root))
+    bench.other_endpoints.append(other_csms)
+    await other_csms.start()
     active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
     slot = 2 if active == 1 else 1
-    assert await set_network_profile(bench, slot, other.url, 3) == "Accepted"  # step 2
+    assert await set_network_profile(bench, slot, other_csms.url, 3) == "Accepted"  # step 2
     await upgrade_is_rejected(bench, slot, active)  # step 4
 
 
@@ -175,5 +175,5 @@ async def test_tc_a_23_cs(bench: Bench) -> None:
         answers.append(answer["status"])
         if answer["status"] == "Accepted":  # A02.FR.08: it connects with the new certificate
             await bench.until(lambda before=before: bench.csms.connection != before, why="no reconnect")
-            states.check_shown(bench, certificate)
+            states.check_client_certificate(bench, certificate)
     assert "Accepted" in answers, answers

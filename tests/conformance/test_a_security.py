@@ -57,7 +57,7 @@ async def upgrade_is_rejected(bench: Bench, slot: int, active: int) -> None:
     assert status == "Rejected"
     await bench.advance(10.0)
     assert bench.csms.connection == connection, "the station connected anew"
-    assert all(not other.handshakes for other in bench.others), "the station went to the other endpoint"
+    assert all(not endpoint.handshakes for endpoint in bench.other_endpoints), "the station went to the other endpoint"
     assert await bench.get_variable("OCPPCommCtrlr", "NetworkConfigurationPriority") == before
     security_profile = await bench.get_variable("SecurityCtrlr", "SecurityProfile")
     assert security_profile == str(bench.setup.security_profile)
@@ -89,9 +89,9 @@ async def test_tc_a_01_cs(bench: Bench) -> None:
     await bench.until(bench.csms.connected.is_set, within_s=60.0)
     await states.booted(bench)
     check_credentials(bench, PASSWORD)
-    _, told = bench.csms.credentials_of(bench.csms.handshakes[-1]) or ("", "")
-    assert 16 <= len(told) <= 40
-    assert told.isalnum()
+    _, password = bench.csms.credentials_of(bench.csms.handshakes[-1]) or ("", "")
+    assert 16 <= len(password) <= 40
+    assert password.isalnum()
 
 
 @case("Core", "M")
@@ -138,9 +138,11 @@ async def test_tc_a_05_cs(bench: Bench) -> None:
     for why, issued in invalid.items():
         bench.forget()
         await bench.csms.restart(server_tls(bench, issued))  # steps 4 to 6
-        shown = len(bench.csms.handshakes)
+        handshakes_before = len(bench.csms.handshakes)
         await bench.advance(2 * reconnection_s)
-        assert len(bench.csms.handshakes) == shown, f"{why}: the station went on after the handshake"  # step 7
+        assert len(bench.csms.handshakes) == handshakes_before, (
+            f"{why}: the station went on after the handshake"
+        )  # step 7
         assert not bench.csms.connected.is_set(), why
         await bench.csms.restart(valid)
         await bench.until(bench.csms.connected.is_set, within_s=120.0, why=f"{why}: no reconnect")  # steps 8 and 9
@@ -180,7 +182,7 @@ async def test_tc_a_06_cs(bench: Bench) -> None:
         await bench.station.power("cycle")
         await bench.until(lambda: ended, within_s=60.0, why="no handshake that the station terminated")  # steps 1 to 3
     # It ended the handshake, at the most with an alert (RFC 5246 §7.2), and did not go on with it.
-    assert all(said[:1] in {b"", b"\x15"} for said in ended), ended
+    assert all(reply[:1] in {b"", b"\x15"} for reply in ended), ended
     await bench.csms.start()  # steps 4 to 9
     await states.has_booted(bench)  # steps 10 to 15
     assert bench.csms.tls_versions[-1] in {"TLSv1.2", "TLSv1.3"}
@@ -205,7 +207,7 @@ async def test_tc_a_09_cs(bench: Bench) -> None:
     await states.booted(bench)  # it is stored
     check_credentials(bench, new)
     log = await bench.station.get("/api/security-events")  # A01.FR.11
-    changes = [one for one in log if one["type"] == "ReconfigurationOfSecurityParameters"]
+    changes = [entry for entry in log if entry["type"] == "ReconfigurationOfSecurityParameters"]
     assert changes
     assert new not in str(log)  # A01.FR.12
     assert bench.process is None or new not in bench.process.log.read_text()
@@ -230,11 +232,11 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
     security_profile = bench.setup.security_profile + 1
     active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
     assert active != OTHER_SLOT
-    mine = ""
+    certificate = ""
     if security_profile == 2:
         await states.certificate_installed(bench, "CSMSRootCertificate", bench.pki.root.pem)
     else:
-        mine = await states.renew_charging_station_certificate(bench, shown=False)
+        certificate = await states.renew_charging_station_certificate(bench, reconnects=False)
     url = f"wss://localhost:{bench.csms.port}{bench.csms.path}"
     assert await set_network_profile(bench, OTHER_SLOT, url, security_profile) == "Accepted"  # step 2
     priority = f"{OTHER_SLOT},{active}"
@@ -248,7 +250,7 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
     await bench.csms.restart(secured)  # step 7
     await states.has_booted(bench)  # steps 8 to 10
     if security_profile == 3:
-        states.check_shown(bench, mine)
+        states.check_client_certificate(bench, certificate)
     check_credentials(bench, PASSWORD if security_profile == 2 else None)
     assert await bench.get_variable("SecurityCtrlr", "SecurityProfile") == str(security_profile)  # step 12
     assert await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile") == str(OTHER_SLOT)
@@ -258,9 +260,9 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
     if security_profile != 2:
         return
     await bench.csms.restart(None)  # step 15
-    asked = len(bench.csms.handshakes)
+    handshakes_before = len(bench.csms.handshakes)
     await bench.advance(LONG_OPERATION_S)
-    assert len(bench.csms.handshakes) == asked, "the station came back without TLS"  # step 16
+    assert len(bench.csms.handshakes) == handshakes_before, "the station came back without TLS"  # step 16
     await bench.csms.restart(secured)  # step 17
     await bench.until(bench.csms.connected.is_set, within_s=300.0, why="no reconnect with TLS")  # step 18
     check_credentials(bench, PASSWORD)
@@ -274,16 +276,16 @@ async def test_tc_a_20_cs(bench: Bench, higher: int) -> None:
     answer = await bench.call("GetInstalledCertificateIds", {"certificateType": ["CSMSRootCertificate"]})
     assert answer["status"] == "NotFound", answer  # the prerequisite
     # It is the root alone that is missing.
-    mine = bench.pki.station(bench.serial_number)
-    certificate = {"type": "ChargingStationCertificate", "pem": mine.key_pem + mine.pem}
+    issued = bench.pki.station(bench.serial_number)
+    certificate = {"type": "ChargingStationCertificate", "pem": issued.key_pem + issued.pem}
     await bench.station.put("/api/sim/certificates", certificate)
     active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
     await bench.configure("OCPPCommCtrlr", "NetworkConfigurationPriority", str(active))
     client_root = bench.pki.root if higher == 3 else None
-    other = Csms(bench.journal, tls=bench.pki.server_context(client_root=client_root))
-    bench.others.append(other)
-    await other.start()
-    assert await set_network_profile(bench, OTHER_SLOT, other.url, higher) in {"Accepted", "Rejected"}  # step 2
+    other_csms = Csms(bench.journal, tls=bench.pki.server_context(client_root=client_root))
+    bench.other_endpoints.append(other_csms)
+    await other_csms.start()
+    assert await set_network_profile(bench, OTHER_SLOT, other_csms.url, higher) in {"Accepted", "Rejected"}  # step 2
     await upgrade_is_rejected(bench, OTHER_SLOT, active)  # step 4
 
 
@@ -291,12 +293,12 @@ async def test_tc_a_20_cs(bench: Bench, higher: int) -> None:
 @WITH_TLS
 async def test_tc_a_22_cs(bench: Bench) -> None:
     """Upgrade Charging Station Security Profile - Downgrade security profile - Rejected"""
-    other = Csms(bench.journal)
-    bench.others.append(other)
-    await other.start()
+    other_csms = Csms(bench.journal)
+    bench.other_endpoints.append(other_csms)
+    await other_csms.start()
     for slot in (OTHER_SLOT, int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))):
-        assert await set_network_profile(bench, slot, other.url, 1) == "Rejected", slot
+        assert await set_network_profile(bench, slot, other_csms.url, 1) == "Rejected", slot
     await bench.advance(10.0)
-    assert other.handshakes == []
+    assert other_csms.handshakes == []
     security_profile = await bench.get_variable("SecurityCtrlr", "SecurityProfile")
     assert security_profile == str(bench.setup.security_profile)

@@ -35,22 +35,22 @@ def tls_of(bench: Bench) -> ssl.SSLContext | None:
     return bench.pki.server_context(client_root=bench.pki.root if bench.setup.security_profile == 3 else None)
 
 
-async def other_endpoint(bench: Bench) -> Csms:
+async def second_csms(bench: Bench) -> Csms:
     """The test system's second endpoint, as secure as the first."""
-    other = Csms(bench.journal, tls=tls_of(bench))
+    endpoint = Csms(bench.journal, tls=tls_of(bench))
     if bench.setup.security_profile in (1, 2):
-        other.passwords = {bench.identity: PASSWORD}
-    bench.others.append(other)
-    await other.start()
-    return other
+        endpoint.passwords = {bench.identity: PASSWORD}
+    bench.other_endpoints.append(endpoint)
+    await endpoint.start()
+    return endpoint
 
 
-async def migrate(bench: Bench, other: Csms | MuteEndpoint, *, reset: bool = True) -> None:
+async def migrate(bench: Bench, target: Csms | MuteEndpoint, *, reset: bool = True) -> None:
     """Steps 1 to 6: the other endpoint's profile comes first, then the present one; then the station resets."""
     active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
     assert active != OTHER_SLOT
     security_profile = bench.setup.security_profile
-    assert await set_network_profile(bench, OTHER_SLOT, other.url, security_profile) == "Accepted"  # step 2
+    assert await set_network_profile(bench, OTHER_SLOT, target.url, security_profile) == "Accepted"  # step 2
     priority = f"{OTHER_SLOT},{active}"
     status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority)
     assert status in {"Accepted", "RebootRequired"}, status
@@ -79,12 +79,12 @@ async def test_tc_b_43_cs(bench: Bench) -> None:
 @ALL_PROFILES
 async def test_tc_b_45_cs(bench: Bench) -> None:
     """Migrate to new ConnectionProfile - Success - Same CSMS Root"""
-    other = await other_endpoint(bench)
-    await migrate(bench, other)
+    new_csms = await second_csms(bench)
+    await migrate(bench, new_csms)
     before = bench.csms.connection
-    await states.has_booted(bench, csms=other)
+    await states.has_booted(bench, csms=new_csms)
     assert bench.csms.connection == before, "the station went back to the old endpoint"
-    assert await active_slot(bench, other) == OTHER_SLOT
+    assert await active_slot(bench, new_csms) == OTHER_SLOT
     assert not bench.csms.connected.is_set()  # B10.FR.06
 
 
@@ -105,10 +105,10 @@ async def test_tc_b_46_cs(bench: Bench, *, tls: bool) -> None:
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "2")
     before = bench.csms.connection
     secured = bench.setup.security_profile >= 2
-    async with MuteEndpoint(secured=secured, tls=tls_of(bench) if tls else None) as other:
-        await migrate(bench, other)
+    async with MuteEndpoint(secured=secured, tls=tls_of(bench) if tls else None) as endpoint:
+        await migrate(bench, endpoint)
         await states.has_booted(bench, after=before)  # steps 8 and 9
-    assert other.attempts == 2  # step 7
+    assert endpoint.attempts == 2  # step 7
     assert await active_slot(bench, bench.csms) != OTHER_SLOT
 
 
@@ -127,11 +127,11 @@ async def test_tc_b_47_cs(bench: Bench) -> None:
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
     new_root = bench.pki.make_root("Conformance CSMS Root 2", signed_by=bench.pki.root)
     await states.certificate_installed(bench, "CSMSRootCertificate", new_root.pem)
-    other = await other_endpoint(bench)  # its certificate is signed by the old root
+    new_csms = await second_csms(bench)  # its certificate is signed by the old root
     before = bench.csms.connection
-    await migrate(bench, other)
+    await migrate(bench, new_csms)
     await states.has_booted(bench, after=before)  # steps 7 to 10
-    assert other.handshakes == [], "the station believed the old root at the new CSMS"
+    assert new_csms.handshakes == [], "the station believed the old root at the new CSMS"
     event = await bench.expect("SecurityEventNotification")  # it did try
     assert event["type"] == "InvalidCsmsCertificate", event
     request: Payload = {"certificateType": ["CSMSRootCertificate"]}
@@ -154,22 +154,26 @@ async def test_tc_b_49_cs(bench: Bench, *, mute: bool) -> None:
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(WAIT_MINIMUM_S))
     async with AsyncExitStack() as stack:
         if mute:
-            other = await stack.enter_async_context(MuteEndpoint(secured=bench.setup.security_profile >= 2))
+            new_csms = await stack.enter_async_context(MuteEndpoint(secured=bench.setup.security_profile >= 2))
         else:
-            other = await other_endpoint(bench)
-            other.accepting = False
-        before, asked = bench.csms.connection, len(bench.csms.handshakes)
-        await migrate(bench, other)
+            new_csms = await second_csms(bench)
+            new_csms.accepting = False
+        before, handshakes_before = bench.csms.connection, len(bench.csms.handshakes)
+        await migrate(bench, new_csms)
         bench.csms.accepting = False
-        await bench.until(lambda: other.attempts == 1, within_s=60.0, why="no attempt at the new endpoint")  # 7 and 8
-        await bench.until(lambda: len(bench.csms.handshakes) > asked, within_s=60.0, why="no fallback")  # 9 and 10
-        assert other.attempts == 1
+        await bench.until(
+            lambda: new_csms.attempts == 1, within_s=60.0, why="no attempt at the new endpoint"
+        )  # 7 and 8
+        await bench.until(
+            lambda: len(bench.csms.handshakes) > handshakes_before, within_s=60.0, why="no fallback"
+        )  # 9 and 10
+        assert new_csms.attempts == 1
         assert not bench.csms.connected.is_set()
         bench.csms.accepting = True
         await bench.advance(WAIT_MINIMUM_S - 1.0)
-        assert len(bench.csms.handshakes) == asked + 1, "the station did not wait RetryBackOffWaitMinimum"
+        assert len(bench.csms.handshakes) == handshakes_before + 1, "the station did not wait RetryBackOffWaitMinimum"
         await states.has_booted(bench, after=before)  # steps 11 to 13
-        assert other.attempts == 1, "the station did not stay with the previous profile"
+        assert new_csms.attempts == 1, "the station did not stay with the previous profile"
 
 
 @case("Core", "M")
@@ -178,13 +182,13 @@ async def test_tc_b_50_cs(bench: Bench) -> None:
     """Migrate to new ConnectionProfile - Success - New CSMS Root - New CSMS"""
     new_root = bench.pki.make_root("Conformance CSMS Root 2", signed_by=bench.pki.root)
     await states.certificate_installed(bench, "CSMSRootCertificate", new_root.pem)
-    other = await other_endpoint(bench)
+    new_csms = await second_csms(bench)
     client_root = bench.pki.root if bench.setup.security_profile == 3 else None
-    await other.restart(bench.pki.server_context(bench.pki.server(issuer=new_root), client_root=client_root))
-    await migrate(bench, other)
-    await states.has_booted(bench, csms=other)  # steps 7 to 9
+    await new_csms.restart(bench.pki.server_context(bench.pki.server(issuer=new_root), client_root=client_root))
+    await migrate(bench, new_csms)
+    await states.has_booted(bench, csms=new_csms)  # steps 7 to 9
     assert not bench.csms.connected.is_set()
-    assert await active_slot(bench, other) == OTHER_SLOT
+    assert await active_slot(bench, new_csms) == OTHER_SLOT
 
 
 @case("Core", "M")

@@ -45,30 +45,30 @@ async def test_tc_b_02_cs(bench: Bench) -> None:
     bench.on("BootNotification", lambda _: boot_answer(bench, "Pending"))
     await bench.station.power("cycle")
     await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
-    assert await set_one(bench, "OCPPCommCtrlr", "OfflineThreshold", "300") == "Accepted"  # steps 3, 4
-    got = await get_one(bench, "OCPPCommCtrlr", "OfflineThreshold")  # steps 5, 6
-    assert got["attributeStatus"] == "Accepted", got
+    assert await set_status(bench, "OCPPCommCtrlr", "OfflineThreshold", "300") == "Accepted"  # steps 3, 4
+    result = await get_single_variable(bench, "OCPPCommCtrlr", "OfflineThreshold")  # steps 5, 6
+    assert result["attributeStatus"] == "Accepted", result
     await base_report(bench, "FullInventory", 4711)  # steps 7 to 10
     request = {"idToken": VALID_TOKEN, "remoteStartId": 1, "evseId": bench.evse_id}
     answer = await bench.call("RequestStartTransaction", request)  # steps 11, 12
     assert answer["status"] == "Rejected", answer
     assert sent_since_boot(bench) <= {"BootNotification", "NotifyReport"}
     bench.on("BootNotification", lambda _: boot_answer(bench, "Accepted"))
-    asked_at = bench.now()
+    requested_at = bench.now()
     answer = await bench.call("TriggerMessage", {"requestedMessage": "BootNotification"})  # steps 13, 14
     assert answer["status"] in {"Accepted", "NotImplemented"}, answer
     boot = await bench.expect("BootNotification", within_s=HEARTBEAT_S + 30.0)  # steps 15, 16
     if answer["status"] == "Accepted":
         assert boot["reason"] == "Triggered", boot
-        assert bench.now() - asked_at < timedelta(seconds=30)
+        assert bench.now() - requested_at < timedelta(seconds=30)
     await bench.expect_all_statuses("Available")  # steps 17, 18
-    await states.startup_is_told(bench)
+    await states.startup_is_notified(bench)
 
 
 def sent_since_boot(bench: Bench) -> set[str]:
     """The actions of the CALLs that came on the present connection."""
-    frames = [one for one in bench.journal.frames if one.from_station and one.kind == 2]
-    return {one.action for one in frames if one.connection == bench.csms.connection}
+    frames = [frame for frame in bench.journal.frames if frame.from_station and frame.kind == 2]
+    return {frame.action for frame in frames if frame.connection == bench.csms.connection}
 
 
 @case("Core", "M")
@@ -79,14 +79,14 @@ async def test_tc_b_03_cs(bench: Bench) -> None:
     bench.on("BootNotification", lambda _: boot_answer(bench, "Rejected", 120))
     await bench.station.power("cycle")
     await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
-    rejected_at, so_far = bench.now(), bench.journal.frames.index(bench.journal.sent("BootNotification")[-1])
+    rejected_at, boot_index = bench.now(), bench.journal.frames.index(bench.journal.sent("BootNotification")[-1])
     bench.on("BootNotification", lambda _: boot_answer(bench, "Accepted"))
     await bench.expect("BootNotification", within_s=240.0)  # steps 3, 4
     assert bench.now() - rejected_at >= timedelta(seconds=120 - 4)
-    calls = [one.action for one in bench.journal.frames[so_far:] if one.from_station and one.kind == 2]
+    calls = [frame.action for frame in bench.journal.frames[boot_index:] if frame.from_station and frame.kind == 2]
     assert calls[:2] == ["BootNotification"] * 2, calls  # nothing else in the meantime
     await bench.expect_all_statuses("Available")  # steps 5, 6
-    await states.startup_is_told(bench)
+    await states.startup_is_notified(bench)
 
 
 @case("Core", "M", "C-44 or NOT AQ-16")  # AQ-6 before the errata
@@ -98,7 +98,7 @@ async def test_tc_b_30_cs(bench: Bench) -> None:
     await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
     await bench.settle()
     if bench.csms.connected.is_set():
-        answer = await bench.ask("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})  # steps 3, 4
+        answer = await bench.send_call("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})  # steps 3, 4
         assert answer.kind == 4, answer
         assert answer.payload["code"] == "SecurityError", answer
     await bench.silence("NotifyReport", for_s=10.0)
@@ -113,7 +113,7 @@ def item(component: str, variable: str, instance: str | None = None, **more: Any
     return {"component": {"name": component}, "variable": named, **more}
 
 
-async def get_one(bench: Bench, component: str, variable: str, **more: Any) -> Payload:
+async def get_single_variable(bench: Bench, component: str, variable: str, **more: Any) -> Payload:
     """The result of a GetVariables with one element, of which it is the answer."""
     answer = await bench.call("GetVariables", {"getVariableData": [item(component, variable, **more)]})
     (result,) = answer["getVariableResult"]
@@ -122,31 +122,31 @@ async def get_one(bench: Bench, component: str, variable: str, **more: Any) -> P
     return result
 
 
-async def put_one(bench: Bench, component: str, variable: str, value: str, **more: Any) -> Payload:
+async def set_single_variable(bench: Bench, component: str, variable: str, value: str, **more: Any) -> Payload:
     """The result of a SetVariables with one element, of which it is the answer."""
-    asked = item(component, variable, attributeValue=value, **more)
-    answer = await bench.call("SetVariables", {"setVariableData": [asked]})
+    data = item(component, variable, attributeValue=value, **more)
+    answer = await bench.call("SetVariables", {"setVariableData": [data]})
     (result,) = answer["setVariableResult"]
     assert result["component"]["name"] == component, result
-    assert result["variable"] == asked["variable"], result
+    assert result["variable"] == data["variable"], result
     return result
 
 
-async def set_one(bench: Bench, component: str, variable: str, value: str) -> str:
+async def set_status(bench: Bench, component: str, variable: str, value: str) -> str:
     """The attributeStatus of a SetVariables with one element."""
-    return (await put_one(bench, component, variable, value))["attributeStatus"]
+    return (await set_single_variable(bench, component, variable, value))["attributeStatus"]
 
 
-def no_error(info: Payload | None, *others: str) -> None:
+def no_error(info: Payload | None, *other_reasons: str) -> None:
     """Status information is absent, or says that there is no error (or one of `others`)."""
-    assert info is None or info["reasonCode"] in {"NoError", *others}, info
+    assert info is None or info["reasonCode"] in {"NoError", *other_reasons}, info
 
 
 @case("Core", "M")
 async def test_tc_b_06_cs(bench: Bench) -> None:
     """Get Variables - single value"""
     await bench.configure("OCPPCommCtrlr", "OfflineThreshold", "300")
-    result = await get_one(bench, "OCPPCommCtrlr", "OfflineThreshold", attributeType="Actual")
+    result = await get_single_variable(bench, "OCPPCommCtrlr", "OfflineThreshold", attributeType="Actual")
     assert result["attributeStatus"] == "Accepted", result
     assert result["attributeType"] == "Actual", result
     assert result["attributeValue"] == "300", result
@@ -155,7 +155,7 @@ async def test_tc_b_06_cs(bench: Bench) -> None:
 
 def by_name(results: list[Payload]) -> dict[tuple[str, str], Payload]:
     """Results by component and variable: their order is arbitrary."""
-    return {(one["component"]["name"], one["variable"]["name"]): one for one in results}
+    return {(result["component"]["name"], result["variable"]["name"]): result for result in results}
 
 
 @case("Core", "M", "C-45")
@@ -163,11 +163,11 @@ async def test_tc_b_07_cs(bench: Bench) -> None:
     """Get Variables - multiple values"""
     await bench.configure("OCPPCommCtrlr", "OfflineThreshold", "300")
     await bench.configure("AuthCtrlr", "LocalAuthorizeOffline", "true")
-    asked = [
+    items = [
         item("OCPPCommCtrlr", "OfflineThreshold", attributeType="Actual"),
         item("AuthCtrlr", "LocalAuthorizeOffline", attributeType="Actual"),
     ]
-    answer = await bench.call("GetVariables", {"getVariableData": asked})
+    answer = await bench.call("GetVariables", {"getVariableData": items})
     assert len(answer["getVariableResult"]) == 2, answer
     results = by_name(answer["getVariableResult"])
     for name, value in (
@@ -184,7 +184,7 @@ async def test_tc_b_07_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_b_32_cs(bench: Bench) -> None:
     """Get Variables - Unknown component"""
-    result = await get_one(bench, "UnknownComponent", "OfflineThreshold")
+    result = await get_single_variable(bench, "UnknownComponent", "OfflineThreshold")
     assert result["attributeStatus"] == "UnknownComponent", result
     assert "attributeValue" not in result, result
 
@@ -192,7 +192,7 @@ async def test_tc_b_32_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_b_33_cs(bench: Bench) -> None:
     """Get Variables - Unknown variable"""
-    result = await get_one(bench, "OCPPCommCtrlr", "UnknownVariable")
+    result = await get_single_variable(bench, "OCPPCommCtrlr", "UnknownVariable")
     assert result["attributeStatus"] == "UnknownVariable", result
     assert "attributeValue" not in result, result
 
@@ -200,7 +200,7 @@ async def test_tc_b_33_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_b_34_cs(bench: Bench) -> None:
     """Get Variables - Not supported attribute type"""
-    result = await get_one(bench, "OCPPCommCtrlr", "OfflineThreshold", attributeType="Target")
+    result = await get_single_variable(bench, "OCPPCommCtrlr", "OfflineThreshold", attributeType="Target")
     assert result["attributeStatus"] == "NotSupportedAttributeType", result
     assert result["attributeType"] == "Target", result
     assert "attributeValue" not in result, result
@@ -209,7 +209,7 @@ async def test_tc_b_34_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_b_09_cs(bench: Bench) -> None:
     """Set Variables - single value"""
-    result = await put_one(bench, "OCPPCommCtrlr", "OfflineThreshold", "300", attributeType="Actual")
+    result = await set_single_variable(bench, "OCPPCommCtrlr", "OfflineThreshold", "300", attributeType="Actual")
     assert result["attributeStatus"] == "Accepted", result
     assert result["attributeType"] == "Actual", result
     no_error(result.get("attributeStatusInfo"))
@@ -220,11 +220,11 @@ async def test_tc_b_09_cs(bench: Bench) -> None:
 async def test_tc_b_10_cs(bench: Bench) -> None:
     """Set Variables - multiple values"""
     await bench.configure("AuthCtrlr", "LocalAuthorizeOffline", "false")
-    asked = [
+    items = [
         item("OCPPCommCtrlr", "OfflineThreshold", attributeValue="300", attributeType="Actual"),
         item("AuthCtrlr", "LocalAuthorizeOffline", attributeValue="true", attributeType="Actual"),
     ]
-    answer = await bench.call("SetVariables", {"setVariableData": asked})
+    answer = await bench.call("SetVariables", {"setVariableData": items})
     assert len(answer["setVariableResult"]) == 2, answer
     results = by_name(answer["setVariableResult"])
     for name in (("OCPPCommCtrlr", "OfflineThreshold"), ("AuthCtrlr", "LocalAuthorizeOffline")):
@@ -238,21 +238,21 @@ async def test_tc_b_10_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_b_35_cs(bench: Bench) -> None:
     """Set Variables - Unknown component"""
-    result = await put_one(bench, "UnknownComponent", "OfflineThreshold", "300")
+    result = await set_single_variable(bench, "UnknownComponent", "OfflineThreshold", "300")
     assert result["attributeStatus"] == "UnknownComponent", result
 
 
 @case("Core", "M")
 async def test_tc_b_36_cs(bench: Bench) -> None:
     """Set Variables - Unknown variable"""
-    result = await put_one(bench, "OCPPCommCtrlr", "UnknownVariable", "300")
+    result = await set_single_variable(bench, "OCPPCommCtrlr", "UnknownVariable", "300")
     assert result["attributeStatus"] == "UnknownVariable", result
 
 
 @case("Core", "M")
 async def test_tc_b_37_cs(bench: Bench) -> None:
     """Set Variables - Not supported attribute type"""
-    result = await put_one(bench, "OCPPCommCtrlr", "OfflineThreshold", "300", attributeType="Target")
+    result = await set_single_variable(bench, "OCPPCommCtrlr", "OfflineThreshold", "300", attributeType="Target")
     assert result["attributeStatus"] == "NotSupportedAttributeType", result
     assert result["attributeType"] == "Target", result
 
@@ -274,10 +274,10 @@ async def test_tc_b_11_cs(bench: Bench) -> None:
     )
     for value in ("300", "300.1", "true", *fitting["dateTime"], "abc"):
         for component, variable, kind in variables:
-            before = await get_one(bench, component, variable)
+            before = await get_single_variable(bench, component, variable)
             if before["attributeStatus"] != "Accepted":
                 continue  # steps 3 to 8 are for what the station supports
-            result = await put_one(bench, component, variable, value)
+            result = await set_single_variable(bench, component, variable, value)
             fits = value in fitting[kind]
             if fits and kind != "decimal":  # of a percentage 300 may be too much
                 assert result["attributeStatus"] == "Accepted", result
@@ -285,7 +285,7 @@ async def test_tc_b_11_cs(bench: Bench) -> None:
             assert result["attributeType"] == "Actual", result
             no_error(result.get("attributeStatusInfo"), "InvalidValue")
             if result["attributeStatus"] == "Rejected":
-                after = await get_one(bench, component, variable)
+                after = await get_single_variable(bench, component, variable)
                 assert after["attributeValue"] == before["attributeValue"], after
     assert await bench.get_variable("OCPPCommCtrlr", "OfflineThreshold") == "300"
     assert await bench.set_variable("SmartChargingCtrlr", "LimitChangeSignificance", "12.5") == "Accepted"
@@ -294,7 +294,7 @@ async def test_tc_b_11_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_b_39_cs(bench: Bench) -> None:
     """Set Variables - Read-only"""
-    result = await put_one(bench, "OCPPCommCtrlr", "MessageTimeout", "30", instance="Default")
+    result = await set_single_variable(bench, "OCPPCommCtrlr", "MessageTimeout", "30", instance="Default")
     assert result["attributeStatus"] == "Rejected", result
 
 
@@ -436,11 +436,11 @@ async def test_tc_b_12_cs(bench: Bench) -> None:
     rows = await base_report(bench, "ConfigurationInventory", 12)
     for row in rows:
         assert row["variableCharacteristics"], row
-        assert all(one["mutability"] in {"ReadWrite", "WriteOnly"} for one in row["variableAttribute"]), row
+        assert all(attribute["mutability"] in {"ReadWrite", "WriteOnly"} for attribute in row["variableAttribute"]), row
     required = set(REQUIRED_WRITABLE)
     for component, variables in WRITABLE_OF_BLOCKS.items():
-        there = await get_one(bench, component, "Available")
-        required |= variables if there.get("attributeValue") == "true" else set()
+        available = await get_single_variable(bench, component, "Available")
+        required |= variables if available.get("attributeValue") == "true" else set()
     assert required - {name_of(row) for row in rows} == set()
 
 
@@ -449,8 +449,8 @@ async def test_tc_b_13_cs(bench: Bench) -> None:
     """Get Base Report - FullInventory"""
     rows = await base_report(bench, "FullInventory", 13)
     assert all(row["variableCharacteristics"] for row in rows)
-    everything = REQUIRED_WRITABLE | REQUIRED_EITHER | REQUIRED_READABLE | REQUIRED_PHYSICAL | required_of_blocks(rows)
-    assert everything - {name_of(row) for row in rows} == set()
+    required = REQUIRED_WRITABLE | REQUIRED_EITHER | REQUIRED_READABLE | REQUIRED_PHYSICAL | required_of_blocks(rows)
+    assert required - {name_of(row) for row in rows} == set()
 
 
 @case("Advanced Device Management", "M")
@@ -472,8 +472,8 @@ async def test_tc_b_14_cs(bench: Bench) -> None:
 async def test_tc_b_53_cs(bench: Bench) -> None:
     """Get Base Report - Test mandatory DM variables via FullInventory"""
     rows = await base_report(bench, "FullInventory", 53)
-    everything = REQUIRED_WRITABLE | REQUIRED_EITHER | REQUIRED_READABLE | REQUIRED_PHYSICAL | required_of_blocks(rows)
-    assert everything - {name_of(row) for row in rows} == set()
+    required = REQUIRED_WRITABLE | REQUIRED_EITHER | REQUIRED_READABLE | REQUIRED_PHYSICAL | required_of_blocks(rows)
+    assert required - {name_of(row) for row in rows} == set()
     places = {(name_of(row), row["component"].get("evse", {}).get("id")) for row in rows}
     for number in range(1, bench.setup.evses + 1):
         of_each = {name for name in REQUIRED_PHYSICAL if not name.startswith("ChargingStation")}
@@ -499,7 +499,7 @@ def check_value(name: str, characteristics: Payload, attribute: Payload) -> None
     if characteristics["dataType"] in LISTS:
         allowed = characteristics["valuesList"].split(",")
         single = characteristics["dataType"] == "OptionList"
-        values = [attribute["value"]] if single else [one for one in attribute["value"].split(",") if one]
+        values = [attribute["value"]] if single else [item for item in attribute["value"].split(",") if item]
         assert set(values) <= set(allowed), (name, attribute["value"], allowed)
 
 
@@ -511,8 +511,12 @@ async def boots(bench: Bench, reason: str, statuses: dict[int, str]) -> None:
     boot = await bench.expect("BootNotification", within_s=180.0)
     assert boot["reason"] == reason, boot
     states.boots_first(bench)
-    at = [one for one in bench.csms.unread if one.action == "StatusNotification"]
-    bench.csms.unread = [one for one in bench.csms.unread if one not in at or one.frame.connection == connection(bench)]
+    at = [received for received in bench.csms.unread if received.action == "StatusNotification"]
+    bench.csms.unread = [
+        received
+        for received in bench.csms.unread
+        if received not in at or received.frame.connection == connection(bench)
+    ]
     for number, status in statuses.items():
         await bench.expect_status(status, evse_id=number)
         if status == "Occupied" and "EVConnected" in bench.start_points:
@@ -520,7 +524,7 @@ async def boots(bench: Bench, reason: str, statuses: dict[int, str]) -> None:
             event = await bench.expect_event(evse_id=number)  # E01.FR.02: the vehicle is still connected
             assert event["eventType"] == "Started", event
             assert event["triggerReason"] == "CablePluggedIn", event
-    await states.startup_is_told(bench)
+    await states.startup_is_notified(bench)
 
 
 def connection(bench: Bench) -> int:
@@ -566,7 +570,7 @@ async def test_tc_b_22_cs(bench: Bench) -> None:
     assert answer["status"] == "Accepted", answer
     await ended_by_reset(bench, with_token=False)
     await boots(bench, "RemoteReset", {1: "Occupied", 2: "Available"})
-    (ended,) = [one for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Ended"]
+    (ended,) = [event for event in bench.journal.sent("TransactionEvent") if event.payload["eventType"] == "Ended"]
     assert ended.connection < connection(bench), "it ended only after the reboot"  # B12.FR.04
 
 
@@ -634,7 +638,7 @@ async def test_tc_b_25_cs(bench: Bench) -> None:
     assert answer["status"] == "Accepted", answer
     await bench.silence("BootNotification", for_s=30.0)
     # The EVSE is usable again, and it alone was reset.
-    assert {told["evseId"] for told in statuses_since(bench, 0)} <= {bench.evse_id}
+    assert {status["evseId"] for status in statuses_since(bench, 0)} <= {bench.evse_id}
     assert statuses_since(bench, 0)[-1]["connectorStatus"] == "Available"
     bench.forget()
     await states.energy_transfer_started(bench)
@@ -642,7 +646,7 @@ async def test_tc_b_25_cs(bench: Bench) -> None:
 
 def statuses_since(bench: Bench, index: int) -> list[Payload]:
     """The unread StatusNotifications from the given one on."""
-    return [one.payload for one in bench.csms.unread if one.action == "StatusNotification"][index:]
+    return [received.payload for received in bench.csms.unread if received.action == "StatusNotification"][index:]
 
 
 @case("Core", "C", "C-13")
@@ -666,8 +670,8 @@ async def test_tc_b_26_cs(bench: Bench, stop_points: str) -> None:
 
 def until_status(bench: Bench, status: str) -> None:
     """Statuses that the reset itself brings (Unavailable, and back) end with this one; all of them are read."""
-    told = statuses_since(bench, 0)
-    assert not told or told[-1]["connectorStatus"] == status, told
+    statuses = statuses_since(bench, 0)
+    assert not statuses or statuses[-1]["connectorStatus"] == status, statuses
     bench.forget()
 
 
@@ -687,8 +691,8 @@ async def test_tc_b_27_cs(bench: Bench) -> None:
     await vehicle_that_stayed_starts(bench)
     await bench.silence("TransactionEvent", for_s=0.0, where=lambda event: event["eventType"] == "Ended")
     statuses = statuses_since(bench, 0)
-    assert {told["evseId"] for told in statuses} <= {bench.evse_id}, statuses
-    assert [told["connectorStatus"] for told in statuses][-1:] in ([], ["Occupied"]), statuses
+    assert {status["evseId"] for status in statuses} <= {bench.evse_id}, statuses
+    assert [status["connectorStatus"] for status in statuses][-1:] in ([], ["Occupied"]), statuses
     await states.stop_authorized(bench, evse_id=2)
 
 
@@ -724,15 +728,15 @@ async def absent(bench: Bench, back_off_s: int) -> None:
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
     bench.forget()
     await bench.go_offline()
-    gone_at = bench.now()
+    offline_since = bench.now()
     await bench.connect_ev()
     if back_off_s > THRESHOLD_S:
         await bench.advance(THRESHOLD_S + 1.0)
-    await bench.come_back()
+    await bench.accept_reconnect()
     event = await bench.expect_event()  # the vehicle has started a transaction
     assert (event["eventType"], event["offline"]) == ("Started", True), event
-    longer = bench.now() - gone_at > timedelta(seconds=THRESHOLD_S)
-    assert longer is (back_off_s > THRESHOLD_S), bench.now() - gone_at
+    longer = bench.now() - offline_since > timedelta(seconds=THRESHOLD_S)
+    assert longer is (back_off_s > THRESHOLD_S), bench.now() - offline_since
 
 
 @case("Core", "M")

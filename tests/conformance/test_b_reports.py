@@ -16,9 +16,9 @@ _STATUSES = {"Available", "Occupied", "Reserved", "Unavailable", "Faulted"}
 _OF_EVSE: Payload = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "AvailabilityState"}}
 
 
-async def custom_report(bench: Bench, request_id: int, **wanted: Any) -> list[Payload]:
+async def custom_report(bench: Bench, request_id: int, **criteria: Any) -> list[Payload]:
     """GetReport, which must be accepted, and all parts of its report; the reported variables."""
-    answer = await bench.call("GetReport", {"requestId": request_id, **wanted})
+    answer = await bench.call("GetReport", {"requestId": request_id, **criteria})
     assert answer["status"] == "Accepted", answer
     no_error(answer.get("statusInfo"))
     rows = await reported(bench, request_id)
@@ -40,7 +40,7 @@ def availability_state(row: Payload) -> None:
     assert row["variable"]["name"] == "AvailabilityState", row
     characteristics = row["variableCharacteristics"]
     assert characteristics["dataType"] == "OptionList", row
-    assert {one.strip() for one in characteristics["valuesList"].split(",")} == _STATUSES, row
+    assert {item.strip() for item in characteristics["valuesList"].split(",")} == _STATUSES, row
     (attribute,) = row["variableAttribute"]
     assert attribute["mutability"] == "ReadOnly", row
     assert attribute.get("type", "Actual") == "Actual", row
@@ -52,9 +52,9 @@ async def test_tc_b_16_cs(bench: Bench) -> None:
     rows = await custom_report(bench, 16, componentCriteria=["Enabled"])
     for row in rows:
         assert row["variable"]["name"] == "Enabled", row
-        assert [one.get("value") for one in row["variableAttribute"]] == ["true"], row
-    asked = [{"component": row["component"], "variable": row["variable"]} for row in rows]
-    answer = await bench.call("GetVariables", {"getVariableData": asked})
+        assert [attribute.get("value") for attribute in row["variableAttribute"]] == ["true"], row
+    items = [{"component": row["component"], "variable": row["variable"]} for row in rows]
+    answer = await bench.call("GetVariables", {"getVariableData": items})
     for row, result in zip(rows, answer["getVariableResult"], strict=True):
         write_only = row["variableAttribute"][0]["mutability"] == "WriteOnly"
         assert result["attributeStatus"] == ("Rejected" if write_only else "Accepted"), result
@@ -101,8 +101,8 @@ async def test_tc_b_19_cs(bench: Bench) -> None:
 @case("Advanced Device Management", "M")
 async def test_tc_b_54_cs(bench: Bench) -> None:
     """Get Custom Report - with component/variable, but no instance"""
-    asked: Payload = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": "ItemsPerMessage"}}
-    rows = await custom_report(bench, 54, componentVariable=[asked])
+    selector: Payload = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": "ItemsPerMessage"}}
+    rows = await custom_report(bench, 54, componentVariable=[selector])
     for row in rows:
         assert row["component"]["name"] == "DeviceDataCtrlr", row
         assert row["variable"]["name"] == "ItemsPerMessage", row
@@ -113,8 +113,8 @@ async def test_tc_b_54_cs(bench: Bench) -> None:
 async def test_tc_b_55_cs(bench: Bench) -> None:
     """Get Custom Report - with component/variable/instance"""
     variable: Payload = {"name": "ItemsPerMessage", "instance": "GetReport"}
-    asked: Payload = {"component": {"name": "DeviceDataCtrlr"}, "variable": variable}
-    (row,) = await custom_report(bench, 55, componentVariable=[asked])
+    selector: Payload = {"component": {"name": "DeviceDataCtrlr"}, "variable": variable}
+    (row,) = await custom_report(bench, 55, componentVariable=[selector])
     assert row["component"]["name"] == "DeviceDataCtrlr", row
     assert row["variable"] == variable, row
 
@@ -123,8 +123,8 @@ async def test_tc_b_55_cs(bench: Bench) -> None:
 @setup(evses=2)
 async def test_tc_b_56_cs(bench: Bench) -> None:
     """Get Custom Report - with component/variable, but no evseId"""
-    asked: Payload = {"component": {"name": "EVSE"}, "variable": {"name": "AvailabilityState"}}
-    rows = await custom_report(bench, 56, componentVariable=[asked])
+    selector: Payload = {"component": {"name": "EVSE"}, "variable": {"name": "AvailabilityState"}}
+    rows = await custom_report(bench, 56, componentVariable=[selector])
     for row in rows:
         assert row["component"]["name"] == "EVSE", row
         assert row["variable"]["name"] == "AvailabilityState", row

@@ -26,10 +26,10 @@ def _imports(file: Path) -> set[str]:
 def test_no_module_of_the_suite_imports_the_station() -> None:
     """Directly, or through other modules of the tests. `tests/programs.py` starts it."""
     root = _SUITE.parents[1]
-    left, known = list(_SUITE.glob("*.py")), set[Path]()
-    while left:
-        known.add(file := left.pop())
+    pending, known = list(_SUITE.glob("*.py")), set[Path]()
+    while pending:
+        known.add(file := pending.pop())
         names = _imports(file)
         assert {name.partition(".")[0] for name in names} & _STATION == set(), file
-        others = {root.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("tests.")}
-        left += [other for other in others - known if other.exists()]
+        imported = {root.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("tests.")}
+        pending += [file for file in imported - known if file.exists()]

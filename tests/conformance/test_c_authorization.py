@@ -13,10 +13,10 @@ from tests.conformance.authorization import (
     MASTER_GROUP,
     MASTER_TOKEN,
     MESSAGE_TIMEOUT_S,
-    asked_for,
     cache_on,
     charges,
     energy_wh,
+    expect_authorize_request,
     is_cached,
     knows,
     no_energy_flows,
@@ -36,7 +36,7 @@ async def refused_at_the_reader(bench: Bench, id_token: Payload, status: str) ->
     await states.ev_connected_pre_session(bench)
     knows(bench, id_token, status)
     await bench.present(id_token)
-    await asked_for(bench, id_token)
+    await expect_authorize_request(bench, id_token)
     # The meter values of a transaction that the cable has started come later than that.
     await bench.silence("TransactionEvent", for_s=MESSAGE_TIMEOUT_S)
     await no_energy_flows(bench)
@@ -57,7 +57,7 @@ async def test_tc_c_04_cs(bench: Bench) -> None:
     await states.authorization_on(bench)
     await states.energy_transfer_started(bench)
     await bench.present(OTHER_TOKEN)
-    await asked_for(bench, OTHER_TOKEN)
+    await expect_authorize_request(bench, OTHER_TOKEN)
     await bench.silence("TransactionEvent", for_s=MESSAGE_TIMEOUT_S, where=lambda event: "idToken" in event)
     events = [frame.payload["eventType"] for frame in bench.journal.sent("TransactionEvent")]
     assert "Ended" not in events
@@ -94,7 +94,7 @@ async def test_tc_c_39_cs(bench: Bench) -> None:
     await states.ev_connected_pre_session(bench)
     await states.authorized(bench, local=True)  # steps 1 to 4
     await states.energy_transfer_started(bench)
-    await states.stop_authorized(bench, local=True, id_token=OTHER_TOKEN, asks=True)
+    await states.stop_authorized(bench, local=True, id_token=OTHER_TOKEN, authorize_expected=True)
     stop = next(event for event in bench.session().events if event["triggerReason"] == "StopAuthorized")
     assert stop["idToken"]["idToken"] == OTHER_TOKEN["idToken"], stop
     assert stop["idToken"]["type"] == OTHER_TOKEN["type"], stop
@@ -114,7 +114,7 @@ async def test_tc_c_41_cs(bench: Bench) -> None:
     await is_cached(bench, VALID_TOKEN, "Accepted")
     await is_cached(bench, OTHER_TOKEN, "Accepted")
     await states.ev_connected_pre_session(bench)
-    asked = len(bench.journal.sent("Authorize"))
+    count_before = len(bench.journal.sent("Authorize"))
     await states.authorized(bench, local=True, cached=True)  # steps 1 and 2
     await states.energy_transfer_started(bench)
     await states.stop_authorized(bench, local=True, id_token=OTHER_TOKEN)
@@ -124,7 +124,7 @@ async def test_tc_c_41_cs(bench: Bench) -> None:
     await states.ev_connected_post_session(bench)
     await states.ev_disconnected(bench)
     await states.parking_bay_unoccupied(bench)
-    assert len(bench.journal.sent("Authorize")) == asked
+    assert len(bench.journal.sent("Authorize")) == count_before
 
 
 @case("Core", "C", LOCAL_START)
@@ -136,7 +136,7 @@ async def test_tc_c_42_cs(bench: Bench) -> None:
     await states.authorized(bench, local=True)  # steps 1 to 4
     await states.energy_transfer_started(bench)
     await bench.present(INVALID_TOKEN)
-    await asked_for(bench, INVALID_TOKEN)
+    await expect_authorize_request(bench, INVALID_TOKEN)
     await no_event(bench)
     assert await charges(bench)
 
@@ -155,7 +155,7 @@ async def test_tc_c_44_cs(bench: Bench) -> None:
     await states.authorized(bench, local=True, cached=True)  # steps 1 and 2
     await states.energy_transfer_started(bench)
     await bench.present(INVALID_TOKEN)
-    await asked_for(bench, INVALID_TOKEN)
+    await expect_authorize_request(bench, INVALID_TOKEN)
     await no_event(bench)
     assert await charges(bench)
 
@@ -178,12 +178,12 @@ async def all_charging(bench: Bench, evse_ids: tuple[int, ...] = (1, 2)) -> None
 
 async def stopped_by_master_pass(bench: Bench, evse_ids: tuple[int, ...]) -> None:
     """Step 3 of C_47 to C_49: each transaction ends because of the master pass (errata: the last event says so)."""
-    open_ones = {bench.session(evse_id).transaction_id: evse_id for evse_id in evse_ids}
+    open_transactions = {bench.session(evse_id).transaction_id: evse_id for evse_id in evse_ids}
     tokens: dict[int, int] = dict.fromkeys(evse_ids, 0)
-    while open_ones:
-        event = await bench.expect("TransactionEvent", where=lambda one: one["triggerReason"] not in PERIODIC)
-        assert event["transactionInfo"]["transactionId"] in open_ones, event
-        evse_id = open_ones[event["transactionInfo"]["transactionId"]]
+    while open_transactions:
+        event = await bench.expect("TransactionEvent", where=lambda event: event["triggerReason"] not in PERIODIC)
+        assert event["transactionInfo"]["transactionId"] in open_transactions, event
+        evse_id = open_transactions[event["transactionInfo"]["transactionId"]]
         bench.note_event(event, evse_id)
         if "idToken" in event:
             assert event["idToken"]["idToken"] == MASTER_TOKEN["idToken"], event
@@ -191,7 +191,7 @@ async def stopped_by_master_pass(bench: Bench, evse_ids: tuple[int, ...]) -> Non
             tokens[evse_id] += 1
         if event["eventType"] == "Ended":
             assert event["transactionInfo"]["stoppedReason"] == "MasterPass", event
-            del open_ones[event["transactionInfo"]["transactionId"]]
+            del open_transactions[event["transactionInfo"]["transactionId"]]
     assert max(tokens.values()) <= 1, "the token is told once per transaction"
     for evse_id in evse_ids:
         session = bench.session(evse_id)
@@ -213,7 +213,7 @@ async def test_tc_c_45_cs(bench: Bench, start_point: str) -> None:
     await bench.configure("TxCtrlr", "TxStartPoint", start_point)
     await master_pass(bench)
     await bench.present(MASTER_TOKEN)
-    await asked_for(bench, MASTER_TOKEN)
+    await expect_authorize_request(bench, MASTER_TOKEN)
     await no_event(bench)
     await states.ev_connected_pre_session(bench)
     await no_event(bench)
@@ -227,7 +227,7 @@ async def test_tc_c_47_cs(bench: Bench) -> None:
     await master_pass(bench)
     await all_charging(bench)
     await bench.present(MASTER_TOKEN)
-    await asked_for(bench, MASTER_TOKEN)
+    await expect_authorize_request(bench, MASTER_TOKEN)
     await no_event(bench)  # until the user has chosen
     await bench.station.post("/api/master-pass", {"evses": [1, 2]})
     await stopped_by_master_pass(bench, (1, 2))
@@ -241,7 +241,7 @@ async def test_tc_c_48_cs(bench: Bench) -> None:
     await master_pass(bench)
     await all_charging(bench)
     await bench.present(MASTER_TOKEN)
-    await asked_for(bench, MASTER_TOKEN)
+    await expect_authorize_request(bench, MASTER_TOKEN)
     await bench.station.post("/api/master-pass", {"evses": [1]})
     await stopped_by_master_pass(bench, (1,))
     await leave(bench, (1,))
@@ -249,13 +249,13 @@ async def test_tc_c_48_cs(bench: Bench) -> None:
     charged_wh = await energy_wh(bench, 2)
     await bench.advance(10.0)
     assert await energy_wh(bench, 2) > charged_wh
-    kept = bench.session(2).transaction_id
+    other_transaction_id = bench.session(2).transaction_id
     ended = [
         frame.payload["transactionInfo"]["transactionId"]
         for frame in bench.journal.sent("TransactionEvent")
         if frame.payload["eventType"] == "Ended"
     ]
-    assert kept not in ended
+    assert other_transaction_id not in ended
 
 
 @pytest.mark.parametrize("station_setup", [Setup(), Setup(evses=2)], ids=["one-evse", "two-evses"])
@@ -266,6 +266,6 @@ async def test_tc_c_49_cs(bench: Bench) -> None:
     concerned = tuple(range(1, bench.setup.evses + 1))[:2]
     await all_charging(bench, concerned)
     await bench.present(MASTER_TOKEN)
-    await asked_for(bench, MASTER_TOKEN)
+    await expect_authorize_request(bench, MASTER_TOKEN)
     await stopped_by_master_pass(bench, concerned)
     await leave(bench, concerned)

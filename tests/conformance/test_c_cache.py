@@ -7,20 +7,20 @@ import pytest
 from tests.conformance import states
 from tests.conformance.authorization import (
     BLOCKED_TOKEN,
-    BOTH_WAYS,
     EXPIRED_TOKEN,
     INVALID_TOKEN,
+    LOCAL_AND_REMOTE,
     MASTER_GROUP,
     MASTER_TOKEN,
     MESSAGE_TIMEOUT_S,
     TRANSACTION_DURATION_S,
-    asked_for,
     cache_on,
     charges,
+    expect_authorize_request,
     is_cached,
     knows,
     no_event,
-    show,
+    request_authorization,
 )
 from tests.conformance.bench import VALID_TOKEN, Bench
 from tests.conformance.cases import case
@@ -29,55 +29,55 @@ from tests.conformance.frames import Payload
 # What the cache decides
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_08_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - Accepted"""
     await cache_on(bench, local=local)
     await states.id_token_cached(bench)
     await states.ev_connected_pre_session(bench)
-    asked = len(bench.journal.sent("Authorize"))
+    count_before = len(bench.journal.sent("Authorize"))
     await states.authorized(bench, cached=True)
     await states.energy_transfer_started(bench)
-    assert len(bench.journal.sent("Authorize")) == asked
+    assert len(bench.journal.sent("Authorize")) == count_before
     assert await charges(bench)
 
 
-async def refused_and_asked_again(bench: Bench, id_token: Payload, status: str, *, local: bool) -> None:
+async def refused_after_authorize_again(bench: Bench, id_token: Payload, status: str, *, local: bool) -> None:
     """Cases C_09, C_10 and C_11: a token that is cached as refused is asked for again, and refused again."""
     await cache_on(bench, local=local)
     knows(bench, id_token, status)
     await states.id_token_cached(bench, id_token)
     await is_cached(bench, id_token, status)
     await states.ev_connected_pre_session(bench)
-    await show(bench, id_token)
-    await asked_for(bench, id_token)
+    await request_authorization(bench, id_token)
+    await expect_authorize_request(bench, id_token)
     await no_event(bench)
     assert not await charges(bench)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_09_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - Invalid & Not Accepted"""
-    await refused_and_asked_again(bench, INVALID_TOKEN, "Invalid", local=local)
+    await refused_after_authorize_again(bench, INVALID_TOKEN, "Invalid", local=local)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_10_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - Restricted"""
-    await refused_and_asked_again(bench, BLOCKED_TOKEN, "Blocked", local=local)
+    await refused_after_authorize_again(bench, BLOCKED_TOKEN, "Blocked", local=local)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_11_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - Expired"""
-    await refused_and_asked_again(bench, EXPIRED_TOKEN, "Expired", local=local)
+    await refused_after_authorize_again(bench, EXPIRED_TOKEN, "Expired", local=local)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_12_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - Invalid & Accepted"""
@@ -92,7 +92,7 @@ async def test_tc_c_12_cs(bench: Bench, local: bool) -> None:
     assert await charges(bench)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @pytest.mark.parametrize(
     "start_points", ["EVConnected,Authorized", "ParkingBayOccupancy", "EVConnected", "PowerPathClosed"]
 )
@@ -103,12 +103,12 @@ async def test_tc_c_13_cs(bench: Bench, local: bool, start_points: str) -> None:
     await bench.configure("TxCtrlr", "TxStartPoint", start_points)
     await states.id_token_cached(bench)
     await states.parking_bay_occupied(bench)
-    asked = len(bench.journal.sent("Authorize"))
+    count_before = len(bench.journal.sent("Authorize"))
     await states.authorized(bench, cached=True)  # steps 1 and 2, where the start points want them
     assert not await charges(bench)
     await states.ev_connected_pre_session(bench)
     await states.energy_transfer_started(bench)
-    assert len(bench.journal.sent("Authorize")) == asked
+    assert len(bench.journal.sent("Authorize")) == count_before
     assert await charges(bench)
 
 
@@ -123,7 +123,7 @@ async def test_tc_c_14_cs(bench: Bench, stop_points: str) -> None:
     await bench.configure("AuthCtrlr", "MasterPassGroupId", MASTER_GROUP["idToken"])
     bench.new_session()
     await states.energy_transfer_started(bench)
-    asked = len(bench.journal.sent("Authorize"))
+    count_before = len(bench.journal.sent("Authorize"))
     await bench.present(MASTER_TOKEN)
     event = await bench.expect_event()
     assert event["triggerReason"] == "StopAuthorized", event
@@ -139,10 +139,10 @@ async def test_tc_c_14_cs(bench: Bench, stop_points: str) -> None:
     await states.ev_connected_post_session(bench)
     await states.ev_disconnected(bench)
     await states.parking_bay_unoccupied(bench)
-    assert len(bench.journal.sent("Authorize")) == asked
+    assert len(bench.journal.sent("Authorize")) == count_before
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-59 and C-49")
 async def test_tc_c_57_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - AuthCacheDisablePostAuthorize"""
@@ -153,7 +153,7 @@ async def test_tc_c_57_cs(bench: Bench, local: bool) -> None:
     await is_cached(bench, INVALID_TOKEN, "Invalid")
     await states.ev_connected_pre_session(bench)
     knows(bench, INVALID_TOKEN, "Accepted")  # whoever asked would be told so
-    await show(bench, INVALID_TOKEN)
+    await request_authorization(bench, INVALID_TOKEN)
     await bench.silence("Authorize", for_s=MESSAGE_TIMEOUT_S)
     await no_event(bench)
     assert not await charges(bench)
@@ -163,22 +163,22 @@ async def test_tc_c_57_cs(bench: Bench, local: bool) -> None:
 
 
 @pytest.mark.parametrize("reset", ["Immediate", None], ids=["reset", "power-cycle"])
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_32_cs(bench: Bench, local: bool, reset: str | None) -> None:
     """Store Authorization Data in the Authorization Cache - Persistent over reboot"""
     await cache_on(bench, local=local)
     await states.id_token_cached(bench)
     await states.booted(bench, reset=reset)
-    asked = len(bench.journal.sent("Authorize"))
+    count_before = len(bench.journal.sent("Authorize"))
     await states.authorized(bench, cached=True)
     assert bench.session().events[-1]["triggerReason"] == ("Authorized" if local else "RemoteStart")
     await states.ev_connected_pre_session(bench)
     await states.energy_transfer_started(bench)
-    assert len(bench.journal.sent("Authorize")) == asked
+    assert len(bench.journal.sent("Authorize")) == count_before
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @pytest.mark.parametrize("start_points", ["EVConnected,Authorized", "ParkingBayOccupancy", "EnergyTransfer"])
 @case("Core", "C", "C-49")
 async def test_tc_c_33_cs(bench: Bench, local: bool, start_points: str) -> None:
@@ -204,7 +204,7 @@ async def test_tc_c_33_cs(bench: Bench, local: bool, start_points: str) -> None:
     assert event["eventType"] == "Ended", event
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @pytest.mark.parametrize(
     ("start_points", "cable_first", "stop_points"),
     [
@@ -231,19 +231,19 @@ async def test_tc_c_34_cs(bench: Bench, local: bool, start_points: str, cable_fi
     if cable_first:
         await states.ev_connected_pre_session(bench)
     knows(bench, VALID_TOKEN, "Invalid")
-    asked = len(bench.journal.sent("Authorize"))
+    count_before = len(bench.journal.sent("Authorize"))
     await states.authorized(bench, cached=True)
     await states.deauthorized(bench)
-    assert len(bench.journal.sent("Authorize")) == asked
+    assert len(bench.journal.sent("Authorize")) == count_before
     await states.ev_disconnected(bench)
     await states.parking_bay_unoccupied(bench)
     await states.parking_bay_occupied(bench)
-    await show(bench, VALID_TOKEN)
-    await asked_for(bench, VALID_TOKEN)
+    await request_authorization(bench, VALID_TOKEN)
+    await expect_authorize_request(bench, VALID_TOKEN)
     await no_event(bench)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_36_cs(bench: Bench, local: bool) -> None:
     """Store Authorization Data in the Authorization Cache - AuthCacheCtrlr.LocalPreAuthorize = false"""
@@ -252,12 +252,12 @@ async def test_tc_c_36_cs(bench: Bench, local: bool) -> None:
     await states.id_token_cached(bench)
     await is_cached(bench, VALID_TOKEN, "Accepted")
     knows(bench, VALID_TOKEN, "Invalid")
-    await show(bench, VALID_TOKEN)
-    await asked_for(bench, VALID_TOKEN)
+    await request_authorization(bench, VALID_TOKEN)
+    await expect_authorize_request(bench, VALID_TOKEN)
     await no_event(bench)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-49")
 async def test_tc_c_37_cs(bench: Bench, local: bool) -> None:
     """Clear Authorization Data in Authorization Cache - Accepted"""

@@ -7,18 +7,18 @@ import pytest
 from tests.conformance import states
 from tests.conformance.authorization import (
     BLOCKED_TOKEN,
-    BOTH_WAYS,
     EXPIRED_TOKEN,
     INVALID_TOKEN,
+    LOCAL_AND_REMOTE,
     MESSAGE_TIMEOUT_S,
     TRANSACTION_DURATION_S,
-    asked_for,
     charges,
     energy_wh,
+    expect_authorize_request,
     is_cached,
     knows,
     no_event,
-    show,
+    request_authorization,
 )
 from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
@@ -54,7 +54,7 @@ async def send_list(bench: Bench, *entries: tuple[Payload, str]) -> None:
 # Online
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @EVERY_START
 @case(_PROFILE, "M")
 async def test_tc_c_27_cs(bench: Bench, local: bool, start_points: str) -> None:
@@ -71,42 +71,44 @@ async def test_tc_c_27_cs(bench: Bench, local: bool, start_points: str) -> None:
     assert await energy_wh(bench) > charged_wh
 
 
-async def refused_and_asked(bench: Bench, id_token: Payload, status: str, *, local: bool, connected: bool) -> None:
+async def refused_after_authorize(
+    bench: Bench, id_token: Payload, status: str, *, local: bool, connected: bool
+) -> None:
     """Cases C_28, C_29 and C_30: a token that is listed as refused is asked for, and refused."""
     await list_on(bench, local=local)
     await states.id_token_local_auth_list(bench, id_token, status)
     if connected:
         await states.ev_connected_pre_session(bench)
     knows(bench, id_token, status)
-    await show(bench, id_token)
-    await asked_for(bench, id_token)
+    await request_authorization(bench, id_token)
+    await expect_authorize_request(bench, id_token)
     await no_event(bench)
     assert not await charges(bench)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case(_PROFILE, "M")
 async def test_tc_c_28_cs(bench: Bench, local: bool) -> None:
     """Online authorization through local authorization list - Invalid & Not Accepted"""
-    await refused_and_asked(bench, INVALID_TOKEN, "Invalid", local=local, connected=False)
+    await refused_after_authorize(bench, INVALID_TOKEN, "Invalid", local=local, connected=False)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case(_PROFILE, "M")
 async def test_tc_c_29_cs(bench: Bench, local: bool) -> None:
     """Online authorization through local authorization list - Restricted"""
     # The status that the case names is none of AuthorizationStatusEnumType; its purpose says which one is meant.
-    await refused_and_asked(bench, BLOCKED_TOKEN, "Blocked", local=local, connected=True)
+    await refused_after_authorize(bench, BLOCKED_TOKEN, "Blocked", local=local, connected=True)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case(_PROFILE, "M")
 async def test_tc_c_30_cs(bench: Bench, local: bool) -> None:
     """Online authorization through local authorization list - Expired"""
-    await refused_and_asked(bench, EXPIRED_TOKEN, "Expired", local=local, connected=True)
+    await refused_after_authorize(bench, EXPIRED_TOKEN, "Expired", local=local, connected=True)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case(_PROFILE, "M")
 async def test_tc_c_31_cs(bench: Bench, local: bool) -> None:
     """Online authorization through local authorization list - Invalid & Accepted"""
@@ -120,7 +122,7 @@ async def test_tc_c_31_cs(bench: Bench, local: bool) -> None:
     assert await energy_wh(bench) > charged_wh
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case(_PROFILE, "C", "LA-3")
 async def test_tc_c_58_cs(bench: Bench, local: bool) -> None:
     """Online authorization through local authorization list - LocalAuthListDisablePostAuthorize"""
@@ -128,7 +130,7 @@ async def test_tc_c_58_cs(bench: Bench, local: bool) -> None:
     await bench.configure("LocalAuthListCtrlr", "DisablePostAuthorize", "true")
     await states.id_token_local_auth_list(bench, INVALID_TOKEN, "Invalid")
     await states.ev_connected_pre_session(bench)  # so that energy would flow
-    await show(bench, INVALID_TOKEN)  # whoever asked would be told that it is accepted
+    await request_authorization(bench, INVALID_TOKEN)  # whoever asked would be told that it is accepted
     await bench.silence("Authorize", for_s=MESSAGE_TIMEOUT_S)
     await no_event(bench)
     assert not await charges(bench)
@@ -169,7 +171,7 @@ async def test_tc_c_43_cs(bench: Bench) -> None:
     await states.authorized(bench, local=True, cached=True)  # steps 1 and 2
     await states.energy_transfer_started(bench)
     await bench.present(INVALID_TOKEN)
-    await asked_for(bench, INVALID_TOKEN)
+    await expect_authorize_request(bench, INVALID_TOKEN)
     await no_event(bench)
     assert await charges(bench)
 
@@ -194,8 +196,8 @@ async def back_after_a_while(bench: Bench) -> None:
 async def queue_of(bench: Bench) -> list[Payload]:
     """The TransactionEvents that the station sends when the link is back, without periodic ones."""
     await bench.advance(10.0)
-    taken = [frame.payload for frame in bench.take("TransactionEvent")]
-    return [event for event in taken if event["triggerReason"] not in PERIODIC]
+    events = [frame.payload for frame in bench.take("TransactionEvent")]
+    return [event for event in events if event["triggerReason"] not in PERIODIC]
 
 
 @pytest.mark.parametrize("start_points", ["EVConnected,Authorized", "ParkingBayOccupancy", "Authorized"])
@@ -236,7 +238,7 @@ async def refused_offline(bench: Bench, id_token: Payload, status: str) -> None:
     await bench.present(id_token)
     await bench.advance(5.0)
     assert not await charges(bench)
-    await bench.come_back(within_s=3 * _AWAY_S)
+    await bench.accept_reconnect(within_s=3 * _AWAY_S)
     events = await queue_of(bench)
     if "ParkingBayOccupancy" not in bench.start_points:
         assert events == []
@@ -284,6 +286,6 @@ async def test_tc_c_25_cs(bench: Bench) -> None:
     await bench.present(VALID_TOKEN)
     await bench.advance(TRANSACTION_DURATION_S)
     assert not await charges(bench)
-    await bench.come_back(within_s=3 * _AWAY_S)
+    await bench.accept_reconnect(within_s=3 * _AWAY_S)
     await bench.silence("TransactionEvent", for_s=MESSAGE_TIMEOUT_S)
     assert not await charges(bench)

@@ -57,7 +57,7 @@ async def charge_offline(bench: Bench, for_s: float) -> None:
     await bench.advance(for_s)
     assert await charges(bench)
     knows(bench, VALID_TOKEN, "Invalid")
-    await bench.come_back(within_s=3 * _AWAY_S)
+    await bench.accept_reconnect(within_s=3 * _AWAY_S)
 
 
 async def queue_of(bench: Bench, *, idle_s: float = 3.0) -> list[Payload]:
@@ -73,44 +73,46 @@ async def queue_of(bench: Bench, *, idle_s: float = 3.0) -> list[Payload]:
 
 
 def _any_event(bench: Bench) -> bool:
-    return any(one.action == "TransactionEvent" for one in bench.csms.unread)
+    return any(received.action == "TransactionEvent" for received in bench.csms.unread)
 
 
 def authorized_offline(events: list[Payload], id_token: Payload = VALID_TOKEN) -> None:
     """The messages that C_15 to C_18 ask for in the queue."""
-    for event in (one for one in events if one["triggerReason"] == "Authorized"):
+    for event in (event for event in events if event["triggerReason"] == "Authorized"):
         assert event["idToken"]["idToken"] == id_token["idToken"], event
         assert event["idToken"]["type"] == id_token["type"], event
         assert event["offline"] is True, event
-    assert [one for one in events if one["triggerReason"] == "ChargingStateChanged" and one.get("offline") is True]
+    assert [
+        event for event in events if event["triggerReason"] == "ChargingStateChanged" and event.get("offline") is True
+    ]
 
 
 def deauthorized(bench: Bench, events: list[Payload]) -> None:
     """Step 5 of C_16 and C_18: the refusal, which comes online, deauthorizes (C15.FR.03, C15.FR.04)."""
-    (told,) = (one for one in events if one["triggerReason"] == "Deauthorized")
-    assert told.get("offline", False) is False, told
-    assert all("idToken" not in later for later in events[events.index(told) :]), "before the refusal"
+    (deauthorization,) = (event for event in events if event["triggerReason"] == "Deauthorized")
+    assert deauthorization.get("offline", False) is False, deauthorization
+    assert all("idToken" not in later for later in events[events.index(deauthorization) :]), "before the refusal"
     if {"Authorized", "PowerPathClosed", "EnergyTransfer"} & bench.stop_points:
-        assert told["eventType"] == "Ended", told
-        assert told["transactionInfo"]["stoppedReason"] == "DeAuthorized", told
+        assert deauthorization["eventType"] == "Ended", deauthorization
+        assert deauthorization["transactionInfo"]["stoppedReason"] == "DeAuthorized", deauthorization
     else:
-        assert told["eventType"] == "Updated", told
-        assert told["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEVSE"}, told
+        assert deauthorization["eventType"] == "Updated", deauthorization
+        assert deauthorization["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEVSE"}, deauthorization
 
 
 def suspended(events: list[Payload]) -> list[Payload]:
     """Those that tell of energy that the EVSE withholds."""
-    return [one for one in events if one["transactionInfo"].get("chargingState") == "SuspendedEVSE"]
+    return [event for event in events if event["transactionInfo"].get("chargingState") == "SuspendedEVSE"]
 
 
-def withheld(events: list[Payload]) -> None:
+def expect_suspension(events: list[Payload]) -> None:
     """Step 5 of C_17, and C_26: the refusal, which comes online, stops the energy (C15.FR.06)."""
-    told = [one for one in events if one["triggerReason"] not in PERIODIC][-1]
-    assert told["transactionInfo"]["chargingState"] == "SuspendedEVSE", told
-    assert told["triggerReason"] == "ChargingStateChanged", told
-    assert told["eventType"] == "Updated", told
-    assert told.get("offline", False) is False, told
-    assert [one for one in events if one["triggerReason"] == "Deauthorized"] == []
+    last_event = [event for event in events if event["triggerReason"] not in PERIODIC][-1]
+    assert last_event["transactionInfo"]["chargingState"] == "SuspendedEVSE", last_event
+    assert last_event["triggerReason"] == "ChargingStateChanged", last_event
+    assert last_event["eventType"] == "Updated", last_event
+    assert last_event.get("offline", False) is False, last_event
+    assert [event for event in events if event["triggerReason"] == "Deauthorized"] == []
 
 
 @case("Core", "C", "C-49 and C-03 and (C-30 or C-31 or C-32 or C-34)")
@@ -126,7 +128,7 @@ async def test_tc_c_15_cs(bench: Bench) -> None:
     refused_at_wh = await energy_wh(bench)
     events = await queue_of(bench)
     authorized_offline(events)
-    assert [one for one in events if one["triggerReason"] == "Deauthorized"] == []
+    assert [event for event in events if event["triggerReason"] == "Deauthorized"] == []
     assert suspended(events) == []
     assert await charges(bench)
     await bench.station.advance(1_500.0)  # 10 kWh take 27 minutes at 22 kW
@@ -135,9 +137,9 @@ async def test_tc_c_15_cs(bench: Bench) -> None:
         await bench.station.advance(6.0)
         if _any_event(bench):
             break
-    told = await bench.expect_event()
-    assert suspended([told]) == [told], told
-    assert told["triggerReason"] == "ChargingStateChanged", told
+    event = await bench.expect_event()
+    assert suspended([event]) == [event], event
+    assert event["triggerReason"] == "ChargingStateChanged", event
     await no_energy_flows(bench)
     assert 9_950.0 < await energy_wh(bench) - refused_at_wh < 10_100.0
 
@@ -163,8 +165,8 @@ async def test_tc_c_17_cs(bench: Bench) -> None:
     await charge_offline(bench, for_s=_OFFLINE_S)
     events = await queue_of(bench)
     authorized_offline(events)
-    assert [one for one in events if one["triggerReason"] == "Authorized"]
-    withheld(events)
+    assert [event for event in events if event["triggerReason"] == "Authorized"]
+    expect_suspension(events)
     await no_energy_flows(bench)
 
 
@@ -196,10 +198,10 @@ async def test_tc_c_26_cs(bench: Bench) -> None:
     back_at = bench.iso()
     await bench.expect_status("Occupied")
     events = await queue_of(bench)
-    queued = [one for one in events if one["timestamp"] < back_at]
+    queued = [event for event in events if event["timestamp"] < back_at]
     assert queued
-    assert [one for one in queued if one.get("offline") is not True] == []
-    withheld(events)
+    assert [event for event in queued if event.get("offline") is not True] == []
+    expect_suspension(events)
     await no_energy_flows(bench)
     knows(bench, VALID_TOKEN, "Accepted")
     session = bench.session()

@@ -39,7 +39,7 @@ def published() -> dict[str, _Published]:
     with _CASES.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     cases = {row["id"]: _Published(row["name"].rstrip("."), frozenset(_memberships(row))) for row in rows}
-    return {identity: one for identity, one in cases.items() if one.memberships}
+    return {identity: case for identity, case in cases.items() if case.memberships}
 
 
 def _memberships(row: dict[str, str]) -> Iterator[Membership]:
@@ -63,31 +63,31 @@ def _conditions(row: dict[str, str], profiles: int) -> list[str]:
 
 
 def _repaired(condition: str) -> str:
-    for wrong, right in _MISPRINTED.items():
-        condition = condition.replace(wrong, right)
+    for misprint, right in _MISPRINTED.items():
+        condition = condition.replace(misprint, right)
     return re.split(r"Charging Station: |For CS: ", condition)[-1].strip()
 
 
 def test_every_case_has_a_test_or_a_reason(published: dict[str, _Published]) -> None:
-    known = written().keys() | {one.case_id for one in NOT_APPLICABLE}
+    known = written().keys() | {entry.case_id for entry in NOT_APPLICABLE}
     assert sorted(published.keys() - known) == []
 
 
 def test_every_case_has_the_memberships_and_the_name_of_the_table(published: dict[str, _Published]) -> None:
-    wrong = {
-        identity: (told, published.get(identity))
-        for identity, told in written().items()
-        if identity in published and (told.name, told.memberships) != _as_told(published[identity])
+    differing = {
+        identity: (case, published.get(identity))
+        for identity, case in written().items()
+        if identity in published and (case.name, case.memberships) != _as_published(published[identity])
     }
-    assert wrong == {}
+    assert differing == {}
 
 
-def _as_told(one: _Published) -> tuple[str, frozenset[Membership]]:
-    return one.name, one.memberships
+def _as_published(published: _Published) -> tuple[str, frozenset[Membership]]:
+    return published.name, published.memberships
 
 
 def test_cases_are_counted_after_the_errata(published: dict[str, _Published]) -> None:
-    counted = Counter(membership.profile for one in published.values() for membership in one.memberships)
+    counted = Counter(membership.profile for case in published.values() for membership in case.memberships)
     assert counted == {
         "Core": 223,
         "Advanced Security": 7,
@@ -101,13 +101,17 @@ def test_cases_are_counted_after_the_errata(published: dict[str, _Published]) ->
 
 
 def test_only_conditional_cases_do_not_apply(published: dict[str, _Published]) -> None:
-    for one in NOT_APPLICABLE:
-        assert {told.status for told in published[one.case_id].memberships if told.profile == one.profile} == {"C"}
-        assert one.feature
-        assert one.why
+    for entry in NOT_APPLICABLE:
+        assert {
+            membership.status
+            for membership in published[entry.case_id].memberships
+            if membership.profile == entry.profile
+        } == {"C"}
+        assert entry.feature
+        assert entry.why
 
 
 def test_the_smoke_set_has_ten_cases_of_all_profiles() -> None:
-    smoke = [one for one in written().values() if one.smoke]
+    smoke = [case for case in written().values() if case.smoke]
     assert len(smoke) == 10
-    assert {membership.profile for one in smoke for membership in one.memberships} == _PROFILES
+    assert {membership.profile for case in smoke for membership in case.memberships} == _PROFILES

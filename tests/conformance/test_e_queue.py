@@ -11,7 +11,7 @@ from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, B
 from tests.conformance.cases import case
 from tests.conformance.csms import NoAnswer
 from tests.conformance.frames import Payload
-from tests.conformance.transactions import BOTH_WAYS
+from tests.conformance.transactions import LOCAL_AND_REMOTE
 
 _INTERVAL_S = 10
 """<Configured Transaction MeterValues interval>"""
@@ -64,9 +64,9 @@ async def test_tc_e_28_cs(bench: Bench) -> None:
     check_status(answer, ongoing=False, queued=False)
 
 
-def away(events: list[Payload], gone_at: str, back_at: str) -> list[Payload]:
+def away(events: list[Payload], offline_since: str, back_at: str) -> list[Payload]:
     """The events of the time without a link: one for every interval at least, all of them late meter values."""
-    found = [event for event in events if gone_at <= event["timestamp"] <= back_at]
+    found = [event for event in events if offline_since <= event["timestamp"] <= back_at]
     assert len(found) >= _AWAY_S // _INTERVAL_S - 1, found
     for event in found:
         assert event["eventType"] == "Updated", event
@@ -86,26 +86,26 @@ async def _charge_into_the_queue(bench: Bench) -> tuple[str, str]:
     await bench.settle()
     bench.forget()
     await bench.go_offline()
-    gone_at = bench.iso()
+    offline_since = bench.iso()
     await bench.advance(_AWAY_S - 5.0)
     bench.on("TransactionEvent", lambda _: NoAnswer())
-    await bench.come_back()
-    return gone_at, bench.iso()
+    await bench.accept_reconnect()
+    return offline_since, bench.iso()
 
 
-async def _queue_is_emptied(bench: Bench, gone_at: str, back_at: str) -> None:
+async def _queue_is_emptied(bench: Bench, offline_since: str, back_at: str) -> None:
     """Step 5 of E_29 and E_33."""
-    bench.usual("TransactionEvent")
-    away(await queued(bench), gone_at, back_at)
+    bench.restore_default_reply("TransactionEvent")
+    away(await queued(bench), offline_since, back_at)
 
 
 @case("Core", "M", "C-16")
 async def test_tc_e_29_cs(bench: Bench) -> None:
     """Check Transaction status - Transaction with id ongoing - with message in queue"""
-    gone_at, back_at = await _charge_into_the_queue(bench)
+    offline_since, back_at = await _charge_into_the_queue(bench)
     answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
     check_status(answer, ongoing=True, queued=True)
-    await _queue_is_emptied(bench, gone_at, back_at)
+    await _queue_is_emptied(bench, offline_since, back_at)
 
 
 @case("Core", "M", "C-16")
@@ -154,10 +154,10 @@ async def test_tc_e_31_cs(bench: Bench, local: bool, points: str) -> None:
         await bench.station.parking_bay(bench.evse_id, occupied=False)
     await bench.advance(2 * _AWAY_S - 15.0)
     bench.on("TransactionEvent", lambda _: NoAnswer())
-    await bench.come_back()
+    await bench.accept_reconnect()
     answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
     check_status(answer, ongoing=False, queued=True)
-    bench.usual("TransactionEvent")
+    bench.restore_default_reply("TransactionEvent")
     events = [event for event in await queued(bench) if event["triggerReason"] not in PERIODIC]
     _check_end(events, local=local, bay="ParkingBayOccupancy" in points)
 
@@ -168,24 +168,24 @@ _STOPPED_IN_TWO = [("StopAuthorized", "Charging"), ("ChargingStateChanged", "EVC
 
 def _check_end(events: list[Payload], *, local: bool, bay: bool) -> None:
     """StopAuthorized (or EnergyTransferSuspended) through ParkingBayUnoccupied, as those states validate them."""
-    told = [(event["triggerReason"], event["transactionInfo"].get("chargingState")) for event in events]
+    states = [(event["triggerReason"], event["transactionInfo"].get("chargingState")) for event in events]
     if local:
         for id_token in [event["idToken"] for event in events if "idToken" in event]:
             assert (id_token["idToken"], id_token["type"]) == (VALID_TOKEN["idToken"], VALID_TOKEN["type"]), events
     if local and not bay:
-        assert told in ([("StopAuthorized", "EVConnected")], _STOPPED_IN_TWO), told
+        assert states in ([("StopAuthorized", "EVConnected")], _STOPPED_IN_TWO), states
     elif local:
-        assert [trigger for trigger, _ in told] == [
+        assert [trigger for trigger, _ in states] == [
             "StopAuthorized",
             "ChargingStateChanged",
             "EVCommunicationLost",
             "EVDeparted",
-        ], told
-        assert told[1][1] == "EVConnected", told
-        assert told[2][1] == "Idle", told
+        ], states
+        assert states[1][1] == "EVConnected", states
+        assert states[2][1] == "Idle", states
     else:
-        assert told[:2] == [("ChargingStateChanged", "SuspendedEV"), ("EVCommunicationLost", "Idle")], told
-        assert [trigger for trigger, _ in told[2:]] == (["EVDeparted"] if bay else []), told
+        assert states[:2] == [("ChargingStateChanged", "SuspendedEV"), ("EVCommunicationLost", "Idle")], states
+        assert [trigger for trigger, _ in states[2:]] == (["EVDeparted"] if bay else []), states
     last = events[-1]
     assert last["eventType"] == "Ended", last
     assert all(event["eventType"] == "Updated" for event in events[:-1]), events
@@ -196,7 +196,7 @@ def _check_end(events: list[Payload], *, local: bool, bay: bool) -> None:
     assert last["transactionInfo"].get("stoppedReason") in allowed, last
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "M")
 async def test_tc_e_32_cs(bench: Bench, local: bool) -> None:
     """Check Transaction status - Transaction with id ended - without message in queue"""
@@ -212,10 +212,10 @@ async def test_tc_e_32_cs(bench: Bench, local: bool) -> None:
 @case("Core", "M", "C-16")
 async def test_tc_e_33_cs(bench: Bench) -> None:
     """Check Transaction status - Without transactionId - with message in queue"""
-    gone_at, back_at = await _charge_into_the_queue(bench)
+    offline_since, back_at = await _charge_into_the_queue(bench)
     answer = await bench.call("GetTransactionStatus", {})
     check_status(answer, ongoing=None, queued=True)
-    await _queue_is_emptied(bench, gone_at, back_at)
+    await _queue_is_emptied(bench, offline_since, back_at)
 
 
 @case("Core", "M", "C-16")
@@ -239,11 +239,11 @@ async def test_tc_e_40_cs(bench: Bench) -> None:
     await bench.settle()
     bench.forget()
     await bench.go_offline()
-    gone_at = bench.iso()
+    offline_since = bench.iso()
     await bench.advance(_AWAY_S - 5.0)
-    await bench.come_back()
+    await bench.accept_reconnect()
     back_at = bench.iso()
-    away(await queued(bench), gone_at, back_at)
+    away(await queued(bench), offline_since, back_at)
 
 
 @POINTS
@@ -269,7 +269,7 @@ async def _stop_offline(bench: Bench, id_token: Payload) -> list[Payload]:
     if "ParkingBayOccupancy" in bench.stop_points:
         await bench.station.parking_bay(bench.evse_id, occupied=False)
     await bench.advance(_AWAY_S - 15.0)
-    await bench.come_back()
+    await bench.accept_reconnect()
     return await queued(bench)
 
 

@@ -57,7 +57,7 @@ def _check_gaps(sent: list[Frame], *, times: int, least_s: float, most_s: float)
         assert wait_s + least_s - _STEP_S <= gap_s <= wait_s + most_s + DEVIATION_S, _gaps_s(sent)
 
 
-def _whole_time_s(timeout_s: float) -> float:
+def _total_wait_s(timeout_s: float) -> float:
     """All attempts, and one more that must not come."""
     return sum(timeout_s + _ATTEMPT_INTERVAL_S * number for number in range(1, _ATTEMPTS + 2))
 
@@ -67,7 +67,7 @@ async def test_tc_e_41_cs(bench: Bench) -> None:
     """Retry sending transaction message when failed - Max retry count reached"""
     timeout_s = await _before_a_message_fails(bench)
     bench.on("TransactionEvent", lambda _: NoAnswer())
-    sent = await _sent(bench, _whole_time_s(timeout_s))
+    sent = await _sent(bench, _total_wait_s(timeout_s))
     _check_gaps(sent, times=_ATTEMPTS, least_s=timeout_s, most_s=timeout_s)
 
 
@@ -76,8 +76,8 @@ async def test_tc_e_42_cs(bench: Bench) -> None:
     """Retry sending transaction message when failed - Success before reaching the max retry count"""
     timeout_s = await _before_a_message_fails(bench)
     replies = iter([NoAnswer()])
-    bench.on("TransactionEvent", lambda event: next(replies, bench.csms.usual("TransactionEvent", event)))
-    sent = await _sent(bench, _whole_time_s(timeout_s))
+    bench.on("TransactionEvent", lambda event: next(replies, bench.csms.default_reply("TransactionEvent", event)))
+    sent = await _sent(bench, _total_wait_s(timeout_s))
     _check_gaps(sent, times=2, least_s=timeout_s, most_s=timeout_s)
 
 
@@ -86,7 +86,7 @@ async def test_tc_e_50_cs(bench: Bench) -> None:
     """Retry sending transaction message when failed - Max retry count reached - CallError"""
     await _before_a_message_fails(bench)
     bench.on("TransactionEvent", CallError("InternalError"))
-    sent = await _sent(bench, _whole_time_s(0.0))
+    sent = await _sent(bench, _total_wait_s(0.0))
     _check_gaps(sent, times=_ATTEMPTS, least_s=0.0, most_s=0.0)
 
 
@@ -94,14 +94,14 @@ async def test_tc_e_50_cs(bench: Bench) -> None:
 async def test_tc_e_51_cs(bench: Bench) -> None:
     """Retry sending transaction message when failed - Success before reaching the max retry count - CallError"""
     await _before_a_message_fails(bench)
-    seen: list[Payload] = []
+    attempts: list[Payload] = []
 
     def second_only(event: Payload) -> Payload | CallError:
-        seen.append(event)
-        return bench.csms.usual("TransactionEvent", event) if len(seen) == 2 else CallError("InternalError")  # type: ignore[return-value]
+        attempts.append(event)
+        return bench.csms.default_reply("TransactionEvent", event) if len(attempts) == 2 else CallError("InternalError")  # type: ignore[return-value]
 
     bench.on("TransactionEvent", second_only)
-    sent = await _sent(bench, _whole_time_s(0.0))
+    sent = await _sent(bench, _total_wait_s(0.0))
     # The case adds the message timeout, as for a message without an answer; there is one here, so that the interval
     # alone is waited (E13.FR.03), as in TC_E_50_CS.
     _check_gaps(sent, times=2, least_s=0.0, most_s=0.0)

@@ -7,12 +7,18 @@ import pytest
 from tests.conformance import states
 from tests.conformance.bench import DEVIATION_S, VALID_TOKEN, Bench
 from tests.conformance.cases import case
-from tests.conformance.transactions import BOTH_WAYS, EV_CONNECTION_TIMEOUT_S, no_event, start_points, stop_points
+from tests.conformance.transactions import (
+    EV_CONNECTION_TIMEOUT_S,
+    LOCAL_AND_REMOTE,
+    no_event,
+    start_points,
+    stop_points,
+)
 
 # Start transaction options
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-09.4 and (C-51 or NOT (C-09.1 or C-09.2 or C-09.3 or C-09.6))")
 async def test_tc_e_01_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - PowerPathClosed"""
@@ -25,7 +31,7 @@ async def test_tc_e_01_cs(bench: Bench, local: bool) -> None:
     await states.energy_transfer_started(bench)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-09.5 and (C-51 or NOT (C-09.1 or C-09.2 or C-09.3 or C-09.4 or C-09.6))")
 async def test_tc_e_02_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - EnergyTransfer"""
@@ -44,7 +50,7 @@ async def test_tc_e_02_cs(bench: Bench, local: bool) -> None:
     assert event["transactionInfo"]["chargingState"] == "Charging", event
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-09.1 and (C-51 or NOT C-09.6)")
 async def test_tc_e_09_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - EVConnected"""
@@ -85,7 +91,7 @@ async def test_tc_e_13_cs(bench: Bench) -> None:
     await states.energy_transfer_started(bench)
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-09.3 and (C-51 or NOT (C-09.1 or C-09.2 or C-09.6))")
 async def test_tc_e_11_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - DataSigned"""
@@ -116,7 +122,7 @@ async def test_tc_e_11_cs(bench: Bench, local: bool) -> None:
     assert event["transactionInfo"]["chargingState"] == "Charging", event
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-09.6")
 async def test_tc_e_12_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - ParkingBayOccupied"""
@@ -157,8 +163,8 @@ async def test_tc_e_04_cs(bench: Bench, bay: bool) -> None:
 async def _authorized_in_the_bay(bench: Bench) -> None:
     """Authorized (local), where the vehicle has been in the bay since a transaction that has ended."""
     await bench.present()
-    asked = await bench.expect("Authorize")
-    assert asked["idToken"] == VALID_TOKEN, asked
+    request = await bench.expect("Authorize")
+    assert request["idToken"] == VALID_TOKEN, request
     event = await bench.expect_event()
     assert event["eventType"] == "Started", event
     assert event["triggerReason"] == "Authorized", event
@@ -202,7 +208,7 @@ async def test_tc_e_05_cs(bench: Bench, starts: str, stops: str) -> None:
 
 
 # The condition of Part 5 exempts stations that can start with EnergyTransfer; ours shows it with the other points.
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", 'NOT C-09.5 and NOT Product Subtype "Mode 1/2-only Charging Station"')
 async def test_tc_e_38_cs(bench: Bench, local: bool) -> None:
     """Local start transaction - EV not ready"""

@@ -9,8 +9,8 @@ from tests.conformance.bench import VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
 from tests.conformance.frames import Payload
 from tests.conformance.transactions import (
-    BOTH_WAYS,
     EV_CONNECTION_TIMEOUT_S,
+    LOCAL_AND_REMOTE,
     SOCKET_AND_CABLE,
     detach,
     no_event,
@@ -66,7 +66,7 @@ async def test_tc_e_17_cs(bench: Bench) -> None:
 
 # With ParkingBayOccupancy as the start point this case wants an Updated where TC_E_05_CS, with the same stop point,
 # wants an Ended (as E03.FR.05 does): that combination is there.
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @pytest.mark.parametrize("points", ["Authorized", "EVConnected,Authorized"])
 @case("Core", "M")
 async def test_tc_e_39_cs(bench: Bench, points: str, local: bool) -> None:
@@ -144,7 +144,7 @@ async def test_tc_e_37_cs(bench: Bench) -> None:
     assert event["eventType"] == "Ended", event
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-10.4 and (C-52 or NOT (C-10.2 or C-10.3))")
 async def test_tc_e_08_cs(bench: Bench, local: bool) -> None:
     """Stop transaction options - EnergyTransfer stopped - StopAuthorized"""
@@ -167,7 +167,7 @@ async def test_tc_e_22_cs(bench: Bench) -> None:
     assert event["eventType"] == "Ended", event
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "HFS-1 and C-10.1 and (C-52 or NOT (C-10.2 or C-10.3 or C-10.4))")
 async def test_tc_e_14_cs(bench: Bench, local: bool) -> None:
     """Stop transaction options - EVDisconnected - Charging Station side"""
@@ -230,7 +230,7 @@ async def test_tc_e_21_cs(bench: Bench) -> None:
     assert event["eventType"] == "Ended", event
 
 
-@BOTH_WAYS
+@LOCAL_AND_REMOTE
 @case("Core", "C", "C-10.5 and (C-52 or NOT (C-10.1 or C-10.2 or C-10.3 or C-10.4))")
 async def test_tc_e_19_cs(bench: Bench, local: bool) -> None:
     """Stop transaction options - ParkingBayUnoccupied"""

@@ -29,10 +29,10 @@ async def trigger(bench: Bench, message: str, evse: Payload | None = None, *, st
     since = len(bench.journal.frames)
     answer = await bench.call("TriggerMessage", request)
     assert answer["status"] == status, answer
-    told = [
+    actions = [
         f.action for f in bench.journal.frames[since:] if f.from_station and f.action in {message, "TriggerMessage"}
     ]
-    assert told[0] == "TriggerMessage", "the message came before the response"  # F06.FR.04
+    assert actions[0] == "TriggerMessage", "the message came before the response"  # F06.FR.04
 
 
 async def measurands(bench: Bench, component: str, variable: str) -> set[str]:
@@ -40,7 +40,7 @@ async def measurands(bench: Bench, component: str, variable: str) -> set[str]:
     return set((await bench.get_variable(component, variable)).split(","))
 
 
-async def goes_on(bench: Bench) -> None:
+async def expect_ongoing(bench: Bench) -> None:
     """The transaction has not ended, and energy flows."""
     await bench.silence("TransactionEvent", for_s=5.0, where=lambda e: e["triggerReason"] not in PERIODIC)
     assert await charges(bench, bench.evse_id)
@@ -123,7 +123,7 @@ async def test_tc_f_09_cs(bench: Bench) -> None:
     await states.energy_transfer_started(bench)
     answer = await bench.call("RequestStopTransaction", {"transactionId": str(uuid.uuid4())})
     assert answer["status"] == "Rejected", answer
-    await goes_on(bench)
+    await expect_ongoing(bench)
 
 
 # Unlock a connector
@@ -134,7 +134,7 @@ async def test_tc_f_05_cs(bench: Bench) -> None:
     """Remote unlock Connector - With ongoing transaction"""
     await states.energy_transfer_started(bench)
     assert await unlock(bench, bench.connector_id) == "OngoingAuthorizedTransaction"
-    await goes_on(bench)
+    await expect_ongoing(bench)
     assert await locked(bench)
 
 
@@ -172,11 +172,11 @@ async def test_tc_f_10_cs(bench: Bench) -> None:
 async def test_tc_f_11_cs(bench: Bench) -> None:
     """Trigger message - MeterValues - Specific EVSE"""
     bench.evse_id = 2
-    asked = await measurands(bench, "AlignedDataCtrlr", "Measurands")
+    configured = await measurands(bench, "AlignedDataCtrlr", "Measurands")
     await trigger(bench, "MeterValues", {"id": bench.evse_id})
-    told = await bench.expect("MeterValues")
-    assert told["evseId"] == bench.evse_id, told
-    _check_values(told, asked)
+    meter_values = await bench.expect("MeterValues")
+    assert meter_values["evseId"] == bench.evse_id, meter_values
+    _check_values(meter_values, configured)
     await bench.silence("MeterValues", for_s=5.0)  # of the other EVSE
 
 
@@ -184,29 +184,29 @@ async def test_tc_f_11_cs(bench: Bench) -> None:
 @case("Core", "C", "C-29.1")
 async def test_tc_f_12_cs(bench: Bench) -> None:
     """Trigger message - MeterValues - All EVSE"""
-    asked = await measurands(bench, "AlignedDataCtrlr", "Measurands")
+    configured = await measurands(bench, "AlignedDataCtrlr", "Measurands")
     await trigger(bench, "MeterValues")
     concerned: list[int] = []
     for _ in range(bench.setup.evses):
-        told = await bench.expect("MeterValues")
-        _check_values(told, asked)
-        concerned.append(told["evseId"])
+        meter_values = await bench.expect("MeterValues")
+        _check_values(meter_values, configured)
+        concerned.append(meter_values["evseId"])
     assert sorted(concerned) == list(range(1, bench.setup.evses + 1))
     await bench.silence("MeterValues", for_s=5.0)
 
 
-def _check_values(told: Payload, asked: set[str]) -> None:
+def _check_values(message: Payload, configured: set[str]) -> None:
     """Values of these measurands, of now, because they were asked for (F06.FR.06, F06.FR.07)."""
-    (value,) = told["meterValue"]
+    (value,) = message["meterValue"]
     assert {sample["context"] for sample in value["sampledValue"]} == {"Trigger"}, value
     measured = {sample.get("measurand", "Energy.Active.Import.Register") for sample in value["sampledValue"]}
-    assert measured == asked, value
+    assert measured == configured, value
 
 
-def _check_triggered(event: Payload, asked: set[str]) -> None:
+def _check_triggered(event: Payload, configured: set[str]) -> None:
     assert event["triggerReason"] == "Trigger", event
     assert event["transactionInfo"]["chargingState"] == "Charging", event
-    _check_values(event, asked)
+    _check_values(event, configured)
 
 
 @setup(evses=2)
@@ -216,11 +216,11 @@ async def test_tc_f_13_cs(bench: Bench) -> None:
     for number in (1, 2):
         await states.energy_transfer_started(bench, evse_id=number)
     bench.evse_id = 2
-    asked = await measurands(bench, "SampledDataCtrlr", "TxUpdatedMeasurands")
+    configured = await measurands(bench, "SampledDataCtrlr", "TxUpdatedMeasurands")
     await trigger(bench, "TransactionEvent", {"id": bench.evse_id})
     event = await bench.expect_event()
     assert event.get("evse", {"id": bench.evse_id})["id"] == bench.evse_id, event
-    _check_triggered(event, asked)
+    _check_triggered(event, configured)
     await bench.silence("TransactionEvent", for_s=5.0, where=lambda e: e["triggerReason"] == "Trigger")
 
 
@@ -230,12 +230,12 @@ async def test_tc_f_14_cs(bench: Bench) -> None:
     """Trigger message - TransactionEvent - All EVSE"""
     for number in (1, 2):
         await states.energy_transfer_started(bench, evse_id=number)
-    asked = await measurands(bench, "SampledDataCtrlr", "TxUpdatedMeasurands")
+    configured = await measurands(bench, "SampledDataCtrlr", "TxUpdatedMeasurands")
     await trigger(bench, "TransactionEvent")
     concerned: list[int] = []
     for _ in (1, 2):
         event = await bench.expect("TransactionEvent", where=lambda e: e["triggerReason"] not in PERIODIC)
-        _check_triggered(event, asked)
+        _check_triggered(event, configured)
         assert event["transactionInfo"]["transactionId"] == bench.session(event["evse"]["id"]).transaction_id, event
         concerned.append(event["evse"]["id"])
     assert sorted(concerned) == [1, 2]
@@ -246,8 +246,8 @@ async def test_tc_f_14_cs(bench: Bench) -> None:
 async def test_tc_f_15_cs(bench: Bench) -> None:
     """Trigger message - LogStatusNotification - Idle"""
     await trigger(bench, "LogStatusNotification")
-    told = await bench.expect("LogStatusNotification")
-    assert told == {"status": "Idle"}, told  # there is no requestId (N01.FR.13)
+    notification = await bench.expect("LogStatusNotification")
+    assert notification == {"status": "Idle"}, notification  # there is no requestId (N01.FR.13)
 
 
 @case("Core", "C", "C-29.3")
@@ -258,27 +258,27 @@ async def test_tc_f_16_cs(bench: Bench) -> None:
         request = {"logType": "DiagnosticsLog", "requestId": 16, "log": {"remoteLocation": f"{server.url}/logs/"}}
         answer = await bench.call("GetLog", request)
         assert answer["status"] == "Accepted", answer
-        told = await bench.expect("LogStatusNotification")
-        assert told == {"status": "Uploading", "requestId": 16}, told
+        notification = await bench.expect("LogStatusNotification")
+        assert notification == {"status": "Uploading", "requestId": 16}, notification
         await trigger(bench, "LogStatusNotification")
-        told = await bench.expect("LogStatusNotification")
-        assert told == {"status": "Uploading", "requestId": 16}, told
+        notification = await bench.expect("LogStatusNotification")
+        assert notification == {"status": "Uploading", "requestId": 16}, notification
 
 
 @case("Core", "C", "C-29.4")
 async def test_tc_f_17_cs(bench: Bench) -> None:
     """Trigger message - FirmwareStatusNotification - Specific EVSE not relevant"""
     await trigger(bench, "FirmwareStatusNotification", {"id": bench.evse_id})
-    told = await bench.expect("FirmwareStatusNotification")
-    assert told == {"status": "Idle"}, told
+    notification = await bench.expect("FirmwareStatusNotification")
+    assert notification == {"status": "Idle"}, notification
 
 
 @case("Core", "C", "C-29.4")
 async def test_tc_f_18_cs(bench: Bench) -> None:
     """Trigger message - FirmwareStatusNotification - Idle"""
     await trigger(bench, "FirmwareStatusNotification")
-    told = await bench.expect("FirmwareStatusNotification")
-    assert told == {"status": "Idle"}, told
+    notification = await bench.expect("FirmwareStatusNotification")
+    assert notification == {"status": "Idle"}, notification
 
 
 @case("Core", "C", "C-29.4")
@@ -294,16 +294,16 @@ async def test_tc_f_19_cs(bench: Bench) -> None:
         request["firmware"] |= {"signingCertificate": maker.pem, "signature": maker.sign(b"another file")}
         answer = await bench.call("UpdateFirmware", request)
         assert answer["status"] == "Accepted", answer
-        told = await bench.expect("FirmwareStatusNotification")
-        assert told == {"status": "Downloading", "requestId": 19}, told
+        notification = await bench.expect("FirmwareStatusNotification")
+        assert notification == {"status": "Downloading", "requestId": 19}, notification
         await trigger(bench, "FirmwareStatusNotification")
-        told = await bench.expect("FirmwareStatusNotification")
-        assert told == {"status": "Downloading", "requestId": 19}, told
+        notification = await bench.expect("FirmwareStatusNotification")
+        assert notification == {"status": "Downloading", "requestId": 19}, notification
         files.let_go()
         # Steps 9 to 14 only see to it that no update goes on after the case.
         for status in ("Downloaded", "InvalidSignature"):
-            told = await bench.expect("FirmwareStatusNotification")
-            assert told == {"status": status, "requestId": 19}, told
+            notification = await bench.expect("FirmwareStatusNotification")
+            assert notification == {"status": status, "requestId": 19}, notification
         event = await bench.expect("SecurityEventNotification")
         assert event["type"] == "InvalidFirmwareSignature", event
 

@@ -40,32 +40,32 @@ async def order(bench: Bench, operational_status: str, evse_id: int | None = Non
 
 async def ends_unavailable(bench: Bench) -> None:
     """The session goes to its end; the step that ends the transaction is followed by connectorStatus Unavailable."""
-    told = False
+    notified = False
 
-    async def look() -> bool:
-        if told or not bench.session().ended:
-            return told
+    async def check_notified() -> bool:
+        if notified or not bench.session().ended:
+            return notified
         _not_before_the_end(bench, await bench.expect_status("Unavailable"))
         return True
 
     await bench.silence("StatusNotification", for_s=_DURATION_S)  # it waits for the end
     await states.stop_authorized(bench)
-    told = await look()
+    notified = await check_notified()
     await states.ev_connected_post_session(bench)
-    told = await look()
-    if told:
+    notified = await check_notified()
+    if notified:
         await states.ev_disconnected(bench, status=None)
     elif "EVConnected" in bench.stop_points:
         await states.ev_disconnected(bench, status="Unavailable")  # G01.FR.05
         assert bench.session().ended
         _not_before_the_end(bench, bench.journal.sent("StatusNotification")[-1].payload)
-        told = True
+        notified = True
     else:
         await states.ev_disconnected(bench)
-    left = bench.session()
+    session = bench.session()
     await states.parking_bay_unoccupied(bench)
-    assert left.ended
-    if not told:
+    assert session.ended
+    if not notified:
         _not_before_the_end(bench, await bench.expect_status("Unavailable"))
     await bench.silence("StatusNotification", for_s=5.0)
 
@@ -151,7 +151,7 @@ async def test_tc_g_09_cs(bench: Bench) -> None:
     """Change Availability EVSE - Operative to operative"""
     assert await order(bench, "Operative", bench.evse_id) == "Accepted"
     # Nothing has changed: whatever is told of a status, it is the one it was.
-    await bench.silence("StatusNotification", for_s=5.0, where=lambda told: told["connectorStatus"] != "Available")
+    await bench.silence("StatusNotification", for_s=5.0, where=lambda status: status["connectorStatus"] != "Available")
 
 
 @case("Core", "M")
@@ -228,7 +228,7 @@ async def test_tc_g_17_cs(bench: Bench) -> None:
     await ends_unavailable(bench)
 
 
-def configured_one_unavailable(bench: Bench) -> dict[int, str]:
+def statuses_with_unavailable_evse(bench: Bench) -> dict[int, str]:
     """connectorStatus Unavailable for the configured EVSE, Available for the others."""
     numbers = range(1, bench.setup.evses + 1)
     return {number: "Unavailable" if number == bench.evse_id else "Available" for number in numbers}
@@ -243,9 +243,9 @@ async def test_tc_g_18_cs(bench: Bench, reset: str | None) -> None:
     before = len(bench.journal.sent("StatusNotification"))
     assert await order(bench, "Inoperative", bench.evse_id) == "Accepted"
     await bench.expect_status("Unavailable")
-    statuses = configured_one_unavailable(bench)
-    for one in bench.journal.sent("StatusNotification")[before:]:
-        assert one.payload["connectorStatus"] == statuses[one.payload["evseId"]], one.payload
+    statuses = statuses_with_unavailable_evse(bench)
+    for frame in bench.journal.sent("StatusNotification")[before:]:
+        assert frame.payload["connectorStatus"] == statuses[frame.payload["evseId"]], frame.payload
     await states.booted(bench, reset=reset, statuses=statuses)
 
 
@@ -256,7 +256,7 @@ async def test_tc_g_19_cs(bench: Bench) -> None:
     await states.unavailable(bench, evse_id=bench.evse_id, connector_id=bench.connector_id)
     before = bench.csms.connection
     await states.booting(bench)
-    await states.has_booted(bench, after=before, statuses=configured_one_unavailable(bench))
+    await states.has_booted(bench, after=before, statuses=statuses_with_unavailable_evse(bench))
 
 
 @case("Core", "M")
@@ -275,12 +275,12 @@ async def test_tc_g_20_cs(bench: Bench) -> None:
     await states.ev_connected_pre_session(bench)
     await bench.station.post("/api/sim/lock", {"evse": 1, "failure": True})  # the plug is not in far enough to lock
     await states.authorized(bench)
-    told = await bench.expect("NotifyEvent", within_s=60.0)
-    event = told["eventData"][0]
-    assert event["trigger"] == "Delta", told
-    assert event["component"]["name"] == "ConnectorPlugRetentionLock", told
-    assert event["variable"]["name"] == "Problem", told
-    assert event["actualValue"] == "true", told
+    report = await bench.expect("NotifyEvent", within_s=60.0)
+    event = report["eventData"][0]
+    assert event["trigger"] == "Delta", report
+    assert event["component"]["name"] == "ConnectorPlugRetentionLock", report
+    assert event["variable"]["name"] == "Problem", report
+    assert event["actualValue"] == "true", report
     await bench.advance(60.0)
     for frame in bench.take("TransactionEvent"):
         assert frame.payload["transactionInfo"].get("chargingState") != "Charging", frame

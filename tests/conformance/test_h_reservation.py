@@ -22,7 +22,7 @@ from tests.conformance.reservations import (
 )
 from tests.conformance.station_under_test import Setup
 
-WAYS = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
+LOCAL_AND_REMOTE = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
 """the reusable state Authorized can be reached by a card and by a remote start"""
 _ONE_OR_TWO = pytest.mark.parametrize(
     "station_setup", [Setup(evses=1, variables=ANY_EVSE), Setup(evses=2, variables=ANY_EVSE)], ids=["one", "two"]
@@ -36,7 +36,9 @@ _TYPES: dict[str, Any] = {
 """two EVSEs with connectors of different types"""
 
 
-async def uses_it(bench: Bench, reservation_id: int = 1, *, local: bool = True, id_token: Any = VALID_TOKEN) -> None:
+async def uses_reservation(
+    bench: Bench, reservation_id: int = 1, *, local: bool = True, id_token: Any = VALID_TOKEN
+) -> None:
     """Authorized with the token of a reservation, EnergyTransferStarted; the reservationId is told once."""
     was_reserved = await status_of(bench, bench.evse_id) == "Reserved"
     await states.authorized(bench, local=local, id_token=id_token)
@@ -46,7 +48,7 @@ async def uses_it(bench: Bench, reservation_id: int = 1, *, local: bool = True, 
     assert named_reservations(bench) == [reservation_id]  # H01.FR.15
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @case("Reservation", "M")
 async def test_tc_h_01_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Accepted - Valid idToken"""
@@ -56,11 +58,11 @@ async def test_tc_h_01_cs(bench: Bench, local: bool) -> None:
     await bench.expect_status("Available")
     await states.energy_transfer_started(bench)
     assert named_reservations(bench) == [1]  # H01.FR.15
-    first = next(one.payload for one in bench.journal.sent("TransactionEvent"))
+    first = next(frame.payload for frame in bench.journal.sent("TransactionEvent"))
     assert first.get("reservationId") == 1, first  # E03.FR.03, F02.FR.06
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @case("Reservation", "M")
 async def test_tc_h_02_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Accepted - Different idToken"""
@@ -110,7 +112,7 @@ async def test_tc_h_06_cs(bench: Bench) -> None:
     assert await reserve(bench, OTHER_TOKEN, evseId=bench.evse_id) == "Unavailable"
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @case("Reservation", "M")
 async def test_tc_h_07_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Reservation Ended / not used"""
@@ -125,7 +127,7 @@ async def test_tc_h_07_cs(bench: Bench, local: bool) -> None:
     assert named_reservations(bench) == []
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @_ONE_OR_TWO
 @case("Reservation", "C", "R-2")
 async def test_tc_h_08_cs(bench: Bench, local: bool) -> None:
@@ -135,8 +137,10 @@ async def test_tc_h_08_cs(bench: Bench, local: bool) -> None:
     if bench.setup.evses == 1:
         await bench.expect_status("Reserved")
     else:
-        await bench.silence("StatusNotification", for_s=5.0, where=lambda told: told["connectorStatus"] == "Reserved")
-    await uses_it(bench, local=local)
+        await bench.silence(
+            "StatusNotification", for_s=5.0, where=lambda status: status["connectorStatus"] == "Reserved"
+        )
+    await uses_reservation(bench, local=local)
 
 
 @case("Reservation", "C", "R-2")
@@ -187,12 +191,14 @@ async def test_tc_h_14_cs(bench: Bench) -> None:
     """Reserve an unspecified EVSE - Amount of EVSEs available equals the amount of reservations"""
     await reservations_on(bench)
     for number in range(bench.setup.evses):
-        await bench.silence("StatusNotification", for_s=1.0, where=lambda told: told["connectorStatus"] == "Reserved")
+        await bench.silence(
+            "StatusNotification", for_s=1.0, where=lambda status: status["connectorStatus"] == "Reserved"
+        )
         assert await reserve(bench, token(number), reservation_id=number) == "Accepted"
     await bench.expect_all_statuses("Reserved")
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @pytest.mark.parametrize("station_setup", [Setup(), Setup(evses=2, tables=_TYPES)], ids=["one", "two-types"])
 @case("Reservation", "C", "R-1")
 async def test_tc_h_15_cs(bench: Bench, local: bool) -> None:
@@ -202,7 +208,7 @@ async def test_tc_h_15_cs(bench: Bench, local: bool) -> None:
     await bench.expect_status("Reserved")
     if bench.setup.evses == 2:
         assert await status_of(bench, 2) == "Available"
-    await uses_it(bench, local=local)
+    await uses_reservation(bench, local=local)
 
 
 @case("Reservation", "C", "R-1")
@@ -240,7 +246,7 @@ async def test_tc_h_18_cs(bench: Bench) -> None:
     assert answer["status"] == "Rejected", answer
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @case("Reservation", "M")
 async def test_tc_h_19_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Use a reserved EVSE with GroupId"""
@@ -275,7 +281,7 @@ async def remote_start_with_group(bench: Bench) -> None:
     session.id_token, session.remote, session.authorized, session.remote_start_id = dict(OTHER_TOKEN), True, True, 1
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @case("Reservation", "M")
 @setup(evses=2)
 async def test_tc_h_21_cs(bench: Bench, local: bool) -> None:
@@ -306,7 +312,7 @@ async def test_tc_h_22_cs(bench: Bench) -> None:
     assert await status_of(bench, 1) == "Available"
 
 
-@WAYS
+@LOCAL_AND_REMOTE
 @case("Reservation", "M")
 async def test_tc_h_23_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Replace reservation"""
@@ -317,7 +323,7 @@ async def test_tc_h_23_cs(bench: Bench, local: bool) -> None:
     await bench.expect_status("Reserved")
     await bench.present(VALID_TOKEN)  # its reservation was replaced
     await bench.silence("TransactionEvent", for_s=5.0, where=lambda event: event["triggerReason"] not in PERIODIC)
-    await uses_it(bench, identity, local=local, id_token=OTHER_TOKEN)
+    await uses_reservation(bench, identity, local=local, id_token=OTHER_TOKEN)
 
 
 @pytest.mark.smoke
@@ -329,7 +335,7 @@ async def test_tc_h_24_cs(bench: Bench) -> None:
     knows(bench, OTHER_TOKEN, "Accepted", GROUP)
     assert await reserve(bench, groupIdToken=GROUP) == "Accepted"
     await bench.expect_status("Reserved")
-    await uses_it(bench, id_token=OTHER_TOKEN)
+    await uses_reservation(bench, id_token=OTHER_TOKEN)
 
 
 @case("Reservation", "M")

@@ -28,21 +28,21 @@ def message(text: str) -> Payload:
     return {"format": "UTF8", "content": text}
 
 
-async def shown(bench: Bench) -> dict[str, str]:
+async def displayed_texts(bench: Bench) -> dict[str, str]:
     """What the driver sees at the EVSE, by topic."""
     status = await bench.station.get("/api/status")
-    return {one["topic"]: one["content"] for one in status["evses"][bench.evse_id - 1]["display"]}
+    return {text["topic"]: text["content"] for text in status["evses"][bench.evse_id - 1]["display"]}
 
 
-async def sees(bench: Bench, topic: str, text: str) -> None:
+async def expect_displayed(bench: Bench, topic: str, text: str) -> None:
     """The driver sees this within a second: the answer that tells it may be on its way."""
-    seen: dict[str, str] = {}
+    displayed: dict[str, str] = {}
     for _ in range(10):
-        seen = await shown(bench)
-        if seen.get(topic) == text:
+        displayed = await displayed_texts(bench)
+        if displayed.get(topic) == text:
             return
         await bench.advance(0.1)
-    raise AssertionError(f"{topic}: {text!r} is not shown, but {seen}")
+    raise AssertionError(f"{topic}: {text!r} is not shown, but {displayed}")
 
 
 async def begins_with_a_tariff(bench: Bench, points: str) -> None:
@@ -56,10 +56,10 @@ async def begins_with_a_tariff(bench: Bench, points: str) -> None:
     session = bench.session()
     was_started = session.started
     await bench.present()
-    asked = await bench.expect("Authorize")
-    assert asked["idToken"]["idToken"] == VALID_TOKEN["idToken"], asked
-    assert asked["idToken"]["type"] == VALID_TOKEN["type"], asked
-    await sees(bench, "tariff", _COST)
+    request = await bench.expect("Authorize")
+    assert request["idToken"]["idToken"] == VALID_TOKEN["idToken"], request
+    assert request["idToken"]["type"] == VALID_TOKEN["type"], request
+    await expect_displayed(bench, "tariff", _COST)
     event = await bench.expect_event()
     assert event["triggerReason"] == "Authorized", event
     assert event["idToken"]["idToken"] == VALID_TOKEN["idToken"], event
@@ -78,7 +78,7 @@ async def periodic(bench: Bench) -> Payload:
 
 def answering(bench: Bench, answer: Callable[[Payload], Payload]) -> None:
     """The CSMS answers TransactionEventRequests as usual, and with this."""
-    bench.on("TransactionEvent", lambda event: bench.csms.usual("TransactionEvent", event) | answer(event))  # type: ignore[operator]
+    bench.on("TransactionEvent", lambda event: bench.csms.default_reply("TransactionEvent", event) | answer(event))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("points", ["EVConnected,Authorized", "Authorized"])
@@ -90,10 +90,10 @@ async def test_tc_i_01_cs(bench: Bench, points: str) -> None:
         tariff = _UPDATED_COST if number % 2 else _COST
         answering(bench, lambda event, text=tariff: {"updatedPersonalMessage": message(text)})
         await periodic(bench)
-        await sees(bench, "tariff", tariff)
+        await expect_displayed(bench, "tariff", tariff)
         request: Payload = {"totalCost": cost, "transactionId": bench.session().transaction_id}
         assert await bench.call("CostUpdated", request) == {}
-        await sees(bench, "cost", f"{cost:.2f} EUR")
+        await expect_displayed(bench, "cost", f"{cost:.2f} EUR")
 
 
 @pytest.mark.parametrize("points", ["EVConnected,Authorized", "Authorized"])
@@ -103,11 +103,11 @@ async def test_tc_i_07_cs(bench: Bench, points: str) -> None:
     await begins_with_a_tariff(bench, points)
     for number, cost in enumerate(_COSTS):
         tariff = _UPDATED_COST if number % 2 else _COST
-        told: Payload = {"updatedPersonalMessage": message(tariff), "totalCost": cost}
-        answering(bench, lambda event, told=told: told)
+        reply: Payload = {"updatedPersonalMessage": message(tariff), "totalCost": cost}
+        answering(bench, lambda event, reply=reply: reply)
         await periodic(bench)
-        await sees(bench, "tariff", tariff)
-        await sees(bench, "cost", f"{cost:.2f} EUR")
+        await expect_displayed(bench, "tariff", tariff)
+        await expect_displayed(bench, "cost", f"{cost:.2f} EUR")
 
 
 @pytest.mark.parametrize("points", ["Authorized", "EVConnected,Authorized", "EVConnected", "ParkingBayOccupancy"])
@@ -129,11 +129,11 @@ async def test_tc_i_02_cs(bench: Bench, points: str) -> None:
     for state in (states.stop_authorized, states.ev_connected_post_session, states.ev_disconnected):
         await state(bench)
         if session.ended:
-            await sees(bench, "cost", f"{_GENERATED_COST:.2f} EUR")
+            await expect_displayed(bench, "cost", f"{_GENERATED_COST:.2f} EUR")
             break
     await states.parking_bay_unoccupied(bench)
     (end,) = ends
     assert end["eventType"] == "Ended", end
     if points == "ParkingBayOccupancy":  # I03.FR.05: the driver has left already
         assert end["triggerReason"] == "EVDeparted", end
-        assert "cost" not in await shown(bench)
+        assert "cost" not in await displayed_texts(bench)

@@ -40,7 +40,7 @@ async def configure_if_implemented(bench: Bench, component: str, variable: str, 
 
 def samples(values: Iterable[Payload]) -> list[Payload]:
     """The sampled values of some meter values."""
-    return [one for value in values for one in value["sampledValue"]]
+    return [sample for value in values for sample in value["sampledValue"]]
 
 
 def meter_values(messages: Iterable[Payload]) -> list[Payload]:
@@ -60,14 +60,14 @@ def check_context(values: Sequence[Payload], context: str) -> None:
     """sampledValue[0].context; the others of the same moment have no other one."""
     assert values
     for value in values:
-        assert {one.get("context", "Sample.Periodic") for one in value["sampledValue"]} == {context}, value
+        assert {sample.get("context", "Sample.Periodic") for sample in value["sampledValue"]} == {context}, value
 
 
 def check_measurands(values: Sequence[Payload], configured: str) -> None:
     """An element per configured measurand, at each moment; the register may go unnamed."""
     assert values
-    for moment, those in by_moment(values).items():
-        found = {one.get("measurand", REGISTER) for one in samples(those)}
+    for moment, values_then in by_moment(values).items():
+        found = {sample.get("measurand", REGISTER) for sample in samples(values_then)}
         assert found >= set(configured.split(",")), f"at {moment}: {found}"
 
 
@@ -81,36 +81,38 @@ def check_intervals(values: Sequence[Payload], interval_s: float) -> None:
 
 def check_phases(values: Sequence[Payload]) -> None:
     """Errata 2025-09, 6.2.63: what a meter measures of each phase is told of each, at each moment."""
-    for moment, those in by_moment(values).items():
+    for moment, values_then in by_moment(values).items():
         for measurand in ("Current.Import", "Voltage"):
-            phases = {one.get("phase") for one in samples(those) if one.get("measurand") == measurand}
+            phases = {sample.get("phase") for sample in samples(values_then) if sample.get("measurand") == measurand}
             assert len(phases - {None, "N"}) >= 3, f"{measurand} at {moment}: {phases}"
 
 
 def check_locations(bench: Bench) -> None:
     """Errata 2025-09, 6.2.58: nothing but SoC is measured in the EV."""
-    told = [one.payload for name in ("MeterValues", "TransactionEvent") for one in bench.journal.sent(name)]
-    for one in samples(meter_values(told)):
-        assert one.get("location") != "EV" or one["measurand"] == "SoC", one
+    payloads = [frame.payload for name in ("MeterValues", "TransactionEvent") for frame in bench.journal.sent(name)]
+    for sample in samples(meter_values(payloads)):
+        assert sample.get("location") != "EV" or sample["measurand"] == "SoC", sample
 
 
 def events(bench: Bench, trigger: str) -> list[Payload]:
     """The TransactionEvents with this trigger reason."""
-    told = (one.payload for one in bench.journal.sent("TransactionEvent"))
-    return [event for event in told if event["triggerReason"] == trigger]
+    payloads = (frame.payload for frame in bench.journal.sent("TransactionEvent"))
+    return [event for event in payloads if event["triggerReason"] == trigger]
 
 
 def idle_values(bench: Bench) -> dict[int, list[Payload]]:
     """The meter values of MeterValuesRequests, by EVSE."""
-    told: dict[int, list[Payload]] = defaultdict(list)
+    values_by_evse: dict[int, list[Payload]] = defaultdict(list)
     for frame in bench.journal.sent("MeterValues"):
-        told[frame.payload["evseId"]].extend(frame.payload["meterValue"])
-    return told
+        values_by_evse[frame.payload["evseId"]].extend(frame.payload["meterValue"])
+    return values_by_evse
 
 
 def ended(bench: Bench) -> Payload:
     """The TransactionEvent that ended the transaction, with its MeterValue field."""
-    (event,) = (one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Ended")
+    (event,) = (
+        frame.payload for frame in bench.journal.sent("TransactionEvent") if frame.payload["eventType"] == "Ended"
+    )
     assert event.get("meterValue"), event
     return event
 
@@ -139,13 +141,15 @@ async def test_tc_j_01_cs(bench: Bench) -> None:
     await bench.configure("AlignedDataCtrlr", "Interval", str(_ALIGNED_S))
     for _ in range(3 * bench.setup.evses):
         await bench.expect("MeterValues", within_s=_ALIGNED_S + 5.0)
-    told = idle_values(bench)
-    assert told.keys() >= set(range(1, bench.setup.evses + 1)), told.keys()
-    for values in told.values():
+    values_by_evse = idle_values(bench)
+    assert values_by_evse.keys() >= set(range(1, bench.setup.evses + 1)), values_by_evse.keys()
+    for values in values_by_evse.values():
         check_context(values, "Sample.Clock")
         check_measurands(values, _MEASURANDS)
         check_intervals(values, _ALIGNED_S)
-    check_intervals([value for values in told.values() for value in values], _ALIGNED_S)  # at the same moments
+    check_intervals(
+        [value for values in values_by_evse.values() for value in values], _ALIGNED_S
+    )  # at the same moments
     assert bench.journal.sent("TransactionEvent") == []
     check_locations(bench)
 
@@ -196,21 +200,21 @@ async def test_tc_j_03_cs(bench: Bench) -> None:
     check_locations(bench)
 
 
-SHOWN = pytest.mark.parametrize("shown", ["Never", "OncePerTransaction", "EveryMeterValue"])
+PUBLIC_KEY_MODES = pytest.mark.parametrize("public_key_mode", ["Never", "OncePerTransaction", "EveryMeterValue"])
 """OCPPCommCtrlr.PublicKeyWithSignedMeterValue, on which a validation depends"""
 
 
-def check_signed(values: Sequence[Payload], shown: str) -> None:
+def check_signed(values: Sequence[Payload], public_key_mode: str) -> None:
     """The register of each value is signed; the public key is there as often as it was asked for, and fits."""
     keys: list[str] = []
     for value in values:
-        (register,) = [one for one in value["sampledValue"] if one.get("measurand", REGISTER) == REGISTER]
+        (register,) = [sample for sample in value["sampledValue"] if sample.get("measurand", REGISTER) == REGISTER]
         signed = register["signedMeterValue"]
         assert signed["encodingMethod"] == "OCMF", signed
         keys.append(signed["publicKey"])
     assert len(keys) >= 2
     shows = [bool(key) for key in keys]
-    match shown:
+    match public_key_mode:
         case "Never":
             assert not any(shows), keys
         case "OncePerTransaction":
@@ -228,44 +232,44 @@ def check_signature(value: Payload, key: str) -> None:
     Raises:
         InvalidSignature: it is not of this key.
     """
-    (signed,) = [one["signedMeterValue"] for one in value["sampledValue"] if "signedMeterValue" in one]
+    (signed,) = [sample["signedMeterValue"] for sample in value["sampledValue"] if "signedMeterValue" in sample]
     header, payload, signature = base64.b64decode(signed["signedMeterData"]).decode().split("|")
     assert header == "OCMF", header
-    told = json.loads(signature)
-    assert told["SA"] == "ECDSA-secp256r1-SHA256", told
+    ocmf_signature = json.loads(signature)
+    assert ocmf_signature["SA"] == "ECDSA-secp256r1-SHA256", ocmf_signature
     public = serialization.load_der_public_key(bytes.fromhex(base64.b64decode(key).decode().rpartition(":")[2]))
     assert isinstance(public, ec.EllipticCurvePublicKey)
-    public.verify(bytes.fromhex(told["SD"]), payload.encode(), ec.ECDSA(hashes.SHA256()))
+    public.verify(bytes.fromhex(ocmf_signature["SD"]), payload.encode(), ec.ECDSA(hashes.SHA256()))
 
 
 @case("Core", "C", "C-40 and C-42")
-@SHOWN
-async def test_tc_j_04_cs(bench: Bench, shown: str) -> None:
+@PUBLIC_KEY_MODES
+async def test_tc_j_04_cs(bench: Bench, public_key_mode: str) -> None:
     """Clock-aligned Meter Values - Signed"""
     await bench.configure("AlignedDataCtrlr", "TxEndedMeasurands", _MEASURANDS)
     await bench.configure("AlignedDataCtrlr", "TxEndedInterval", str(_ALIGNED_S))
     await bench.configure("SampledDataCtrlr", "TxEndedMeasurands", "")
     await configure_if_implemented(bench, "AlignedDataCtrlr", "SendDuringIdle", "false")
     await bench.configure("AlignedDataCtrlr", "SignReadings", "true")
-    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", shown)
+    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", public_key_mode)
     await session_of(bench, _DURATION_S)
     values = ended(bench)["meterValue"]
     check_intervals(values, _ALIGNED_S)
     check_context(values, "Sample.Clock")
     check_measurands(values, _MEASURANDS)
-    check_signed(values, shown)
+    check_signed(values, public_key_mode)
     check_locations(bench)
 
 
 @case("Core", "C", "C-42")
-@SHOWN
-async def test_tc_j_11_cs(bench: Bench, shown: str) -> None:
+@PUBLIC_KEY_MODES
+async def test_tc_j_11_cs(bench: Bench, public_key_mode: str) -> None:
     """Sampled Meter Values - Signed"""
     await bench.configure("SampledDataCtrlr", "TxEndedMeasurands", _MEASURANDS)
     await bench.configure("SampledDataCtrlr", "TxEndedInterval", str(_SAMPLED_S))
     await bench.configure("AlignedDataCtrlr", "TxEndedMeasurands", "")
     await bench.configure("SampledDataCtrlr", "SignReadings", "true")
-    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", shown)
+    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", public_key_mode)
     # With it the begin has an event of its own, which the reusable states of the session do not know.
     await configure_if_implemented(bench, "SampledDataCtrlr", "SignStartedReadings", "false")
     await session_of(bench, _DURATION_S)
@@ -273,7 +277,7 @@ async def test_tc_j_11_cs(bench: Bench, shown: str) -> None:
     begin, *values = ended(bench)["meterValue"]
     check_context([begin], "Transaction.Begin")
     check_ended(values, _SAMPLED_S)
-    check_signed([begin, *values], shown)
+    check_signed([begin, *values], public_key_mode)
     check_locations(bench)
 
 
@@ -307,17 +311,19 @@ async def test_tc_j_06_cs(bench: Bench) -> None:
     assert [frame for frame in during if frame.action == "MeterValues"] == []
     assert [frame for frame in during if "meterValue" in frame.payload] == []
     await states.parking_bay_unoccupied(bench)
-    so_far = {evse_id: len(values) for evse_id, values in idle_values(bench).items()}
+    counts_before = {evse_id: len(values) for evse_id, values in idle_values(bench).items()}
     for _ in range(2 * bench.setup.evses):
         await bench.expect("MeterValues", within_s=_ALIGNED_S + 5.0)
-    after = {evse_id: values[so_far[evse_id] :] for evse_id, values in idle_values(bench).items()}
+    after = {evse_id: values[counts_before[evse_id] :] for evse_id, values in idle_values(bench).items()}
     assert before.keys() == after.keys()
-    for told in (before, after):
-        for values in told.values():
+    for values_by_evse in (before, after):
+        for values in values_by_evse.values():
             check_context(values, "Sample.Clock")
             check_measurands(values, _MEASURANDS)
             check_intervals(values, _ALIGNED_S)
-        check_intervals([value for values in told.values() for value in values], _ALIGNED_S)  # at the same moments
+        check_intervals(
+            [value for values in values_by_evse.values() for value in values], _ALIGNED_S
+        )  # at the same moments
     check_locations(bench)
 
 
@@ -339,7 +345,9 @@ async def test_tc_j_07_cs(bench: Bench) -> None:
     await states.parking_bay_occupied(bench)
     await states.ev_connected_pre_session(bench)
     await states.energy_transfer_started(bench)
-    (event,) = (one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Started")
+    (event,) = (
+        frame.payload for frame in bench.journal.sent("TransactionEvent") if frame.payload["eventType"] == "Started"
+    )
     values = event["meterValue"]
     check_context(values, "Transaction.Begin")
     check_measurands(values, _MEASURANDS)
@@ -377,8 +385,8 @@ async def test_tc_j_10_cs(bench: Bench) -> None:
 
 async def offered_measurands(bench: Bench) -> list[str]:
     """VariableCharacteristicsType.valuesList of SampledDataCtrlr.TxUpdatedMeasurands."""
-    wanted = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedMeasurands"}}
-    answer = await bench.call("GetReport", {"requestId": 7, "componentVariable": [wanted]})
+    selector = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedMeasurands"}}
+    answer = await bench.call("GetReport", {"requestId": 7, "componentVariable": [selector]})
     assert answer["status"] == "Accepted", answer
     (row,) = (await bench.expect("NotifyReport"))["reportData"]
     return row["variableCharacteristics"]["valuesList"].split(",")
@@ -394,15 +402,15 @@ async def test_every_offered_measurand_is_told_and_the_intervals_add_up_to_the_r
     values = meter_values(events(bench, "MeterValuePeriodic"))
     check_measurands(values, ",".join(offered))
     started = next(
-        one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Started"
+        frame.payload for frame in bench.journal.sent("TransactionEvent") if frame.payload["eventType"] == "Started"
     )
 
-    def totals(told: Iterable[Payload], measurand: str) -> list[float]:
-        found = (one for one in samples(told) if one.get("measurand", REGISTER) == measurand)
-        return [one["value"] for one in found if "phase" not in one]
+    def totals(payloads: Iterable[Payload], measurand: str) -> list[float]:
+        found = (sample for sample in samples(payloads) if sample.get("measurand", REGISTER) == measurand)
+        return [sample["value"] for sample in found if "phase" not in sample]
 
     for kind in ("Energy.Active.Import", "Energy.Reactive.Import"):
-        registers, intervals = (totals(values, f"{kind}.{what}") for what in ("Register", "Interval"))
+        registers, intervals = (totals(values, f"{kind}.{form}") for form in ("Register", "Interval"))
         assert len(registers) == len(intervals) >= 5
         assert [later - earlier for earlier, later in pairwise(registers)] == pytest.approx(intervals[1:], abs=1e-6)
         assert registers[-1] > registers[0]

@@ -20,7 +20,9 @@ def _is_rate(event: Payload) -> bool:
 @setup(variables={"SmartChargingCtrlr.Enabled": "false"})
 async def test_tc_k_15_cs(bench: Bench) -> None:
     """Set Charging Profile - Not Supported"""
-    answer = await bench.ask("SetChargingProfile", {"evseId": 1, "chargingProfile": profile("A", start=bench.iso())})
+    answer = await bench.send_call(
+        "SetChargingProfile", {"evseId": 1, "chargingProfile": profile("A", start=bench.iso())}
+    )
     assert answer.kind == 4, answer
     assert answer.payload["code"] == "NotSupported", answer
 
@@ -31,16 +33,16 @@ async def test_tc_k_52_cs(bench: Bench) -> None:
     await bench.station.put(_OPERATOR, {"current_a": 11.0})
     await bench.expect("NotifyChargingLimit")
     reports = await reported(bench, 52, chargingProfilePurpose=_EXTERNAL)  # accepted, and of this request
-    profiles = [one for report in reports for one in report["chargingProfile"]]
-    assert {one["chargingProfilePurpose"] for one in profiles} == {_EXTERNAL}, reports
+    profiles = [profile for report in reports for profile in report["chargingProfile"]]
+    assert {profile["chargingProfilePurpose"] for profile in profiles} == {_EXTERNAL}, reports
 
 
 async def test_a_limit_from_outside_is_reported_as_an_external_constraint(bench: Bench) -> None:
     """K12.FR.02, K12.FR.04, K12.FR.05; the CSMS cannot clear it (K10.FR.08, K10.FR.09)."""
     await states.set_charging_profile(bench, profile("A", (0, 20.0), start=bench.iso()))
     await bench.station.put(_OPERATOR, {"current_a": 11.0})
-    told = await bench.expect("NotifyChargingLimit")
-    assert told["chargingLimit"]["chargingLimitSource"] == "SO", told
+    notification = await bench.expect("NotifyChargingLimit")
+    assert notification["chargingLimit"]["chargingLimitSource"] == "SO", notification
     (report,) = await reported(bench, 52, chargingProfilePurpose=_EXTERNAL)
     assert (report["evseId"], report["chargingLimitSource"]) == (0, "SO"), report
     (constraint,) = report["chargingProfile"]
@@ -57,8 +59,8 @@ async def test_a_limit_from_outside_holds_a_charge_down_until_it_is_released(ben
     await states.energy_transfer_started(bench)
     await bench.advance(12.0)
     await bench.station.put(_OPERATOR, {"power_w": 6900.0})
-    told = await bench.expect("NotifyChargingLimit")
-    (schedule,) = told["chargingSchedule"]
+    notification = await bench.expect("NotifyChargingLimit")
+    (schedule,) = notification["chargingSchedule"]
     assert schedule["chargingRateUnit"] == "W", schedule
     assert [period["limit"] for period in schedule["chargingSchedulePeriod"]] == [6900.0], schedule
     event = await bench.expect("TransactionEvent", where=_is_rate)

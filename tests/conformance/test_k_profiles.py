@@ -54,17 +54,17 @@ async def test_tc_k_06_cs(bench: Bench) -> None:
     """Clear Charging Profile - With stackLevel/purpose combination for one profile"""
     await states.set_charging_profile(bench, profile("A", start=bench.iso(), level=2))
     await states.energy_transfer_started(bench)
-    meant: Payload = {"chargingProfilePurpose": _DEFAULT, "stackLevel": 2}
-    assert await _clear(bench, chargingProfileCriteria=meant) == "Accepted"
-    assert await get_profiles(bench, 6, **meant) == "NoProfiles"
+    criteria: Payload = {"chargingProfilePurpose": _DEFAULT, "stackLevel": 2}
+    assert await _clear(bench, chargingProfileCriteria=criteria) == "Accepted"
+    assert await get_profiles(bench, 6, **criteria) == "NoProfiles"
 
 
 @case("Smart Charging", "M")
 async def test_tc_k_07_cs(bench: Bench) -> None:
     """Clear Charging Profile - With unknown stackLevel/purpose combination"""
     await states.set_charging_profile(bench, profile("A", start=bench.iso(), level=1))
-    meant: Payload = {"chargingProfilePurpose": _MAX, "stackLevel": 0}
-    assert await _clear(bench, chargingProfileCriteria=meant) == "Unknown"
+    criteria: Payload = {"chargingProfilePurpose": _MAX, "stackLevel": 0}
+    assert await _clear(bench, chargingProfileCriteria=criteria) == "Unknown"
 
 
 @case("Smart Charging", "M")
@@ -96,9 +96,9 @@ async def test_tc_k_24_cs(bench: Bench) -> None:
     """Clear Charging Profile - With stackLevel/purpose combination for multiple profiles"""
     await states.set_charging_profile(bench, profile("A", start=bench.iso(), identity=201, level=1), evse_id=1)
     await states.set_charging_profile(bench, profile("A", start=bench.iso(), identity=202, level=1), evse_id=2)
-    meant: Payload = {"chargingProfilePurpose": _DEFAULT, "stackLevel": 1}
-    assert await _clear(bench, chargingProfileCriteria=meant) == "Accepted"
-    assert await get_profiles(bench, 24, **meant) == "NoProfiles"
+    criteria: Payload = {"chargingProfilePurpose": _DEFAULT, "stackLevel": 1}
+    assert await _clear(bench, chargingProfileCriteria=criteria) == "Accepted"
+    assert await get_profiles(bench, 24, **criteria) == "NoProfiles"
 
 
 # Get

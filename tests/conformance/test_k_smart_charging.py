@@ -206,9 +206,9 @@ async def _start_with_profile(bench: Bench, sent: Payload) -> None:
     if was_started:
         assert answer.get("transactionId") == session.transaction_id, answer
     if await bench.get_variable("AuthCtrlr", "AuthorizeRemoteStart") == "true":
-        asked = await bench.expect("Authorize")
-        assert asked["idToken"]["idToken"] == VALID_TOKEN["idToken"], asked
-        assert asked["idToken"]["type"] == VALID_TOKEN["type"], asked
+        request = await bench.expect("Authorize")
+        assert request["idToken"]["idToken"] == VALID_TOKEN["idToken"], request
+        assert request["idToken"]["type"] == VALID_TOKEN["type"], request
     session.authorized = True
     if was_started or {"Authorized", "PowerPathClosed"} & bench.start_points:  # the EV is connected
         event = await bench.expect_event()
@@ -219,7 +219,7 @@ async def _start_with_profile(bench: Bench, sent: Payload) -> None:
 
 @case("Smart Charging", "M")
 @pytest.mark.parametrize(
-    ("unit", "asks"),
+    ("unit", "authorize_expected"),
     [
         pytest.param("A", False, marks=setup()),
         pytest.param("W", False, marks=setup()),
@@ -227,11 +227,11 @@ async def _start_with_profile(bench: Bench, sent: Payload) -> None:
         pytest.param("A", False, marks=setup(variables={"TxCtrlr.TxStartPoint": "PowerPathClosed"})),
     ],
 )
-async def test_tc_k_37_cs(bench: Bench, unit: str, asks: bool) -> None:
+async def test_tc_k_37_cs(bench: Bench, unit: str, authorize_expected: bool) -> None:
     """Remote start transaction with charging profile - Success"""
     sent = profile(unit, (0, 6.0), purpose="TxProfile", kind="Relative")
     await _start_with_profile(bench, sent)
-    assert bool(bench.journal.sent("Authorize")) is asks
+    assert bool(bench.journal.sent("Authorize")) is authorize_expected
     await check_reported(bench, 37, {bench.evse_id: [sent]}, chargingProfileId=[PROFILE_ID])
 
 

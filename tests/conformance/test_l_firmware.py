@@ -71,15 +71,15 @@ async def maker(bench: Bench, request: pytest.FixtureRequest) -> AsyncGenerator[
 
 
 async def _firmware_status(bench: Bench, status: str, request_id: int, *, within_s: float = 60.0) -> None:
-    told = await bench.expect("FirmwareStatusNotification", within_s=within_s)
-    assert told == {"status": status, "requestId": request_id}, (status, told)
+    notification = await bench.expect("FirmwareStatusNotification", within_s=within_s)
+    assert notification == {"status": status, "requestId": request_id}, (status, notification)
 
 
 async def _next_of(bench: Bench, *actions: str, within_s: float = 60.0) -> tuple[str, Payload]:
     """The next unread CALL among some actions: where the order between them counts."""
 
     def oldest() -> Any:
-        return next((one for one in bench.csms.unread if one.action in actions), None)
+        return next((received for received in bench.csms.unread if received.action in actions), None)
 
     received = await bench.until(oldest, within_s=within_s, why=f"none of {actions}")
     bench.csms.unread.remove(received)
@@ -95,12 +95,12 @@ async def _fetched(bench: Bench, request_id: int) -> None:
 
 async def _set_unavailable(bench: Bench, *evses: int) -> None:
     """The current state of these connectors, or all, is told before anything of the firmware: Unavailable."""
-    left = set(evses or range(1, bench.setup.evses + 1))
-    while left:
-        action, told = await _next_of(bench, "StatusNotification", "FirmwareStatusNotification")
-        assert action == "StatusNotification", told
-        assert told["connectorStatus"] == "Unavailable", told
-        left.remove(told["evseId"])
+    remaining = set(evses or range(1, bench.setup.evses + 1))
+    while remaining:
+        action, payload = await _next_of(bench, "StatusNotification", "FirmwareStatusNotification")
+        assert action == "StatusNotification", payload
+        assert payload["connectorStatus"] == "Unavailable", payload
+        remaining.remove(payload["evseId"])
 
 
 async def _installed(bench: Bench, request_id: int, *, version: str = VERSION) -> None:
@@ -110,7 +110,7 @@ async def _installed(bench: Bench, request_id: int, *, version: str = VERSION) -
     assert boot["chargingStation"]["firmwareVersion"] == version, boot
     await _firmware_status(bench, "Installed", request_id)
     await _security_event(bench, "FirmwareUpdated")
-    assert not [one for one in bench.csms.unread if one.action == "FirmwareStatusNotification"]
+    assert not [received for received in bench.csms.unread if received.action == "FirmwareStatusNotification"]
 
 
 async def _security_event(bench: Bench, kind: str) -> None:
@@ -122,8 +122,12 @@ async def _quiet(bench: Bench, seconds: float, *actions: str) -> None:
     """Time passes, and nothing of these actions, or of the firmware, is told."""
     await bench.advance(seconds)
     await bench.settle()
-    told = [one.payload for one in bench.csms.unread if one.action in (*actions, "FirmwareStatusNotification")]
-    assert told == []
+    payloads = [
+        received.payload
+        for received in bench.csms.unread
+        if received.action in (*actions, "FirmwareStatusNotification")
+    ]
+    assert payloads == []
 
 
 # Cases
@@ -159,7 +163,7 @@ async def test_tc_l_03_cs(bench: Bench, maker: Manufacturer) -> None:
     assert answer["status"] == "Accepted", answer
     await _firmware_status(bench, "DownloadScheduled", 3)
     await _quiet(bench, _OFFSET_S - 10.0)
-    assert maker.files.asked == []
+    assert maker.files.requested_names == []
     await _fetched(bench, 3)
     await _set_unavailable(bench)
     await _installed(bench, 3)
@@ -176,7 +180,7 @@ async def test_tc_l_05_cs(bench: Bench, maker: Manufacturer) -> None:
     assert answer["status"] in {"InvalidCertificate", "RevokedCertificate"}, answer
     await _security_event(bench, "InvalidFirmwareSigningCertificate")
     await _quiet(bench, 20.0)
-    assert maker.files.asked == []
+    assert maker.files.requested_names == []
 
 
 @case("Core", "M")
@@ -199,7 +203,7 @@ async def test_tc_l_07_cs(bench: Bench, maker: Manufacturer) -> None:
     assert answer["status"] == "Accepted", answer
     await _firmware_status(bench, "Downloading", 7)
     await _firmware_status(bench, "DownloadFailed", 7)
-    assert set(maker.files.asked) == {"firmware.bin_doesNotExist"}
+    assert set(maker.files.requested_names) == {"firmware.bin_doesNotExist"}
 
 
 @case("Core", "M")
@@ -212,9 +216,9 @@ async def test_tc_l_08_cs(bench: Bench, maker: Manufacturer) -> None:
     await _fetched(bench, 8)
     await _set_unavailable(bench)
     await _firmware_status(bench, "Installing", 8)
-    told = await bench.expect("FirmwareStatusNotification")
-    assert told["status"] in {"InstallVerificationFailed", "InstallationFailed"}, told
-    assert told["requestId"] == 8, told
+    notification = await bench.expect("FirmwareStatusNotification")
+    assert notification["status"] in {"InstallVerificationFailed", "InstallationFailed"}, notification
+    assert notification["requestId"] == 8, notification
     await bench.expect_all_statuses("Available")  # the previous firmware goes on
     assert await bench.get_variable("ChargingStation", "FirmwareVersion") == version
     await _quiet(bench, 20.0)
@@ -286,4 +290,4 @@ async def test_tc_l_18_cs(bench: Bench, maker: Manufacturer) -> None:
     answer = await bench.call("UpdateFirmware", maker.request(bench, 18, certificate=None, signature=None))
     assert answer["status"] in {"Rejected", "InvalidCertificate"}, answer
     await _quiet(bench, 20.0)
-    assert maker.files.asked == []
+    assert maker.files.requested_names == []

@@ -32,7 +32,7 @@ async def ids(bench: Bench, *certificate_types: str) -> Payload:
     )
 
 
-def told(answer: Payload, certificate_type: str, expected: Payload) -> bool:
+def is_listed(answer: Payload, certificate_type: str, expected: Payload) -> bool:
     """Whether an entry has this type and this hash data."""
     return any(
         chain["certificateType"] == certificate_type and chain["certificateHashData"] == expected
@@ -75,7 +75,7 @@ async def test_tc_m_07_cs(bench: Bench) -> None:
     assert answer["status"] == "Rejected", answer
     answer = await ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
-    assert not told(answer, CSMS_ROOT, hash_data(expired, expired)), answer
+    assert not is_listed(answer, CSMS_ROOT, hash_data(expired, expired)), answer
     assert answer["certificateHashDataChain"] == present, answer
 
 
@@ -88,7 +88,7 @@ async def test_tc_m_09_cs(bench: Bench) -> None:
     assert answer["status"] == "Rejected", answer
     answer = await ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
-    assert told(answer, CSMS_ROOT, hash_data(old, old)), answer
+    assert is_listed(answer, CSMS_ROOT, hash_data(old, old)), answer
     assert len(answer["certificateHashDataChain"]) == 1, answer
 
 
@@ -111,8 +111,8 @@ async def test_tc_m_30_cs(bench: Bench) -> None:
     await states.has_booted(bench, after=before)
     answer = await ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
-    assert not told(answer, CSMS_ROOT, hash_data(old, old)), answer
-    assert told(answer, CSMS_ROOT, hash_data(new, old)), answer
+    assert not is_listed(answer, CSMS_ROOT, hash_data(old, old)), answer
+    assert is_listed(answer, CSMS_ROOT, hash_data(new, old)), answer
 
 
 @case("Core", "C", "AS-2")
@@ -129,9 +129,9 @@ async def test_tc_m_31_cs(bench: Bench) -> None:
     await states.has_booted(bench, after=before)
     answer = await ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
-    assert told(answer, CSMS_ROOT, hash_data(old, old)), answer
+    assert is_listed(answer, CSMS_ROOT, hash_data(old, old)), answer
     # The new one, which a next CSMS may use, stays too: the connection was not made with it (M05.FR.13).
-    assert told(answer, CSMS_ROOT, hash_data(new, old)), answer
+    assert is_listed(answer, CSMS_ROOT, hash_data(new, old)), answer
 
 
 # Retrieve
@@ -165,8 +165,8 @@ async def test_tc_m_17_cs(bench: Bench) -> None:
     assert answer["status"] == "Accepted", answer
     types = {chain["certificateType"] for chain in answer["certificateHashDataChain"]}
     assert types == {CSMS_ROOT, MANUFACTURER_ROOT}, answer
-    assert told(answer, CSMS_ROOT, hash_data(root, root)), answer
-    assert told(answer, MANUFACTURER_ROOT, hash_data(manufacturer, manufacturer)), answer
+    assert is_listed(answer, CSMS_ROOT, hash_data(root, root)), answer
+    assert is_listed(answer, MANUFACTURER_ROOT, hash_data(manufacturer, manufacturer)), answer
 
 
 @case("Core", "M")
@@ -178,8 +178,8 @@ async def test_tc_m_18_cs(bench: Bench) -> None:
     await states.certificate_installed(bench, MANUFACTURER_ROOT, manufacturer)
     answer = await ids(bench)
     assert answer["status"] == "Accepted", answer
-    assert told(answer, CSMS_ROOT, hash_data(root, root)), answer
-    assert told(answer, MANUFACTURER_ROOT, hash_data(manufacturer, manufacturer)), answer
+    assert is_listed(answer, CSMS_ROOT, hash_data(root, root)), answer
+    assert is_listed(answer, MANUFACTURER_ROOT, hash_data(manufacturer, manufacturer)), answer
 
 
 @case("Core", "M")
@@ -214,7 +214,7 @@ async def test_tc_m_20_cs(bench: Bench) -> None:
     assert answer["status"] == "Accepted", answer
     answer = await ids(bench, CSMS_ROOT)
     assert answer["status"] == ("Accepted" if present else "NotFound"), answer
-    assert not told(answer, CSMS_ROOT, new), answer
+    assert not is_listed(answer, CSMS_ROOT, new), answer
     assert answer.get("certificateHashDataChain", []) == present, answer
 
 
@@ -240,4 +240,4 @@ async def test_tc_m_23_cs(bench: Bench) -> None:
     assert answer["status"] in {"NotFound", "Failed"}, answer
     bench.csms.drop()
     await bench.until(bench.csms.connected.is_set, within_s=120.0, why="no reconnect")
-    states.check_shown(bench, certificate)  # it is there still
+    states.check_client_certificate(bench, certificate)  # it is there still

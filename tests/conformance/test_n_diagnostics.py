@@ -22,8 +22,8 @@ def _get_log(url: str, *, kind: str = "DiagnosticsLog", request_id: int = 1, **m
 
 
 async def _log_status(bench: Bench, status: str, request_id: int, *, within_s: float = 60.0) -> None:
-    told = await bench.expect("LogStatusNotification", within_s=within_s)
-    assert told == {"status": status, "requestId": request_id}, told
+    notification = await bench.expect("LogStatusNotification", within_s=within_s)
+    assert notification == {"status": status, "requestId": request_id}, notification
 
 
 @case("Core", "M")
@@ -44,18 +44,18 @@ async def test_tc_n_26_cs(bench: Bench) -> None:
     """Retrieve Log Information - Diagnostics Log - Upload failed"""
     async with serving() as server:
         server.refusals["PUT"] = server.refusals["POST"] = 404  # a path that does not exist
-        asked = _get_log(f"{server.url}/nowhere/", retries=3, retryInterval=_RETRY_INTERVAL_S)
-        answer = await bench.call("GetLog", asked)
+        request = _get_log(f"{server.url}/nowhere/", retries=3, retryInterval=_RETRY_INTERVAL_S)
+        answer = await bench.call("GetLog", request)
         assert answer["status"] == "Accepted", answer
         await bench.advance(3 * _RETRY_INTERVAL_S + 5)
         await bench.settle()
         assert len(server.requests) >= 4
-    told = bench.take("LogStatusNotification")
-    uploading = [frame for frame in told if frame.payload["status"] == "Uploading"]
-    failed = [frame for frame in told if frame not in uploading]
-    assert len(uploading) in {1, 4}, told
-    assert len(failed) in {1, 4}, told
-    assert told[0] is uploading[0]
+    frames = bench.take("LogStatusNotification")
+    uploading = [frame for frame in frames if frame.payload["status"] == "Uploading"]
+    failed = [frame for frame in frames if frame not in uploading]
+    assert len(uploading) in {1, 4}, frames
+    assert len(failed) in {1, 4}, frames
+    assert frames[0] is uploading[0]
     for frame in failed:
         assert frame.payload["status"] in {
             "UploadFailure",
@@ -63,7 +63,7 @@ async def test_tc_n_26_cs(bench: Bench) -> None:
             "PermissionDenied",
             "NotSupportedOperation",
         }, frame
-    assert {frame.payload["requestId"] for frame in told} == {1}
+    assert {frame.payload["requestId"] for frame in frames} == {1}
     took = failed[-1].at - uploading[0].at
     assert abs(took - timedelta(seconds=3 * _RETRY_INTERVAL_S)) <= timedelta(seconds=DEVIATION_S), took
 
@@ -113,25 +113,27 @@ async def test_tc_n_34_cs(bench: Bench, kind: str) -> None:
 # Customer information
 
 
-async def _ask(bench: Bench, *, report: bool, clear: bool, request_id: int = 7, **customer: object) -> list[str]:
+async def _request_customer_information(
+    bench: Bench, *, report: bool, clear: bool, request_id: int = 7, **customer: object
+) -> list[str]:
     """CustomerInformation, which is accepted; the data of all parts of what is told then."""
     request: Payload = {"requestId": request_id, "report": report, "clear": clear, **customer}
     answer = await bench.call("CustomerInformation", request)
     assert answer["status"] == "Accepted", answer
     parts: list[str] = []
     while True:
-        told = await bench.expect("NotifyCustomerInformation")
-        assert told["requestId"] == request_id, told
-        assert told["seqNo"] == len(parts), told
-        parts.append(told["data"])
-        if not told.get("tbc", False):
+        part = await bench.expect("NotifyCustomerInformation")
+        assert part["requestId"] == request_id, part
+        assert part["seqNo"] == len(parts), part
+        parts.append(part["data"])
+        if not part.get("tbc", False):
             return parts
 
 
 async def _of_a_stranger(bench: Bench, *, clear: bool) -> list[str]:
     """What the station tells of a customer that it cannot know: that no data is found."""
     stranger = {"idToken": "04FFFFFFFFFF80", "type": "ISO14443"}
-    parts = await _ask(bench, report=True, clear=clear, request_id=9, idToken=stranger)
+    parts = await _request_customer_information(bench, report=True, clear=clear, request_id=9, idToken=stranger)
     assert len(parts) == 1
     return parts
 
@@ -151,7 +153,7 @@ async def _known_customer(bench: Bench) -> None:
 async def test_tc_n_27_cs(bench: Bench) -> None:
     """Get Customer Information - Accepted + data"""
     await _known_customer(bench)
-    parts = await _ask(bench, report=True, clear=False, idToken=VALID_TOKEN)
+    parts = await _request_customer_information(bench, report=True, clear=False, idToken=VALID_TOKEN)
     assert all(parts)
     assert parts != await _of_a_stranger(bench, clear=False)
 
@@ -159,8 +161,8 @@ async def test_tc_n_27_cs(bench: Bench) -> None:
 @case("Core", "C", _LOCAL_AUTHORIZATION)
 async def test_tc_n_28_cs(bench: Bench) -> None:
     """Get Customer Information - Accepted + no data"""
-    await _ask(bench, report=False, clear=True, request_id=1, idToken=VALID_TOKEN)
-    parts = await _ask(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
+    await _request_customer_information(bench, report=False, clear=True, request_id=1, idToken=VALID_TOKEN)
+    parts = await _request_customer_information(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
     assert parts == await _of_a_stranger(bench, clear=False)
     await bench.silence("NotifyCustomerInformation", for_s=5.0)
 
@@ -169,11 +171,11 @@ async def test_tc_n_28_cs(bench: Bench) -> None:
 async def test_tc_n_30_cs(bench: Bench) -> None:
     """Clear Customer Information - Clear and report + data"""
     await _known_customer(bench)
-    parts = await _ask(bench, report=True, clear=True, request_id=1, idToken=VALID_TOKEN)
+    parts = await _request_customer_information(bench, report=True, clear=True, request_id=1, idToken=VALID_TOKEN)
     assert all(parts)
     assert parts != await _of_a_stranger(bench, clear=False)
     # Only the local list knows the customer still (N10.FR.03), besides what the signed records are kept for.
-    again = await _ask(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
+    again = await _request_customer_information(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
     assert len(again) == 1
     assert "Local authorization list" in again[0]
     assert await bench.station.get("/api/auth/cache") == []
@@ -182,7 +184,7 @@ async def test_tc_n_30_cs(bench: Bench) -> None:
 @case("Core", "C", _LOCAL_AUTHORIZATION)
 async def test_tc_n_31_cs(bench: Bench) -> None:
     """Clear Customer Information - Clear and report + no data"""
-    parts = await _ask(bench, report=True, clear=True, idToken=VALID_TOKEN)
+    parts = await _request_customer_information(bench, report=True, clear=True, idToken=VALID_TOKEN)
     assert parts == await _of_a_stranger(bench, clear=True)
     await bench.silence("NotifyCustomerInformation", for_s=5.0)
 
@@ -211,8 +213,8 @@ async def test_tc_n_33_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_n_32_cs(bench: Bench) -> None:
     """Clear Customer Information - Clear and no report"""
-    (said,) = await _ask(bench, report=False, clear=True, idToken=VALID_TOKEN)
-    assert said
+    (text,) = await _request_customer_information(bench, report=False, clear=True, idToken=VALID_TOKEN)
+    assert text
     await bench.silence("NotifyCustomerInformation", for_s=5.0)
 
 
@@ -224,6 +226,10 @@ async def test_tc_n_62_cs(bench: Bench) -> None:
     named = VALID_TOKEN | {"additionalInfo": [{"additionalIdToken": _CUSTOMER, "type": "customer"}]}
     await states.authorized(bench, local=False, id_token=named)
     await states.parking_bay_unoccupied(bench)
-    parts = await _ask(bench, report=True, clear=True, request_id=1, customerIdentifier=_CUSTOMER)
+    parts = await _request_customer_information(
+        bench, report=True, clear=True, request_id=1, customerIdentifier=_CUSTOMER
+    )
     assert all(parts)
-    assert await _ask(bench, report=True, clear=False, request_id=2, customerIdentifier=_CUSTOMER) == [""]
+    assert await _request_customer_information(
+        bench, report=True, clear=False, request_id=2, customerIdentifier=_CUSTOMER
+    ) == [""]

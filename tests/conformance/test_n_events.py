@@ -22,7 +22,7 @@ from tests.conformance.monitoring import (
     address,
     is_at,
     monitor,
-    nothing_reported,
+    no_monitors_reported,
     reported,
     set_base,
     set_level,
@@ -82,11 +82,11 @@ async def test_tc_n_20_cs(bench: Bench, stop_points: str) -> None:
 async def test_tc_n_21_cs(bench: Bench) -> None:
     """Alert Event - Caused by hardwired trigger"""
     await bench.station.post("/api/sim/faults", {"evse": 1, "code": "ground-fault"})
-    told = await bench.expect("NotifyEvent")
-    assert told["seqNo"] == 0, told
-    generated = datetime.fromisoformat(told["generatedAt"].replace("Z", "+00:00"))
-    assert abs((generated - bench.now()).total_seconds()) <= DEVIATION_S, told
-    assert told["eventData"][0]["eventNotificationType"] == "HardWiredNotification", told
+    notification = await bench.expect("NotifyEvent")
+    assert notification["seqNo"] == 0, notification
+    generated = datetime.fromisoformat(notification["generatedAt"].replace("Z", "+00:00"))
+    assert abs((generated - bench.now()).total_seconds()) <= DEVIATION_S, notification
+    assert notification["eventData"][0]["eventNotificationType"] == "HardWiredNotification", notification
     Events(bench).rest()
 
 
@@ -101,14 +101,14 @@ async def test_tc_n_22_cs(bench: Bench) -> None:
     await bench.go_offline()
     await bench.connect_ev()
     await bench.advance(_TRANSACTION_DURATION_S)
-    await bench.come_back()
-    told = await bench.expect(
-        "NotifyEvent", where=lambda one: one["eventData"][0].get("variableMonitoringId") == monitor_id
+    await bench.accept_reconnect()
+    notification = await bench.expect(
+        "NotifyEvent", where=lambda notification: notification["eventData"][0].get("variableMonitoringId") == monitor_id
     )
-    event = told["eventData"][0]
-    assert event["trigger"] == "Delta", told
-    assert event["actualValue"] == "Occupied", told
-    assert is_at(event, EVSE_STATE), told
+    event = notification["eventData"][0]
+    assert event["trigger"] == "Delta", notification
+    assert event["actualValue"] == "Occupied", notification
+    assert is_at(event, EVSE_STATE), notification
     Events(bench).rest()
     assert (await bench.expect_event())["eventType"] == "Started"  # queued too
 
@@ -119,8 +119,8 @@ async def test_tc_n_23_cs(bench: Bench) -> None:
     Offline Notification - OfflineMonitoringEventQueuingSeverity set higher than severityLevel of the monitor
     """
     await bench.configure("MonitoringCtrlr", "OfflineQueuingSeverity", str(SEVERITY))
-    wanted = [monitor("Delta", 1, at, severity=SEVERITY + 1) for at in (EVSE_STATE, _CONNECTOR_STATE)]
-    of_evse, of_connector = await set_monitors(bench, *wanted)
+    requested = [monitor("Delta", 1, at, severity=SEVERITY + 1) for at in (EVSE_STATE, _CONNECTOR_STATE)]
+    of_evse, of_connector = await set_monitors(bench, *requested)
     events = Events(bench)
     await states.ev_connected_pre_session(bench)  # steps 1 to 4
     for monitor_id, at in ((of_connector, _CONNECTOR_STATE), (of_evse, EVSE_STATE)):
@@ -135,7 +135,7 @@ async def test_tc_n_23_cs(bench: Bench) -> None:
     await bench.advance(5.0)
     await bench.connect_ev()
     await bench.advance(_TRANSACTION_DURATION_S)
-    await bench.come_back()
+    await bench.accept_reconnect()
     event = await bench.expect_event()
     assert event["triggerReason"] == "EVCommunicationLost", event
     assert event["transactionInfo"]["chargingState"] == "Idle", event
@@ -195,7 +195,7 @@ async def test_tc_n_51_cs(bench: Bench) -> None:
     events = Events(bench)
     await states.energy_transfer_started(bench, max_current_a=16.0)
     await bench.advance(3.0)
-    assert [one for one in events.rest() if one.get("variableMonitoringId") == monitor_id] == []
+    assert [event for event in events.rest() if event.get("variableMonitoringId") == monitor_id] == []
     changed = monitor("UpperThreshold", UPPER_TRIGGER_W, EVSE_POWER, severity=5, monitor_id=monitor_id)
     assert await set_monitors(bench, changed) == [monitor_id]
     event = await events.expect(monitor_id)
@@ -214,7 +214,7 @@ async def test_tc_n_52_cs(bench: Bench) -> None:
     await events.expect(monitor_id, trigger="Alerting")
     answer = await bench.call("ClearVariableMonitoring", {"id": [monitor_id]})
     assert answer["clearMonitoringResult"] == [{"id": monitor_id, "status": "Accepted"}], answer
-    await nothing_reported(bench, 52, monitoringCriteria=["ThresholdMonitoring"], componentVariable=[EVSE_POWER])
+    await no_monitors_reported(bench, 52, monitoringCriteria=["ThresholdMonitoring"], componentVariable=[EVSE_POWER])
     await states.stop_authorized(bench)
     await events.silence(monitor_id, for_s=30.0)
     events.rest()
@@ -226,7 +226,9 @@ async def test_tc_n_53_cs(bench: Bench) -> None:
     (monitor_id,) = await set_monitors(bench, monitor("UpperThreshold", UPPER_TRIGGER_W, EVSE_POWER))
     await states.booted(bench)
     found = await reported(bench, 53, monitoringCriteria=["ThresholdMonitoring"])
-    assert [one["type"] for one in found if one["id"] == monitor_id] == ["UpperThreshold"], found
+    assert [monitor_found["type"] for monitor_found in found if monitor_found["id"] == monitor_id] == [
+        "UpperThreshold"
+    ], found
     Events(bench).rest()
 
 
@@ -236,11 +238,11 @@ async def test_tc_n_56_cs(bench: Bench) -> None:
     await set_level(bench, 8)
     (monitor_id,) = await set_monitors(bench, monitor("Delta", 1, EVSE_STATE, severity=5))
     await bench.connect_ev()
-    told = await bench.expect("NotifyEvent")
-    event = told["eventData"][0]
-    assert event["trigger"] == "Delta", told
-    assert is_at(event, EVSE_STATE), told
-    assert event["variableMonitoringId"] == monitor_id, told
+    notification = await bench.expect("NotifyEvent")
+    event = notification["eventData"][0]
+    assert event["trigger"] == "Delta", notification
+    assert is_at(event, EVSE_STATE), notification
+    assert event["variableMonitoringId"] == monitor_id, notification
     await bench.expect_event()  # TxStartPoint has EVConnected
 
 

@@ -17,7 +17,7 @@ from tests.conformance.monitoring import (
     address,
     is_at,
     monitor,
-    nothing_reported,
+    no_monitors_reported,
     reason_is,
     reported,
     set_monitors,
@@ -45,8 +45,8 @@ async def test_tc_n_01_cs(bench: Bench) -> None:
         (3, ["DeltaMonitoring", "PeriodicMonitoring"], _PERIODIC | {"Delta"}, delta | periodic),
     ):
         found = await reported(bench, request_id, monitoringCriteria=criteria)
-        assert {one["type"] for one in found} == types, found
-        assert expected <= {one["id"] for one in found}, found
+        assert {monitor_found["type"] for monitor_found in found} == types, found
+        assert expected <= {monitor_found["id"] for monitor_found in found}, found
     Events(bench).rest()
 
 
@@ -54,13 +54,15 @@ async def test_tc_n_01_cs(bench: Bench) -> None:
 async def test_tc_n_02_cs(bench: Bench) -> None:
     """Get Monitoring Report - with component/variable"""
     await set_monitors(bench, monitor("Delta", 1, STATION_STATE), monitor("Delta", 1, EVSE_STATE))
-    asked = [STATION_STATE, {"component": EVSE_STATE["component"]}]
-    found = await reported(bench, 2, componentVariable=asked)
-    for one in found:
-        assert one["component"]["name"] in {"ChargingStation", "EVSE"}, one
-        assert one["type"] == "Delta" or one["variable"]["name"] != "AvailabilityState", one
+    selectors = [STATION_STATE, {"component": EVSE_STATE["component"]}]
+    found = await reported(bench, 2, componentVariable=selectors)
+    for monitor_found in found:
+        assert monitor_found["component"]["name"] in {"ChargingStation", "EVSE"}, monitor_found
+        assert monitor_found["type"] == "Delta" or monitor_found["variable"]["name"] != "AvailabilityState", (
+            monitor_found
+        )
     for at in (STATION_STATE, EVSE_STATE):
-        assert [one["type"] for one in found if is_at(one, at)] == ["Delta"]
+        assert [monitor_found["type"] for monitor_found in found if is_at(monitor_found, at)] == ["Delta"]
 
 
 @case("Advanced Device Management", "M")
@@ -72,11 +74,11 @@ async def test_tc_n_03_cs(bench: Bench) -> None:
         monitor("Delta", 1, STATION_STATE),
         monitor("Delta", 1, EVSE_STATE),
     )
-    asked = [STATION_STATE, EVSE_STATE]
-    await nothing_reported(bench, 1, monitoringCriteria=["ThresholdMonitoring"], componentVariable=asked)
-    found = await reported(bench, 2, monitoringCriteria=["DeltaMonitoring"], componentVariable=asked)
-    assert {one["type"] for one in found} == {"Delta"}, found
-    assert all(any(is_at(one, at) for one in found) for at in asked), found
+    selectors = [STATION_STATE, EVSE_STATE]
+    await no_monitors_reported(bench, 1, monitoringCriteria=["ThresholdMonitoring"], componentVariable=selectors)
+    found = await reported(bench, 2, monitoringCriteria=["DeltaMonitoring"], componentVariable=selectors)
+    assert {monitor_found["type"] for monitor_found in found} == {"Delta"}, found
+    assert all(any(is_at(monitor_found, at) for monitor_found in found) for at in selectors), found
     Events(bench).rest()
 
 
@@ -96,8 +98,8 @@ async def test_tc_n_47_cs(bench: Bench) -> None:
     """Get Monitoring report - Report all"""
     ids = await set_monitors(bench, monitor("Delta", 1, STATION_STATE), monitor("Delta", 1, EVSE_STATE))
     found = await reported(bench, 47)
-    assert set(ids) <= {one["id"] for one in found}, found
-    for one in found:
-        if one["variable"]["name"] == "AvailabilityState":
-            assert one["type"] == "Delta", one
-            assert one["component"]["name"] in {"ChargingStation", "EVSE"}, one
+    assert set(ids) <= {monitor_found["id"] for monitor_found in found}, found
+    for monitor_found in found:
+        if monitor_found["variable"]["name"] == "AvailabilityState":
+            assert monitor_found["type"] == "Delta", monitor_found
+            assert monitor_found["component"]["name"] in {"ChargingStation", "EVSE"}, monitor_found

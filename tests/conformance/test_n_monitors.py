@@ -16,12 +16,12 @@ from tests.conformance.monitoring import (
     UPPER_TRIGGER_W,
     Events,
     address,
-    ask_monitors,
     is_at,
     monitor,
-    nothing_reported,
+    no_monitors_reported,
     reason_is,
     reported,
+    request_monitors,
     set_base,
     set_level,
     set_monitors,
@@ -50,7 +50,7 @@ async def test_tc_n_06_cs(bench: Bench) -> None:
     assert found["type"] == "Delta", found
     assert is_at(found, STATION_STATE), found
     await set_base(bench, "HardWiredOnly")
-    await nothing_reported(bench, 2, componentVariable=[STATION_STATE])
+    await no_monitors_reported(bench, 2, componentVariable=[STATION_STATE])
 
 
 @case("", "")
@@ -69,7 +69,7 @@ async def test_tc_n_16_cs(bench: Bench) -> None:
     events = Events(bench)
     await states.ev_connected_pre_session(bench)
     await events.silence(monitor_id, for_s=30.0)
-    assert [one for one in events.rest() if is_at(one, EVSE_STATE)] == []
+    assert [event for event in events.rest() if is_at(event, EVSE_STATE)] == []
 
 
 @case("Advanced Device Management", "M")
@@ -89,18 +89,18 @@ async def test_tc_n_08_cs(bench: Bench) -> None:
     """Set Variable Monitoring - one setMonitoringData element"""
     await set_monitors(bench, monitor("Delta", 1, EVSE_STATE, severity=8))
     found = await reported(bench, 8, componentVariable=[EVSE_STATE])
-    assert [one["type"] for one in found] == ["Delta"], found
+    assert [monitor_found["type"] for monitor_found in found] == ["Delta"], found
     assert is_at(found[0], EVSE_STATE), found
 
 
 @case("Advanced Device Management", "M")
 async def test_tc_n_09_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Multiple elements on different component and variable"""
-    wanted = [monitor("Delta", 1, EVSE_STATE), monitor("Delta", 1, STATION_STATE)]
-    ids = await set_monitors(bench, *wanted)
+    requested = [monitor("Delta", 1, EVSE_STATE), monitor("Delta", 1, STATION_STATE)]
+    ids = await set_monitors(bench, *requested)
     found = await reported(bench, 9, componentVariable=[EVSE_STATE, STATION_STATE])
-    assert {one["id"] for one in found} == set(ids), found
-    assert all(any(is_at(one, at) for one in found) for at in (EVSE_STATE, STATION_STATE)), found
+    assert {monitor_found["id"] for monitor_found in found} == set(ids), found
+    assert all(any(is_at(monitor_found, at) for monitor_found in found) for at in (EVSE_STATE, STATION_STATE)), found
 
 
 @case("Advanced Device Management", "M")
@@ -112,7 +112,7 @@ async def test_tc_n_10_cs(bench: Bench) -> None:
 @case("Advanced Device Management", "M")
 async def test_tc_n_11_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Unknown component"""
-    of_no_evse, of_nothing = await ask_monitors(
+    of_no_evse, of_unknown_component = await request_monitors(
         bench,
         monitor("Delta", 1, address("EVSE", "AvailabilityState", 99)),
         monitor("UpperThreshold", 1234.0, address("NonExistent", "Power", None)),
@@ -120,15 +120,15 @@ async def test_tc_n_11_cs(bench: Bench) -> None:
     assert "id" not in of_no_evse, of_no_evse
     assert of_no_evse["status"] in {"UnknownComponent", "Rejected"}, of_no_evse
     reason_is(of_no_evse, "UnknownEVSE", "NotFound")
-    assert "id" not in of_nothing, of_nothing
-    assert of_nothing["status"] == "UnknownComponent", of_nothing
-    reason_is(of_nothing, "NotFound")
+    assert "id" not in of_unknown_component, of_unknown_component
+    assert of_unknown_component["status"] == "UnknownComponent", of_unknown_component
+    reason_is(of_unknown_component, "NotFound")
 
 
 @case("Advanced Device Management", "M")
 async def test_tc_n_12_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Value out of range - Delta monitor"""
-    (result,) = await ask_monitors(bench, monitor("Delta", -1, EVSE_POWER))
+    (result,) = await request_monitors(bench, monitor("Delta", -1, EVSE_POWER))
     assert "id" not in result, result
     assert result["status"] == "Rejected", result
     reason_is(result, "ValueOutOfRange", "ValuePositiveOnly")
@@ -137,7 +137,7 @@ async def test_tc_n_12_cs(bench: Bench) -> None:
 @case("Advanced Device Management", "M")
 async def test_tc_n_13_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Value out of range - Threshold monitor"""
-    (result,) = await ask_monitors(bench, monitor("UpperThreshold", _MAX_POWER_W + 1.0, EVSE_POWER))
+    (result,) = await request_monitors(bench, monitor("UpperThreshold", _MAX_POWER_W + 1.0, EVSE_POWER))
     assert "id" not in result, result
     assert result["status"] == "Rejected", result
     reason_is(result, "ValueOutOfRange")
@@ -146,7 +146,7 @@ async def test_tc_n_13_cs(bench: Bench) -> None:
 @case("Advanced Device Management", "M")
 async def test_tc_n_15_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Duplicate Variable type/severity combination"""
-    first, second = await ask_monitors(bench, monitor("Delta", 1, EVSE_STATE), monitor("Delta", 1, EVSE_STATE))
+    first, second = await request_monitors(bench, monitor("Delta", 1, EVSE_STATE), monitor("Delta", 1, EVSE_STATE))
     assert first["status"] == "Accepted", first
     assert isinstance(first["id"], int), first
     reason_is(first, "NoError")
@@ -157,14 +157,14 @@ async def test_tc_n_15_cs(bench: Bench) -> None:
 @case("Advanced Device Management", "M")
 async def test_tc_n_37_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Unknown Variable"""
-    (result,) = await ask_monitors(bench, monitor("Delta", 1, address("EVSE", "unknownVariable")))
+    (result,) = await request_monitors(bench, monitor("Delta", 1, address("EVSE", "unknownVariable")))
     assert result["status"] == "UnknownVariable", result
 
 
 @case("", "")
 async def test_tc_n_38_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Not supported MonitorType"""
-    (result,) = await ask_monitors(bench, monitor("UpperThreshold", 1, EVSE_STATE))
+    (result,) = await request_monitors(bench, monitor("UpperThreshold", 1, EVSE_STATE))
     assert result["status"] in {"UnsupportedMonitorType", "Rejected"}, result
 
 
@@ -172,9 +172,9 @@ async def test_tc_n_38_cs(bench: Bench) -> None:
 async def test_tc_n_39_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Component/Variable combination does NOT correspond"""
     (monitor_id,) = await set_monitors(bench, monitor("Delta", 1, EVSE_STATE))
-    (result,) = await ask_monitors(bench, monitor("Delta", 1, EVSE_POWER, monitor_id=monitor_id))
+    (result,) = await request_monitors(bench, monitor("Delta", 1, EVSE_POWER, monitor_id=monitor_id))
     assert result["status"] == "Rejected", result
-    (found,) = [one for one in await reported(bench, 39) if one["id"] == monitor_id]
+    (found,) = [monitor_found for monitor_found in await reported(bench, 39) if monitor_found["id"] == monitor_id]
     assert is_at(found, EVSE_STATE), found
     assert (found["value"], found["type"]) == (1, "Delta"), found
 
@@ -193,15 +193,25 @@ async def test_tc_n_40_cs(bench: Bench) -> None:
 async def test_tc_n_41_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Return to FactoryDefault"""
     await set_base(bench, "FactoryDefault")
-    (before,) = [one for one in await reported(bench, 1) if one["id"] == _PRECONFIGURED_ID]
+    (before,) = [
+        monitor_found for monitor_found in await reported(bench, 1) if monitor_found["id"] == _PRECONFIGURED_ID
+    ]
     at: Payload = {"component": before["component"], "variable": before["variable"]}
     severity = before["severity"] + 1 if before["severity"] < 9 else 5
     changed = {**monitor(before["type"], before["value"], at, severity=severity, monitor_id=_PRECONFIGURED_ID)}
     await set_monitors(bench, changed | {"transaction": before["transaction"]})
-    (custom,) = [one for one in await reported(bench, 2, componentVariable=[at]) if one["id"] == _PRECONFIGURED_ID]
+    (custom,) = [
+        monitor_found
+        for monitor_found in await reported(bench, 2, componentVariable=[at])
+        if monitor_found["id"] == _PRECONFIGURED_ID
+    ]
     assert custom["severity"] == severity, custom
     await set_base(bench, "FactoryDefault")
-    (after,) = [one for one in await reported(bench, 3, componentVariable=[at]) if one["id"] == _PRECONFIGURED_ID]
+    (after,) = [
+        monitor_found
+        for monitor_found in await reported(bench, 3, componentVariable=[at])
+        if monitor_found["id"] == _PRECONFIGURED_ID
+    ]
     assert after == before
 
 
@@ -211,7 +221,7 @@ async def test_tc_n_43_cs(bench: Bench) -> None:
     Set Variable Monitoring - First SetMonitoringData and third SetMonitoringData are valid, but the second contains an
     out of range value
     """
-    upper, delta, lower = await ask_monitors(
+    upper, delta, lower = await request_monitors(
         bench,
         monitor("UpperThreshold", UPPER_TRIGGER_W, EVSE_POWER),
         monitor("Delta", -1.0, EVSE_POWER),
@@ -242,13 +252,13 @@ async def test_tc_n_18_cs(bench: Bench) -> None:
     for result in await _cleared(bench, *ids):
         assert result["status"] == "Accepted", result
         reason_is(result, "NoError")
-    await nothing_reported(bench, 18, componentVariable=[STATION_STATE, EVSE_STATE])
+    await no_monitors_reported(bench, 18, componentVariable=[STATION_STATE, EVSE_STATE])
 
 
 @case("Advanced Device Management", "M")
 async def test_tc_n_19_cs(bench: Bench) -> None:
     """Clear Monitoring - Not found"""
-    unknown = max((one["id"] for one in await reported(bench, 19)), default=123455) + 1
+    unknown = max((monitor_found["id"] for monitor_found in await reported(bench, 19)), default=123455) + 1
     (result,) = await _cleared(bench, unknown)
     assert result["status"] == "NotFound", result
     reason_is(result, "NotFound")
@@ -265,5 +275,5 @@ async def test_tc_n_44_cs(bench: Bench) -> None:
 @pytest.mark.parametrize("kind", ["UpperThreshold", "LowerThreshold", "Delta"])
 async def test_a_threshold_or_difference_for_texts_is_refused_or_means_any_change(bench: Bench, kind: str) -> None:
     """N04.FR.05, N04.FR.12 to N04.FR.14."""
-    (result,) = await ask_monitors(bench, monitor(kind, 5, EVSE_STATE))
+    (result,) = await request_monitors(bench, monitor(kind, 5, EVSE_STATE))
     assert result["status"] == ("Accepted" if kind == "Delta" else "UnsupportedMonitorType"), result

@@ -42,7 +42,7 @@ _CONTENTS = {
 
 
 @pytest.fixture(autouse=True)
-async def no_message_is_left(bench: Bench) -> None:
+async def no_message_remains(bench: Bench) -> None:
     """A station that was used before may still have messages."""
     await clear_all_messages(bench)
 
@@ -55,12 +55,12 @@ async def test_tc_o_01_cs(bench: Bench, priority: str) -> None:
         sent = message(identity, content=content, format=format, priority=priority)
         assert await send_message(bench, sent) == "Accepted"
         assert await is_displayed(bench, identity)
-        told = await reported_message(bench, identity, request_id=100 + identity)
-        assert told["priority"] == priority
-        assert told["message"] == {"format": format, "content": content}
-        assert told == sent
-    everything = set(range(len(_CONTENTS)))
-    assert await messages_in_turn(bench) == ({len(_CONTENTS) - 1} if priority == "AlwaysFront" else everything)
+        reported = await reported_message(bench, identity, request_id=100 + identity)
+        assert reported["priority"] == priority
+        assert reported["message"] == {"format": format, "content": content}
+        assert reported == sent
+    all_ids = set(range(len(_CONTENTS)))
+    assert await messages_in_turn(bench) == ({len(_CONTENTS) - 1} if priority == "AlwaysFront" else all_ids)
 
 
 @case("Advanced User Interface", "M")
@@ -146,8 +146,8 @@ async def test_tc_o_13_cs(bench: Bench) -> None:
     """Set Display Message - Display message at StartTime"""
     sent = message(startDateTime=bench.iso(OFFSET_S))
     assert await send_message(bench, sent) == "Accepted"
-    told = await reported_message(bench)
-    assert told["startDateTime"] == sent["startDateTime"]
+    reported = await reported_message(bench)
+    assert reported["startDateTime"] == sent["startDateTime"]
     await bench.advance(OFFSET_S - 5.0)
     assert not await is_displayed(bench)
     await bench.advance(5.0)
@@ -160,8 +160,8 @@ async def test_tc_o_14_cs(bench: Bench) -> None:
     """Set Display Message - Remove message after EndTime"""
     sent = message(endDateTime=bench.iso(OFFSET_S))
     assert await send_message(bench, sent) == "Accepted"
-    told = await reported_message(bench)
-    assert told["endDateTime"] == sent["endDateTime"]
+    reported = await reported_message(bench)
+    assert reported["endDateTime"] == sent["endDateTime"]
     await bench.advance(OFFSET_S - 5.0)
     assert await is_displayed(bench)
     await bench.advance(5.0)
@@ -204,9 +204,9 @@ async def test_tc_o_20_cs(bench: Bench, priority: str) -> None:
     """Set Display Message - Persistent over reboot"""
     sent = await set_display_message(bench, message(priority=priority))
     await states.booted(bench)
-    told = await reported_message(bench, request_id=20)
-    assert told["priority"] == priority
-    assert told["message"] == sent["message"]
+    reported = await reported_message(bench, request_id=20)
+    assert reported["priority"] == priority
+    assert reported["message"] == sent["message"]
     assert await is_displayed(bench)
 
 

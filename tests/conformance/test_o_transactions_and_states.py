@@ -33,7 +33,7 @@ from tests.conformance.frames import Payload
 
 
 @pytest.fixture(autouse=True)
-async def no_message_is_left(bench: Bench) -> None:
+async def no_message_remains(bench: Bench) -> None:
     """A station that was used before may still have messages."""
     await clear_all_messages(bench)
 
@@ -117,10 +117,10 @@ async def test_tc_o_30_cs(bench: Bench) -> None:
     assert await messages_on_display(bench) == [MESSAGE_ID, SECOND_ID]
     assert await messages_in_turn(bench) == {MESSAGE_ID, SECOND_ID}
     for identity, content in ((MESSAGE_ID, CONTENT), (SECOND_ID, SECOND_CONTENT)):
-        told = await reported_message(bench, identity, request_id=identity)
-        assert told["transactionId"] == transaction_id
-        assert told["priority"] == "InFront"
-        assert told["message"]["content"] == content
+        reported = await reported_message(bench, identity, request_id=identity)
+        assert reported["transactionId"] == transaction_id
+        assert reported["priority"] == "InFront"
+        assert reported["message"]["content"] == content
     await driver_leaves(bench)
     assert await messages_on_display(bench) == []
     assert await request_messages(bench, id=[MESSAGE_ID]) == "Unknown"
@@ -138,10 +138,10 @@ async def test_tc_o_32_cs(bench: Bench) -> None:
     assert await send_message(bench, second) == "Accepted"
     assert await messages_on_display(bench) == [SECOND_ID]
     assert await request_messages(bench, id=[MESSAGE_ID]) == "Unknown"
-    told = await reported_message(bench, SECOND_ID, request_id=32)
-    assert told["transactionId"] == transaction_id
-    assert told["priority"] == "AlwaysFront"
-    assert told["message"]["content"] == SECOND_CONTENT
+    reported = await reported_message(bench, SECOND_ID, request_id=32)
+    assert reported["transactionId"] == transaction_id
+    assert reported["priority"] == "AlwaysFront"
+    assert reported["message"]["content"] == SECOND_CONTENT
     await driver_leaves(bench)
     assert await messages_on_display(bench) == []
     assert await request_messages(bench, id=[MESSAGE_ID]) == "Unknown"

@@ -15,22 +15,22 @@ from tests.conformance.station_under_test import Setup
 OWN = "ChargingStationCertificate"
 
 
-def _shown(bench: Bench) -> x509.Certificate:
+def _client_certificate(bench: Bench) -> x509.Certificate:
     """The certificate that the station has shown last."""
-    shown = bench.csms.client_certificates[-1]
-    assert shown is not None
-    return x509.load_der_x509_certificate(shown)
+    der = bench.csms.client_certificates[-1]
+    assert der is not None
+    return x509.load_der_x509_certificate(der)
 
 
 @setup(security_profile=3, variables={"SecurityCtrlr.OrganizationName": "borne"})
 async def test_a_month_before_it_expires_the_station_renews_its_certificate_itself(bench: Bench) -> None:
     """A03.FR.02, A03.FR.03, A03.FR.08."""
-    mine = bench.pki.station(bench.serial_number, days=29)
-    await bench.station.put("/api/sim/certificates", {"type": OWN, "pem": mine.key_pem + mine.pem})
+    issued = bench.pki.station(bench.serial_number, days=29)
+    await bench.station.put("/api/sim/certificates", {"type": OWN, "pem": issued.key_pem + issued.pem})
     before = bench.csms.connection
     bench.csms.drop()
     await bench.until(lambda: bench.csms.connection != before, within_s=120.0, why="no reconnect")
-    assert _shown(bench) == mine.certificate
+    assert _client_certificate(bench) == issued.certificate
     request = await bench.expect("SignCertificate")
     csr = states.check_csr(request["csr"])
     assert csr.subject.rfc4514_string() == f"CN={bench.serial_number},O=borne"
@@ -39,7 +39,7 @@ async def test_a_month_before_it_expires_the_station_renews_its_certificate_itse
     answer = await bench.call("CertificateSigned", {"certificateChain": signed, "certificateType": OWN})
     assert answer["status"] == "Accepted", answer
     await bench.until(lambda: bench.csms.connection != before, why="no reconnect")
-    assert _shown(bench) == x509.load_pem_x509_certificate(signed.encode())
+    assert _client_certificate(bench) == x509.load_pem_x509_certificate(signed.encode())
 
 
 @setup(
@@ -52,16 +52,16 @@ async def test_a_month_before_it_expires_the_station_renews_its_certificate_itse
 )
 async def test_a_renewed_certificate_that_the_csms_does_not_take_is_given_up_for_the_old_one(bench: Bench) -> None:
     """A02.FR.10, A02.FR.28, A02.FR.29."""
-    old, other = _shown(bench), bench.pki.make_root("Of another operator")
-    await states.certificate_installed(bench, "CSMSRootCertificate", other)
+    old, other_root = _client_certificate(bench), bench.pki.make_root("Of another operator")
+    await states.certificate_installed(bench, "CSMSRootCertificate", other_root)
     await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
     request = await bench.expect("SignCertificate")
-    signed = bench.pki.sign_csr(request["csr"], issuer=other)  # which this CSMS does not believe
+    signed = bench.pki.sign_csr(request["csr"], issuer=other_root)  # which this CSMS does not believe
     before = bench.csms.connection
     answer = await bench.call("CertificateSigned", {"certificateChain": signed, "certificateType": OWN})
     assert answer["status"] == "Accepted", answer
     await bench.until(lambda: bench.csms.connection != before, within_s=120.0, why="no reconnect")
-    assert _shown(bench) == old
+    assert _client_certificate(bench) == old
     event = await bench.expect("SecurityEventNotification")
     assert event["type"] == "DiscardedRenewedClientCertificate", event
 
@@ -120,7 +120,7 @@ async def test_a_station_that_shows_no_certificate_yet_gets_its_first_one(bench:
     answer = await bench.call("CertificateSigned", {"certificateChain": signed})
     assert answer["status"] == "Accepted", answer
     held = await bench.station.get("/api/certificates")
-    assert [one["pem"] for one in held if one["type"] == OWN] == [signed]
+    assert [certificate["pem"] for certificate in held if certificate["type"] == OWN] == [signed]
     assert "PRIVATE" not in str(held)
     await bench.advance(10.0)
     assert bench.csms.connection == before

@@ -36,7 +36,7 @@ async def test_an_answer_after_more_than_twenty_seconds_is_an_answer(bench: Benc
     await bench.advance(40.0)
     assert len(held) == 1, "it was sent again before its time was over"
     frame = bench.journal.sent("TransactionEvent")[-1]
-    bench.usual("TransactionEvent")
+    bench.restore_default_reply("TransactionEvent")
     await bench.csms.answer_late(frame, {})
     await bench.advance(60.0)
     numbers = [event.payload["seqNo"] for event in bench.journal.sent("TransactionEvent")]
@@ -64,9 +64,9 @@ async def test_a_log_is_uploaded_though_nobody_wants_its_status(bench: Bench) ->
     answer = await bench.call("GetLog", request)
     assert answer["status"] == "Accepted", answer
     await bench.advance(120.0)
-    told = bench.take("LogStatusNotification")
-    assert 1 <= len(told) <= 4, told
-    assert told[0].payload["requestId"] == 0
+    frames = bench.take("LogStatusNotification")
+    assert 1 <= len(frames) <= 4, frames
+    assert frames[0].payload["requestId"] == 0
     await _charge(bench)
 
 
@@ -79,8 +79,8 @@ async def test_what_a_csms_does_not_implement_is_sent_once_and_holds_nothing_up(
     await bench.station.post("/api/sim/lock", {"evse": 1, "failure": True})
     await bench.connect_ev()
     await bench.present()
-    told = await bench.expect("NotifyEvent", within_s=60.0)
-    assert told["eventData"][0]["variable"]["name"] == "Problem", told
+    notification = await bench.expect("NotifyEvent", within_s=60.0)
+    assert notification["eventData"][0]["variable"]["name"] == "Problem", notification
     await bench.advance(600.0)
     values = [frame.payload["eventData"][0]["actualValue"] for frame in bench.journal.sent("NotifyEvent")]
     assert values in (["true"], ["true", "false"]), values  # each change of it once
@@ -105,13 +105,13 @@ async def test_a_request_before_the_answer_to_the_boot_notification_is_answered(
     value = await bench.get_variable("OCPPCommCtrlr", "HeartbeatInterval")
     assert int(value) > 0
     frame = bench.journal.sent("BootNotification")[-1]
-    bench.usual("BootNotification")
+    bench.restore_default_reply("BootNotification")
     await bench.csms.answer_late(frame, {"currentTime": bench.iso(), "interval": 300, "status": "Accepted"})
     await bench.accepted()
 
 
 @pytest.mark.parametrize(
-    ("action", "asked", "report"),
+    ("action", "criteria", "report"),
     [
         ("GetBaseReport", {"reportBase": "ConfigurationInventory"}, "NotifyReport"),
         ("GetReport", {"componentVariable": [{"component": {"name": "OCPPCommCtrlr"}}]}, "NotifyReport"),
@@ -123,10 +123,10 @@ async def test_a_request_before_the_answer_to_the_boot_notification_is_answered(
         ("GetChargingProfiles", {"chargingProfile": {}}, "ReportChargingProfiles"),
     ],
 )
-async def test_a_request_id_may_be_zero(bench: Bench, action: str, asked: Payload, report: str) -> None:
+async def test_a_request_id_may_be_zero(bench: Bench, action: str, criteria: Payload, report: str) -> None:
     if action == "GetChargingProfiles":
         await states.set_charging_profile(bench, profile("A", start=bench.iso()))
-    assert (await bench.call(action, {"requestId": 0, **asked}))["status"] == "Accepted"
+    assert (await bench.call(action, {"requestId": 0, **criteria}))["status"] == "Accepted"
     more = True
     while more:
         part = await bench.expect(report)
@@ -170,11 +170,11 @@ async def test_the_csms_may_write_its_time_as_it_likes(bench: Bench, form: str, 
     bench.csms.accepting = True
     bench.journal.now = lambda: bench.now() + ahead
     await bench.until(lambda: bench.journal.sent("StatusNotification"), within_s=120.0)
-    told = bench.journal.sent("StatusNotification")[-1].payload["timestamp"]
-    off = datetime.fromisoformat(told.replace("Z", "+00:00")) - booted[-1]
-    assert abs(off - ahead) < timedelta(seconds=10), told
+    timestamp = bench.journal.sent("StatusNotification")[-1].payload["timestamp"]
+    off = datetime.fromisoformat(timestamp.replace("Z", "+00:00")) - booted[-1]
+    assert abs(off - ahead) < timedelta(seconds=10), timestamp
     await bench.expect("BootNotification")
-    await states.startup_is_told(bench)
+    await states.startup_is_notified(bench)
     assert (await bench.expect("SecurityEventNotification"))["type"] == "SettingSystemTime"
     bench.journal.faults = [fault for fault in bench.journal.faults if "currentTime" not in fault]  # what is tested
 
@@ -185,13 +185,13 @@ async def test_our_times_have_milliseconds_and_a_z(bench: Bench) -> None:
 
     def collect(value: Any) -> None:
         if isinstance(value, dict):
-            for key, one in value.items():  # pyright: ignore[reportUnknownVariableType]  # JSON
-                if key in {"timestamp", "generatedAt"} and isinstance(one, str):
-                    times.append(one)
-                collect(one)
+            for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]  # JSON
+                if key in {"timestamp", "generatedAt"} and isinstance(item, str):
+                    times.append(item)
+                collect(item)
         elif isinstance(value, list):
-            for one in value:  # pyright: ignore[reportUnknownVariableType]  # JSON
-                collect(one)
+            for item in value:  # pyright: ignore[reportUnknownVariableType]  # JSON
+                collect(item)
 
     for frame in bench.journal.frames:
         if frame.from_station:
@@ -224,7 +224,7 @@ async def test_a_message_that_is_never_accepted_is_given_up_and_the_next_one_fol
     refused = CallError("InternalError", "always")
     bench.on(
         "TransactionEvent",
-        lambda event: refused if event["seqNo"] == 0 else bench.csms.usual("TransactionEvent", event),
+        lambda event: refused if event["seqNo"] == 0 else bench.csms.default_reply("TransactionEvent", event),
     )
     await bench.connect_ev()
     await bench.present()

@@ -50,4 +50,4 @@ async def test_tc_p_04_cs(bench: Bench, unit: str) -> None:
         period["customData"] = custom
     assert await set_profile(bench, sent) == "Accepted"
     (report,) = await reported(bench, 4, chargingProfileId=[sent["id"]])  # it is there, whatever became of the data
-    assert [one["id"] for one in report["chargingProfile"]] == [sent["id"]], report
+    assert [profile["id"] for profile in report["chargingProfile"]] == [sent["id"]], report

@@ -17,13 +17,17 @@ Phase = Literal["setup", "call", "teardown"]
 Outcome = Literal["passed", "failed", "skipped"]
 
 
-def _phase(when: Phase, outcome: Outcome, *, way: str = "", tests: int = 1, xfail: bool = False) -> pytest.TestReport:
+def _phase(
+    when: Phase, outcome: Outcome, *, variant: str = "", tests: int = 1, xfail: bool = False
+) -> pytest.TestReport:
     location = ("test_b_provisioning.py", 1, "test_tc_b_06_cs")
     properties = [("tests_of_case", tests)]
-    made = pytest.TestReport(_NAME + way, location, {}, outcome, None, when, user_properties=properties, duration=1.0)
+    report = pytest.TestReport(
+        _NAME + variant, location, {}, outcome, None, when, user_properties=properties, duration=1.0
+    )
     if xfail:
-        made.wasxfail = "known"
-    return made
+        report.wasxfail = "known"
+    return report
 
 
 def _result(path: Path, *phases: pytest.TestReport) -> str:
@@ -36,16 +40,16 @@ def _result(path: Path, *phases: pytest.TestReport) -> str:
     return row.split(" | ")[-2]
 
 
-def _run(call: Outcome = "passed", *, way: str = "", tests: int = 1) -> list[pytest.TestReport]:
+def _run(call: Outcome = "passed", *, variant: str = "", tests: int = 1) -> list[pytest.TestReport]:
     return [
-        _phase("setup", "passed", way=way, tests=tests),
-        _phase("call", call, way=way, tests=tests),
-        _phase("teardown", "passed", way=way, tests=tests),
+        _phase("setup", "passed", variant=variant, tests=tests),
+        _phase("call", call, variant=variant, tests=tests),
+        _phase("teardown", "passed", variant=variant, tests=tests),
     ]
 
 
 def test_a_case_whose_tests_all_pass_has_passed(tmp_path: Path) -> None:
-    assert _result(tmp_path, *_run(way="[a]", tests=2), *_run(way="[b]", tests=2)) == "passed"
+    assert _result(tmp_path, *_run(variant="[a]", tests=2), *_run(variant="[b]", tests=2)) == "passed"
 
 
 def test_a_case_that_did_not_run_is_not_run(tmp_path: Path) -> None:
@@ -58,16 +62,16 @@ def test_a_case_that_is_skipped_is_not_run(tmp_path: Path) -> None:
 
 
 def test_a_case_of_which_one_way_is_not_selected_is_not_run(tmp_path: Path) -> None:
-    assert _result(tmp_path, *_run(way="[a]", tests=2)) == "not run"
+    assert _result(tmp_path, *_run(variant="[a]", tests=2)) == "not run"
 
 
 def test_a_case_of_which_one_way_is_skipped_is_not_run(tmp_path: Path) -> None:
-    skipped = _phase("setup", "skipped", way="[b]", tests=2)
-    assert _result(tmp_path, *_run(way="[a]", tests=2), skipped) == "not run"
+    skipped = _phase("setup", "skipped", variant="[b]", tests=2)
+    assert _result(tmp_path, *_run(variant="[a]", tests=2), skipped) == "not run"
 
 
 def test_a_case_of_which_one_way_fails_has_failed(tmp_path: Path) -> None:
-    assert _result(tmp_path, *_run("failed", way="[a]", tests=2), *_run(way="[b]", tests=2)) == "**failed**"
+    assert _result(tmp_path, *_run("failed", variant="[a]", tests=2), *_run(variant="[b]", tests=2)) == "**failed**"
 
 
 @pytest.mark.parametrize("when", ["setup", "teardown"])
@@ -85,7 +89,7 @@ def test_a_case_that_is_expected_to_fail_has_failed(tmp_path: Path, call: Outcom
 def test_the_names_of_cases_are_whole(tmp_path: Path) -> None:
     _result(tmp_path)
     text = (tmp_path / "report.md").read_text()
-    assert all(f"| {identity} | {one.name} |" in text for identity, one in written().items())
+    assert all(f"| {identity} | {case.name} |" in text for identity, case in written().items())
 
 
 def test_a_case_is_listed_under_each_of_its_profiles(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ class Story:
         (csms or self.bench.csms).unread.append(Received(action, payload, frame))
         return self
 
-    def did(self, what: str, second: float) -> Story:
+    def driver(self, action: str, second: float) -> Story:
         """A driver's action."""
-        self.bench.marks.append(Mark(what, 1, _at(second), dict(VALID_TOKEN)))
+        self.bench.marks.append(Mark(action, 1, _at(second), dict(VALID_TOKEN)))
         return self
 
     def check(self) -> None:
@@ -95,13 +95,13 @@ def story(tmp_path: Path) -> Story:
 
 
 def _started(story: Story, **more: Any) -> Story:
-    story.did("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
+    story.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
     story.answered({"idTokenInfo": {"status": "Accepted"}})
     return story.event(0, "Started", "Authorized", 1, **{"idToken": VALID_TOKEN, **more})
 
 
 def test_a_whole_session_keeps_all_rules(story: Story) -> None:
-    _started(story).did("connected", 2)
+    _started(story).driver("connected", 2)
     story.event(1, "Updated", "CablePluggedIn", 2)
     story.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"})
     story.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"}, offline=True)
@@ -222,9 +222,9 @@ def test_a_call_that_no_step_has_read_fails_the_case(story: Story, action: str, 
 
 
 def test_a_call_to_another_endpoint_that_no_step_has_read_fails_the_case(story: Story) -> None:
-    other = Csms(story.bench.journal)
-    story.bench.others.append(other)
-    story.receives("BootNotification", {"reason": "PowerUp"}, csms=other)
+    other_csms = Csms(story.bench.journal)
+    story.bench.other_endpoints.append(other_csms)
+    story.receives("BootNotification", {"reason": "PowerUp"}, csms=other_csms)
     with pytest.raises(AssertionError, match="no step has read"):
         story.check()
 
@@ -245,14 +245,14 @@ def test_a_call_that_may_come_at_any_time_may_be_unread(story: Story, action: st
 
 
 def test_the_event_after_connecting_tells_the_connector(story: Story) -> None:
-    _started(story).did("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
+    _started(story).driver("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
     with pytest.raises(AssertionError, match="connectorId"):
         story.check()
 
 
 @pytest.mark.parametrize("trigger", ["Authorized", "CablePluggedIn"])
 def test_the_event_after_presenting_tells_the_token(story: Story, trigger: str) -> None:
-    story.did("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
+    story.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
     story.answered({"idTokenInfo": {"status": "Accepted"}}).event(0, "Started", trigger, 2)
     with pytest.raises(AssertionError):
         story.check()
@@ -260,7 +260,7 @@ def test_the_event_after_presenting_tells_the_token(story: Story, trigger: str) 
 
 def test_a_token_that_was_refused_needs_not_be_told(story: Story) -> None:
     story.event(0, "Started", "CablePluggedIn", 1)
-    story.did("presented", 2).station("Authorize", {"idToken": VALID_TOKEN}, 2)
+    story.driver("presented", 2).station("Authorize", {"idToken": VALID_TOKEN}, 2)
     story.answered({"idTokenInfo": {"status": "Invalid"}}).event(1, "Ended", "EVCommunicationLost", 3)
     story.check()
 
@@ -311,23 +311,25 @@ def test_an_update_that_was_replaced_tells_no_more(story: Story) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "before"), [("connected", "Available"), ("disconnected", "Occupied")], ids=["connected", "disconnected"]
+    ("action", "before"), [("connected", "Available"), ("disconnected", "Occupied")], ids=["connected", "disconnected"]
 )
-def test_a_new_status_is_told_after_connecting_and_disconnecting(story: Story, what: str, before: str) -> None:
+def test_a_new_status_is_told_after_connecting_and_disconnecting(story: Story, action: str, before: str) -> None:
     after = {"Available": "Occupied", "Occupied": "Available"}[before]
     connector = {"evseId": 1, "connectorId": 1}
     story.station("StatusNotification", {**connector, "connectorStatus": before, "timestamp": _iso(1)}, 1)
-    story.did(what, 2).event(0, "Started", "CablePluggedIn", 9)
+    story.driver(action, 2).event(0, "Started", "CablePluggedIn", 9)
     with pytest.raises(AssertionError, match="no status"):
         story.check()
     story.station("StatusNotification", {**connector, "connectorStatus": after, "timestamp": _iso(2)}, 9).check()
 
 
 @pytest.mark.parametrize(
-    "told", ["2026-01-01T00:00:01.000+00:00", "2026-01-01T00:00:01.000001Z", _iso(30)], ids=["offset", "micro", "late"]
+    "timestamp",
+    ["2026-01-01T00:00:01.000+00:00", "2026-01-01T00:00:01.000001Z", _iso(30)],
+    ids=["offset", "micro", "late"],
 )
-def test_times_are_utc_in_milliseconds_and_not_in_the_future(story: Story, told: str) -> None:
-    story.station("MeterValues", {"evseId": 1, "meterValue": [{"timestamp": told, "sampledValue": []}]}, 2)
+def test_times_are_utc_in_milliseconds_and_not_in_the_future(story: Story, timestamp: str) -> None:
+    story.station("MeterValues", {"evseId": 1, "meterValue": [{"timestamp": timestamp, "sampledValue": []}]}, 2)
     with pytest.raises(AssertionError):
         story.check()
 

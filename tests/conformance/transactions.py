@@ -10,7 +10,7 @@ from tests.conformance.station_under_test import Setup
 EV_CONNECTION_TIMEOUT_S = 20
 """<Configured ev_connection_timeout>"""
 
-BOTH_WAYS = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
+LOCAL_AND_REMOTE = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
 """a case that leaves open how the driver is authorized"""
 SOCKET_AND_CABLE = pytest.mark.parametrize(
     "station_setup", [Setup(), Setup(attached_cable=True)], ids=["socket", "attached"]
