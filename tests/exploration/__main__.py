@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from foundation.frozen import Frozen
 from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
 from tests.exploration.machine import EvseSetup
-from tests.exploration.worlds import ALL, DATA_SIGNED, EVENTS, MOST, PAIRS, SETTINGS, USUAL, with_events
+from tests.exploration.worlds import ALL, DATA_SIGNED, DEFAULT_SETUP, EVENTS, MOST, PAIRS, SETTINGS, with_events
 
 _MAX_STATES = 2_000_000
 
@@ -29,8 +29,8 @@ class Job(Frozen):
 
 def jobs() -> Iterator[Job]:
     """All spaces, the largest first."""
-    yield Job("all steps", USUAL, ALL, metered=False)
-    yield Job("two faults at a time", replace(USUAL, most_faults=2), MOST)
+    yield Job("all steps", DEFAULT_SETUP, ALL, metered=False)
+    yield Job("two faults at a time", replace(DEFAULT_SETUP, most_faults=2), MOST)
     for setup in SETTINGS:
         yield Job("settings", setup, MOST)
     for setup, events in itertools.product((*SETTINGS, DATA_SIGNED), EVENTS):
@@ -50,10 +50,10 @@ def main() -> int:
     began_s, broken, states, transitions = time.monotonic(), 0, 0, 0
     with ProcessPoolExecutor() as pool:
         running = {pool.submit(explore, job): job for job in jobs()}
-        for done in as_completed(running):
-            job = running[done]
+        for future in as_completed(running):
+            job = running[future]
             try:
-                found = done.result()
+                found = future.result()
             except RuleBrokenError as error:
                 broken += 1
                 _say(f"BROKEN  {job.name}: {error}")

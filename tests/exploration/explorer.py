@@ -19,7 +19,7 @@ from station.core.model import ChargingState
 from tests.exploration.invariants import INVARIANTS, Memory, Transition, remember
 from tests.exploration.machine import STEPS, TRANSACTION, EvseMachine, EvseSetup, first_state
 
-_WAYS_BACK: Final = (
+_RELEASE_STEPS: Final = (
     "restart", "read", "recorded", "signed", "reset-done", "in-service", "wake", "energy", "three-phases", "obey",
     "ground-", "estop-", "monitor-", "diode-", "board-", "silent-", "storage-", "meter-", "lock-",
     "unplug", "bay", "time", "reset",
@@ -86,7 +86,7 @@ class Explorer:
         self._steps = tuple(steps)
         self._nodes: dict[Node, int] = {}
         self._order: list[Node] = []
-        self._came_from: list[tuple[int, str]] = []
+        self._predecessors: list[tuple[int, str]] = []
         self._back: list[int] = []
         """the next state on the way to a free EVSE; −1: it is free"""
         self._transitions = 0
@@ -109,40 +109,40 @@ class Explorer:
                 at += 1
         finally:
             logging.disable(level)
-        self._check_ways_back()
+        self._check_release_steps()
         return Explored(len(self._order), self._transitions)
 
     def trace(self, at: int) -> str:
         """The shortest way to a state."""
         names = list[str]()
         while at > 0:
-            at, name = self._came_from[at]
+            at, name = self._predecessors[at]
             names.append(name)
         return " ".join(reversed(names))
 
-    def _add(self, node: Node, came_from: int, step: str) -> int:
+    def _add(self, node: Node, predecessor: int, step: str) -> int:
         index = self._nodes.setdefault(node, len(self._order))
         if index == len(self._order):
             self._order.append(node)
-            self._came_from.append((came_from, step))
+            self._predecessors.append((predecessor, step))
         return index
 
     def _expand(self, at: int) -> None:
         node = self._order[at]
-        way_back = None if _is_free(node.state) else next(self._ways_back(node), "nothing")
+        release_step = None if _is_free(node.state) else next(self._release_steps(node), "nothing")
         self._back.append(-1)
         for step in self._steps:
             to = self._do(at, node, step)
-            if step == way_back and to is not None:
+            if step == release_step and to is not None:
                 self._back[at] = to
-        if way_back is not None and way_back not in self._steps:
-            to = self._do(at, node, way_back)
+        if release_step is not None and release_step not in self._steps:
+            to = self._do(at, node, release_step)
             assert to is not None
             self._back[at] = to
 
-    def _ways_back(self, node: Node) -> Iterator[str]:
+    def _release_steps(self, node: Node) -> Iterator[str]:
         self._machine.resume(node.state)
-        for step in _WAYS_BACK:
+        for step in _RELEASE_STEPS:
             if step == "bay" and not node.state.seen.bay_occupied:
                 continue
             if STEPS[step].possible(self._machine):
@@ -151,7 +151,7 @@ class Explorer:
     def _do(self, at: int, node: Node, step: str) -> int | None:
         machine, before = self._machine, node.state
         machine.resume(before)
-        if not machine.does(step):
+        if not machine.try_step(step):
             return None
         self._transitions += 1
         after, orders, events = machine.state, machine.orders, tuple(machine.events)
@@ -165,19 +165,19 @@ class Explorer:
                 raise RuleBrokenError(holds.__name__, f"{self.trace(at)} {step}".strip(), setup)
         return self._add(Node(normalised(after, elapsed_s, machine.evse.connection_timeout_s), memory), at, step)
 
-    def _check_ways_back(self) -> None:
+    def _check_release_steps(self) -> None:
         """No state is dead: whoever leaves, repairs and waits gets a free EVSE, and a free EVSE charges."""
-        good = {at for at, node in enumerate(self._order) if _is_free(node.state)}
+        releasable = {at for at, node in enumerate(self._order) if _is_free(node.state)}
         for start in range(len(self._order)):
             path, at = list[int](), start
-            seen = set[int]()
-            while at not in good:
-                if at in seen:
+            visited = set[int]()
+            while at not in releasable:
+                if at in visited:
                     raise RuleBrokenError("no_state_is_dead", self.trace(start), self._machine.setup)
-                seen.add(at)
+                visited.add(at)
                 path.append(at)
                 at = self._back[at]
-            good.update(path)
+            releasable.update(path)
         for at in (at for at, node in enumerate(self._order) if _is_free(node.state)):
             if not self._charges(self._order[at].state):
                 raise RuleBrokenError("no_state_is_dead", f"{self.trace(at)} {_CHARGE}", self._machine.setup)
@@ -186,7 +186,7 @@ class Explorer:
         """Whether an ordinary driver gets energy from this state on."""
         self._machine.resume(state)
         for step in _CHARGE.split():
-            self._machine.does(step)
+            self._machine.try_step(step)
         return self._machine.orders.contactor and self._machine.state.charging_state is ChargingState.CHARGING
 
 

@@ -32,7 +32,7 @@ _BY_STEP: Final = {
     "end-for-reset": TriggerReason.RESET_COMMAND,
 }
 _AUTHORIZING: Final = frozenset({"authorize", "remote-start"})
-_ANEW: Final = frozenset({"reset", "begin-anew", "restart"})
+_TREATED_AS_NEW_ARRIVAL: Final = frozenset({"reset", "begin-anew", "restart"})
 """after these a vehicle that is there counts as one that has just come (B11.FR.08)"""
 _DEAUTHORIZING: Final = frozenset({"stop", "remote-stop", "invalid"})
 _ALWAYS_ENDING: Final = frozenset({"weld+", "ground+", "estop+", "draw+", "end-for-reset", "halt"})
@@ -170,9 +170,9 @@ def remember(
         unstarted = (memory.unstarted | reached(step, before, after)) & held(after) & setup.rules.start
     unreported = frozenset[TriggerReason]()
     if before.transaction is not None:
-        told = {event.trigger for event in events}
+        reported_triggers = {event.trigger for event in events}
         happened = occurred(step, before, after) if before.transaction.ending is None else set[TriggerReason]()
-        unreported = (memory.unreported | happened) - told
+        unreported = (memory.unreported | happened) - reported_triggers
     return Memory(reported if is_open else None, winding_down_s, unstarted, unreported)
 
 
@@ -180,7 +180,7 @@ def reached(step: str, before: EvseState, after: EvseState) -> frozenset[TxPoint
     """The points that are reached where there was no transaction; some steps make everything new."""
     if before.transaction is not None:
         return frozenset()
-    new = held(after) if step in _ANEW else held(after) - held(before)
+    new = held(after) if step in _TREATED_AS_NEW_ARRIVAL else held(after) - held(before)
     # A contact that closes without an order while the EVSE is out of service is a fault of the contactor, not a charge.
     return new if after.operative else new - {TxPoint.ENERGY_TRANSFER}
 
@@ -206,160 +206,178 @@ def occurred(step: str, before: EvseState, after: EvseState) -> set[TriggerReaso
 # The rules
 
 
-def contactor_closes_only_for_an_allowed_charge(it: Transition) -> bool:
+def contactor_closes_only_for_an_allowed_charge(transition: Transition) -> bool:
     """C01.FR.02, E09.FR.01, G05.FR.01: authorized, recorded, metered, pilot C or D, at least 6 A, the cable held."""
-    if not it.orders.contactor or it.orders_before.contactor:
+    if not transition.orders.contactor or transition.orders_before.contactor:
         return True
-    state = it.after
+    state = transition.after
     return (
-        allowed(it.setup, state)
+        allowed(transition.setup, state)
         and state.seen.pilot in _TAKING
-        and (state.transaction is None or state.transaction.recorded or it.starts)  # it.starts: with the energy
+        and (state.transaction is None or state.transaction.recorded or transition.starts)  # it.starts: with the energy
         and (not state.signs or state.signed_transaction_id is not None)
         and (state.attached_cable or state.seen.locked)
     )
 
 
-def contactor_opens_within_the_time_of_the_vehicle(it: Transition) -> bool:
+def contactor_opens_within_the_time_of_the_vehicle(transition: Transition) -> bool:
     """IEC 61851-1 table A.6: a charge that is no longer allowed ends within some seconds, or at once with a fault."""
-    wound_down_s = it.memory_before.winding_down_s
-    if wound_down_s is not None and wound_down_s + it.elapsed_s > wind_down_s(it.before):
+    wound_down_s = transition.memory_before.winding_down_s
+    if wound_down_s is not None and wound_down_s + transition.elapsed_s > wind_down_s(transition.before):
         return False  # it was ordered closed until now
-    if it.memory.winding_down_s is None:
+    if transition.memory.winding_down_s is None:
         return True
-    return flows(it.after) and not blocking(it.after) - _PATIENT and it.memory.winding_down_s < wind_down_s(it.after)
+    return (
+        flows(transition.after)
+        and not blocking(transition.after) - _PATIENT
+        and transition.memory.winding_down_s < wind_down_s(transition.after)
+    )
 
 
-def pilot_offers_only_an_allowed_current(it: Transition) -> bool:
+def pilot_offers_only_an_allowed_current(transition: Transition) -> bool:
     """IEC 61851-1 table A.7: at least 6 A, at most the limit, and only to an allowed charge."""
-    pilot_a = it.orders.pilot_a
-    return pilot_a is None or (allowed(it.setup, it.after) and MINIMUM_CURRENT_A <= pilot_a <= _limit_a(it.after))
+    pilot_a = transition.orders.pilot_a
+    return pilot_a is None or (
+        allowed(transition.setup, transition.after) and MINIMUM_CURRENT_A <= pilot_a <= _limit_a(transition.after)
+    )
 
 
-def phases_are_switched_without_load(it: Transition) -> bool:
+def phases_are_switched_without_load(transition: Transition) -> bool:
     """Relays of phases move while the contactor is open, and it closes on phases that are connected."""
-    seen, orders = it.after.seen, it.orders
+    seen, orders = transition.after.seen, transition.orders
     return orders.phases == seen.phases or not (seen.contactor_closed or orders.contactor)
 
 
-def transaction_starts_once(it: Transition) -> bool:
+def transaction_starts_once(transition: Transition) -> bool:
     """E01.FR.08, E01.FR.14: with an event Started of its own, and not before the one before it has ended."""
-    before, after = _open_id(it.before), _open_id(it.after)
-    started = [event.transaction_id for event in it.events if event.event_type is EventType.STARTED]
+    before, after = _open_id(transition.before), _open_id(transition.after)
+    started = [event.transaction_id for event in transition.events if event.event_type is EventType.STARTED]
     if after not in (None, before):
         return before is None and started == [after]
     return not started
 
 
-def transaction_ends_once(it: Transition) -> bool:
+def transaction_ends_once(transition: Transition) -> bool:
     """E06: with one event Ended."""
-    before, after = _open_id(it.before), _open_id(it.after)
-    ended = [event.transaction_id for event in it.events if event.event_type is EventType.ENDED]
+    before, after = _open_id(transition.before), _open_id(transition.after)
+    ended = [event.transaction_id for event in transition.events if event.event_type is EventType.ENDED]
     return ended == ([before] if before not in (None, after) else [])
 
 
-def nothing_follows_the_end(it: Transition) -> bool:
+def nothing_follows_the_end(transition: Transition) -> bool:
     """E06: every event names the open transaction, and none comes after Ended."""
-    named = _open_id(it.before) or _open_id(it.after)
-    ends = [event.event_type is EventType.ENDED for event in it.events]
-    return all(event.transaction_id == named for event in it.events) and not any(ends[:-1])
+    named = _open_id(transition.before) or _open_id(transition.after)
+    ends = [event.event_type is EventType.ENDED for event in transition.events]
+    return all(event.transaction_id == named for event in transition.events) and not any(ends[:-1])
 
 
 def _open_id(state: EvseState) -> str | None:
     return state.transaction.id if state.transaction is not None else None
 
 
-def reported_state_is_the_charging_state(it: Transition) -> bool:
+def reported_state_is_the_charging_state(transition: Transition) -> bool:
     """E01.FR.18, E02.FR.13"""
-    return it.after.transaction is None or it.memory.reported_state is it.after.charging_state
+    return transition.after.transaction is None or transition.memory.reported_state is transition.after.charging_state
 
 
-def cable_is_locked_while_it_is_used(it: Transition) -> bool:
+def cable_is_locked_while_it_is_used(transition: Transition) -> bool:
     """E05.FR.11, E09.FR.02, E09.FR.03: locked while somebody charges or has to fetch it, and for nobody else."""
-    state = it.after
+    state = transition.after
     in_socket = state.seen.cable_plugged and not state.attached_cable
     used = state.authorization is not None or state.lock_held_for is not None or state.seen.contactor_closed
-    return it.orders.lock is (in_socket and used)
+    return transition.orders.lock is (in_socket and used)
 
 
-def start_point_starts_a_transaction(it: Transition) -> bool:
+def start_point_starts_a_transaction(transition: Transition) -> bool:
     """E01.FR.01 to E01.FR.06"""
-    return not it.memory.unstarted or not it.after.operative
+    return not transition.memory.unstarted or not transition.after.operative
 
 
-def transaction_starts_only_at_a_start_point(it: Transition) -> bool:
+def transaction_starts_only_at_a_start_point(transition: Transition) -> bool:
     """E01.FR.01 to E01.FR.06"""
-    if not it.starts:
+    if not transition.starts:
         return True
-    anew = held(it.after) if it.step in _AUTHORIZING else reached(it.step, it.before, it.after)
-    return it.after.operative and bool((anew | it.memory_before.unstarted) & it.setup.rules.start)
+    newly_reached = (
+        held(transition.after)
+        if transition.step in _AUTHORIZING
+        else reached(transition.step, transition.before, transition.after)
+    )
+    return transition.after.operative and bool(
+        (newly_reached | transition.memory_before.unstarted) & transition.setup.rules.start
+    )
 
 
-def stop_point_ends_the_transaction(it: Transition) -> bool:
+def stop_point_ends_the_transaction(transition: Transition) -> bool:
     """E06.FR.01 to E06.FR.07"""
-    before, after = it.before.transaction, it.after.transaction
-    if before is None or before.ending is not None or it.ends:
+    before, after = transition.before.transaction, transition.after.transaction
+    if before is None or before.ending is not None or transition.ends:
         return True
-    lost = held(it.before) - held(it.after)
-    deauthorized = it.step in _DEAUTHORIZING and it.setup.rules.stop & _WHERE_DEAUTHORIZATION_ENDS  # E05.FR.10
-    if lost & it.setup.rules.stop_events or deauthorized or it.step in _ALWAYS_ENDING:
+    lost = held(transition.before) - held(transition.after)
+    deauthorized = (
+        transition.step in _DEAUTHORIZING and transition.setup.rules.stop & _WHERE_DEAUTHORIZATION_ENDS
+    )  # E05.FR.10
+    if lost & transition.setup.rules.stop_events or deauthorized or transition.step in _ALWAYS_ENDING:
         return after is not None and after.ending is not None
     return True
 
 
-def transaction_ends_only_for_a_reason(it: Transition) -> bool:
+def transaction_ends_only_for_a_reason(transition: Transition) -> bool:
     """E06: a stop point, a fault that ends it (E06.FR.16), a reset, a timeout; or nothing is left that could end it."""
-    before, after = it.before.transaction, it.after.transaction
+    before, after = transition.before.transaction, transition.after.transaction
     if before is None or before.ending is not None:
         return True
-    if not it.ends and (after is None or after.ending is None):
+    if not transition.ends and (after is None or after.ending is None):
         return True
-    stop = it.setup.rules.stop_events
-    gone = connected(it.before) and not connected(it.after)
-    timed_out = TriggerReason.EV_CONNECT_TIMEOUT in occurred(it.step, it.before, it.after)
+    stop = transition.setup.rules.stop_events
+    disconnected = connected(transition.before) and not connected(transition.after)
+    timed_out = TriggerReason.EV_CONNECT_TIMEOUT in occurred(transition.step, transition.before, transition.after)
     deauthorized = (
-        it.step in _DEAUTHORIZING
+        transition.step in _DEAUTHORIZING
         or timed_out
-        or (gone and it.setup.stops_on_disconnection and it.before.authorization is not None)
+        or (disconnected and transition.setup.stops_on_disconnection and transition.before.authorization is not None)
     )
-    nothing_left = not connected(it.after) and not it.after.seen.bay_occupied
+    empty = not connected(transition.after) and not transition.after.seen.bay_occupied
     return (
-        it.step in _ALWAYS_ENDING
-        or (it.step == "meter+" and it.setup.meter_failure_ends)
+        transition.step in _ALWAYS_ENDING
+        or (transition.step == "meter+" and transition.setup.meter_failure_ends)
         or (deauthorized and bool(stop & _WHERE_DEAUTHORIZATION_ENDS))
         or (timed_out and TxPoint.PARKING_BAY_OCCUPANCY not in stop)
-        or (gone and TxPoint.EV_CONNECTED in stop)
-        or (it.before.seen.bay_occupied and not it.after.seen.bay_occupied and TxPoint.PARKING_BAY_OCCUPANCY in stop)
-        or (flows(it.before) and not flows(it.after) and TxPoint.ENERGY_TRANSFER in stop)
-        or (nothing_left and (it.before.authorization is None or deauthorized))
+        or (disconnected and TxPoint.EV_CONNECTED in stop)
+        or (
+            transition.before.seen.bay_occupied
+            and not transition.after.seen.bay_occupied
+            and TxPoint.PARKING_BAY_OCCUPANCY in stop
+        )
+        or (flows(transition.before) and not flows(transition.after) and TxPoint.ENERGY_TRANSFER in stop)
+        or (empty and (transition.before.authorization is None or deauthorized))
     )
 
 
-def energy_stops_before_the_transaction_ends(it: Transition) -> bool:
+def energy_stops_before_the_transaction_ends(transition: Transition) -> bool:
     """Part 2, 2.6.6.2: the end of the authorization first stops the energy."""
-    return not it.ends or not waits_for_energy(it.after)
+    return not transition.ends or not waits_for_energy(transition.after)
 
 
-def end_waits_for_nothing_but_the_energy(it: Transition) -> bool:
+def end_waits_for_nothing_but_the_energy(transition: Transition) -> bool:
     """E06.FR.16: not for a contactor that is welded, nor for a board that shows nothing."""
-    transaction = it.after.transaction
-    return transaction is None or transaction.ending is None or waits_for_energy(it.after)
+    transaction = transition.after.transaction
+    return transaction is None or transaction.ending is None or waits_for_energy(transition.after)
 
 
-def what_happens_is_reported(it: Transition) -> bool:
+def what_happens_is_reported(transition: Transition) -> bool:
     """E02.FR.17: at once, or with the charging state that follows while energy is stopped."""
-    if not it.memory.unreported:
+    if not transition.memory.unreported:
         return True
-    transaction = it.after.transaction
-    return transaction is not None and waits_for_energy(it.after) and it.orders.pilot_a is None
+    transaction = transition.after.transaction
+    return transaction is not None and waits_for_energy(transition.after) and transition.orders.pilot_a is None
 
 
-def deauthorization_is_reported_with_the_state_that_follows(it: Transition) -> bool:
+def deauthorization_is_reported_with_the_state_that_follows(transition: Transition) -> bool:
     """C15.FR.03, E05.FR.09: unless somebody is authorized anew, or nobody knows when the energy stops."""
-    told = [event for event in it.events if event.trigger is TriggerReason.DEAUTHORIZED]
-    if all(event.charging_state is not ChargingState.CHARGING for event in told):
+    deauthorizations = [event for event in transition.events if event.trigger is TriggerReason.DEAUTHORIZED]
+    if all(event.charging_state is not ChargingState.CHARGING for event in deauthorizations):
         return True
-    return it.step in _AUTHORIZING or not waits_for_energy(it.after)
+    return transition.step in _AUTHORIZING or not waits_for_energy(transition.after)
 
 
 INVARIANTS: Final[tuple[Callable[[Transition], bool], ...]] = (

@@ -84,10 +84,10 @@ class _FixedClock(Clock):
 class _KeepingEvse(Evse):
     """Keeps its events instead of having them written."""
 
-    kept: list[TransactionEvent]
+    recorded_events: list[TransactionEvent]
 
     def record(self, event: TransactionEvent) -> None:
-        self.kept.append(event)
+        self.recorded_events.append(event)
 
 
 class EvseMachine:
@@ -117,7 +117,7 @@ class EvseMachine:
             self.clock,
             behaviour,
         )
-        self.evse.kept = []
+        self.evse.recorded_events = []
 
     @property
     def state(self) -> EvseState:
@@ -132,15 +132,15 @@ class EvseMachine:
     @property
     def events(self) -> list[TransactionEvent]:
         """The events that have been recorded so far."""
-        return self.evse.kept
+        return self.evse.recorded_events
 
     def resume(self, state: EvseState) -> None:
         """Continue from a normalised state, at time 0."""
         self.evse.state = state
         self.clock.now_s = 0.0
-        self.evse.kept = []
+        self.evse.recorded_events = []
 
-    def does(self, name: str) -> bool:
+    def try_step(self, name: str) -> bool:
         """Do a step if it is possible now; returns whether it was."""
         step = STEPS[name]
         if not step.possible(self):
@@ -153,10 +153,10 @@ class EvseMachine:
         last = 0
         for name in names.split():
             last = len(self.events)
-            assert self.does(name), f"{name} is not possible"
+            assert self.try_step(name), f"{name} is not possible"
         return self.events[last:]
 
-    def see(self, **changed: object) -> None:
+    def observe_change(self, **changed: object) -> None:
         """The board observes a change."""
         self.evse.observe(replace(self.state.seen, **changed))
 
@@ -176,21 +176,21 @@ def _pilot(pilot: PilotState) -> EvseStep:
     """The vehicle, or a fault of the line, shows another pilot state."""
 
     def act(machine: EvseMachine) -> None:
-        machine.see(pilot=pilot, cable_plugged=True)
+        machine.observe_change(pilot=pilot, cable_plugged=True)
 
-    return EvseStep(lambda it: it.state.seen.cable_plugged and it.state.seen.pilot is not pilot, act)
+    return EvseStep(lambda machine: machine.state.seen.cable_plugged and machine.state.seen.pilot is not pilot, act)
 
 
 def _leave(*, with_cable: bool) -> EvseStep:
     """The vehicle is disconnected; its cable stays in the socket or leaves too."""
 
     def possible(machine: EvseMachine) -> bool:
-        seen = machine.state.seen
-        return seen.cable_plugged and (with_cable or (_connected(machine) and not machine.setup.attached_cable))
+        observation = machine.state.seen
+        return observation.cable_plugged and (with_cable or (_connected(machine) and not machine.setup.attached_cable))
 
     def act(machine: EvseMachine) -> None:
         cable_max_a = None if with_cable else machine.state.seen.cable_max_a
-        machine.see(pilot=PilotState.A, cable_plugged=not with_cable, cable_max_a=cable_max_a)
+        machine.observe_change(pilot=PilotState.A, cable_plugged=not with_cable, cable_max_a=cable_max_a)
 
     return EvseStep(possible, act)
 
@@ -203,12 +203,12 @@ def _board_fault(fault: Fault, *, present: bool) -> EvseStep:
     """The board observes a fault, or its end."""
 
     def possible(machine: EvseMachine) -> bool:
-        seen = machine.state.seen.faults
-        return present is not (fault in seen) and (not present or _faults(machine) < machine.setup.most_faults)
+        faults = machine.state.seen.faults
+        return present is not (fault in faults) and (not present or _faults(machine) < machine.setup.most_faults)
 
     def act(machine: EvseMachine) -> None:
-        seen = machine.state.seen.faults
-        machine.see(faults=seen | {fault} if present else seen - {fault})
+        faults = machine.state.seen.faults
+        machine.observe_change(faults=faults | {fault} if present else faults - {fault})
 
     return EvseStep(possible, act)
 
@@ -220,7 +220,7 @@ def _own_fault(fault: Fault, *, present: bool) -> EvseStep:
         known = machine.state.faults
         return present is not (fault in known) and (not present or _faults(machine) < machine.setup.most_faults)
 
-    return EvseStep(possible, lambda it: it.evse.report_fault(fault, present))
+    return EvseStep(possible, lambda machine: machine.evse.report_fault(fault, present))
 
 
 def _offer(current_a: float, *, open_now: bool = False) -> EvseStep:
@@ -271,12 +271,12 @@ def _is_answered(machine: EvseMachine) -> bool:
 
 
 def _end(trigger: TriggerReason, reason: StoppedReason, *, by_reset: bool = False) -> Callable[[EvseMachine], None]:
-    keeps_cable = trigger is TriggerReason.DEAUTHORIZED
+    keep_locked = trigger is TriggerReason.DEAUTHORIZED
     token = fakes.CARD if trigger is TriggerReason.STOP_AUTHORIZED else None
 
     def act(machine: EvseMachine) -> None:
         machine.evse.end_authorization(
-            trigger, reason, id_token=token, ends_transaction=by_reset, keep_locked=keeps_cable
+            trigger, reason, id_token=token, ends_transaction=by_reset, keep_locked=keep_locked
         )
 
     return act
@@ -297,21 +297,25 @@ def _unrecorded(machine: EvseMachine) -> bool:
     return transaction is not None and not transaction.recorded
 
 
-def _obey(machine: EvseMachine) -> None:
+def _follow_orders(machine: EvseMachine) -> None:
     orders = machine.orders
-    machine.see(contactor_closed=orders.contactor, locked=orders.lock, phases=orders.phases)
+    machine.observe_change(contactor_closed=orders.contactor, locked=orders.lock, phases=orders.phases)
 
 
 def _obeys_not_yet(machine: EvseMachine) -> bool:
-    seen, orders = machine.state.seen, machine.orders
-    return (seen.contactor_closed, seen.locked, seen.phases) != (orders.contactor, orders.lock, orders.phases)
+    observation, orders = machine.state.seen, machine.orders
+    return (observation.contactor_closed, observation.locked, observation.phases) != (
+        orders.contactor,
+        orders.lock,
+        orders.phases,
+    )
 
 
 def _next_s(machine: EvseMachine) -> float | None:
     return next_change_s(machine.state, machine.clock.now_s, machine.evse.connection_timeout_s)
 
 
-def _let_time_pass(machine: EvseMachine) -> None:
+def _advance_to_next_timeout(machine: EvseMachine) -> None:
     machine.clock.now_s = _next_s(machine) or machine.clock.now_s
     machine.evse.process_timeouts()
 
@@ -363,9 +367,9 @@ def _restart(machine: EvseMachine) -> None:
     """The program starts again: only what is on disk and what the board sees is known."""
     before = machine.state
     first = first_state(machine.setup, metered=False)
-    seen = replace(before.seen, pilot=PilotState.B) if before.seen.pilot is PilotState.F else before.seen
+    observation = replace(before.seen, pilot=PilotState.B) if before.seen.pilot is PilotState.F else before.seen
     machine.evse.state = replace(first, in_service=before.in_service, retained_for=before.lock_held_for)
-    machine.evse.observe(seen)
+    machine.evse.observe(observation)
 
 
 def _uses_up(machine: EvseMachine) -> bool:
@@ -388,10 +392,13 @@ def _always(machine: EvseMachine) -> bool:
 
 
 STEPS: Final[dict[str, EvseStep]] = {
-    "nothing": EvseStep(_always, lambda it: it.evse.process_timeouts()),
-    "time": EvseStep(lambda it: _next_s(it) is not None, _let_time_pass),
+    "nothing": EvseStep(_always, lambda machine: machine.evse.process_timeouts()),
+    "time": EvseStep(lambda machine: _next_s(machine) is not None, _advance_to_next_timeout),
     # The vehicle, its cable and its place
-    "plug": EvseStep(lambda it: not it.state.seen.cable_plugged, lambda it: it.evse.observe(_after(it.state.seen))),
+    "plug": EvseStep(
+        lambda machine: not machine.state.seen.cable_plugged,
+        lambda machine: machine.evse.observe(_after(machine.state.seen)),
+    ),
     "B": _pilot(PilotState.B),
     "C": _pilot(PilotState.C),
     "D": _pilot(PilotState.D),
@@ -399,52 +406,68 @@ STEPS: Final[dict[str, EvseStep]] = {
     "F": _pilot(PilotState.F),
     "ev-gone": _leave(with_cable=False),
     "unplug": _leave(with_cable=True),
-    "bay": EvseStep(_always, lambda it: it.see(bay_occupied=not it.state.seen.bay_occupied)),
+    "bay": EvseStep(_always, lambda machine: machine.observe_change(bay_occupied=not machine.state.seen.bay_occupied)),
     # The driver and the CSMS
     "authorize": _authorize(TriggerReason.AUTHORIZED, None),
     "remote-start": _authorize(TriggerReason.REMOTE_START, 7),
     "stop": EvseStep(
-        lambda it: it.state.authorization is not None, _end(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+        lambda machine: machine.state.authorization is not None,
+        _end(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL),
     ),
     "remote-stop": EvseStep(
-        lambda it: it.evse.transaction_id is not None, _end(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
+        lambda machine: machine.evse.transaction_id is not None, _end(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
     ),
     "invalid": EvseStep(_is_answered, _end(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED)),
-    "refuse": EvseStep(_is_answered, lambda it: it.evse.refuse_energy(beyond_wh=0.0)),
+    "refuse": EvseStep(_is_answered, lambda machine: machine.evse.refuse_energy(beyond_wh=0.0)),
     "refuse-later": EvseStep(
-        lambda it: _is_answered(it) and not _uses_up(it), lambda it: it.evse.refuse_energy(beyond_wh=_GRANTED_WH)
+        lambda machine: _is_answered(machine) and not _uses_up(machine),
+        lambda machine: machine.evse.refuse_energy(beyond_wh=_GRANTED_WH),
     ),
     "used-up": EvseStep(_uses_up, _read_meter(OFFER_A, _REGISTER_WH + _GRANTED_WH)),
-    "release": EvseStep(lambda it: it.state.lock_held_for is not None, lambda it: it.evse.release_lock()),
+    "release": EvseStep(
+        lambda machine: machine.state.lock_held_for is not None, lambda machine: machine.evse.release_lock()
+    ),
     # What the station itself does
     "recorded": EvseStep(_unrecorded, _record),
-    "signed": EvseStep(lambda it: signature_due(it.state), _sign),
+    "signed": EvseStep(lambda machine: signature_due(machine.state), _sign),
     "pause": _offer(0.0),
     "energy": _offer(OFFER_A),
     "cut": _offer(0.0, open_now=True),
     "one-phase": _connect(1),
     "three-phases": _connect(3),
-    "read": EvseStep(lambda it: not it.state.metered, _read_meter(OFFER_A)),
-    "no-load": EvseStep(lambda it: it.state.seen.contactor_closed and it.state.metered, _read_meter(0.0)),
-    "load": EvseStep(lambda it: it.state.draw_a == 0.0, _read_meter(3.0)),
-    "out-of-service": EvseStep(lambda it: it.state.in_service, lambda it: it.evse.set_in_service(False)),
-    "in-service": EvseStep(lambda it: not it.state.in_service, lambda it: it.evse.set_in_service(True)),
+    "read": EvseStep(lambda machine: not machine.state.metered, _read_meter(OFFER_A)),
+    "no-load": EvseStep(
+        lambda machine: machine.state.seen.contactor_closed and machine.state.metered, _read_meter(0.0)
+    ),
+    "load": EvseStep(lambda machine: machine.state.draw_a == 0.0, _read_meter(3.0)),
+    "out-of-service": EvseStep(
+        lambda machine: machine.state.in_service, lambda machine: machine.evse.set_in_service(False)
+    ),
+    "in-service": EvseStep(
+        lambda machine: not machine.state.in_service, lambda machine: machine.evse.set_in_service(True)
+    ),
     "end-for-reset": EvseStep(
-        lambda it: it.evse.transaction_id is not None,
+        lambda machine: machine.evse.transaction_id is not None,
         _end(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET, by_reset=True),
     ),
-    "reset": EvseStep(lambda it: it.state.transaction is None and not it.state.withheld, _begin_reset),
-    "reset-done": EvseStep(lambda it: bool(it.state.withheld), _give_back),
-    "withhold": EvseStep(lambda it: _is_idle(it) and not it.state.withheld, _withhold),
-    "begin-anew": EvseStep(_is_idle, lambda it: it.evse.reset()),
-    "sleep": EvseStep(lambda it: not it.state.installer_only, lambda it: it.evse.set_installer_only(True)),
-    "wake": EvseStep(lambda it: it.state.installer_only, lambda it: it.evse.set_installer_only(False)),
-    "halt": EvseStep(lambda it: not it.state.halting, _halt),
+    "reset": EvseStep(lambda machine: machine.state.transaction is None and not machine.state.withheld, _begin_reset),
+    "reset-done": EvseStep(lambda machine: bool(machine.state.withheld), _give_back),
+    "withhold": EvseStep(lambda machine: _is_idle(machine) and not machine.state.withheld, _withhold),
+    "begin-anew": EvseStep(_is_idle, lambda machine: machine.evse.reset()),
+    "sleep": EvseStep(
+        lambda machine: not machine.state.installer_only, lambda machine: machine.evse.set_installer_only(True)
+    ),
+    "wake": EvseStep(
+        lambda machine: machine.state.installer_only, lambda machine: machine.evse.set_installer_only(False)
+    ),
+    "halt": EvseStep(lambda machine: not machine.state.halting, _halt),
     "restart": EvseStep(_has_halted, _restart),
     # The board, and what breaks
-    "obey": EvseStep(_obeys_not_yet, _obey),
-    "fb-flip": EvseStep(_always, lambda it: it.see(contactor_closed=not it.state.seen.contactor_closed)),
-    "lock-flip": EvseStep(_always, lambda it: it.see(locked=not it.state.seen.locked)),
+    "obey": EvseStep(_obeys_not_yet, _follow_orders),
+    "fb-flip": EvseStep(
+        _always, lambda machine: machine.observe_change(contactor_closed=not machine.state.seen.contactor_closed)
+    ),
+    "lock-flip": EvseStep(_always, lambda machine: machine.observe_change(locked=not machine.state.seen.locked)),
     "ground+": _board_fault(Fault.GROUND_FAULT, present=True),
     "ground-": _board_fault(Fault.GROUND_FAULT, present=False),
     "estop+": _board_fault(Fault.EMERGENCY_STOP, present=True),

@@ -24,7 +24,7 @@ from tests.exploration import explorer, machine
 from tests.exploration.explorer import Explorer, RuleBrokenError
 from tests.exploration.invariants import INVARIANTS
 from tests.exploration.machine import EvseSetup
-from tests.exploration.worlds import USUAL
+from tests.exploration.worlds import DEFAULT_SETUP
 
 
 def nothing_has_arrived(state: EvseState) -> frozenset[TriggerReason]:
@@ -38,22 +38,22 @@ def never(state: EvseState) -> bool:
 
 
 CHARGE = "plug C B authorize stop recorded obey"
-EV_CONNECTED = replace(USUAL, stop=("EVConnected",))
-START_EV_CONNECTED = replace(USUAL, start=("EVConnected",), stop=("EVConnected",))
-SWITCHES_PHASES = replace(USUAL, switches_phases=True)
+EV_CONNECTED = replace(DEFAULT_SETUP, stop=("EVConnected",))
+START_EV_CONNECTED = replace(DEFAULT_SETUP, start=("EVConnected",), stop=("EVConnected",))
+SWITCHES_PHASES = replace(DEFAULT_SETUP, switches_phases=True)
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: list[tuple[str, Mutant, EvseSetup, str]] = []
 
 
-def mutant(rule: str, steps: str, setup: EvseSetup = USUAL) -> Callable[[Mutant], Mutant]:
+def mutant(rule: str, steps: str, setup: EvseSetup = DEFAULT_SETUP) -> Callable[[Mutant], Mutant]:
     """The machine that this function makes breaks `rule` with these settings and steps."""
 
-    def keep(made: Mutant) -> Mutant:
-        MUTANTS.append((rule, made, setup, steps))
-        return made
+    def register(apply_mutation: Mutant) -> Mutant:
+        MUTANTS.append((rule, apply_mutation, setup, steps))
+        return apply_mutation
 
-    return keep
+    return register
 
 
 def unchanged_rules(rules: TransactionRules) -> TransactionRules:
@@ -99,9 +99,9 @@ def twice(kind: EventType) -> Callable[[TransactionChange], TransactionChange]:
 @mutant("contactor_closes_only_for_an_allowed_charge", f"{CHARGE} ground+ ground-")
 def a_wind_down_resumes(patch: pytest.MonkeyPatch) -> None:
     def changed(before: EvseState, after: EvseState, now_s: float) -> EvseState:
-        made = with_derived_values(before, after, now_s)
-        stops = offers_energy(before) and not offers_energy(made)
-        return replace(made, wanted_until_s=now_s if stops else after.wanted_until_s)
+        derived = with_derived_values(before, after, now_s)
+        stops = offers_energy(before) and not offers_energy(derived)
+        return replace(derived, wanted_until_s=now_s if stops else after.wanted_until_s)
 
     patch.setattr(evse, "with_derived_values", changed)
 
@@ -179,8 +179,8 @@ def an_end_is_told_twice(patch: pytest.MonkeyPatch) -> None:
 def an_update_follows_the_end(patch: pytest.MonkeyPatch) -> None:
     def changed(outcome: TransactionChange) -> TransactionChange:
         ended = [event for event in outcome.events if event.event_type is EventType.ENDED]
-        late = tuple(replace(event, event_type=EventType.UPDATED) for event in ended)
-        return replace(outcome, events=outcome.events + late)
+        late_events = tuple(replace(event, event_type=EventType.UPDATED) for event in ended)
+        return replace(outcome, events=outcome.events + late_events)
 
     patch_react(patch, changed)
 

@@ -17,21 +17,21 @@ PAIRS: Final = tuple(
     for start, stop in itertools.product(_START, _STOP)
 )
 """every start point with every stop point, and with none"""
-USUAL: Final = EvseSetup()
+DEFAULT_SETUP: Final = EvseSetup()
 SETTINGS: Final = (
-    USUAL,
-    replace(USUAL, attached_cable=True),
-    replace(USUAL, signs=True),
-    replace(USUAL, stops_on_disconnection=False),
-    replace(USUAL, unlocks_on_disconnection=False),
-    replace(USUAL, meter_failure_ends=True),
-    replace(USUAL, switches_phases=True),
-    replace(USUAL, start=("EVConnected", "EnergyTransfer"), stop=("ParkingBayOccupancy", "EVConnected")),
-    replace(USUAL, stop=("EVConnected",), stops_on_disconnection=False, unlocks_on_disconnection=False),
+    DEFAULT_SETUP,
+    replace(DEFAULT_SETUP, attached_cable=True),
+    replace(DEFAULT_SETUP, signs=True),
+    replace(DEFAULT_SETUP, stops_on_disconnection=False),
+    replace(DEFAULT_SETUP, unlocks_on_disconnection=False),
+    replace(DEFAULT_SETUP, meter_failure_ends=True),
+    replace(DEFAULT_SETUP, switches_phases=True),
+    replace(DEFAULT_SETUP, start=("EVConnected", "EnergyTransfer"), stop=("ParkingBayOccupancy", "EVConnected")),
+    replace(DEFAULT_SETUP, stop=("EVConnected",), stops_on_disconnection=False, unlocks_on_disconnection=False),
 )
 """the usual points with the settings that matter, and some combinations"""
 
-DATA_SIGNED: Final = replace(USUAL, signs=True, start=("DataSigned",), stop=("EVConnected",))
+DATA_SIGNED: Final = replace(DEFAULT_SETUP, signs=True, start=("DataSigned",), stop=("EVConnected",))
 
 CHARGING: Final = (
     "plug", "C", "B", "ev-gone", "bay", "authorize", "stop", "invalid", "recorded", "signed", "obey", "fb-flip", "time",
