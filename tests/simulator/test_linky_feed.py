@@ -28,7 +28,7 @@ TWO_FRAMES_S = 3.2
 HOUSE = HouseReading(Phases(12.0, None, None), subscribed_va=9000)
 
 
-class Heard:
+class LinkyReader:
     """A Linky, its reader, and the samples that the reader has yielded, with their virtual times."""
 
     def __init__(self, mode: TicMode) -> None:
@@ -57,67 +57,67 @@ class Heard:
 
     def changes(self) -> list[tuple[float, float | None]]:
         """When another current was seen, and which."""
-        seen = [(at_s, sample.currents_a.l1) for at_s, sample in self.samples]
-        return [seen[0], *(after for before, after in pairwise(seen) if after[1] != before[1])]
+        currents = [(at_s, sample.currents_a.l1) for at_s, sample in self.samples]
+        return [currents[0], *(after for before, after in pairwise(currents) if after[1] != before[1])]
 
 
 @contextlib.asynccontextmanager
-async def hearing(mode: TicMode) -> AsyncGenerator[Heard]:
-    heard = Heard(mode)
-    async with heard.meter:
-        reading = asyncio.create_task(heard.read())
-        yield heard
+async def hearing(mode: TicMode) -> AsyncGenerator[LinkyReader]:
+    reader = LinkyReader(mode)
+    async with reader.meter:
+        reading = asyncio.create_task(reader.read())
+        yield reader
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reading
 
 
-async def _evening(heard: Heard) -> None:
+async def _evening(reader: LinkyReader) -> None:
     for current_a in (12.0, 3.0, 31.0, 47.0, 2.0):
-        heard.house = replace(heard.house, currents_a=Phases(current_a, None, None))
-        await heard.live(CHANGES_S)
+        reader.house = replace(reader.house, currents_a=Phases(current_a, None, None))
+        await reader.live(CHANGES_S)
 
 
 @pytest.mark.parametrize("mode", TicMode)
 async def test_the_reader_sees_each_change_with_the_frame_in_which_the_line_would_bring_it(mode: TicMode) -> None:
-    async with hearing(mode) as heard:
-        await _evening(heard)
-        changes = heard.changes()
+    async with hearing(mode) as reader:
+        await _evening(reader)
+        changes = reader.changes()
     assert [current_a for _, current_a in changes] == [12.0, 3.0, 31.0, 47.0, 2.0]
-    for number, (seen_s, _) in enumerate(changes[1:], start=1):
-        assert number * CHANGES_S < seen_s <= number * CHANGES_S + TWO_FRAMES_S
+    for number, (arrived_s, _) in enumerate(changes[1:], start=1):
+        assert number * CHANGES_S < arrived_s <= number * CHANGES_S + TWO_FRAMES_S
 
 
 @pytest.mark.parametrize("mode", TicMode)
 async def test_a_meter_whose_values_stay_is_never_silent_for_longer_than_five_seconds(mode: TicMode) -> None:
-    async with hearing(mode) as heard:
-        await heard.live(600)
-        times = [at_s for at_s, _ in heard.samples]
+    async with hearing(mode) as reader:
+        await reader.live(600)
+        times = [at_s for at_s, _ in reader.samples]
     assert max(after - before for before, after in pairwise(times)) <= 5.0
     assert 120 <= len(times) <= 220  # not one for each of the frames
 
 
-async def _silence(heard: Heard) -> None:
-    heard.meter.silent = True
+async def _silence(reader: LinkyReader) -> None:
+    reader.meter.silent = True
 
 
-async def _restart(heard: Heard) -> None:
-    heard.meter.restart(outage_s=20.0)
+async def _restart(reader: LinkyReader) -> None:
+    reader.meter.restart(outage_s=20.0)
 
 
-async def _noise(heard: Heard) -> None:
-    heard.meter.flips_per_byte = 0.2
+async def _noise(reader: LinkyReader) -> None:
+    reader.meter.flips_per_byte = 0.2
 
 
 @pytest.mark.parametrize("fault", [_silence, _restart, _noise])
-async def test_faults_of_the_meter_show_through_memory_too(fault: Callable[[Heard], Awaitable[None]]) -> None:
-    async with hearing(TicMode.HISTORIQUE) as heard:
-        await heard.live(30)
-        await fault(heard)
-        await heard.live(2)
-        heard.samples.clear()
-        await heard.live(15)
-        assert heard.samples == []
+async def test_faults_of_the_meter_show_through_memory_too(fault: Callable[[LinkyReader], Awaitable[None]]) -> None:
+    async with hearing(TicMode.HISTORIQUE) as reader:
+        await reader.live(30)
+        await fault(reader)
+        await reader.live(2)
+        reader.samples.clear()
+        await reader.live(15)
+        assert reader.samples == []
 
 
 async def test_while_nobody_reads_nothing_is_kept() -> None:
@@ -128,10 +128,10 @@ async def test_while_nobody_reads_nothing_is_kept() -> None:
 
 async def test_after_the_advance_the_line_is_used_again() -> None:
     """In real time the bytes pass through the pseudo-terminal, in their own time."""
-    async with hearing(TicMode.STANDARD) as heard:
-        await heard.live(30)
-        heard.clock.set_rate(1.0)
-        before = len(heard.samples)
+    async with hearing(TicMode.STANDARD) as reader:
+        await reader.live(30)
+        reader.clock.set_rate(1.0)
+        before = len(reader.samples)
         async with asyncio.timeout(PATIENCE_S):
-            await heard.more_than(before + 1)
-        heard.clock.set_rate(0.0)
+            await reader.more_than(before + 1)
+        reader.clock.set_rate(0.0)

@@ -16,9 +16,9 @@ def test_a_meter_begins_at_a_plausible_value_which_is_the_same_for_the_same_seed
     begins = {used_meter_wh(f"DEV-{number}/1", phases=phases) for number in range(50)}
     assert len(begins) == 50
     assert used_meter_wh("DEV-1/1", phases=phases) in begins
-    for one in begins:
-        assert 500_000 <= sum(one) <= 4_000_000
-        assert [energy_wh > 0.0 for energy_wh in one] == [number < phases for number in range(3)]
+    for phases_wh in begins:
+        assert 500_000 <= sum(phases_wh) <= 4_000_000
+        assert [energy_wh > 0.0 for energy_wh in phases_wh] == [number < phases for number in range(3)]
 
 
 def test_what_is_counted_is_kept_beside_what_the_meter_began_with(tmp_path: Path) -> None:

@@ -41,11 +41,19 @@ async def shared(file: Path) -> AsyncGenerator[SharedBillStore]:
         await store.close()
 
 
-async def shown(store: BillStore, station: str | None = None) -> list[tuple[str, str, float | None, int, bool]]:
+async def stored_transactions(
+    store: BillStore, station: str | None = None
+) -> list[tuple[str, str, float | None, int, bool]]:
     """What a store says of each transaction."""
     return [
-        (one.station, one.id, one.energy_wh, len(one.sequence_numbers), one.ended)
-        for one in await store.transactions(station)
+        (
+            transaction.station,
+            transaction.id,
+            transaction.energy_wh,
+            len(transaction.sequence_numbers),
+            transaction.ended,
+        )
+        for transaction in await store.transactions(station)
     ]
 
 
@@ -58,9 +66,11 @@ async def test_every_event_counts_once_in_both_stores_in_any_order_and_at_the_sa
             delivered = EVENTS * 2
             random.Random(1).shuffle(delivered)
             await asyncio.gather(*(store.record(event) for event in delivered))
-            assert await shown(store) == EXPECTED
-            assert await shown(store, "S1") == [one for one in EXPECTED if one[0] == "S1"]
-            assert sum(one.repeated for one in await store.transactions()) == len(EVENTS)
+            assert await stored_transactions(store) == EXPECTED
+            assert await stored_transactions(store, "S1") == [
+                transaction for transaction in EXPECTED if transaction[0] == "S1"
+            ]
+            assert sum(transaction.repeated for transaction in await store.transactions()) == len(EVENTS)
 
 
 async def test_more_bills_than_one_page_are_read_in_order_while_events_are_stored(tmp_path: Path) -> None:
@@ -69,24 +79,28 @@ async def test_more_bills_than_one_page_are_read_in_order_while_events_are_store
             ReceivedEvent(station=f"S{index % 3}", transaction_id=f"t{index:03}", seq_no=0) for index in range(601)
         ]
         await asyncio.gather(*map(store.record, early))
-        late = [ReceivedEvent(station=f"S{index % 3}", transaction_id=f"u{index:03}", seq_no=0) for index in range(300)]
+        late_events = [
+            ReceivedEvent(station=f"S{index % 3}", transaction_id=f"u{index:03}", seq_no=0) for index in range(300)
+        ]
         async with asyncio.TaskGroup() as group:
-            for event in late:
+            for event in late_events:
                 group.create_task(store.record(event))
             read = group.create_task(store.transactions())
-        keys = [(one.station, one.id) for one in read.result()]
+        keys = [(transaction.station, transaction.id) for transaction in read.result()]
         assert keys == sorted(set(keys))
         assert {(event.station, event.transaction_id) for event in early} <= set(keys)
-        of_one = [one.id for one in await store.transactions("S1")]
-        assert of_one == sorted(event.transaction_id for event in (*early, *late) if event.station == "S1")
+        ids_of_station = [transaction.id for transaction in await store.transactions("S1")]
+        assert ids_of_station == sorted(
+            event.transaction_id for event in (*early, *late_events) if event.station == "S1"
+        )
 
 
 async def test_two_stores_of_one_file_share_a_transaction_whose_station_changes_between_them(tmp_path: Path) -> None:
-    async with shared(tmp_path / "bills") as one, shared(tmp_path / "bills") as other:
-        turns = [(one, other)[index % 2].record(event) for index, event in enumerate(EVENTS)]
-        repeated = [(other, one)[index % 2].record(event) for index, event in enumerate(EVENTS)]
-        await asyncio.gather(*turns, *repeated)
-        assert await shown(one) == await shown(other) == EXPECTED
+    async with shared(tmp_path / "bills") as first, shared(tmp_path / "bills") as second:
+        records = [(first, second)[index % 2].record(event) for index, event in enumerate(EVENTS)]
+        repeated = [(second, first)[index % 2].record(event) for index, event in enumerate(EVENTS)]
+        await asyncio.gather(*records, *repeated)
+        assert await stored_transactions(first) == await stored_transactions(second) == EXPECTED
 
 
 async def test_a_recorded_event_is_on_disk_before_it_is_acknowledged_and_found_after_a_restart(tmp_path: Path) -> None:
@@ -99,24 +113,24 @@ async def test_a_recorded_event_is_on_disk_before_it_is_acknowledged_and_found_a
         reader.close()
     async with shared(file) as again:
         await again.record(EVENTS[0])
-        assert await shown(again) == EXPECTED
+        assert await stored_transactions(again) == EXPECTED
 
 
 async def test_an_event_whose_sender_is_gone_delays_no_other(tmp_path: Path) -> None:
     async with shared(tmp_path / "bills") as store:
-        gone = asyncio.create_task(store.record(EVENTS[0]))
+        cancelled = asyncio.create_task(store.record(EVENTS[0]))
         await asyncio.sleep(0)
-        gone.cancel()
+        cancelled.cancel()
         await asyncio.gather(*(store.record(event) for event in EVENTS[1:]))
-        assert len(await shown(store)) == 12
+        assert len(await stored_transactions(store)) == 12
 
 
 async def test_an_event_that_cannot_be_stored_is_not_acknowledged(tmp_path: Path) -> None:
     file = tmp_path / "bills"
     async with shared(file) as store:
-        with sqlite3.connect(file) as other:
-            other.execute("DROP TABLE billed_transaction")
-        other.close()
+        with sqlite3.connect(file) as database:
+            database.execute("DROP TABLE billed_transaction")
+        database.close()
         with pytest.raises(BillStoreError, match="no such table"):
             await store.record(EVENTS[0])
         with pytest.raises(BillStoreError, match="no such table"):
@@ -149,4 +163,4 @@ async def test_an_event_that_cannot_be_stored_does_not_keep_later_ones_out(tmp_p
         with pytest.raises(BillStoreError, match=r"^bills cannot be stored: "):
             await store.record(half_a_pair)
         await asyncio.gather(*(store.record(event) for event in EVENTS))
-        assert await shown(store) == EXPECTED
+        assert await stored_transactions(store) == EXPECTED

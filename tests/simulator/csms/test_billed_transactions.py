@@ -15,12 +15,12 @@ NUMBERS = some.lists(some.integers(0, 30), max_size=60)
 
 @given(NUMBERS)
 def test_sequence_numbers_are_a_set_in_as_few_ranges_as_possible(numbers: list[int]) -> None:
-    kept, seen = SequenceNumbers(), set[int]()
+    stored, expected = SequenceNumbers(), set[int]()
     for number in numbers:
-        assert kept.add(number) is (number not in seen)
-        seen.add(number)
-    assert list(kept) == sorted(seen)
-    ranges = kept.ranges()
+        assert stored.add(number) is (number not in expected)
+        expected.add(number)
+    assert list(stored) == sorted(expected)
+    ranges = stored.ranges()
     assert all(earlier[1] + 1 < later[0] for earlier, later in itertools.pairwise(ranges))
     assert SequenceNumbers(ranges).ranges() == ranges
 
@@ -42,8 +42,8 @@ def test_numbers_below_the_highest_one_that_have_not_arrived_are_missing(
     received: tuple[int, ...], missing: int
 ) -> None:
     numbers = SequenceNumbers()
-    for one in received:
-        numbers.add(one)
+    for number in received:
+        numbers.add(number)
     assert numbers.missing == missing
 
 

@@ -37,7 +37,7 @@ async def running() -> AsyncGenerator[DemoCsms]:
         yield csms
 
 
-async def say(websocket: ClientConnection, frame: list[Any] | str | bytes) -> list[Any]:
+async def send_frame(websocket: ClientConnection, frame: list[Any] | str | bytes) -> list[Any]:
     """Send a frame, or any text; what is answered."""
     await websocket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
     async with asyncio.timeout(PATIENCE_S):
@@ -62,11 +62,11 @@ def event(kind: str, seq_no: int, context: str | None = None, **sample: object) 
 async def test_cards_are_accepted_but_for_the_refused_ones_in_any_spelling(card: str, status: str) -> None:
     id_token = {"idToken": card.lower(), "type": "ISO14443"}
     async with running() as csms, station(csms) as websocket:
-        answer = await say(websocket, [2, "a", "Authorize", {"idToken": id_token}])
+        answer = await send_frame(websocket, [2, "a", "Authorize", {"idToken": id_token}])
         assert answer == [3, "a", {"idTokenInfo": {"status": status}}]
         begun = event("Started", 0)
         begun[3]["idToken"] = id_token
-        assert await say(websocket, begun) == [3, "e0", {"idTokenInfo": {"status": status}}]
+        assert await send_frame(websocket, begun) == [3, "e0", {"idTokenInfo": {"status": status}}]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ async def test_a_wrong_frame_is_answered_with_an_error_and_the_next_one_is_serve
 ) -> None:
     """Part 4 §4.2.3."""
     async with running() as csms, station(csms) as websocket:
-        assert (await say(websocket, text))[:3] == [4, message_id, code]
-        assert (await say(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
+        assert (await send_frame(websocket, text))[:3] == [4, message_id, code]
+        assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
 
 @pytest.mark.parametrize(
@@ -102,28 +102,28 @@ async def test_a_wrong_frame_is_answered_with_an_error_and_the_next_one_is_serve
 async def test_an_answer_that_nobody_waits_for_is_let_pass(text: str) -> None:
     async with running() as csms, station(csms) as websocket:
         await websocket.send(text)
-        assert (await say(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
+        assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
 
 async def test_a_transaction_costs_what_lies_between_its_registers_and_a_repetition_adds_nothing() -> None:
     async with running() as csms, station(csms) as websocket:
-        await say(websocket, event("Started", 0, "Transaction.Begin", value=1500.0))
+        await send_frame(websocket, event("Started", 0, "Transaction.Begin", value=1500.0))
         for _ in range(2):
-            await say(websocket, event("Updated", 2, "Sample.Periodic", value=9999.0))
+            await send_frame(websocket, event("Updated", 2, "Sample.Periodic", value=9999.0))
         billed = csms.transactions["t"]
         assert (billed.sequence_numbers, billed.repeated, billed.energy_wh, billed.ended) == ([0, 2], 1, None, False)
         end = event("Ended", 3, "Transaction.End", value=2.75, unitOfMeasure={"unit": "kWh"})
         end[3]["meterValue"][0]["sampledValue"].append(
             {"context": "Transaction.End", "measurand": "Current.Import", "value": 16.0}
         )
-        await say(websocket, end)
+        await send_frame(websocket, end)
         assert (billed.sequence_numbers, billed.energy_wh, billed.ended) == ([0, 2, 3], 1250.0, True)
 
 
 async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended() -> None:
     async with running() as csms:
         async with station(csms) as websocket:
-            await say(websocket, [2, "h", "Heartbeat", {}])
+            await send_frame(websocket, [2, "h", "Heartbeat", {}])
             assert csms.stations == ["S-1"]
             csms.cut_network()
             with pytest.raises(ConnectionClosed):
@@ -132,12 +132,12 @@ async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended
             await connect(csms.url, subprotocols=[Subprotocol("ocpp2.0.1")])
         csms.restore_network()
         async with station(csms) as websocket:
-            assert (await say(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
+            assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
 
 async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
     async with running() as csms, station(csms) as websocket:
-        await say(websocket, [2, "h", "Heartbeat", {}])
+        await send_frame(websocket, [2, "h", "Heartbeat", {}])
         for status in ("Accepted", "Rejected"):
             asking = asyncio.create_task(csms.set_current_limit("S-1", "t", 10.0))
             _, identity, action, payload = json.loads(await websocket.recv())
@@ -160,16 +160,16 @@ async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
 
 def status(at: str) -> list[Any]:
     """A StatusNotification of this moment."""
-    told = {"timestamp": at, "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
-    return [2, "s", "StatusNotification", told]
+    notification = {"timestamp": at, "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+    return [2, "s", "StatusNotification", notification]
 
 
-async def told_time(websocket: ClientConnection, frame: list[Any]) -> datetime:
+async def csms_time(websocket: ClientConnection, frame: list[Any]) -> datetime:
     """The currentTime of an answer."""
-    return datetime.fromisoformat((await say(websocket, frame))[2]["currentTime"])
+    return datetime.fromisoformat((await send_frame(websocket, frame))[2]["currentTime"])
 
 
-async def asked(websocket: ClientConnection, shows: str | None) -> None:
+async def answer_clock_request(websocket: ClientConnection, shows: str | None) -> None:
     """The CSMS asks what the clock shows; None: such a station does not know the variable."""
     async with asyncio.timeout(30):
         _, identity, action, payload = json.loads(await websocket.recv())
@@ -191,31 +191,31 @@ CLOSE = timedelta(seconds=60)
 
 async def test_stations_are_told_real_time_unless_their_own_is_wanted() -> None:
     async with running() as csms, station(csms) as websocket:
-        await say(websocket, status("2031-05-01T08:00:00Z"))
-        assert abs(await told_time(websocket, HEARTBEAT) - machine_time()) < CLOSE
+        await send_frame(websocket, status("2031-05-01T08:00:00Z"))
+        assert abs(await csms_time(websocket, HEARTBEAT) - machine_time()) < CLOSE
 
 
 async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_has_passed_since() -> None:
     may = datetime(2031, 5, 1, 8, tzinfo=UTC)
     async with DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms:
-        async with station(csms) as websocket, station(csms, "S-2") as other:
-            assert abs(await told_time(websocket, BOOT) - machine_time()) < CLOSE, "nothing was heard yet"
-            await asked(websocket, None)
-            await say(websocket, status("2031-05-01T08:00:00Z"))
-            first = await told_time(websocket, HEARTBEAT)
-            await asked(websocket, None)
+        async with station(csms) as websocket, station(csms, "S-2") as other_station:
+            assert abs(await csms_time(websocket, BOOT) - machine_time()) < CLOSE, "nothing was heard yet"
+            await answer_clock_request(websocket, None)
+            await send_frame(websocket, status("2031-05-01T08:00:00Z"))
+            first = await csms_time(websocket, HEARTBEAT)
+            await answer_clock_request(websocket, None)
             assert may <= first < may + CLOSE
-            await say(websocket, status("2031-05-01T06:00:00Z"))
-            assert first <= await told_time(websocket, HEARTBEAT) < may + CLOSE, "an old status sets nothing back"
-            await asked(websocket, None)
+            await send_frame(websocket, status("2031-05-01T06:00:00Z"))
+            assert first <= await csms_time(websocket, HEARTBEAT) < may + CLOSE, "an old status sets nothing back"
+            await answer_clock_request(websocket, None)
             sample = event("Updated", 1, "Sample.Periodic", value=1.0)
             sample[3]["meterValue"][0]["timestamp"] = "2031-05-01T10:00:00Z"
-            await say(websocket, sample)
-            assert await told_time(websocket, HEARTBEAT) >= may + timedelta(hours=2)
-            await asked(websocket, None)
-            assert abs(await told_time(other, HEARTBEAT) - machine_time()) < CLOSE
+            await send_frame(websocket, sample)
+            assert await csms_time(websocket, HEARTBEAT) >= may + timedelta(hours=2)
+            await answer_clock_request(websocket, None)
+            assert abs(await csms_time(other_station, HEARTBEAT) - machine_time()) < CLOSE
         async with station(csms) as again:
-            assert await told_time(again, HEARTBEAT) >= may + timedelta(hours=2), "a new connection changes nothing"
+            assert await csms_time(again, HEARTBEAT) >= may + timedelta(hours=2), "a new connection changes nothing"
 
 
 async def test_after_a_boot_the_station_may_have_another_clock() -> None:
@@ -224,16 +224,16 @@ async def test_after_a_boot_the_station_may_have_another_clock() -> None:
         DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms,
         station(csms) as websocket,
     ):
-        await say(websocket, status("2031-05-01T08:00:00Z"))
-        await told_time(websocket, BOOT)
-        await asked(websocket, None)
+        await send_frame(websocket, status("2031-05-01T08:00:00Z"))
+        await csms_time(websocket, BOOT)
+        await answer_clock_request(websocket, None)
         queued = event("Ended", 1)
         queued[3] |= {"offline": True, "timestamp": "2029-01-01T00:00:00Z"}
-        await say(websocket, queued)
-        assert (await told_time(websocket, HEARTBEAT)).year == 2031
-        await asked(websocket, None)
-        await say(websocket, status("2030-01-01T00:00:00Z"))
-        assert (await told_time(websocket, HEARTBEAT)).year == 2030
+        await send_frame(websocket, queued)
+        assert (await csms_time(websocket, HEARTBEAT)).year == 2031
+        await answer_clock_request(websocket, None)
+        await send_frame(websocket, status("2030-01-01T00:00:00Z"))
+        assert (await csms_time(websocket, HEARTBEAT)).year == 2030
 
 
 async def test_a_station_without_anything_to_tell_is_asked_for_its_time_after_each_heartbeat() -> None:
@@ -242,9 +242,9 @@ async def test_a_station_without_anything_to_tell_is_asked_for_its_time_after_ea
         DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms,
         station(csms) as websocket,
     ):
-        await told_time(websocket, HEARTBEAT)
+        await csms_time(websocket, HEARTBEAT)
         for shows in ("2031-05-01T08:00:00Z", "2031-05-01T16:00:00Z", "2031-05-01T07:00:00Z"):
-            await asked(websocket, shows)
-            await say(websocket, AUTHORIZE)  # what was answered has arrived
-            since = await told_time(websocket, HEARTBEAT) - datetime.fromisoformat(shows)
+            await answer_clock_request(websocket, shows)
+            await send_frame(websocket, AUTHORIZE)  # what was answered has arrived
+            since = await csms_time(websocket, HEARTBEAT) - datetime.fromisoformat(shows)
             assert timedelta(0) <= since < CLOSE

@@ -16,7 +16,7 @@ from simulator.csms.csms import CsmsSettings, DemoCsms
 from station.interfaces.http.security_headers import SECURITY_HEADERS
 from tests.patience import PATIENCE_S
 
-_ONE_STATION = CsmsSettings(most_connections=1, first_byte_s=1.0)
+_SINGLE_CONNECTION = CsmsSettings(most_connections=1, first_byte_s=1.0)
 
 
 async def _bills(csms: DemoCsms, host: str | None = None) -> httpx.Response:
@@ -43,7 +43,10 @@ async def test_the_bills_are_served_under_each_name_of_the_local_network(host: s
 
 
 async def test_connections_that_nobody_uses_are_closed_and_stations_still_connect() -> None:
-    async with DemoCsms(SystemClock().now, settings=_ONE_STATION).listening() as csms, asyncio.timeout(PATIENCE_S):
+    async with (
+        DemoCsms(SystemClock().now, settings=_SINGLE_CONNECTION).listening() as csms,
+        asyncio.timeout(PATIENCE_S),
+    ):
         idle = [await asyncio.open_connection("127.0.0.1", csms.port) for _ in range(3 * SPARE_CONNECTIONS)]
         for reader, writer in idle:
             with contextlib.suppress(ConnectionError):

@@ -42,7 +42,7 @@ class CsmsProcess:
     def workers(self) -> list[int]:
         """The ids of its worker processes."""
         pid = self.process.pid
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
     async def get(self, path: str) -> Any:
         """What its API answers."""

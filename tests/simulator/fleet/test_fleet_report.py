@@ -45,36 +45,44 @@ def station(number: int, **more: Any) -> StationReport:
     return StationReport(number, f"CS-{number}", **fields)
 
 
-def host(name: str, *stations: StationReport, boot_s: float = 0.5, made: tuple[RequestReport, ...] = ()) -> HostReport:
+def host(
+    name: str, *stations: StationReport, boot_s: float = 0.5, request_reports: tuple[RequestReport, ...] = ()
+) -> HostReport:
     boot = DurationHistogram()
     boot.record(boot_s)
-    return HostReport(name, stations, made, boot.data(), finished=True)
+    return HostReport(name, stations, request_reports, boot.data(), finished=True)
 
 
 def report(*hosts: HostReport, bills: Any = None, facts: FleetRunFacts = FACTS, **thresholds: Any) -> FleetReport:
     record = FleetRecord()
-    for one in hosts:
-        record.note(one)
+    for host_report in hosts:
+        record.note(host_report)
     record.sample(5.0)
     energy = balance_energy(record.stations, frozenset(record.replaced), bills)
     return fleet_report(plan(thresholds=thresholds), facts, record, energy)
 
 
-def missed(made: FleetReport) -> list[str]:
-    return [one.name for one in made.thresholds if not one.met]
+def missed(fleet: FleetReport) -> list[str]:
+    return [threshold.name for threshold in fleet.thresholds if not threshold.met]
 
 
 def test_a_report_survives_the_way_to_another_process() -> None:
-    made = host("a", station(1, bills={"t": 5.0}), made=(requests("Heartbeat", [1.0, 2.0], failures={"timeout": 1}),))
-    assert decode_report(encode_report(made)) == made
+    host_report = host(
+        "a", station(1, bills={"t": 5.0}), request_reports=(requests("Heartbeat", [1.0, 2.0], failures={"timeout": 1}),)
+    )
+    assert decode_report(encode_report(host_report)) == host_report
 
 
 def test_requests_of_all_hosts_are_in_the_columns_of_locust() -> None:
-    made = report(
-        host("a", station(1), made=(requests("Heartbeat", [1.0, 3.0], response_bytes=160),)),
-        host("b", station(2), made=(requests("Heartbeat", [5.0]), requests("GetVariables", [7.0], "from CSMS"))),
+    fleet = report(
+        host("a", station(1), request_reports=(requests("Heartbeat", [1.0, 3.0], response_bytes=160),)),
+        host(
+            "b",
+            station(2),
+            request_reports=(requests("Heartbeat", [5.0]), requests("GetVariables", [7.0], "from CSMS")),
+        ),
     )
-    rows = list(csv.DictReader(requests_csv(made.actions).splitlines()))
+    rows = list(csv.DictReader(requests_csv(fleet.actions).splitlines()))
     assert list(rows[0]) == list(COLUMNS)
     assert [(row["Type"], row["Name"], row["Request Count"]) for row in rows] == [
         ("from CSMS", "GetVariables", "1"),
@@ -98,23 +106,23 @@ def test_energy_is_compared_at_each_station() -> None:
     answered = balance_energy(stations, frozenset(), None)
     assert answered.register_wh == answered.billed_wh == 304.0  # differences of stations do not cancel each other
     assert answered.largest_difference_wh == 4.0
-    asked = balance_energy(
+    balance = balance_energy(
         stations,
         frozenset({3}),
         {"CS-1": {"a": CsmsBill(60.0), "b": CsmsBill(40.0)}, "CS-2": {"c": CsmsBill(None)}, "X": {}},
     )
-    assert [one.number for one in asked.stations] == [1, 2]
-    assert asked.largest_difference_wh == 100.0
-    assert asked.unknown_stations == ("X",)
+    assert [station.number for station in balance.stations] == [1, 2]
+    assert balance.largest_difference_wh == 100.0
+    assert balance.unknown_stations == ("X",)
 
 
 def test_an_event_that_is_lost_between_begin_and_end_fails_its_station() -> None:
     stations = (station(1, register_wh=100.0), station(2, register_wh=50.0))
     bills = {"CS-1": {"a": CsmsBill(60.0, 2), "b": CsmsBill(40.0, 1)}, "CS-2": {"c": CsmsBill(50.0)}}
-    made = report(host("a", *stations), bills=bills)
-    assert made.energy.largest_difference_wh == 0.0
-    assert made.failed == {"CS-1": "3 transaction events are missing at the CSMS"}
-    assert missed(made) == ["max_failed_stations"]
+    fleet = report(host("a", *stations), bills=bills)
+    assert fleet.energy.largest_difference_wh == 0.0
+    assert fleet.failed == {"CS-1": "3 transaction events are missing at the CSMS"}
+    assert missed(fleet) == ["max_failed_stations"]
 
 
 @pytest.mark.parametrize(
@@ -131,22 +139,22 @@ def test_an_event_that_is_lost_between_begin_and_end_fails_its_station() -> None
         ((host("a", station(1, waiting_events=2)),), {}, ["max_failed_stations"]),
         ((host("a", station(1, failure="disk")),), {"max_failed_stations": 1}, []),
         (
-            (host("a", station(1), made=(requests("Heartbeat", [1.0] * 9, failures={"timeout": 1}),)),),
+            (host("a", station(1), request_reports=(requests("Heartbeat", [1.0] * 9, failures={"timeout": 1}),)),),
             {"max_latency_p95_ms": 0.5},
             ["max_latency_p95_ms", "max_failed_requests"],
         ),
         (
-            (host("a", station(1), made=(requests("Heartbeat", [1.0] * 10, failures={"timeout": 1}),)),),
+            (host("a", station(1), request_reports=(requests("Heartbeat", [1.0] * 10, failures={"timeout": 1}),)),),
             {"max_failed_requests": 0.1},
             [],
         ),
-        ((host("a", station(1), made=(requests("Heartbeat", [1.0], interrupted=7),)),), {}, []),
+        ((host("a", station(1), request_reports=(requests("Heartbeat", [1.0], interrupted=7),)),), {}, []),
     ],
 )
 def test_thresholds_decide(hosts: tuple[HostReport, ...], limits: dict[str, Any], expected: list[str]) -> None:
-    made = report(*hosts, **limits)
-    assert missed(made) == expected
-    assert made.passed is not bool(expected)
+    fleet = report(*hosts, **limits)
+    assert missed(fleet) == expected
+    assert fleet.passed is not bool(expected)
 
 
 def test_a_fleet_that_was_stopped_has_not_passed() -> None:
@@ -155,29 +163,34 @@ def test_a_fleet_that_was_stopped_has_not_passed() -> None:
 
 def test_a_lost_host_is_counted_once_and_its_stations_go_on_or_are_replaced() -> None:
     before = replace(
-        host("a", station(1, started=2, arrivals=3), station(2, started=1), made=(requests("Heartbeat", [1.0]),)),
+        host(
+            "a",
+            station(1, started=2, arrivals=3),
+            station(2, started=1),
+            request_reports=(requests("Heartbeat", [1.0]),),
+        ),
         finished=False,
     )
     again = host(
         "b",
         station(1, started=1, ended=3, arrivals=1, resumed=True),
         station(2, started=4, ended=4, register_wh=70.0),
-        made=(requests("Heartbeat", [1.0, 1.0]),),
+        request_reports=(requests("Heartbeat", [1.0, 1.0]),),
     )
-    made = report(before, before, again, again)
-    assert made.replaced == ["CS-2"]
-    assert missed(made) == ["max_replaced_stations"]
-    assert [one.started for one in made.station_reports] == [3, 4]
-    assert made.station_reports[0].arrivals == 4
-    assert made.actions[-1].requests == 3
-    assert [one.number for one in made.energy.stations] == [1]
+    fleet = report(before, before, again, again)
+    assert fleet.replaced == ["CS-2"]
+    assert missed(fleet) == ["max_replaced_stations"]
+    assert [station.started for station in fleet.station_reports] == [3, 4]
+    assert fleet.station_reports[0].arrivals == 4
+    assert fleet.actions[-1].requests == 3
+    assert [station.number for station in fleet.energy.stations] == [1]
 
 
 def test_the_failure_of_a_host_is_not_another_host() -> None:
     lost = replace(host("a", station(1, state=StationState.FAILED)), failure="killed")
-    made = report(host("a", station(1, started=1)), lost)
-    assert made.host_failures == ["killed"]
-    assert made.replaced == []
+    fleet = report(host("a", station(1, started=1)), lost)
+    assert fleet.host_failures == ["killed"]
+    assert fleet.replaced == []
 
 
 class Page(HTMLParser):
@@ -186,31 +199,31 @@ class Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.seen: list[str] = []
+        self.texts: list[str] = []
         self.references: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append(tag)
+        self.texts.append(tag)
         self.references += [str(value) for name, value in attrs if name in ("src", "href")]
         if tag != "meta":
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append(tag)
+        self.texts.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
 
 def test_the_page_is_complete_without_other_resources_and_escapes_names() -> None:
-    evil = replace(station(1, failure="<script>"), identity="<b>&")
-    text = report_page(report(host("a", evil, made=(requests("Heartbeat", [1.0], failures={"<x>": 1}),))))
+    hostile = replace(station(1, failure="<script>"), identity="<b>&")
+    text = report_page(report(host("a", hostile, request_reports=(requests("Heartbeat", [1.0], failures={"<x>": 1}),))))
     page = Page()
     page.feed(text)
     assert page.open == []
     assert page.references == []
-    assert page.seen.count("svg") == 7
-    assert "script" not in page.seen
+    assert page.texts.count("svg") == 7
+    assert "script" not in page.texts
     assert "&lt;b&gt;&amp;" in text
     assert "<b>&" not in text
     assert "url(" not in text
@@ -221,8 +234,8 @@ def test_the_json_has_everything_but_passwords() -> None:
     record = FleetRecord()
     record.note(host("a", station(1, bills={"t": 5.0}, register_wh=5.0)))
     secret = plan({"password": "0123456789abcdef-{n}"})
-    made = fleet_report(secret, FACTS, record, balance_energy(record.stations, frozenset(), None))
-    text = made.to_json().decode()
+    fleet = fleet_report(secret, FACTS, record, balance_energy(record.stations, frozenset(), None))
+    text = fleet.to_json().decode()
     assert "0123456789abcdef" not in text
     found = json.loads(text)
     assert found["passed"] is True
@@ -235,12 +248,12 @@ def test_what_was_not_measured_is_a_dash_and_not_a_zero() -> None:
     waiting = HostReport(
         "a", (station(1, boots=0, failure="cannot connect"),), (requests("Heartbeat", [], interrupted=3),)
     )
-    made = report(waiting)
-    assert (made.boot.p95_s, made.latency.median_s, made.reconnect.max_s) == (None, None, None)
-    tiles = {name: value for value, name in re.findall(r"<div><b>([^<]*)</b>([^<]*)</div>", report_page(made))}
+    fleet = report(waiting)
+    assert (fleet.boot.p95_s, fleet.latency.median_s, fleet.reconnect.max_s) == (None, None, None)
+    tiles = {name: value for value, name in re.findall(r"<div><b>([^<]*)</b>([^<]*)</div>", report_page(fleet))}
     assert tiles["boot, p95"] == tiles["response of the CSMS, p95"] == tiles["reconnection, p95"] == "–"
-    assert "boot p95 –;" in conclusion(made)[0]
-    assert "0.0 ms" not in report_page(made)
+    assert "boot p95 –;" in conclusion(fleet)[0]
+    assert "0.0 ms" not in report_page(fleet)
 
 
 def test_disturbances_are_marked_in_every_chart_over_time() -> None:
@@ -257,36 +270,39 @@ def test_disturbances_are_marked_in_every_chart_over_time() -> None:
         ],
     )
     facts = replace(FACTS, lasted_s=120.0, plan_began_s=10.0)
-    made = fleet_report(disturbed, facts, record, balance_energy(record.stations, frozenset(), None))
-    times = [(one.type, one.from_s, one.until_s, one.share) for one in made.disturbances]
+    fleet = fleet_report(disturbed, facts, record, balance_energy(record.stations, frozenset(), None))
+    times = [
+        (disturbance.type, disturbance.from_s, disturbance.until_s, disturbance.share)
+        for disturbance in fleet.disturbances
+    ]
     assert times == [("reconnect-storm", 20.0, 20.0, 1.0), ("link-cut", 30.0, 45.0, 0.2)], "stopped before the last"
-    text = report_page(made)
+    text = report_page(fleet)
     assert "<b>A</b> reconnect-storm at 20 s, 100% of the stations; <b>B</b> link-cut at 30 s to 45 s, 20%" in text
     assert text.count('<g class="mark">') == 2 * 6
-    assert report_page(replace(made, disturbances=[])).count('<g class="mark">') == 0
+    assert report_page(replace(fleet, disturbances=[])).count('<g class="mark">') == 0
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    made = report(host("a", station(1, register_wh=5.0), made=(requests("Heartbeat", [1.0]),)))
-    assert json.loads(read_report(made.to_json()).to_json()) == json.loads(made.to_json())
+    fleet = report(host("a", station(1, register_wh=5.0), request_reports=(requests("Heartbeat", [1.0]),)))
+    assert json.loads(read_report(fleet.to_json()).to_json()) == json.loads(fleet.to_json())
 
 
 def test_bills_of_a_foreign_csms_decide_the_balance_and_its_thresholds() -> None:
-    made = report(
+    fleet = report(
         host(
             "a",
             station(1, register_wh=100.0, bills={"a": 60.0, "b": 40.0}),
             station(2, register_wh=50.0, bills={"c": 50.0}),
         )
     )
-    assert made.passed
+    assert fleet.passed
     bills = {"CS-1": {"a": CsmsBill(60.0), "b": CsmsBill(40.0)}, "CS-2": {"c": CsmsBill(50.0)}}
-    closed = with_bills(made, bills, "bills in a.csv")
+    closed = with_bills(fleet, bills, "bills in a.csv")
     assert (closed.passed, closed.energy.source, closed.energy.transactions) == (True, "bills in a.csv", 3)
-    dear = with_bills(made, {**bills, "CS-2": {"c": CsmsBill(55.0)}, "X": {"d": CsmsBill(1.0)}}, "bills")
-    assert missed(dear) == ["max_energy_difference_wh"]
-    assert dear.energy.unknown_stations == ("X",)
-    lost = with_bills(made, {"CS-1": {"a": CsmsBill(60.0)}, "CS-2": {"c": CsmsBill(50.0)}}, "bills")
+    overbilled = with_bills(fleet, {**bills, "CS-2": {"c": CsmsBill(55.0)}, "X": {"d": CsmsBill(1.0)}}, "bills")
+    assert missed(overbilled) == ["max_energy_difference_wh"]
+    assert overbilled.energy.unknown_stations == ("X",)
+    lost = with_bills(fleet, {"CS-1": {"a": CsmsBill(60.0)}, "CS-2": {"c": CsmsBill(50.0)}}, "bills")
     assert missed(lost) == ["max_energy_difference_wh", "max_failed_stations"]
     assert lost.failed == {"CS-1": "1 transactions have no bill at the CSMS"}
 
@@ -336,18 +352,18 @@ def test_peaks_of_long_runs_are_kept_and_rates_are_means() -> None:
     latency = DurationHistogram()
     for second in range(1, 5_001):
         latency.record(0.5 if second == 4_321 else 0.001)
-        record.note(host("a", station(1), made=(RequestReport("Heartbeat", "to CSMS", latency.data()),)))
+        record.note(host("a", station(1), request_reports=(RequestReport("Heartbeat", "to CSMS", latency.data()),)))
         record.sample(float(second))
-    assert max(one.p95_s or 0.0 for one in record.samples) == pytest.approx(0.5, rel=0.02)
-    assert {round(one.requests_per_s, 6) for one in record.samples} == {1.0}
+    assert max(sample.p95_s or 0.0 for sample in record.samples) == pytest.approx(0.5, rel=0.02)
+    assert {round(sample.requests_per_s, 6) for sample in record.samples} == {1.0}
 
 
 def test_a_sample_soon_after_another_one_replaces_it() -> None:
     record = FleetRecord()
     for at_s, count in ((1.0, 10), (2.0, 20), (2.01, 21)):
-        record.note(host("a", station(1), made=(requests("Heartbeat", [1.0] * count),)))
+        record.note(host("a", station(1), request_reports=(requests("Heartbeat", [1.0] * count),)))
         record.sample(at_s)
-    assert [(one.at_s, one.requests) for one in record.samples] == [(1.0, 10), (2.01, 21)]
+    assert [(sample.at_s, sample.requests) for sample in record.samples] == [(1.0, 10), (2.01, 21)]
     assert record.samples[-1].requests_per_s == pytest.approx(11 / 1.01)
 
 

@@ -14,19 +14,19 @@ DURATIONS = st.lists(st.floats(0.0, 1e5, allow_nan=False), max_size=60)
 
 
 def histogram(durations_s: list[float]) -> DurationHistogram:
-    made = DurationHistogram()
+    durations = DurationHistogram()
     for duration_s in durations_s:
-        made.record(duration_s)
-    return made
+        durations.record(duration_s)
+    return durations
 
 
 @given(st.lists(DURATIONS, max_size=5))
 def test_merged_histograms_are_the_histogram_of_all_durations(parts: list[list[float]]) -> None:
-    merged = DurationHistogram(histogram(one).data() for one in parts)
-    whole = histogram([duration for one in parts for duration in one])
-    assert merged.data().buckets == whole.data().buckets
-    assert (merged.count, merged.min_s, merged.max_s) == (whole.count, whole.min_s, whole.max_s)
-    assert merged.mean_s == pytest.approx(whole.mean_s)
+    merged = DurationHistogram(histogram(part).data() for part in parts)
+    expected = histogram([duration for part in parts for duration in part])
+    assert merged.data().buckets == expected.data().buckets
+    assert (merged.count, merged.min_s, merged.max_s) == (expected.count, expected.min_s, expected.max_s)
+    assert merged.mean_s == pytest.approx(expected.mean_s)
 
 
 @given(DURATIONS.filter(bool), st.sampled_from([1.0, 50.0, 75.0, 95.0, 99.0, 99.9, 100.0]))
@@ -41,11 +41,11 @@ def test_a_percentile_is_that_of_the_sorted_durations_to_a_bucket(durations_s: l
 def test_the_durations_since_an_earlier_content_are_those_recorded_since(
     earlier_s: list[float], later_s: list[float]
 ) -> None:
-    whole = histogram(earlier_s)
-    before = whole.data()
+    all_durations = histogram(earlier_s)
+    before = all_durations.data()
     for duration_s in later_s:
-        whole.record(duration_s)
-    since = whole.without(before)
+        all_durations.record(duration_s)
+    since = all_durations.without(before)
     assert since.data().buckets == histogram(later_s).data().buckets
     assert since.count == len(later_s)
 

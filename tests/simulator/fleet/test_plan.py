@@ -29,7 +29,7 @@ URL = "ws://127.0.0.1:9000/ocpp"
 def errors(path: Path) -> list[str]:
     with pytest.raises(ConfigurationError) as raised:
         load_plan(path)
-    return [one.replace(f"{path.parent}/", "") for one in raised.value.sentences]
+    return [sentence.replace(f"{path.parent}/", "") for sentence in raised.value.sentences]
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_an_error_of_the_template_names_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("readers", ["5", '"x"', '["x"]', "{}"])
 def test_a_template_with_something_else_than_readers_is_refused(tmp_path: Path, readers: str) -> None:
     path = write_plan(tmp_path, FLEET, template=f"reader = {readers}\n{TEMPLATE}")
-    assert all(one.startswith("station.toml:1: reader") for one in errors(path))
+    assert all(error.startswith("station.toml:1: reader") for error in errors(path))
 
 
 def test_a_template_with_a_mistake_is_not_blamed_for_what_the_plan_adds(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET, template='[http]\nport = 1\n[[evse]]\nid = 2\n[log]\nlevel = "x"\n')
-    assert [one.split(": ")[1] for one in errors(path)] == ["evse[0].id", "log.level"]
+    assert [error.split(": ")[1] for error in errors(path)] == ["evse[0].id", "log.level"]
 
 
 def test_a_template_is_checked_with_the_last_number_too(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
     firmware = '[firmware]\ntype = "command"\ninstall = ["true"]\nreboot = ["true"]\n'
     sentences = errors(write_plan(tmp_path, FLEET, TEMPLATE + meter + modbus + firmware))
     assert sentences
-    assert all(one.startswith("station.toml") for one in sentences)
+    assert all(sentence.startswith("station.toml") for sentence in sentences)
 
 
 def test_the_example_of_a_thousand_stations_is_valid() -> None:
@@ -158,7 +158,7 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["template", "credentials"])
 def test_a_file_name_that_no_system_accepts_names_its_line(tmp_path: Path, key: str) -> None:
     plan = {"stations": "3", "template": '"station.toml"', key: '"a\\u0000b"'}
-    text = "".join(f"{one} = {value}\n" for one, value in plan.items())
+    text = "".join(f"{name} = {value}\n" for name, value in plan.items())
     line = 2 + list(plan).index(key)
     assert errors(write_plan(tmp_path, f"[fleet]\n{text}")) == [
         f"plan.toml:{line}: fleet.{key}: must not contain the character NUL"
@@ -169,14 +169,14 @@ def test_each_station_has_its_own_identity_and_password(tmp_path: Path) -> None:
     text = f'{FLEET}first = 7\nidentity = "CS-{{n:03}}"\npassword = "0123456789abcdef-{{n}}"\nrate = 30\n'
     loaded = load_plan(write_plan(tmp_path, text))
     assert list(loaded.numbers) == [7, 8, 9]
-    made = InstallationFiles(loaded).configuration(8, URL, tmp_path / "8")
-    assert (made.station.identity, made.station.serial_number) == ("CS-008", "8")
-    assert made.csms is not None
-    assert made.csms.url == URL
-    assert made.csms.password is not None
-    assert made.csms.password.get_secret_value() == "0123456789abcdef-8"
-    assert made.simulation.rate == 30
-    assert made.station.storage == tmp_path / "8"
+    configuration = InstallationFiles(loaded).configuration(8, URL, tmp_path / "8")
+    assert (configuration.station.identity, configuration.station.serial_number) == ("CS-008", "8")
+    assert configuration.csms is not None
+    assert configuration.csms.url == URL
+    assert configuration.csms.password is not None
+    assert configuration.csms.password.get_secret_value() == "0123456789abcdef-8"
+    assert configuration.simulation.rate == 30
+    assert configuration.station.storage == tmp_path / "8"
 
 
 def test_credentials_come_from_a_csv_file(tmp_path: Path) -> None:
@@ -208,8 +208,8 @@ def test_neither_a_plan_nor_its_errors_show_a_password(tmp_path: Path) -> None:
     by_pattern = load_plan(write_plan(tmp_path, f'{FLEET}password = "{password}-{{n}}"\n', template))
     for loaded in (by_file, by_pattern):
         assert password not in f"{loaded!r} {loaded} {loaded.station_credentials(1)!r} {loaded.credentials!r}"
-    for wrong in (f"{password}-{{m}}", password * 7, ""):
-        (found,) = errors(write_plan(tmp_path, f'{FLEET}password = "{wrong}"\n'))
+    for password_text in (f"{password}-{{m}}", password * 7, ""):
+        (found,) = errors(write_plan(tmp_path, f'{FLEET}password = "{password_text}"\n'))
         assert found.startswith("plan.toml:4: fleet.password: ")
         assert password not in found
 
@@ -222,25 +222,27 @@ def test_a_loaded_plan_can_be_sent_to_another_process(tmp_path: Path) -> None:
 def test_the_example_is_valid_and_names_every_key(tmp_path: Path) -> None:
     path = write_plan(tmp_path, PLAN_EXAMPLE, TEMPLATE_EXAMPLE)
     load_plan(path)
-    everything = re.sub(r"(?m)^#(?=[\[\w])", "", PLAN_EXAMPLE)
-    everything = everything.replace('csms = "bundled"', "").replace("uids = [", "unused_uids = [")
+    example = re.sub(r"(?m)^#(?=[\[\w])", "", PLAN_EXAMPLE)
+    example = example.replace('csms = "bundled"', "").replace("uids = [", "unused_uids = [")
     (tmp_path / "stations.csv").write_text(
         "identity,password\n" + "".join(f"S{n},\n" for n in range(20)), encoding="utf-8"
     )
-    named: dict[str, Any] = tomllib.loads(everything)
+    named: dict[str, Any] = tomllib.loads(example)
     named["tokens"]["uids"] = named["tokens"].pop("unused_uids")
     named["fleet"]["csms"] = "bundled"
     FleetPlan.from_tree(named)
     for name, kind in key_types(FleetPlan).items():
         (table,) = tables(entry(kind) or kind)
-        shown: list[dict[str, Any]] | dict[str, Any] = named[name]
-        keys = {key for one in shown for key in one} if isinstance(shown, list) else set(shown)
+        example_table: list[dict[str, Any]] | dict[str, Any] = named[name]
+        keys = (
+            {key for entry in example_table for key in entry} if isinstance(example_table, list) else set(example_table)
+        )
         assert keys >= set(keys_of(table)), name
 
 
 def test_commented_keys_of_the_example_show_the_defaults() -> None:
     defaults = re.sub(r"(?m)^#(?=[\w]+ = )", "", PLAN_EXAMPLE)
-    shown = tomllib.loads(re.sub(r"(?m)^#(?=\[)", "", defaults))
+    commented = tomllib.loads(re.sub(r"(?m)^#(?=\[)", "", defaults))
     for table, without in (
         ("fleet", {"password", "credentials", "hosts"}),
         ("ramp", set[str]()),
@@ -250,10 +252,10 @@ def test_commented_keys_of_the_example_show_the_defaults() -> None:
         ("thresholds", {"max_boot_p95_s", "max_reconnect_p95_s", "max_latency_p95_ms"}),
     ):
         (model,) = tables(key_types(FleetPlan)[table])
-        for key in set(shown[table]) - without:
+        for key in set(commented[table]) - without:
             if f"#{key} = " in PLAN_EXAMPLE:
-                assert shown[table][key] == default_of(model, key), key
+                assert commented[table][key] == default_of(model, key), key
 
 
 def default_of(table: type[Table], key: str) -> object:
-    return next(one.default for one in fields(table) if one.name == key)
+    return next(field.default for field in fields(table) if field.name == key)

@@ -53,7 +53,7 @@ class Connection:
                 await self.receive()
 
     def requests(self) -> dict[str, RequestReport]:
-        return {f"{one.action} {one.direction}": one for one in self.meter.reports()}
+        return {f"{report.action} {report.direction}": report for report in self.meter.reports()}
 
 
 async def test_a_request_is_measured_until_its_response() -> None:
@@ -113,7 +113,7 @@ async def test_a_csms_that_makes_up_actions_does_not_fill_the_memory() -> None:
         await connection.send(f'[4,"{number}","NotImplemented","",{{}}]')
     found = connection.requests()
     assert len(found) <= 201
-    assert sum(sum(one.failures.values()) for one in found.values()) == 1000
+    assert sum(sum(report.failures.values()) for report in found.values()) == 1000
 
 
 async def test_requests_that_a_station_leaves_open_do_not_fill_the_memory() -> None:

@@ -17,11 +17,11 @@ DAY_S = 86_400
 
 @given(st.integers(0, 10_000), st.integers(1, 1_000_000))
 def test_the_same_seed_gives_a_station_the_same_vehicles_however_many_others_there_are(seed: int, number: int) -> None:
-    few = plan({"seed": seed, "duration_s": 20_000, "stations": 5}, arrivals={"per_day": 100}, vehicle=KINDS)
+    few_stations = plan({"seed": seed, "duration_s": 20_000, "stations": 5}, arrivals={"per_day": 100}, vehicle=KINDS)
     many = plan(
         {"seed": seed, "duration_s": 20_000, "stations": 5000, "hosts": 7}, arrivals={"per_day": 100}, vehicle=KINDS
     )
-    assert list(arrivals(few, number, 1)) == list(arrivals(many, number, 1))
+    assert list(arrivals(few_stations, number, 1)) == list(arrivals(many, number, 1))
 
 
 KINDS: list[dict[str, Any]] = [
@@ -32,23 +32,23 @@ KINDS: list[dict[str, Any]] = [
 
 def test_stations_and_evses_and_seeds_have_different_vehicles() -> None:
     busy = plan({"duration_s": DAY_S}, arrivals={"per_day": 50}, vehicle=KINDS)
-    other = plan({"duration_s": DAY_S, "seed": 2}, arrivals={"per_day": 50}, vehicle=KINDS)
-    lists = [list(arrivals(*which)) for which in ((busy, 1, 1), (busy, 2, 1), (busy, 1, 2), (other, 1, 1))]
-    assert len({tuple(one) for one in lists}) == 4
+    other_plan = plan({"duration_s": DAY_S, "seed": 2}, arrivals={"per_day": 50}, vehicle=KINDS)
+    lists = [list(arrivals(*which)) for which in ((busy, 1, 1), (busy, 2, 1), (busy, 1, 2), (other_plan, 1, 1))]
+    assert len({tuple(arrivals_of_evse) for arrivals_of_evse in lists}) == 4
 
 
 @given(st.integers(0, 500))
 def test_vehicles_do_not_overlap_and_are_as_the_plan_says(number: int) -> None:
-    made = list(arrivals(plan({"duration_s": 40_000}, arrivals={"per_day": 300}, vehicle=KINDS), number, 1))
-    assert made
-    for one in made:
-        kind = KINDS[0] if one.vehicle.phases == 3 else KINDS[1]
-        assert kind["soc"][0] <= one.vehicle.soc <= kind["soc"][1]
-        assert kind["stay_s"][0] <= one.stay_s <= kind["stay_s"][1]
-        assert one.vehicle.battery_wh == kind["battery_wh"]
-        assert 0.0 <= one.at_s < 40_000
-        assert len(one.uid) == 14
-    for first, second in pairwise(made):
+    visits = list(arrivals(plan({"duration_s": 40_000}, arrivals={"per_day": 300}, vehicle=KINDS), number, 1))
+    assert visits
+    for visit in visits:
+        kind = KINDS[0] if visit.vehicle.phases == 3 else KINDS[1]
+        assert kind["soc"][0] <= visit.vehicle.soc <= kind["soc"][1]
+        assert kind["stay_s"][0] <= visit.stay_s <= kind["stay_s"][1]
+        assert visit.vehicle.battery_wh == kind["battery_wh"]
+        assert 0.0 <= visit.at_s < 40_000
+        assert len(visit.uid) == 14
+    for first, second in pairwise(visits):
         assert second.at_s >= first.at_s + first.stay_s
 
 
@@ -60,10 +60,10 @@ def test_the_frequency_follows_the_hours_of_the_day() -> None:
         arrivals={"per_day": 20, "hours": hours, "begin_hour": 12},
         vehicle=[{"stay_s": [1, 1]}],
     )
-    made = [one for number in range(300) for one in arrivals(evening, number, 1)]
-    seven, eight = (sum(start <= one.at_s < start + 3600 for one in made) for start in (6 * 3600, 7 * 3600))
-    assert seven + eight == len(made)
-    assert len(made) / 300 == pytest.approx(20, rel=0.05)
+    visits = [visit for number in range(300) for visit in arrivals(evening, number, 1)]
+    seven, eight = (sum(start <= visit.at_s < start + 3600 for visit in visits) for start in (6 * 3600, 7 * 3600))
+    assert seven + eight == len(visits)
+    assert len(visits) / 300 == pytest.approx(20, rel=0.05)
     assert seven / eight == pytest.approx(3.0, rel=0.15)
 
 
@@ -72,10 +72,12 @@ def test_no_vehicles_come_if_none_are_wanted() -> None:
 
 
 def test_cards_are_those_of_the_plan() -> None:
-    one_card = plan({"duration_s": DAY_S}, arrivals={"per_day": 100}, tokens={"uids": ["04a3b2c1d5e680"]})
-    assert {one.uid for one in arrivals(one_card, 1, 1)} == {"04A3B2C1D5E680"}
-    few = plan({"duration_s": DAY_S}, arrivals={"per_day": 200}, tokens={"count": 3}, vehicle=[{"stay_s": [1, 1]}])
-    assert len({one.uid for number in range(20) for one in arrivals(few, number, 1)}) == 3
+    single_card = plan({"duration_s": DAY_S}, arrivals={"per_day": 100}, tokens={"uids": ["04a3b2c1d5e680"]})
+    assert {visit.uid for visit in arrivals(single_card, 1, 1)} == {"04A3B2C1D5E680"}
+    few_cards = plan(
+        {"duration_s": DAY_S}, arrivals={"per_day": 200}, tokens={"count": 3}, vehicle=[{"stay_s": [1, 1]}]
+    )
+    assert len({visit.uid for number in range(20) for visit in arrivals(few_cards, number, 1)}) == 3
 
 
 def test_a_share_of_the_stations_is_disturbed() -> None:
@@ -88,10 +90,10 @@ def test_a_share_of_the_stations_is_disturbed() -> None:
         ],
     )
     found = [station_disturbances(disturbed, number) for number in range(1000)]
-    assert all(one[0].type == "link-cut" and one[0].at_s == 50 for one in found)
-    cuts = [one[1] for one in found if len(one) > 1]
+    assert all(disturbances[0].type == "link-cut" and disturbances[0].at_s == 50 for disturbances in found)
+    cuts = [disturbances[1] for disturbances in found if len(disturbances) > 1]
     assert len(cuts) == pytest.approx(250, rel=0.15)
-    assert all(100 <= one.at_s <= 150 and one.lasts_s == 20 for one in cuts)
+    assert all(100 <= cut.at_s <= 150 and cut.lasts_s == 20 for cut in cuts)
     assert sum(storms_s(disturbed, number) == [300] for number in range(1000)) == pytest.approx(500, rel=0.1)
 
 
@@ -99,6 +101,6 @@ def test_houses_change_their_loads() -> None:
     houses = plan({"duration_s": 3600}, houses={"share": 0.5, "base_a": 2, "varying_a": 6, "changes_every_s": 60})
     found = [list(house_loads(houses, number)) for number in range(400)]
     assert sum(map(bool, found)) == pytest.approx(200, rel=0.2)
-    assert all(2 <= a <= 8 for loads in found for one in loads for a in one.currents_a)
-    assert sum(len(one) for one in found) / sum(map(bool, found)) == pytest.approx(61, rel=0.1)
+    assert all(2 <= a <= 8 for loads in found for load in loads for a in load.currents_a)
+    assert sum(len(loads) for loads in found) / sum(map(bool, found)) == pytest.approx(61, rel=0.1)
     assert list(house_loads(plan(), 1)) == []
