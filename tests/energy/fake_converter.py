@@ -18,12 +18,12 @@ HZ = 3000
 
 @functools.cache
 def wave(amperes: float, *, cycles: int = 10, noise: float = 0.5, bias: float = 2048.0, seed: int = 1) -> Sequence[int]:
-    """What a 12-bit converter counts when a sine of so many amperes (RMS) flows; the same for the same arguments."""
-    dice = random.Random(seed)
+    """The counts of a 12-bit converter for a sine of so many amperes (RMS); reproducible by `seed`."""
+    random_source = random.Random(seed)
     peak = amperes * 0.333 / 100 * math.sqrt(2) / (3.3 / 4096)
     count = HZ // 50 * cycles
-    exact = (bias + peak * math.sin(2 * math.pi * 50 * at / HZ) + dice.gauss(0, noise) for at in range(count))
-    return tuple(min(4095, max(0, round(one))) for one in exact)
+    exact = (bias + peak * math.sin(2 * math.pi * 50 * at / HZ) + random_source.gauss(0, noise) for at in range(count))
+    return tuple(min(4095, max(0, round(value))) for value in exact)
 
 
 class FakeConverter:

@@ -32,7 +32,7 @@ class FastClock(Clock):
         super().__init__()
         self._system = SystemClock()
         self._rate = rate
-        self._wired = False
+        self._waits_outside = False
         self._epoch = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC) - timedelta(seconds=self.monotonic())
 
     def now(self) -> datetime:
@@ -42,31 +42,31 @@ class FastClock(Clock):
         return self._system.monotonic() * self._rate
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
-        return self._system.call_later(delay_s / (1.0 if self._wired else self._rate), callback)
+        return self._system.call_later(delay_s / (1.0 if self._waits_outside else self._rate), callback)
 
     @contextlib.contextmanager
     def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
         """A wire of this machine is dialled in real time, however busy the machine is."""
         del patience_s
-        self._wired = True
+        self._waits_outside = True
         try:
             yield
         finally:
-            self._wired = False
+            self._waits_outside = False
 
     def _move_wall_time(self, correction: timedelta) -> None:
         self._epoch += correction
 
 
 class Listener:
-    """What a source said so far."""
+    """Collects the samples of a source."""
 
     def __init__(self, source: GridSource, clock: Clock, *, reopens: bool = False) -> None:
         self.samples: list[GridSample] = []
         self.freshness = Freshness()
         self._source = source
         self._clock = clock
-        self._heard = asyncio.Event()
+        self._sample_received = asyncio.Event()
         self._reopens = reopens
 
     async def run(self) -> None:
@@ -83,15 +83,15 @@ class Listener:
         async for sample in self._source.samples():
             self.samples.append(sample)
             self.freshness = self.freshness.after(sample, self._clock.monotonic())
-            self._heard.set()
+            self._sample_received.set()
 
     async def more(self, count: int = 1) -> list[GridSample]:
         """The next `count` samples; on a busy machine more of them may have come meanwhile."""
         before = len(self.samples)
         async with asyncio.timeout(PATIENCE_S):
             while len(self.samples) < before + count:
-                self._heard.clear()
-                await self._heard.wait()
+                self._sample_received.clear()
+                await self._sample_received.wait()
         return self.samples[before : before + count]
 
     @property

@@ -31,11 +31,11 @@ TX = ProfileTarget(1, "tx", NOON)
 
 
 def site(*consumers: EvseForecast, local_a: float | None = None) -> StationForecast:
-    """A station with these EVSEs; with one that charges unless told otherwise."""
+    """A station with these EVSEs; by default one that charges."""
     return StationForecast(consumers or (EvseForecast(TX, 3, LOCAL_A, True),), local_a, share)
 
 
-def at(seconds: float) -> datetime:
+def noon_plus(seconds: float) -> datetime:
     """So long after noon."""
     return NOON + timedelta(seconds=seconds)
 
@@ -45,13 +45,13 @@ def profile(*periods: tuple[int, float], **changed: object) -> ChargingProfile:
     schedule = Schedule(
         1, RateUnit.A, tuple(SchedulePeriod(start_s, limit) for start_s, limit in periods), starts_at=NOON
     )
-    made = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
-    return replace(made, **changed)
+    base = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
+    return replace(base, **changed)
 
 
-def lasting(one: ChargingProfile, duration_s: int) -> ChargingProfile:
+def with_duration(source: ChargingProfile, duration_s: int) -> ChargingProfile:
     """The same with a duration."""
-    return replace(one, schedule=replace(one.schedule, duration_s=duration_s))
+    return replace(source, schedule=replace(source.schedule, duration_s=duration_s))
 
 
 def steps(levels: Sequence[CompositePeriod]) -> list[tuple[int, float]]:
@@ -77,17 +77,17 @@ def test_without_a_profile_it_is_what_the_hardware_allows() -> None:
 
 def test_stacked_profiles_follow_one_another() -> None:
     """K08.FR.02, as in TC_K_40_CS."""
-    low = lasting(profile((0, 6.0), (100, 8.0), (200, 10.0)), 400)
-    high = lasting(profile((0, 7.0), (100, 9.0), id=2, stack_level=1), 150)
+    low = with_duration(profile((0, 6.0), (100, 8.0), (200, 10.0)), 400)
+    high = with_duration(profile((0, 7.0), (100, 9.0), id=2, stack_level=1), 150)
     assert steps(schedule_of([low, high])) == [(0, 7.0), (100, 9.0), (150, 8.0), (200, 10.0)]
 
 
 def test_the_purposes_are_combined_to_the_lowest() -> None:
     """K08.FR.04, K02.FR.08, as in TC_K_41_CS."""
     most = profile((0, 10.0), purpose=Purpose.STATION_MAX, evse_id=0)
-    default = lasting(profile((0, 6.0), (60, 10.0), (120, 8.0), (180, 15.0), (260, 8.0), id=2), 300)
+    default = with_duration(profile((0, 6.0), (60, 10.0), (120, 8.0), (180, 15.0), (260, 8.0), id=2), 300)
     of_tx = profile((0, 8.0), (50, 11.0), (140, 16.0), (200, 6.0), (240, 12.0), id=3)
-    of_tx = lasting(replace(of_tx, purpose=Purpose.TX, transaction_id="tx"), 260)
+    of_tx = with_duration(replace(of_tx, purpose=Purpose.TX, transaction_id="tx"), 260)
     assert steps(schedule_of([most, default, of_tx])) == [
         (0, 8.0),
         (50, 10.0),
@@ -100,13 +100,13 @@ def test_the_purposes_are_combined_to_the_lowest() -> None:
 
 def test_external_constraints_hold_it_down_too() -> None:
     """SC.01"""
-    external = lasting(profile((0, 9.0), id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS, evse_id=0), 60)
+    external = with_duration(profile((0, 9.0), id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS, evse_id=0), 60)
     assert steps(schedule_of([external, profile((0, 16.0))])) == [(0, 9.0), (60, 16.0)]
 
 
 def test_an_evse_without_a_transaction_counts_as_if_one_had_just_begun() -> None:
     """K08.FR.06; the schedule of a Relative profile begins with it."""
-    relative = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE, valid_from=at(30))
+    relative = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE, valid_from=noon_plus(30))
     relative = replace(relative, schedule=replace(relative.schedule, starts_at=None))
     idle = site(EvseForecast(ProfileTarget(1), 3, LOCAL_A, False))
     assert steps(schedule_of([relative], where=idle)) == [(0, 32.0), (30, 10.0), (60, 20.0)]
@@ -115,7 +115,7 @@ def test_an_evse_without_a_transaction_counts_as_if_one_had_just_begun() -> None
 def test_of_the_grid_connection_it_is_the_sum_of_all_evses_and_no_more_than_they_share() -> None:
     """K08.FR.03, K04.FR.05, as in TC_K_22_CS."""
     two = site(EvseForecast(ProfileTarget(1), 3, LOCAL_A, False), EvseForecast(ProfileTarget(2), 3, LOCAL_A, False))
-    default = lasting(profile((0, 6.0), evse_id=0), 300)
+    default = with_duration(profile((0, 6.0), evse_id=0), 300)
     assert steps(schedule_of([default], where=two, evse_id=0)) == [(0, 12.0), (300, 64.0)]
     most = profile((0, 40.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
     assert steps(schedule_of([default, most], where=two, evse_id=0)) == [(0, 12.0), (300, 40.0)]
@@ -153,17 +153,17 @@ def test_of_the_grid_connection_less_than_6_a_for_each_is_nothing(station_a: flo
 def test_of_the_grid_connection_it_is_no_less_than_what_the_vehicles_that_are_there_draw() -> None:
     """K08.FR.03: with one more on one phase, the watts of all would be fewer."""
     most = profile((0, 16.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
-    one = site(EvseForecast(TX, 3, LOCAL_A, True), EvseForecast(ProfileTarget(2), 1, LOCAL_A, False))
+    target_site = site(EvseForecast(TX, 3, LOCAL_A, True), EvseForecast(ProfileTarget(2), 1, LOCAL_A, False))
     for evse_id in (0, 1):
-        assert steps(schedule_of([most], where=one, evse_id=evse_id, unit=RateUnit.W)) == [(0, 16.0 * 690.0)]
+        assert steps(schedule_of([most], where=target_site, evse_id=evse_id, unit=RateUnit.W)) == [(0, 16.0 * 690.0)]
 
 
 def test_evses_that_charge_share_what_the_station_may_have() -> None:
     """K04.FR.05: the expectation of one knows of the others."""
     most = profile((0, 20.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
-    one, other = EvseForecast(TX, 3, LOCAL_A, True), EvseForecast(ProfileTarget(2, "other", NOON), 3, LOCAL_A, True)
-    assert steps(schedule_of([most], where=site(one, other))) == [(0, 10.0)]
-    assert steps(schedule_of([most], where=site(one, replace(other, may_charge=False)))) == [(0, 20.0)]
+    first, second = EvseForecast(TX, 3, LOCAL_A, True), EvseForecast(ProfileTarget(2, "other", NOON), 3, LOCAL_A, True)
+    assert steps(schedule_of([most], where=site(first, second))) == [(0, 10.0)]
+    assert steps(schedule_of([most], where=site(first, replace(second, may_charge=False)))) == [(0, 20.0)]
 
 
 @pytest.mark.parametrize(("phases", "watts"), [(3, 4140.0), (1, 1380.0)])
@@ -178,7 +178,7 @@ def test_watts_are_those_of_the_phases_that_are_there(phases: int, watts: float)
 
 
 def test_a_daily_profile_comes_again_within_a_long_schedule() -> None:
-    daily = lasting(profile((0, 10.0), kind=Kind.RECURRING, recurrency=Recurrency.DAILY), 3600)
+    daily = with_duration(profile((0, 10.0), kind=Kind.RECURRING, recurrency=Recurrency.DAILY), 3600)
     levels = composite_schedule([daily], site(), 1, NOON, 2 * 86_400 + 60, RateUnit.A)
     day = 86_400
     assert steps(levels) == [(0, 10.0), (3600, 32.0), (day, 10.0), (day + 3600, 32.0), (2 * day, 10.0)]
@@ -194,8 +194,8 @@ def test_a_recurring_schedule_begins_anew_even_where_it_is_not_over(duration_s: 
 
 
 def test_a_level_that_begins_or_ends_within_a_second_is_on_the_careful_side() -> None:
-    late = [(0, 1_500_000, 10.0), (1_500_000, 3_400_000, 6.0), (3_400_000, 5_000_000, 12.0)]
-    assert in_whole_seconds(late) == [(0, 1, 10.0), (1, 4, 6.0), (4, 5, 12.0)]
+    sub_second_levels = [(0, 1_500_000, 10.0), (1_500_000, 3_400_000, 6.0), (3_400_000, 5_000_000, 12.0)]
+    assert in_whole_seconds(sub_second_levels) == [(0, 1, 10.0), (1, 4, 6.0), (4, 5, 12.0)]
     several = [
         (0, 2_100_000, 10.0),
         (2_100_000, 2_400_000, 7.0),
@@ -214,53 +214,67 @@ def test_a_level_that_begins_or_ends_within_a_second_is_on_the_careful_side() ->
 # The rules, read second by second
 
 
-def speaks(one: ChargingProfile, charge: ProfileTarget, now: datetime) -> float | None:
-    """What one profile says now; without arithmetic on dates: every list is walked."""
-    valid = (one.valid_from is None or one.valid_from <= now) and (one.valid_to is None or now < one.valid_to)
-    begin = charge.started_at if one.kind is Kind.RELATIVE else one.schedule.starts_at
+def profile_limit(entry: ChargingProfile, charge: ProfileTarget, now: datetime) -> float | None:
+    """The limit of one profile now, found by walking its periods instead of computing with dates."""
+    valid = (entry.valid_from is None or entry.valid_from <= now) and (entry.valid_to is None or now < entry.valid_to)
+    begin = charge.started_at if entry.kind is Kind.RELATIVE else entry.schedule.starts_at
     if not valid or begin is None or now < begin:
         return None
-    if one.kind is Kind.RECURRING:
-        step = timedelta(days=7) if one.recurrency is Recurrency.WEEKLY else timedelta(days=1)
+    if entry.kind is Kind.RECURRING:
+        step = timedelta(days=7) if entry.recurrency is Recurrency.WEEKLY else timedelta(days=1)
         while begin + step <= now:
             begin += step
     limit: float | None = None
-    for period in one.schedule.periods:
+    for period in entry.schedule.periods:
         if begin + timedelta(seconds=period.start_s) <= now:
-            volts = 1.0 if one.schedule.unit is RateUnit.A else 230.0 * (period.phases or 3)
+            volts = 1.0 if entry.schedule.unit is RateUnit.A else 230.0 * (period.phases or 3)
             limit = period.limit / volts
-    duration_s = one.schedule.duration_s
+    duration_s = entry.schedule.duration_s
     over = duration_s is not None and now >= begin + timedelta(seconds=duration_s)
     return None if over else limit
 
 
-def highest(profiles: list[ChargingProfile], charge: ProfileTarget, now: datetime) -> float | None:
-    """What the highest stack level that says something says."""
-    spoken = {one.stack_level: limit for one in profiles if (limit := speaks(one, charge, now)) is not None}
-    return spoken[max(spoken)] if spoken else None
+def limit_of_highest_level(profiles: list[ChargingProfile], charge: ProfileTarget, now: datetime) -> float | None:
+    """The limit of the highest stack level that has one."""
+    limits = {
+        entry.stack_level: limit for entry in profiles if (limit := profile_limit(entry, charge, now)) is not None
+    }
+    return limits[max(limits)] if limits else None
 
 
-def own_by_hand(profiles: list[ChargingProfile], charge: ProfileTarget, now: datetime) -> float | None:
-    """What the profiles of one EVSE say, as the specification tells it."""
-    mine = [one for one in profiles if one.evse_id in (0, charge.evse_id)]
-    of_tx = [one for one in mine if one.purpose is Purpose.TX and one.transaction_id == charge.transaction_id]
-    own = highest(of_tx, charge, now) if charge.transaction_id is not None else None
-    return own if own is not None else highest([one for one in mine if one.purpose is Purpose.TX_DEFAULT], charge, now)
+def expected_own_limit(profiles: list[ChargingProfile], charge: ProfileTarget, now: datetime) -> float | None:
+    """The limit of one EVSE's own profiles, as the specification defines it."""
+    applicable = [entry for entry in profiles if entry.evse_id in (0, charge.evse_id)]
+    of_tx = [
+        entry for entry in applicable if entry.purpose is Purpose.TX and entry.transaction_id == charge.transaction_id
+    ]
+    own = limit_of_highest_level(of_tx, charge, now) if charge.transaction_id is not None else None
+    return (
+        own
+        if own is not None
+        else limit_of_highest_level([entry for entry in applicable if entry.purpose is Purpose.TX_DEFAULT], charge, now)
+    )
 
 
-def station_by_hand(profiles: list[ChargingProfile], now: datetime) -> float | None:
-    """What the profiles of the station say."""
-    most = highest([one for one in profiles if one.purpose is Purpose.STATION_MAX], ProfileTarget(0), now)
-    external = [speaks(one, ProfileTarget(0), now) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
+def expected_station_limit(profiles: list[ChargingProfile], now: datetime) -> float | None:
+    """The limit of the profiles for the whole station."""
+    most = limit_of_highest_level(
+        [entry for entry in profiles if entry.purpose is Purpose.STATION_MAX], ProfileTarget(0), now
+    )
+    external = [
+        profile_limit(entry, ProfileTarget(0), now)
+        for entry in profiles
+        if entry.purpose is Purpose.EXTERNAL_CONSTRAINTS
+    ]
     return min((limit for limit in (most, *external) if limit is not None), default=None)
 
 
 def days_before(second: float, days: int) -> datetime:
     """A start that lies back so far."""
-    return at(second) - timedelta(days=days)
+    return noon_plus(second) - timedelta(days=days)
 
 
-whole_seconds = st.integers(-200, HORIZON_S).map(float)
+second_offsets = st.integers(-200, HORIZON_S).map(float)
 any_seconds = st.floats(-200, HORIZON_S).map(lambda second: round(second, 6))
 
 
@@ -292,32 +306,32 @@ def profiles_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[list[C
             st.sampled_from(Kind),
             schedules,
             st.sampled_from(Recurrency),
-            st.none() | moments.map(at),
-            st.none() | moments.map(at),
+            st.none() | moments.map(noon_plus),
+            st.none() | moments.map(noon_plus),
             st.sampled_from(["tx", "another"]),
-        ).map(lambda one: replace(one, evse_id=0) if "Station" in one.purpose else one),
+        ).map(lambda entry: replace(entry, evse_id=0) if "Station" in entry.purpose else entry),
         max_size=6,
-        unique_by=lambda one: (one.purpose, one.stack_level),
+        unique_by=lambda entry: (entry.purpose, entry.stack_level),
     )
 
 
 def charges_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[ProfileTarget]:
     """What may go on at EVSE 1."""
-    return st.builds(ProfileTarget, st.just(1), st.none() | st.just("tx"), st.none() | moments.map(at))
+    return st.builds(ProfileTarget, st.just(1), st.none() | st.just("tx"), st.none() | moments.map(noon_plus))
 
 
 @examples(80)
-@given(profiles_from(whole_seconds), charges_from(whole_seconds))
+@given(profiles_from(second_offsets), charges_from(second_offsets))
 def test_a_moment_equals_a_reading_of_the_rules(profiles: list[ChargingProfile], charge: ProfileTarget) -> None:
     for second in range(-50, HORIZON_S, 7):
-        now = at(second)
-        assert limit_a(profiles, charge, now) == own_by_hand(profiles, charge, now)
-        of_station = [one for one in profiles if one.purpose is Purpose.STATION_MAX]
-        assert station_limit_a(profiles, now) == station_by_hand(of_station, now)
+        now = noon_plus(second)
+        assert limit_a(profiles, charge, now) == expected_own_limit(profiles, charge, now)
+        of_station = [entry for entry in profiles if entry.purpose is Purpose.STATION_MAX]
+        assert station_limit_a(profiles, now) == expected_station_limit(of_station, now)
 
 
 @examples(60)
-@given(profiles_from(whole_seconds), charges_from(whole_seconds))
+@given(profiles_from(second_offsets), charges_from(second_offsets))
 def test_it_equals_a_reading_of_the_rules_second_by_second(
     profiles: list[ChargingProfile], charge: ProfileTarget
 ) -> None:
@@ -327,11 +341,11 @@ def test_it_equals_a_reading_of_the_rules_second_by_second(
     starts = [level.start_s for level in levels]
     assert starts == sorted(set(starts))
     for second in range(HORIZON_S):
-        now = at(second)
-        limits = [own_by_hand(profiles, charge, now), station_by_hand(profiles, now), LOCAL_A, 30.0]
+        now = noon_plus(second)
+        limits = [expected_own_limit(profiles, charge, now), expected_station_limit(profiles, now), LOCAL_A, 30.0]
         expected = min(limit for limit in limits if limit is not None)
-        told = [level.limit for level in levels if level.start_s <= second][-1]
-        assert told == expected, second
+        scheduled = [level.limit for level in levels if level.start_s <= second][-1]
+        assert scheduled == expected, second
 
 
 @examples(80)
@@ -341,11 +355,11 @@ def test_it_is_never_above_a_limit_at_any_moment(
 ) -> None:
     """K08.FR.04, SC.01: also where limits begin and end within a second."""
     levels = schedule_of(profiles, where=site(EvseForecast(charge, 3, LOCAL_A, True)))
-    for moment in [one for one in moments if one >= 0.0]:
-        now = at(moment)
-        told = [level.limit for level in levels if level.start_s <= moment][-1]
-        for limit in (own_by_hand(profiles, charge, now), station_by_hand(profiles, now), LOCAL_A):
-            assert limit is None or told <= limit
+    for moment in [candidate for candidate in moments if candidate >= 0.0]:
+        now = noon_plus(moment)
+        scheduled = [level.limit for level in levels if level.start_s <= moment][-1]
+        for limit in (expected_own_limit(profiles, charge, now), expected_station_limit(profiles, now), LOCAL_A):
+            assert limit is None or scheduled <= limit
 
 
 @examples(60)
@@ -356,29 +370,29 @@ def test_a_span_of_time_is_what_each_of_its_moments_says(
     pieces = limits_over(profiles, charge, NOON, timedelta(seconds=HORIZON_S))
     assert all(until > since for since, until, _ in pieces)
     assert all(before[1] <= after[0] for before, after in pairwise(pieces))
-    for moment in [one for one in moments if 0.0 <= one < HORIZON_S]:
-        now = at(moment)
+    for moment in [candidate for candidate in moments if 0.0 <= candidate < HORIZON_S]:
+        now = noon_plus(moment)
         place = (now - NOON) // timedelta(microseconds=1)
-        said = next((limit for since, until, limit in pieces if since <= place < until), None)
-        assert said == limit_a(profiles, charge, now)
+        limit_in_piece = next((limit for since, until, limit in pieces if since <= place < until), None)
+        assert limit_in_piece == limit_a(profiles, charge, now)
 
 
 def test_watts_for_three_phases_are_the_amperes_of_three_also_where_a_board_leaves_one() -> None:
     """K01.FR.50 (errata 2025-09, 2.40), K08.FR.02; a level says how many phases it is for."""
     watts = Schedule(1, RateUnit.W, (SchedulePeriod(0, 4600.0, 1), SchedulePeriod(60, 6900.0, 3)), starts_at=NOON)
-    one = replace(profile((0, 0.0)), schedule=watts)
+    watt_profile = replace(profile((0, 0.0)), schedule=watts)
     for on in (1, 3):
         where = site(EvseForecast(replace(TX, phases=on), on, LOCAL_A, True))
-        told = schedule_of([one], where=where, unit=RateUnit.W)
-        assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [
+        levels = schedule_of([watt_profile], where=where, unit=RateUnit.W)
+        assert [(level.start_s, round(level.limit, 6), level.phases) for level in levels] == [
             (0, 4600.0, 1),
             (60, 2300.0 * on, on),
         ]
-        assert steps(schedule_of([one], where=where)) == [(0, 20.0), (60, 10.0)]
-        most = replace(one, id=2, purpose=Purpose.STATION_MAX, evse_id=0)
+        assert steps(schedule_of([watt_profile], where=where)) == [(0, 20.0), (60, 10.0)]
+        most = replace(watt_profile, id=2, purpose=Purpose.STATION_MAX, evse_id=0)
         for evse_id in (0, 1):
-            told = schedule_of([most], where=where, evse_id=evse_id, unit=RateUnit.W)
-            assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [
+            levels = schedule_of([most], where=where, evse_id=evse_id, unit=RateUnit.W)
+            assert [(level.start_s, round(level.limit, 6), level.phases) for level in levels] == [
                 (0, 4600.0, 1),
                 (60, 2300.0 * on, on),
             ]
@@ -387,6 +401,11 @@ def test_watts_for_three_phases_are_the_amperes_of_three_also_where_a_board_leav
 def test_amperes_on_one_phase_are_a_third_of_the_watts() -> None:
     """K01.FR.51"""
     schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 10.0, 1), SchedulePeriod(60, 10.0, 3)), starts_at=NOON)
-    one = replace(profile((0, 0.0)), schedule=schedule)
-    told = schedule_of([one], where=site(EvseForecast(replace(TX, phases=3), 3, LOCAL_A, True)), unit=RateUnit.W)
-    assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [(0, 2300.0, 1), (60, 6900.0, 3)]
+    watt_profile = replace(profile((0, 0.0)), schedule=schedule)
+    levels = schedule_of(
+        [watt_profile], where=site(EvseForecast(replace(TX, phases=3), 3, LOCAL_A, True)), unit=RateUnit.W
+    )
+    assert [(level.start_s, round(level.limit, 6), level.phases) for level in levels] == [
+        (0, 2300.0, 1),
+        (60, 6900.0, 3),
+    ]

@@ -50,21 +50,21 @@ async def play(
     after_decision: Callable[[LoadController, dict[int, Decision]], None] = lambda _, __: None,
     connection: GridConnection = CONNECTION,
 ) -> list[tuple[list[Demand], dict[int, Decision], float | None]]:
-    """Every decision of a history, and what it was asked; `after_decision` is called after each of them."""
+    """Every decision of a run, with its demands; `after_decision` is called after each of them."""
     clock: VirtualClock = fakes.clock()
     profiles = ProfileStore({number: phases for number, (phases, *_) in enumerate(evses, 1)}, no_selectable_phases)
     controller = LoadController(clock, profiles, connection, station_limit_a=SELECTOR_A, policy=policy)
     offered = dict.fromkeys(range(1, len(evses) + 1), 0.0)
     history: list[tuple[list[Demand], dict[int, Decision], float | None]] = []
-    for seconds, house, wishes, owner_a in moments:
+    for seconds, house, vehicles, owner_a in moments:
         owner = SharedLimit(LimitSource.USER, owner_a) if owner_a is not None else None
         controller.limits.set_shared("user", owner)
         for _ in range(min(seconds, 12)):
             demands: list[Demand] = []
             for number, (phases, rotation, rating_a, priority) in enumerate(evses, 1):
-                wants, uses = wishes[number - 1]
+                wants, uses = vehicles[number - 1]
                 drawn_a = offered[number] * uses
-                draw = Phases[float | None].all(drawn_a) if phases == 3 else first(drawn_a)
+                draw = Phases[float | None].all(drawn_a) if phases == 3 else single_phase(drawn_a)
                 limits = (Limit(rating_a, LimitSource.HARDWARE, fakes.NOON),)
                 demand = Demand(ProfileTarget(number), phases, wants, draw, limits, offered[number])
                 demands.append(replace(demand, rotation=rotation, priority=priority))
@@ -79,8 +79,8 @@ async def play(
     return history
 
 
-def first(current_a: float) -> Phases[float | None]:
-    """What a one-phase meter shows."""
+def single_phase(current_a: float) -> Phases[float | None]:
+    """The currents of a one-phase meter."""
     return Phases(current_a, None, None)
 
 
@@ -100,11 +100,13 @@ def test_no_offer_is_ever_above_a_limit_or_between_0_and_6_a(
             if decision.current_a == 0.0:
                 assert decision.binding is not None
                 assert decision.binding.current_a < 6.0
-        wanting = [decisions[one.target.evse_id].current_a for one in demands if one.may_charge]
-        three = [decisions[one.target.evse_id].current_a for one in demands if one.may_charge and one.phases == 3]
+        offers_a = [decisions[demand.target.evse_id].current_a for demand in demands if demand.may_charge]
+        three = [
+            decisions[demand.target.evse_id].current_a for demand in demands if demand.may_charge and demand.phases == 3
+        ]
         assert sum(three) <= SELECTOR_A + 1e-6
         if owner_a is not None:
-            assert all(current_a <= max(owner_a, 0.0) for current_a in wanting)
+            assert all(current_a <= max(owner_a, 0.0) for current_a in offers_a)
 
 
 @examples(30)

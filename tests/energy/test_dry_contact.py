@@ -20,12 +20,12 @@ from tests.fakes import NOON, clock
 
 
 class Contacts:
-    """Contacts that somebody sets."""
+    """Contacts whose states the test sets."""
 
     def __init__(self, *closed: bool) -> None:
         self.closed = closed
         self.failing = False
-        self.let_go = False
+        self.closed_by_source = False
 
     def read(self) -> tuple[bool, ...]:
         if self.failing:
@@ -33,7 +33,7 @@ class Contacts:
         return self.closed
 
     def close(self) -> None:
-        self.let_go = True
+        self.closed_by_source = True
 
 
 def config(polarity: str = "closed-dims", **more: Any) -> DryContactConfig:
@@ -41,15 +41,15 @@ def config(polarity: str = "closed-dims", **more: Any) -> DryContactConfig:
 
 
 class Follower:
-    """What the source said."""
+    """Collects the reasons of the source's orders."""
 
     def __init__(self, source: DryContactSource) -> None:
         self.source = source
-        self.said: list[OrderReason | None] = []
+        self.reasons: list[OrderReason | None] = []
 
     async def run(self) -> None:
         async for order in self.source.orders():
-            self.said.append(None if order is None else order.reason)
+            self.reasons.append(None if order is None else order.reason)
 
 
 @contextlib.asynccontextmanager
@@ -63,7 +63,7 @@ async def following(contacts: Contacts, settings: DryContactConfig) -> AsyncGene
     finally:
         task.cancel()
         await asyncio.wait([task])
-    assert contacts.let_go
+    assert contacts.closed_by_source
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_a_contact_means_what_its_polarity_says_and_dims_until_it_was_read
     async with following(Contacts(closed), config(polarity)) as (follower, time):
         assert follower.source.order == GridOrder(4200.0, NOON, OrderReason.NOT_READ_YET)
         await time.advance(1.0)
-        assert follower.said == [OrderReason.NOT_READ_YET, reason]
+        assert follower.reasons == [OrderReason.NOT_READ_YET, reason]
 
 
 async def test_a_change_counts_when_it_has_lasted() -> None:
@@ -124,10 +124,10 @@ async def test_a_change_counts_when_it_has_lasted() -> None:
             await time.advance(0.2)
             contacts.closed = (False,)
             await time.advance(0.2)
-        assert follower.said == [OrderReason.NOT_READ_YET, None]
+        assert follower.reasons == [OrderReason.NOT_READ_YET, None]
         contacts.closed = (True,)
         await time.advance(0.6)
-        assert follower.said[-1] is OrderReason.ORDERED
+        assert follower.reasons[-1] is OrderReason.ORDERED
         order = follower.source.order
         assert order is not None
         assert order.since - time.now() <= timedelta(0)
@@ -145,7 +145,7 @@ async def test_a_broken_or_shorted_wire_does_not_end_an_order_and_makes_one(both
         contacts.closed = (both, both)
         await time.advance(1.0)
         ordered, broken = OrderReason.ORDERED, OrderReason.WIRE_BROKEN
-        assert follower.said == [OrderReason.NOT_READ_YET, ordered, broken, None, broken]
+        assert follower.reasons == [OrderReason.NOT_READ_YET, ordered, broken, None, broken]
 
 
 async def test_while_a_changeover_contact_flies_nothing_changes() -> None:
@@ -156,7 +156,7 @@ async def test_while_a_changeover_contact_flies_nothing_changes() -> None:
         await time.advance(0.1)
         contacts.closed = (True, False)
         await time.advance(1.0)
-        assert follower.said == [OrderReason.NOT_READ_YET, None, OrderReason.ORDERED]
+        assert follower.reasons == [OrderReason.NOT_READ_YET, None, OrderReason.ORDERED]
 
 
 async def test_a_normally_closed_wire_that_breaks_dims_without_supervision() -> None:
@@ -165,7 +165,7 @@ async def test_a_normally_closed_wire_that_breaks_dims_without_supervision() -> 
         await time.advance(1.0)
         contacts.closed = (False,)
         await time.advance(1.0)
-        assert follower.said[-1] is OrderReason.ORDERED
+        assert follower.reasons[-1] is OrderReason.ORDERED
 
 
 async def test_an_input_that_fails_dims_and_is_tried_again() -> None:
@@ -174,10 +174,10 @@ async def test_an_input_that_fails_dims_and_is_tried_again() -> None:
         await time.advance(1.0)
         contacts.failing = True
         await time.advance(1.0)
-        assert follower.said[-1] is OrderReason.INPUT_FAILED
+        assert follower.reasons[-1] is OrderReason.INPUT_FAILED
         contacts.failing = False
         await time.advance(1.0)
-        assert follower.said[-1] is None
+        assert follower.reasons[-1] is None
 
 
 def test_a_wire_that_cannot_be_supervised_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,15 +21,15 @@ Loads = tuple[float, float, float]
 
 def house(seed: int) -> Iterator[Loads]:
     """Loads on single phases that are switched on and off, each second."""
-    dice = Random(seed)
+    random_source = Random(seed)
     on = [0.0, 0.0, 0.0]
     while True:
-        if dice.random() < 0.05:
-            on[dice.randrange(3)] = dice.choice([0.0, 2.6, 4.3, 8.7, 13.0])
+        if random_source.random() < 0.05:
+            on[random_source.randrange(3)] = random_source.choice([0.0, 2.6, 4.3, 8.7, 13.0])
         yield (0.7 + on[0], 0.9 + on[1], 0.4 + on[2])
 
 
-def as_they_are(loads: Loads) -> Loads:
+def wired_correctly(loads: Loads) -> Loads:
     return loads
 
 
@@ -41,18 +41,19 @@ def two_on_one_conductor(loads: Loads) -> Loads:
     return (loads[0], loads[0] * 1.02 + 0.1, loads[2])
 
 
-def observe(seen: Callable[[Loads], Loads], seconds: int = 3600) -> EqualPhaseCheck:
+def observe(wiring: Callable[[Loads], Loads], seconds: int = 3600) -> EqualPhaseCheck:
     check, loads = EqualPhaseCheck(), house(1)
     for second in range(seconds):
-        check = check.after(seen(next(loads)), (0.0, 0.0, 0.0), float(second))
+        check = check.after(wiring(next(loads)), (0.0, 0.0, 0.0), float(second))
     return check
 
 
 @pytest.mark.parametrize(
-    ("seen", "phases"), [(as_they_are, set[int]()), (three_on_one_channel, {0, 1, 2}), (two_on_one_conductor, {0, 1})]
+    ("wiring", "phases"),
+    [(wired_correctly, set[int]()), (three_on_one_channel, {0, 1, 2}), (two_on_one_conductor, {0, 1})],
 )
-def test_phases_that_always_show_the_same_are_doubted(seen: Callable[[Loads], Loads], phases: set[int]) -> None:
-    assert observe(seen).doubted == phases
+def test_phases_that_always_show_the_same_are_doubted(wiring: Callable[[Loads], Loads], phases: set[int]) -> None:
+    assert observe(wiring).doubted == phases
 
 
 def test_phases_that_differ_once_are_believed() -> None:
@@ -121,8 +122,8 @@ async def test_clamps_on_one_channel_leave_the_safe_current_and_are_logged(caplo
         drawn_a = decision.current_a if second > 2400 else 0.0
         demand = Demand(ProfileTarget(1), 3, True, Phases[float | None].all(drawn_a), rating, decision.current_a)
         controller.observe_draw([demand])
-        shown = three_on_one_channel(next(loads))
-        controller.process_sample(GridSample(clock.now(), Phases(*(one + drawn_a for one in shown))))
+        clamp_currents = three_on_one_channel(next(loads))
+        controller.process_sample(GridSample(clock.now(), Phases(*(clamp_a + drawn_a for clamp_a in clamp_currents))))
         decision = controller.decide([demand])[1]
     assert decision.current_a <= 8.0
     assert decision.binding is not None

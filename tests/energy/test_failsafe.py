@@ -18,9 +18,9 @@ def test_silence_never_gives_more_than_the_last_sample(last_a: float, safe_a: fl
 
 
 @given(amperes, amperes, seconds, seconds)
-def test_a_longer_silence_never_gives_more(last_a: float, safe_a: float, one_s: float, other_s: float) -> None:
-    sooner_s, later_s = sorted((one_s, other_s))
-    assert FailsafeSteps(safe_a).limit_a(last_a, later_s) <= FailsafeSteps(safe_a).limit_a(last_a, sooner_s) + 1e-9
+def test_a_longer_silence_never_gives_more(last_a: float, safe_a: float, first_s: float, second_s: float) -> None:
+    shorter_s, later_s = sorted((first_s, second_s))
+    assert FailsafeSteps(safe_a).limit_a(last_a, later_s) <= FailsafeSteps(safe_a).limit_a(last_a, shorter_s) + 1e-9
 
 
 @given(amperes, amperes, st.floats(STALE_AFTER_S, MINIMUM_AFTER_S - 1))

@@ -22,28 +22,28 @@ def test_a_source_that_never_spoke_has_no_age() -> None:
 
 
 def test_each_new_time_stamp_makes_it_fresh_again() -> None:
-    heard = Freshness()
+    freshness = Freshness()
     for second in range(60):
-        heard = heard.after(sample(second), now_s=float(second))
-    assert heard.age_s(now_s=65.0) == 6.0
-    assert heard.last == sample(59)
+        freshness = freshness.after(sample(second), now_s=float(second))
+    assert freshness.age_s(now_s=65.0) == 6.0
+    assert freshness.last == sample(59)
 
 
 def test_a_time_stamp_that_repeats_does_not_make_it_fresh() -> None:
-    heard = Freshness()
+    freshness = Freshness()
     for second in range(12):
-        heard = heard.after(sample(), now_s=float(second))
-    assert heard.age_s(now_s=12.0) == 12.0
+        freshness = freshness.after(sample(), now_s=float(second))
+    assert freshness.age_s(now_s=12.0) == 12.0
 
 
 def test_the_values_of_a_repeated_time_stamp_are_the_newer_ones() -> None:
-    heard = Freshness().after(sample(), now_s=0.0).after(sample(current_a=30.0), now_s=1.0)
-    assert heard.last == sample(current_a=30.0)
-    assert heard.age_s(now_s=1.0) == 1.0
+    freshness = Freshness().after(sample(), now_s=0.0).after(sample(current_a=30.0), now_s=1.0)
+    assert freshness.last == sample(current_a=30.0)
+    assert freshness.age_s(now_s=1.0) == 1.0
 
 
 def test_a_clock_that_was_set_back_makes_no_source_older() -> None:
-    heard = Freshness().after(sample(), now_s=0.0)
+    freshness = Freshness().after(sample(), now_s=0.0)
     for second in range(1, 20):
-        heard = heard.after(sample(second - 3600), now_s=float(second))
-    assert heard.age_s(now_s=20.0) == 1.0
+        freshness = freshness.after(sample(second - 3600), now_s=float(second))
+    assert freshness.age_s(now_s=20.0) == 1.0

@@ -21,8 +21,8 @@ QUIET = Reading(
 )
 
 
-def shown(*readings: Reading, every_s: float = 1.0) -> tuple[FrozenReadingCheck, float]:
-    """What is known after these, one after the other, and when the last came."""
+def check_after(*readings: Reading, every_s: float = 1.0) -> tuple[FrozenReadingCheck, float]:
+    """The check after these readings in order, and the time of the last one."""
     stillness, now_s = FrozenReadingCheck(), 0.0
     for number, reading in enumerate(readings):
         now_s = 100.0 + number * every_s
@@ -30,8 +30,8 @@ def shown(*readings: Reading, every_s: float = 1.0) -> tuple[FrozenReadingCheck,
     return stillness, now_s
 
 
-def repeated(reading: Reading, count: int) -> list[Reading]:
-    """The same again and again, each read at its own moment, while the energies go on."""
+def repeat_reading(reading: Reading, count: int) -> list[Reading]:
+    """Copies of a reading, each with its own time and a growing energy register."""
     return [
         replace(reading, taken_at=NOON + timedelta(seconds=number), energy_import_wh=1000.0 + number)
         for number in range(count)
@@ -39,21 +39,21 @@ def repeated(reading: Reading, count: int) -> list[Reading]:
 
 
 def test_half_a_minute_of_the_same_is_no_measurement() -> None:
-    almost, at_s = shown(*repeated(QUIET, int(STILL_AFTER_S)))
-    assert not almost.is_frozen(at_s)
-    full, at_s = shown(*repeated(QUIET, int(STILL_AFTER_S) + 1))
+    too_short, at_s = check_after(*repeat_reading(QUIET, int(STILL_AFTER_S)))
+    assert not too_short.is_frozen(at_s)
+    full, at_s = check_after(*repeat_reading(QUIET, int(STILL_AFTER_S) + 1))
     assert full.is_frozen(at_s)
 
 
 def test_a_meter_that_is_asked_seldom_is_given_some_readings() -> None:
-    few, at_s = shown(*repeated(QUIET, STILL_AFTER - 1), every_s=STILL_AFTER_S)
-    assert not few.is_frozen(at_s)
-    enough, at_s = shown(*repeated(QUIET, STILL_AFTER), every_s=STILL_AFTER_S)
+    too_few, at_s = check_after(*repeat_reading(QUIET, STILL_AFTER - 1), every_s=STILL_AFTER_S)
+    assert not too_few.is_frozen(at_s)
+    enough, at_s = check_after(*repeat_reading(QUIET, STILL_AFTER), every_s=STILL_AFTER_S)
     assert enough.is_frozen(at_s)
 
 
 @pytest.mark.parametrize(
-    "moved",
+    "changed",
     [
         replace(QUIET, voltages_v=Phases(230.2, None, None)),
         replace(QUIET, currents_a=Phases(2.01, None, None)),
@@ -62,15 +62,15 @@ def test_a_meter_that_is_asked_seldom_is_given_some_readings() -> None:
         replace(QUIET, frequency_hz=50.01),
     ],
 )
-def test_whatever_moves_shows_that_it_measures(moved: Reading) -> None:
-    again, at_s = shown(*repeated(QUIET, 60), moved)
+def test_whatever_moves_shows_that_it_measures(changed: Reading) -> None:
+    again, at_s = check_after(*repeat_reading(QUIET, 60), changed)
     assert not again.is_frozen(at_s)
-    stopped, at_s = shown(*repeated(QUIET, 60), *repeated(moved, 60))
+    stopped, at_s = check_after(*repeat_reading(QUIET, 60), *repeat_reading(changed, 60))
     assert stopped.is_frozen(at_s)
 
 
 @pytest.mark.parametrize("voltage_v", [None, 0.0])
 def test_a_meter_without_a_voltage_is_not_judged(voltage_v: float | None) -> None:
     """Whole amperes of a quiet house may stand still for long; a phase without voltage shows nothing at all."""
-    stillness, at_s = shown(*repeated(replace(QUIET, voltages_v=Phases(voltage_v, None, None)), 600))
+    stillness, at_s = check_after(*repeat_reading(replace(QUIET, voltages_v=Phases(voltage_v, None, None)), 600))
     assert not stillness.is_frozen(at_s)

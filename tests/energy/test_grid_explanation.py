@@ -36,7 +36,7 @@ def test_limit_less_house_and_margin_is_what_the_car_gets_or_what_holds_it_is_na
 ) -> None:
     def check(controller: LoadController, decisions: dict[int, Decision]) -> None:
         for evse_id, decision in decisions.items():
-            of_grid = [one.current_a for one in decision.limits if one.source is LimitSource.GRID]
+            of_grid = [limit.current_a for limit in decision.limits if limit.source is LimitSource.GRID]
             explained = explain_grid(controller.grid, evse_id)
             assert (explained is not None) is bool(of_grid)
             if explained is not None:
@@ -49,20 +49,26 @@ def test_limit_less_house_and_margin_is_what_the_car_gets_or_what_holds_it_is_na
     asyncio.run(play(evses, moments, policy, check, connection))
 
 
-def assert_adds_up(it: GridExplanation) -> None:
+def assert_adds_up(explanation: GridExplanation) -> None:
     """The sum of an explanation, in the tenths that people read."""
-    amperes = (it.limit_a, it.house_a, it.margin_a, it.room_a, it.current_a)
-    assert all(round(one, 1) == one for one in amperes)
-    assert it.margin_a >= 0.0
-    left_a = round(it.limit_a - it.house_a - it.margin_a, 1)
-    assert left_a == it.room_a or (it.room_a == 0.0 and left_a < 0.0)
-    if it.held_by is None:
-        assert it.current_a == it.room_a
-    if it.current_a > it.room_a:
-        assert it.held_by is GridHold.SHORTAGE
-    if it.held_by in {GridHold.PAUSE, GridHold.MINIMUM}:
-        assert it.current_a < 6.0
-    assert (it.peak_a is not None) is (it.held_by in {GridHold.PEAK, GridHold.UNSEEN_PEAK})
+    amperes = (
+        explanation.limit_a,
+        explanation.house_a,
+        explanation.margin_a,
+        explanation.room_a,
+        explanation.current_a,
+    )
+    assert all(round(value, 1) == value for value in amperes)
+    assert explanation.margin_a >= 0.0
+    rest_a = round(explanation.limit_a - explanation.house_a - explanation.margin_a, 1)
+    assert rest_a == explanation.room_a or (explanation.room_a == 0.0 and rest_a < 0.0)
+    if explanation.held_by is None:
+        assert explanation.current_a == explanation.room_a
+    if explanation.current_a > explanation.room_a:
+        assert explanation.held_by is GridHold.SHORTAGE
+    if explanation.held_by in {GridHold.PAUSE, GridHold.MINIMUM}:
+        assert explanation.current_a < 6.0
+    assert (explanation.peak_a is not None) is (explanation.held_by in {GridHold.PEAK, GridHold.UNSEEN_PEAK})
 
 
 class Home:
@@ -76,7 +82,7 @@ class Home:
         self.offered_a = 0.0
         self.wants = True
 
-    async def live(self, seconds: float, house_a: float | None) -> GridExplanation | None:
+    async def run_for(self, seconds: float, house_a: float | None) -> GridExplanation | None:
         """Let time pass with this current of the house (None: its meter is silent); returns the last explanation."""
         for _ in range(round(seconds / self.period_s)):
             await self.clock.advance(self.period_s)
@@ -93,36 +99,42 @@ class Home:
 
     async def held(self, seconds: float, house_a: float) -> GridExplanation:
         """As `live`, while the meter sends."""
-        found = await self.live(seconds, house_a)
+        found = await self.run_for(seconds, house_a)
         assert found is not None
         return found
 
 
 async def test_at_full_current_the_car_gets_what_house_and_margin_leave() -> None:
     home = Home()
-    it = await home.held(200, 2.04)
-    assert (it.phase, it.limit_a, it.house_a, it.margin_a, it.room_a) == (None, 26.1, 2.0, 0.3, 23.8)
-    assert (it.held_by, it.held_until, it.current_a) == (None, None, 23.8)
+    explanation = await home.held(200, 2.04)
+    assert (explanation.phase, explanation.limit_a, explanation.house_a, explanation.margin_a, explanation.room_a) == (
+        None,
+        26.1,
+        2.0,
+        0.3,
+        23.8,
+    )
+    assert (explanation.held_by, explanation.held_until, explanation.current_a) == (None, None, 23.8)
 
 
 async def test_after_an_overload_that_is_over_the_calm_time_is_named_with_its_end() -> None:
     home = Home()
     await home.held(200, 2.0)
     await home.held(3, 15.0)
-    it = await home.held(2, 2.0)
-    assert it.held_by is GridHold.CALM_TIME
-    assert it.held_until is not None
-    assert timedelta(seconds=20) < it.held_until - home.clock.now() <= timedelta(seconds=30)
-    assert it.room_a > it.current_a == 10.8
+    explanation = await home.held(2, 2.0)
+    assert explanation.held_by is GridHold.CALM_TIME
+    assert explanation.held_until is not None
+    assert timedelta(seconds=20) < explanation.held_until - home.clock.now() <= timedelta(seconds=30)
+    assert explanation.room_a > explanation.current_a == 10.8
 
 
 async def test_while_the_current_rises_again_its_steps_are_named() -> None:
     home = Home()
     await home.held(200, 2.0)
     await home.held(3, 15.0)
-    it = await home.held(33, 2.0)
-    assert (it.held_by, it.room_a) == (GridHold.STEP, 23.8)
-    assert 10.8 < it.current_a < 23.8
+    explanation = await home.held(33, 2.0)
+    assert (explanation.held_by, explanation.room_a) == (GridHold.STEP, 23.8)
+    assert 10.8 < explanation.current_a < 23.8
 
 
 async def test_a_shortage_and_the_pause_that_follows_are_named_with_their_ends() -> None:
@@ -142,8 +154,8 @@ async def test_a_shortage_and_the_pause_that_follows_are_named_with_their_ends()
 
 async def test_with_less_than_6_a_a_vehicle_that_arrives_waits_and_whole_amperes_cost_a_margin_of_one() -> None:
     home = Home()
-    it = await home.held(60, 23.0)
-    assert (it.held_by, it.current_a, it.room_a) == (GridHold.MINIMUM, 0.0, 2.1)
+    explanation = await home.held(60, 23.0)
+    assert (explanation.held_by, explanation.current_a, explanation.room_a) == (GridHold.MINIMUM, 0.0, 2.1)
 
 
 async def test_a_peak_shortly_before_is_named_with_its_current() -> None:
@@ -151,26 +163,31 @@ async def test_a_peak_shortly_before_is_named_with_its_current() -> None:
     home.wants = False
     await home.held(60, 2.0)
     await home.held(3, 12.0)
-    it = await home.held(3, 2.0)
-    assert (it.held_by, it.peak_a, it.room_a, it.current_a) == (GridHold.PEAK, 12.0, 23.1, 13.1)
-    assert it.held_until is not None
-    assert timedelta(seconds=20) <= it.held_until - home.clock.now() <= timedelta(seconds=25)
+    explanation = await home.held(3, 2.0)
+    assert (explanation.held_by, explanation.peak_a, explanation.room_a, explanation.current_a) == (
+        GridHold.PEAK,
+        12.0,
+        23.1,
+        13.1,
+    )
+    assert explanation.held_until is not None
+    assert timedelta(seconds=20) <= explanation.held_until - home.clock.now() <= timedelta(seconds=25)
 
 
 async def test_with_a_slow_meter_a_peak_of_the_last_quarter_of_an_hour_is_named() -> None:
     home = Home(period_s=10.0)
     await home.held(300, 2.0)
     await home.held(20, 15.0)
-    it = await home.held(200, 2.0)
-    assert (it.held_by, it.peak_a, it.current_a) == (GridHold.UNSEEN_PEAK, 15.0, 13.4)
-    assert it.held_until is not None
-    assert it.held_until - home.clock.now() > timedelta(seconds=600)
+    explanation = await home.held(200, 2.0)
+    assert (explanation.held_by, explanation.peak_a, explanation.current_a) == (GridHold.UNSEEN_PEAK, 15.0, 13.4)
+    assert explanation.held_until is not None
+    assert explanation.held_until - home.clock.now() > timedelta(seconds=600)
 
 
 async def test_a_silent_meter_leaves_nothing_to_add_up() -> None:
     home = Home()
     await home.held(60, 2.0)
-    assert await home.live(30, None) is None
+    assert await home.run_for(30, None) is None
     assert explain_grid(Home().controller.grid, 1) is None
     assert explain_grid(LoadController(home.clock, ProfileStore({1: 1}, no_selectable_phases), None).grid, 1) is None
     assert Home().controller.grid.house_currents_a == UNKNOWN_PHASES

@@ -37,7 +37,7 @@ UNREAD = GridOrder(4200.0, NOON, OrderReason.NOT_READ_YET)
 
 
 class Source:
-    """Orders that somebody gives."""
+    """A source whose orders the test gives."""
 
     def __init__(self) -> None:
         self.order: GridOrder | None = UNREAD
@@ -79,13 +79,13 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(file: Path) -> AsyncGenerator[Bench]:
-    made = Bench(file)
-    await made.record.load()
-    tasks = [asyncio.create_task(made.follow()), asyncio.create_task(made.orders.run())]
-    await made.advance(0.0)
+async def running_bench(file: Path) -> AsyncGenerator[Bench]:
+    harness = Bench(file)
+    await harness.record.load()
+    tasks = [asyncio.create_task(harness.follow()), asyncio.create_task(harness.orders.run())]
+    await harness.advance(0.0)
     try:
-        yield made
+        yield harness
     finally:
         for task in tasks:
             task.cancel()
@@ -93,42 +93,42 @@ async def bench(file: Path) -> AsyncGenerator[Bench]:
 
 
 async def test_an_order_is_carried_at_once_and_recorded_with_the_power_before_during_and_after(tmp_path: Path) -> None:
-    async with bench(tmp_path / "orders") as made:
-        assert made.carried == [UNREAD]
-        made.source.give(None)
-        await made.advance(1)
-        assert made.events == [], "that nobody ordered anything is no order"
-        made.source.give(ORDER)
-        await made.advance(1)
-        assert made.carried[-1] == ORDER
-        assert made.events == ["begin"]
-        made.powers = PowerSnapshot(6_000.0, 4_100.0)
-        await made.advance(60)
-        await made.advance(900)
-        made.source.give(None)
-        await made.advance(1)
-        made.powers = PowerSnapshot(12_000.0, 9_500.0)
-        await made.advance(60)
-        await made.advance(5000)
-    assert made.events == ["begin", "power", "power", "end", "power"]
-    begin, settled, during, end, after = made.record.entries
+    async with running_bench(tmp_path / "orders") as harness:
+        assert harness.carried == [UNREAD]
+        harness.source.give(None)
+        await harness.advance(1)
+        assert harness.events == [], "that nobody ordered anything is no order"
+        harness.source.give(ORDER)
+        await harness.advance(1)
+        assert harness.carried[-1] == ORDER
+        assert harness.events == ["begin"]
+        harness.powers = PowerSnapshot(6_000.0, 4_100.0)
+        await harness.advance(60)
+        await harness.advance(900)
+        harness.source.give(None)
+        await harness.advance(1)
+        harness.powers = PowerSnapshot(12_000.0, 9_500.0)
+        await harness.advance(60)
+        await harness.advance(5000)
+    assert harness.events == ["begin", "power", "power", "end", "power"]
+    begin, settled, during, end, after = harness.record.entries
     assert (begin.limit_w, begin.reason, begin.grid_w, begin.devices_w) == (4200.0, "ordered", 11_000.0, 9_000.0)
     assert (settled.devices_w, during.devices_w, after.devices_w) == (4_100.0, 4_100.0, 9_500.0)
     assert during.at - begin.at >= timedelta(minutes=15)
     assert (end.limit_w, end.devices_w) == (None, 4_100.0)
-    assert first_broken(made.record.entries) is None
+    assert first_broken(harness.record.entries) is None
 
 
 async def test_an_order_that_outlasts_a_restart_goes_on_in_the_record(tmp_path: Path) -> None:
     file = tmp_path / "orders"
-    async with bench(file) as made:
-        made.source.give(ORDER)
-        await made.advance(1)
-    async with bench(file) as again:
+    async with running_bench(file) as harness:
+        harness.source.give(ORDER)
+        await harness.advance(1)
+    async with running_bench(file) as again:
         again.source.give(ORDER)
         await again.advance(1)
         assert again.events == ["begin", "resume"]
-    async with bench(file) as later:
+    async with running_bench(file) as later:
         later.source.give(None)
         await later.advance(1)
         assert later.events == ["begin", "resume", "ended-unseen"]
@@ -138,32 +138,32 @@ async def test_an_order_that_outlasts_a_restart_goes_on_in_the_record(tmp_path: 
         later.source.give(broken)
         await later.advance(1)
     assert later.events == ["begin", "resume", "ended-unseen", "begin", "change"]
-    fresh = GridOrderLog(file, clock())
-    await fresh.load()
-    assert fresh.entries == later.record.entries
-    assert fresh.has_open_order
-    assert not fresh.damaged
+    reloaded = GridOrderLog(file, clock())
+    await reloaded.load()
+    assert reloaded.entries == later.record.entries
+    assert reloaded.has_open_order
+    assert not reloaded.damaged
 
 
 async def test_a_full_disk_delays_the_record_and_never_the_order(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "orders").mkdir()  # so that no file can be opened there
-    made = Bench(folder / "orders")
-    following = asyncio.create_task(made.follow())
-    await made.advance(0)
-    made.source.give(ORDER)
-    await made.advance(0)
+    harness = Bench(folder / "orders")
+    following = asyncio.create_task(harness.follow())
+    await harness.advance(0)
+    harness.source.give(ORDER)
+    await harness.advance(0)
     with pytest.raises(OSError, match="orders"):
-        await made.orders.run()
-    made.source.give(None)
-    await made.advance(0)
-    assert made.carried == [UNREAD, ORDER, None]
+        await harness.orders.run()
+    harness.source.give(None)
+    await harness.advance(0)
+    assert harness.carried == [UNREAD, ORDER, None]
     (folder / "orders").rmdir()
-    running = asyncio.create_task(made.orders.run())
-    await made.advance(1)
-    assert made.events == ["begin", "end"]
-    assert made.record.entries[0].at == NOON
+    running = asyncio.create_task(harness.orders.run())
+    await harness.advance(1)
+    assert harness.events == ["begin", "end"]
+    assert harness.record.entries[0].at == NOON
     for task in (following, running):
         task.cancel()
     await asyncio.wait([following, running])
@@ -178,10 +178,10 @@ async def test_a_line_that_a_power_cut_left_half_spoils_nothing(tmp_path: Path) 
     await torn.load()
     assert not torn.damaged
     await torn.append(NewOrderEntry(NOON, OrderEvent.END, None, PowerSnapshot(1.0, 2.0)))
-    whole = GridOrderLog(file, clock())
-    await whole.load()
-    assert [entry.event for entry in whole.entries] == [OrderEvent.BEGIN, OrderEvent.END]
-    assert not whole.damaged
+    reloaded = GridOrderLog(file, clock())
+    await reloaded.load()
+    assert [entry.event for entry in reloaded.entries] == [OrderEvent.BEGIN, OrderEvent.END]
+    assert not reloaded.damaged
 
 
 async def filled(file: Path, count: int) -> GridOrderLog:

@@ -103,18 +103,18 @@ def groups_of(data: bytes) -> list[TicGroup]:
 
 
 def read_all(interpreter: LinkyInterpreter, data: bytes, received_at: datetime = NOON) -> list[GridSample]:
-    taken = (interpreter.process(event, received_at) for event in TicParser().feed(data))
-    return [sample for sample in taken if sample is not None]
+    samples = (interpreter.process(event, received_at) for event in TicParser().feed(data))
+    return [sample for sample in samples if sample is not None]
 
 
-def knowing(frame: bytes, times: int = 3) -> LinkyInterpreter:
+def trained_interpreter(frame: bytes, times: int = 3) -> LinkyInterpreter:
     """An interpreter that has read this frame often enough to know the meter."""
     interpreter = LinkyInterpreter()
     read_all(interpreter, frame * times)
     return interpreter
 
 
-def one(samples: Sequence[GridSample]) -> GridSample:
+def only_sample(samples: Sequence[GridSample]) -> GridSample:
     (sample,) = samples
     return sample
 
@@ -150,7 +150,7 @@ def test_groups_outside_whole_frames_are_read_and_spoiled_ones_counted(name: str
 def test_a_recorded_frame_means_what_is_expected(name: str, frame: ExpectedFrame) -> None:
     data, truth = frame_bytes(name, frame), frame.interpreted
     received_at = truth.time or NOON
-    sample = one(read_all(knowing(data), data, received_at))
+    sample = only_sample(read_all(trained_interpreter(data), data, received_at))
     assert magnitudes(sample) == truth.current_a
     injecting = [a == 1 and "producer" in name for a in truth.current_a]  # phases 1 and 3 of that house: SINSTSn 0
     assert [a < 0 for a in sample.currents_a if a is not None] == injecting
@@ -165,11 +165,11 @@ def test_a_recorded_frame_means_what_is_expected(name: str, frame: ExpectedFrame
 @needs_samples
 @each_sample
 def test_a_meter_that_is_known_gives_one_sample_a_frame(name: str) -> None:
-    interpreter = knowing(recording(name), times=4)
+    interpreter = trained_interpreter(recording(name), times=4)
     first_frame = EXPECTED[name].frames[0].offset
     samples = read_all(interpreter, b"\x04" + recording(name)[first_frame:])
-    whole = [[float(a) for a in frame.interpreted.current_a] for frame in EXPECTED[name].frames]
-    assert [magnitudes(sample) for sample in samples] == whole
+    expected = [[float(a) for a in frame.interpreted.current_a] for frame in EXPECTED[name].frames]
+    assert [magnitudes(sample) for sample in samples] == expected
 
 
 # --- bytes
@@ -193,14 +193,14 @@ def test_how_the_bytes_are_cut_changes_nothing(data: st.DataObject) -> None:
 @given(data=st.data())
 def test_one_flipped_bit_never_makes_another_number(data: st.DataObject) -> None:
     name, frame = data.draw(st.sampled_from(FRAMES))
-    good = frame_bytes(name, frame)
-    bad = bytearray(good)
-    bad[data.draw(st.integers(0, len(good) - 1))] ^= 1 << data.draw(st.integers(0, 6))
-    originals = groups_of(good)
+    intact = frame_bytes(name, frame)
+    bad = bytearray(intact)
+    bad[data.draw(st.integers(0, len(intact) - 1))] ^= 1 << data.draw(st.integers(0, 6))
+    originals = groups_of(intact)
     for group in groups_of(bytes(bad)):
         assert group.label in {original.label for original in originals}
         assert group in originals or not group.value.isdigit()
-    for sample in read_all(knowing(good), bytes(bad)):
+    for sample in read_all(trained_interpreter(intact), bytes(bad)):
         assert magnitudes(sample) == frame.interpreted.current_a
         assert sample.apparent_power_va in (frame.interpreted.apparent_import_va, None)
         assert sample.overrun == frame.interpreted.over_limit
@@ -211,10 +211,10 @@ def test_one_flipped_bit_never_makes_another_number(data: st.DataObject) -> None
 @given(data=st.data())
 def test_a_truncated_frame_gives_only_groups_that_were_whole(data: st.DataObject) -> None:
     name, frame = data.draw(st.sampled_from(FRAMES))
-    good = frame_bytes(name, frame)
-    length = data.draw(st.integers(0, len(good) - 1))
-    whole = good[:length].count(b"\r")
-    assert groups_of(good[:length]) == groups_of(good)[:whole]
+    original = frame_bytes(name, frame)
+    length = data.draw(st.integers(0, len(original) - 1))
+    complete_groups = original[:length].count(b"\r")
+    assert groups_of(original[:length]) == groups_of(original)[:complete_groups]
 
 
 @needs_samples
@@ -222,25 +222,25 @@ def test_a_truncated_frame_gives_only_groups_that_were_whole(data: st.DataObject
 @given(data=st.data())
 def test_characters_lost_inside_a_group_never_make_another_number(data: st.DataObject) -> None:
     name, frame = data.draw(st.sampled_from(FRAMES))
-    labels = {label for _, one in FRAMES for label in one.values}
+    labels = {label for _, expected_frame in FRAMES for label in expected_frame.values}
     content = data.draw(st.sampled_from(frame_bytes(name, frame).split(b"\r")[:-1])).partition(b"\n")[2]
     first = data.draw(st.integers(0, len(content) - 1))
     last = data.draw(st.integers(first, len(content) - 1))
-    (good,) = groups_of(b"\n" + content + b"\r")
+    (original,) = groups_of(b"\n" + content + b"\r")
     for group in groups_of(b"\n" + content[:first] + content[last + 1 :] + b"\r"):
         # The meter's number is held against no width: recordings have it shortened. A label that lost its begin may be
         # one that no meter sends: SC of ISOUSC.
         harmless = group.label in ("ADCO", "ADSC") or group.label not in labels
-        assert group == good or not group.value.isdigit() or harmless
+        assert group == original or not group.value.isdigit() or harmless
 
 
 @needs_samples
 @reproducible
 @given(parity=st.binary(min_size=170, max_size=170))
 def test_the_eighth_bit_is_ignored(parity: bytes) -> None:
-    good = recording("historique-mono-hc.bin")
-    with_parity = bytes(byte | bit & 0x80 for byte, bit in zip(good, parity, strict=True))
-    assert TicParser().feed(with_parity) == TicParser().feed(good)
+    original = recording("historique-mono-hc.bin")
+    with_parity = bytes(byte | bit & 0x80 for byte, bit in zip(original, parity, strict=True))
+    assert TicParser().feed(with_parity) == TicParser().feed(original)
 
 
 @reproducible
@@ -277,14 +277,14 @@ def check(summed: bytes) -> bytes:
     return bytes([(sum(summed) & 0x3F) + 0x20])
 
 
-def line(body: bytes) -> bytes:
-    """A group whose check is right, whatever it says."""
+def group_line(body: bytes) -> bytes:
+    """A group with a valid checksum."""
     return b"\n" + body + (check(body) if b"\t" in body else b" " + check(body)) + b"\r"
 
 
 def test_the_check_of_the_other_mode_is_refused() -> None:
     historique, standard = b"IINST 009", b"IRMS1\t009"
-    assert len(groups_of(line(historique) + line(standard + b"\t"))) == 2
+    assert len(groups_of(group_line(historique) + group_line(standard + b"\t"))) == 2
     assert groups_of(b"\n" + historique + b" " + check(historique + b" ") + b"\r") == []
     assert groups_of(b"\n" + standard + b"\t" + check(standard) + b"\r") == []
 
@@ -309,11 +309,13 @@ def test_the_check_of_the_other_mode_is_refused() -> None:
     ],
 )
 def test_a_right_check_does_not_excuse(body: bytes) -> None:
-    assert groups_of(line(body)) == []
+    assert groups_of(group_line(body)) == []
 
 
 def test_a_group_of_a_later_document_is_passed_on() -> None:
-    assert groups_of(line(b"NEWLABEL some thing")) == [TicGroup("NEWLABEL", "some thing", None, TicMode.HISTORIQUE)]
+    assert groups_of(group_line(b"NEWLABEL some thing")) == [
+        TicGroup("NEWLABEL", "some thing", None, TicMode.HISTORIQUE)
+    ]
 
 
 def test_a_check_that_no_separator_precedes_is_refused() -> None:
@@ -338,7 +340,7 @@ def held_after(noise: Iterable[bytes]) -> int:
 
 def test_noise_for_ever_costs_no_memory() -> None:
     assert held_after([b"\n", *[b"A" * 20_000] * 5]) < 20_000
-    assert held_after(line(b"N%05d x" % number) for number in range(2_000)) < 20_000
+    assert held_after(group_line(b"N%05d x" % number) for number in range(2_000)) < 20_000
 
 
 # --- frames of a made-up house
@@ -370,44 +372,44 @@ def test_pieces_of_a_frame_do_not_make_a_three_phase_meter_single_phase() -> Non
 
 
 def test_a_lost_phase_costs_the_sample_and_not_the_phase() -> None:
-    interpreter = knowing(standard(TRI))
+    interpreter = trained_interpreter(standard(TRI))
     assert read_all(interpreter, standard(TRI, without=[b"IRMS2"]) * 4) == []
     lost_all = standard(TRI, without=[b"IRMS2", b"IRMS3", b"URMS2", b"URMS3", b"SINSTS2", b"SINSTS3"])
     assert read_all(interpreter, lost_all * 4) == []
-    assert one(read_all(interpreter, standard(TRI))).currents_a == Phases(3.0, 6.0, 4.0)
+    assert only_sample(read_all(interpreter, standard(TRI))).currents_a == Phases(3.0, 6.0, 4.0)
 
 
 def test_a_meter_taken_for_single_phase_is_corrected_by_its_other_phases() -> None:
-    interpreter = knowing(standard(MONO))
+    interpreter = trained_interpreter(standard(MONO))
     assert len(read_all(interpreter, standard(TRI) * 2)) == 2
-    assert one(read_all(interpreter, standard(TRI))).currents_a == Phases(3.0, 6.0, 4.0)
+    assert only_sample(read_all(interpreter, standard(TRI))).currents_a == Phases(3.0, 6.0, 4.0)
 
 
 def test_without_a_current_in_its_own_frame_there_is_no_sample() -> None:
-    interpreter = knowing(historique(MONO))
+    interpreter = trained_interpreter(historique(MONO))
     assert read_all(interpreter, historique(MONO, without=[b"IINST"])) == []
 
 
 def test_a_frame_that_the_meter_breaks_off_is_forgotten() -> None:
-    interpreter = knowing(historique(MONO))
+    interpreter = trained_interpreter(historique(MONO))
     assert read_all(interpreter, historique(MONO).replace(b"\x03", b"\x04")) == []
     assert len(read_all(interpreter, historique(MONO))) == 1
 
 
 def test_a_lost_end_of_frame_costs_no_sample() -> None:
-    interpreter = knowing(historique(MONO))
+    interpreter = trained_interpreter(historique(MONO))
     assert len(read_all(interpreter, historique(MONO).removesuffix(b"\x03") * 4 + b"\x02")) == 4
 
 
 def test_two_frames_without_marks_between_them_are_not_mixed() -> None:
     later = HouseReading(Phases(30.0, 31.0, 32.0), subscribed_va=18000)
     stream = standard(TRI, without=[b"IRMS3"]).strip(b"\x03") + standard(later, without=[b"IRMS1"]).strip(b"\x02")
-    assert read_all(knowing(standard(TRI)), stream) == []
+    assert read_all(trained_interpreter(standard(TRI)), stream) == []
 
 
 def test_a_short_frame_keeps_the_contract_and_invents_no_power() -> None:
     over = HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000)
-    sample = one(read_all(knowing(historique(TRI)), historique(over, short=True)))
+    sample = only_sample(read_all(trained_interpreter(historique(TRI)), historique(over, short=True)))
     assert sample == GridSample(
         taken_at=NOON,
         currents_a=Phases(31.0, 6.0, 4.0),
@@ -424,7 +426,7 @@ def test_a_short_frame_keeps_the_contract_and_invents_no_power() -> None:
 def test_short_frames_before_any_long_one_leave_the_contract_unknown() -> None:
     over = HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000)
     frame = historique(over, short=True)
-    sample = one(read_all(knowing(frame), frame))
+    sample = only_sample(read_all(trained_interpreter(frame), frame))
     assert sample.subscribed_current_a is None
     assert sample.overrun
 
@@ -449,14 +451,14 @@ def test_short_frames_before_any_long_one_leave_the_contract_unknown() -> None:
     ],
 )
 def test_an_overrun_is_what_the_meter_says_or_its_figures_show(frame: bytes, overrun: bool) -> None:
-    assert one(read_all(knowing(frame), frame)).overrun == overrun
+    assert only_sample(read_all(trained_interpreter(frame), frame)).overrun == overrun
 
 
 def test_standard_mode_tells_the_apparent_power_of_each_of_three_phases_and_historique_does_not() -> None:
     house = HouseReading(Phases(3.4, 9.6, -2.0), subscribed_va=18000)
     new, old = standard(house), historique(house)
-    assert one(read_all(knowing(new), new)).apparent_powers_va == Phases(782.0, 2208.0, 0.0)
-    assert one(read_all(knowing(old), old)).apparent_powers_va == UNKNOWN_PHASES
+    assert only_sample(read_all(trained_interpreter(new), new)).apparent_powers_va == Phases(782.0, 2208.0, 0.0)
+    assert only_sample(read_all(trained_interpreter(old), old)).apparent_powers_va == UNKNOWN_PHASES
 
 
 @pytest.mark.parametrize(
@@ -474,7 +476,7 @@ def test_a_current_is_negative_only_where_the_meter_tells_that_it_is_fed_back(
     house: HouseReading, currents_a: Phases[float | None], power_va: float | None
 ) -> None:
     frame = standard(house)
-    sample = one(read_all(knowing(frame), frame))
+    sample = only_sample(read_all(trained_interpreter(frame), frame))
     assert sample.currents_a == currents_a
     assert sample.apparent_power_va == power_va
 
@@ -491,7 +493,7 @@ def test_a_current_is_negative_only_where_the_meter_tells_that_it_is_fed_back(
     ],
 )
 def test_what_may_be_drawn_counts_as_drawn(frame: bytes, currents_a: Phases[float | None]) -> None:
-    assert one(read_all(knowing(frame), frame)).currents_a == currents_a
+    assert only_sample(read_all(trained_interpreter(frame), frame)).currents_a == currents_a
 
 
 @pytest.mark.parametrize(("voltage_v", "limit_a"), [(215.0, 9000 / 230), (230.0, 9000 / 230), (250.0, 36.0)])
@@ -499,17 +501,17 @@ def test_a_higher_voltage_lowers_the_subscribed_current_and_a_sag_does_not_raise
     voltage_v: float, limit_a: float
 ) -> None:
     frame = standard(HouseReading(Phases(5.0, None, None), voltage_v=voltage_v))
-    assert one(read_all(knowing(frame), frame)).subscribed_current_a == pytest.approx(limit_a)
+    assert only_sample(read_all(trained_interpreter(frame), frame)).subscribed_current_a == pytest.approx(limit_a)
 
 
 def test_a_subscribed_power_of_zero_is_unknown() -> None:
-    frame = historique(MONO, without=[b"ISOUSC"]).replace(b"\nADCO", line(b"ISOUSC 00") + b"\nADCO")
-    assert one(read_all(knowing(frame), frame)).subscribed_current_a is None
+    frame = historique(MONO, without=[b"ISOUSC"]).replace(b"\nADCO", group_line(b"ISOUSC 00") + b"\nADCO")
+    assert only_sample(read_all(trained_interpreter(frame), frame)).subscribed_current_a is None
 
 
 def with_date(stamp: bytes) -> bytes:
     frame = standard(MONO, without=[b"DATE"])
-    return frame.replace(b"\nNGTF", line(b"DATE\t" + stamp + b"\t\t") + b"\nNGTF")
+    return frame.replace(b"\nNGTF", group_line(b"DATE\t" + stamp + b"\t\t") + b"\nNGTF")
 
 
 @pytest.mark.parametrize(
@@ -527,13 +529,13 @@ def with_date(stamp: bytes) -> bytes:
 )
 def test_the_meter_s_time_counts_where_it_can_be_trusted(stamp: bytes, taken_at: datetime) -> None:
     frame = with_date(stamp)
-    assert one(read_all(knowing(frame), frame)).taken_at == taken_at
+    assert only_sample(read_all(trained_interpreter(frame), frame)).taken_at == taken_at
 
 
 def test_a_status_that_doubts_the_clock_is_believed() -> None:
     frame = with_date(b"H260115125930")
-    doubted = frame.partition(b"\nSTGE")[0] + line(b"STGE\t005B0001\t") + b"\x03"
-    assert one(read_all(knowing(doubted), doubted)).taken_at == NOON
+    doubted = frame.partition(b"\nSTGE")[0] + group_line(b"STGE\t005B0001\t") + b"\x03"
+    assert only_sample(read_all(trained_interpreter(doubted), doubted)).taken_at == NOON
 
 
 def single_phase(l1: float) -> Phases[float | None]:
@@ -559,19 +561,19 @@ houses = st.builds(
 
 
 @reproducible
-@given(house=houses, speak=st.sampled_from([historique, standard]))
+@given(house=houses, to_frame=st.sampled_from([historique, standard]))
 def test_what_the_simulated_meter_says_is_what_the_house_draws(
-    house: HouseReading, speak: Callable[[HouseReading], bytes]
+    house: HouseReading, to_frame: Callable[[HouseReading], bytes]
 ) -> None:
-    frame = speak(house)
-    sample = one(read_all(knowing(frame), frame))
-    for told, real in zip(sample.currents_a, house.currents_a, strict=True):
+    frame = to_frame(house)
+    sample = only_sample(read_all(trained_interpreter(frame), frame))
+    for measured, real in zip(sample.currents_a, house.currents_a, strict=True):
         if real is None:
-            assert told is None
+            assert measured is None
         else:
-            assert told is not None
-            assert abs(abs(told) - abs(real)) < 1.0
-            assert told >= 0 or real < 0
+            assert measured is not None
+            assert abs(abs(measured) - abs(real)) < 1.0
+            assert measured >= 0 or real < 0
 
 
 # --- prices
@@ -579,11 +581,11 @@ def test_what_the_simulated_meter_says_is_what_the_house_draws(
 
 def historique_with(*lines: bytes) -> bytes:
     frame = historique(MONO, without=[b"PTEC", b"OPTARIF"])
-    return frame.replace(b"\nIINST", b"".join(line(one) for one in lines) + b"\nIINST")
+    return frame.replace(b"\nIINST", b"".join(group_line(text) for text in lines) + b"\nIINST")
 
 
-def told(frame: bytes) -> MeterTariff:
-    sample = one(read_all(knowing(frame), frame))
+def tariff_of(frame: bytes) -> MeterTariff:
+    sample = only_sample(read_all(trained_interpreter(frame), frame))
     assert sample.tariff is not None
     return sample.tariff
 
@@ -605,15 +607,15 @@ def told(frame: bytes) -> MeterTariff:
     ],
 )
 def test_the_tariff_of_historique_mode(groups: list[bytes], expected: MeterTariff) -> None:
-    assert told(historique_with(*groups)) == expected
+    assert tariff_of(historique_with(*groups)) == expected
 
 
 def test_the_notice_of_a_peak_ends_with_the_first_long_frame_without_it() -> None:
-    interpreter = knowing(historique_with(b"PTEC HN..", b"PEJP 30"))
+    interpreter = trained_interpreter(historique_with(b"PTEC HN..", b"PEJP 30"))
     short = historique(HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000), short=True)
     (after,) = read_all(interpreter, historique_with(b"PTEC HN.."))
     assert after.tariff == MeterTariff("HN..", has_peaks=True)
-    interpreter = knowing(historique(TRI))
+    interpreter = trained_interpreter(historique(TRI))
     (between,) = read_all(interpreter, short)
     assert between.tariff == MeterTariff("TH..", flat=True), "a short frame says nothing of prices"
 
@@ -621,7 +623,7 @@ def test_the_notice_of_a_peak_ends_with_the_first_long_frame_without_it() -> Non
 @needs_samples
 def test_the_tariff_of_standard_mode_with_a_running_peak_and_colours() -> None:
     name, frame = next((name, frame) for name, frame in FRAMES if name == "standard-tri-tempo-stream.bin")
-    assert told(frame_bytes(name, frame)) == MeterTariff(
+    assert tariff_of(frame_bytes(name, frame)) == MeterTariff(
         "HC  BLANC",
         index=3,
         off_peak=True,
@@ -640,7 +642,7 @@ def test_the_tariff_of_standard_mode_with_a_running_peak_and_colours() -> None:
 @needs_samples
 def test_the_next_days_profile_switches_the_contact() -> None:
     name, frame = next((name, frame) for name, frame in FRAMES if name == "standard-mono-consumer.bin")
-    tariff = told(frame_bytes(name, frame))
+    tariff = tariff_of(frame_bytes(name, frame))
     assert (tariff.period, tariff.off_peak, tariff.contact_closed) == ("HEURE  CREUSE", True, True)
     assert tariff.next_day[:2] == (TariffStep(time(0, 0), 2, False), TariffStep(time(2, 56), 1, True))
 
@@ -649,9 +651,9 @@ def test_the_next_days_profile_switches_the_contact() -> None:
 def test_the_power_at_which_the_meter_opens_is_told_beside_the_contract() -> None:
     name, frame = next((name, frame) for name, frame in FRAMES if name == "standard-tri-producer-stream.bin")
     data = frame_bytes(name, frame)
-    sample = one(read_all(knowing(data), data))
+    sample = only_sample(read_all(trained_interpreter(data), data))
     assert (sample.subscribed_va, sample.cut_off_va, sample.breaker_open) == (18000, 18000, False)
     assert (sample.signed, sample.voltages_v) == (True, Phases(234, 240, 242))
-    raised = data.replace(line(b"PCOUP\t18\t"), line(b"PCOUP\t12\t"))
+    raised = data.replace(group_line(b"PCOUP\t18\t"), group_line(b"PCOUP\t12\t"))
     assert raised != data
-    assert one(read_all(knowing(data), raised)).cut_off_va == 12000, "a change is believed at once"
+    assert only_sample(read_all(trained_interpreter(data), raised)).cut_off_va == 12000, "a change is believed at once"

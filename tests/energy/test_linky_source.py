@@ -62,9 +62,9 @@ async def test_what_the_meter_shows_arrives_and_is_fresh(house: HouseReading, mo
     async with SimulatedLinky(lambda: house, clock, mode) as meter:
         settings = {"type": "linky", "device": meter.device, "mode": mode.name.lower() if chosen == "fixed" else "auto"}
         source = configured(settings).open(clock)
-        async with listening(source, clock) as heard:
-            samples = await heard.more(2)
-            assert not heard.stale
+        async with listening(source, clock) as listener:
+            samples = await listener.more(2)
+            assert not listener.stale
     for sample in samples:
         assert sample.currents_a == house.currents_a
         assert sample.subscribed_current_a == pytest.approx(house.subscribed_va / len(house.amperes) / 230)
@@ -75,12 +75,12 @@ async def test_a_change_in_the_house_is_seen() -> None:
     clock, house = FastClock(), [TRI]
     async with SimulatedLinky(lambda: house[0], clock, TicMode.HISTORIQUE) as meter:
         source = LinkyConfig(device=meter.device, mode="historique").open(clock)
-        async with listening(source, clock) as heard:
-            await heard.more(1)
+        async with listening(source, clock) as listener:
+            await listener.more(1)
             house[0] = HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000)
-            overrun = (await heard.more(3))[-1]
+            overrun = (await listener.more(3))[-1]
             house[0] = TRI
-            afterwards = (await heard.more(3))[-1]
+            afterwards = (await listener.more(3))[-1]
     assert overrun.currents_a == Phases(31.0, 6.0, 4.0)
     assert overrun.overrun
     assert overrun.apparent_power_va is None, "short frames carry no power"
@@ -93,38 +93,38 @@ async def test_a_silent_meter_becomes_stale_and_nothing_is_invented() -> None:
     clock = FastClock()
     async with (
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
-        listening(standard_source(meter.device, clock), clock) as heard,
+        listening(standard_source(meter.device, clock), clock) as listener,
     ):
-        await heard.more(1)
+        await listener.more(1)
         meter.silent = True
         await clock.sleep(2.0)
-        count = len(heard.samples)
+        count = len(listener.samples)
         await clock.sleep(12.0)
-        assert heard.stale
-        assert len(heard.samples) == count
+        assert listener.stale
+        assert len(listener.samples) == count
         meter.silent = False
-        await heard.more(1)
-        assert not heard.stale
+        await listener.more(1)
+        assert not listener.stale
 
 
 async def test_a_meter_that_is_found_after_a_long_silence_is_found() -> None:
     clock = FastClock()
     async with SimulatedLinky(lambda: MONO, clock, TicMode.STANDARD) as meter:
         meter.silent = True
-        async with listening(LinkyConfig(device=meter.device).open(clock), clock) as heard:
+        async with listening(LinkyConfig(device=meter.device).open(clock), clock) as listener:
             await clock.sleep(13.0)
-            assert heard.samples == []
+            assert listener.samples == []
             meter.silent = False
-            assert (await heard.more(1))[0].currents_a == MONO.currents_a
+            assert (await listener.more(1))[0].currents_a == MONO.currents_a
 
 
 async def test_a_reader_at_another_speed_hears_nothing() -> None:
     clock = FastClock()
     async with SimulatedLinky(lambda: MONO, clock, TicMode.STANDARD) as meter:
         source = LinkyConfig(device=meter.device, mode="historique").open(clock)
-        async with listening(source, clock) as heard:
+        async with listening(source, clock) as listener:
             await clock.sleep(8.0)
-            assert heard.samples == []
+            assert listener.samples == []
 
 
 async def test_a_group_that_noise_made_by_chance_does_not_end_the_search_for_the_speed() -> None:
@@ -147,8 +147,8 @@ async def test_a_little_noise_costs_samples_and_never_changes_one() -> None:
     clock = FastClock(rate=50.0)
     async with SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter:
         meter.flips_per_byte = 0.003
-        async with listening(standard_source(meter.device, clock), clock) as heard:
-            samples = await heard.more(20)
+        async with listening(standard_source(meter.device, clock), clock) as listener:
+            samples = await listener.more(20)
     assert {sample.currents_a for sample in samples} == {TRI.currents_a}
     assert not any(sample.overrun for sample in samples)
 
@@ -157,30 +157,30 @@ async def test_a_line_of_noise_becomes_stale_and_recovers() -> None:
     clock = FastClock()
     async with (
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
-        listening(standard_source(meter.device, clock), clock) as heard,
+        listening(standard_source(meter.device, clock), clock) as listener,
     ):
-        await heard.more(1)
+        await listener.more(1)
         meter.flips_per_byte = 0.5
         await clock.sleep(15.0)
-        assert heard.stale
+        assert listener.stale
         meter.flips_per_byte = 0.0
-        await heard.more(1)
-        assert not heard.stale
-        assert {sample.currents_a for sample in heard.samples} == {TRI.currents_a}
+        await listener.more(1)
+        assert not listener.stale
+        assert {sample.currents_a for sample in listener.samples} == {TRI.currents_a}
 
 
 async def test_a_meter_that_restarts_goes_on() -> None:
     clock = FastClock()
     async with (
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
-        listening(LinkyConfig(device=meter.device).open(clock), clock) as heard,
+        listening(LinkyConfig(device=meter.device).open(clock), clock) as listener,
     ):
-        await heard.more(1)
+        await listener.more(1)
         for _ in range(3):
             meter.restart(outage_s=2.0)
-            await heard.more(2)
-        assert not heard.stale
-        assert {sample.currents_a for sample in heard.samples} == {TRI.currents_a}
+            await listener.more(2)
+        assert not listener.stale
+        assert {sample.currents_a for sample in listener.samples} == {TRI.currents_a}
 
 
 async def test_a_device_that_is_taken_away_is_an_error() -> None:
@@ -206,8 +206,8 @@ async def test_a_source_goes_on_when_its_device_is_back(tmp_path: Path) -> None:
             await anext(source.samples())
         async with SimulatedLinky(lambda: MONO, clock, mode) as meter:
             device.symlink_to(meter.device)
-            async with listening(source, clock) as heard:
-                assert (await heard.more(1))[0].currents_a == MONO.currents_a
+            async with listening(source, clock) as listener:
+                assert (await listener.more(1))[0].currents_a == MONO.currents_a
         device.unlink()
 
 
@@ -215,12 +215,12 @@ async def test_a_device_that_somebody_else_reads_is_an_error() -> None:
     clock = FastClock()
     async with (
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
-        listening(standard_source(meter.device, clock), clock) as heard,
+        listening(standard_source(meter.device, clock), clock) as listener,
     ):
-        await heard.more(1)
+        await listener.more(1)
         with pytest.raises(SourceError, match="locked"):
             await anext(standard_source(meter.device, clock).samples())
-        await heard.more(1)
+        await listener.more(1)
 
 
 async def test_a_device_can_be_read_again_and_again() -> None:
@@ -228,8 +228,8 @@ async def test_a_device_can_be_read_again_and_again() -> None:
     clock = FastClock()
     async with SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter:
         for _ in range(3):
-            async with listening(standard_source(meter.device, clock), clock) as heard:
-                assert (await heard.more(1))[0].currents_a == TRI.currents_a
+            async with listening(standard_source(meter.device, clock), clock) as listener:
+                assert (await listener.more(1))[0].currents_a == TRI.currents_a
 
 
 # --- the configuration
@@ -260,18 +260,18 @@ def test_knowing_the_sources_loads_no_serial_library() -> None:
 
 
 class NotingHouse:
-    """A house that notes when its meter looks at it: once for each frame."""
+    """A house that records when its meter reads it: once for each frame."""
 
     def __init__(self, reading: HouseReading, clock: Clock, times: int) -> None:
-        self.asked_s: list[float] = []
+        self.read_times_s: list[float] = []
         self.done = asyncio.Event()
         self._reading = reading
         self._clock = clock
         self._times = times
 
     def __call__(self) -> HouseReading:
-        self.asked_s.append(self._clock.monotonic())
-        if len(self.asked_s) == self._times:
+        self.read_times_s.append(self._clock.monotonic())
+        if len(self.read_times_s) == self._times:
             self.done.set()
         return self._reading
 
@@ -291,7 +291,7 @@ async def test_frames_take_ten_bits_a_character_and_a_gap(
     async with SimulatedLinky(house, clock, mode), asyncio.timeout(PATIENCE_S):
         await house.done.wait()
     frame_s = len(b"".join(frame)) * 10 / mode.value + 0.025
-    assert house.asked_s[:3] == pytest.approx([0.0, frame_s, 2 * frame_s])
+    assert house.read_times_s[:3] == pytest.approx([0.0, frame_s, 2 * frame_s])
 
 
 async def test_an_overrun_brings_twenty_short_frames_for_each_long_one() -> None:
@@ -301,7 +301,7 @@ async def test_an_overrun_brings_twenty_short_frames_for_each_long_one() -> None
     async with SimulatedLinky(house, clock, TicMode.HISTORIQUE), asyncio.timeout(PATIENCE_S):
         await house.done.wait()
     long_s = len(b"".join(historique_frame(over))) * 10 / 1200 + 0.025
-    lasted_s = [later - earlier for earlier, later in pairwise(house.asked_s)]
+    lasted_s = [later - earlier for earlier, later in pairwise(house.read_times_s)]
     assert [index for index, duration_s in enumerate(lasted_s) if duration_s == pytest.approx(long_s)] == [20, 41]
 
 

@@ -35,7 +35,7 @@ KEY = bytes.fromhex("AA" * 16)
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample telegrams are not on this machine")
 reproducible = examples(100)
 
-PLAIN = (
+PLAINTEXT = (
     "be-fluvius-alt.txt",
     "be-fluvius-v171.txt",
     "integer-watts-t210.txt",
@@ -59,12 +59,12 @@ def telegrams(data: bytes) -> list[Telegram]:
     return list(TelegramParser().feed(data))
 
 
-def one(data: bytes) -> Telegram:
+def only_telegram(data: bytes) -> Telegram:
     (telegram,) = telegrams(data)
     return telegram
 
 
-def built(*objects: str, version: str | None = "1-3:0.2.8(50)", crc: str | None = None) -> bytes:
+def build_telegram(*objects: str, version: str | None = "1-3:0.2.8(50)", crc: str | None = None) -> bytes:
     """A telegram with a right checksum, or with the one given; "" is none."""
     lines = ["/SIM5\\2TEST", "", *([version] if version else []), *objects, "!"]
     body = "\r\n".join(lines).encode()
@@ -89,33 +89,33 @@ def test_how_the_bytes_are_cut_changes_nothing(data: st.DataObject) -> None:
 
 
 @needs_samples
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", PLAINTEXT)
 def test_a_telegram_read_with_the_parity_left_in_is_the_same(name: str) -> None:
-    plain = sample(name)
-    parity = bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in plain)
-    assert telegrams(parity) == telegrams(plain)
+    original = sample(name)
+    parity = bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in original)
+    assert telegrams(parity) == telegrams(original)
 
 
 @needs_samples
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", PLAINTEXT)
 def test_a_stream_that_begins_inside_a_telegram_gives_the_next_one_whole(name: str) -> None:
-    plain = sample(name)
-    for begin in (1, len(plain) // 3, len(plain) - 3):
-        found = [telegram for telegram in telegrams(plain[begin:] + plain) if telegram.believable]
-        assert found == telegrams(plain)
+    original = sample(name)
+    for begin in (1, len(original) // 3, len(original) - 3):
+        found = [telegram for telegram in telegrams(original[begin:] + original) if telegram.believable]
+        assert found == telegrams(original)
 
 
 def test_a_telegram_that_breaks_off_does_not_spoil_the_next() -> None:
-    whole = built("1-0:1.7.0(01.000*kW)")
-    for noise in (whole[:40], whole[:40] + b"\r\n", b"\x00\xff", whole[:-4]):
-        assert telegrams(noise + whole)[-1:] == [one(whole)]
+    complete = build_telegram("1-0:1.7.0(01.000*kW)")
+    for noise in (complete[:40], complete[:40] + b"\r\n", b"\x00\xff", complete[:-4]):
+        assert telegrams(noise + complete)[-1:] == [only_telegram(complete)]
 
 
 @pytest.mark.parametrize("form", ["04x", "X", "x"])
 def test_a_checksum_counts_as_a_number(form: str) -> None:
     body = next(text for n in range(100_000) if 0x0A00 <= crc16(text := _numbered(n)) < 0x1000)
-    assert one(body + f"{crc16(body):{form}}\r\n".encode()).crc_ok
-    assert not one(body + f"{crc16(body) ^ 1:{form}}\r\n".encode()).crc_ok
+    assert only_telegram(body + f"{crc16(body):{form}}\r\n".encode()).crc_ok
+    assert not only_telegram(body + f"{crc16(body) ^ 1:{form}}\r\n".encode()).crc_ok
 
 
 def _numbered(number: int) -> bytes:
@@ -124,10 +124,12 @@ def _numbered(number: int) -> bytes:
 
 def test_a_modern_telegram_without_a_checksum_is_not_believed_and_an_old_one_is() -> None:
     objects = "1-0:1.7.0(01.000*kW)"
-    assert not one(built(objects, crc="")).believable
-    assert not one(built(objects, version="0-0:96.1.4(50217)", crc="")).believable
-    assert one(built(objects, version=None, crc="")).believable
-    assert not one(built(objects, "1-0:2.7.0(01.0", version=None, crc="")).believable, "a line is damaged"
+    assert not only_telegram(build_telegram(objects, crc="")).believable
+    assert not only_telegram(build_telegram(objects, version="0-0:96.1.4(50217)", crc="")).believable
+    assert only_telegram(build_telegram(objects, version=None, crc="")).believable
+    assert not only_telegram(build_telegram(objects, "1-0:2.7.0(01.0", version=None, crc="")).believable, (
+        "a line is damaged"
+    )
 
 
 def test_what_never_ends_is_not_kept() -> None:
@@ -139,7 +141,7 @@ def test_what_never_ends_is_not_kept() -> None:
 
 def test_long_text_messages_fit() -> None:
     text = "3031" * 1024
-    telegram = one(built(f"0-0:96.13.0({text})", "1-0:1.7.0(01.000*kW)"))
+    telegram = only_telegram(build_telegram(f"0-0:96.13.0({text})", "1-0:1.7.0(01.000*kW)"))
     assert telegram.believable
     assert telegram.objects["0-0:96.13.0"] == (text,)
 
@@ -147,8 +149,8 @@ def test_long_text_messages_fit() -> None:
 # --- telegrams to quantities
 
 
-def read(*objects: str, version: str | None = "1-3:0.2.8(50)") -> p1_reading.P1Reading:
-    return p1_reading.read_telegram(one(built(*objects, version=version)))
+def read_values(*objects: str, version: str | None = "1-3:0.2.8(50)") -> p1_reading.P1Reading:
+    return p1_reading.read_telegram(only_telegram(build_telegram(*objects, version=version)))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def read(*objects: str, version: str | None = "1-3:0.2.8(50)") -> p1_reading.P1R
     ],
 )
 def test_a_power_is_in_kilowatts_unless_it_says_otherwise(text: str, watts: float | None) -> None:
-    assert read(f"1-0:1.7.0({text})").import_w == watts
+    assert read_values(f"1-0:1.7.0({text})").import_w == watts
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_a_time_carries_its_season_and_nonsense_is_none(text: str, moment: datet
 
 
 def test_a_bad_gas_stamp_and_unknown_objects_spoil_nothing() -> None:
-    reading = read(
+    reading = read_values(
         "1-0:1.7.0(01.000*kW)",
         "0-1:24.1.0(003)",
         "0-1:24.2.1(632525252525W)(00012.5*m3)",
@@ -197,8 +199,8 @@ def test_a_bad_gas_stamp_and_unknown_objects_spoil_nothing() -> None:
 
 
 def test_objects_are_found_whatever_stands_before_but_not_on_a_channel_of_the_m_bus() -> None:
-    assert read("1-1:1.7.0(00.500*kW)", "0-2:1.7.0(07.000*kW)").import_w == 500
-    assert read("1-1:31.4.0(016*A)(010*A)").fuse == p1_reading.PowerThreshold(16.0, "A")
+    assert read_values("1-1:1.7.0(00.500*kW)", "0-2:1.7.0(07.000*kW)").import_w == 500
+    assert read_values("1-1:31.4.0(016*A)(010*A)").fuse == p1_reading.PowerThreshold(16.0, "A")
 
 
 @pytest.mark.parametrize(
@@ -216,8 +218,8 @@ def test_objects_are_found_whatever_stands_before_but_not_on_a_channel_of_the_m_
 def test_thresholds_are_limits_unless_they_say_none(
     objects: list[str], fuse_a: float | None, limiter_w: float | None
 ) -> None:
-    (taken,) = _samples(built("1-0:1.7.0(01.000*kW)", *objects))
-    assert (taken.fuse_a, taken.limiter_w) == (fuse_a, limiter_w)
+    (sample,) = _samples(build_telegram("1-0:1.7.0(01.000*kW)", *objects))
+    assert (sample.fuse_a, sample.limiter_w) == (fuse_a, limiter_w)
 
 
 # --- quantities to samples
@@ -225,36 +227,36 @@ def test_thresholds_are_limits_unless_they_say_none(
 
 def _samples(*data: bytes, house: SourceContext = THREE_PHASES, at: datetime = NOON) -> list[GridSample]:
     interpreter = P1Interpreter(house)
-    taken = [
+    samples = [
         interpreter.process(telegram, at + timedelta(seconds=number))
-        for number, telegram in enumerate(telegram for one in data for telegram in telegrams(one))
+        for number, telegram in enumerate(telegram for chunk in data for telegram in telegrams(chunk))
     ]
-    return [sample for sample in taken if sample is not None]
+    return [sample for sample in samples if sample is not None]
 
 
 @needs_samples
 def test_phases_that_export_are_negative_and_no_less_than_the_stated_current() -> None:
-    (taken,) = _samples(sample("v4.2-kaifa-exporting.txt"))
-    assert taken.power_w == -1869
-    assert taken.powers_w == Phases(-688, -778, -403)
+    (reading,) = _samples(sample("v4.2-kaifa-exporting.txt"))
+    assert reading.power_w == -1869
+    assert reading.powers_w == Phases(-688, -778, -403)
     # 778 W at the nominal voltage are 3.4 A, more than the 3 A that the meter states.
-    assert taken.currents_a == Phases(-3.0, pytest.approx(-778 / 230), -2.0)
-    assert taken.signed
+    assert reading.currents_a == Phases(-3.0, pytest.approx(-778 / 230), -2.0)
+    assert reading.signed
 
 
 @needs_samples
 def test_with_voltages_the_current_is_the_larger_of_power_over_voltage_and_what_is_stated() -> None:
-    (taken,) = _samples(sample("v5-iskra.txt"))
-    assert taken.currents_a == Phases(0.48, 0.44, 0.86)
-    assert taken.voltages_v == Phases(230, 230, 229)
-    assert (taken.period_s, taken.tariff) == (1.0, MeterTariff("2", index=2, off_peak=False))
+    (reading,) = _samples(sample("v5-iskra.txt"))
+    assert reading.currents_a == Phases(0.48, 0.44, 0.86)
+    assert reading.voltages_v == Phases(230, 230, 229)
+    assert (reading.period_s, reading.tariff) == (1.0, MeterTariff("2", index=2, off_peak=False))
 
 
 @needs_samples
 def test_belgium_counts_its_tariffs_the_other_way_round_and_tells_the_quarter_hour() -> None:
-    (taken,) = _samples(sample("be-fluvius-alt.txt"))
-    assert taken.tariff == MeterTariff("1", index=1, off_peak=False)
-    assert (taken.demand_w, taken.month_peak_w, taken.breaker_open) == (52, 3064, False)
+    (reading,) = _samples(sample("be-fluvius-alt.txt"))
+    assert reading.tariff == MeterTariff("1", index=1, off_peak=False)
+    assert (reading.demand_w, reading.month_peak_w, reading.breaker_open) == (52, 3064, False)
 
 
 @pytest.mark.parametrize(
@@ -273,9 +275,11 @@ def test_a_meter_that_has_never_counted_in_its_cheap_tariff_has_one_price(
 ) -> None:
     """Else a vehicle would wait for ever for hours that never come."""
     registers = [f"1-0:1.8.{number}({kwh:06}.000*kWh)" for number, kwh in enumerate(registers_kwh, start=1)]
-    (taken,) = _samples(built("1-0:1.7.0(01.000*kW)", *registers, f"0-0:96.14.0({tariff:04})", version=version))
-    assert taken.tariff is not None
-    assert taken.tariff.flat is flat
+    (reading,) = _samples(
+        build_telegram("1-0:1.7.0(01.000*kW)", *registers, f"0-0:96.14.0({tariff:04})", version=version)
+    )
+    assert reading.tariff is not None
+    assert reading.tariff.flat is flat
 
 
 @needs_samples
@@ -290,25 +294,29 @@ def test_a_meter_that_tells_totals_only_says_nothing_of_three_phases_and_all_of_
 
 
 def test_a_repeated_telegram_is_no_sample_and_one_without_a_time_is() -> None:
-    stamped = built("0-0:1.0.0(260115130000W)", "1-0:1.7.0(01.000*kW)")
+    stamped = build_telegram("0-0:1.0.0(260115130000W)", "1-0:1.7.0(01.000*kW)")
     assert len(_samples(stamped, stamped, stamped)) == 1
-    old = built("1-0:1.7.0(0001.00*kW)", version=None, crc="")
+    old = build_telegram("1-0:1.7.0(0001.00*kW)", version=None, crc="")
     assert len(_samples(old, old, old)) == 3
 
 
 def test_a_clock_that_stands_still_while_the_power_moves_is_not_followed() -> None:
     telegram = "0-0:1.0.0(260115130000W)"
-    taken = _samples(*(built(telegram, f"1-0:1.7.0(0{kw}.000*kW)") for kw in (1, 2, 3)))
-    assert [one.taken_at for one in taken] == [NOON, NOON + timedelta(seconds=1), NOON + timedelta(seconds=2)]
+    readings = _samples(*(build_telegram(telegram, f"1-0:1.7.0(0{kw}.000*kW)") for kw in (1, 2, 3)))
+    assert [reading.taken_at for reading in readings] == [
+        NOON,
+        NOON + timedelta(seconds=1),
+        NOON + timedelta(seconds=2),
+    ]
 
 
 def test_a_meters_time_that_is_far_off_is_not_followed() -> None:
-    (taken,) = _samples(built("0-0:1.0.0(000101000000W)", "1-0:1.7.0(01.000*kW)"))
-    assert taken.taken_at == NOON
+    (reading,) = _samples(build_telegram("0-0:1.0.0(000101000000W)", "1-0:1.7.0(01.000*kW)"))
+    assert reading.taken_at == NOON
 
 
 def test_a_telegram_without_a_power_is_no_sample() -> None:
-    assert _samples(built("1-0:1.8.1(000001.000*kWh)")) == []
+    assert _samples(build_telegram("1-0:1.8.1(000001.000*kWh)")) == []
 
 
 @pytest.mark.parametrize(
@@ -321,32 +329,34 @@ def test_a_telegram_without_a_power_is_no_sample() -> None:
     ],
 )
 def test_a_number_that_no_display_has_room_for_is_none(object_: str) -> None:
-    telegram = one(built("1-0:1.7.0(00.500*kW)", "1-0:21.7.0(00.500*kW)", "1-0:32.7.0(230.0*V)", object_))
+    telegram = only_telegram(
+        build_telegram("1-0:1.7.0(00.500*kW)", "1-0:21.7.0(00.500*kW)", "1-0:32.7.0(230.0*V)", object_)
+    )
     assert telegram.crc_ok
-    told = P1Interpreter(THREE_PHASES).process(telegram, NOON)
-    assert told is not None
-    assert (told.power_w, told.tariff, told.demand_w) == (500.0, None, None)
-    assert told.currents_a.l1 == pytest.approx(500.0 / 230.0)
+    reading = P1Interpreter(THREE_PHASES).process(telegram, NOON)
+    assert reading is not None
+    assert (reading.power_w, reading.tariff, reading.demand_w) == (500.0, None, None)
+    assert reading.currents_a.l1 == pytest.approx(500.0 / 230.0)
 
 
 # --- envelopes
 
 
-def envelope(plain: bytes, *, counter: int = 1, control: int = 0x30, length_form: int = 2) -> bytes:
+def envelope(plaintext: bytes, *, counter: int = 1, control: int = 0x30, length_form: int = 2) -> bytes:
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     title, count = b"SIM00001", counter.to_bytes(4, "big")
     encryptor = Cipher(algorithms.AES(KEY), modes.GCM(title + count)).encryptor()
     if control == 0x30:
         encryptor.authenticate_additional_data(bytes([control]) + AUTHENTICATION_KEY)
-    content = encryptor.update(plain) + encryptor.finalize()
+    content = encryptor.update(plaintext) + encryptor.finalize()
     tag = encryptor.tag[:12] if control == 0x30 else b""
-    size = 5 + len(plain) + len(tag)
+    size = 5 + len(plaintext) + len(tag)
     length = bytes([size]) if length_form == 0 else bytes([0x80 | length_form]) + size.to_bytes(length_form, "big")
     return b"\xdb\x08" + title + length + bytes([control]) + count + content + tag
 
 
-TELEGRAM = built("1-0:1.7.0(01.000*kW)")
+TELEGRAM = build_telegram("1-0:1.7.0(01.000*kW)")
 
 
 @pytest.mark.parametrize("control", [0x30, 0x20])
@@ -362,9 +372,9 @@ def test_another_key_opens_nothing(control: int) -> None:
     assert isinstance(parsed, ParsedEnvelope)
     with pytest.raises(WrongKeyError):
         decrypt_envelope(parsed.envelope, bytes(16))
-    other = Decryptor(bytes(16))
-    assert other.feed(envelope(TELEGRAM, control=control) * 3) == []
-    assert other.refused >= 3
+    other_decryptor = Decryptor(bytes(16))
+    assert other_decryptor.feed(envelope(TELEGRAM, control=control) * 3) == []
+    assert other_decryptor.refused >= 3
 
 
 def test_another_countrys_authentication_key_opens_nothing_unless_it_is_given() -> None:
@@ -419,7 +429,7 @@ def test_what_may_become_an_envelope_is_waited_for() -> None:
 
 
 @needs_samples
-@pytest.mark.parametrize("name", [name for name in PLAIN if name != "be-fluvius-alt.txt"])
+@pytest.mark.parametrize("name", [name for name in PLAINTEXT if name != "be-fluvius-alt.txt"])
 def test_another_parser_reads_the_same_values(name: str) -> None:
     """dsmr-parser cannot read units without a star, which one Belgian telegram has."""
     parsers = pytest.importorskip("dsmr_parser.parsers")
@@ -428,19 +438,19 @@ def test_another_parser_reads_the_same_values(name: str) -> None:
     specification = getattr(specifications, chosen.get(name[:2], "V4" if name.startswith("v4") else "V5"))
     data = sample(name)
     witness = json.loads(parsers.TelegramParser(specification).parse(data.decode("latin-1")).to_json())
-    reading = p1_reading.read_telegram(one(data))
-    told = cast("Mapping[str, Mapping[str, object]]", witness)
+    reading = p1_reading.read_telegram(only_telegram(data))
+    witness_values = cast("Mapping[str, Mapping[str, object]]", witness)
     checked = 0
-    for key, ours in (
+    for key, own_value in (
         ("CURRENT_ELECTRICITY_USAGE", reading.import_w),
         ("CURRENT_ELECTRICITY_DELIVERY", reading.export_w),
         ("ELECTRICITY_USED_TARIFF_1", reading.import_registers_wh[0] if reading.import_registers_wh else None),
         ("ELECTRICITY_DELIVERED_TARIFF_2", reading.export_registers_wh[1] if reading.export_registers_wh else None),
         ("INSTANTANEOUS_ACTIVE_POWER_L1_POSITIVE", _positive(reading)),
     ):
-        if key in told and ours is not None and told[key]["unit"] is not None:
-            factor = 1000.0 if str(told[key]["unit"]).startswith("k") else 1.0
-            assert float(cast("float", told[key]["value"])) * factor == pytest.approx(ours)
+        if key in witness_values and own_value is not None and witness_values[key]["unit"] is not None:
+            factor = 1000.0 if str(witness_values[key]["unit"]).startswith("k") else 1.0
+            assert float(cast("float", witness_values[key]["value"])) * factor == pytest.approx(own_value)
             checked += 1
     assert checked >= 2
 

@@ -33,11 +33,11 @@ def telegrams(data: bytes) -> list[Telegram]:
 
 
 def net_w(data: bytes) -> list[float | None]:
-    return [p1_reading.read_telegram(one).net_w for one in telegrams(data) if p1_reading.believable(one)]
+    return [p1_reading.read_telegram(telegram).net_w for telegram in telegrams(data) if p1_reading.believable(telegram)]
 
 
 def with_parity(data: bytes) -> bytes:
-    """As a 7E1 wire looks to a port that reads 8N1."""
+    """The bytes that a port set to 8N1 reads from a 7E1 line."""
     return bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in data)
 
 
@@ -51,7 +51,7 @@ def test_a_whole_telegram_is_believed_in_every_form_in_which_it_may_come(form: b
 def test_where_the_parity_came_along_no_flipped_bit_is_believed(at: int, bit: int) -> None:
     damaged = bytearray(with_parity(OLD))
     damaged[at] ^= 1 << bit
-    assert all(one == -1980.0 for one in net_w(bytes(damaged)))
+    assert all(value == -1980.0 for value in net_w(bytes(damaged)))
     begin, end = OLD.index(b"/"), OLD.index(b"!")
     if begin < at < end:
         assert net_w(bytes(damaged)) == []
@@ -63,7 +63,7 @@ def test_without_parity_a_flipped_bit_that_makes_no_other_digit_is_not_believed(
     """Bits 4 to 6 turn a digit into something else; of the lower ones nobody can tell."""
     damaged = bytearray(OLD)
     damaged[at] ^= 1 << bit
-    assert all(one == -1980.0 for one in net_w(bytes(damaged)))
+    assert all(value == -1980.0 for value in net_w(bytes(damaged)))
 
 
 def test_what_is_missing_does_not_make_another_power() -> None:
@@ -87,8 +87,8 @@ def test_a_version_that_has_a_checksum_is_not_believed_without_it() -> None:
 
 
 def test_a_german_household_meter_is_read_by_the_same_numbers() -> None:
-    shown = b"/ESY5Q3DB1024 V3.04\r\n\r\n1-0:1.8.0*255(00052185.78*kWh)\r\n1-0:1.7.0*255(002124.86*W)\r\n!\r\n"
-    assert net_w(shown) == [2124.86]
+    german = b"/ESY5Q3DB1024 V3.04\r\n\r\n1-0:1.8.0*255(00052185.78*kWh)\r\n1-0:1.7.0*255(002124.86*W)\r\n!\r\n"
+    assert net_w(german) == [2124.86]
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_a_recording_that_somebody_treated_as_text_is_told_apart_from_a_wrong_on
     from energy.sources.p1_telegram import crc16
 
     body = OLD.replace(b"0-0:96.1.1", b"1-3:0.2.8(42)\r\n0-0:96.1.1").rstrip()
-    whole = body + f"{crc16(body):04X}\r\n".encode()
-    assert net_w(whole) == [-1980.0]
-    assert p1_capture.lost_its_line_ends(whole.replace(b"\r\n", b"\n"))
-    assert not p1_capture.lost_its_line_ends(whole.replace(b"1.98", b"1.99").replace(b"\r\n", b"\n"))
-    assert not p1_capture.lost_its_line_ends(whole)
+    complete = body + f"{crc16(body):04X}\r\n".encode()
+    assert net_w(complete) == [-1980.0]
+    assert p1_capture.lost_its_line_ends(complete.replace(b"\r\n", b"\n"))
+    assert not p1_capture.lost_its_line_ends(complete.replace(b"1.98", b"1.99").replace(b"\r\n", b"\n"))
+    assert not p1_capture.lost_its_line_ends(complete)

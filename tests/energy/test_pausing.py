@@ -19,50 +19,50 @@ from energy.pausing import (
 )
 from foundation.constants import MINIMUM_CURRENT_A
 
-lefts = st.lists(st.tuples(st.sampled_from([0.0, 5.9, 6.0, 7.4, 7.5, 16.0]), st.booleans()), max_size=600)
+available_currents = st.lists(st.tuples(st.sampled_from([0.0, 5.9, 6.0, 7.4, 7.5, 16.0]), st.booleans()), max_size=600)
 WAIT = int(RESUME_AFTER_S)
 
 
 def run(
-    left_a: list[float], *, charging: bool = True, pause: PauseState | None = None, begin_s: int = 0
+    available_a: list[float], *, charging: bool = True, pause: PauseState | None = None, begin_s: int = 0
 ) -> list[float]:
-    """What a vehicle may have, second by second."""
+    """The allowed current of a vehicle, second by second."""
     pause, passed = pause or PauseState(), list[float]()
-    for second, current_a in enumerate(left_a, begin_s):
+    for second, current_a in enumerate(available_a, begin_s):
         pause, allowed_a = pause_or_allow(pause, current_a, charging, float(second))
         passed.append(allowed_a)
     return passed
 
 
-@given(lefts)
+@given(available_currents)
 def test_nobody_ever_gets_something_between_0_and_6_a(seconds: list[tuple[float, bool]]) -> None:
     pause = PauseState()
-    for second, (left_a, charging) in enumerate(seconds):
-        pause, allowed_a = pause_or_allow(pause, left_a, charging, float(second))
+    for second, (available_a, charging) in enumerate(seconds):
+        pause, allowed_a = pause_or_allow(pause, available_a, charging, float(second))
         assert allowed_a == 0.0 or allowed_a >= MINIMUM_CURRENT_A
-        assert allowed_a <= max(left_a, MINIMUM_CURRENT_A)
+        assert allowed_a <= max(available_a, MINIMUM_CURRENT_A)
 
 
-@given(lefts)
+@given(available_currents)
 def test_a_shortage_is_bridged_for_a_few_seconds_only(seconds: list[tuple[float, bool]]) -> None:
     pause, short_s = PauseState(), 0
-    for second, (left_a, charging) in enumerate(seconds):
-        pause, allowed_a = pause_or_allow(pause, left_a, charging, float(second))
-        short_s = short_s + 1 if left_a < MINIMUM_CURRENT_A and allowed_a > left_a else 0
+    for second, (available_a, charging) in enumerate(seconds):
+        pause, allowed_a = pause_or_allow(pause, available_a, charging, float(second))
+        short_s = short_s + 1 if available_a < MINIMUM_CURRENT_A and allowed_a > available_a else 0
         assert short_s <= PAUSE_AFTER_S
 
 
-@given(lefts)
+@given(available_currents)
 def test_a_shortage_that_the_connection_bears_is_bridged_for_two_minutes_at_the_most(
     seconds: list[tuple[float, bool]],
 ) -> None:
     pause, short_s = PauseState(), 0
-    for second, (left_a, charging) in enumerate(seconds):
+    for second, (available_a, charging) in enumerate(seconds):
         pause, allowed_a = pause_or_allow(
-            pause, left_a, charging, float(second), max_shortage_s=SUSTAINABLE_PAUSE_AFTER_S
+            pause, available_a, charging, float(second), max_shortage_s=SUSTAINABLE_PAUSE_AFTER_S
         )
-        short_s = short_s + 1 if left_a < MINIMUM_CURRENT_A and allowed_a > left_a else 0
-        assert allowed_a in (0.0, MINIMUM_CURRENT_A) or allowed_a == left_a
+        short_s = short_s + 1 if available_a < MINIMUM_CURRENT_A and allowed_a > available_a else 0
+        assert allowed_a in (0.0, MINIMUM_CURRENT_A) or allowed_a == available_a
         assert short_s <= 120
 
 
@@ -75,12 +75,12 @@ def test_a_shortage_that_gets_worse_is_bridged_no_longer() -> None:
     assert offers == [MINIMUM_CURRENT_A] * 30 + [0.0] * 10
 
 
-@given(lefts)
+@given(available_currents)
 def test_no_pause_is_shorter_than_three_minutes(seconds: list[tuple[float, bool]]) -> None:
     pause, began_s = PauseState(), 0.0
-    for second, (left_a, charging) in enumerate(seconds * 3):
+    for second, (available_a, charging) in enumerate(seconds * 3):
         before = pause
-        pause, _ = pause_or_allow(pause, left_a, charging, float(second))
+        pause, _ = pause_or_allow(pause, available_a, charging, float(second))
         if pause.paused and not before.paused:
             began_s = float(second)
         if before.paused and not pause.paused:

@@ -57,17 +57,17 @@ def test_an_unknown_terminal_may_be_at_every_phase_that_is_left() -> None:
     assert UNKNOWN_MAP.rotation is None
 
 
-def learned(truth: PhaseMap, *, seed: int, phases: int, house_moves: float = 0.0, steps: int = 40) -> PhaseMap:
-    """What is learned of a vehicle that changes its current now and then, in a house that is not quiet."""
-    dice, learner = random.Random(seed), RotationLearner()
-    house = [dice.uniform(1.0, 10.0) for _ in range(3)]
+def learned_rotation(truth: PhaseMap, *, seed: int, phases: int, house_moves: float = 0.0, steps: int = 40) -> PhaseMap:
+    """The learned rotation of a vehicle that changes its current now and then, beside changing house loads."""
+    random_source, learner = random.Random(seed), RotationLearner()
+    house = [random_source.uniform(1.0, 10.0) for _ in range(3)]
     drawn_a = Phases(0.0, 0.0, 0.0)
     for step in range(steps * 10):
         if step % 10 == 0:
-            current_a = dice.choice([0.0, 6.0, 10.0, 16.0])
+            current_a = random_source.choice([0.0, 6.0, 10.0, 16.0])
             drawn_a = Phases(*(current_a if index < phases else 0.0 for index in range(3)))
-        if dice.random() < house_moves:
-            house[dice.randrange(3)] = dice.uniform(1.0, 20.0)
+        if random_source.random() < house_moves:
+            house[random_source.randrange(3)] = random_source.uniform(1.0, 20.0)
         flows = [h + a for h, a in zip(house, truth.to_grid(drawn_a)[0], strict=True)]
         learner = learner.observe(drawn_a, Phases(*(float(round(a)) for a in flows)), float(step))
     return learner.phase_map
@@ -77,17 +77,17 @@ def learned(truth: PhaseMap, *, seed: int, phases: int, house_moves: float = 0.0
 @each_row("name", ROTATIONS)
 def test_the_phase_of_a_one_phase_vehicle_is_learned_in_a_busy_house(name: str, seed: int) -> None:
     truth = PhaseMap.from_rotation(name)
-    found = learned(truth, seed=seed, phases=1, house_moves=0.05)
+    found = learned_rotation(truth, seed=seed, phases=1, house_moves=0.05)
     assert found.terminals[0] == truth.terminals[0]
 
 
 @pytest.mark.parametrize("name", ROTATIONS)
 def test_both_phases_of_a_two_phase_vehicle_stay_open_as_they_move_together(name: str) -> None:
-    assert learned(PhaseMap.from_rotation(name), seed=1, phases=2) == UNKNOWN_MAP
+    assert learned_rotation(PhaseMap.from_rotation(name), seed=1, phases=2) == UNKNOWN_MAP
 
 
 def test_a_three_phase_vehicle_teaches_nothing_and_needs_nothing() -> None:
-    assert learned(RST_MAP, seed=1, phases=3) == UNKNOWN_MAP
+    assert learned_rotation(RST_MAP, seed=1, phases=3) == UNKNOWN_MAP
 
 
 def test_a_vehicle_that_never_changes_teaches_nothing() -> None:

@@ -37,16 +37,16 @@ class Site:
         used = min(self.vehicle_phases, self.connected)
         return Phases(self.drawn_a, *(self.drawn_a if used >= phase else 0.0 for phase in (2, 3)))
 
-    async def live(self, seconds: int) -> Decision:
-        """Time goes by; returns what was decided last."""
-        decision = self.look()
+    async def run_for(self, seconds: int) -> Decision:
+        """Let time pass; returns the last decision."""
+        decision = self.run_second()
         for _ in range(seconds):
             await self.clock.advance(1.0)
-            decision = self.look()
+            decision = self.run_second()
         return decision
 
-    def look(self) -> Decision:
-        """One second of the station."""
+    def run_second(self) -> Decision:
+        """Sample, decide and apply the decision, for one second."""
         rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
         draw = self.draws.map(lambda current_a: current_a if self.drawn_a else None)
         demand = Demand(ProfileTarget(1), 3, True, draw, rating, self.offered_a, selectable_phases=frozenset({1}))
@@ -54,10 +54,10 @@ class Site:
         flows: list[float | None] = [house + own for house, own in zip(self.house_a, self.draws, strict=True)]
         self.controller.process_sample(GridSample(self.clock.now(), Phases(*flows)))
         decision = self.controller.decide([demand])[1]
-        self._obey(decision)
+        self._apply(decision)
         return decision
 
-    def _obey(self, decision: Decision) -> None:
+    def _apply(self, decision: Decision) -> None:
         assert decision.phases in {1, 3}
         switching = decision.phases != self.connected
         self.offered_a = 0.0 if switching else decision.current_a
@@ -70,45 +70,45 @@ class Site:
 
 async def test_where_three_phases_have_no_6_a_one_goes_on_and_the_charge_is_no_pause() -> None:
     site = Site()
-    assert (await site.live(60)).current_a == 16.0
+    assert (await site.run_for(60)).current_a == 16.0
     site.house_a = (2.5, 22.5, 2.5)
-    decision = await site.live(20)
+    decision = await site.run_for(20)
     assert (decision.phases, decision.current_a, site.connected) == (1, 16.0, 1)
 
 
 async def test_three_come_back_when_they_are_worth_more_for_long_and_not_before() -> None:
     site = Site()
-    await site.live(60)
+    await site.run_for(60)
     site.house_a = (2.5, 22.5, 2.5)
-    await site.live(20)
+    await site.run_for(20)
     site.house_a = (2.5, 2.5, 2.5)
-    assert (await site.live(int(STAYS_S) - 60)).phases == 1
-    decision = await site.live(120)
+    assert (await site.run_for(int(STAYS_S) - 60)).phases == 1
+    decision = await site.run_for(120)
     assert (decision.phases, site.connected, site.changes) == (3, 3, [1, 3])
     assert decision.current_a == 16.0
 
 
 async def test_a_vehicle_that_uses_one_phase_is_never_switched() -> None:
     site = Site(vehicle_phases=1)
-    await site.live(60)
+    await site.run_for(60)
     site.house_a = (2.5, 24.0, 24.0)
-    decision = await site.live(60)
+    decision = await site.run_for(60)
     assert (decision.phases, decision.current_a, site.changes) == (3, 16.0, [])
 
 
 async def test_no_phase_left_is_a_pause_on_all_of_them() -> None:
     site = Site()
-    await site.live(60)
+    await site.run_for(60)
     site.house_a = (24.0, 24.0, 24.0)
-    decision = await site.live(60)
+    decision = await site.run_for(60)
     assert (decision.phases, decision.current_a, site.changes) == (3, 0.0, [])
 
 
 async def test_a_power_that_three_phases_cannot_use_is_used_on_one() -> None:
     site = Site(connection=None)
-    await site.live(5)
+    await site.run_for(5)
     site.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, power_w=3000.0))
-    decision = await site.live(20)
+    decision = await site.run_for(20)
     assert (decision.phases, decision.current_a) == (1, 13.0)
     binding = decision.binding
     assert binding is not None
@@ -117,11 +117,11 @@ async def test_a_power_that_three_phases_cannot_use_is_used_on_one() -> None:
 
 async def test_the_next_vehicle_begins_on_three_phases() -> None:
     site = Site()
-    await site.live(60)
+    await site.run_for(60)
     site.house_a = (2.5, 22.5, 2.5)
-    await site.live(20)
-    gone = Demand(ProfileTarget(1), 3, False, Phases[float | None].all(None), (), selectable_phases=frozenset({1}))
-    assert site.controller.decide([gone])[1].phases == 3
+    await site.run_for(20)
+    unplugged = Demand(ProfileTarget(1), 3, False, Phases[float | None].all(None), (), selectable_phases=frozenset({1}))
+    assert site.controller.decide([unplugged])[1].phases == 3
 
 
 def test_an_evse_whose_board_cannot_switch_is_told_nothing() -> None:
@@ -132,15 +132,15 @@ def test_an_evse_whose_board_cannot_switch_is_told_nothing() -> None:
     assert controller.decide([demand])[1].phases is None
 
 
-looks = st.lists(st.tuples(st.floats(0, 32), st.floats(0, 32), st.floats(0.5, 400)), max_size=60)
+possible_currents = st.lists(st.tuples(st.floats(0, 32), st.floats(0, 32), st.floats(0.5, 400)), max_size=60)
 
 
-@given(looks)
-def test_it_never_flaps(seen: list[tuple[float, float, float]]) -> None:
+@given(possible_currents)
+def test_it_never_flaps(possible: list[tuple[float, float, float]]) -> None:
     choice, now_s, changes = PhaseChoice(), 0.0, list[tuple[float, int]]()
-    for three_a, one_a, seconds in seen:
+    for three_a, single_phase_a, seconds in possible:
         now_s += seconds
-        after = choose_phases(choice, three_a, max(three_a, one_a), now_s)
+        after = choose_phases(choice, three_a, max(three_a, single_phase_a), now_s)
         if after.phases != choice.phases:
             changes.append((now_s, after.phases))
             since_s = choice.other_since_s

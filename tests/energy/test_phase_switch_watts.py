@@ -31,28 +31,28 @@ class Bench:
     clock: VirtualClock
     store: ProfileStore
     controller: LoadController
-    alone: frozenset[int] = frozenset({1, 2, 3})
+    single_phases: frozenset[int] = frozenset({1, 2, 3})
     phases: int = 3
     phase: int = 1
     offered_a: float = 0.0
-    moved_s: int = 0
+    switching_s: int = 0
 
     @classmethod
-    def made(cls) -> Bench:
-        """Before anything is plugged in."""
+    def create(cls) -> Bench:
+        """A bench without a vehicle."""
         clock = fakes.clock()
         store = ProfileStore({1: 3}, lambda _: frozenset({1, 2, 3}))
         return cls(clock, store, LoadController(clock, store, None))
 
     @property
     def draws(self) -> Phases[float]:
-        """What flows behind each terminal."""
+        """The current at each terminal."""
         on = {0, 1, 2} if self.phases == 3 else {self.phase - 1}
         return Phases(*(self.offered_a if terminal in on else 0.0 for terminal in range(3)))
 
     @property
     def power_w(self) -> float:
-        """What the vehicle draws."""
+        """The power of the vehicle."""
         return sum(self.draws) * VOLTS
 
     def limit(self, watts: float, purpose: Purpose = Purpose.TX_DEFAULT, *, phases: int | None = None) -> None:
@@ -64,8 +64,8 @@ class Bench:
         """An energy manager limits the power of all EVSEs, in place of what it said before."""
         self.controller.limits.set_shared("user", SharedLimit(LimitSource.USER, power_w=watts))
 
-    async def live(self, seconds: int) -> Decision:
-        """Time goes by; returns what was decided last."""
+    async def run_for(self, seconds: int) -> Decision:
+        """Let time pass; returns the last decision."""
         decision = self.second()
         for _ in range(seconds):
             await self.clock.advance(1.0)
@@ -73,40 +73,40 @@ class Bench:
         return decision
 
     def second(self) -> Decision:
-        """What is decided, and what the board and the vehicle make of it."""
+        """Decide once, and let the board and the vehicle follow."""
         rating = (Limit(MAX_A, LimitSource.HARDWARE, fakes.NOON),)
         draws = self.draws.map(lambda current_a: current_a if self.offered_a else None)
-        demand = Demand(ProfileTarget(1), 3, True, draws, rating, self.offered_a, selectable_phases=self.alone)
+        demand = Demand(ProfileTarget(1), 3, True, draws, rating, self.offered_a, selectable_phases=self.single_phases)
         decision = self.controller.decide([demand])[1]
         assert decision.phases is not None
-        wanted = (decision.phases, decision.phase if decision.phases == 1 else self.phase)
-        if wanted == (self.phases, self.phase):
-            self.offered_a, self.moved_s = decision.current_a, 0
+        selected = (decision.phases, decision.phase if decision.phases == 1 else self.phase)
+        if selected == (self.phases, self.phase):
+            self.offered_a, self.switching_s = decision.current_a, 0
             return decision
-        self.offered_a, self.moved_s = 0.0, self.moved_s + 1
-        if self.moved_s > MOVES_S:
-            self.phases, self.phase = wanted
+        self.offered_a, self.switching_s = 0.0, self.switching_s + 1
+        if self.switching_s > MOVES_S:
+            self.phases, self.phase = selected
         return decision
 
 
 async def test_watts_are_three_times_the_amperes_on_one_phase_and_a_third_on_three_again() -> None:
-    bench = Bench.made()
+    bench = Bench.create()
     bench.limit_power(6900.0)
-    assert (await bench.live(5)).current_a == pytest.approx(10.0)
+    assert (await bench.run_for(5)).current_a == pytest.approx(10.0)
     bench.limit_power(3000.0)
-    decision = await bench.live(30)
+    decision = await bench.run_for(30)
     assert (decision.phases, decision.current_a) == (1, pytest.approx(3000.0 / VOLTS, abs=0.1))
     bench.limit_power(11_000.0)
-    decision = await bench.live(900)
+    decision = await bench.run_for(900)
     assert (decision.phases, decision.current_a) == (3, pytest.approx(11_000.0 / VOLTS / 3.0, abs=0.1))
 
 
 async def test_from_one_phase_to_three_the_amperes_fall_with_the_order_and_not_after_it() -> None:
-    bench = Bench.made()
+    bench = Bench.create()
     bench.limit_power(3000.0)
-    await bench.live(30)
+    await bench.run_for(30)
     bench.limit_power(11_000.0)
-    while (decision := await bench.live(1)).phases == 1:
+    while (decision := await bench.run_for(1)).phases == 1:
         pass
     assert bench.phases == 1  # the board has not moved yet
     assert decision.current_a == pytest.approx(11_000.0 / VOLTS / 3.0, abs=0.1)
@@ -121,32 +121,32 @@ async def test_watts_for_three_phases_are_a_third_per_phase_also_on_one(
     in_watts: Purpose, in_amperes: Purpose, phases: int | None
 ) -> None:
     """K01.FR.49, K01.FR.50 (errata 2025-09, 2.40)"""
-    bench = Bench.made()
+    bench = Bench.create()
     bench.limit(6900.0, in_watts, phases=phases)
     schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 32.0, 1),), starts_at=fakes.NOON)
     bench.store.install(ChargingProfile(2, 0, 0, in_amperes, Kind.ABSOLUTE, schedule))
-    decision = await bench.live(30)
+    decision = await bench.run_for(30)
     assert (decision.phases, bench.phases, decision.current_a) == (1, 1, pytest.approx(10.0))
 
 
 @pytest.mark.parametrize("purpose", [Purpose.TX_DEFAULT, Purpose.STATION_MAX])
 async def test_a_profile_that_orders_one_phase_has_it_at_once_and_its_watts_are_of_that_phase(purpose: Purpose) -> None:
     """K01.FR.43, K01.FR.50"""
-    bench = Bench.made()
+    bench = Bench.create()
     bench.limit(4600.0, purpose, phases=1)
     decision = bench.second()
     assert (decision.phases, decision.current_a, bench.offered_a) == (1, pytest.approx(20.0, abs=0.1), 0.0)
-    decision = await bench.live(1200)
+    decision = await bench.run_for(1200)
     assert (decision.phases, bench.power_w) == (1, pytest.approx(4600.0, abs=23.0))
 
 
 async def test_the_phase_that_a_profile_names_is_used_and_another_one_when_it_names_another() -> None:
     """K01.FR.46, K01.FR.47"""
-    bench = Bench.made()
+    bench = Bench.create()
     for named, used in ((2, 2), (3, 3), (None, 3), (1, 1)):
         schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 12.0, 1, named),), starts_at=fakes.NOON)
         bench.store.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
-        await bench.live(10)
+        await bench.run_for(10)
         assert [index + 1 for index, current_a in enumerate(bench.draws) if current_a == 12.0] == [used]
 
 
@@ -165,7 +165,7 @@ def test_a_phase_never_carries_more_than_its_part_of_the_watts(
     """K01.FR.50: also while the board moves, and all of it is used once it has moved and a pilot can offer it."""
 
     async def play() -> None:
-        bench = Bench.made()
+        bench = Bench.create()
         for seconds, watts, phases in history:
             bench.limit(watts, purpose, phases=phases)
             part_a = min(watts / VOLTS / (phases or 3), MAX_A)
@@ -185,7 +185,7 @@ def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can
     history: list[tuple[int, float, int | None]],
 ) -> None:
     async def play() -> None:
-        bench = Bench.made()
+        bench = Bench.create()
         for seconds, watts, _ in history:
             bench.limit_power(watts)
             for _ in range(seconds):
@@ -193,11 +193,11 @@ def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can
                 assert bench.power_w <= watts + 1e-6
                 await bench.clock.advance(1.0)
             if seconds > 1000:
-                alone_a = min(watts / VOLTS, MAX_A)
-                on_one = alone_a * VOLTS if alone_a >= 6.0 else 0.0
+                single_phase_a = min(watts / VOLTS, MAX_A)
+                single_phase_w = single_phase_a * VOLTS if single_phase_a >= 6.0 else 0.0
                 three_a = min(watts / VOLTS / 3.0, MAX_A)
                 # Up is worth an interruption from 7.5 A; below it goes on with one, or stays on three where it was.
                 on_three = three_a * VOLTS * 3.0 if three_a >= 7.5 else 0.0
-                assert bench.power_w >= max(on_one, on_three) - 0.1 * VOLTS * bench.phases - 1e-6
+                assert bench.power_w >= max(single_phase_w, on_three) - 0.1 * VOLTS * bench.phases - 1e-6
 
     asyncio.run(play())

@@ -53,8 +53,8 @@ def test_a_limit_that_falls_or_another_number_of_phases_restricts_more(
 
 
 def test_limits_of_other_evses_cannot_be_compared() -> None:
-    one = profile_limits((), TARGETS[:1], (), NOON)
-    assert one.restricts_more_than(profile_limits((), TARGETS, (), NOON))
+    limits = profile_limits((), TARGETS[:1], (), NOON)
+    assert limits.restricts_more_than(profile_limits((), TARGETS, (), NOON))
 
 
 def test_a_profile_that_is_not_valid_yet_restricts_nothing() -> None:

@@ -36,10 +36,10 @@ OF_TX = replace(DEFAULT, id=2, purpose=Purpose.TX, transaction_id="tx")
 
 def store(*installed: ChargingProfile) -> ProfileStore:
     """A store of a station with two EVSEs: one with three phases, one with one."""
-    made = ProfileStore({1: 3, 2: 1}, no_selectable_phases)
+    profile_store = ProfileStore({1: 3, 2: 1}, no_selectable_phases)
     for profile in installed:
-        made.install(profile)
-    return made
+        profile_store.install(profile)
+    return profile_store
 
 
 def schedule(**changed: object) -> Schedule:
@@ -132,12 +132,12 @@ def test_a_profile_of_a_transaction_needs_one_that_runs() -> None:
 @pytest.mark.parametrize(("installed", "new"), [(0, 1), (1, 0)])
 def test_a_default_for_all_and_one_for_an_evse_cannot_share_a_stack_level(installed: int, new: int) -> None:
     """K01.FR.52, K01.FR.53"""
-    there = store(replace(DEFAULT, evse_id=installed))
-    refusal = there.refusal(replace(DEFAULT, id=9, evse_id=new), None)
+    profile_store = store(replace(DEFAULT, evse_id=installed))
+    refusal = profile_store.refusal(replace(DEFAULT, id=9, evse_id=new), None)
     assert refusal is not None
     assert refusal.reason_code == "DuplicateProfile"
-    assert there.refusal(replace(DEFAULT, id=9, evse_id=new, stack_level=1), None) is None
-    assert there.refusal(replace(DEFAULT, evse_id=new), None) is None, "the same id replaces"
+    assert profile_store.refusal(replace(DEFAULT, id=9, evse_id=new, stack_level=1), None) is None
+    assert profile_store.refusal(replace(DEFAULT, evse_id=new), None) is None, "the same id replaces"
 
 
 def test_more_profiles_than_there_is_room_for_are_refused_but_one_may_be_replaced() -> None:
@@ -150,12 +150,14 @@ def test_more_profiles_than_there_is_room_for_are_refused_but_one_may_be_replace
 
 def test_limits_of_others_take_no_place_of_a_profile_of_the_csms() -> None:
     """Entries[ChargingProfiles] has room for both."""
-    others = [
+    other_profiles = [
         replace(MAXIMUM, id=-number, purpose=Purpose.EXTERNAL_CONSTRAINTS, source=ChargingLimitSource.EMS)
         for number in range(1, MAX_EXTERNAL_CONSTRAINTS + 1)
     ]
     own = [replace(DEFAULT, id=number, stack_level=number) for number in range(MAX_PROFILES - 1)]
-    assert store(*others, *own).refusal(replace(DEFAULT, id=MAX_PROFILES, stack_level=MAX_PROFILES), None) is None
+    assert (
+        store(*other_profiles, *own).refusal(replace(DEFAULT, id=MAX_PROFILES, stack_level=MAX_PROFILES), None) is None
+    )
 
 
 def test_a_profile_replaces_the_one_with_its_id() -> None:
@@ -164,29 +166,29 @@ def test_a_profile_replaces_the_one_with_its_id() -> None:
     assert store(DEFAULT, new).all() == (new,)
 
 
-def reason_against(there: ProfileStore, profile: ChargingProfile) -> str | None:
+def refusal_reason(profile_store: ProfileStore, profile: ChargingProfile) -> str | None:
     """Why a profile is refused."""
-    refusal = there.refusal(profile, "tx")
+    refusal = profile_store.refusal(profile, "tx")
     return refusal.reason_code if refusal is not None else None
 
 
 @pytest.mark.parametrize("installed", [DEFAULT, MAXIMUM, OF_TX])
 def test_two_profiles_cannot_have_one_place_in_the_stack(installed: ChargingProfile) -> None:
     """K01.FR.06, K01.FR.39: nobody could say which of them holds."""
-    there = store(installed)
-    assert reason_against(there, replace(installed, id=7)) == "DuplicateProfile"
-    assert reason_against(there, replace(installed, id=7, stack_level=1)) is None
+    profile_store = store(installed)
+    assert refusal_reason(profile_store, replace(installed, id=7)) == "DuplicateProfile"
+    assert refusal_reason(profile_store, replace(installed, id=7, stack_level=1)) is None
 
 
 def test_profiles_of_different_times_may_share_a_place_in_the_stack_but_not_those_of_a_transaction() -> None:
     """K01.FR.06 speaks of overlapping validity, K01.FR.39 does not."""
     tomorrow = NOON + timedelta(days=1)
     today, then = replace(DEFAULT, valid_to=tomorrow), replace(DEFAULT, id=7, valid_from=tomorrow)
-    assert reason_against(store(today), then) is None
+    assert refusal_reason(store(today), then) is None
     assert store(today, then).all() == (today, then)
-    assert reason_against(store(today), replace(then, valid_from=NOON)) == "DuplicateProfile"
+    assert refusal_reason(store(today), replace(then, valid_from=NOON)) == "DuplicateProfile"
     of_today, of_then = replace(OF_TX, valid_to=tomorrow), replace(OF_TX, id=7, valid_from=tomorrow)
-    assert reason_against(store(of_today), of_then) == "DuplicateProfile"
+    assert refusal_reason(store(of_today), of_then) == "DuplicateProfile"
 
 
 def test_what_came_with_a_start_takes_its_place_from_what_was_there() -> None:
@@ -198,48 +200,52 @@ def test_what_came_with_a_start_takes_its_place_from_what_was_there() -> None:
 def test_constraints_of_different_setters_are_installed_beside_each_other() -> None:
     """SC.01"""
     operator = replace(DEFAULT, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS, evse_id=0)
-    there = store(operator, replace(operator, id=-2))
-    there.install(replace(operator, valid_to=NOON))
-    assert {one.id for one in there.all()} == {-1, -2}
+    profile_store = store(operator, replace(operator, id=-2))
+    profile_store.install(replace(operator, valid_to=NOON))
+    assert {profile.id for profile in profile_store.all()} == {-1, -2}
 
 
 def test_an_external_constraint_is_not_replaced_by_the_csms() -> None:
     """K01.FR.05"""
     external = replace(MAXIMUM, purpose=Purpose.EXTERNAL_CONSTRAINTS)
-    assert reason_against(store(external), replace(DEFAULT, id=external.id)) == "InvalidProfile"
+    assert refusal_reason(store(external), replace(DEFAULT, id=external.id)) == "InvalidProfile"
 
 
 @pytest.mark.parametrize("identity", [0, -1, -6, -7, -(2**31)])
 def test_the_csms_may_use_any_id_that_no_external_constraint_has(identity: int) -> None:
     """K11.FR.06 recommends negative ids for external constraints, and nothing forbids them to the CSMS."""
-    assert reason_against(store(), replace(DEFAULT, id=identity)) is None
+    assert refusal_reason(store(), replace(DEFAULT, id=identity)) is None
 
 
 def test_an_external_constraint_goes_out_of_the_way_of_ids_that_the_csms_uses() -> None:
-    there = store(replace(DEFAULT, id=-1), replace(DEFAULT, id=-7, stack_level=1))
-    there.expected[1] = replace(OF_TX, id=-8)
-    assert [there.free_external_id(usual) for usual in (-1, -2)] == [-9, -2]
+    profile_store = store(replace(DEFAULT, id=-1), replace(DEFAULT, id=-7, stack_level=1))
+    profile_store.expected[1] = replace(OF_TX, id=-8)
+    assert [profile_store.free_external_id(preferred) for preferred in (-1, -2)] == [-9, -2]
 
 
-@pytest.mark.parametrize(("installed", "new", "gives_way"), [(1, 1, True), (0, 0, True), (0, 1, False), (1, 0, False)])
-def test_what_is_over_gives_way_at_its_own_place_only(installed: int, new: int, gives_way: bool) -> None:
+@pytest.mark.parametrize(
+    ("installed", "new", "replaceable"), [(1, 1, True), (0, 0, True), (0, 1, False), (1, 0, False)]
+)
+def test_what_is_over_gives_way_at_its_own_place_only(installed: int, new: int, replaceable: bool) -> None:
     """K01.FR.52, K01.FR.53 ask what is installed, not whether it is over."""
     over = replace(DEFAULT, evse_id=installed, schedule=schedule(duration_s=60))
-    there, newcomer = store(over), replace(DEFAULT, id=9, evse_id=new)
-    assert there.replaceable_ids(newcomer, NOON) == frozenset()
+    profile_store, new_profile = store(over), replace(DEFAULT, id=9, evse_id=new)
+    assert profile_store.replaceable_ids(new_profile, NOON) == frozenset()
     later = NOON + timedelta(seconds=60)
-    assert there.replaceable_ids(newcomer, later) == ({over.id} if gives_way else set())
-    assert (there.refusal(newcomer, None, there.replaceable_ids(newcomer, later)) is None) is gives_way
-    assert there.all() == (over,)
+    assert profile_store.replaceable_ids(new_profile, later) == ({over.id} if replaceable else set())
+    assert (
+        profile_store.refusal(new_profile, None, profile_store.replaceable_ids(new_profile, later)) is None
+    ) is replaceable
+    assert profile_store.all() == (over,)
 
 
 def test_with_smart_charging_switched_off_only_external_constraints_count() -> None:
     external = replace(MAXIMUM, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS)
-    there = store(DEFAULT, MAXIMUM, external)
-    assert set(there.applicable()) == {DEFAULT, MAXIMUM, external}
-    there.enabled = False
-    assert there.applicable() == (external,)
-    assert len(there.all()) == 3
+    profile_store = store(DEFAULT, MAXIMUM, external)
+    assert set(profile_store.applicable()) == {DEFAULT, MAXIMUM, external}
+    profile_store.enabled = False
+    assert profile_store.applicable() == (external,)
+    assert len(profile_store.all()) == 3
 
 
 @pytest.mark.parametrize(
@@ -264,34 +270,34 @@ def test_clearing_takes_what_matches_all_criteria_and_nothing_else(
     criteria: ProfileCriteria, cleared: set[int]
 ) -> None:
     """K10.FR.01 to K10.FR.04"""
-    there = store(
+    profile_store = store(
         DEFAULT,
         OF_TX,
         replace(DEFAULT, id=3, evse_id=2, stack_level=1),
         replace(MAXIMUM, stack_level=1),
     )
-    assert {profile.id for profile in there.clear(criteria)} == cleared
-    assert {profile.id for profile in there.all()} == {1, 2, 3, 4} - cleared
+    assert {profile.id for profile in profile_store.clear(criteria)} == cleared
+    assert {profile.id for profile in profile_store.all()} == {1, 2, 3, 4} - cleared
 
 
 def test_external_constraints_are_never_cleared() -> None:
     """K10.FR.04"""
     external = replace(DEFAULT, purpose=Purpose.EXTERNAL_CONSTRAINTS)
-    there = store(external, replace(DEFAULT, id=9))
-    assert [one.id for one in there.clear(ProfileCriteria())] == [9]
-    assert there.clear(ProfileCriteria(profile_ids=[external.id])) == []
-    assert there.all() == (external,)
+    profile_store = store(external, replace(DEFAULT, id=9))
+    assert [profile.id for profile in profile_store.clear(ProfileCriteria())] == [9]
+    assert profile_store.clear(ProfileCriteria(profile_ids=[external.id])) == []
+    assert profile_store.all() == (external,)
 
 
 def test_the_profiles_of_a_transaction_end_with_it() -> None:
     another = replace(OF_TX, id=3, transaction_id="another", evse_id=2)
-    there = store(DEFAULT, OF_TX, another)
-    assert there.remove_transaction_profiles("tx") == [OF_TX]
-    assert there.all() == (DEFAULT, another)
+    profile_store = store(DEFAULT, OF_TX, another)
+    assert profile_store.remove_transaction_profiles("tx") == [OF_TX]
+    assert profile_store.all() == (DEFAULT, another)
 
 
 @pytest.mark.parametrize(
-    ("alone", "period", "taken"),
+    ("single_phases", "period", "accepted"),
     [
         (frozenset[int](), SchedulePeriod(0, 10.0, phases=1), False),
         (frozenset({1}), SchedulePeriod(0, 10.0, phases=1), True),
@@ -305,20 +311,20 @@ def test_the_profiles_of_a_transaction_end_with_it() -> None:
     ],
 )
 def test_one_phase_is_taken_by_boards_that_can_and_a_named_one_by_boards_that_choose(
-    alone: frozenset[int], period: SchedulePeriod, taken: bool
+    single_phases: frozenset[int], period: SchedulePeriod, accepted: bool
 ) -> None:
     """K01.FR.19, K01.FR.43, K01.FR.46, K01.FR.48"""
-    made = ProfileStore({1: 3}, lambda _: alone)
-    refusal = made.refusal(replace(DEFAULT, schedule=schedule(periods=(period,))), None)
-    assert (refusal is None) is taken
+    profile_store = ProfileStore({1: 3}, lambda _: single_phases)
+    refusal = profile_store.refusal(replace(DEFAULT, schedule=schedule(periods=(period,))), None)
+    assert (refusal is None) is accepted
 
 
 def test_a_profile_of_the_station_needs_every_evse_to_be_able() -> None:
     """K01.FR.43, K01.FR.48"""
-    one = replace(MAXIMUM, schedule=schedule(periods=(SchedulePeriod(0, 10.0, phases=1),)))
+    single_phase = replace(MAXIMUM, schedule=schedule(periods=(SchedulePeriod(0, 10.0, phases=1),)))
     two = replace(MAXIMUM, schedule=schedule(periods=(SchedulePeriod(0, 10.0, phases=1, phase_to_use=2),)))
     some = ProfileStore({1: 3, 2: 3}, lambda evse_id: frozenset({1} if evse_id == 1 else ()))
-    assert some.refusal(one, None) is not None
-    wired = ProfileStore({1: 3, 2: 1}, lambda _: frozenset({1, 2, 3}))
-    assert wired.refusal(one, None) is None
-    assert wired.refusal(two, None) is not None
+    assert some.refusal(single_phase, None) is not None
+    all_selectable = ProfileStore({1: 3, 2: 1}, lambda _: frozenset({1, 2, 3}))
+    assert all_selectable.refusal(single_phase, None) is None
+    assert all_selectable.refusal(two, None) is not None

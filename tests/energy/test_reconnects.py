@@ -28,65 +28,65 @@ _ENDING = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a broken wire could leave behind."""
+class OpenResources:
+    """Counts of resources that a broken connection could leak."""
 
     descriptors: int
     tasks: int
 
     @classmethod
-    def now(cls) -> Left:
+    def now(cls) -> OpenResources:
         gc.collect()
         return cls(len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()))
 
 
-async def leaves_nothing(once: Callable[[], Awaitable[object]]) -> None:
+async def assert_nothing_leaks(once: Callable[[], Awaitable[object]]) -> None:
     await once()
-    before = Left.now()
+    before = OpenResources.now()
     for _ in range(_OFTEN):
         await once()
-    after = Left.now()
+    after = OpenResources.now()
     assert after.descriptors - before.descriptors < _ENDING
     assert after.tasks - before.tasks < _ENDING
 
 
-async def broken_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def send_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A few bytes, and the end of the connection."""
     del reader
     writer.write(b"/KFM5")
     writer.close()
 
 
-async def silent(meter: Meter) -> None:
-    """A reading to which nobody answers; nobody waits for long here."""
+async def check_silent_meter(meter: Meter) -> None:
+    """Check that readings without an answer leak nothing."""
 
     async def once() -> None:
         with pytest.raises(MeterError):
             await meter.read()
 
-    await leaves_nothing(once)
+    await assert_nothing_leaks(once)
     await meter.close()
 
 
 async def test_a_meter_on_modbus_tcp_that_breaks_off() -> None:
-    async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(send_and_close, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": port, "timeout_s": _SOON_S}
-        await silent(ModbusTcpMeterConfig.from_tree(settings).open(SystemClock(), BusRegistry()))
+        await check_silent_meter(ModbusTcpMeterConfig.from_tree(settings).open(SystemClock(), BusRegistry()))
 
 
 async def test_a_meter_on_a_serial_line_that_is_silent() -> None:
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs)
-    settings = {"model": "eastron-sdm630", "device": os.ttyname(theirs), "baud": 115200, "timeout_s": _SOON_S}
-    await silent(ModbusRtuMeterConfig.from_tree(settings).open(SystemClock(), BusRegistry()))
-    os.close(ours)
-    os.close(theirs)
+    controlling_end, device_end = pty.openpty()
+    tty.setraw(device_end)
+    settings = {"model": "eastron-sdm630", "device": os.ttyname(device_end), "baud": 115200, "timeout_s": _SOON_S}
+    await check_silent_meter(ModbusRtuMeterConfig.from_tree(settings).open(SystemClock(), BusRegistry()))
+    os.close(controlling_end)
+    os.close(device_end)
 
 
 @pytest.mark.parametrize("kind", ["p1", "linky"])
 async def test_a_grid_meter_behind_tcp_that_breaks_off(kind: str) -> None:
-    async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(send_and_close, "127.0.0.1", 0) as server:
         device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         source = configured({"type": kind, "device": device}).open(SystemClock())
 
@@ -94,11 +94,11 @@ async def test_a_grid_meter_behind_tcp_that_breaks_off(kind: str) -> None:
             with pytest.raises(SourceError):
                 await anext(source.samples())
 
-        await leaves_nothing(once)
+        await assert_nothing_leaks(once)
 
 
 async def test_a_card_reader_behind_tcp_that_breaks_off() -> None:
-    async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(send_and_close, "127.0.0.1", 0) as server:
         device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         reader = SerialReaderConfig(device=device).open(SystemClock())
 
@@ -107,4 +107,4 @@ async def test_a_card_reader_behind_tcp_that_breaks_off() -> None:
                 async for _ in reader.reads():
                     pass
 
-        await leaves_nothing(once)
+        await assert_nothing_leaks(once)

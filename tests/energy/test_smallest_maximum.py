@@ -23,7 +23,7 @@ amperes = st.floats(6.0, 32.0)
 
 
 class Step(Frozen):
-    """Some seconds at a site: what its meter says, where the selector stands, and what each vehicle does."""
+    """Some seconds at a site: the meter's values, the selector's position, and each vehicle's behaviour."""
 
     seconds: int
     house_a: float | None
@@ -72,15 +72,15 @@ steps = st.lists(
 )
 
 
-async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, dict[int, float], list[bool]]]:
-    """Each decision of a story: step, reported limit, what each EVSE may draw, and which of them want energy."""
+async def play(site: Site, steps: list[Step]) -> list[tuple[Step, float | None, dict[int, float], list[bool]]]:
+    """Each decision of a run: step, reported limit, the offer of each EVSE, and which of them want energy."""
     clock, meter_state = fakes.clock(), StoredMeterState()
     profiles = ProfileStore({1: 3, 2: 3, 3: 3}, no_selectable_phases)
-    controller = LoadController(clock, profiles, site.connection, station_limit_a=story[0].selector_a)
+    controller = LoadController(clock, profiles, site.connection, station_limit_a=steps[0].selector_a)
     offered_a: dict[int, float] = {1: 0.0, 2: 0.0, 3: 0.0}
-    wanted = [False] * 3
+    wants_energy = [False] * 3
     found: list[tuple[Step, float | None, dict[int, float], list[bool]]] = []
-    for step in story:
+    for step in steps:
         if step.restarts:
             monitor = controller.connection_monitor
             assert monitor is not None
@@ -90,17 +90,17 @@ async def play(site: Site, story: list[Step]) -> list[tuple[Step, float | None, 
         controller.limits.set_selector(step.selector_a)
         for _ in range(5):
             demands = [
-                demand_of(number, site, wants, offered_a[number] * uses * wanted[number - 1], offered_a[number])
+                demand_of(number, site, wants, offered_a[number] * uses * wants_energy[number - 1], offered_a[number])
                 for number, (wants, uses) in enumerate(step.vehicles, start=1)
             ]
             controller.observe_draw(demands)
             if step.house_a is not None:
                 drawn_a = sum(demand.max_current_a for demand in demands)
-                shown = Phases[float | None].all(step.house_a + drawn_a)
-                controller.process_sample(GridSample(clock.now(), shown, fuse_a=step.fuse_a))
-            offered_a = {number: one.current_a for number, one in controller.decide(demands).items()}
-            wanted = [wants for wants, _ in step.vehicles]
-            found.append((step, controller.grid.fixed_limit_a, offered_a, wanted))
+                currents = Phases[float | None].all(step.house_a + drawn_a)
+                controller.process_sample(GridSample(clock.now(), currents, fuse_a=step.fuse_a))
+            offered_a = {number: decision.current_a for number, decision in controller.decide(demands).items()}
+            wants_energy = [wants for wants, _ in step.vehicles]
+            found.append((step, controller.grid.fixed_limit_a, offered_a, wants_energy))
             await clock.advance(step.seconds / 5)
     return found
 
@@ -116,21 +116,21 @@ def demand_of(number: int, site: Site, wants: bool, drawn_a: float, offered_a: f
 @examples(100)
 @given(sites, steps)
 def test_the_offers_never_exceed_the_smallest_of_selector_connection_fuse_rating_and_cable(
-    site: Site, story: list[Step]
+    site: Site, planned_steps: list[Step]
 ) -> None:
     fuse_a: float | None = None
-    for step, fixed_limit_a, offered_a, wanting in asyncio.run(play(site, story)):
+    for step, fixed_limit_a, offered_a, wants_energy in asyncio.run(play(site, planned_steps)):
         fuse_a = step.fuse_a if step.house_a is not None else fuse_a
         known = (step.selector_a, site.connection.max_current_a, fuse_a)
-        most_a = min(one for one in known if one is not None)
+        most_a = min(limit_a for limit_a in known if limit_a is not None)
         assert fixed_limit_a == most_a
         for number, current_a in offered_a.items():
             assert current_a <= min(most_a, site.ratings_a[number - 1], site.cables_a[number - 1]) + 1e-6
-        together_a = sum(offered_a[number] for number, wants in enumerate(wanting, start=1) if wants)
-        assert together_a <= most_a + 1e-6
+        sum_a = sum(offered_a[number] for number, wants in enumerate(wants_energy, start=1) if wants)
+        assert sum_a <= most_a + 1e-6
 
 
-def offer(connection: GridConnection, meter_state: StoredMeterState, selector_a: float = 32.0) -> Decision:
+def first_offer(connection: GridConnection, meter_state: StoredMeterState, selector_a: float = 32.0) -> Decision:
     """The offer to a vehicle right after the start, before the meter has sent anything."""
     controller = LoadController(
         fakes.clock(),
@@ -144,7 +144,7 @@ def offer(connection: GridConnection, meter_state: StoredMeterState, selector_a:
 
 
 def test_a_safe_current_above_the_connection_gives_the_connection_no_more() -> None:
-    decision = offer(GridConnection(3, safe_current_a=32.0, max_current_a=20.0), StoredMeterState())
+    decision = first_offer(GridConnection(3, safe_current_a=32.0, max_current_a=20.0), StoredMeterState())
     assert decision.current_a == 20.0
     assert decision.binding is not None
     assert decision.binding.source is LimitSource.FAILSAFE
@@ -163,12 +163,14 @@ def test_a_safe_current_above_the_connection_gives_the_connection_no_more() -> N
 def test_a_limit_that_the_meter_has_reported_before_the_start_applies_until_it_reports_another(
     limits: ReportedLimits, current_a: float
 ) -> None:
-    assert offer(GridConnection(3, safe_current_a=16.0), StoredMeterState(limits)).current_a == current_a
+    assert first_offer(GridConnection(3, safe_current_a=16.0), StoredMeterState(limits)).current_a == current_a
 
 
 @pytest.mark.parametrize(("silent_s", "current_a"), [(0.0, 16.0), (599.0, 16.0), (600.0, 6.0), (3600.0, 0.0)])
 def test_a_silence_that_began_before_the_start_goes_on_after_it(silent_s: float, current_a: float) -> None:
-    assert offer(GridConnection(3, safe_current_a=16.0), StoredMeterState(silent_s=silent_s)).current_a == current_a
+    assert (
+        first_offer(GridConnection(3, safe_current_a=16.0), StoredMeterState(silent_s=silent_s)).current_a == current_a
+    )
 
 
 async def test_the_meter_is_silent_from_the_start_until_its_first_sample_and_again_after_its_last() -> None:

@@ -45,7 +45,7 @@ from tests.patience import PATIENCE_S
 
 KEY = bytes(range(16))
 HOUSE = HouseReading(Phases(3.4, 2.6, 10.2), subscribed_va=18000)
-OTHER_HOUSE = HouseReading(Phases(16.4, 0.0, 1.0), subscribed_va=18000)
+HOUSE_AFTER_CHANGE = HouseReading(Phases(16.4, 0.0, 1.0), subscribed_va=18000)
 
 
 class Meter(Protocol):
@@ -55,12 +55,12 @@ class Meter(Protocol):
 
     @property
     def settings(self) -> dict[str, object]:
-        """What the installation file says of it."""
+        """The meter's table in the installation file."""
         ...
 
     def silence(self, silent: bool) -> None: ...
 
-    def spoil(self, spoilt: bool) -> None:
+    def spoil(self, noisy: bool) -> None:
         """Make the wire noisy."""
         ...
 
@@ -92,8 +92,8 @@ class LinkyOnTerminal:
     def silence(self, silent: bool) -> None:
         self.meter.silent = silent
 
-    def spoil(self, spoilt: bool) -> None:
-        self.meter.flips_per_byte = 0.02 if spoilt else 0.0
+    def spoil(self, noisy: bool) -> None:
+        self.meter.flips_per_byte = 0.02 if noisy else 0.0
 
     async def restart(self) -> None:
         self.meter.restart()
@@ -125,8 +125,8 @@ class P1OnWire:
     def silence(self, silent: bool) -> None:
         self.meter.silent = silent
 
-    def spoil(self, spoilt: bool) -> None:
-        self.meter.flips_per_byte = 0.002 if spoilt else 0.0
+    def spoil(self, noisy: bool) -> None:
+        self.meter.flips_per_byte = 0.002 if noisy else 0.0
 
     async def restart(self) -> None:
         self.meter.restart()
@@ -148,14 +148,14 @@ class ModbusOnWire:
     frozen: Reading | None = None
 
     def __post_init__(self) -> None:
-        meters = {1: ServedMeter(MODELS[self.model], self.show)}
+        meters = {1: ServedMeter(MODELS[self.model], self.measured)}
         if self.transport == "modbus-rtu":
             self.server = SerialMeterServer(meters, self.clock)
         else:
             framing = TcpFraming() if self.transport == "modbus-tcp" else RtuFraming()
             self.server = TcpMeterServer(meters, framing, self.clock)
 
-    def show(self) -> Reading:
+    def measured(self) -> Reading:
         if self.frozen is not None:
             return self.frozen
         l1, l2, l3 = self.house.amperes
@@ -181,8 +181,8 @@ class ModbusOnWire:
     def silence(self, silent: bool) -> None:
         self.server.fault = Silent() if silent else None
 
-    def spoil(self, spoilt: bool) -> None:
-        self.server.fault = Garbled() if spoilt else None
+    def spoil(self, noisy: bool) -> None:
+        self.server.fault = Garbled() if noisy else None
 
     async def restart(self) -> None:
         if isinstance(self.server, SerialMeterServer):  # its wire stays where it is
@@ -224,8 +224,8 @@ class ClampsOnConverter:
     def silence(self, silent: bool) -> None:
         self.converter.silent = silent
 
-    def spoil(self, spoilt: bool) -> None:
-        self.noise = 4.0 if spoilt else 0.5
+    def spoil(self, noisy: bool) -> None:
+        self.noise = 4.0 if noisy else 0.5
 
     async def restart(self) -> None:
         self.converter.silent = True
@@ -260,88 +260,90 @@ METERS: dict[str, Callable[[Clock], Meter]] = {
 each = pytest.mark.parametrize("name", METERS)
 
 
-def opened(meter: Meter, clock: Clock) -> GridSource:
+def open_source(meter: Meter, clock: Clock) -> GridSource:
     config = configured(meter.settings)
     return config.open(clock, SourceContext(3))
 
 
 @contextlib.asynccontextmanager
-async def connected(name: str) -> AsyncGenerator[tuple[Meter, FastClock, Listener]]:
+async def connected_meter(name: str) -> AsyncGenerator[tuple[Meter, FastClock, Listener]]:
     clock = FastClock(40.0 if "p1" in name else 20.0)
     meter = METERS[name](clock)
     await meter.start()
     try:
         # A converter whose samples cease is closed and opened again.
         reopens = isinstance(meter, ClampsOnConverter)
-        async with listening(opened(meter, clock), clock, reopens=reopens) as heard:
-            yield meter, clock, heard
+        async with listening(open_source(meter, clock), clock, reopens=reopens) as listener:
+            yield meter, clock, listener
     finally:
         await meter.stop()
 
 
-def near(shown: Phases[float | None], house: HouseReading) -> bool:
-    """Whether each phase shows what flows, to the ampere that some meters cut off."""
-    pairs = zip(shown, house.currents_a, strict=True)
-    return all(told is not None and true is not None and abs(told - true) < 1.0 for told, true in pairs)
+def within_1_a(measured: Phases[float | None], house: HouseReading) -> bool:
+    """Whether each measured current is within 1 A of the real one (some meters round down)."""
+    pairs = zip(measured, house.currents_a, strict=True)
+    return all(
+        measured_a is not None and true is not None and abs(measured_a - true) < 1.0 for measured_a, true in pairs
+    )
 
 
 @each
 async def test_a_living_meter_is_fresh_and_shows_each_phase(name: str) -> None:
-    async with connected(name) as (_, clock, heard):
-        first, second, third = await heard.more(3)
+    async with connected_meter(name) as (_, clock, listener):
+        first, second, third = await listener.more(3)
         for sample in (first, second, third):
-            assert near(sample.currents_a, HOUSE)
+            assert within_1_a(sample.currents_a, HOUSE)
             assert abs(sample.taken_at - clock.now()) < timedelta(seconds=25)
         assert first.taken_at != third.taken_at  # a Linky's frame takes less than the second that its clock shows
-        assert not heard.stale
+        assert not listener.stale
         assert 0.0 < first.period_s <= 10.0
 
 
 @each
 async def test_a_change_in_the_house_arrives_within_three_periods(name: str) -> None:
-    async with connected(name) as (meter, _, heard):
-        await heard.more()
-        meter.house = OTHER_HOUSE
-        assert any(near(sample.currents_a, OTHER_HOUSE) for sample in await heard.more(3))
+    async with connected_meter(name) as (meter, _, listener):
+        await listener.more()
+        meter.house = HOUSE_AFTER_CHANGE
+        assert any(within_1_a(sample.currents_a, HOUSE_AFTER_CHANGE) for sample in await listener.more(3))
 
 
 @each
 async def test_a_silent_meter_becomes_stale_and_fresh_again(name: str) -> None:
-    async with connected(name) as (meter, clock, heard):
-        (sample,) = await heard.more()
+    async with connected_meter(name) as (meter, clock, listener):
+        (sample,) = await listener.more()
         meter.silence(True)
         await clock.sleep(1.5 * sample.period_s)  # what was under way arrives
-        count = len(heard.samples)
+        count = len(listener.samples)
         patience_s = 3 * sample.period_s
         await clock.sleep(patience_s + 2.0)
-        assert len(heard.samples) == count, "silence is no sample"
-        age_s = heard.freshness.age_s(clock.monotonic())
+        assert len(listener.samples) == count, "silence is no sample"
+        age_s = listener.freshness.age_s(clock.monotonic())
         assert age_s is not None
         assert age_s > patience_s
         meter.silence(False)
-        await heard.more()
-        assert not heard.stale
+        await listener.more()
+        assert not listener.stale
 
 
 @each
 async def test_a_noisy_wire_costs_samples_and_never_makes_another_current(name: str) -> None:
-    async with connected(name) as (meter, clock, heard):
-        await heard.more()
+    async with connected_meter(name) as (meter, clock, listener):
+        await listener.more()
         meter.spoil(True)
         # The converter is read in real time: 4 s are four hundred windows, of which each is like the others.
         await clock.sleep(4.0 if isinstance(meter, ClampsOnConverter) else 40.0)
         meter.spoil(False)
-        await heard.more(2)
-        assert all(near(sample.currents_a, HOUSE) for sample in heard.samples)
+        await listener.more(2)
+        assert all(within_1_a(sample.currents_a, HOUSE) for sample in listener.samples)
 
 
 @each
 async def test_a_meter_that_restarts_is_heard_again_without_being_asked(name: str) -> None:
-    async with connected(name) as (meter, _, heard):
-        await heard.more()
+    async with connected_meter(name) as (meter, _, listener):
+        await listener.more()
         await meter.restart()
-        samples = await heard.more(3)
-        assert all(near(sample.currents_a, HOUSE) for sample in samples)
+        samples = await listener.more(3)
+        assert all(within_1_a(sample.currents_a, HOUSE) for sample in samples)
 
 
 @each
@@ -349,15 +351,15 @@ async def test_a_wire_that_is_gone_is_an_error_or_silence_and_can_be_opened_agai
     clock = FastClock(40.0)
     meter = METERS[name](clock)
     await meter.start()
-    source = opened(meter, clock)
-    heard = Listener(source, clock)
-    task = asyncio.create_task(heard.run())
-    await heard.more()
+    source = open_source(meter, clock)
+    listener = Listener(source, clock)
+    task = asyncio.create_task(listener.run())
+    await listener.more()
     await meter.stop()
     if name.startswith("modbus"):
-        count = len(heard.samples)
+        count = len(listener.samples)
         await clock.sleep(20.0)
-        assert len(heard.samples) <= count + 1
+        assert len(listener.samples) <= count + 1
         task.cancel()
         await asyncio.wait([task])
     else:
@@ -366,8 +368,8 @@ async def test_a_wire_that_is_gone_is_an_error_or_silence_and_can_be_opened_agai
                 await task
     await meter.start()
     try:
-        async with listening(opened(meter, clock), clock) as again:
-            assert near((await again.more())[0].currents_a, HOUSE)
+        async with listening(open_source(meter, clock), clock) as again:
+            assert within_1_a((await again.more())[0].currents_a, HOUSE)
     finally:
         await meter.stop()
 
@@ -377,13 +379,13 @@ async def test_a_wire_that_is_not_there_is_an_error_or_silence(name: str) -> Non
     clock = FastClock()
     meter = METERS[name](clock)
     await meter.start()
-    source = opened(meter, clock)
+    source = open_source(meter, clock)
     await meter.stop()
     if name.startswith("modbus"):
-        heard = Listener(source, clock)
-        task = asyncio.create_task(heard.run())
+        listener = Listener(source, clock)
+        task = asyncio.create_task(listener.run())
         await clock.sleep(10.0)
-        assert heard.samples == []
+        assert listener.samples == []
         task.cancel()
         await asyncio.wait([task])
         return
@@ -432,9 +434,9 @@ async def test_a_linky_read_as_a_p1_port_and_the_other_way_round_give_nothing(tc
             {"type": "p1", "device": linky.meter.device},
         ):
             config = configured(settings)
-            async with listening(config.open(clock, SourceContext(3)), clock) as heard:
+            async with listening(config.open(clock, SourceContext(3)), clock) as listener:
                 await clock.sleep(45.0)
-                assert heard.samples == []
+                assert listener.samples == []
     finally:
         await p1.stop()
         await linky.stop()
@@ -442,51 +444,51 @@ async def test_a_linky_read_as_a_p1_port_and_the_other_way_round_give_nothing(tc
 
 @pytest.mark.parametrize("name", [name for name in METERS if name.startswith("p1")])
 async def test_a_telegram_that_comes_again_and_again_becomes_stale(name: str) -> None:
-    async with connected(name) as (meter, clock, heard):
+    async with connected_meter(name) as (meter, clock, listener):
         assert isinstance(meter, P1OnWire)
-        (sample,) = await heard.more()
+        (sample,) = await listener.more()
         meter.meter.repeating = True
         await clock.sleep(2.5 * sample.period_s)
-        count = len(heard.samples)
+        count = len(listener.samples)
         await clock.sleep(2 * sample.period_s)
-        assert len(heard.samples) == count
+        assert len(listener.samples) == count
         meter.meter.repeating = False
-        await heard.more()
+        await listener.more()
 
 
 @pytest.mark.parametrize("name", [name for name in METERS if name.startswith("modbus")])
 async def test_a_meter_that_answers_but_measures_no_more_becomes_stale(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with connected(name) as (meter, clock, heard):
+    async with connected_meter(name) as (meter, clock, listener):
         assert isinstance(meter, ModbusOnWire)
-        await heard.more()
+        await listener.more()
         await clock.sleep(2 * STILL_AFTER_S)
-        await heard.more()
+        await listener.more()
         assert "no longer measures" not in caplog.text, "the house may stand still, the grid does not"
-        meter.frozen = meter.show()
+        meter.frozen = meter.measured()
         async with asyncio.timeout(PATIENCE_S):
             while "no longer measures" not in caplog.text:
                 await clock.sleep(1.0)
-        count = len(heard.samples)
+        count = len(listener.samples)
         await clock.sleep(30.0)
-        assert len(heard.samples) == count
-        assert heard.stale
+        assert len(listener.samples) == count
+        assert listener.stale
         assert caplog.text.count("no longer measures") == 1
         meter.frozen = None
-        await heard.more()
-        assert not heard.stale
+        await listener.more()
+        assert not listener.stale
 
 
 @each
 @pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=-400)])
 async def test_the_wall_clock_may_jump_and_nothing_becomes_stale(name: str, correction: timedelta) -> None:
-    async with connected(name) as (_, clock, heard):
-        await heard.more()
+    async with connected_meter(name) as (_, clock, listener):
+        await listener.more()
         clock.adjust(correction)
-        samples = await heard.more(2)
+        samples = await listener.more(2)
         assert abs(samples[-1].taken_at - clock.now()) < timedelta(seconds=25)
-        assert not heard.stale
+        assert not listener.stale
 
 
 async def test_a_meter_whose_own_clock_is_wrong_is_taken_by_the_time_of_reception() -> None:
@@ -496,8 +498,8 @@ async def test_a_meter_whose_own_clock_is_wrong_is_taken_by_the_time_of_receptio
     try:
         ahead = FastClock(40.0)
         ahead.adjust(timedelta(days=3))
-        async with listening(opened(meter, ahead), ahead) as heard:
-            first, second = await heard.more(2)
+        async with listening(open_source(meter, ahead), ahead) as listener:
+            first, second = await listener.more(2)
             assert abs(second.taken_at - ahead.now()) < timedelta(seconds=10)
             assert first.taken_at < second.taken_at
     finally:
@@ -510,8 +512,8 @@ async def test_the_speed_of_an_old_p1_port_is_found() -> None:
     await meter.start()
     try:
         config = configured({"type": "p1", "device": meter.meter.device})
-        async with listening(config.open(clock, SourceContext(1)), clock) as heard:
-            (sample,) = await heard.more()
+        async with listening(config.open(clock, SourceContext(1)), clock) as listener:
+            (sample,) = await listener.more()
         assert sample.currents_a == Phases(5.0, None, None)
         assert sample.period_s == 10.0
     finally:
@@ -523,8 +525,8 @@ async def test_a_source_ends_whenever_it_is_told_to(tmp_path: Path) -> None:
     settings = {"type": "modbus-rtu", "model": "eastron-sdm630", "device": str(tmp_path / "none"), "timeout_s": 0.3}
     for steps in range(40):
         clock = SystemClock()
-        heard = Listener(configured({"type": "modbus", "meter": settings, "every_s": 0.2}).open(clock), clock)
-        task = asyncio.create_task(heard.run())
+        listener = Listener(configured({"type": "modbus", "meter": settings, "every_s": 0.2}).open(clock), clock)
+        task = asyncio.create_task(listener.run())
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
@@ -538,8 +540,8 @@ async def test_a_meter_whose_encryption_was_switched_off_is_read_all_the_same() 
     await meter.start()
     try:
         source = configured({**meter.settings, "key": KEY.hex()}).open(clock)
-        async with listening(source, clock) as heard:
-            assert near((await heard.more(2))[-1].currents_a, HOUSE)
+        async with listening(source, clock) as listener:
+            assert within_1_a((await listener.more(2))[-1].currents_a, HOUSE)
     finally:
         await meter.stop()
 
@@ -550,11 +552,11 @@ async def test_a_wrong_key_gives_nothing_and_is_said_once(caplog: pytest.LogCapt
     await meter.start()
     try:
         source = configured({**meter.settings, "key": "AB" * 16}).open(clock)
-        async with listening(source, clock) as heard:
+        async with listening(source, clock) as listener:
             await clock.sleep(75.0)
-            assert heard.samples == []
-        said = [record.getMessage() for record in caplog.records if "key" in record.getMessage()]
-        assert said == ["P1: telegrams cannot be decrypted with the configured key"]
+            assert listener.samples == []
+        messages = [record.getMessage() for record in caplog.records if "key" in record.getMessage()]
+        assert messages == ["P1: telegrams cannot be decrypted with the configured key"]
         assert "ab" * 16 not in caplog.text.lower()
     finally:
         await meter.stop()

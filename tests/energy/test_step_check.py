@@ -25,7 +25,7 @@ def observe(check: StepCheck, seconds: range, own_a: float, grid_a: float, *, si
     return check
 
 
-def after_start(before_a: float, after_a: float, *, step_a: float = 10.0, signed: bool = True) -> bool:
+def doubted_after_start(before_a: float, after_a: float, *, step_a: float = 10.0, signed: bool = True) -> bool:
     """Whether a phase is doubted that showed this before a vehicle began to draw `step_a`, and that after."""
     check = observe(StepCheck(6.0), range(15), 0.0, before_a, signed=signed)
     return observe(check, range(15, 30), step_a, after_a, signed=signed).doubted
@@ -41,19 +41,19 @@ def after_start(before_a: float, after_a: float, *, step_a: float = 10.0, signed
         (4.0, 8.0, True, True),  # not closed
         (4.0, -6.0, True, True),  # the wrong way round
         (-12.0, -2.0, True, False),
-        (12.0, 2.0, False, False),  # the house fed back 12 A, and nobody could tell
+        (12.0, 2.0, False, False),  # the house fed back 12 A, which an unsigned meter does not show
         (5.0, 5.0, False, False),  # it fed back 5 A, now it draws as much
         (0.0, 0.0, False, True),
     ],
 )
 def test_a_step_of_our_own_shows_or_does_not(before_a: float, after_a: float, signed: bool, blind: bool) -> None:
-    assert after_start(before_a, after_a, signed=signed) is blind
+    assert doubted_after_start(before_a, after_a, signed=signed) is blind
 
 
 @given(st.floats(-30, 30), st.floats(6, 32), st.booleans())
 def test_a_meter_that_sees_all_is_never_doubted(house_a: float, step_a: float, signed: bool) -> None:
     flows = (house_a, house_a + step_a) if signed else (abs(house_a), abs(house_a + step_a))
-    assert after_start(*flows, step_a=step_a, signed=signed) is False
+    assert doubted_after_start(*flows, step_a=step_a, signed=signed) is False
 
 
 def test_what_we_change_while_a_vehicle_charges_answers_the_house_and_proves_nothing() -> None:
@@ -65,8 +65,8 @@ def test_a_house_that_switches_all_the_time_hides_no_meter_that_sees() -> None:
     check = StepCheck(6.0)
     for second in range(120):
         own_a = 0.0 if second < 20 else 16.0 if second < 60 else 6.0
-        hob_a = 9.6 if second // 3 % 2 else 0.0
-        check = check.observe(own_a, own_a + hob_a, float(second), signed=True)
+        kettle_a = 9.6 if second // 3 % 2 else 0.0
+        check = check.observe(own_a, own_a + kettle_a, float(second), signed=True)
         assert not check.doubted
 
 
@@ -109,16 +109,16 @@ class Site:
         self.draws = (1.0, 1.0, 1.0)
         """of what it is offered, at the terminals"""
         self.rotation: PhaseMap | None = RST_MAP
-        """what is known of it; where it is not, it is STR"""
+        """the known rotation; None: unknown, and in fact STR"""
 
-    async def live(self, seconds: int) -> Decision:
-        decision = self.look()
+    async def run_for(self, seconds: int) -> Decision:
+        decision = self.run_second()
         for _ in range(seconds):
             await self.clock.advance(1.0)
-            decision = self.look()
+            decision = self.run_second()
         return decision
 
-    def look(self) -> Decision:
+    def run_second(self) -> Decision:
         self.controller.observe_draw([self.demand])
         flows: list[float | None] = [self.house_a] * 3
         for part, phase in zip(self.draws, (self.rotation or PhaseMap.from_rotation("STR")).terminals, strict=True):
@@ -148,10 +148,10 @@ class Site:
 async def test_a_clamp_that_is_unplugged_is_found_when_the_charge_begins_and_leaves_the_safe_current() -> None:
     site = Site()
     site.unplugged = True
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
-    assert (await site.live(2)).current_a == 16.0
-    decision = await site.live(60)
+    assert (await site.run_for(2)).current_a == 16.0
+    decision = await site.run_for(60)
     assert decision.current_a == 8.0
     binding = decision.binding
     assert binding is not None
@@ -163,7 +163,7 @@ async def test_a_clamp_that_is_unplugged_is_found_when_the_charge_begins_and_lea
     ("draws", "rotation"),
     [
         ((1.0, 0.0, 0.0), PhaseMap.from_rotation("STR")),
-        ((1.0, 0.0, 0.0), None),  # one phase, and nobody knows which: none shows it
+        ((1.0, 0.0, 0.0), None),  # one unknown phase, and no phase shows it
         ((1.0, 0.98, 0.99), PhaseMap.from_rotation("STR")),
         ((1.0, 0.98, 0.99), None),  # about the same on all, wherever they are
     ],
@@ -173,35 +173,35 @@ async def test_an_unplugged_clamp_is_found_whatever_is_known_of_the_phases(
 ) -> None:
     site = Site()
     site.draws, site.rotation, site.unplugged = draws, rotation, True
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
-    decision = await site.live(60)
+    decision = await site.run_for(60)
     assert decision.current_a == 8.0
     site.wants = site.unplugged = False
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
-    assert (await site.live(60)).current_a > 8.0
+    assert (await site.run_for(60)).current_a > 8.0
 
 
 async def test_the_step_of_a_vehicle_whose_phase_is_not_known_may_show_on_any() -> None:
     site = Site()
     site.draws, site.rotation = (1.0, 0.0, 0.0), None
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
     for _ in range(240):
-        await site.live(1)
+        await site.run_for(1)
         assert not site.doubted
     site.wants = False
-    await site.live(20)
+    await site.run_for(20)
     assert not site.doubted
 
 
 async def test_a_blind_meter_that_falls_silent_too_raises_nothing() -> None:
     site = Site()
     site.unplugged = True
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
-    offered = [(await site.live(60)).current_a]
+    offered = [(await site.run_for(60)).current_a]
     for _ in range(700):
         await site.clock.advance(1.0)
         offered.append(site.decide().current_a)
@@ -212,25 +212,25 @@ async def test_a_blind_meter_that_falls_silent_too_raises_nothing() -> None:
 async def test_a_clamp_that_is_plugged_in_again_is_believed_after_the_next_step() -> None:
     site = Site()
     site.unplugged = True
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
-    await site.live(40)
+    await site.run_for(40)
     site.wants = site.unplugged = False
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
-    assert (await site.live(90)).current_a == 16.0
+    assert (await site.run_for(90)).current_a == 16.0
 
 
 async def test_a_kettle_that_goes_off_as_the_charge_begins_costs_a_moment_and_no_charge() -> None:
     site = Site()
     site.house_a = 15.5
-    await site.live(20)
+    await site.run_for(20)
     site.wants = True
-    await site.live(1)
+    await site.run_for(1)
     site.house_a = 5.5
-    seen = [(await site.live(1)).current_a for _ in range(180)]
-    assert min(seen) == 8.0
-    assert seen[-1] == 16.0
+    currents_a = [(await site.run_for(1)).current_a for _ in range(180)]
+    assert min(currents_a) == 8.0
+    assert currents_a[-1] == 16.0
 
 
 @pytest.mark.parametrize(("every_s", "warned"), [(1.0, False), (2.5, False), (10.0, True)])

@@ -17,7 +17,7 @@ VOLTS = 230.0
 
 
 async def dimmed(*, produced_w: list[float], age_s: int, lag_s: int) -> list[float]:
-    """What a vehicle draws second by second, in watts, dimmed beside so much sun."""
+    """The power of a vehicle second by second, in watts, while it is dimmed beside so much solar power."""
     clock = fakes.clock()
     controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), GridConnection(3, 16.0, 63.0))
     controller.limits.set_shared(
@@ -32,9 +32,9 @@ async def dimmed(*, produced_w: list[float], age_s: int, lag_s: int) -> list[flo
             ProfileTarget(1), 3, True, Phases[float | None].all(drawn[-1]), rating, offered[-1], clock.monotonic()
         )
         controller.observe_draw([demand])
-        shown_a = grid[max(0, len(grid) - 1 - age_s)]
-        currents = Phases[float | None].all(shown_a / 3.0)
-        controller.process_sample(GridSample(clock.now(), currents, power_w=shown_a * VOLTS, signed=True))
+        grid_w = grid[max(0, len(grid) - 1 - age_s)]
+        currents = Phases[float | None].all(grid_w / 3.0)
+        controller.process_sample(GridSample(clock.now(), currents, power_w=grid_w * VOLTS, signed=True))
         offered.append(controller.decide([demand])[1].current_a)
         await clock.advance(1)
     return [3.0 * current_a * VOLTS for current_a in drawn[1:]]

@@ -72,8 +72,8 @@ def verdict(
 def test_it_waits_for_the_hours_that_it_has_seen_begin() -> None:
     hours = OffPeakHours().observe(False, EVENING.replace(hour=22)).observe(True, EVENING.replace(hour=22, minute=30))
     assert verdict(ChargePlan(OFF_PEAK), hours=hours) == TariffDecision(False, EVENING.replace(hour=22, minute=30))
-    late = EVENING.replace(hour=23)
-    assert verdict(ChargePlan(OFF_PEAK), late, hours).next_change == EVENING.replace(day=16, hour=22, minute=30)
+    late_evening = EVENING.replace(hour=23)
+    assert verdict(ChargePlan(OFF_PEAK), late_evening, hours).next_change == EVENING.replace(day=16, hour=22, minute=30)
 
 
 def test_it_waits_for_the_next_of_the_cheap_hours_where_a_day_has_them_twice() -> None:
@@ -85,8 +85,8 @@ def test_it_waits_for_the_next_of_the_cheap_hours_where_a_day_has_them_twice() -
             hours = hours.observe(False, at + timedelta(hours=3))
     assert hours.next_begin(EVENING + timedelta(days=2)) == night + timedelta(days=2)
     assert hours.next_begin(night + timedelta(days=2, minutes=1)) == noon + timedelta(days=3)
-    moved = hours.observe(False, noon + timedelta(days=3)).observe(True, noon + timedelta(days=3, hours=1))
-    assert moved.next_begin(noon + timedelta(days=4)) == noon + timedelta(days=4, hours=1)
+    moved_hours = hours.observe(False, noon + timedelta(days=3)).observe(True, noon + timedelta(days=3, hours=1))
+    assert moved_hours.next_begin(noon + timedelta(days=4)) == noon + timedelta(days=4, hours=1)
 
 
 def test_it_does_not_know_when_before_it_has_seen_them() -> None:
@@ -95,7 +95,7 @@ def test_it_does_not_know_when_before_it_has_seen_them() -> None:
 
 def test_before_it_has_seen_them_the_meters_own_profile_of_tomorrow_tells() -> None:
     steps = (TariffStep(time(0, 0), 1, False), TariffStep(time(1, 30), 2, True), TariffStep(time(7, 0), 1, False))
-    told = decide_by_tariff(
+    decision = decide_by_tariff(
         ChargePlan(OFF_PEAK),
         MeterTariff(off_peak=False, next_day=steps),
         EVENING,
@@ -103,7 +103,7 @@ def test_before_it_has_seen_them_the_meters_own_profile_of_tomorrow_tells() -> N
         charged_wh=0,
         power_w=7000.0,
     )
-    assert told == TariffDecision(False, EVENING.replace(day=16, hour=1, minute=30))
+    assert decision == TariffDecision(False, EVENING.replace(day=16, hour=1, minute=30))
 
 
 def test_a_departure_outweighs_the_price_as_late_as_it_can() -> None:
@@ -182,7 +182,7 @@ def test_what_was_cheap_is_remembered_while_nobody_tells() -> None:
 def test_a_meter_that_does_not_tell_forbids_nothing_and_the_next_change_is_ahead(
     plan: ChargePlan, tariff: MeterTariff | None, local: datetime, charged_wh: float, power_w: float
 ) -> None:
-    told = decide_by_tariff(
+    decision = decide_by_tariff(
         plan,
         tariff,
         local,
@@ -191,10 +191,10 @@ def test_a_meter_that_does_not_tell_forbids_nothing_and_the_next_change_is_ahead
         power_w=power_w,
     )
     if is_charging_time(plan.mode, tariff) is not False:
-        assert told == TariffDecision(True)
-    if told.next_change is not None:
-        assert told.next_change > local
-        assert not told.allowed
+        assert decision == TariffDecision(True)
+    if decision.next_change is not None:
+        assert decision.next_change > local
+        assert not decision.allowed
 
 
 @pytest.mark.parametrize(
@@ -264,12 +264,14 @@ def test_a_departure_that_the_end_of_summer_time_shows_twice_is_meant_the_first_
 
 @pytest.mark.parametrize(("change", "begins"), [(SPRING, "2026-03-29T20:30Z"), (AUTUMN, "2026-10-25T21:30Z")])
 def test_cheap_hours_begin_at_the_same_time_of_day_after_each_change(change: datetime, begins: str) -> None:
-    seen = change - timedelta(days=1)
-    hours = OffPeakHours().observe(False, seen.replace(hour=22)).observe(True, seen.replace(hour=22, minute=30))
+    day_before = change - timedelta(days=1)
+    hours = (
+        OffPeakHours().observe(False, day_before.replace(hour=22)).observe(True, day_before.replace(hour=22, minute=30))
+    )
     assert hours.next_begin(change.replace(hour=12)) == datetime.fromisoformat(begins)
 
 
 def test_cheap_hours_that_were_seen_before_the_time_zone_was_set_begin_at_the_same_moment() -> None:
-    seen = datetime(2026, 7, 1, 20, 30, tzinfo=UTC)
-    hours = OffPeakHours().observe(False, seen - timedelta(minutes=1)).observe(True, seen)
-    assert hours.next_begin((seen + timedelta(hours=1)).astimezone(ZONE)) == seen + timedelta(days=1)
+    first_begin = datetime(2026, 7, 1, 20, 30, tzinfo=UTC)
+    hours = OffPeakHours().observe(False, first_begin - timedelta(minutes=1)).observe(True, first_begin)
+    assert hours.next_begin((first_begin + timedelta(hours=1)).astimezone(ZONE)) == first_begin + timedelta(days=1)

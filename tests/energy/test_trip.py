@@ -67,13 +67,13 @@ def test_a_breaker_stays_within_iec_60898(curve: TripCurve) -> None:
 def test_the_budget_is_what_the_filter_takes(curve: TripCurve, heat: float, load: float) -> None:
     assume(abs(load - 1.3) > 0.001)  # there it takes for ever, to within a rounding
     protection = Protection(curve, heat)
-    left_s = protection.seconds_left(load)
-    if math.isinf(left_s):
+    remaining_s = protection.seconds_left(load)
+    if math.isinf(remaining_s):
         assert not protection.after(load, 1e5).tripped
     else:
-        assert protection.after(load, left_s + 0.01).tripped
-        if left_s > 0.02:
-            assert not protection.after(load, left_s - 0.01).tripped
+        assert protection.after(load, remaining_s + 0.01).tripped
+        if remaining_s > 0.02:
+            assert not protection.after(load, remaining_s - 0.01).tripped
 
 
 @given(curves, st.floats(0, 1.6), loads, st.floats(0, 100), st.floats(0, 100))
@@ -83,6 +83,6 @@ def test_seconds_add_up(curve: TripCurve, heat: float, load: float, one_s: float
 
 
 @given(curves, st.floats(0, 1.6), st.floats(0, 1.6), loads)
-def test_a_warmer_one_never_bears_more(curve: TripCurve, one: float, other: float, load: float) -> None:
-    cold, warm = sorted((one, other))
+def test_a_warmer_one_never_bears_more(curve: TripCurve, first: float, second: float, load: float) -> None:
+    cold, warm = sorted((first, second))
     assert Protection(curve, warm).seconds_left(load) <= Protection(curve, cold).seconds_left(load) + 1e-9
