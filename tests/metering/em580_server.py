@@ -21,8 +21,8 @@ SERIAL = "BX0460002S001"
 class Em580Server:
     """The meter. What a test may change about it is an attribute."""
 
-    def __init__(self, show: Callable[[], Reading]) -> None:
-        self.show = show
+    def __init__(self, read_meter: Callable[[], Reading]) -> None:
+        self.read_meter = read_meter
         self.key = ec.derive_private_key(0xE580, ec.BrainpoolP384R1())
         self.words: dict[int, int] = {}
         self.written: list[int] = []
@@ -58,15 +58,15 @@ class Em580Server:
         return data.split(b"\0")[0].decode()
 
     def answer(self, pdu: bytes) -> bytes:
-        """What it answers to a request."""
+        """The response to a request."""
         function = pdu[0]
         address, count = struct.unpack(">HH", pdu[1:5])
         if count > 50:
             return bytes((function | 0x80, 3))
         if function == 16:
             self.written.append(address)
-            for at, word in enumerate(struct.unpack(f">{count}H", pdu[6 : 6 + 2 * count])):
-                self.words[address + at] = word
+            for at, register in enumerate(struct.unpack(f">{count}H", pdu[6 : 6 + 2 * count])):
+                self.words[address + at] = register
             if address == 0x7040:
                 self._command(chr(self.words[0x7040]))
             return pdu[:5]
@@ -74,14 +74,16 @@ class Em580Server:
             self._waiting -= 1
             if self._waiting == 0:
                 self.words[0x7100] = 3 if self.corrupt else 2
-        shown = {place[1]: word for place, word in encode(MODELS["carlo-gavazzi-em580"], self.show()).items()}
+        measured = {
+            place[1]: register for place, register in encode(MODELS["carlo-gavazzi-em580"], self.read_meter()).items()
+        }
         self._put(0x2600, self.spki)
         self._put(0x5000, SERIAL.encode())
-        words = [shown.get(at, self.words.get(at, 0)) for at in range(address, address + count)]
+        words = [measured.get(at, self.words.get(at, 0)) for at in range(address, address + count)]
         return struct.pack(f">BB{count}H", function, 2 * count, *words)
 
     def _command(self, letter: str) -> None:
-        register = self.show().energy_import_wh
+        register = self.read_meter().energy_import_wh
         assert register is not None
         if letter == "B" and self.state == 0 and not self.refuses_begin:
             self._begin, self.words[0x7100] = (register, self._now()), 1
@@ -116,9 +118,9 @@ class Em580Server:
 class _Connection(asyncio.Protocol):
     """One client, by Modbus TCP."""
 
-    def __init__(self, server: Em580Server, open_ones: set[asyncio.Transport]) -> None:
+    def __init__(self, server: Em580Server, open_transports: set[asyncio.Transport]) -> None:
         self._server = server
-        self._open = open_ones
+        self._open = open_transports
         self._stream = b""
         self._transport: asyncio.Transport | None = None
 
@@ -143,15 +145,15 @@ class _Connection(asyncio.Protocol):
 @asynccontextmanager
 async def serving(server: Em580Server) -> AsyncGenerator[Em580Server]:
     """The meter on a TCP port of this machine."""
-    open_ones: set[asyncio.Transport] = set()
+    open_transports: set[asyncio.Transport] = set()
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: _Connection(server, open_ones), "127.0.0.1", server.port)
+    listening = await loop.create_server(lambda: _Connection(server, open_transports), "127.0.0.1", server.port)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server
     finally:
         listening.close()
-        for transport in tuple(open_ones):
+        for transport in tuple(open_transports):
             transport.abort()
         await asyncio.sleep(0)
         await listening.wait_closed()

@@ -24,7 +24,7 @@ from metering.time_quality import TimeStatus
 from tests.metering.em580_server import SERIAL, Em580Server, serving
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-SHOWN = Reading(
+READING = Reading(
     NOW,
     energy_import_wh=7_003_500.0,
     energy_export_wh=0.0,
@@ -49,8 +49,8 @@ class StoppedClock(SystemClock):
 @asynccontextmanager
 async def metering(register: list[float] | None = None) -> AsyncGenerator[tuple[Em580, Em580Server]]:
     """A meter, and the driver of it."""
-    shown = register if register is not None else [7_003_500.0]
-    async with serving(Em580Server(lambda: replace(SHOWN, energy_import_wh=shown[0]))) as server:
+    register_wh = register if register is not None else [7_003_500.0]
+    async with serving(Em580Server(lambda: replace(READING, energy_import_wh=register_wh[0]))) as server:
         config = ModbusTcpMeterConfig(model="carlo-gavazzi-em580", host="127.0.0.1", port=server.port)
         meter = config.open(StoppedClock(), BusRegistry())
         assert isinstance(meter, Em580)
@@ -80,8 +80,8 @@ async def test_a_transaction_is_begun_ended_signed_and_given_up_only_when_it_is_
         assert server.state == 0
         found = ocmf.parse_record(record)
         assert check_signature(found, key).valid
-        made = check_bill([found])
-        assert (made.objections, made.register_deltas[0].energy_wh) == ((), 12_300)
+        bill_check = check_bill([found])
+        assert (bill_check.objections, bill_check.register_deltas[0].energy_wh) == ((), 12_300)
         assert found.text("TT") == "0.30 EUR/kWh<=>tx-4711"
         assert (await meter.read()).energy_import_wh == register[0]
 
@@ -89,9 +89,9 @@ async def test_a_transaction_is_begun_ended_signed_and_given_up_only_when_it_is_
 async def test_a_long_tariff_leaves_the_transaction_its_place() -> None:
     async with metering() as (meter, server):
         await meter.begin(replace(SUBJECT, tariff="x" * 400), "STATION 1", TimeStatus.SYNCHRONIZED)
-        shown = server.text(0x6900, 126)
-        assert len(shown) == 250
-        assert shown.endswith("x<=>tx-4711")
+        stored_text = server.text(0x6900, 126)
+        assert len(stored_text) == 250
+        assert stored_text.endswith("x<=>tx-4711")
 
 
 async def test_what_identifies_a_transaction_is_where_the_meter_wants_it() -> None:
@@ -105,14 +105,16 @@ async def test_what_identifies_a_transaction_is_where_the_meter_wants_it() -> No
         assert server.words[0x7060] == 1
 
 
-@pytest.mark.parametrize(("time", "told"), [(TimeStatus.INFORMATIVE, 0), (TimeStatus.UNKNOWN, None)])
-async def test_a_time_that_nobody_vouches_for_is_not_signed_as_synchronized(time: TimeStatus, told: int | None) -> None:
+@pytest.mark.parametrize(("time", "written_s"), [(TimeStatus.INFORMATIVE, 0), (TimeStatus.UNKNOWN, None)])
+async def test_a_time_that_nobody_vouches_for_is_not_signed_as_synchronized(
+    time: TimeStatus, written_s: int | None
+) -> None:
     """OCMF: a clock of the CSMS is informative; one that was never set is nothing to set another one by."""
     async with metering() as (meter, server):
         await meter.begin(SUBJECT, "STATION 1", time)
         assert server.state == 1
-        assert server.words.get(0x7060) == told
-        assert server.clock_s == (int(NOW.timestamp()) if told is not None else 0)
+        assert server.words.get(0x7060) == written_s
+        assert server.clock_s == (int(NOW.timestamp()) if written_s is not None else 0)
 
 
 async def test_the_clock_is_left_alone_where_it_is_right() -> None:

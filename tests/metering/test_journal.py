@@ -63,10 +63,10 @@ def test_an_entry_that_was_appended_is_found_again_in_the_next_life(tmp_path: Pa
     assert (found.entries, found.broken) == (3, None)
     assert [entry.number for entry in second.entries()] == [3, 2, 1]
     assert [entry.number for entry in second.entries(after=1)] == [3, 2]
-    told = json.loads((tmp_path / FILE_NAME).read_text().splitlines()[2])
-    assert told["boot"] == 2
-    assert told["time"] == {"status": "S", "source": "ntp"}
-    assert told["details"]["register_wh"] == "3.000"
+    stored = json.loads((tmp_path / FILE_NAME).read_text().splitlines()[2])
+    assert stored["boot"] == 2
+    assert stored["time"] == {"status": "S", "source": "ntp"}
+    assert stored["details"]["register_wh"] == "3.000"
 
 
 def test_no_journal_is_a_whole_journal(tmp_path: Path) -> None:
@@ -92,11 +92,11 @@ def test_any_single_changed_byte_is_located(
     file, head = (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
     assert check_journal(file, head).broken is None
     offset = data.draw(st.integers(0, len(file) - 1))
-    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != file[offset]))
-    changed = file[:offset] + bytes([other]) + file[offset + 1 :]
+    other_byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != file[offset]))
+    changed = file[:offset] + bytes([other_byte]) + file[offset + 1 :]
     found = check_journal(changed, head)
     assert found.broken is not None
-    # Located: it is in the entry after the last proven one, whose line is told.
+    # Located: it is in the entry after the last proven one, whose line is reported.
     assert found.number is not None
     assert found.number == entry_at(file, offset)
     assert found.line == found.number
@@ -144,31 +144,31 @@ def test_whoever_forges_an_entry_has_to_forge_all_that_follow(tmp_path: Path) ->
 
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_a_power_cut_at_any_byte_of_a_write_leaves_a_whole_journal(tmp_path: Path, before: int) -> None:
-    whole = tmp_path / "whole"
-    file, head = written(whole, before) if before else (b"", b"")
+    complete = tmp_path / "whole"
+    file, head = written(complete, before) if before else (b"", b"")
     grown, _ = written(tmp_path / "grown", before + 1)
     assert grown.startswith(file)
-    for kept in range(len(file), len(grown) + 1):
-        folder = tmp_path / f"cut-{kept}"
+    for size in range(len(file), len(grown) + 1):
+        folder = tmp_path / f"cut-{size}"
         folder.mkdir()
-        (folder / FILE_NAME).write_bytes(grown[:kept])
+        (folder / FILE_NAME).write_bytes(grown[:size])
         if before:
             (folder / HEAD_NAME).write_bytes(head)
         at_once = opened(folder).verify()
-        assert at_once.broken is None, kept
+        assert at_once.broken is None, size
         again = opened(folder)
         assert again.damaged is None
         again.append(note(9, JournalEvent.END))
         after = again.verify()
-        assert (after.broken, after.unfinished) == (None, 0), kept
+        assert (after.broken, after.unfinished) == (None, 0), size
         assert again.last is not None
         assert again.last.note.event is JournalEvent.END
         # What was left of the write is vouched for as well.
-        mended, named = (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
-        for offset in range(len(file), kept, 7):
-            changed = bytearray(mended)
+        repaired, named = (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
+        for offset in range(len(file), size, 7):
+            changed = bytearray(repaired)
             changed[offset] ^= 1
-            assert check_journal(bytes(changed), named).number is not None, (kept, offset)
+            assert check_journal(bytes(changed), named).number is not None, (size, offset)
 
 
 def test_two_power_cuts_in_a_row_are_accounted_for_together(tmp_path: Path) -> None:
@@ -178,15 +178,15 @@ def test_two_power_cuts_in_a_row_are_accounted_for_together(tmp_path: Path) -> N
     torn = opened(tmp_path)
     length = (tmp_path / FILE_NAME).stat().st_size
     torn.append(note(3))
-    whole = (tmp_path / FILE_NAME).read_bytes()
-    named = f"2 {parse_hash(whole, 2)}\n".encode()
-    for kept in range(length, len(whole)):
-        (tmp_path / FILE_NAME).write_bytes(whole[:kept])
+    complete = (tmp_path / FILE_NAME).read_bytes()
+    named = f"2 {parse_hash(complete, 2)}\n".encode()
+    for size in range(length, len(complete)):
+        (tmp_path / FILE_NAME).write_bytes(complete[:size])
         (tmp_path / HEAD_NAME).write_bytes(named)
         again = opened(tmp_path)
         assert again.damaged is None
         again.append(note(4))
-        assert again.verify().broken is None, kept
+        assert again.verify().broken is None, size
 
 
 def parse_hash(journal: bytes, number: int) -> str:
@@ -196,12 +196,12 @@ def parse_hash(journal: bytes, number: int) -> str:
 
 @pytest.mark.parametrize("missed", [1, 2, 4])
 def test_a_head_that_is_some_entries_behind_is_a_power_cut_and_no_damage(tmp_path: Path, missed: int) -> None:
-    _, behind = written(tmp_path / "a", 2)
+    _, lagging_head = written(tmp_path / "a", 2)
     file, _ = written(tmp_path / "b", 2 + missed)
-    assert check_journal(file, behind).broken is None
+    assert check_journal(file, lagging_head).broken is None
     # The end of the line that the head does not name yet cannot be changed either.
-    assert check_journal(file[:-1] + b"x", behind).number == 2 + missed
-    (tmp_path / "b" / HEAD_NAME).write_bytes(behind)
+    assert check_journal(file[:-1] + b"x", lagging_head).number == 2 + missed
+    (tmp_path / "b" / HEAD_NAME).write_bytes(lagging_head)
     journal = opened(tmp_path / "b")
     assert journal.damaged is None
     journal.append(note(9))
@@ -283,14 +283,14 @@ def peak_bytes(journal: RegisterJournal, *, lines: int) -> int:
     class EnoughError(Exception):
         pass
 
-    def heed(entry: JournalEntry) -> None:
+    def stop_when_enough(entry: JournalEntry) -> None:
         if entry.number >= lines:
             raise EnoughError
 
     tracemalloc.start()
     try:
         with pytest.raises(EnoughError):
-            journal.verify(heed)
+            journal.verify(stop_when_enough)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

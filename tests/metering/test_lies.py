@@ -30,38 +30,38 @@ TRUTH = Reading(
 )
 
 
-class Liar:
-    """Tells the truth until it is told what to say."""
+class FaultyMeter:
+    """A meter that returns correct readings until a test replaces `next_reading`."""
 
     def __init__(self) -> None:
         self.at_s = 0.0
-        self.says: Callable[[], Reading] = lambda: TRUTH
+        self.next_reading: Callable[[], Reading] = lambda: TRUTH
         self.serial = "4711"
 
     async def identity(self) -> MeterIdentity:
-        """Which meter it pretends to be."""
+        """The identity that the test has set."""
         return MeterIdentity(self.serial)
 
     async def read(self) -> Reading:
-        """What it pretends to show."""
-        said = self.says()
-        self.at_s = (said.taken_at - START).total_seconds()
-        return said
+        """The reading that the test has set."""
+        reading = self.next_reading()
+        self.at_s = (reading.taken_at - START).total_seconds()
+        return reading
 
     def plausible(self) -> PlausibleMeter:
-        """Who is not to believe it."""
+        """A plausibility check of this meter."""
         return PlausibleMeter(self, RULES, lambda: self.at_s)
 
     async def close(self) -> None:
         """There is no wire."""
 
 
-def later(seconds: float = 1.0, **shown: object) -> Reading:
-    """The truth, a moment later, but for what is shown instead."""
-    return replace(TRUTH, taken_at=START + timedelta(seconds=seconds), **shown)
+def later(seconds: float = 1.0, **changed: object) -> Reading:
+    """A correct reading some seconds later, with these fields changed."""
+    return replace(TRUTH, taken_at=START + timedelta(seconds=seconds), **changed)
 
 
-LIES: dict[str, tuple[Reading, str]] = {
+IMPLAUSIBLE: dict[str, tuple[Reading, str]] = {
     "no register": (later(energy_import_wh=None), "The import register is missing"),
     "not a number": (later(energy_import_wh=math.nan), "energy_import_wh shows nan"),
     "infinite": (later(energy_import_wh=math.inf), "energy_import_wh shows inf"),
@@ -101,29 +101,29 @@ LIES: dict[str, tuple[Reading, str]] = {
 }
 
 
-@each_row("lie", LIES)
-async def test_a_lie_is_refused_by_its_name_and_the_truth_is_believed_again(lie: str) -> None:
-    said, named = LIES[lie]
-    liar = Liar()
-    meter = liar.plausible()
+@each_row("case", IMPLAUSIBLE)
+async def test_a_lie_is_refused_by_its_name_and_the_truth_is_believed_again(case: str) -> None:
+    implausible, named = IMPLAUSIBLE[case]
+    faulty_meter = FaultyMeter()
+    meter = faulty_meter.plausible()
     assert await meter.read() == TRUTH
-    liar.says = lambda: said
+    faulty_meter.next_reading = lambda: implausible
     with pytest.raises(ImplausibleReadingError) as refused:
         await meter.read()
     assert named in str(refused.value)
     assert refused.value.transient
     assert meter.last_accepted == TRUTH
-    truth = later(max(2.0, (said.taken_at - START).total_seconds() + 1.0))
-    liar.says = lambda: truth
+    truth = later(max(2.0, (implausible.taken_at - START).total_seconds() + 1.0))
+    faulty_meter.next_reading = lambda: truth
     assert await meter.read() == truth
 
 
 async def test_a_lie_that_is_kept_up_is_a_foreign_meter() -> None:
-    liar = Liar()
-    meter = liar.plausible()
+    faulty_meter = FaultyMeter()
+    meter = faulty_meter.plausible()
     await meter.read()
     for seconds in (1.0, 2.0):
-        liar.says = lambda seconds=seconds: later(seconds, energy_import_wh=10.0 + seconds)
+        faulty_meter.next_reading = lambda seconds=seconds: later(seconds, energy_import_wh=10.0 + seconds)
         with pytest.raises(ImplausibleReadingError) as refused:
             await meter.read()
     assert refused.value.foreign
@@ -131,17 +131,17 @@ async def test_a_lie_that_is_kept_up_is_a_foreign_meter() -> None:
 
 
 async def test_another_serial_number_is_another_meter_whatever_it_shows() -> None:
-    liar = Liar()
-    meter = liar.plausible()
+    faulty_meter = FaultyMeter()
+    meter = faulty_meter.plausible()
     await meter.read()
 
     def silent() -> Reading:
         raise MeterError("silent")
 
-    liar.says = silent
+    faulty_meter.next_reading = silent
     with pytest.raises(MeterError, match="silent"):
         await meter.read()
-    liar.serial, liar.says = "4712", lambda: later(2.0)
+    faulty_meter.serial, faulty_meter.next_reading = "4712", lambda: later(2.0)
     with pytest.raises(ImplausibleReadingError, match=r"serial number is 4712, not 4711") as refused:
         await meter.read()
     assert refused.value.foreign
@@ -154,12 +154,12 @@ async def test_a_display_that_begins_again_is_known_for_what_it_is(digits: int) 
     """It is refused while it may belong to a transaction, and believed when somebody says that there is none."""
     width = 10.0 ** (digits + 3)
     full = replace(TRUTH, energy_import_wh=width - 10.0, energies_import_wh=Phases(None, None, None))
-    liar = Liar()
-    liar.says = lambda: full
-    meter = liar.plausible()
+    faulty_meter = FaultyMeter()
+    faulty_meter.next_reading = lambda: full
+    meter = faulty_meter.plausible()
     await meter.read()
     over = replace(full, taken_at=START + timedelta(seconds=1), energy_import_wh=5.0)
-    liar.says = lambda: over
+    faulty_meter.next_reading = lambda: over
     for _ in range(2):
         with pytest.raises(ImplausibleReadingError, match="rolled over") as refused:
             await meter.read()
@@ -170,10 +170,10 @@ async def test_a_display_that_begins_again_is_known_for_what_it_is(digits: int) 
 
 
 async def test_a_register_far_from_its_top_has_not_rolled_over() -> None:
-    liar = Liar()
-    meter = liar.plausible()
+    faulty_meter = FaultyMeter()
+    meter = faulty_meter.plausible()
     await meter.read()
-    liar.says = lambda: later(86_400.0, energy_import_wh=5.0)
+    faulty_meter.next_reading = lambda: later(86_400.0, energy_import_wh=5.0)
     with pytest.raises(ImplausibleReadingError, match="ran backwards"):
         await meter.read()
     assert not meter.rolled_over
@@ -183,11 +183,11 @@ async def test_a_register_far_from_its_top_has_not_rolled_over() -> None:
 
 @pytest.mark.parametrize("set_by_s", [-86_400.0, 86_400.0])
 async def test_a_wall_time_that_is_set_makes_no_room_for_a_jump(set_by_s: float) -> None:
-    liar = Liar()
-    meter = PlausibleMeter(liar, RULES, iter((0.0, 0.0, 1.0, 1.0, 2.0, 2.0)).__next__)
+    faulty_meter = FaultyMeter()
+    meter = PlausibleMeter(faulty_meter, RULES, iter((0.0, 0.0, 1.0, 1.0, 2.0, 2.0)).__next__)
     await meter.read()
-    liar.says = lambda: later(set_by_s, energy_import_wh=5_200_000.0)
+    faulty_meter.next_reading = lambda: later(set_by_s, energy_import_wh=5_200_000.0)
     with pytest.raises(ImplausibleReadingError, match="energy_import_wh jumped"):
         await meter.read()
-    liar.says = lambda: later(set_by_s, energy_import_wh=5_000_010.0)
+    faulty_meter.next_reading = lambda: later(set_by_s, energy_import_wh=5_000_010.0)
     assert await meter.read() == later(set_by_s, energy_import_wh=5_000_010.0)

@@ -57,7 +57,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = SHARED / "meters" / "samples" / "modbus"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
-SHOWN = Reading(
+READING = Reading(
     taken_at=NOW,
     energy_import_wh=7_003_500.0,
     energy_export_wh=310_620.0,
@@ -160,14 +160,14 @@ async def bench_with(name: WireName, meters: Mapping[int, ServedMeter], folder: 
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Bench]:
     """An SDM630 at unit 1 and an ABB B23 at unit 2."""
     meters = {
-        1: ServedMeter(MODELS["eastron-sdm630"], lambda: SHOWN),
-        2: ServedMeter(MODELS["abb-b23"], lambda: replace(SHOWN, energy_import_wh=500.0)),
+        1: ServedMeter(MODELS["eastron-sdm630"], lambda: READING),
+        2: ServedMeter(MODELS["abb-b23"], lambda: replace(READING, energy_import_wh=500.0)),
     }
     async with bench_with(request.param, meters, tmp_path) as bench:
         yield bench
 
 
-async def failure(meter: Meter) -> MeterError:
+async def expect_meter_error(meter: Meter) -> MeterError:
     with pytest.raises(MeterError) as caught:
         await meter.read()
     return caught.value
@@ -175,7 +175,7 @@ async def failure(meter: Meter) -> MeterError:
 
 async def test_a_meter_shows_what_stands_in_its_registers_at_the_time_of_the_clock(bench: Bench) -> None:
     meter = bench.meter()
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
@@ -211,22 +211,22 @@ async def test_an_answer_that_is_too_short_is_an_error_at_each_reading_and_nothi
             StoppedClock(), BusRegistry()
         )
         for _ in range(3):
-            error = await failure(meter)
+            error = await expect_meter_error(meter)
             assert "response cannot be decoded" in str(error)
             assert error.transient
         await meter.close()
         await asyncio.gather(*answered)
     assert len(answered) == 3, "asked once for each reading"
-    assert [one for one in caplog.records if one.levelno > logging.DEBUG] == []
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
 async def test_every_reading_is_fresh(tmp_path: Path) -> None:
-    shown = [SHOWN]
-    meters = {1: ServedMeter(MODELS["siemens-pac2200"], lambda: shown[0])}
+    current = [READING]
+    meters = {1: ServedMeter(MODELS["siemens-pac2200"], lambda: current[0])}
     async with bench_with("tcp", meters, tmp_path) as bench:
         meter = bench.meter(model="siemens-pac2200")
         first = await meter.read()
-        shown[0] = replace(SHOWN, energy_import_wh=7_003_501.5, power_w=None)
+        current[0] = replace(READING, energy_import_wh=7_003_501.5, power_w=None)
         second = await meter.read()
         assert (first.energy_import_wh, second.energy_import_wh) == (7_003_500.0, 7_003_501.5)
         assert second.power_w is None
@@ -234,16 +234,16 @@ async def test_every_reading_is_fresh(tmp_path: Path) -> None:
 
 
 async def test_the_clock_is_told_that_a_wire_is_waited_for(tmp_path: Path) -> None:
-    seen: list[int] = []
+    wire_counts: list[int] = []
 
-    def show() -> Reading:
-        seen.append(bench.clock.on_wire)
-        return SHOWN
+    def read_when_allowed() -> Reading:
+        wire_counts.append(bench.clock.on_wire)
+        return READING
 
-    async with bench_with("tcp", {1: ServedMeter(MODELS["abb-b23"], show)}, tmp_path) as bench:
+    async with bench_with("tcp", {1: ServedMeter(MODELS["abb-b23"], read_when_allowed)}, tmp_path) as bench:
         meter = bench.meter(model="abb-b23")
         await meter.read()
-        assert set(seen) == {1}
+        assert set(wire_counts) == {1}
         assert bench.clock.on_wire == 0
         await meter.close()
 
@@ -257,46 +257,46 @@ async def test_a_meter_mounted_the_other_way_round_is_turned(bench: Bench) -> No
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [(Silent(), "no response"), (Garbled(), "no response"), (Shortened(), "does not match the request")],
     ids=["silent", "garbled", "shortened"],
 )
 async def test_a_meter_without_an_answer_is_an_error_and_the_next_reading_is_good_again(
-    bench: Bench, fault: MeterFault, said: str
+    bench: Bench, fault: MeterFault, message: str
 ) -> None:
     meter = bench.meter(timeout_s=1.0)
     await meter.read()
     bench.server.fault = fault
     for _ in range(2):
-        error = await failure(meter)
+        error = await expect_meter_error(meter)
         assert error.transient
         assert "Eastron SDM630 (unit 1) on " in str(error)
-        assert said in str(error)
+        assert message in str(error)
     bench.server.fault = None
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "transient"), [(2, "illegal address", False), (4, "device failure", True), (6, "busy", True)]
+    ("code", "meaning", "transient"), [(2, "illegal address", False), (4, "device failure", True), (6, "busy", True)]
 )
 async def test_a_refusal_is_told_with_its_registers_and_its_reason(
-    bench: Bench, code: int, said: str, transient: bool
+    bench: Bench, code: int, meaning: str, transient: bool
 ) -> None:
     meter = bench.meter()
     bench.server.fault = Refusing(code)
-    error = await failure(meter)
-    assert f"read of registers 0 to 17 with function 4 rejected: {said} ({code})" in str(error)
+    error = await expect_meter_error(meter)
+    assert f"read of registers 0 to 17 with function 4 rejected: {meaning} ({code})" in str(error)
     assert error.transient is transient
     bench.server.fault = None
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
 async def test_a_slow_meter_is_read(bench: Bench) -> None:
     meter = bench.meter()
     bench.server.fault = Slow(0.05)
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
@@ -305,7 +305,7 @@ async def test_a_reading_takes_no_longer_than_twice_the_timeout_however_slowly_e
 ) -> None:
     meter = bench.meter(timeout_s=1.0)
     bench.server.fault = Slow(0.9)  # three blocks: each in time, together not
-    error = await failure(meter)
+    error = await expect_meter_error(meter)
     assert error.transient
     assert bench.clock.on_wire == 0
     await meter.close()
@@ -317,12 +317,12 @@ async def test_a_meter_that_went_away_is_found_again_by_the_next_reading_after_i
     meter = bench.meter(timeout_s=1.0)
     await meter.read()
     await bench.server.stop()
-    assert (await failure(meter)).transient
-    error = await failure(meter)
+    assert (await expect_meter_error(meter)).transient
+    error = await expect_meter_error(meter)
     assert error.transient
     assert "cannot be reached" in str(error)
     await bench.start()
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
@@ -332,40 +332,42 @@ async def test_a_connection_that_broke_between_two_readings_is_made_again_at_onc
     await bench.server.stop()
     await bench.start()
     await bench.clock.sleep(0.1)
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
 class HangingUp(TcpMeterServer):
     """A gateway that hangs up after each answer, as some do to serve the next client; `late`, a moment after it."""
 
-    late = False
+    closes_late = False
     silent = False
 
     def receive(self, stream: bytearray, send: Callable[[bytes], object]) -> None:
         """Answer, and hang up."""
-        connections = [one for one in self._connections if one._stream is stream]  # pyright: ignore[reportPrivateUsage]
+        connections = [connection for connection in self._connections if connection._stream is stream]  # pyright: ignore[reportPrivateUsage]
         if not self.silent:
             super().receive(stream, send)
-        for one in connections:
-            transport = one._transport  # pyright: ignore[reportPrivateUsage]
+        for connection in connections:
+            transport = connection._transport  # pyright: ignore[reportPrivateUsage]
             assert transport is not None
-            if self.late:  # only when the next question is already there
+            if self.closes_late:  # only when the next question is already there
                 self.silent = not self.silent
-            if not self.late or not self.silent:
+            if not self.closes_late or not self.silent:
                 transport.close()
 
 
-@pytest.mark.parametrize("late", [False, True])
-async def test_a_gateway_that_hangs_up_after_each_answer_is_read_however_many_questions_it_takes(late: bool) -> None:
+@pytest.mark.parametrize("closes_late", [False, True])
+async def test_a_gateway_that_hangs_up_after_each_answer_is_read_however_many_questions_it_takes(
+    closes_late: bool,
+) -> None:
     async with HangingUp(
-        {1: ServedMeter(MODELS["eastron-sdm630"], lambda: SHOWN)}, TcpFraming(), StoppedClock()
+        {1: ServedMeter(MODELS["eastron-sdm630"], lambda: READING)}, TcpFraming(), StoppedClock()
     ) as server:
-        server.late = late
+        server.closes_late = closes_late
         config = ModbusTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=10.0)
         meter, clock = config.open(StoppedClock(), BusRegistry()), SystemClock()
         began_s = clock.monotonic()
-        assert [await meter.read() for _ in range(2)] == [SHOWN, SHOWN]
+        assert [await meter.read() for _ in range(2)] == [READING, READING]
         assert clock.monotonic() - began_s < config.timeout_s
         await meter.close()
 
@@ -374,49 +376,49 @@ async def test_a_gateway_that_hangs_up_without_an_answer_is_asked_no_more_than_o
     async with HangingUp({}, TcpFraming(), StoppedClock()) as server:
         config = ModbusTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=5.0)
         meter = config.open(StoppedClock(), BusRegistry())
-        assert "connection closed before the response" in str(await failure(meter))
+        assert "connection closed before the response" in str(await expect_meter_error(meter))
         await meter.close()
 
 
 async def test_an_answer_that_comes_too_late_is_not_taken_for_the_answer_to_the_next_request() -> None:
-    asked: asyncio.Queue[Reading] = asyncio.Queue()
-    shown = [replace(SHOWN, voltages_v=Phases(1.0, 2.0, 3.0))]
+    to_answer: asyncio.Queue[Reading] = asyncio.Queue()
+    current = [replace(READING, voltages_v=Phases(1.0, 2.0, 3.0))]
 
-    def show() -> Reading:
-        asked.put_nowait(shown[0])
-        return shown[0]
+    def read_when_allowed() -> Reading:
+        to_answer.put_nowait(current[0])
+        return current[0]
 
-    meters = {1: ServedMeter(MODELS["eastron-sdm630"], show)}
+    meters = {1: ServedMeter(MODELS["eastron-sdm630"], read_when_allowed)}
     far_away = VirtualClock(start=NOW)
     async with TcpMeterServer(meters, RtuFraming(), far_away) as server:
         config = ModbusRtuOverTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=1.0)
         meter = config.open(StoppedClock(), BusRegistry())
         server.fault = Slow(10.0)
-        await failure(meter)
+        await expect_meter_error(meter)
         await far_away.advance(5.0)
-        await asked.get()
-        shown[0] = SHOWN
+        await to_answer.get()
+        current[0] = READING
         reading = asyncio.create_task(meter.read())
-        await asked.get()
+        await to_answer.get()
         server.fault = None
         await far_away.advance(5.0)  # the late answer leaves the meter
         await far_away.advance(5.0)  # and then the one that is waited for
-        assert await reading == SHOWN
+        assert await reading == READING
         await meter.close()
 
 
 async def test_a_meter_that_is_not_there_yet_is_found_when_it_appears(bench: Bench) -> None:
     await bench.server.stop()
     meter = bench.meter()
-    assert "cannot be reached" in str(await failure(meter))
+    assert "cannot be reached" in str(await expect_meter_error(meter))
     await bench.start()
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
 async def test_a_table_that_the_meter_does_not_have_is_refused_for_good(bench: Bench) -> None:
     meter = bench.meter(model="siemens-pac2200")
-    error = await failure(meter)
+    error = await expect_meter_error(meter)
     assert not error.transient
     assert "Siemens PAC2200" in str(error)
     assert "illegal function" in str(error)
@@ -427,27 +429,27 @@ async def test_a_table_that_the_meter_does_not_have_is_refused_for_good(bench: B
 async def test_a_meter_with_its_words_in_another_order_is_refused_before_it_delivers_a_value(
     name: WireName, tmp_path: Path
 ) -> None:
-    shown = [MODELS["eastron-sdm630"]]
+    current = [MODELS["eastron-sdm630"]]
     swapped = replace(
-        shown[0],
-        registers=tuple(replace(register, word_order=WordOrder.LOW_FIRST) for register in shown[0].registers),
+        current[0],
+        registers=tuple(replace(register, word_order=WordOrder.LOW_FIRST) for register in current[0].registers),
     )
-    async with bench_with(name, {1: ServedMeter(swapped, lambda: SHOWN)}, tmp_path) as bench:
+    async with bench_with(name, {1: ServedMeter(swapped, lambda: READING)}, tmp_path) as bench:
         meter = bench.meter()
         for _ in range(2):
-            error = await failure(meter)
+            error = await expect_meter_error(meter)
             assert not error.transient
             assert "the model is not Eastron SDM630" in str(error)
         await meter.close()
 
 
 async def test_a_sag_on_a_proven_meter_is_shown_and_not_taken_for_a_wrong_table(tmp_path: Path) -> None:
-    shown = [SHOWN]
-    meters = {1: ServedMeter(MODELS["abb-b23"], lambda: shown[0])}
+    current = [READING]
+    meters = {1: ServedMeter(MODELS["abb-b23"], lambda: current[0])}
     async with bench_with("tcp", meters, tmp_path) as bench:
         meter = bench.meter(model="abb-b23")
         await meter.read()
-        shown[0] = replace(SHOWN, voltages_v=Phases(61.0, 55.5, 70.0))
+        current[0] = replace(READING, voltages_v=Phases(61.0, 55.5, 70.0))
         assert (await meter.read()).voltages_v == Phases(61.0, 55.5, 70.0)
         await meter.close()
 
@@ -468,9 +470,9 @@ async def test_two_meters_on_one_wire_take_turns_on_one_connection(bench: Bench)
 async def test_a_dead_neighbour_does_not_keep_a_meter_from_being_read(bench: Bench) -> None:
     dead = bench.meter(unit=9, timeout_s=1.0)
     alive = bench.meter(timeout_s=1.0)
-    silence = asyncio.create_task(failure(dead))
+    silence = asyncio.create_task(expect_meter_error(dead))
     await bench.clock.sleep(0.0)
-    assert await alive.read() == SHOWN
+    assert await alive.read() == READING
     assert "unit 9" in str(await silence)
     await dead.close()
     await alive.close()
@@ -480,10 +482,10 @@ async def test_however_many_neighbours_are_dead_a_meter_is_read(bench: Bench) ->
     """Each of them keeps the wire for as long as its answer is waited for; that is no time of this meter."""
     dead = [bench.meter(unit=unit, timeout_s=1.0) for unit in (7, 8, 9, 10)]
     alive = bench.meter(timeout_s=1.0)
-    await alive.read()  # the wire is there; how long a busy machine takes to connect is not what is asked
-    silences = [asyncio.create_task(failure(meter)) for meter in dead]
+    await alive.read()  # connected already: the time that a busy machine takes to connect is not measured here
+    silences = [asyncio.create_task(expect_meter_error(meter)) for meter in dead]
     await bench.clock.sleep(0.0)
-    assert await alive.read() == SHOWN
+    assert await alive.read() == READING
     for unit, silence in zip((7, 8, 9, 10), silences, strict=True):
         assert f"(unit {unit}) on" in str(await silence)
         assert "no response within 1 s" in str(await silence), "its own time is counted, and no other"
@@ -498,7 +500,7 @@ async def test_an_order_goes_before_the_readings_that_wait() -> None:
         settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": server.port, "timeout_s": 1.0}
         dead = [ModbusRtuOverTcpMeterConfig.from_tree({**settings, "unit": unit}) for unit in (7, 8, 9)]
         meters = [config.open(StoppedClock(), buses) for config in dead]
-        silences = [asyncio.create_task(failure(meter)) for meter in meters]
+        silences = [asyncio.create_task(expect_meter_error(meter)) for meter in meters]
         await until(lambda: any(chunk.sent for chunk in buses.tap.chunks_after(0)))
         with pytest.raises(MeterError, match="no response"):
             await buses.bus_for(tcp_endpoint("127.0.0.1", server.port, rtu=True)).write("board", 1, 1000, (0,), 2.0)
@@ -514,8 +516,8 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError):
-            while asked := await reader.readexactly(8):
-                words = bytes([asked[0], asked[1], 2 * asked[5], *bytes(2 * asked[5])])
+            while request := await reader.readexactly(8):
+                words = bytes([request[0], request[1], 2 * request[5], *bytes(2 * request[5])])
                 sent.append(words + crc(words))
                 for at in range(0, len(sent[-1]), 3):
                     writer.write(sent[-1][at : at + 3])
@@ -534,14 +536,14 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
             await meter.read()
         await meter.close()
         await over.wait()
-    heard = [chunk.data for chunk in buses.tap.chunks_after(0) if not chunk.sent]
-    assert len(heard) > len(sent)
-    assert b"".join(heard) == b"".join(sent)
+    received = [chunk.data for chunk in buses.tap.chunks_after(0) if not chunk.sent]
+    assert len(received) > len(sent)
+    assert b"".join(received) == b"".join(sent)
 
 
 async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
     meter = ModbusTcpMeterConfig(model="abb-b23", host="meter..local").open(StoppedClock(), BusRegistry())
-    error = await failure(meter)
+    error = await expect_meter_error(meter)
     assert not error.transient
     assert "ABB B23 (unit 1) on meter..local:502: cannot be reached" in str(error)
     await meter.close()
@@ -551,12 +553,12 @@ async def test_a_device_that_is_no_serial_line_cannot_be_reached(tmp_path: Path)
     device = tmp_path / "file"
     device.touch()
     meter = ModbusRtuMeterConfig(model="abb-b23", device=str(device)).open(StoppedClock(), BusRegistry())
-    assert "cannot be reached" in str(await failure(meter))
+    assert "cannot be reached" in str(await expect_meter_error(meter))
     await meter.close()
 
 
-@pytest.mark.parametrize("other", ["abb-b23", "siemens-pac2200"])
-async def test_one_serial_line_cannot_have_two_settings(tmp_path: Path, other: ModelName) -> None:
+@pytest.mark.parametrize("other_model", ["abb-b23", "siemens-pac2200"])
+async def test_one_serial_line_cannot_have_two_settings(tmp_path: Path, other_model: ModelName) -> None:
     buses = BusRegistry()
     clock = StoppedClock()
     device = tmp_path / "line"
@@ -564,7 +566,7 @@ async def test_one_serial_line_cannot_have_two_settings(tmp_path: Path, other: M
     alias.symlink_to(device)
     ModbusRtuMeterConfig(model="eastron-sdm630", device=str(device)).open(clock, buses)
     with pytest.raises(MeterError, match="9600 8N1") as caught:
-        ModbusRtuMeterConfig(model=other, device=str(alias)).open(clock, buses)
+        ModbusRtuMeterConfig(model=other_model, device=str(alias)).open(clock, buses)
     assert not caught.value.transient
 
 
@@ -573,7 +575,7 @@ async def test_closing_twice_and_closing_unread_are_harmless_and_a_closed_meter_
 ) -> None:
     meter = bench.meter()
     await meter.close()
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
     await meter.close()
 
@@ -582,9 +584,9 @@ async def test_a_failing_meter_does_not_fill_the_log(bench: Bench, caplog: pytes
     meter = bench.meter(timeout_s=0.1)
     with caplog.at_level(logging.INFO):
         bench.server.fault = Silent()
-        await failure(meter)
+        await expect_meter_error(meter)
         await bench.server.stop()
-        await failure(meter)
+        await expect_meter_error(meter)
     assert caplog.records == []
     await meter.close()
 
@@ -598,7 +600,7 @@ async def test_a_cancelled_reading_leaves_nothing_behind(bench: Bench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await reading
     bench.server.fault = None
-    assert await meter.read() == SHOWN
+    assert await meter.read() == READING
     await meter.close()
 
 
@@ -615,7 +617,7 @@ async def test_the_simulated_meter_answers_a_sample_frame_byte_by_byte(name: str
     frames = json.loads((SAMPLES / "frames.json").read_text())["frames"]
     frame = next(frame for frame in frames if frame["name"] == name)
     framing = TcpFraming() if frame["transport"] == "tcp" else RtuFraming()
-    server = TcpMeterServer({1: ServedMeter(MODELS[model], lambda: SHOWN)}, framing, StoppedClock())
+    server = TcpMeterServer({1: ServedMeter(MODELS[model], lambda: READING)}, framing, StoppedClock())
     answers: list[bytes] = []
     server.receive(bytearray.fromhex(frame["request"]), answers.append)
     assert answers == [bytes.fromhex(frame["response"])]
@@ -643,7 +645,7 @@ async def raw_answer(server: TcpMeterServer, address: int, count: int) -> bytes:
     ],
 )
 async def test_the_simulated_meter_refuses_what_a_real_one_refuses(address: int, count: int, code: int) -> None:
-    meters = {1: ServedMeter(MODELS["siemens-pac2200"], lambda: SHOWN)}
+    meters = {1: ServedMeter(MODELS["siemens-pac2200"], lambda: READING)}
     async with TcpMeterServer(meters, TcpFraming(), StoppedClock()) as server:
         assert await raw_answer(server, address, count) == bytes((0x83, code))
         assert (await raw_answer(server, 1, 42))[:2] == bytes((3, 84))
@@ -688,8 +690,8 @@ async def test_a_serial_meter_without_settings_has_those_of_its_factory() -> Non
 
 
 async def test_a_simulated_meter_shows_what_its_circuit_carries() -> None:
-    meter = SimulatedMeter(lambda: SHOWN, lambda: "SIMULATED")
-    assert await meter.read() == SHOWN
+    meter = SimulatedMeter(lambda: READING, lambda: "SIMULATED")
+    assert await meter.read() == READING
     await meter.close()
 
 
@@ -703,7 +705,7 @@ def test_naming_the_drivers_does_not_load_the_modbus_library() -> None:
 async def test_a_meter_tells_its_serial_number_and_another_one_in_its_place_is_not_believed(
     model: ModelName, wire: WireName, tmp_path: Path
 ) -> None:
-    meters = {1: ServedMeter(MODELS[model], lambda: SHOWN, "20471103")}
+    meters = {1: ServedMeter(MODELS[model], lambda: READING, "20471103")}
     async with bench_with(wire, meters, tmp_path) as bench:
         driver = bench.meter(model=model)
         assert isinstance(driver, IdentifiedMeter)
@@ -723,12 +725,12 @@ def test_of_these_models_nobody_knows_where_they_tell_a_serial_number() -> None:
         "janitza-b23",
         "janitza-umg",
         "siemens-pac2200",
-        "sunspec",  # it tells where, itself
+        "sunspec",  # its registers are located at run time
     }
 
 
 ALL = replace(
-    SHOWN,
+    READING,
     reactive_power_var=-410.5,
     reactive_powers_var=Phases(31.25, -45.5, 0.0),
     power_factor=0.5,
@@ -753,12 +755,12 @@ async def test_a_sample_reads_everything_and_a_charge_what_it_needs(tmp_path: Pa
 
 
 async def test_registers_that_a_variant_refuses_are_unknown_and_not_asked_for_again(tmp_path: Path) -> None:
-    shown = replace(SHOWN, reactive_import_varh=77.5, reactive_export_varh=88.25, apparent_vah=99.0)
-    async with bench_with("tcp", {126: ServedMeter(MODELS["siemens-pac2200"], lambda: shown)}, tmp_path) as bench:
+    reading = replace(READING, reactive_import_varh=77.5, reactive_export_varh=88.25, apparent_vah=99.0)
+    async with bench_with("tcp", {126: ServedMeter(MODELS["siemens-pac2200"], lambda: reading)}, tmp_path) as bench:
         meter = bench.meter(model="siemens-pac2200", unit=126)
         assert isinstance(meter, DetailedMeter)
         first, second = await meter.read_all(), await meter.read_all()
-        assert first.energy_import_wh == second.energy_import_wh == SHOWN.energy_import_wh
+        assert first.energy_import_wh == second.energy_import_wh == READING.energy_import_wh
         assert first.energies_import_wh == Phases(None, None, None)
         await meter.close()
 
@@ -786,14 +788,14 @@ async def test_only_what_the_table_names_can_be_sampled(
 
 
 async def test_a_variant_that_has_no_such_register_is_read_all_the_same(tmp_path: Path) -> None:
-    meters = {1: ServedMeter(replace(MODELS["abb-b23"], serial_number=None), lambda: SHOWN)}
+    meters = {1: ServedMeter(replace(MODELS["abb-b23"], serial_number=None), lambda: READING)}
     async with bench_with("tcp", meters, tmp_path) as bench:
         meter = PlausibleMeter(bench.meter(model="abb-b23"), PlausibilityRules(22_000.0), bench.clock.monotonic)
-        assert (await meter.read()).energy_import_wh == SHOWN.energy_import_wh
+        assert (await meter.read()).energy_import_wh == READING.energy_import_wh
         assert meter.serial_number is None
         known = PlausibleMeter(bench.meter(model="abb-b23"), PlausibilityRules(22_000.0), bench.clock.monotonic)
         known.restore(None, serial_number="20471103")
-        with pytest.raises(MeterError):  # one that told it once and does not any more is to be explained
+        with pytest.raises(MeterError):  # a value that was read once and is missing now is an error
             await known.read()
         await known.close()
         await meter.close()

@@ -80,11 +80,11 @@ def test_the_end_of_a_meter_that_is_silent_says_that_it_is_nothing_to_bill_by() 
 
 
 @pytest.mark.parametrize(
-    ("wh", "shown"),
+    ("wh", "kwh_text"),
     [("0", "0.000"), ("1", "0.001"), ("1000.000", "1.000"), ("1234.500", "1.2345"), ("0.125", "0.000125")],
 )
-def test_a_register_keeps_the_digits_that_it_has(wh: str, shown: str) -> None:
-    assert format(kwh(Decimal(wh)), "f") == shown
+def test_a_register_keeps_the_digits_that_it_has(wh: str, kwh_text: str) -> None:
+    assert format(kwh(Decimal(wh)), "f") == kwh_text
 
 
 @example(SignedTransaction("tx", UserAssignment("NONE", "|" * 21)), Decimal(0))  # each takes two bytes in the record
@@ -122,8 +122,8 @@ def test_the_public_key_is_read_beside_the_private_one() -> None:
 
 
 def test_each_key_is_one_of_its_kind() -> None:
-    one, other = OcmfSigner(create_key()), OcmfSigner(create_key())
-    assert fingerprint(one.public_key) != fingerprint(other.public_key)
-    record = ocmf.parse_record(one.sign_record(GOLDEN.encode()))
-    assert check_signature(record, read_key(one.public_key.hex())).valid
-    assert not check_signature(record, read_key(other.public_key.hex())).valid
+    first, second = OcmfSigner(create_key()), OcmfSigner(create_key())
+    assert fingerprint(first.public_key) != fingerprint(second.public_key)
+    record = ocmf.parse_record(first.sign_record(GOLDEN.encode()))
+    assert check_signature(record, read_key(first.public_key.hex())).valid
+    assert not check_signature(record, read_key(second.public_key.hex())).valid

@@ -21,17 +21,17 @@ RULES = PlausibilityRules(max_power_w=22_000.0)
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def at(second: float, import_wh: float | None, export_wh: float | None = None) -> Reading:
+def reading_at(second: float, import_wh: float | None, export_wh: float | None = None) -> Reading:
     return Reading(taken_at=START + timedelta(seconds=second), energy_import_wh=import_wh, energy_export_wh=export_wh)
 
 
 def refusal(previous: Reading | None, new: Reading) -> str | None:
-    """Why the second is not believed after the first."""
+    """The reason why the second reading is refused after the first, if it is."""
     return RULES.implausibility(new) or (RULES.discontinuity(previous, new) if previous is not None else None)
 
 
 GOOD = replace(
-    at(0, 5000.0, 10.0),
+    reading_at(0, 5000.0, 10.0),
     power_w=4748.75,
     currents_a=Phases(12.34, 0.52, -8.91),
     voltages_v=Phases(230.1, 0.0, 229.7),
@@ -59,7 +59,7 @@ def test_the_register_of_a_phase_runs_neither_backwards_nor_away() -> None:
 
 
 def test_a_reading_with_nothing_but_its_import_register_is_believed() -> None:
-    assert refusal(None, at(0, 0.0)) is None
+    assert refusal(None, reading_at(0, 0.0)) is None
 
 
 def test_a_reading_without_the_import_register_is_refused() -> None:
@@ -109,7 +109,8 @@ def test_a_value_outside_of_what_can_be_is_refused_by_its_name(broken: Reading, 
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(at(0, 5000.0), at(1, 4999.9)), (at(0, 5000.0, 10.0), at(1, 5000.0, 9.0))]
+    ("before", "after"),
+    [(reading_at(0, 5000.0), reading_at(1, 4999.9)), (reading_at(0, 5000.0, 10.0), reading_at(1, 5000.0, 9.0))],
 )
 def test_a_register_that_ran_backwards_is_refused(before: Reading, after: Reading) -> None:
     reason = refusal(before, after)
@@ -119,109 +120,119 @@ def test_a_register_that_ran_backwards_is_refused(before: Reading, after: Readin
 
 @given(hours=st.floats(0.0, 1000.0), share=st.floats(0.0, 1.0))
 def test_a_register_that_counts_what_the_circuit_can_carry_is_believed(hours: float, share: float) -> None:
-    counted = at(hours * 3600.0, 5000.0 + 22_000.0 * hours * share)
-    assert refusal(at(0, 5000.0), counted) is None
+    counted = reading_at(hours * 3600.0, 5000.0 + 22_000.0 * hours * share)
+    assert refusal(reading_at(0, 5000.0), counted) is None
 
 
 @given(hours=st.floats(0.0, 1000.0))
 def test_a_register_that_counts_more_than_the_circuit_can_carry_is_refused(hours: float) -> None:
-    counted = at(hours * 3600.0, 5000.0 + 22_000.0 * hours * 1.11 + 101.0)
-    reason = refusal(at(0, 5000.0), counted)
+    counted = reading_at(hours * 3600.0, 5000.0 + 22_000.0 * hours * 1.11 + 101.0)
+    reason = refusal(reading_at(0, 5000.0), counted)
     assert reason is not None
     assert "jumped" in reason
 
 
 def test_a_register_may_count_in_its_own_coarse_steps() -> None:
-    assert refusal(at(0, 5000.0), at(0.1, 5100.0)) is None
+    assert refusal(reading_at(0, 5000.0), reading_at(0.1, 5100.0)) is None
     fine = PlausibilityRules(max_power_w=22_000.0, register_step_wh=1.0)
-    assert fine.discontinuity(at(0, 5000.0), at(0.1, 5100.0)) is not None
+    assert fine.discontinuity(reading_at(0, 5000.0), reading_at(0.1, 5100.0)) is not None
 
 
 def test_a_wall_clock_set_back_makes_no_jump_and_hides_no_step_backwards() -> None:
-    assert refusal(at(7200, 5000.0), at(0, 9000.0)) is None
-    assert refusal(at(7200, 5000.0), at(0, 4999.0)) is not None
+    assert refusal(reading_at(7200, 5000.0), reading_at(0, 9000.0)) is None
+    assert refusal(reading_at(7200, 5000.0), reading_at(0, 4999.0)) is not None
 
 
-def plausible(readings: Iterable[Reading]) -> PlausibleMeter:
-    taken = list(readings)
-    each_s = [(reading.taken_at - START).total_seconds() for reading in taken]
+def plausible_meter(readings: Iterable[Reading]) -> PlausibleMeter:
+    values = list(readings)
+    each_s = [(reading.taken_at - START).total_seconds() for reading in values]
     times_s = [time_s for time_s in each_s for _ in ("asked", "answered")]
-    return PlausibleMeter(SimulatedMeter(iter(taken).__next__, lambda: "SIMULATED"), RULES, iter(times_s).__next__)
+    return PlausibleMeter(SimulatedMeter(iter(values).__next__, lambda: "SIMULATED"), RULES, iter(times_s).__next__)
 
 
 async def outcomes(meter: PlausibleMeter, count: int) -> list[float | str | None]:
-    """What `count` readings give: the import register, or how permanent the refusal is."""
-    seen: list[float | str | None] = []
+    """The results of `count` readings: the import register, "doubted" (transient) or "refused"."""
+    results: list[float | str | None] = []
     for _ in range(count):
         try:
-            seen.append((await meter.read()).energy_import_wh)
+            results.append((await meter.read()).energy_import_wh)
         except MeterError as error:
-            seen.append("doubted" if error.transient else "refused")
-    return seen
+            results.append("doubted" if error.transient else "refused")
+    return results
 
 
 async def test_a_glitch_is_over_when_the_old_count_goes_on() -> None:
-    meter = plausible([at(0, 5000.0), at(1, 0.0), at(2, 5001.0), at(3, 90_000.0), at(4, 5002.0)])
+    meter = plausible_meter(
+        [
+            reading_at(0, 5000.0),
+            reading_at(1, 0.0),
+            reading_at(2, 5001.0),
+            reading_at(3, 90_000.0),
+            reading_at(4, 5002.0),
+        ]
+    )
     assert await outcomes(meter, 5) == [5000.0, "doubted", 5001.0, "doubted", 5002.0]
     assert meter.last_doubted is None
 
 
 async def test_a_meter_that_restarts_with_zeros_is_believed_again_when_it_has_found_its_count() -> None:
-    meter = plausible([at(0, 5000.0), at(1, 0.0), at(2, 0.0), at(3, 0.0), at(4, 5000.0)])
+    meter = plausible_meter(
+        [reading_at(0, 5000.0), reading_at(1, 0.0), reading_at(2, 0.0), reading_at(3, 0.0), reading_at(4, 5000.0)]
+    )
     assert await outcomes(meter, 5) == [5000.0, "doubted", "refused", "refused", 5000.0]
 
 
 async def test_a_counter_that_was_reset_is_never_believed_even_when_it_has_passed_the_old_count() -> None:
-    hourly = [at(3600.0 * hour, 1000.0 * hour) for hour in range(1, 9)]
-    meter = plausible([at(0, 5000.0), *hourly])
+    hourly = [reading_at(3600.0 * hour, 1000.0 * hour) for hour in range(1, 9)]
+    meter = plausible_meter([reading_at(0, 5000.0), *hourly])
     assert await outcomes(meter, 9) == [5000.0, "doubted", *["refused"] * 7]
-    assert meter.last_accepted == at(0, 5000.0)
+    assert meter.last_accepted == reading_at(0, 5000.0)
     assert meter.last_doubted == hourly[-1]
 
 
 async def test_a_counter_that_jumped_is_not_believed_by_waiting_until_the_jump_is_possible() -> None:
-    meter = plausible([at(0, 5000.0), at(1, 9000.0), at(36_000, 9001.0)])
+    meter = plausible_meter([reading_at(0, 5000.0), reading_at(1, 9000.0), reading_at(36_000, 9001.0)])
     assert await outcomes(meter, 3) == [5000.0, "doubted", "refused"]
 
 
 async def test_an_exchange_that_somebody_answers_for_starts_a_new_count() -> None:
-    meter = plausible([at(0, 5000.0), at(1, 3.0), at(2, 3.0), at(3, 4.0), at(4, 3.0)])
+    meter = plausible_meter(
+        [reading_at(0, 5000.0), reading_at(1, 3.0), reading_at(2, 3.0), reading_at(3, 4.0), reading_at(4, 3.0)]
+    )
     assert await outcomes(meter, 2) == [5000.0, "doubted"]
     meter.accept_exchange()
     assert await outcomes(meter, 3) == [3.0, 4.0, "doubted"]
 
 
 async def test_after_a_restart_the_reading_on_disk_is_what_must_be_continued() -> None:
-    meter = plausible([at(60, 4000.0), at(61, 5010.0)])
-    meter.restore(at(0, 5000.0))
+    meter = plausible_meter([reading_at(60, 4000.0), reading_at(61, 5010.0)])
+    meter.restore(reading_at(0, 5000.0))
     assert await outcomes(meter, 2) == ["doubted", 5010.0]
 
 
 async def test_an_open_doubt_outlives_a_restart() -> None:
-    hourly = [at(3600.0 * hour, 1000.0 * hour) for hour in range(1, 9)]
-    before = plausible([at(0, 5000.0), *hourly[:4]])
+    hourly = [reading_at(3600.0 * hour, 1000.0 * hour) for hour in range(1, 9)]
+    before = plausible_meter([reading_at(0, 5000.0), *hourly[:4]])
     await outcomes(before, 5)
-    after = plausible(hourly[4:])
+    after = plausible_meter(hourly[4:])
     assert before.last_accepted is not None
     after.restore(before.last_accepted, before.last_doubted)
     assert await outcomes(after, 4) == ["refused"] * 4
 
 
 async def test_an_impossible_reading_changes_nothing_and_may_be_asked_again() -> None:
-    broken = replace(at(1, 5001.0), frequency_hz=math.nan)
-    meter = plausible([at(0, 5000.0), broken, at(2, None), at(3, 5002.0)])
+    broken = replace(reading_at(1, 5001.0), frequency_hz=math.nan)
+    meter = plausible_meter([reading_at(0, 5000.0), broken, reading_at(2, None), reading_at(3, 5002.0)])
     assert await outcomes(meter, 4) == [5000.0, "doubted", "doubted", 5002.0]
     assert meter.last_doubted is None
 
 
 async def test_a_slow_answer_makes_no_jump_of_the_next_reading() -> None:
     """The register is read first; the rest of the reading takes half a minute behind a slow gateway."""
-    shown = [at(0.0, 5000.0), at(31.0, 5000.0 + 22_000.0 * 31.0 / 3600.0)]
-    asked_and_answered_s = iter((0.0, 30.0, 30.5, 31.0))
-    meter = PlausibleMeter(
-        SimulatedMeter(iter(shown).__next__, lambda: "SIMULATED"), RULES, asked_and_answered_s.__next__
-    )
-    assert await outcomes(meter, 2) == [reading.energy_import_wh for reading in shown]
+    answers = [reading_at(0.0, 5000.0), reading_at(31.0, 5000.0 + 22_000.0 * 31.0 / 3600.0)]
+    request_times_s = iter((0.0, 30.0, 30.5, 31.0))
+    meter = PlausibleMeter(SimulatedMeter(iter(answers).__next__, lambda: "SIMULATED"), RULES, request_times_s.__next__)
+    assert await outcomes(meter, 2) == [reading.energy_import_wh for reading in answers]
 
 
 async def test_a_failure_of_the_meter_itself_is_passed_on() -> None:

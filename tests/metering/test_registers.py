@@ -46,8 +46,8 @@ IMAGES: dict[ModelName, str] = {
     "siemens-pac2200": "pac2200.json",
     "janitza-umg": "janitza-umg.json",
 }
-UNTOLD = frozenset({*REACTIVE_POWERS, *POWER_FACTORS, Quantity.REACTIVE_POWER, Quantity.POWER_FACTOR})
-"""what the samples' expected values do not speak of"""
+NOT_IN_SAMPLES = frozenset({*REACTIVE_POWERS, *POWER_FACTORS, Quantity.REACTIVE_POWER, Quantity.POWER_FACTOR})
+"""quantities without an expected value in the samples"""
 NAMES: tuple[ModelName, ...] = get_args(ModelName)
 
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample images are not on this machine")
@@ -55,7 +55,7 @@ needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample imag
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A sample: words by place, and the reading that they stand for."""
+    """A sample: register words by address, and the reading that they encode."""
 
     functions: frozenset[int]
     words: dict[tuple[int, int], int]
@@ -69,7 +69,7 @@ def load(name: ModelName) -> Image:
     registers = cast("dict[str, str]", image["registers"])
     return Image(
         functions=frozenset(functions),
-        words={(function, int(at)): int(word, 16) for function in functions for at, word in registers.items()},
+        words={(function, int(at)): int(register, 16) for function in functions for at, register in registers.items()},
         expected=Reading(
             taken_at=NOW,
             energy_import_wh=expected["import_wh"],
@@ -98,7 +98,7 @@ def test_every_name_that_the_configuration_may_use_has_a_table() -> None:
 def test_a_sample_image_decodes_to_its_expected_values_digit_by_digit(name: ModelName) -> None:
     image = load(name)
     decoded = values_of(decode(MODELS[name], image.words, NOW))
-    assert decoded | dict.fromkeys(UNTOLD) == values_of(image.expected)
+    assert decoded | dict.fromkeys(NOT_IN_SAMPLES) == values_of(image.expected)
 
 
 @needs_samples
@@ -189,22 +189,22 @@ def test_blocks_cover_each_value_once_and_whole_and_touch_nothing_a_meter_refuse
         assert block.count <= model.max_registers
         assert min(register.address for register in inside) == block.address
         assert max(register.end for register in inside) == end
-        taken = {address for register in inside for address in range(register.address, register.end)}
-        for address in set(range(block.address, end)) - taken:
+        needed = {address for register in inside for address in range(register.address, register.end)}
+        for address in set(range(block.address, end)) - needed:
             assert any(address in run for run in model.readable)
     assert sorted(map(id, covered)) == sorted(map(id, model.registers))
 
 
 def test_a_meter_of_one_phase_shows_its_phase_as_the_total() -> None:
     model = MODELS["eastron-sdm120"]
-    shown = decode(model, encode(model, Reading(NOW, powers_w=Phases(-95.5, None, None))), NOW)
-    assert (shown.power_w, shown.powers_w) == (-95.5, Phases(-95.5, None, None))
+    reading = decode(model, encode(model, Reading(NOW, powers_w=Phases(-95.5, None, None))), NOW)
+    assert (reading.power_w, reading.powers_w) == (-95.5, Phases(-95.5, None, None))
     assert model.phases == 1
 
 
 def test_only_what_is_wanted_is_asked_for() -> None:
-    wanted = frozenset({*CURRENTS, Quantity.IMPORT_L2})
-    assert plan_blocks(MODELS["eastron-sdm630"], wanted) == (RegisterBlock(4, 6, 6), RegisterBlock(4, 0x15C, 2))
+    quantities = frozenset({*CURRENTS, Quantity.IMPORT_L2})
+    assert plan_blocks(MODELS["eastron-sdm630"], quantities) == (RegisterBlock(4, 6, 6), RegisterBlock(4, 0x15C, 2))
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_a_model_is_found_by_the_names_that_people_use(text: str, name: ModelNam
 def test_the_tables_without_a_sample_read_what_the_makers_print(
     name: ModelName, function: int, address: int, words: tuple[int, ...], quantity: Quantity, value: float
 ) -> None:
-    registers = {(function, address + at): word for at, word in enumerate(words)}
-    assert flat(decode(MODELS[name], registers, NOW))[quantity] == value
+    registers = {(function, address + at): register for at, register in enumerate(words)}
+    assert flat_values(decode(MODELS[name], registers, NOW))[quantity] == value
 
 
 def sunspec_image(base: int, model: int, length: int, content: dict[int, int]) -> dict[int, int]:
@@ -266,7 +266,7 @@ def sunspec_image(base: int, model: int, length: int, content: dict[int, int]) -
     for identity, size in ((1, 66), (64999, 3), (model, length)):
         words |= {at + offset: 0 for offset in range(2 + size)} | {at: identity, at + 1: size}
         start, at = at, at + 2 + size
-    return words | {at: 0xFFFF, at + 1: 0} | {start + offset: word for offset, word in content.items()}
+    return words | {at: 0xFFFF, at + 1: 0} | {start + offset: register for offset, register in content.items()}
 
 
 INTEGERS = {
@@ -305,7 +305,9 @@ def test_a_sunspec_value_without_a_believable_power_of_ten_is_unknown() -> None:
 
 def test_a_sunspec_meter_with_floats_is_found_along_its_chain() -> None:
     values = {4: 12.25, 6: 0.5, 8: 8.5, 12: 230.0, 26: 50.0, 28: 4749.0, 32: -95.0, 60: 310625.0, 68: 7003500.0}
-    content = {at + offset: word for at, value in values.items() for offset, word in enumerate(float_words(value))}
+    content = {
+        at + offset: register for at, value in values.items() for offset, register in enumerate(float_words(value))
+    }
     found = decode_image(RegisterImage(frozenset({3}), sunspec_image(40000, 213, 124, content)), MODELS["sunspec"], NOW)
     assert found is not None
     assert found.reading.currents_a == Phases(12.25, 0.5, 8.5)
@@ -318,38 +320,38 @@ def test_a_device_without_a_sunspec_meter_is_told() -> None:
         assert decode_image(RegisterImage(frozenset({3}), words), MODELS["sunspec"], NOW) is None
 
 
-def amount(lowest: float, highest: float) -> st.SearchStrategy[float | None]:
+def optional_floats(lowest: float, highest: float) -> st.SearchStrategy[float | None]:
     return st.none() | st.floats(lowest, highest, allow_subnormal=False)
 
 
-def phases(lowest: float, highest: float) -> st.SearchStrategy[Phases[float | None]]:
-    value = amount(lowest, highest)
+def optional_phases(lowest: float, highest: float) -> st.SearchStrategy[Phases[float | None]]:
+    value = optional_floats(lowest, highest)
     return st.tuples(value, value, value).map(lambda values: Phases(*values))
 
 
 READINGS = st.builds(
     Reading,
     taken_at=st.just(NOW),
-    energy_import_wh=amount(0.0, 1e10),
-    energy_export_wh=amount(0.0, 1e10),
-    power_w=amount(-1e5, 1e5),
-    currents_a=phases(0.0, 500.0),
-    voltages_v=phases(0.0, 500.0),
-    powers_w=phases(-1e5, 1e5),
-    frequency_hz=amount(45.0, 65.0),
-    reactive_power_var=amount(-1e5, 1e5),
-    reactive_powers_var=phases(-1e5, 1e5),
-    power_factor=amount(-1.0, 1.0),
-    power_factors=phases(-1.0, 1.0),
-    reactive_import_varh=amount(0.0, 1e10),
-    reactive_export_varh=amount(0.0, 1e10),
-    apparent_vah=amount(0.0, 1e10),
-    energies_import_wh=phases(0.0, 1e10),
-    energies_export_wh=phases(0.0, 1e10),
+    energy_import_wh=optional_floats(0.0, 1e10),
+    energy_export_wh=optional_floats(0.0, 1e10),
+    power_w=optional_floats(-1e5, 1e5),
+    currents_a=optional_phases(0.0, 500.0),
+    voltages_v=optional_phases(0.0, 500.0),
+    powers_w=optional_phases(-1e5, 1e5),
+    frequency_hz=optional_floats(45.0, 65.0),
+    reactive_power_var=optional_floats(-1e5, 1e5),
+    reactive_powers_var=optional_phases(-1e5, 1e5),
+    power_factor=optional_floats(-1.0, 1.0),
+    power_factors=optional_phases(-1.0, 1.0),
+    reactive_import_varh=optional_floats(0.0, 1e10),
+    reactive_export_varh=optional_floats(0.0, 1e10),
+    apparent_vah=optional_floats(0.0, 1e10),
+    energies_import_wh=optional_phases(0.0, 1e10),
+    energies_export_wh=optional_phases(0.0, 1e10),
 )
 
 
-def flat(reading: Reading) -> dict[Quantity, float | None]:
+def flat_values(reading: Reading) -> dict[Quantity, float | None]:
     def value(quantity: Quantity) -> float | None:
         field, _, phase = quantity.value.partition(".")
         found = cast("object", getattr(reading, field))
@@ -370,9 +372,9 @@ def test_what_is_encoded_decodes_to_itself_within_the_resolution_of_each_registe
 ) -> None:
     registers = tuple(replace(register, word_order=order) for register in MODELS[name].registers)
     model = replace(MODELS[name], registers=registers)
-    shown = decode(model, encode(model, reading), NOW)
-    assert decode(model, encode(model, shown), NOW) == shown
-    before, after = flat(reading), flat(shown)
+    decoded = decode(model, encode(model, reading), NOW)
+    assert decode(model, encode(model, decoded), NOW) == decoded
+    before, after = flat_values(reading), flat_values(decoded)
     for register in model.registers:
         was, now = before[register.quantity], after[register.quantity]
         assert (was is None) == (now is None)
@@ -407,7 +409,7 @@ def test_a_float_register_without_a_number_is_unknown(number: float) -> None:
     ],
 )
 def test_an_integer_register_marked_not_available_is_unknown(address: int, words: Sequence[int]) -> None:
-    registers = {(3, address + at): word for at, word in enumerate(words)}
+    registers = {(3, address + at): register for at, register in enumerate(words)}
     assert decode(MODELS["abb-b23"], registers, NOW) == Reading(taken_at=NOW)
 
 
@@ -424,9 +426,9 @@ def test_the_tariffs_of_a_pac2200_are_added_and_one_unknown_tariff_makes_the_tot
     model = MODELS["siemens-pac2200"]
     words = encode(model, Reading(taken_at=NOW, energy_import_wh=1000.5, energy_export_wh=0.0))
     second = struct.unpack(">4H", struct.pack(">d", 250.25))
-    both = {**words, **{(3, 805 + at): word for at, word in enumerate(second)}}
+    both = {**words, **{(3, 805 + at): register for at, register in enumerate(second)}}
     assert decode(model, both, NOW).energy_import_wh == 1250.75
-    unread = {place: word for place, word in both.items() if place[1] != 807}
+    unread = {place: register for place, register in both.items() if place[1] != 807}
     assert decode(model, unread, NOW).energy_import_wh is None
 
 
@@ -456,15 +458,15 @@ def test_a_meter_mounted_the_other_way_round_changes_import_and_export() -> None
         currents_a=Phases(5.0, None, None),
         powers_w=Phases(-1150.0, None, 0.0),
     )
-    turned = swap_direction(reading)
-    assert turned == replace(
+    reversed_reading = swap_direction(reading)
+    assert reversed_reading == replace(
         reading,
         energy_import_wh=None,
         energy_export_wh=10.0,
         power_w=1150.0,
         powers_w=Phases(1150.0, None, 0.0),
     )
-    assert swap_direction(turned) == reading
+    assert swap_direction(reversed_reading) == reading
 
 
 @pytest.mark.parametrize(

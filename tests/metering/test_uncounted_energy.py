@@ -20,7 +20,7 @@ MAINS = Phases(230.0, 230.0, 230.0)
 IDLE = replace(FULL, power_w=0.0, currents_a=Phases(0.0, 0.0, 0.0))
 
 
-class ShownMeter:
+class ScriptedMeter:
     """A meter that returns the readings it is given, with a clock of its own."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class ShownMeter:
         self.plausible = PlausibleMeter(self, RULES, lambda: self.at_s)
 
     async def read(self) -> Reading:
-        """What it shows."""
+        """The reading that the test has set, with the present time."""
         if self.silent:
             raise MeterError("silent")
         return replace(self.reading, taken_at=START + timedelta(seconds=self.at_s))
@@ -38,8 +38,8 @@ class ShownMeter:
     async def close(self) -> None:
         """There is no wire."""
 
-    async def believed_for(self, reading: Reading, seconds: float, every_s: float = 1.0) -> float:
-        """Show this for so long; for how many seconds it was believed."""
+    async def accepted_for_s(self, reading: Reading, seconds: float, every_s: float = 1.0) -> float:
+        """Return this reading for `seconds`; for how many of them it was accepted."""
         self.reading = reading
         until_s, began_s = self.at_s + seconds, self.at_s
         while self.at_s < until_s:
@@ -52,8 +52,8 @@ class ShownMeter:
 
 
 async def test_a_register_that_stands_still_while_a_current_flows_is_refused_after_200_wh() -> None:
-    meter = ShownMeter()
-    seconds = await meter.believed_for(FULL, 600)
+    meter = ScriptedMeter()
+    seconds = await meter.accepted_for_s(FULL, 600)
     assert 200.0 < seconds * 22_080.0 / 3600.0 < 215.0  # the last second of it is refused
     with pytest.raises(ImplausibleReadingError, match=r"remains at 5000 Wh, although 2\d\d Wh flowed") as refused:
         await meter.plausible.read()
@@ -62,51 +62,51 @@ async def test_a_register_that_stands_still_while_a_current_flows_is_refused_aft
 
 
 async def test_it_stays_refused_without_current_until_it_moves() -> None:
-    meter = ShownMeter()
-    await meter.believed_for(FULL, 600)
-    assert await meter.believed_for(IDLE, 86_400, every_s=600) == 600
-    moved = replace(IDLE, energy_import_wh=5_200.0)
-    assert await meter.believed_for(moved, 86_400, every_s=600) == 86_400
-    assert await meter.believed_for(replace(FULL, energy_import_wh=5_200.0), 600) < 40
+    meter = ScriptedMeter()
+    await meter.accepted_for_s(FULL, 600)
+    assert await meter.accepted_for_s(IDLE, 86_400, every_s=600) == 600
+    counting = replace(IDLE, energy_import_wh=5_200.0)
+    assert await meter.accepted_for_s(counting, 86_400, every_s=600) == 86_400
+    assert await meter.accepted_for_s(replace(FULL, energy_import_wh=5_200.0), 600) < 40
 
 
 async def test_it_stays_refused_when_the_current_flows_again_as_before() -> None:
-    meter = ShownMeter()
-    await meter.believed_for(FULL, 600)
-    assert await meter.believed_for(IDLE, 60) == 1
-    assert await meter.believed_for(FULL, 60) == 1
+    meter = ScriptedMeter()
+    await meter.accepted_for_s(FULL, 600)
+    assert await meter.accepted_for_s(IDLE, 60) == 1
+    assert await meter.accepted_for_s(FULL, 60) == 1
 
 
 async def test_a_register_that_stands_still_after_a_roll_over_is_refused() -> None:
-    meter = ShownMeter()
-    assert await meter.believed_for(replace(IDLE, energy_import_wh=99_999_950.0), 60) == 60
+    meter = ScriptedMeter()
+    assert await meter.accepted_for_s(replace(IDLE, energy_import_wh=99_999_950.0), 60) == 60
     rolled_over = replace(FULL, energy_import_wh=20.0)
-    assert await meter.believed_for(rolled_over, 60) == 1
+    assert await meter.accepted_for_s(rolled_over, 60) == 1
     meter.plausible.accept_roll_over()
-    assert 30 < await meter.believed_for(rolled_over, 600) < 40
+    assert 30 < await meter.accepted_for_s(rolled_over, 600) < 40
 
 
 async def test_a_register_that_catches_up_with_what_has_flowed_is_believed() -> None:
     """A gateway repeated an old one: that is no jump of another meter; more than has flowed is one."""
-    meter = ShownMeter()
-    await meter.believed_for(FULL, 34)
-    assert await meter.believed_for(replace(IDLE, energy_import_wh=5_200.0), 5) == 5
-    meter = ShownMeter()
-    await meter.believed_for(FULL, 34)
+    meter = ScriptedMeter()
+    await meter.accepted_for_s(FULL, 34)
+    assert await meter.accepted_for_s(replace(IDLE, energy_import_wh=5_200.0), 5) == 5
+    meter = ScriptedMeter()
+    await meter.accepted_for_s(FULL, 34)
     meter.reading, meter.at_s = replace(IDLE, energy_import_wh=5_500.0), meter.at_s + 1.0
     with pytest.raises(ImplausibleReadingError, match="jumped"):
         await meter.plausible.read()
 
 
 async def test_an_exchanged_meter_begins_anew() -> None:
-    meter = ShownMeter()
-    await meter.believed_for(FULL, 600)
+    meter = ScriptedMeter()
+    await meter.accepted_for_s(FULL, 600)
     meter.plausible.accept_exchange()
-    assert await meter.believed_for(IDLE, 600) == 600
+    assert await meter.accepted_for_s(IDLE, 600) == 600
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "changes",
     [
         pytest.param({"power_w": None}, id="a meter without power"),
         pytest.param({"power_w": 0.0}, id="it has lost its voltages"),
@@ -117,8 +117,8 @@ async def test_an_exchanged_meter_begins_anew() -> None:
         pytest.param({"currents_a": Phases(-32.0, -32.0, -32.0)}, id="currents with a sign"),
     ],
 )
-async def test_whatever_else_the_meter_shows_the_energy_is_bounded(shown: dict[str, object]) -> None:
-    assert 30 < await ShownMeter().believed_for(replace(FULL, **shown), 600) < 40
+async def test_whatever_else_the_meter_shows_the_energy_is_bounded(changes: dict[str, object]) -> None:
+    assert 30 < await ScriptedMeter().accepted_for_s(replace(FULL, **changes), 600) < 40
 
 
 @given(
@@ -141,23 +141,23 @@ async def test_a_register_of_any_resolution_is_believed_at_any_current(
     shows_power: bool,
     offset_wh: float,
 ) -> None:
-    meter = ShownMeter()
+    meter = ScriptedMeter()
     power_w = current_a * phases * voltage_v * power_factor
     currents = Phases(current_a, *((current_a, current_a) if phases == 3 else (None, None)))
     for number in range(300):
         true_wh = offset_wh + number * every_s * power_w / 3600.0
-        shown_wh = true_wh // step_wh * step_wh
-        reading = Reading(START, shown_wh, power_w=power_w if shows_power else None, currents_a=currents)
-        assert await meter.believed_for(reading, every_s, every_s) == every_s
+        register_wh = true_wh // step_wh * step_wh
+        reading = Reading(START, register_wh, power_w=power_w if shows_power else None, currents_a=currents)
+        assert await meter.accepted_for_s(reading, every_s, every_s) == every_s
 
 
 async def test_reactive_current_of_a_vehicle_that_hardly_charges_is_no_energy() -> None:
     """3 A on each phase with 220 W, and a register that counts in steps of 100 Wh."""
-    meter = ShownMeter()
+    meter = ScriptedMeter()
     little = replace(FULL, power_w=220.0, currents_a=Phases(3.0, 3.0, 3.0))
-    assert await meter.believed_for(little, 1_630) == 1_630
+    assert await meter.accepted_for_s(little, 1_630) == 1_630
     asleep = replace(FULL, energy_import_wh=5_100.0, power_w=4.0, currents_a=Phases(0.9, 0.9, 0.9))
-    assert await meter.believed_for(asleep, 7 * 86_400, every_s=60) == 7 * 86_400
+    assert await meter.accepted_for_s(asleep, 7 * 86_400, every_s=60) == 7 * 86_400
 
 
 @pytest.mark.parametrize("current_a", [1.0, 2.9])
@@ -166,11 +166,11 @@ async def test_reactive_current_of_a_vehicle_at_rest_is_no_energy_for_days(curre
     """Filters of chargers draw it on all phases while the contactor is closed."""
     at_rest = replace(IDLE, power_w=power_w, currents_a=Phases(current_a, current_a, current_a), voltages_v=MAINS)
     days = 200.0 / power_w / 24.0 / 2.0 if power_w else 30.0  # by then a register in steps of 100 Wh has moved
-    assert await ShownMeter().believed_for(at_rest, days * 86_400, every_s=10) >= days * 86_400
+    assert await ScriptedMeter().accepted_for_s(at_rest, days * 86_400, every_s=10) >= days * 86_400
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "changes",
     [
         pytest.param({"voltages_v": Phases(0.0, 0.0, 0.0)}, id="it has lost its voltages"),
         pytest.param({"voltages_v": Phases(230.0, 230.0, 0.0)}, id="it has lost one of them"),
@@ -179,32 +179,32 @@ async def test_reactive_current_of_a_vehicle_at_rest_is_no_energy_for_days(curre
         pytest.param({"voltages_v": MAINS, "power_w": None}, id="it shows no power"),
     ],
 )
-async def test_a_small_current_counts_where_no_power_can_be_believed(shown: dict[str, object]) -> None:
+async def test_a_small_current_counts_where_no_power_can_be_believed(changes: dict[str, object]) -> None:
     small = replace(IDLE, power_w=0.0, currents_a=Phases(2.9, 2.9, 2.9), voltages_v=MAINS)
-    assert await ShownMeter().believed_for(replace(small, **shown), 86_400, every_s=10) < 600
+    assert await ScriptedMeter().accepted_for_s(replace(small, **changes), 86_400, every_s=10) < 600
 
 
 async def test_a_register_that_stood_still_before_a_power_cut_is_not_believed_after_it_until_it_moves() -> None:
-    meter = ShownMeter()
-    await meter.believed_for(FULL, 600)
-    next_life = ShownMeter()
-    next_life.plausible.restore(None, uncounted_energy=meter.plausible.uncounted_energy)
-    assert await next_life.believed_for(IDLE, 60) == 1
-    moved = replace(IDLE, energy_import_wh=5_200.0)
-    assert await next_life.believed_for(moved, 60) == 60
-    assert await next_life.believed_for(replace(FULL, energy_import_wh=5_200.0), 600) > 30
+    meter = ScriptedMeter()
+    await meter.accepted_for_s(FULL, 600)
+    after_restart = ScriptedMeter()
+    after_restart.plausible.restore(None, uncounted_energy=meter.plausible.uncounted_energy)
+    assert await after_restart.accepted_for_s(IDLE, 60) == 1
+    counting = replace(IDLE, energy_import_wh=5_200.0)
+    assert await after_restart.accepted_for_s(counting, 60) == 60
+    assert await after_restart.accepted_for_s(replace(FULL, energy_import_wh=5_200.0), 600) > 30
 
 
 async def test_a_silence_is_no_energy() -> None:
     """Through it the contactor opens, and the first reading after it shows no current."""
-    meter = ShownMeter()
-    assert await meter.believed_for(FULL, 20) == 20
+    meter = ScriptedMeter()
+    assert await meter.accepted_for_s(FULL, 20) == 20
     meter.silent = True
     with pytest.raises(MeterError):
         await meter.plausible.read()
     meter.silent, meter.at_s = False, meter.at_s + 3_600.0
-    assert await meter.believed_for(IDLE, 60) == 60
+    assert await meter.accepted_for_s(IDLE, 60) == 60
 
 
 async def test_a_meter_that_shows_neither_current_nor_power_is_not_judged() -> None:
-    assert await ShownMeter().believed_for(Reading(START, 5_000.0), 86_400, every_s=60) == 86_400
+    assert await ScriptedMeter().accepted_for_s(Reading(START, 5_000.0), 86_400, every_s=60) == 86_400
