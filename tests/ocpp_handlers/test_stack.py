@@ -27,7 +27,7 @@ Serve = Callable[[object, Edition], Awaitable[None]]
 
 
 class Parts:
-    """All that a stack needs; what happens to it is noted in order."""
+    """The collaborators of a stack; they record their calls in order."""
 
     def __init__(self) -> None:
         self.clock = fakes.clock()
@@ -35,7 +35,7 @@ class Parts:
         """of the session"""
         self.noted: list[str] = []
         self.link_task_error: Exception | None = None
-        """what the task of the link raises, once"""
+        """the error that the link's task raises once"""
         self.gate = BootMessageFilter()
         self.answer_owed = asyncio.Event()
         self.link_ends = asyncio.Event()
@@ -51,7 +51,7 @@ class Parts:
             cast(
                 "Registration",
                 SimpleNamespace(
-                    obtain_acceptance=self._be_accepted, send_heartbeats=self._beat, reset=self._begin_anew
+                    obtain_acceptance=self._be_accepted, send_heartbeats=self._beat, reset=self._restart_boot
                 ),
             ),
             FollowUpTasks(),
@@ -89,7 +89,7 @@ class Parts:
 
     # The boot
 
-    def _begin_anew(self) -> None:
+    def _restart_boot(self) -> None:
         self.gate.set_state(BootState.UNKNOWN)
         self.noted.append("boot begins anew")
 
@@ -131,14 +131,14 @@ class Parts:
             await asyncio.gather(task, return_exceptions=True)
 
     async def connect(self) -> list[str]:
-        """A websocket comes up; what happens then."""
+        """Open a websocket; the calls that follow."""
         self.noted.clear()
         self._websockets.put_nowait(self)
         await self.clock.settle()
         return list(self.noted)
 
-    async def lose(self) -> list[str]:
-        """The link ends; what happens then."""
+    async def end_link(self) -> list[str]:
+        """End the link; the calls that follow."""
         self.noted.clear()
         self.link_ends.set()
         await self.clock.settle()
@@ -159,7 +159,7 @@ async def test_the_tasks_of_the_stack_run_without_a_link(parts: Parts) -> None:
 async def test_on_each_link_it_is_published_before_the_tasks_of_the_link_run(parts: Parts) -> None:
     async with parts.running():
         assert await parts.connect() == ["up, report all: True", "heartbeat", "link task"]
-        await parts.lose()
+        await parts.end_link()
         assert await parts.connect() == ["up, report all: False", "heartbeat", "link task"]
 
 
@@ -168,7 +168,7 @@ async def test_after_a_link_its_tasks_have_ended_before_others_hear_of_it(parts:
         await parts.connect()
         assert parts.link.online
         assert parts.link.edition is LATER, "that of the handshake"
-        assert await parts.lose() == ["link task ends", "lost", "after the link"]
+        assert await parts.end_link() == ["link task ends", "lost", "after the link"]
         assert not parts.link.online
 
 
@@ -176,7 +176,7 @@ async def test_a_link_by_another_network_profile_begins_anew(parts: Parts) -> No
     """B10.FR.10."""
     async with parts.running():
         await parts.connect()
-        await parts.lose()
+        await parts.end_link()
         vars(parts.connection)["switched"] = True
         happened = await parts.connect()
     assert happened[:3] == ["boot begins anew", "switched", "up, report all: True"]
@@ -211,4 +211,4 @@ async def test_a_task_of_the_link_that_fails_is_restarted_and_ends_neither_the_o
         await parts.clock.advance(1.5)
         assert parts.noted == ["link task"], "not the stack's own task, which has ended without an error"
         assert parts.link.online
-        assert await parts.lose() == ["link task ends", "lost", "after the link"]
+        assert await parts.end_link() == ["link task ends", "lost", "after the link"]

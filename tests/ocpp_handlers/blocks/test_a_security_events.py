@@ -17,7 +17,7 @@ from station.security.security_events import SecurityEvent, SecurityEvents, Secu
 from tests import fakes
 
 
-class Reported:
+class ReportsHarness:
     """Reports, whose follow-up tasks wait until they are done."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Reported:
     async def report(self, kind: SecurityEventType, info: str) -> None:
         self.log.append((kind, info))
 
-    async def done(self) -> list[tuple[SecurityEventType, str]]:
+    async def completed_log(self) -> list[tuple[SecurityEventType, str]]:
         """The security log, once all follow-up tasks are done."""
         for follow_up in self._follow_ups:
             await follow_up()
@@ -45,15 +45,15 @@ class Reported:
 
 
 async def test_invalid_messages_are_reported_once_a_minute_with_the_reason() -> None:
-    it = Reported()
+    reported = ReportsHarness()
     for why in ("no JSON", "again", "and again"):
-        it.reports.report_invalid_message(why)
-    assert await it.done() == [(SecurityEventType.INVALID_MESSAGES, "no JSON")]
-    await it.clock.advance(59.0)
-    it.reports.report_invalid_message("too soon")
-    await it.clock.advance(1.0)
-    it.reports.report_invalid_message("a minute later")
-    assert [info for _, info in await it.done()] == ["no JSON", "a minute later"]
+        reported.reports.report_invalid_message(why)
+    assert await reported.completed_log() == [(SecurityEventType.INVALID_MESSAGES, "no JSON")]
+    await reported.clock.advance(59.0)
+    reported.reports.report_invalid_message("too soon")
+    await reported.clock.advance(1.0)
+    reported.reports.report_invalid_message("a minute later")
+    assert [info for _, info in await reported.completed_log()] == ["no JSON", "a minute later"]
 
 
 @pytest.mark.parametrize(("correction_s", "info"), [(20.0, None), (20.5, "+20.5 s"), (-3_600.0, "-3600.0 s")])
@@ -61,13 +61,13 @@ async def test_a_correction_of_the_clock_beyond_the_threshold_is_reported(
     correction_s: float, info: str | None
 ) -> None:
     """ClockCtrlr.TimeAdjustmentReportingThreshold."""
-    it = Reported()
-    it.settings.override(ClockSettings.time_adjustment_reporting_threshold_s, 20)
-    it.reports.report_clock_correction(timedelta(seconds=correction_s))
-    assert await it.done() == ([] if info is None else [(SecurityEventType.SETTING_SYSTEM_TIME, info)])
+    reported = ReportsHarness()
+    reported.settings.override(ClockSettings.time_adjustment_reporting_threshold_s, 20)
+    reported.reports.report_clock_correction(timedelta(seconds=correction_s))
+    assert await reported.completed_log() == ([] if info is None else [(SecurityEventType.SETTING_SYSTEM_TIME, info)])
 
 
-class Queued:
+class DeliveryHarness:
     """Security events that wait, and a link that refuses some of them as invalid."""
 
     def __init__(self, *infos: str) -> None:
@@ -100,16 +100,16 @@ class Queued:
 
 async def test_an_event_whose_details_are_not_valid_is_sent_without_them() -> None:
     """A04.FR.02: its delivery is guaranteed."""
-    it = Queued("first", "invalid", "last")
+    queued = DeliveryHarness("first", "invalid", "last")
     with pytest.raises(LinkLostError):
-        await it.delivery.run()
-    assert it.sent == ["first", "invalid", "-", "last"]
-    assert it.settled == ["first", "invalid", "last"]
+        await queued.delivery.run()
+    assert queued.sent == ["first", "invalid", "-", "last"]
+    assert queued.settled == ["first", "invalid", "last"]
 
 
 async def test_an_event_that_is_not_valid_is_only_in_the_security_log_and_keeps_no_other_from_the_csms() -> None:
-    it = Queued("first", "all invalid", "last")
+    queued = DeliveryHarness("first", "all invalid", "last")
     with pytest.raises(LinkLostError):
-        await it.delivery.run()
-    assert it.sent == ["first", "all invalid", "-", "last"]
-    assert it.settled == ["first", "all invalid", "last"]
+        await queued.delivery.run()
+    assert queued.sent == ["first", "all invalid", "-", "last"]
+    assert queued.settled == ["first", "all invalid", "last"]

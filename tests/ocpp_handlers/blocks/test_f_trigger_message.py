@@ -18,7 +18,10 @@ class Station:
     """Two EVSEs, a message of the station and one of EVSEs."""
 
     def __init__(self) -> None:
-        evses = {one: cast("Evse", SimpleNamespace(id=one, layout=SimpleNamespace(connector_id=1))) for one in (1, 2)}
+        evses = {
+            number: cast("Evse", SimpleNamespace(id=number, layout=SimpleNamespace(connector_id=1)))
+            for number in (1, 2)
+        }
         self.sent: list[object] = []
         self.block = TriggerMessage(evses, {"Heartbeat": self._heartbeat}, {"MeterValues": self._values})
 
@@ -35,7 +38,7 @@ class Station:
         return "Accepted", send
 
     async def trigger(self, message: str, evse: dict[str, int] | None = None) -> dict[str, Any]:
-        """The answer, after what follows it."""
+        """The response, after its follow-up has run."""
         request = {"requestedMessage": message} | ({"evse": evse} if evse is not None else {})
         answer = await self.block.trigger_message(cast("Any", request))
         if answer.follow_up is not None:
@@ -46,28 +49,28 @@ class Station:
 @pytest.mark.parametrize("evse", [None, {"id": 1}, {"id": 99}])
 async def test_an_evse_means_nothing_to_a_message_of_the_station(evse: dict[str, int] | None) -> None:
     """F06.FR.03."""
-    it = Station()
-    assert await it.trigger("Heartbeat", evse) == {"status": "Accepted"}
-    assert it.sent == ["Heartbeat"]
+    station = Station()
+    assert await station.trigger("Heartbeat", evse) == {"status": "Accepted"}
+    assert station.sent == ["Heartbeat"]
 
 
-@pytest.mark.parametrize(("evse", "meant"), [(None, [1, 2]), ({"id": 2}, [2]), ({"id": 2, "connectorId": 1}, [2])])
+@pytest.mark.parametrize(("evse", "expected"), [(None, [1, 2]), ({"id": 2}, [2]), ({"id": 2, "connectorId": 1}, [2])])
 async def test_a_message_of_evses_is_about_the_one_that_is_named_or_all(
-    evse: dict[str, int] | None, meant: list[int]
+    evse: dict[str, int] | None, expected: list[int]
 ) -> None:
     """F06.FR.11."""
-    it = Station()
-    assert await it.trigger("MeterValues", evse) == {"status": "Accepted"}
-    assert it.sent == [meant]
+    station = Station()
+    assert await station.trigger("MeterValues", evse) == {"status": "Accepted"}
+    assert station.sent == [expected]
 
 
 @pytest.mark.parametrize(
     ("evse", "code"), [({"id": 3}, "UnknownEvse"), ({"id": 1, "connectorId": 2}, "UnknownConnectorId")]
 )
 async def test_a_place_that_does_not_exist_is_rejected(evse: dict[str, int], code: str) -> None:
-    it = Station()
-    assert await it.trigger("MeterValues", evse) == {"status": "Rejected", "statusInfo": {"reasonCode": code}}
-    assert it.sent == []
+    station = Station()
+    assert await station.trigger("MeterValues", evse) == {"status": "Rejected", "statusInfo": {"reasonCode": code}}
+    assert station.sent == []
 
 
 async def test_a_message_that_nobody_sends_is_not_implemented() -> None:
@@ -75,15 +78,15 @@ async def test_a_message_that_nobody_sends_is_not_implemented() -> None:
     assert await Station().trigger("PublishFirmwareStatusNotification") == {"status": "NotImplemented"}
 
 
-@pytest.mark.parametrize(("accepted", "status", "asked"), [(False, "Accepted", 1), (True, "Rejected", 0)])
+@pytest.mark.parametrize(("accepted", "status", "attempts"), [(False, "Accepted", 1), (True, "Rejected", 0)])
 async def test_a_boot_notification_is_sent_until_the_station_is_accepted(
-    accepted: bool, status: str, asked: int
+    accepted: bool, status: str, attempts: int
 ) -> None:
     """F06.FR.17."""
     times: list[None] = []
     boot = cast("Registration", SimpleNamespace(request_notification=lambda: times.append(None)))
     triggers = BootTriggers(cast("Link", SimpleNamespace(accepted=accepted)), boot)
-    answer, errand = triggers.trigger_boot_notification()
-    if errand is not None:
-        await errand()
-    assert (answer, len(times)) == (status, asked)
+    answer, follow_up = triggers.trigger_boot_notification()
+    if follow_up is not None:
+        await follow_up()
+    assert (answer, len(times)) == (status, attempts)

@@ -19,7 +19,7 @@ HOUR_S = 3_600.0
 
 
 class Uploads:
-    """A block whose link and uploads are stand-ins that remember."""
+    """A block with a recording link and scripted uploads."""
 
     def __init__(self) -> None:
         self.clock = fakes.clock()
@@ -47,8 +47,8 @@ class Uploads:
     @asynccontextmanager
     async def reporting(self, *progress: UploadProgress) -> AsyncGenerator[None]:
         """While the block runs, and these statuses wait."""
-        for one in progress:
-            self._waiting.put_nowait(one)
+        for entry in progress:
+            self._waiting.put_nowait(entry)
         task = asyncio.create_task(self.block.run())
         await self.clock.settle()
         try:
@@ -59,38 +59,38 @@ class Uploads:
 
 
 async def test_each_status_is_sent_once_in_order_and_settled() -> None:
-    it, uploading = Uploads(), UploadProgress(7, UploadStatus.UPLOADING)
-    async with it.reporting(uploading, UPLOADED):
-        await it.clock.advance(HOUR_S)
-    assert it.sent == [{"status": "Uploading", "requestId": 7}, {"status": "Uploaded", "requestId": 7}]
-    assert it.settled == [uploading, UPLOADED]
+    uploads, uploading = Uploads(), UploadProgress(7, UploadStatus.UPLOADING)
+    async with uploads.reporting(uploading, UPLOADED):
+        await uploads.clock.advance(HOUR_S)
+    assert uploads.sent == [{"status": "Uploading", "requestId": 7}, {"status": "Uploaded", "requestId": 7}]
+    assert uploads.settled == [uploading, UPLOADED]
 
 
 async def test_the_end_of_an_upload_is_sent_when_the_csms_is_there_again() -> None:
-    it = Uploads()
-    it.error = LinkLostError("not connected to the CSMS")
-    async with it.reporting(UPLOADED):
-        await it.clock.advance(HOUR_S / 2)
-        assert it.settled == []
-        it.error = None
-        await it.clock.advance(10.0)
-    assert it.settled == [UPLOADED]
+    uploads = Uploads()
+    uploads.error = LinkLostError("not connected to the CSMS")
+    async with uploads.reporting(UPLOADED):
+        await uploads.clock.advance(HOUR_S / 2)
+        assert uploads.settled == []
+        uploads.error = None
+        await uploads.clock.advance(10.0)
+    assert uploads.settled == [UPLOADED]
 
 
 async def test_after_an_hour_without_an_answer_it_is_given_up() -> None:
-    it = Uploads()
-    it.error = LinkLostError("not connected to the CSMS")
-    async with it.reporting(UPLOADED):
-        await it.clock.advance(HOUR_S - 10.0)
-        assert it.settled == []
-        await it.clock.advance(20.0)
-    assert it.settled == [UPLOADED]
+    uploads = Uploads()
+    uploads.error = LinkLostError("not connected to the CSMS")
+    async with uploads.reporting(UPLOADED):
+        await uploads.clock.advance(HOUR_S - 10.0)
+        assert uploads.settled == []
+        await uploads.clock.advance(20.0)
+    assert uploads.settled == [UPLOADED]
 
 
 async def test_what_the_csms_refuses_is_not_sent_again() -> None:
-    it = Uploads()
-    it.error = CallRefusedError("NotSupported", "")
-    async with it.reporting(UPLOADED):
-        await it.clock.advance(HOUR_S)
-    assert len(it.sent) == 1
-    assert it.settled == [UPLOADED]
+    uploads = Uploads()
+    uploads.error = CallRefusedError("NotSupported", "")
+    async with uploads.reporting(UPLOADED):
+        await uploads.clock.advance(HOUR_S)
+    assert len(uploads.sent) == 1
+    assert uploads.settled == [UPLOADED]

@@ -25,7 +25,7 @@ SCHEMAS = Schemas(V201)
 
 
 class FakeLink:
-    """Records the CALLs of the blocks, and answers or fails as told."""
+    """Records the CALLs of the blocks, and answers or fails as the test has set."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Payload]] = []
@@ -44,7 +44,7 @@ class FakeLink:
         return await self.call(action, request, requested=requested)
 
 
-class Wired:
+class Harness:
     """A station with the block."""
 
     def __init__(self, world: World, station: Monitored) -> None:
@@ -56,8 +56,8 @@ class Wired:
         )
         self.delivery = MonitoringEventDelivery(station.queue, cast("Any", self.link), CsmsLinkSettings(), world.clock)
 
-    async def ask(self, action: str, request: Payload) -> Payload:
-        """Let the block answer a request, and do what follows."""
+    async def handle_request(self, action: str, request: Payload) -> Payload:
+        """Let the block handle a request, and run its follow-up."""
         assert SCHEMAS.check_request(action, request) is None
         handler = {
             "SetVariableMonitoring": self.block.set_variable_monitoring,
@@ -75,15 +75,15 @@ class Wired:
     async def report(self, **criteria: Any) -> tuple[str, list[Payload]]:
         """The status and the parts of a report."""
         before = len(self.link.sent)
-        answer = await self.ask("GetMonitoringReport", {"requestId": 7, **criteria})
+        answer = await self.handle_request("GetMonitoringReport", {"requestId": 7, **criteria})
         return answer["status"], [payload for _, payload in self.link.sent[before:]]
 
 
 @pytest.fixture
-async def wired(tmp_path: Path) -> AsyncGenerator[Wired]:
+async def harness(tmp_path: Path) -> AsyncGenerator[Harness]:
     world = World(tmp_path)
     async with running(world) as station:
-        yield Wired(world, station)
+        yield Harness(world, station)
 
 
 def item(variable: str, kind: str = "Delta", value: float = 1, severity: int = 5, **more: Any) -> Payload:
@@ -100,26 +100,31 @@ def item(variable: str, kind: str = "Delta", value: float = 1, severity: int = 5
 
 
 def ids(parts: list[Payload]) -> list[int]:
-    return [one["id"] for part in parts for data in part["monitor"] for one in data["variableMonitoring"]]
+    return [entry["id"] for part in parts for data in part["monitor"] for entry in data["variableMonitoring"]]
 
 
-async def test_each_result_echoes_what_was_asked_for(wired: Wired) -> None:
+async def test_each_result_echoes_what_was_asked_for(harness: Harness) -> None:
     """N04.FR.01, N04.FR.02, N04.FR.11."""
-    asked = [item("lEVEL", "UpperThreshold", 80), item("Nothing"), item("Level", "UpperThreshold", 200), item("State")]
-    answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": asked})
+    requested = [
+        item("lEVEL", "UpperThreshold", 80),
+        item("Nothing"),
+        item("Level", "UpperThreshold", 200),
+        item("State"),
+    ]
+    answer = await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": requested})
     results = answer["setMonitoringResult"]
     assert [result["status"] for result in results] == ["Accepted", "UnknownVariable", "Rejected", "Accepted"]
-    for result, one in zip(results, asked, strict=True):
+    for result, requested_item in zip(results, requested, strict=True):
         assert {key: result[key] for key in ("component", "variable", "type", "severity")} == {
-            key: one[key] for key in ("component", "variable", "type", "severity")
+            key: requested_item[key] for key in ("component", "variable", "type", "severity")
         }
     assert ["id" in result for result in results] == [True, False, False, True]
     assert results[2]["statusInfo"]["reasonCode"] == "ValueOutOfRange"
 
 
-async def test_larger_requests_than_allowed_are_refused_as_a_whole(wired: Wired) -> None:
+async def test_larger_requests_than_allowed_are_refused_as_a_whole(harness: Harness) -> None:
     """N02.FR.07, N04.FR.09, N06.FR.06, N06.FR.07."""
-    wanted = {"component": {"name": "Thing"}}
+    requested = {"component": {"name": "Thing"}}
     padding = {"vendorId": "v", "text": "x" * 70_000}
     for action, request, code in (
         ("SetVariableMonitoring", {"setMonitoringData": [item("Level")] * 51}, "OccurrenceConstraintViolation"),
@@ -128,43 +133,43 @@ async def test_larger_requests_than_allowed_are_refused_as_a_whole(wired: Wired)
         ("ClearVariableMonitoring", {"id": [1], "customData": padding}, "FormatViolation"),
         (
             "GetMonitoringReport",
-            {"requestId": 1, "componentVariable": [wanted] * 51},
+            {"requestId": 1, "componentVariable": [requested] * 51},
             "OccurrenceConstraintViolation",
         ),
     ):
         with pytest.raises(PayloadError) as refused:
-            await wired.ask(action, request)
+            await harness.handle_request(action, request)
         assert refused.value.code == code
-    assert len(wired.station.monitoring.monitors()) == 2
+    assert len(harness.station.monitoring.monitors()) == 2
 
 
-async def test_a_report_is_limited_by_criteria_and_by_variables(wired: Wired) -> None:
+async def test_a_report_is_limited_by_criteria_and_by_variables(harness: Harness) -> None:
     """N02.FR.01, N02.FR.03 to N02.FR.06, N02.FR.08 to N02.FR.21."""
-    asked = [
+    requested = [
         item("Level", "UpperThreshold", 80),
         item("Level", "LowerThreshold", 5),
         item("Level", "Delta", 5),
         item("Power", "Periodic", 60),
         item("Power", "PeriodicClockAligned", 60),
     ]
-    answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": asked})
+    answer = await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": requested})
     upper, lower, delta, periodic, aligned = (result["id"] for result in answer["setMonitoringResult"])
     threshold, changes, times = "ThresholdMonitoring", "DeltaMonitoring", "PeriodicMonitoring"
-    thing, evse = {"component": {"name": "tHING"}}, {"component": {"name": "EVSE", "evse": {"id": 1}}}
-    level = {**thing, "variable": {"name": "Level"}}
+    thing_component, evse = {"component": {"name": "tHING"}}, {"component": {"name": "EVSE", "evse": {"id": 1}}}
+    level = {**thing_component, "variable": {"name": "Level"}}
     for criteria, expected in (
         ({}, [1, 100, upper, lower, delta, periodic, aligned]),
         ({"monitoringCriteria": [threshold]}, [1, upper, lower]),
         ({"monitoringCriteria": [changes]}, [100, delta]),
         ({"monitoringCriteria": [times]}, [periodic, aligned]),
         ({"monitoringCriteria": [threshold, changes]}, [1, 100, upper, lower, delta]),
-        ({"componentVariable": [thing]}, [1, 100, upper, lower, delta]),
+        ({"componentVariable": [thing_component]}, [1, 100, upper, lower, delta]),
         ({"componentVariable": [level]}, [1, upper, lower, delta]),
         ({"componentVariable": [evse]}, [periodic, aligned]),
         ({"componentVariable": [{"component": {"name": "EVSE"}}]}, [periodic, aligned]),
         ({"componentVariable": [evse, level], "monitoringCriteria": [times]}, [periodic, aligned]),
     ):
-        status, parts = await wired.report(**criteria)
+        status, parts = await harness.report(**criteria)
         assert status == "Accepted", criteria
         assert sorted(ids(parts)) == sorted(expected), criteria
         assert {part["requestId"] for part in parts} == {7}
@@ -173,130 +178,134 @@ async def test_a_report_is_limited_by_criteria_and_by_variables(wired: Wired) ->
         {"componentVariable": [{"component": {"name": "EVSE", "evse": {"id": 2}}}]},
         {"componentVariable": [{"component": {"name": "Thing", "instance": "x"}}]},
     ):
-        assert await wired.report(**criteria) == ("EmptyResultSet", [])
+        assert await harness.report(**criteria) == ("EmptyResultSet", [])
 
 
-async def test_a_long_report_is_sent_in_numbered_parts(wired: Wired) -> None:
+async def test_a_long_report_is_sent_in_numbered_parts(harness: Harness) -> None:
     """N02.FR.03, N02.FR.09: a part that is refused does not end it."""
     kinds = {"Power": ("UpperThreshold", "LowerThreshold", "Delta", "Periodic"), "AvailabilityState": ("Delta",)}
     for variable, types in kinds.items():
         for kind in types:
             data = [item(variable, kind, 60, severity) for severity in range(10)]
-            await wired.ask("SetVariableMonitoring", {"setMonitoringData": data})
+            await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": data})
     more = [item("Live", kind, 60, severity) for kind in kinds["Power"] for severity in range(10)]
-    await wired.ask("SetVariableMonitoring", {"setMonitoringData": more})
+    await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": more})
     more = [item("Level", kind, 60, severity) for kind in kinds["Power"][2:] for severity in range(10)]
-    await wired.ask("SetVariableMonitoring", {"setMonitoringData": more})
-    wired.link.errors.append(CallRefusedError("FormatViolation", ""))
-    _, parts = await wired.report()
+    await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": more})
+    harness.link.errors.append(CallRefusedError("FormatViolation", ""))
+    _, parts = await harness.report()
     assert [part["seqNo"] for part in parts] == [0, 1]
     assert [part["tbc"] for part in parts] == [True, False]
-    assert len(ids(parts)) == len(wired.station.monitoring.monitors()) == 112
+    assert len(ids(parts)) == len(harness.station.monitoring.monitors()) == 112
 
 
-async def test_while_monitoring_is_disabled_everything_is_rejected(wired: Wired) -> None:
-    wired.world.settings.override(MonitoringSettings.monitoring_enabled, False)
-    set_answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": [item("Level")] * 2})
+async def test_while_monitoring_is_disabled_everything_is_rejected(harness: Harness) -> None:
+    harness.world.settings.override(MonitoringSettings.monitoring_enabled, False)
+    set_answer = await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": [item("Level")] * 2})
     assert [result["status"] for result in set_answer["setMonitoringResult"]] == ["Rejected"] * 2
-    cleared = await wired.ask("ClearVariableMonitoring", {"id": [1, 2]})
+    cleared = await harness.handle_request("ClearVariableMonitoring", {"id": [1, 2]})
     assert [result["status"] for result in cleared["clearMonitoringResult"]] == ["Rejected"] * 2
     for action, request in (
         ("SetMonitoringBase", {"monitoringBase": "All"}),
         ("SetMonitoringLevel", {"severity": 5}),
         ("GetMonitoringReport", {"requestId": 1}),
     ):
-        assert (await wired.ask(action, request))["status"] == "Rejected"
-    assert len(wired.station.monitoring.monitors()) == 2
+        assert (await harness.handle_request(action, request))["status"] == "Rejected"
+    assert len(harness.station.monitoring.monitors()) == 2
 
 
-async def test_what_cannot_be_stored_is_rejected_and_changes_nothing(disk: FullDisk, wired: Wired) -> None:
-    before = wired.station.monitoring.monitors()
+async def test_what_cannot_be_stored_is_rejected_and_changes_nothing(disk: FullDisk, harness: Harness) -> None:
+    before = harness.station.monitoring.monitors()
     with disk.refusing(""):
-        answer = await wired.ask("SetVariableMonitoring", {"setMonitoringData": [item("Level")]})
+        answer = await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": [item("Level")]})
         assert answer["setMonitoringResult"][0]["status"] == "Rejected"
         assert "id" not in answer["setMonitoringResult"][0]
     with disk.refusing(""):
-        answer = await wired.ask("ClearVariableMonitoring", {"id": [100]})
+        answer = await harness.handle_request("ClearVariableMonitoring", {"id": [100]})
         assert answer["clearMonitoringResult"][0]["status"] == "Rejected"
     with disk.refusing(""):
-        assert (await wired.ask("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"}))["status"] == "Rejected"
+        assert (await harness.handle_request("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"}))[
+            "status"
+        ] == "Rejected"
     with disk.refusing(""):
-        assert (await wired.ask("SetMonitoringLevel", {"severity": 5}))["status"] == "Rejected"
-    assert wired.station.monitoring.monitors() == before
-    assert wired.station.rules.level == 9
+        assert (await harness.handle_request("SetMonitoringLevel", {"severity": 5}))["status"] == "Rejected"
+    assert harness.station.monitoring.monitors() == before
+    assert harness.station.rules.level == 9
 
 
-async def test_the_level_is_between_0_and_9(wired: Wired) -> None:
+async def test_the_level_is_between_0_and_9(harness: Harness) -> None:
     """N05.FR.01, N05.FR.02."""
     for severity, status in ((0, "Accepted"), (9, "Accepted"), (10, "Rejected"), (-1, "Rejected")):
-        assert (await wired.ask("SetMonitoringLevel", {"severity": severity}))["status"] == status
+        assert (await harness.handle_request("SetMonitoringLevel", {"severity": severity}))["status"] == status
 
 
-async def test_events_go_out_together_and_once(wired: Wired) -> None:
+async def test_events_go_out_together_and_once(harness: Harness) -> None:
     """N07.FR.06, N07.FR.07, N08.FR.04, N08.FR.05: ones that the CSMS does not know are not sent again."""
-    await wired.ask(
+    await harness.handle_request(
         "SetVariableMonitoring", {"setMonitoringData": [item("Level", "UpperThreshold", 60), item("State")]}
     )
-    await wired.ask("ClearVariableMonitoring", {"id": [100]})
-    await wired.station.have(Level="70", State="Busy")
-    wired.link.errors += [CallTimeoutError("no answer"), CallRefusedError("NotImplemented", "")]
-    clock = wired.world.clock
-    sending = asyncio.ensure_future(wired.delivery.run())
+    await harness.handle_request("ClearVariableMonitoring", {"id": [100]})
+    await harness.station.have(Level="70", State="Busy")
+    harness.link.errors += [CallTimeoutError("no answer"), CallRefusedError("NotImplemented", "")]
+    clock = harness.world.clock
+    sending = asyncio.ensure_future(harness.delivery.run())
     await clock.settle()
     await clock.advance(3_600.0)
     await clock.settle()
     sending.cancel()
-    sent = [payload for action, payload in wired.link.sent if action == "NotifyEvent"]
+    sent = [payload for action, payload in harness.link.sent if action == "NotifyEvent"]
     assert len(sent) == 2
     assert sent[0]["eventData"] == sent[1]["eventData"]
     assert (sent[0]["seqNo"], "tbc" in sent[0]) == (0, False)
     level, state = sent[0]["eventData"]
     assert (level["trigger"], level["actualValue"], level["cleared"]) == ("Alerting", "70", False)
     assert (state["trigger"], state["actualValue"], "cleared" in state) == ("Delta", "Busy", False)
-    assert {one["eventNotificationType"] for one in (level, state)} == {"CustomMonitor"}
-    assert len(wired.station.queue) == 0
+    assert {entry["eventNotificationType"] for entry in (level, state)} == {"CustomMonitor"}
+    assert len(harness.station.queue) == 0
 
 
 @pytest.mark.parametrize("refusal", [CallRefusedError, InvalidRequestError])
 async def test_an_event_that_is_refused_does_not_take_the_others_with_it(
-    wired: Wired, refusal: type[CallRefusedError]
+    harness: Harness, refusal: type[CallRefusedError]
 ) -> None:
     """N07.FR.04: refused together, by the CSMS or because one of them is not valid, they are sent one by one."""
-    wanted = [item("Level", "UpperThreshold", 60), item("State"), item("Level")]
-    await wired.ask("SetVariableMonitoring", {"setMonitoringData": wanted})
-    await wired.ask("ClearVariableMonitoring", {"id": [100]})
-    await wired.station.have(Level="70", State="Busy")
-    wired.link.errors += [refusal("FormatViolation", ""), refusal("FormatViolation", "")]
-    sending = asyncio.ensure_future(wired.delivery.run())
-    await wired.world.clock.advance(3_600.0)
-    await wired.world.clock.settle()
+    monitors = [item("Level", "UpperThreshold", 60), item("State"), item("Level")]
+    await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": monitors})
+    await harness.handle_request("ClearVariableMonitoring", {"id": [100]})
+    await harness.station.have(Level="70", State="Busy")
+    harness.link.errors += [refusal("FormatViolation", ""), refusal("FormatViolation", "")]
+    sending = asyncio.ensure_future(harness.delivery.run())
+    await harness.world.clock.advance(3_600.0)
+    await harness.world.clock.settle()
     sending.cancel()
-    sent = [payload["eventData"] for action, payload in wired.link.sent if action == "NotifyEvent"]
+    sent = [payload["eventData"] for action, payload in harness.link.sent if action == "NotifyEvent"]
     assert [len(events) for events in sent] == [3, 1, 1, 1]
     assert [event for events in sent[1:] for event in events] == sent[0]
-    assert len(wired.station.queue) == 0
+    assert len(harness.station.queue) == 0
 
 
-async def test_other_tasks_run_while_many_monitors_are_compared_with_many_items(wired: Wired) -> None:
-    wanted = [item("Level", "Periodic", 60 + number, number % 10) for number in range(10)]
-    wanted += [item("State", "Periodic", 60, number) for number in range(10)]
-    wanted += [
+async def test_other_tasks_run_while_many_monitors_are_compared_with_many_items(harness: Harness) -> None:
+    monitors = [item("Level", "Periodic", 60 + number, number % 10) for number in range(10)]
+    monitors += [item("State", "Periodic", 60, number) for number in range(10)]
+    monitors += [
         item(name, kind, 60, number) for name in ("Level", "State") for kind in ("Delta",) for number in range(10)
     ]
-    wanted += [item("Level", kind, 60, number) for kind in ("UpperThreshold", "LowerThreshold") for number in range(10)]
+    monitors += [
+        item("Level", kind, 60, number) for kind in ("UpperThreshold", "LowerThreshold") for number in range(10)
+    ]
     for start in (0, 30):
-        await wired.ask("SetVariableMonitoring", {"setMonitoringData": wanted[start : start + 30]})
-    turns = 0
+        await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": monitors[start : start + 30]})
+    yields = 0
 
-    async def others() -> None:
-        nonlocal turns
+    async def count_yields() -> None:
+        nonlocal yields
         while True:
-            turns += 1
+            yields += 1
             await asyncio.sleep(0)
 
-    task = asyncio.ensure_future(others())
+    task = asyncio.ensure_future(count_yields())
     await asyncio.sleep(0)
-    before = turns
-    assert await wired.report(componentVariable=[{"component": {"name": "Absent"}}] * 50) == ("EmptyResultSet", [])
+    before = yields
+    assert await harness.report(componentVariable=[{"component": {"name": "Absent"}}] * 50) == ("EmptyResultSet", [])
     task.cancel()
-    assert turns > before
+    assert yields > before

@@ -33,14 +33,14 @@ def test_without_repeats_the_wait_stays_the_minimum() -> None:
 def test_a_fresh_random_part_is_added_to_every_wait_and_never_doubled() -> None:
     settings = _settings(minimum_s=10, range_s=4, repeats=2)
     drawn = iter([1.0, 2.0, 3.0, 4.0])
-    asked: list[tuple[float, float]] = []
+    ranges: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:
-        asked.append((low, high))
+        ranges.append((low, high))
         return next(drawn)
 
     assert list(islice(back_off(settings, uniform), 4)) == [11, 22, 43, 44]
-    assert asked == [(0.0, 4)] * 4
+    assert ranges == [(0.0, 4)] * 4
 
 
 def test_a_change_of_the_settings_counts_from_the_next_wait() -> None:

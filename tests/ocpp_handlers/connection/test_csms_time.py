@@ -14,7 +14,7 @@ from station.core.clock_settings import ClockSettings
 from tests.fakes import NOON
 
 
-class Followed:
+class SynchronizedClock:
     """A clock that follows, and the corrections that it publishes."""
 
     def __init__(self, *, synchronized: bool = True) -> None:
@@ -25,39 +25,39 @@ class Followed:
         self.corrections: list[timedelta] = []
         self.synchronization.corrected.subscribe(self.corrections.append)
 
-    def hear(self, ahead_s: float) -> None:
-        """The CSMS sends a time that is so much ahead of the clock."""
+    def receive_time(self, ahead_s: float) -> None:
+        """Process a CSMS time that is `ahead_s` ahead of the clock."""
         self.synchronization.synchronize(self.clock.now() + timedelta(seconds=ahead_s))
 
 
 @pytest.mark.parametrize("ahead_s", [1.0, -1.0, 3_600.0])
 def test_a_clock_that_is_wrong_by_a_second_is_corrected_and_says_so(ahead_s: float) -> None:
     """B01.FR.06."""
-    it = Followed()
-    it.hear(ahead_s)
-    assert it.clock.now() == NOON + timedelta(seconds=ahead_s)
-    assert it.corrections == [timedelta(seconds=ahead_s)]
-    assert it.time.quality.source is TimeSource.CSMS
+    followed = SynchronizedClock()
+    followed.receive_time(ahead_s)
+    assert followed.clock.now() == NOON + timedelta(seconds=ahead_s)
+    assert followed.corrections == [timedelta(seconds=ahead_s)]
+    assert followed.time.quality.source is TimeSource.CSMS
 
 
 def test_a_smaller_difference_is_the_delay_of_the_network_and_confirms_the_clock() -> None:
-    it = Followed()
-    it.hear(0.9)
-    assert it.clock.now() == NOON
-    assert it.corrections == []
-    assert it.time.quality.source is TimeSource.CSMS
+    followed = SynchronizedClock()
+    followed.receive_time(0.9)
+    assert followed.clock.now() == NOON
+    assert followed.corrections == []
+    assert followed.time.quality.source is TimeSource.CSMS
 
 
 def test_without_heartbeat_among_the_time_sources_the_clock_stays() -> None:
-    it = Followed()
-    it.settings.override(ClockSettings.time_source, ("NTP",))
-    it.hear(3_600.0)
-    assert it.clock.now() == NOON
-    assert it.corrections == []
+    followed = SynchronizedClock()
+    followed.settings.override(ClockSettings.time_source, ("NTP",))
+    followed.receive_time(3_600.0)
+    assert followed.clock.now() == NOON
+    assert followed.corrections == []
 
 
 def test_a_simulated_clock_that_departs_from_real_time_does_not_follow() -> None:
-    it = Followed(synchronized=False)
-    it.hear(3_600.0)
-    assert it.clock.now() == NOON
-    assert it.corrections == []
+    followed = SynchronizedClock(synchronized=False)
+    followed.receive_time(3_600.0)
+    assert followed.clock.now() == NOON
+    assert followed.corrections == []

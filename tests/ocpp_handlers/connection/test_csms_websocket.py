@@ -45,19 +45,19 @@ async def connected(
     async with serve(handler, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         client = await dial(f"ws://127.0.0.1:{port}/", create_connection=factory, close_timeout=0.1, proxy=None)
-        there = await served.get()
+        server_side = await served.get()
         try:
-            yield client, there
+            yield client, server_side
         finally:
             client.transport.abort()
-            there.transport.abort()
+            server_side.transport.abort()
 
 
 async def test_who_waits_for_a_message_is_told_of_the_close_frame_at_once() -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
+    async with connected() as (client, server_side), asyncio.timeout(30):
         reading = asyncio.create_task(client.recv())
         await asyncio.sleep(0)
-        there.transport.write(CLOSE)
+        server_side.transport.write(CLOSE)
         with pytest.raises(ConnectionClosed, match="received 1000"):
             await reading
         assert not client.transport.is_closing(), "TCP stands"
@@ -78,18 +78,18 @@ async def test_what_follows_the_close_frame_changes_nothing() -> None:
 
 
 async def test_messages_that_came_with_the_close_frame_are_read_first() -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
+    async with connected() as (client, server_side), asyncio.timeout(30):
         reading = asyncio.create_task(client.recv())
         await asyncio.sleep(0)
-        there.transport.write(TEXT + TEXT + CLOSE)
+        server_side.transport.write(TEXT + TEXT + CLOSE)
         assert [await reading, await client.recv()] == ["hello", "hello"]
         with pytest.raises(ConnectionClosed):
             await client.recv()
 
 
 async def test_messages_that_nobody_waited_for_are_read_after_the_close_frame() -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
-        there.transport.write(TEXT + CLOSE)
+    async with connected() as (client, server_side), asyncio.timeout(30):
+        server_side.transport.write(TEXT + CLOSE)
         await asyncio.wait_for(until(lambda: client.protocol.close_rcvd is not None), 30)
         assert await client.recv() == "hello"
         with pytest.raises(ConnectionClosed):
@@ -97,13 +97,13 @@ async def test_messages_that_nobody_waited_for_are_read_after_the_close_frame() 
 
 
 async def test_a_reader_that_is_cancelled_is_cancelled() -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
+    async with connected() as (client, server_side), asyncio.timeout(30):
         reading = asyncio.create_task(client.recv())
         await asyncio.sleep(0)
         reading.cancel()
         await asyncio.wait({reading})
         assert reading.cancelled()
-        there.transport.write(TEXT)
+        server_side.transport.write(TEXT)
         assert await client.recv() == "hello"
 
 
@@ -144,19 +144,19 @@ async def _never(connection: ServerConnection) -> None:
 
 
 async def test_what_is_sent_arrives_and_nothing_is_sent_after_the_end() -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
-        there.transport.resume_reading()
+    async with connected() as (client, server_side), asyncio.timeout(30):
+        server_side.transport.resume_reading()
         await client.send("é")
-        assert await there.recv() == "é"
+        assert await server_side.recv() == "é"
         client.transport.abort()
         await client.wait_closed()
         with pytest.raises(ConnectionClosed):
             await client.send("too late")
 
 
-async def waiting_sender(client: ClientConnection, there: ServerConnection) -> asyncio.Task[None]:
+async def waiting_sender(client: ClientConnection, server_side: ServerConnection) -> asyncio.Task[None]:
     """A task that sends more than fits into the buffers of TCP, and waits."""
-    for connection, buffer in ((client, socket.SO_SNDBUF), (there, socket.SO_RCVBUF)):
+    for connection, buffer in ((client, socket.SO_SNDBUF), (server_side, socket.SO_RCVBUF)):
         connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 65_536)
 
     async def flood() -> None:
@@ -171,26 +171,26 @@ async def waiting_sender(client: ClientConnection, there: ServerConnection) -> a
 
 
 async def test_sending_waits_while_the_csms_reads_nothing() -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
-        sending = await waiting_sender(client, there)
+    async with connected() as (client, server_side), asyncio.timeout(30):
+        sending = await waiting_sender(client, server_side)
         assert client.transport.get_write_buffer_size() < 1_000_000
         sending.cancel()
 
 
 async def test_a_reset_of_tcp_ends_a_sender_that_waits_as_any_end_of_the_connection() -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
-        sending = await waiting_sender(client, there)
+    async with connected() as (client, server_side), asyncio.timeout(30):
+        sending = await waiting_sender(client, server_side)
         linger = struct.pack("ii", 1, 0)  # TCP ends by a reset
-        there.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        there.transport.abort()
+        server_side.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        server_side.transport.abort()
         with pytest.raises(ConnectionClosed):
             await sending
 
 
 @pytest.mark.parametrize("frames", [b"\x81\x02\xc3\x28", b"\x01\x01\xc3\x80\x01\x28"])
 async def test_a_text_that_is_no_utf8_ends_the_connection(frames: bytes) -> None:
-    async with connected() as (client, there), asyncio.timeout(30):
-        there.transport.write(TEXT + frames)
+    async with connected() as (client, server_side), asyncio.timeout(30):
+        server_side.transport.write(TEXT + frames)
         assert await client.recv() == "hello"
         with pytest.raises(ConnectionClosed, match="1007"):
             await client.recv()
@@ -198,7 +198,7 @@ async def test_a_text_that_is_no_utf8_ends_the_connection(frames: bytes) -> None
 
 async def test_a_connection_that_is_reset_while_sending_waits_counts_as_closed() -> None:
     """Any other error would end the task that holds the link, as one that nobody expected."""
-    async with connected() as (client, there), asyncio.timeout(30):
+    async with connected() as (client, server_side), asyncio.timeout(30):
 
         async def flood() -> None:
             while True:
@@ -206,8 +206,8 @@ async def test_a_connection_that_is_reset_while_sending_waits_counts_as_closed()
 
         sending = asyncio.create_task(flood())
         await until(lambda: client.paused)
-        end = there.transport.get_extra_info("socket")
+        end = server_side.transport.get_extra_info("socket")
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # hence a reset
-        there.transport.abort()
+        server_side.transport.abort()
         with pytest.raises(ConnectionClosed):
             await sending

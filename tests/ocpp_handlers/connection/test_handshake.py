@@ -100,12 +100,12 @@ async def test_an_address_of_the_certificate_is_believed_beside_a_wildcard(pki: 
 async def test_a_csms_with_other_cipher_suites_only_is_left(pki: Pki, suites: str) -> None:
     """A00.FR.320, A00.FR.323; the alert comes as a server sends it that answers before it hangs up."""
     with pytest.raises(CipherSuiteError) as refused:
-        await alerted(pki, bytes.fromhex("15030300020228"))  # handshake_failure
+        await connect_to_answer(pki, bytes.fromhex("15030300020228"))  # handshake_failure
     assert security_event_of(refused.value) is SecurityEventType.INVALID_TLS_CIPHER_SUITE
     only = pki.server_context(
         pki.server(host=HOST), versions=(ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2), ciphers=suites
     )
-    with pytest.raises(OSError):  # noqa: PT011 - a server that hangs up at once says nothing more
+    with pytest.raises(OSError):  # noqa: PT011 - a server that closes at once gives no other reason
         await shake_hands(pki, only)
 
 
@@ -120,14 +120,14 @@ async def test_a_csms_with_other_cipher_suites_only_is_left(pki: Pki, suites: st
 async def test_a_csms_with_an_older_tls_only_is_left(pki: Pki, answer: str) -> None:
     """A00.FR.313, A00.FR.316, A00.FR.416, A00.FR.419."""
     with pytest.raises(TlsVersionError) as refused:
-        await alerted(pki, bytes.fromhex(answer))
+        await connect_to_answer(pki, bytes.fromhex(answer))
     assert security_event_of(refused.value) is SecurityEventType.INVALID_TLS_VERSION
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b"", b"\x00" * 64])
 async def test_what_is_no_tls_at_all_is_no_event(pki: Pki, answer: bytes) -> None:
     with pytest.raises(OSError) as refused:  # noqa: PT011 - reset, end of file or a TLS error
-        await alerted(pki, answer)
+        await connect_to_answer(pki, answer)
     assert security_event_of(refused.value) is None
 
 
@@ -155,10 +155,10 @@ def test_only_401_says_that_the_password_is_wrong(status: int, event: SecurityEv
     assert security_event_of(InvalidStatus(Response(status, "", Headers()))) is event
 
 
-async def alerted(pki: Pki, answer: bytes) -> None:
+async def connect_to_answer(pki: Pki, answer: bytes) -> None:
     """Connect to a server that answers the Client Hello with these bytes."""
 
-    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def send_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(4096)
         writer.write(answer)
         await writer.drain()
@@ -166,6 +166,6 @@ async def alerted(pki: Pki, answer: bytes) -> None:
 
     context = csms_tls_context(TlsMaterial(pki.root.pem))
     context.sslobject_class = CheckedHandshake
-    async with await asyncio.start_server(say, "127.0.0.1", 0) as listening:
+    async with await asyncio.start_server(send_answer, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=HOST)

@@ -19,7 +19,7 @@ from tests.editions import LATER
 THRESHOLD_S = 60
 
 
-class Linked:
+class LinkHarness:
     """A link, and what it has published."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Linked:
     """of the session"""
 
     async def call(self, *_: object, **__: object) -> dict[str, str]:
-        """What a session answers."""
+        """Answer a CALL as a session does."""
         return {"currentTime": "now"}
 
     def open(self) -> None:
@@ -44,50 +44,50 @@ class Linked:
 
 
 async def test_it_takes_calls_only_while_there_is_a_session() -> None:
-    it = Linked()
+    linked = LinkHarness()
     request: Any = {}
     with pytest.raises(LinkLostError, match="not connected to the CSMS"):
-        await it.link.call(actions.HEARTBEAT, request)
-    it.open()
-    assert (await it.link.call(actions.HEARTBEAT, request))["currentTime"] == "now"
-    it.link.close()
+        await linked.link.call(actions.HEARTBEAT, request)
+    linked.open()
+    assert (await linked.link.call(actions.HEARTBEAT, request))["currentTime"] == "now"
+    linked.link.close()
     with pytest.raises(LinkLostError, match="not connected to the CSMS"):
-        await it.link.call(actions.HEARTBEAT, request)
-    assert it.published == ["lost"]
+        await linked.link.call(actions.HEARTBEAT, request)
+    assert linked.published == ["lost"]
 
 
 def test_it_has_the_edition_of_its_session_also_after_the_end_of_the_session() -> None:
-    it = Linked()
-    assert it.link.edition is EDITIONS[0]
-    it.open()
-    assert it.link.edition is LATER
-    it.link.close()
-    assert it.link.edition is LATER
+    linked = LinkHarness()
+    assert linked.link.edition is EDITIONS[0]
+    linked.open()
+    assert linked.link.edition is LATER
+    linked.link.close()
+    assert linked.link.edition is LATER
 
 
 async def test_a_notification_that_is_not_valid_is_not_repeated() -> None:
-    class Refusing(Linked):
+    class Refusing(LinkHarness):
         calls = 0
 
         async def call(self, *_: object, **__: object) -> dict[str, str]:
             self.calls += 1
             raise InvalidRequestError("OccurrenceConstraintViolation", "Heartbeat was not sent")
 
-    it = Refusing()
-    it.open()
+    refusing = Refusing()
+    refusing.open()
     with pytest.raises(InvalidRequestError):
-        await it.link.notify(actions.HEARTBEAT, {})
-    assert it.calls == 1
+        await refusing.link.notify(actions.HEARTBEAT, {})
+    assert refusing.calls == 1
 
 
 def test_it_is_online_once_the_csms_has_accepted_the_station() -> None:
-    it = Linked()
-    it.open()
-    assert (it.link.online, it.link.accepted, it.link.boot_status) == (False, False, "Unknown")
-    it.gate.set_state(BootState.ACCEPTED)
-    assert (it.link.online, it.link.accepted, it.link.boot_status) == (True, True, "Accepted")
-    it.link.close()
-    assert (it.link.online, it.link.accepted) == (False, True)
+    linked = LinkHarness()
+    linked.open()
+    assert (linked.link.online, linked.link.accepted, linked.link.boot_status) == (False, False, "Unknown")
+    linked.gate.set_state(BootState.ACCEPTED)
+    assert (linked.link.online, linked.link.accepted, linked.link.boot_status) == (True, True, "Accepted")
+    linked.link.close()
+    assert (linked.link.online, linked.link.accepted) == (False, True)
 
 
 @pytest.mark.parametrize(("offline_s", "report_all"), [(THRESHOLD_S, False), (THRESHOLD_S + 1, True)])
@@ -95,21 +95,21 @@ async def test_all_statuses_are_reported_after_an_absence_beyond_the_threshold(
     offline_s: float, report_all: bool
 ) -> None:
     """B04.FR.01, B04.FR.02."""
-    it = Linked()
-    it.open()
-    it.link.close()
-    await it.clock.advance(offline_s)
-    it.open()
-    it.link.begin(newly_accepted=False)
-    assert it.published == ["lost", LinkUp(report_all=report_all)]
+    linked = LinkHarness()
+    linked.open()
+    linked.link.close()
+    await linked.clock.advance(offline_s)
+    linked.open()
+    linked.link.begin(newly_accepted=False)
+    assert linked.published == ["lost", LinkUp(report_all=report_all)]
 
 
 def test_all_statuses_are_reported_on_the_first_link_and_after_each_acceptance() -> None:
     """B01.FR.05."""
-    it = Linked()
-    it.open()
-    it.link.begin(newly_accepted=False)
-    it.link.close()
-    it.open()
-    it.link.begin(newly_accepted=True)
-    assert it.published == [LinkUp(report_all=True), "lost", LinkUp(report_all=True)]
+    linked = LinkHarness()
+    linked.open()
+    linked.link.begin(newly_accepted=False)
+    linked.link.close()
+    linked.open()
+    linked.link.begin(newly_accepted=True)
+    assert linked.published == [LinkUp(report_all=True), "lost", LinkUp(report_all=True)]

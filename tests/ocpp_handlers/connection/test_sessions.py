@@ -37,7 +37,7 @@ class Network:
 
 
 class Wire:
-    """Gives the frames of the CSMS, then ends; keeps what is sent."""
+    """Yields the frames of the CSMS, then ends; records the sent ones."""
 
     def __init__(self, *frames: str) -> None:
         self._frames = list(frames)
@@ -76,34 +76,34 @@ def call(action: str, payload: dict[str, Any]) -> str:
 
 
 async def test_each_session_answers_with_the_blocks() -> None:
-    it = Sessions()
+    sessions = Sessions()
     for text in ("one", "two"):
-        (answer,) = await it.serve(call("DataTransfer", {"vendorId": "v", "data": text}))
+        (answer,) = await sessions.serve(call("DataTransfer", {"vendorId": "v", "data": text}))
         assert answer == [3, "1", {"status": "Accepted", "data": text}]
-    assert [frame.direction for frame in it.frames] == ["in", "out", "in", "out"]
-    assert it.invalid == []
+    assert [frame.direction for frame in sessions.frames] == ["in", "out", "in", "out"]
+    assert sessions.invalid == []
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", call("DataTransfer", {"vendorId": 7})])
 async def test_a_frame_that_is_not_valid_is_published_with_the_reason(text: str) -> None:
-    it = Sessions()
-    await it.serve(text)
-    assert len(it.invalid) == 1
+    sessions = Sessions()
+    await sessions.serve(text)
+    assert len(sessions.invalid) == 1
 
 
 async def test_no_secret_is_in_a_published_frame() -> None:
-    it = Sessions()
+    sessions = Sessions()
     component = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
-    await it.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
-    assert len(it.frames) == 2
-    assert not any(SECRET in frame.text for frame in it.frames)
+    await sessions.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
+    assert len(sessions.frames) == 2
+    assert not any(SECRET in frame.text for frame in sessions.frames)
 
 
 async def test_a_frame_holds_its_secret_no_longer_than_until_it_was_read() -> None:
-    it = Sessions()
+    sessions = Sessions()
     component = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
-    await it.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
-    received = it.frames[0]
+    await sessions.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
+    received = sessions.frames[0]
     assert received.length > len(received.text)
     held = [getattr(received, name) for name in received.__slots__]
     assert not any(SECRET in str(value) for value in held)
@@ -111,8 +111,8 @@ async def test_a_frame_holds_its_secret_no_longer_than_until_it_was_read() -> No
 
 async def test_no_secret_is_in_a_logged_frame(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "ocpp.frames")
-    it = Sessions()
+    sessions = Sessions()
     component = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
-    await it.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
+    await sessions.serve(call("SetVariables", {"setVariableData": [{**component, "attributeValue": SECRET}]}))
     assert [record.message.split()[0] for record in caplog.records if record.name == "ocpp.frames"] == ["in", "out"]
     assert SECRET not in caplog.text

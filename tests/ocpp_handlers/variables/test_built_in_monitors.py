@@ -20,9 +20,9 @@ async def test_each_is_on_a_variable_that_changes_and_has_an_id_of_its_own(tmp_p
     """TC_N_06_CS, TC_N_08_CS, TC_N_41_CS, TC_N_44_CS: hard-wired and preconfigured ones, none on AvailabilityState."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], grid=GRID) as walk:
         built_in = built_in_monitors(walk.parts.station.evses.values())
-        all_of_them = [*built_in.monitors, *(one.monitor for one in built_in.notifications)]
+        all_monitors = [*built_in.monitors, *(notification.monitor for notification in built_in.notifications)]
         model = MonitoredModel(walk.model, walk.application.auxiliary)
-        for monitor in all_of_them:
+        for monitor in all_monitors:
             found = model.find(monitor.address)
             if monitor.address.component in NOT_FITTED:
                 assert found is VariableMissing.COMPONENT
@@ -31,20 +31,24 @@ async def test_each_is_on_a_variable_that_changes_and_has_an_id_of_its_own(tmp_p
             assert found.supports_monitoring, monitor.address
             assert not found.sampled, f"nobody publishes changes of {monitor.address}"
             assert monitor.address.variable != "AvailabilityState"
-        ids = [monitor.id for monitor in all_of_them]
+        ids = [monitor.id for monitor in all_monitors]
         assert len(set(ids)) == len(ids)
         assert max(ids) < FIRST_CUSTOM_ID
         kinds = [monitor.notification_type for monitor in built_in.monitors]
         assert EventNotificationType.HARD_WIRED_MONITOR in kinds
         assert EventNotificationType.PRECONFIGURED_MONITOR in kinds
-        assert [one.id for one in walk.parts.monitoring.monitors()] == sorted(one.id for one in built_in.monitors)
+        assert [monitor.id for monitor in walk.parts.monitoring.monitors()] == sorted(
+            monitor.id for monitor in built_in.monitors
+        )
 
 
 async def test_a_notification_says_which_fault_it_is(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         notifications = built_in_monitors([walk.evse]).notifications
-        (contactor,) = [one for one in notifications if one.monitor.address.component == "PowerContactor"]
+        (contactor,) = [
+            notification for notification in notifications if notification.monitor.address.component == "PowerContactor"
+        ]
         assert contactor.details().code is None
         walk.board.raise_fault(Fault.CONTACTOR_WELDED)
         await walk.until(lambda: contactor.details().code == "contactor-welded")

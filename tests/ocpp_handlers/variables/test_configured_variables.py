@@ -52,7 +52,7 @@ def row(
 
 
 async def model_with(database: Database, *rows: ConfiguredVariable) -> DeviceModel:
-    """A model with one variable that is told, and these rows over it."""
+    """A model with one variable, and these configured rows over it."""
     model = DeviceModel([read_only_variable(KNOWN, "Fixed", DataType.STRING, lambda: "as built")], fakes.LoudCalls())
     await ConfiguredVariables(model, FactStore(database, "variable")).apply(rows)
     return model
@@ -157,17 +157,17 @@ async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_wha
 
 def _request(action: str, items: int) -> Payload:
     """A request with the variable of its own bound, so many times over."""
-    one: Payload = {
+    address: Payload = {
         "component": {"name": "DeviceDataCtrlr"},
         "variable": {"name": "ItemsPerMessage", "instance": "GetReport"},
     }
     match action:
         case "GetVariables":
-            return {"getVariableData": [one] * items}
+            return {"getVariableData": [address] * items}
         case "SetVariables":
-            return {"setVariableData": [{**one, "attributeValue": "1"}] * items}
+            return {"setVariableData": [{**address, "attributeValue": "1"}] * items}
         case _:
-            return {"requestId": 7, "componentVariable": [one] * items}
+            return {"requestId": 7, "componentVariable": [address] * items}
 
 
 @pytest.mark.parametrize("action", ["GetReport", "GetVariables", "SetVariables"])
@@ -190,9 +190,9 @@ async def test_a_message_size_of_the_installer_is_reported_and_enforced(
         await csms.call(action, _request(action, fits))
         refused = await csms.ask(action, _request(action, too_large))
         assert (refused[0], refused[2]) == (4, code)
-        asked = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": name, "instance": action}}
-        (shown,) = (await csms.call("GetVariables", {"getVariableData": [asked]}))["getVariableResult"]
-        assert shown["attributeValue"] == value
+        requested = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": name, "instance": action}}
+        (result,) = (await csms.call("GetVariables", {"getVariableData": [requested]}))["getVariableResult"]
+        assert result["attributeValue"] == value
 
 
 async def test_a_message_size_that_would_shut_the_csms_out_is_refused(
@@ -240,12 +240,14 @@ async def test_a_variable_that_equals_its_maximum_is_fixed_or_enforced(tmp_path:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         bounds = [
-            one
-            for one in walk.model
-            if one.description.maximum is not None and one.read() == str(one.description.maximum)
+            variable
+            for variable in walk.model
+            if variable.description.maximum is not None and variable.read() == str(variable.description.maximum)
         ]
         assert len(bounds) > 10
-        assert [one.name for one in bounds if not one.description.fixed and one.access.override is None] == []
+        assert [
+            variable.name for variable in bounds if not variable.description.fixed and variable.access.override is None
+        ] == []
 
 
 async def test_the_installers_variables_are_reported_written_and_outlive_a_power_cut(tmp_path: Path) -> None:
@@ -261,23 +263,26 @@ async def test_the_installers_variables_are_reported_written_and_outlive_a_power
     csms = Csms()
     async with walking(tmp_path, csms, variable=rows) as walk:
         await walk.accepted()
-        thing = {"name": "VendorThing", "evse": {"id": 1}}
-        asked = [
-            {"component": thing, "variable": {"name": "Colour"}, "attributeValue": "blue"},
+        component = {"name": "VendorThing", "evse": {"id": 1}}
+        requested = [
+            {"component": component, "variable": {"name": "Colour"}, "attributeValue": "blue"},
             {"component": {"name": "TxCtrlr"}, "variable": {"name": "EVConnectionTimeOut"}, "attributeValue": "5"},
             {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"}, "attributeValue": "44"},
         ]
-        written = (await csms.call("SetVariables", {"setVariableData": asked}))["setVariableResult"]
-        assert [one["attributeStatus"] for one in written] == ["Accepted", "Rejected", "Accepted"]
+        written = (await csms.call("SetVariables", {"setVariableData": requested}))["setVariableResult"]
+        assert [result["attributeStatus"] for result in written] == ["Accepted", "Rejected", "Accepted"]
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         await walk.settle()
-        report = {"requestId": 3, "componentVariable": [{"component": thing}]}
+        report = {"requestId": 3, "componentVariable": [{"component": component}]}
         assert (await csms.call("GetReport", report))["status"] == "Accepted"
         part = await csms.expect("NotifyReport", lambda part: part["requestId"] == 3)
-        shown = {one["variable"]["name"]: one["variableAttribute"] for one in part["reportData"]}
-        assert [(one["type"], one.get("value")) for one in shown["Colour"]] == [("Actual", "blue"), ("Target", "green")]
-        assert "value" not in shown["Key"][0]
+        attributes = {row["variable"]["name"]: row["variableAttribute"] for row in part["reportData"]}
+        assert [(attribute["type"], attribute.get("value")) for attribute in attributes["Colour"]] == [
+            ("Actual", "blue"),
+            ("Target", "green"),
+        ]
+        assert "value" not in attributes["Key"][0]
         assert walk.parts.settings(TransactionSettings).ev_connection_timeout_s == 77
         assert walk.parts.settings(CsmsLinkSettings).offline_threshold_s == 44

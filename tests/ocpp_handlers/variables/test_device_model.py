@@ -38,8 +38,8 @@ _MAX_ITEMS = 50
 _MAX_BYTES = 65_536
 
 
-class Shelf:
-    """Where the values of the model are."""
+class ValueStore:
+    """The stored values of the model's variables."""
 
     def __init__(self) -> None:
         self.values = {"Level": "5", "Secret": "hush", "Fixed": "yes", "Unset": "", "Named": "n"}
@@ -61,19 +61,19 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def value_store() -> ValueStore:
+    return ValueStore()
 
 
 @pytest.fixture
-def model(shelf: Shelf) -> DeviceModel:
+def model(value_store: ValueStore) -> DeviceModel:
     place, integer, string = Component("Thing"), DataType.INTEGER, DataType.STRING
     read_write, read_only, write_only = Mutability.READ_WRITE, Mutability.READ_ONLY, Mutability.WRITE_ONLY
-    values = shelf.values
+    values = value_store.values
     return DeviceModel(
         [
-            create_variable(place, "Level", integer, read_write, lambda: values["Level"], shelf.write_level),
-            create_variable(place, "Secret", string, write_only, lambda: values["Secret"], shelf.write_secret),
+            create_variable(place, "Level", integer, read_write, lambda: values["Level"], value_store.write_level),
+            create_variable(place, "Secret", string, write_only, lambda: values["Secret"], value_store.write_secret),
             create_variable(place, "Fixed", string, read_only, lambda: values["Fixed"]),
             create_variable(place, "Unset", string, read_only, lambda: values["Unset"]),
             create_variable(place, "Named", string, read_only, lambda: values["Named"], instance="One"),
@@ -98,7 +98,7 @@ async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioni
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:
-    """What is asked for; `instance` is the variable's, `evse` and `component_instance` are the component's."""
+    """An item of a request; `instance` is the variable's, `evse` and `component_instance` are the component's."""
     place: Item = {"name": component}
     if "component_instance" in more:
         place["instance"] = more.pop("component_instance")
@@ -110,14 +110,14 @@ def item(variable: str, component: str = "Thing", **more: Any) -> Item:
     return {"component": place, "variable": name, **more}
 
 
-async def get(block: Provisioning, *items: Item) -> list[Item]:
+async def get_variables(block: Provisioning, *items: Item) -> list[Item]:
     """The results of GetVariables, as they fit the schema."""
     answer = await block.get_variables(cast("Any", {"getVariableData": list(items)}))
     assert Schemas(V201).check_response("GetVariables", answer.response) is None
     return cast("list[Item]", answer.response["getVariableResult"])
 
 
-async def put(block: Provisioning, *items: Item) -> list[Item]:
+async def set_variables(block: Provisioning, *items: Item) -> list[Item]:
     """The results of SetVariables, as they fit the schema."""
     answer = await block.set_variables(cast("Any", {"setVariableData": list(items)}))
     assert Schemas(V201).check_response("SetVariables", answer.response) is None
@@ -126,10 +126,10 @@ async def put(block: Provisioning, *items: Item) -> list[Item]:
 
 async def test_each_item_that_is_read_has_its_result_in_order(block: Provisioning) -> None:
     """B06.FR.01, B06.FR.02, B06.FR.04, B06.FR.10."""
-    asked = [item("Level"), item("Nothing"), item("Fixed"), item("Level")]
-    results = await get(block, *asked)
+    requested = [item("Level"), item("Nothing"), item("Fixed"), item("Level")]
+    results = await get_variables(block, *requested)
     assert [(result["component"], result["variable"]) for result in results] == [
-        (one["component"], one["variable"]) for one in asked
+        (requested_item["component"], requested_item["variable"]) for requested_item in requested
     ]
     assert [result["attributeStatus"] for result in results] == ["Accepted", "UnknownVariable", "Accepted", "Accepted"]
     assert [result.get("attributeValue") for result in results] == ["5", None, "yes", "5"]
@@ -137,9 +137,11 @@ async def test_each_item_that_is_read_has_its_result_in_order(block: Provisionin
 
 async def test_the_attribute_type_is_echoed_and_actual_where_none_is_given(block: Provisioning) -> None:
     """B06.FR.03, B06.FR.11, B05.FR.03, B05.FR.12."""
-    read = await get(block, item("Level"), item("Level", attributeType="Actual"), item("Level", attributeType="Target"))
+    read = await get_variables(
+        block, item("Level"), item("Level", attributeType="Actual"), item("Level", attributeType="Target")
+    )
     assert [result["attributeType"] for result in read] == ["Actual", "Actual", "Target"]
-    written = await put(
+    written = await set_variables(
         block,
         item("Level", attributeValue="6"),
         item("Level", attributeValue="7", attributeType="Actual"),
@@ -149,7 +151,7 @@ async def test_the_attribute_type_is_echoed_and_actual_where_none_is_given(block
 
 
 @pytest.mark.parametrize(
-    ("asked", "status"),
+    ("requested", "status"),
     [
         (item("Level", component="Nowhere"), "UnknownComponent"),  # B06.FR.06, B05.FR.04
         (item("Fixed", evse={"id": 9}), "UnknownComponent"),
@@ -167,19 +169,19 @@ async def test_the_attribute_type_is_echoed_and_actual_where_none_is_given(block
     ],
 )
 async def test_what_is_not_there_is_named_and_has_no_value(
-    block: Provisioning, shelf: Shelf, asked: Item, status: str
+    block: Provisioning, value_store: ValueStore, requested: Item, status: str
 ) -> None:
-    before = dict(shelf.values)
-    (read,) = await get(block, asked)
+    before = dict(value_store.values)
+    (read,) = await get_variables(block, requested)
     assert read["attributeStatus"] == status
     assert "attributeValue" not in read
-    (written,) = await put(block, {**asked, "attributeValue": "1"})
+    (written,) = await set_variables(block, {**requested, "attributeValue": "1"})
     assert written["attributeStatus"] == status
-    assert shelf.values == before
+    assert value_store.values == before
 
 
 @pytest.mark.parametrize(
-    ("asked", "value"),
+    ("requested", "value"),
     [
         (item("Named", instance="One"), "n"),
         (item("Fixed", component="Part", component_instance="Left"), "left"),
@@ -191,91 +193,91 @@ async def test_what_is_not_there_is_named_and_has_no_value(
     ],
 )
 async def test_the_instance_that_was_asked_for_is_the_one_that_is_told(
-    block: Provisioning, asked: Item, value: str
+    block: Provisioning, requested: Item, value: str
 ) -> None:
     """B06.FR.14; names come back as the CSMS wrote them (B06.FR.02)."""
-    (read,) = await get(block, asked)
+    (read,) = await get_variables(block, requested)
     assert read["attributeValue"] == value
-    assert read["component"] == asked["component"]
-    assert read["variable"] == asked["variable"]
+    assert read["component"] == requested["component"]
+    assert read["variable"] == requested["variable"]
 
 
 async def test_a_variable_that_may_only_be_written_is_not_told(block: Provisioning, model: DeviceModel) -> None:
     """B06.FR.09; the local page does not tell it either."""
-    (read,) = await get(block, item("Secret"))
+    (read,) = await get_variables(block, item("Secret"))
     assert read["attributeStatus"] == "Rejected"
     assert "hush" not in str(read)
     assert "hush" not in str(model.rows())
-    (written,) = await put(block, item("Secret", attributeValue="new"))
+    (written,) = await set_variables(block, item("Secret", attributeValue="new"))
     assert written["attributeStatus"] == "Accepted"
     assert "new" not in str(written)
 
 
 async def test_a_variable_without_a_value_is_an_empty_string(block: Provisioning) -> None:
     """B06.FR.13."""
-    (read,) = await get(block, item("Unset"))
+    (read,) = await get_variables(block, item("Unset"))
     assert (read["attributeStatus"], read["attributeValue"]) == ("Accepted", "")
 
 
-async def test_each_item_that_is_written_has_its_result_in_order(block: Provisioning, shelf: Shelf) -> None:
+async def test_each_item_that_is_written_has_its_result_in_order(block: Provisioning, value_store: ValueStore) -> None:
     """B05.FR.01, B05.FR.02, B05.FR.10: one that is refused hinders no other."""
-    asked = [
+    requested = [
         item("Level", attributeValue="6"),
         item("Fixed", attributeValue="no"),
         item("Nothing", attributeValue="x"),
         item("Secret", attributeValue="new"),
     ]
-    results = await put(block, *asked)
+    results = await set_variables(block, *requested)
     assert [(result["component"], result["variable"]) for result in results] == [
-        (one["component"], one["variable"]) for one in asked
+        (requested_item["component"], requested_item["variable"]) for requested_item in requested
     ]
     assert [result["attributeStatus"] for result in results] == ["Accepted", "Rejected", "UnknownVariable", "Accepted"]
-    assert shelf.values["Level"] == "6"
-    assert shelf.values["Secret"] == "new"
-    assert shelf.values["Fixed"] == "yes"
+    assert value_store.values["Level"] == "6"
+    assert value_store.values["Secret"] == "new"
+    assert value_store.values["Fixed"] == "yes"
 
 
 @pytest.mark.parametrize("text", ["", "five", "5.0", "-1", "10", "99999999999999999999"])
 async def test_a_value_of_the_wrong_form_or_out_of_range_is_rejected_with_the_reason(
-    block: Provisioning, shelf: Shelf, text: str
+    block: Provisioning, value_store: ValueStore, text: str
 ) -> None:
     """B05.FR.07, B05.FR.08."""
-    (written,) = await put(block, item("Level", attributeValue=text))
+    (written,) = await set_variables(block, item("Level", attributeValue=text))
     assert written["attributeStatus"] == "Rejected"
     assert "Level must be" in written["attributeStatusInfo"]["additionalInfo"]
-    assert shelf.values["Level"] == "5"
+    assert value_store.values["Level"] == "5"
 
 
-async def test_a_variable_that_cannot_be_saved_is_rejected(block: Provisioning, shelf: Shelf) -> None:
+async def test_a_variable_that_cannot_be_saved_is_rejected(block: Provisioning, value_store: ValueStore) -> None:
     """B05.FR.09."""
-    shelf.broken = True
-    (written,) = await put(block, item("Level", attributeValue="6"))
+    value_store.broken = True
+    (written,) = await set_variables(block, item("Level", attributeValue="6"))
     assert written["attributeStatus"] == "Rejected"
     assert written["attributeStatusInfo"]["reasonCode"] == "InternalError"
-    assert shelf.values["Level"] == "5"
+    assert value_store.values["Level"] == "5"
 
 
-async def test_more_items_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
+async def test_more_items_than_allowed_are_refused_as_a_whole(block: Provisioning, value_store: ValueStore) -> None:
     """B06.FR.16, B05.FR.11."""
-    assert len(await get(block, *[item("Level")] * _MAX_ITEMS)) == _MAX_ITEMS
+    assert len(await get_variables(block, *[item("Level")] * _MAX_ITEMS)) == _MAX_ITEMS
     with pytest.raises(PayloadError) as refused:
-        await get(block, *[item("Level")] * (_MAX_ITEMS + 1))
+        await get_variables(block, *[item("Level")] * (_MAX_ITEMS + 1))
     assert refused.value.code == "OccurrenceConstraintViolation"
     with pytest.raises(PayloadError) as refused:
-        await put(block, *[item("Level", attributeValue="6")] * (_MAX_ITEMS + 1))
+        await set_variables(block, *[item("Level", attributeValue="6")] * (_MAX_ITEMS + 1))
     assert refused.value.code == "OccurrenceConstraintViolation"
-    assert shelf.values["Level"] == "5"
+    assert value_store.values["Level"] == "5"
 
 
-async def test_more_bytes_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
+async def test_more_bytes_than_allowed_are_refused_as_a_whole(block: Provisioning, value_store: ValueStore) -> None:
     """B06.FR.17, B05.FR.11: however few the items are."""
     padding = {"vendorId": "v", "text": "\N{SNOWMAN}" * (_MAX_BYTES // 3)}
-    for request in (get(block, item("Level"), item("Level", customData=padding)),
-                    put(block, item("Level", attributeValue="6", customData=padding))):  # fmt: skip
+    for request in (get_variables(block, item("Level"), item("Level", customData=padding)),
+                    set_variables(block, item("Level", attributeValue="6", customData=padding))):  # fmt: skip
         with pytest.raises(PayloadError) as refused:
             await request
         assert refused.value.code == "FormatViolation"
-    assert shelf.values["Level"] == "5"
+    assert value_store.values["Level"] == "5"
 
 
 async def test_what_counts_from_the_next_boot_on_is_answered_so(block: Provisioning, model: DeviceModel) -> None:
@@ -283,7 +285,7 @@ async def test_what_counts_from_the_next_boot_on_is_answered_so(block: Provision
     variable = model.find(Component("Thing"), "Level")
     assert not isinstance(variable, VariableNotFound)
     model.add(replace(variable, description=replace(variable.description, reboot_required=True)))
-    (written,) = await put(block, item("Level", attributeValue="6"))
+    (written,) = await set_variables(block, item("Level", attributeValue="6"))
     assert written["attributeStatus"] == "RebootRequired"
 
 
@@ -293,7 +295,7 @@ async def test_a_value_past_the_mutability_ends_when_it_is_restored(block: Provi
     model.override(replace(row, value="changed again"))
     model.restore(row)
     model.restore(row)
-    (read,) = await get(block, item("Fixed"))
+    (read,) = await get_variables(block, item("Fixed"))
     assert read["attributeValue"] == "yes"
     with pytest.raises(KeyError, match="UnknownVariable"):
         model.restore(replace(row, variable="Nothing"))
@@ -314,19 +316,21 @@ async def test_each_attribute_is_read_written_and_found_by_its_type(block: Provi
             attribute=AttributeType.MAX_SET,
         )
     )
-    read = await get(block, item("Level", attributeType="MaxSet"), item("Level"), item("Level", attributeType="MinSet"))
-    assert [one.get("attributeValue") for one in read] == ["9", "5", None]
-    (written,) = await put(block, item("Level", attributeType="MaxSet", attributeValue="10"))
+    read = await get_variables(
+        block, item("Level", attributeType="MaxSet"), item("Level"), item("Level", attributeType="MinSet")
+    )
+    assert [result.get("attributeValue") for result in read] == ["9", "5", None]
+    (written,) = await set_variables(block, item("Level", attributeType="MaxSet", attributeValue="10"))
     assert written["attributeStatus"] == "Rejected"
-    (both,) = (one for one in model.variables() if one[0].name == "Level")
-    assert [one.attribute for one in both] == [AttributeType.ACTUAL, AttributeType.MAX_SET]
+    (both,) = (variables for variables in model.variables() if variables[0].name == "Level")
+    assert [variable.attribute for variable in both] == [AttributeType.ACTUAL, AttributeType.MAX_SET]
 
 
 async def test_a_value_in_force_past_the_mutability_is_what_the_csms_reads(
     block: Provisioning, model: DeviceModel
 ) -> None:
     model.override(VariableRow("thing", None, None, None, "fixed", None, "Actual", "changed", ""))
-    (read,) = await get(block, item("Fixed"))
+    (read,) = await get_variables(block, item("Fixed"))
     assert read["attributeValue"] == "changed"
     with pytest.raises(KeyError, match="UnknownVariable"):
         model.override(VariableRow("Thing", None, None, None, "Nothing", None, "Actual", "x", ""))
@@ -364,13 +368,13 @@ def test_an_unknown_variable_is_not_compared_with_those_of_the_station(component
     assert CountingKey.comparisons < 10
 
 
-def found(model: DeviceModel, name: str) -> Variable:
+def find_variable(model: DeviceModel, name: str) -> Variable:
     variable = model.find(Component("Thing"), name)
     assert not isinstance(variable, VariableNotFound)
     return variable
 
 
-def watched(model: DeviceModel) -> list[tuple[str, str, str]]:
+def record_changes(model: DeviceModel) -> list[tuple[str, str, str]]:
     """The changes from now on: name, value before, value."""
     changes: list[tuple[str, str, str]] = []
     model.changed.subscribe(lambda change: changes.append((change.variable.name, change.before, change.value)))
@@ -380,35 +384,37 @@ def watched(model: DeviceModel) -> list[tuple[str, str, str]]:
 async def test_a_written_value_is_published_once_and_the_same_one_again_is_not(
     block: Provisioning, model: DeviceModel
 ) -> None:
-    changes = watched(model)
+    changes = record_changes(model)
     for value in ("7", "7", "8", "bad"):
-        await put(block, item("Level", attributeValue=value))
+        await set_variables(block, item("Level", attributeValue=value))
     assert changes == [("Level", "5", "7"), ("Level", "7", "8")]
 
 
-async def test_a_value_that_is_not_stored_is_no_change(block: Provisioning, model: DeviceModel, shelf: Shelf) -> None:
-    changes = watched(model)
-    shelf.broken = True
-    await put(block, item("Level", attributeValue="7"))
+async def test_a_value_that_is_not_stored_is_no_change(
+    block: Provisioning, model: DeviceModel, value_store: ValueStore
+) -> None:
+    changes = record_changes(model)
+    value_store.broken = True
+    await set_variables(block, item("Level", attributeValue="7"))
     assert changes == []
 
 
 async def test_what_nobody_may_read_is_published_without_its_value(
-    block: Provisioning, model: DeviceModel, shelf: Shelf
+    block: Provisioning, model: DeviceModel, value_store: ValueStore
 ) -> None:
     """N07.FR.10"""
-    changes = watched(model)
-    await put(block, item("Secret", attributeValue="new"))
-    assert shelf.values["Secret"] == "new"
+    changes = record_changes(model)
+    await set_variables(block, item("Secret", attributeValue="new"))
+    assert value_store.values["Secret"] == "new"
     model.override(VariableRow("Thing", None, None, None, "Secret", None, "Actual", "newer", ""))
     model.sample(model)
-    shelf.values["Secret"] = "newest"
+    value_store.values["Secret"] = "newest"
     model.sample(model)
     assert changes == [("Secret", "", "")]
 
 
 def test_an_overridden_value_is_published_and_so_is_its_end(model: DeviceModel) -> None:
-    changes = watched(model)
+    changes = record_changes(model)
     row = VariableRow("Thing", None, None, None, "Fixed", None, "Actual", "no", "")
     model.override(row)
     model.override(row)
@@ -418,69 +424,69 @@ def test_an_overridden_value_is_published_and_so_is_its_end(model: DeviceModel) 
 
 
 def test_the_value_of_a_live_part_is_noted_by_the_first_sample_and_compared_by_the_next(
-    model: DeviceModel, shelf: Shelf
+    model: DeviceModel, value_store: ValueStore
 ) -> None:
-    changes, named = watched(model), found(model, "Fixed")
-    shelf.values["Fixed"] = "before the first sample"
+    changes, named = record_changes(model), find_variable(model, "Fixed")
+    value_store.values["Fixed"] = "before the first sample"
     model.sample([named])
     assert changes == []
     model.sample([named])
-    shelf.values["Fixed"] = "after it"
+    value_store.values["Fixed"] = "after it"
     assert changes == []
     model.sample([named])
     assert changes == [("Fixed", "before the first sample", "after it")]
 
 
 def test_a_value_that_cannot_be_read_once_is_compared_at_the_next_change_and_the_owner_notices_nothing() -> None:
-    moved, values = Event[None](), {"Level": "4"}
+    changed, values = Event[None](), {"Level": "4"}
     level = create_variable(
-        Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
+        Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=changed
     )
     auxiliary = AuxiliaryCalls()
     model = DeviceModel([level], auxiliary)
-    changes = watched(model)
+    changes = record_changes(model)
     model.observe(level)
     del values["Level"]
-    moved.publish(None)
+    changed.publish(None)
     assert (changes, auxiliary.error_count) == ([], 1)
     values["Level"] = "6"
-    moved.publish(None)
+    changed.publish(None)
     assert changes == [("Level", "4", "6")]
 
 
-def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
-    moved: Event[None] = Event()
-    values = shelf.values
+def test_a_part_that_publishes_changes_needs_no_samples(value_store: ValueStore) -> None:
+    changed: Event[None] = Event()
+    values = value_store.values
     level = create_variable(
-        Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
+        Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=changed
     )
     model = DeviceModel([level], fakes.LoudCalls())
-    changes = watched(model)
+    changes = record_changes(model)
     values["Level"] = "4"
-    moved.publish(None)
+    changed.publish(None)
     assert changes == [], "nobody observes it"
     model.observe(level)
     values["Level"] = "6"
-    moved.publish(None)
+    changed.publish(None)
     assert changes == [("Level", "4", "6")]
     changes.clear()
-    other = level.with_access(read=lambda: "7")
-    model.add(other)  # the one in its place is observed, the former is not any more
+    replacement = level.with_access(read=lambda: "7")
+    model.add(replacement)  # the one in its place is observed, the former is not any more
     values["Level"] = "8"
-    moved.publish(None)
+    changed.publish(None)
     assert changes == [("Level", "6", "7")]
-    model.end_observation(other)
+    model.end_observation(replacement)
     model.add(level)
-    moved.publish(None)
+    changed.publish(None)
     assert changes == [("Level", "6", "7")]
 
 
 def test_only_values_of_live_parts_are_sampled(model: DeviceModel) -> None:
-    fixed = found(model, "Fixed")
+    fixed = find_variable(model, "Fixed")
     assert fixed.is_sampled
     assert not replace(fixed, description=replace(fixed.description, constant=True)).is_sampled
     assert not fixed.with_access(changes=Event[None]()).is_sampled
-    assert not found(model, "Secret").is_sampled
+    assert not find_variable(model, "Secret").is_sampled
 
 
 async def test_a_setting_is_observed_whoever_changes_it() -> None:
@@ -489,7 +495,7 @@ async def test_a_setting_is_observed_whoever_changes_it() -> None:
     auxiliary = fakes.LoudCalls()
     bound = setting_variables(station.groups, station.clock, SystemClock(), auxiliary, signs=False, sockets=True)
     model = DeviceModel(bound, auxiliary)
-    changes = watched(model)
+    changes = record_changes(model)
     name = "EVConnectionTimeOut"
     variable = model.find(Component("TxCtrlr"), name)
     assert not isinstance(variable, VariableNotFound)

@@ -16,7 +16,7 @@ from tests import fakes
 NEW = "correct-horse-battery-staple"
 
 
-class Written:
+class PasswordHarness:
     """The variable of a station, its security log, and how often it was published."""
 
     def __init__(self, folder: Path, identity: str = "BORNE-TEST") -> None:
@@ -34,35 +34,35 @@ class Written:
         self.published += 1
 
     async def write(self, text: str) -> None:
-        """What SetVariables does."""
+        """Write the variable as SetVariables does."""
         assert self.variable.access.write is not None
         await self.variable.access.write(text)
 
 
 async def test_a_new_password_is_stored_reported_without_its_text_and_published(tmp_path: Path) -> None:
     """A01.FR.01, A01.FR.11, A01.FR.12."""
-    it = Written(tmp_path)
-    await it.write(NEW)
-    assert it.credentials.password == NEW
-    assert it.log == [(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed")]
-    assert it.published == 1
-    assert it.variable.read() == ""
+    written = PasswordHarness(tmp_path)
+    await written.write(NEW)
+    assert written.credentials.password == NEW
+    assert written.log == [(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed")]
+    assert written.published == 1
+    assert written.variable.read() == ""
 
 
 @pytest.mark.parametrize(("identity", "text"), [("a:b", NEW), ("BORNE-TEST", "short")])
 async def test_a_refused_password_changes_nothing(tmp_path: Path, identity: str, text: str) -> None:
     """A00.FR.204, A00.FR.205."""
-    it = Written(tmp_path, identity)
+    written = PasswordHarness(tmp_path, identity)
     with pytest.raises(ValueError, match=r"colon|characters"):
-        await it.write(text)
-    assert it.credentials.password == "the-one-of-the-installation"
-    assert (it.log, it.published) == ([], 0)
+        await written.write(text)
+    assert written.credentials.password == "the-one-of-the-installation"
+    assert (written.log, written.published) == ([], 0)
 
 
 def test_a_test_bench_that_puts_one_in_force_publishes_nothing(tmp_path: Path) -> None:
     """It counts from the next connection on, and the present one stays."""
-    it = Written(tmp_path)
-    assert it.variable.access.override is not None
-    it.variable.access.override(NEW)
-    assert it.credentials.password == NEW
-    assert it.published == 0
+    written = PasswordHarness(tmp_path)
+    assert written.variable.access.override is not None
+    written.variable.access.override(NEW)
+    assert written.credentials.password == NEW
+    assert written.published == 0

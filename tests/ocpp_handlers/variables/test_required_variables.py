@@ -77,18 +77,20 @@ async def test_every_required_variable_is_there_for_the_station_each_evse_and_ea
 
 async def test_blocks_that_we_lack_say_so(model: DeviceModel) -> None:
     for component in _BLOCKS_WE_LACK - {"ISO15118Ctrlr"}:
-        available = [one for one in model if one.component.name == component and one.name == "Available"]
+        available = [
+            variable for variable in model if variable.component.name == component and variable.name == "Available"
+        ]
         assert {variable.read() for variable in available} == {"false"}, component
 
 
 async def test_every_standard_variable_has_its_data_type_unit_and_mutability(
     model: DeviceModel, published: list[Published]
 ) -> None:
-    wrong: list[str] = []
+    faults: list[str] = []
     for row in published:
         for variable in _of(model, row):
-            wrong += [f"{_title(row)}: {fault}" for fault in _faults(variable, row)]
-    assert wrong == []
+            faults += [f"{_title(row)}: {fault}" for fault in _faults(variable, row)]
+    assert faults == []
 
 
 def _faults(variable: Variable, row: Published) -> list[str]:
@@ -107,30 +109,30 @@ def _faults(variable: Variable, row: Published) -> list[str]:
 
 async def test_every_variable_can_be_described_truly(model: DeviceModel) -> None:
     """B07.FR.03, B07.FR.08; lists name their values, and have no others (TC_B_53_CS)."""
-    wrong: list[str] = []
+    faults: list[str] = []
     for variable in model:
         title = f"{variable.component.name}.{variable.name}"
         if variable.mutability is Mutability.READ_ONLY and variable.writable:
-            wrong.append(f"{title} is ReadOnly and can be written")
+            faults.append(f"{title} is ReadOnly and can be written")
         if variable.mutability is not Mutability.READ_ONLY and variable.access.write is None:
-            wrong.append(f"{title} is {variable.mutability} and cannot be written")
+            faults.append(f"{title} is {variable.mutability} and cannot be written")
         if variable.mutability is Mutability.WRITE_ONLY:
             continue
         value = variable.read()
         if len(value) > 1000:
-            wrong.append(f"{title} is longer than a report can carry")
+            faults.append(f"{title} is longer than a report can carry")
         if variable.description.data_type in _LISTS:
             single = variable.description.data_type is DataType.OPTION_LIST
-            members = {value} if single else {one for one in value.split(",") if one}
+            members = {value} if single else {member for member in value.split(",") if member}
             if not variable.description.values or not members <= set(variable.description.values):
-                wrong.append(f"{title} = {value} is not of {variable.description.values}")
+                faults.append(f"{title} = {value} is not of {variable.description.values}")
         if variable.description.data_type is DataType.BOOLEAN and value not in {"true", "false"}:
-            wrong.append(f"{title} = {value} is no boolean")
+            faults.append(f"{title} = {value} is no boolean")
         if (
             variable.description.data_type is DataType.INTEGER and value and not value.lstrip("-").isdecimal()
         ):  # empty: unknown
-            wrong.append(f"{title} = {value} is no integer")
-    assert wrong == []
+            faults.append(f"{title} = {value} is no integer")
+    assert faults == []
 
 
 async def test_every_component_that_can_be_touched_is_available(model: DeviceModel) -> None:
@@ -147,8 +149,8 @@ async def test_a_token_reader_is_told_where_one_is_fitted(tmp_path: Path, fitted
     readers = [{"type": "simulated", "name": "front"}] if fitted else []
     async with walking(tmp_path, reader=readers) as walk:
         await walk.accepted()
-        asked = {"requestId": 1, "componentVariable": [{"component": {"name": "TokenReader"}}]}
-        answer = await walk.csms.call("GetReport", asked)
+        request = {"requestId": 1, "componentVariable": [{"component": {"name": "TokenReader"}}]}
+        answer = await walk.csms.call("GetReport", request)
         assert answer["status"] == ("Accepted" if fitted else "EmptyResultSet")
 
 
@@ -167,7 +169,7 @@ async def test_a_station_with_nothing_but_fixed_cables_has_none_to_unlock(
     named = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "UnlockOnEVSideDisconnect"}}
     async with walking(tmp_path, evse=evses) as walk:
         await walk.accepted()
-        (told,) = (await walk.csms.call("GetVariables", {"getVariableData": [named]}))["getVariableResult"]
+        (result,) = (await walk.csms.call("GetVariables", {"getVariableData": [named]}))["getVariableResult"]
         request = {"setVariableData": [{**named, "attributeValue": "true"}]}
         (written,) = (await walk.csms.call("SetVariables", request))["setVariableResult"]
-        assert (told["attributeValue"], written["attributeStatus"]) == (value, status)
+        assert (result["attributeValue"], written["attributeStatus"]) == (value, status)

@@ -76,8 +76,8 @@ async def test_each_station_has_its_own_value(stations: Both) -> None:
 
 async def test_what_one_station_observes_another_does_not(stations: Both) -> None:
     first, second = stations
-    for one in stations:
-        one.model.observe(one.find())
+    for station in stations:
+        station.model.observe(station.find())
     await first.settings.transactions.change(TransactionSettings.ev_connection_timeout_s, "77")
     assert (first.changes, second.changes) == ([(NAME, "77")], [])
     first.model.end_observation(first.find())

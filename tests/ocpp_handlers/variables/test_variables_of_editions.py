@@ -53,21 +53,21 @@ class CsmsOf:
         self.written = written
         """the values that the CSMS has written"""
 
-    def speaks(self, edition: Edition) -> None:
+    def speak(self, edition: Edition) -> None:
         self.edition = edition
         self._link.open(cast("Any", self))
 
     async def call(self, _: object, request: Any, **__: object) -> dict[str, str]:
         """Takes a NotifyReport."""
-        self.sent += [(one["component"]["name"], one["variable"]["name"]) for one in request["reportData"]]
+        self.sent += [(row["component"]["name"], row["variable"]["name"]) for row in request["reportData"]]
         self.attributes = {
-            (one["component"]["name"], one["variable"]["name"]): [each["type"] for each in one["variableAttribute"]]
-            for one in request["reportData"]
+            (row["component"]["name"], row["variable"]["name"]): [each["type"] for each in row["variableAttribute"]]
+            for row in request["reportData"]
         }
         return {}
 
     async def report(self, action: str, request: Any) -> list[Any]:
-        """What is in the report that answers a request; empty if there is none."""
+        """The entries of the report that answers a request; empty if there is none."""
         self.sent.clear()
         handle: Any = getattr(self._reports, action)
         answer = await handle({"requestId": 1, **request})
@@ -115,38 +115,38 @@ async def csms(tmp_path: Path) -> AsyncGenerator[CsmsOf]:
 
 
 async def test_reports_leave_out_what_came_with_a_later_edition_than_that_of_the_session(csms: CsmsOf) -> None:
-    plain, later = [("Mixed", "Plain"), ("Old", "Plain")], [("Mixed", "Later"), ("New", "Enabled")]
+    original, later = [("Mixed", "Plain"), ("Old", "Plain")], [("Mixed", "Later"), ("New", "Enabled")]
     full: Any = {"reportBase": "FullInventory"}
-    csms.speaks(V201)
-    assert sorted(await csms.report("get_base_report", full)) == plain
+    csms.speak(V201)
+    assert sorted(await csms.report("get_base_report", full)) == original
     assert csms.attributes["Mixed", "Plain"] == ["Actual"]
-    assert sorted(await csms.report("get_base_report", {"reportBase": "ConfigurationInventory"})) == plain
+    assert sorted(await csms.report("get_base_report", {"reportBase": "ConfigurationInventory"})) == original
     assert await csms.report("get_base_report", {"reportBase": "SummaryInventory"}) == []
-    csms.speaks(LATER)
-    assert sorted(await csms.report("get_base_report", full)) == sorted(plain + later)
+    csms.speak(LATER)
+    assert sorted(await csms.report("get_base_report", full)) == sorted(original + later)
     assert csms.attributes["Mixed", "Plain"] == ["Actual", "MaxSet"]
     assert await csms.report("get_base_report", {"reportBase": "SummaryInventory"}) == [("New", "Enabled")]
-    csms.speaks(V201)
-    assert sorted(await csms.report("get_base_report", full)) == plain, "resolved for each report"
+    csms.speak(V201)
+    assert sorted(await csms.report("get_base_report", full)) == original, "resolved for each report"
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "criteria",
     [
         {"componentVariable": [{"component": {"name": "New"}}]},
         {"componentVariable": [{"component": {"name": "Mixed"}, "variable": {"name": "Later"}}]},
         {"componentCriteria": ["Enabled"]},
     ],
 )
-async def test_a_report_of_what_came_later_is_empty(csms: CsmsOf, wanted: Any) -> None:
-    csms.speaks(V201)
-    assert await csms.report("get_report", wanted) == []
-    csms.speaks(LATER)
-    assert len(await csms.report("get_report", wanted)) == 1
+async def test_a_report_of_what_came_later_is_empty(csms: CsmsOf, criteria: Any) -> None:
+    csms.speak(V201)
+    assert await csms.report("get_report", criteria) == []
+    csms.speak(LATER)
+    assert len(await csms.report("get_report", criteria)) == 1
 
 
 async def test_components_and_variables_that_came_later_are_unknown_and_not_written(csms: CsmsOf) -> None:
-    csms.speaks(V201)
+    csms.speak(V201)
     assert await csms.status("New", "Enabled") == ("UnknownComponent", "UnknownComponent")
     assert await csms.status("New", "Other") == ("UnknownComponent", "UnknownComponent")
     assert await csms.status("Mixed", "Later") == ("UnknownVariable", "UnknownVariable")
@@ -154,7 +154,7 @@ async def test_components_and_variables_that_came_later_are_unknown_and_not_writ
     assert await csms.status("Mixed", "Plain", "MaxSet") == ("NotSupportedAttributeType", "NotSupportedAttributeType")
     assert csms.written == []
     assert await csms.status("Mixed", "Plain") == ("Accepted", "Accepted")
-    csms.speaks(LATER)
+    csms.speak(LATER)
     assert await csms.status("New", "Enabled") == ("Accepted", "Rejected")
     assert await csms.status("New", "Other") == ("UnknownVariable", "UnknownVariable")
     assert await csms.status("Mixed", "Later") == ("Accepted", "Accepted")

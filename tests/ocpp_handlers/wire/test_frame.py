@@ -17,7 +17,7 @@ from tests.rows import each_row
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
     max_leaves=20,
 )
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=36).filter(lambda text: text != "-1")
@@ -51,10 +51,10 @@ def test_an_error_keeps_to_its_length_and_always_has_details() -> None:
 
 
 def _refusal(text: str | bytes) -> tuple[str, str]:
-    taken = frame.decode(text, V201)
-    assert isinstance(taken, InvalidFrame), taken
-    assert taken.reply is not None, taken
-    return taken.reply.id, taken.reply.code
+    decoded = frame.decode(text, V201)
+    assert isinstance(decoded, InvalidFrame), decoded
+    assert decoded.reply is not None, decoded
+    return decoded.reply.id, decoded.reply.code
 
 
 @each_row(
@@ -136,12 +136,12 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
     "text", ["[3]", '[3,"1"]', '[3,"1",{},{}]', "[3,1,{}]", "[3,null,{}]", '[4,7,"GenericError","",{}]', '[3,"",{}]']
 )
 def test_an_answer_is_never_answered_unless_its_very_type_is_unreadable(text: str) -> None:
-    taken = frame.decode(text, V201)
-    assert isinstance(taken, InvalidFrame)
+    decoded = frame.decode(text, V201)
+    assert isinstance(decoded, InvalidFrame)
     if text == "[3]":
-        assert taken.reply is not None  # not even an array of type and id: §4.2.3 holds
+        assert decoded.reply is not None  # not even an array of type and id: §4.2.3 holds
     else:
-        assert taken.reply is None
+        assert decoded.reply is None
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_the_description_of_a_refusal_may_be_anything() -> None:
     ['[4,"1","A\\ud800","",{}]', '[4,"1","A","B\\udfff",{}]', '[3,"1",{"a":"\\ud800"}]', '[3,"1",{"\\ud800":1}]'],
 )
 def test_an_answer_with_half_a_surrogate_pair_counts_as_a_refusal_that_can_be_logged(text: str) -> None:
-    taken = frame.decode(text, V201)
-    assert isinstance(taken, CallError)
-    assert taken.id == "1"
-    f"{taken}".encode()
+    decoded = frame.decode(text, V201)
+    assert isinstance(decoded, CallError)
+    assert decoded.id == "1"
+    f"{decoded}".encode()
 
 
 def test_of_a_key_given_twice_the_last_counts() -> None:
@@ -181,9 +181,9 @@ def test_every_depth_of_nesting_is_survived(escape: str) -> None:
             assert answer.reply is not None
             assert answer.reply.id == "-1"
         text = f'[2,"1","DataTransfer",{payload_text}]'
-        taken = frame.decode(text, V201)
-        if isinstance(taken, Call):
-            payload = cast("dict[str, Any]", taken.payload)
+        decoded = frame.decode(text, V201)
+        if isinstance(decoded, Call):
+            payload = cast("dict[str, Any]", decoded.payload)
             assert payload["vendorId"] == f"v{'A' if escape else ''}"
         else:
             assert _refusal(text) in {("1", "FormatViolation"), ("-1", "RpcFrameworkError")}
@@ -201,7 +201,7 @@ def test_what_is_nested_too_deeply_is_not_written() -> None:
         deep = [deep]
     with pytest.raises(ValueError, match="deep"):
         frame.encode(CallResult("1", deep))
-    while deep:  # taken apart by hand: the interpreter's own way needs a stack as deep
+    while deep:  # freed level by level: the interpreter would recurse as deep
         deep = cast("list[object]", deep.pop())
 
 
@@ -220,10 +220,10 @@ FRAMES = st.one_of(
 @example('[{},"x"]')
 @example('[1e400,"x"]')
 def test_every_frame_is_survived_and_every_refusal_can_be_sent(text: str | bytes) -> None:
-    taken = frame.decode(text, V201)
-    if isinstance(taken, InvalidFrame) and taken.reply is not None:
-        assert taken.reply.code in ERROR_CODES
-        written = json.loads(frame.encode(taken.reply))
+    decoded = frame.decode(text, V201)
+    if isinstance(decoded, InvalidFrame) and decoded.reply is not None:
+        assert decoded.reply.code in ERROR_CODES
+        written = json.loads(frame.encode(decoded.reply))
         assert [type(part) for part in written] == [int, str, str, str, dict]
         assert 0 < len(written[1]) <= 36
         written[1].encode()
@@ -233,8 +233,8 @@ def test_every_frame_is_survived_and_every_refusal_can_be_sent(text: str | bytes
 def test_the_user_of_a_url_is_not_shown(slash: str) -> None:
     """GetLog and UpdateFirmware carry it (N01.FR.17); some CSMSs escape every slash."""
     url = f"ftp:{slash}{slash}bob:se@cret@host:21{slash}logs{slash}a@b"
-    shown = frame.without_secrets(f'[2,"1","GetLog",{{"log":{{"remoteLocation":"{url}"}}}}]')
-    assert json.loads(shown)[3]["log"]["remoteLocation"] == "ftp://***@host:21/logs/a@b"
+    masked = frame.without_secrets(f'[2,"1","GetLog",{{"log":{{"remoteLocation":"{url}"}}}}]')
+    assert json.loads(masked)[3]["log"]["remoteLocation"] == "ftp://***@host:21/logs/a@b"
 
 
 @pytest.mark.parametrize("secret", ['se\\"cret', "se\\u0026cret", "se\\\\cret"])
@@ -242,24 +242,24 @@ def test_the_user_of_a_url_is_not_shown(slash: str) -> None:
 def test_the_user_of_a_url_is_not_shown_however_json_writes_it(secret: str, at: str) -> None:
     """System.Text.Json, for one, escapes & and +."""
     url = f"ftp://bob:{secret}{at}host/logs"
-    shown = frame.without_secrets(f'[2,"1","GetLog",{{"log":{{"remoteLocation":"{url}"}}}}]')
-    assert json.loads(shown)[3]["log"]["remoteLocation"] == "ftp://***@host/logs"
+    masked = frame.without_secrets(f'[2,"1","GetLog",{{"log":{{"remoteLocation":"{url}"}}}}]')
+    assert json.loads(masked)[3]["log"]["remoteLocation"] == "ftp://***@host/logs"
 
 
 @pytest.mark.parametrize("name", ["BasicAuthPassword", "basicauthPASSWORD", "WifiPassphrase", "VpnSecret"])
 def test_the_value_of_a_secret_variable_is_not_shown(name: str) -> None:
     """Those of vendors too: the installation file may make a variable WriteOnly, which only the device model knows."""
     item = {"component": {"name": "X"}, "variable": {"name": name}, "attributeValue": "hidden"}
-    shown = frame.without_secrets(json.dumps([2, "1", "SetVariables", {"setVariableData": [item]}]))
-    assert json.loads(shown)[3]["setVariableData"][0] == item | {"attributeValue": "***"}
+    masked = frame.without_secrets(json.dumps([2, "1", "SetVariables", {"setVariableData": [item]}]))
+    assert json.loads(masked)[3]["setVariableData"][0] == item | {"attributeValue": "***"}
 
 
 def test_an_unpaired_surrogate_stays_escaped_in_a_frame_for_logs_and_pages() -> None:
     """As a character it can be written to no file and no response: the list of all frames would answer 500."""
     text = r'[2,"1","DataTransfer",{"vendorId":"\ud800é","data":{"x":"http://user:word@host"}}]'
-    shown = frame.without_secrets(text)
-    assert shown.encode().decode() == shown
-    assert json.loads(shown) == json.loads(text.replace("user:word", "***"))
+    masked = frame.without_secrets(text)
+    assert masked.encode().decode() == masked
+    assert json.loads(masked) == json.loads(text.replace("user:word", "***"))
 
 
 def as_json_reads(text: str) -> object:
@@ -297,10 +297,10 @@ PIECES = st.sampled_from(
 @example("-" + "1" * 5_000)
 def test_json_is_read_as_the_standard_library_reads_it(text: str) -> None:
     """Types and signs too: 1.0 is an integer, 1.5 and 1e300 are not."""
-    whole = f'[2,"1","X",{text}]'
-    expected, taken = as_json_reads(whole), frame.decode(whole, V201)
-    if isinstance(taken, Call):
-        assert repr([2, taken.id, taken.action, taken.payload]) == repr(expected)
+    text_of_call = f'[2,"1","X",{text}]'
+    expected, decoded = as_json_reads(text_of_call), frame.decode(text_of_call, V201)
+    if isinstance(decoded, Call):
+        assert repr([2, decoded.id, decoded.action, decoded.payload]) == repr(expected)
     else:
         is_call = isinstance(expected, list) and len(cast("list[object]", expected)) == 4
         assert not is_call or "\\ud800" in text

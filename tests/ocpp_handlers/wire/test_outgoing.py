@@ -53,21 +53,21 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_valid_message_is_written_and_nothing_reported(caplog: pytest.LogCaptureFixture) -> None:
-    it = Outgoing()
-    assert it.call("NotifyReport", report(VARIABLE)) == [2, "1", "NotifyReport", report(VARIABLE)]
-    assert it.result("ClearCache", {"status": "Accepted"}) == [3, "1", {"status": "Accepted"}]
-    assert (it.reported, lines(caplog)) == ([], [])
+    outgoing = Outgoing()
+    assert outgoing.call("NotifyReport", report(VARIABLE)) == [2, "1", "NotifyReport", report(VARIABLE)]
+    assert outgoing.result("ClearCache", {"status": "Accepted"}) == [3, "1", {"status": "Accepted"}]
+    assert (outgoing.reported, lines(caplog)) == ([], [])
 
 
 def test_fields_that_the_schema_does_not_have_are_cut_wherever_they_are(caplog: pytest.LogCaptureFixture) -> None:
-    it, request = Outgoing(), report(VARIABLE, copy.deepcopy(VARIABLE))
+    outgoing, request = Outgoing(), report(VARIABLE, copy.deepcopy(VARIABLE))
     request["colour"] = SECRET
     request["reportData"][1]["component"]["evse"]["phase"] = {"idToken": SECRET}
     request["reportData"][1]["variableAttribute"][0]["hint"] = [SECRET]
     before = copy.deepcopy(request)
-    assert it.call("NotifyReport", request)[3] == report(VARIABLE, VARIABLE)
+    assert outgoing.call("NotifyReport", request)[3] == report(VARIABLE, VARIABLE)
     assert request == before, "the message of the caller stays as it is"
-    assert it.reported == [InvalidMessage("NotifyReport", sent=True)]
+    assert outgoing.reported == [InvalidMessage("NotifyReport", sent=True)]
     start, end = "NotifyReportRequest of this station is sent without ", ", not valid in OCPP 2.0.1"
     assert sorted(lines(caplog)) == [
         f"{start}{path}{end}"
@@ -76,19 +76,19 @@ def test_fields_that_the_schema_does_not_have_are_cut_wherever_they_are(caplog: 
 
 
 def test_a_field_too_many_of_a_response_is_cut(caplog: pytest.LogCaptureFixture) -> None:
-    it, info = Outgoing(), {"reasonCode": "x", "detail": SECRET}
-    assert it.result("ClearCache", {"status": "Rejected", "statusInfo": info})[2] == {
+    outgoing, info = Outgoing(), {"reasonCode": "x", "detail": SECRET}
+    assert outgoing.result("ClearCache", {"status": "Rejected", "statusInfo": info})[2] == {
         "status": "Rejected", "statusInfo": {"reasonCode": "x"},
     }  # fmt: skip
-    assert it.reported == [InvalidMessage("ClearCache", sent=True)]
+    assert outgoing.reported == [InvalidMessage("ClearCache", sent=True)]
     (line,) = lines(caplog)
     assert line == "ClearCacheResponse of this station is sent without statusInfo.detail, not valid in OCPP 2.0.1"
 
 
 def test_a_flood_of_fields_too_many_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    it = Outgoing()
+    outgoing = Outgoing()
     rows = [{**VARIABLE, "hint": number} for number in range(500)]
-    assert it.call("NotifyReport", report(*rows[:90]))[3] == report(*[VARIABLE] * 90)
+    assert outgoing.call("NotifyReport", report(*rows[:90]))[3] == report(*[VARIABLE] * 90)
     assert len(lines(caplog)) == 11
     assert lines(caplog)[-1] == "NotifyReportRequest of this station is sent without 80 more fields"
 
@@ -110,20 +110,20 @@ def test_a_flood_of_fields_too_many_does_not_flood_the_log(caplog: pytest.LogCap
 def test_a_request_that_is_invalid_otherwise_is_not_sent(
     caplog: pytest.LogCaptureFixture, request_: Any, problem: str
 ) -> None:
-    it = Outgoing()
+    outgoing = Outgoing()
     with pytest.raises(InvalidRequestError, match="NotifyReport was not sent") as refused:
-        it.call("NotifyReport", request_)
+        outgoing.call("NotifyReport", request_)
     assert SECRET not in str(refused.value)
-    assert it.reported == [InvalidMessage("NotifyReport", sent=False)]
+    assert outgoing.reported == [InvalidMessage("NotifyReport", sent=False)]
     (line,) = lines(caplog)
     assert line.startswith(f"NotifyReportRequest of this station is not sent, since it is not valid: {problem}")
 
 
 def test_an_action_that_the_edition_does_not_have_is_not_sent() -> None:
-    it = Outgoing()
+    outgoing = Outgoing()
     with pytest.raises(InvalidRequestError, match=r"OCPP 2\.0\.1 has no such action"):
-        it.call("NotifyPriorityCharging", {"transactionId": "1", "activated": True})
-    assert it.reported == [InvalidMessage("NotifyPriorityCharging", sent=False)]
+        outgoing.call("NotifyPriorityCharging", {"transactionId": "1", "activated": True})
+    assert outgoing.reported == [InvalidMessage("NotifyPriorityCharging", sent=False)]
 
 
 def test_an_invalid_request_is_refused_for_good() -> None:
@@ -137,9 +137,9 @@ def test_an_invalid_request_is_refused_for_good() -> None:
 def test_a_response_that_is_invalid_otherwise_becomes_an_internal_error(
     caplog: pytest.LogCaptureFixture, response: object
 ) -> None:
-    it = Outgoing()
-    assert it.result("ClearCache", response) == CallError(
+    outgoing = Outgoing()
+    assert outgoing.result("ClearCache", response) == CallError(
         "1", "InternalError", "ClearCache failed with an internal error"
     )
-    assert it.reported == [InvalidMessage("ClearCache", sent=False)]
+    assert outgoing.reported == [InvalidMessage("ClearCache", sent=False)]
     assert len(lines(caplog)) == 1

@@ -59,8 +59,8 @@ def schemas() -> Schemas:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoiled:
-    """A payload with one fault, and what must be said about it."""
+class InvalidPayload:
+    """A payload with one fault, and the expected field and error code."""
 
     payload: object
     field: str
@@ -111,21 +111,21 @@ class Message:
             return schema
         return self.schema.get("definitions", {})[schema["$ref"].removeprefix("#/definitions/")]
 
-    def spoiled(self) -> Iterator[Spoiled]:
+    def invalid_payloads(self) -> Iterator[InvalidPayload]:
         """The full payload with each single fault that the schema can see."""
-        whole = self.payload(full=True)
-        yield Spoiled([whole], "The payload", "ProtocolError")
+        full = self.payload(full=True)
+        yield InvalidPayload([full], "The payload", "ProtocolError")
         for path, schema in self.places(self.schema, ()):
             if path:
                 for code, value in self.bad_values(schema):
-                    yield Spoiled(with_value(whole, path, value), dotted(path), code)
+                    yield InvalidPayload(with_value(full, path, value), dotted_path(path), code)
             for field in schema.get("required", ()):
-                spoiled = with_value(whole, (*path, field), None)
-                del cast("dict[str, object]", at(spoiled, path))[field]
-                yield Spoiled(spoiled, dotted((*path, field)), "OccurrenceConstraintViolation")
+                payload = with_value(full, (*path, field), None)
+                del cast("dict[str, object]", value_at(payload, path))[field]
+                yield InvalidPayload(payload, dotted_path((*path, field)), "OccurrenceConstraintViolation")
             if schema.get("additionalProperties") is False and schema.get("type") == "object":
                 unknown = (*path, "colour")
-                yield Spoiled(with_value(whole, unknown, "red"), dotted(unknown), "ProtocolError")
+                yield InvalidPayload(with_value(full, unknown, "red"), dotted_path(unknown), "ProtocolError")
 
     def places(self, schema: Schema, path: Path) -> Iterator[tuple[Path, Schema]]:
         """Every field of the full payload, with its schema."""
@@ -158,8 +158,8 @@ class Message:
             yield "OccurrenceConstraintViolation", items
 
 
-def at(payload: object, path: Path) -> object:
-    """What the path leads to."""
+def value_at(payload: object, path: Path) -> object:
+    """The value at a path."""
     for step in path:
         payload = cast("dict[str | int, object]", payload)[step]
     return payload
@@ -168,11 +168,11 @@ def at(payload: object, path: Path) -> object:
 def with_value(payload: object, path: Path, value: object) -> object:
     """A copy of the payload with another value at the path."""
     changed = copy.deepcopy(payload)
-    cast("dict[str | int, object]", at(changed, path[:-1]))[path[-1]] = value
+    cast("dict[str | int, object]", value_at(changed, path[:-1]))[path[-1]] = value
     return changed
 
 
-def dotted(path: Path) -> str:
+def dotted_path(path: Path) -> str:
     """The path as a sentence writes it."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
 
@@ -200,14 +200,14 @@ def test_each_fault_is_refused_at_both_and_here_with_its_code_and_field(schemas:
         (MessageType.CallResult, schemas.check_response),
     ):
         message = Message(action, kind)
-        for spoiled in message.spoiled():
-            assert not message.accepted(spoiled.payload)
-            if spoiled.field == "localAuthorizationList" and spoiled.code == "OccurrenceConstraintViolation":
+        for invalid in message.invalid_payloads():
+            assert not message.accepted(invalid.payload)
+            if invalid.field == "localAuthorizationList" and invalid.code == "OccurrenceConstraintViolation":
                 continue  # D01.FR.04, D01.FR.05: it may be empty
-            fault = check(action, spoiled.payload)
-            assert fault is not None, spoiled.field
-            assert fault.code == spoiled.code
-            assert fault.description.startswith(f"{spoiled.field} ")
+            fault = check(action, invalid.payload)
+            assert fault is not None, invalid.field
+            assert fault.code == invalid.code
+            assert fault.description.startswith(f"{invalid.field} ")
             assert len(fault.description) <= 255
 
 
@@ -258,8 +258,8 @@ def test_a_value_out_of_an_enumeration_is_told_what_it_may_be(schemas: Schemas) 
 
 
 def test_an_item_is_named_by_its_place_in_the_array(schemas: Schemas) -> None:
-    asked = {"component": {"name": "EVSE"}, "variable": {"name": "Power"}}
-    payload = {"getVariableData": [asked, asked, {**asked, "attributeType": "Actuel"}]}
+    requested = {"component": {"name": "EVSE"}, "variable": {"name": "Power"}}
+    payload = {"getVariableData": [requested, requested, {**requested, "attributeType": "Actuel"}]}
     fault = schemas.check_request("GetVariables", payload)
     assert fault == SchemaViolation(
         "PropertyConstraintViolation",
@@ -269,10 +269,10 @@ def test_an_item_is_named_by_its_place_in_the_array(schemas: Schemas) -> None:
 
 def test_an_array_that_is_empty_or_too_long_violates_an_occurrence_constraint(schemas: Schemas) -> None:
     digest = {"hashAlgorithm": "SHA256", "issuerNameHash": "", "issuerKeyHash": "", "serialNumber": ""}
-    ask = {"idToken": {"idToken": "MyCar", "type": "eMAID"}}
+    authorize = {"idToken": {"idToken": "MyCar", "type": "eMAID"}}
     for count, complaint in ((0, "has fewer items than 1"), (5, "has more items than 4")):
         hashes = [{**digest, "responderURL": ""}] * count
-        fault = schemas.check_request("Authorize", {**ask, "iso15118CertificateHashData": hashes})
+        fault = schemas.check_request("Authorize", {**authorize, "iso15118CertificateHashData": hashes})
         assert fault == SchemaViolation("OccurrenceConstraintViolation", f"iso15118CertificateHashData {complaint}.")
 
 
@@ -306,7 +306,7 @@ def test_the_64_actions_of_the_standard_are_known(schemas: Schemas) -> None:
         assert schemas.check_response(action, None) is not None
 
 
-# --- which fault is told, and how ---
+# --- which fault is reported, and how ---
 
 
 def test_of_several_faults_the_first_in_the_document_is_told(schemas: Schemas) -> None:
@@ -426,9 +426,9 @@ TEXT = st.text(st.characters(), max_size=30)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["component", "variable", "name", "evse"]) | TEXT, inner, max_size=3)
+    lambda children: (
+        st.lists(children, max_size=3)
+        | st.dictionaries(st.sampled_from(["component", "variable", "name", "evse"]) | TEXT, children, max_size=3)
     ),
     max_leaves=10,
 )

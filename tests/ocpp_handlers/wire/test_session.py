@@ -24,7 +24,7 @@ from tests.editions import LATER
 NOW: Any = {"currentTime": "2026-01-01T00:00:00Z"}
 
 
-class Open:
+class OpenGate:
     """A gate that lets everything pass."""
 
     def refusal_to_answer(self, action: str) -> CallError | None:
@@ -61,10 +61,10 @@ class EndingWire:
 async def test_a_call_that_ends_with_the_link_leaves_no_failure_that_nobody_foresaw() -> None:
     wire, clock = EndingWire(), fakes.clock()
     session = OcppSession(
-        wire, Handlers(), Open(), Schemas(V201), FollowUpTasks(), clock, SessionEvents(), timeout_s=30.0
+        wire, Handlers(), OpenGate(), Schemas(V201), FollowUpTasks(), clock, SessionEvents(), timeout_s=30.0
     )
     unforeseen: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, told: unforeseen.append(told))
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unforeseen.append(context))
     reading = asyncio.create_task(session.run())
     calling = asyncio.create_task(session.call(actions.HEARTBEAT, {}))
     await wire.sending.wait()
@@ -74,13 +74,13 @@ async def test_a_call_that_ends_with_the_link_leaves_no_failure_that_nobody_fore
     ended = await asyncio.gather(reading, calling, return_exceptions=True)
     assert [type(error) for error in ended] == [ConnectionClosedError, LinkLostError]
     del reading, calling, ended
-    await clock.advance(60.0)  # by then nobody remembers the call
+    await clock.advance(60.0)  # by then the call is forgotten
     gc.collect()
     assert unforeseen == []
 
 
 class AskingWire:
-    """It brings CALLs of the CSMS, then ends; what is sent is kept."""
+    """Yields CALLs of the CSMS, then ends; records the sent frames."""
 
     def __init__(self, *calls: str) -> None:
         self._calls = list(calls)
@@ -109,7 +109,9 @@ async def test_an_unknown_value_is_answered_with_the_registered_response_and_oth
         '[2, "2", "GetReport", {"requestId": "1", "componentCriteria": ["Broken"]}]',
     )
     events = SessionEvents()
-    session = OcppSession(wire, handlers, Open(), Schemas(V201), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0)
+    session = OcppSession(
+        wire, handlers, OpenGate(), Schemas(V201), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0
+    )
     events.invalid_message.subscribe(reported.append)
     with pytest.raises(ConnectionClosedError):
         await session.run()
@@ -126,7 +128,7 @@ async def test_a_handler_answers_from_the_edition_on_with_which_it_came(edition:
     handlers, wire, events = Handlers(), AskingWire('[2, "1", "Heartbeat", {}]'), SessionEvents()
     handlers.on(actions.HEARTBEAT, heartbeat, since=LATER)
     session = OcppSession(
-        wire, handlers, Open(), Schemas(edition), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0
+        wire, handlers, OpenGate(), Schemas(edition), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0
     )
     with pytest.raises(ConnectionClosedError):
         await session.run()
@@ -140,7 +142,7 @@ async def test_an_action_that_the_edition_of_the_session_does_not_have_is_not_im
 ) -> None:
     wire, events = AskingWire('[2, "1", "Teleport", {}]'), SessionEvents()
     session = OcppSession(
-        wire, Handlers(), Open(), Schemas(edition), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0
+        wire, Handlers(), OpenGate(), Schemas(edition), FollowUpTasks(), fakes.clock(), events, timeout_s=30.0
     )
     with pytest.raises(ConnectionClosedError):
         await session.run()
@@ -158,8 +160,8 @@ async def test_a_refused_order_is_one_line_and_a_failed_follow_up_names_its_requ
     async def trigger(request: object) -> HandlerResult[Any]:
         refused: Any = {"status": "NotImplemented"}
         accepted: Any = {"status": "Accepted"}
-        asked = cast("dict[str, str]", request)["requestedMessage"]
-        return HandlerResult(accepted, fail) if asked == "Heartbeat" else HandlerResult(refused)
+        trigger_name = cast("dict[str, str]", request)["requestedMessage"]
+        return HandlerResult(accepted, fail) if trigger_name == "Heartbeat" else HandlerResult(refused)
 
     handlers, follow_ups = Handlers(), FollowUpTasks()
     handlers.on(actions.TRIGGER_MESSAGE, trigger)
@@ -168,7 +170,7 @@ async def test_a_refused_order_is_one_line_and_a_failed_follow_up_names_its_requ
         '[2, "2", "TriggerMessage", {"requestedMessage": "Heartbeat"}]',
     )
     session = OcppSession(
-        wire, handlers, Open(), Schemas(V201), follow_ups, fakes.clock(), SessionEvents(), timeout_s=30.0
+        wire, handlers, OpenGate(), Schemas(V201), follow_ups, fakes.clock(), SessionEvents(), timeout_s=30.0
     )
     running = asyncio.create_task(follow_ups.run())
     with pytest.raises(ConnectionClosedError):
@@ -196,7 +198,7 @@ async def test_an_invalid_response_is_a_callerror_after_which_nothing_follows() 
     handlers, wire, events = Handlers(), AskingWire('[2, "1", "ClearCache", {}]'), SessionEvents()
     handlers.on(actions.CLEAR_CACHE, clear_cache)
     schemas, follow_ups = Schemas(V201), FollowUpTasks()
-    session = OcppSession(wire, handlers, Open(), schemas, follow_ups, fakes.clock(), events, timeout_s=30.0)
+    session = OcppSession(wire, handlers, OpenGate(), schemas, follow_ups, fakes.clock(), events, timeout_s=30.0)
     events.invalid_own_message.subscribe(lambda message: noted.append(f"{message.action} sent: {message.sent}"))
     with pytest.raises(ConnectionClosedError):
         await session.run()
@@ -206,10 +208,10 @@ async def test_an_invalid_response_is_a_callerror_after_which_nothing_follows() 
 
 async def test_after_an_invalid_request_the_next_one_is_sent() -> None:
     wire, events, clock = AskingWire(), SessionEvents(), fakes.clock()
-    session = OcppSession(wire, Handlers(), Open(), Schemas(V201), FollowUpTasks(), clock, events, timeout_s=30.0)
-    spoilt: Any = {"vendorId": 7}
+    session = OcppSession(wire, Handlers(), OpenGate(), Schemas(V201), FollowUpTasks(), clock, events, timeout_s=30.0)
+    invalid_request: Any = {"vendorId": 7}
     with pytest.raises(InvalidRequestError):
-        await session.call(actions.DATA_TRANSFER, spoilt)
+        await session.call(actions.DATA_TRANSFER, invalid_request)
     assert wire.sent == []
     waiting = asyncio.create_task(session.call(actions.HEARTBEAT, {}))
     await clock.settle()

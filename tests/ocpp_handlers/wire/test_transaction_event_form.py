@@ -59,7 +59,7 @@ EVENT: Fields = {
 }  # fmt: skip
 """with each field that the station sends"""
 
-SPOILT_VALUES: tuple[object, ...] = (
+INVALID_VALUES: tuple[object, ...] = (
     "x" * 5_000,
     None,
     [],
@@ -75,11 +75,11 @@ SPOILT_VALUES: tuple[object, ...] = (
     1.5,
     1j,
 )
-"""values of which most are wrong wherever they stand; some cannot even be written"""
+"""values that are invalid at most places; some cannot be written as JSON"""
 
 
-def sent(event: object) -> tuple[Fields, list[InvalidMessage]]:
-    """The payload that leaves the station for an event, and what was reported."""
+def sent_form(event: object) -> tuple[Fields, list[InvalidMessage]]:
+    """The payload that is sent for an event, and the reported invalid messages."""
     reported: list[InvalidMessage] = []
     invalid: Event[InvalidMessage] = Event()
     invalid.subscribe(reported.append)
@@ -88,28 +88,28 @@ def sent(event: object) -> tuple[Fields, list[InvalidMessage]]:
     return payload, reported
 
 
-def core(event: Fields) -> list[object]:
-    """What identifies an event."""
+def identifying_fields(event: Fields) -> list[object]:
+    """The fields that identify an event."""
     names = ("eventType", "timestamp", "triggerReason", "seqNo")
     return [*(event[name] for name in names), event["transactionInfo"]["transactionId"]]
 
 
 def places(node: object, *path: str | int) -> list[tuple[str | int, ...]]:
     """The paths of all parts of a payload."""
-    inner: list[tuple[str | int, object]] = []
+    children: list[tuple[str | int, object]] = []
     if isinstance(node, dict):
-        inner = list(cast("dict[str | int, object]", node).items())
+        children = list(cast("dict[str | int, object]", node).items())
     elif isinstance(node, list):
-        inner = list(enumerate(cast("list[object]", node)))
-    return [found for step, part in inner for found in ((*path, step), *places(part, *path, step))]
+        children = list(enumerate(cast("list[object]", node)))
+    return [found for step, part in children for found in ((*path, step), *places(part, *path, step))]
 
 
 CORE = [(name,) for name in ("eventType", "timestamp", "triggerReason", "seqNo", "transactionInfo")]
-PLACES = [one for one in places(EVENT) if one not in [*CORE, ("transactionInfo", "transactionId")]]
+PLACES = [place for place in places(EVENT) if place not in [*CORE, ("transactionInfo", "transactionId")]]
 
 
-def spoilt(event: Fields, path: tuple[str | int, ...], value: object) -> Fields:
-    """The event with another value at a place; without effect if something on the way is spoilt already."""
+def with_invalid_part(event: Fields, path: tuple[str | int, ...], value: object) -> Fields:
+    """The event with another value at a path; unchanged if the path does not exist any more."""
     node: Any = event
     with contextlib.suppress(LookupError, TypeError):
         for step in path[:-1]:
@@ -119,36 +119,36 @@ def spoilt(event: Fields, path: tuple[str | int, ...], value: object) -> Fields:
 
 
 def test_a_valid_event_leaves_as_it_is() -> None:
-    assert sent(EVENT) == (EVENT, [])
+    assert sent_form(EVENT) == (EVENT, [])
 
 
 @pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))
 def test_an_event_with_a_spoilt_part_leaves_with_its_identity_and_all_other_parts(path: tuple[str | int, ...]) -> None:
-    for value in SPOILT_VALUES:
-        event = spoilt(copy.deepcopy(EVENT), path, value)
+    for value in INVALID_VALUES:
+        event = with_invalid_part(copy.deepcopy(EVENT), path, value)
         before = copy.deepcopy(event)
-        payload, reported = sent(event)
-        assert core(payload) == core(EVENT)
+        payload, reported = sent_form(event)
+        assert identifying_fields(payload) == identifying_fields(EVENT)
         assert {name: part for name, part in payload.items() if name != path[0]} == {
             name: part for name, part in EVENT.items() if name != path[0]
         }
         assert len(reported) <= 1
-        assert all(one == InvalidMessage(ACTION, sent=True) for one in reported)
+        assert all(message == InvalidMessage(ACTION, sent=True) for message in reported)
         assert repr(event) == repr(before), "what was recorded stays as it is"
 
 
-@given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(SPOILT_VALUES)), max_size=12), st.booleans())
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(INVALID_VALUES)), max_size=12), st.booleans())
 def test_a_much_spoilt_event_leaves_in_a_valid_form_with_its_identity(
     spoils: list[tuple[tuple[str | int, ...], object]], has_unknown_fields: bool
 ) -> None:
     event = copy.deepcopy(EVENT)
     for path, value in spoils:
-        spoilt(event, path, value)
+        with_invalid_part(event, path, value)
     if has_unknown_fields:
         event["costDetails"] = {"currency": "EUR"}
         event["transactionInfo"]["tariffId"] = "dear"
-    payload, _ = sent(event)
-    assert core(payload) == core(EVENT)
+    payload, _ = sent_form(event)
+    assert identifying_fields(payload) == identifying_fields(EVENT)
     assert "costDetails" not in payload
 
 
@@ -161,7 +161,7 @@ def with_samples(*samples: object) -> Fields:
 )  # fmt: skip
 def test_a_sample_without_its_meaning_is_left_out_as_a_whole(field: str) -> None:
     """Without a measurand it would be read as energy, without a unit as Wh, without a phase as all phases."""
-    payload, _ = sent(with_samples(sample(**{field: "no such word" * 20}), sample(phase="L3")))
+    payload, _ = sent_form(with_samples(sample(**{field: "no such word" * 20}), sample(phase="L3")))
     assert payload["meterValue"][0]["sampledValue"] == [sample(phase="L3")]
 
 
@@ -169,7 +169,7 @@ def test_a_value_is_sent_without_a_signature_that_cannot_be_sent_and_with_all_ot
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bad = {**SIGNED, "publicKey": "A0" * 2_000}
-    payload, _ = sent(with_samples(sample(signedMeterValue=bad), sample(phase="L2", signedMeterValue=SIGNED)))
+    payload, _ = sent_form(with_samples(sample(signedMeterValue=bad), sample(phase="L2", signedMeterValue=SIGNED)))
     assert payload["meterValue"][0]["sampledValue"] == [sample(), sample(phase="L2", signedMeterValue=SIGNED)]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         (
@@ -195,7 +195,7 @@ def test_a_value_is_sent_without_a_signature_that_cannot_be_sent_and_with_all_ot
 def test_of_an_object_as_much_is_sent_as_says_something(
     caplog: pytest.LogCaptureFixture, name: str, part: object, expected: object
 ) -> None:
-    payload, _ = sent({**EVENT, name: part})
+    payload, _ = sent_form({**EVENT, name: part})
     assert payload.get(name) == expected
     assert f"is sent without {name}" in caplog.text
 
@@ -214,4 +214,4 @@ def test_of_an_object_as_much_is_sent_as_says_something(
 )
 def test_an_event_whose_identity_is_not_valid_is_not_sent(event: object) -> None:
     with pytest.raises(InvalidRequestError, match="TransactionEvent was not sent"):
-        sent(event)
+        sent_form(event)
