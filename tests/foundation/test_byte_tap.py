@@ -18,9 +18,9 @@ def test_it_keeps_the_newest_bytes_within_its_bound(chunks: list[bytes], known: 
     tap = ByteTap(most_bytes=2_000)
     for data in chunks:
         tap.record("wire", NOW, data)
-    kept = tap.chunks_after(0)
-    assert [one.data for one in kept] == chunks[len(chunks) - len(kept) :]
-    assert [one.number for one in kept] == list(range(len(chunks) - len(kept) + 1, len(chunks) + 1))
-    assert sum(len(one.data) for one in kept) <= 2_000
-    assert bool(kept) is bool(chunks)
-    assert tap.chunks_after(known) == [one for one in kept if one.number > known]
+    retained = tap.chunks_after(0)
+    assert [chunk.data for chunk in retained] == chunks[len(chunks) - len(retained) :]
+    assert [chunk.number for chunk in retained] == list(range(len(chunks) - len(retained) + 1, len(chunks) + 1))
+    assert sum(len(chunk.data) for chunk in retained) <= 2_000
+    assert bool(retained) is bool(chunks)
+    assert tap.chunks_after(known) == [chunk for chunk in retained if chunk.number > known]

@@ -15,25 +15,25 @@ async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_has_seen_it() ->
     await asyncio.sleep(0)
     pulse.notify()
     await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_S)
-    late = asyncio.create_task(pulse.wait(pulse.count))
+    late_waiter = asyncio.create_task(pulse.wait(pulse.count))
     for _ in range(5):
         await asyncio.sleep(0)
-    assert not late.done()
+    assert not late_waiter.done()
     pulse.notify()
-    await asyncio.wait_for(late, PATIENCE_S)
+    await asyncio.wait_for(late_waiter, PATIENCE_S)
 
 
 async def test_a_pulse_between_the_look_and_the_wait_is_not_lost() -> None:
     pulse, clock = ChangeSignal(), fakes.clock()
-    seen = pulse.count
+    count_before = pulse.count
     pulse.notify()
-    await asyncio.wait_for(pulse.wait(seen), PATIENCE_S)
-    assert await asyncio.wait_for(pulse.wait_for(seen, clock, 10.0), PATIENCE_S) is True
+    await asyncio.wait_for(pulse.wait(count_before), PATIENCE_S)
+    assert await asyncio.wait_for(pulse.wait_for(count_before, clock, 10.0), PATIENCE_S) is True
 
 
 async def test_a_waiter_that_is_always_behind_leaves_the_others_their_turn() -> None:
     pulse = ChangeSignal()
-    seen = pulse.count
+    count_before = pulse.count
     pulse.notify()
     turns = 0
 
@@ -45,7 +45,7 @@ async def test_a_waiter_that_is_always_behind_leaves_the_others_their_turn() -> 
 
     task = asyncio.create_task(other())
     for _ in range(100):
-        await pulse.wait(seen)
+        await pulse.wait(count_before)
     task.cancel()
     assert turns >= 99
 
@@ -72,13 +72,13 @@ async def test_it_says_whether_the_pulse_came_before_the_time_was_up() -> None:
 
 async def test_one_who_stopped_waiting_disturbs_nobody() -> None:
     pulse = ChangeSignal()
-    gone, there = (asyncio.create_task(pulse.wait(pulse.count)) for _ in range(2))
+    cancelled, waiting = (asyncio.create_task(pulse.wait(pulse.count)) for _ in range(2))
     await asyncio.sleep(0)
-    gone.cancel()
+    cancelled.cancel()
     pulse.notify()
-    await asyncio.wait_for(there, PATIENCE_S)
-    await asyncio.wait({gone}, timeout=PATIENCE_S)
-    assert gone.cancelled()
+    await asyncio.wait_for(waiting, PATIENCE_S)
+    await asyncio.wait({cancelled}, timeout=PATIENCE_S)
+    assert cancelled.cancelled()
 
 
 async def test_a_pulse_and_the_end_of_the_time_at_once_are_one_answer() -> None:

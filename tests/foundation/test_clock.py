@@ -21,8 +21,8 @@ SOME_SECONDS = st.floats(0, 40).map(lambda seconds: ("advance", seconds))
 MOMENT = timedelta(seconds=5)
 
 
-def standing() -> VirtualClock:
-    """A virtual clock that stands at noon."""
+def clock_at_noon() -> VirtualClock:
+    """A virtual clock at noon."""
     return VirtualClock(start=NOON)
 
 
@@ -96,14 +96,14 @@ def test_a_clock_knows_how_far_the_machines_own_has_left_it() -> None:
     assert abs(clock.behind_machine() - ahead) < MOMENT
     clock.adjust(clock.behind_machine())
     assert abs(clock.behind_machine()) < MOMENT
-    assert standing().behind_machine() == timedelta(0)
+    assert clock_at_noon().behind_machine() == timedelta(0)
 
 
 # Virtual time
 
 
 async def test_it_stands_still_until_it_is_told_to_move() -> None:
-    clock = standing()
+    clock = clock_at_noon()
     assert (clock.now(), clock.monotonic(), clock.rate) == (NOON, 0.0, 0.0)
     sleeping = asyncio.create_task(clock.sleep(1e-6))
     await clock.settle()
@@ -113,7 +113,7 @@ async def test_it_stands_still_until_it_is_told_to_move() -> None:
 
 
 async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
-    clock = standing()
+    clock = clock_at_noon()
     await clock.advance(1.5)
     await clock.advance(0.0)
     await clock.advance(DAY_S)
@@ -128,7 +128,7 @@ async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
 @given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 40), max_size=5))
 def test_deadlines_happen_in_their_order_each_at_its_moment_and_once(delays: list[float], steps: list[float]) -> None:
     async def run() -> None:
-        clock = standing()
+        clock = clock_at_noon()
         happened: list[tuple[float, int]] = []
 
         def note(index: int) -> None:
@@ -165,7 +165,7 @@ def test_deadlines_keep_their_moments_through_changes_of_the_rate(
         cancelled: set[int] = set()
         for number, (kind, value) in enumerate([*steps, ("advance", 101.0)]):
             if number == len(steps) // 2:
-                cancelled = {index for index, (_, kept) in enumerate(deadlines) if not kept}
+                cancelled = {index for index, (_, keep_timer) in enumerate(deadlines) if not keep_timer}
                 cancelled -= {index for _, index in happened}
                 for index in cancelled:
                     handles[index].cancel()
@@ -181,45 +181,45 @@ def test_deadlines_keep_their_moments_through_changes_of_the_rate(
 
 
 async def test_what_a_deadline_causes_happens_within_the_same_advance() -> None:
-    clock = standing()
-    seen: list[datetime] = []
+    clock = clock_at_noon()
+    times: list[datetime] = []
 
     async def work() -> None:
         for _ in range(5):
             await clock.sleep(1.0)
             for _ in range(10):  # a few turns of the loop belong to the same moment
                 await asyncio.sleep(0)
-            seen.append(clock.now())
+            times.append(clock.now())
 
     working = asyncio.create_task(work())
     await clock.advance(3.5)
-    assert seen == [NOON + timedelta(seconds=second) for second in (1, 2, 3)]
+    assert times == [NOON + timedelta(seconds=second) for second in (1, 2, 3)]
     await clock.advance(1.5)
-    assert len(seen) == 5
+    assert len(times) == 5
     await working
 
 
 async def test_two_that_advance_at_once_take_turns() -> None:
-    clock = standing()
+    clock = clock_at_noon()
     await asyncio.gather(clock.advance(1.0), clock.advance(2.0), clock.advance(3.0))
     assert clock.monotonic() == 6.0
 
 
 async def test_time_that_is_held_by_a_wire_waits_for_it() -> None:
-    clock = standing()
-    asked, answered = asyncio.Event(), asyncio.Event()
-    asked_at: list[float] = []
+    clock = clock_at_noon()
+    requested, answered = asyncio.Event(), asyncio.Event()
+    requested_at_s: list[float] = []
 
-    async def ask() -> None:
+    async def send_request() -> None:
         await clock.sleep(1.0)
         with clock.outside_wait():
-            asked.set()
+            requested.set()
             await answered.wait()
-        asked_at.append(clock.monotonic())
+        requested_at_s.append(clock.monotonic())
 
-    asking = asyncio.create_task(ask())
+    asking = asyncio.create_task(send_request())
     advancing = asyncio.create_task(clock.advance(10.0))
-    await asked.wait()
+    await requested.wait()
     for _ in range(200):
         await asyncio.sleep(0)
     assert clock.monotonic() == 1.0
@@ -227,18 +227,18 @@ async def test_time_that_is_held_by_a_wire_waits_for_it() -> None:
     answered.set()
     await advancing
     await asking
-    assert asked_at == [1.0]
+    assert requested_at_s == [1.0]
     assert clock.monotonic() == 10.0
 
 
 async def test_a_wire_that_never_answers_holds_time_for_its_patience_only() -> None:
-    clock = standing()
+    clock = clock_at_noon()
 
-    async def ask() -> None:
+    async def send_request() -> None:
         with clock.outside_wait(patience_s=0.02):
             await asyncio.Event().wait()
 
-    asking = asyncio.create_task(ask())
+    asking = asyncio.create_task(send_request())
     await asyncio.sleep(0)
     async with asyncio.timeout(PATIENCE_S):
         await clock.advance(10.0)
@@ -294,7 +294,7 @@ async def test_an_advance_of_a_running_clock_adds_to_it() -> None:
 
 async def test_a_day_of_deadlines_takes_a_few_seconds() -> None:
     """An advance must be cheap: this is one task that wakes every second of a day."""
-    clock = standing()
+    clock = clock_at_noon()
     ticks = 0
 
     async def tick() -> None:
@@ -337,6 +337,6 @@ async def test_simulated_time_that_ran_at_another_rate_is_not_set_from_outside_a
     clock = VirtualClock(rate=60.0)
     clock.set_rate(1.0)
     assert not clock.synchronizable
-    wanted = VirtualClock(rate=60.0, synchronized=True)
-    await wanted.advance(5.0)
-    assert wanted.synchronizable
+    synchronized = VirtualClock(rate=60.0, synchronized=True)
+    await synchronized.advance(5.0)
+    assert synchronized.synchronizable

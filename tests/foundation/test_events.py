@@ -10,13 +10,13 @@ from foundation.events import AlreadySubscribedError, Event
 
 
 def test_every_listener_gets_each_value_in_the_order_of_subscription() -> None:
-    event, heard = Event[int](), list[tuple[str, int]]()
-    event.subscribe(lambda value: heard.append(("first", value)))
-    event.subscribe_exclusive(lambda value: heard.append(("second", value)))
-    event.subscribe(lambda value: heard.append(("third", value)))
+    event, received = Event[int](), list[tuple[str, int]]()
+    event.subscribe(lambda value: received.append(("first", value)))
+    event.subscribe_exclusive(lambda value: received.append(("second", value)))
+    event.subscribe(lambda value: received.append(("third", value)))
     event.publish(1)
     event.publish(2)
-    assert heard == [(name, value) for value in (1, 2) for name in ("first", "second", "third")]
+    assert received == [(name, value) for value in (1, 2) for name in ("first", "second", "third")]
 
 
 def test_an_event_without_listeners_may_be_published() -> None:
@@ -24,14 +24,14 @@ def test_an_event_without_listeners_may_be_published() -> None:
 
 
 def test_a_listener_that_has_unsubscribed_hears_no_more_and_may_unsubscribe_again() -> None:
-    event, heard = Event[int](), list[int]()
-    unsubscribe = event.subscribe(heard.append)
-    event.subscribe(heard.append)
+    event, received = Event[int](), list[int]()
+    unsubscribe = event.subscribe(received.append)
+    event.subscribe(received.append)
     event.publish(1)
     unsubscribe()
     unsubscribe()
     event.publish(2)
-    assert heard == [1, 1, 2]
+    assert received == [1, 1, 2]
 
 
 def test_only_one_listener_is_exclusive_until_it_unsubscribes() -> None:
@@ -50,28 +50,28 @@ def test_only_one_listener_is_exclusive_until_it_unsubscribes() -> None:
 
 
 def test_who_unsubscribes_or_subscribes_during_an_event_is_not_called_by_it() -> None:
-    event, heard = Event[str](), list[str]()
+    event, received = Event[str](), list[str]()
     ends = [lambda: None]
 
     def change(value: str) -> None:
         ends[0]()
         if value == "one":
-            event.subscribe(lambda value: heard.append(f"new {value}"))
+            event.subscribe(lambda value: received.append(f"new {value}"))
 
     event.subscribe(change)
-    ends[0] = event.subscribe(lambda value: heard.append(f"old {value}"))
+    ends[0] = event.subscribe(lambda value: received.append(f"old {value}"))
     event.publish("one")
-    assert heard == []
+    assert received == []
     event.publish("two")
-    assert heard == ["new two"]
+    assert received == ["new two"]
 
 
 def test_an_event_may_be_published_by_its_own_listener() -> None:
-    event, heard = Event[int](), list[int]()
+    event, received = Event[int](), list[int]()
     event.subscribe(lambda value: event.publish(value - 1) if value > 0 else None)
-    event.subscribe(heard.append)
+    event.subscribe(received.append)
     event.publish(2)
-    assert heard == [0, 1, 2]
+    assert received == [0, 1, 2]
 
 
 @given(fails=st.lists(st.booleans(), max_size=8))

@@ -20,9 +20,9 @@ def resident_kib() -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such function")
 def test_pages_between_objects_in_use_are_returned() -> None:
     blocks = [bytes(64 * _KIB) for _ in range(1_000)]
-    kept = blocks[::20]
+    retained = blocks[::20]
     del blocks
     before = resident_kib()
     return_free_memory()
     assert before - resident_kib() > 30 * _KIB
-    assert all(len(block) == 64 * _KIB for block in kept)
+    assert all(len(block) == 64 * _KIB for block in retained)

@@ -38,12 +38,12 @@ class Box(Frozen, Generic[T]):
     corners: tuple[Corner, ...] = ()
 
 
-class Nothing(Frozen):
+class NoFields(Frozen):
     """Without any field."""
 
 
 class Even(Frozen):
-    """Looks at what it is given."""
+    """Rejects odd numbers."""
 
     number: int
 
@@ -53,7 +53,7 @@ class Even(Frozen):
 
 
 class OwnMethods(Frozen):
-    """Says itself how it looks and whether it is the same."""
+    """Defines its own `__repr__` and `__eq__`."""
 
     number: int
 
@@ -95,7 +95,7 @@ def test_it_cannot_be_changed_nor_be_given_anything_new() -> None:
 def test_equal_ones_are_one_key() -> None:
     assert {Corner(1.0), Corner(1.0, 0.0), Corner(2.0)} == {Corner(2.0), Corner(1.0)}
     assert {Box(1), Box(1)} == {Box(1)}
-    assert {Nothing(), Nothing()} == {Nothing()}
+    assert {NoFields(), NoFields()} == {NoFields()}
     with pytest.raises(TypeError):
         hash(Point(1))  # as its list
 
@@ -149,7 +149,7 @@ def test_pydantic_reads_and_writes_it() -> None:
 def test_pydantic_names_the_field_that_is_wrong(text: bytes, place: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(Box[Corner]).validate_json(text)
-    assert [one["loc"] for one in refused.value.errors()] == [place]
+    assert [error["loc"] for error in refused.value.errors()] == [place]
 
 
 def test_pydantic_refuses_what_the_class_itself_refuses() -> None:

@@ -41,7 +41,7 @@ class Failing:
             raise self.error
 
     async def watch(self, seconds: float) -> None:
-        """Keep it running for so long."""
+        """Supervise it for so many seconds."""
         running = asyncio.create_task(keep_running("it", self.work, self.clock))
         await self.clock.advance(seconds)
         running.cancel()
@@ -114,7 +114,7 @@ async def test_a_cancellation_is_not_contained() -> None:
 async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    errands, done, never = FollowUpTasks(), list[str](), asyncio.Event()
+    errands, completed, never = FollowUpTasks(), list[str](), asyncio.Event()
 
     async def wait() -> None:
         await never.wait()
@@ -123,13 +123,13 @@ async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
         raise ValueError("unforeseen")
 
     async def work() -> None:
-        done.append("worked")
+        completed.append("worked")
 
-    for name, errand in (("waits", wait), ("fails", fail), ("works", work)):
-        errands.submit(name, errand)
+    for name, follow_up in (("waits", wait), ("fails", fail), ("works", work)):
+        errands.submit(name, follow_up)
     running = asyncio.create_task(errands.run())
     await fakes.clock().settle()
-    assert done == ["worked"]
+    assert completed == ["worked"]
     assert [record.getMessage() for record in caplog.records] == ["fails failed: unforeseen"]
     assert not running.done()
     running.cancel()
@@ -137,17 +137,17 @@ async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
 
 
 async def test_more_errands_than_can_be_remembered_are_refused_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    errands, done = FollowUpTasks(), list[int]()
+    errands, completed = FollowUpTasks(), list[int]()
 
     async def work() -> None:
-        done.append(1)
+        completed.append(1)
 
     for _ in range(250):
         errands.submit("flood", work)
     assert len(caplog.records) == 50
     running = asyncio.create_task(errands.run())
     await fakes.clock().settle()
-    assert len(done) == 200
+    assert len(completed) == 200
     running.cancel()
     await asyncio.wait({running})
 
@@ -238,21 +238,21 @@ def fail(value: int) -> None:
 
 
 def test_an_error_of_an_auxiliary_listener_reaches_neither_the_publisher_nor_another_listener() -> None:
-    event, auxiliary, heard = Event[int](), AuxiliaryCalls(), list[int]()
+    event, auxiliary, received = Event[int](), AuxiliaryCalls(), list[int]()
     auxiliary.subscribe(event, fail)
-    event.subscribe(heard.append)
+    event.subscribe(received.append)
     auxiliary.subscribe(event, fail)
     for value in range(4):
         event.publish(value)
-    assert heard == [0, 1, 2, 3]
+    assert received == [0, 1, 2, 3]
     assert auxiliary.error_count == 4, "two listeners, two values"
 
 
 def test_an_auxiliary_listener_that_has_failed_gets_the_next_value_until_it_unsubscribes() -> None:
-    event, auxiliary, heard = Event[int](), AuxiliaryCalls(), list[int]()
+    event, auxiliary, received = Event[int](), AuxiliaryCalls(), list[int]()
 
     def listener(value: int) -> None:
-        heard.append(value)
+        received.append(value)
         fail(value)
 
     unsubscribe = auxiliary.subscribe(event, listener)
@@ -260,7 +260,7 @@ def test_an_auxiliary_listener_that_has_failed_gets_the_next_value_until_it_unsu
         event.publish(value)
     unsubscribe()
     event.publish(4)
-    assert heard == [2, 3]
+    assert received == [2, 3]
 
 
 def test_an_error_of_an_auxiliary_listener_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:

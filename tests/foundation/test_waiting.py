@@ -48,11 +48,11 @@ async def test_a_cleared_flag_is_waited_for() -> None:
 async def test_a_task_that_is_cancelled_while_it_waits_does_not_hinder_the_others() -> None:
     flag = Flag()
     async with asyncio.timeout(1.0), asyncio.TaskGroup() as group:
-        cancelled, other = group.create_task(flag.wait()), group.create_task(flag.wait())
-        await begun(cancelled, other)
+        cancelled, remaining = group.create_task(flag.wait()), group.create_task(flag.wait())
+        await begun(cancelled, remaining)
         cancelled.cancel()
         flag.set()
-        assert await other
+        assert await remaining
 
 
 async def test_a_queue_yields_its_items_in_order_and_waits_for_the_next() -> None:
@@ -91,32 +91,32 @@ async def test_a_task_that_is_cancelled_takes_no_item() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_no_item_is_lost_or_left_while_a_task_waits_whoever_is_cancelled(seed: int) -> None:
-    chance, queue, taken = random.Random(seed), WaitingQueue[int](), list[int]()
+    chance, queue, received = random.Random(seed), WaitingQueue[int](), list[int]()
 
     async def take() -> None:
         while True:
-            taken.append(await queue.get())
+            received.append(await queue.get())
             if chance.random() < 0.5:
                 await asyncio.sleep(0)
 
-    takers, given = [asyncio.create_task(take()) for _ in range(4)], 0
+    consumers, given = [asyncio.create_task(take()) for _ in range(4)], 0
     for _ in range(300):
         match chance.randrange(4):
             case 0:
                 await asyncio.sleep(0)
             case 1:
-                chance.choice(takers).cancel()
-                takers.append(asyncio.create_task(take()))
+                chance.choice(consumers).cancel()
+                consumers.append(asyncio.create_task(take()))
             case _:
                 queue.put_nowait(given)
                 given += 1
     for _ in range(10):
         await asyncio.sleep(0)
     assert len(queue) == 0
-    assert sorted(taken) == list(range(given))
-    for each in takers:
+    assert sorted(received) == list(range(given))
+    for each in consumers:
         each.cancel()
-    await asyncio.wait(takers)
+    await asyncio.wait(consumers)
 
 
 def test_a_full_queue_refuses_an_item_until_it_is_cleared() -> None:
