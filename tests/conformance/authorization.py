@@ -23,13 +23,13 @@ LOCAL_AND_REMOTE = pytest.mark.parametrize("local", [True, False], ids=["local",
 LOCAL_START = "C-30 or C-31 or C-32"
 
 
-def knows(bench: Bench, id_token: Payload, status: str, group: Payload | None = None) -> None:
-    """From now on the CSMS says this of an id token."""
+def set_id_token_status(bench: Bench, id_token: Payload, status: str, group: Payload | None = None) -> None:
+    """Set the idTokenInfo status that the CSMS answers for an id token."""
     info: Payload = {"status": status}
     bench.csms.id_token_infos[id_token["idToken"]] = info | ({"groupIdToken": group} if group is not None else {})
 
 
-async def cache_on(bench: Bench, *, local: bool = True) -> None:
+async def enable_cache(bench: Bench, *, local: bool = True) -> None:
     """Configuration state: the cache is used before the CSMS is asked; remote starts are authorized like local ones."""
     bench.local = local
     await bench.configure("AuthCacheCtrlr", "Enabled", "true")
@@ -39,7 +39,7 @@ async def cache_on(bench: Bench, *, local: bool = True) -> None:
 
 
 async def request_authorization(bench: Bench, id_token: Payload, evse_id: int = 1) -> None:
-    """Manual action: present an id token; or the CSMS asks for a start with it, where the case is done remotely."""
+    """Present an id token (manual action), or request a remote start with it where the case runs remotely."""
     if bench.local:
         await bench.present(id_token, evse_id=evse_id)
         return
@@ -77,13 +77,13 @@ async def charges(bench: Bench, evse_id: int = 1) -> bool:
 
 
 async def energy_wh(bench: Bench, evse_id: int = 1) -> float:
-    """What the billing meter of an EVSE shows."""
+    """The import register of an EVSE's billing meter."""
     evses = (await bench.station.get("/api/status"))["evses"]
     return float(next(evse for evse in evses if evse["id"] == evse_id)["meter"]["energy_import_wh"])
 
 
 async def no_energy_flows(bench: Bench, evse_id: int = 1) -> None:
-    """Energy has stopped: the EVSE says so, and its billing meter stands still."""
+    """Energy has stopped: by the EVSE's status, and the register of its billing meter does not change."""
     assert not await charges(bench, evse_id)
     register_wh = await energy_wh(bench, evse_id)
     await bench.advance(10.0)

@@ -38,7 +38,7 @@ def _unsolicited(received: Received) -> bool:
 
 
 @dataclass
-class Mark:
+class DriverAction:
     """Something that a driver did, for the general rules (rules.py)."""
 
     action: str
@@ -50,7 +50,7 @@ class Mark:
 
 @dataclass
 class Session:
-    """What the test knows of a charging session on one EVSE, as the reusable states left it."""
+    """The state of a charging session on one EVSE, as the reusable states left it."""
 
     bay_occupied: bool = False
     connected: bool = False
@@ -93,9 +93,9 @@ class Bench:
         self.evse_id = 1
         self.connector_id = 1
         self.sessions: dict[int, Session] = {}
-        self.marks: list[Mark] = []
+        self.driver_actions: list[DriverAction] = []
         self.local = True
-        """the way of authorizing and stopping, where a case does not say"""
+        """whether authorizing and stopping are local (else remote), where a case does not say"""
         self.start_points: frozenset[str] = frozenset()
         self.stop_points: frozenset[str] = frozenset()
         self.authorize_expected = True
@@ -131,7 +131,7 @@ class Bench:
     async def until(
         self, condition: Callable[[], Any], *, within_s: float = 30.0, why: str = "it did not happen"
     ) -> Any:
-        """Let time pass until `what` gives something true, and return that; fails after `within_s` seconds."""
+        """Let time pass until `condition` returns a true value, and return it; fails after `within_s` seconds."""
         await self.settle()
         waited_s = 0.0
         while not (found := condition()):
@@ -159,11 +159,11 @@ class Bench:
         return answer
 
     def on(self, action: str, rule: Rule | Payload | CallError) -> None:
-        """From now on answer the station's CALLs of this action so."""
+        """Answer the station's CALLs of this action by this rule from now on."""
         self.csms.rules[action] = rule if callable(rule) else (lambda _: rule)
 
     def restore_default_reply(self, action: str) -> None:
-        """From now on answer this action as usual."""
+        """Answer this action with the default reply again."""
         self.csms.rules.pop(action, None)
 
     async def expect(
@@ -205,8 +205,8 @@ class Bench:
         """CALLs that no step has read, except those that the station may send at any time."""
         return [received for received in csms.unread if not _unsolicited(received)]
 
-    def forget(self) -> None:
-        """Count as read what has come so far and may come at any time: statuses, heartbeats, periodic values."""
+    def drop_unsolicited(self) -> None:
+        """Drop unread CALLs that may come at any time: statuses, heartbeats, periodic values."""
         self.csms.unread = self.unread(self.csms)
 
     def take(self, action: str, where: Callable[[Frame], bool] = lambda _: True) -> list[Frame]:
@@ -217,7 +217,7 @@ class Bench:
         self.csms.unread = [received for received in self.csms.unread if received.frame not in matching]
         return matching
 
-    async def quiet(self) -> None:
+    async def drain_messages(self) -> None:
         """Let the station send all that it has to send at this moment, and receive it."""
         frame_count = -1
         while frame_count != len(self.journal.frames):
@@ -249,7 +249,7 @@ class Bench:
         return event
 
     def note_event(self, event: Payload, evse_id: int | None = None) -> None:
-        """Let the session of an EVSE know what an event says."""
+        """Update the session of an EVSE from an event."""
         session = self.session(evse_id)
         if event["eventType"] == "Started":
             session.transaction_id, session.ended = event["transactionInfo"]["transactionId"], False
@@ -268,7 +268,7 @@ class Bench:
         return notification
 
     async def expect_all_statuses(self, status: str, *, within_s: float = 60.0) -> None:
-        """The current state of all connectors is told, and is this."""
+        """Expect a StatusNotification of every connector, each with this status."""
         for number in range(1, self.setup.evses + 1):
             await self.expect_status(status, evse_id=number, connector_id=1, within_s=within_s)
 
@@ -316,30 +316,32 @@ class Bench:
         self.sessions.pop(evse_id or self.evse_id, None)
         return self.session(evse_id)
 
-    async def mark(self, action: str, evse_id: int, id_token: Payload | None = None) -> None:
-        """Note what a driver is about to do, for the general rules."""
-        await self.station.advance(0.002)  # what happens now is told apart from what happened before
+    async def note_action(self, action: str, evse_id: int, id_token: Payload | None = None) -> None:
+        """Record a driver's action for the general rules, with its time."""
+        await self.station.advance(0.002)  # so that this action has a later time than what happened before
         at = self.now()
-        self.marks.append(Mark(action, evse_id, at.replace(microsecond=at.microsecond // 1000 * 1000), id_token))
+        self.driver_actions.append(
+            DriverAction(action, evse_id, at.replace(microsecond=at.microsecond // 1000 * 1000), id_token)
+        )
 
     async def connect_ev(self, *, evse_id: int | None = None, connector_id: int | None = None, **ev: Any) -> None:
         """Manual action: connect the EV and EVSE."""
         evse = evse_id or self.evse_id
-        await self.mark("connected", evse)
+        await self.note_action("connected", evse)
         await self.station.plug(evse, connector_id or self.connector_id, **ev)
         self.session(evse).connected = True
 
     async def disconnect_ev(self, *, evse_id: int | None = None, ev_side: bool = False) -> None:
         """Manual action: disconnect them, at the station, or at the EV so that the cable stays in the socket."""
         if not ev_side:
-            await self.mark("disconnected", evse_id or self.evse_id)
+            await self.note_action("disconnected", evse_id or self.evse_id)
         await self.station.unplug(evse_id or self.evse_id, self.connector_id, ev_side=ev_side)
         self.session(evse_id).connected = False
 
     async def present(self, id_token: Payload | None = None, *, evse_id: int | None = None) -> None:
         """Manual action: present an id token."""
         token = id_token if id_token is not None else self.session(evse_id).id_token
-        await self.mark("presented", evse_id or self.evse_id, token)
+        await self.note_action("presented", evse_id or self.evse_id, token)
         await self.station.present(evse_id or self.evse_id, token)
 
     # The link
@@ -350,12 +352,12 @@ class Bench:
         await self.settle()
 
     async def accept_reconnect(self, *, within_s: float = 120.0) -> None:
-        """It accepts the reconnect; waits for it."""
+        """Accept connections again, and wait for the station to reconnect."""
         self.csms.accepting = True
         await self.until(self.csms.connected.is_set, within_s=within_s, why="no reconnect")
 
     async def accepted(self, csms: Csms | None = None) -> None:
-        """Wait until the station is connected and accepted, and has told its statuses; all that counts as read."""
+        """Wait until the station is connected and accepted and has sent its statuses; mark all CALLs as read."""
         endpoint = csms if csms is not None else self.csms
         await self.until(endpoint.connected.is_set, within_s=120.0, why="the station did not connect")
         await self.until(

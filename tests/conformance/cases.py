@@ -36,13 +36,13 @@ def case(profile: Profile, status: Status, features: str = "") -> pytest.MarkDec
 
 
 def setup(**given: object) -> pytest.MarkDecorator:
-    """The configuration that a test asks for; the keywords of `Setup`."""
+    """Mark a test with the configuration that it needs; the keywords of `Setup`."""
     return pytest.mark.setup(Setup(**given))  # type: ignore[arg-type]  # Setup checks its own names
 
 
 @dataclass(frozen=True)
 class Membership:
-    """What a case is in one certification profile."""
+    """The status of a case in one certification profile."""
 
     profile: Profile
     status: Status
@@ -51,7 +51,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class Written:
-    """A case that has a test, as the test says it."""
+    """A case that has a test, with the data of the test's decorator."""
 
     name: str
     memberships: frozenset[Membership]
@@ -66,7 +66,7 @@ def written() -> dict[str, Written]:
     for file in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.conformance.{file.stem}")
         for name, test in inspect.getmembers(module, inspect.isfunction):
-            marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
+            marks: list[pytest.DriverAction] = getattr(test, "pytestmark", [])
             memberships = frozenset(Membership(**mark.kwargs) for mark in marks if mark.name == "case")
             if memberships and name.startswith("test_tc_"):
                 title = " ".join((inspect.getdoc(test) or "").split("\n\n")[0].split())

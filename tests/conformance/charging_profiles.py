@@ -114,7 +114,7 @@ def _comparable(value: Any) -> Any:
 
 
 def moment(text: str) -> datetime:
-    """What a dateTime means."""
+    """Parse a dateTime."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.conformance import report, rules
 from tests.conformance.bench import Bench
 from tests.conformance.csms import Csms, Journal
-from tests.conformance.external import borrowed
+from tests.conformance.external import prepared_station
 from tests.conformance.pki import Pki
 from tests.conformance.station_process import StationProcess
 from tests.conformance.station_under_test import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, Unsupported
@@ -80,9 +80,9 @@ async def bench(
             bench.process = process
             request.node.stash[_BENCH] = bench
             try:
-                async with borrowed(bench) if process is None else _booted(bench):
+                async with prepared_station(bench) if process is None else _booted(bench):
                     yield bench
-                    await bench.quiet()
+                    await bench.drain_messages()
                     if request.session.testsfailed == failed_before:
                         rules.check(bench)
             except Unsupported as why:
@@ -107,7 +107,7 @@ _BENCH = pytest.StashKey[Bench]()
 
 
 def _tls(pki: Pki, setup: Setup) -> tuple[Any, dict[str, str]]:
-    """The TLS of the CSMS, and what the station is told of it."""
+    """The TLS context of the CSMS, and the TLS keys of the station's `csms` table."""
     if setup.security_profile < 2:
         return None, {}
     csms_table = {"ca_file": str(pki.file("root.pem", pki.root.pem))}

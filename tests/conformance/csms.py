@@ -56,7 +56,7 @@ class Journal:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     frames: list[Frame] = field(default_factory=list[Frame])
     faults: list[str] = field(default_factory=list[str])
-    """frames that do not fit their schema; a test that sends such on purpose takes its own out"""
+    """frames that do not fit their schema; a test that sends one on purpose removes it again"""
     connections: Any = field(default_factory=lambda: itertools.count(1))
 
     def note(self, frame: Frame) -> None:
@@ -79,12 +79,12 @@ class Csms:
         self.port = port
         self.path = "/ocpp"
         self.passwords: dict[str, str] | None = None
-        """identity and password of who may connect with basic authentication; None: nothing is asked"""
+        """password by identity for basic authentication; None: no authentication"""
         self.accepting = True
         """whether a station may connect; else the handshake is answered with `refusal`"""
         self.refusal = 503
         self.rules: dict[str, Rule] = {}
-        """how a CALL of an action is answered, in place of the usual"""
+        """the reply to CALLs of an action, in place of the default one"""
         self.unread: list[Received] = []
         self.handshakes: list[Request] = []
         """every attempt to connect, refused ones too"""
@@ -92,7 +92,7 @@ class Csms:
         self.client_certificates: list[bytes | None] = []
         """DER, per connection"""
         self.id_token_infos: dict[str, Payload] = {}
-        """what is known of an id token, by its text; of others see `default_info`"""
+        """the idTokenInfo answered for an id token; `default_info` for the rest"""
         self.default_info: Payload = {"status": "Accepted"}
         self.connected = asyncio.Event()
         self._websocket: ServerConnection | None = None
@@ -105,12 +105,12 @@ class Csms:
 
     @property
     def attempts(self) -> int:
-        """To connect, refused ones too."""
+        """The number of connection attempts, refused ones included."""
         return len(self.handshakes)
 
     @property
     def url(self) -> str:
-        """Where it listens, without the identity."""
+        """The URL it listens on, without the identity."""
         scheme = "wss" if self.tls is not None else "ws"
         host = "localhost" if self.tls is not None else "127.0.0.1"
         return f"{scheme}://{host}:{self.port}{self.path}"
@@ -130,7 +130,7 @@ class Csms:
             select_subprotocol=lambda _, offered: next(
                 (subprotocol for subprotocol in offered if subprotocol == "ocpp2.0.1"), None
             ),
-            process_request=self._greet,
+            process_request=self._process_handshake,
             ping_interval=None,
             close_timeout=0.5,
         )
@@ -151,13 +151,13 @@ class Csms:
         await self.start()
 
     async def caught_up(self) -> None:
-        """Wait until everything that the station has sent so far is taken; for a while, if its network is cut."""
+        """Wait until every frame that the station has sent is processed; with a cut network, for a few seconds only."""
         if self._websocket is None:
             return
         with contextlib.suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(_LONGEST_PING_S):
                 await (await self._websocket.ping())
-        await asyncio.sleep(0.002)  # what came before the pong is taken by another task
+        await asyncio.sleep(0.002)  # another task processes the frames received before the pong
 
     def drop(self) -> None:
         """Cut the connection without a goodbye."""
@@ -178,7 +178,7 @@ class Csms:
         self._websocket = None
         self.connected.clear()
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _process_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         self.handshakes.append(request)
         if not self.accepting:
             return connection.respond(self.refusal, "not now\n")
@@ -225,7 +225,7 @@ class Csms:
             self.tls_versions.append(str(secured.version()))
             self.client_certificates.append(secured.getpeercert(binary_form=True))
 
-    # What the station says
+    # Frames of the station
 
     async def _take(self, websocket: ServerConnection, number: int, message: list[Any]) -> None:
         kind, message_id = message[0], message[1]
@@ -273,14 +273,14 @@ class Csms:
                 return {}
 
     def info_of(self, id_token: Payload) -> Payload:
-        """What the CSMS knows of an id token (IdTokenInfoType)."""
+        """The IdTokenInfoType of an id token."""
         return self.id_token_infos.get(id_token["idToken"], self.default_info)
 
     def default_reply(self, action: str, payload: Payload) -> Reply:
         """The answer that a CALL gets when no rule says otherwise; for rules that change it a little."""
         return self._default_reply(action, payload)
 
-    # What it asks
+    # CALLs to the station
 
     async def send_call(self, action: str, payload: Payload, *, within_s: float = PATIENCE_S) -> Frame:
         """Send a CALL and wait for the answer, CALLRESULT or CALLERROR (`within_s` real seconds)."""
@@ -311,9 +311,9 @@ class Csms:
 
 
 class MuteEndpoint:
-    """An endpoint of the test system that takes every connection and says nothing: no TLS, no HTTP, no refusal.
+    """An endpoint that accepts every TCP connection and sends nothing: no TLS, no HTTP, no refusal.
 
-    With `tls` it answers the TLS handshake, and says nothing after it.
+    With `tls` it completes the TLS handshake, and sends nothing after it.
     """
 
     def __init__(self, *, secured: bool, tls: ssl.SSLContext | None = None) -> None:
@@ -325,7 +325,7 @@ class MuteEndpoint:
 
     @property
     def url(self) -> str:
-        """Where it listens, without the identity."""
+        """The URL it listens on, without the identity."""
         assert self._server is not None
         return f"{self._scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ocpp"
 

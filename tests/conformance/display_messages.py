@@ -64,7 +64,7 @@ async def reported_messages(bench: Bench, request_id: int = 1, **criteria: Any) 
 
 
 async def reported_message(bench: Bench, identity: int = MESSAGE_ID, request_id: int = 1) -> Payload:
-    """As `reported_messages`, asked for one id: this message."""
+    """Request the report of one message id; the message."""
     (message,) = await reported_messages(bench, request_id, id=[identity])
     assert message["id"] == identity, message
     return message

@@ -16,11 +16,11 @@ _as_found: dict[str, list[Payload]] = {}
 _roots_found: dict[str, list[Payload]] = {}
 """the root certificates that each station had then"""
 _overridden: dict[str, list[Payload]] = {}
-"""what the last case set past its mutability"""
+"""variables that the last case overrode although they are not writable"""
 
 
 @contextlib.asynccontextmanager
-async def borrowed(bench: Bench) -> AsyncGenerator[None]:
+async def prepared_station(bench: Bench) -> AsyncGenerator[None]:
     """The station as a case begins with it, and given back afterwards.
 
     Raises:
@@ -28,24 +28,24 @@ async def borrowed(bench: Bench) -> AsyncGenerator[None]:
     """
     await _check_fitness(bench)
     try:
-        await _tidy(bench)
+        await _prepare_station(bench)
         yield
     finally:
         await _give_back(bench)
 
 
-async def _tidy(bench: Bench) -> None:
-    """Idle, connected as the case wants it, without a vehicle, a fault, a certificate or a cached token."""
+async def _prepare_station(bench: Bench) -> None:
+    """Make the station idle and connected as the case needs, without vehicle, fault, certificate or cached token."""
     setup, station = bench.setup, bench.station
     await station.advance(0.0)  # what time it is there
     await station.link("up")
-    await _appoint_csms(bench)
+    await _set_csms(bench)
     await _install_certificates(bench)
     await station.power("cycle")
     await bench.accepted()
     await _restore_variables(bench)
     await bench.configure("AuthCtrlr", "LocalPreAuthorize", "false")  # Part 6, general pre conditions
-    await _empty_places(bench)
+    await _clear_evses(bench)
     await bench.call("ClearChargingProfile", {"chargingProfileCriteria": {}})
     await _override_variables(bench)
     for number in range(1, setup.evses + 1):
@@ -76,7 +76,7 @@ async def _give_back(bench: Bench) -> None:
 
 
 async def _check_fitness(bench: Bench) -> None:
-    """As far as it can be seen from outside; the bench goes by what is there."""
+    """Check what can be seen from outside, and adapt the setup to the EVSEs that exist."""
     setup, station = bench.setup, bench.station
     status = await station.get("/api/status")
     if len(status["evses"]) < setup.evses:
@@ -94,7 +94,7 @@ async def _check_fitness(bench: Bench) -> None:
     bench.setup = replace(setup, evses=len(status["evses"]))
 
 
-async def _appoint_csms(bench: Bench) -> None:
+async def _set_csms(bench: Bench) -> None:
     """The station's next boot finds this test system, in the security profile of the case."""
     setup = bench.setup
     network: Payload = {
@@ -110,7 +110,7 @@ async def _appoint_csms(bench: Bench) -> None:
 
 
 async def _install_certificates(bench: Bench) -> None:
-    """Only those that the security profile of the case needs; the roots that the station had are noted."""
+    """Install only the certificates that the case's security profile needs; remember the station's own roots."""
     station, kinds = bench.station, {"CSMSRootCertificate", "ManufacturerRootCertificate"}
     if _name(bench) not in _roots_found:
         held = await station.get("/api/certificates")
@@ -133,7 +133,7 @@ async def _remove_certificates(bench: Bench) -> None:
 
 
 async def _override_variables(bench: Bench) -> None:
-    """What the case has in its installation file."""
+    """Override the variables that the case's installation file would set."""
     named = [variable_row(name, value) for name, value in bench.setup.variables.items()]
     for row in [*named, *bench.setup.tables.get("variable", [])]:
         await bench.station.put("/api/sim/variables", row)
@@ -154,7 +154,7 @@ def _name(bench: Bench) -> str:
     return str(bench.station.http.base_url)
 
 
-async def _empty_places(bench: Bench) -> None:
+async def _clear_evses(bench: Bench) -> None:
     """No fault, no vehicle, nobody in the parking bay; what was going on has ended with the power cycle."""
     for evse in (await bench.station.get("/api/status"))["evses"]:
         number = evse["id"]
@@ -170,7 +170,7 @@ async def _empty_places(bench: Bench) -> None:
 
 
 async def _restore_variables(bench: Bench) -> None:
-    """What earlier cases have configured is as it was."""
+    """Restore the variables that earlier cases configured."""
     station, where = bench.station, _name(bench)
     for body in _overridden.pop(where, []):
         await station.delete("/api/sim/variables", body)

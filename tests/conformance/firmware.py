@@ -75,7 +75,7 @@ class FileServer:
     held: set[str] = field(default_factory=set[str])
     """files of which only the first half is sent"""
     requested_names: list[str] = field(default_factory=list[str])
-    """the names that were asked for"""
+    """the requested file names"""
     _server: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
 
@@ -98,7 +98,7 @@ class FileServer:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/{name}"
 
     def let_go(self) -> None:
-        """Break off what is held; from now on nothing is held."""
+        """Close the connections of held files, and hold none from now on."""
         self.held = set()
         for writer in set(self._open):
             writer.close()

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 Payload = dict[str, Any]
-"""JSON as it stands on the wire"""
+"""JSON as it is on the wire"""
 
 _LONGEST_ID = 36
 _LONGEST_DESCRIPTION = 255
@@ -74,7 +74,7 @@ def _validator(name: str) -> jsonschema_rs.Validator | None:
 
 
 def fault_of(frame: Frame) -> str | None:
-    """What is wrong with a frame by its schema, or by part 4, 4.2; None when nothing is."""
+    """The fault of a frame by its schema or by part 4, 4.2; None if it is valid."""
     if not 0 < len(frame.message_id) <= _LONGEST_ID:
         return f"{frame.action}: the message id {frame.message_id!r} has not 1 to {_LONGEST_ID} characters"
     if frame.kind == 4:

@@ -50,7 +50,7 @@ def reason_is(answer: Payload, *allowed: str) -> None:
 
 
 async def request_monitors(bench: Bench, *monitors: Payload) -> list[Payload]:
-    """SetVariableMonitoring; the results, each of the monitor that was asked for at its place."""
+    """Send SetVariableMonitoring; the results, in the order of the requested monitors."""
     answer = await bench.call("SetVariableMonitoring", {"setMonitoringData": list(monitors)})
     results: list[Payload] = answer["setMonitoringResult"]
     assert len(results) == len(monitors), answer
@@ -106,7 +106,7 @@ async def reported(bench: Bench, request_id: int, **criteria: Any) -> list[Paylo
 
 
 async def no_monitors_reported(bench: Bench, request_id: int, **criteria: Any) -> None:
-    """GetMonitoringReport to which no monitor corresponds."""
+    """Send GetMonitoringReport with criteria that match no monitor."""
     answer = await bench.call("GetMonitoringReport", {"requestId": request_id, **criteria})
     assert answer["status"] == "EmptyResultSet", answer
     reason_is(answer, "NotFound")

@@ -16,7 +16,7 @@ _NO_PROFILE = "in no profile"
 
 @dataclass
 class _CaseRuns:
-    """What came of a case so far."""
+    """The test outcomes of a case so far."""
 
     tests: int = 0
     """that the case has, whether they are run or not"""
@@ -101,7 +101,7 @@ class Report:
 
 
 def _membership(case: Written, profile: str) -> Membership | None:
-    """What the case is in this profile; None: it is not in it."""
+    """The membership of a case in a profile; None if it is not part of it."""
     return next((membership for membership in case.memberships if membership.profile == profile), None)
 
 

@@ -13,7 +13,7 @@ ANY_EVSE = {"ReservationCtrlr.NonEvseSpecific": "true"}
 """R-2: the station supports reservations of an unspecified EVSE"""
 
 
-async def reservations_on(bench: Bench) -> None:
+async def enable_reservations(bench: Bench) -> None:
     """Prerequisite and configuration state: reservations are available and enabled."""
     assert await bench.get_variable("ReservationCtrlr", "Available") == "true"
     await bench.configure("ReservationCtrlr", "Enabled", "true")
@@ -39,7 +39,7 @@ def token(number: int) -> Payload:
 
 
 def named_reservations(bench: Bench) -> list[int]:
-    """The reservationIds that TransactionEvents have told, in order."""
+    """The reservationIds in the TransactionEvents so far, in order."""
     return [
         frame.payload["reservationId"]
         for frame in bench.journal.sent("TransactionEvent")
@@ -48,6 +48,6 @@ def named_reservations(bench: Bench) -> list[int]:
 
 
 async def status_of(bench: Bench, evse_id: int) -> str:
-    """The connector status of an EVSE, as the station shows it."""
+    """The connector status of an EVSE by the local API."""
     evses = (await bench.station.get("/api/status"))["evses"]
     return next(evse["connector_status"] for evse in evses if evse["id"] == evse_id)

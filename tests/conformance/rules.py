@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from tests.conformance.bench import DEVIATION_S, PERIODIC, Bench, Mark
+from tests.conformance.bench import DEVIATION_S, PERIODIC, Bench, DriverAction
 from tests.conformance.frames import Frame, Payload
 
 _DEVIATION = timedelta(seconds=DEVIATION_S)
@@ -26,9 +26,9 @@ def check(bench: Bench) -> None:
         _ends_once_and_last(events)
         _local_stop_is_local(events)
         _no_authorization_is_empty(events)
-    for mark in bench.marks:
-        _event_after_action(bench, mark)
-        _status_is_notified(bench, mark)
+    for driver_action in bench.driver_actions:
+        _event_after_action(bench, driver_action)
+        _status_is_notified(bench, driver_action)
     for index, frame in enumerate(bench.journal.frames):
         if not frame.from_station and frame.kind == 2 and frame.action == "RequestStartTransaction":
             _remote_start_is_reported(bench, index)
@@ -112,39 +112,53 @@ def _all_calls_read(bench: Bench) -> None:
     assert not unread, "no step has read " + "; ".join(str(received.frame) for received in unread)
 
 
-def _event_after_action(bench: Bench, mark: Mark) -> None:
-    """What the first event after a driver's action must carry."""
-    kinds = {"connected"} if mark.action == "connected" else {"presented", "remote-start"}
-    later = [m.at for m in bench.marks if m.action in kinds and m.evse_id == mark.evse_id and m.at > mark.at]
-    first = _first_after(bench, mark.evse_id, mark.at, min(later, default=None))
+def _event_after_action(bench: Bench, driver_action: DriverAction) -> None:
+    """Check the fields of the first event after a driver's action."""
+    kinds = {"connected"} if driver_action.action == "connected" else {"presented", "remote-start"}
+    later = [
+        m.at
+        for m in bench.driver_actions
+        if m.action in kinds and m.evse_id == driver_action.evse_id and m.at > driver_action.at
+    ]
+    first = _first_after(bench, driver_action.evse_id, driver_action.at, min(later, default=None))
     if first is None:
         return
-    if mark.action == "connected":
-        assert first.get("evse", {}).get("id") == mark.evse_id, f"no evse.id after connecting: {first}"
+    if driver_action.action == "connected":
+        assert first.get("evse", {}).get("id") == driver_action.evse_id, f"no evse.id after connecting: {first}"
         assert first["evse"].get("connectorId") is not None, f"no evse.connectorId after connecting: {first}"
-    if mark.action == "presented" and (first["triggerReason"] == "Authorized" or _authorizes(bench, mark, first)):
-        assert first.get("idToken", {}).get("idToken") == (mark.id_token or {}).get("idToken"), first
+    if driver_action.action == "presented" and (
+        first["triggerReason"] == "Authorized" or _authorizes(bench, driver_action, first)
+    ):
+        assert first.get("idToken", {}).get("idToken") == (driver_action.id_token or {}).get("idToken"), first
 
 
-def _status_is_notified(bench: Bench, mark: Mark) -> None:
-    """After connecting or disconnecting the new status of the connector is told, where it was free or taken so far."""
+def _status_is_notified(bench: Bench, driver_action: DriverAction) -> None:
+    """After connecting or disconnecting, the connector's new status is sent if it was Available or Occupied before."""
     status_before = {"connected": "Available", "disconnected": "Occupied"}
-    if mark.action not in status_before:
+    if driver_action.action not in status_before:
         return
-    notifications = [f for f in bench.journal.sent("StatusNotification") if f.payload["evseId"] == mark.evse_id]
-    before = [f.payload["connectorStatus"] for f in notifications if _moment(f.payload["timestamp"]) < mark.at]
-    later = [m.at for m in bench.marks if m.action in status_before and m.evse_id == mark.evse_id and m.at > mark.at]
+    notifications = [
+        f for f in bench.journal.sent("StatusNotification") if f.payload["evseId"] == driver_action.evse_id
+    ]
+    before = [f.payload["connectorStatus"] for f in notifications if _moment(f.payload["timestamp"]) < driver_action.at]
+    later = [
+        m.at
+        for m in bench.driver_actions
+        if m.action in status_before and m.evse_id == driver_action.evse_id and m.at > driver_action.at
+    ]
     until = min(later, default=None)
-    events = [f for f in bench.journal.sent("TransactionEvent") if _evse_of(bench, f) == mark.evse_id]
-    # Something of this EVSE was told since, so the link was there and the station had the time.
-    since = [f for f in events if f.at > mark.at + _DEVIATION and (until is None or f.at < until)]
-    if not since or not before or before[-1] != status_before[mark.action]:
+    events = [f for f in bench.journal.sent("TransactionEvent") if _evse_of(bench, f) == driver_action.evse_id]
+    # An event of this EVSE was sent since, so the station was connected and had the time.
+    since = [f for f in events if f.at > driver_action.at + _DEVIATION and (until is None or f.at < until)]
+    if not since or not before or before[-1] != status_before[driver_action.action]:
         return
-    assert [f for f in notifications if _moment(f.payload["timestamp"]) >= mark.at], f"no status after {mark}"
+    assert [f for f in notifications if _moment(f.payload["timestamp"]) >= driver_action.at], (
+        f"no status after {driver_action}"
+    )
 
 
-def _authorizes(bench: Bench, mark: Mark, first: Payload) -> bool:
-    """Whether the CSMS accepted the token, and no earlier event of the transaction has told one."""
+def _authorizes(bench: Bench, driver_action: DriverAction, first: Payload) -> bool:
+    """Whether the CSMS accepted the token, and no earlier event of the transaction has an idToken."""
     if first["triggerReason"] == "StopAuthorized":
         return False
     events = _transactions(bench)[first["transactionInfo"]["transactionId"]]
@@ -153,7 +167,8 @@ def _authorizes(bench: Bench, mark: Mark, first: Payload) -> bool:
     request_ids = {
         frame.message_id
         for frame in bench.journal.sent("Authorize")
-        if frame.at >= mark.at and frame.payload["idToken"]["idToken"] == (mark.id_token or {}).get("idToken")
+        if frame.at >= driver_action.at
+        and frame.payload["idToken"]["idToken"] == (driver_action.id_token or {}).get("idToken")
     }
     answers = [
         f.payload for f in bench.journal.frames if not f.from_station and f.kind == 3 and f.message_id in request_ids
@@ -172,9 +187,11 @@ def _remote_start_is_reported(bench: Bench, index: int) -> None:
     evse_id = call.payload.get("evseId")
     if not accepted or evse_id is None:
         return
-    at = call.at.replace(microsecond=call.at.microsecond // 1000 * 1000)  # as exact as the station tells its times
-    starts = (m for m in bench.marks if m.action in {"presented", "remote-start"} and m.evse_id == evse_id)
-    later = [mark.at for mark in starts if mark.at > at]
+    at = call.at.replace(
+        microsecond=call.at.microsecond // 1000 * 1000
+    )  # rounded to the milliseconds of the station's times
+    starts = (m for m in bench.driver_actions if m.action in {"presented", "remote-start"} and m.evse_id == evse_id)
+    later = [driver_action.at for driver_action in starts if driver_action.at > at]
     first = _first_after(bench, evse_id, at, min(later, default=None), index)
     if first is not None:
         assert first["triggerReason"] == "RemoteStart", first
@@ -198,7 +215,7 @@ def _first_after(bench: Bench, evse_id: int, at: datetime, until: datetime | Non
 
 
 def _evse_of(bench: Bench, frame: Frame) -> int | None:
-    """The EVSE of an event: told by one event of its transaction at least."""
+    """The EVSE of an event: at least one event of its transaction names it."""
     identity = frame.payload["transactionInfo"]["transactionId"]
     for frame_of_transaction in bench.journal.sent("TransactionEvent"):
         if (
@@ -251,7 +268,7 @@ def _periods_in_order(bench: Bench) -> None:
 
 
 def _fields(payload: Any) -> Iterator[tuple[str, Any]]:
-    """All fields of a message with their names, at any depth; what vendors add is left out."""
+    """All fields of a message with their names, at any depth, without vendor data."""
     if isinstance(payload, dict):
         for name, value in cast("dict[str, Any]", payload).items():
             if name not in {"customData", "data"}:

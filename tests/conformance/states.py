@@ -33,7 +33,7 @@ async def booted(
     bench: Bench, *, reset: str | None = "Immediate", statuses: str | dict[int, str] = "Available"
 ) -> Payload:
     """Reusable state Booted, by a Reset of this type or (None) a power cycle; returns the BootNotification."""
-    bench.forget()
+    bench.drop_unsolicited()
     before = bench.csms.connection
     if reset is None:
         await bench.station.power("cycle")
@@ -48,7 +48,7 @@ async def booted(
 async def has_booted(
     bench: Bench, *, after: int | None = None, statuses: str | dict[int, str] = "Available", csms: Any = None
 ) -> Payload:
-    """Steps 3 to 8 of Booted: what a station says when it has booted; `statuses`: of all, or by EVSE."""
+    """Steps 3 to 8 of Booted: the messages of a station that has booted; `statuses`: of all, or by EVSE."""
     endpoint = csms or bench.csms
     boot = await bench.expect("BootNotification", within_s=180.0, csms=endpoint)
     boots_first(bench)
@@ -75,7 +75,7 @@ async def startup_is_notified(bench: Bench, *, csms: Csms | None = None) -> None
 
 
 def boots_first(bench: Bench) -> None:
-    """What the station asked first on the connection on which it booted is BootNotification (B01.FR.08)."""
+    """The first CALL on the connection on which the station booted is BootNotification (B01.FR.08)."""
     boot = bench.journal.sent("BootNotification")[-1]
     calls = [f for f in bench.journal.frames if f.from_station and f.kind == 2 and f.connection == boot.connection]
     assert calls[0].action == "BootNotification", calls[0]
@@ -206,7 +206,7 @@ async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> N
     session.remote = True
     session.remote_start_id += 1
     request: Payload = {"idToken": session.id_token, "remoteStartId": session.remote_start_id, "evseId": evse_id}
-    await bench.mark("remote-start", evse_id, session.id_token)
+    await bench.note_action("remote-start", evse_id, session.id_token)
     answer = await bench.call("RequestStartTransaction", request)
     assert answer["status"] == "Accepted", answer
     if was_started:
@@ -228,7 +228,7 @@ async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> N
 
 
 async def _expect_authorize(bench: Bench, id_token: Payload, since: int) -> None:
-    """AuthorizeRequest for this id token; no event since that place in the journal has told of an authorization yet."""
+    """Expect an AuthorizeRequest for this id token, sent before any event of an authorization since `since`."""
     request = await bench.expect("Authorize")
     assert request["idToken"]["idToken"] == id_token["idToken"], request
     assert request["idToken"]["type"] == id_token["type"], request
@@ -241,19 +241,19 @@ async def _expect_authorize(bench: Bench, id_token: Payload, since: int) -> None
 
 
 def _no_authorize(bench: Bench, since: int) -> None:
-    """No AuthorizeRequest since that place in the journal."""
+    """No AuthorizeRequest in the journal since index `since`."""
     requests = [f for f in bench.journal.frames[since:] if f.from_station and f.kind == 2 and f.action == "Authorize"]
     assert requests == []
 
 
 async def _unreported(bench: Bench, evse_id: int) -> None:
-    """An authorization that no event tells of; with a cable, energy may flow and be told of before long."""
+    """Without a cable, an authorization that no event reports; with one, events of the energy may follow soon."""
     if not bench.session(evse_id).connected:
         await _no_event_yet(bench, evse_id)
 
 
 async def _no_event_yet(bench: Bench, evse_id: int) -> None:
-    """No TransactionEvent of this EVSE has come, besides periodic ones and those that steps have looked at."""
+    """No unread TransactionEvent of this EVSE, besides periodic ones."""
     other_transactions = {session.transaction_id for number, session in bench.sessions.items() if number != evse_id}
 
     def unexpected(event: Payload) -> bool:
@@ -333,7 +333,7 @@ async def stop_authorized(
 ) -> None:
     """Reusable state StopAuthorized, local (A: the same token) or remote (B); as clarified by the errata.
 
-    `asks`: the token is another one, and the CSMS is asked whether it is of the same group.
+    `authorize_expected`: the token is another one, and the CSMS is asked whether it is of the same group.
     """
     session, evse = bench.session(evse_id), evse_id or bench.evse_id
     if not session.charging:
@@ -491,7 +491,7 @@ async def renew_charging_station_certificate(
 ) -> str:
     """Memory state RenewChargingStationCertificate (A02/A03); returns the new certificate, PEM.
 
-    `shown`: in security profile 3, where the reconnect shows the new certificate.
+    `reconnects`: the station reconnects with the new certificate (security profile 3).
     """
     before = bench.csms.connection
     answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})

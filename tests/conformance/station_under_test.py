@@ -18,7 +18,7 @@ SERIAL_NUMBER = "0000001"
 
 @dataclass(frozen=True)
 class Setup:
-    """The configuration that a case's condition asks for. See README.md."""
+    """The configuration that a case's condition requires. See README.md."""
 
     evses: int = 1
     attached_cable: bool = False
@@ -38,12 +38,12 @@ class Unsupported(Exception):
 
 
 class Station:
-    """What a test does to the station and sees of it, besides OCPP."""
+    """The station under test besides OCPP: its simulator and its local API."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
         self.virtual = True
-        """whether its clock moves when it is told"""
+        """whether its clock is virtual and moves only with `advance`"""
         self.now: datetime | None = None
 
     async def get(self, path: str) -> Any:
@@ -76,7 +76,9 @@ class Station:
             await asyncio.sleep(seconds)
             return
         if self.now is not None:
-            self.now += timedelta(seconds=seconds / 2)  # good enough while it moves: nobody corrects less than a second
+            self.now += timedelta(
+                seconds=seconds / 2
+            )  # close enough while it moves: the station corrects no less than a second
         answer = await self.http.post("/api/sim/clock", json={"advance_s": seconds})
         if answer.status_code == 404:
             self.virtual = False
@@ -96,7 +98,7 @@ class Station:
         await self.post(f"/api/sim/evses/{evse_id}/unplug", {"connector": connector_id, "ev_side": ev_side})
 
     async def vehicle(self, evse_id: int, **behaviour: Any) -> None:
-        """What the vehicle wants from now on."""
+        """Set how the vehicle behaves from now on."""
         await self.post(f"/api/sim/evses/{evse_id}/vehicle", behaviour)
 
     async def parking_bay(self, evse_id: int, *, occupied: bool) -> None:

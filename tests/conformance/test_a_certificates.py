@@ -30,13 +30,13 @@ async def test_tc_a_07_cs(bench: Bench) -> None:
     root = bench.pki.root
     for suite in SUITES:  # with the server only willing to speak this one
         before = bench.csms.connection
-        bench.forget()
+        bench.drop_unsolicited()
         await states.booting(bench)
         await bench.csms.restart(bench.pki.server_context(client_root=root, versions=TLS_1_2, ciphers=suite))
         await states.has_booted(bench, after=before)
         _check_client_certificate(bench)
     before = bench.csms.connection
-    bench.forget()
+    bench.drop_unsolicited()
     await states.booting(bench)
     await bench.csms.restart(bench.pki.server_context(client_root=root))
     await states.has_booted(bench, after=before)
@@ -65,7 +65,7 @@ async def test_tc_a_11_cs(bench: Bench) -> None:
     await states.renew_charging_station_certificate(bench)
 
 
-async def _asked(bench: Bench) -> str:
+async def _trigger_csr(bench: Bench) -> str:
     """TriggerMessage and the SignCertificateRequest that follows: steps 1 to 4; the CSR."""
     answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
     assert answer["status"] == "Accepted", answer
@@ -104,12 +104,12 @@ def _nonsense(pki: Pki, csr: str) -> str:
 @pytest.mark.parametrize("invalid", [_of_a_stranger, _expired, _of_another_key, _nonsense])
 async def test_tc_a_14_cs(bench: Bench, invalid: Callable[[Pki, str], str]) -> None:
     """Update Charging Station Certificate by request of CSMS - Invalid certificate"""
-    csr = await _asked(bench)
+    csr = await _trigger_csr(bench)
     answer = await _signed(bench, invalid(bench.pki, csr))
     assert answer["status"] == "Rejected", answer
     event = await bench.expect("SecurityEventNotification")
     assert event["type"] == "InvalidChargingStationCertificate", event
-    # What was refused is discarded: the station goes on with the certificate that it has.
+    # The refused certificate is discarded: the station keeps using the one that it has.
     der = bench.csms.client_certificates[-1]
     await bench.advance(10.0)
     assert bench.csms.connected.is_set()
@@ -123,7 +123,7 @@ async def test_tc_a_14_cs(bench: Bench, invalid: Callable[[Pki, str], str]) -> N
 async def test_tc_a_15_cs(bench: Bench) -> None:
     """Update Charging Station Certificate by request of CSMS - SignCertificateRequest Rejected"""
     bench.on("SignCertificate", {"status": "Rejected"})
-    await _asked(bench)
+    await _trigger_csr(bench)
     # Only a request that the CSMS has accepted is sent again while no certificate comes (A02.FR.17).
     await bench.silence("SignCertificate", for_s=3 * _WAIT_S)
 
@@ -159,7 +159,7 @@ async def test_tc_a_21_cs(bench: Bench) -> None:
 )
 async def test_tc_a_23_cs(bench: Bench) -> None:
     """Update Charging Station Certificate by request of CSMS - CertificateSignedRequest Timeout"""
-    requests = [await _asked(bench)]
+    requests = [await _trigger_csr(bench)]
     for wait_s in (_WAIT_S, 2 * _WAIT_S):
         await bench.silence("SignCertificate", for_s=wait_s - 2.0)
         request = await bench.expect("SignCertificate", within_s=4.0)

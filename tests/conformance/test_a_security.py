@@ -64,7 +64,7 @@ async def upgrade_is_rejected(bench: Bench, slot: int, active: int) -> None:
 
 
 def server_tls(bench: Bench, issued: Issued | None = None, **options: object) -> ssl.SSLContext:
-    """The TLS of the CSMS; in security profile 3 it wants the station's certificate."""
+    """The TLS context of the CSMS; in security profile 3 it requires the station's certificate."""
     root = bench.pki.root if bench.setup.security_profile == 3 else None
     return bench.pki.server_context(issued, client_root=root, **options)  # type: ignore[arg-type]  # passed on
 
@@ -136,7 +136,7 @@ async def test_tc_a_05_cs(bench: Bench) -> None:
         "a wildcard": bench.pki.server(host="*.localhost"),
     }
     for why, issued in invalid.items():
-        bench.forget()
+        bench.drop_unsolicited()
         await bench.csms.restart(server_tls(bench, issued))  # steps 4 to 6
         handshakes_before = len(bench.csms.handshakes)
         await bench.advance(2 * reconnection_s)
@@ -152,7 +152,7 @@ async def test_tc_a_05_cs(bench: Bench) -> None:
 
 @contextlib.asynccontextmanager
 async def old_server(port: int) -> AsyncGenerator[list[bytes]]:
-    """A server that answers every Client Hello with a Server Hello of TLS 1.1; yields what clients said to that."""
+    """A server that answers every Client Hello with a Server Hello of TLS 1.1; yields the clients' replies."""
     hello = bytes.fromhex("0302") + bytes(32) + bytes.fromhex("00c01300")  # version, random, no session, suite
     message = b"\x02" + len(hello).to_bytes(3, "big") + hello
     record = bytes.fromhex("160302") + len(message).to_bytes(2, "big") + message
@@ -176,7 +176,7 @@ async def old_server(port: int) -> AsyncGenerator[list[bytes]]:
 async def test_tc_a_06_cs(bench: Bench) -> None:
     """TLS - server-side certificate - TLS version too low"""
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
-    bench.forget()
+    bench.drop_unsolicited()
     await bench.csms.stop()
     async with old_server(bench.csms.port) as ended:
         await bench.station.power("cycle")
@@ -242,7 +242,7 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
     priority = f"{OTHER_SLOT},{active}"
     status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority)
     assert status in {"Accepted", "RebootRequired"}  # step 4
-    bench.forget()
+    bench.drop_unsolicited()
     assert (await bench.call("Reset", {"type": "OnIdle"}))["status"] == "Accepted"  # step 6
     if security_profile == 3:
         bench.csms.passwords = None

@@ -54,14 +54,14 @@ async def migrate(bench: Bench, target: Csms | MuteEndpoint, *, reset: bool = Tr
     priority = f"{OTHER_SLOT},{active}"
     status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority)
     assert status in {"Accepted", "RebootRequired"}, status
-    bench.forget()
+    bench.drop_unsolicited()
     if reset:
         answer = await bench.call("Reset", {"type": "OnIdle"})
         assert answer["status"] == "Accepted", answer
 
 
 async def active_slot(bench: Bench, csms: Csms) -> int:
-    """The slot that the station says it is connected by, asked at that endpoint."""
+    """The station's active network slot, read over that endpoint."""
     here, bench.csms = bench.csms, csms
     try:
         return int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
@@ -200,18 +200,18 @@ async def test_tc_b_57_cs(bench: Bench) -> None:
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(WAIT_MINIMUM_S))
     await bench.csms.close(and_stay_away=False)  # step 1
-    assert await _dialled_after_s(bench) >= WAIT_MINIMUM_S - 0.5  # step 2
+    assert await _delay_until_dial_s(bench) >= WAIT_MINIMUM_S - 0.5  # step 2
     await bench.until(bench.csms.connected.is_set)  # step 3
     await bench.csms.close()  # step 4
-    first_s = await _dialled_after_s(bench)  # steps 5 and 6
+    first_s = await _delay_until_dial_s(bench)  # steps 5 and 6
     assert WAIT_MINIMUM_S - 0.5 <= first_s <= WAIT_MINIMUM_S + 1.0
     assert not bench.csms.connected.is_set()
     bench.csms.accepting = True
-    assert await _dialled_after_s(bench) >= 2 * (first_s - 0.5)  # step 7
+    assert await _delay_until_dial_s(bench) >= 2 * (first_s - 0.5)  # step 7
     await bench.until(bench.csms.connected.is_set)  # step 8
 
 
-async def _dialled_after_s(bench: Bench) -> float:
+async def _delay_until_dial_s(bench: Bench) -> float:
     """How long it takes until the station tries to connect, to half a second."""
     before, began = len(bench.csms.handshakes), bench.now()
     await bench.until(lambda: len(bench.csms.handshakes) > before, within_s=120.0, why="no attempt to connect")

@@ -41,7 +41,7 @@ def boot_answer(bench: Bench, status: str, interval: int = HEARTBEAT_S) -> Paylo
 @setup(evses=2)
 async def test_tc_b_02_cs(bench: Bench) -> None:
     """Cold Boot Charging Station - Pending"""
-    bench.forget()
+    bench.drop_unsolicited()
     bench.on("BootNotification", lambda _: boot_answer(bench, "Pending"))
     await bench.station.power("cycle")
     await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
@@ -75,7 +75,7 @@ def sent_since_boot(bench: Bench) -> set[str]:
 @setup(evses=2)
 async def test_tc_b_03_cs(bench: Bench) -> None:
     """Cold Boot Charging Station - Rejected"""
-    bench.forget()
+    bench.drop_unsolicited()
     bench.on("BootNotification", lambda _: boot_answer(bench, "Rejected", 120))
     await bench.station.power("cycle")
     await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
@@ -92,7 +92,7 @@ async def test_tc_b_03_cs(bench: Bench) -> None:
 @case("Core", "M", "C-44 or NOT AQ-16")  # AQ-6 before the errata
 async def test_tc_b_30_cs(bench: Bench) -> None:
     """Cold Boot Charging Station - Pending/Rejected - SecurityError"""
-    bench.forget()
+    bench.drop_unsolicited()
     bench.on("BootNotification", lambda _: boot_answer(bench, "Rejected"))
     await bench.station.power("cycle")
     await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
@@ -138,7 +138,7 @@ async def set_status(bench: Bench, component: str, variable: str, value: str) ->
 
 
 def no_error(info: Payload | None, *other_reasons: str) -> None:
-    """Status information is absent, or says that there is no error (or one of `others`)."""
+    """Status information is absent, or its reason code is NoError or one of `other_reasons`."""
     assert info is None or info["reasonCode"] in {"NoError", *other_reasons}, info
 
 
@@ -488,7 +488,7 @@ async def test_tc_b_53_cs(bench: Bench) -> None:
 
 
 def check_value(name: str, characteristics: Payload, attribute: Payload) -> None:
-    """What TC_B_53 wants of a value, with its errata."""
+    """Check a value as TC_B_53 with its errata requires."""
     if attribute["mutability"] == "WriteOnly":
         assert "value" not in attribute, name
         return
@@ -536,7 +536,7 @@ def connection(bench: Bench) -> int:
 @setup(evses=2)
 async def test_tc_b_20_cs(bench: Bench) -> None:
     """Reset Charging Station - Without ongoing transaction - OnIdle"""
-    bench.forget()
+    bench.drop_unsolicited()
     answer = await bench.call("Reset", {"type": "OnIdle"})
     assert answer["status"] == "Accepted", answer
     await boots(bench, "RemoteReset", {1: "Available", 2: "Available"})
@@ -640,7 +640,7 @@ async def test_tc_b_25_cs(bench: Bench) -> None:
     # The EVSE is usable again, and it alone was reset.
     assert {status["evseId"] for status in statuses_since(bench, 0)} <= {bench.evse_id}
     assert statuses_since(bench, 0)[-1]["connectorStatus"] == "Available"
-    bench.forget()
+    bench.drop_unsolicited()
     await states.energy_transfer_started(bench)
 
 
@@ -672,7 +672,7 @@ def until_status(bench: Bench, status: str) -> None:
     """Statuses that the reset itself brings (Unavailable, and back) end with this one; all of them are read."""
     statuses = statuses_since(bench, 0)
     assert not statuses or statuses[-1]["connectorStatus"] == status, statuses
-    bench.forget()
+    bench.drop_unsolicited()
 
 
 @case("Core", "C", "C-13")
@@ -721,12 +721,12 @@ async def test_tc_b_29_cs(bench: Bench) -> None:
 # After an absence
 
 
-async def absent(bench: Bench, back_off_s: int) -> None:
+async def reconnect_after_back_off(bench: Bench, back_off_s: int) -> None:
     """The configuration of TC_B_51 and TC_B_52; offline, a vehicle is connected, online again."""
     await bench.configure("OCPPCommCtrlr", "OfflineThreshold", str(THRESHOLD_S))
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(back_off_s))
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
-    bench.forget()
+    bench.drop_unsolicited()
     await bench.go_offline()
     offline_since = bench.now()
     await bench.connect_ev()
@@ -743,7 +743,7 @@ async def absent(bench: Bench, back_off_s: int) -> None:
 @setup(evses=2)
 async def test_tc_b_51_cs(bench: Bench) -> None:
     """Status change during offline period - > Offline Threshold"""
-    await absent(bench, THRESHOLD_S + 2)
+    await reconnect_after_back_off(bench, THRESHOLD_S + 2)
     await bench.expect_status("Occupied", evse_id=1)
     await bench.expect_status("Available", evse_id=2)
 
@@ -752,6 +752,6 @@ async def test_tc_b_51_cs(bench: Bench) -> None:
 @setup(evses=2)
 async def test_tc_b_52_cs(bench: Bench) -> None:
     """Status change during offline period - < Offline Threshold"""
-    await absent(bench, THRESHOLD_S - 2)
+    await reconnect_after_back_off(bench, THRESHOLD_S - 2)
     await bench.expect_status("Occupied", evse_id=1)
     await bench.silence("StatusNotification", for_s=10.0)  # B04.FR.02: only what changed

@@ -13,14 +13,14 @@ from tests.conformance.authorization import (
     MASTER_GROUP,
     MASTER_TOKEN,
     MESSAGE_TIMEOUT_S,
-    cache_on,
     charges,
+    enable_cache,
     energy_wh,
     expect_authorize_request,
     is_cached,
-    knows,
     no_energy_flows,
     no_event,
+    set_id_token_status,
 )
 from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
@@ -31,10 +31,10 @@ WITHOUT_CABLE_LOCK = "NOT AQ-2 and (C-30 or C-31 or C-32)"
 
 
 async def refused_at_the_reader(bench: Bench, id_token: Payload, status: str) -> None:
-    """Cases C_02, C_06, C_07 and C_56: the CSMS says this of a token, and no event follows."""
+    """Cases C_02, C_06, C_07 and C_56: the CSMS answers this status, and no event follows."""
     await states.authorization_on(bench)
     await states.ev_connected_pre_session(bench)
-    knows(bench, id_token, status)
+    set_id_token_status(bench, id_token, status)
     await bench.present(id_token)
     await expect_authorize_request(bench, id_token)
     # The meter values of a transaction that the cable has started come later than that.
@@ -89,8 +89,8 @@ async def test_tc_c_56_cs(bench: Bench) -> None:
 @case("Core", "C", LOCAL_START)
 async def test_tc_c_39_cs(bench: Bench) -> None:
     """Authorization by GroupId - Success"""
-    knows(bench, VALID_TOKEN, "Accepted", GROUP)
-    knows(bench, OTHER_TOKEN, "Accepted", GROUP)
+    set_id_token_status(bench, VALID_TOKEN, "Accepted", GROUP)
+    set_id_token_status(bench, OTHER_TOKEN, "Accepted", GROUP)
     await states.ev_connected_pre_session(bench)
     await states.authorized(bench, local=True)  # steps 1 to 4
     await states.energy_transfer_started(bench)
@@ -106,9 +106,9 @@ async def test_tc_c_39_cs(bench: Bench) -> None:
 @case("Core", "C", "C-49 and (C-30 or C-31 or C-32 or C-34)")
 async def test_tc_c_41_cs(bench: Bench) -> None:
     """Authorization by GroupId - Success with Authorization Cache"""
-    await cache_on(bench)
-    knows(bench, VALID_TOKEN, "Accepted", GROUP)
-    knows(bench, OTHER_TOKEN, "Accepted", GROUP)
+    await enable_cache(bench)
+    set_id_token_status(bench, VALID_TOKEN, "Accepted", GROUP)
+    set_id_token_status(bench, OTHER_TOKEN, "Accepted", GROUP)
     await states.id_token_cached(bench, VALID_TOKEN)
     await states.id_token_cached(bench, OTHER_TOKEN)
     await is_cached(bench, VALID_TOKEN, "Accepted")
@@ -130,8 +130,8 @@ async def test_tc_c_41_cs(bench: Bench) -> None:
 @case("Core", "C", LOCAL_START)
 async def test_tc_c_42_cs(bench: Bench) -> None:
     """Authorization by GroupId - Not stopped by GroupId"""
-    knows(bench, VALID_TOKEN, "Accepted", GROUP)
-    knows(bench, INVALID_TOKEN, "Invalid", GROUP)
+    set_id_token_status(bench, VALID_TOKEN, "Accepted", GROUP)
+    set_id_token_status(bench, INVALID_TOKEN, "Invalid", GROUP)
     await states.ev_connected_pre_session(bench)
     await states.authorized(bench, local=True)  # steps 1 to 4
     await states.energy_transfer_started(bench)
@@ -144,9 +144,9 @@ async def test_tc_c_42_cs(bench: Bench) -> None:
 @case("Core", "C", "C-49 and (C-30 or C-31 or C-32 or C-34)")
 async def test_tc_c_44_cs(bench: Bench) -> None:
     """Authorization by GroupId - Invalid status with Authorization Cache"""
-    await cache_on(bench)
-    knows(bench, VALID_TOKEN, "Accepted", GROUP)
-    knows(bench, INVALID_TOKEN, "Invalid", GROUP)
+    await enable_cache(bench)
+    set_id_token_status(bench, VALID_TOKEN, "Accepted", GROUP)
+    set_id_token_status(bench, INVALID_TOKEN, "Invalid", GROUP)
     await states.id_token_cached(bench, VALID_TOKEN)
     await states.id_token_cached(bench, INVALID_TOKEN)
     await is_cached(bench, VALID_TOKEN, "Accepted")
@@ -163,10 +163,10 @@ async def test_tc_c_44_cs(bench: Bench) -> None:
 # The master pass
 
 
-async def master_pass(bench: Bench) -> None:
+async def configure_master_pass(bench: Bench) -> None:
     """Configuration state: MasterPassGroupId; and the CSMS knows a token of that group."""
     await bench.configure("AuthCtrlr", "MasterPassGroupId", MASTER_GROUP["idToken"])
-    knows(bench, MASTER_TOKEN, "Accepted", MASTER_GROUP)
+    set_id_token_status(bench, MASTER_TOKEN, "Accepted", MASTER_GROUP)
 
 
 async def all_charging(bench: Bench, evse_ids: tuple[int, ...] = (1, 2)) -> None:
@@ -198,7 +198,7 @@ async def stopped_by_master_pass(bench: Bench, evse_ids: tuple[int, ...]) -> Non
         session.authorized, session.charging, session.stop_authorized = False, False, True
 
 
-async def leave(bench: Bench, evse_ids: tuple[int, ...]) -> None:
+async def drivers_leave(bench: Bench, evse_ids: tuple[int, ...]) -> None:
     """Steps 5 to 7 of C_47 to C_49."""
     for evse_id in evse_ids:
         await states.ev_connected_post_session(bench, evse_id=evse_id)
@@ -211,7 +211,7 @@ async def leave(bench: Bench, evse_ids: tuple[int, ...]) -> None:
 async def test_tc_c_45_cs(bench: Bench, start_point: str) -> None:
     """Authorization by GroupId - Master pass - Not able to start transaction + groupId"""
     await bench.configure("TxCtrlr", "TxStartPoint", start_point)
-    await master_pass(bench)
+    await configure_master_pass(bench)
     await bench.present(MASTER_TOKEN)
     await expect_authorize_request(bench, MASTER_TOKEN)
     await no_event(bench)
@@ -224,27 +224,27 @@ async def test_tc_c_45_cs(bench: Bench, start_point: str) -> None:
 @case("Core", "C", "C-07 and (C-30 or C-31 or C-32)")
 async def test_tc_c_47_cs(bench: Bench) -> None:
     """Stop Transaction with a Master Pass - With UI - All transactions"""
-    await master_pass(bench)
+    await configure_master_pass(bench)
     await all_charging(bench)
     await bench.present(MASTER_TOKEN)
     await expect_authorize_request(bench, MASTER_TOKEN)
     await no_event(bench)  # until the user has chosen
     await bench.station.post("/api/master-pass", {"evses": [1, 2]})
     await stopped_by_master_pass(bench, (1, 2))
-    await leave(bench, (1, 2))
+    await drivers_leave(bench, (1, 2))
 
 
 @setup(evses=2, tables={"station": {"master_pass_selection": True}})
 @case("Core", "C", "C-07 and (C-30 or C-31 or C-32)")
 async def test_tc_c_48_cs(bench: Bench) -> None:
     """Stop Transaction with a Master Pass - With UI - With UI - Specific transactions"""
-    await master_pass(bench)
+    await configure_master_pass(bench)
     await all_charging(bench)
     await bench.present(MASTER_TOKEN)
     await expect_authorize_request(bench, MASTER_TOKEN)
     await bench.station.post("/api/master-pass", {"evses": [1]})
     await stopped_by_master_pass(bench, (1,))
-    await leave(bench, (1,))
+    await drivers_leave(bench, (1,))
     assert await charges(bench, 2)
     charged_wh = await energy_wh(bench, 2)
     await bench.advance(10.0)
@@ -262,10 +262,10 @@ async def test_tc_c_48_cs(bench: Bench) -> None:
 @case("Core", "C", "C-08 and (C-30 or C-31 or C-32)")
 async def test_tc_c_49_cs(bench: Bench) -> None:
     """Stop Transaction with a Master Pass - Without UI"""
-    await master_pass(bench)
+    await configure_master_pass(bench)
     concerned = tuple(range(1, bench.setup.evses + 1))[:2]
     await all_charging(bench, concerned)
     await bench.present(MASTER_TOKEN)
     await expect_authorize_request(bench, MASTER_TOKEN)
     await stopped_by_master_pass(bench, concerned)
-    await leave(bench, concerned)
+    await drivers_leave(bench, concerned)

@@ -14,13 +14,13 @@ from tests.conformance.authorization import (
     MASTER_TOKEN,
     MESSAGE_TIMEOUT_S,
     TRANSACTION_DURATION_S,
-    cache_on,
     charges,
+    enable_cache,
     expect_authorize_request,
     is_cached,
-    knows,
     no_event,
     request_authorization,
+    set_id_token_status,
 )
 from tests.conformance.bench import VALID_TOKEN, Bench
 from tests.conformance.cases import case
@@ -33,7 +33,7 @@ from tests.conformance.frames import Payload
 @case("Core", "C", "C-49")
 async def test_tc_c_08_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - Accepted"""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await states.id_token_cached(bench)
     await states.ev_connected_pre_session(bench)
     count_before = len(bench.journal.sent("Authorize"))
@@ -44,9 +44,9 @@ async def test_tc_c_08_cs(bench: Bench, local: bool) -> None:
 
 
 async def refused_after_authorize_again(bench: Bench, id_token: Payload, status: str, *, local: bool) -> None:
-    """Cases C_09, C_10 and C_11: a token that is cached as refused is asked for again, and refused again."""
-    await cache_on(bench, local=local)
-    knows(bench, id_token, status)
+    """Cases C_09, C_10 and C_11: a token cached as refused is sent to the CSMS again, and refused again."""
+    await enable_cache(bench, local=local)
+    set_id_token_status(bench, id_token, status)
     await states.id_token_cached(bench, id_token)
     await is_cached(bench, id_token, status)
     await states.ev_connected_pre_session(bench)
@@ -81,12 +81,12 @@ async def test_tc_c_11_cs(bench: Bench, local: bool) -> None:
 @case("Core", "C", "C-49")
 async def test_tc_c_12_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - Invalid & Accepted"""
-    await cache_on(bench, local=local)
-    knows(bench, INVALID_TOKEN, "Invalid")
+    await enable_cache(bench, local=local)
+    set_id_token_status(bench, INVALID_TOKEN, "Invalid")
     await states.id_token_cached(bench, INVALID_TOKEN)
     await is_cached(bench, INVALID_TOKEN, "Invalid")
     await states.ev_connected_pre_session(bench)
-    knows(bench, INVALID_TOKEN, "Accepted")
+    set_id_token_status(bench, INVALID_TOKEN, "Accepted")
     await states.authorized(bench, id_token=INVALID_TOKEN)
     await states.energy_transfer_started(bench)
     assert await charges(bench)
@@ -99,7 +99,7 @@ async def test_tc_c_12_cs(bench: Bench, local: bool) -> None:
 @case("Core", "C", "C-49")
 async def test_tc_c_13_cs(bench: Bench, local: bool, start_points: str) -> None:
     """Authorization through authorization cache - Accepted but cable not connected yet."""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await bench.configure("TxCtrlr", "TxStartPoint", start_points)
     await states.id_token_cached(bench)
     await states.parking_bay_occupied(bench)
@@ -116,9 +116,9 @@ async def test_tc_c_13_cs(bench: Bench, local: bool, start_points: str) -> None:
 @case("", "")
 async def test_tc_c_14_cs(bench: Bench, stop_points: str) -> None:
     """Authorization through authorization cache - GroupID equal to MasterPassGroupId."""
-    await cache_on(bench)
+    await enable_cache(bench)
     await bench.configure("TxCtrlr", "TxStopPoint", stop_points)
-    knows(bench, MASTER_TOKEN, "Accepted", MASTER_GROUP)
+    set_id_token_status(bench, MASTER_TOKEN, "Accepted", MASTER_GROUP)
     await states.id_token_cached(bench, MASTER_TOKEN)  # while the group is none of masters, its tokens charge
     await bench.configure("AuthCtrlr", "MasterPassGroupId", MASTER_GROUP["idToken"])
     bench.new_session()
@@ -146,13 +146,13 @@ async def test_tc_c_14_cs(bench: Bench, stop_points: str) -> None:
 @case("Core", "C", "C-59 and C-49")
 async def test_tc_c_57_cs(bench: Bench, local: bool) -> None:
     """Authorization through authorization cache - AuthCacheDisablePostAuthorize"""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await bench.configure("AuthCacheCtrlr", "DisablePostAuthorize", "true")
-    knows(bench, INVALID_TOKEN, "Invalid")
+    set_id_token_status(bench, INVALID_TOKEN, "Invalid")
     await states.id_token_cached(bench, INVALID_TOKEN)
     await is_cached(bench, INVALID_TOKEN, "Invalid")
     await states.ev_connected_pre_session(bench)
-    knows(bench, INVALID_TOKEN, "Accepted")  # whoever asked would be told so
+    set_id_token_status(bench, INVALID_TOKEN, "Accepted")  # an AuthorizeRequest would be accepted
     await request_authorization(bench, INVALID_TOKEN)
     await bench.silence("Authorize", for_s=MESSAGE_TIMEOUT_S)
     await no_event(bench)
@@ -167,7 +167,7 @@ async def test_tc_c_57_cs(bench: Bench, local: bool) -> None:
 @case("Core", "C", "C-49")
 async def test_tc_c_32_cs(bench: Bench, local: bool, reset: str | None) -> None:
     """Store Authorization Data in the Authorization Cache - Persistent over reboot"""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await states.id_token_cached(bench)
     await states.booted(bench, reset=reset)
     count_before = len(bench.journal.sent("Authorize"))
@@ -183,7 +183,7 @@ async def test_tc_c_32_cs(bench: Bench, local: bool, reset: str | None) -> None:
 @case("Core", "C", "C-49")
 async def test_tc_c_33_cs(bench: Bench, local: bool, start_points: str) -> None:
     """Store Authorization Data in the Authorization Cache - Update on AuthorizeResponse"""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await bench.configure("TxCtrlr", "TxStartPoint", start_points)
     await states.ev_connected_pre_session(bench)
     await states.authorized(bench)  # steps 1 to 4
@@ -193,8 +193,8 @@ async def test_tc_c_33_cs(bench: Bench, local: bool, start_points: str) -> None:
     await states.parking_bay_unoccupied(bench)
     await states.parking_bay_occupied(bench)
     await states.ev_connected_pre_session(bench)
-    # What the answer to the event says from now on has no influence on what the cache said when the token came.
-    knows(bench, VALID_TOKEN, "Invalid")
+    # The response to the event does not change what the cache decided when the token was presented.
+    set_id_token_status(bench, VALID_TOKEN, "Invalid")
     await states.authorized(bench, cached=True)  # steps 12 and 13
     assert len(bench.journal.sent("Authorize")) == 1
     if start_points == "EnergyTransfer":
@@ -219,7 +219,7 @@ async def test_tc_c_33_cs(bench: Bench, local: bool, start_points: str) -> None:
 @case("Core", "C", "C-49")
 async def test_tc_c_34_cs(bench: Bench, local: bool, start_points: str, cable_first: bool, stop_points: str) -> None:
     """Store Authorization Data in the Authorization Cache - Update on TransactionEventResponse"""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await bench.configure("TxCtrlr", "StopTxOnInvalidId", "true")
     await bench.configure("TxCtrlr", "MaxEnergyOnInvalidId", "0")
     await bench.configure("TxCtrlr", "TxStartPoint", start_points)
@@ -230,7 +230,7 @@ async def test_tc_c_34_cs(bench: Bench, local: bool, start_points: str, cable_fi
     # Deauthorized asks for needs the cable nevertheless.
     if cable_first:
         await states.ev_connected_pre_session(bench)
-    knows(bench, VALID_TOKEN, "Invalid")
+    set_id_token_status(bench, VALID_TOKEN, "Invalid")
     count_before = len(bench.journal.sent("Authorize"))
     await states.authorized(bench, cached=True)
     await states.deauthorized(bench)
@@ -247,11 +247,11 @@ async def test_tc_c_34_cs(bench: Bench, local: bool, start_points: str, cable_fi
 @case("Core", "C", "C-49")
 async def test_tc_c_36_cs(bench: Bench, local: bool) -> None:
     """Store Authorization Data in the Authorization Cache - AuthCacheCtrlr.LocalPreAuthorize = false"""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await bench.configure("AuthCtrlr", "LocalPreAuthorize", "false")
     await states.id_token_cached(bench)
     await is_cached(bench, VALID_TOKEN, "Accepted")
-    knows(bench, VALID_TOKEN, "Invalid")
+    set_id_token_status(bench, VALID_TOKEN, "Invalid")
     await request_authorization(bench, VALID_TOKEN)
     await expect_authorize_request(bench, VALID_TOKEN)
     await no_event(bench)
@@ -261,7 +261,7 @@ async def test_tc_c_36_cs(bench: Bench, local: bool) -> None:
 @case("Core", "C", "C-49")
 async def test_tc_c_37_cs(bench: Bench, local: bool) -> None:
     """Clear Authorization Data in Authorization Cache - Accepted"""
-    await cache_on(bench, local=local)
+    await enable_cache(bench, local=local)
     await states.id_token_cached(bench)
     await is_cached(bench, VALID_TOKEN, "Accepted")
     answer = await bench.call("ClearCache", {})
@@ -285,7 +285,7 @@ async def test_tc_c_38_cs(bench: Bench) -> None:
 @case("Core", "C", "C-49 and C-53")
 async def test_tc_c_46_cs(bench: Bench) -> None:
     """Store Authorization Data in the Authorization Cache - AuthCacheLifeTime"""
-    await cache_on(bench)
+    await enable_cache(bench)
     await bench.configure("AuthCacheCtrlr", "LifeTime", str(int(TRANSACTION_DURATION_S)))
     await states.id_token_cached(bench)
     await is_cached(bench, VALID_TOKEN, "Accepted")

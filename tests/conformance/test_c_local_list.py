@@ -16,9 +16,9 @@ from tests.conformance.authorization import (
     energy_wh,
     expect_authorize_request,
     is_cached,
-    knows,
     no_event,
     request_authorization,
+    set_id_token_status,
 )
 from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
@@ -34,7 +34,7 @@ EVERY_START = pytest.mark.parametrize(
 )
 
 
-async def list_on(bench: Bench, *, local: bool = True) -> None:
+async def enable_local_list(bench: Bench, *, local: bool = True) -> None:
     """Configuration state: the list is used before the CSMS is asked; remote starts are authorized like local ones."""
     bench.local = local
     await bench.configure("LocalAuthListCtrlr", "Enabled", "true")
@@ -59,7 +59,7 @@ async def send_list(bench: Bench, *entries: tuple[Payload, str]) -> None:
 @case(_PROFILE, "M")
 async def test_tc_c_27_cs(bench: Bench, local: bool, start_points: str) -> None:
     """Online authorization through local authorization list - Accepted"""
-    await list_on(bench, local=local)
+    await enable_local_list(bench, local=local)
     await bench.configure("TxCtrlr", "TxStartPoint", start_points)
     await states.id_token_local_auth_list(bench)
     await states.authorized(bench, cached=True)  # steps 1 and 2, where the start points want them
@@ -74,12 +74,12 @@ async def test_tc_c_27_cs(bench: Bench, local: bool, start_points: str) -> None:
 async def refused_after_authorize(
     bench: Bench, id_token: Payload, status: str, *, local: bool, connected: bool
 ) -> None:
-    """Cases C_28, C_29 and C_30: a token that is listed as refused is asked for, and refused."""
-    await list_on(bench, local=local)
+    """Cases C_28, C_29 and C_30: a token listed as refused is sent to the CSMS, and refused."""
+    await enable_local_list(bench, local=local)
     await states.id_token_local_auth_list(bench, id_token, status)
     if connected:
         await states.ev_connected_pre_session(bench)
-    knows(bench, id_token, status)
+    set_id_token_status(bench, id_token, status)
     await request_authorization(bench, id_token)
     await expect_authorize_request(bench, id_token)
     await no_event(bench)
@@ -112,7 +112,7 @@ async def test_tc_c_30_cs(bench: Bench, local: bool) -> None:
 @case(_PROFILE, "M")
 async def test_tc_c_31_cs(bench: Bench, local: bool) -> None:
     """Online authorization through local authorization list - Invalid & Accepted"""
-    await list_on(bench, local=local)
+    await enable_local_list(bench, local=local)
     await states.id_token_local_auth_list(bench, INVALID_TOKEN, "Invalid")
     await states.authorized(bench, id_token=INVALID_TOKEN)  # which expects the AuthorizeRequest
     await states.ev_connected_pre_session(bench)
@@ -126,11 +126,11 @@ async def test_tc_c_31_cs(bench: Bench, local: bool) -> None:
 @case(_PROFILE, "C", "LA-3")
 async def test_tc_c_58_cs(bench: Bench, local: bool) -> None:
     """Online authorization through local authorization list - LocalAuthListDisablePostAuthorize"""
-    await list_on(bench, local=local)
+    await enable_local_list(bench, local=local)
     await bench.configure("LocalAuthListCtrlr", "DisablePostAuthorize", "true")
     await states.id_token_local_auth_list(bench, INVALID_TOKEN, "Invalid")
     await states.ev_connected_pre_session(bench)  # so that energy would flow
-    await request_authorization(bench, INVALID_TOKEN)  # whoever asked would be told that it is accepted
+    await request_authorization(bench, INVALID_TOKEN)  # an AuthorizeRequest would be accepted
     await bench.silence("Authorize", for_s=MESSAGE_TIMEOUT_S)
     await no_event(bench)
     assert not await charges(bench)
@@ -143,10 +143,10 @@ async def test_tc_c_58_cs(bench: Bench, local: bool) -> None:
 @case(_PROFILE, "C", _LOCAL_START)
 async def test_tc_c_40_cs(bench: Bench, start_points: str) -> None:
     """Authorization by GroupId - Success with Local Authorization List"""
-    await list_on(bench)
+    await enable_local_list(bench)
     await bench.configure("TxCtrlr", "TxStartPoint", start_points)
     await send_list(bench, (VALID_TOKEN, "Accepted"), (OTHER_TOKEN, "Accepted"))
-    knows(bench, VALID_TOKEN, "Accepted", GROUP)
+    set_id_token_status(bench, VALID_TOKEN, "Accepted", GROUP)
     await states.ev_connected_pre_session(bench)
     await states.authorized(bench, local=True, cached=True)  # steps 1 and 2
     await states.energy_transfer_started(bench)
@@ -163,10 +163,10 @@ async def test_tc_c_40_cs(bench: Bench, start_points: str) -> None:
 @case(_PROFILE, "C", _LOCAL_START)
 async def test_tc_c_43_cs(bench: Bench) -> None:
     """Authorization by GroupId - Invalid status with Local Authorization List"""
-    await list_on(bench)
+    await enable_local_list(bench)
     await send_list(bench, (VALID_TOKEN, "Accepted"), (INVALID_TOKEN, "Invalid"))
-    knows(bench, VALID_TOKEN, "Accepted", GROUP)
-    knows(bench, INVALID_TOKEN, "Invalid", GROUP)
+    set_id_token_status(bench, VALID_TOKEN, "Accepted", GROUP)
+    set_id_token_status(bench, INVALID_TOKEN, "Invalid", GROUP)
     await states.ev_connected_pre_session(bench)
     await states.authorized(bench, local=True, cached=True)  # steps 1 and 2
     await states.energy_transfer_started(bench)
@@ -181,7 +181,7 @@ async def test_tc_c_43_cs(bench: Bench) -> None:
 
 async def offline_rules(bench: Bench, *, unknown_ids: bool) -> None:
     """Configuration state that C_21 to C_25 share."""
-    await list_on(bench)
+    await enable_local_list(bench)
     await bench.configure("AuthCtrlr", "OfflineTxForUnknownIdEnabled", str(unknown_ids).lower())
     await bench.configure("AuthCtrlr", "LocalAuthorizeOffline", "true")
 

@@ -7,12 +7,12 @@ import pytest
 from tests.conformance import states
 from tests.conformance.authorization import (
     TRANSACTION_DURATION_S,
-    cache_on,
     charges,
+    enable_cache,
     energy_wh,
     is_cached,
-    knows,
     no_energy_flows,
+    set_id_token_status,
 )
 from tests.conformance.bench import PERIODIC, VALID_TOKEN, Bench
 from tests.conformance.cases import case
@@ -29,13 +29,13 @@ EVERY_STOP = pytest.mark.parametrize("stop_points", ["EVConnected,Authorized", "
 
 async def offline_rules(bench: Bench, *, stop: bool, energy: int) -> None:
     """Configuration state that C_15 to C_18 share."""
-    await cache_on(bench)
+    await enable_cache(bench)
     await bench.configure("AuthCtrlr", "LocalAuthorizeOffline", "true")
     await bench.configure("TxCtrlr", "StopTxOnInvalidId", str(stop).lower())
     await bench.configure("TxCtrlr", "MaxEnergyOnInvalidId", str(energy))
 
 
-async def unknown_ids_too(bench: Bench) -> None:
+async def allow_unknown_ids(bench: Bench) -> None:
     """Configuration state of C_15, C_17 and C_18."""
     await bench.configure("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true")
 
@@ -56,15 +56,15 @@ async def charge_offline(bench: Bench, for_s: float) -> None:
     await bench.present(VALID_TOKEN)
     await bench.advance(for_s)
     assert await charges(bench)
-    knows(bench, VALID_TOKEN, "Invalid")
+    set_id_token_status(bench, VALID_TOKEN, "Invalid")
     await bench.accept_reconnect(within_s=3 * _AWAY_S)
 
 
 async def queue_of(bench: Bench, *, idle_s: float = 3.0) -> list[Payload]:
     """All TransactionEvents until none comes any more for a while; periodic ones too."""
     events: list[Payload] = []
-    await bench.until(lambda: _any_event(bench), within_s=120.0, why="no TransactionEvent")
-    while _any_event(bench):
+    await bench.until(lambda: _has_event(bench), within_s=120.0, why="no TransactionEvent")
+    while _has_event(bench):
         for frame in bench.take("TransactionEvent"):
             events.append(frame.payload)
             bench.note_event(frame.payload)
@@ -72,7 +72,7 @@ async def queue_of(bench: Bench, *, idle_s: float = 3.0) -> list[Payload]:
     return events
 
 
-def _any_event(bench: Bench) -> bool:
+def _has_event(bench: Bench) -> bool:
     return any(received.action == "TransactionEvent" for received in bench.csms.unread)
 
 
@@ -101,7 +101,7 @@ def deauthorized(bench: Bench, events: list[Payload]) -> None:
 
 
 def suspended(events: list[Payload]) -> list[Payload]:
-    """Those that tell of energy that the EVSE withholds."""
+    """The events with charging state SuspendedEVSE."""
     return [event for event in events if event["transactionInfo"].get("chargingState") == "SuspendedEVSE"]
 
 
@@ -119,9 +119,9 @@ def expect_suspension(events: list[Payload]) -> None:
 async def test_tc_c_15_cs(bench: Bench) -> None:
     """Authorization through authorization cache - StopTxOnInvalidId = false, MaxEnergyOnInvalidId > 0"""
     await offline_rules(bench, stop=False, energy=10_000)
-    await unknown_ids_too(bench)
+    await allow_unknown_ids(bench)
     await back_after_a_while(bench)
-    # Time may leap: nobody corrects the clock, and no meter value comes while it does.
+    # Time may leap: no clock correction and no meter value falls into it.
     await bench.configure("ClockCtrlr", "TimeSource", "RealTimeClock")
     await bench.configure("SampledDataCtrlr", "TxUpdatedInterval", "0")
     await charge_offline(bench, for_s=TRANSACTION_DURATION_S)
@@ -135,7 +135,7 @@ async def test_tc_c_15_cs(bench: Bench) -> None:
     assert await charges(bench)
     for _ in range(100):
         await bench.station.advance(6.0)
-        if _any_event(bench):
+        if _has_event(bench):
             break
     event = await bench.expect_event()
     assert suspended([event]) == [event], event
@@ -161,7 +161,7 @@ async def test_tc_c_16_cs(bench: Bench, stop_points: str) -> None:
 async def test_tc_c_17_cs(bench: Bench) -> None:
     """Authorization through authorization cache - StopTxOnInvalidId = false"""
     await offline_rules(bench, stop=False, energy=0)
-    await unknown_ids_too(bench)
+    await allow_unknown_ids(bench)
     await charge_offline(bench, for_s=_OFFLINE_S)
     events = await queue_of(bench)
     authorized_offline(events)
@@ -175,7 +175,7 @@ async def test_tc_c_17_cs(bench: Bench) -> None:
 async def test_tc_c_18_cs(bench: Bench, stop_points: str) -> None:
     """Authorization through authorization cache - StopTxOnInvalidId = true, MaxEnergyOnInvalidId > 0"""
     await offline_rules(bench, stop=True, energy=500)
-    await unknown_ids_too(bench)
+    await allow_unknown_ids(bench)
     await back_after_a_while(bench)
     await bench.configure("TxCtrlr", "TxStopPoint", stop_points)
     await charge_offline(bench, for_s=TRANSACTION_DURATION_S)
@@ -193,7 +193,7 @@ async def test_tc_c_26_cs(bench: Bench) -> None:
     await bench.configure("AuthCtrlr", "LocalAuthorizeOffline", "true")
     await bench.configure("TxCtrlr", "MaxEnergyOnInvalidId", "0")
     await bench.configure("TxCtrlr", "StopTxOnInvalidId", "false")
-    knows(bench, VALID_TOKEN, "Invalid")
+    set_id_token_status(bench, VALID_TOKEN, "Invalid")
     await states.start_offline_transaction(bench)
     back_at = bench.iso()
     await bench.expect_status("Occupied")
@@ -203,7 +203,7 @@ async def test_tc_c_26_cs(bench: Bench) -> None:
     assert [event for event in queued if event.get("offline") is not True] == []
     expect_suspension(events)
     await no_energy_flows(bench)
-    knows(bench, VALID_TOKEN, "Accepted")
+    set_id_token_status(bench, VALID_TOKEN, "Accepted")
     session = bench.session()
     session.authorized = session.charging = True
     await states.stop_authorized(bench, local=True)

@@ -59,10 +59,10 @@ def _conditions(row: dict[str, str], profiles: int) -> list[str]:
         return [""] * profiles
     printed = re.findall(r"\[([^\[\]]*)\]|(?<![^ ])-(?![^ ])", row["condition_errata"])
     conditions = printed[-profiles:] or [row["features"]] * profiles
-    return [_repaired(condition) for condition in conditions]
+    return [_with_errata(condition) for condition in conditions]
 
 
-def _repaired(condition: str) -> str:
+def _with_errata(condition: str) -> str:
     for misprint, right in _MISPRINTED.items():
         condition = condition.replace(misprint, right)
     return re.split(r"Charging Station: |For CS: ", condition)[-1].strip()

@@ -33,14 +33,14 @@ async def version_of(bench: Bench) -> int:
 
 
 async def tokens_of(bench: Bench) -> list[str]:
-    """The tokens that the station shows in its list, shortened."""
+    """The tokens of the station's list, shortened by the local API."""
     stored_list = await bench.station.get("/api/auth/list")
     assert int(await bench.get_variable("LocalAuthListCtrlr", "Entries")) == stored_list["entries"]
     return [entry["token"] for entry in stored_list["tokens"]]
 
 
 def shortened(*id_tokens: Payload) -> list[str]:
-    """These tokens, as the station shows them."""
+    """These tokens, shortened as by the local API."""
     return sorted(f"{id_token['idToken'][:4]}…{id_token['idToken'][-2:]}" for id_token in id_tokens)
 
 

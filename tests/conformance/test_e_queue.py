@@ -22,7 +22,7 @@ POINTS = pytest.mark.parametrize("points", ["EVConnected,Authorized", "ParkingBa
 """TxStopPoint, where a case drives the EV out of the bay for one of its values"""
 
 
-async def absences(bench: Bench, away_s: int = _AWAY_S) -> None:
+async def configure_absence(bench: Bench, away_s: int = _AWAY_S) -> None:
     """Configuration state: an absence of this length is shorter than OfflineThreshold, and the redial as long."""
     await bench.configure("OCPPCommCtrlr", "OfflineThreshold", str(away_s + 60))
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(away_s))
@@ -64,7 +64,7 @@ async def test_tc_e_28_cs(bench: Bench) -> None:
     check_status(answer, ongoing=False, queued=False)
 
 
-def away(events: list[Payload], offline_since: str, back_at: str) -> list[Payload]:
+def offline_events(events: list[Payload], offline_since: str, back_at: str) -> list[Payload]:
     """The events of the time without a link: one for every interval at least, all of them late meter values."""
     found = [event for event in events if offline_since <= event["timestamp"] <= back_at]
     assert len(found) >= _AWAY_S // _INTERVAL_S - 1, found
@@ -75,16 +75,16 @@ def away(events: list[Payload], offline_since: str, back_at: str) -> list[Payloa
     return found
 
 
-async def _charge_into_the_queue(bench: Bench) -> tuple[str, str]:
+async def _charge_while_offline(bench: Bench) -> tuple[str, str]:
     """Before and steps 1, 2 of E_29 and E_33; returns when the link went and came back.
 
     What comes after the reconnect is not answered until the test says so.
     """
     await meter_values(bench)
-    await absences(bench)
+    await configure_absence(bench)
     await states.energy_transfer_started(bench)
     await bench.settle()
-    bench.forget()
+    bench.drop_unsolicited()
     await bench.go_offline()
     offline_since = bench.iso()
     await bench.advance(_AWAY_S - 5.0)
@@ -93,19 +93,19 @@ async def _charge_into_the_queue(bench: Bench) -> tuple[str, str]:
     return offline_since, bench.iso()
 
 
-async def _queue_is_emptied(bench: Bench, offline_since: str, back_at: str) -> None:
+async def _expect_queued_events(bench: Bench, offline_since: str, back_at: str) -> None:
     """Step 5 of E_29 and E_33."""
     bench.restore_default_reply("TransactionEvent")
-    away(await queued(bench), offline_since, back_at)
+    offline_events(await queued(bench), offline_since, back_at)
 
 
 @case("Core", "M", "C-16")
 async def test_tc_e_29_cs(bench: Bench) -> None:
     """Check Transaction status - Transaction with id ongoing - with message in queue"""
-    offline_since, back_at = await _charge_into_the_queue(bench)
+    offline_since, back_at = await _charge_while_offline(bench)
     answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
     check_status(answer, ongoing=True, queued=True)
-    await _queue_is_emptied(bench, offline_since, back_at)
+    await _expect_queued_events(bench, offline_since, back_at)
 
 
 @case("Core", "M", "C-16")
@@ -134,11 +134,11 @@ async def test_tc_e_31_cs(bench: Bench, local: bool, points: str) -> None:
     bench.local = local
     await bench.configure("TxCtrlr", "TxStopPoint", points)
     await meter_values(bench)
-    await absences(bench, 2 * _AWAY_S)
+    await configure_absence(bench, 2 * _AWAY_S)
     await bench.configure("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "true")
     await states.energy_transfer_started(bench)
     await bench.settle()
-    bench.forget()
+    bench.drop_unsolicited()
     await bench.go_offline()
     if local:
         await bench.present()
@@ -163,7 +163,7 @@ async def test_tc_e_31_cs(bench: Bench, local: bool, points: str) -> None:
 
 
 _STOPPED_IN_TWO = [("StopAuthorized", "Charging"), ("ChargingStateChanged", "EVConnected")]
-"""what StopAuthorized lets be told in one or two events"""
+"""the two events that may replace the single event of StopAuthorized"""
 
 
 def _check_end(events: list[Payload], *, local: bool, bay: bool) -> None:
@@ -212,10 +212,10 @@ async def test_tc_e_32_cs(bench: Bench, local: bool) -> None:
 @case("Core", "M", "C-16")
 async def test_tc_e_33_cs(bench: Bench) -> None:
     """Check Transaction status - Without transactionId - with message in queue"""
-    offline_since, back_at = await _charge_into_the_queue(bench)
+    offline_since, back_at = await _charge_while_offline(bench)
     answer = await bench.call("GetTransactionStatus", {})
     check_status(answer, ongoing=None, queued=True)
-    await _queue_is_emptied(bench, offline_since, back_at)
+    await _expect_queued_events(bench, offline_since, back_at)
 
 
 @case("Core", "M", "C-16")
@@ -234,16 +234,16 @@ async def test_tc_e_40_cs(bench: Bench) -> None:
     """Offline Behaviour - Connection loss during transaction"""
     await meter_values(bench)
     await bench.configure("SampledDataCtrlr", "Enabled", "true")
-    await absences(bench)
+    await configure_absence(bench)
     await states.energy_transfer_started(bench)
     await bench.settle()
-    bench.forget()
+    bench.drop_unsolicited()
     await bench.go_offline()
     offline_since = bench.iso()
     await bench.advance(_AWAY_S - 5.0)
     await bench.accept_reconnect()
     back_at = bench.iso()
-    away(await queued(bench), offline_since, back_at)
+    offline_events(await queued(bench), offline_since, back_at)
 
 
 @POINTS
@@ -261,7 +261,7 @@ async def test_tc_e_43_cs(bench: Bench, points: str) -> None:
 async def _stop_offline(bench: Bench, id_token: Payload) -> list[Payload]:
     """The main steps of E_44 and E_45: the transaction is stopped while the link is down."""
     await bench.settle()
-    bench.forget()
+    bench.drop_unsolicited()
     await bench.go_offline()
     await bench.present(id_token)
     await bench.advance(10.0)
@@ -286,7 +286,7 @@ def _check_stopped_offline(events: list[Payload]) -> None:
 async def test_tc_e_44_cs(bench: Bench, points: str) -> None:
     """Offline Behaviour - Stop transaction during offline period"""
     await bench.configure("TxCtrlr", "TxStopPoint", points)
-    await absences(bench)
+    await configure_absence(bench)
     await states.energy_transfer_started(bench)
     _check_stopped_offline(await _stop_offline(bench, VALID_TOKEN))
 
@@ -296,7 +296,7 @@ async def test_tc_e_44_cs(bench: Bench, points: str) -> None:
 async def test_tc_e_45_cs(bench: Bench, points: str) -> None:
     """Offline Behaviour - Stop transaction during offline period - Same GroupId"""
     await bench.configure("TxCtrlr", "TxStopPoint", points)
-    await absences(bench)
+    await configure_absence(bench)
     for token in (VALID_TOKEN, OTHER_TOKEN):
         bench.csms.id_token_infos[token["idToken"]] = {"status": "Accepted", "groupIdToken": GROUP}
     await states.id_token_cached(bench, OTHER_TOKEN)

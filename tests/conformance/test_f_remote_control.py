@@ -19,7 +19,7 @@ _EV_CONNECTION_TIMEOUT_S = 20
 POINTS = pytest.mark.parametrize(
     "points", ["EVConnected,Authorized", "ParkingBayOccupancy", "EVConnected", "PowerPathClosed"]
 )
-"""a remote start is told at once, whether it starts the transaction or not, or with the vehicle only"""
+"""a remote start is reported at once, or only when the vehicle is connected"""
 _LOCK = 'HFS-1 and NOT Product Subtype "Mode 1/2-only Charging Station"'
 
 
@@ -107,7 +107,7 @@ async def test_tc_f_04_cs(bench: Bench, points: str) -> None:
     assert event["eventType"] == "Ended", event
     assert event["transactionInfo"]["stoppedReason"] == "Timeout", event  # E03.FR.05
     bench.session().authorized = False
-    await states.authorized(bench, local=False)  # which is told as Started
+    await states.authorized(bench, local=False)  # which is reported as Started
 
 
 @case("Core", "M")
@@ -196,7 +196,7 @@ async def test_tc_f_12_cs(bench: Bench) -> None:
 
 
 def _check_values(message: Payload, configured: set[str]) -> None:
-    """Values of these measurands, of now, because they were asked for (F06.FR.06, F06.FR.07)."""
+    """Present values of these measurands, with context Trigger (F06.FR.06, F06.FR.07)."""
     (value,) = message["meterValue"]
     assert {sample["context"] for sample in value["sampledValue"]} == {"Trigger"}, value
     measured = {sample.get("measurand", "Energy.Active.Import.Register") for sample in value["sampledValue"]}
@@ -300,7 +300,7 @@ async def test_tc_f_19_cs(bench: Bench) -> None:
         notification = await bench.expect("FirmwareStatusNotification")
         assert notification == {"status": "Downloading", "requestId": 19}, notification
         files.let_go()
-        # Steps 9 to 14 only see to it that no update goes on after the case.
+        # Steps 9 to 14 only make sure that no update continues after the case.
         for status in ("Downloaded", "InvalidSignature"):
             notification = await bench.expect("FirmwareStatusNotification")
             assert notification == {"status": status, "requestId": 19}, notification

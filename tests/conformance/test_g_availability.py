@@ -30,7 +30,9 @@ every_end = pytest.mark.parametrize(
 """transactions that end at each of the steps where they may"""
 
 
-async def order(bench: Bench, operational_status: str, evse_id: int | None = None, connector: bool = False) -> str:
+async def change_availability(
+    bench: Bench, operational_status: str, evse_id: int | None = None, connector: bool = False
+) -> str:
     """ChangeAvailabilityRequest for the station, an EVSE, or its connector; the status of the response."""
     request: Payload = {"operationalStatus": operational_status}
     if evse_id is not None:
@@ -105,7 +107,7 @@ async def test_tc_g_03_cs(bench: Bench) -> None:
 async def test_tc_g_04_cs(bench: Bench) -> None:
     """Change Availability EVSE - Inoperative to operative"""
     await states.unavailable(bench, evse_id=bench.evse_id)
-    assert await order(bench, "Operative", bench.evse_id) == "Accepted"
+    assert await change_availability(bench, "Operative", bench.evse_id) == "Accepted"
     await bench.expect_status("Available")
     await bench.silence("StatusNotification", for_s=5.0)  # of no other EVSE
 
@@ -123,7 +125,7 @@ async def test_tc_g_05_cs(bench: Bench) -> None:
 async def test_tc_g_06_cs(bench: Bench) -> None:
     """Change Availability Charging Station - Inoperative to operative"""
     await states.unavailable(bench)
-    assert await order(bench, "Operative") == "Accepted"
+    assert await change_availability(bench, "Operative") == "Accepted"
     await bench.expect_all_statuses("Available")
 
 
@@ -140,7 +142,7 @@ async def test_tc_g_07_cs(bench: Bench) -> None:
 async def test_tc_g_08_cs(bench: Bench) -> None:
     """Change Availability Connector - Inoperative to operative"""
     await states.unavailable(bench, evse_id=bench.evse_id, connector_id=bench.connector_id)
-    assert await order(bench, "Operative", bench.evse_id, connector=True) == "Accepted"
+    assert await change_availability(bench, "Operative", bench.evse_id, connector=True) == "Accepted"
     await bench.expect_status("Available")
     await bench.silence("StatusNotification", for_s=5.0)  # of no other connector
 
@@ -149,8 +151,8 @@ async def test_tc_g_08_cs(bench: Bench) -> None:
 @one_or_two_evses
 async def test_tc_g_09_cs(bench: Bench) -> None:
     """Change Availability EVSE - Operative to operative"""
-    assert await order(bench, "Operative", bench.evse_id) == "Accepted"
-    # Nothing has changed: whatever is told of a status, it is the one it was.
+    assert await change_availability(bench, "Operative", bench.evse_id) == "Accepted"
+    # Nothing has changed: any status that is sent is the one that it was.
     await bench.silence("StatusNotification", for_s=5.0, where=lambda status: status["connectorStatus"] != "Available")
 
 
@@ -159,7 +161,7 @@ async def test_tc_g_09_cs(bench: Bench) -> None:
 async def test_tc_g_10_cs(bench: Bench) -> None:
     """Change Availability EVSE - Inoperative to inoperative"""
     await states.unavailable(bench, evse_id=bench.evse_id)
-    assert await order(bench, "Inoperative", bench.evse_id) == "Accepted"
+    assert await change_availability(bench, "Inoperative", bench.evse_id) == "Accepted"
     await bench.expect_status("Unavailable")
 
 
@@ -168,7 +170,7 @@ async def test_tc_g_10_cs(bench: Bench) -> None:
 async def test_tc_g_11_cs(bench: Bench) -> None:
     """Change Availability EVSE - With ongoing transaction"""
     await states.energy_transfer_started(bench)
-    assert await order(bench, "Inoperative", bench.evse_id) == "Scheduled"
+    assert await change_availability(bench, "Inoperative", bench.evse_id) == "Scheduled"
     await ends_unavailable(bench)
 
 
@@ -176,7 +178,7 @@ async def test_tc_g_11_cs(bench: Bench) -> None:
 @one_or_two_evses
 async def test_tc_g_12_cs(bench: Bench) -> None:
     """Change Availability Charging Station - Operative to operative"""
-    assert await order(bench, "Operative") == "Accepted"
+    assert await change_availability(bench, "Operative") == "Accepted"
     await bench.expect_all_statuses("Available")
 
 
@@ -185,7 +187,7 @@ async def test_tc_g_12_cs(bench: Bench) -> None:
 async def test_tc_g_13_cs(bench: Bench) -> None:
     """Change Availability Charging Station - Inoperative to inoperative"""
     await states.unavailable(bench)
-    assert await order(bench, "Inoperative") == "Accepted"
+    assert await change_availability(bench, "Inoperative") == "Accepted"
     await bench.expect_all_statuses("Unavailable")
 
 
@@ -194,7 +196,7 @@ async def test_tc_g_13_cs(bench: Bench) -> None:
 async def test_tc_g_14_cs(bench: Bench) -> None:
     """Change Availability Charging Station - With ongoing transaction"""
     await states.energy_transfer_started(bench)
-    assert await order(bench, "Inoperative") == "Scheduled"
+    assert await change_availability(bench, "Inoperative") == "Scheduled"
     for number in range(1, bench.setup.evses + 1):
         if number != bench.evse_id:
             await bench.expect_status("Unavailable", evse_id=number)
@@ -206,7 +208,7 @@ async def test_tc_g_14_cs(bench: Bench) -> None:
 @one_or_two_evses
 async def test_tc_g_15_cs(bench: Bench) -> None:
     """Change Availability Connector - Operative to operative"""
-    assert await order(bench, "Operative", bench.evse_id, connector=True) == "Accepted"
+    assert await change_availability(bench, "Operative", bench.evse_id, connector=True) == "Accepted"
     await bench.expect_status("Available")
 
 
@@ -215,7 +217,7 @@ async def test_tc_g_15_cs(bench: Bench) -> None:
 async def test_tc_g_16_cs(bench: Bench) -> None:
     """Change Availability Connector - Inoperative to inoperative"""
     await states.unavailable(bench, evse_id=bench.evse_id, connector_id=bench.connector_id)
-    assert await order(bench, "Inoperative", bench.evse_id, connector=True) == "Accepted"
+    assert await change_availability(bench, "Inoperative", bench.evse_id, connector=True) == "Accepted"
     await bench.expect_status("Unavailable")
 
 
@@ -224,7 +226,7 @@ async def test_tc_g_16_cs(bench: Bench) -> None:
 async def test_tc_g_17_cs(bench: Bench) -> None:
     """Change Availability Connector - With ongoing transaction"""
     await states.energy_transfer_started(bench)
-    assert await order(bench, "Inoperative", bench.evse_id, connector=True) == "Scheduled"
+    assert await change_availability(bench, "Inoperative", bench.evse_id, connector=True) == "Scheduled"
     await ends_unavailable(bench)
 
 
@@ -241,7 +243,7 @@ async def test_tc_g_18_cs(bench: Bench, reset: str | None) -> None:
     """Change Availability EVSE - state persists across reboot"""
     await states.unavailable(bench, evse_id=bench.evse_id)
     before = len(bench.journal.sent("StatusNotification"))
-    assert await order(bench, "Inoperative", bench.evse_id) == "Accepted"
+    assert await change_availability(bench, "Inoperative", bench.evse_id) == "Accepted"
     await bench.expect_status("Unavailable")
     statuses = statuses_with_unavailable_evse(bench)
     for frame in bench.journal.sent("StatusNotification")[before:]:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from tests.conformance import states
-from tests.conformance.authorization import charges, knows
+from tests.conformance.authorization import charges, set_id_token_status
 from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
 from tests.conformance.reservations import (
     ANY_EVSE,
     EXPIRES_AFTER_S,
     MESSAGE_TIMEOUT_S,
+    enable_reservations,
     named_reservations,
-    reservations_on,
     reserve,
     status_of,
     token,
@@ -24,7 +24,7 @@ from tests.conformance.station_under_test import Setup
 
 LOCAL_AND_REMOTE = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
 """the reusable state Authorized can be reached by a card and by a remote start"""
-_ONE_OR_TWO = pytest.mark.parametrize(
+_ONE_OR_TWO_EVSES = pytest.mark.parametrize(
     "station_setup", [Setup(evses=1, variables=ANY_EVSE), Setup(evses=2, variables=ANY_EVSE)], ids=["one", "two"]
 )
 _TYPES: dict[str, Any] = {
@@ -39,7 +39,7 @@ _TYPES: dict[str, Any] = {
 async def uses_reservation(
     bench: Bench, reservation_id: int = 1, *, local: bool = True, id_token: Any = VALID_TOKEN
 ) -> None:
-    """Authorized with the token of a reservation, EnergyTransferStarted; the reservationId is told once."""
+    """Authorized with the token of a reservation, EnergyTransferStarted; the reservationId is sent once."""
     was_reserved = await status_of(bench, bench.evse_id) == "Reserved"
     await states.authorized(bench, local=local, id_token=id_token)
     if was_reserved:
@@ -52,7 +52,7 @@ async def uses_reservation(
 @case("Reservation", "M")
 async def test_tc_h_01_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Accepted - Valid idToken"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     await states.reserved(bench)
     await states.authorized(bench, local=local)
     await bench.expect_status("Available")
@@ -66,7 +66,7 @@ async def test_tc_h_01_cs(bench: Bench, local: bool) -> None:
 @case("Reservation", "M")
 async def test_tc_h_02_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Accepted - Different idToken"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     await states.reserved(bench)
     # EVConnectedPreSession: a connector that is Reserved stays so (G01.FR.09).
     await bench.connect_ev()
@@ -91,7 +91,7 @@ async def test_tc_h_02_cs(bench: Bench, local: bool) -> None:
 @case("Reservation", "M")
 async def test_tc_h_03_cs(bench: Bench) -> None:
     """Reserve a specific EVSE - Occupied - EVSE Reserved"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     await states.reserved(bench)
     assert await reserve(bench, OTHER_TOKEN, reservation_id=2, evseId=bench.evse_id) == "Occupied"
 
@@ -99,7 +99,7 @@ async def test_tc_h_03_cs(bench: Bench) -> None:
 @case("Reservation", "M")
 async def test_tc_h_04_cs(bench: Bench) -> None:
     """Reserve a specific EVSE - Occupied - EVSE Occupied"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     await states.energy_transfer_started(bench)
     assert await reserve(bench, OTHER_TOKEN, evseId=bench.evse_id) == "Occupied"
 
@@ -107,7 +107,7 @@ async def test_tc_h_04_cs(bench: Bench) -> None:
 @case("Reservation", "M")
 async def test_tc_h_06_cs(bench: Bench) -> None:
     """Reserve a specific EVSE - Unavailable"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     await states.unavailable(bench, evse_id=bench.evse_id)
     assert await reserve(bench, OTHER_TOKEN, evseId=bench.evse_id) == "Unavailable"
 
@@ -116,7 +116,7 @@ async def test_tc_h_06_cs(bench: Bench) -> None:
 @case("Reservation", "M")
 async def test_tc_h_07_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Reservation Ended / not used"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     identity = await states.reserved(bench, reservation_id=7, for_s=EXPIRES_AFTER_S)
     await bench.silence("ReservationStatusUpdate", for_s=EXPIRES_AFTER_S - 5.0)
     await bench.expect_status("Available", within_s=10.0)
@@ -128,11 +128,11 @@ async def test_tc_h_07_cs(bench: Bench, local: bool) -> None:
 
 
 @LOCAL_AND_REMOTE
-@_ONE_OR_TWO
+@_ONE_OR_TWO_EVSES
 @case("Reservation", "C", "R-2")
 async def test_tc_h_08_cs(bench: Bench, local: bool) -> None:
     """Reserve an unspecified EVSE - Accepted"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     assert await reserve(bench) == "Accepted"
     if bench.setup.evses == 1:
         await bench.expect_status("Reserved")
@@ -147,7 +147,7 @@ async def test_tc_h_08_cs(bench: Bench, local: bool) -> None:
 @setup(evses=2, variables=ANY_EVSE)
 async def test_tc_h_09_cs(bench: Bench) -> None:
     """Reserve an unspecified EVSE - Occupied - EVSE Reserved"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     for evse_id in (1, 2):
         await states.reserved(bench, evse_id=evse_id, reservation_id=evse_id)
     assert await reserve(bench, OTHER_TOKEN, reservation_id=3) == "Occupied"
@@ -157,7 +157,7 @@ async def test_tc_h_09_cs(bench: Bench) -> None:
 @setup(evses=2, variables=ANY_EVSE)
 async def test_tc_h_10_cs(bench: Bench) -> None:
     """Reserve an unspecified EVSE - Occupied - EVSE Occupied"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     bench.session(2).id_token = dict(OTHER_TOKEN)
     await states.authorized(bench, evse_id=1)
     await states.energy_transfer_started(bench, evse_id=1)
@@ -170,7 +170,7 @@ async def test_tc_h_10_cs(bench: Bench) -> None:
 @setup(evses=2, variables=ANY_EVSE)
 async def test_tc_h_12_cs(bench: Bench) -> None:
     """Reserve an unspecified EVSE - Unavailable"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     await states.unavailable(bench)
     assert await reserve(bench) == "Unavailable"
 
@@ -179,7 +179,7 @@ async def test_tc_h_12_cs(bench: Bench) -> None:
 @setup(variables={"ReservationCtrlr.NonEvseSpecific": "false"})
 async def test_tc_h_13_cs(bench: Bench) -> None:
     """Reserve an unspecified EVSE - Rejected"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     assert await bench.get_variable("ReservationCtrlr", "NonEvseSpecific") == "false"
     assert await reserve(bench) == "Rejected"
     assert await status_of(bench, 1) == "Available"
@@ -189,7 +189,7 @@ async def test_tc_h_13_cs(bench: Bench) -> None:
 @pytest.mark.parametrize("station_setup", [Setup(evses=2, variables=ANY_EVSE), Setup(evses=3, variables=ANY_EVSE)])
 async def test_tc_h_14_cs(bench: Bench) -> None:
     """Reserve an unspecified EVSE - Amount of EVSEs available equals the amount of reservations"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     for number in range(bench.setup.evses):
         await bench.silence(
             "StatusNotification", for_s=1.0, where=lambda status: status["connectorStatus"] == "Reserved"
@@ -203,7 +203,7 @@ async def test_tc_h_14_cs(bench: Bench) -> None:
 @case("Reservation", "C", "R-1")
 async def test_tc_h_15_cs(bench: Bench, local: bool) -> None:
     """Reserve a connector with a specific type - Success"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     assert await reserve(bench, connectorType="sType2") == "Accepted"
     await bench.expect_status("Reserved")
     if bench.setup.evses == 2:
@@ -218,7 +218,7 @@ async def test_tc_h_16_cs(bench: Bench, by_type: bool) -> None:
     """Reserve a connector with a specific type - Amount of available connectors of a type equals the amount of
     reservations
     """
-    await reservations_on(bench)
+    await enable_reservations(bench)
     types = ["sType2", "cType2" if bench.setup.tables else "sType2"]
     for evse_id in (1, 2):
         place: dict[str, Any] = {"connectorType": types[evse_id - 1]} if by_type else {"evseId": evse_id}
@@ -230,7 +230,7 @@ async def test_tc_h_16_cs(bench: Bench, by_type: bool) -> None:
 @case("Reservation", "M")
 async def test_tc_h_17_cs(bench: Bench) -> None:
     """Cancel reservation of an EVSE - Success"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     identity = await states.reserved(bench)
     answer = await bench.call("CancelReservation", {"reservationId": identity})
     assert answer["status"] == "Accepted", answer
@@ -241,7 +241,7 @@ async def test_tc_h_17_cs(bench: Bench) -> None:
 @case("Reservation", "M")
 async def test_tc_h_18_cs(bench: Bench) -> None:
     """Cancel reservation of an EVSE - Rejected"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     answer = await bench.call("CancelReservation", {"reservationId": 1})
     assert answer["status"] == "Rejected", answer
 
@@ -250,8 +250,8 @@ async def test_tc_h_18_cs(bench: Bench) -> None:
 @case("Reservation", "M")
 async def test_tc_h_19_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Use a reserved EVSE with GroupId"""
-    await reservations_on(bench)
-    knows(bench, OTHER_TOKEN, "Accepted", GROUP)
+    await enable_reservations(bench)
+    set_id_token_status(bench, OTHER_TOKEN, "Accepted", GROUP)
     assert await reserve(bench, evseId=bench.evse_id, groupIdToken=GROUP) == "Accepted"
     await bench.expect_status("Reserved")
     if local:
@@ -272,7 +272,7 @@ async def remote_start_with_group(bench: Bench) -> None:
         "remoteStartId": 1,
         "evseId": bench.evse_id,
     }
-    await bench.mark("remote-start", bench.evse_id, OTHER_TOKEN)
+    await bench.note_action("remote-start", bench.evse_id, OTHER_TOKEN)
     answer = await bench.call("RequestStartTransaction", request)
     assert answer["status"] == "Accepted", answer
     event = await bench.expect_event()
@@ -286,7 +286,7 @@ async def remote_start_with_group(bench: Bench) -> None:
 @setup(evses=2)
 async def test_tc_h_21_cs(bench: Bench, local: bool) -> None:
     """Charging Station cancels reservation when Unavailable"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     identity = await states.reserved(bench)
     order = {"operationalStatus": "Inoperative", "evse": {"id": bench.evse_id}}
     answer = await bench.call("ChangeAvailability", order)
@@ -316,7 +316,7 @@ async def test_tc_h_22_cs(bench: Bench) -> None:
 @case("Reservation", "M")
 async def test_tc_h_23_cs(bench: Bench, local: bool) -> None:
     """Reserve a specific EVSE - Replace reservation"""
-    await reservations_on(bench)
+    await enable_reservations(bench)
     identity = await states.reserved(bench)
     status = await reserve(bench, OTHER_TOKEN, reservation_id=identity, evseId=bench.evse_id)
     assert status == "Accepted"
@@ -331,8 +331,8 @@ async def test_tc_h_23_cs(bench: Bench, local: bool) -> None:
 @setup(variables=ANY_EVSE)
 async def test_tc_h_24_cs(bench: Bench) -> None:
     """Reserve an unspecified EVSE - GroupIdToken"""
-    await reservations_on(bench)
-    knows(bench, OTHER_TOKEN, "Accepted", GROUP)
+    await enable_reservations(bench)
+    set_id_token_status(bench, OTHER_TOKEN, "Accepted", GROUP)
     assert await reserve(bench, groupIdToken=GROUP) == "Accepted"
     await bench.expect_status("Reserved")
     await uses_reservation(bench, id_token=OTHER_TOKEN)

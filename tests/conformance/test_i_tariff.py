@@ -29,13 +29,13 @@ def message(text: str) -> Payload:
 
 
 async def displayed_texts(bench: Bench) -> dict[str, str]:
-    """What the driver sees at the EVSE, by topic."""
+    """The texts on the EVSE's display, by topic."""
     status = await bench.station.get("/api/status")
     return {text["topic"]: text["content"] for text in status["evses"][bench.evse_id - 1]["display"]}
 
 
 async def expect_displayed(bench: Bench, topic: str, text: str) -> None:
-    """The driver sees this within a second: the answer that tells it may be on its way."""
+    """Expect a text on the display within a second: the response that carries it may be in transit."""
     displayed: dict[str, str] = {}
     for _ in range(10):
         displayed = await displayed_texts(bench)

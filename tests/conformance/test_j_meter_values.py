@@ -118,7 +118,7 @@ def ended(bench: Bench) -> Payload:
 
 
 def check_ended(values: Sequence[Payload], interval_s: float) -> None:
-    """What the end tells of a sampled transaction: a value per interval, and the one of its end."""
+    """The Ended event of a sampled transaction has a value per interval, and the one of its end."""
     *periodic, last = values
     check_context(periodic, "Sample.Periodic")
     check_intervals(periodic, interval_s)
@@ -273,7 +273,7 @@ async def test_tc_j_11_cs(bench: Bench, public_key_mode: str) -> None:
     # With it the begin has an event of its own, which the reusable states of the session do not know.
     await configure_if_implemented(bench, "SampledDataCtrlr", "SignStartedReadings", "false")
     await session_of(bench, _DURATION_S)
-    # OCA, Signed Meter Values 4.1.2: the signed begin is told with the end, for both are needed to check a bill.
+    # OCA, Signed Meter Values 4.1.2: the signed value of the begin is sent with the end, since a bill check needs both.
     begin, *values = ended(bench)["meterValue"]
     check_context([begin], "Transaction.Begin")
     check_ended(values, _SAMPLED_S)

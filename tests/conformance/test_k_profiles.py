@@ -24,7 +24,9 @@ _MAX = "ChargingStationMaxProfile"
 _DEFAULT = "TxDefaultProfile"
 
 
-async def _two(bench: Bench, *, level_of_max: int = 0, level_of_default: int = 0) -> tuple[Payload, Payload]:
+async def _install_two_profiles(
+    bench: Bench, *, level_of_max: int = 0, level_of_default: int = 0
+) -> tuple[Payload, Payload]:
     """Memory state: a ChargingStationMaxProfile on the station, a TxDefaultProfile on the configured EVSE."""
     most = profile("A", (0, 16.0), purpose=_MAX, start=bench.iso(), identity=201, level=level_of_max)
     default = profile("A", (0, 10.0), start=bench.iso(), identity=202, level=level_of_default)
@@ -107,7 +109,7 @@ async def test_tc_k_24_cs(bench: Bench) -> None:
 @case("Smart Charging", "M")
 async def test_tc_k_29_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId 0"""
-    most, _ = await _two(bench)
+    most, _ = await _install_two_profiles(bench)
     await check_reported(bench, 29, {0: [most]}, 0)
 
 
@@ -115,21 +117,21 @@ async def test_tc_k_29_cs(bench: Bench) -> None:
 @case("Smart Charging", "M")
 async def test_tc_k_30_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0"""
-    _, default = await _two(bench)
+    _, default = await _install_two_profiles(bench)
     await check_reported(bench, 30, {bench.evse_id: [default]}, bench.evse_id)
 
 
 @case("Smart Charging", "M")
 async def test_tc_k_31_cs(bench: Bench) -> None:
     """Get Charging Profile - No EvseId"""
-    most, default = await _two(bench)
+    most, default = await _install_two_profiles(bench)
     await check_reported(bench, 31, {0: [most], bench.evse_id: [default]})
 
 
 @case("Smart Charging", "M")
 async def test_tc_k_32_cs(bench: Bench) -> None:
     """Get Charging Profile - chargingProfileId"""
-    most, _ = await _two(bench)
+    most, _ = await _install_two_profiles(bench)
     await check_reported(bench, 32, {0: [most]}, chargingProfileId=[most["id"]])
 
 
@@ -137,7 +139,7 @@ async def test_tc_k_32_cs(bench: Bench) -> None:
 async def test_tc_k_33_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + stackLevel"""
     # <Configured stackLevel> is that of the profile on the EVSE: another one would find nothing there.
-    _, default = await _two(bench, level_of_max=1, level_of_default=2)
+    _, default = await _install_two_profiles(bench, level_of_max=1, level_of_default=2)
     await check_reported(bench, 33, {bench.evse_id: [default]}, bench.evse_id, stackLevel=2)
 
 
@@ -153,7 +155,7 @@ async def test_tc_k_34_cs(bench: Bench) -> None:
 @case("Smart Charging", "M")
 async def test_tc_k_35_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + chargingProfilePurpose"""
-    _, default = await _two(bench)
+    _, default = await _install_two_profiles(bench)
     await states.energy_transfer_started(bench)  # errata 2025-09, 6.2.70
     await check_reported(bench, 35, {bench.evse_id: [default]}, bench.evse_id, chargingProfilePurpose=_DEFAULT)
 
@@ -161,7 +163,7 @@ async def test_tc_k_35_cs(bench: Bench) -> None:
 @case("Smart Charging", "M")
 async def test_tc_k_36_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + chargingProfilePurpose + stackLevel"""
-    _, default = await _two(bench, level_of_max=1, level_of_default=1)
+    _, default = await _install_two_profiles(bench, level_of_max=1, level_of_default=1)
     await check_reported(
         bench,
         36,

@@ -192,7 +192,7 @@ async def _start_with_profile(bench: Bench, sent: Payload) -> None:
     session = bench.session()
     was_started = session.started
     session.remote, session.remote_start_id = True, 38
-    await bench.mark("remote-start", bench.evse_id, VALID_TOKEN)
+    await bench.note_action("remote-start", bench.evse_id, VALID_TOKEN)
     answer = await bench.call(
         "RequestStartTransaction",
         {
@@ -236,7 +236,7 @@ async def test_tc_k_37_cs(bench: Bench, unit: str, authorize_expected: bool) -> 
 
 
 @case("Core", "C", "NOT Smart Charging")
-@setup(variables={"SmartChargingCtrlr.Enabled": "false"})  # F01.FR.12: this tells whether it is supported
+@setup(variables={"SmartChargingCtrlr.Enabled": "false"})  # F01.FR.12: this variable reports whether it is supported
 async def test_tc_k_38_cs(bench: Bench) -> None:
     """Remote start transaction with charging profile - Ignore chargingProfile"""
     await _start_with_profile(bench, profile("A", (0, 6.0), purpose="TxProfile", kind="Relative"))

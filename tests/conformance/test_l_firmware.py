@@ -86,7 +86,7 @@ async def _next_of(bench: Bench, *actions: str, within_s: float = 60.0) -> tuple
     return received.action, received.payload
 
 
-async def _fetched(bench: Bench, request_id: int) -> None:
+async def _expect_download(bench: Bench, request_id: int) -> None:
     """Downloading, Downloaded, SignatureVerified."""
     await _firmware_status(bench, "Downloading", request_id)
     await _firmware_status(bench, "Downloaded", request_id)
@@ -94,7 +94,7 @@ async def _fetched(bench: Bench, request_id: int) -> None:
 
 
 async def _set_unavailable(bench: Bench, *evses: int) -> None:
-    """The current state of these connectors, or all, is told before anything of the firmware: Unavailable."""
+    """Expect status Unavailable of these connectors, or all, before any firmware status."""
     remaining = set(evses or range(1, bench.setup.evses + 1))
     while remaining:
         action, payload = await _next_of(bench, "StatusNotification", "FirmwareStatusNotification")
@@ -103,8 +103,8 @@ async def _set_unavailable(bench: Bench, *evses: int) -> None:
         remaining.remove(payload["evseId"])
 
 
-async def _installed(bench: Bench, request_id: int, *, version: str = VERSION) -> None:
-    """Installing, the reboot that activates, and what follows it; the new version is told at the boot."""
+async def _expect_installation(bench: Bench, request_id: int, *, version: str = VERSION) -> None:
+    """Installing, the activating reboot, and what follows it; the boot reports the new version."""
     await _firmware_status(bench, "Installing", request_id)
     boot = await states.reboot_before_firmware_activation(bench, request_id)
     assert boot["chargingStation"]["firmwareVersion"] == version, boot
@@ -118,8 +118,8 @@ async def _security_event(bench: Bench, kind: str) -> None:
     assert event["type"] == kind, event
 
 
-async def _quiet(bench: Bench, seconds: float, *actions: str) -> None:
-    """Time passes, and nothing of these actions, or of the firmware, is told."""
+async def _expect_no_call(bench: Bench, seconds: float, *actions: str) -> None:
+    """Let time pass without a CALL of these actions or a firmware status."""
     await bench.advance(seconds)
     await bench.settle()
     payloads = [
@@ -138,9 +138,9 @@ async def test_tc_l_01_cs(bench: Bench, maker: Manufacturer, key_kind: str) -> N
     """Secure Firmware Update - Installation successful"""
     answer = await bench.call("UpdateFirmware", maker.request(bench, 0))
     assert answer["status"] == "Accepted", answer
-    await _fetched(bench, 0)
+    await _expect_download(bench, 0)
     await _set_unavailable(bench)
-    await _installed(bench, 0)
+    await _expect_installation(bench, 0)
 
 
 @pytest.mark.smoke
@@ -149,11 +149,11 @@ async def test_tc_l_02_cs(bench: Bench, maker: Manufacturer) -> None:
     """Secure Firmware Update - InstallScheduled"""
     answer = await bench.call("UpdateFirmware", maker.request(bench, 2, install_in_s=_OFFSET_S))
     assert answer["status"] == "Accepted", answer
-    await _fetched(bench, 2)
+    await _expect_download(bench, 2)
     await _firmware_status(bench, "InstallScheduled", 2)
-    await _quiet(bench, _OFFSET_S - 10.0, "StatusNotification")
+    await _expect_no_call(bench, _OFFSET_S - 10.0, "StatusNotification")
     await _set_unavailable(bench)
-    await _installed(bench, 2)
+    await _expect_installation(bench, 2)
 
 
 @case("Core", "M", "C-15")
@@ -162,11 +162,11 @@ async def test_tc_l_03_cs(bench: Bench, maker: Manufacturer) -> None:
     answer = await bench.call("UpdateFirmware", maker.request(bench, 3, retrieve_in_s=_OFFSET_S))
     assert answer["status"] == "Accepted", answer
     await _firmware_status(bench, "DownloadScheduled", 3)
-    await _quiet(bench, _OFFSET_S - 10.0)
+    await _expect_no_call(bench, _OFFSET_S - 10.0)
     assert maker.files.requested_names == []
-    await _fetched(bench, 3)
+    await _expect_download(bench, 3)
     await _set_unavailable(bench)
-    await _installed(bench, 3)
+    await _expect_installation(bench, 3)
 
 
 @case("Core", "M")
@@ -179,7 +179,7 @@ async def test_tc_l_05_cs(bench: Bench, maker: Manufacturer) -> None:
     answer = await bench.call("UpdateFirmware", request)
     assert answer["status"] in {"InvalidCertificate", "RevokedCertificate"}, answer
     await _security_event(bench, "InvalidFirmwareSigningCertificate")
-    await _quiet(bench, 20.0)
+    await _expect_no_call(bench, 20.0)
     assert maker.files.requested_names == []
 
 
@@ -193,7 +193,7 @@ async def test_tc_l_06_cs(bench: Bench, maker: Manufacturer) -> None:
     await _firmware_status(bench, "Downloaded", 6)
     await _firmware_status(bench, "InvalidSignature", 6)
     await _security_event(bench, "InvalidFirmwareSignature")
-    await _quiet(bench, 20.0)
+    await _expect_no_call(bench, 20.0)
 
 
 @case("Core", "M")
@@ -213,15 +213,15 @@ async def test_tc_l_08_cs(bench: Bench, maker: Manufacturer) -> None:
     version = await bench.get_variable("ChargingStation", "FirmwareVersion")
     answer = await bench.call("UpdateFirmware", maker.request(bench, 8, name="invalid.bin"))
     assert answer["status"] == "Accepted", answer
-    await _fetched(bench, 8)
+    await _expect_download(bench, 8)
     await _set_unavailable(bench)
     await _firmware_status(bench, "Installing", 8)
     notification = await bench.expect("FirmwareStatusNotification")
     assert notification["status"] in {"InstallVerificationFailed", "InstallationFailed"}, notification
     assert notification["requestId"] == 8, notification
-    await bench.expect_all_statuses("Available")  # the previous firmware goes on
+    await bench.expect_all_statuses("Available")  # the previous firmware keeps running
     assert await bench.get_variable("ChargingStation", "FirmwareVersion") == version
-    await _quiet(bench, 20.0)
+    await _expect_no_call(bench, 20.0)
 
 
 @case("Core", "C", "C-60")
@@ -234,9 +234,9 @@ async def test_tc_l_10_cs(bench: Bench, maker: Manufacturer) -> None:
     await _firmware_status(bench, "Downloading", 101)
     answer = await bench.call("UpdateFirmware", maker.request(bench, 102))
     assert answer["status"] == "AcceptedCanceled", answer
-    await _fetched(bench, 102)
+    await _expect_download(bench, 102)
     await _set_unavailable(bench)
-    await _installed(bench, 102)
+    await _expect_installation(bench, 102)
 
 
 @case("Core", "C", "C-20 and NOT C-43 and AQ-7 and HFS-8 > 1")
@@ -250,16 +250,16 @@ async def test_tc_l_14_cs(bench: Bench, maker: Manufacturer) -> None:
     await states.energy_transfer_started(bench)
     answer = await bench.call("UpdateFirmware", maker.request(bench, 14))
     assert answer["status"] == "Accepted", answer
-    await _fetched(bench, 14)
+    await _expect_download(bench, 14)
     await _firmware_status(bench, "InstallScheduled", 14)
     await states.energy_transfer_started(bench, evse_id=2)
     await states.parking_bay_unoccupied(bench)
-    await _quiet(bench, 20.0)
+    await _expect_no_call(bench, 20.0)
     await states.stop_authorized(bench, evse_id=2)
     await _set_unavailable(bench, 1, 2)
     await bench.disconnect_ev(evse_id=2)
     bench.new_session(2)
-    await _installed(bench, 14)
+    await _expect_installation(bench, 14)
 
 
 @case("Core", "C", "NOT C-43 and AQ-7")
@@ -273,15 +273,15 @@ async def test_tc_l_15_cs(bench: Bench, maker: Manufacturer) -> None:
     await states.energy_transfer_started(bench)
     answer = await bench.call("UpdateFirmware", maker.request(bench, 15))
     assert answer["status"] == "Accepted", answer
-    await _fetched(bench, 15)
+    await _expect_download(bench, 15)
     await _firmware_status(bench, "InstallScheduled", 15)
     await _set_unavailable(bench, 2)
-    await _quiet(bench, 20.0)
+    await _expect_no_call(bench, 20.0)
     await states.stop_authorized(bench)
     await _set_unavailable(bench, 1)
     await bench.disconnect_ev()
     bench.new_session()
-    await _installed(bench, 15)
+    await _expect_installation(bench, 15)
 
 
 @case("Core", "M")
@@ -289,5 +289,5 @@ async def test_tc_l_18_cs(bench: Bench, maker: Manufacturer) -> None:
     """Secure Firmware Update - Missing firmware signing certificate and signature"""
     answer = await bench.call("UpdateFirmware", maker.request(bench, 18, certificate=None, signature=None))
     assert answer["status"] in {"Rejected", "InvalidCertificate"}, answer
-    await _quiet(bench, 20.0)
+    await _expect_no_call(bench, 20.0)
     assert maker.files.requested_names == []

@@ -25,7 +25,7 @@ over_tls_with_checked_roots = pytest.mark.parametrize(
 )
 
 
-async def ids(bench: Bench, *certificate_types: str) -> Payload:
+async def installed_ids(bench: Bench, *certificate_types: str) -> Payload:
     """GetInstalledCertificateIdsRequest for these types, or with certificateType omitted."""
     return await bench.call(
         "GetInstalledCertificateIds", {"certificateType": list(certificate_types)} if certificate_types else {}
@@ -73,7 +73,7 @@ async def test_tc_m_07_cs(bench: Bench) -> None:
     present = await states.get_installed_certificates(bench, CSMS_ROOT)
     answer = await bench.call("InstallCertificate", {"certificateType": CSMS_ROOT, "certificate": expired.pem})
     assert answer["status"] == "Rejected", answer
-    answer = await ids(bench, CSMS_ROOT)
+    answer = await installed_ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
     assert not is_listed(answer, CSMS_ROOT, hash_data(expired, expired)), answer
     assert answer["certificateHashDataChain"] == present, answer
@@ -86,7 +86,7 @@ async def test_tc_m_09_cs(bench: Bench) -> None:
     old, stranger = bench.pki.root, bench.pki.make_root("Stranger")
     answer = await bench.call("InstallCertificate", {"certificateType": CSMS_ROOT, "certificate": stranger.pem})
     assert answer["status"] == "Rejected", answer
-    answer = await ids(bench, CSMS_ROOT)
+    answer = await installed_ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
     assert is_listed(answer, CSMS_ROOT, hash_data(old, old)), answer
     assert len(answer["certificateHashDataChain"]) == 1, answer
@@ -102,14 +102,14 @@ async def test_tc_m_30_cs(bench: Bench) -> None:
     if bench.setup.security_profile == 3:
         await states.renew_charging_station_certificate(bench)
     before = bench.csms.connection
-    bench.forget()
+    bench.drop_unsolicited()
     answer = await bench.call("Reset", {"type": "OnIdle"})
     assert answer["status"] == "Accepted", answer
     clients = old if bench.setup.security_profile == 3 else None
     server = bench.pki.server(issuer=new)
     await bench.csms.restart(bench.pki.server_context(server, client_root=clients))
     await states.has_booted(bench, after=before)
-    answer = await ids(bench, CSMS_ROOT)
+    answer = await installed_ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
     assert not is_listed(answer, CSMS_ROOT, hash_data(old, old)), answer
     assert is_listed(answer, CSMS_ROOT, hash_data(new, old)), answer
@@ -123,11 +123,11 @@ async def test_tc_m_31_cs(bench: Bench) -> None:
     new = bench.pki.make_root("Root 2", signed_by=old)
     await states.certificate_installed(bench, CSMS_ROOT, new)
     before = bench.csms.connection
-    bench.forget()
+    bench.drop_unsolicited()
     answer = await bench.call("Reset", {"type": "OnIdle"})  # the test system's certificate stays the old root's
     assert answer["status"] == "Accepted", answer
     await states.has_booted(bench, after=before)
-    answer = await ids(bench, CSMS_ROOT)
+    answer = await installed_ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
     assert is_listed(answer, CSMS_ROOT, hash_data(old, old)), answer
     # The new one, which a next CSMS may use, stays too: the connection was not made with it (M05.FR.13).
@@ -161,7 +161,7 @@ async def test_tc_m_17_cs(bench: Bench) -> None:
     root, manufacturer = bench.pki.make_root("Root 2"), bench.pki.make_root("Manufacturer")
     await states.certificate_installed(bench, CSMS_ROOT, root)
     await states.certificate_installed(bench, MANUFACTURER_ROOT, manufacturer)
-    answer = await ids(bench, CSMS_ROOT, MANUFACTURER_ROOT)
+    answer = await installed_ids(bench, CSMS_ROOT, MANUFACTURER_ROOT)
     assert answer["status"] == "Accepted", answer
     types = {chain["certificateType"] for chain in answer["certificateHashDataChain"]}
     assert types == {CSMS_ROOT, MANUFACTURER_ROOT}, answer
@@ -176,7 +176,7 @@ async def test_tc_m_18_cs(bench: Bench) -> None:
     root, manufacturer = bench.pki.make_root("Root 2"), bench.pki.make_root("Manufacturer")
     await states.certificate_installed(bench, CSMS_ROOT, root)
     await states.certificate_installed(bench, MANUFACTURER_ROOT, manufacturer)
-    answer = await ids(bench)
+    answer = await installed_ids(bench)
     assert answer["status"] == "Accepted", answer
     assert is_listed(answer, CSMS_ROOT, hash_data(root, root)), answer
     assert is_listed(answer, MANUFACTURER_ROOT, hash_data(manufacturer, manufacturer)), answer
@@ -185,10 +185,10 @@ async def test_tc_m_18_cs(bench: Bench) -> None:
 @case("Core", "M")
 async def test_tc_m_19_cs(bench: Bench) -> None:
     """Retrieve certificates from Charging Station - No matching certificate found"""
-    for chain in (await ids(bench, "MORootCertificate")).get("certificateHashDataChain", []):
+    for chain in (await installed_ids(bench, "MORootCertificate")).get("certificateHashDataChain", []):
         answer = await bench.call("DeleteCertificate", {"certificateHashData": chain["certificateHashData"]})
         assert answer["status"] == "Accepted", answer
-    answer = await ids(bench, "MORootCertificate")
+    answer = await installed_ids(bench, "MORootCertificate")
     assert answer["status"] == "NotFound", answer
     assert "certificateHashDataChain" not in answer, answer
 
@@ -204,7 +204,7 @@ async def test_tc_m_19_cs(bench: Bench) -> None:
 )
 async def test_tc_m_20_cs(bench: Bench) -> None:
     """Delete a certificate from a Charging Station - Success"""
-    present = (await ids(bench, CSMS_ROOT)).get("certificateHashDataChain", [])
+    present = (await installed_ids(bench, CSMS_ROOT)).get("certificateHashDataChain", [])
     root = bench.pki.make_root("Root 2")
     # Over TLS the root that is there is the one that the link rests on, which a station may keep (M04.FR.03).
     await states.certificate_installed(bench, CSMS_ROOT, root)
@@ -212,7 +212,7 @@ async def test_tc_m_20_cs(bench: Bench) -> None:
     (new,) = [chain["certificateHashData"] for chain in chains if chain not in present]
     answer = await bench.call("DeleteCertificate", {"certificateHashData": new})
     assert answer["status"] == "Accepted", answer
-    answer = await ids(bench, CSMS_ROOT)
+    answer = await installed_ids(bench, CSMS_ROOT)
     assert answer["status"] == ("Accepted" if present else "NotFound"), answer
     assert not is_listed(answer, CSMS_ROOT, new), answer
     assert answer.get("certificateHashDataChain", []) == present, answer
@@ -234,7 +234,7 @@ async def test_tc_m_22_cs(bench: Bench) -> None:
 async def test_tc_m_23_cs(bench: Bench) -> None:
     """Delete a certificate from a Charging Station - Unable to delete the Charging Station Certificate"""
     certificate = await states.renew_charging_station_certificate(bench)
-    answer = await ids(bench)
+    answer = await installed_ids(bench)
     assert answer["status"] == "Accepted", answer
     answer = await bench.call("DeleteCertificate", {"certificateHashData": hash_data(certificate, bench.pki.root)})
     assert answer["status"] in {"NotFound", "Failed"}, answer

@@ -116,7 +116,7 @@ async def test_tc_n_34_cs(bench: Bench, kind: str) -> None:
 async def _request_customer_information(
     bench: Bench, *, report: bool, clear: bool, request_id: int = 7, **customer: object
 ) -> list[str]:
-    """CustomerInformation, which is accepted; the data of all parts of what is told then."""
+    """Send CustomerInformation, which must be accepted; the data of all reported parts."""
     request: Payload = {"requestId": request_id, "report": report, "clear": clear, **customer}
     answer = await bench.call("CustomerInformation", request)
     assert answer["status"] == "Accepted", answer
@@ -130,8 +130,8 @@ async def _request_customer_information(
             return parts
 
 
-async def _of_a_stranger(bench: Bench, *, clear: bool) -> list[str]:
-    """What the station tells of a customer that it cannot know: that no data is found."""
+async def _report_of_unknown_customer(bench: Bench, *, clear: bool) -> list[str]:
+    """The report about an unknown customer: no data found."""
     stranger = {"idToken": "04FFFFFFFFFF80", "type": "ISO14443"}
     parts = await _request_customer_information(bench, report=True, clear=clear, request_id=9, idToken=stranger)
     assert len(parts) == 1
@@ -155,7 +155,7 @@ async def test_tc_n_27_cs(bench: Bench) -> None:
     await _known_customer(bench)
     parts = await _request_customer_information(bench, report=True, clear=False, idToken=VALID_TOKEN)
     assert all(parts)
-    assert parts != await _of_a_stranger(bench, clear=False)
+    assert parts != await _report_of_unknown_customer(bench, clear=False)
 
 
 @case("Core", "C", _LOCAL_AUTHORIZATION)
@@ -163,7 +163,7 @@ async def test_tc_n_28_cs(bench: Bench) -> None:
     """Get Customer Information - Accepted + no data"""
     await _request_customer_information(bench, report=False, clear=True, request_id=1, idToken=VALID_TOKEN)
     parts = await _request_customer_information(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
-    assert parts == await _of_a_stranger(bench, clear=False)
+    assert parts == await _report_of_unknown_customer(bench, clear=False)
     await bench.silence("NotifyCustomerInformation", for_s=5.0)
 
 
@@ -173,7 +173,7 @@ async def test_tc_n_30_cs(bench: Bench) -> None:
     await _known_customer(bench)
     parts = await _request_customer_information(bench, report=True, clear=True, request_id=1, idToken=VALID_TOKEN)
     assert all(parts)
-    assert parts != await _of_a_stranger(bench, clear=False)
+    assert parts != await _report_of_unknown_customer(bench, clear=False)
     # Only the local list knows the customer still (N10.FR.03), besides what the signed records are kept for.
     again = await _request_customer_information(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
     assert len(again) == 1
@@ -185,7 +185,7 @@ async def test_tc_n_30_cs(bench: Bench) -> None:
 async def test_tc_n_31_cs(bench: Bench) -> None:
     """Clear Customer Information - Clear and report + no data"""
     parts = await _request_customer_information(bench, report=True, clear=True, idToken=VALID_TOKEN)
-    assert parts == await _of_a_stranger(bench, clear=True)
+    assert parts == await _report_of_unknown_customer(bench, clear=True)
     await bench.silence("NotifyCustomerInformation", for_s=5.0)
 
 

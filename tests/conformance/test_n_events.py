@@ -44,7 +44,7 @@ def _moment(event: Payload) -> datetime:
 
 
 def _is_power_event(bench: Bench, event: Payload, transaction_id: str | None) -> None:
-    """What TC_N_20 wants of each of its events, besides value, trigger and monitor."""
+    """Check an event as TC_N_20 requires, besides value, trigger and monitor."""
     assert isinstance(event["eventId"], int), event
     assert abs((_moment(event) - bench.now()).total_seconds()) <= DEVIATION_S, event
     assert event["transactionId"] == transaction_id, event

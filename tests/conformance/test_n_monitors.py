@@ -237,7 +237,7 @@ async def test_tc_n_43_cs(bench: Bench) -> None:
 # Clearing monitors
 
 
-async def _cleared(bench: Bench, *ids: int) -> list[Payload]:
+async def _clear_monitors(bench: Bench, *ids: int) -> list[Payload]:
     """ClearVariableMonitoring; the results, each of the id at its place."""
     answer = await bench.call("ClearVariableMonitoring", {"id": list(ids)})
     results: list[Payload] = answer["clearMonitoringResult"]
@@ -249,7 +249,7 @@ async def _cleared(bench: Bench, *ids: int) -> list[Payload]:
 async def test_tc_n_18_cs(bench: Bench) -> None:
     """Clear Monitoring - Success"""
     ids = await set_monitors(bench, monitor("Delta", 1, STATION_STATE), monitor("Delta", 1, EVSE_STATE))
-    for result in await _cleared(bench, *ids):
+    for result in await _clear_monitors(bench, *ids):
         assert result["status"] == "Accepted", result
         reason_is(result, "NoError")
     await no_monitors_reported(bench, 18, componentVariable=[STATION_STATE, EVSE_STATE])
@@ -259,7 +259,7 @@ async def test_tc_n_18_cs(bench: Bench) -> None:
 async def test_tc_n_19_cs(bench: Bench) -> None:
     """Clear Monitoring - Not found"""
     unknown = max((monitor_found["id"] for monitor_found in await reported(bench, 19)), default=123455) + 1
-    (result,) = await _cleared(bench, unknown)
+    (result,) = await _clear_monitors(bench, unknown)
     assert result["status"] == "NotFound", result
     reason_is(result, "NotFound")
 
@@ -268,7 +268,7 @@ async def test_tc_n_19_cs(bench: Bench) -> None:
 async def test_tc_n_44_cs(bench: Bench) -> None:
     """Clear Monitoring - Rejected"""
     hard_wired = (await reported(bench, 44))[0]
-    (result,) = await _cleared(bench, hard_wired["id"])
+    (result,) = await _clear_monitors(bench, hard_wired["id"])
     assert result["status"] == "Rejected", result
 
 

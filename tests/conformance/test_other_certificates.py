@@ -16,7 +16,7 @@ OWN = "ChargingStationCertificate"
 
 
 def _client_certificate(bench: Bench) -> x509.Certificate:
-    """The certificate that the station has shown last."""
+    """The client certificate of the latest connection."""
     der = bench.csms.client_certificates[-1]
     assert der is not None
     return x509.load_der_x509_certificate(der)

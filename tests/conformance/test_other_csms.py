@@ -20,7 +20,7 @@ NOT_IMPLEMENTED = CallError("NotImplemented", "we do not do that")
 
 
 async def _charge(bench: Bench) -> None:
-    """A whole session takes its course."""
+    """Run a complete charging session."""
     await states.ev_connected_pre_session(bench)
     await states.authorized(bench, local=True)
     await states.parking_bay_unoccupied(bench)
@@ -86,11 +86,11 @@ async def test_what_a_csms_does_not_implement_is_sent_once_and_holds_nothing_up(
     assert values in (["true"], ["true", "false"]), values  # each change of it once
     assert len(bench.take("DataTransfer")) == 1
     await bench.station.post("/api/sim/lock", {"evse": 1, "failure": False})
-    bench.forget()
+    bench.drop_unsolicited()
     answer = await bench.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
     assert answer["status"] == "Accepted", answer
     await bench.expect("Heartbeat")
-    await bench.quiet()
+    await bench.drain_messages()
     bench.take("NotifyEvent")  # that the lock works again
     assert len(bench.take("Authorize")) == 1
     assert bench.take("TransactionEvent")[0].payload["eventType"] == "Started"

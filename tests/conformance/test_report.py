@@ -31,7 +31,7 @@ def _phase(
 
 
 def _result(path: Path, *phases: pytest.TestReport) -> str:
-    """What the report says of the case after these phases of its tests."""
+    """The case's result in the report after these phases of its tests."""
     report = Report(path / "report.md")
     for phase in phases:
         report.pytest_runtest_logreport(phase)

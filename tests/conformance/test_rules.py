@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.conformance import rules
-from tests.conformance.bench import VALID_TOKEN, Bench, Mark
+from tests.conformance.bench import VALID_TOKEN, Bench, DriverAction
 from tests.conformance.csms import Csms, Journal, Received
 from tests.conformance.frames import Frame, Payload
 from tests.conformance.pki import Pki
@@ -28,7 +28,7 @@ def _iso(second: float) -> str:
     return _at(second).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Story:
+class Scenario:
     """A journal that a test writes line by line."""
 
     def __init__(self, folder: Path, *, evses: int = 1) -> None:
@@ -37,7 +37,7 @@ class Story:
         self.bench = Bench(station, Csms(journal), journal, Setup(evses=evses), Pki(folder))
         self._answered = True
 
-    def station(self, action: str, payload: Payload, second: float, *, message_id: str | None = None) -> Story:
+    def station(self, action: str, payload: Payload, second: float, *, message_id: str | None = None) -> Scenario:
         """A CALL of the station; the one before has been answered."""
         frames = self.bench.journal.frames
         calls = [frame for frame in frames if frame.from_station and frame.kind == 2]
@@ -47,40 +47,40 @@ class Story:
         frames.append(Frame(True, 2, message_id or f"s{len(calls)}", action, payload, _at(second), 1))
         return self
 
-    def csms(self, action: str, payload: Payload, answer: Payload, second: float) -> Story:
+    def csms(self, action: str, payload: Payload, answer: Payload, second: float) -> Scenario:
         """A CALL of the CSMS, and the station's answer."""
         frames = self.bench.journal.frames
         frames.append(Frame(False, 2, f"c{second}", action, payload, _at(second), 1))
         frames.append(Frame(True, 3, f"c{second}", action, answer, _at(second), 1))
         return self
 
-    def answered(self, payload: Payload) -> Story:
+    def answered(self, payload: Payload) -> Scenario:
         """The CSMS answers the station's latest CALL."""
         call = self.bench.journal.frames[-1]
         self.bench.journal.frames.append(Frame(False, 3, call.message_id, call.action, payload, call.at, 1))
         self._answered = True
         return self
 
-    def impatient(self) -> Story:
+    def impatient(self) -> Scenario:
         """The station does not wait for the answer to its latest CALL."""
         self._answered = True
         return self
 
-    def event(self, seq_no: int, kind: str, trigger: str, second: float, **more: Any) -> Story:
+    def event(self, seq_no: int, kind: str, trigger: str, second: float, **more: Any) -> Scenario:
         """A TransactionEventRequest; `info`: further fields of transactionInfo."""
         info: Payload = {"transactionId": "t1", **more.pop("info", {})}
         payload = {"eventType": kind, "triggerReason": trigger, "seqNo": seq_no, "timestamp": _iso(second)}
         return self.station("TransactionEvent", {**payload, "transactionInfo": info, "evse": _EVSE, **more}, second)
 
-    def receives(self, action: str, payload: Payload, *, csms: Csms | None = None) -> Story:
+    def receives(self, action: str, payload: Payload, *, csms: Csms | None = None) -> Scenario:
         """A CALL that an endpoint has received, and no step has read."""
         frame = Frame(True, 2, "unread", action, payload, _at(1), 1)
         (csms or self.bench.csms).unread.append(Received(action, payload, frame))
         return self
 
-    def driver(self, action: str, second: float) -> Story:
+    def driver(self, action: str, second: float) -> Scenario:
         """A driver's action."""
-        self.bench.marks.append(Mark(action, 1, _at(second), dict(VALID_TOKEN)))
+        self.bench.driver_actions.append(DriverAction(action, 1, _at(second), dict(VALID_TOKEN)))
         return self
 
     def check(self) -> None:
@@ -89,35 +89,35 @@ class Story:
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Story:
+def scenario(tmp_path: Path) -> Scenario:
     """An empty journal of a station with one EVSE."""
-    return Story(tmp_path)
+    return Scenario(tmp_path)
 
 
-def _started(story: Story, **more: Any) -> Story:
-    story.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
-    story.answered({"idTokenInfo": {"status": "Accepted"}})
-    return story.event(0, "Started", "Authorized", 1, **{"idToken": VALID_TOKEN, **more})
+def _started(scenario: Scenario, **more: Any) -> Scenario:
+    scenario.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
+    scenario.answered({"idTokenInfo": {"status": "Accepted"}})
+    return scenario.event(0, "Started", "Authorized", 1, **{"idToken": VALID_TOKEN, **more})
 
 
-def test_a_whole_session_keeps_all_rules(story: Story) -> None:
-    _started(story).driver("connected", 2)
-    story.event(1, "Updated", "CablePluggedIn", 2)
-    story.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"})
-    story.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"}, offline=True)
-    story.check()
+def test_a_whole_session_keeps_all_rules(scenario: Scenario) -> None:
+    _started(scenario).driver("connected", 2)
+    scenario.event(1, "Updated", "CablePluggedIn", 2)
+    scenario.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"})
+    scenario.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"}, offline=True)
+    scenario.check()
 
 
-def test_a_frame_against_its_schema_is_a_fault(story: Story) -> None:
-    story.bench.journal.note(Frame(True, 2, "1", "Heartbeat", {"surprise": 1}, _BEGAN, 1))
+def test_a_frame_against_its_schema_is_a_fault(scenario: Scenario) -> None:
+    scenario.bench.journal.note(Frame(True, 2, "1", "Heartbeat", {"surprise": 1}, _BEGAN, 1))
     with pytest.raises(AssertionError, match="surprise"):
-        story.check()
+        scenario.check()
 
 
-def test_an_answer_to_no_call_is_a_fault(story: Story) -> None:
-    story.bench.journal.note(Frame(True, 3, "never-asked", "", {}, _BEGAN, 1))
+def test_an_answer_to_no_call_is_a_fault(scenario: Scenario) -> None:
+    scenario.bench.journal.note(Frame(True, 3, "never-asked", "", {}, _BEGAN, 1))
     with pytest.raises(AssertionError, match="no such message"):
-        story.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize(
@@ -129,75 +129,77 @@ def test_an_answer_to_no_call_is_a_fault(story: Story) -> None:
     ],
     ids=["code", "description", "details"],
 )
-def test_a_callerror_has_a_form_too(story: Story, payload: Payload) -> None:
-    story.bench.journal.note(Frame(True, 4, "1", "Reset", {"code": "NotSupported", "description": ""}, _BEGAN, 1))
-    story.check()
-    story.bench.journal.note(Frame(True, 4, "1", "Reset", payload, _BEGAN, 1))
+def test_a_callerror_has_a_form_too(scenario: Scenario, payload: Payload) -> None:
+    scenario.bench.journal.note(Frame(True, 4, "1", "Reset", {"code": "NotSupported", "description": ""}, _BEGAN, 1))
+    scenario.check()
+    scenario.bench.journal.note(Frame(True, 4, "1", "Reset", payload, _BEGAN, 1))
     with pytest.raises(AssertionError, match="CALLERROR"):
-        story.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize("message_id", ["", "x" * 37])
-def test_a_message_id_has_1_to_36_characters(story: Story, message_id: str) -> None:
-    story.bench.journal.note(Frame(True, 2, message_id, "Heartbeat", {}, _BEGAN, 1))
+def test_a_message_id_has_1_to_36_characters(scenario: Scenario, message_id: str) -> None:
+    scenario.bench.journal.note(Frame(True, 2, message_id, "Heartbeat", {}, _BEGAN, 1))
     with pytest.raises(AssertionError, match="message id"):
-        story.check()
+        scenario.check()
 
 
-def test_a_message_id_is_used_once_on_a_connection(story: Story) -> None:
-    story.station("Heartbeat", {}, 1, message_id="same").station("Heartbeat", {}, 2, message_id="same")
+def test_a_message_id_is_used_once_on_a_connection(scenario: Scenario) -> None:
+    scenario.station("Heartbeat", {}, 1, message_id="same").station("Heartbeat", {}, 2, message_id="same")
     with pytest.raises(AssertionError, match="used before"):
-        story.check()
+        scenario.check()
 
 
-def test_a_call_waits_for_the_answer_to_the_one_before_or_its_timeout(story: Story) -> None:
-    story.station("Heartbeat", {}, 1).impatient().station("Heartbeat", {}, 31).check()
-    story.impatient().station("Heartbeat", {}, 32)
+def test_a_call_waits_for_the_answer_to_the_one_before_or_its_timeout(scenario: Scenario) -> None:
+    scenario.station("Heartbeat", {}, 1).impatient().station("Heartbeat", {}, 31).check()
+    scenario.impatient().station("Heartbeat", {}, 32)
     with pytest.raises(AssertionError, match="not answered"):
-        story.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize("numbers", [(0, 2), (0, 0), (1, 2)], ids=["gap", "twice", "not-from-0"])
-def test_sequence_numbers_are_sequential(story: Story, numbers: tuple[int, int]) -> None:
-    story.event(numbers[0], "Started", "CablePluggedIn", 1).event(numbers[1], "Updated", "Trigger", 2)
+def test_sequence_numbers_are_sequential(scenario: Scenario, numbers: tuple[int, int]) -> None:
+    scenario.event(numbers[0], "Started", "CablePluggedIn", 1).event(numbers[1], "Updated", "Trigger", 2)
     with pytest.raises(AssertionError, match="seqNo"):
-        story.check()
+        scenario.check()
 
 
-def test_sequence_numbers_are_in_chronological_order(story: Story) -> None:
-    story.event(1, "Updated", "Trigger", 1).event(0, "Started", "CablePluggedIn", 2)
+def test_sequence_numbers_are_in_chronological_order(scenario: Scenario) -> None:
+    scenario.event(1, "Updated", "Trigger", 1).event(0, "Started", "CablePluggedIn", 2)
     with pytest.raises(AssertionError, match="chronological"):
-        story.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize("kinds", [("Updated", "Started"), ("Updated", "Updated")])
-def test_a_transaction_begins_with_started(story: Story, kinds: tuple[str, str]) -> None:
-    story.event(0, kinds[0], "CablePluggedIn", 1).event(1, kinds[1], "Trigger", 2)
+def test_a_transaction_begins_with_started(scenario: Scenario, kinds: tuple[str, str]) -> None:
+    scenario.event(0, kinds[0], "CablePluggedIn", 1).event(1, kinds[1], "Trigger", 2)
     with pytest.raises(AssertionError, match="start the transaction"):
-        story.check()
+        scenario.check()
 
 
-def test_nothing_follows_the_end_of_a_transaction(story: Story) -> None:
-    _started(story).event(1, "Ended", "StopAuthorized", 3).check()
-    story.event(2, "Updated", "ChargingStateChanged", 4)
+def test_nothing_follows_the_end_of_a_transaction(scenario: Scenario) -> None:
+    _started(scenario).event(1, "Ended", "StopAuthorized", 3).check()
+    scenario.event(2, "Updated", "ChargingStateChanged", 4)
     with pytest.raises(AssertionError, match="Ended has seqNo"):
-        story.check()
+        scenario.check()
 
 
-def test_a_meter_value_does_not_follow_the_end_of_a_transaction_either(story: Story) -> None:
-    _started(story).event(1, "Ended", "StopAuthorized", 3).event(2, "Updated", "MeterValuePeriodic", 4)
+def test_a_meter_value_does_not_follow_the_end_of_a_transaction_either(scenario: Scenario) -> None:
+    _started(scenario).event(1, "Ended", "StopAuthorized", 3).event(2, "Updated", "MeterValuePeriodic", 4)
     with pytest.raises(AssertionError, match="Ended has seqNo"):
-        story.check()
+        scenario.check()
 
 
-def test_a_transaction_ends_once(story: Story) -> None:
-    _started(story).event(1, "Ended", "StopAuthorized", 3).event(2, "Ended", "EVCommunicationLost", 4)
+def test_a_transaction_ends_once(scenario: Scenario) -> None:
+    _started(scenario).event(1, "Ended", "StopAuthorized", 3).event(2, "Ended", "EVCommunicationLost", 4)
     with pytest.raises(AssertionError, match="Ended has seqNo"):
-        story.check()
+        scenario.check()
 
 
-def test_the_end_that_is_sent_again_counts_once(story: Story) -> None:
-    _started(story).event(1, "Ended", "StopAuthorized", 3).event(1, "Ended", "StopAuthorized", 3, offline=True).check()
+def test_the_end_that_is_sent_again_counts_once(scenario: Scenario) -> None:
+    _started(scenario).event(1, "Ended", "StopAuthorized", 3).event(
+        1, "Ended", "StopAuthorized", 3, offline=True
+    ).check()
 
 
 @pytest.mark.parametrize(
@@ -210,23 +212,23 @@ def test_the_end_that_is_sent_again_counts_once(story: Story) -> None:
     ],
     ids=["security", "log", "event", "periodic-start"],
 )
-def test_a_call_that_no_step_has_read_fails_the_case(story: Story, action: str, payload: Payload) -> None:
-    story.receives(action, payload)
+def test_a_call_that_no_step_has_read_fails_the_case(scenario: Scenario, action: str, payload: Payload) -> None:
+    scenario.receives(action, payload)
     with pytest.raises(AssertionError, match="no step has read"):
-        story.check()
-    story.bench.forget()
+        scenario.check()
+    scenario.bench.drop_unsolicited()
     with pytest.raises(AssertionError, match="no step has read"):
-        story.check()
-    assert [frame.payload for frame in story.bench.take(action)] == [payload]
-    story.check()
+        scenario.check()
+    assert [frame.payload for frame in scenario.bench.take(action)] == [payload]
+    scenario.check()
 
 
-def test_a_call_to_another_endpoint_that_no_step_has_read_fails_the_case(story: Story) -> None:
-    other_csms = Csms(story.bench.journal)
-    story.bench.other_endpoints.append(other_csms)
-    story.receives("BootNotification", {"reason": "PowerUp"}, csms=other_csms)
+def test_a_call_to_another_endpoint_that_no_step_has_read_fails_the_case(scenario: Scenario) -> None:
+    other_csms = Csms(scenario.bench.journal)
+    scenario.bench.other_endpoints.append(other_csms)
+    scenario.receives("BootNotification", {"reason": "PowerUp"}, csms=other_csms)
     with pytest.raises(AssertionError, match="no step has read"):
-        story.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize(
@@ -240,87 +242,87 @@ def test_a_call_to_another_endpoint_that_no_step_has_read_fails_the_case(story: 
     ],
     ids=["heartbeat", "status", "values", "sample", "rate"],
 )
-def test_a_call_that_may_come_at_any_time_may_be_unread(story: Story, action: str, payload: Payload) -> None:
-    story.receives(action, payload).check()
+def test_a_call_that_may_come_at_any_time_may_be_unread(scenario: Scenario, action: str, payload: Payload) -> None:
+    scenario.receives(action, payload).check()
 
 
-def test_the_event_after_connecting_tells_the_connector(story: Story) -> None:
-    _started(story).driver("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
+def test_the_event_after_connecting_tells_the_connector(scenario: Scenario) -> None:
+    _started(scenario).driver("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
     with pytest.raises(AssertionError, match="connectorId"):
-        story.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize("trigger", ["Authorized", "CablePluggedIn"])
-def test_the_event_after_presenting_tells_the_token(story: Story, trigger: str) -> None:
-    story.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
-    story.answered({"idTokenInfo": {"status": "Accepted"}}).event(0, "Started", trigger, 2)
+def test_the_event_after_presenting_tells_the_token(scenario: Scenario, trigger: str) -> None:
+    scenario.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
+    scenario.answered({"idTokenInfo": {"status": "Accepted"}}).event(0, "Started", trigger, 2)
     with pytest.raises(AssertionError):
-        story.check()
+        scenario.check()
 
 
-def test_a_token_that_was_refused_needs_not_be_told(story: Story) -> None:
-    story.event(0, "Started", "CablePluggedIn", 1)
-    story.driver("presented", 2).station("Authorize", {"idToken": VALID_TOKEN}, 2)
-    story.answered({"idTokenInfo": {"status": "Invalid"}}).event(1, "Ended", "EVCommunicationLost", 3)
-    story.check()
+def test_a_token_that_was_refused_needs_not_be_told(scenario: Scenario) -> None:
+    scenario.event(0, "Started", "CablePluggedIn", 1)
+    scenario.driver("presented", 2).station("Authorize", {"idToken": VALID_TOKEN}, 2)
+    scenario.answered({"idTokenInfo": {"status": "Invalid"}}).event(1, "Ended", "EVCommunicationLost", 3)
+    scenario.check()
 
 
 @pytest.mark.parametrize(
     ("trigger", "info"),
     [("CablePluggedIn", {"remoteStartId": 7}), ("RemoteStart", {}), ("RemoteStart", {"remoteStartId": 8})],
 )
-def test_the_event_after_a_remote_start_says_so(story: Story, trigger: str, info: Payload) -> None:
+def test_the_event_after_a_remote_start_says_so(scenario: Scenario, trigger: str, info: Payload) -> None:
     request = {"idToken": VALID_TOKEN, "evseId": 1, "remoteStartId": 7}
-    story.csms("RequestStartTransaction", request, {"status": "Accepted"}, 1)
-    story.event(0, "Started", trigger, 2, info=info)
+    scenario.csms("RequestStartTransaction", request, {"status": "Accepted"}, 1)
+    scenario.event(0, "Started", trigger, 2, info=info)
     with pytest.raises(AssertionError):
-        story.check()
+        scenario.check()
 
 
-def test_a_remote_start_that_was_rejected_starts_nothing(story: Story) -> None:
+def test_a_remote_start_that_was_rejected_starts_nothing(scenario: Scenario) -> None:
     request = {"idToken": VALID_TOKEN, "evseId": 1, "remoteStartId": 7}
-    story.csms("RequestStartTransaction", request, {"status": "Rejected"}, 1)
-    story.event(0, "Started", "CablePluggedIn", 2).check()
+    scenario.csms("RequestStartTransaction", request, {"status": "Rejected"}, 1)
+    scenario.event(0, "Started", "CablePluggedIn", 2).check()
 
 
 @pytest.mark.parametrize("trigger", ["StopAuthorized", "ChargingStateChanged", "EVCommunicationLost", "EVDeparted"])
 @pytest.mark.parametrize("reason", ["Remote", "EVDisconnected", "MasterPass"])
-def test_a_local_stop_ends_with_local(story: Story, trigger: str, reason: str) -> None:
-    _started(story).event(1, "Updated", "StopAuthorized", 3)
-    story.event(2, "Ended", trigger, 4, info={"stoppedReason": reason})
+def test_a_local_stop_ends_with_local(scenario: Scenario, trigger: str, reason: str) -> None:
+    _started(scenario).event(1, "Updated", "StopAuthorized", 3)
+    scenario.event(2, "Ended", trigger, 4, info={"stoppedReason": reason})
     with pytest.raises(AssertionError):
-        story.check()
+        scenario.check()
 
 
-def test_a_firmware_status_names_its_request(story: Story) -> None:
-    story.csms("UpdateFirmware", {"requestId": 3}, {"status": "Accepted"}, 1)
-    story.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 3}, 2).check()
-    story.station("FirmwareStatusNotification", {"status": "Downloaded", "requestId": 4}, 3)
+def test_a_firmware_status_names_its_request(scenario: Scenario) -> None:
+    scenario.csms("UpdateFirmware", {"requestId": 3}, {"status": "Accepted"}, 1)
+    scenario.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 3}, 2).check()
+    scenario.station("FirmwareStatusNotification", {"status": "Downloaded", "requestId": 4}, 3)
     with pytest.raises(AssertionError):
-        story.check()
+        scenario.check()
 
 
-def test_an_update_that_was_replaced_tells_no_more(story: Story) -> None:
-    story.csms("UpdateFirmware", {"requestId": 3}, {"status": "Accepted"}, 1)
-    story.csms("UpdateFirmware", {"requestId": 4}, {"status": "AcceptedCanceled"}, 2)
-    story.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 3}, 2)  # on its way already
-    story.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 4}, 3).check()
-    story.station("FirmwareStatusNotification", {"status": "Downloaded", "requestId": 3}, 4)
+def test_an_update_that_was_replaced_tells_no_more(scenario: Scenario) -> None:
+    scenario.csms("UpdateFirmware", {"requestId": 3}, {"status": "Accepted"}, 1)
+    scenario.csms("UpdateFirmware", {"requestId": 4}, {"status": "AcceptedCanceled"}, 2)
+    scenario.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 3}, 2)  # on its way already
+    scenario.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 4}, 3).check()
+    scenario.station("FirmwareStatusNotification", {"status": "Downloaded", "requestId": 3}, 4)
     with pytest.raises(AssertionError, match="replaced"):
-        story.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize(
     ("action", "before"), [("connected", "Available"), ("disconnected", "Occupied")], ids=["connected", "disconnected"]
 )
-def test_a_new_status_is_told_after_connecting_and_disconnecting(story: Story, action: str, before: str) -> None:
+def test_a_new_status_is_told_after_connecting_and_disconnecting(scenario: Scenario, action: str, before: str) -> None:
     after = {"Available": "Occupied", "Occupied": "Available"}[before]
     connector = {"evseId": 1, "connectorId": 1}
-    story.station("StatusNotification", {**connector, "connectorStatus": before, "timestamp": _iso(1)}, 1)
-    story.driver(action, 2).event(0, "Started", "CablePluggedIn", 9)
+    scenario.station("StatusNotification", {**connector, "connectorStatus": before, "timestamp": _iso(1)}, 1)
+    scenario.driver(action, 2).event(0, "Started", "CablePluggedIn", 9)
     with pytest.raises(AssertionError, match="no status"):
-        story.check()
-    story.station("StatusNotification", {**connector, "connectorStatus": after, "timestamp": _iso(2)}, 9).check()
+        scenario.check()
+    scenario.station("StatusNotification", {**connector, "connectorStatus": after, "timestamp": _iso(2)}, 9).check()
 
 
 @pytest.mark.parametrize(
@@ -328,20 +330,22 @@ def test_a_new_status_is_told_after_connecting_and_disconnecting(story: Story, a
     ["2026-01-01T00:00:01.000+00:00", "2026-01-01T00:00:01.000001Z", _iso(30)],
     ids=["offset", "micro", "late"],
 )
-def test_times_are_utc_in_milliseconds_and_not_in_the_future(story: Story, timestamp: str) -> None:
-    story.station("MeterValues", {"evseId": 1, "meterValue": [{"timestamp": timestamp, "sampledValue": []}]}, 2)
+def test_times_are_utc_in_milliseconds_and_not_in_the_future(scenario: Scenario, timestamp: str) -> None:
+    scenario.station("MeterValues", {"evseId": 1, "meterValue": [{"timestamp": timestamp, "sampledValue": []}]}, 2)
     with pytest.raises(AssertionError):
-        story.check()
+        scenario.check()
 
 
-def test_the_periods_of_a_schedule_are_in_order(story: Story) -> None:
+def test_the_periods_of_a_schedule_are_in_order(scenario: Scenario) -> None:
     periods = [{"startPeriod": 60, "limit": 6.0}, {"startPeriod": 0, "limit": 16.0}]
-    story.csms("GetCompositeSchedule", {}, {"status": "Accepted", "schedule": {"chargingSchedulePeriod": periods}}, 1)
+    scenario.csms(
+        "GetCompositeSchedule", {}, {"status": "Accepted", "schedule": {"chargingSchedulePeriod": periods}}, 1
+    )
     with pytest.raises(AssertionError):
-        story.check()
+        scenario.check()
 
 
-def test_no_authorization_has_an_empty_token(story: Story) -> None:
-    story.event(0, "Started", "CablePluggedIn", 1, idToken={"idToken": "somebody", "type": "NoAuthorization"})
+def test_no_authorization_has_an_empty_token(scenario: Scenario) -> None:
+    scenario.event(0, "Started", "CablePluggedIn", 1, idToken={"idToken": "somebody", "type": "NoAuthorization"})
     with pytest.raises(AssertionError):
-        story.check()
+        scenario.check()
