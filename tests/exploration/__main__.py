@@ -56,16 +56,16 @@ def main() -> int:
                 found = future.result()
             except RuleBrokenError as error:
                 broken += 1
-                _say(f"BROKEN  {job.name}: {error}")
+                _print_line(f"BROKEN  {job.name}: {error}")
                 continue
             states, transitions = states + found.states, transitions + found.transitions
-            _say(f"{found.states:>9,} states {found.transitions:>10,} transitions  {job.name}: {job.setup}")
+            _print_line(f"{found.states:>9,} states {found.transitions:>10,} transitions  {job.name}: {job.setup}")
     took_s = time.monotonic() - began_s
-    _say(f"{states:,} states, {transitions:,} transitions in {took_s:,.0f} s; {broken} spaces broken")
+    _print_line(f"{states:,} states, {transitions:,} transitions in {took_s:,.0f} s; {broken} spaces broken")
     return broken
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -57,7 +57,7 @@ class Explored(Frozen):
 
 
 def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
-    """The state with times counted from now, and without what decides nothing."""
+    """The state with times relative to now, and without fields that do not influence behaviour."""
     transaction, authorization = state.transaction, state.authorization
     if transaction is not None:
         transaction = replace(transaction, id=TRANSACTION)
@@ -88,7 +88,7 @@ class Explorer:
         self._order: list[Node] = []
         self._predecessors: list[tuple[int, str]] = []
         self._back: list[int] = []
-        """the next state on the way to a free EVSE; −1: it is free"""
+        """the index of the next state on the path to a free EVSE; −1: it is free"""
         self._transitions = 0
         self._add(Node(normalised(first_state(setup, metered=metered), 0.0, 0.0), Memory()), -1, "")
 
@@ -166,7 +166,7 @@ class Explorer:
         return self._add(Node(normalised(after, elapsed_s, machine.evse.connection_timeout_s), memory), at, step)
 
     def _check_release_steps(self) -> None:
-        """No state is dead: whoever leaves, repairs and waits gets a free EVSE, and a free EVSE charges."""
+        """No state is dead: after leaving, repairing and waiting the EVSE is free, and a free EVSE charges."""
         releasable = {at for at, node in enumerate(self._order) if _is_free(node.state)}
         for start in range(len(self._order)):
             path, at = list[int](), start

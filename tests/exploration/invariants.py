@@ -22,7 +22,7 @@ _HARMLESS: Final = frozenset({Fault.READER, Fault.LOCK})
 _PATIENT: Final = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
 """faults that leave the vehicle its time to stop drawing"""
 _BLIND: Final = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
-"""faults with which nobody knows when the energy stops"""
+"""faults that hide when the energy stops"""
 _BY_STEP: Final = {
     "authorize": TriggerReason.AUTHORIZED,
     "remote-start": TriggerReason.REMOTE_START,
@@ -49,7 +49,7 @@ class Memory(Frozen):
     unstarted: frozenset[TxPoint] = frozenset()
     """start points that were reached and have not started a transaction"""
     unreported: frozenset[TriggerReason] = frozenset()
-    """what happened to the open transaction and is in none of its events"""
+    """triggers of the open transaction that none of its events has reported"""
 
 
 class Transition(Frozen):
@@ -94,7 +94,7 @@ def blocking(state: EvseState) -> frozenset[Fault]:
 
 
 def waits_for_energy(state: EvseState) -> bool:
-    """Whether energy flows that is to stop, and somebody sees when it does."""
+    """Whether energy still flows, and the station can detect when it stops."""
     return flows(state) and not (state.seen.faults | state.faults) & _BLIND
 
 

@@ -62,7 +62,7 @@ class EvseSetup(Frozen):
 
 
 class _FixedClock(Clock):
-    """Elapsed time that is assigned; the wall time stands still, so that equal states stay equal."""
+    """A clock whose elapsed time is assigned; its wall time is constant, so that equal states stay equal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class _FixedClock(Clock):
 
 
 class _KeepingEvse(Evse):
-    """Keeps its events instead of having them written."""
+    """Collects its events instead of recording them."""
 
     recorded_events: list[TransactionEvent]
 
@@ -157,7 +157,7 @@ class EvseMachine:
         return self.events[last:]
 
     def observe_change(self, **changed: object) -> None:
-        """The board observes a change."""
+        """Let the board observe a change."""
         self.evse.observe(replace(self.state.seen, **changed))
 
 
@@ -181,7 +181,7 @@ def _pilot(pilot: PilotState) -> EvseStep:
     return EvseStep(lambda machine: machine.state.seen.cable_plugged and machine.state.seen.pilot is not pilot, act)
 
 
-def _leave(*, with_cable: bool) -> EvseStep:
+def _disconnect(*, with_cable: bool) -> EvseStep:
     """The vehicle is disconnected; its cable stays in the socket or leaves too."""
 
     def possible(machine: EvseMachine) -> bool:
@@ -302,7 +302,7 @@ def _follow_orders(machine: EvseMachine) -> None:
     machine.observe_change(contactor_closed=orders.contactor, locked=orders.lock, phases=orders.phases)
 
 
-def _obeys_not_yet(machine: EvseMachine) -> bool:
+def _has_pending_orders(machine: EvseMachine) -> bool:
     observation, orders = machine.state.seen, machine.orders
     return (observation.contactor_closed, observation.locked, observation.phases) != (
         orders.contactor,
@@ -404,8 +404,8 @@ STEPS: Final[dict[str, EvseStep]] = {
     "D": _pilot(PilotState.D),
     "E": _pilot(PilotState.E),
     "F": _pilot(PilotState.F),
-    "ev-gone": _leave(with_cable=False),
-    "unplug": _leave(with_cable=True),
+    "ev-gone": _disconnect(with_cable=False),
+    "unplug": _disconnect(with_cable=True),
     "bay": EvseStep(_always, lambda machine: machine.observe_change(bay_occupied=not machine.state.seen.bay_occupied)),
     # The driver and the CSMS
     "authorize": _authorize(TriggerReason.AUTHORIZED, None),
@@ -463,7 +463,7 @@ STEPS: Final[dict[str, EvseStep]] = {
     "halt": EvseStep(lambda machine: not machine.state.halting, _halt),
     "restart": EvseStep(_has_halted, _restart),
     # The board, and what breaks
-    "obey": EvseStep(_obeys_not_yet, _follow_orders),
+    "obey": EvseStep(_has_pending_orders, _follow_orders),
     "fb-flip": EvseStep(
         _always, lambda machine: machine.observe_change(contactor_closed=not machine.state.seen.contactor_closed)
     ),

@@ -166,12 +166,12 @@ def a_vehicle_that_is_there_after_a_reset_is_forgotten(patch: pytest.MonkeyPatch
 
 
 @mutant("transaction_starts_once", CHARGE)
-def a_start_is_told_twice(patch: pytest.MonkeyPatch) -> None:
+def a_start_is_reported_twice(patch: pytest.MonkeyPatch) -> None:
     patch_react(patch, twice(EventType.STARTED))
 
 
 @mutant("transaction_ends_once", CHARGE)
-def an_end_is_told_twice(patch: pytest.MonkeyPatch) -> None:
+def an_end_is_reported_twice(patch: pytest.MonkeyPatch) -> None:
     patch_react(patch, twice(EventType.ENDED))
 
 
@@ -186,7 +186,7 @@ def an_update_follows_the_end(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("reported_state_is_the_charging_state", CHARGE)
-def a_charging_state_is_not_told(patch: pytest.MonkeyPatch) -> None:
+def a_charging_state_is_not_reported(patch: pytest.MonkeyPatch) -> None:
     def changed(before: EvseState, after: EvseState) -> ChangeCause | None:
         del before, after
         return None
@@ -200,7 +200,7 @@ def a_cable_is_not_locked(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("start_point_starts_a_transaction", "plug out-of-service in-service")
-def what_came_out_of_service_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+def arrivals_out_of_service_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch_react(patch, lambda outcome: replace(outcome, state=replace(outcome.state, missed_arrivals=frozenset())))
 
 
@@ -230,7 +230,7 @@ def an_end_waits_for_a_welded_contactor(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("what_happens_is_reported", "plug meter+ meter-")
-def a_fault_that_changes_no_state_is_not_told(patch: pytest.MonkeyPatch) -> None:
+def a_fault_that_changes_no_state_is_not_reported(patch: pytest.MonkeyPatch) -> None:
     def changed(before: EvseState, after: EvseState) -> ChangeCause | None:
         same = after.charging_state is before.charging_state
         return None if same else ChangeCause(TriggerReason.CHARGING_STATE_CHANGED)
